@@ -1,0 +1,144 @@
+"""Every knob, once: its name, default, unit, environment variable and meaning.
+
+Environment variables are read here and nowhere else. A setting `x` is the variable `VISDIV_X`. Variables that begin
+with `VISDIV_` and name no setting are an error, since a misspelt setting that is silently ignored costs a run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from visdiv_assets.errors import VisdivError
+
+PREFIX = "VISDIV_"
+
+#: Similarities that the field's tools call a duplicate, by the name of who published them.
+NAMED_THRESHOLDS: dict[str, float] = {
+    "finevision": 0.95,
+    "blog": 0.93,
+    "hf_toolkit": 0.90,
+    "sscd_paper": 0.75,
+}
+
+
+class Settings(BaseModel):
+    """All settings of the program, checked. Paths are relative to the working directory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field(
+        "data/sample",
+        min_length=1,
+        description="Where rows come from: a folder that holds subsets/<name>/*.parquet and "
+        "benchmarks/<name>/*.parquet, or a folder of pictures (one subset per subfolder).",
+    )
+    data: str = Field(
+        "data/local",
+        min_length=1,
+        description="Folder for everything that the program writes: lake/, visdiv.duckdb, dagster/, weights/.",
+    )
+    device: str = Field(
+        "auto",
+        description="Where models run: auto (CUDA if there is a device, else the CPU), cpu, cuda, or cuda:N.",
+    )
+    sscd_model: Literal["auto", "sscd_disc_mixup_int8", "sscd_disc_mixup"] = Field(
+        "auto",
+        description="SSCD weights: sscd_disc_mixup_int8 (ONNX, CPU), sscd_disc_mixup (TorchScript, GPU or CPU); "
+        "auto takes the first on a CPU and the second on CUDA.",
+    )
+    sscd_weights: str = Field(
+        "",
+        description="File with the TorchScript weights of sscd_disc_mixup; empty: fetch them once into VISDIV_DATA.",
+    )
+    threads: Annotated[int, Field(ge=0, le=1024)] = Field(
+        0, description="Threads that decode pictures and run the model on a CPU (0: one per core)."
+    )
+    batch_size: Annotated[int, Field(ge=0, le=4096)] = Field(
+        0, description="Pictures per call of the model (0: 4 on a CPU, 64 on CUDA)."
+    )
+    max_pixels: Annotated[int, Field(ge=1)] = Field(
+        64_000_000, description="Pixels: a picture with more is recorded as too_large and not decoded."
+    )
+    similarity_floor: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.75, description="Cosine similarity from which a pair of pictures is stored."
+    )
+    neighbours_kept: Annotated[int, Field(ge=1)] = Field(
+        64,
+        description="Pairs kept per picture: a pair stays if it is among this many best of one of its two.",
+    )
+    unreadable_limit: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.05, description="Share of unreadable pictures of a subset above which its check warns."
+    )
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, value: str) -> str:
+        kind, _, index = value.partition(":")
+        if value in ("auto", "cpu", "cuda") or (kind == "cuda" and index.isdecimal()):
+            return value
+        raise ValueError("use auto, cpu, cuda or cuda:N")
+
+    @property
+    def data_folder(self) -> Path:
+        """The data folder as an absolute path."""
+        return Path(self.data).absolute()
+
+    @property
+    def lake_root(self) -> str:
+        """Where the Parquet lake lies."""
+        return str(self.data_folder / "lake")
+
+    @property
+    def warehouse_path(self) -> str:
+        """The DuckDB file that BI tools read."""
+        return str(self.data_folder / "visdiv.duckdb")
+
+    @property
+    def weights_folder(self) -> str:
+        """Where fetched model weights are kept."""
+        return str(self.data_folder / "weights")
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting: `source` -> `VISDIV_SOURCE`."""
+    return PREFIX + name.upper()
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from the environment.
+
+    Args:
+        environment: variables by name; the process environment if None.
+
+    Raises:
+        VisdivError: a variable that begins with VISDIV_ names no setting, or has an impossible value.
+    """
+    environment = os.environ if environment is None else environment
+    known = {variable(name): name for name in Settings.model_fields}
+    values: dict[str, str] = {}
+    for key, value in environment.items():
+        if not key.startswith(PREFIX):
+            continue
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+            raise VisdivError(f"{key} is not a setting: did you mean {close}? `visdiv settings` lists them all")
+        values[known[key]] = value
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise VisdivError(f"{variable(name)}={first['input']!r} is impossible: {reason}") from None
+
+
+def dagster_home(settings: Settings, environment: Mapping[str, str] | None = None) -> Path:
+    """The folder of Dagster's own state: DAGSTER_HOME if it is set, else `dagster/` in the data folder."""
+    environment = os.environ if environment is None else environment
+    return Path(environment.get("DAGSTER_HOME") or settings.data_folder / "dagster").absolute()
