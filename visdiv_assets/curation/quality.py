@@ -1,0 +1,148 @@
+"""FineVision's four quality ratings: which turns and rows a set of thresholds keeps.
+
+A rating belongs to one turn (a question and its answer). A turn is dropped if one of its ratings is below that
+criterion's threshold; a missing rating drops nothing; a row is dropped when no turn of it is left. That is how
+FineVision's own loader filters (huggingface/nanoVLM, data/datasets.py), and unlike a rule on the row's minimum it
+does not punish rows for being long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from visdiv_assets.sources.schema import CRITERIA
+
+RATINGS = (1, 2, 3, 4, 5)
+#: A place in the histogram beside the ratings, for turns that have none.
+UNRATED = 0
+
+#: Named sets of thresholds. FineVision found that every filter by these ratings trains worse, hence `none`.
+PROFILES: dict[str, dict[str, int]] = {
+    "none": {},
+    "blog": {"visual_dependency": 4, "image_correspondence": 3, "relevance": 4, "formatting": 3},
+}
+
+QUALITY_SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("turns", pa.int32()),
+        ("turns_kept", pa.int32()),
+        ("kept", pa.bool_()),
+        *((f"turns_dropped_by_{criterion}", pa.int32()) for criterion in CRITERIA),
+    ]
+)
+RULES_SCHEMA = pa.schema([("criterion", pa.string()), ("turns_dropped", pa.int64()), ("rows_dropped", pa.int64())])
+HISTOGRAM_SCHEMA = pa.schema([("criterion", pa.string()), ("rating", pa.int32()), ("turns", pa.int64())])
+
+
+def columns_read() -> list[str]:
+    """The columns of a source that rating needs."""
+    return ["texts", *(f"{criterion}_ratings" for criterion in CRITERIA)]
+
+
+@dataclass
+class RatingCounts:
+    """Turns by criterion and rating, and what each rule would drop if it were the only one.
+
+    Attributes:
+        histogram: int64 [4 criteria, 6]: unrated, then ratings 1 to 5.
+        turns_dropped: int64 [4], turns below each criterion's threshold.
+        rows_dropped: int64 [4], rows that would lose all their turns to a criterion alone.
+    """
+
+    histogram: np.ndarray = field(default_factory=lambda: np.zeros((len(CRITERIA), len(RATINGS) + 1), np.int64))
+    turns_dropped: np.ndarray = field(default_factory=lambda: np.zeros(len(CRITERIA), np.int64))
+    rows_dropped: np.ndarray = field(default_factory=lambda: np.zeros(len(CRITERIA), np.int64))
+
+    def table(self) -> pa.Table:
+        """The histogram as rows of criterion, rating (null: unrated), turns; no row for what does not occur."""
+        criterion, rating = np.nonzero(self.histogram)
+        return pa.table(
+            [
+                pa.array([CRITERIA[number] for number in criterion], pa.string()),
+                pa.array([None if number == UNRATED else int(number) for number in rating], pa.int32()),
+                pa.array(self.histogram[criterion, rating]),
+            ],
+            schema=HISTOGRAM_SCHEMA,
+        )
+
+    def rules_table(self) -> pa.Table:
+        """What each criterion's threshold would drop if it were the only one, as rows of `RULES_SCHEMA`."""
+        return pa.table([pa.array(CRITERIA), self.turns_dropped, self.rows_dropped], schema=RULES_SCHEMA)
+
+
+def summed(table: pa.Table, by: list[str]) -> pa.Table:
+    """Add up the counts of several shards: one row per value of the columns `by`, in order of first occurrence."""
+    counts = [name for name in table.column_names if name not in by]
+    grouped = table.group_by(by, use_threads=False).aggregate([(name, "sum") for name in counts])
+    return grouped.rename_columns([name.removesuffix("_sum") for name in grouped.column_names]).select(
+        table.column_names
+    )
+
+
+def rate_rows(
+    batches: Iterable[pa.RecordBatch], thresholds: Mapping[str, int], *, first_row: int, counts: RatingCounts
+) -> Iterator[pa.RecordBatch]:
+    """Apply thresholds to every turn of every row.
+
+    Args:
+        batches: rows in order with the columns of `columns_read`.
+        thresholds: smallest rating that is kept, by criterion; criteria left out drop nothing.
+        first_row: number of the first row.
+        counts: added to on the way.
+
+    Yields:
+        batches of `QUALITY_SCHEMA`. A row whose texts are unknown (null) is kept; a row with no turn is not.
+    """
+    for batch in batches:
+        texts = batch.column("texts")
+        turns = _lengths(texts)
+        row_of_turn = np.repeat(np.arange(len(turns)), turns)
+        failed_any = np.zeros(len(row_of_turn), bool)
+        dropped_by = []
+        for number, criterion in enumerate(CRITERIA):
+            ratings = _ratings_of_turns(batch.column(f"{criterion}_ratings"), turns)
+            counts.histogram[number] += np.bincount(ratings, minlength=len(RATINGS) + 1)[: len(RATINGS) + 1]
+            failed = (ratings != UNRATED) & (ratings < thresholds.get(criterion, 1))
+            failed_any |= failed
+            dropped = np.bincount(row_of_turn[failed], minlength=len(turns))
+            counts.turns_dropped[number] += len(row_of_turn[failed])
+            counts.rows_dropped[number] += np.count_nonzero((dropped == turns) & (turns > 0))
+            dropped_by.append(dropped)
+        turns_kept = turns - np.bincount(row_of_turn[failed_any], minlength=len(turns))
+        unknown = texts.is_null().to_numpy(zero_copy_only=False)
+        columns = [
+            np.arange(len(turns)) + first_row,
+            turns,
+            turns_kept,
+            (turns_kept > 0) | unknown,
+            *dropped_by,
+        ]
+        first_row += batch.num_rows
+        yield pa.record_batch(
+            [pa.array(column).cast(kind.type) for column, kind in zip(columns, QUALITY_SCHEMA, strict=True)],
+            schema=QUALITY_SCHEMA,
+        )
+
+
+def _lengths(lists: pa.Array) -> np.ndarray:
+    lengths: np.ndarray = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return lengths
+
+
+def _ratings_of_turns(ratings: pa.Array, turns: np.ndarray) -> np.ndarray:
+    """One rating per turn, `UNRATED` where there is none: null, out of 1..5, or a list shorter than the row's turns."""
+    given = _lengths(ratings)
+    values = ratings.flatten().fill_null(UNRATED).to_numpy(zero_copy_only=False).astype(np.int64)
+    values = np.where((values >= RATINGS[0]) & (values <= RATINGS[-1]), values, UNRATED)
+    first_turn, first_value = np.cumsum(turns) - turns, np.cumsum(given) - given
+    row = np.repeat(np.arange(len(turns)), turns)
+    place = np.arange(len(row)) - first_turn[row]
+    out = np.full(len(row), UNRATED, np.int64)
+    has = place < given[row]
+    out[has] = values[first_value[row[has]] + place[has]]
+    return out

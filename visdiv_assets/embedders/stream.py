@@ -1,0 +1,71 @@
+"""The streaming embedder: encoded pictures in, vectors out, in bounded memory.
+
+Batches of encoded pictures go through a pool of threads that decode and resize them. A CPU model runs in the same
+threads, one core each; a GPU model runs in the calling thread, fed by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import numpy as np
+
+from visdiv_assets.embedders.interface import Embedder
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.imaging.decode import decode_image
+from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.parallel import ordered_map
+from visdiv_assets.progress import Progress, silent
+
+#: An image_id and the encoded bytes that it must name.
+Picture = tuple[str, bytes]
+
+
+def embed_pictures(
+    pictures: Iterable[Picture],
+    embedder: Embedder,
+    *,
+    threads: int,
+    max_pixels: int,
+    progress: Progress = silent,
+) -> Iterator[np.ndarray]:
+    """Embed pictures that are known to be readable.
+
+    Args:
+        pictures: drawn lazily, in order.
+        embedder: the model.
+        threads: threads that decode.
+        max_pixels: limit that the pictures were checked against.
+        progress: told of each batch.
+
+    Yields:
+        float16 [n, dimension], the vectors of the next n pictures, in order.
+
+    Raises:
+        VisdivError: a picture is not the one that its image_id names, or cannot be read: the source has changed since
+            its images were listed.
+    """
+
+    def prepare(batch: list[Picture]) -> np.ndarray:
+        pixels = np.stack([embedder.preprocess(_decode(picture, max_pixels)) for picture in batch])
+        return embedder.run(pixels) if embedder.runs_in_threads else pixels
+
+    for result in ordered_map(prepare, _batches(pictures, embedder.batch_size), threads=threads):
+        vectors = result if embedder.runs_in_threads else embedder.run(result)
+        progress(len(vectors))
+        yield vectors.astype(np.float16)
+
+
+def _decode(picture: Picture, max_pixels: int):  # type: ignore[no-untyped-def]
+    expected, data = picture
+    decoded = decode_image(data, max_pixels=max_pixels)
+    if decoded.pixels is None or image_id(data) != expected:
+        raise VisdivError(f"picture {expected} has changed since subset_images was made: materialise it again")
+    return decoded.pixels
+
+
+def _batches(items: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

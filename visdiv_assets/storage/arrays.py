@@ -1,0 +1,54 @@
+"""Matrices in several files, read as one without being copied together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+
+class StackedArray:
+    """Matrices of equal width and dtype, one below the other; slices and row lists are copied out on demand.
+
+    Attributes:
+        shape: (rows, columns) of the whole.
+        dtype: of the elements.
+    """
+
+    def __init__(self, parts: Sequence[np.ndarray]) -> None:
+        """Stack matrices [n_i, d]; they may be memory-mapped and are not read here."""
+        self._parts = [part for part in parts if len(part)]
+        if not self._parts:
+            width = parts[0].shape[1] if parts else 0
+            self._parts = [np.empty((0, width), dtype=parts[0].dtype if parts else np.float16)]
+        self._starts = np.cumsum([0, *(len(part) for part in self._parts)])
+        self.shape: tuple[int, int] = (int(self._starts[-1]), int(self._parts[0].shape[1]))
+        self.dtype = self._parts[0].dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def blocks(self, rows: int = 16_384) -> Iterator[np.ndarray]:
+        """The whole in blocks [<= rows, columns], in order."""
+        for start in range(0, len(self), rows):
+            yield self[start : start + rows]
+
+    def __getitem__(self, key: slice | np.ndarray) -> np.ndarray:
+        """Rows by slice (step 1), or by an array of row numbers: a copy [m, d] unless one part covers the slice."""
+        if isinstance(key, slice):
+            start, stop, _ = key.indices(len(self))
+            pieces = [
+                part[max(start - first, 0) : stop - first]
+                for part, first in zip(self._parts, self._starts[:-1], strict=True)
+                if first < stop and first + len(part) > start
+            ]
+            if len(pieces) == 1:
+                return pieces[0]
+            return np.concatenate(pieces) if pieces else self._parts[0][:0]
+        rows = np.asarray(key)
+        out = np.empty((len(rows), self.shape[1]), dtype=self.dtype)
+        owner = np.searchsorted(self._starts, rows, side="right") - 1
+        for number in np.unique(owner):
+            chosen = owner == number
+            out[chosen] = self._parts[number][rows[chosen] - self._starts[number]]
+        return out

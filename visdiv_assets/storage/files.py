@@ -1,0 +1,137 @@
+"""Files of the lake: written aside, synced, then put in place in one step.
+
+All access goes through `pyarrow.fs`, so that a lake may lie on a disk or on object storage. On a disk a file is written
+under a temporary name, synced and renamed. Object storage has no rename, but an object appears only once it is
+complete.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote, unquote
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from visdiv_assets.errors import VisdivError
+
+
+def escape(name: str) -> str:
+    """A partition's name as one folder name: `geoqa+(x)` -> `geoqa%2B%28x%29`, `../x` -> `%2E.%2Fx`."""
+    escaped = quote(name, safe="")
+    return "%2E" + escaped[1:] if escaped.startswith(".") else escaped
+
+
+def unescape(folder: str) -> str:
+    """The inverse of `escape`."""
+    return unquote(folder)
+
+
+class Files:
+    """A folder on any file system that `pyarrow.fs` reaches; paths are relative to it and use `/`."""
+
+    def __init__(self, root: str | Path) -> None:
+        """Open a folder, which need not exist yet.
+
+        Args:
+            root: a local path, or a URI such as `s3://bucket/prefix`.
+        """
+        text = str(root)
+        if "://" in text:
+            self.filesystem, self.root = pafs.FileSystem.from_uri(text)
+        else:
+            self.filesystem, self.root = pafs.LocalFileSystem(), str(Path(text).absolute())
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the files lie on a disk of this machine, so that they can be memory-mapped."""
+        return isinstance(self.filesystem, pafs.LocalFileSystem)
+
+    def full_path(self, path: str) -> str:
+        """The path as the file system wants it."""
+        return f"{self.root}/{path}"
+
+    def size(self, path: str) -> int | None:
+        """The size in bytes, or None if there is no such file."""
+        info = self.filesystem.get_file_info(self.full_path(path))
+        return int(info.size) if info.type == pafs.FileType.File else None
+
+    def folders(self, path: str) -> list[str]:
+        """Names of the folders directly below a path, sorted; empty if there is no such path."""
+        selector = pafs.FileSelector(self.full_path(path), allow_not_found=True)
+        found = self.filesystem.get_file_info(selector)
+        return sorted(info.base_name for info in found if info.type == pafs.FileType.Directory)
+
+    def read(self, path: str) -> bytes | None:
+        """The whole file, or None if there is none."""
+        try:
+            with self.filesystem.open_input_stream(self.full_path(path)) as stream:
+                return bytes(stream.read())
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def replace(self, path: str) -> Iterator[BinaryIO | pa.NativeFile]:
+        """Write a file in one atomic step: it appears complete and synced, or what was there before stays.
+
+        Yields:
+            a binary stream to write to.
+
+        Raises:
+            VisdivError: the disk is full, or the place cannot be written.
+        """
+        full = self.full_path(path)
+        try:
+            if self.is_local:
+                with replace_local(Path(full)) as stream:
+                    yield stream
+            else:
+                with self.filesystem.open_output_stream(full) as stream:
+                    yield stream
+        except OSError as error:
+            raise writing_failed(full, error) from error
+
+
+@contextmanager
+def replace_local(path: Path) -> Iterator[BinaryIO]:
+    """Write a local file aside, sync it, rename it over `path` and sync the folder; nothing is left if that fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = temporary_beside(path)
+    try:
+        with aside.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name beside `path` that no glob for data files matches, DuckDB's (which reads dot-files too) included."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, so that a rename survives a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def writing_failed(path: str, error: OSError) -> VisdivError:
+    """The one line for a write that the operating system refused."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return VisdivError(
+        f"cannot write {path}: {reason}; what was there before is intact: free some space or mend the permissions, "
+        "then start the run again"
+    )

@@ -1,0 +1,61 @@
+"""SQL on the published DuckDB file, for the shell."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from visdiv_assets.errors import VisdivError
+
+#: Rows that a table shows; csv and json give all.
+ROWS_SHOWN = 100
+
+
+def run_query(path: Path, sql: str, form: str = "table") -> str:
+    """Run a statement and return its rows as text.
+
+    Args:
+        path: the DuckDB file; it is opened read-only.
+        sql: one or more statements.
+        form: `table`, `csv` (with a header) or `json` (one object a line).
+
+    Raises:
+        VisdivError: there is no file yet, or DuckDB refuses the statement.
+    """
+    import duckdb
+
+    if not path.is_file():
+        raise VisdivError(f"{path} does not exist yet: run `visdiv run --all` first")
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            result = connection.execute(sql)
+            columns = [column[0] for column in result.description or []]
+            if form == "table":
+                return _table(columns, result.fetchmany(ROWS_SHOWN + 1))
+            rows = result.fetchall()
+            return _csv(columns, rows) if form == "csv" else _json(columns, rows)
+    except duckdb.Error as error:
+        raise VisdivError(f"DuckDB says: {error}") from error
+
+
+def _table(columns: list[str], rows: list[tuple[Any, ...]]) -> str:
+    from tabulate import tabulate
+
+    text = tabulate(rows[:ROWS_SHOWN], headers=columns, tablefmt="simple", missingval="NULL")
+    return text + (f"\n(the first {ROWS_SHOWN} rows; --format csv gives all)" if len(rows) > ROWS_SHOWN else "")
+
+
+def _csv(columns: list[str], rows: list[tuple[Any, ...]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _json(columns: list[str], rows: list[tuple[Any, ...]]) -> str:
+    records = (dict(zip(columns, row, strict=True)) for row in rows)
+    return "".join(json.dumps(record, default=str, ensure_ascii=False) + "\n" for record in records)

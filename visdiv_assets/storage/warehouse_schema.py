@@ -1,0 +1,247 @@
+"""The tables of the warehouse: names, types and comments, in one place.
+
+This is a contract with BI tools: columns may be added, never renamed or removed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from visdiv_assets.settings import NAMED_THRESHOLDS
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its name, DuckDB type, and what it holds."""
+
+    name: str
+    type: str
+    comment: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table or view: what a row is, and its columns in order."""
+
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+
+    def create_statement(self) -> str:
+        """The statement that creates it as a table."""
+        columns = ", ".join(f'"{column.name}" {column.type}' for column in self.columns)
+        return f'CREATE TABLE "{self.name}" ({columns})'
+
+    def comment_statements(self, kind: str = "TABLE") -> list[str]:
+        """The statements that attach the comments; `kind` is TABLE or VIEW."""
+        statements = [f'COMMENT ON {kind} "{self.name}" IS {_quoted(self.comment)}']
+        return statements + [
+            f'COMMENT ON COLUMN "{self.name}"."{column.name}" IS {_quoted(column.comment)}' for column in self.columns
+        ]
+
+
+def neighbours_column(threshold_name: str) -> str:
+    """The column of `images` that counts neighbours at a named threshold: `neighbours_finevision`."""
+    return f"neighbours_{threshold_name}"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+_SUBSET = Column("subset", "VARCHAR", "Name of the subset, as published.")
+_ROW = Column("row", "BIGINT", "Row of the subset, from 0 across its shards in file-name order.")
+_IMAGE_INDEX = Column("image_index", "INTEGER", "Place of the picture in its row, from 0.")
+_IMAGE_ID = Column(
+    "image_id",
+    "VARCHAR",
+    "First 16 bytes of the SHA-256 of the encoded picture, in hex; equal for byte-equal pictures; NULL where a "
+    "position holds no bytes.",
+)
+_MODEL_ID = Column("model_id", "VARCHAR", "Model, weights and preprocessing of the vectors; never mixed.")
+_SIMILARITY = Column("similarity", "FLOAT", "Cosine similarity of the two embeddings.")
+_VERIFIED = Column("verified", "BOOLEAN", "Whether the pixels confirm the pair; NULL: not looked at.")
+_EVIDENCE = Column("evidence", "VARCHAR", "What the pixels showed; NULL: not looked at.")
+_MATERIALIZED_AT = Column("materialized_at", "TIMESTAMP", "When it was written, UTC.")
+
+SUBSETS = Table(
+    "subsets",
+    "One row per subset: how much is in it.",
+    (
+        _SUBSET,
+        Column("category", "VARCHAR", "Category in FineVision's taxonomy; NULL for subsets that are not in it."),
+        Column("rows", "BIGINT", "Rows of the subset."),
+        Column(
+            "rows_kept",
+            "BIGINT",
+            "Rows that the quality thresholds keep (all that have a turn, unless some are set).",
+        ),
+        Column("images", "BIGINT", "Image positions, unreadable ones included."),
+        Column("images_unique", "BIGINT", "Different readable pictures, by their bytes."),
+        Column(
+            "images_unreadable",
+            "BIGINT",
+            "Image positions that cannot be decoded; the table images says why.",
+        ),
+        Column("source_revision", "VARCHAR", "Version of the subset's rows: a digest over its files."),
+        _MODEL_ID,
+        _MATERIALIZED_AT,
+    ),
+)
+
+IMAGES = Table(
+    "images",
+    "One row per image position: what the picture is, or why it cannot be read.",
+    (
+        _SUBSET,
+        _ROW,
+        _IMAGE_INDEX,
+        _IMAGE_ID,
+        Column("format", "VARCHAR", "File format: jpeg, png, ...; NULL if it is not a picture."),
+        Column("width", "INTEGER", "Pixels, as shown (EXIF orientation applied)."),
+        Column("height", "INTEGER", "Pixels, as shown (EXIF orientation applied)."),
+        Column("size_bytes", "BIGINT", "Size of the encoded picture in bytes."),
+        Column("status", "VARCHAR", "ok, empty, not_an_image, truncated, corrupt or too_large."),
+        Column("detail", "VARCHAR", "Why it cannot be read; empty if it can."),
+        *(
+            Column(
+                neighbours_column(name),
+                "BIGINT",
+                f"Other pictures of the subset with similarity >= {value} (threshold {name}), counted in full; NULL if "
+                "not computed, or if the floor is above the threshold.",
+            )
+            for name, value in NAMED_THRESHOLDS.items()
+        ),
+    ),
+)
+
+QUALITY = Table(
+    "quality",
+    "How often each rating was given, by subset and criterion.",
+    (
+        _SUBSET,
+        Column("criterion", "VARCHAR", "relevance, image_correspondence, visual_dependency or formatting."),
+        Column("rating", "INTEGER", "1 (worst) to 5 (best); NULL: turns without this rating."),
+        Column("turns", "BIGINT", "Turns (a question and its answer) with that rating."),
+    ),
+)
+
+DUPLICATE_PAIRS = Table(
+    "duplicate_pairs",
+    "Pairs of different pictures that are close, each once; byte-equal copies share an image_id and are no pair.",
+    (
+        Column("image_id_a", "VARCHAR", "The picture with the lower image_id."),
+        Column("image_id_b", "VARCHAR", "The picture with the higher image_id."),
+        _SIMILARITY,
+        _MODEL_ID,
+        _VERIFIED,
+        _EVIDENCE,
+    ),
+)
+
+DUPLICATE_PAIR_POSITIONS = Table(
+    "duplicate_pair_positions",
+    "Pairs of image positions that are duplicates, each once: byte-equal (exact) or close (near). A view: filter it by "
+    "similarity.",
+    (
+        Column(
+            "subset_a",
+            "VARCHAR",
+            "Subset of the first position; the first is the lower by subset, row, index.",
+        ),
+        Column("row_a", "BIGINT", "Row of the first position."),
+        Column("image_a", "INTEGER", "Place of the first picture in its row."),
+        Column("subset_b", "VARCHAR", "Subset of the second position."),
+        Column("row_b", "BIGINT", "Row of the second position."),
+        Column("image_b", "INTEGER", "Place of the second picture in its row."),
+        Column("similarity", "FLOAT", "Cosine similarity of the embeddings; 1 for exact copies."),
+        Column("kind", "VARCHAR", "exact: the same bytes; near: different bytes, similarity at least the floor."),
+        Column("verified", "BOOLEAN", "Whether the pixels confirm the pair; true for exact; NULL: not looked at."),
+    ),
+)
+
+DIVERSITY = Table(
+    "diversity",
+    "How many directions a subset's pictures fill, by the eigenvalues of their embeddings' second moment.",
+    (
+        Column(
+            "scope",
+            "VARCHAR",
+            "subset: every readable image position counts, repeated pictures as often as they occur (as FineVision "
+            "counts); subset_unique: each picture once.",
+        ),
+        _SUBSET,
+        Column("images", "BIGINT", "Pictures counted."),
+        _MODEL_ID,
+        Column("centered", "BOOLEAN", "Whether the mean was subtracted (covariance) or not (second moment)."),
+        Column(
+            "effective_rank",
+            "DOUBLE",
+            "exp of the entropy of the normalised eigenvalues; NULL below 2 pictures.",
+        ),
+        Column(
+            "participation_ratio",
+            "DOUBLE",
+            "(sum of eigenvalues)^2 / sum of their squares; biased low in small subsets.",
+        ),
+        Column("participation_ratio_unbiased", "DOUBLE", "The same with unbiased numerator and denominator."),
+        Column("vendi", "DOUBLE", "Vendi score of order 1: effective rank of the uncentred second moment."),
+        Column(
+            "score",
+            "DOUBLE",
+            "sqrt(effective_rank * participation_ratio) / dimension, as FineVision's article.",
+        ),
+        Column("mean_norm", "DOUBLE", "Length of the mean vector: near 1 if all pictures look alike."),
+    ),
+)
+
+PROVENANCE = Table(
+    "provenance",
+    "Where each partition of each table of the lake came from.",
+    (
+        Column("table_name", "VARCHAR", "Table of the lake, named as the asset that makes it."),
+        _SUBSET,
+        _MODEL_ID,
+        Column("source_revision", "VARCHAR", "Version of the subset's rows that it was made from."),
+        Column("settings", "VARCHAR", "Settings that its content depends on, as JSON."),
+        Column("code_version", "VARCHAR", "Version of the code that made it."),
+        Column("run_id", "VARCHAR", "Dagster run that wrote it."),
+        _MATERIALIZED_AT,
+    ),
+)
+
+TABLES = (SUBSETS, IMAGES, QUALITY, DUPLICATE_PAIRS, DIVERSITY, PROVENANCE)
+VIEWS = (DUPLICATE_PAIR_POSITIONS,)
+
+DUPLICATE_PAIR_POSITIONS_STATEMENT = """
+CREATE VIEW duplicate_pair_positions AS
+WITH near AS (
+    SELECT
+        x.subset AS x_subset, x."row" AS x_row, x.image_index AS x_image,
+        y.subset AS y_subset, y."row" AS y_row, y.image_index AS y_image,
+        p.similarity, p.verified,
+        (x.subset, x."row", x.image_index) < (y.subset, y."row", y.image_index) AS in_order
+    FROM duplicate_pairs p
+    JOIN images x ON x.image_id = p.image_id_a
+    JOIN images y ON y.image_id = p.image_id_b
+)
+SELECT
+    a.subset AS subset_a, a."row" AS row_a, a.image_index AS image_a,
+    b.subset AS subset_b, b."row" AS row_b, b.image_index AS image_b,
+    1::FLOAT AS similarity, 'exact' AS kind, true AS verified
+FROM images a
+JOIN images b
+    ON a.image_id = b.image_id
+    AND (a.subset, a."row", a.image_index) < (b.subset, b."row", b.image_index)
+WHERE a.status = 'ok'
+UNION ALL
+SELECT
+    CASE WHEN in_order THEN x_subset ELSE y_subset END,
+    CASE WHEN in_order THEN x_row ELSE y_row END,
+    CASE WHEN in_order THEN x_image ELSE y_image END,
+    CASE WHEN in_order THEN y_subset ELSE x_subset END,
+    CASE WHEN in_order THEN y_row ELSE x_row END,
+    CASE WHEN in_order THEN y_image ELSE x_image END,
+    similarity, 'near', verified
+FROM near
+"""
