@@ -1,0 +1,171 @@
+"""Diversity in one call, for notebooks and other programs: an array or a folder in, numbers out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from numpy.typing import ArrayLike
+
+from visdiv_assets.diversity.moments import Moments
+from visdiv_assets.diversity.scores import DiversityScores, scores
+from visdiv_assets.errors import VisdivError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PICTURE_SUFFIXES = frozenset(
+    (".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+)
+
+#: Pictures that are decoded together before the model sees them.
+BATCH_PICTURES = 64
+
+_OF_A_MATRIX = ("effective_rank", "participation_ratio", "participation_ratio_unbiased", "score")
+
+
+def scores_of(embeddings: ArrayLike, centered: bool = True) -> DiversityScores:
+    """The diversity scores of an array of embeddings.
+
+    Args:
+        embeddings: [n, D] of any float dtype; rows need not have unit length. May be memory-mapped.
+        centered: scores of the covariance (default) or of the second moment.
+
+    Raises:
+        VisdivError: a row holds NaN or infinity or is all zero, or the array is not [n, D].
+    """
+    return scores(Moments.from_vectors(embeddings), centered=centered)
+
+
+def get_diversity_components(embeddings: ArrayLike) -> dict[str, float | None]:
+    """All diversity numbers of an array of embeddings, centred and uncentred.
+
+    Args:
+        embeddings: [n, D], as for `scores_of`.
+
+    Returns:
+        images, dimension, mean_norm and vendi; effective_rank, participation_ratio,
+        participation_ratio_unbiased and score of the covariance; and the latter four of the second moment
+        with `_uncentered` appended. See `DiversityScores` for what they mean and when they are None.
+
+    Raises:
+        VisdivError: as `scores_of`.
+    """
+    return _components(Moments.from_vectors(embeddings))
+
+
+def evaluate_diversity(
+    path: str | Path, *, model: str | None = None, device: str = "auto"
+) -> dict[str, float | str | None]:
+    """The diversity of a folder of pictures.
+
+    Pictures are read in sorted order from the folder and all folders below it, by file suffix; hidden files
+    are passed over. They stream through the model: a batch of them is in memory at a time, never all. Each
+    file counts, copies too.
+
+    Args:
+        path: the folder.
+        model: name of an embedder (None: the one of the settings, SSCD).
+        device: where the model runs: auto, cpu, cuda or cuda:N.
+
+    Returns:
+        What `get_diversity_components` returns, and: model_id; pictures, the files found; unreadable, those
+        of them that could not be decoded and are not in the scores.
+
+    Raises:
+        VisdivError: there is no such folder, or no readable picture in it; a setting is impossible; or
+            the model is unknown or cannot be loaded.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise VisdivError(f"{folder} is not a folder: give a folder that holds pictures")
+    files = _picture_files(folder)
+    if not files:
+        raise VisdivError(f"{folder} holds no pictures: no file in it or below ends in .jpg, .png, .webp or the like")
+
+    from visdiv_assets import embedders
+    from visdiv_assets.settings import load_settings
+
+    settings = load_settings()
+    embedder = embedders.load(
+        model or settings.sscd_model,
+        device=device,
+        weights=settings.sscd_weights,
+        weights_folder=settings.weights_folder,
+    )
+    reading = _Reading(files, settings.max_pixels)
+    moments = Moments.from_batches(
+        (embedder.embed(pictures) for pictures in reading.batches()),
+        dimension=embedder.dimension,
+        model_id=embedder.model_id,
+    )
+    if moments.n == 0:
+        raise VisdivError(
+            f"none of the {len(files)} pictures in {folder} can be read; the first: {reading.first_reason}"
+        )
+    return {
+        **_components(moments),
+        "model_id": embedder.model_id,
+        "pictures": len(files),
+        "unreadable": reading.unreadable,
+    }
+
+
+class _Reading:
+    """Decodes files in order and counts those that cannot be."""
+
+    def __init__(self, files: list[Path], max_pixels: int) -> None:
+        self.files = files
+        self.max_pixels = max_pixels
+        self.unreadable = 0
+        self.first_reason = ""
+
+    def batches(self) -> Iterator[list[Image]]:
+        """Readable pictures, RGB, in lists bounded both in number and in pixels."""
+        from visdiv_assets.imaging.decode import decode_image
+
+        batch: list[Image] = []
+        pixels = 0
+        for file in self.files:
+            try:
+                data = file.read_bytes()
+            except OSError:
+                data = None
+            decoded = decode_image(data, max_pixels=self.max_pixels)
+            if decoded.pixels is None:
+                self.unreadable += 1
+                self.first_reason = self.first_reason or f"{file}: {decoded.status} {decoded.detail}".strip()
+                continue
+            area = decoded.pixels.width * decoded.pixels.height
+            # Before the picture joins, so that a list never exceeds the pixels that one picture may have.
+            if batch and (len(batch) == BATCH_PICTURES or pixels + area > self.max_pixels):
+                yield batch
+                batch, pixels = [], 0
+            batch.append(decoded.pixels)
+            pixels += area
+        if batch:
+            yield batch
+
+
+def _picture_files(folder: Path) -> list[Path]:
+    def visible(path: Path) -> bool:
+        return not any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in PICTURE_SUFFIXES and visible(path) and path.is_file()
+    )
+
+
+def _components(moments: Moments) -> dict[str, float | None]:
+    centred, uncentred = scores(moments, centered=True), scores(moments, centered=False)
+    return {
+        "images": centred.images,
+        "dimension": centred.dimension,
+        "mean_norm": centred.mean_norm,
+        "vendi": centred.vendi,
+        **{name: getattr(centred, name) for name in _OF_A_MATRIX},
+        **{f"{name}_uncentered": getattr(uncentred, name) for name in _OF_A_MATRIX},
+    }
