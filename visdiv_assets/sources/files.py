@@ -1,0 +1,162 @@
+"""Finding files in a folder, and what can be said of them without opening them."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.sources.interface import Kind
+
+_NAMES_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file as it was when it was looked at.
+
+    Attributes:
+        relative: posix path relative to the folder that was searched.
+        path: where it is.
+        size_bytes: its size.
+        mtime_ns: time of its last change, nanoseconds since 1970.
+    """
+
+    relative: str
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+
+
+def cannot_read(path: Path | str, error: OSError) -> VisdivError:
+    """The error to raise where the system refuses a file or folder."""
+    reason = error.strerror or str(error)
+    return VisdivError(f"{path} cannot be read ({reason}): check that it exists and that you may read it")
+
+
+def look(folder: Path, relative: str) -> FoundFile:
+    """Look at one file.
+
+    Raises:
+        VisdivError: it is not there (a link may point to nothing), or is no ordinary file.
+    """
+    path = folder / relative
+    try:
+        status = path.stat()
+        regular = path.is_file()
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    if not regular:
+        raise VisdivError(f"{path} is not an ordinary file: move it out of the folder")
+    return FoundFile(relative, path, status.st_size, status.st_mtime_ns)
+
+
+def walk(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
+    """Files below a folder, as posix paths relative to it, in no order.
+
+    Links are followed, but not into a folder that they lie in. Hidden files and folders (`.name`) are left
+    out. A link to nothing is reported, so that a missing file is not taken for one that never was.
+
+    Args:
+        folder: where to search.
+        suffixes: lower-case endings with their dot; those of files may be in any case.
+
+    Raises:
+        VisdivError: a folder cannot be read, or a name is not UTF-8.
+    """
+    yield from _walk(folder, "", frozenset(suffixes), frozenset())
+
+
+def _walk(folder: Path, prefix: str, suffixes: frozenset[str], above: frozenset[tuple[int, int]]) -> Iterator[str]:
+    try:
+        status = folder.stat()
+    except OSError as error:
+        raise cannot_read(folder, error) from None
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        return
+    for name, is_folder in _entries(folder):
+        if is_folder:
+            yield from _walk(folder / name, f"{prefix}{name}/", suffixes, above | {here})
+        elif Path(name).suffix.lower() in suffixes:
+            yield _utf8(prefix + name, folder)
+
+
+def find(folder: Path, suffixes: Collection[str]) -> list[FoundFile]:
+    """All files that `walk` yields, looked at, sorted by relative posix path ("a.b" before "a/b")."""
+    return [look(folder, relative) for relative in sorted(walk(folder, suffixes))]
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Names of the folders directly in a folder, sorted, without hidden ones. Links to folders count.
+
+    Raises:
+        VisdivError: the folder cannot be read, or a name is not UTF-8.
+    """
+    return sorted(_utf8(name, folder) for name, is_folder in _entries(folder) if is_folder)
+
+
+def files_in(folder: Path, suffixes: Collection[str]) -> list[str]:
+    """Names of the files directly in a folder with one of the endings, sorted, without hidden ones.
+
+    Raises:
+        VisdivError: the folder cannot be read, or a name is not UTF-8.
+    """
+    names = [name for name, is_folder in _entries(folder) if not is_folder]
+    return sorted(_utf8(name, folder) for name in names if Path(name).suffix.lower() in suffixes)
+
+
+def fingerprint(files: Iterable[FoundFile]) -> str:
+    """64 hex characters that change when a file's place, size or time of change does. Opens none of them."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(os.fsencode(f"{file.path}\0{file.size_bytes}\0{file.mtime_ns}\0"))
+    return digest.hexdigest()
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes as 64 hex characters, read in blocks.
+
+    Raises:
+        VisdivError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise cannot_read(path, error) from None
+
+
+def changed(path: Path | str) -> VisdivError:
+    """The error to raise where a shard is no longer what `shards` described."""
+    return VisdivError(f"{path} has changed since it was listed: run again, and leave it alone meanwhile")
+
+
+def no_such(uri: str, kind: Kind, name: str, names: Sequence[str]) -> VisdivError:
+    """The error to raise where a source is asked for a subset or benchmark that it does not have."""
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    others = ", ".join(names[:_NAMES_SHOWN]) or "nothing"
+    hint = f"did you mean {close[0]!r}?" if close else f"it has {others}"
+    return VisdivError(f"{uri} has no {name!r} among its {kind.value}: {hint}")
+
+
+def _entries(folder: Path) -> list[tuple[str, bool]]:
+    """Name of each entry that is not hidden, and whether it is a folder or a link to one."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if not entry.name.startswith(".")]
+        return [(name, (folder / name).is_dir()) for name in names]
+    except OSError as error:
+        raise cannot_read(folder, error) from None
+
+
+def _utf8(name: str, folder: Path) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise VisdivError(f"{str(folder)!a} holds the name {name!a}, which is not UTF-8: rename it") from None
+    return name

@@ -1,0 +1,131 @@
+"""A folder of Parquet files: the layout of the sample, or that of a downloaded Hub repository."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import pyarrow as pa
+
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.sources import files, parquet
+from visdiv_assets.sources.interface import Kind, Shard
+from visdiv_assets.sources.schema import schema_of
+
+SUFFIXES = (".parquet",)
+
+
+class ParquetFolderSource:
+    """Rows in Parquet files below a folder. Keeps the promises of `interface.Source`.
+
+    The folder holds `subsets/<name>/*.parquet` and, if there are any, `benchmarks/<name>/*.parquet`; or,
+    without `subsets/`, the subsets' folders themselves (the layout of a dataset's repository on the Hub), and
+    then no benchmarks. A subset's name is its folder's, exactly. Its files may lie in folders within; they
+    are taken in the order of their relative posix paths as plain text. Links are followed; hidden files and
+    folders and other files are ignored.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.uri = str(folder)
+        self._root = Path(folder).absolute()
+
+    def subsets(self) -> list[str]:
+        """Names of the subsets, sorted."""
+        return self._names(Kind.SUBSET)
+
+    def benchmarks(self) -> list[str]:
+        """Names of the benchmarks, sorted; may be empty."""
+        return self._names(Kind.BENCHMARK)
+
+    def size_bytes(self, kind: Kind, name: str) -> int:
+        """Size of a subset's files together, without opening them."""
+        return sum(file.size_bytes for file in files.find(self._folder(kind, name), SUFFIXES))
+
+    def shards(self, kind: Kind, name: str) -> list[Shard]:
+        """One shard per file, in the order of their relative posix paths.
+
+        Raises:
+            VisdivError: there is no Parquet file, or one is not readable.
+        """
+        return [
+            Shard(file.relative, sum(parquet.group_rows(file)), file.size_bytes, files.fingerprint([file]))
+            for file in self._files(kind, name)
+        ]
+
+    def digest(self, kind: Kind, name: str, shard: Shard) -> str:
+        """SHA-256 of the file's bytes as 64 hex characters."""
+        return files.content_digest(self._current(kind, name, shard))
+
+    def batches(
+        self, kind: Kind, name: str, shard: Shard, *, columns: Sequence[str], batch_rows: int = 64
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a file in order; see `interface.Source.batches`."""
+        schema_of(columns)
+        if batch_rows < 1:
+            raise ValueError(f"batch_rows is {batch_rows}: it must be at least 1")
+        return parquet.read(self._current(kind, name, shard), kind, columns, batch_rows, shard.rows)
+
+    def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
+        """Encoded bytes of single pictures; see `interface.Source.fetch`."""
+        found = self._files(kind, name)
+        starts = [0, *accumulate(sum(parquet.group_rows(file)) for file in found)]
+        wanted: dict[int, dict[int, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
+        for slot, (row, image_index) in enumerate(positions):
+            if not 0 <= row < starts[-1]:
+                raise VisdivError(f"{kind.value}/{name} in {self.uri} has no row {row}: it has {starts[-1]} rows")
+            number = bisect_right(starts, row) - 1
+            wanted[number][row - starts[number]].append((image_index, slot))
+        answers: list[bytes | None] = [None] * len(positions)
+        for number, rows in wanted.items():
+            for row, entries in parquet.pictures(found[number].path, kind, rows):
+                encoded = entries.field("bytes")
+                for image_index, slot in rows[row]:
+                    if not 0 <= image_index < len(encoded):
+                        raise VisdivError(
+                            f"row {starts[number] + row} of {kind.value}/{name} in {self.uri} has no picture "
+                            f"{image_index}: it has {len(encoded)}"
+                        )
+                    answers[slot] = encoded[image_index].as_py()
+        return answers
+
+    def _base(self, kind: Kind) -> Path | None:
+        """The folder that holds the folders of a kind; None if there is none."""
+        if (self._root / Kind.SUBSET.value).is_dir():
+            base = self._root / kind.value
+            return base if base.is_dir() else None
+        return self._root if kind is Kind.SUBSET else None
+
+    def _names(self, kind: Kind) -> list[str]:
+        base = self._base(kind)
+        if base is None:
+            return []
+        if base == self._root:
+            return hub_layout(base)
+        return files.subfolders(base)
+
+    def _folder(self, kind: Kind, name: str) -> Path:
+        base = self._base(kind)
+        if base and name and not name.startswith(".") and Path(name).name == name and (base / name).is_dir():
+            return base / name
+        raise files.no_such(self.uri, kind, name, self._names(kind))
+
+    def _files(self, kind: Kind, name: str) -> list[files.FoundFile]:
+        folder = self._folder(kind, name)
+        if not (found := files.find(folder, SUFFIXES)):
+            raise VisdivError(f"{folder} holds no .parquet file: put the files there, or remove the folder")
+        return found
+
+    def _current(self, kind: Kind, name: str, shard: Shard) -> Path:
+        """The shard's file, if it still is what `shards` described."""
+        file = files.look(self._folder(kind, name), shard.name)
+        if files.fingerprint([file]) != shard.fingerprint:
+            raise files.changed(file.path)
+        return file.path
+
+
+def hub_layout(folder: Path) -> list[str]:
+    """Names of a folder's subfolders that directly hold Parquet files, sorted."""
+    return [name for name in files.subfolders(folder) if files.files_in(folder / name, SUFFIXES)]

@@ -1,0 +1,103 @@
+"""What every source promises, wherever its rows lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import pyarrow as pa
+
+
+class Kind(StrEnum):
+    """What a set of rows is for; the value is the folder that holds such sets."""
+
+    SUBSET = "subsets"
+    BENCHMARK = "benchmarks"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A unit of reading: one file of a subset, or one chunk of a folder of pictures.
+
+    Attributes:
+        name: file name within the subset, for example "train-00000-of-00002.parquet".
+        rows: rows in it.
+        size_bytes: its size.
+        fingerprint: cheap sign that it is probably unchanged (path, size, time of change); not its content.
+    """
+
+    name: str
+    rows: int
+    size_bytes: int
+    fingerprint: str
+
+
+class Source(Protocol):
+    """A place that rows come from.
+
+    Rows of a subset are counted from 0 across its shards in the order of `shards`. All methods raise
+    VisdivError, which names the file or folder, for what the user can mend: an unknown name, a file that is
+    damaged, missing or changed since `shards` listed it, a column that is missing or of the wrong type.
+    """
+
+    @property
+    def uri(self) -> str:
+        """The place, as it was given to `open`."""
+        ...
+
+    def subsets(self) -> list[str]:
+        """Names of the subsets, sorted."""
+        ...
+
+    def benchmarks(self) -> list[str]:
+        """Names of the benchmarks, sorted; may be empty."""
+        ...
+
+    def size_bytes(self, kind: Kind, name: str) -> int:
+        """Size of a subset, found without opening its files; for beginning with the heaviest."""
+        ...
+
+    def shards(self, kind: Kind, name: str) -> list[Shard]:
+        """The shards of a subset, in name order, as they are now. Raises VisdivError if there is none."""
+        ...
+
+    def digest(self, kind: Kind, name: str, shard: Shard) -> str:
+        """SHA-256 of a shard's content as 64 hex characters, the version of the data. Reads all of it."""
+        ...
+
+    def batches(
+        self, kind: Kind, name: str, shard: Shard, *, columns: Sequence[str], batch_rows: int = 64
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a shard in order.
+
+        Args:
+            kind: subset or benchmark.
+            name: its name.
+            shard: one that `shards` returned.
+            columns: names out of `schema.COLUMNS`; the batches have just these, in this order, typed as
+                `schema.SCHEMA` says.
+            batch_rows: rows in a batch, at most.
+
+        Raises:
+            VisdivError: as the class says; also in the middle, at the first damaged page.
+            ValueError: a column that is not in `schema.COLUMNS`, or batch_rows below 1.
+        """
+        ...
+
+    def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
+        """Encoded bytes of single pictures.
+
+        Args:
+            kind: subset or benchmark.
+            name: its name.
+            positions: (row, image_index) pairs in any order, repeated ones too.
+
+        Returns:
+            One entry per position, in the order asked; None where the row names a picture but holds no bytes.
+
+        Raises:
+            VisdivError: as the class says, and for a position that does not exist.
+        """
+        ...

@@ -1,0 +1,155 @@
+"""Reading one Parquet file, in memory that does not grow with the file.
+
+The unit that pyarrow must hold is a page of a column, not a row group: `buffer_size` makes it stream a column
+chunk where it would otherwise load all of it. Files whose pages are huge (writers that put a whole row group
+in one) cost that much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.sources.files import FoundFile, cannot_read
+from visdiv_assets.sources.interface import Kind
+from visdiv_assets.sources.schema import reading
+
+BUFFER_BYTES = 1 << 20
+
+#: Rows decoded at a time while looking for single pictures.
+FETCH_ROWS = 16
+
+#: What to do about a damaged file.
+MEND = "it may be damaged or cut off, so download or write it again"
+
+_REASON_LENGTH = 200
+
+
+def group_rows(file: FoundFile) -> tuple[int, ...]:
+    """Rows of each row group, from the footer. Remembered while the file's size and time stay the same.
+
+    Raises:
+        VisdivError: the file is not readable as Parquet.
+    """
+    return _group_rows(file.path, file.size_bytes, file.mtime_ns)
+
+
+@lru_cache(maxsize=8192)
+def _group_rows(path: Path, size_bytes: int, mtime_ns: int) -> tuple[int, ...]:
+    with _named(path), _opened(path) as parquet:
+        return _groups(parquet)
+
+
+def read(path: Path, kind: Kind, columns: Sequence[str], batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
+    """Yield all rows of a file in order, as batches of normalised columns.
+
+    Args:
+        path: the file.
+        kind: subset or benchmark.
+        columns: names out of `schema.COLUMNS`.
+        batch_rows: rows in a batch, at most.
+        rows: how many rows the file must turn out to hold.
+
+    Raises:
+        VisdivError: the file is damaged, holds another number of rows, or lacks a column.
+    """
+    with _named(path):
+        parquet = _opened(path)
+    with parquet:
+        plan = reading(kind, parquet.schema_arrow, columns, str(path))
+        count = 0
+        for batch in _raw(path, parquet, plan.file_columns, batch_rows, range(parquet.num_row_groups)):
+            count += batch.num_rows
+            yield plan.normalise(batch)
+    if count != rows:
+        raise VisdivError(f"{path} holds {count} rows where its footer says {rows}: {MEND}")
+
+
+def pictures(path: Path, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
+    """Yield the pictures of some rows, decoding just their row groups and just the pictures' column.
+
+    Args:
+        path: the file.
+        kind: subset or benchmark.
+        rows: counted from 0 in this file; all must exist.
+
+    Yields:
+        (row, struct<bytes: binary, path: string> [pictures of the row]), in row order.
+
+    Raises:
+        VisdivError: the file is damaged, holds fewer rows than its footer says, or lacks the column.
+    """
+    wanted = sorted(set(rows), reverse=True)
+    with _named(path):
+        parquet = _opened(path)
+    with parquet:
+        plan = reading(kind, parquet.schema_arrow, ["images"], str(path))
+        ends = [*accumulate(_groups(parquet))]
+        for group, end in enumerate(ends):
+            if not wanted or wanted[-1] >= end:
+                continue
+            start = ends[group - 1] if group else 0
+            for raw in _raw(path, parquet, plan.file_columns, FETCH_ROWS, [group]):
+                stop = start + raw.num_rows
+                if wanted[-1] < stop:
+                    images = plan.normalise(raw).column("images")
+                    while wanted and wanted[-1] < stop:
+                        row = wanted.pop()
+                        yield row, images[row - start].values
+                start = stop
+                if not wanted or wanted[-1] >= end:
+                    break
+            else:
+                raise VisdivError(f"{path} holds fewer rows than its footer says: {MEND}")
+
+
+def _raw(
+    path: Path, parquet: pq.ParquetFile, columns: list[str], batch_rows: int, groups: Sequence[int]
+) -> Iterator[pa.RecordBatch]:
+    if not columns:
+        # All that was asked for is absent: only the number of rows matters, and the footer has it.
+        counts = _groups(parquet)
+        for group in groups:
+            for start in range(0, counts[group], batch_rows):
+                yield _no_columns(min(batch_rows, counts[group] - start))
+        return
+    with _named(path):
+        batches = parquet.iter_batches(batch_rows, list(groups), columns, use_threads=False)
+    while True:
+        with _named(path):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        if batch.num_rows:
+            yield batch
+
+
+def _no_columns(rows: int) -> pa.RecordBatch:
+    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    return pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
+
+
+def _groups(parquet: pq.ParquetFile) -> tuple[int, ...]:
+    return tuple(parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups))
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn what pyarrow raises at a damaged or missing file into an error that names the file."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise cannot_read(path, error) from None
+        reason = " ".join(str(error).split())[:_REASON_LENGTH] or type(error).__name__
+        raise VisdivError(f"{path} is not a readable Parquet file ({reason}): {MEND}") from None

@@ -1,0 +1,181 @@
+"""A folder of picture files: one row a picture."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.sources import files
+from visdiv_assets.sources.interface import Kind, Shard
+from visdiv_assets.sources.schema import schema_of
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".ppm")
+
+SHARD_FILES = 1000
+
+#: A batch ends early once it holds this many bytes: 64 scans of 100 MB each would not fit in memory.
+BATCH_BYTES = 64 << 20
+
+_LARGEST_FILE = (1 << 31) - 1  # what a binary column addresses
+
+
+class PictureFolderSource:
+    """Pictures below a folder, one row each. Keeps the promises of `interface.Source`.
+
+    A subfolder with pictures, at any depth in it, is a subset of that name. Pictures that lie directly in the
+    folder are a subset named after the folder. Rows are in the order of the pictures' posix paths relative to
+    the subset's folder, as plain text; that path is the picture's `path`. Texts, source and ratings are null:
+    nothing is known of them. There are no benchmarks. A shard is 1000 files. `shards` takes stock of the
+    files; the other methods go by the last stock taken.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.uri = str(folder)
+        self._root = Path(folder).absolute()
+        self._stock: dict[str, list[files.FoundFile]] = {}
+
+    def subsets(self) -> list[str]:
+        """Names of the subsets, sorted.
+
+        Raises:
+            VisdivError: the folder and a subfolder of the same name both hold pictures.
+        """
+        names = [name for name in files.subfolders(self._root) if any(files.walk(self._root / name, SUFFIXES))]
+        if files.files_in(self._root, SUFFIXES):
+            if self._own_name() in names:
+                raise VisdivError(
+                    f"{self.uri} holds pictures, and so does its subfolder {self._own_name()!r} "
+                    f"of the same name: rename the subfolder, or move the pictures into another"
+                )
+            names.append(self._own_name())
+        return sorted(names)
+
+    def benchmarks(self) -> list[str]:
+        """None: a folder of pictures has no benchmarks."""
+        return []
+
+    def size_bytes(self, kind: Kind, name: str) -> int:
+        """Size of a subset's files together, without opening them."""
+        return sum(file.size_bytes for file in self._find(kind, name))
+
+    def shards(self, kind: Kind, name: str) -> list[Shard]:
+        """One shard per 1000 files.
+
+        Raises:
+            VisdivError: there are no pictures.
+        """
+        found = self._find(kind, name)
+        self._stock[name] = found
+        chunks = [found[start : start + SHARD_FILES] for start in range(0, len(found), SHARD_FILES)]
+        return [
+            Shard(
+                f"pictures-{number:05d}-of-{len(chunks):05d}",
+                len(chunk),
+                sum(file.size_bytes for file in chunk),
+                files.fingerprint(chunk),
+            )
+            for number, chunk in enumerate(chunks)
+        ]
+
+    def digest(self, kind: Kind, name: str, shard: Shard) -> str:
+        """SHA-256 over the relative paths and contents of the shard's files, as 64 hex characters."""
+        digest = hashlib.sha256()
+        for file in self._files(kind, name, shard):
+            digest.update(f"{file.relative}\0{files.content_digest(file.path)}\0".encode())
+        return digest.hexdigest()
+
+    def batches(
+        self, kind: Kind, name: str, shard: Shard, *, columns: Sequence[str], batch_rows: int = 64
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a shard in order; see `interface.Source.batches`."""
+        schema_of(columns)
+        if batch_rows < 1:
+            raise ValueError(f"batch_rows is {batch_rows}: it must be at least 1")
+        return _batches(self._files(kind, name, shard), columns, batch_rows)
+
+    def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
+        """Encoded bytes of single pictures; see `interface.Source.fetch`."""
+        found = self._known(kind, name)
+        for row, image_index in positions:
+            if not 0 <= row < len(found):
+                raise VisdivError(f"subset {name!r} in {self.uri} has no row {row}: it has {len(found)} rows")
+            if image_index != 0:
+                raise VisdivError(f"row {row} of {name!r} in {self.uri} has no picture {image_index}: it has 1")
+        return [_content(found[row]) for row, _ in positions]
+
+    def _own_name(self) -> str:
+        """The folder's name, also where it was given as `.` or ends in `..`."""
+        if self._root.name not in ("", ".."):
+            return self._root.name
+        return self._root.resolve().name or "pictures"
+
+    def _find(self, kind: Kind, name: str) -> list[files.FoundFile]:
+        names = self.subsets() if kind is Kind.SUBSET else []
+        if name not in names:
+            raise files.no_such(self.uri, kind, name, names)
+        if name == self._own_name() and (loose := files.files_in(self._root, SUFFIXES)):
+            return [files.look(self._root, file) for file in loose]
+        return files.find(self._root / name, SUFFIXES)
+
+    def _known(self, kind: Kind, name: str) -> list[files.FoundFile]:
+        if kind is not Kind.SUBSET or name not in self._stock:
+            self.shards(kind, name)
+        return self._stock[name]
+
+    def _files(self, kind: Kind, name: str, shard: Shard) -> list[files.FoundFile]:
+        """The shard's files, if they were at the last stocktaking what they were when it was described."""
+        start = int(shard.name.split("-")[1]) * SHARD_FILES
+        found = self._known(kind, name)[start : start + SHARD_FILES]
+        if files.fingerprint(found) != shard.fingerprint:
+            raise files.changed(f"{shard.name} of {name!r} in {self.uri}")
+        return found
+
+
+def _batches(found: Sequence[files.FoundFile], columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+    if "images" not in columns:
+        for start in range(0, len(found), batch_rows):
+            yield _batch([None] * len(found[start : start + batch_rows]), columns)
+        return
+    held: list[dict[str, object] | None] = []
+    held_bytes = 0
+    for file in found:
+        encoded = _content(file)
+        if held and held_bytes + len(encoded) > BATCH_BYTES:
+            yield _batch(held, columns)
+            held, held_bytes = [], 0
+        held.append({"bytes": encoded, "path": file.relative})
+        held_bytes += len(encoded)
+        if len(held) == batch_rows:
+            yield _batch(held, columns)
+            held, held_bytes = [], 0
+    if held:
+        yield _batch(held, columns)
+
+
+def _batch(pictures: Sequence[dict[str, object] | None], columns: Sequence[str]) -> pa.RecordBatch:
+    schema = schema_of(columns)
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array([[picture] for picture in pictures], field.type)
+            if field.name == "images"
+            else pa.nulls(len(pictures), field.type)
+            for field in schema
+        ],
+        schema=schema,
+    )
+
+
+def _content(file: files.FoundFile) -> bytes:
+    try:
+        status = file.path.stat()
+        if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
+            raise files.changed(file.path)
+        if file.size_bytes > _LARGEST_FILE:
+            raise VisdivError(f"{file.path} is larger than 2 GiB, too large for a picture: move it away")
+        return file.path.read_bytes()
+    except OSError as error:
+        raise files.cannot_read(file.path, error) from None

@@ -1,0 +1,64 @@
+"""Which state of a subset is read: its shards with the digests of their content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from visdiv_assets.sources.interface import Kind, Shard, Source
+from visdiv_assets.storage.manifest import digest_of
+
+
+@dataclass(frozen=True)
+class VersionedShard:
+    """A shard, the SHA-256 of its content, and the number of its first row in the subset."""
+
+    shard: Shard
+    digest: str
+    first_row: int
+
+
+@dataclass(frozen=True)
+class Version:
+    """A state of a subset: its shards in order.
+
+    `revision` is a digest over their names and contents, so it stays the same when files are copied or touched.
+    """
+
+    shards: tuple[VersionedShard, ...]
+
+    @property
+    def revision(self) -> str:
+        """Digest of names and contents, 32 hex characters."""
+        return digest_of([[shard.shard.name, shard.digest] for shard in self.shards])
+
+    @property
+    def rows(self) -> int:
+        """Rows of all shards."""
+        return sum(shard.shard.rows for shard in self.shards)
+
+    def known_digests(self) -> dict[str, str]:
+        """Digests by fingerprint, for the next call of `version_of`."""
+        return {shard.shard.fingerprint: shard.digest for shard in self.shards}
+
+
+def version_of(source: Source, kind: Kind, name: str, known: Mapping[str, str] | None = None) -> Version:
+    """Find the present state of a subset.
+
+    Args:
+        source: where it lies.
+        kind: subset or benchmark.
+        name: its name.
+        known: digests by fingerprint from an earlier call; a shard whose fingerprint is among them is not read again.
+
+    Raises:
+        VisdivError: the subset is empty, or a file cannot be read.
+    """
+    known = known or {}
+    shards = []
+    first_row = 0
+    for shard in source.shards(kind, name):
+        digest = known.get(shard.fingerprint) or source.digest(kind, name, shard)
+        shards.append(VersionedShard(shard, digest, first_row))
+        first_row += shard.rows
+    return Version(tuple(shards))

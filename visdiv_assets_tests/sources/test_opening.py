@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.sources import Kind, ParquetFolderSource, PictureFolderSource
+from visdiv_assets.sources import open as open_source
+
+from .conftest import Corpus, plain_rows
+
+
+def test_the_sample_opens_with_its_subsets_and_benchmark(sample: Path) -> None:
+    source = open_source(sample)
+    assert isinstance(source, ParquetFolderSource)
+    assert source.uri == str(sample)
+    assert source.subsets() == ["clipart_nature", "clipart_people", "clipart_things"]
+    assert source.benchmarks() == ["clipart_bench"]
+
+
+def test_a_relative_folder_stays_the_same_after_the_working_directory_changes(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    corpus.write(plain_rows(3))
+    monkeypatch.chdir(corpus.root.parent)
+    source = open_source("corpus")
+    monkeypatch.chdir("/")
+    assert source.uri == "corpus"
+    assert source.subsets() == ["some"]
+
+
+def test_the_hub_is_refused_as_not_supported_yet() -> None:
+    with pytest.raises(
+        VisdivError, match=r"hf://datasets/HuggingFaceM4/FineVision: .*not supported by this version yet"
+    ):
+        open_source("hf://datasets/HuggingFaceM4/FineVision")
+
+
+def test_other_places_are_refused() -> None:
+    with pytest.raises(VisdivError, match=r"s3://bucket/x is not a place .*subsets/<name>"):
+        open_source("s3://bucket/x")
+
+
+@pytest.mark.parametrize("uri", ["no/such/folder", ""])
+def test_a_missing_folder_is_named_with_what_is_expected(uri: str) -> None:
+    with pytest.raises(VisdivError, match=rf"no folder '{uri}'.*subsets/<name>/\*\.parquet.*pictures"):
+        open_source(uri)
+
+
+def test_a_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "x.parquet"
+    file.write_bytes(b"x")
+    with pytest.raises(VisdivError, match=r"x\.parquet is a file, not a folder"):
+        open_source(file)
+
+
+def test_a_folder_with_nothing_to_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(VisdivError, match=r"holds nothing to read: give .*subsets/<name>/\*\.parquet"):
+        open_source(tmp_path)
+
+
+def test_a_subset_given_in_place_of_the_folder_above_is_explained(sample: Path) -> None:
+    with pytest.raises(VisdivError, match="Parquet files lie directly in it: give the folder above"):
+        open_source(sample / "subsets" / "clipart_nature")
+
+
+def test_the_layout_of_a_downloaded_repository_is_read_without_benchmarks(corpus: Corpus) -> None:
+    corpus.write(plain_rows(4), "chartqa")
+    corpus.write(plain_rows(5), "art")
+    (corpus.root / "subsets" / "assets").mkdir()
+    (corpus.root / "subsets" / "README.md").write_text("text")
+    source = open_source(corpus.root / "subsets")
+    assert source.subsets() == ["art", "chartqa"]
+    assert source.benchmarks() == []
+    assert [shard.rows for shard in source.shards(Kind.SUBSET, "chartqa")] == [4]
+    with pytest.raises(VisdivError, match="has no 'art' among its benchmarks"):
+        source.shards(Kind.BENCHMARK, "art")
+
+
+def test_parquet_is_preferred_to_pictures_beside_it(corpus: Corpus) -> None:
+    corpus.write(plain_rows(1))
+    (corpus.root / "logo.png").write_bytes(b"x")
+    assert isinstance(open_source(corpus.root), ParquetFolderSource)
+
+
+def test_a_folder_of_pictures_opens(tmp_path: Path) -> None:
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "a.JPG").write_bytes(b"x")
+    assert isinstance(open_source(tmp_path), PictureFolderSource)
