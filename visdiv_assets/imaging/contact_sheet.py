@@ -1,0 +1,154 @@
+"""Contact sheets: pairs of pictures side by side with a caption, small enough to embed in a report."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from visdiv_assets.imaging.modes import to_rgb
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFont import FreeTypeFont, ImageFont
+
+PAIRS_PER_ROW = 3
+
+_MARGIN = 12
+_PAIR_GAP = 20
+_TILE_GAP = 4
+_PADDING = 4
+_SIDES = (160, 140, 120, 100, 80, 64, 48, 32)
+_QUALITIES = (88, 80, 70, 60, 50, 40, 30)
+_FONT_SIZES = (14, 13, 12, 11, 10)
+
+_WHITE = (255, 255, 255)
+_INK = (40, 40, 40)
+_BORDER = (200, 200, 200)
+_UNREADABLE = (225, 225, 225)
+_CROSS = (150, 150, 150)
+
+
+@dataclass(frozen=True, slots=True)
+class PairTile:
+    """Two pictures side by side.
+
+    Attributes:
+        left: a picture of any mode and size; None if it cannot be read.
+        right: likewise.
+        caption: one line, such as "row 12 | row 230   0.973"; it is shortened where it does not fit.
+    """
+
+    left: Image | None
+    right: Image | None
+    caption: str
+
+
+def pair_sheet(pairs: Sequence[PairTile], *, max_bytes: int = 100_000) -> bytes:
+    """Draw pairs on white, three to a row; what is unreadable is a gray tile with a cross.
+
+    Args:
+        pairs: at least one, in the order in which they are read.
+        max_bytes: limit of the result. The JPEG's quality is lowered for it, then the tiles' size.
+
+    Returns:
+        A JPEG of at most `max_bytes` bytes, the same for the same pairs.
+
+    Raises:
+        ValueError: there are no pairs, or too many to fit even when tiny.
+    """
+    if not pairs:
+        raise ValueError("a contact sheet needs at least one pair")
+    # The largest tiles are drawn from the pictures and smaller ones from those: sources may be huge.
+    tiles = [(_tile(pair.left, _SIDES[0]), _tile(pair.right, _SIDES[0])) for pair in pairs]
+    captions = ["".join(c if c.isprintable() else " " for c in pair.caption).strip() for pair in pairs]
+    for side in _SIDES:
+        sheet = _draw(tiles, captions, side)
+        for quality in _QUALITIES:
+            stream = io.BytesIO()
+            sheet.save(stream, "JPEG", quality=quality, optimize=True)
+            if stream.tell() <= max_bytes:
+                return stream.getvalue()
+    raise ValueError(f"{len(pairs)} pairs do not fit into {max_bytes} bytes")
+
+
+def thumbnail_data_uri(jpeg: bytes) -> str:
+    """Wrap a JPEG for an `img` element or Markdown: "data:image/jpeg;base64,..."."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+
+
+def _tile(image: Image | None, side: int) -> Image:
+    """One square tile with a border; RGB, side x side pixels."""
+    from PIL import ImageDraw
+    from PIL.Image import Resampling, new
+
+    inner = side - 2 * _PADDING
+    if image is None:
+        tile = new("RGB", (side, side), _UNREADABLE)
+        draw = ImageDraw.Draw(tile)
+        arm = side // 5
+        low, high = side // 2 - arm, side // 2 + arm
+        draw.line((low, low, high, high), fill=_CROSS, width=max(1, side // 40))
+        draw.line((low, high, high, low), fill=_CROSS, width=max(1, side // 40))
+    else:
+        tile = new("RGB", (side, side), _WHITE)
+        scale = inner / max(image.size)
+        fitted = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        rgb = image if image.mode == "RGB" else to_rgb(image)
+        # Enlarging shows pixels as they are; reducing is smooth.
+        small = rgb.resize(fitted, Resampling.NEAREST if scale >= 1 else Resampling.LANCZOS, reducing_gap=3.0)
+        tile.paste(small, ((side - fitted[0]) // 2, (side - fitted[1]) // 2))
+    ImageDraw.Draw(tile).rectangle((0, 0, side - 1, side - 1), outline=_BORDER)
+    return tile
+
+
+def _draw(tiles: Sequence[tuple[Image, Image]], captions: Sequence[str], side: int) -> Image:
+    from PIL import ImageDraw
+    from PIL.Image import Resampling, new
+
+    pair_width = 2 * side + _TILE_GAP
+    font, line_height = _font(captions, pair_width)
+    columns = min(PAIRS_PER_ROW, len(tiles))
+    rows = -(-len(tiles) // columns)
+    pair_height = side + line_height
+    width = 2 * _MARGIN + columns * pair_width + (columns - 1) * _PAIR_GAP
+    height = 2 * _MARGIN + rows * pair_height + (rows - 1) * _MARGIN
+    sheet = new("RGB", (width, height), _WHITE)
+    draw = ImageDraw.Draw(sheet)
+    for number, (pair, caption) in enumerate(zip(tiles, captions, strict=True)):
+        row, column = divmod(number, columns)
+        x = _MARGIN + column * (pair_width + _PAIR_GAP)
+        y = _MARGIN + row * (pair_height + _MARGIN)
+        for offset, tile in zip((0, side + _TILE_GAP), pair, strict=True):
+            small = tile if tile.width == side else tile.resize((side, side), Resampling.LANCZOS)
+            sheet.paste(small, (x + offset, y))
+        text = _shortened(caption, font, pair_width)
+        left = x + (pair_width - font.getlength(text)) / 2
+        draw.text((left, y + side + 3), text, fill=_INK, font=font)
+    return sheet
+
+
+def _font(captions: Sequence[str], width: int) -> tuple[FreeTypeFont | ImageFont, int]:
+    """The largest font in which every caption fits, else the smallest; and a line's height in pixels."""
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(size=_FONT_SIZES[0])
+    size = _FONT_SIZES[0]
+    for size in _FONT_SIZES:
+        font = ImageFont.load_default(size=size)
+        if all(font.getlength(caption) <= width for caption in captions):
+            break
+    return font, size + 8
+
+
+def _shortened(text: str, font: FreeTypeFont | ImageFont, width: int) -> str:
+    """Take characters out of the middle, since the end of a caption is its similarity."""
+    if font.getlength(text) <= width:
+        return text
+    for kept in range(len(text) - 1, 0, -1):
+        short = text[: kept // 2] + "..." + text[len(text) - (kept - kept // 2) :]
+        if font.getlength(short) <= width:
+            return short
+    return ""

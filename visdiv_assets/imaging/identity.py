@@ -1,0 +1,17 @@
+"""The identity of a picture: a digest of its encoded bytes."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def image_id(data: bytes) -> str:
+    """Name a picture by its encoded bytes.
+
+    Args:
+        data: the encoded picture, readable or not; may be empty.
+
+    Returns:
+        The first 16 bytes of the SHA-256 of `data` as 32 lower-case hex characters.
+    """
+    return hashlib.sha256(data).digest()[:16].hex()

@@ -1,0 +1,121 @@
+"""What every image position of a subset holds: the rows of the table `subset_images`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.imaging.decode import decode_image
+from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.parallel import ordered_map
+from visdiv_assets.progress import Progress, silent
+
+IMAGES_SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("image_index", pa.int32()),
+        ("image_id", pa.string()),
+        ("format", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("size_bytes", pa.int64()),
+        ("status", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+
+ROWS_WRITTEN = 1024
+
+#: Row, index within the row, encoded bytes.
+_Position = tuple[int, int, bytes | None]
+
+
+def image_bytes(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, pa.Array]:
+    """Take the pictures out of a batch.
+
+    Args:
+        batch: with a column `images`: list<struct<bytes, path>>.
+
+    Returns:
+        int64 [m] row within the batch, int32 [m] index within the row, and the m encoded pictures as a binary array.
+        Rows without pictures do not occur.
+    """
+    column = batch.column("images")
+    lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    first = np.cumsum(lengths) - lengths
+    index = np.arange(len(rows)) - first[rows]
+    return rows, index.astype(np.int32), column.flatten().field("bytes")
+
+
+def list_images(
+    batches: Iterable[pa.RecordBatch],
+    *,
+    first_row: int,
+    threads: int,
+    max_pixels: int,
+    progress: Progress = silent,
+) -> Iterator[pa.RecordBatch]:
+    """Decode every picture and say what it is, or why it cannot be read.
+
+    Args:
+        batches: rows in order, with a column `images`; drawn lazily.
+        first_row: number of the first row.
+        threads: threads that decode.
+        max_pixels: a picture with more is not decoded.
+        progress: told of rows done.
+
+    Yields:
+        batches of `IMAGES_SCHEMA`, in order.
+    """
+
+    def pictures() -> Iterator[_Position]:
+        first = first_row
+        for batch in batches:
+            rows, index, encoded = image_bytes(batch)
+            for number in range(len(encoded)):
+                yield first + int(rows[number]), int(index[number]), encoded[number].as_py()
+            first += batch.num_rows
+            progress(batch.num_rows)
+
+    def describe(position: _Position) -> tuple[object, ...]:
+        row, index, data = position
+        decoded = decode_image(data, max_pixels=max_pixels, keep_pixels=False)
+        return (
+            row,
+            index,
+            None if data is None else image_id(data),
+            decoded.format,
+            decoded.width,
+            decoded.height,
+            0 if data is None else len(data),
+            str(decoded.status),
+            decoded.detail,
+        )
+
+    described = ordered_map(describe, pictures(), threads=threads)
+    while rows := list(islice(described, ROWS_WRITTEN)):
+        arrays = [
+            pa.array(values, type=field.type)
+            for values, field in zip(zip(*rows, strict=True), IMAGES_SCHEMA, strict=True)
+        ]
+        yield pa.record_batch(arrays, schema=IMAGES_SCHEMA)
+
+
+def first_positions(images: pa.Table) -> pa.Table:
+    """The first position of every readable picture, in order of position.
+
+    Args:
+        images: rows of `subset_images` in order: row, image_index, image_id, status.
+
+    Returns:
+        table of row, image_index, image_id; every readable image_id once.
+    """
+    readable = images.filter(pc.equal(images["status"], "ok")).select(["row", "image_index", "image_id"])
+    numbered = readable.append_column("place", pa.array(np.arange(readable.num_rows)))
+    first = numbered.group_by("image_id", use_threads=False).aggregate([("place", "min")])["place_min"]
+    return readable.take(np.sort(first.to_numpy()))

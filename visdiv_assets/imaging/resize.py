@@ -1,0 +1,35 @@
+"""The resize that comes before a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+#: The part of a model_id that names this preprocessing.
+PREPROCESSING = "skew_320"
+SIDE = 320
+
+
+def skew_320(image: Image) -> NDArray[np.uint8]:
+    """Resize to 320 x 320 without regard to the aspect, bilinear with antialiasing, as FineVision does.
+
+    Args:
+        image: mode RGB, any size from 1 x 1.
+
+    Returns:
+        uint8 [320, 320, 3], C-contiguous and writable.
+
+    Raises:
+        ValueError: the picture is not RGB.
+    """
+    from PIL.Image import Resampling
+
+    if image.mode != "RGB":
+        raise ValueError(f"skew_320 takes RGB pictures, not {image.mode}")
+    # np.array copies, so the result is writable: torch warns of arrays that are not.
+    return np.array(image.resize((SIDE, SIDE), Resampling.BILINEAR), dtype=np.uint8, order="C")

@@ -1,0 +1,64 @@
+"""Small pictures and encoded files for the tests of this folder."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+from PIL import Image, features
+
+MAX_PIXELS = 1_000_000
+
+#: Every format that is read, with how to save it; lossless where the format can.
+FORMATS: dict[str, dict[str, Any]] = {
+    "jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    "png": {"format": "PNG"},
+    "gif": {"format": "GIF"},
+    "webp": {"format": "WEBP", "lossless": True},
+    "bmp": {"format": "BMP"},
+    "tiff": {"format": "TIFF", "compression": "tiff_lzw"},
+    "ppm": {"format": "PPM"},
+}
+if features.check("avif"):
+    FORMATS["avif"] = {"format": "AVIF", "quality": 95}
+
+
+def encode(image: Image.Image, kind: str = "PNG", /, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, options.pop("format", kind), **options)
+    return stream.getvalue()
+
+
+def noise(width: int = 48, height: int = 40, seed: int = 0) -> Image.Image:
+    values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return Image.fromarray(values)
+
+
+def encoded_noise() -> dict[str, bytes]:
+    """The same noise in every format, and in every variant with a decoder of its own."""
+    image = noise()
+    files = {name: encode(image, **options) for name, options in FORMATS.items()}
+    files["progressive jpeg"] = encode(image, "JPEG", progressive=True)
+    files["raw tiff"] = encode(image, "TIFF")
+    files["lossy webp"] = encode(image, "WEBP")
+    files["rgba png"] = encode(noise().convert("RGBA"))
+    return files
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(width: int, height: int, depth: int, colour: int, rows: bytes, extra: bytes = b"") -> bytes:
+    """A PNG from its parts: `rows` with their filter bytes, `extra` as chunks before the pixels."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", header)
+        + extra
+        + png_chunk(b"IDAT", zlib.compress(rows))
+        + png_chunk(b"IEND", b"")
+    )

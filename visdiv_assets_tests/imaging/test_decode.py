@@ -1,0 +1,109 @@
+"""Whole, readable files."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from visdiv_assets.imaging.decode import DecodedImage, ImageStatus, decode_image
+
+from .pictures import FORMATS, MAX_PIXELS, encode, encoded_noise, noise
+
+
+def decode(data: bytes) -> DecodedImage:
+    return decode_image(data, max_pixels=MAX_PIXELS)
+
+
+def exif(orientation: int) -> bytes:
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return tags.tobytes()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_is_read(name: str) -> None:
+    colour = (200, 100, 50)
+    result = decode(encode(Image.new("RGB", (37, 21), colour), **FORMATS[name]))
+    assert (result.status, result.detail, result.format) == (ImageStatus.OK, "", name)
+    assert (result.width, result.height) == (37, 21)
+    assert result.pixels is not None
+    assert type(result.pixels) is Image.Image
+    assert result.pixels.mode == "RGB"
+    assert np.abs(np.asarray(result.pixels).astype(int) - colour).max() <= 4
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1)])
+@pytest.mark.parametrize("name", FORMATS)
+def test_tiny_and_thin_pictures_are_read(name: str, size: tuple[int, int]) -> None:
+    result = decode(encode(Image.new("RGB", size), **FORMATS[name]))
+    assert (result.status, result.width, result.height) == (ImageStatus.OK, *size)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+def test_exif_orientation_is_applied(kind: str, orientation: int) -> None:
+    image = noise(5, 3)
+    options = {"lossless": True} if kind == "WEBP" else {}
+    result = decode(encode(image, kind, exif=exif(orientation), **options))
+    tagged = image.copy()
+    tagged.getexif()[0x0112] = orientation
+    expected = ImageOps.exif_transpose(tagged)
+    assert (result.width, result.height) == expected.size == ((3, 5) if orientation > 4 else (5, 3))
+    assert np.array_equal(np.asarray(result.pixels), np.asarray(expected))
+
+
+def test_orientation_6_puts_the_left_edge_on_top() -> None:
+    image = Image.new("RGB", (2, 1))
+    image.putpixel((0, 0), (255, 0, 0))
+    result = decode(encode(image, exif=exif(6)))
+    assert np.asarray(result.pixels)[:, :, 0].tolist() == [[255], [0]]
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_an_impossible_orientation_is_ignored(orientation: int) -> None:
+    result = decode(encode(noise(5, 3), exif=exif(orientation)))
+    assert (result.status, result.width, result.height) == (ImageStatus.OK, 5, 3)
+
+
+def test_broken_exif_does_not_make_a_picture_unreadable() -> None:
+    for junk in (
+        b"Exif\0\0",
+        b"Exif\0\0II*\0\xff\xff\xff\xff",
+        b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\1" * 40,
+    ):
+        for kind in ("JPEG", "PNG", "WEBP"):
+            assert decode(encode(noise(), kind, exif=junk)).status is ImageStatus.OK
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_the_first_picture_of_several_is_taken(kind: str) -> None:
+    first, second = Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 255))
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encode(first, kind, save_all=True, append_images=[second], **options)
+    assert (np.asarray(decode(data).pixels) == [255, 0, 0]).all()
+
+
+def test_the_first_picture_of_an_mpo_is_read_as_the_jpeg_it_is() -> None:
+    data = encode(Image.new("RGB", (8, 8)), "MPO", save_all=True, append_images=[noise(8, 8)])
+    result = decode(data)
+    assert (result.status, result.format) == (ImageStatus.OK, "jpeg")
+    assert np.asarray(result.pixels).max() < 5
+
+
+def test_pixels_are_dropped_unless_kept() -> None:
+    data = encode(noise(), exif=exif(6))
+    kept = decode(data)
+    dropped = decode_image(data, max_pixels=MAX_PIXELS, keep_pixels=False)
+    assert dropped == DecodedImage(ImageStatus.OK, "", "png", kept.width, kept.height, None)
+
+
+def test_threads_see_what_one_thread_sees() -> None:
+    files = list(encoded_noise().values())
+    files += [data[: len(data) // 2] for data in files] + [b"", b"<html>"]
+    files = files * 20
+    serial = [decode(data) for data in files]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(decode, files)) == serial
