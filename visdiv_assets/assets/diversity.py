@@ -1,0 +1,109 @@
+"""How much variety a subset has."""
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.assets.common import column_schema, materialized, user_errors
+from visdiv_assets.diversity.moments import Moments
+from visdiv_assets.diversity.tables import SCORES_SCHEMA, score_table
+from visdiv_assets.partitions import subset_partitions
+from visdiv_assets.resources import LakeResource
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+
+CODE_VERSION = "1"
+
+
+@dg.asset(
+    partitions_def=subset_partitions,
+    deps=["subset_images", "sscd_embeddings"],
+    group_name="diversity",
+    kinds={"parquet", "numpy"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(SCORES_SCHEMA),
+    check_specs=[
+        dg.AssetCheckSpec(
+            "every_position_counted",
+            asset="subset_diversity",
+            blocking=True,
+            description="The moments hold every readable image position, and every different picture once.",
+        )
+    ],
+)
+def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+    """Effective rank, participation ratio, Vendi and FineVision's score of a subset, and the moments behind them.
+
+    The sums of x and x x^T are taken over the SSCD embeddings in float64, once with every readable image position
+    (scope `subset`, as FineVision counts) and once with every different picture (scope `subset_unique`). Each is
+    scored centred and not. Fewer than two pictures have no score.
+    """
+    subset = context.partition_key
+    with user_errors():
+        store = lake.open()
+        images = store.require("subset_images", subset)
+        embeddings = store.require("sscd_embeddings", subset)
+        write = store.write(
+            "subset_diversity",
+            subset,
+            code_version=CODE_VERSION,
+            inputs={"subset_images": images.digest, "sscd_embeddings": embeddings.digest},
+            model_id=embeddings.model_id,
+            source_revision=embeddings.source_revision,
+            run_id=context.run_id,
+        )
+        inputs = {"subset_images": images.digest, "sscd_embeddings": embeddings.digest}
+        if not write.reuse("moments", inputs):
+            with write.add("moments", inputs) as unit:
+                moments = _moments(store, images, embeddings)
+                tables = [
+                    of_scope.to_arrow().add_column(0, "scope", pa.array([scope])) for scope, of_scope in moments.items()
+                ]
+                unit.table("moments", pa.concat_tables(tables), tables[0].schema)
+                unit.table("scores", score_table(moments), SCORES_SCHEMA)
+        manifest = write.commit()
+        scored = store.read(manifest, "scores").to_pylist()
+    first = scored[0]
+    counted = {row["scope"]: row["images"] for row in scored}
+    expected = {
+        "subset": images.facts["images"] - images.facts["images_unreadable"],
+        "subset_unique": images.facts["images_unique"],
+    }
+    numbers = {name: value for name, value in first.items() if isinstance(value, float)}
+    return materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": len(scored),
+            "images": first["images"],
+            **numbers,
+            "scores": dg.MetadataValue.table([dg.TableRecord(row) for row in scored]),
+        },
+        [
+            dg.AssetCheckResult(
+                check_name="every_position_counted",
+                passed=counted == expected,
+                metadata={"counted": counted, "expected": expected},
+            )
+        ],
+    )
+
+
+def _moments(store: Lake, images: Manifest, embeddings: Manifest) -> dict[str, Moments]:
+    listed = store.read(images, columns=["image_id", "status"])
+    occurrences = listed.filter(pc.equal(listed["status"], "ok"))["image_id"].value_counts()
+    ids = store.read(embeddings, "ids")["image_id"]
+    weights = occurrences.field("counts").take(pc.index_in(ids, occurrences.field("values"))).to_numpy()
+    vectors = store.array(embeddings, "vectors")
+    model_id, dimension = str(embeddings.model_id), embeddings.facts["dimension"]
+    block = 16_384
+    starts = np.arange(0, len(vectors), block)
+    return {
+        "subset": Moments.from_batches(
+            vectors.blocks(block),
+            [weights[start : start + block] for start in starts],
+            dimension=dimension,
+            model_id=model_id,
+        ),
+        "subset_unique": Moments.from_batches(vectors.blocks(block), dimension=dimension, model_id=model_id),
+    }

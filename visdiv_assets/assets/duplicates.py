@@ -1,0 +1,140 @@
+"""Which pictures of a subset are close."""
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from visdiv_assets.assets.common import column_schema, materialized, user_errors
+from visdiv_assets.imaging.contact_sheet import PairTile, pair_sheet, thumbnail_data_uri
+from visdiv_assets.imaging.decode import decode_image
+from visdiv_assets.imaging.listing import first_positions
+from visdiv_assets.partitions import subset_partitions
+from visdiv_assets.progress import progress
+from visdiv_assets.resources import DecoderResource, LakeResource, PairSearchResource, SourceResource
+from visdiv_assets.search.duplicates import PAIRS_SCHEMA, closest, pair_defects
+from visdiv_assets.search.duplicates import near_duplicates as find
+from visdiv_assets.search.join import tiles
+from visdiv_assets.settings import NAMED_THRESHOLDS
+from visdiv_assets.sources import Kind, Source
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets.storage.warehouse_schema import neighbours_column
+
+CODE_VERSION = "1"
+PAIRS_SHOWN = 12
+
+
+@dg.asset(
+    partitions_def=subset_partitions,
+    deps=["subset_images", "sscd_embeddings"],
+    group_name="duplicates",
+    kinds={"parquet", "numpy"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(PAIRS_SCHEMA),
+    check_specs=[
+        dg.AssetCheckSpec(
+            "pairs_sound",
+            asset="near_duplicates",
+            blocking=True,
+            description="No pair of a picture with itself, none below the floor, none twice.",
+        )
+    ],
+)
+def near_duplicates(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    pair_search: PairSearchResource,
+) -> dg.MaterializeResult:
+    """Pairs of different pictures of a subset whose SSCD similarity reaches the floor, each pair once.
+
+    Byte-equal copies are one picture here, since they share an image_id. The join is exact. A pair is stored if it is
+    among the best (64 by default) of one of its two pictures; the neighbours of each picture at the named thresholds
+    are counted in full.
+    """
+    subset = context.partition_key
+    floor = pair_search.similarity_floor
+    counted = {neighbours_column(name): value for name, value in NAMED_THRESHOLDS.items() if value >= floor}
+    with user_errors():
+        store = lake.open()
+        embeddings = store.require("sscd_embeddings", subset)
+        write = store.write(
+            "near_duplicates",
+            subset,
+            code_version=CODE_VERSION,
+            inputs={"sscd_embeddings": embeddings.digest},
+            model_id=embeddings.model_id,
+            settings={
+                "similarity_floor": floor,
+                "neighbours_kept": pair_search.neighbours_kept,
+                "thresholds": NAMED_THRESHOLDS,
+            },
+            source_revision=embeddings.source_revision,
+            run_id=context.run_id,
+        )
+        vectors = store.array(embeddings, "vectors")
+        inputs = {"sscd_embeddings": embeddings.digest}
+        if not write.reuse("pairs", inputs):
+            with (
+                write.add("pairs", inputs) as unit,
+                progress(f"comparing {subset}", tiles(len(vectors)), "tile") as advance,
+            ):
+                found = find(
+                    store.read(embeddings, "ids")["image_id"].combine_chunks(),
+                    vectors,
+                    floor=floor,
+                    k_best=pair_search.neighbours_kept,
+                    count_at=counted,
+                    progress=advance,
+                )
+                unit.table("pairs", found.pairs, PAIRS_SCHEMA)
+                unit.table("counts", found.counts, found.counts.schema)
+        manifest = write.commit()
+        pairs = store.read(manifest, "pairs")
+        counts = store.read(manifest, "counts")
+        sheet = _contact_sheet(store, source.open(), manifest, max_pixels=decoder.max_pixels)
+    with_neighbours = {
+        f"images_with_{name}": int((counts[name].to_numpy() > 0).sum()) for name in counts.column_names[1:]
+    }
+    defects = pair_defects(pairs, floor)
+    return materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": pairs.num_rows,
+            "images": len(vectors),
+            **with_neighbours,
+            "floor": floor,
+            **({"closest_pairs": dg.MetadataValue.md(f"![closest pairs]({sheet})")} if sheet else {}),
+        },
+        [dg.AssetCheckResult(check_name="pairs_sound", passed=not any(defects.values()), metadata=defects)],
+    )
+
+
+def _contact_sheet(store: Lake, source: Source, manifest: Manifest, *, max_pixels: int) -> str | None:
+    """The closest pairs as a picture for the UI; None where there is no pair."""
+    top = closest(store.read(manifest, "pairs"), PAIRS_SHOWN).to_pylist()
+    if not top:
+        return None
+    wanted = sorted({pair[side] for pair in top for side in ("image_id_a", "image_id_b")})
+    listed = store.read(
+        store.require("subset_images", manifest.partition),
+        columns=["row", "image_index", "image_id", "status"],
+        where=pc.field("image_id").isin(wanted),
+    )
+    places = {
+        position["image_id"]: (position["row"], position["image_index"])
+        for position in first_positions(listed).to_pylist()
+    }
+    encoded = source.fetch(Kind.SUBSET, manifest.partition, [places[name] for name in wanted])
+    pictures = {
+        name: decode_image(data, max_pixels=max_pixels).pixels for name, data in zip(wanted, encoded, strict=True)
+    }
+    tiles_shown = [
+        PairTile(
+            pictures[pair["image_id_a"]],
+            pictures[pair["image_id_b"]],
+            f"row {places[pair['image_id_a']][0]} | row {places[pair['image_id_b']][0]}   {pair['similarity']:.3f}",
+        )
+        for pair in top
+    ]
+    return thumbnail_data_uri(pair_sheet(tiles_shown))

@@ -1,0 +1,140 @@
+"""Pictures as vectors."""
+
+import hashlib
+import time
+
+import dagster as dg
+
+from visdiv_assets.assets.common import column_schema, listed_version, materialized, user_errors
+from visdiv_assets.embedders.subset import (
+    IDS_SCHEMA,
+    KnownVectors,
+    embed_positions,
+    positions_between,
+    vector_defects,
+)
+from visdiv_assets.imaging.listing import first_positions
+from visdiv_assets.partitions import subset_partitions
+from visdiv_assets.progress import progress
+from visdiv_assets.resources import DecoderResource, LakeResource, SourceResource, SscdResource
+from visdiv_assets.sources import Kind
+
+CODE_VERSION = "1"
+
+
+@dg.asset(
+    partitions_def=subset_partitions,
+    deps=["subset_images"],
+    group_name="embeddings",
+    kinds={"numpy", "onnx", "pytorch"},
+    pool="gpu",
+    code_version=CODE_VERSION,
+    metadata=column_schema(IDS_SCHEMA),
+    check_specs=[
+        dg.AssetCheckSpec(
+            "one_vector_per_picture",
+            asset="sscd_embeddings",
+            blocking=True,
+            description="There are as many vectors and image_ids as different readable pictures.",
+        ),
+        dg.AssetCheckSpec(
+            "finite_unit_length",
+            asset="sscd_embeddings",
+            blocking=True,
+            description="Every vector is finite and has length 1 (within 0.001, float16 storage).",
+        ),
+        dg.AssetCheckSpec(
+            "one_model",
+            asset="sscd_embeddings",
+            blocking=True,
+            description="The stored vectors were made by the model that is set, and by no other.",
+        ),
+    ],
+)
+def sscd_embeddings(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    sscd: SscdResource,
+) -> dg.MaterializeResult:
+    """The SSCD embedding of every different readable picture of a subset: float16, unit length, with its image_id.
+
+    Pictures are streamed from the source, decoded in threads, brought to 320 x 320 and embedded in batches; one
+    picture is embedded once, however often it occurs. One file of the subset is one unit of work, so a run that was
+    killed goes on after the last finished file, and vectors of pictures that were there before are taken over.
+    """
+    subset = context.partition_key
+    with user_errors():
+        opened, store = source.open(), lake.open()
+        images = store.require("subset_images", subset)
+        version = listed_version(opened, images)
+        positions = first_positions(store.read(images, columns=["row", "image_index", "image_id", "status"]))
+        embedder = sscd.load()
+        known = KnownVectors(store, store.manifest("sscd_embeddings", subset), embedder.model_id)
+        write = store.write(
+            "sscd_embeddings",
+            subset,
+            code_version=CODE_VERSION,
+            inputs={"subset_images": images.digest},
+            model_id=embedder.model_id,
+            source_revision=version.revision,
+            run_id=context.run_id,
+        )
+        embedded, begin = 0, time.monotonic()
+        with progress(f"embedding {subset}", positions.num_rows, "picture") as advance:
+            for shard in version.shards:
+                wanted = positions_between(positions, shard.first_row, shard.first_row + shard.shard.rows)
+                inputs = {"pictures": hashlib.sha256("".join(wanted["image_id"].to_pylist()).encode()).hexdigest()}
+                if write.reuse(shard.shard.name, inputs):
+                    advance(wanted.num_rows)
+                    continue
+                with write.add(shard.shard.name, inputs) as unit:
+                    vectors, computed = embed_positions(
+                        opened.batches(Kind.SUBSET, subset, shard.shard, columns=["images"]),
+                        wanted,
+                        embedder,
+                        first_row=shard.first_row,
+                        known=known,
+                        threads=decoder.thread_count,
+                        max_pixels=decoder.max_pixels,
+                        progress=advance,
+                    )
+                    embedded += computed
+                    unit.array("vectors", vectors)
+                    unit.table("ids", wanted.select(["image_id"]), IDS_SCHEMA)
+        seconds = time.monotonic() - begin
+        manifest = write.commit(dimension=embedder.dimension)
+        stored = store.array(manifest, "vectors")
+        defects = vector_defects(stored.blocks())
+    rate = {"images_per_second": embedded / seconds} if embedded else {}
+    return materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": len(stored),
+            "images_embedded": embedded,
+            "images_reused": len(stored) - embedded,
+            "units_reused": write.reused,
+            "seconds": seconds,
+            **rate,
+            "model_id": embedder.model_id,
+            "device": embedder.device,
+        },
+        [
+            dg.AssetCheckResult(
+                check_name="one_vector_per_picture",
+                passed=len(stored) == manifest.rows("ids") == images.facts["images_unique"],
+                metadata={
+                    "vectors": len(stored),
+                    "image_ids": manifest.rows("ids"),
+                    "pictures": images.facts["images_unique"],
+                },
+            ),
+            dg.AssetCheckResult(check_name="finite_unit_length", passed=not any(defects.values()), metadata=defects),
+            dg.AssetCheckResult(
+                check_name="one_model",
+                passed=manifest.model_id == embedder.model_id and stored.shape[1] == embedder.dimension,
+                metadata={"stored": str(manifest.model_id), "set": embedder.model_id},
+            ),
+        ],
+    )

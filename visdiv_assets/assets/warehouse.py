@@ -1,0 +1,49 @@
+"""All findings in one DuckDB file."""
+
+import dagster as dg
+
+from visdiv_assets.assets.common import user_errors
+from visdiv_assets.resources import LakeResource, WarehouseResource
+from visdiv_assets.sources.catalogue import category
+from visdiv_assets.storage.warehouse import publish
+
+
+@dg.asset(
+    name="warehouse",
+    deps=["subset_images", "quality_rows", "sscd_embeddings", "near_duplicates", "subset_diversity"],
+    group_name="warehouse",
+    kinds={"duckdb"},
+    code_version="1",
+    pool="warehouse",
+    check_specs=[
+        dg.AssetCheckSpec(
+            "counts_equal_lake",
+            asset="warehouse",
+            blocking=True,
+            description="Every table has exactly the rows that the lake holds.",
+        )
+    ],
+)
+def warehouse(
+    context: dg.AssetExecutionContext, lake: LakeResource, warehouse_file: WarehouseResource
+) -> dg.MaterializeResult:
+    """The DuckDB file that BI tools read: every materialised subset, as real rows, with comments.
+
+    It is built aside and put in place with one rename, so readers never wait for a run nor a run for readers. A
+    reader that has the file open keeps the old state until it opens it again.
+    """
+    with user_errors():
+        published = publish(lake.open(), warehouse_file.path, category=category)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/uri": dg.MetadataValue.path(warehouse_file.path),
+            **{f"rows_{table}": rows for table, rows in published.rows.items()},
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="counts_equal_lake",
+                passed=not published.differences,
+                metadata={"differences": published.differences},
+            )
+        ],
+    )

@@ -1,0 +1,146 @@
+"""Dagster runs started from the shell, in this process, on the state that the UI shows.
+
+Belongs here: the Dagster instance and runs of the jobs. Does not: what the jobs do.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from visdiv_assets import sources
+from visdiv_assets.automation import SUBSET_JOB, WAREHOUSE_JOB
+from visdiv_assets.definitions import build_definitions
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.partitions import add_subset_keys
+from visdiv_assets.settings import Settings, dagster_home
+from visdiv_assets.storage.files import replace_local
+
+#: What `visdiv run` ends with, read from the file that it published.
+SUMMARY = """
+SELECT
+    s.subset, s."rows", s.images, s.images_unique AS "unique", s.images_unreadable AS unreadable,
+    s.images - s.images_unreadable - s.images_unique AS exact_copies,
+    (SELECT count(*) FROM duplicate_pair_positions p
+        WHERE p.kind = 'near' AND p.subset_a = s.subset AND p.subset_b = s.subset) AS near_pairs,
+    round(d.effective_rank, 1) AS effective_rank, round(d.participation_ratio, 1) AS participation_ratio,
+    round(d.score, 3) AS score
+FROM subsets s
+LEFT JOIN diversity d ON d.subset = s.subset AND d.scope = 'subset' AND d.centered
+ORDER BY s.subset
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    name: str
+    succeeded: bool
+    seconds: float
+    detail: str
+
+    def line(self) -> str:
+        """One line for the shell."""
+        return f"{'done  ' if self.succeeded else 'FAILED'} {self.name}  {self.seconds:.1f} s  {self.detail}"
+
+
+class Session:
+    """A Dagster instance with this code location's jobs, whose partitions are those of the source."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the instance in DAGSTER_HOME, which is made if need be, and add the source's subsets to it.
+
+        Raises:
+            VisdivError: the source or the state cannot be opened.
+        """
+        prepare_home(dagster_home(settings))
+        self.instance = dg.DagsterInstance.get()
+        self._definitions = build_definitions(settings)
+        add_subset_keys(self.instance, sources.open(settings.source))
+
+    def run_subset(self, subset: str) -> Outcome:
+        """Run all stages of one subset."""
+        return self._run(SUBSET_JOB, subset)
+
+    def publish(self) -> Outcome:
+        """Build the DuckDB file."""
+        return self._run(WAREHOUSE_JOB, None)
+
+    def _run(self, job: str, partition: str | None) -> Outcome:
+        begin = time.monotonic()
+        result = self._definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            partition_key=partition,
+            raise_on_error=False,
+            # The bar or the line of the shell says what is needed; the log is in the UI.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        seconds = time.monotonic() - begin
+        name = partition or "warehouse"
+        if not result.success:
+            return Outcome(name, False, seconds, _cause(result))
+        return Outcome(name, True, seconds, _numbers(result) if partition else "published")
+
+
+def prepare_home(home: Path) -> None:
+    """Make a folder Dagster's home: put this program's dagster.yaml into it unless the user has put one there.
+
+    The project's own dagster.yaml, in the working directory or beside the package, is copied again whenever it
+    differs, since it is the one that people edit.
+    """
+    target = home / "dagster.yaml"
+    given_by_user = "DAGSTER_HOME" in os.environ and target.is_file()
+    origin = next(
+        (
+            path
+            for folder in (Path.cwd(), Path(__file__).parent, Path(__file__).parent.parent)
+            if (path := folder / "dagster.yaml").is_file()
+        ),
+        None,
+    )
+    if origin is None:
+        raise VisdivError("dagster.yaml is missing from this installation: install visdiv-assets again")
+    content = origin.read_bytes()
+    if not given_by_user and (not target.is_file() or target.read_bytes() != content):
+        try:
+            with replace_local(target) as stream:
+                stream.write(content)
+        except OSError as error:
+            raise VisdivError(
+                f"cannot write {home}: {error.strerror}; set VISDIV_DATA to a folder that can be written"
+            ) from error
+    os.environ["DAGSTER_HOME"] = str(home)
+
+
+def _cause(result: dg.ExecuteInProcessResult) -> str:
+    """What made a run fail, in one line."""
+    for event in result.all_events:
+        if not event.is_step_failure:
+            continue
+        failure = event.step_failure_data
+        if failure.user_failure_data and failure.user_failure_data.description:
+            return f"{event.step_key}: {failure.user_failure_data.description}"
+        if failure.error:
+            cause = failure.error.cause or failure.error
+            return f"{event.step_key}: {' '.join(cause.message.split())}"
+    return "see the run in `visdiv ui`"
+
+
+def _numbers(result: dg.ExecuteInProcessResult) -> str:
+    """What a subset's run did, in one line."""
+    metadata = {
+        event.asset_key.to_user_string(): event.materialization.metadata
+        for event in result.get_asset_materialization_events()
+        if event.asset_key
+    }
+    embeddings = metadata["sscd_embeddings"]
+    embedded = int(str(embeddings["images_embedded"].value))
+    if not embedded:
+        return "nothing to embed"
+    rate = float(str(embeddings["images_per_second"].value))
+    return f"{embedded} pictures embedded, {rate:.1f} per second"
