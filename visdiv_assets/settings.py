@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from visdiv_assets.errors import VisdivError
 
@@ -25,6 +25,13 @@ NAMED_THRESHOLDS: dict[str, float] = {
     "hf_toolkit": 0.90,
     "sscd_paper": 0.75,
 }
+
+
+#: Why a clean copy may leave a row out; the first that applies is given.
+DROP_REASONS = ("unreadable", "quality", "contaminated", "duplicate")
+
+#: Similarities at which rates and overlaps are published, the named ones among them.
+PUBLISHED_THRESHOLDS = (0.75, 0.80, 0.85, 0.90, 0.93, 0.95, 0.98)
 
 
 class Settings(BaseModel):
@@ -72,9 +79,48 @@ class Settings(BaseModel):
         64,
         description="Pairs kept per picture: a pair stays if it is among this many best of one of its two.",
     )
+    duplicate_threshold: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.95, description="Cosine similarity from which two pictures count as copies in clusters and the clean copy."
+    )
+    contamination_threshold: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.95, description="Cosine similarity to a benchmark's picture from which a row is left out of the clean copy."
+    )
+    contamination_limit: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.05, description="Share of a subset's pictures that are contaminated above which its check warns."
+    )
+    row_rule: Literal["any", "all", "majority"] = Field(
+        "all", description="A row with several pictures goes as a duplicate if any, all or the majority are redundant."
+    )
+    drop: str = Field(
+        "unreadable,quality,contaminated,duplicate",
+        description="Why a clean copy leaves rows out, with commas between; the other reasons are only reported.",
+    )
     unreadable_limit: Annotated[float, Field(ge=0, le=1)] = Field(
         0.05, description="Share of unreadable pictures of a subset above which its check warns."
     )
+
+    @field_validator("drop")
+    @classmethod
+    def _known_reasons(cls, value: str) -> str:
+        unknown = [reason for reason in value.split(",") if value and reason not in DROP_REASONS]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no reason to drop a row, use {', '.join(DROP_REASONS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _thresholds_above_floor(self) -> Settings:
+        for name in ("duplicate_threshold", "contamination_threshold"):
+            if getattr(self, name) < self.similarity_floor:
+                raise ValueError(
+                    f"{variable(name)} is below {variable('similarity_floor')}={self.similarity_floor}: "
+                    "raise the one or lower the other"
+                )
+        return self
+
+    @property
+    def drop_reasons(self) -> tuple[str, ...]:
+        """The setting `drop` as a tuple, in the order in which reasons apply."""
+        return tuple(reason for reason in DROP_REASONS if reason in self.drop.split(","))
 
     @field_validator("device")
     @classmethod
@@ -100,9 +146,19 @@ class Settings(BaseModel):
         return str(self.data_folder / "visdiv.duckdb")
 
     @property
+    def reports_folder(self) -> Path:
+        """Where HTML reports are written."""
+        return self.data_folder / "reports"
+
+    @property
     def weights_folder(self) -> str:
         """Where fetched model weights are kept."""
         return str(self.data_folder / "weights")
+
+
+def published_thresholds(floor: float, own: float) -> list[float]:
+    """Thresholds at which rates and overlaps are given: the published ones from a floor on, and the user's own."""
+    return sorted({own, *(value for value in PUBLISHED_THRESHOLDS if value >= floor)})
 
 
 def variable(name: str) -> str:
@@ -133,9 +189,17 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
         reason = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:
+            raise VisdivError(reason) from None
+        name = str(first["loc"][0])
         raise VisdivError(f"{variable(name)}={first['input']!r} is impossible: {reason}") from None
+
+
+def absolute_paths(settings: Settings) -> dict[str, str]:
+    """Environment variables that give the settings' paths the same meaning in any working directory."""
+    paths = {name: getattr(settings, name) for name in ("source", "data", "sscd_weights")}
+    return {variable(name): str(Path(path).absolute()) for name, path in paths.items() if path and "://" not in path}
 
 
 def dagster_home(settings: Settings, environment: Mapping[str, str] | None = None) -> Path:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.imaging.signals import signals
 from visdiv_assets.parallel import ordered_map
 from visdiv_assets.progress import Progress, silent
 
@@ -25,6 +26,9 @@ IMAGES_SCHEMA = pa.schema(
         ("size_bytes", pa.int64()),
         ("status", pa.string()),
         ("detail", pa.string()),
+        ("brightness_deviation", pa.float32()),
+        ("colours", pa.int32()),
+        ("low_information", pa.bool_()),
     ]
 )
 
@@ -84,7 +88,8 @@ def list_images(
 
     def describe(position: _Position) -> tuple[object, ...]:
         row, index, data = position
-        decoded = decode_image(data, max_pixels=max_pixels, keep_pixels=False)
+        decoded = decode_image(data, max_pixels=max_pixels)
+        seen = signals(decoded.pixels) if decoded.pixels else None
         return (
             row,
             index,
@@ -95,6 +100,9 @@ def list_images(
             0 if data is None else len(data),
             str(decoded.status),
             decoded.detail,
+            seen.brightness_deviation if seen else None,
+            seen.colours if seen else None,
+            seen.low_information if seen else None,
         )
 
     described = ordered_map(describe, pictures(), threads=threads)

@@ -10,9 +10,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.progress import Progress, silent
+from visdiv_assets.search.background import background_similarity
 from visdiv_assets.search.join import Matrix, join
 
-PAIRS_SCHEMA = pa.schema([("image_id_a", pa.string()), ("image_id_b", pa.string()), ("similarity", pa.float32())])
+PAIRS_SCHEMA = pa.schema(
+    [
+        ("image_id_a", pa.string()),
+        ("image_id_b", pa.string()),
+        ("similarity", pa.float32()),
+        ("similarity_normalised", pa.float32()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,8 @@ class NearDuplicates:
 
     Attributes:
         pairs: table of `PAIRS_SCHEMA`, image_id_a < image_id_b, sorted; at most K per picture chose it.
-        counts: table of image_id and one int64 column per threshold asked for, in the order of the vectors; in full.
+        counts: table of image_id, background_similarity (null below 4 pictures), and one int64 column per threshold
+            asked for, neighbours in full; in the order of the vectors.
     """
 
     pairs: pa.Table
@@ -48,19 +57,38 @@ def near_duplicates(
         progress: told of tiles; there are `join.tiles(n)`.
     """
     result = join(vectors, None, floor, k_best=k_best, count_at=list(count_at.values()), progress=progress)
-    left = pc.take(image_ids, result.pairs["left"])
-    right = pc.take(image_ids, result.pairs["right"])
-    pairs = pa.table(
-        [
-            pc.min_element_wise(left, right),
-            pc.max_element_wise(left, right),
-            # Stored vectors are rounded to float16: the product of a picture with its copy may exceed 1 by 1e-3.
-            pc.min_element_wise(result.pairs["similarity"], pa.scalar(1, pa.float32())),
-        ],
-        schema=PAIRS_SCHEMA,
+    background = pa.array(background_similarity(image_ids, vectors), from_pandas=True)
+    left, right = result.pairs["left"], result.pairs["right"]
+    # Stored vectors are rounded to float16: the product of a picture with its copy may exceed 1 by 1e-3.
+    similarity = pc.min_element_wise(result.pairs["similarity"], pa.scalar(1, pa.float32()))
+    pairs = pair_table(image_ids, image_ids, left, right, similarity, background, background)
+    counts = pa.table(
+        {
+            "image_id": image_ids,
+            "background_similarity": background,
+            **dict(zip(count_at, result.left_counts, strict=True)),
+        }
     )
-    counts = pa.table({"image_id": image_ids, **dict(zip(count_at, result.left_counts, strict=True))})
     return NearDuplicates(pairs.sort_by([("image_id_a", "ascending"), ("image_id_b", "ascending")]), counts)
+
+
+def pair_table(
+    left_ids: pa.Array,
+    right_ids: pa.Array,
+    left: pa.ChunkedArray,
+    right: pa.ChunkedArray,
+    similarity: pa.ChunkedArray,
+    left_background: pa.Array,
+    right_background: pa.Array,
+) -> pa.Table:
+    """Pairs told in image_ids, as a table of `PAIRS_SCHEMA` in no particular order.
+
+    Each of the two pictures is the query once, so the normalised score subtracts the mean of their backgrounds.
+    """
+    a, b = pc.take(left_ids, left), pc.take(right_ids, right)
+    backgrounds = pc.add(pc.take(left_background, left), pc.take(right_background, right))
+    normalised = pc.subtract(similarity, pc.divide(backgrounds, pa.scalar(2, pa.float32())))
+    return pa.table([pc.min_element_wise(a, b), pc.max_element_wise(a, b), similarity, normalised], schema=PAIRS_SCHEMA)
 
 
 def closest(pairs: pa.Table, count: int) -> pa.Table:
