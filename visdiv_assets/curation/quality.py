@@ -32,6 +32,7 @@ QUALITY_SCHEMA = pa.schema(
         ("turns", pa.int32()),
         ("turns_kept", pa.int32()),
         ("kept", pa.bool_()),
+        ("rating", pa.float32()),
         *((f"turns_dropped_by_{criterion}", pa.int32()) for criterion in CRITERIA),
     ]
 )
@@ -96,17 +97,21 @@ def rate_rows(
         counts: added to on the way.
 
     Yields:
-        batches of `QUALITY_SCHEMA`. A row whose texts are unknown (null) is kept; a row with no turn is not.
+        batches of `QUALITY_SCHEMA`. A row whose texts are unknown (null) is kept; a row with no turn is not. `rating`
+        is the mean of all ratings that the row's turns have, null where there is none.
     """
     for batch in batches:
         texts = batch.column("texts")
         turns = _lengths(texts)
         row_of_turn = np.repeat(np.arange(len(turns)), turns)
         failed_any = np.zeros(len(row_of_turn), bool)
+        rating_sum, rated = np.zeros(len(turns)), np.zeros(len(turns), np.int64)
         dropped_by = []
         for number, criterion in enumerate(CRITERIA):
             ratings = _ratings_of_turns(batch.column(f"{criterion}_ratings"), turns)
             counts.histogram[number] += np.bincount(ratings, minlength=len(RATINGS) + 1)[: len(RATINGS) + 1]
+            rating_sum += np.bincount(row_of_turn, ratings, minlength=len(turns))
+            rated += np.bincount(row_of_turn[ratings != UNRATED], minlength=len(turns))
             failed = (ratings != UNRATED) & (ratings < thresholds.get(criterion, 1))
             failed_any |= failed
             dropped = np.bincount(row_of_turn[failed], minlength=len(turns))
@@ -115,11 +120,13 @@ def rate_rows(
             dropped_by.append(dropped)
         turns_kept = turns - np.bincount(row_of_turn[failed_any], minlength=len(turns))
         unknown = texts.is_null().to_numpy(zero_copy_only=False)
+        rating = pa.array(rating_sum / np.maximum(rated, 1), mask=rated == 0)
         columns = [
             np.arange(len(turns)) + first_row,
             turns,
             turns_kept,
             (turns_kept > 0) | unknown,
+            rating,
             *dropped_by,
         ]
         first_row += batch.num_rows

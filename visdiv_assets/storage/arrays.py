@@ -11,19 +11,20 @@ class StackedArray:
     """Matrices of equal width and dtype, one below the other; slices and row lists are copied out on demand.
 
     Attributes:
+        parts: the matrices that have rows.
         shape: (rows, columns) of the whole.
         dtype: of the elements.
     """
 
     def __init__(self, parts: Sequence[np.ndarray]) -> None:
         """Stack matrices [n_i, d]; they may be memory-mapped and are not read here."""
-        self._parts = [part for part in parts if len(part)]
-        if not self._parts:
+        self.parts = [part for part in parts if len(part)]
+        if not self.parts:
             width = parts[0].shape[1] if parts else 0
-            self._parts = [np.empty((0, width), dtype=parts[0].dtype if parts else np.float16)]
-        self._starts = np.cumsum([0, *(len(part) for part in self._parts)])
-        self.shape: tuple[int, int] = (int(self._starts[-1]), int(self._parts[0].shape[1]))
-        self.dtype = self._parts[0].dtype
+            self.parts = [np.empty((0, width), dtype=parts[0].dtype if parts else np.float16)]
+        self._starts = np.cumsum([0, *(len(part) for part in self.parts)])
+        self.shape: tuple[int, int] = (int(self._starts[-1]), int(self.parts[0].shape[1]))
+        self.dtype = self.parts[0].dtype
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -39,16 +40,34 @@ class StackedArray:
             start, stop, _ = key.indices(len(self))
             pieces = [
                 part[max(start - first, 0) : stop - first]
-                for part, first in zip(self._parts, self._starts[:-1], strict=True)
+                for part, first in zip(self.parts, self._starts[:-1], strict=True)
                 if first < stop and first + len(part) > start
             ]
             if len(pieces) == 1:
                 return pieces[0]
-            return np.concatenate(pieces) if pieces else self._parts[0][:0]
+            return np.concatenate(pieces) if pieces else self.parts[0][:0]
         rows = np.asarray(key)
         out = np.empty((len(rows), self.shape[1]), dtype=self.dtype)
         owner = np.searchsorted(self._starts, rows, side="right") - 1
         for number in np.unique(owner):
             chosen = owner == number
-            out[chosen] = self._parts[number][rows[chosen] - self._starts[number]]
+            out[chosen] = self.parts[number][rows[chosen] - self._starts[number]]
         return out
+
+
+class RowsOf:
+    """Some rows of a matrix, in any order, read on demand.
+
+    Attributes:
+        shape: (rows chosen, columns).
+    """
+
+    def __init__(self, matrix: StackedArray, rows: np.ndarray) -> None:
+        """Choose rows by number, int64 [n]."""
+        self._matrix = matrix
+        self._rows = rows
+        self.shape: tuple[int, int] = (len(rows), matrix.shape[1])
+
+    def __getitem__(self, key: slice | np.ndarray) -> np.ndarray:
+        """A copy of the chosen rows, by slice or by number."""
+        return self._matrix[self._rows[key]]

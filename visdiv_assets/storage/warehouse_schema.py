@@ -60,6 +60,18 @@ _IMAGE_ID = Column(
 )
 _MODEL_ID = Column("model_id", "VARCHAR", "Model, weights and preprocessing of the vectors; never mixed.")
 _SIMILARITY = Column("similarity", "FLOAT", "Cosine similarity of the two embeddings.")
+_NORMALISED = Column(
+    "similarity_normalised",
+    "FLOAT",
+    "SSCD's normalised score: similarity minus the background similarity; low for pictures of one template. NULL if "
+    "there were too few pictures to tell.",
+)
+_LOW_INFORMATION = Column("low_information", "BOOLEAN", "Whether one of the two has little in it, as a blank page has.")
+_THRESHOLD = Column(
+    "threshold",
+    "DOUBLE",
+    "Similarity from which it counts. finevision 0.95, blog 0.93, hf_toolkit 0.90, sscd_paper 0.75.",
+)
 _VERIFIED = Column("verified", "BOOLEAN", "Whether the pixels confirm the pair; NULL: not looked at.")
 _EVIDENCE = Column("evidence", "VARCHAR", "What the pixels showed; NULL: not looked at.")
 _MATERIALIZED_AT = Column("materialized_at", "TIMESTAMP", "When it was written, UTC.")
@@ -103,6 +115,19 @@ IMAGES = Table(
         Column("size_bytes", "BIGINT", "Size of the encoded picture in bytes."),
         Column("status", "VARCHAR", "ok, empty, not_an_image, truncated, corrupt or too_large."),
         Column("detail", "VARCHAR", "Why it cannot be read; empty if it can."),
+        Column("brightness_deviation", "FLOAT", "Standard deviation of brightness, 0 to 127.5, in a 64 x 64 copy."),
+        Column("colours", "INTEGER", "Colours, of 512, that cover 99 % of a 64 x 64 copy."),
+        Column(
+            "low_information",
+            "BOOLEAN",
+            "Near-constant or few colours, as blank and text pages are: a similarity says less there.",
+        ),
+        Column(
+            "background_similarity",
+            "FLOAT",
+            "Mean similarity to the 3 nearest pictures of a seeded sample of the subset's other pictures; subtract it "
+            "from a similarity for SSCD's normalised score. NULL if not computed.",
+        ),
         *(
             Column(
                 neighbours_column(name),
@@ -136,6 +161,8 @@ DUPLICATE_PAIRS = Table(
         _MODEL_ID,
         _VERIFIED,
         _EVIDENCE,
+        _NORMALISED,
+        _LOW_INFORMATION,
     ),
 )
 
@@ -195,6 +222,129 @@ DIVERSITY = Table(
     ),
 )
 
+DUPLICATE_CLUSTERS = Table(
+    "duplicate_clusters",
+    "One row per image position that has a copy anywhere: its cluster, and the one of each cluster that is kept.",
+    (
+        Column(
+            "cluster_id", "VARCHAR", "image_id of the representative, to which every picture of the cluster is close."
+        ),
+        _SUBSET,
+        _ROW,
+        _IMAGE_INDEX,
+        _IMAGE_ID,
+        Column("keep", "BOOLEAN", "Whether this position stands for its cluster in a clean copy."),
+        Column(
+            "reason",
+            "VARCHAR",
+            "best: kept; exact_copy or near_copy: of the keeper; row_dropped: its row goes for another reason.",
+        ),
+        Column("component_id", "VARCHAR", "Lowest image_id of all pictures that a chain of close pairs connects."),
+        Column("row_duplicate", "BOOLEAN", "Whether its row goes as a duplicate, by the rule for rows."),
+        Column("keeper_subset", "VARCHAR", "Where the position that is kept lies; NULL where none is."),
+        Column("keeper_row", "BIGINT", "Row of the position that is kept."),
+        Column("keeper_image", "INTEGER", "Place of the kept picture in its row."),
+        Column("similarity", "FLOAT", "Cosine similarity to the picture that is kept."),
+    ),
+)
+
+CLUSTER_SUMMARY = Table(
+    "cluster_summary",
+    "One row per component and per cluster of two or more different pictures, measured from the vectors.",
+    (
+        Column("kind", "VARCHAR", "component (linked by chains) or cluster (all close to one representative)."),
+        Column("cluster_id", "VARCHAR", "The component_id or cluster_id of duplicate_clusters."),
+        Column("pictures", "BIGINT", "Different pictures in it."),
+        Column("smallest_similarity", "FLOAT", "The smallest similarity of any two of its pictures."),
+        Column("diameter", "FLOAT", "The largest cosine distance of any two: 1 - smallest_similarity."),
+        Column("pictures_measured", "BIGINT", "On how many of its pictures the two were measured (at most 50,000)."),
+    ),
+)
+
+CLUSTER_SIZES = Table(
+    "cluster_sizes",
+    "How components of copies grow as the threshold falls: single linkage can swallow a data set.",
+    (
+        _THRESHOLD,
+        Column("components", "BIGINT", "Components of two or more different pictures."),
+        Column("pictures", "BIGINT", "Pictures in them."),
+        Column("largest_component", "BIGINT", "Pictures of the largest."),
+    ),
+)
+
+SUBSET_OVERLAP = Table(
+    "subset_overlap",
+    "The share of each subset's pictures that occur in each other subset.",
+    (
+        _SUBSET,
+        Column("other_subset", "VARCHAR", "The subset in which they occur too."),
+        _THRESHOLD,
+        Column("images", "BIGINT", "Different readable pictures of the subset."),
+        Column("images_shared", "BIGINT", "Those with the same bytes, or a similarity >= threshold, in the other."),
+        Column("images_shared_exactly", "BIGINT", "Those with the same bytes in the other."),
+        Column("share", "DOUBLE", "images_shared / images."),
+    ),
+)
+
+CONTAMINATION_PAIRS = Table(
+    "contamination_pairs",
+    "One row per image position of a subset and benchmark picture that are close; a benchmark picture that occurs "
+    "several times stands at its first position.",
+    (
+        _SUBSET,
+        _ROW,
+        _IMAGE_INDEX,
+        _IMAGE_ID,
+        Column("benchmark", "VARCHAR", "Name of the benchmark."),
+        Column("benchmark_row", "BIGINT", "Row of the benchmark's test set, from 0."),
+        Column("benchmark_image", "INTEGER", "Place of the picture in its row, from 0."),
+        _SIMILARITY,
+        _VERIFIED,
+        _EVIDENCE,
+        _NORMALISED,
+        _LOW_INFORMATION,
+        Column("benchmark_image_id", "VARCHAR", "image_id of the benchmark's picture."),
+        Column("benchmark_positions", "BIGINT", "How often the benchmark holds that picture."),
+        _MODEL_ID,
+    ),
+)
+
+CONTAMINATION_RATES = Table(
+    "contamination_rates",
+    "How much of a subset is close to a benchmark, and how much of the benchmark to the subset; ALL is all benchmarks.",
+    (
+        _SUBSET,
+        Column("benchmark", "VARCHAR", "Name of the benchmark, or ALL."),
+        _THRESHOLD,
+        Column("images", "BIGINT", "Readable image positions of the subset."),
+        Column("images_contaminated", "BIGINT", "Those whose best match reaches the threshold."),
+        Column("rows", "BIGINT", "Rows of the subset."),
+        Column("rows_contaminated", "BIGINT", "Rows with a contaminated picture."),
+        Column("benchmark_images", "BIGINT", "Readable image positions of the benchmark."),
+        Column("benchmark_images_leaked", "BIGINT", "Those that are close to a picture of the subset."),
+        Column("rate", "DOUBLE", "images_contaminated / images; NULL without images."),
+        Column("ci_low", "DOUBLE", "Lower end of the Wilson 95 % interval of the rate."),
+        Column("ci_high", "DOUBLE", "Upper end of the Wilson 95 % interval of the rate."),
+    ),
+)
+
+DROPPED_ROWS = Table(
+    "dropped_rows",
+    "One row per row that a clean copy leaves out: why, and the picture that is the reason.",
+    (
+        _SUBSET,
+        _ROW,
+        Column("reason", "VARCHAR", "unreadable, quality, contaminated or duplicate: the first that applies."),
+        Column("detail", "VARCHAR", "More about the reason."),
+        Column("witness_kind", "VARCHAR", "subset or benchmark: where the witness lies; NULL where there is none."),
+        Column("witness", "VARCHAR", "Subset or benchmark of the picture that made the row redundant or contaminated."),
+        Column("witness_row", "BIGINT", "Row of the witness."),
+        Column("witness_image", "INTEGER", "Place of the witness in its row."),
+        Column("similarity", "FLOAT", "Cosine similarity to the witness."),
+        Column("image_index", "INTEGER", "Place in the dropped row of the picture that it is about."),
+    ),
+)
+
 PROVENANCE = Table(
     "provenance",
     "Where each partition of each table of the lake came from.",
@@ -210,7 +360,21 @@ PROVENANCE = Table(
     ),
 )
 
-TABLES = (SUBSETS, IMAGES, QUALITY, DUPLICATE_PAIRS, DIVERSITY, PROVENANCE)
+TABLES = (
+    SUBSETS,
+    IMAGES,
+    QUALITY,
+    DUPLICATE_PAIRS,
+    DUPLICATE_CLUSTERS,
+    CLUSTER_SUMMARY,
+    CLUSTER_SIZES,
+    SUBSET_OVERLAP,
+    CONTAMINATION_PAIRS,
+    CONTAMINATION_RATES,
+    DIVERSITY,
+    DROPPED_ROWS,
+    PROVENANCE,
+)
 VIEWS = (DUPLICATE_PAIR_POSITIONS,)
 
 DUPLICATE_PAIR_POSITIONS_STATEMENT = """

@@ -1,0 +1,183 @@
+"""What is known of every row of one subset when it is decided what a clean copy keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.settings import DROP_REASONS
+from visdiv_assets.storage.lake import Lake
+
+DROPPED_SCHEMA = pa.schema(
+    [
+        ("subset", pa.string()),
+        ("row", pa.int64()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("image_index", pa.int32()),
+        ("witness_kind", pa.string()),
+        ("witness", pa.string()),
+        ("witness_row", pa.int64()),
+        ("witness_image", pa.int32()),
+        ("similarity", pa.float32()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class RowFacts:
+    """Findings about the rows of a subset, one entry each.
+
+    Attributes:
+        subset: its name.
+        rows: number of rows.
+        rating: float32 [rows], mean quality rating, NaN where there is none.
+        unreadable: int64 [rows], number in `defects` of the row's first unreadable picture, -1 where there is none.
+        leak: int64 [rows], number in `leaks` of the row's closest benchmark picture that reaches the threshold, or -1.
+        blocked: int8 [rows], 0, or 1 + the place in `DROP_REASONS` of the reason for which the row goes, other than
+            being a duplicate.
+        defects: unreadable positions: row, image_index, status, detail.
+        leaks: row, image_index, image_id, benchmark, benchmark_row, benchmark_image, similarity.
+    """
+
+    subset: str
+    rows: int
+    rating: np.ndarray
+    unreadable: np.ndarray
+    leak: np.ndarray
+    blocked: np.ndarray
+    defects: pa.Table
+    leaks: pa.Table
+
+
+def row_facts(lake: Lake, subset: str, *, contamination_threshold: float, drop: Sequence[str]) -> RowFacts:
+    """Read the findings about a subset's rows from the lake.
+
+    Args:
+        lake: with `subset_images`; `quality_rows` and `contamination` are used where they exist.
+        subset: its name.
+        contamination_threshold: similarity to a benchmark's picture from which a row is contaminated.
+        drop: those of `DROP_REASONS` for which rows go.
+    """
+    images = lake.require("subset_images", subset)
+    rows = int(images.facts["rows"])
+    listed = lake.read(images, columns=["row", "image_index", "image_id", "status", "detail"])
+    defects = listed.filter(pc.not_equal(listed["status"], "ok")).drop_columns(["image_id"])
+    rating, quality_kept = np.full(rows, np.nan, np.float32), np.ones(rows, bool)
+    quality = lake.manifest("quality_rows", subset)
+    if quality and rows:
+        rated = lake.read(quality, columns=["kept", "rating"])
+        rating = rated["rating"].to_numpy().astype(np.float32)
+        quality_kept = rated["kept"].to_numpy()
+    leaks = leak_positions(lake, subset, listed, contamination_threshold)
+    unreadable, leak = _first(defects, rows), _first(leaks, rows)
+    blocked = np.zeros(rows, np.int8)
+    # In reverse, so that the first reason that applies is the one that stays.
+    for reason, applies in (("contaminated", leak >= 0), ("quality", ~quality_kept), ("unreadable", unreadable >= 0)):
+        if reason in drop:
+            blocked[applies] = 1 + DROP_REASONS.index(reason)
+    return RowFacts(subset, rows, rating, unreadable, leak, blocked, defects, leaks)
+
+
+def leak_positions(lake: Lake, subset: str, listed: pa.Table, threshold: float) -> pa.Table:
+    """Positions of a subset with the closest benchmark picture, closest first; see `RowFacts.leaks`."""
+    schema = pa.schema(
+        [
+            ("row", pa.int64()),
+            ("image_index", pa.int32()),
+            ("image_id", pa.string()),
+            ("benchmark", pa.string()),
+            ("benchmark_row", pa.int64()),
+            ("benchmark_image", pa.int32()),
+            ("similarity", pa.float32()),
+        ]
+    )
+    contamination = lake.manifest("contamination", subset)
+    if contamination is None or not contamination.files("pairs"):
+        return schema.empty_table()
+    pairs = lake.read(contamination, "pairs", where=pc.field("similarity") >= np.float32(threshold))
+    order = [("similarity", "descending"), ("benchmark", "ascending"), ("benchmark_row", "ascending")]
+    ordered = pairs.sort_by(order).append_column("place", pa.array(np.arange(pairs.num_rows)))
+    first = ordered.group_by("image_id", use_threads=False).aggregate([("place", "min")])
+    best = ordered.take(first["place_min"])
+    readable = listed.filter(pc.equal(listed["status"], "ok")).select(["row", "image_index", "image_id"])
+    joined = readable.join(best.select(["image_id", *schema.names[3:]]), "image_id", join_type="inner")
+    sorting = [("similarity", "descending"), ("row", "ascending"), ("image_index", "ascending")]
+    return joined.select(schema.names).cast(schema).sort_by(sorting)
+
+
+def dropped_rows(facts: RowFacts, duplicates: pa.Table) -> pa.Table:
+    """Every row that goes, with its reason and witness: table of `DROPPED_SCHEMA`, by row.
+
+    Args:
+        facts: of the subset.
+        duplicates: rows that go as duplicates: row, image_index, reason, keeper_subset, keeper_row, keeper_image,
+            similarity; one entry per row.
+    """
+    tables = [_because(facts, reason) for reason in DROP_REASONS[:3]]
+    if duplicates.num_rows:
+        tables.append(
+            _dropped(
+                facts.subset,
+                duplicates["row"],
+                "duplicate",
+                pc.replace_substring(duplicates["reason"], "_", " "),
+                image_index=duplicates["image_index"],
+                witness_kind="subset",
+                witness=duplicates["keeper_subset"],
+                witness_row=duplicates["keeper_row"],
+                witness_image=duplicates["keeper_image"],
+                similarity=duplicates["similarity"],
+            )
+        )
+    return pa.concat_tables(tables).sort_by("row")
+
+
+def _because(facts: RowFacts, reason: str) -> pa.Table:
+    rows = np.flatnonzero(facts.blocked == 1 + DROP_REASONS.index(reason))
+    if reason == "unreadable":
+        defects = facts.defects.take(facts.unreadable[rows])
+        detail = pc.binary_join_element_wise(defects["status"], defects["detail"], ": ")
+        return _dropped(facts.subset, rows, reason, detail, image_index=defects["image_index"])
+    if reason == "quality":
+        return _dropped(facts.subset, rows, reason, "no turn reaches the thresholds")
+    leaks = facts.leaks.take(facts.leak[rows])
+    return _dropped(
+        facts.subset,
+        rows,
+        reason,
+        "close to a picture of a benchmark",
+        image_index=leaks["image_index"],
+        witness_kind="benchmark",
+        witness=leaks["benchmark"],
+        witness_row=leaks["benchmark_row"],
+        witness_image=leaks["benchmark_image"],
+        similarity=leaks["similarity"],
+    )
+
+
+def _dropped(subset: str, rows: object, reason: str, detail: object, **witness: object) -> pa.Table:
+    count = len(rows)  # type: ignore[arg-type]
+    given = {"subset": subset, "row": rows, "reason": reason, "detail": detail, **witness}
+    columns = []
+    for field in DROPPED_SCHEMA:
+        value = given.get(field.name)
+        if value is None or isinstance(value, str):
+            columns.append(pa.array([value] * count, field.type))
+        elif isinstance(value, pa.ChunkedArray):
+            columns.append(value.cast(field.type))
+        else:
+            columns.append(pa.array(value, field.type))
+    return pa.table(columns, schema=DROPPED_SCHEMA)
+
+
+def _first(table: pa.Table, rows: int) -> np.ndarray:
+    """The number of the first entry of each row in a table, -1 for rows that have none: int64 [rows]."""
+    number = np.full(rows, table.num_rows, np.int64)
+    np.minimum.at(number, table["row"].to_numpy(), np.arange(table.num_rows))
+    number[number == table.num_rows] = -1
+    return number
