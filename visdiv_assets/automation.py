@@ -6,45 +6,55 @@ Belongs here: what runs, and when. Does not: assets.
 import dagster as dg
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.partitions import missing_keys, subset_partitions
+from visdiv_assets.partitions import PARTITIONS, benchmark_partitions, missing_keys, subset_partitions
 from visdiv_assets.resources import SourceResource
 
+BENCHMARK_JOB = "benchmark_pipeline"
 SUBSET_JOB = "subset_pipeline"
-WAREHOUSE_JOB = "publish_warehouse"
+CORPUS_JOB = "corpus_pipeline"
+
+_BENCHMARK_ASSETS = dg.AssetSelection.groups("benchmarks")
+_CORPUS_ASSETS = dg.AssetSelection.groups("corpus", "warehouse") | dg.AssetSelection.assets("leak_reports")
+
+benchmark_pipeline = dg.define_asset_job(
+    BENCHMARK_JOB,
+    selection=_BENCHMARK_ASSETS,
+    partitions_def=benchmark_partitions,
+    description="The pictures and embeddings of one benchmark. Launch it for all of them before the subsets.",
+)
 
 subset_pipeline = dg.define_asset_job(
     SUBSET_JOB,
-    selection=dg.AssetSelection.all() - dg.AssetSelection.groups("warehouse"),
+    selection=dg.AssetSelection.all() - _BENCHMARK_ASSETS - _CORPUS_ASSETS,
     partitions_def=subset_partitions,
-    description="Everything about one subset, from its pictures to its scores, in one process. "
-    "Launch it for one partition, or for all of them as a backfill; then run publish_warehouse.",
+    description="Everything about one subset, from its pictures to its scores and its contamination, in one process. "
+    "Launch it for one partition, or for all of them as a backfill; then run corpus_pipeline.",
 )
 
-publish_warehouse = dg.define_asset_job(
-    WAREHOUSE_JOB,
-    selection=dg.AssetSelection.groups("warehouse"),
-    description="Build the DuckDB file from all subsets that are materialised, and put it in place.",
+corpus_pipeline = dg.define_asset_job(
+    CORPUS_JOB,
+    selection=_CORPUS_ASSETS,
+    description="What concerns all materialised subsets together: shared pictures, clusters, the rows of a clean copy, "
+    "leak reports, and the DuckDB file.",
 )
 
 
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Makes every subset that the source holds a partition; it starts no run.",
+    description="Makes every subset and benchmark that the source holds a partition; it starts no run.",
 )
-def subset_partitions_sensor(
-    context: dg.SensorEvaluationContext, source: SourceResource
-) -> dg.SensorResult | dg.SkipReason:
+def partitions_sensor(context: dg.SensorEvaluationContext, source: SourceResource) -> dg.SensorResult | dg.SkipReason:
     """Keep the partition keys equal to what the source holds; keys are never taken away."""
-    name = str(subset_partitions.name)
     try:
-        new = missing_keys(source.open(), list(context.instance.get_dynamic_partitions(name)))
+        new = missing_keys(context.instance, source.open())
     except VisdivError as error:
         return dg.SkipReason(str(error))
-    if not new:
-        return dg.SkipReason("no new subset")
-    return dg.SensorResult(dynamic_partitions_requests=[subset_partitions.build_add_request(new)])
+    requests = [PARTITIONS[kind].build_add_request(names) for kind, names in new.items() if names]
+    if not requests:
+        return dg.SkipReason("nothing new in the source")
+    return dg.SensorResult(dynamic_partitions_requests=requests)
 
 
-JOBS = (subset_pipeline, publish_warehouse)
-SENSORS = (subset_partitions_sensor,)
+JOBS = (benchmark_pipeline, subset_pipeline, corpus_pipeline)
+SENSORS = (partitions_sensor,)

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.settings import Settings, dagster_home, load_settings, variable
+from visdiv_assets.settings import Settings, absolute_paths, dagster_home, load_settings, variable
 
 EXAMPLES = """
 \b
@@ -60,28 +60,31 @@ def run(subsets: tuple[str, ...], every: bool) -> None:
     if every == bool(subsets):
         raise click.UsageError("name the subsets to run, or --all")
     from visdiv_assets import sources
+    from visdiv_assets.storage.lake import Lake
 
-    known = sources.open(settings.source).subsets()
+    source = sources.open(settings.source)
+    known = source.subsets()
     unknown = [subset for subset in subsets if subset not in known]
     if unknown:
         raise VisdivError(f"{settings.source} has no subset {unknown[0]!r}: it has {', '.join(known)}")
     from visdiv_assets import runs
 
     session = runs.Session(settings)
-    failed = []
-    for subset in known if every else subsets:
-        outcome = session.run_subset(subset)
+    done = set(Lake(settings.lake_root).partitions("benchmark_embeddings"))
+    benchmarks = [name for name in source.benchmarks() if every or name not in done]
+    outcomes = []
+    for outcome in session.run(benchmarks, known if every else list(subsets)):
         click.echo(outcome.line())
-        failed += [] if outcome.succeeded else [subset]
-    published = session.publish()
-    click.echo(published.line())
-    if failed or not published.succeeded:
+        outcomes.append(outcome)
+    failed = [outcome.name for outcome in outcomes if not outcome.succeeded]
+    if failed:
         raise VisdivError(
-            f"not everything was materialised ({', '.join(failed) or 'warehouse'}): see the lines above; "
-            "what was there before is intact, and the same command goes on from here"
+            f"not everything was materialised ({', '.join(failed)}): see the lines above; what was there before is "
+            "intact, and the same command goes on from here"
         )
-    click.echo()
-    click.echo(_query(settings, runs.SUMMARY))
+    for title, sql in runs.SUMMARIES:
+        click.echo(f"\n{title}")
+        click.echo(_query(settings, sql))
     click.echo(_next_commands(settings))
 
 
@@ -121,6 +124,38 @@ def query(sql: str, form: str) -> None:
 
 
 @main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would be left out, and write nothing.")
+def export(folder: Path, dry_run: bool) -> None:
+    """Write a clean copy of all materialised subsets into FOLDER.
+
+    Each subset is written in the source's own schema without the rows that curated_rows leaves out, readable with
+    datasets.load_dataset; dropped.parquet says for every other row why it went and which picture is the reason. The
+    source is never written to.
+    """
+    settings = load_settings()
+    from visdiv_assets import sources
+    from visdiv_assets.curation.clean_copy import decisions
+    from visdiv_assets.curation.export import export as write_copy
+    from visdiv_assets.curation.export import preview
+    from visdiv_assets.progress import progress
+    from visdiv_assets.storage.lake import Lake
+
+    source, lake = sources.open(settings.source), Lake(settings.lake_root)
+    decided = list(decisions(lake, source))
+    click.echo(_table(preview(decided)))
+    if dry_run:
+        click.echo(f"Nothing was written. `visdiv export {folder}` writes the rows that are kept.")
+        return
+    with progress("exporting", sum(decision.version.rows for decision in decided), "row") as advance:
+        written = write_copy(source, decided, folder, progress=advance)
+    click.echo(
+        f"{written.rows_kept} rows in {written.files} files, {written.size_bytes / 1e6:.1f} MB, in {folder}; "
+        f"{written.rows_dropped} rows left out, listed in {folder / 'dropped.parquet'}"
+    )
+
+
+@main.command()
 @click.option("--port", default=3000, show_default=True, help="Port of the web server.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that it listens on.")
 def ui(port: int, host: str) -> None:
@@ -128,10 +163,13 @@ def ui(port: int, host: str) -> None:
     settings = load_settings()
     from visdiv_assets import runs
 
-    with runs.Session(settings).instance:
-        pass
+    runs.Session(settings)
+    os.environ.update(absolute_paths(settings))
+    # In another folder, since Dagster warns of a dagster.yaml in the working directory that is not in DAGSTER_HOME.
+    os.chdir(dagster_home(settings))
     arguments = ["dev", "-m", "visdiv_assets.definitions", "-p", str(port), "-h", host]
-    os.execv(sys.executable, [sys.executable, "-W", "ignore::Warning:dagster", "-m", "dagster", *arguments])
+    # `dg dev`, which Dagster would rather see, needs a project folder; an installed wheel has none.
+    os.execv(sys.executable, [sys.executable, "-W", "ignore:Function `dev_command`", "-m", "dagster", *arguments])
 
 
 @main.command()
@@ -152,11 +190,20 @@ def _query(settings: Settings, sql: str, form: str = "table") -> str:
     return run_query(Path(settings.warehouse_path), sql, form)
 
 
+def _table(rows: Any) -> str:
+    """An Arrow table as text."""
+    from tabulate import tabulate
+
+    return tabulate(rows.to_pylist(), headers="keys", tablefmt="simple")
+
+
 def _next_commands(settings: Settings) -> str:
     return "\n".join(
         [
-            f"The findings are in {settings.warehouse_path}. Next:",
+            "",
+            f"The findings are in {settings.warehouse_path}, the reports in {settings.reports_folder}. Next:",
             '  visdiv query "SELECT * FROM duplicate_pair_positions ORDER BY similarity DESC LIMIT 10"',
+            "  visdiv export --dry-run clean",
             "  visdiv status",
             "  visdiv ui",
         ]

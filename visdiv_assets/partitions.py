@@ -2,8 +2,8 @@
 
 Belongs here: what the partitions are called and where their keys come from. Does not: assets.
 
-The keys are dynamic: they are what the source holds, so that loading the definitions reads no source, and a new
-subset needs no reload. The sensor `subset_partitions_sensor` and every command of `visdiv` bring them up to date.
+The keys are dynamic: they are what the source holds, so that loading the definitions reads no source, and a new subset
+needs no reload. The sensor `partitions_sensor` and every command of `visdiv` bring them up to date.
 """
 
 from __future__ import annotations
@@ -13,20 +13,26 @@ import dagster as dg
 from visdiv_assets.sources import Kind, Source
 
 subset_partitions = dg.DynamicPartitionsDefinition(name="subset")
+benchmark_partitions = dg.DynamicPartitionsDefinition(name="benchmark")
+
+PARTITIONS = {Kind.SUBSET: subset_partitions, Kind.BENCHMARK: benchmark_partitions}
 
 
-def missing_keys(source: Source, present: list[str]) -> list[str]:
-    """Subsets of the source that are not partition keys yet, heaviest first.
+def missing_keys(instance: dg.DagsterInstance, source: Source) -> dict[Kind, list[str]]:
+    """What the source holds and is no partition key yet, heaviest first.
 
     A backfill takes partitions in the order of their keys and ends when its last run ends, so the long runs go first.
     """
-    new = set(source.subsets()) - set(present)
-    return sorted(new, key=lambda subset: (-source.size_bytes(Kind.SUBSET, subset), subset))
+    missing = {}
+    for kind, names in ((Kind.SUBSET, source.subsets()), (Kind.BENCHMARK, source.benchmarks())):
+        new = set(names) - set(instance.get_dynamic_partitions(str(PARTITIONS[kind].name)))
+        heaviest_first = sorted((-source.size_bytes(kind, name), name) for name in new)
+        missing[kind] = [name for _, name in heaviest_first]
+    return missing
 
 
-def add_subset_keys(instance: dg.DagsterInstance, source: Source) -> None:
-    """Make every subset of the source a partition key of an instance."""
-    name = str(subset_partitions.name)
-    new = missing_keys(source, list(instance.get_dynamic_partitions(name)))
-    if new:
-        instance.add_dynamic_partitions(name, new)
+def add_missing_keys(instance: dg.DagsterInstance, source: Source) -> None:
+    """Make every subset and benchmark of the source a partition key of an instance."""
+    for kind, names in missing_keys(instance, source).items():
+        if names:
+            instance.add_dynamic_partitions(str(PARTITIONS[kind].name), names)

@@ -73,6 +73,24 @@ class PairSearchResource(dg.ConfigurableResource):
     neighbours_kept: int = Field(description=str(Settings.model_fields["neighbours_kept"].description))
 
 
+class CleaningResource(dg.ConfigurableResource):
+    """What a clean copy leaves out."""
+
+    duplicate_threshold: float = Field(description=str(Settings.model_fields["duplicate_threshold"].description))
+    contamination_threshold: float = Field(
+        description=str(Settings.model_fields["contamination_threshold"].description)
+    )
+    contamination_limit: float = Field(description=str(Settings.model_fields["contamination_limit"].description))
+    row_rule: str = Field(description=str(Settings.model_fields["row_rule"].description))
+    drop: list[str] = Field(description=str(Settings.model_fields["drop"].description))
+
+
+class ReportsResource(dg.ConfigurableResource):
+    """Where HTML reports are written."""
+
+    folder: str = Field(description="The folder.")
+
+
 class WarehouseResource(dg.ConfigurableResource):
     """The DuckDB file that BI tools read."""
 
@@ -99,5 +117,13 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
         "pair_search": PairSearchResource(
             similarity_floor=settings.similarity_floor, neighbours_kept=settings.neighbours_kept
         ),
+        "cleaning": CleaningResource(
+            duplicate_threshold=settings.duplicate_threshold,
+            contamination_threshold=settings.contamination_threshold,
+            contamination_limit=settings.contamination_limit,
+            row_rule=settings.row_rule,
+            drop=list(settings.drop_reasons),
+        ),
+        "reports": ReportsResource(folder=str(settings.reports_folder)),
         "warehouse_file": WarehouseResource(path=settings.warehouse_path),
     }

@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 
 from visdiv_assets import sources
-from visdiv_assets.automation import SUBSET_JOB, WAREHOUSE_JOB
+from visdiv_assets.automation import BENCHMARK_JOB, CORPUS_JOB, SUBSET_JOB
 from visdiv_assets.definitions import build_definitions
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.partitions import add_subset_keys
+from visdiv_assets.partitions import add_missing_keys
 from visdiv_assets.settings import Settings, dagster_home
 from visdiv_assets.storage.files import replace_local
 
-#: What `visdiv run` ends with, read from the file that it published.
-SUMMARY = """
+#: What `visdiv run` ends with, read from the file that it published: a title and a statement each.
+SUMMARIES = (
+    (
+        "Subsets",
+        """
 SELECT
     s.subset, s."rows", s.images, s.images_unique AS "unique", s.images_unreadable AS unreadable,
     s.images - s.images_unreadable - s.images_unique AS exact_copies,
@@ -32,7 +36,24 @@ SELECT
 FROM subsets s
 LEFT JOIN diversity d ON d.subset = s.subset AND d.scope = 'subset' AND d.centered
 ORDER BY s.subset
-"""
+""",
+    ),
+    (
+        "Pictures close to a benchmark's (similarity from 0.75 on; FineVision's rule is 0.95)",
+        """
+SELECT subset, benchmark, threshold, images, images_contaminated AS contaminated, benchmark_images_leaked AS leaked,
+    round(100 * rate, 2) AS "rate %", round(100 * ci_low, 2) AS "from %", round(100 * ci_high, 2) AS "to %"
+FROM contamination_rates WHERE benchmark <> 'ALL' AND threshold IN (0.75, 0.95) AND images_contaminated > 0
+ORDER BY threshold DESC, rate DESC, subset, benchmark LIMIT 20
+""",
+    ),
+    (
+        "Rows that a clean copy leaves out",
+        """
+SELECT subset, reason, count(*) AS "rows" FROM dropped_rows GROUP BY ALL ORDER BY ALL
+""",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -61,15 +82,25 @@ class Session:
         prepare_home(dagster_home(settings))
         self.instance = dg.DagsterInstance.get()
         self._definitions = build_definitions(settings)
-        add_subset_keys(self.instance, sources.open(settings.source))
+        add_missing_keys(self.instance, sources.open(settings.source))
+
+    def run(self, benchmarks: Sequence[str], subsets: Sequence[str]) -> Iterator[Outcome]:
+        """Run benchmarks, then subsets, then what concerns all subsets; one outcome each, as they end."""
+        yield from (self.run_benchmark(benchmark) for benchmark in benchmarks)
+        yield from (self.run_subset(subset) for subset in subsets)
+        yield self.run_corpus()
 
     def run_subset(self, subset: str) -> Outcome:
         """Run all stages of one subset."""
         return self._run(SUBSET_JOB, subset)
 
-    def publish(self) -> Outcome:
-        """Build the DuckDB file."""
-        return self._run(WAREHOUSE_JOB, None)
+    def run_benchmark(self, benchmark: str) -> Outcome:
+        """Run all stages of one benchmark."""
+        return self._run(BENCHMARK_JOB, benchmark)
+
+    def run_corpus(self) -> Outcome:
+        """Run what concerns all subsets together, and build the DuckDB file."""
+        return self._run(CORPUS_JOB, None)
 
     def _run(self, job: str, partition: str | None) -> Outcome:
         begin = time.monotonic()
@@ -81,10 +112,10 @@ class Session:
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         seconds = time.monotonic() - begin
-        name = partition or "warehouse"
+        name = partition or "all subsets together"
         if not result.success:
             return Outcome(name, False, seconds, _cause(result))
-        return Outcome(name, True, seconds, _numbers(result) if partition else "published")
+        return Outcome(name, True, seconds, _numbers(result))
 
 
 def prepare_home(home: Path) -> None:
@@ -132,13 +163,17 @@ def _cause(result: dg.ExecuteInProcessResult) -> str:
 
 
 def _numbers(result: dg.ExecuteInProcessResult) -> str:
-    """What a subset's run did, in one line."""
+    """What a run did, in one line."""
     metadata = {
         event.asset_key.to_user_string(): event.materialization.metadata
         for event in result.get_asset_materialization_events()
         if event.asset_key
     }
-    embeddings = metadata["sscd_embeddings"]
+    if "warehouse" in metadata:
+        curated = metadata["curated_rows"]
+        kept, rows = curated["rows_kept"].value, curated["rows"].value
+        return f"a clean copy keeps {kept} of {rows} rows; DuckDB file published"
+    embeddings = metadata.get("sscd_embeddings") or metadata["benchmark_embeddings"]
     embedded = int(str(embeddings["images_embedded"].value))
     if not embedded:
         return "nothing to embed"

@@ -4,7 +4,33 @@ Belongs here: reading the lake, one call into a room below, writing the lake, me
 mathematics, decoding, SQL.
 """
 
-from visdiv_assets.assets import diversity, duplicates, embeddings, images, indexes, quality, warehouse
+from visdiv_assets.assets import (
+    clusters,
+    contamination,
+    cross_subset,
+    curation,
+    diversity,
+    duplicates,
+    embeddings,
+    images,
+    indexes,
+    quality,
+    reports,
+    warehouse,
+)
 
 #: The stages, in order.
-STAGES = (images, quality, embeddings, indexes, duplicates, diversity, warehouse)
+STAGES = (
+    images,
+    quality,
+    embeddings,
+    indexes,
+    duplicates,
+    diversity,
+    contamination,
+    cross_subset,
+    clusters,
+    curation,
+    reports,
+    warehouse,
+)

@@ -2,15 +2,35 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.search.overlap import EmbeddedSubset
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.versions import Version, version_of
+from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class ContentTables:
+    """Tables of the lake, named as the assets that make them, that hold the pictures of one kind of set."""
+
+    images: str
+    embeddings: str
+
+
+#: Subsets and benchmarks go through the same stages, into tables of their own.
+CONTENT = {
+    Kind.SUBSET: ContentTables("subset_images", "sscd_embeddings"),
+    Kind.BENCHMARK: ContentTables("benchmark_images", "benchmark_embeddings"),
+}
+
+ROWS_SHOWN = 20
 
 
 @contextmanager
@@ -24,8 +44,17 @@ def user_errors() -> Iterator[None]:
 
 def column_schema(schema: pa.Schema) -> dict[str, dg.TableSchema]:
     """Metadata of an asset that tells the UI its columns."""
-    columns = [dg.TableColumn(field.name, str(field.type)) for field in schema]
-    return {"dagster/column_schema": dg.TableSchema(columns=columns)}
+    return {"dagster/column_schema": _table_schema(schema)}
+
+
+def shown(table: pa.Table) -> dg.TableMetadataValue:
+    """The first rows of a table, for the UI; more would make its pages slow."""
+    records = [dg.TableRecord(record) for record in table.slice(0, ROWS_SHOWN).to_pylist()]
+    return dg.MetadataValue.table(records, schema=_table_schema(table.schema))
+
+
+def _table_schema(schema: pa.Schema) -> dg.TableSchema:
+    return dg.TableSchema(columns=[dg.TableColumn(field.name, str(field.type)) for field in schema])
 
 
 def materialized(
@@ -39,15 +68,32 @@ def materialized(
     )
 
 
-def listed_version(source: Source, images: Manifest) -> Version:
-    """The present state of a subset, which must be the one whose images were listed.
+def embedded(store: Lake, embeddings: Manifest, nearest: Manifest | None = None) -> EmbeddedSubset:
+    """The vectors of a subset or benchmark, memory-mapped, with their image_ids.
+
+    Args:
+        store: the lake.
+        embeddings: manifest of its embeddings.
+        nearest: manifest of `near_duplicates`, for the background similarity; without it there is none.
+    """
+    image_ids = store.read(embeddings, "ids")["image_id"].combine_chunks()
+    if nearest is None:
+        background = pa.nulls(len(image_ids), pa.float32())
+    else:
+        counts = store.read(nearest, "counts", columns=["background_similarity"])
+        background = counts["background_similarity"].combine_chunks()
+    return EmbeddedSubset(embeddings.partition, image_ids, store.array(embeddings, "vectors"), background)
+
+
+def listed_version(source: Source, images: Manifest, kind: Kind = Kind.SUBSET) -> Version:
+    """The present state of a subset or benchmark, which must be the one whose images were listed.
 
     Raises:
-        VisdivError: the subset has changed since.
+        VisdivError: it has changed since.
     """
-    version = version_of(source, Kind.SUBSET, images.partition, known=images.facts["digests"])
+    version = version_of(source, kind, images.partition, known=images.facts["digests"])
     if version.revision != images.source_revision:
         raise VisdivError(
-            f"subset {images.partition!r} has changed since subset_images listed it: materialise subset_images again"
+            f"{images.partition!r} has changed since {images.table} listed it: materialise {images.table} again"
         )
     return version

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import column_schema, materialized, user_errors
+from visdiv_assets.assets.common import column_schema, materialized, shown, user_errors
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.tables import SCORES_SCHEMA, score_table
 from visdiv_assets.partitions import subset_partitions
@@ -63,7 +63,8 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
                 unit.table("moments", pa.concat_tables(tables), tables[0].schema)
                 unit.table("scores", score_table(moments), SCORES_SCHEMA)
         manifest = write.commit()
-        scored = store.read(manifest, "scores").to_pylist()
+        table = store.read(manifest, "scores")
+    scored = table.to_pylist()
     first = scored[0]
     counted = {row["scope"]: row["images"] for row in scored}
     expected = {
@@ -77,7 +78,7 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
             "dagster/partition_row_count": len(scored),
             "images": first["images"],
             **numbers,
-            "scores": dg.MetadataValue.table([dg.TableRecord(row) for row in scored]),
+            "scores": shown(table),
         },
         [
             dg.AssetCheckResult(

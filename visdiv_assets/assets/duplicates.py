@@ -93,9 +93,7 @@ def near_duplicates(
         pairs = store.read(manifest, "pairs")
         counts = store.read(manifest, "counts")
         sheet = _contact_sheet(store, source.open(), manifest, max_pixels=decoder.max_pixels)
-    with_neighbours = {
-        f"images_with_{name}": int((counts[name].to_numpy() > 0).sum()) for name in counts.column_names[1:]
-    }
+    with_neighbours = {f"images_with_{name}": int((counts[name].to_numpy() > 0).sum()) for name in counted}
     defects = pair_defects(pairs, floor)
     return materialized(
         manifest,

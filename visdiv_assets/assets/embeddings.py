@@ -5,7 +5,7 @@ import time
 
 import dagster as dg
 
-from visdiv_assets.assets.common import column_schema, listed_version, materialized, user_errors
+from visdiv_assets.assets.common import CONTENT, column_schema, listed_version, materialized, user_errors
 from visdiv_assets.embedders.subset import (
     IDS_SCHEMA,
     KnownVectors,
@@ -13,13 +13,37 @@ from visdiv_assets.embedders.subset import (
     positions_between,
     vector_defects,
 )
+from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.listing import first_positions
-from visdiv_assets.partitions import subset_partitions
+from visdiv_assets.partitions import benchmark_partitions, subset_partitions
 from visdiv_assets.progress import progress
 from visdiv_assets.resources import DecoderResource, LakeResource, SourceResource, SscdResource
 from visdiv_assets.sources import Kind
 
 CODE_VERSION = "1"
+
+
+def _check_specs(asset: str) -> list[dg.AssetCheckSpec]:
+    return [
+        dg.AssetCheckSpec(
+            "one_vector_per_picture",
+            asset=asset,
+            blocking=True,
+            description="There are as many vectors and image_ids as different readable pictures.",
+        ),
+        dg.AssetCheckSpec(
+            "finite_unit_length",
+            asset=asset,
+            blocking=True,
+            description="Every vector is finite and has length 1 (within 0.001, float16 storage).",
+        ),
+        dg.AssetCheckSpec(
+            "one_model",
+            asset=asset,
+            blocking=True,
+            description="The stored vectors were made by the model that is set, and by no other.",
+        ),
+    ]
 
 
 @dg.asset(
@@ -30,26 +54,7 @@ CODE_VERSION = "1"
     pool="gpu",
     code_version=CODE_VERSION,
     metadata=column_schema(IDS_SCHEMA),
-    check_specs=[
-        dg.AssetCheckSpec(
-            "one_vector_per_picture",
-            asset="sscd_embeddings",
-            blocking=True,
-            description="There are as many vectors and image_ids as different readable pictures.",
-        ),
-        dg.AssetCheckSpec(
-            "finite_unit_length",
-            asset="sscd_embeddings",
-            blocking=True,
-            description="Every vector is finite and has length 1 (within 0.001, float16 storage).",
-        ),
-        dg.AssetCheckSpec(
-            "one_model",
-            asset="sscd_embeddings",
-            blocking=True,
-            description="The stored vectors were made by the model that is set, and by no other.",
-        ),
-    ],
+    check_specs=_check_specs("sscd_embeddings"),
 )
 def sscd_embeddings(
     context: dg.AssetExecutionContext,
@@ -60,29 +65,68 @@ def sscd_embeddings(
 ) -> dg.MaterializeResult:
     """The SSCD embedding of every different readable picture of a subset: float16, unit length, with its image_id.
 
-    Pictures are streamed from the source, decoded in threads, brought to 320 x 320 and embedded in batches; one
-    picture is embedded once, however often it occurs. One file of the subset is one unit of work, so a run that was
-    killed goes on after the last finished file, and vectors of pictures that were there before are taken over.
+    Pictures are streamed from the source, decoded in threads, brought to 320 x 320 and embedded in batches; one picture
+    is embedded once, however often it occurs. One file of the subset is one unit of work, so a run that was killed goes
+    on after the last finished file, and vectors of pictures that were there before are taken over.
     """
-    subset = context.partition_key
+    return _embed(context, Kind.SUBSET, source, lake, decoder, sscd)
+
+
+@dg.asset(
+    partitions_def=benchmark_partitions,
+    deps=["benchmark_images"],
+    group_name="benchmarks",
+    kinds={"numpy", "onnx", "pytorch"},
+    pool="gpu",
+    code_version=CODE_VERSION,
+    metadata=column_schema(IDS_SCHEMA),
+    check_specs=_check_specs("benchmark_embeddings"),
+)
+def benchmark_embeddings(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    sscd: SscdResource,
+) -> dg.MaterializeResult:
+    """The SSCD embedding of every different readable picture of a benchmark's test set, made as the subsets' are.
+
+    A benchmark without a single readable picture is an error: it would look free of leaks.
+    """
+    return _embed(context, Kind.BENCHMARK, source, lake, decoder, sscd)
+
+
+def _embed(
+    context: dg.AssetExecutionContext,
+    kind: Kind,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    sscd: SscdResource,
+) -> dg.MaterializeResult:
+    name, tables = context.partition_key, CONTENT[kind]
     with user_errors():
         opened, store = source.open(), lake.open()
-        images = store.require("subset_images", subset)
-        version = listed_version(opened, images)
+        images = store.require(tables.images, name)
+        version = listed_version(opened, images, kind)
         positions = first_positions(store.read(images, columns=["row", "image_index", "image_id", "status"]))
+        if kind is Kind.BENCHMARK and not positions.num_rows:
+            raise VisdivError(
+                f"benchmark {name!r} holds no readable picture: benchmark_images says why; mend its files"
+            )
         embedder = sscd.load()
-        known = KnownVectors(store, store.manifest("sscd_embeddings", subset), embedder.model_id)
+        known = KnownVectors(store, store.manifest(tables.embeddings, name), embedder.model_id)
         write = store.write(
-            "sscd_embeddings",
-            subset,
+            tables.embeddings,
+            name,
             code_version=CODE_VERSION,
-            inputs={"subset_images": images.digest},
+            inputs={tables.images: images.digest},
             model_id=embedder.model_id,
             source_revision=version.revision,
             run_id=context.run_id,
         )
         embedded, begin = 0, time.monotonic()
-        with progress(f"embedding {subset}", positions.num_rows, "picture") as advance:
+        with progress(f"embedding {name}", positions.num_rows, "picture") as advance:
             for shard in version.shards:
                 wanted = positions_between(positions, shard.first_row, shard.first_row + shard.shard.rows)
                 inputs = {"pictures": hashlib.sha256("".join(wanted["image_id"].to_pylist()).encode()).hexdigest()}
@@ -91,7 +135,7 @@ def sscd_embeddings(
                     continue
                 with write.add(shard.shard.name, inputs) as unit:
                     vectors, computed = embed_positions(
-                        opened.batches(Kind.SUBSET, subset, shard.shard, columns=["images"]),
+                        opened.batches(kind, name, shard.shard, columns=["images"]),
                         wanted,
                         embedder,
                         first_row=shard.first_row,

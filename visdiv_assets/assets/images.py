@@ -1,11 +1,11 @@
-"""What is there: every image position of a subset."""
+"""What is there: every image position of a subset or benchmark."""
 
 import dagster as dg
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import column_schema, materialized, user_errors
+from visdiv_assets.assets.common import CONTENT, column_schema, materialized, user_errors
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, list_images
-from visdiv_assets.partitions import subset_partitions
+from visdiv_assets.partitions import benchmark_partitions, subset_partitions
 from visdiv_assets.progress import progress
 from visdiv_assets.resources import DecoderResource, LakeResource, SourceResource
 from visdiv_assets.sources import Kind
@@ -14,25 +14,29 @@ from visdiv_assets.sources.versions import version_of
 CODE_VERSION = "1"
 
 
+def _check_specs(asset: str) -> list[dg.AssetCheckSpec]:
+    return [
+        dg.AssetCheckSpec(
+            "unreadable_share",
+            asset=asset,
+            description="The share of pictures that cannot be read is at most VISDIV_UNREADABLE_LIMIT (warns).",
+        ),
+        dg.AssetCheckSpec(
+            "all_rows_read",
+            asset=asset,
+            blocking=True,
+            description="No position lies outside the rows that the files announce.",
+        ),
+    ]
+
+
 @dg.asset(
     partitions_def=subset_partitions,
     group_name="images",
     kinds={"parquet", "pillow"},
     code_version=CODE_VERSION,
     metadata=column_schema(IMAGES_SCHEMA),
-    check_specs=[
-        dg.AssetCheckSpec(
-            "unreadable_share",
-            asset="subset_images",
-            description="The share of pictures that cannot be read is below VISDIV_UNREADABLE_LIMIT (warns).",
-        ),
-        dg.AssetCheckSpec(
-            "all_rows_read",
-            asset="subset_images",
-            blocking=True,
-            description="No position lies outside the rows that the subset's files announce.",
-        ),
-    ],
+    check_specs=_check_specs("subset_images"),
 )
 def subset_images(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource, decoder: DecoderResource
@@ -43,58 +47,81 @@ def subset_images(
     recorded with their reason and stop nothing. One file of the subset is one unit of work: a run that is started
     again, or an unchanged file, costs nothing.
     """
-    subset = context.partition_key
+    return _list_images(context, Kind.SUBSET, source, lake, decoder)
+
+
+@dg.asset(
+    partitions_def=benchmark_partitions,
+    group_name="benchmarks",
+    kinds={"parquet", "pillow"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(IMAGES_SCHEMA),
+    check_specs=_check_specs("benchmark_images"),
+)
+def benchmark_images(
+    context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource, decoder: DecoderResource
+) -> dg.MaterializeResult:
+    """Every image position of a benchmark's test set, decoded exactly as the subsets' pictures are.
+
+    EXIF orientation is applied here too: a benchmark picture that lies on its side would not find its copy.
+    """
+    return _list_images(context, Kind.BENCHMARK, source, lake, decoder)
+
+
+def _list_images(
+    context: dg.AssetExecutionContext,
+    kind: Kind,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+) -> dg.MaterializeResult:
+    name, table = context.partition_key, CONTENT[kind].images
     with user_errors():
         opened, store = source.open(), lake.open()
-        previous = store.manifest("subset_images", subset)
-        version = version_of(opened, Kind.SUBSET, subset, known=previous.facts["digests"] if previous else None)
+        previous = store.manifest(table, name)
+        version = version_of(opened, kind, name, known=previous.facts["digests"] if previous else None)
         write = store.write(
-            "subset_images",
-            subset,
+            table,
+            name,
             code_version=CODE_VERSION,
             inputs={shard.shard.name: shard.digest for shard in version.shards},
             settings={"max_pixels": decoder.max_pixels},
             source_revision=version.revision,
             run_id=context.run_id,
         )
-        with progress(f"listing {subset}", version.rows, "row") as advance:
+        with progress(f"listing {name}", version.rows, "row") as advance:
             for shard in version.shards:
-                name = shard.shard.name
                 inputs = {"shard": shard.digest, "first_row": str(shard.first_row)}
-                if write.reuse(name, inputs):
+                if write.reuse(shard.shard.name, inputs):
                     advance(shard.shard.rows)
                     continue
-                with write.add(name, inputs) as unit:
-                    batches = list_images(
-                        opened.batches(Kind.SUBSET, subset, shard.shard, columns=["images"]),
+                with write.add(shard.shard.name, inputs) as unit:
+                    listed = list_images(
+                        opened.batches(kind, name, shard.shard, columns=["images"]),
                         first_row=shard.first_row,
                         threads=decoder.thread_count,
                         max_pixels=decoder.max_pixels,
                         progress=advance,
                     )
-                    unit.table("rows", batches, IMAGES_SCHEMA)
-        table = store.read(write.draft(), columns=["row", "image_id", "status"])
-        readable = table.filter(pc.equal(table["status"], "ok"))
-        statuses = {pair["values"]: pair["counts"] for pair in table["status"].value_counts().to_pylist()}
-        unreadable = table.num_rows - readable.num_rows
+                    unit.table("rows", listed, IMAGES_SCHEMA)
+        positions = store.read(write.draft(), columns=["row", "image_id", "status"])
+        readable = positions.filter(pc.equal(positions["status"], "ok"))
         manifest = write.commit(
             rows=version.rows,
-            images=table.num_rows,
+            images=positions.num_rows,
             images_unique=pc.count_distinct(readable["image_id"]).as_py(),
-            images_unreadable=unreadable,
+            images_unreadable=positions.num_rows - readable.num_rows,
             digests=version.known_digests(),
         )
-    share = unreadable / max(table.num_rows, 1)
-    last_row = pc.max(table["row"]).as_py()
+    facts = manifest.facts
+    share = facts["images_unreadable"] / max(facts["images"], 1)
+    last_row = pc.max(positions["row"]).as_py()
     return materialized(
         manifest,
         {
-            "dagster/partition_row_count": table.num_rows,
-            "rows": version.rows,
-            "images": table.num_rows,
-            "images_unique": manifest.facts["images_unique"],
-            "images_unreadable": unreadable,
-            "statuses": statuses,
+            "dagster/partition_row_count": facts["images"],
+            **{key: facts[key] for key in ("rows", "images", "images_unique", "images_unreadable")},
+            "statuses": {pair["values"]: pair["counts"] for pair in positions["status"].value_counts().to_pylist()},
             "units_reused": write.reused,
             "source_revision": version.revision,
         },

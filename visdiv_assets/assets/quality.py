@@ -4,7 +4,7 @@ import dagster as dg
 import pyarrow.compute as pc
 from pydantic import Field
 
-from visdiv_assets.assets.common import column_schema, listed_version, materialized, user_errors
+from visdiv_assets.assets.common import column_schema, listed_version, materialized, shown, user_errors
 from visdiv_assets.curation import quality
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.partitions import subset_partitions
@@ -102,7 +102,7 @@ def quality_rows(
             "dagster/partition_row_count": facts["rows"],
             **facts,
             "thresholds": thresholds,
-            "dropped_by_each_rule": dg.MetadataValue.table([dg.TableRecord(record) for record in rules.to_pylist()]),
+            "dropped_by_each_rule": shown(rules),
         },
         [
             dg.AssetCheckResult(

@@ -10,7 +10,17 @@ from visdiv_assets.storage.warehouse import publish
 
 @dg.asset(
     name="warehouse",
-    deps=["subset_images", "quality_rows", "sscd_embeddings", "near_duplicates", "subset_diversity"],
+    deps=[
+        "subset_images",
+        "quality_rows",
+        "sscd_embeddings",
+        "near_duplicates",
+        "subset_diversity",
+        "contamination",
+        "cross_subset_duplicates",
+        "duplicate_clusters",
+        "curated_rows",
+    ],
     group_name="warehouse",
     kinds={"duckdb"},
     code_version="1",

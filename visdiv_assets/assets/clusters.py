@@ -1,0 +1,124 @@
+"""Groups of copies in the whole corpus."""
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from visdiv_assets.assets.common import column_schema, materialized, shown, user_errors
+from visdiv_assets.assets.cross_subset import WHOLE
+from visdiv_assets.curation.corpus import linked_pictures, one_model, positions_of, with_tables
+from visdiv_assets.curation.decisions import POSITIONS_SCHEMA, decide_positions
+from visdiv_assets.curation.rows import row_facts
+from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource
+from visdiv_assets.search.clusters import SIZES_SCHEMA, SUMMARY_SCHEMA, component_sizes, find_clusters
+from visdiv_assets.settings import published_thresholds
+
+CODE_VERSION = "1"
+
+#: What the decisions are made from; a subset that lacks one of the first three takes no part.
+NEEDED = ("subset_images", "sscd_embeddings", "near_duplicates")
+USED = (*NEEDED, "quality_rows", "contamination")
+
+
+@dg.asset(
+    deps=[*USED, "cross_subset_duplicates"],
+    group_name="corpus",
+    kinds={"parquet", "numpy"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(POSITIONS_SCHEMA),
+    check_specs=[
+        dg.AssetCheckSpec(
+            "one_keeper_per_cluster",
+            asset="duplicate_clusters",
+            blocking=True,
+            description="Of every cluster that a remaining row holds, exactly one position is kept.",
+        )
+    ],
+)
+def duplicate_clusters(
+    context: dg.AssetExecutionContext, lake: LakeResource, pair_search: PairSearchResource, cleaning: CleaningResource
+) -> dg.MaterializeResult:
+    """Image positions that hold copies of each other, in all subsets, and the one of each cluster that is kept.
+
+    Exact copies and pairs from VISDIV_DUPLICATE_THRESHOLD on are linked. A component is all that a chain of links
+    connects; a cluster is a representative with the pictures that are close to it themselves. Of a cluster the best
+    position is
+    kept: in a row that stays, not contaminated, best rated, most pixels, lossless, then the lowest (subset, row,
+    image_index). Smallest similarities and diameters are computed from the vectors.
+    """
+    with user_errors():
+        store = lake.open()
+        subsets = with_tables(store, *NEEDED)
+        manifests = {
+            f"{subset} {table}": manifest
+            for subset in subsets
+            for table in USED
+            if (manifest := store.manifest(table, subset))
+        }
+        model_id = one_model(store.require("sscd_embeddings", subset) for subset in subsets)
+        cross = store.manifest("cross_subset_duplicates", WHOLE)
+        inputs = {name: manifest.digest for name, manifest in manifests.items()}
+        inputs |= {"cross": cross.digest} if cross else {}
+        write = store.write(
+            "duplicate_clusters",
+            WHOLE,
+            code_version=CODE_VERSION,
+            inputs=inputs,
+            model_id=model_id,
+            settings={
+                "similarity_floor": pair_search.similarity_floor,
+                "duplicate_threshold": cleaning.duplicate_threshold,
+                "contamination_threshold": cleaning.contamination_threshold,
+                "row_rule": cleaning.row_rule,
+                "drop": cleaning.drop,
+            },
+            run_id=context.run_id,
+        )
+        if not write.reuse("clusters", inputs):
+            with write.add("clusters", inputs) as unit:
+                facts = [
+                    row_facts(
+                        store,
+                        subset,
+                        contamination_threshold=cleaning.contamination_threshold,
+                        drop=cleaning.drop,
+                    )
+                    for subset in subsets
+                ]
+                linked = linked_pictures(store, subsets)
+                positions = positions_of(store, facts, linked.image_ids)
+                priority = positions.picture_priority(len(linked.image_ids))
+                clusters = find_clusters(
+                    linked.image_ids, linked.vectors, linked.pairs, priority, cleaning.duplicate_threshold
+                )
+                thresholds = published_thresholds(pair_search.similarity_floor, cleaning.duplicate_threshold)
+                sizes = component_sizes(len(linked.image_ids), linked.pairs, thresholds)
+                decided = decide_positions(
+                    positions, clusters.pictures, linked.vectors, subsets, rule=cleaning.row_rule
+                )
+                unit.table("positions", decided, POSITIONS_SCHEMA)
+                unit.table("summary", clusters.summary, SUMMARY_SCHEMA)
+                unit.table("sizes", sizes, SIZES_SCHEMA)
+        manifest = write.commit(subsets=subsets)
+        decided = store.read(manifest, "positions")
+        sizes = store.read(manifest, "sizes")
+        summary = store.read(manifest, "summary")
+    kept = decided.filter(decided["keep"])
+    with_keeper = pc.count_distinct(decided.filter(pc.is_valid(decided["keeper_row"]))["cluster_id"]).as_py()
+    largest = summary.sort_by([("pictures", "descending"), ("cluster_id", "ascending")])
+    return materialized(
+        manifest,
+        {
+            "dagster/row_count": decided.num_rows,
+            "clusters": pc.count_distinct(decided["cluster_id"]).as_py(),
+            "positions_redundant": decided.num_rows - kept.num_rows,
+            "largest_components_by_threshold": shown(sizes),
+            "largest_clusters": shown(largest),
+        },
+        [
+            dg.AssetCheckResult(
+                check_name="one_keeper_per_cluster",
+                passed=kept.num_rows == with_keeper == pc.count_distinct(kept["cluster_id"]).as_py(),
+                metadata={"clusters": with_keeper, "keepers": kept.num_rows},
+            )
+        ],
+    )

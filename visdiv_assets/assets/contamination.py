@@ -1,0 +1,165 @@
+"""How much of each benchmark leaked into a subset."""
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.assets.common import column_schema, embedded, materialized, shown, user_errors
+from visdiv_assets.curation.corpus import one_model
+from visdiv_assets.partitions import subset_partitions
+from visdiv_assets.progress import progress
+from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource
+from visdiv_assets.search.contamination import ALL, LOCATED_SCHEMA, RATES_SCHEMA, leak_rates, leaks, located
+from visdiv_assets.settings import published_thresholds
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest, digest_of
+
+CODE_VERSION = "1"
+
+
+@dg.asset(
+    partitions_def=subset_partitions,
+    deps=[
+        "subset_images",
+        "sscd_embeddings",
+        "near_duplicates",
+        dg.AssetDep("benchmark_images", partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep("benchmark_embeddings", partition_mapping=dg.AllPartitionMapping()),
+    ],
+    group_name="contamination",
+    kinds={"parquet", "numpy"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(LOCATED_SCHEMA),
+    check_specs=[
+        dg.AssetCheckSpec(
+            "ids_resolve",
+            asset="contamination",
+            blocking=True,
+            description="Both pictures of every pair exist where the pair says.",
+        ),
+        dg.AssetCheckSpec(
+            "no_benchmark_against_itself",
+            asset="contamination",
+            blocking=True,
+            description="The subset is not one of the benchmarks: their files are not the same.",
+        ),
+        dg.AssetCheckSpec(
+            "contaminated_share",
+            asset="contamination",
+            description="The share of contaminated pictures is at most VISDIV_CONTAMINATION_LIMIT (warns).",
+        ),
+    ],
+)
+def contamination(
+    context: dg.AssetExecutionContext, lake: LakeResource, pair_search: PairSearchResource, cleaning: CleaningResource
+) -> dg.MaterializeResult:
+    """Pictures of a subset that are close to a benchmark's, and the share that they make.
+
+    The join with every benchmark that is materialised is exact; equal pictures of a benchmark are compared once. One
+    benchmark is one unit of work, so a new benchmark costs only itself. Beside the raw similarity stands SSCD's
+    normalised one, and a flag for pictures with little information, since charts of one template and blank pages are
+    close without being copies. Rates are given per benchmark and for all together (`ALL`), with the Wilson 95 %
+    interval.
+    """
+    subset = context.partition_key
+    floor, k_best = pair_search.similarity_floor, pair_search.neighbours_kept
+    thresholds = published_thresholds(floor, cleaning.contamination_threshold)
+    with user_errors():
+        store = lake.open()
+        images, embeddings, nearest = (
+            store.require(table, subset) for table in ("subset_images", "sscd_embeddings", "near_duplicates")
+        )
+        benchmarks = {
+            name: (store.require("benchmark_images", name), store.require("benchmark_embeddings", name))
+            for name in store.partitions("benchmark_embeddings")
+        }
+        one_model([embeddings, *(of_benchmark for _, of_benchmark in benchmarks.values())])
+        write = store.write(
+            "contamination",
+            subset,
+            code_version=CODE_VERSION,
+            inputs={name: of_benchmark.digest for name, (_, of_benchmark) in benchmarks.items()},
+            model_id=embeddings.model_id,
+            settings={"similarity_floor": floor, "neighbours_kept": k_best, "thresholds": thresholds},
+            source_revision=embeddings.source_revision,
+            run_id=context.run_id,
+        )
+        own = embedded(store, embeddings)
+        positions = _readable(store, images)
+        with progress(f"checking {subset} against benchmarks", len(benchmarks), "benchmark") as advance:
+            for name, (listed, of_benchmark) in benchmarks.items():
+                inputs = {part.table: part.digest for part in (images, nearest, embeddings, listed, of_benchmark)}
+                if not write.reuse(name, inputs):
+                    with write.add(name, inputs) as unit:
+                        other = embedded(store, of_benchmark)
+                        pairs = leaks(
+                            own.image_ids, own.vectors, other.image_ids, other.vectors, floor=floor, k_best=k_best
+                        )
+                        flags = positions.select(["image_id", "low_information"])
+                        background = store.read(nearest, "counts", columns=["image_id", "background_similarity"])
+                        found = located(pairs, name, _readable(store, listed), flags, background)
+                        unit.table("pairs", found, LOCATED_SCHEMA)
+                advance(1)
+        found = read_pairs(store, write.draft())
+        by_benchmark = {name: found.filter(pc.equal(found["benchmark"], name)) for name in benchmarks}
+        listed_benchmarks = {name: _readable(store, listed) for name, (listed, _) in benchmarks.items()}
+        with write.add("rates", {"units": digest_of([part.digest for part in _parts(images, benchmarks)])}) as unit:
+            rates = leak_rates(positions, images.facts["rows"], listed_benchmarks, by_benchmark, thresholds)
+            unit.table("rates", rates, RATES_SCHEMA)
+        manifest = write.commit(benchmarks=sorted(benchmarks))
+    at_threshold = rates.filter(pc.equal(rates["threshold"], cleaning.contamination_threshold))
+    overall = at_threshold.filter(pc.equal(at_threshold["benchmark"], ALL)).to_pylist()[0]
+    unresolved = _unresolved(found, own.image_ids, listed_benchmarks)
+    same = [name for name, (listed, _) in benchmarks.items() if listed.source_revision == images.source_revision]
+    return materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": found.num_rows,
+            "benchmarks": len(benchmarks),
+            "threshold": overall["threshold"],
+            **{name: overall[name] for name in ("images_contaminated", "rows_contaminated", "benchmark_images_leaked")},
+            **({"rate": overall["rate"]} if overall["rate"] is not None else {}),
+            "rates": shown(at_threshold),
+            "units_reused": write.reused,
+        },
+        [
+            dg.AssetCheckResult(
+                check_name="ids_resolve", passed=not unresolved, metadata={"pairs_unresolved": unresolved}
+            ),
+            dg.AssetCheckResult(
+                check_name="no_benchmark_against_itself", passed=not same, metadata={"benchmarks": same}
+            ),
+            dg.AssetCheckResult(
+                check_name="contaminated_share",
+                passed=(overall["rate"] or 0) <= cleaning.contamination_limit,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"share": overall["rate"] or 0.0, "limit": cleaning.contamination_limit},
+            ),
+        ],
+    )
+
+
+def read_pairs(store: Lake, manifest: Manifest) -> pa.Table:
+    """All pairs of a subset with all benchmarks: `LOCATED_SCHEMA`; empty where there is no benchmark."""
+    return store.read(manifest, "pairs") if manifest.files("pairs") else LOCATED_SCHEMA.empty_table()
+
+
+def _readable(store: Lake, images: Manifest) -> pa.Table:
+    columns = ["row", "image_index", "image_id", "low_information"]
+    return store.read(images, columns=columns, where=pc.field("status") == "ok")
+
+
+def _parts(images: Manifest, benchmarks: dict[str, tuple[Manifest, Manifest]]) -> list[Manifest]:
+    return [images, *(part for both in benchmarks.values() for part in both)]
+
+
+def _unresolved(found: pa.Table, image_ids: pa.Array, benchmarks: dict[str, pa.Table]) -> int:
+    """Pairs whose picture the subset does not hold, or whose benchmark does not hold its picture at that position."""
+    known = pc.is_in(found["image_id"], image_ids)
+    unresolved: int = found.num_rows - int(pc.sum(known).as_py() or 0)
+    for name, listed in benchmarks.items():
+        pairs = found.filter(pc.equal(found["benchmark"], name))
+        keys = {"benchmark_row": "row", "benchmark_image": "image_index", "benchmark_image_id": "image_id"}
+        held = pairs.select(list(keys)).join(listed, list(keys), list(keys.values()), join_type="left semi")
+        unresolved += pairs.num_rows - held.num_rows
+    return unresolved

@@ -1,0 +1,115 @@
+"""Which pictures several subsets share."""
+
+from itertools import combinations
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from visdiv_assets.assets.common import column_schema, embedded, materialized, shown, user_errors
+from visdiv_assets.curation.corpus import one_model, with_tables
+from visdiv_assets.progress import progress
+from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource
+from visdiv_assets.search.duplicates import PAIRS_SCHEMA, pair_defects
+from visdiv_assets.search.join import tiles
+from visdiv_assets.search.overlap import OVERLAP_SCHEMA, compare_subsets
+from visdiv_assets.settings import published_thresholds
+
+CODE_VERSION = "1"
+
+#: The one partition of a corpus-level table.
+WHOLE = "all"
+
+
+@dg.asset(
+    deps=["sscd_embeddings", "near_duplicates"],
+    group_name="corpus",
+    kinds={"parquet", "numpy"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(PAIRS_SCHEMA),
+    check_specs=[
+        dg.AssetCheckSpec(
+            "pairs_sound",
+            asset="cross_subset_duplicates",
+            blocking=True,
+            description="No pair of a picture with itself, none below the floor.",
+        )
+    ],
+)
+def cross_subset_duplicates(
+    context: dg.AssetExecutionContext, lake: LakeResource, pair_search: PairSearchResource, cleaning: CleaningResource
+) -> dg.MaterializeResult:
+    """Close pairs of pictures from two different subsets, and the share of each subset that occurs in each other one.
+
+    Every two subsets are one tile, joined exactly. A tile whose two subsets did not change is not computed again, so
+    adding a subset costs one row of tiles. Byte-equal pictures are counted in the overlap; they are no pair here.
+    """
+    floor = pair_search.similarity_floor
+    thresholds = published_thresholds(floor, cleaning.duplicate_threshold)
+    with user_errors():
+        store = lake.open()
+        subsets = with_tables(store, "sscd_embeddings", "near_duplicates")
+        embeddings = {subset: store.require("sscd_embeddings", subset) for subset in subsets}
+        nearest = {subset: store.require("near_duplicates", subset) for subset in subsets}
+        model_id = one_model(embeddings.values())
+        write = store.write(
+            "cross_subset_duplicates",
+            WHOLE,
+            code_version=CODE_VERSION,
+            inputs={subset: of_subset.digest for subset, of_subset in embeddings.items()},
+            model_id=model_id,
+            settings={
+                "similarity_floor": floor,
+                "neighbours_kept": pair_search.neighbours_kept,
+                "thresholds": thresholds,
+            },
+            run_id=context.run_id,
+        )
+        sizes = {subset: of_subset.rows("ids") for subset, of_subset in embeddings.items()}
+        pairs_of_subsets = list(combinations(subsets, 2))
+        total = sum(tiles(sizes[one], sizes[other]) for one, other in pairs_of_subsets)
+        with progress("comparing subsets", total, "tile") as advance:
+            for one, other in pairs_of_subsets:
+                name = f"{one} | {other}"
+                inputs = {
+                    f"{side}_{part.table}": part.digest
+                    for side, subset in (("left", one), ("right", other))
+                    for part in (embeddings[subset], nearest[subset])
+                }
+                if write.reuse(name, inputs):
+                    advance(tiles(sizes[one], sizes[other]))
+                    continue
+                with write.add(name, inputs) as unit:
+                    tile = compare_subsets(
+                        embedded(store, embeddings[one], nearest[one]),
+                        embedded(store, embeddings[other], nearest[other]),
+                        floor=floor,
+                        k_best=pair_search.neighbours_kept,
+                        thresholds=thresholds,
+                        progress=advance,
+                    )
+                    unit.table("pairs", tile.pairs, PAIRS_SCHEMA)
+                    unit.table("overlap", tile.overlap, OVERLAP_SCHEMA)
+        manifest = write.commit(subsets=subsets)
+        found = store.read(manifest, "pairs") if manifest.units else PAIRS_SCHEMA.empty_table()
+        overlap = store.read(manifest, "overlap") if manifest.units else OVERLAP_SCHEMA.empty_table()
+    defects = pair_defects(found, floor)
+    at_threshold = overlap.filter(pc.equal(overlap["threshold"], cleaning.duplicate_threshold))
+    most = at_threshold.sort_by([("share", "descending"), ("subset", "ascending"), ("other_subset", "ascending")])
+    return materialized(
+        manifest,
+        {
+            "dagster/row_count": found.num_rows,
+            "subsets": len(subsets),
+            "tiles": len(pairs_of_subsets),
+            "tiles_reused": write.reused,
+            "largest_overlaps": shown(most),
+        },
+        [
+            dg.AssetCheckResult(
+                check_name="pairs_sound",
+                # The same two pictures may be shared by several tiles.
+                passed=not (defects["self_pairs"] or defects["below_floor"]),
+                metadata=defects,
+            )
+        ],
+    )
