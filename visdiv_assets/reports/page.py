@@ -1,0 +1,212 @@
+"""A report as one HTML file.
+
+The page asks for nothing: its Content-Security-Policy forbids every request, and lets in only the script and the styles
+whose digests it names, so that even a text which escaped escaping could neither run nor load anything. A picture is
+the background of a class in a style sheet. So it is embedded once however many pairs show it, and shows without
+JavaScript too, which only sorts and filters.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from visdiv_assets.reports import text, thumbnails
+from visdiv_assets.reports.pairs import SIMILARITY, PairEntry, PictureRef, Report
+from visdiv_assets.reports.text import Cell, Text
+from visdiv_assets.reports.thumbnails import Thumbnail
+from visdiv_assets.storage.files import replace_local, writing_failed
+
+_FOLDER = Path(__file__).parent / "template"
+
+# Headings are as wide as their column, and the title is a line or two.
+_HEADING = 60
+_TITLE = 300
+_PARAGRAPH = 5000
+
+#: Width in pixels below which a pair is a card instead of a row: what number, pictures and page margins take, and what
+#: each further column does.
+_WIDTH, _COLUMN_WIDTH = 640, 110
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """One side of a pair, as the template wants it."""
+
+    thumbnail: Thumbnail
+    place: Text
+    position: str
+    image_id: Text
+    note: Text
+    key: str
+
+
+def render(report: Report, *, max_pixels: int) -> str:
+    """Write a report as HTML.
+
+    The same report gives the same page. The page is below 6 MB: pictures that are hard to compress, or very many long
+    texts, are made smaller.
+
+    Args:
+        report: what to say. A picture that cannot be read is a gray box which says why.
+        max_pixels: a picture with more pixels is not decoded.
+
+    Returns:
+        The page, which UTF-8 can encode.
+    """
+    shown = report.pairs_shown()
+    drawn = thumbnails.thumbnails(
+        (side.data for pair in shown for side in (pair.left, pair.right)), max_pixels=max_pixels
+    )
+    full = text.full_length(_texts(shown))
+    # A dict keeps the order in which the names first occur.
+    names = list(dict.fromkeys(name for pair in shown for name in pair.columns))
+    styles = {
+        "page": _read("page.css"),
+        "cards": _read("cards.css"),
+        "pictures": "\n".join(
+            f".{picture.name}{{background-image:url(data:image/jpeg;base64,{picture.encoded})}}"
+            for picture in drawn.values()
+            if picture.name
+        ),
+    }
+    script = _read("page.js")
+    return _template().render(
+        title=text.clean(report.title, _TITLE),
+        paragraphs=[text.clean(part, _PARAGRAPH) for part in report.introduction.split("\n\n") if part.strip()],
+        facts=[(text.shorten(name), text.shorten(value)) for name, value in report.facts.items()],
+        table=report.table,
+        cell=text.cell,
+        shorten=text.shorten,
+        left_heading=text.shorten(report.left_heading, shown=_HEADING),
+        right_heading=text.shorten(report.right_heading, shown=_HEADING),
+        columns=[(text.shorten(_heading(name), shown=_HEADING), _is_numeric(shown, name)) for name in names],
+        pairs=[
+            (_picture(pair.left, drawn, full), _picture(pair.right, drawn, full), _cells(pair, names, full))
+            for pair in shown
+        ],
+        similarities=[None if pair.similarity is None else repr(pair.similarity) for pair in shown],
+        sorted_by=names.index(SIMILARITY) if any(pair.similarity is not None for pair in shown) else None,
+        count_sentence=_count_sentence(report, shown),
+        slider=_slider(shown),
+        cards_below=_WIDTH + _COLUMN_WIDTH * len(names),
+        styles=styles,
+        script=script,
+        policy=_policy(list(styles.values()), script),
+    )
+
+
+def write_report(report: Report, path: Path, *, max_pixels: int) -> int:
+    """Write a report to a file in one atomic step.
+
+    Args:
+        report: what to say.
+        path: the file; its folder is made if there is none.
+        max_pixels: see `render`.
+
+    Returns:
+        The file's size in bytes.
+
+    Raises:
+        VisdivError: the disk is full, or the place cannot be written.
+    """
+    page = render(report, max_pixels=max_pixels).encode()
+    try:
+        with replace_local(path) as stream:
+            stream.write(page)
+    except OSError as error:
+        raise writing_failed(str(path), error) from error
+    return len(page)
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")
+
+
+@cache
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _policy(styles: Sequence[str], script: str) -> str:
+    """Forbid every request, and all styles and scripts but the page's own."""
+    allowed = " ".join(map(_digest, styles))
+    return (
+        f"default-src 'none'; img-src data:; style-src {allowed}; script-src {_digest(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def _texts(pairs: Sequence[PairEntry]) -> Iterator[str]:
+    for pair in pairs:
+        yield pair.left.note
+        yield pair.right.note
+        yield from (value for value in pair.columns.values() if isinstance(value, str))
+
+
+def _heading(name: str) -> str:
+    """A column's name as people write it: `low_information` -> `Low information`."""
+    words = name.replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def _is_numeric(pairs: Sequence[PairEntry], name: str) -> bool:
+    """Whether a column holds no texts, so that it is aligned to the right and sorted downwards first."""
+    return not any(isinstance(pair.columns.get(name), str) for pair in pairs)
+
+
+def _picture(side: PictureRef, drawn: dict[str | None, Thumbnail], full: int) -> _Picture:
+    return _Picture(
+        thumbnail=drawn[thumbnails.key_of(side.data)],
+        place=text.shorten(side.place),
+        position=f"row {side.row}, image {side.image_index}",
+        image_id=text.shorten(side.image_id),
+        note=text.shorten(side.note, full=full),
+        key=f"{text.clean(side.place, text.SHOWN)} {side.row} {side.image_index}",
+    )
+
+
+def _cells(pair: PairEntry, names: Sequence[str], full: int) -> list[Cell]:
+    return [text.cell(pair.columns.get(name), full=full) for name in names]
+
+
+def _count_sentence(report: Report, shown: Sequence[PairEntry]) -> str:
+    if report.pairs_total == 0:
+        return "There are no pairs."
+    total = f"{report.pairs_total:,} {'pair' if report.pairs_total == 1 else 'pairs'} in all"
+    ranked = any(pair.similarity is not None for pair in shown)
+    if len(shown) == report.pairs_total:
+        return f"{total}, the closest first." if ranked and len(shown) > 1 else f"{total}."
+    if len(shown) < 2:
+        return f"{total}. {'One is' if shown else 'None is'} on this page."
+    which = "closest are on this page, the closest first" if ranked else "on this page are a part of them"
+    return f"{total}. The {len(shown)} {which}."
+
+
+def _slider(shown: Sequence[PairEntry]) -> tuple[str, str] | None:
+    """The bounds of the slider, in thousandths; None if there is nothing to choose.
+
+    They are rounded down, so that the slider's end still leaves the closest pair.
+    """
+    steps = [int(pair.similarity * 1000 // 1) for pair in shown if pair.similarity is not None]
+    if not steps or min(steps) == max(steps):
+        return None
+    return f"{min(steps) / 1000:.3f}", f"{max(steps) / 1000:.3f}"

@@ -1,0 +1,46 @@
+"""Pictures for reports, fetched by the position that the lake gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import pyarrow.compute as pc
+
+from visdiv_assets.imaging.listing import first_positions
+from visdiv_assets.reports.pairs import PictureRef
+from visdiv_assets.sources import Kind, Source
+from visdiv_assets.storage.lake import Lake
+
+
+class Place(NamedTuple):
+    """An image position and its picture."""
+
+    name: str
+    row: int
+    image_index: int
+    image_id: str
+
+
+def first_places(store: Lake, subset: str, image_ids: Iterable[str]) -> dict[str, Place]:
+    """The first position of some pictures of a subset, by image_id."""
+    listed = store.read(
+        store.require("subset_images", subset),
+        columns=["row", "image_index", "image_id", "status"],
+        where=pc.field("image_id").isin(sorted(set(image_ids))),
+    )
+    return {
+        record["image_id"]: Place(subset, record["row"], record["image_index"], record["image_id"])
+        for record in first_positions(listed).to_pylist()
+    }
+
+
+def pictures_at(source: Source, kind: Kind, places: Sequence[Place]) -> dict[Place, PictureRef]:
+    """The encoded pictures at some positions of subsets or benchmarks, each fetched once."""
+    found: dict[Place, PictureRef] = {}
+    for name in sorted({place.name for place in places}):
+        once = sorted({place for place in places if place.name == name})
+        encoded = source.fetch(kind, name, [(place.row, place.image_index) for place in once])
+        for place, data in zip(once, encoded, strict=True):
+            found[place] = PictureRef(name, place.row, place.image_index, place.image_id, data)
+    return found

@@ -1,0 +1,76 @@
+
+"use strict";
+(() => {
+  const table = document.getElementById("pair-table");
+  const body = table.tBodies[0];
+  const headers = Array.from(table.tHead.rows[0].cells);
+  const controls = document.getElementById("controls");
+  const filter = document.getElementById("filter");
+  const least = document.getElementById("least");
+  const leastValue = document.getElementById("least-value");
+  const count = document.getElementById("count");
+  // One locale for everybody, so that a page sorts alike everywhere; numbers in names sort as numbers.
+  const order = new Intl.Collator("en", { numeric: true });
+
+  const keyOf = (cell) => {
+    if (cell.dataset.none !== undefined) return null;
+    if (cell.dataset.number !== undefined) return Number(cell.dataset.number);
+    return cell.dataset.key !== undefined ? cell.dataset.key : cell.textContent;
+  };
+  const pairs = Array.from(body.rows, (row) => {
+    const titles = Array.from(row.querySelectorAll("[title]"), (element) => element.title);
+    return {
+      row,
+      keys: Array.from(row.cells, keyOf),
+      similarity: row.dataset.similarity === undefined ? null : Number(row.dataset.similarity),
+      text: [row.textContent, ...titles].join(" ").toLowerCase(),
+    };
+  });
+
+  // Numbers come before texts; what has no value is last in either direction.
+  const compare = (a, b, sign) => {
+    if (a === null || b === null) return (a === null) - (b === null);
+    if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+    if (typeof a === "number") return a === b ? 0 : sign * (a < b ? -1 : 1);
+    return sign * order.compare(a, b);
+  };
+
+  const sortBy = (column) => {
+    const header = headers[column];
+    const first = header.dataset.kind === "number" ? "descending" : "ascending";
+    const other = first === "ascending" ? "descending" : "ascending";
+    const direction = header.getAttribute("aria-sort") === first ? other : first;
+    for (const each of headers) each.removeAttribute("aria-sort");
+    header.setAttribute("aria-sort", direction);
+    const sign = direction === "ascending" ? 1 : -1;
+    // From the page's own order each time: ties stay as they were published.
+    const sorted = pairs.slice().sort((a, b) => compare(a.keys[column], b.keys[column], sign));
+    body.append(...sorted.map((pair) => pair.row));
+  };
+
+  const show = () => {
+    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const bound = least && least.value !== least.min ? Number(least.value) : null;
+    if (least) leastValue.textContent = Number(least.value).toFixed(3);
+    let shown = 0;
+    for (const pair of pairs) {
+      const close = bound === null || (pair.similarity !== null && pair.similarity >= bound);
+      const visible = close && words.every((word) => pair.text.includes(word));
+      pair.row.hidden = !visible;
+      shown += visible;
+    }
+    count.textContent = `${shown} of ${pairs.length} ${pairs.length === 1 ? "pair" : "pairs"} shown.`;
+  };
+
+  headers.forEach((header, column) => {
+    const button = header.querySelector("button");
+    button.disabled = false;
+    button.addEventListener("click", () => sortBy(column));
+  });
+  controls.addEventListener("input", show);
+  // The fields have their old values until the event is over.
+  controls.addEventListener("reset", () => setTimeout(show));
+  controls.addEventListener("submit", (event) => event.preventDefault());
+  controls.hidden = false;
+  show();
+})();
