@@ -14,7 +14,7 @@ SUBSET_JOB = "subset_pipeline"
 CORPUS_JOB = "corpus_pipeline"
 
 _BENCHMARK_ASSETS = dg.AssetSelection.groups("benchmarks")
-_CORPUS_ASSETS = dg.AssetSelection.groups("corpus", "warehouse") | dg.AssetSelection.assets("leak_reports")
+_CORPUS_ASSETS = dg.AssetSelection.groups("corpus", "warehouse")
 
 benchmark_pipeline = dg.define_asset_job(
     BENCHMARK_JOB,

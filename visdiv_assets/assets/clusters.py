@@ -3,7 +3,7 @@
 import dagster as dg
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import column_schema, materialized, shown, user_errors
+from visdiv_assets.assets.common import check, column_schema, materialized, shown, user_errors
 from visdiv_assets.assets.cross_subset import WHOLE
 from visdiv_assets.curation.corpus import linked_pictures, one_model, positions_of, with_tables
 from visdiv_assets.curation.decisions import POSITIONS_SCHEMA, decide_positions
@@ -26,7 +26,7 @@ USED = (*NEEDED, "quality_rows", "contamination")
     code_version=CODE_VERSION,
     metadata=column_schema(POSITIONS_SCHEMA),
     check_specs=[
-        dg.AssetCheckSpec(
+        check(
             "one_keeper_per_cluster",
             asset="duplicate_clusters",
             blocking=True,

@@ -1,5 +1,6 @@
 """What all asset modules share."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,23 @@ def user_errors() -> Iterator[None]:
         yield
     except VisdivError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
+
+
+def check(
+    name: str,
+    *,
+    asset: str,
+    description: str,
+    blocking: bool = False,
+    partitions_def: dg.PartitionsDefinition | None = None,
+) -> dg.AssetCheckSpec:
+    """A check that an asset reports itself; a blocking one that fails stops what follows."""
+    with warnings.catch_warnings():
+        # Without partitions a check shows the latest partition only, and one of 185 that failed would not be seen.
+        warnings.filterwarnings("ignore", "Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning)
+        return dg.AssetCheckSpec(
+            name, asset=asset, description=description, blocking=blocking, partitions_def=partitions_def
+        )
 
 
 def column_schema(schema: pa.Schema) -> dict[str, dg.TableSchema]:

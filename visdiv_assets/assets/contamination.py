@@ -4,7 +4,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import column_schema, embedded, materialized, shown, user_errors
+from visdiv_assets.assets.common import check, column_schema, embedded, materialized, shown, user_errors
 from visdiv_assets.curation.corpus import one_model
 from visdiv_assets.partitions import subset_partitions
 from visdiv_assets.progress import progress
@@ -26,26 +26,29 @@ CODE_VERSION = "1"
         dg.AssetDep("benchmark_images", partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep("benchmark_embeddings", partition_mapping=dg.AllPartitionMapping()),
     ],
-    group_name="contamination",
+    group_name="findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(LOCATED_SCHEMA),
     check_specs=[
-        dg.AssetCheckSpec(
+        check(
             "ids_resolve",
             asset="contamination",
+            partitions_def=subset_partitions,
             blocking=True,
             description="Both pictures of every pair exist where the pair says.",
         ),
-        dg.AssetCheckSpec(
+        check(
             "no_benchmark_against_itself",
             asset="contamination",
+            partitions_def=subset_partitions,
             blocking=True,
             description="The subset is not one of the benchmarks: their files are not the same.",
         ),
-        dg.AssetCheckSpec(
+        check(
             "contaminated_share",
             asset="contamination",
+            partitions_def=subset_partitions,
             description="The share of contaminated pictures is at most VISDIV_CONTAMINATION_LIMIT (warns).",
         ),
     ],

@@ -5,7 +5,7 @@ from itertools import combinations
 import dagster as dg
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import column_schema, embedded, materialized, shown, user_errors
+from visdiv_assets.assets.common import check, column_schema, embedded, materialized, shown, user_errors
 from visdiv_assets.curation.corpus import one_model, with_tables
 from visdiv_assets.progress import progress
 from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource
@@ -27,7 +27,7 @@ WHOLE = "all"
     code_version=CODE_VERSION,
     metadata=column_schema(PAIRS_SCHEMA),
     check_specs=[
-        dg.AssetCheckSpec(
+        check(
             "pairs_sound",
             asset="cross_subset_duplicates",
             blocking=True,

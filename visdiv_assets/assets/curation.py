@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.assets.clusters import CODE_VERSION as CLUSTERS_VERSION
 from visdiv_assets.assets.clusters import USED
-from visdiv_assets.assets.common import column_schema, materialized, user_errors
+from visdiv_assets.assets.common import check, column_schema, materialized, user_errors
 from visdiv_assets.assets.cross_subset import WHOLE
 from visdiv_assets.curation.rows import DROPPED_SCHEMA, dropped_rows, row_facts
 from visdiv_assets.resources import LakeResource
@@ -22,7 +22,7 @@ CODE_VERSION = "1"
     code_version=CODE_VERSION,
     metadata=column_schema(DROPPED_SCHEMA),
     check_specs=[
-        dg.AssetCheckSpec(
+        check(
             "each_row_once",
             asset="curated_rows",
             blocking=True,

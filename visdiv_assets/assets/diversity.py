@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import column_schema, materialized, shown, user_errors
+from visdiv_assets.assets.common import check, column_schema, materialized, shown, user_errors
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.tables import SCORES_SCHEMA, score_table
 from visdiv_assets.partitions import subset_partitions
@@ -19,14 +19,15 @@ CODE_VERSION = "1"
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images", "sscd_embeddings"],
-    group_name="diversity",
+    group_name="findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(SCORES_SCHEMA),
     check_specs=[
-        dg.AssetCheckSpec(
+        check(
             "every_position_counted",
             asset="subset_diversity",
+            partitions_def=subset_partitions,
             blocking=True,
             description="The moments hold every readable image position, and every different picture once.",
         )

@@ -3,7 +3,7 @@
 import dagster as dg
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import column_schema, materialized, user_errors
+from visdiv_assets.assets.common import check, column_schema, materialized, user_errors
 from visdiv_assets.imaging.contact_sheet import PairTile, pair_sheet, thumbnail_data_uri
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.listing import first_positions
@@ -26,14 +26,15 @@ PAIRS_SHOWN = 12
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images", "sscd_embeddings"],
-    group_name="duplicates",
+    group_name="findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(PAIRS_SCHEMA),
     check_specs=[
-        dg.AssetCheckSpec(
+        check(
             "pairs_sound",
             asset="near_duplicates",
+            partitions_def=subset_partitions,
             blocking=True,
             description="No pair of a picture with itself, none below the floor, none twice.",
         )

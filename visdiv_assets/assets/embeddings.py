@@ -5,7 +5,7 @@ import time
 
 import dagster as dg
 
-from visdiv_assets.assets.common import CONTENT, column_schema, listed_version, materialized, user_errors
+from visdiv_assets.assets.common import CONTENT, check, column_schema, listed_version, materialized, user_errors
 from visdiv_assets.embedders.subset import (
     IDS_SCHEMA,
     KnownVectors,
@@ -23,23 +23,26 @@ from visdiv_assets.sources import Kind
 CODE_VERSION = "1"
 
 
-def _check_specs(asset: str) -> list[dg.AssetCheckSpec]:
+def _check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
     return [
-        dg.AssetCheckSpec(
+        check(
             "one_vector_per_picture",
             asset=asset,
+            partitions_def=partitions,
             blocking=True,
             description="There are as many vectors and image_ids as different readable pictures.",
         ),
-        dg.AssetCheckSpec(
+        check(
             "finite_unit_length",
             asset=asset,
+            partitions_def=partitions,
             blocking=True,
             description="Every vector is finite and has length 1 (within 0.001, float16 storage).",
         ),
-        dg.AssetCheckSpec(
+        check(
             "one_model",
             asset=asset,
+            partitions_def=partitions,
             blocking=True,
             description="The stored vectors were made by the model that is set, and by no other.",
         ),
@@ -54,7 +57,7 @@ def _check_specs(asset: str) -> list[dg.AssetCheckSpec]:
     pool="gpu",
     code_version=CODE_VERSION,
     metadata=column_schema(IDS_SCHEMA),
-    check_specs=_check_specs("sscd_embeddings"),
+    check_specs=_check_specs("sscd_embeddings", subset_partitions),
 )
 def sscd_embeddings(
     context: dg.AssetExecutionContext,
@@ -80,7 +83,7 @@ def sscd_embeddings(
     pool="gpu",
     code_version=CODE_VERSION,
     metadata=column_schema(IDS_SCHEMA),
-    check_specs=_check_specs("benchmark_embeddings"),
+    check_specs=_check_specs("benchmark_embeddings", benchmark_partitions),
 )
 def benchmark_embeddings(
     context: dg.AssetExecutionContext,

@@ -3,7 +3,7 @@
 import dagster as dg
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import CONTENT, column_schema, materialized, user_errors
+from visdiv_assets.assets.common import CONTENT, check, column_schema, materialized, user_errors
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, list_images
 from visdiv_assets.partitions import benchmark_partitions, subset_partitions
 from visdiv_assets.progress import progress
@@ -14,16 +14,18 @@ from visdiv_assets.sources.versions import version_of
 CODE_VERSION = "1"
 
 
-def _check_specs(asset: str) -> list[dg.AssetCheckSpec]:
+def _check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
     return [
-        dg.AssetCheckSpec(
+        check(
             "unreadable_share",
             asset=asset,
+            partitions_def=partitions,
             description="The share of pictures that cannot be read is at most VISDIV_UNREADABLE_LIMIT (warns).",
         ),
-        dg.AssetCheckSpec(
+        check(
             "all_rows_read",
             asset=asset,
+            partitions_def=partitions,
             blocking=True,
             description="No position lies outside the rows that the files announce.",
         ),
@@ -36,7 +38,7 @@ def _check_specs(asset: str) -> list[dg.AssetCheckSpec]:
     kinds={"parquet", "pillow"},
     code_version=CODE_VERSION,
     metadata=column_schema(IMAGES_SCHEMA),
-    check_specs=_check_specs("subset_images"),
+    check_specs=_check_specs("subset_images", subset_partitions),
 )
 def subset_images(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource, decoder: DecoderResource
@@ -56,7 +58,7 @@ def subset_images(
     kinds={"parquet", "pillow"},
     code_version=CODE_VERSION,
     metadata=column_schema(IMAGES_SCHEMA),
-    check_specs=_check_specs("benchmark_images"),
+    check_specs=_check_specs("benchmark_images", benchmark_partitions),
 )
 def benchmark_images(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource, decoder: DecoderResource

@@ -3,7 +3,7 @@
 import dagster as dg
 import numpy as np
 
-from visdiv_assets.assets.common import materialized, user_errors
+from visdiv_assets.assets.common import check, materialized, user_errors
 from visdiv_assets.embedders.subset import IDS_SCHEMA
 from visdiv_assets.partitions import subset_partitions
 from visdiv_assets.resources import LakeResource
@@ -15,13 +15,14 @@ CODE_VERSION = "1"
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["sscd_embeddings"],
-    group_name="indexes",
+    group_name="embeddings",
     kinds={"faiss"},
     code_version=CODE_VERSION,
     check_specs=[
-        dg.AssetCheckSpec(
+        check(
             "every_vector_finds_itself",
             asset="sscd_index",
+            partitions_def=subset_partitions,
             blocking=True,
             description="The saved index holds every vector, and a sample of them find a similarity of 1.",
         )

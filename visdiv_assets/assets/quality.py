@@ -4,7 +4,7 @@ import dagster as dg
 import pyarrow.compute as pc
 from pydantic import Field
 
-from visdiv_assets.assets.common import column_schema, listed_version, materialized, shown, user_errors
+from visdiv_assets.assets.common import check, column_schema, listed_version, materialized, shown, user_errors
 from visdiv_assets.curation import quality
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.partitions import subset_partitions
@@ -38,14 +38,15 @@ class QualityConfig(dg.Config):
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images"],
-    group_name="quality",
+    group_name="images",
     kinds={"parquet"},
     code_version=CODE_VERSION,
     metadata=column_schema(quality.QUALITY_SCHEMA),
     check_specs=[
-        dg.AssetCheckSpec(
+        check(
             "every_row_rated",
             asset="quality_rows",
+            partitions_def=subset_partitions,
             blocking=True,
             description="There is one row for every row of the subset.",
         )

@@ -16,7 +16,7 @@ CODE_VERSION = "1"
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images", "near_duplicates"],
-    group_name="reports",
+    group_name="findings",
     kinds={"html"},
     code_version=CODE_VERSION,
 )
@@ -48,7 +48,7 @@ def duplicates_report(
 
 @dg.asset(
     deps=["contamination", "benchmark_images"],
-    group_name="reports",
+    group_name="corpus",
     kinds={"html"},
     code_version=CODE_VERSION,
 )

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from visdiv_assets.assets.common import user_errors
+from visdiv_assets.assets.common import check, user_errors
 from visdiv_assets.resources import LakeResource, WarehouseResource
 from visdiv_assets.sources.catalogue import category
 from visdiv_assets.storage.warehouse import publish
@@ -26,7 +26,7 @@ from visdiv_assets.storage.warehouse import publish
     code_version="1",
     pool="warehouse",
     check_specs=[
-        dg.AssetCheckSpec(
+        check(
             "counts_equal_lake",
             asset="warehouse",
             blocking=True,
