@@ -126,7 +126,7 @@ class Settings(BaseModel):
     @classmethod
     def _known_device(cls, value: str) -> str:
         kind, _, index = value.partition(":")
-        if value in ("auto", "cpu", "cuda") or (kind == "cuda" and index.isdecimal()):
+        if value in ("auto", "cpu", "cuda") or (kind == "cuda" and index.isascii() and index.isdecimal()):
             return value
         raise ValueError("use auto, cpu, cuda or cuda:N")
 
@@ -182,7 +182,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         if not key.startswith(PREFIX):
             continue
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+            close = difflib.get_close_matches(key.upper(), known, n=1, cutoff=0.0)[0]
             raise VisdivError(f"{key} is not a setting: did you mean {close}? `visdiv settings` lists them all")
         values[known[key]] = value
     try:

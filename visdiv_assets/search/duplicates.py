@@ -100,9 +100,11 @@ def closest(pairs: pa.Table, count: int) -> pa.Table:
 def pair_defects(pairs: pa.Table, floor: float) -> dict[str, int]:
     """Count what no pair may be: of a picture with itself, below the floor, or listed twice."""
     a, b = pairs["image_id_a"], pairs["image_id_b"]
-    different = pairs.group_by(["image_id_a", "image_id_b"]).aggregate([]).num_rows
+    ordered = pa.table({"low": pc.min_element_wise(a, b), "high": pc.max_element_wise(a, b)})
+    different = ordered.group_by(["low", "high"]).aggregate([]).num_rows
     return {
         "self_pairs": int(pc.sum(pc.equal(a, b)).as_py() or 0),
-        "below_floor": int(np.count_nonzero(pairs["similarity"].to_numpy() < np.float32(floor))),
+        # Not `<`, which no NaN is.
+        "below_floor": int(np.count_nonzero(~(pairs["similarity"].to_numpy() >= np.float32(floor)))),
         "listed_twice": pairs.num_rows - different,
     }

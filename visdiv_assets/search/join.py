@@ -149,6 +149,9 @@ def join(
             b += j
             if left_best is None or right_best is None:
                 found.append(np.stack([a, b]))
+            elif len(a) and within:
+                # Both directions at once: within a tile, too, partners must be offered in ascending order.
+                left_best.offer(np.concatenate([a, b]), np.concatenate([b, a]), np.concatenate([similarity] * 2))
             elif len(a):
                 left_best.offer(a, b, similarity)
                 right_best.offer(b, a, similarity)

@@ -7,12 +7,15 @@ complete.
 
 from __future__ import annotations
 
+import io
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
@@ -86,15 +89,56 @@ class Files:
             VisdivError: the disk is full, or the place cannot be written.
         """
         full = self.full_path(path)
+        failed_inside: BaseException | None = None
         try:
-            if self.is_local:
-                with replace_local(Path(full)) as stream:
-                    yield stream
-            else:
-                with self.filesystem.open_output_stream(full) as stream:
-                    yield stream
+            with replace_local(Path(full)) if self.is_local else self._upload(full) as stream:
+                guarded = _Guarded(stream)
+                try:
+                    yield guarded
+                except BaseException as error:
+                    failed_inside = error
+                    raise
         except OSError as error:
+            # An error of whoever writes, such as one in reading what is to be written, is not one of this file.
+            if error is failed_inside and error is not guarded.refused:
+                raise
             raise writing_failed(full, error) from error
+
+    @contextmanager
+    def _upload(self, full: str) -> Iterator[BinaryIO]:
+        """An object appears when its stream is closed, complete or not: it is sent only after the block has ended."""
+        with tempfile.TemporaryFile() as aside:
+            yield aside
+            aside.seek(0)
+            with self.filesystem.open_output_stream(full) as stream:
+                shutil.copyfileobj(aside, stream, 1 << 20)
+
+
+class _Guarded(io.RawIOBase):
+    """Passes bytes on, and remembers the error of the operating system that refused some."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.refused: OSError | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._stream.write(data)
+        except OSError as error:
+            self.refused = error
+            raise
+
+    def flush(self) -> None:
+        if self.closed or self._stream.closed:
+            return
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self.refused = error
+            raise
 
 
 @contextmanager

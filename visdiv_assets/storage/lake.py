@@ -148,7 +148,13 @@ class Lake:
             return read
 
     def _full(self, manifest: Manifest, file: DataFile) -> str:
-        return self.files.full_path(self._path(manifest.table, manifest.partition, file.name))
+        path = self._path(manifest.table, manifest.partition, file.name)
+        if self.files.size(path) != file.size_bytes:
+            raise VisdivError(
+                f"{self.files.full_path(path)} is missing or damaged: materialise {manifest.table} of "
+                f"{manifest.partition!r} again"
+            )
+        return self.files.full_path(path)
 
     @staticmethod
     def _path(table: str, partition: str, name: str) -> str:
@@ -179,7 +185,10 @@ class PartitionWrite:
         if data is None:
             return False
 
-        unit = unit_from_json(json.loads(data))
+        try:
+            unit = unit_from_json(json.loads(data))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return False  # damaged: the unit is made again
         if any(self.lake.files.size(self._path(file.name)) != file.size_bytes for file in unit.files.values()):
             return False
         self._units.append(unit)

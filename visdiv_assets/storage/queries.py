@@ -31,20 +31,26 @@ def run_query(path: Path, sql: str, form: str = "table") -> str:
         raise VisdivError(f"{path} does not exist yet: run `visdiv run --all` first")
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
+            if not duckdb.extract_statements(sql):
+                raise VisdivError("there is no statement to run")
             result = connection.execute(sql)
             columns = [column[0] for column in result.description or []]
             if form == "table":
-                return _table(columns, result.fetchmany(ROWS_SHOWN + 1))
+                texts = [number for number, column in enumerate(result.description or []) if column[1] == "VARCHAR"]
+                return _table(columns, result.fetchmany(ROWS_SHOWN + 1), texts)
             rows = result.fetchall()
             return _csv(columns, rows) if form == "csv" else _json(columns, rows)
     except duckdb.Error as error:
         raise VisdivError(f"DuckDB says: {error}") from error
 
 
-def _table(columns: list[str], rows: list[tuple[Any, ...]]) -> str:
+def _table(columns: list[str], rows: list[tuple[Any, ...]], texts: list[int]) -> str:
     from tabulate import tabulate
 
-    text = tabulate(rows[:ROWS_SHOWN], headers=columns, tablefmt="simple", missingval="NULL")
+    # Left alone, tabulate shows the text 1e3 as 1000.
+    text = tabulate(
+        rows[:ROWS_SHOWN], columns, tablefmt="simple", missingval="NULL", disable_numparse=texts if rows else False
+    )
     return text + (f"\n(the first {ROWS_SHOWN} rows; --format csv gives all)" if len(rows) > ROWS_SHOWN else "")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,6 +65,10 @@ def publish(lake: Lake, path: str | Path, *, category: Callable[[str], str | Non
         target.parent.mkdir(parents=True, exist_ok=True)
         with duckdb.connect(str(aside), config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
             expected = Filler(connection, lake, category).fill()
+            # Closing writes what is left, too, but says nothing if that fails.
+            connection.execute("CHECKPOINT")
+        # Counted in the file that was written, not in the memory of the connection that wrote it.
+        with duckdb.connect(str(aside), read_only=True) as connection:
             rows = {table.name: _count(connection, table.name) for table in schema.TABLES}
         with aside.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -71,10 +76,12 @@ def publish(lake: Lake, path: str | Path, *, category: Callable[[str], str | Non
         sync_folder(target.parent)
     except OSError as error:
         raise writing_failed(str(target), error) from error
-    except duckdb.IOException as error:
+    except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
         raise VisdivError(f"cannot write {target}: {error}; the file that was there before is intact") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            for left in (aside, aside.with_name(f"{aside.name}.wal")):
+                left.unlink(missing_ok=True)
     return Published(rows, expected)
 
 

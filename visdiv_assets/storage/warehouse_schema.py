@@ -385,7 +385,11 @@ WITH near AS (
         y.subset AS y_subset, y."row" AS y_row, y.image_index AS y_image,
         p.similarity, p.verified,
         (x.subset, x."row", x.image_index) < (y.subset, y."row", y.image_index) AS in_order
-    FROM duplicate_pairs p
+    FROM (
+        -- Pictures of two subsets that different models embedded may be a pair of each.
+        SELECT image_id_a, image_id_b, max(similarity) AS similarity, bool_or(verified) AS verified
+        FROM duplicate_pairs GROUP BY image_id_a, image_id_b
+    ) p
     JOIN images x ON x.image_id = p.image_id_a
     JOIN images y ON y.image_id = p.image_id_b
 )

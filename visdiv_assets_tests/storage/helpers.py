@@ -1,0 +1,81 @@
+"""What the tests of the storage share: small tables, and processes that are killed or run out of space."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+
+#: Where Python finds these tests.
+REPOSITORY = Path(__file__).parents[2]
+
+NUMBERS = pa.schema([("number", pa.int64())])
+
+#: Names that mean something to a file system, a shell, a URL or a Hive path.
+ODD_NAMES = (
+    "geoqa+(mathv360k)",
+    "../x",
+    ".",
+    "..",
+    "a/b",
+    "a\\b",
+    "%2E",
+    "a%2Fb",
+    "a b",
+    " ",
+    "~",
+    "key=value",
+    "*?[x]",
+    "-rf",
+    "_hidden",
+    ".hidden",
+    "manifest.json",
+    "été 中文 🦆",
+    "line\nbreak",
+    "quo\"te's",
+    "$HOME",
+    "#1?a=b&c",
+)
+
+
+def numbers(*values: int) -> pa.Table:
+    return pa.table([pa.array(values, pa.int64())], schema=NUMBERS)
+
+
+def write_numbers(
+    lake: Lake, partition: str, units: dict[str, Sequence[int]], table: str = "table", **plan: object
+) -> Manifest:
+    """Commit a partition whose units hold numbers."""
+    write = lake.write(table, partition, **{"code_version": "1", **plan})  # type: ignore[arg-type]
+    for name, values in units.items():
+        with write.add(name) as unit:
+            unit.table("rows", numbers(*values), NUMBERS)
+    return write.commit()
+
+
+def read_numbers(lake: Lake, partition: str, table: str = "table") -> list[int]:
+    values: list[int] = lake.read(lake.require(table, partition))["number"].to_pylist()
+    return values
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Content of every file below a folder, by its path there."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def run_python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a program in a process of its own; `sys.argv[1:]` are the arguments."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
