@@ -10,7 +10,6 @@ from visdiv_assets.curation.corpus import one_model, with_tables
 from visdiv_assets.progress import progress
 from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource
 from visdiv_assets.search.duplicates import PAIRS_SCHEMA, pair_defects
-from visdiv_assets.search.join import tiles
 from visdiv_assets.search.overlap import OVERLAP_SCHEMA, compare_subsets
 from visdiv_assets.settings import published_thresholds
 
@@ -66,8 +65,8 @@ def cross_subset_duplicates(
         )
         sizes = {subset: of_subset.rows("ids") for subset, of_subset in embeddings.items()}
         pairs_of_subsets = list(combinations(subsets, 2))
-        total = sum(tiles(sizes[one], sizes[other]) for one, other in pairs_of_subsets)
-        with progress("comparing subsets", total, "tile") as advance:
+        total = sum(sizes[one] for one, _ in pairs_of_subsets)
+        with progress("comparing subsets", total, "picture") as advance:
             for one, other in pairs_of_subsets:
                 name = f"{one} | {other}"
                 inputs = {
@@ -76,7 +75,7 @@ def cross_subset_duplicates(
                     for part in (embeddings[subset], nearest[subset])
                 }
                 if write.reuse(name, inputs):
-                    advance(tiles(sizes[one], sizes[other]))
+                    advance(sizes[one])
                     continue
                 with write.add(name, inputs) as unit:
                     tile = compare_subsets(

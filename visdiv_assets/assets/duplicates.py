@@ -12,7 +12,6 @@ from visdiv_assets.progress import progress
 from visdiv_assets.resources import DecoderResource, LakeResource, PairSearchResource, SourceResource
 from visdiv_assets.search.duplicates import PAIRS_SCHEMA, closest, pair_defects
 from visdiv_assets.search.duplicates import near_duplicates as find
-from visdiv_assets.search.join import tiles
 from visdiv_assets.settings import NAMED_THRESHOLDS
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
@@ -78,7 +77,7 @@ def near_duplicates(
         if not write.reuse("pairs", inputs):
             with (
                 write.add("pairs", inputs) as unit,
-                progress(f"comparing {subset}", tiles(len(vectors)), "tile") as advance,
+                progress(f"comparing {subset}", len(vectors), "picture") as advance,
             ):
                 found = find(
                     store.read(embeddings, "ids")["image_id"].combine_chunks(),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.search.join import TILE, Matrix
+from visdiv_assets.search.join import TILE
+from visdiv_assets.search.matrix import Matrix
 
 #: Pictures of the background set, at most.
 SAMPLE = 2_000

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.search.join import TILE, Matrix
+from visdiv_assets.search.join import TILE
+from visdiv_assets.search.matrix import Matrix
 
 PICTURES_SCHEMA = pa.schema(
     [

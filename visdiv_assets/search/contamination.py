@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.progress import Progress, silent
-from visdiv_assets.search.join import Matrix, cross_join
+from visdiv_assets.search.join import cross_join
+from visdiv_assets.search.matrix import Matrix
 
 LEAK_SCHEMA = pa.schema([("image_id", pa.string()), ("benchmark_image_id", pa.string()), ("similarity", pa.float32())])
 LOCATED_SCHEMA = pa.schema(
@@ -71,7 +72,7 @@ def leaks(
         benchmark_vectors: their unit vectors [m, d].
         floor: smallest similarity of a pair.
         k_best: a pair is kept only if it is among this many best of one of its two pictures.
-        progress: told of tiles.
+        progress: told of pictures of the subset that are done.
 
     Returns:
         table of `LEAK_SCHEMA`, sorted by image_id and benchmark_image_id.

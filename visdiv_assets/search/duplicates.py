@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.search.background import background_similarity
-from visdiv_assets.search.join import Matrix, join
+from visdiv_assets.search.join import join
+from visdiv_assets.search.matrix import Matrix
 
 PAIRS_SCHEMA = pa.schema(
     [
@@ -54,7 +55,7 @@ def near_duplicates(
         floor: smallest similarity of a pair.
         k_best: a pair is kept only if it is among this many best of one of its two pictures.
         count_at: thresholds, none below the floor, by the name of the column that counts neighbours there.
-        progress: told of tiles; there are `join.tiles(n)`.
+        progress: told of pictures compared with all others.
     """
     result = join(vectors, None, floor, k_best=k_best, count_at=list(count_at.values()), progress=progress)
     background = pa.array(background_similarity(image_ids, vectors), from_pandas=True)

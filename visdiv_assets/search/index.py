@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from visdiv_assets.search.join import Matrix
+from visdiv_assets.search.matrix import Matrix
 
 if TYPE_CHECKING:
     import faiss

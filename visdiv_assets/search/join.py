@@ -1,41 +1,37 @@
 """Exact joins: all pairs of unit vectors whose inner product reaches a threshold.
 
-The matrices are multiplied tile by tile, a self-join only above the diagonal, and what a tile finds is computed once
-more in float64, pair by pair, so that a similarity depends on its two vectors alone and not on how the work was cut.
+The pairs are looked at tile by tile, a self-join only above the diagonal, and what a tile finds is computed once more
+in float64, pair by pair, so that a similarity depends on its two vectors alone and not on how the work was cut.
 Two modes: every pair; or, with `k_best`, only pairs that are among the K best of one of their two vectors, in memory
 that is linear in the vectors however many pairs there are, while neighbours are counted in full.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
+from visdiv_assets.devices import torch_device
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.search.best import BestPartners
+from visdiv_assets.search.matrix import Matrix
+from visdiv_assets.search.projection import choose_projection
+from visdiv_assets.search.tiles import BFLOAT16_ROUNDOFF, Candidates, FullTiles, ProjectedTiles
 
 PAIR_SCHEMA = pa.schema([("left", pa.int64()), ("right", pa.int64()), ("similarity", pa.float32())])
 
 #: Rows of a tile: two blocks and their product stay below 32 MB.
 TILE = 2048
-#: A float32 product of unit vectors of a few hundred dimensions is off by less than this.
-MARGIN = 1e-5
-
-
-class Matrix(Protocol):
-    """Rows that can be sliced: an array, a memory map, or a `storage.arrays.StackedArray`."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(rows, dimension)."""
-
-    def __getitem__(self, key: slice | np.ndarray, /) -> np.ndarray:
-        """Rows by slice or by number."""
+#: Rows and columns of a projected tile: its product, 4 MB in bfloat16, stays near the core that made it.
+PROJECTED_TILE = (1024, 2048)
+#: The same on a GPU.
+DEVICE_TILE = (8192, 16384)
+#: Pairs from which projecting pays; importing torch alone costs as much as half a billion pairs.
+PROJECTED_FROM = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -68,14 +64,14 @@ def self_join(
         vectors: unit vectors [n, d], any float dtype; read in blocks.
         threshold: smallest inner product of a pair.
         k_best: keep a pair only if it is among the K best of one of its two; None keeps every pair.
-        device: only "cpu" so far.
-        progress: told of each tile; there are `tiles(n)`.
+        device: "cpu", "cuda" or "cuda:N".
+        progress: told of rows of the left set done.
 
     Returns:
         table of left, right, similarity (see `Join.pairs`).
 
     Raises:
-        VisdivError: a vector is not finite, or the device is not supported.
+        VisdivError: a vector is not finite, or two dimensions differ.
     """
     return join(vectors, None, threshold, k_best=k_best, device=device, progress=progress).pairs
 
@@ -92,7 +88,7 @@ def cross_join(
     """All pairs between two sets with similarity >= threshold; see `self_join`.
 
     Raises:
-        VisdivError: the dimensions differ, a vector is not finite, or the device is not supported.
+        VisdivError: the dimensions differ, a vector is not finite, or two dimensions differ.
     """
     return join(left, right, threshold, k_best=k_best, device=device, progress=progress).pairs
 
@@ -116,17 +112,17 @@ def join(
         k_best: as in `self_join`.
         count_at: thresholds, none below `threshold`, at which every row's partners are counted, whatever `k_best`
             drops. A pair within 1e-6 of such a threshold may be counted on either side of it.
-        device: only "cpu" so far.
-        progress: told of each tile.
+        device: "cpu", "cuda" or "cuda:N".
+        progress: told of rows of the left set done.
 
     Raises:
         VisdivError: see `self_join` and `cross_join`.
         ValueError: a threshold of `count_at` is below `threshold`.
     """
-    if device != "cpu":
-        raise VisdivError(f"joins run on the CPU only, not on {device}: set VISDIV_DEVICE=cpu")
     if any(value < threshold for value in count_at):
         raise ValueError("count_at asks for a threshold below the join's")
+    if device != "cpu":
+        torch_device(device)
     within = right is None
     other = left if right is None else right
     if left.shape[1] != other.shape[1]:
@@ -136,57 +132,44 @@ def join(
     left_counts = np.zeros((len(count_at), left.shape[0]), np.int64)
     right_counts = left_counts if within else np.zeros((len(count_at), other.shape[0]), np.int64)
     found: list[np.ndarray] = []
-    for i in range(0, left.shape[0], TILE):
-        rows = _block(left, i)
-        for j in range(i if within else 0, other.shape[0], TILE):
-            columns = rows if within and i == j else _block(other, j)
-            a, b, similarity = _candidates(rows, columns, threshold, diagonal=within and i == j)
-            for number, value in enumerate(count_at):
-                reached = similarity >= value
-                left_counts[number, i : i + TILE] += np.bincount(a[reached], minlength=len(rows))
-                right_counts[number, j : j + TILE] += np.bincount(b[reached], minlength=len(columns))
-            a += i
-            b += j
-            if left_best is None or right_best is None:
-                found.append(np.stack([a, b]))
-            elif len(a) and within:
-                # Both directions at once: within a tile, too, partners must be offered in ascending order.
-                left_best.offer(np.concatenate([a, b]), np.concatenate([b, a]), np.concatenate([similarity] * 2))
-            elif len(a):
-                left_best.offer(a, b, similarity)
-                right_best.offer(b, a, similarity)
-            progress(1)
+    for tile in _tiles(left, other, threshold, within=within, device=device):
+        a, b, similarity = tile.left, tile.right, tile.similarity
+        for number, value in enumerate(count_at):
+            reached = similarity >= np.float32(value)
+            _count(left_counts[number], a[reached])
+            _count(right_counts[number], b[reached])
+        if left_best is None or right_best is None:
+            found.append(np.stack([a, b]))
+        elif len(a) and within:
+            # Both directions at once: within a tile, too, partners must be offered in ascending order.
+            left_best.offer(np.concatenate([a, b]), np.concatenate([b, a]), np.concatenate([similarity] * 2))
+        elif len(a):
+            left_best.offer(a, b, similarity)
+            right_best.offer(b, a, similarity)
+        progress(tile.rows_done)
     if left_best is not None and right_best is not None:
         found = [left_best.pairs()] if within else [left_best.pairs(), right_best.pairs()[::-1]]
     return Join(_rescored(left, other, found, threshold, within), left_counts, right_counts)
 
 
-def tiles(left: int, right: int | None = None) -> int:
-    """Number of tiles of a join of sets of these sizes; with one size, of a self-join."""
-    rows = -(-left // TILE)
-    return rows * (rows + 1) // 2 if right is None else rows * -(-right // TILE)
+def _tiles(left: Matrix, right: Matrix, threshold: float, *, within: bool, device: str) -> Iterable[Candidates]:
+    """The cheapest way to look at all pairs."""
+    pairs = left.shape[0] * right.shape[0] // (2 if within else 1)
+    if not pairs or (device == "cpu" and pairs < PROJECTED_FROM):
+        return FullTiles(left, right, threshold, within=within, tile=TILE)
+    projection = choose_projection(left, right, threshold - 3.03 * BFLOAT16_ROUNDOFF)
+    if projection is None:
+        return FullTiles(left, right, threshold, within=within, tile=TILE)
+    tile = DEVICE_TILE if device != "cpu" else PROJECTED_TILE
+    return ProjectedTiles(left, right, threshold, projection, within=within, device=device, tile=tile)
 
 
-def _block(vectors: Matrix, start: int) -> np.ndarray:
-    block = np.ascontiguousarray(vectors[start : start + TILE], dtype=np.float32)
-    finite = np.isfinite(block).all(axis=1)
-    if not finite.all():
-        raise VisdivError(f"vector {start + int(np.argmin(finite))} is not finite: embed its picture again")
-    return block
-
-
-def _candidates(
-    rows: np.ndarray, columns: np.ndarray, threshold: float, *, diagonal: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions in a tile that may reach the threshold, with their float32 products, in row order."""
-    product = rows @ columns.T
-    reached = product >= np.float32(threshold - MARGIN)
-    if diagonal:
-        reached = np.triu(reached, 1)
-    a, b = np.nonzero(reached)
-    # Equal vectors' products differ in the last bits from place to place: rounding makes ties of them, which
-    # `BestPartners` breaks by row number.
-    return a, b, np.round(product[a, b] * np.float32(1 << 20)) / np.float32(1 << 20)
+def _count(counts: np.ndarray, rows: np.ndarray) -> None:
+    """Add one for each occurrence of a row."""
+    if len(rows):
+        first = int(rows.min())
+        found = np.bincount(rows - first)
+        counts[first : first + len(found)] += found
 
 
 def _rescored(left: Matrix, right: Matrix, found: list[np.ndarray], threshold: float, within: bool) -> pa.Table:

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.search.duplicates import PAIRS_SCHEMA, pair_table
-from visdiv_assets.search.join import Matrix, cross_join
+from visdiv_assets.search.join import cross_join
+from visdiv_assets.search.matrix import Matrix
 
 OVERLAP_SCHEMA = pa.schema(
     [
@@ -77,7 +78,7 @@ def compare_subsets(
         floor: smallest similarity of a pair.
         k_best: a pair is kept only if it is among this many best of one of its two pictures.
         thresholds: none below the floor.
-        progress: told of tiles of the join.
+        progress: told of pictures of the left subset that are done.
     """
     # A picture that both hold takes one of its K places for itself.
     found = cross_join(left.vectors, right.vectors, floor, k_best=k_best + 1, progress=progress)

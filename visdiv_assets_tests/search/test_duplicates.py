@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from visdiv_assets.search import join as module
 from visdiv_assets.search.duplicates import closest, near_duplicates, pair_defects
-from visdiv_assets.search.join import tiles
 
 from .vectors import exact_units, random_units, slow_counts, slow_join, unit
 
@@ -92,12 +91,12 @@ def test_too_few_pictures_have_no_pairs(rows: int) -> None:
     assert found.counts["n"].to_pylist() == [0] * rows
 
 
-def test_progress_is_told_of_every_tile(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_told_of_every_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TILE", 10)
     told: list[int] = []
     names = pa.array([f"{number:03}" for number in range(35)])
     near_duplicates(names, random_units(35, 8), floor=0.75, k_best=4, count_at={}, progress=told.append)
-    assert sum(told) == tiles(35) == 10
+    assert sum(told) == 35
 
 
 def test_the_closest_pairs_come_first_and_ties_by_image_id() -> None:

@@ -1,0 +1,45 @@
+"""Where work runs: a device that was asked for by name, or a clear error."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING
+
+from visdiv_assets.errors import VisdivError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def has_cuda() -> bool:
+    """Whether torch can use a CUDA device; torch is imported only where a driver is installed."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def chosen_device(setting: str) -> str:
+    """The device that a setting means: `auto` is CUDA if there is a device, else the CPU."""
+    if setting == "auto":
+        return "cuda" if has_cuda() else "cpu"
+    return setting
+
+
+def torch_device(name: str) -> torch.device:
+    """The device of torch with that name ("cpu", "cuda", "cuda:1").
+
+    Raises:
+        VisdivError: there is none.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise VisdivError(f"the device {name} cannot be used: {str(error).splitlines()[0]}") from None
+    return device

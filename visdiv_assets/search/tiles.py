@@ -1,0 +1,242 @@
+"""The tiles of a join: pairs of blocks whose candidates are found one after the other, in order.
+
+Two ways to look at a tile. `FullTiles` multiplies the vectors as they are, with NumPy. `ProjectedTiles` multiplies
+their projections with torch and computes only what passes the bound in full; it pays from some hundred million pairs
+on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from visdiv_assets.devices import torch_device
+from visdiv_assets.parallel import ordered_map, thread_count
+from visdiv_assets.search.matrix import Matrix, read_block
+from visdiv_assets.search.projection import Projection
+
+if TYPE_CHECKING:
+    import torch
+
+#: A float32 product of unit vectors of a few hundred dimensions is off by less than this.
+MARGIN = 1e-5
+
+#: Unit roundoff of bfloat16, which has 8 significant bits.
+BFLOAT16_ROUNDOFF = 2.0**-8
+
+#: Share of a tile's pairs above which multiplying the whole tile in full is cheaper than its candidates one by one.
+DENSE = 1 / 64
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs of one tile that may reach the threshold, in row order.
+
+    Attributes:
+        left: int64 [m], row numbers.
+        right: int64 [m], row numbers.
+        similarity: float32 [m], computed in full.
+        rows_done: rows of the left set that are finished with this tile.
+    """
+
+    left: np.ndarray
+    right: np.ndarray
+    similarity: np.ndarray
+    rows_done: int
+
+
+def candidates_in(
+    product: np.ndarray, threshold: float, *, above: int | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions of a tile that reach a threshold within the margin, in row order, with their products.
+
+    Args:
+        product: float32 [rows, columns].
+        threshold: the smallest product wanted.
+        above: first row less first column of the tile in a self-join, to leave out pairs on or below the diagonal; None
+            keeps all.
+    """
+    reached = product >= np.float32(threshold - MARGIN)
+    if above is not None:
+        reached = np.triu(reached, above + 1)
+    a, b = np.nonzero(reached)
+    return a, b, rounded(product[a, b])
+
+
+def rounded(similarity: np.ndarray) -> np.ndarray:
+    """Products of equal vectors differ in the last bits from place to place: rounding makes ties of them."""
+    values: np.ndarray = np.round(similarity * np.float32(1 << 20)) / np.float32(1 << 20)
+    return values
+
+
+class FullTiles:
+    """Tiles of the plain product."""
+
+    def __init__(self, left: Matrix, right: Matrix, threshold: float, *, within: bool, tile: int) -> None:
+        """Prepare a join of two sets, or of one with itself (`within`), in tiles of `tile` rows and columns."""
+        self._left, self._right, self._threshold = left, right, threshold
+        self._within, self._tile = within, tile
+
+    def __iter__(self) -> Iterator[Candidates]:
+        """The candidates of every tile, left blocks ascending, and for each its right blocks."""
+        tile = self._tile
+        for i in range(0, self._left.shape[0], tile):
+            rows = read_block(self._left, i, tile)
+            for j in range(i if self._within else 0, self._right.shape[0], tile):
+                diagonal = self._within and i == j
+                columns = rows if diagonal else read_block(self._right, j, tile)
+                a, b, similarity = candidates_in(rows @ columns.T, self._threshold, above=0 if diagonal else None)
+                last = j + tile >= self._right.shape[0]
+                yield Candidates(a + i, b + j, similarity, len(rows) if last else 0)
+
+
+class ProjectedTiles:
+    """Tiles of the projected product: bfloat16 where the processor multiplies it faster, else float32.
+
+    The margin for rounding, for projected vectors of length at most N: each of the two factors is rounded with relative
+    error u = 2^-8, so by Cauchy-Schwarz the product of the rounded vectors is off by at most (2 u + u^2) N^2; it is
+    summed in float32 and rounded to bfloat16 once, at most u (1 + 2 u) N^2 more. Together 3.03 u N^2 = 0.0118 for unit
+    vectors, to which `MARGIN` is added. In float32 `MARGIN` alone suffices.
+    """
+
+    def __init__(
+        self,
+        left: Matrix,
+        right: Matrix,
+        threshold: float,
+        projection: Projection,
+        *,
+        within: bool,
+        device: str,
+        tile: tuple[int, int],
+    ) -> None:
+        """Project both sets; kept are k + 1 numbers a vector, 2 bytes each in bfloat16.
+
+        Args:
+            left: vectors [n, d].
+            right: vectors [m, d]; the same object as `left` in a self-join.
+            threshold: smallest similarity of a pair.
+            projection: what to project on.
+            within: whether it is a self-join.
+            device: of torch.
+            tile: rows and columns of a tile.
+        """
+        import torch
+
+        self._left, self._right, self._threshold = left, right, threshold
+        self._within, self._tile = within, tile
+        self._device = torch_device(device)
+        self._dtype = torch.bfloat16 if uses_bfloat16(device) else torch.float32
+        self._x, longest = self._projected(left, projection)
+        self._y, other = (self._x, longest) if within else self._projected(right, projection)
+        roundoff = 3.03 * BFLOAT16_ROUNDOFF if self._dtype == torch.bfloat16 else 0.0
+        self._bound = threshold - MARGIN - roundoff * longest * other
+
+    def __iter__(self) -> Iterator[Candidates]:
+        """As `FullTiles`; tiles are multiplied in as many threads as there are cores, or one on a GPU."""
+        import torch
+
+        threads = 1 if self._device.type == "cuda" else thread_count(0)
+        before = torch.get_num_threads()
+        torch.set_num_threads(1 if threads > 1 else before)
+        try:
+            yield from ordered_map(self._candidates, self._places(), threads=threads, ahead=2)
+        finally:
+            torch.set_num_threads(before)
+
+    def _places(self) -> Iterator[tuple[int, int]]:
+        rows, columns = self._tile
+        for i in range(0, self._left.shape[0], rows):
+            first = i // columns * columns if self._within else 0
+            for j in range(first, self._right.shape[0], columns):
+                yield i, j
+
+    def _candidates(self, place: tuple[int, int]) -> Candidates:
+        i, j = place
+        rows, columns = self._tile
+        count = min(rows, self._left.shape[0] - i)
+        done = count if j + columns >= self._right.shape[0] else 0
+        passing = self._passing(self._x[i : i + rows] @ self._y[j : j + columns].T)
+        if passing is None:
+            x, y = read_block(self._left, i, rows), read_block(self._right, j, columns)
+            a, b, similarity = candidates_in(x @ y.T, self._threshold, above=i - j if self._within else None)
+            return Candidates(a + i, b + j, similarity, done)
+        a, b = passing
+        if self._within:
+            above = a + i < b + j
+            a, b = a[above], b[above]
+        similarity = self._similarity(a + i, b + j)
+        reached = similarity >= np.float32(self._threshold - MARGIN)
+        a, b, similarity = a[reached], b[reached], similarity[reached]
+        return Candidates(a + i, b + j, similarity, done)
+
+    def _passing(self, product: torch.Tensor) -> tuple[np.ndarray, np.ndarray] | None:
+        """Positions whose projected product reaches the bound, or None if they are many.
+
+        The maximum of each row is taken before any index is built, since in most rows nothing reaches the bound.
+        """
+        import torch
+
+        values: Any = product
+        bound: float | int = self._bound
+        if self._dtype == torch.bfloat16 and self._bound > 0:
+            # Positive bfloat16 numbers are ordered as the integers of their bits, which processors compare faster; all
+            # negative ones are negative integers.
+            values = product.view(torch.int16)
+            # One less, since the bound itself may have been rounded up.
+            bound = int(torch.tensor([self._bound]).to(torch.bfloat16).view(torch.int16)) - 1
+        rows = torch.nonzero(values.amax(dim=1) >= bound)[:, 0]
+        if not len(rows):
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        reached = values[rows] >= bound
+        if int(reached.sum()) > DENSE * product.numel():
+            return None
+        found = torch.nonzero(reached)
+        return rows[found[:, 0]].cpu().numpy(), found[:, 1].cpu().numpy()
+
+    def _similarity(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """The full products of pairs of rows."""
+        similarity = np.empty(len(a), np.float32)
+        for start in range(0, len(a), 4096):
+            chosen = slice(start, start + 4096)
+            x = self._left[a[chosen]].astype(np.float32, copy=False)
+            y = self._right[b[chosen]].astype(np.float32, copy=False)
+            similarity[chosen] = np.einsum("nd,nd->n", x, y)
+        return rounded(similarity)
+
+    def _projected(self, vectors: Matrix, projection: Projection) -> tuple[torch.Tensor, float]:
+        """The projections of a set on the device, and the length of the longest."""
+        import torch
+
+        width = projection.directions.shape[1] + 1
+        out = torch.empty((vectors.shape[0], width), dtype=self._dtype, device=self._device)
+        longest = 0.0
+        for start in range(0, vectors.shape[0], 8192):
+            block = projection.apply(read_block(vectors, start, 8192))
+            longest = max(longest, float(np.sqrt(np.einsum("nk,nk->n", block, block).max())))
+            out[start : start + len(block)] = torch.from_numpy(block)
+        return out, longest
+
+
+@lru_cache(maxsize=8)
+def uses_bfloat16(device: str) -> bool:
+    """Whether bfloat16 is multiplied faster than float32 on a device; on a CPU that is tried out once."""
+    import time
+
+    import torch
+
+    if torch.device(device).type != "cpu":
+        return True
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        block = torch.zeros((1024, 64), dtype=dtype)
+        block @ block.T
+        begin = time.perf_counter()
+        for _ in range(4):
+            (block @ block.T).amax(dim=1)
+        seconds[dtype] = time.perf_counter() - begin
+    return seconds[torch.bfloat16] < seconds[torch.float32]
