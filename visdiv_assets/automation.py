@@ -6,7 +6,7 @@ Belongs here: what runs, and when. Does not: assets.
 import dagster as dg
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.partitions import PARTITIONS, benchmark_partitions, missing_keys, subset_partitions
+from visdiv_assets.partitions import PARTITIONS, missing_keys
 from visdiv_assets.resources import SourceResource
 
 BENCHMARK_JOB = "benchmark_pipeline"
@@ -19,14 +19,12 @@ _CORPUS_ASSETS = dg.AssetSelection.groups("corpus", "warehouse")
 benchmark_pipeline = dg.define_asset_job(
     BENCHMARK_JOB,
     selection=_BENCHMARK_ASSETS,
-    partitions_def=benchmark_partitions,
     description="The pictures and embeddings of one benchmark. Launch it for all of them before the subsets.",
 )
 
 subset_pipeline = dg.define_asset_job(
     SUBSET_JOB,
     selection=dg.AssetSelection.all() - _BENCHMARK_ASSETS - _CORPUS_ASSETS,
-    partitions_def=subset_partitions,
     description="Everything about one subset, from its pictures to its scores and its contamination, in one process. "
     "Launch it for one partition, or for all of them as a backfill; then run corpus_pipeline.",
 )

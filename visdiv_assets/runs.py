@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,10 @@ SELECT subset, reason, count(*) AS "rows" FROM dropped_rows GROUP BY ALL ORDER B
 )
 
 
+#: Tag of a run with the session of the shell that it belongs to.
+SESSION_TAG = "visdiv/session"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended."""
@@ -81,8 +86,24 @@ class Session:
         """
         prepare_home(dagster_home(settings))
         self.instance = dg.DagsterInstance.get()
+        self._alive = _Alive(dagster_home(settings) / "sessions")
+        self._end_killed_runs()
         self._definitions = build_definitions(settings)
         add_missing_keys(self.instance, sources.open(settings.source))
+
+    def _end_killed_runs(self) -> None:
+        """Mark runs whose process was killed as failed, and free their places in the pools, which nobody else would.
+
+        Dagster's daemon does so for runs that it started; a run of the shell has no daemon, and the next one would
+        wait for its place for ever.
+        """
+        running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+        for run in self.instance.get_runs(running):
+            session = run.tags.get(SESSION_TAG)
+            if session and not self._alive.is_alive(session):
+                self.instance.report_run_failed(run, "the process that ran it was killed")
+                self.instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        self._alive.forget_dead()
 
     def run(self, benchmarks: Sequence[str], subsets: Sequence[str]) -> Iterator[Outcome]:
         """Run benchmarks, then subsets, then what concerns all subsets; one outcome each, as they end."""
@@ -107,6 +128,7 @@ class Session:
         result = self._definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=partition,
+            tags={SESSION_TAG: self._alive.session},
             raise_on_error=False,
             # The bar or the line of the shell says what is needed; the log is in the UI.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -116,6 +138,36 @@ class Session:
         if not result.success:
             return Outcome(name, False, seconds, _cause(result))
         return Outcome(name, True, seconds, _numbers(result))
+
+
+class _Alive:
+    """Tells which sessions of the shell still run: each holds a lock, which ends with its process however that ends."""
+
+    def __init__(self, folder: Path) -> None:
+        """Begin a session; its lock lies in a folder beside those of the others."""
+        from filelock import FileLock
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self.session = uuid.uuid4().hex
+        self._lock = FileLock(folder / self.session)
+        self._lock.acquire()
+
+    def forget_dead(self) -> None:
+        """Remove the locks of sessions that have ended."""
+        for lock in self._folder.iterdir():
+            if lock.name != self.session and not self.is_alive(lock.name):
+                lock.unlink(missing_ok=True)
+
+    def is_alive(self, session: str) -> bool:
+        """Whether the process of a session still runs."""
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(self._folder / session, timeout=0):
+                return False
+        except Timeout:
+            return True
 
 
 def prepare_home(home: Path) -> None:

@@ -71,7 +71,7 @@ def duplicate_clusters(
                 "row_rule": cleaning.row_rule,
                 "drop": cleaning.drop,
             },
-            run_id=context.run_id,
+            run_id=context.run.run_id,
         )
         if not write.reuse("clusters", inputs):
             with write.add("clusters", inputs) as unit:

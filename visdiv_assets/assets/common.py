@@ -103,6 +103,21 @@ def embedded(store: Lake, embeddings: Manifest, nearest: Manifest | None = None)
     return EmbeddedSubset(embeddings.partition, image_ids, store.array(embeddings, "vectors"), background)
 
 
+def current_embeddings(store: Lake, images: Manifest) -> Manifest:
+    """The embeddings of a subset, which must have been made from the present list of its images.
+
+    Raises:
+        VisdivError: there are none, or the images were listed again since.
+    """
+    embeddings = store.require(CONTENT[Kind.SUBSET].embeddings, images.partition)
+    if embeddings.inputs[images.table] != images.digest:
+        raise VisdivError(
+            f"{embeddings.table} of {images.partition!r} is older than its {images.table}: materialise "
+            f"{embeddings.table} again"
+        )
+    return embeddings
+
+
 def listed_version(source: Source, images: Manifest, kind: Kind = Kind.SUBSET) -> Version:
     """The present state of a subset or benchmark, which must be the one whose images were listed.
 

@@ -4,7 +4,15 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import check, column_schema, embedded, materialized, shown, user_errors
+from visdiv_assets.assets.common import (
+    check,
+    column_schema,
+    current_embeddings,
+    embedded,
+    materialized,
+    shown,
+    user_errors,
+)
 from visdiv_assets.curation.corpus import one_model
 from visdiv_assets.partitions import subset_partitions
 from visdiv_assets.progress import progress
@@ -12,7 +20,7 @@ from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchRe
 from visdiv_assets.search.contamination import ALL, LOCATED_SCHEMA, RATES_SCHEMA, leak_rates, leaks, located
 from visdiv_assets.settings import published_thresholds
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.manifest import Manifest, digest_of
+from visdiv_assets.storage.manifest import Manifest
 
 CODE_VERSION = "1"
 
@@ -69,9 +77,8 @@ def contamination(
     thresholds = published_thresholds(floor, cleaning.contamination_threshold)
     with user_errors():
         store = lake.open()
-        images, embeddings, nearest = (
-            store.require(table, subset) for table in ("subset_images", "sscd_embeddings", "near_duplicates")
-        )
+        images, nearest = (store.require(table, subset) for table in ("subset_images", "near_duplicates"))
+        embeddings = current_embeddings(store, images)
         benchmarks = {
             name: (store.require("benchmark_images", name), store.require("benchmark_embeddings", name))
             for name in store.partitions("benchmark_embeddings")
@@ -85,7 +92,7 @@ def contamination(
             model_id=embeddings.model_id,
             settings={"similarity_floor": floor, "neighbours_kept": k_best, "thresholds": thresholds},
             source_revision=embeddings.source_revision,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
         )
         own = embedded(store, embeddings)
         positions = _readable(store, images)
@@ -106,9 +113,12 @@ def contamination(
         found = read_pairs(store, write.draft())
         by_benchmark = {name: found.filter(pc.equal(found["benchmark"], name)) for name in benchmarks}
         listed_benchmarks = {name: _readable(store, listed) for name, (listed, _) in benchmarks.items()}
-        with write.add("rates", {"units": digest_of([part.digest for part in _parts(images, benchmarks)])}) as unit:
-            rates = leak_rates(positions, images.facts["rows"], listed_benchmarks, by_benchmark, thresholds)
-            unit.table("rates", rates, RATES_SCHEMA)
+        inputs = {f"{part.partition} {part.table}": part.digest for part in (*_parts(images, benchmarks), embeddings)}
+        if not write.reuse("rates", inputs):
+            with write.add("rates", inputs) as unit:
+                rates = leak_rates(positions, images.facts["rows"], listed_benchmarks, by_benchmark, thresholds)
+                unit.table("rates", rates, RATES_SCHEMA)
+        rates = store.read(write.draft(), "rates")
         manifest = write.commit(benchmarks=sorted(benchmarks))
     at_threshold = rates.filter(pc.equal(rates["threshold"], cleaning.contamination_threshold))
     overall = at_threshold.filter(pc.equal(at_threshold["benchmark"], ALL)).to_pylist()[0]

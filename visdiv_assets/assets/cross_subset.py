@@ -61,7 +61,7 @@ def cross_subset_duplicates(
                 "neighbours_kept": pair_search.neighbours_kept,
                 "thresholds": thresholds,
             },
-            run_id=context.run_id,
+            run_id=context.run.run_id,
         )
         sizes = {subset: of_subset.rows("ids") for subset, of_subset in embeddings.items()}
         pairs_of_subsets = list(combinations(subsets, 2))

@@ -49,7 +49,7 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
             inputs=inputs,
             model_id=clusters.model_id,
             settings=clusters.settings,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
         )
         positions = store.read(clusters, "positions")
         for subset in subsets:

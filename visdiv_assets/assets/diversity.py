@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import check, column_schema, materialized, shown, user_errors
+from visdiv_assets.assets.common import check, column_schema, current_embeddings, materialized, shown, user_errors
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.tables import SCORES_SCHEMA, score_table
 from visdiv_assets.partitions import subset_partitions
@@ -44,7 +44,7 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
     with user_errors():
         store = lake.open()
         images = store.require("subset_images", subset)
-        embeddings = store.require("sscd_embeddings", subset)
+        embeddings = current_embeddings(store, images)
         write = store.write(
             "subset_diversity",
             subset,
@@ -52,7 +52,7 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
             inputs={"subset_images": images.digest, "sscd_embeddings": embeddings.digest},
             model_id=embeddings.model_id,
             source_revision=embeddings.source_revision,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
         )
         inputs = {"subset_images": images.digest, "sscd_embeddings": embeddings.digest}
         if not write.reuse("moments", inputs):

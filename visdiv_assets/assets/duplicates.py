@@ -1,14 +1,13 @@
 """Which pictures of a subset are close."""
 
 import dagster as dg
-import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import check, column_schema, materialized, user_errors
+from visdiv_assets.assets.common import check, column_schema, current_embeddings, materialized, user_errors
 from visdiv_assets.imaging.contact_sheet import PairTile, pair_sheet, thumbnail_data_uri
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.partitions import subset_partitions
 from visdiv_assets.progress import progress
+from visdiv_assets.reports.places import first_places, pictures_at
 from visdiv_assets.resources import DecoderResource, LakeResource, PairSearchResource, SourceResource
 from visdiv_assets.search.duplicates import PAIRS_SCHEMA, closest, pair_defects
 from visdiv_assets.search.duplicates import near_duplicates as find
@@ -20,6 +19,9 @@ from visdiv_assets.storage.warehouse_schema import neighbours_column
 
 CODE_VERSION = "1"
 PAIRS_SHOWN = 12
+#: As text, in base64, it is a third larger, and has to stay below 100 kB.
+SHEET_BYTES = 72_000
+SIDES = ("image_id_a", "image_id_b")
 
 
 @dg.asset(
@@ -57,7 +59,7 @@ def near_duplicates(
     counted = {neighbours_column(name): value for name, value in NAMED_THRESHOLDS.items() if value >= floor}
     with user_errors():
         store = lake.open()
-        embeddings = store.require("sscd_embeddings", subset)
+        embeddings = current_embeddings(store, store.require("subset_images", subset))
         write = store.write(
             "near_duplicates",
             subset,
@@ -70,7 +72,7 @@ def near_duplicates(
                 "thresholds": NAMED_THRESHOLDS,
             },
             source_revision=embeddings.source_revision,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
         )
         vectors = store.array(embeddings, "vectors")
         inputs = {"sscd_embeddings": embeddings.digest}
@@ -89,10 +91,11 @@ def near_duplicates(
                 )
                 unit.table("pairs", found.pairs, PAIRS_SCHEMA)
                 unit.table("counts", found.counts, found.counts.schema)
+        draft = write.draft()
+        pairs = store.read(draft, "pairs")
+        counts = store.read(draft, "counts")
+        sheet = _contact_sheet(store, source.open(), draft, max_pixels=decoder.max_pixels)
         manifest = write.commit()
-        pairs = store.read(manifest, "pairs")
-        counts = store.read(manifest, "counts")
-        sheet = _contact_sheet(store, source.open(), manifest, max_pixels=decoder.max_pixels)
     with_neighbours = {f"images_with_{name}": int((counts[name].to_numpy() > 0).sum()) for name in counted}
     defects = pair_defects(pairs, floor)
     return materialized(
@@ -113,26 +116,11 @@ def _contact_sheet(store: Lake, source: Source, manifest: Manifest, *, max_pixel
     top = closest(store.read(manifest, "pairs"), PAIRS_SHOWN).to_pylist()
     if not top:
         return None
-    wanted = sorted({pair[side] for pair in top for side in ("image_id_a", "image_id_b")})
-    listed = store.read(
-        store.require("subset_images", manifest.partition),
-        columns=["row", "image_index", "image_id", "status"],
-        where=pc.field("image_id").isin(wanted),
-    )
-    places = {
-        position["image_id"]: (position["row"], position["image_index"])
-        for position in first_positions(listed).to_pylist()
-    }
-    encoded = source.fetch(Kind.SUBSET, manifest.partition, [places[name] for name in wanted])
-    pictures = {
-        name: decode_image(data, max_pixels=max_pixels).pixels for name, data in zip(wanted, encoded, strict=True)
-    }
-    tiles_shown = [
-        PairTile(
-            pictures[pair["image_id_a"]],
-            pictures[pair["image_id_b"]],
-            f"row {places[pair['image_id_a']][0]} | row {places[pair['image_id_b']][0]}   {pair['similarity']:.3f}",
-        )
-        for pair in top
-    ]
-    return thumbnail_data_uri(pair_sheet(tiles_shown))
+    places = first_places(store, manifest.partition, (pair[side] for pair in top for side in SIDES))
+    pictures = pictures_at(source, Kind.SUBSET, list(places.values()))
+    tiles_shown = []
+    for pair in top:
+        first, second = sorted(places[pair[side]] for side in SIDES)
+        left, right = (decode_image(pictures[place].data, max_pixels=max_pixels).pixels for place in (first, second))
+        tiles_shown.append(PairTile(left, right, f"row {first.row} | row {second.row}   {pair['similarity']:.3f}"))
+    return thumbnail_data_uri(pair_sheet(tiles_shown, max_bytes=SHEET_BYTES))

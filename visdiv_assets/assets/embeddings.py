@@ -126,7 +126,7 @@ def _embed(
             inputs={tables.images: images.digest},
             model_id=embedder.model_id,
             source_revision=version.revision,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
         )
         embedded, begin = 0, time.monotonic()
         with progress(f"embedding {name}", positions.num_rows, "picture") as advance:

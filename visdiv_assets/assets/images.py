@@ -89,7 +89,7 @@ def _list_images(
             inputs={shard.shard.name: shard.digest for shard in version.shards},
             settings={"max_pixels": decoder.max_pixels},
             source_revision=version.revision,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
         )
         with progress(f"listing {name}", version.rows, "row") as advance:
             for shard in version.shards:

@@ -44,7 +44,7 @@ def sscd_index(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Mate
             inputs={"sscd_embeddings": embeddings.digest},
             model_id=embeddings.model_id,
             source_revision=embeddings.source_revision,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
         )
         vectors = store.array(embeddings, "vectors")
         inputs = {"sscd_embeddings": embeddings.digest}

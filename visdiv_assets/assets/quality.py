@@ -72,7 +72,7 @@ def quality_rows(
             inputs={"source": version.revision},
             settings={"thresholds": thresholds},
             source_revision=version.revision,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
         )
         for shard in version.shards:
             inputs = {"shard": shard.digest, "first_row": str(shard.first_row)}

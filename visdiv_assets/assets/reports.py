@@ -36,7 +36,7 @@ def duplicates_report(
         images = store.require("subset_images", subset)
         inputs = {part.table: part.digest for part in (nearest, images)}
         write = store.write(
-            "duplicates_report", subset, code_version=CODE_VERSION, inputs=inputs, run_id=context.run_id
+            "duplicates_report", subset, code_version=CODE_VERSION, inputs=inputs, run_id=context.run.run_id
         )
         if not (write.reuse("page", inputs) and path.is_file()):
             with write.add("page", inputs):
@@ -74,7 +74,7 @@ def leak_reports(
             inputs = {name: manifest.digest for name, manifest in contamination.items()}
             inputs["threshold"] = str(cleaning.contamination_threshold)
             write = store.write(
-                "leak_reports", benchmark, code_version=CODE_VERSION, inputs=inputs, run_id=context.run_id
+                "leak_reports", benchmark, code_version=CODE_VERSION, inputs=inputs, run_id=context.run.run_id
             )
             if not (write.reuse("page", inputs) and path.is_file()):
                 with write.add("page", inputs):

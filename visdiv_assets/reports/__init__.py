@@ -1,7 +1,7 @@
 """Reports: pairs of pictures in one HTML file, which opens from disk without a server and without a network.
 
-Belongs here: what a report holds (`pairs`), how it becomes a page (`page`, with its template, styles and script in the
-folder `template/`), and what each of the reports tells (`duplicates`, `leaks`). Does not: how pairs are found (`search`).
+Belongs here: what a report holds (`pairs`), how it becomes a page (`page`, with its template, styles and script in
+the folder `template/`), and what each of the reports tells (`duplicates`, `leaks`). Does not: how pairs are found.
 """
 
 from visdiv_assets.reports.page import render, write_report

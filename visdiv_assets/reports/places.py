@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.imaging.listing import first_positions
@@ -27,7 +28,7 @@ def first_places(store: Lake, subset: str, image_ids: Iterable[str]) -> dict[str
     listed = store.read(
         store.require("subset_images", subset),
         columns=["row", "image_index", "image_id", "status"],
-        where=pc.field("image_id").isin(sorted(set(image_ids))),
+        where=pc.field("image_id").isin(pa.array(sorted(set(image_ids)), pa.string())),
     )
     return {
         record["image_id"]: Place(subset, record["row"], record["image_index"], record["image_id"])

@@ -193,6 +193,8 @@ def _leaders(vectors: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndar
 
 def _groups(labels: np.ndarray, smallest: int) -> Iterator[np.ndarray]:
     """The members of every label that has at least so many, in ascending order."""
+    if not len(labels):
+        return
     order = np.argsort(labels, kind="stable")
     ends = np.flatnonzero(np.diff(labels[order], append=-1)) + 1
     starts = np.concatenate([[0], ends[:-1]])

@@ -77,6 +77,9 @@ class Files:
                 return bytes(stream.read())
         except FileNotFoundError:
             return None
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise VisdivError(f"cannot read {self.full_path(path)}: {reason}") from error
 
     @contextmanager
     def replace(self, path: str) -> Iterator[BinaryIO | pa.NativeFile]:
