@@ -1,4 +1,4 @@
-"""Where rows come from: folders of Parquet files, folders of pictures, and the catalogue of known subsets.
+"""Where rows come from: folders of Parquet files, folders of pictures, and the catalogue of what is known.
 
 Here belongs all that turns a place into subsets, shards and normalised Arrow batches, and all that knows how
 such a place names or types its columns. `open(uri)` is the way in; what it returns keeps the promises of
@@ -8,9 +8,9 @@ What does not belong here: pixels (`imaging` decodes the bytes), judgements abou
 written to disk (`storage`), and Dagster. Nothing here holds a whole subset in memory.
 """
 
-from visdiv_assets.sources.catalogue import category, finevision_categories
+from visdiv_assets.sources.catalogue import Benchmark, benchmarks, category, finevision_categories
 from visdiv_assets.sources.folder import ParquetFolderSource
-from visdiv_assets.sources.interface import Kind, Shard, Source
+from visdiv_assets.sources.interface import Kind, Shard, Source, StoredShard
 from visdiv_assets.sources.opening import open_source as open  # noqa: A004 - read as sources.open(uri)
 from visdiv_assets.sources.pictures import PictureFolderSource
 from visdiv_assets.sources.schema import COLUMNS, CRITERIA, SCHEMA
@@ -19,11 +19,14 @@ __all__ = [
     "COLUMNS",
     "CRITERIA",
     "SCHEMA",
+    "Benchmark",
     "Kind",
     "ParquetFolderSource",
     "PictureFolderSource",
     "Shard",
     "Source",
+    "StoredShard",
+    "benchmarks",
     "category",
     "finevision_categories",
     "open",

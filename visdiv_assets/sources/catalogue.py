@@ -1,14 +1,99 @@
-"""What is known beforehand of FineVision's 185 subsets, from finevision_subsets.csv beside this module.
+"""What is known beforehand: FineVision's 185 subsets and the benchmarks it was compared with, from two files here.
 
-Its columns are subset, category, images, samples and turns, as published; what is really in a subset may
-differ.
+`finevision_subsets.csv` has the columns subset, category, images, samples and turns, as published; what is really in a
+subset may differ. `benchmarks.csv` names test sets on the Hugging Face Hub: those 66 whose pictures FineVision was
+searched for (list `finevision66`), and others worth searching for (`extra_suggested`).
 """
 
 from __future__ import annotations
 
 import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from visdiv_assets.errors import VisdivError
+
+#: Columns of a list of benchmarks. All must be there; only those of `_FILLED` must hold something in every line.
+BENCHMARK_COLUMNS = (
+    "list",
+    "hub_id",
+    "alias",
+    "config",
+    "split",
+    "image_column",
+    "finevision_eval_task",
+    "published_embedding_file",
+    "note",
+)
+_FILLED = ("list", "hub_id", "split")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A split of a test set on the Hub.
+
+    Attributes:
+        name: its name here and in the files that FineVision's authors published: dataset, config and split, as in
+            "lmms-lab-DocVQA_InfographicVQA_test".
+        list: the list that it is on.
+        hub_id: the dataset's name on the Hub, when the list was made.
+        alias: a name that it has moved to since.
+        config: the dataset's config; None is the only or default one.
+        split: the split.
+        image_column: where its pictures are, in words.
+        evaluation: the benchmark among FineVision's 11 evaluations that it belongs to.
+        published_embedding_file: the file of its SSCD vectors in HuggingFaceM4/lmms-eval-embeddings.
+        note: anything else worth knowing.
+    """
+
+    name: str
+    list: str
+    hub_id: str
+    alias: str | None
+    config: str | None
+    split: str
+    image_column: str | None
+    evaluation: str | None
+    published_embedding_file: str | None
+    note: str | None
+
+
+def benchmarks(path: str | Path | None = None) -> list[Benchmark]:
+    """The benchmarks of a list, in its order.
+
+    Args:
+        path: a CSV file with the columns `BENCHMARK_COLUMNS`, in UTF-8; None is the packaged list.
+
+    Raises:
+        VisdivError: the file cannot be read, lacks a column, is empty, names a benchmark twice, or a line of it is
+            incomplete.
+    """
+    file = resources.files("visdiv_assets.sources").joinpath("benchmarks.csv") if path is None else Path(path)
+    found: dict[str, Benchmark] = {}
+    for line, cells in _benchmark_lines(file):
+        given = {column: cell or None for column, cell in cells.items()}
+        dataset, config, split = cells["hub_id"], given["config"], cells["split"]
+        name = "_".join(part for part in (dataset.replace("/", "-"), config, split) if part)
+        if name in found:
+            raise VisdivError(f"{file}, line {line}: {name} is there a second time: keep one of the lines")
+        found[name] = Benchmark(
+            name=name,
+            list=cells["list"],
+            hub_id=dataset,
+            alias=given["alias"],
+            config=config,
+            split=split,
+            image_column=given["image_column"],
+            evaluation=given["finevision_eval_task"],
+            published_embedding_file=given["published_embedding_file"],
+            note=given["note"],
+        )
+    return list(found.values())
 
 
 def finevision_categories() -> dict[str, str]:
@@ -26,3 +111,34 @@ def _categories() -> dict[str, str]:
     table = resources.files("visdiv_assets.sources").joinpath("finevision_subsets.csv")
     lines = table.read_text(encoding="utf-8").splitlines()
     return {row["subset"]: row["category"] for row in csv.DictReader(lines)}
+
+
+def _benchmark_lines(file: Traversable | Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Number of each line that is not empty, and its cells by column, stripped."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise VisdivError(f"{file} cannot be read ({error.strerror}): check that it exists and is a file") from None
+    except UnicodeDecodeError:
+        raise VisdivError(f"{file} is not in UTF-8: save it as CSV in UTF-8") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    columns = reader.fieldnames or []
+    if missing := [column for column in BENCHMARK_COLUMNS if column not in columns]:
+        raise VisdivError(
+            f"{file} lacks the columns {', '.join(missing)}; columns found: {', '.join(columns) or 'none'}; "
+            f"add them, even if they stay empty"
+        )
+    empty = True
+    for row in reader:
+        line = f"{file}, line {reader.line_num},"
+        if None in row or None in row.values():
+            raise VisdivError(f"{line} has not as many cells as the first line: put text with commas in quotes")
+        cells = {column: row[column].strip() for column in BENCHMARK_COLUMNS}
+        if not any(cells.values()):
+            continue
+        if lacking := [column for column in _FILLED if not cells[column]]:
+            raise VisdivError(f"{line} has no {' and no '.join(lacking)}: fill it in")
+        empty = False
+        yield reader.line_num, cells
+    if empty:
+        raise VisdivError(f"{file} names no benchmark: add one line for each")

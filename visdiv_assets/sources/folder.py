@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import files, parquet
-from visdiv_assets.sources.interface import Kind, Shard
+from visdiv_assets.sources.interface import Kind, Shard, StoredShard
 from visdiv_assets.sources.schema import schema_of
 
 SUFFIXES = (".parquet",)
@@ -67,6 +67,10 @@ class ParquetFolderSource:
         if batch_rows < 1:
             raise ValueError(f"batch_rows is {batch_rows}: it must be at least 1")
         return parquet.read(self._current(kind, name, shard), kind, columns, batch_rows, shard.rows)
+
+    def stored(self, kind: Kind, name: str, shard: Shard) -> StoredShard:
+        """All columns of a file, unchanged; see `interface.Source.stored`."""
+        return parquet.stored(self._current(kind, name, shard), shard.rows)
 
     def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
         """Encoded bytes of single pictures; see `interface.Source.fetch`."""

@@ -34,6 +34,21 @@ class Shard:
     fingerprint: str
 
 
+@dataclass(frozen=True)
+class StoredShard:
+    """A shard with all its columns, as it is stored.
+
+    Attributes:
+        schema: of the batches, with the metadata that the shard stores.
+        compression: a codec that the shard is stored with ("zstd", "snappy", "none"), for writing it again.
+        batches: the rows in order, of a few megabytes each (more where a single row is larger); can be read once.
+    """
+
+    schema: pa.Schema
+    compression: str
+    batches: Iterator[pa.RecordBatch]
+
+
 class Source(Protocol):
     """A place that rows come from.
 
@@ -99,5 +114,20 @@ class Source(Protocol):
 
         Raises:
             VisdivError: as the class says, and for a position that does not exist.
+        """
+        ...
+
+    def stored(self, kind: Kind, name: str, shard: Shard) -> StoredShard:
+        """All stored columns of a shard, unchanged, for an export.
+
+        A folder of pictures stores no columns: it gives `images`, `texts` and `source` as `schema.SCHEMA` has them.
+
+        Args:
+            kind: subset or benchmark.
+            name: its name.
+            shard: one that `shards` returned.
+
+        Raises:
+            VisdivError: as the class says; the batches raise it in the middle, at the first damaged page.
         """
         ...

@@ -18,13 +18,20 @@ import pyarrow.parquet as pq
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources.files import FoundFile, cannot_read
-from visdiv_assets.sources.interface import Kind
+from visdiv_assets.sources.interface import Kind, StoredShard
 from visdiv_assets.sources.schema import reading
 
 BUFFER_BYTES = 1 << 20
 
 #: Rows decoded at a time while looking for single pictures.
 FETCH_ROWS = 16
+
+#: Rows, and bytes once decoded, that a batch of all columns has about, at most.
+STORED_ROWS = 1000
+STORED_BYTES = 4 << 20
+
+#: Codecs of Parquet that pyarrow both reads and writes, by preference where columns differ.
+CODECS = ("zstd", "snappy", "gzip", "brotli", "lz4")
 
 #: What to do about a damaged file.
 MEND = "it may be damaged or cut off, so download or write it again"
@@ -65,9 +72,47 @@ def read(path: Path, kind: Kind, columns: Sequence[str], batch_rows: int, rows: 
     with parquet:
         plan = reading(kind, parquet.schema_arrow, columns, str(path))
         count = 0
+        # Twenty columns of pictures take the memory of twenty rows with one picture each.
+        batch_rows = max(1, batch_rows // plan.picture_columns)
         for batch in _raw(path, parquet, plan.file_columns, batch_rows, range(parquet.num_row_groups)):
             count += batch.num_rows
             yield plan.normalise(batch)
+    _all_there(path, count, rows)
+
+
+def stored(path: Path, rows: int) -> StoredShard:
+    """A file as it is stored, all columns unchanged; see `interface.StoredShard`.
+
+    Args:
+        path: the file.
+        rows: how many rows the file must turn out to hold.
+
+    Raises:
+        VisdivError: the file is damaged.
+    """
+    with _named(path), _opened(path) as parquet:
+        metadata, schema = parquet.metadata, parquet.schema_arrow
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        size_bytes = sum(group.total_byte_size for group in groups)
+        columns = [group.column(number) for group in groups[:1] for number in range(group.num_columns)]
+    used = {column.compression.lower() for column in columns}
+    compression = next((codec for codec in CODECS if codec in used), "none")
+    batch_rows = min(STORED_ROWS, max(1, STORED_BYTES * rows // max(1, size_bytes)))
+    return StoredShard(schema, compression, _stored(path, schema, batch_rows, rows))
+
+
+def _stored(path: Path, schema: pa.Schema, batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
+    with _named(path):
+        parquet = _opened(path)
+    with parquet:
+        count = 0
+        for batch in _raw(path, parquet, None, batch_rows, range(parquet.num_row_groups)):
+            count += batch.num_rows
+            yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+    _all_there(path, count, rows)
+
+
+def _all_there(path: Path, count: int, rows: int) -> None:
     if count != rows:
         raise VisdivError(f"{path} holds {count} rows where its footer says {rows}: {MEND}")
 
@@ -91,12 +136,13 @@ def pictures(path: Path, kind: Kind, rows: Collection[int]) -> Iterator[tuple[in
         parquet = _opened(path)
     with parquet:
         plan = reading(kind, parquet.schema_arrow, ["images"], str(path))
+        batch_rows = max(1, FETCH_ROWS // plan.picture_columns)
         ends = [*accumulate(_groups(parquet))]
         for group, end in enumerate(ends):
             if not wanted or wanted[-1] >= end:
                 continue
             start = ends[group - 1] if group else 0
-            for raw in _raw(path, parquet, plan.file_columns, FETCH_ROWS, [group]):
+            for raw in _raw(path, parquet, plan.file_columns, batch_rows, [group]):
                 stop = start + raw.num_rows
                 if wanted[-1] < stop:
                     images = plan.normalise(raw).column("images")
@@ -111,9 +157,10 @@ def pictures(path: Path, kind: Kind, rows: Collection[int]) -> Iterator[tuple[in
 
 
 def _raw(
-    path: Path, parquet: pq.ParquetFile, columns: list[str], batch_rows: int, groups: Sequence[int]
+    path: Path, parquet: pq.ParquetFile, columns: list[str] | None, batch_rows: int, groups: Sequence[int]
 ) -> Iterator[pa.RecordBatch]:
-    if not columns:
+    """Batches of the file's columns as they are; of all columns if `columns` is None."""
+    if columns == []:
         # All that was asked for is absent: only the number of rows matters, and the footer has it.
         counts = _groups(parquet)
         for group in groups:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import files
-from visdiv_assets.sources.interface import Kind, Shard
+from visdiv_assets.sources.interface import Kind, Shard, StoredShard
 from visdiv_assets.sources.schema import schema_of
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".ppm")
@@ -19,6 +19,10 @@ SHARD_FILES = 1000
 
 #: A batch ends early once it holds this many bytes: 64 scans of 100 MB each would not fit in memory.
 BATCH_BYTES = 64 << 20
+
+#: What an export of pictures has as columns, and rows in its batches, at most.
+STORED_COLUMNS = ("images", "texts", "source")
+STORED_ROWS = 64
 
 _LARGEST_FILE = (1 << 31) - 1  # what a binary column addresses
 
@@ -96,6 +100,11 @@ class PictureFolderSource:
         if batch_rows < 1:
             raise ValueError(f"batch_rows is {batch_rows}: it must be at least 1")
         return _batches(self._files(kind, name, shard), columns, batch_rows)
+
+    def stored(self, kind: Kind, name: str, shard: Shard) -> StoredShard:
+        """The columns `images`, `texts` and `source`; see `interface.Source.stored`."""
+        batches = _batches(self._files(kind, name, shard), STORED_COLUMNS, STORED_ROWS)
+        return StoredShard(schema_of(STORED_COLUMNS), "snappy", batches)
 
     def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
         """Encoded bytes of single pictures; see `interface.Source.fetch`."""

@@ -11,19 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.sources.conform import WrongTypeError, conform, empty
 from visdiv_assets.sources.interface import Kind
+from visdiv_assets.sources.picture_columns import LOOKED_FOR, PICTURES, candidates, pictures
 
 CRITERIA = ("relevance", "image_correspondence", "visual_dependency", "formatting")
 
-PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 TURN = pa.struct([("user", pa.string()), ("assistant", pa.string())])
 
 SCHEMA = pa.schema(
     [
-        ("images", pa.list_(PICTURE)),
+        ("images", PICTURES),
         ("texts", pa.list_(TURN)),
         ("source", pa.string()),
         *((f"{criterion}_ratings", pa.list_(pa.int64())) for criterion in CRITERIA),
@@ -31,17 +31,10 @@ SCHEMA = pa.schema(
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 
-#: Columns that a file of the kind must have; any other that it lacks is read as nulls.
-_REQUIRED = {Kind.SUBSET: ("images", "texts"), Kind.BENCHMARK: ("images",)}
-
-#: Where the pictures of the kind may lie, best first.
-_PICTURE_COLUMNS = {Kind.SUBSET: ("images",), Kind.BENCHMARK: ("images", "image")}
+#: Columns besides the pictures' that a file of the kind must have; any other that it lacks is read as nulls.
+_REQUIRED = {Kind.SUBSET: ("texts",), Kind.BENCHMARK: ()}
 
 _NAMES_SHOWN = 30
-
-
-class _WrongTypeError(Exception):
-    """An array's type cannot stand for the one wanted."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +44,25 @@ class Reading:
     Attributes:
         kind: subset or benchmark.
         columns: normalised names asked for.
-        found: normalised name -> the file's column; those asked for but not in it are read as nulls.
+        found: normalised name -> the file's columns (only pictures may have several); those asked for but not in it
+            are read as nulls.
         file: the file's name for messages.
     """
 
     kind: Kind
     columns: tuple[str, ...]
-    found: dict[str, str]
+    found: dict[str, tuple[str, ...]]
     file: str
 
     @property
     def file_columns(self) -> list[str]:
         """The file's columns that have to be read."""
-        return list(self.found.values())
+        return [name for names in self.found.values() for name in names]
+
+    @property
+    def picture_columns(self) -> int:
+        """How many columns have pictures, at least 1: how many single pictures a row may hold."""
+        return len(self.found.get("images", ("",)))
 
     def normalise(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Turn a batch of the file's columns into one of the normalised columns.
@@ -78,19 +77,21 @@ class Reading:
         target = SCHEMA.field(column).type
         if column not in self.found:
             return pa.nulls(batch.num_rows, target)
-        given = batch.column(self.found[column])
+        given = [batch.column(name) for name in self.found[column]]
+        names = " and ".join(repr(name) for name in self.found[column])
         try:
-            array = _pictures(given, self.kind) if column == "images" else conform(given, target)
+            array = pictures(given, self.kind) if column == "images" else conform(given[0], target)
             array.validate(full=True)
-        except _WrongTypeError:
+        except WrongTypeError:
+            types = " and ".join(dict.fromkeys(str(one.type) for one in given))
             raise VisdivError(
-                f"{self.file}: column {self.found[column]!r} is {given.type}, "
+                f"{self.file}: column {names} is {types}, "
                 f"which cannot be read as {target}: write it again with that type"
             ) from None
         except pa.ArrowException as error:
             raise VisdivError(
-                f"{self.file}: column {self.found[column]!r} holds a value that cannot be read as {target} "
-                f"({error}): write it again without it"
+                f"{self.file}: column {names} holds a value that cannot be read as {target} ({error}): "
+                f"write it again without it"
             ) from None
         return array
 
@@ -110,7 +111,8 @@ def reading(kind: Kind, schema: pa.Schema, columns: Sequence[str], file: str) ->
     """Find out how to read normalised columns from a file with this schema.
 
     Args:
-        kind: subset or benchmark; a benchmark may keep its pictures in other columns and needs nothing else.
+        kind: subset or benchmark; a benchmark may keep its pictures in other columns (`picture_columns` says which)
+            and needs nothing else.
         schema: the file's Arrow schema.
         columns: normalised names, out of COLUMNS.
         file: the file's name for messages.
@@ -120,164 +122,45 @@ def reading(kind: Kind, schema: pa.Schema, columns: Sequence[str], file: str) ->
         ValueError: a name is not in COLUMNS.
     """
     schema_of(columns)
-    found = {column: column for column in COLUMNS if column in schema.names}
-    found.pop("images", None)
-    # Shapes still to come (image_0 .. image_15, decoded_image, base64) belong here and in _pictures.
-    if pictures := next((name for name in _PICTURE_COLUMNS[kind] if name in schema.names), None):
-        found["images"] = pictures
+    if not (places := candidates(kind, schema)):
+        raise VisdivError(_missing(kind, LOOKED_FOR[kind], schema, file))
     for column in _REQUIRED[kind]:
-        if column not in found:
+        if column not in schema.names:
             raise VisdivError(_missing(kind, column, schema, file))
-    found = {column: found[column] for column in columns if column in found}
-    for name in found.values():
-        if schema.names.count(name) > 1:
-            raise VisdivError(f"{file} has the column {name!r} more than once: keep one")
-    return _checked(Reading(kind, tuple(columns), found, file), schema)
+    found = {column: _where(column, kind, schema, places, file) for column in columns}
+    return Reading(kind, tuple(columns), {column: names for column, names in found.items() if names}, file)
 
 
-def _missing(kind: Kind, column: str, schema: pa.Schema, file: str) -> str:
-    wanted = " or ".join(repr(name) for name in (_PICTURE_COLUMNS[kind] if column == "images" else (column,)))
+def _where(
+    column: str, kind: Kind, schema: pa.Schema, places: Sequence[tuple[str, ...]], file: str
+) -> tuple[str, ...] | None:
+    """The file's columns for a normalised one: the first place whose type will do; None if there is none."""
+    if column != "images":
+        places = [(column,)] if column in schema.names else []
+    failed: VisdivError | None = None
+    for names in places:
+        if twice := [name for name in names if schema.names.count(name) > 1]:
+            raise VisdivError(f"{file} has the column {twice[0]!r} more than once: keep one")
+        try:
+            # On no rows at all, so that a file without rows is checked as well.
+            nothing = pa.RecordBatch.from_arrays([empty(schema.field(name).type) for name in names], names=names)
+            Reading(kind, (column,), {column: names}, file).normalise(nothing)
+        except VisdivError as error:
+            failed = failed or error
+        else:
+            return names
+    # In a benchmark, a column with one of our names may mean anything: only its pictures are ours.
+    if failed and (kind is Kind.SUBSET or column == "images"):
+        raise failed
+    return None
+
+
+def _missing(kind: Kind, wanted: str, schema: pa.Schema, file: str) -> str:
     shown = ", ".join(schema.names[:_NAMES_SHOWN]) or "none"
     more = f" and {len(schema.names) - _NAMES_SHOWN} more" if len(schema.names) > _NAMES_SHOWN else ""
-    needs = "images and texts" if kind is Kind.SUBSET else "a column of pictures"
+    lacks = f"the column {wanted!r}" if kind is Kind.SUBSET else f"a column of pictures (one of {wanted})"
+    needs = "images and texts" if kind is Kind.SUBSET else "one"
     return (
-        f"{file} lacks the column {wanted}; columns found: {shown}{more}. "
+        f"{file} lacks {lacks}; columns found: {shown}{more}. "
         f"A file under {kind.value}/ needs {needs}: rename the column, or leave the file out"
     )
-
-
-def _checked(plan: Reading, schema: pa.Schema) -> Reading:
-    """Try the types on no rows at all, so that a file without rows is checked as well."""
-    empty = pa.RecordBatch.from_arrays(
-        [_empty(schema.field(name).type) for name in plan.file_columns], names=plan.file_columns
-    )
-    found = {}
-    for column, name in plan.found.items():
-        try:
-            Reading(plan.kind, (column,), {column: name}, plan.file).normalise(empty)
-        except VisdivError:
-            # In a benchmark, a column with one of our names may mean anything: only its pictures are ours.
-            if plan.kind is Kind.SUBSET or column == "images":
-                raise
-        else:
-            found[column] = name
-    return Reading(plan.kind, plan.columns, found, plan.file)
-
-
-def _empty(kind: pa.DataType) -> pa.Array:
-    return pa.schema([("column", kind)]).empty_table().column(0).combine_chunks()
-
-
-def conform(array: pa.Array, target: pa.DataType) -> pa.Array:
-    """Give an array one of the types that SCHEMA is made of; copies only where the type differs.
-
-    Args:
-        array: length n.
-        target: int64, string, binary, or lists and structs of these.
-
-    Returns:
-        Length n, of type target; NaN has become null, and so have fields that a struct lacks and may lack.
-
-    Raises:
-        _WrongTypeError: the array's type cannot stand for the target.
-        pa.ArrowException: a value cannot.
-    """
-    array = _plain(array)
-    if pa.types.is_struct(target):
-        return _struct(array, target)
-    if pa.types.is_null(array.type):
-        return pa.nulls(len(array), target)
-    if pa.types.is_list(target):
-        return _list(array, target)
-    if array.type == target:
-        return array
-    if pa.types.is_int64(target) and pa.types.is_integer(array.type):
-        return array.cast(target)
-    if pa.types.is_int64(target) and pa.types.is_floating(array.type):
-        numbers = array.cast(pa.float64())
-        return pc.if_else(pc.is_nan(numbers), None, numbers).cast(target)
-    if pa.types.is_string(target) and _is_text(array.type):
-        return array.cast(target)
-    if pa.types.is_binary(target) and _is_binary(array.type):
-        return array.cast(target)
-    raise _WrongTypeError
-
-
-def _pictures(array: pa.Array, kind: Kind) -> pa.Array:
-    """Pictures in any accepted shape as list<struct<bytes, path>> [n], never null."""
-    array = _plain(array)
-    target = SCHEMA.field("images").type
-    if pa.types.is_null(array.type) or _is_list(array.type):
-        lists = conform(array, target)
-        return lists if lists.null_count == 0 else _lists(pc.list_value_length(lists), lists.flatten(), target)
-    if kind is Kind.SUBSET:
-        raise _WrongTypeError
-    # One picture a row: a null one is a row without pictures.
-    entries = conform(array, PICTURE)
-    if array.null_count:
-        entries = entries.filter(array.is_valid())
-    return _lists(pc.cast(array.is_valid(), pa.int32()), entries, target)
-
-
-def _list(array: pa.Array, target: pa.DataType) -> pa.Array:
-    if not _is_list(array.type):
-        raise _WrongTypeError
-    entries = array.flatten()
-    if array.type == target and not (pa.types.is_struct(target.value_type) and entries.null_count):
-        return array
-    entries = conform(entries, target.value_type)
-    return _lists(pc.list_value_length(array), entries, target, mask=array.is_null())
-
-
-def _lists(lengths: pa.Array, entries: pa.Array, target: pa.DataType, *, mask: pa.Array | None = None) -> pa.Array:
-    """Lists of the given lengths [n] (null: 0) over their entries end to end; null where mask [n] says."""
-    ends = pc.cumulative_sum(pc.fill_null(lengths, 0).cast(pa.int32()))
-    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
-    return pa.ListArray.from_arrays(offsets, entries, target, mask=mask)
-
-
-def _struct(array: pa.Array, target: pa.DataType) -> pa.Array:
-    """Structs with the target's fields; a null struct becomes one of null fields."""
-    if pa.types.is_null(array.type):
-        return _of_fields([pa.nulls(len(array), field.type) for field in target], target)
-    if target == PICTURE and _is_binary(array.type):
-        return _of_fields([conform(array, pa.binary()), pa.nulls(len(array), pa.string())], target)
-    if not pa.types.is_struct(array.type):
-        raise _WrongTypeError
-    names = [field.name for field in array.type]
-    fields = []
-    for field in target:
-        if names.count(field.name) == 1:
-            fields.append(conform(pc.struct_field(array, field.name), field.type))
-        elif field.name == "path":
-            fields.append(pa.nulls(len(array), field.type))
-        else:
-            raise _WrongTypeError
-    return _of_fields(fields, target)
-
-
-def _of_fields(fields: list[pa.Array], target: pa.DataType) -> pa.Array:
-    return pa.StructArray.from_arrays(fields, fields=list(target))
-
-
-def _plain(array: pa.Array) -> pa.Array:
-    """Without the wrappings that only change how values are stored."""
-    if isinstance(array.type, pa.BaseExtensionType):
-        return _plain(array.storage)
-    if pa.types.is_dictionary(array.type):
-        return _plain(array.dictionary_decode())
-    return array
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    tests = ("is_list", "is_large_list", "is_fixed_size_list", "is_list_view", "is_large_list_view")
-    return any(getattr(pa.types, test)(kind) for test in tests)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return any(getattr(pa.types, test)(kind) for test in ("is_string", "is_large_string", "is_string_view"))
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    tests = ("is_binary", "is_large_binary", "is_binary_view", "is_fixed_size_binary")
-    return any(getattr(pa.types, test)(kind) for test in tests)

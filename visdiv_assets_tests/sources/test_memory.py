@@ -25,9 +25,10 @@ def peak():
     return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 source = open(sys.argv[1])
 (shard,) = source.shards(Kind.SUBSET, "some")
-if sys.argv[2] == "batches":
+if sys.argv[2] != "fetch":
     rows, half = 0, None
-    for batch in source.batches(Kind.SUBSET, "some", shard, columns=["images", "texts"]):
+    batches = source.batches(Kind.SUBSET, "some", shard, columns=["images", "texts"])
+    for batch in batches if sys.argv[2] == "batches" else source.stored(Kind.SUBSET, "some", shard).batches:
         rows += batch.num_rows
         if half is None and rows > shard.rows // 2:
             half = peak()
@@ -41,7 +42,7 @@ print(pa.default_memory_pool().max_memory(), peak() - half)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-@pytest.mark.parametrize("way", ["batches", "fetch"])
+@pytest.mark.parametrize("way", ["batches", "fetch", "stored"])
 @pytest.mark.parametrize("row_group_size", [50, 4000], ids=["many row groups", "one big row group"])
 def test_reading_takes_memory_for_a_few_pages_not_for_the_file(corpus: Corpus, row_group_size: int, way: str) -> None:
     size = 40_000
