@@ -1,0 +1,114 @@
+"""A small real lake, written by hand: the tables that decisions are made from, each from a few tuples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from visdiv_assets.curation.quality import QUALITY_SCHEMA
+from visdiv_assets.embedders.subset import IDS_SCHEMA
+from visdiv_assets.imaging.listing import IMAGES_SCHEMA
+from visdiv_assets.search.contamination import LOCATED_SCHEMA
+from visdiv_assets.search.duplicates import PAIRS_SCHEMA
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An image position; `picture` is a letter that stands for its image_id."""
+
+    row: int
+    picture: str
+    index: int = 0
+    status: str = "ok"
+    detail: str = ""
+    width: int = 10
+    height: int = 10
+    format: str | None = "jpeg"
+
+
+def image_id(picture: str) -> str:
+    """A letter as an image_id; letters sort as their image_ids do."""
+    return picture * 32
+
+
+def add_images(lake: Lake, subset: str, rows: int, *shards: Sequence[Listed]) -> Manifest:
+    """`subset_images` with one unit for each list."""
+    write = lake.write("subset_images", subset, code_version="1", source_revision="1")
+    for number, positions in enumerate(shards or [[]]):
+        records = [
+            {
+                "row": place.row,
+                "image_index": place.index,
+                "image_id": image_id(place.picture) if place.picture else None,
+                "format": place.format if place.status == "ok" else None,
+                "width": place.width if place.status == "ok" else None,
+                "height": place.height if place.status == "ok" else None,
+                "size_bytes": 1,
+                "status": place.status,
+                "detail": place.detail,
+            }
+            for place in positions
+        ]
+        with write.add(f"shard {number}") as unit:
+            unit.table("rows", pa.Table.from_pylist(records, IMAGES_SCHEMA), IMAGES_SCHEMA)
+    return write.commit(rows=rows)
+
+
+def add_quality(lake: Lake, subset: str, rows: Sequence[tuple[bool, float | None]]) -> Manifest:
+    """`quality_rows`: whether each row is kept, and its mean rating."""
+    records = [{"row": row, "kept": kept, "rating": rating} for row, (kept, rating) in enumerate(rows)]
+    write = lake.write("quality_rows", subset, code_version="1")
+    with write.add("shard") as unit:
+        unit.table("rows", pa.Table.from_pylist(records, QUALITY_SCHEMA), QUALITY_SCHEMA)
+    return write.commit()
+
+
+def add_leaks(lake: Lake, subset: str, pairs: Mapping[str, Sequence[tuple[str, int, float]]]) -> Manifest:
+    """`contamination`, one unit for each benchmark: picture, benchmark row and similarity."""
+    write = lake.write("contamination", subset, code_version="1", model_id="model")
+    for benchmark, found in pairs.items():
+        records = [
+            {
+                "image_id": image_id(picture),
+                "benchmark": benchmark,
+                "benchmark_row": row,
+                "benchmark_image": 1,
+                "benchmark_image_id": "0" * 32,
+                "benchmark_positions": 1,
+                "similarity": similarity,
+                "low_information": False,
+            }
+            for picture, row, similarity in found
+        ]
+        with write.add(benchmark) as unit:
+            unit.table("pairs", pa.Table.from_pylist(records, LOCATED_SCHEMA), LOCATED_SCHEMA)
+    return write.commit()
+
+
+def add_embeddings(
+    lake: Lake, subset: str, *shards: tuple[str, np.ndarray], model_id: str = "model", table: str = "sscd_embeddings"
+) -> Manifest:
+    """`sscd_embeddings` with one unit for each: letters of its pictures, and their vectors."""
+    write = lake.write(table, subset, code_version="1", model_id=model_id)
+    for number, (pictures, vectors) in enumerate(shards):
+        with write.add(f"shard {number}") as unit:
+            unit.array("vectors", vectors.astype(np.float16))
+            unit.table("ids", pa.table([[image_id(p) for p in pictures]], schema=IDS_SCHEMA), IDS_SCHEMA)
+    return write.commit()
+
+
+def add_pairs(
+    lake: Lake, table: str, partition: str, *units: Sequence[tuple[str, str, float]], model_id: str = "model"
+) -> Manifest:
+    """`near_duplicates` of a subset, or `cross_subset_duplicates`: pairs of letters with their similarity."""
+    write = lake.write(table, partition, code_version="1", model_id=model_id)
+    for number, pairs in enumerate(units):
+        records = [{"image_id_a": image_id(a), "image_id_b": image_id(b), "similarity": value} for a, b, value in pairs]
+        with write.add(f"unit {number}") as unit:
+            unit.table("pairs", pa.Table.from_pylist(records, PAIRS_SCHEMA), PAIRS_SCHEMA)
+    return write.commit()
