@@ -9,12 +9,13 @@ DEMO := env VISDIV_SOURCE=data/sample VISDIV_DATA=data/local
 
 demo: install
 	$(DEMO) $(BIN)/visdiv run --all
+	$(DEMO) $(BIN)/visdiv export --dry-run data/local/clean
 
 ui: install
 	$(DEMO) $(BIN)/visdiv ui
 
 test: install
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: install
 	$(BIN)/ruff check .

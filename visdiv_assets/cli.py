@@ -156,6 +156,30 @@ def export(folder: Path, dry_run: bool) -> None:
 
 
 @main.command()
+def benchmarks() -> None:
+    """List the benchmarks worth searching for, and which of them the source holds and have been materialised.
+
+    FineVision was compared with the 66 of the list finevision66. Put a benchmark's files into a folder of that name
+    below benchmarks/ in the source; VISDIV_BENCHMARK_CATALOGUE names a list of your own.
+    """
+    from visdiv_assets import sources
+    from visdiv_assets.sources.catalogue import benchmarks as catalogue
+    from visdiv_assets.storage.lake import Lake
+
+    settings = load_settings()
+    held = set(sources.open(settings.source).benchmarks())
+    done = set(Lake(settings.lake_root).partitions("benchmark_embeddings"))
+    listed = catalogue(settings.benchmark_catalogue or None)
+    rows = [(entry.name, entry.list, entry.hub_id, entry.config or "", entry.split) for entry in listed]
+    known = {entry.name for entry in listed}
+    rows += [(name, "", "", "", "") for name in sorted((held | done) - known)]
+    click.echo("benchmark\tlist\tdataset\tconfig\tsplit\tstate")
+    for row in rows:
+        state = "materialised" if row[0] in done else "in the source" if row[0] in held else "not in the source"
+        click.echo("\t".join((*row, state)))
+
+
+@main.command()
 @click.option("--port", default=3000, show_default=True, help="Port of the web server.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that it listens on.")
 def ui(port: int, host: str) -> None:

@@ -50,6 +50,11 @@ class Settings(BaseModel):
         min_length=1,
         description="Folder for everything that the program writes: lake/, visdiv.duckdb, dagster/, weights/.",
     )
+    benchmark_catalogue: str = Field(
+        "",
+        description="CSV file with the benchmarks to search for, in the columns of the packaged list, so that dataset "
+        "names can be changed; empty: the packaged list.",
+    )
     device: str = Field(
         "auto",
         description="Where models run: auto (CUDA if there is a device, else the CPU), cpu, cuda, or cuda:N.",

@@ -8,7 +8,8 @@ from visdiv_assets.assets.clusters import CODE_VERSION as CLUSTERS_VERSION
 from visdiv_assets.assets.clusters import USED
 from visdiv_assets.assets.common import check, column_schema, materialized, user_errors
 from visdiv_assets.assets.cross_subset import WHOLE
-from visdiv_assets.curation.rows import DROPPED_SCHEMA, dropped_rows, row_facts
+from visdiv_assets.curation.export import DROPPED_SCHEMA
+from visdiv_assets.curation.rows import dropped_rows, row_facts
 from visdiv_assets.resources import LakeResource
 from visdiv_assets.settings import DROP_REASONS
 

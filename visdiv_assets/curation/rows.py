@@ -9,23 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.settings import DROP_REASONS
 from visdiv_assets.storage.lake import Lake
-
-DROPPED_SCHEMA = pa.schema(
-    [
-        ("subset", pa.string()),
-        ("row", pa.int64()),
-        ("reason", pa.string()),
-        ("detail", pa.string()),
-        ("image_index", pa.int32()),
-        ("witness_kind", pa.string()),
-        ("witness", pa.string()),
-        ("witness_row", pa.int64()),
-        ("witness_image", pa.int32()),
-        ("similarity", pa.float32()),
-    ]
-)
 
 
 @dataclass(frozen=True)

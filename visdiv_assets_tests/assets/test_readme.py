@@ -1,0 +1,39 @@
+"""The README says what the sample says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from visdiv_assets.settings import Settings
+from visdiv_assets_tests.assets.test_pipeline import run_sample, sample_settings
+from visdiv_assets_tests.conftest import clean_environment, made_once
+from visdiv_assets_tests.readme import README, answer, questions
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with clean_environment():
+        data = made_once(tmp_path_factory, "sample_run", run_sample)
+    return Path(sample_settings(data).warehouse_path)
+
+
+def test_every_question_has_the_answer_that_the_sample_gives(warehouse: Path) -> None:
+    asked = questions()
+    assert len(asked) >= 8
+    assert {sql: answer(warehouse, sql) for sql, _ in asked} == dict(asked)
+
+
+def test_every_picture_that_is_shown_is_there() -> None:
+    text = README.read_text(encoding="utf-8")
+    shown = [part.split(")")[0] for part in text.split("](docs/")[1:]]
+    assert len(shown) >= 3
+    assert all((README.parent / "docs" / name).stat().st_size > 10_000 for name in shown)
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    text = README.read_text(encoding="utf-8")
+    named = {word.strip("`=").split("=")[0] for word in text.replace("(", " ").split() if "VISDIV_" in word}
+    known = {f"VISDIV_{name.upper()}" for name in Settings.model_fields}
+    assert {name.rstrip("`,.;)") for name in named} - known <= {"VISDIV_DATA"}
