@@ -2,8 +2,8 @@
 
     python -m visdiv_assets_tests.benchmarks.embedding_memory
 
-Each length is run in a process of its own, through Dagster. The longer subset holds different pictures: each copy has its
-number appended to its file, which decoders ignore but image_id does not.
+Each length is run in a process of its own, through Dagster. The longer subset holds different pictures: each copy has
+its number appended to its file, which decoders ignore but image_id does not.
 """
 
 import os
