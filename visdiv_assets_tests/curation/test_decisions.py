@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from visdiv_assets.curation.decisions import POSITIONS_SCHEMA, ROW_RULES, Positions, decide_positions, keep_best
 from visdiv_assets_tests.search.vectors import random_units
 
-relaxed = settings(deadline=None, max_examples=250)
+relaxed = settings(deadline=None, max_examples=120)
 
 RULES = st.sampled_from(ROW_RULES)
 

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from visdiv_assets.curation.rows import DROPPED_SCHEMA, RowFacts, dropped_rows, row_facts
+from visdiv_assets.curation.export import DROPPED_SCHEMA
+from visdiv_assets.curation.rows import RowFacts, dropped_rows, row_facts
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.settings import DROP_REASONS
 from visdiv_assets.storage.lake import Lake

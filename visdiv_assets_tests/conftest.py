@@ -1,0 +1,359 @@
+"""What the tests of several rooms share: a clean environment, small corpora, a small embedder, and runs of the jobs.
+
+Nothing here touches data/local: whatever is written lies in pytest's temporary folders.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image, ImageDraw
+
+from visdiv_assets.automation import BENCHMARK_JOB, CORPUS_JOB, SUBSET_JOB
+from visdiv_assets.definitions import build_definitions
+from visdiv_assets.embedders.interface import Embedder, unit_length
+from visdiv_assets.partitions import PARTITIONS
+from visdiv_assets.resources import SscdResource
+from visdiv_assets.settings import Settings
+from visdiv_assets.sources import CRITERIA, SCHEMA, Kind
+from visdiv_assets.storage.lake import Lake
+
+CHECKOUT = Path(__file__).parents[1]
+SAMPLE = CHECKOUT / "data" / "sample"
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@contextmanager
+def clean_environment(**variables: str) -> Iterator[None]:
+    """Run with no VISDIV_ variable and no DAGSTER_HOME but those given; afterwards all is as it was."""
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith("VISDIV_") or name == "DAGSTER_HOME":
+            del os.environ[name]
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def _environment() -> Iterator[None]:
+    with clean_environment():
+        yield
+
+
+@pytest.fixture(scope="session")
+def sample_folder() -> Path:
+    """The sample in the repository; read-only."""
+    return SAMPLE
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings with an empty source and a data folder of the test's own."""
+    (tmp_path / "source" / "subsets").mkdir(parents=True)
+    return Settings(source=str(tmp_path / "source"), data=str(tmp_path / "data"), device="cpu")
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance of the test's own, on disk as a user's."""
+    folder = tmp_path / "dagster"
+    folder.mkdir()
+    with dg.DagsterInstance.local_temp(str(folder), overrides={"telemetry": {"enabled": False}}) as opened:
+        yield opened
+
+
+@pytest.fixture
+def pipeline(settings: Settings) -> Iterator[Pipeline]:
+    """The jobs on an empty source. Dagster's own state is in memory, which is four times as fast as on disk."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Pipeline(settings, instance)
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills once for all of pytest-xdist's workers; whoever comes second waits for it."""
+    parallel = "PYTEST_XDIST_WORKER" in os.environ
+    root = factory.getbasetemp().parent if parallel else factory.getbasetemp()
+    folder, done = root / name, root / f"{name}.done"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
+def shapes(seed: int, side: int = 64) -> Image.Image:
+    """Coloured shapes; pictures of two seeds are no near duplicates to SSCD."""
+    random = np.random.default_rng(seed)
+    image = Image.new("RGB", (side, side), _colour(random))
+    draw = ImageDraw.Draw(image)
+    for number in range(4):
+        x, y = np.sort(random.integers(0, side, (2, 2)), axis=1)
+        box = (int(x[0]), int(y[0]), int(x[1]), int(y[1]))
+        (draw.ellipse if number % 2 else draw.rectangle)(box, fill=_colour(random))
+    return image
+
+
+def _colour(random: np.random.Generator) -> tuple[int, int, int]:
+    red, green, blue = random.integers(0, 256, 3).tolist()
+    return red, green, blue
+
+
+def png(image: Image.Image) -> bytes:
+    """A picture as a PNG file."""
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def picture(seed: int) -> bytes:
+    """`shapes` as a PNG file."""
+    return png(shapes(seed))
+
+
+def near_copy(seed: int) -> bytes:
+    """The picture of a seed with one pixel changed: other bytes, and to SSCD all but the same."""
+    image = shapes(seed)
+    red, green, blue = image.getpixel((0, 0))
+    image.putpixel((0, 0), ((red + 60) % 256, green, blue))
+    return png(image)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a subset: its pictures, its turns, and the turns' ratings by criterion."""
+
+    pictures: Sequence[bytes | None] = ()
+    turns: int = 1
+    ratings: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
+
+
+def write_shard(source: str | Path, name: str, rows: Sequence[Row], number: int = 0, kind: Kind = Kind.SUBSET) -> Path:
+    """Write one Parquet file of a subset or benchmark in FineVision's columns."""
+    path = Path(source) / kind.value / name / f"train-{number:05d}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    records = [
+        {
+            "images": [{"bytes": data, "path": None} for data in row.pictures],
+            "texts": [{"user": f"question {turn}", "assistant": "answer"} for turn in range(row.turns)],
+            "source": "test",
+            **{f"{criterion}_ratings": list(row.ratings.get(criterion, [])) for criterion in CRITERIA},
+        }
+        for row in rows
+    ]
+    pq.write_table(pa.Table.from_pylist(records, SCHEMA), path)
+    return path
+
+
+def one_each(seeds: Sequence[int]) -> list[Row]:
+    """Rows of one picture each."""
+    return [Row([picture(seed)]) for seed in seeds]
+
+
+class ColourEmbedder(Embedder):
+    """A real embedder that is nothing like SSCD: the mean colours of an 8 x 8 grid, around mid-gray, 192 dimensions.
+
+    Attributes:
+        embedded: pictures embedded so far.
+        threads: names of the threads that called `run`.
+    """
+
+    def __init__(self, *, batch_size: int = 4, runs_in_threads: bool = True, name: str = "colour") -> None:
+        self.model_id = f"{name}@000000000000/skew_320"
+        self.dimension = 192
+        self.device = "cpu"
+        self.batch_size = batch_size
+        self.runs_in_threads = runs_in_threads
+        self.embedded = 0
+        self.threads: set[str] = set()
+        self._lock = threading.Lock()
+
+    def run(self, pixels: np.ndarray) -> np.ndarray:
+        """Embed: uint8 [n, 320, 320, 3] -> float32 [n, 192]."""
+        with self._lock:
+            self.embedded += len(pixels)
+            self.threads.add(threading.current_thread().name)
+        blocks = pixels.reshape(len(pixels), 8, 40, 8, 40, 3).mean(axis=(2, 4)).reshape(len(pixels), 192)
+        return unit_length(blocks - 127.4)
+
+
+class BrokenEmbedder(ColourEmbedder):
+    """Its vectors are twice too long."""
+
+    def run(self, pixels: np.ndarray) -> np.ndarray:
+        """Embed, wrongly."""
+        return 2 * super().run(pixels)
+
+
+_OTHER_EMBEDDERS = {"colour": ColourEmbedder, "broken": BrokenEmbedder}
+
+
+class OtherSscdResource(SscdResource):
+    """Stands in the place of SSCD with another embedder, by the name that `model` gives."""
+
+    def load(self) -> Embedder:
+        """A fresh one."""
+        return _OTHER_EMBEDDERS[self.model](name=self.model)
+
+
+def other_model(name: str) -> OtherSscdResource:
+    """The resource `sscd` with another model: "colour" or "broken"."""
+    return OtherSscdResource(model=name, device="cpu", weights="", weights_folder="", batch_size=4)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a run of a job ended."""
+
+    result: dg.ExecuteInProcessResult
+
+    @property
+    def success(self) -> bool:
+        """Whether it succeeded."""
+        return self.result.success
+
+    @property
+    def materialized(self) -> set[str]:
+        """Assets that were materialised."""
+        return {event.asset_key.to_user_string() for event in self.result.get_asset_materialization_events()}
+
+    def metadata(self, asset: str) -> dict[str, Any]:
+        """The metadata of an asset's materialisation."""
+        (event,) = [
+            event
+            for event in self.result.get_asset_materialization_events()
+            if event.asset_key.to_user_string() == asset
+        ]
+        return {name: value.value for name, value in event.materialization.metadata.items()}
+
+    @property
+    def checks(self) -> dict[str, dg.AssetCheckEvaluation]:
+        """Evaluations by the check's name."""
+        return {evaluation.check_name: evaluation for evaluation in self.result.get_asset_check_evaluations()}
+
+    @property
+    def failures(self) -> dict[str, str | None]:
+        """What the dg.Failure of each failed step says; None for a step that failed in any other way."""
+        failed = [event for event in self.result.all_events if event.is_step_failure]
+        return {
+            event.step_key: event.step_failure_data.user_failure_data.description
+            if event.step_failure_data.user_failure_data
+            else None
+            for event in failed
+        }
+
+
+class Pipeline:
+    """The jobs, run in this process as `visdiv run` and the UI run them."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
+        self.settings = settings
+        self.instance = instance
+
+    @property
+    def lake(self) -> Lake:
+        """The lake that the runs write."""
+        return Lake(self.settings.lake_root)
+
+    def changed(self, **settings: Any) -> Pipeline:
+        """The same jobs under other settings."""
+        return Pipeline(self.settings.model_copy(update=settings), self.instance)
+
+    def elsewhere(self) -> Pipeline:
+        """The same jobs with another, empty data folder."""
+        return self.changed(data=self.settings.data + "_elsewhere")
+
+    def write(self, name: str, *shards: Sequence[Row], kind: Kind = Kind.SUBSET) -> list[Path]:
+        """Write a subset or benchmark of the source, one file for each list of rows."""
+        return [write_shard(self.settings.source, name, rows, number, kind) for number, rows in enumerate(shards)]
+
+    def run(
+        self,
+        name: str,
+        *,
+        kind: Kind = Kind.SUBSET,
+        only: Sequence[str] = (),
+        config: Mapping[str, Any] | None = None,
+        **resources: dg.ConfigurableResource,
+    ) -> Ran:
+        """Run all stages of one subset or benchmark, or `only` some assets."""
+        self.instance.add_dynamic_partitions(str(PARTITIONS[kind].name), [name])
+        job = build_definitions(self.settings, **resources).resolve_job_def(
+            SUBSET_JOB if kind is Kind.SUBSET else BENCHMARK_JOB
+        )
+        return Ran(
+            job.execute_in_process(
+                instance=self.instance,
+                partition_key=name,
+                raise_on_error=False,
+                run_config={**QUIET, "ops": {asset: {"config": value} for asset, value in (config or {}).items()}},
+                asset_selection=[dg.AssetKey(asset) for asset in only] or None,
+            )
+        )
+
+    def publish(self) -> Ran:
+        """Run what concerns all subsets together, and build the DuckDB file."""
+        job = build_definitions(self.settings).resolve_job_def(CORPUS_JOB)
+        return Ran(job.execute_in_process(instance=self.instance, raise_on_error=False, run_config=QUIET))
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of the published DuckDB file."""
+        return query(self.settings, sql)
+
+
+def query(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
+    """Rows of the published DuckDB file."""
+    with duckdb.connect(settings.warehouse_path, read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def lake_files(root: str | Path, *tables: str) -> dict[str, str]:
+    """SHA-256 of every file of a lake, or of some tables, by relative path.
+
+    A manifest counts without the time and the run that wrote it; hidden files, which no manifest names, do not count.
+    """
+    digests = {}
+    for path in sorted(Path(root).rglob("*")):
+        relative = path.relative_to(root)
+        if path.is_file() and not path.name.startswith(".") and (not tables or relative.parts[0] in tables):
+            data = path.read_bytes()
+            if path.name == "manifest.json":
+                content = json.loads(data)
+                data = json.dumps({**content, "materialized_at": "", "run_id": ""}).encode()
+            digests[relative.as_posix()] = hashlib.sha256(data).hexdigest()
+    return digests
+
+
+def written_at(root: str | Path, *tables: str) -> dict[str, int]:
+    """Time of change of every data file of some tables of a lake, manifests aside: equal if none was written again."""
+    return {
+        path.relative_to(root).as_posix(): path.stat().st_mtime_ns
+        for table in tables
+        for path in sorted((Path(root) / table).rglob("*"))
+        if path.is_file() and path.name != "manifest.json"
+    }
