@@ -68,10 +68,10 @@ def run(subsets: tuple[str, ...], every: bool) -> None:
     if unknown:
         raise VisdivError(f"{settings.source} has no subset {unknown[0]!r}: it has {', '.join(known)}")
     from visdiv_assets import runs
+    from visdiv_assets.status import stale_benchmarks
 
     session = runs.Session(settings)
-    done = set(Lake(settings.lake_root).partitions("benchmark_embeddings"))
-    benchmarks = [name for name in source.benchmarks() if every or name not in done]
+    benchmarks = source.benchmarks() if every else stale_benchmarks(source, Lake(settings.lake_root))
     outcomes = []
     for outcome in session.run(benchmarks, known if every else list(subsets)):
         click.echo(outcome.line())

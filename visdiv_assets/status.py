@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,25 @@ def subset_states(source: Source, lake: Lake) -> list[SubsetState]:
     return [SubsetState(name, _summary(source, lake, name, held=name in held)) for name in names]
 
 
+def stale_benchmarks(source: Source, lake: Lake) -> list[str]:
+    """Benchmarks of the source that were never embedded, or whose files have changed since."""
+    stale = []
+    for name in source.benchmarks():
+        images = lake.manifest("benchmark_images", name)
+        if (
+            images is None
+            or lake.manifest("benchmark_embeddings", name) is None
+            or _changed(source, images, Kind.BENCHMARK)
+        ):
+            stale.append(name)
+    return stale
+
+
+def _changed(source: Source, images: Manifest, kind: Kind) -> bool:
+    """Whether files look different from those that were listed, by size and time of change."""
+    return {shard.fingerprint for shard in source.shards(kind, images.partition)} != set(images.facts["digests"])
+
+
 def _summary(source: Source, lake: Lake, subset: str, *, held: bool) -> str:
     images = lake.manifest("subset_images", subset)
     if images is None:
@@ -41,6 +61,6 @@ def _summary(source: Source, lake: Lake, subset: str, *, held: bool) -> str:
     parts.append(images.materialized_at)
     if not held:
         parts.append("no longer in the source")
-    elif {shard.fingerprint for shard in source.shards(Kind.SUBSET, subset)} != set(facts["digests"]):
+    elif _changed(source, images, Kind.SUBSET):
         parts.append("files changed since: run it again")
     return ", ".join(parts)

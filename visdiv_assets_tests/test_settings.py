@@ -25,6 +25,7 @@ from visdiv_assets.settings import (
 OTHER_VALUES: dict[str, tuple[str, Any]] = {
     "source": ("/corpora/some", "/corpora/some"),
     "data": ("elsewhere", "elsewhere"),
+    "benchmark_catalogue": ("mine.csv", "mine.csv"),
     "device": ("cuda:1", "cuda:1"),
     "sscd_model": ("sscd_disc_mixup", "sscd_disc_mixup"),
     "sscd_weights": ("weights/sscd.pt", "weights/sscd.pt"),
@@ -54,6 +55,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert load_settings({}).model_dump() == {
         "source": "data/sample",
         "data": "data/local",
+        "benchmark_catalogue": "",
         "device": "auto",
         "sscd_model": "auto",
         "sscd_weights": "",

@@ -17,6 +17,20 @@ from visdiv_assets.storage.arrays import RowsOf, StackedArray
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
+#: Of the arrays of `Positions`, for a corpus that holds no subset yet.
+POSITION_TYPES = {
+    "subset": np.int32,
+    "row": np.int64,
+    "image_index": np.int32,
+    "picture": np.int64,
+    "pixels": np.int64,
+    "lossless": np.bool_,
+    "rating": np.float32,
+    "contaminated": np.bool_,
+    "blocked": np.bool_,
+    "images_in_row": np.int32,
+}
+
 
 def with_tables(lake: Lake, *tables: str) -> list[str]:
     """The partitions that have all of these tables, by name."""
@@ -36,7 +50,7 @@ def one_model(manifests: Iterable[Manifest]) -> str | None:
         if manifest.model_id != first.model_id:
             raise VisdivError(
                 f"{first.partition!r} was embedded with {first.model_id} and {manifest.partition!r} with "
-                f"{manifest.model_id}: embed both with the same model (`visdiv run` with the present settings)"
+                f"{manifest.model_id}: embed both with the same model (`visdiv run --all` with the present settings)"
             )
     return first.model_id if first else None
 
@@ -123,6 +137,8 @@ def positions_of(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray) -
         }
         for name, array in values.items():
             columns[name].append(array)
+    if not facts:
+        return Positions(**{name: np.empty(0, kind) for name, kind in POSITION_TYPES.items()})
     return Positions(**{name: np.concatenate(arrays) for name, arrays in columns.items()})
 
 

@@ -61,8 +61,13 @@ def _decode(picture: Picture, max_pixels: int):  # type: ignore[no-untyped-def]
     expected, data = picture
     decoded = decode_image(data, max_pixels=max_pixels)
     if decoded.pixels is None or image_id(data) != expected:
-        raise VisdivError(f"picture {expected} has changed since subset_images was made: materialise it again")
+        raise picture_changed(expected)
     return decoded.pixels
+
+
+def picture_changed(image_id: str) -> VisdivError:
+    """The error to raise where a picture is not, or no longer, the one that was listed."""
+    return VisdivError(f"picture {image_id} has changed since subset_images was made: materialise it again")
 
 
 def _batches(items: Iterable[Picture], size: int) -> Iterator[list[Picture]]:

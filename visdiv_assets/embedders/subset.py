@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.embedders.interface import Embedder
-from visdiv_assets.embedders.stream import Picture, embed_pictures
+from visdiv_assets.embedders.stream import Picture, embed_pictures, picture_changed
 from visdiv_assets.imaging.listing import image_bytes
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.storage.lake import Lake
@@ -89,6 +89,8 @@ def embed_positions(
         for part in embed_pictures(pictures, embedder, threads=threads, max_pixels=max_pixels, progress=progress):
             vectors[wanted[done : done + len(part)]] = part
             done += len(part)
+        if done < len(wanted):
+            raise picture_changed(str(positions["image_id"][int(wanted[done])]))
     return vectors, len(wanted)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import importlib.metadata
 import logging
-import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import IO
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.files import replace_local, writing_failed
@@ -95,12 +96,10 @@ def _fetch(url: str, path: Path, sha256: str) -> None:
     logger.info("fetching %s", url)
     try:
         with urllib.request.urlopen(url, timeout=60) as answer, replace_local(path) as stream:
-            shutil.copyfileobj(answer, stream, 1 << 20)
+            while block := _received(url, answer):
+                stream.write(block)
     except urllib.error.URLError as error:
-        raise VisdivError(
-            f"cannot fetch the weights from {url} ({error.reason}): put the file somewhere and name it in "
-            "VISDIV_SSCD_WEIGHTS, or set VISDIV_SSCD_MODEL=sscd_disc_mixup_int8"
-        ) from error
+        raise _not_fetched(url, error.reason) from error
     except OSError as error:
         raise writing_failed(str(path), error) from error
     if file_sha256(path) != sha256:
@@ -108,3 +107,18 @@ def _fetch(url: str, path: Path, sha256: str) -> None:
         raise VisdivError(
             f"what {url} sent is not the published file: try again, or name a file in VISDIV_SSCD_WEIGHTS"
         )
+
+
+def _received(url: str, answer: IO[bytes]) -> bytes:
+    """The next block of an answer; what breaks here is the connection, not the disk."""
+    try:
+        return answer.read(1 << 20)
+    except (OSError, http.client.HTTPException) as error:
+        raise _not_fetched(url, error) from error
+
+
+def _not_fetched(url: str, reason: object) -> VisdivError:
+    return VisdivError(
+        f"cannot fetch the weights from {url} ({reason}): put the file somewhere and name it in "
+        "VISDIV_SSCD_WEIGHTS, or set VISDIV_SSCD_MODEL=sscd_disc_mixup_int8"
+    )

@@ -22,6 +22,11 @@ class BestPartners:
 
     def offer(self, rows: np.ndarray, partners: np.ndarray, similarity: np.ndarray) -> None:
         """Offer one partner to each of the rows: three arrays [m], in any order."""
+        # A row's K-th best only rises, so what does not reach it now never will: in a clique that is nearly all.
+        reaching = similarity > self._similarity[rows, -1]
+        if not reaching.any():
+            return
+        rows, partners, similarity = rows[reaching], partners[reaching], similarity[reaching]
         chunk = partners // CHUNK
         for number in np.unique(chunk):
             chosen = np.flatnonzero((chunk == number) & (similarity > self._similarity[rows, -1]))

@@ -158,7 +158,11 @@ def smallest_similarity(vectors: np.ndarray) -> float:
     smallest = np.inf
     for i in range(0, len(vectors), TILE):
         for j in range(i, len(vectors), TILE):
-            smallest = min(smallest, float((vectors[i : i + TILE] @ vectors[j : j + TILE].T).min()))
+            product = vectors[i : i + TILE] @ vectors[j : j + TILE].T
+            if i == j:
+                # Storage rounds lengths: a vector's product with itself may be below that with its copy.
+                np.fill_diagonal(product, np.inf)
+            smallest = min(smallest, float(product.min()))
     return min(smallest, 1.0)
 
 

@@ -268,7 +268,11 @@ CLUSTER_SIZES = Table(
         _THRESHOLD,
         Column("components", "BIGINT", "Components of two or more different pictures."),
         Column("pictures", "BIGINT", "Pictures in them."),
-        Column("largest_component", "BIGINT", "Pictures of the largest."),
+        Column(
+            "largest_component",
+            "BIGINT",
+            "Pictures of the largest; at least, since of each picture only the best pairs are stored.",
+        ),
     ),
 )
 

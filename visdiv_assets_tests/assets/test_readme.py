@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from visdiv_assets.settings import Settings
+from visdiv_assets.settings import Settings, variable
 from visdiv_assets_tests.assets.test_pipeline import run_sample, sample_settings
 from visdiv_assets_tests.conftest import clean_environment, made_once
 from visdiv_assets_tests.readme import README, answer, questions
@@ -34,6 +35,6 @@ def test_every_picture_that_is_shown_is_there() -> None:
 
 def test_every_setting_that_is_named_exists() -> None:
     text = README.read_text(encoding="utf-8")
-    named = {word.strip("`=").split("=")[0] for word in text.replace("(", " ").split() if "VISDIV_" in word}
-    known = {f"VISDIV_{name.upper()}" for name in Settings.model_fields}
-    assert {name.rstrip("`,.;)") for name in named} - known <= {"VISDIV_DATA"}
+    named = set(re.findall(r"VISDIV_[A-Z_]+", text))
+    assert len(named) >= 5
+    assert named <= {variable(name) for name in Settings.model_fields}
