@@ -15,7 +15,7 @@ ui: install
 	$(DEMO) $(BIN)/visdiv ui
 
 test: install
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto
 
 lint: install
 	$(BIN)/ruff check .
