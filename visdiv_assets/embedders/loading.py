@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-
+from visdiv_assets.devices import chosen_device
 from visdiv_assets.embedders.interface import Embedder
 from visdiv_assets.errors import VisdivError
 
@@ -29,8 +28,7 @@ def load(
     Raises:
         VisdivError: the name is unknown, the device cannot be used, or the weights are not to be had.
     """
-    if device == "auto":
-        device = "cuda" if has_cuda() else "cpu"
+    device = chosen_device(device)
     if name == "auto":
         name = "sscd_disc_mixup_int8" if device == "cpu" else "sscd_disc_mixup"
     if name == "sscd_disc_mixup_int8":
@@ -48,14 +46,3 @@ def load(
 
         return TorchSscd(torchscript_weights(weights, weights_folder), device, batch_size)
     raise VisdivError(f"{name!r} is not an embedder: use auto, sscd_disc_mixup_int8 or sscd_disc_mixup")
-
-
-def has_cuda() -> bool:
-    """Whether torch can use a CUDA device; torch is imported only where a driver is installed."""
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    import torch
-
-    return torch.cuda.is_available()

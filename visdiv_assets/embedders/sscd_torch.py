@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from visdiv_assets.devices import torch_device
 from visdiv_assets.embedders.interface import Embedder, unit_length
 from visdiv_assets.embedders.weights import file_sha256
 from visdiv_assets.errors import VisdivError
@@ -28,11 +29,7 @@ class TorchSscd(Embedder):
         import torch
 
         self._torch = torch
-        try:
-            self._device = torch.device(device)
-            torch.empty(1, device=self._device)
-        except (RuntimeError, AssertionError) as error:
-            raise VisdivError(f"the device {device} cannot be used: {str(error).splitlines()[0]}") from None
+        self._device = torch_device(device)
         try:
             self._model = torch.jit.load(str(weights), map_location=self._device).eval()  # type: ignore[no-untyped-call]
         except RuntimeError as error:

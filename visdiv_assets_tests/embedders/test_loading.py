@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from visdiv_assets.devices import has_cuda
 from visdiv_assets.embedders import load
-from visdiv_assets.embedders.loading import has_cuda
 from visdiv_assets.errors import VisdivError
 
 INT8 = "sscd_disc_mixup_int8@86386042eb85/skew_320"
