@@ -2,7 +2,8 @@
 
 They are additive, so a mixture is the sum of its subsets and leaving a subset out is a subtraction; no
 embedding is read twice. One set of 512 dimensions takes 2 MiB, whether it stands for ten pictures or for ten
-million.
+million. Effective rank and participation ratio that follow from them are within 1e-6 of those from sums in float64
+throughout; `accumulate` says how, and where the products are of float32.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: Share of n by which sums may miss an identity that holds exactly but for rounding. Subtracting a large set
-#: from a larger one leaves the rounding of the large one, hence far above the machine's 2e-16.
-SLACK = 1e-9
+#: from a larger one leaves the rounding of the large one, whose products are float32 where `accumulate` allows it.
+SLACK = 1e-7
 
 ARROW_COLUMNS = ("images", "dimension", "model_id", "unit", "sum_x", "second_moment")
 
@@ -91,7 +92,7 @@ class Moments:
                 counted.
             model_id: which model made the vectors.
             normalise: bring each row to length 1 in float64 first. Stored fp16 vectors are up to 5e-4 off.
-            block: rows cast to float64 at a time (None: 32 MiB of them).
+            block: rows cast to float64 at a time (None: 16 MiB of them).
 
         Raises:
             VisdivError: a row holds NaN or infinity, or is all zero while `normalise`; or shapes or dtypes
