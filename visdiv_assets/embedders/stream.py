@@ -1,12 +1,18 @@
 """The streaming embedder: encoded pictures in, vectors out, in bounded memory.
 
 Batches of encoded pictures go through a pool of threads that decode and resize them. A CPU model runs in the same
-threads, one core each; a GPU model runs in the calling thread, fed by them.
+threads, one core each; a GPU model is started in the calling thread, fed by them, and computes one batch while the next
+is on its way to it.
+
+JPEGs are decoded in full, although libjpeg can give half the size in three quarters of the time. The int8 model answers
+a change of one grey level in one of 1,000 values with a cosine down to 0.997, and drafts, even where they are 4.7 times
+the size that the model takes, with one down to 0.996. So whatever comes before the model must keep every bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -48,13 +54,23 @@ def embed_pictures(
     """
 
     def prepare(batch: list[Picture]) -> np.ndarray:
-        pixels = np.stack([embedder.preprocess(_decode(picture, max_pixels)) for picture in batch])
+        pixels = embedder.stack([embedder.preprocess(_decode(picture, max_pixels)) for picture in batch])
         return embedder.run(pixels) if embedder.runs_in_threads else pixels
 
-    for result in ordered_map(prepare, _batches(pictures, embedder.batch_size), threads=threads):
-        vectors = result if embedder.runs_in_threads else embedder.run(result)
+    prepared = ordered_map(prepare, _batches(pictures, embedder.batch_size), threads=threads)
+    for vectors in prepared if embedder.runs_in_threads else _started(prepared, embedder):
         progress(len(vectors))
         yield vectors.astype(np.float16)
+
+
+def _started(batches: Iterable[np.ndarray], embedder: Embedder) -> Iterator[np.ndarray]:
+    running: deque[Callable[[], np.ndarray]] = deque()
+    for pixels in batches:
+        running.append(embedder.start(pixels))
+        while len(running) > embedder.in_flight:
+            yield running.popleft()()
+    while running:
+        yield running.popleft()()
 
 
 def _decode(picture: Picture, max_pixels: int):  # type: ignore[no-untyped-def]

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from visdiv_assets.imaging import formats
-from visdiv_assets.imaging.modes import to_rgb
+from visdiv_assets.imaging.modes import into_rgb, to_rgb
 from visdiv_assets.imaging.quiet import quiet
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def decode_image(data: bytes | None, *, max_pixels: int, keep_pixels: bool = Tru
                 if size[0] * size[1] <= max_pixels:
                     image.load()
                     _refuse_padding(name, data)
-                    pixels = _upright(to_rgb(image), _orientation(image))
+                    pixels = _upright(into_rgb(image), _orientation(image))
                     return DecodedImage(ImageStatus.OK, "", name, *pixels.size, pixels if keep_pixels else None)
     except Exception as error:
         width, height = size or (None, None)
