@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from visdiv_assets import embedders, sources
+from visdiv_assets.devices import chosen_device
 from visdiv_assets.parallel import thread_count
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
@@ -71,6 +72,11 @@ class PairSearchResource(dg.ConfigurableResource):
 
     similarity_floor: float = Field(description=str(Settings.model_fields["similarity_floor"].description))
     neighbours_kept: int = Field(description=str(Settings.model_fields["neighbours_kept"].description))
+    device: str = Field(description=str(Settings.model_fields["device"].description))
+
+    def joins_on(self) -> str:
+        """The device that compares vectors."""
+        return chosen_device(self.device)
 
 
 class CleaningResource(dg.ConfigurableResource):
@@ -115,7 +121,9 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
             batch_size=settings.batch_size,
         ),
         "pair_search": PairSearchResource(
-            similarity_floor=settings.similarity_floor, neighbours_kept=settings.neighbours_kept
+            similarity_floor=settings.similarity_floor,
+            neighbours_kept=settings.neighbours_kept,
+            device=settings.device,
         ),
         "cleaning": CleaningResource(
             duplicate_threshold=settings.duplicate_threshold,

@@ -103,7 +103,13 @@ def contamination(
                     with write.add(name, inputs) as unit:
                         other = embedded(store, of_benchmark)
                         pairs = leaks(
-                            own.image_ids, own.vectors, other.image_ids, other.vectors, floor=floor, k_best=k_best
+                            own.image_ids,
+                            own.vectors,
+                            other.image_ids,
+                            other.vectors,
+                            floor=floor,
+                            k_best=k_best,
+                            device=pair_search.joins_on(),
                         )
                         flags = positions.select(["image_id", "low_information"])
                         background = store.read(nearest, "counts", columns=["image_id", "background_similarity"])

@@ -84,6 +84,7 @@ def cross_subset_duplicates(
                         floor=floor,
                         k_best=pair_search.neighbours_kept,
                         thresholds=thresholds,
+                        device=pair_search.joins_on(),
                         progress=advance,
                     )
                     unit.table("pairs", tile.pairs, PAIRS_SCHEMA)

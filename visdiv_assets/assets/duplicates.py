@@ -87,6 +87,7 @@ def near_duplicates(
                     floor=floor,
                     k_best=pair_search.neighbours_kept,
                     count_at=counted,
+                    device=pair_search.joins_on(),
                     progress=advance,
                 )
                 unit.table("pairs", found.pairs, PAIRS_SCHEMA)

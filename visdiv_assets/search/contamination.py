@@ -57,6 +57,7 @@ def leaks(
     *,
     floor: float,
     k_best: int,
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> pa.Table:
     """Pairs of a subset's and a benchmark's pictures whose similarity reaches a floor.
@@ -72,12 +73,13 @@ def leaks(
         benchmark_vectors: their unit vectors [m, d].
         floor: smallest similarity of a pair.
         k_best: a pair is kept only if it is among this many best of one of its two pictures.
+        device: where vectors are compared: "cpu", "cuda" or "cuda:N".
         progress: told of pictures of the subset that are done.
 
     Returns:
         table of `LEAK_SCHEMA`, sorted by image_id and benchmark_image_id.
     """
-    found = cross_join(vectors, benchmark_vectors, floor, k_best=k_best, progress=progress)
+    found = cross_join(vectors, benchmark_vectors, floor, k_best=k_best, device=device, progress=progress)
     pairs = pa.table(
         [
             pc.take(image_ids, found["left"]),

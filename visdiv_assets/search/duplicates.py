@@ -45,6 +45,7 @@ def near_duplicates(
     floor: float,
     k_best: int,
     count_at: Mapping[str, float],
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> NearDuplicates:
     """Find the pairs of different pictures whose similarity reaches a floor.
@@ -55,9 +56,12 @@ def near_duplicates(
         floor: smallest similarity of a pair.
         k_best: a pair is kept only if it is among this many best of one of its two pictures.
         count_at: thresholds, none below the floor, by the name of the column that counts neighbours there.
+        device: where vectors are compared: "cpu", "cuda" or "cuda:N".
         progress: told of pictures compared with all others.
     """
-    result = join(vectors, None, floor, k_best=k_best, count_at=list(count_at.values()), progress=progress)
+    result = join(
+        vectors, None, floor, k_best=k_best, count_at=list(count_at.values()), device=device, progress=progress
+    )
     background = pa.array(background_similarity(image_ids, vectors), from_pandas=True)
     left, right = result.pairs["left"], result.pairs["right"]
     # Stored vectors are rounded to float16: the product of a picture with its copy may exceed 1 by 1e-3.

@@ -8,6 +8,7 @@ that is linear in the vectors however many pairs there are, while neighbours are
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -30,8 +31,10 @@ TILE = 2048
 PROJECTED_TILE = (1024, 2048)
 #: The same on a GPU.
 DEVICE_TILE = (8192, 16384)
-#: Pairs from which projecting pays; importing torch alone costs as much as half a billion pairs.
-PROJECTED_FROM = 500_000_000
+#: Pairs from which projecting pays.
+PROJECTED_FROM = 50_000_000
+#: Pairs that could be multiplied in full while torch is imported.
+IMPORTING_TORCH = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -155,13 +158,24 @@ def join(
 def _tiles(left: Matrix, right: Matrix, threshold: float, *, within: bool, device: str) -> Iterable[Candidates]:
     """The cheapest way to look at all pairs."""
     pairs = left.shape[0] * right.shape[0] // (2 if within else 1)
-    if not pairs or (device == "cpu" and pairs < PROJECTED_FROM):
+    enough = PROJECTED_FROM + (0 if "torch" in sys.modules else IMPORTING_TORCH)
+    if not pairs or (device == "cpu" and pairs < enough):
         return FullTiles(left, right, threshold, within=within, tile=TILE)
-    projection = choose_projection(left, right, threshold - 3.03 * BFLOAT16_ROUNDOFF)
+    projected = projected_tiles(left, None if within else right, threshold, device=device)
+    return projected or FullTiles(left, right, threshold, within=within, tile=TILE)
+
+
+def projected_tiles(left: Matrix, right: Matrix | None, threshold: float, *, device: str) -> ProjectedTiles | None:
+    """The tiles of a join, projected on as many directions as make it cheapest; None if the full product is cheaper.
+
+    Arguments as `join`.
+    """
+    within, other = right is None, left if right is None else right
+    projection = choose_projection(left, other, threshold - 3.03 * BFLOAT16_ROUNDOFF)
     if projection is None:
-        return FullTiles(left, right, threshold, within=within, tile=TILE)
+        return None
     tile = DEVICE_TILE if device != "cpu" else PROJECTED_TILE
-    return ProjectedTiles(left, right, threshold, projection, within=within, device=device, tile=tile)
+    return ProjectedTiles(left, other, threshold, projection, within=within, device=device, tile=tile)
 
 
 def _count(counts: np.ndarray, rows: np.ndarray) -> None:

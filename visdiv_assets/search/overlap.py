@@ -64,6 +64,7 @@ def compare_subsets(
     floor: float,
     k_best: int,
     thresholds: Sequence[float],
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> Tile:
     """Compare all pictures of two subsets.
@@ -78,10 +79,11 @@ def compare_subsets(
         floor: smallest similarity of a pair.
         k_best: a pair is kept only if it is among this many best of one of its two pictures.
         thresholds: none below the floor.
+        device: where vectors are compared: "cpu", "cuda" or "cuda:N".
         progress: told of pictures of the left subset that are done.
     """
     # A picture that both hold takes one of its K places for itself.
-    found = cross_join(left.vectors, right.vectors, floor, k_best=k_best + 1, progress=progress)
+    found = cross_join(left.vectors, right.vectors, floor, k_best=k_best + 1, device=device, progress=progress)
     similarity = pc.min_element_wise(found["similarity"], pa.scalar(1, pa.float32()))
     pairs = pair_table(
         left.image_ids,
