@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 # The sample always, whatever the shell has set; its results lie where `visdiv` and `make ui` look by default.
 DEMO := env VISDIV_SOURCE=data/sample VISDIV_DATA=data/local
 
-.PHONY: demo test lint types ui install
+.PHONY: demo test nightly lint types ui install
 
 demo: install
 	$(DEMO) $(BIN)/visdiv run --all
@@ -16,6 +16,9 @@ ui: install
 
 test: install
 	$(BIN)/python -m pytest -n auto
+
+nightly: install
+	$(BIN)/python -m pytest -n auto -m nightly
 
 lint: install
 	$(BIN)/ruff check .

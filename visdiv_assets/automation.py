@@ -11,9 +11,11 @@ from visdiv_assets.resources import SourceResource
 
 BENCHMARK_JOB = "benchmark_pipeline"
 SUBSET_JOB = "subset_pipeline"
+CALIBRATION_JOB = "calibration_pipeline"
 CORPUS_JOB = "corpus_pipeline"
 
 _BENCHMARK_ASSETS = dg.AssetSelection.groups("benchmarks")
+_CALIBRATION_ASSETS = dg.AssetSelection.assets("calibration")
 _CORPUS_ASSETS = dg.AssetSelection.groups("corpus", "warehouse")
 
 benchmark_pipeline = dg.define_asset_job(
@@ -24,9 +26,16 @@ benchmark_pipeline = dg.define_asset_job(
 
 subset_pipeline = dg.define_asset_job(
     SUBSET_JOB,
-    selection=dg.AssetSelection.all() - _BENCHMARK_ASSETS - _CORPUS_ASSETS,
+    selection=dg.AssetSelection.all() - _BENCHMARK_ASSETS - _CORPUS_ASSETS - _CALIBRATION_ASSETS,
     description="Everything about one subset, from its pictures to its scores and its contamination, in one process. "
     "Launch it for one partition, or for all of them as a backfill; then run corpus_pipeline.",
+)
+
+calibration_pipeline = dg.define_asset_job(
+    CALIBRATION_JOB,
+    selection=_CALIBRATION_ASSETS,
+    description="What each threshold and the comparison of pixels find of copies made of a subset's own pictures, and "
+    "what they wrongly claim. 36 embeddings for each of 24 pictures.",
 )
 
 corpus_pipeline = dg.define_asset_job(
@@ -54,5 +63,5 @@ def partitions_sensor(context: dg.SensorEvaluationContext, source: SourceResourc
     return dg.SensorResult(dynamic_partitions_requests=requests)
 
 
-JOBS = (benchmark_pipeline, subset_pipeline, corpus_pipeline)
+JOBS = (benchmark_pipeline, subset_pipeline, calibration_pipeline, corpus_pipeline)
 SENSORS = (partitions_sensor,)

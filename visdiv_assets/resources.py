@@ -79,9 +79,24 @@ class PairSearchResource(dg.ConfigurableResource):
         return chosen_device(self.device)
 
 
+class VerificationResource(dg.ConfigurableResource):
+    """Which pairs of pictures have their pixels compared."""
+
+    candidate_floor: float = Field(description=str(Settings.model_fields["candidate_floor"].description))
+    candidates_kept: int = Field(description=str(Settings.model_fields["candidates_kept"].description))
+    pdq_distance: int = Field(description=str(Settings.model_fields["pdq_distance"].description))
+
+
+class CalibrationResource(dg.ConfigurableResource):
+    """How much calibration measures."""
+
+    pictures: int = Field(description=str(Settings.model_fields["calibration_pictures"].description))
+
+
 class CleaningResource(dg.ConfigurableResource):
     """What a clean copy leaves out."""
 
+    copies_by: str = Field(description=str(Settings.model_fields["copies_by"].description))
     duplicate_threshold: float = Field(description=str(Settings.model_fields["duplicate_threshold"].description))
     contamination_threshold: float = Field(
         description=str(Settings.model_fields["contamination_threshold"].description)
@@ -125,7 +140,14 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
             neighbours_kept=settings.neighbours_kept,
             device=settings.device,
         ),
+        "verification": VerificationResource(
+            candidate_floor=settings.candidate_floor,
+            candidates_kept=settings.candidates_kept,
+            pdq_distance=settings.pdq_distance,
+        ),
+        "calibration_settings": CalibrationResource(pictures=settings.calibration_pictures),
         "cleaning": CleaningResource(
+            copies_by=settings.copies_by,
             duplicate_threshold=settings.duplicate_threshold,
             contamination_threshold=settings.contamination_threshold,
             contamination_limit=settings.contamination_limit,

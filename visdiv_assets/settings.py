@@ -84,11 +84,34 @@ class Settings(BaseModel):
         64,
         description="Pairs kept per picture: a pair stays if it is among this many best of one of its two.",
     )
+    copies_by: Literal["pixels", "similarity"] = Field(
+        "pixels",
+        description="What makes two pictures copies in clusters and the clean copy: pixels (they were compared and "
+        "agree) or similarity (VISDIV_DUPLICATE_THRESHOLD, VISDIV_CONTAMINATION_THRESHOLD).",
+    )
+    candidate_floor: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.45, description="Cosine similarity from which the pixels of two pictures are compared."
+    )
+    candidates_kept: Annotated[int, Field(ge=1)] = Field(
+        16,
+        description="Pairs per picture whose pixels are compared: the best of each of the two ways to find them. It "
+        "bounds the time that pictures of one template take.",
+    )
+    pdq_distance: Annotated[int, Field(ge=0, le=90)] = Field(
+        31, description="Bits, of 256, in which the PDQ hashes of two pictures may differ for their pixels to be compared."
+    )
+    calibration_pictures: Annotated[int, Field(ge=0)] = Field(
+        24, description="Pictures of a subset that calibration makes copies of, 36 of each."
+    )
     duplicate_threshold: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.95, description="Cosine similarity from which two pictures count as copies in clusters and the clean copy."
+        0.95,
+        description="Cosine similarity from which two pictures count as copies in overlaps and, with "
+        "VISDIV_COPIES_BY=similarity, in clusters and the clean copy.",
     )
     contamination_threshold: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.95, description="Cosine similarity to a benchmark's picture from which a row is left out of the clean copy."
+        0.95,
+        description="Cosine similarity to a benchmark's picture from which a picture counts as contaminated and, with "
+        "VISDIV_COPIES_BY=similarity, its row is left out of the clean copy.",
     )
     contamination_limit: Annotated[float, Field(ge=0, le=1)] = Field(
         0.05, description="Share of a subset's pictures that are contaminated above which its check warns."

@@ -73,7 +73,7 @@ def sample_folder() -> Path:
 def settings(tmp_path: Path) -> Settings:
     """Settings with an empty source and a data folder of the test's own."""
     (tmp_path / "source" / "subsets").mkdir(parents=True)
-    return Settings(source=str(tmp_path / "source"), data=str(tmp_path / "data"), device="cpu")
+    return Settings(source=str(tmp_path / "source"), data=str(tmp_path / "data"), device="cpu", copies_by="similarity")
 
 
 @pytest.fixture

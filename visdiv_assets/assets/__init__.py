@@ -5,6 +5,7 @@ mathematics, decoding, SQL.
 """
 
 from visdiv_assets.assets import (
+    calibration,
     clusters,
     contamination,
     cross_subset,
@@ -16,6 +17,7 @@ from visdiv_assets.assets import (
     indexes,
     quality,
     reports,
+    verification,
     warehouse,
 )
 
@@ -29,6 +31,8 @@ STAGES = (
     diversity,
     contamination,
     cross_subset,
+    verification,
+    calibration,
     clusters,
     curation,
     reports,

@@ -9,18 +9,25 @@ from visdiv_assets.curation.corpus import linked_pictures, one_model, positions_
 from visdiv_assets.curation.decisions import POSITIONS_SCHEMA, decide_positions
 from visdiv_assets.curation.rows import row_facts
 from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource
-from visdiv_assets.search.clusters import SIZES_SCHEMA, SUMMARY_SCHEMA, component_sizes, find_clusters
+from visdiv_assets.search.clusters import (
+    SIZES_SCHEMA,
+    SUMMARY_SCHEMA,
+    component_sizes,
+    find_clusters,
+    find_confirmed_clusters,
+)
 from visdiv_assets.settings import published_thresholds
 
 CODE_VERSION = "1"
 
 #: What the decisions are made from; a subset that lacks one of the first three takes no part.
-NEEDED = ("subset_images", "sscd_embeddings", "near_duplicates")
-USED = (*NEEDED, "quality_rows", "contamination")
+NEEDED = ("subset_images", "sscd_embeddings", "near_duplicates", "verified_duplicates")
+USED = (*NEEDED, "quality_rows", "contamination", "verified_contamination")
+CORPUS_TABLES = ("cross_subset_duplicates", "verified_cross_subset")
 
 
 @dg.asset(
-    deps=[*USED, "cross_subset_duplicates"],
+    deps=[*USED, *CORPUS_TABLES],
     group_name="corpus",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -39,10 +46,10 @@ def duplicate_clusters(
 ) -> dg.MaterializeResult:
     """Image positions that hold copies of each other, in all subsets, and the one of each cluster that is kept.
 
-    Exact copies and pairs from VISDIV_DUPLICATE_THRESHOLD on are linked. A component is all that a chain of links
-    connects; a cluster is a representative with the pictures that are close to it themselves. Of a cluster the best
-    position is
-    kept: in a row that stays, not contaminated, best rated, most pixels, lossless, then the lowest (subset, row,
+    Exact copies are linked, and pairs whose pixels agree (with VISDIV_COPIES_BY=similarity, pairs from
+    VISDIV_DUPLICATE_THRESHOLD on). A component is all that a chain of links connects; a cluster is a representative
+    with the pictures that are copies of it themselves, or of two others of the cluster. Of a cluster the best position
+    is kept: in a row that stays, not contaminated, best rated, most pixels, lossless, then the lowest (subset, row,
     image_index). Smallest similarities and diameters are computed from the vectors.
     """
     with user_errors():
@@ -55,9 +62,9 @@ def duplicate_clusters(
             if (manifest := store.manifest(table, subset))
         }
         model_id = one_model(store.require("sscd_embeddings", subset) for subset in subsets)
-        cross = store.manifest("cross_subset_duplicates", WHOLE)
         inputs = {name: manifest.digest for name, manifest in manifests.items()}
-        inputs |= {"cross": cross.digest} if cross else {}
+        across = {table: store.manifest(table, WHOLE) for table in CORPUS_TABLES}
+        inputs |= {table: manifest.digest for table, manifest in across.items() if manifest}
         write = store.write(
             "duplicate_clusters",
             WHOLE,
@@ -66,6 +73,7 @@ def duplicate_clusters(
             model_id=model_id,
             settings={
                 "similarity_floor": pair_search.similarity_floor,
+                "copies_by": cleaning.copies_by,
                 "duplicate_threshold": cleaning.duplicate_threshold,
                 "contamination_threshold": cleaning.contamination_threshold,
                 "row_rule": cleaning.row_rule,
@@ -79,19 +87,24 @@ def duplicate_clusters(
                     row_facts(
                         store,
                         subset,
+                        copies_by=cleaning.copies_by,
                         contamination_threshold=cleaning.contamination_threshold,
                         drop=cleaning.drop,
                     )
                     for subset in subsets
                 ]
-                linked = linked_pictures(store, subsets)
+                linked = linked_pictures(store, subsets, cleaning.copies_by)
                 positions = positions_of(store, facts, linked.image_ids)
                 priority = positions.picture_priority(len(linked.image_ids))
-                clusters = find_clusters(
-                    linked.image_ids, linked.vectors, linked.pairs, priority, cleaning.duplicate_threshold
+                pictures = (linked.image_ids, linked.vectors, linked.pairs, priority)
+                clusters = (
+                    find_confirmed_clusters(*pictures)
+                    if cleaning.copies_by == "pixels"
+                    else find_clusters(*pictures, cleaning.duplicate_threshold)
                 )
+                close = linked_pictures(store, subsets, "similarity")
                 thresholds = published_thresholds(pair_search.similarity_floor, cleaning.duplicate_threshold)
-                sizes = component_sizes(len(linked.image_ids), linked.pairs, thresholds)
+                sizes = component_sizes(len(close.image_ids), close.pairs, thresholds)
                 decided = decide_positions(
                     positions, clusters.pictures, linked.vectors, subsets, rule=cleaning.row_rule
                 )

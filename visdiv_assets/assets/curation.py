@@ -60,6 +60,7 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
                 facts = row_facts(
                     store,
                     subset,
+                    copies_by=clusters.settings["copies_by"],
                     contamination_threshold=clusters.settings["contamination_threshold"],
                     drop=clusters.settings["drop"],
                 )

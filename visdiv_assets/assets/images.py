@@ -11,7 +11,7 @@ from visdiv_assets.resources import DecoderResource, LakeResource, SourceResourc
 from visdiv_assets.sources import Kind
 from visdiv_assets.sources.versions import version_of
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def _check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:

@@ -5,17 +5,20 @@ from pathlib import Path
 import dagster as dg
 
 from visdiv_assets.assets.common import user_errors
+from visdiv_assets.calibration.rates import SIMILARITY, VERIFIED, sentence
 from visdiv_assets.partitions import subset_partitions
-from visdiv_assets.reports import duplicates, leaks, write_report
+from visdiv_assets.reports import duplicates, leaks, with_alignments, write_report
 from visdiv_assets.resources import CleaningResource, DecoderResource, LakeResource, ReportsResource, SourceResource
 from visdiv_assets.storage.files import escape
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=["subset_images", "near_duplicates"],
+    deps=["subset_images", "near_duplicates", "verified_duplicates", "calibration"],
     group_name="findings",
     kinds={"html"},
     code_version=CODE_VERSION,
@@ -25,29 +28,46 @@ def duplicates_report(
     source: SourceResource,
     lake: LakeResource,
     decoder: DecoderResource,
+    cleaning: CleaningResource,
     reports: ReportsResource,
 ) -> dg.MaterializeResult:
-    """A page with the closest pairs of a subset side by side, at most 300; it opens from disk."""
+    """A page with pairs of a subset side by side, what their pixels showed, and what calibration says of the rules.
+
+    At most 300 pairs: the closest, the least similar of those that the pixels confirm, and the most similar of those
+    that they refuse. It opens from disk.
+    """
     subset = context.partition_key
     path = Path(reports.folder) / "duplicates" / f"{escape(subset)}.html"
     with user_errors():
         store = lake.open()
         nearest = store.require("near_duplicates", subset)
         images = store.require("subset_images", subset)
-        inputs = {part.table: part.digest for part in (nearest, images)}
+        verified = store.require("verified_duplicates", subset)
+        calibrated = store.manifest("calibration", subset)
+        inputs = {part.table: part.digest for part in (nearest, images, verified, calibrated) if part}
+        inputs["threshold"] = str(cleaning.duplicate_threshold)
         write = store.write(
             "duplicates_report", subset, code_version=CODE_VERSION, inputs=inputs, run_id=context.run.run_id
         )
         if not (write.reuse("page", inputs) and path.is_file()):
             with write.add("page", inputs):
-                report = duplicates.duplicates_report(store, source.open(), nearest, images)
-                write_report(report, path, max_pixels=decoder.max_pixels)
+                report = duplicates.duplicates_report(
+                    store,
+                    source.open(),
+                    nearest,
+                    images,
+                    verified=verified,
+                    measured=_measured(store, calibrated, cleaning.duplicate_threshold),
+                )
+                write_report(
+                    with_alignments(report, max_pixels=decoder.max_pixels), path, max_pixels=decoder.max_pixels
+                )
         write.commit()
-    return dg.MaterializeResult(metadata={"report": dg.MetadataValue.path(path), "pairs": nearest.rows("pairs")})
+    return dg.MaterializeResult(metadata={"report": dg.MetadataValue.path(path), "pairs": verified.rows("pairs")})
 
 
 @dg.asset(
-    deps=["contamination", "benchmark_images"],
+    deps=["contamination", "verified_contamination", "calibration", "benchmark_images"],
     group_name="corpus",
     kinds={"html"},
     code_version=CODE_VERSION,
@@ -60,28 +80,43 @@ def leak_reports(
     cleaning: CleaningResource,
     reports: ReportsResource,
 ) -> dg.MaterializeResult:
-    """A page for each benchmark: its pictures beside the training pictures that are close to them, closest first.
+    """A page for each benchmark: its pictures beside the training pictures that are close to them or copies of them.
 
-    At most 300 pairs each, with the leak rate of every subset; the pages open from disk.
+    At most 300 pairs each, with what their pixels showed and the leak rate of every subset; the pages open from disk.
     """
     with user_errors():
         store, opened = lake.open(), source.open()
         contamination = {name: store.require("contamination", name) for name in store.partitions("contamination")}
+        tables = ("verified_contamination", "calibration")
+        verified, calibrated = (
+            {name: store.require(table, name) for name in store.partitions(table)} for table in tables
+        )
         paths = {}
         for benchmark in store.partitions("benchmark_embeddings"):
             path = Path(reports.folder) / "leaks" / f"{escape(benchmark)}.html"
             paths[benchmark] = path
             inputs = {name: manifest.digest for name, manifest in contamination.items()}
+            inputs |= {
+                f"{name} {part.table}": part.digest for found in (verified, calibrated) for name, part in found.items()
+            }
             inputs["threshold"] = str(cleaning.contamination_threshold)
             write = store.write(
                 "leak_reports", benchmark, code_version=CODE_VERSION, inputs=inputs, run_id=context.run.run_id
             )
             if not (write.reuse("page", inputs) and path.is_file()):
                 with write.add("page", inputs):
+                    threshold = cleaning.contamination_threshold
+                    measured = [
+                        f"{name}: {line}"
+                        for name, manifest in calibrated.items()
+                        for line in _measured(store, manifest, threshold)
+                    ]
                     report = leaks.leak_report(
-                        store, opened, benchmark, contamination, cleaning.contamination_threshold
+                        store, opened, benchmark, contamination, threshold, verified=verified, measured=measured
                     )
-                    write_report(report, path, max_pixels=decoder.max_pixels)
+                    write_report(
+                        with_alignments(report, max_pixels=decoder.max_pixels), path, max_pixels=decoder.max_pixels
+                    )
             write.commit()
     return dg.MaterializeResult(
         metadata={
@@ -89,3 +124,12 @@ def leak_reports(
             "reports": dg.MetadataValue.md("\n".join(f"- {name}: `{path}`" for name, path in paths.items())),
         }
     )
+
+
+def _measured(store: Lake, calibrated: Manifest | None, threshold: float) -> list[str]:
+    """What calibration says of the similarity threshold, where it measured it, and of the comparison of pixels."""
+    if calibrated is None:
+        return []
+    rates = store.read(calibrated, "rates")
+    rules = [(SIMILARITY, threshold)] if threshold in rates["threshold"].to_pylist() else []
+    return [sentence(rates, rule, value) for rule, value in [*rules, (VERIFIED, None)]]

@@ -65,9 +65,9 @@ def _share_of_tiles(path: Path, threshold: float, share: float, device: str) -> 
     def work() -> _Slice:
         tiles = projected_tiles(vectors, None, threshold, device=device)
         assert tiles is not None, "no projection is cheaper than the full product"
-        places = list(tiles.places(strip=1))
-        chosen = np.sort(np.random.default_rng(0).permutation(len(places))[: int(share * len(places))])
-        found = sum(len(candidates.left) for candidates in tiles.at(places[number] for number in chosen))
-        return _Slice(len(chosen), len(places), found, tiles.directions)
+        count = tiles.tiles()
+        chosen = np.random.default_rng(0).choice(count, int(share * count), replace=False)
+        found = sum(len(candidates.left) for candidates in tiles.at(tiles.place(int(number)) for number in chosen))
+        return _Slice(len(chosen), count, found, tiles.directions)
 
     return work

@@ -61,7 +61,7 @@ class LinkedPictures:
 
     Attributes:
         image_ids: S32 [n], sorted, each once.
-        pairs: all stored pairs among them, within and between subsets.
+        pairs: all stored pairs among them, within and between subsets; or those that the pixels confirm.
         vectors: their unit vectors [n, d], read on demand.
     """
 
@@ -70,12 +70,26 @@ class LinkedPictures:
     vectors: RowsOf
 
 
-def linked_pictures(lake: Lake, subsets: Sequence[str]) -> LinkedPictures:
-    """Collect the linked pictures of some subsets, which must have images, embeddings and near duplicates."""
-    tables = [lake.read(lake.require("near_duplicates", subset), "pairs") for subset in subsets]
-    cross = lake.manifest("cross_subset_duplicates", "all")
-    if cross and cross.files("pairs"):
-        tables.append(lake.read(cross, "pairs"))
+#: The tables of pairs within and between subsets, by what makes two pictures copies.
+PAIR_TABLES = {
+    "similarity": ("near_duplicates", "cross_subset_duplicates"),
+    "pixels": ("verified_duplicates", "verified_cross_subset"),
+}
+
+
+def linked_pictures(lake: Lake, subsets: Sequence[str], copies_by: str) -> LinkedPictures:
+    """Collect the linked pictures of some subsets.
+
+    Args:
+        lake: with images, embeddings and pairs of the subsets.
+        subsets: their names.
+        copies_by: `pixels` for the confirmed pairs alone, or `similarity` for all that are stored.
+    """
+    within, across = PAIR_TABLES[copies_by]
+    manifests = [*(lake.require(within, subset) for subset in subsets), lake.manifest(across, "all")]
+    tables = [lake.read(manifest, "pairs") for manifest in manifests if manifest and manifest.files("pairs")]
+    if copies_by == "pixels":
+        tables = [table.filter(table["verified"]) for table in tables]
     a, b, similarity = _distinct(tables)
     image_ids = np.unique(np.concatenate([a, b, _repeated(lake, subsets)]))
     pairs = Pairs(np.searchsorted(image_ids, a), np.searchsorted(image_ids, b), similarity)

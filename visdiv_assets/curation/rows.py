@@ -40,13 +40,17 @@ class RowFacts:
     leaks: pa.Table
 
 
-def row_facts(lake: Lake, subset: str, *, contamination_threshold: float, drop: Sequence[str]) -> RowFacts:
+def row_facts(
+    lake: Lake, subset: str, *, copies_by: str, contamination_threshold: float, drop: Sequence[str]
+) -> RowFacts:
     """Read the findings about a subset's rows from the lake.
 
     Args:
-        lake: with `subset_images`; `quality_rows` and `contamination` are used where they exist.
+        lake: with `subset_images`; `quality_rows` and the tables of contamination are used where they exist.
         subset: its name.
-        contamination_threshold: similarity to a benchmark's picture from which a row is contaminated.
+        copies_by: `pixels` if a row is contaminated by a picture whose pixels agree with a benchmark's, `similarity` if
+            by one that is close to it.
+        contamination_threshold: similarity from which it is close.
         drop: those of `DROP_REASONS` for which rows go.
     """
     images = lake.require("subset_images", subset)
@@ -59,7 +63,7 @@ def row_facts(lake: Lake, subset: str, *, contamination_threshold: float, drop: 
         rated = lake.read(quality, columns=["kept", "rating"])
         rating = rated["rating"].to_numpy().astype(np.float32)
         quality_kept = rated["kept"].to_numpy()
-    leaks = leak_positions(lake, subset, listed, contamination_threshold)
+    leaks = leak_positions(lake, subset, listed, contamination_threshold, copies_by)
     unreadable, leak = _first(defects, rows), _first(leaks, rows)
     blocked = np.zeros(rows, np.int8)
     # In reverse, so that the first reason that applies is the one that stays.
@@ -69,7 +73,7 @@ def row_facts(lake: Lake, subset: str, *, contamination_threshold: float, drop: 
     return RowFacts(subset, rows, rating, unreadable, leak, blocked, defects, leaks)
 
 
-def leak_positions(lake: Lake, subset: str, listed: pa.Table, threshold: float) -> pa.Table:
+def leak_positions(lake: Lake, subset: str, listed: pa.Table, threshold: float, copies_by: str) -> pa.Table:
     """Positions of a subset with the closest benchmark picture, closest first; see `RowFacts.leaks`."""
     schema = pa.schema(
         [
@@ -82,10 +86,12 @@ def leak_positions(lake: Lake, subset: str, listed: pa.Table, threshold: float) 
             ("similarity", pa.float32()),
         ]
     )
-    contamination = lake.manifest("contamination", subset)
+    by_pixels = copies_by == "pixels"
+    contamination = lake.manifest("verified_contamination" if by_pixels else "contamination", subset)
     if contamination is None or not contamination.files("pairs"):
         return schema.empty_table()
-    pairs = lake.read(contamination, "pairs", where=pc.field("similarity") >= np.float32(threshold))
+    counts = pc.field("verified") if by_pixels else pc.field("similarity") >= np.float32(threshold)
+    pairs = lake.read(contamination, "pairs", where=counts)
     order = [("similarity", "descending"), ("benchmark", "ascending"), ("benchmark_row", "ascending")]
     ordered = pairs.sort_by(order).append_column("place", pa.array(np.arange(pairs.num_rows)))
     first = ordered.group_by("image_id", use_threads=False).aggregate([("place", "min")])

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.imaging.decode import decode_image
+from visdiv_assets.imaging.fingerprint import fingerprints
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.signals import signals
 from visdiv_assets.parallel import ordered_map
@@ -29,6 +30,7 @@ IMAGES_SCHEMA = pa.schema(
         ("brightness_deviation", pa.float32()),
         ("colours", pa.int32()),
         ("low_information", pa.bool_()),
+        ("pdq", pa.binary()),
     ]
 )
 
@@ -103,6 +105,7 @@ def list_images(
             seen.brightness_deviation if seen else None,
             seen.colours if seen else None,
             seen.low_information if seen else None,
+            fingerprints(decoded.pixels) if decoded.pixels else None,
         )
 
     described = ordered_map(describe, pictures(), threads=threads)

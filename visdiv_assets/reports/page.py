@@ -17,7 +17,8 @@ from pathlib import Path
 
 import jinja2
 
-from visdiv_assets.reports import text, thumbnails
+from visdiv_assets.reports import text, thumbnails, verdicts, views
+from visdiv_assets.reports.choice import DRAWN
 from visdiv_assets.reports.pairs import SIMILARITY, PairEntry, PictureRef, Report
 from visdiv_assets.reports.text import Cell, Text
 from visdiv_assets.reports.thumbnails import Thumbnail
@@ -50,8 +51,8 @@ class _Picture:
 def render(report: Report, *, max_pixels: int) -> str:
     """Write a report as HTML.
 
-    The same report gives the same page. The page is below 6 MB: pictures that are hard to compress, or very many long
-    texts, are made smaller.
+    The same report gives the same page. The page is below 6 MB, or 10 MB with evidence: pictures that are hard to
+    compress, or very many long texts, are made smaller, and the evidence is drawn for 60 pairs at most.
 
     Args:
         report: what to say. A picture that cannot be read is a gray box which says why.
@@ -65,6 +66,8 @@ def render(report: Report, *, max_pixels: int) -> str:
         (side.data for pair in shown for side in (pair.left, pair.right)), max_pixels=max_pixels
     )
     full = text.full_length(_texts(shown))
+    evidence, view_styles = views.drawn_pairs(report, shown)
+    judged = any(pair.verdict is not None for pair in shown)
     # A dict keeps the order in which the names first occur.
     names = list(dict.fromkeys(name for pair in shown for name in pair.columns))
     styles = {
@@ -75,11 +78,13 @@ def render(report: Report, *, max_pixels: int) -> str:
             for picture in drawn.values()
             if picture.name
         ),
+        "views": view_styles,
     }
     script = _read("page.js")
     return _template().render(
         title=text.clean(report.title, _TITLE),
         paragraphs=[text.clean(part, _PARAGRAPH) for part in report.introduction.split("\n\n") if part.strip()],
+        measured=[text.clean(sentence, _PARAGRAPH) for sentence in report.measured if sentence.strip()],
         facts=[(text.shorten(name), text.shorten(value)) for name, value in report.facts.items()],
         table=report.table,
         cell=text.cell,
@@ -91,11 +96,17 @@ def render(report: Report, *, max_pixels: int) -> str:
             (_picture(pair.left, drawn, full), _picture(pair.right, drawn, full), _cells(pair, names, full))
             for pair in shown
         ],
+        badges=[None if pair.verdict is None else verdicts.badge(pair.verdict) for pair in shown],
+        judged=judged,
+        both_verdicts={pair.verified for pair in shown} >= {True, False},
+        legend=verdicts.legend(shown),
+        evidence=evidence,
+        drawn_sentence=views.drawn_sentence(shown, evidence),
         similarities=[None if pair.similarity is None else repr(pair.similarity) for pair in shown],
         sorted_by=names.index(SIMILARITY) if any(pair.similarity is not None for pair in shown) else None,
         count_sentence=_count_sentence(report, shown),
         slider=_slider(shown),
-        cards_below=_WIDTH + _COLUMN_WIDTH * len(names),
+        cards_below=_WIDTH + _COLUMN_WIDTH * (len(names) + judged),
         styles=styles,
         script=script,
         policy=_policy(list(styles.values()), script),
@@ -197,6 +208,18 @@ def _count_sentence(report: Report, shown: Sequence[PairEntry]) -> str:
         return f"{total}, the closest first." if ranked and len(shown) > 1 else f"{total}."
     if len(shown) < 2:
         return f"{total}. {'One is' if shown else 'None is'} on this page."
+    kinds = [pair.verified for pair in shown]
+    if ranked and (True in kinds or False in kinds):
+        counts = [min(DRAWN, kinds.count(verified)) for verified in (True, False)]
+        special = [
+            f"the {count} {kind} {'one' if count == 1 else 'ones'} of {end} similarity"
+            for count, kind, end in zip(counts, ("confirmed", "refused"), ("lowest", "highest"), strict=True)
+            if count
+        ]
+        return (
+            f"{total}. The {len(shown)} on this page are {', '.join(special)}, and the closest of the others; "
+            "the closest come first."
+        )
     which = "closest are on this page, the closest first" if ranked else "on this page are a part of them"
     return f"{total}. The {len(shown)} {which}."
 

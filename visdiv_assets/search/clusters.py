@@ -138,6 +138,93 @@ def find_clusters(
         chosen, reached = _leaders(vectors[ordered].astype(np.float32), threshold)
         representative[ordered] = ordered[chosen]
         similarity[ordered] = reached
+    return _told(image_ids, vectors, labels, representative, similarity)
+
+
+def find_confirmed_clusters(image_ids: np.ndarray, vectors: Matrix, confirmed: Pairs, priority: np.ndarray) -> Clusters:
+    """Partition pictures by pairs that their pixels confirm, whatever their similarity.
+
+    Being a copy passes on from picture to picture, as similarity does not, but for two things: two parts of one picture
+    are not copies of each other, and one pair in some hundred look-alikes is confirmed wrongly. So a picture joins the
+    best picture that it is confirmed to be a copy of; then groups join that pairs link at two or more pictures of each:
+    only the best pairs of each picture were compared, which leaves a large group of copies in parts at first.
+
+    Args:
+        image_ids: as in `find_clusters`.
+        vectors: as in `find_clusters`.
+        confirmed: confirmed pairs; their similarity does not matter.
+        priority: as in `find_clusters`.
+    """
+    labels = components(len(image_ids), confirmed)
+    representative = _merged(_stars(confirmed, priority), confirmed)
+    # Of each group the picture of highest priority stands for it.
+    best = np.full(len(image_ids), -1)
+    order = np.argsort(-priority)
+    best[representative[order]] = order
+    representative = best[representative]
+    similarity = np.ones(len(image_ids), np.float32)
+    moved = np.flatnonzero(representative != np.arange(len(image_ids)))
+    for start in range(0, len(moved), TILE):
+        chosen = moved[start : start + TILE]
+        x, y = (vectors[rows].astype(np.float64) for rows in (chosen, representative[chosen]))
+        similarity[chosen] = np.minimum(np.einsum("nd,nd->n", x, y), 1)
+    return _told(image_ids, vectors, labels, representative, similarity)
+
+
+def _stars(pairs: Pairs, priority: np.ndarray) -> np.ndarray:
+    """By priority, each picture that no other has taken takes those of its partners that none has: int64 [n]."""
+    taken = np.full(len(priority), -1)
+    left, right = np.concatenate([pairs.left, pairs.right]), np.concatenate([pairs.right, pairs.left])
+    order = np.argsort(left, kind="stable")
+    left, right = left[order], right[order]
+    starts = np.searchsorted(left, np.arange(len(priority) + 1))
+    for picture in np.argsort(priority):
+        if taken[picture] < 0:
+            taken[picture] = picture
+            partners = right[starts[picture] : starts[picture + 1]]
+            taken[partners[taken[partners] < 0]] = picture
+    return taken
+
+
+def _merged(group: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Join groups that pairs link at two or more pictures of each, or of the one if the other is a single picture.
+
+    One wrong pair can give a picture to another group's best; its own copies then all link to that one picture.
+
+    Returns:
+        int64 [n], until no two groups are left to join.
+    """
+    while True:
+        a, b = group[pairs.left], group[pairs.right]
+        across = a != b
+        low, high = np.minimum(a, b)[across], np.maximum(a, b)[across]
+        swapped = (a > b)[across]
+        of_low = np.where(swapped, pairs.right[across], pairs.left[across])
+        of_high = np.where(swapped, pairs.left[across], pairs.right[across])
+        of_several, to_several = _several(low, high, of_low), _several(low, high, of_high)
+        sizes = np.bincount(group, minlength=len(group))
+        # A picture alone can have one end of the links only; of larger groups one picture's links are not enough.
+        linked = (of_several & (to_several | (sizes[high] == 1))) | (to_several & (sizes[low] == 1))
+        if not linked.any():
+            return group
+        ones = np.ones(int(linked.sum()), np.float32)
+        group = components(len(group), Pairs(low[linked], high[linked], ones))[group]
+
+
+def _several(low: np.ndarray, high: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """Which links belong to two groups that links of at least two different pictures connect: bool [m]."""
+    if not len(low):
+        return np.zeros(0, bool)
+    groups, place = np.unique(np.stack([low, high]), axis=1, return_inverse=True)
+    place = place.reshape(-1)
+    different = np.unique(np.stack([place, picture]), axis=1)
+    several: np.ndarray = np.bincount(different[0], minlength=groups.shape[1])[place] > 1
+    return several
+
+
+def _told(
+    image_ids: np.ndarray, vectors: Matrix, labels: np.ndarray, representative: np.ndarray, similarity: np.ndarray
+) -> Clusters:
     lowest = np.full(labels.max(initial=-1) + 1, len(image_ids))
     np.minimum.at(lowest, labels, np.arange(len(image_ids)))
     component = lowest[labels]

@@ -29,6 +29,7 @@ LOCATED_SCHEMA = pa.schema(
 RATES_SCHEMA = pa.schema(
     [
         ("benchmark", pa.string()),
+        ("rule", pa.string()),
         ("threshold", pa.float64()),
         ("images", pa.int64()),
         ("images_contaminated", pa.int64()),
@@ -41,6 +42,9 @@ RATES_SCHEMA = pa.schema(
         ("ci_high", pa.float64()),
     ]
 )
+
+#: What makes a picture contaminated: its similarity, or that its pixels agree.
+SIMILARITY, VERIFIED = "similarity", "verified"
 
 #: The name of all benchmarks together.
 ALL = "ALL"
@@ -172,6 +176,7 @@ def leak_rates(
             records.append(
                 {
                     "benchmark": name,
+                    "rule": SIMILARITY,
                     "threshold": threshold,
                     "images": len(reached),
                     "images_contaminated": int(reached.sum()),
@@ -185,6 +190,28 @@ def leak_rates(
                 }
             )
     return pa.Table.from_pylist(records, schema=RATES_SCHEMA)
+
+
+def verified_rates(
+    positions: pa.Table, rows: int, benchmark_positions: Mapping[str, pa.Table], pairs: Mapping[str, pa.Table]
+) -> pa.Table:
+    """As `leak_rates`, but a picture is contaminated if its pixels agree with a benchmark's; threshold is null.
+
+    Args:
+        positions: as in `leak_rates`.
+        rows: as in `leak_rates`.
+        benchmark_positions: as in `leak_rates`.
+        pairs: compared pairs by benchmark: image_id, benchmark_image_id, verified.
+    """
+    certain = {}
+    for name, table in pairs.items():
+        confirmed = table.filter(table["verified"]).select(["image_id", "benchmark_image_id"])
+        certain[name] = confirmed.append_column("similarity", pa.repeat(np.float32(1), confirmed.num_rows))
+    rates = leak_rates(positions, rows, benchmark_positions, certain, [1.0])
+    replaced = {"rule": pa.repeat(VERIFIED, rates.num_rows), "threshold": pa.nulls(rates.num_rows, pa.float64())}
+    for name, values in replaced.items():
+        rates = rates.set_column(rates.schema.get_field_index(name), RATES_SCHEMA.field(name), values)
+    return rates
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float | None, float | None]:

@@ -144,6 +144,11 @@ class ProjectedTiles:
         self.directions = projection.directions.shape[1]
         self._kept = threading.local()
         self._strip = STRIP
+        rows, columns = tile
+        first = np.arange(0, left.shape[0], rows) // columns * columns if within else 0
+        in_rows = -(-(right.shape[0] - first) // columns) + np.zeros(-(-left.shape[0] // rows), np.int64)
+        # The number of each block's first tile.
+        self._starts = np.concatenate([[0], np.cumsum(in_rows)])
         self._dtype = torch.bfloat16 if uses_bfloat16(device) else torch.float32
         self._x, longest = self._projected(left, projection)
         self._y, other = (self._x, longest) if within else self._projected(right, projection)
@@ -169,6 +174,18 @@ class ProjectedTiles:
                     yield candidates
         finally:
             torch.set_num_threads(before)
+
+    def tiles(self) -> int:
+        """How many tiles there are."""
+        return int(self._starts[-1])
+
+    def place(self, number: int) -> Strip:
+        """One tile by its number."""
+        block = int(np.searchsorted(self._starts, number, side="right")) - 1
+        rows, columns = self._tile
+        first = block * rows // columns * columns if self._within else 0
+        j = first + (number - int(self._starts[block])) * columns
+        return block * rows, j, min(j + columns, self._right.shape[0])
 
     def places(self, strip: int | None = None) -> Iterator[Strip]:
         """Every strip, of so many tiles (None: as many as turn out best while they are drawn)."""

@@ -74,6 +74,18 @@ _THRESHOLD = Column(
 )
 _VERIFIED = Column("verified", "BOOLEAN", "Whether the pixels confirm the pair; NULL: not looked at.")
 _EVIDENCE = Column("evidence", "VARCHAR", "What the pixels showed; NULL: not looked at.")
+_VERDICT = (
+    Column("reason", "VARCHAR", "Why the pixels did not confirm the pair; empty if they did; NULL: not looked at."),
+    Column("overlap", "FLOAT", "Share of the smaller picture that the other shows; NULL: not looked at."),
+    Column("agreement", "FLOAT", "Share of the textured places of the overlap that agree; NULL: not looked at."),
+    Column(
+        "transform",
+        "FLOAT[]",
+        "Row-major 2 x 3 affine map from places in the second picture to places in the first, both in units of their "
+        "own width and height; empty if none was found.",
+    ),
+    Column("pdq_distance", "SMALLINT", "Differing bits, of 256, of the PDQ hashes; NULL: PDQ did not find the pair."),
+)
 _MATERIALIZED_AT = Column("materialized_at", "TIMESTAMP", "When it was written, UTC.")
 
 SUBSETS = Table(
@@ -153,7 +165,8 @@ QUALITY = Table(
 
 DUPLICATE_PAIRS = Table(
     "duplicate_pairs",
-    "Pairs of different pictures that are close, each once; byte-equal copies share an image_id and are no pair.",
+    "Pairs of different pictures that are close, or that the pixels confirm to be copies, each once; byte-equal copies "
+    "share an image_id and are no pair.",
     (
         Column("image_id_a", "VARCHAR", "The picture with the lower image_id."),
         Column("image_id_b", "VARCHAR", "The picture with the higher image_id."),
@@ -163,6 +176,7 @@ DUPLICATE_PAIRS = Table(
         _EVIDENCE,
         _NORMALISED,
         _LOW_INFORMATION,
+        *_VERDICT,
     ),
 )
 
@@ -292,8 +306,8 @@ SUBSET_OVERLAP = Table(
 
 CONTAMINATION_PAIRS = Table(
     "contamination_pairs",
-    "One row per image position of a subset and benchmark picture that are close; a benchmark picture that occurs "
-    "several times stands at its first position.",
+    "One row per image position of a subset and benchmark picture that are close or copies; a benchmark picture that "
+    "occurs several times stands at its first position.",
     (
         _SUBSET,
         _ROW,
@@ -310,6 +324,7 @@ CONTAMINATION_PAIRS = Table(
         Column("benchmark_image_id", "VARCHAR", "image_id of the benchmark's picture."),
         Column("benchmark_positions", "BIGINT", "How often the benchmark holds that picture."),
         _MODEL_ID,
+        *_VERDICT,
     ),
 )
 
@@ -319,6 +334,12 @@ CONTAMINATION_RATES = Table(
     (
         _SUBSET,
         Column("benchmark", "VARCHAR", "Name of the benchmark, or ALL."),
+        Column(
+            "rule",
+            "VARCHAR",
+            "similarity: a picture counts from the threshold on; verified: it counts if the pixels confirm it, and the "
+            "threshold is NULL.",
+        ),
         _THRESHOLD,
         Column("images", "BIGINT", "Readable image positions of the subset."),
         Column("images_contaminated", "BIGINT", "Those whose best match reaches the threshold."),
@@ -329,6 +350,31 @@ CONTAMINATION_RATES = Table(
         Column("rate", "DOUBLE", "images_contaminated / images; NULL without images."),
         Column("ci_low", "DOUBLE", "Lower end of the Wilson 95 % interval of the rate."),
         Column("ci_high", "DOUBLE", "Upper end of the Wilson 95 % interval of the rate."),
+    ),
+)
+
+CALIBRATION = Table(
+    "calibration",
+    "How much of the copies made of a subset's own pictures each rule finds, and how much of what it accepts of the "
+    "subset's nearest other pictures is wrong.",
+    (
+        _SUBSET,
+        Column("kind", "VARCHAR", "Kind of copy, such as jpeg or crop; ALL for all of them."),
+        Column("strength", "VARCHAR", "mild, medium or strong; ALL for all of them."),
+        Column("rule", "VARCHAR", "similarity: at or above the threshold; verified: confirmed by the pixels."),
+        _THRESHOLD,
+        Column("pictures", "BIGINT", "Pictures of the subset that copies were made of."),
+        Column("copies", "BIGINT", "Copies made."),
+        Column("copies_found", "BIGINT", "Those that the rule finds."),
+        Column("recall", "DOUBLE", "copies_found / copies; NULL without copies."),
+        Column("recall_low", "DOUBLE", "Lower end of the Wilson 95 % interval of the recall."),
+        Column("recall_high", "DOUBLE", "Upper end of the Wilson 95 % interval of the recall."),
+        Column("other_pairs", "BIGINT", "Pairs of those pictures and their nearest others; NULL but for ALL, ALL."),
+        Column("other_pairs_accepted", "BIGINT", "Those that the rule accepts."),
+        Column("false_positives", "BIGINT", "Accepted pairs that are not copies, as far as their pixels tell."),
+        Column("precision", "DOUBLE", "Share of the accepted pairs that are copies; NULL if none is accepted."),
+        Column("precision_low", "DOUBLE", "Lower end of the Wilson 95 % interval of the precision."),
+        Column("precision_high", "DOUBLE", "Upper end of the Wilson 95 % interval of the precision."),
     ),
 )
 
@@ -375,6 +421,7 @@ TABLES = (
     SUBSET_OVERLAP,
     CONTAMINATION_PAIRS,
     CONTAMINATION_RATES,
+    CALIBRATION,
     DIVERSITY,
     DROPPED_ROWS,
     PROVENANCE,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 COPIED_BY_SUBSET = (
     ("subset_diversity", "scores", schema.DIVERSITY),
     ("contamination", "rates", schema.CONTAMINATION_RATES),
+    ("verified_contamination", "rates", schema.CONTAMINATION_RATES),
+    ("calibration", "rates", schema.CALIBRATION),
 )
 COPIED = (
     ("duplicate_clusters", "positions", schema.DUPLICATE_CLUSTERS),
@@ -30,6 +32,11 @@ COPIED = (
     ("cross_subset_duplicates", "overlap", schema.SUBSET_OVERLAP),
     ("curated_rows", "dropped", schema.DROPPED_ROWS),
 )
+
+
+#: What the comparison of pixels says of a pair, in the lake's tables.
+_VERDICT = ("verified", "evidence", "reason", "overlap", "agreement", "transform", "pdq_distance")
+_VERDICT_TYPES = ("BOOLEAN", "VARCHAR", "VARCHAR", "FLOAT", "FLOAT", "FLOAT[]", "SMALLINT")
 
 
 class Filler:
@@ -123,55 +130,84 @@ class Filler:
 
     def _contamination_pairs(self, images: Manifest, contamination: Manifest) -> None:
         """The pairs of pictures at every position that the subset's picture has."""
-        with self._registered(listed=self._stream(images, "rows"), pairs=self._lake.read(contamination, "pairs")):
+        verified = self._lake.manifest("verified_contamination", images.partition)
+        found = self._lake.read(contamination, "pairs")
+        if verified and verified.files("pairs"):
+            compared = self._lake.read(verified, "pairs")
+        else:
+            compared = found.slice(0, 0)
+            for name in _VERDICT:
+                compared = compared.append_column(name, pa.array([], pa.null()))
+        parameters = {"subset": images.partition, "model_id": contamination.model_id}
+        with self._registered(listed=self._stream(images, "rows"), found=found, compared=compared):
             self._connection.execute(
-                """INSERT INTO contamination_pairs
-                SELECT $subset, i."row", i.image_index, p.image_id, p.benchmark, p.benchmark_row, p.benchmark_image,
-                    p.similarity, NULL, NULL, p.similarity_normalised, p.low_information, p.benchmark_image_id,
-                    p.benchmark_positions, $model_id
-                FROM pairs p JOIN listed i ON i.image_id = p.image_id AND i.status = 'ok'
-                ORDER BY i."row", i.image_index, p.benchmark, p.benchmark_row, p.benchmark_image""",
-                {"subset": images.partition, "model_id": contamination.model_id},
+                f"""CREATE TEMP TABLE leaks AS
+                SELECT {_either("f", "c", found.schema.names)},
+                    {", ".join(f"c.{name}" for name in _VERDICT)}
+                FROM found f FULL JOIN compared c USING (image_id, benchmark, benchmark_image_id)
+                WHERE f.image_id IS NOT NULL OR c.verified"""
             )
-        paired = self._lake.read(contamination, "pairs", columns=["image_id"])["image_id"].value_counts()
+            self._connection.execute(
+                f"""INSERT INTO contamination_pairs
+                SELECT $subset, i."row", i.image_index, p.image_id, p.benchmark, p.benchmark_row, p.benchmark_image,
+                    p.similarity, p.verified, p.evidence, p.similarity_normalised, p.low_information,
+                    p.benchmark_image_id, p.benchmark_positions, $model_id,
+                    {", ".join(f"p.{name}" for name in _VERDICT[2:])}
+                FROM leaks p JOIN listed i ON i.image_id = p.image_id AND i.status = 'ok'
+                ORDER BY i."row", i.image_index, p.benchmark, p.benchmark_row, p.benchmark_image""",
+                parameters,
+            )
+        # From the lake and not from what was just written: a pair that was lost on the way makes the counts differ.
+        key = ["image_id", "benchmark", "benchmark_image_id"]
+        confirmed = compared.filter(pa.compute.equal(compared["verified"], True))
+        pairs = pa.concat_tables([found.select(key), confirmed.select(key)]).group_by(key).aggregate([])
         listed = self._lake.read(images, columns=["image_id", "status"]).filter(pa.compute.field("status") == "ok")
-        occurrences = dict(
-            zip(*(part.to_pylist() for part in listed["image_id"].value_counts().flatten()), strict=True)
-        )
-        self._expected["contamination_pairs"] += sum(
-            count * occurrences[image_id]
-            for image_id, count in zip(*(part.to_pylist() for part in paired.flatten()), strict=True)
-        )
+        self._expected["contamination_pairs"] += pairs.join(listed, "image_id", join_type="inner").num_rows
+        self._connection.execute("DROP TABLE leaks")
 
     def _pairs(self, subsets: list[str]) -> None:
-        """Pairs within and between subsets; two pictures that occur together in several places are one pair."""
+        """Pairs within and between subsets; two pictures that occur together in several places are one pair.
+
+        Of the compared pairs that are below the floor, those are listed that the pixels confirm.
+        """
+        verdict = ", ".join(f"{name} {kind}" for name, kind in zip(_VERDICT, _VERDICT_TYPES, strict=True))
         self._connection.execute(
-            """CREATE TEMP TABLE found (image_id_a VARCHAR, image_id_b VARCHAR, similarity FLOAT,
-            similarity_normalised FLOAT, model_id VARCHAR)"""
+            f"""CREATE TEMP TABLE found (image_id_a VARCHAR, image_id_b VARCHAR, similarity FLOAT,
+            similarity_normalised FLOAT, model_id VARCHAR, {verdict})"""
         )
-        manifests = [self._lake.manifest("near_duplicates", subset) for subset in subsets]
-        manifests.append(self._lake.manifest("cross_subset_duplicates", "all"))
-        for manifest in manifests:
-            if manifest and manifest.files("pairs"):
-                with self._registered(pairs=self._stream(manifest, "pairs")):
-                    self._connection.execute(
-                        """INSERT INTO found
-                        SELECT image_id_a, image_id_b, similarity, similarity_normalised, $model_id FROM pairs""",
-                        {"model_id": manifest.model_id},
-                    )
+        close = [self._lake.manifest("near_duplicates", subset) for subset in subsets]
+        close.append(self._lake.manifest("cross_subset_duplicates", "all"))
+        compared = [self._lake.manifest("verified_duplicates", subset) for subset in subsets]
+        compared.append(self._lake.manifest("verified_cross_subset", "all"))
+        stored = 0
+        for manifests, columns in (
+            (close, f"similarity_normalised, $model_id, {', '.join(['NULL'] * len(_VERDICT))}"),
+            (compared, f"NULL, $model_id, {', '.join(_VERDICT)}"),
+        ):
+            for manifest in manifests:
+                if manifest and manifest.files("pairs"):
+                    with self._registered(pairs=self._stream(manifest, "pairs")):
+                        self._connection.execute(
+                            f"INSERT INTO found SELECT image_id_a, image_id_b, similarity, {columns} FROM pairs",
+                            {"model_id": manifest.model_id},
+                        )
+                    stored += manifest.rows("pairs")
         self._connection.execute(
-            """INSERT INTO duplicate_pairs
+            f"""INSERT INTO duplicate_pairs
             WITH flagged AS (SELECT DISTINCT image_id FROM images WHERE low_information)
-            SELECT image_id_a, image_id_b, max(similarity), model_id, NULL, NULL, max(similarity_normalised),
-                image_id_a IN (FROM flagged) OR image_id_b IN (FROM flagged)
-            FROM found GROUP BY image_id_a, image_id_b, model_id ORDER BY model_id, image_id_a, image_id_b"""
+            SELECT image_id_a, image_id_b, max(similarity), model_id, bool_or(verified), any_value(evidence),
+                max(similarity_normalised), image_id_a IN (FROM flagged) OR image_id_b IN (FROM flagged),
+                {", ".join(f"any_value({name})" for name in _VERDICT[2:])}
+            FROM found GROUP BY image_id_a, image_id_b, model_id
+            HAVING bool_or(verified IS NULL) OR bool_or(verified)
+            ORDER BY model_id, image_id_a, image_id_b"""
         )
         row = self._connection.execute(
-            """SELECT (SELECT count(*) FROM (SELECT DISTINCT image_id_a, image_id_b, model_id FROM found)),
+            """SELECT (SELECT count(*) FROM (SELECT DISTINCT image_id_a, image_id_b, model_id FROM found
+                    WHERE verified IS NULL OR verified)),
                 (SELECT count(*) FROM found)"""
         ).fetchone()
         different, arrived = row or (0, 0)
-        stored = sum(manifest.rows("pairs") for manifest in manifests if manifest)
         # A pair that was lost on the way from the lake makes the count differ from the published one.
         self._expected["duplicate_pairs"] = different + stored - arrived
         self._connection.execute("DROP TABLE found")
@@ -229,6 +265,11 @@ class Filler:
         yield
         for name in views:
             self._connection.unregister(name)
+
+
+def _either(first: str, second: str, names: list[str]) -> str:
+    """The columns of a full join, from whichever side has the row."""
+    return ", ".join(f"coalesce({first}.{name}, {second}.{name}) AS {name}" for name in names)
 
 
 def _list(names: list[str]) -> str:

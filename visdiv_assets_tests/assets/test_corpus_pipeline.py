@@ -136,7 +136,7 @@ def test_contamination_pairs_are_those_of_brute_force_none_missing_none_twice(sa
     }
     rows = sample.query(
         "SELECT subset, row, image_index, benchmark, benchmark_row, benchmark_image, similarity, image_id, "
-        f"benchmark_image_id, benchmark_positions FROM contamination_pairs WHERE subset = '{subset}'"
+        f"benchmark_image_id, benchmark_positions FROM contamination_pairs WHERE subset = '{subset}' AND similarity >= {FLOOR}"
     )
     found = {(row[:3], row[3:6]): row[6] for row in rows}
     assert len(found) == len(rows), "a pair twice"
@@ -158,7 +158,8 @@ def test_every_planted_leak_whose_vectors_reach_the_floor_is_found(
     found = {
         ((subset, row, index), (benchmark, benchmark_row, benchmark_image))
         for subset, row, index, benchmark, benchmark_row, benchmark_image in sample.query(
-            "SELECT subset, row, image_index, benchmark, benchmark_row, benchmark_image FROM contamination_pairs"
+            "SELECT subset, row, image_index, benchmark, benchmark_row, benchmark_image FROM contamination_pairs "
+            f"WHERE similarity >= {FLOOR}"
         )
     }
     assert len(reach) >= 15
@@ -171,7 +172,7 @@ def test_every_planted_copy_across_subsets_whose_vectors_reach_the_floor_is_foun
     planted = {frozenset(endpoints(copy)) for copy in copies if copy["kind"] == "cross"}
     assert len(planted) == 54
     reach = {pair for pair in planted if sample.similarity(*pair) >= FLOOR}
-    rows = sample.query("SELECT * FROM duplicate_pair_positions WHERE subset_a <> subset_b")
+    rows = sample.query(f"SELECT * FROM duplicate_pair_positions WHERE subset_a <> subset_b AND similarity >= {FLOOR}")
     found = {frozenset({row[:3], row[3:6]}) for row in rows}
     assert len(found) == len(rows), "a pair twice"
     assert len(reach) >= 20
@@ -202,6 +203,7 @@ def test_rates_are_what_sql_counts_from_the_pairs_at_every_threshold(sample: Sam
             coalesce(list(DISTINCT (p.benchmark_image_id, p.benchmark_positions)) FILTER (p."row" IS NOT NULL), [])
         FROM contamination_rates r LEFT JOIN contamination_pairs p
             ON p.subset = r.subset AND r.benchmark IN (p.benchmark, 'ALL') AND p.similarity >= r.threshold::FLOAT
+        WHERE r.rule = 'similarity'
         GROUP BY ALL
         """
     )
@@ -218,6 +220,73 @@ def test_rates_are_what_sql_counts_from_the_pairs_at_every_threshold(sample: Sam
         interval = binomtest(contaminated, images).proportion_ci(method="wilson")
         assert (low, high) == pytest.approx((interval.low, interval.high), abs=1e-12)
     assert max(row[4] for row in rows) > 5
+
+
+def test_rates_by_pixels_are_what_sql_counts_from_the_confirmed_pairs(sample: Sample) -> None:
+    rows = sample.query(
+        """
+        SELECT r.subset, r.benchmark, r.threshold, r.images_contaminated, r.rows_contaminated, r.rate * r.images,
+            count(DISTINCT (p."row", p.image_index)) FILTER (p."row" IS NOT NULL), count(DISTINCT p."row")
+        FROM contamination_rates r LEFT JOIN contamination_pairs p
+            ON p.subset = r.subset AND r.benchmark IN (p.benchmark, 'ALL') AND p.verified
+        WHERE r.rule = 'verified'
+        GROUP BY ALL
+        """
+    )
+    assert {row[:3] for row in rows} == {(s, b, None) for s in SUBSETS for b in (BENCHMARK, "ALL")}
+    for *_, images, of_rows, by_rate, counted, counted_rows in rows:
+        assert (images, of_rows) == (counted, counted_rows)
+        assert by_rate == pytest.approx(images)
+
+
+def related(copies: list[dict[str, Any]], sample: Sample) -> dict[str, str]:
+    """For every picture that was copied or is a copy, one picture that stands for all copies of one source."""
+    stands: dict[str, str] = {}
+
+    def top(name: str) -> str:
+        while stands.setdefault(name, name) != name:
+            name = stands[name]
+        return name
+
+    for copy in copies:
+        first, second = (top(sample.image_id[place]) for place in endpoints(copy))
+        stands[second] = first
+    return {name: top(name) for name in list(stands)}
+
+
+def compared_pairs(sample: Sample) -> list[dict[str, Any]]:
+    found = []
+    for table in ("verified_duplicates", "verified_cross_subset", "verified_contamination"):
+        for partition in sample.lake.partitions(table):
+            manifest = sample.lake.require(table, partition)
+            for record in sample.lake.read(manifest, "pairs").to_pylist() if manifest.files("pairs") else []:
+                a, b = record.get("image_id_a") or record["image_id"], record.get("image_id_b")
+                found.append({**record, "a": a, "b": b or record["benchmark_image_id"], "table": table})
+    return found
+
+
+def test_pixels_confirm_nearly_all_planted_copies_and_nearly_nothing_else(
+    sample: Sample, copies: list[dict[str, Any]]
+) -> None:
+    tables = {"near": "verified_duplicates", "cross": "verified_cross_subset", "leak": "verified_contamination"}
+    pairs = compared_pairs(sample)
+    confirmed = {(pair["table"], *sorted((pair["a"], pair["b"]))) for pair in pairs if pair["verified"]}
+    missed = []
+    for copy in copies:
+        first, second = (sample.image_id[place] for place in endpoints(copy))
+        if first != second and (tables[copy["kind"]], *sorted((first, second))) not in confirmed:
+            missed.append(copy)
+    assert 1 - len(missed) / len(copies) >= 0.97, missed
+    stands = related(copies, sample)
+    special = json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))["special_rows"]
+    rows = {(row["subset"], row["row"]) for row in special}
+    noise = {name for place, name in sample.image_id.items() if place[:2] in rows}
+    wrong = [
+        (a, b)
+        for _, a, b in confirmed
+        if a != b and not {a, b} <= noise and (a not in stands or stands[a] != stands.get(b))
+    ]
+    assert len(wrong) / len(confirmed) <= 0.01, wrong
 
 
 def test_the_overlap_of_every_two_subsets_is_that_of_brute_force(sample: Sample) -> None:
@@ -253,16 +322,13 @@ def test_rows_that_go_and_rows_that_stay_are_all_rows_each_once(sample: Sample) 
     assert manifest.rows("dropped") == len(dropped)
 
 
-def test_reasons_follow_from_the_truth_and_the_vectors(sample: Sample) -> None:
+def test_reasons_follow_from_the_truth_and_the_pixels(sample: Sample) -> None:
     rows = sample.query("SELECT subset, row, reason FROM dropped_rows")
     by_reason = {reason: {row[:2] for row in rows if row[2] == reason} for *_, reason in rows}
     special = json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))["special_rows"]
     unreadable = {(row["subset"], row["row"]) for row in special if not row["readable"]}
     quality = set(sample.query("SELECT DISTINCT subset, row FROM dropped_rows WHERE reason = 'quality'"))
-    leaked = {subset: {pair[0] for pair in sample.close(subset, BENCHMARK, COPY)} for subset in SUBSETS}
-    leaking = {
-        place[:2] for subset in SUBSETS for place, name in sample.positions[subset].items() if name in leaked[subset]
-    }
+    leaking = set(sample.query("SELECT DISTINCT subset, row FROM contamination_pairs WHERE verified"))
     assert by_reason["unreadable"] == unreadable
     assert by_reason["contaminated"] == leaking - unreadable - quality
     assert by_reason["contaminated"]

@@ -122,7 +122,7 @@ def endpoints(copy: dict[str, Any]) -> frozenset[Position]:
 
 
 def found_pairs(run: SampleRun, kind: str) -> set[frozenset[Position]]:
-    rows = run.query(f"SELECT * FROM duplicate_pair_positions WHERE kind = '{kind}'")
+    rows = run.query(f"SELECT * FROM duplicate_pair_positions WHERE kind = '{kind}' AND similarity >= 0.75")
     assert len({frozenset({row[:3], row[3:6]}) for row in rows}) == len(rows)
     return {frozenset({row[:3], row[3:6]}) for row in rows}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,7 +69,7 @@ def test_linked_are_pictures_of_a_pair_within_or_between_subsets_and_those_at_se
     add_subset(lake, "two", ["dg", "ef"], [])
     add_subset(lake, "three", ["d"], [])
     add_pairs(lake, "cross_subset_duplicates", "all", [("a", "e", 0.9)], [])
-    linked = linked_pictures(lake, ["one", "three", "two"])
+    linked = linked_pictures(lake, ["one", "three", "two"], "similarity")
     # a twice in one subset, b and c close, d in two subsets, a and e close across; f, g and h are alone.
     assert letters(linked) == "abcde"
     assert linked.image_ids.dtype == np.dtype("S32")
@@ -82,25 +83,56 @@ def test_a_pair_that_several_tables_hold_is_one_pair(lake: Lake) -> None:
     for subset in ("one", "two"):
         add_subset(lake, subset, ["ab"], [("a", "b", 0.9)])
     add_pairs(lake, "cross_subset_duplicates", "all", [("a", "b", 0.9)])
-    assert told_pairs(linked_pictures(lake, ["one", "two"])) == {("a", "b"): pytest.approx(0.9)}
+    assert told_pairs(linked_pictures(lake, ["one", "two"], "similarity")) == {("a", "b"): pytest.approx(0.9)}
+
+
+def add_compared(lake: Lake, table: str, partition: str, pairs: list[tuple[str, str, float, bool]]) -> None:
+    write = lake.write(table, partition, code_version="1", inputs={}, run_id="run")
+    with write.add("pairs") as unit:
+        records = [
+            {"image_id_a": image_id(a), "image_id_b": image_id(b), "similarity": value, "verified": verified}
+            for a, b, value, verified in pairs
+        ]
+        unit.table("pairs", pa.Table.from_pylist(records, COMPARED), COMPARED)
+    write.commit()
+
+
+COMPARED = pa.schema(
+    [
+        ("image_id_a", pa.string()),
+        ("image_id_b", pa.string()),
+        ("similarity", pa.float32()),
+        ("verified", pa.bool_()),
+    ]
+)
+
+
+def test_by_pixels_confirmed_pairs_alone_are_linked_however_close_others_are(lake: Lake) -> None:
+    add_subset(lake, "one", ["abc"], [("a", "b", 0.99)])
+    add_subset(lake, "two", ["d"], [])
+    add_compared(lake, "verified_duplicates", "one", [("a", "b", 0.99, False), ("b", "c", 0.5, True)])
+    add_compared(lake, "verified_duplicates", "two", [])
+    add_compared(lake, "verified_cross_subset", "all", [("a", "d", 0.6, True), ("c", "d", 0.9, False)])
+    linked = linked_pictures(lake, ["one", "two"], "pixels")
+    assert told_pairs(linked) == {("b", "c"): pytest.approx(0.5), ("a", "d"): pytest.approx(0.6)}
 
 
 def test_positions_that_cannot_be_read_link_nothing(lake: Lake) -> None:
     add_images(lake, "one", 3, [Listed(0, "a"), Listed(1, "a", status="truncated"), Listed(2, "", status="empty")])
     add_embeddings(lake, "one", ("a", vectors_of("a")))
     add_pairs(lake, "near_duplicates", "one", [])
-    assert letters(linked_pictures(lake, ["one"])) == ""
+    assert letters(linked_pictures(lake, ["one"], "similarity")) == ""
 
 
 def test_without_copies_nothing_is_linked(lake: Lake) -> None:
     add_subset(lake, "one", ["abc"], [])
-    linked = linked_pictures(lake, ["one"])
+    linked = linked_pictures(lake, ["one"], "similarity")
     assert len(linked.image_ids) == len(linked.pairs.left) == 0
     assert linked.vectors.shape == (0, 8)
 
 
 def test_without_subsets_nothing_is_linked(lake: Lake) -> None:
-    linked = linked_pictures(lake, [])
+    linked = linked_pictures(lake, [], "similarity")
     assert len(linked.image_ids) == len(linked.pairs.left) == 0
 
 
@@ -147,7 +179,7 @@ def test_positions_tell_of_all_places_of_the_pictures_what_keep_best_asks(lake: 
     add_leaks(lake, "one", {"bench": [("a", 0, 0.96)]})
     add_images(lake, "two", 1, [Listed(0, "x", 0), Listed(0, "b", 1, format="tiff")])
     facts = [
-        row_facts(lake, subset, contamination_threshold=0.95, drop=["quality", "unreadable"])
+        row_facts(lake, subset, copies_by="similarity", contamination_threshold=0.95, drop=["quality", "unreadable"])
         for subset in ("one", "two")
     ]
     found = positions_of(lake, facts, np.array([image_id("a"), image_id("b")], "S32"))
@@ -167,7 +199,7 @@ def test_positions_tell_of_all_places_of_the_pictures_what_keep_best_asks(lake: 
 
 def test_no_pictures_have_no_positions(lake: Lake) -> None:
     add_images(lake, "one", 2, [Listed(0, "a")])
-    facts = [row_facts(lake, "one", contamination_threshold=0.95, drop=DROP_REASONS)]
+    facts = [row_facts(lake, "one", copies_by="similarity", contamination_threshold=0.95, drop=DROP_REASONS)]
     found = positions_of(lake, facts, np.empty(0, "S32"))
     assert len(found.row) == len(found.ranks()) == 0
 

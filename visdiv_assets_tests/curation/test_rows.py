@@ -63,7 +63,7 @@ def example(lake: Lake) -> Lake:
 
 
 def facts_of(lake: Lake, *, threshold: float = 0.95, drop: Sequence[str] = DROP_REASONS) -> RowFacts:
-    return row_facts(lake, "some", contamination_threshold=threshold, drop=drop)
+    return row_facts(lake, "some", copies_by="similarity", contamination_threshold=threshold, drop=drop)
 
 
 def reasons(facts: RowFacts) -> list[str | None]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from visdiv_assets.imaging.identity import image_id
-from visdiv_assets.reports import PairEntry, PictureRef, Report, Value
+from visdiv_assets.reports import AlignedView, PairEntry, PictureRef, Report, Value, Verdict
 
 MAX_PIXELS = 10_000_000
 
@@ -34,6 +34,19 @@ def pair(
     left: bytes | None, right: bytes | None, columns: Mapping[str, Value] | None = None, **texts: str
 ) -> PairEntry:
     return PairEntry(picture(left, 1, **texts), picture(right, 2, **texts), columns or {"similarity": 0.9})
+
+
+def verified(similarity: float | None, confirmed: bool | None, *, view: AlignedView | None = None) -> PairEntry:
+    """A pair without pictures; confirmed is None for one whose pixels were not compared."""
+    verdict = Verdict(True, "cropped") if confirmed else Verdict(False, "unconfirmed", "contents differ")
+    columns: dict[str, Value] = {"similarity": similarity}
+    return PairEntry(picture(None, 1), picture(None, 2), columns, None if confirmed is None else verdict, view)
+
+
+def aligned(seed: int, *, length: int = 20, marked: bool = True) -> AlignedView:
+    """Views of random bytes, which nothing decodes."""
+    one, two, three = (np.random.default_rng([seed, n]).bytes(length) for n in range(3))
+    return AlignedView(one, two, three if marked else None, (320, 200), (320, 200), 0.25, f"caption {seed}")
 
 
 def report(pairs: Sequence[PairEntry], **changes: Any) -> Report:

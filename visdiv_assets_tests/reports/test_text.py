@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.reports import PairEntry, PictureRef, Table, render
+from visdiv_assets.reports import AlignedView, PairEntry, PictureRef, Table, Verdict, render
 from visdiv_assets.reports.text import FULL, SHOWN, cell, clean, full_length, shorten
 
 from .examples import MAX_PIXELS, Page, pair, report
@@ -32,15 +32,18 @@ EVIL = [
 
 def everywhere(text: str) -> str:
     side = PictureRef(text, 1, 0, text, None, text)
+    verdict, view = Verdict(False, text, text), AlignedView(b"a", b"b", b"c", (2, 3), (2, 3), 0.1, text)
     return render(
         report(
-            [PairEntry(side, side, {"similarity": 0.9, text: text})],
+            [PairEntry(side, side, {"similarity": 0.9, text: text}, verdict, view)],
             title=text,
             introduction=text,
             facts={text: text},
             table=Table([text], [[text]], text),
             left_heading=text,
             right_heading=text,
+            # A sentence of nothing is left out.
+            measured=[f"Measured: {text}"],
         ),
         max_pixels=MAX_PIXELS,
     )
@@ -55,7 +58,7 @@ def test_markup_in_data_stays_text(text: str) -> None:
     html = everywhere(text)
     assert structure(html) == structure(everywhere("harmless"))
     # Place, image_id, note and value of both sides; fact, heading, title...: as it was but for what HTML cannot hold.
-    assert Page(html).text.count(clean(text, FULL)) >= 12
+    assert Page(html).text.count(clean(text, FULL)) >= 15
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -17,10 +17,14 @@
     if (cell.dataset.number !== undefined) return Number(cell.dataset.number);
     return cell.dataset.key !== undefined ? cell.dataset.key : cell.textContent;
   };
-  const pairs = Array.from(body.rows, (row) => {
-    const titles = Array.from(row.querySelectorAll("[title]"), (element) => element.title);
+  const rows = Array.from(body.rows).filter((row) => !row.classList.contains("evidence"));
+  const pairs = rows.map((row) => {
+    // What a badge means is the same for many pairs, and would be found in all of them.
+    const titles = Array.from(row.querySelectorAll("[title]:not(.badge)"), (element) => element.title);
     return {
-      row,
+      // The row of the evidence goes wherever its pair goes.
+      rows: row.classList.contains("drawn") ? [row, row.nextElementSibling] : [row],
+      verified: row.dataset.verified,
       keys: Array.from(row.cells, keyOf),
       similarity: row.dataset.similarity === undefined ? null : Number(row.dataset.similarity),
       text: [row.textContent, ...titles].join(" ").toLowerCase(),
@@ -35,28 +39,41 @@
     return sign * order.compare(a, b);
   };
 
+  const sort = (column, direction) => {
+    for (const each of headers) each.removeAttribute("aria-sort");
+    headers[column].setAttribute("aria-sort", direction);
+    const sign = direction === "ascending" ? 1 : -1;
+    // From the page's own order each time: ties stay as they were published.
+    const sorted = pairs.slice().sort((a, b) => compare(a.keys[column], b.keys[column], sign));
+    body.append(...sorted.flatMap((pair) => pair.rows));
+  };
+
   const sortBy = (column) => {
     const header = headers[column];
     const first = header.dataset.kind === "number" ? "descending" : "ascending";
     const other = first === "ascending" ? "descending" : "ascending";
-    const direction = header.getAttribute("aria-sort") === first ? other : first;
-    for (const each of headers) each.removeAttribute("aria-sort");
-    header.setAttribute("aria-sort", direction);
-    const sign = direction === "ascending" ? 1 : -1;
-    // From the page's own order each time: ties stay as they were published.
-    const sorted = pairs.slice().sort((a, b) => compare(a.keys[column], b.keys[column], sign));
-    body.append(...sorted.map((pair) => pair.row));
+    sort(column, header.getAttribute("aria-sort") === first ? other : first);
   };
 
+  // The column by which the page is ordered at first is the similarity, if there is one.
+  const closeness = headers.findIndex((header) => header.getAttribute("aria-sort") === "descending");
+  let sortedFor = "all";
   const show = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     const bound = least && least.value !== least.min ? Number(least.value) : null;
     if (least) leastValue.textContent = Number(least.value).toFixed(3);
+    const verdict = controls.elements.verdict ? controls.elements.verdict.value : "all";
+    const wanted = { all: null, confirmed: "yes", refused: "no" }[verdict];
+    if (verdict !== sortedFor) {
+      // What a threshold misses comes first of the confirmed ones, what it claims wrongly of the refused ones.
+      sortedFor = verdict;
+      if (closeness >= 0) sort(closeness, verdict === "confirmed" ? "ascending" : "descending");
+    }
     let shown = 0;
     for (const pair of pairs) {
       const close = bound === null || (pair.similarity !== null && pair.similarity >= bound);
-      const visible = close && words.every((word) => pair.text.includes(word));
-      pair.row.hidden = !visible;
+      const visible = close && (wanted === null || pair.verified === wanted) && words.every((word) => pair.text.includes(word));
+      for (const row of pair.rows) row.hidden = !visible;
       shown += visible;
     }
     count.textContent = `${shown} of ${pairs.length} ${pairs.length === 1 ? "pair" : "pairs"} shown.`;
