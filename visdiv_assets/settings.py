@@ -98,7 +98,8 @@ class Settings(BaseModel):
         "bounds the time that pictures of one template take.",
     )
     pdq_distance: Annotated[int, Field(ge=0, le=90)] = Field(
-        31, description="Bits, of 256, in which the PDQ hashes of two pictures may differ for their pixels to be compared."
+        31,
+        description="Bits, of 256, in which the PDQ hashes of two pictures may differ for their pixels to be compared.",
     )
     calibration_pictures: Annotated[int, Field(ge=0)] = Field(
         24, description="Pictures of a subset that calibration makes copies of, 36 of each."

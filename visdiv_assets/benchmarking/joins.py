@@ -113,7 +113,7 @@ def _growth(name: str, sizes: tuple[int, ...], seconds: dict[str, list[float]]) 
     exponents, hours = {}, {}
     for side, measured in seconds.items():
         exponents[side] = float(np.polyfit(np.log(sizes), np.log(measured), 1)[0])
-        # What every join costs, whatever its size, pulls the exponent below that of the pairs, which decides in the end.
+        # What every join costs, whatever its size, pulls the exponent below that of the pairs, which decides at last.
         hours[side] = measured[-1] * (WHOLE / sizes[-1]) ** max(exponents[side], 2) / 3600
     return Figure(
         name,

@@ -196,7 +196,7 @@ DUPLICATE_PAIR_POSITIONS = Table(
         Column("row_b", "BIGINT", "Row of the second position."),
         Column("image_b", "INTEGER", "Place of the second picture in its row."),
         Column("similarity", "FLOAT", "Cosine similarity of the embeddings; 1 for exact copies."),
-        Column("kind", "VARCHAR", "exact: the same bytes; near: different bytes, similarity at least the floor."),
+        Column("kind", "VARCHAR", "exact: the same bytes; near: other bytes, but close, or confirmed by the pixels."),
         Column("verified", "BOOLEAN", "Whether the pixels confirm the pair; true for exact; NULL: not looked at."),
     ),
 )

@@ -136,7 +136,8 @@ def test_contamination_pairs_are_those_of_brute_force_none_missing_none_twice(sa
     }
     rows = sample.query(
         "SELECT subset, row, image_index, benchmark, benchmark_row, benchmark_image, similarity, image_id, "
-        f"benchmark_image_id, benchmark_positions FROM contamination_pairs WHERE subset = '{subset}' AND similarity >= {FLOOR}"
+        "benchmark_image_id, benchmark_positions FROM contamination_pairs "
+        f"WHERE subset = '{subset}' AND similarity >= {FLOOR}"
     )
     found = {(row[:3], row[3:6]): row[6] for row in rows}
     assert len(found) == len(rows), "a pair twice"
