@@ -197,7 +197,12 @@ def ui(port: int, host: str) -> None:
 
 
 @main.command()
-@click.option("--only", multiple=True, type=click.Choice(["join", "moments", "embedding"]), help="Measure this alone.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(["join", "moments", "embedding", "verification"]),
+    help="Measure this alone.",
+)
 @click.option("--large", is_flag=True, help="Also a share of the join of 17.3 million vectors; needs 18 GB of disk.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Also write the rows here.")
 def bench(only: tuple[str, ...], large: bool, json_file: Path | None) -> None:

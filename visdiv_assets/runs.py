@@ -40,12 +40,14 @@ ORDER BY s.subset
 """,
     ),
     (
-        "Pictures close to a benchmark's (similarity from 0.75 on; FineVision's rule is 0.95)",
+        "Pictures that are in a benchmark: verified by their pixels, and by similarity (FineVision's rule is 0.95)",
         """
-SELECT subset, benchmark, threshold, images, images_contaminated AS contaminated, benchmark_images_leaked AS leaked,
+SELECT subset, benchmark, rule, threshold, images, images_contaminated AS contaminated,
+    benchmark_images_leaked AS leaked,
     round(100 * rate, 2) AS "rate %", round(100 * ci_low, 2) AS "from %", round(100 * ci_high, 2) AS "to %"
-FROM contamination_rates WHERE benchmark <> 'ALL' AND threshold IN (0.75, 0.95) AND images_contaminated > 0
-ORDER BY threshold DESC, rate DESC, subset, benchmark LIMIT 20
+FROM contamination_rates
+WHERE benchmark <> 'ALL' AND (rule = 'verified' OR threshold IN (0.75, 0.95)) AND images_contaminated > 0
+ORDER BY rule DESC, threshold DESC, rate DESC, subset, benchmark LIMIT 20
 """,
     ),
     (

@@ -109,6 +109,7 @@ def test_every_asset_is_in_one_job_and_a_job_has_one_set_of_partitions() -> None
     for name, partitions in (
         (automation.BENCHMARK_JOB, benchmark_partitions),
         (automation.SUBSET_JOB, subset_partitions),
+        (automation.CALIBRATION_JOB, subset_partitions),
         (automation.CORPUS_JOB, None),
     ):
         job = loaded.resolve_job_def(name)

@@ -18,7 +18,7 @@ from visdiv_assets.search.clusters import (
 )
 from visdiv_assets.settings import published_thresholds
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 #: What the decisions are made from; a subset that lacks one of the first three takes no part.
 NEEDED = ("subset_images", "sscd_embeddings", "near_duplicates", "verified_duplicates")

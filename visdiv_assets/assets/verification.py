@@ -1,5 +1,6 @@
 """Which close pictures are copies: their pixels, compared."""
 
+from functools import lru_cache
 from itertools import combinations
 
 import dagster as dg
@@ -10,6 +11,7 @@ from visdiv_assets.assets.comparison import (
     CODE_VERSION,
     LEAKS_SCHEMA,
     VERIFIED_SCHEMA,
+    Side,
     candidate_pairs,
     compared,
     digest_of,
@@ -121,7 +123,12 @@ def verified_cross_subset(
         subsets = with_tables(store, "subset_images", "sscd_embeddings")
         images = {subset: store.require("subset_images", subset) for subset in subsets}
         embeddings = {subset: current_embeddings(store, images[subset]) for subset in subsets}
-        sides = {subset: side_of(store, opened, Kind.SUBSET, images[subset], embeddings[subset]) for subset in subsets}
+
+        # Two at a time: the hashes of all pictures of a large corpus would take gigabytes.
+        @lru_cache(maxsize=2)
+        def side(subset: str) -> Side:
+            return side_of(store, opened, Kind.SUBSET, images[subset], embeddings[subset])
+
         write = store.write(
             "verified_cross_subset",
             WHOLE,
@@ -137,10 +144,13 @@ def verified_cross_subset(
         with progress("comparing pixels across subsets", len(tiles), "two subsets") as advance:
             for one, other in tiles:
                 name = f"{one} | {other}"
-                left, right = sides[one], sides[other]
-                inputs = {f"left_{key}": value for key, value in left.inputs.items()}
-                inputs |= {f"right_{key}": value for key, value in right.inputs.items()}
+                inputs = {
+                    f"{place}_{part.table}": part.digest
+                    for place, subset in (("left", one), ("right", other))
+                    for part in (images[subset], embeddings[subset])
+                }
                 if not write.reuse(name, inputs):
+                    left, right = side(one), side(other)
                     pairs = candidate_pairs(left, right, verification, pair_search)
                     # A picture that both hold is no pair.
                     pairs = in_order(pairs.filter(pc.not_equal(pairs["image_id_a"], pairs["image_id_b"])))
