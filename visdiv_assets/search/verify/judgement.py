@@ -13,7 +13,7 @@ from visdiv_assets.search.verify.agreement import Agreement, compare, largest_pl
 from visdiv_assets.search.verify.alignment import Laid, lay, refine, size_of
 from visdiv_assets.search.verify.colour import ColourChange, compare_colours
 from visdiv_assets.search.verify.geometry import in_pixels, overlap_of, plausible
-from visdiv_assets.search.verify.overlay import covered, through_watermark
+from visdiv_assets.search.verify.overlay import covered, thick, through_watermark
 from visdiv_assets.search.verify.photometry import matched_sharpness, matched_tone
 from visdiv_assets.search.verify.recolour import clipped, matched_brightness
 
@@ -207,7 +207,8 @@ def _without_overlay(
             return rest
     signals = _enlarged(colours.signals[0], shape), _enlarged(colours.signals[1], shape)
     left = through_watermark(one, two, laid.inside, signals)
-    if left is not None and colours.worst < thresholds.MARKED_COLOUR:
+    # A field filled with another colour is no mark, however little its brightness changed.
+    if left is not None and colours.worst < thresholds.MARKED_COLOUR and not thick(colours_differ & laid.inside):
         odd = cv2.blur((left > thresholds.MARK_REST).astype(np.float32), (thresholds.WINDOW,) * 2) > 0.12
         odd &= agreement.disagrees
         share = 1.0 - float(np.count_nonzero(odd)) / max(1, int(np.count_nonzero(agreement.textured)))

@@ -246,7 +246,7 @@ def through_watermark(
             if count < 200:
                 continue
             opacity = change[there] / room[there]
-            if _thick(there):
+            if thick(there):
                 continue
             right = float((opacity > 0).mean())
             if right < 0.85:
@@ -268,7 +268,7 @@ def through_watermark(
     return None if best is None else best[1]
 
 
-def _thick(place: NDArray[np.bool_]) -> bool:
+def thick(place: NDArray[np.bool_]) -> bool:
     """Whether a place is too wide anywhere to be the strokes of letters."""
     import cv2
 
