@@ -1,15 +1,18 @@
 """What all asset modules share."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from visdiv_assets.curation.corpus import one_model
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.search.contamination import located
 from visdiv_assets.search.overlap import EmbeddedSubset
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.versions import Version, version_of
@@ -130,3 +133,48 @@ def listed_version(source: Source, images: Manifest, kind: Kind = Kind.SUBSET) -
             f"{images.partition!r} has changed since {images.table} listed it: materialise {images.table} again"
         )
     return version
+
+
+def read_pairs(store: Lake, manifest: Manifest, schema: pa.Schema) -> pa.Table:
+    """All pairs of a partition; an empty table of the schema where it has none."""
+    return store.read(manifest, "pairs") if manifest.files("pairs") else schema.empty_table()
+
+
+def readable_positions(store: Lake, images: Manifest) -> pa.Table:
+    """The readable positions of a subset or benchmark, in order: row, image_index, image_id, low_information."""
+    columns = ["row", "image_index", "image_id", "low_information"]
+    return store.read(images, columns=columns, where=pc.field("status") == "ok")
+
+
+def comparable_benchmarks(store: Lake, embeddings: Manifest) -> dict[str, tuple[Manifest, Manifest]]:
+    """The images and embeddings of every benchmark that is materialised, by name.
+
+    Raises:
+        VisdivError: one was embedded by another model than the subset.
+    """
+    names = store.partitions("benchmark_embeddings")
+    found = {
+        name: (store.require("benchmark_images", name), store.require("benchmark_embeddings", name)) for name in names
+    }
+    one_model([embeddings, *(of_benchmark for _, of_benchmark in found.values())])
+    return found
+
+
+def digests_by_partition(parts: Iterable[Manifest]) -> dict[str, str]:
+    """What a unit of work that is made from several partitions depends on."""
+    return {f"{part.partition} {part.table}": part.digest for part in parts}
+
+
+def locator(store: Lake, images: Manifest, nearest: Manifest) -> Callable[[pa.Table, Manifest], pa.Table]:
+    """A function that says where in a benchmark the pictures of a subset's pairs are; see `contamination.located`.
+
+    It takes pairs with the columns of `LEAK_SCHEMA` and the manifest of the benchmark's images. What it needs of the
+    subset is read once.
+    """
+    flags = readable_positions(store, images).select(["image_id", "low_information"])
+    background = store.read(nearest, "counts", columns=["image_id", "background_similarity"])
+
+    def locate(pairs: pa.Table, listed: Manifest) -> pa.Table:
+        return located(pairs, listed.partition, readable_positions(store, listed), flags, background)
+
+    return locate

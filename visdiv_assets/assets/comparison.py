@@ -1,19 +1,19 @@
 """What the assets that compare pixels share: the two sides of a comparison, candidates, verdicts known before."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import embedded, shown
+from visdiv_assets.assets.common import embedded, read_pairs, shown
 from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.resources import DecoderResource, PairSearchResource, VerificationResource
 from visdiv_assets.search.candidates import Pictures, candidates
-from visdiv_assets.search.contamination import LOCATED_SCHEMA, located
+from visdiv_assets.search.contamination import LOCATED_SCHEMA
 from visdiv_assets.search.verification import VERDICT_FIELDS, VERDICT_SCHEMA, Fetch, compare_pairs
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake, PartitionWrite
@@ -38,7 +38,6 @@ class Side(NamedTuple):
 
     pictures: Pictures
     fetch: Fetch
-    inputs: dict[str, str]
 
 
 def settings_of(verification: VerificationResource) -> dict[str, float]:
@@ -66,8 +65,7 @@ def side_of(store: Lake, source: Source, kind: Kind, images: Manifest, embedding
         places = np.searchsorted(ids, np.array(image_ids, "S32"))
         return source.fetch(kind, images.partition, [(int(row[place]), int(index[place])) for place in places])
 
-    inputs = {part.table: part.digest for part in (images, embeddings)}
-    return Side(Pictures(of_side.image_ids, of_side.vectors, hashes), fetch, inputs)
+    return Side(Pictures(of_side.image_ids, of_side.vectors, hashes), fetch)
 
 
 def candidate_pairs(
@@ -154,17 +152,6 @@ def known_verdicts(store: Lake, table: str, partition: str) -> pa.Table | None:
     return read_pairs(store, manifest, VERIFIED_SCHEMA)
 
 
-def read_pairs(store: Lake, manifest: Manifest, schema: pa.Schema) -> pa.Table:
-    """All compared pairs of a partition; an empty table of the schema where there is none."""
-    return store.read(manifest, "pairs") if manifest.files("pairs") else schema.empty_table()
-
-
-def readable(store: Lake, images: Manifest) -> pa.Table:
-    """The readable positions of a subset or benchmark, in order."""
-    columns = ["row", "image_index", "image_id", "low_information"]
-    return store.read(images, columns=columns, where=pc.field("status") == "ok")
-
-
 def digest_of(pairs: pa.Table) -> str:
     """SHA-256 of the image_ids of pairs, in their order."""
     found = hashlib.sha256()
@@ -173,14 +160,11 @@ def digest_of(pairs: pa.Table) -> str:
     return found.hexdigest()
 
 
-def located_pairs(store: Lake, pairs: pa.Table, images: Manifest, nearest: Manifest, listed: Manifest) -> pa.Table:
+def located_pairs(pairs: pa.Table, locate: Callable[[pa.Table, Manifest], pa.Table], listed: Manifest) -> pa.Table:
     """Compared pairs of a subset and a benchmark with the benchmark's positions: table of `LEAKS_SCHEMA`."""
     named = pairs.rename_columns({"image_id_a": "image_id", "image_id_b": "benchmark_image_id"})
-    flags = readable(store, images).select(["image_id", "low_information"])
-    background = store.read(nearest, "counts", columns=["image_id", "background_similarity"])
-    found = located(named, listed.partition, readable(store, listed), flags, background)
     rest = [pairs[name] for name in ("pdq_distance", *VERDICT_SCHEMA.names)]
-    return pa.table([*found.columns, *rest], schema=LEAKS_SCHEMA)
+    return pa.table([*locate(named, listed).columns, *rest], schema=LEAKS_SCHEMA)
 
 
 def metadata_of(found: pa.Table, compared: int, write: PartitionWrite) -> dict[str, object]:

@@ -1,5 +1,7 @@
 """How much of each benchmark leaked into a subset."""
 
+from itertools import chain
+
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -7,20 +9,22 @@ import pyarrow.compute as pc
 from visdiv_assets.assets.common import (
     check,
     column_schema,
+    comparable_benchmarks,
     current_embeddings,
+    digests_by_partition,
     embedded,
+    locator,
     materialized,
+    read_pairs,
+    readable_positions,
     shown,
     user_errors,
 )
-from visdiv_assets.curation.corpus import one_model
 from visdiv_assets.partitions import subset_partitions
 from visdiv_assets.progress import progress
 from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource
-from visdiv_assets.search.contamination import ALL, LOCATED_SCHEMA, RATES_SCHEMA, leak_rates, leaks, located
+from visdiv_assets.search.contamination import ALL, LOCATED_SCHEMA, RATES_SCHEMA, leak_rates, leaks
 from visdiv_assets.settings import published_thresholds
-from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.manifest import Manifest
 
 CODE_VERSION = "2"
 
@@ -79,11 +83,7 @@ def contamination(
         store = lake.open()
         images, nearest = (store.require(table, subset) for table in ("subset_images", "near_duplicates"))
         embeddings = current_embeddings(store, images)
-        benchmarks = {
-            name: (store.require("benchmark_images", name), store.require("benchmark_embeddings", name))
-            for name in store.partitions("benchmark_embeddings")
-        }
-        one_model([embeddings, *(of_benchmark for _, of_benchmark in benchmarks.values())])
+        benchmarks = comparable_benchmarks(store, embeddings)
         write = store.write(
             "contamination",
             subset,
@@ -95,7 +95,8 @@ def contamination(
             run_id=context.run.run_id,
         )
         own = embedded(store, embeddings)
-        positions = _readable(store, images)
+        positions = readable_positions(store, images)
+        locate = locator(store, images, nearest)
         with progress(f"checking {subset} against benchmarks", len(benchmarks), "benchmark") as advance:
             for name, (listed, of_benchmark) in benchmarks.items():
                 inputs = {part.table: part.digest for part in (images, nearest, embeddings, listed, of_benchmark)}
@@ -111,15 +112,12 @@ def contamination(
                             k_best=k_best,
                             device=pair_search.joins_on(),
                         )
-                        flags = positions.select(["image_id", "low_information"])
-                        background = store.read(nearest, "counts", columns=["image_id", "background_similarity"])
-                        found = located(pairs, name, _readable(store, listed), flags, background)
-                        unit.table("pairs", found, LOCATED_SCHEMA)
+                        unit.table("pairs", locate(pairs, listed), LOCATED_SCHEMA)
                 advance(1)
-        found = read_pairs(store, write.draft())
+        found = read_pairs(store, write.draft(), LOCATED_SCHEMA)
         by_benchmark = {name: found.filter(pc.equal(found["benchmark"], name)) for name in benchmarks}
-        listed_benchmarks = {name: _readable(store, listed) for name, (listed, _) in benchmarks.items()}
-        inputs = {f"{part.partition} {part.table}": part.digest for part in (*_parts(images, benchmarks), embeddings)}
+        listed_benchmarks = {name: readable_positions(store, listed) for name, (listed, _) in benchmarks.items()}
+        inputs = digests_by_partition([images, embeddings, *chain.from_iterable(benchmarks.values())])
         if not write.reuse("rates", inputs):
             with write.add("rates", inputs) as unit:
                 rates = leak_rates(positions, images.facts["rows"], listed_benchmarks, by_benchmark, thresholds)
@@ -156,20 +154,6 @@ def contamination(
             ),
         ],
     )
-
-
-def read_pairs(store: Lake, manifest: Manifest) -> pa.Table:
-    """All pairs of a subset with all benchmarks: `LOCATED_SCHEMA`; empty where there is no benchmark."""
-    return store.read(manifest, "pairs") if manifest.files("pairs") else LOCATED_SCHEMA.empty_table()
-
-
-def _readable(store: Lake, images: Manifest) -> pa.Table:
-    columns = ["row", "image_index", "image_id", "low_information"]
-    return store.read(images, columns=columns, where=pc.field("status") == "ok")
-
-
-def _parts(images: Manifest, benchmarks: dict[str, tuple[Manifest, Manifest]]) -> list[Manifest]:
-    return [images, *(part for both in benchmarks.values() for part in both)]
 
 
 def _unresolved(found: pa.Table, image_ids: pa.Array, benchmarks: dict[str, pa.Table]) -> int:

@@ -1,12 +1,23 @@
 """Which close pictures are copies: their pixels, compared."""
 
 from functools import lru_cache
-from itertools import combinations
+from itertools import chain, combinations
 
 import dagster as dg
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import column_schema, current_embeddings, materialized, shown, user_errors
+from visdiv_assets.assets.common import (
+    column_schema,
+    comparable_benchmarks,
+    current_embeddings,
+    digests_by_partition,
+    locator,
+    materialized,
+    read_pairs,
+    readable_positions,
+    shown,
+    user_errors,
+)
 from visdiv_assets.assets.comparison import (
     CODE_VERSION,
     LEAKS_SCHEMA,
@@ -20,8 +31,6 @@ from visdiv_assets.assets.comparison import (
     known_verdicts,
     located_pairs,
     metadata_of,
-    read_pairs,
-    readable,
     settings_of,
     side_of,
 )
@@ -198,11 +207,7 @@ def verified_contamination(
         store, opened = lake.open(), source.open()
         images, nearest = (store.require(table, subset) for table in ("subset_images", "near_duplicates"))
         embeddings = current_embeddings(store, images)
-        benchmarks = {
-            name: (store.require("benchmark_images", name), store.require("benchmark_embeddings", name))
-            for name in store.partitions("benchmark_embeddings")
-        }
-        one_model([embeddings, *(of_benchmark for _, of_benchmark in benchmarks.values())])
+        benchmarks = comparable_benchmarks(store, embeddings)
         write = store.write(
             "verified_contamination",
             subset,
@@ -214,26 +219,26 @@ def verified_contamination(
             run_id=context.run.run_id,
         )
         side = side_of(store, opened, Kind.SUBSET, images, embeddings)
+        locate = locator(store, images, nearest)
         fresh_pairs = 0
         with progress(f"comparing pixels of {subset} with benchmarks", len(benchmarks), "benchmark") as advance:
             for name, (listed, of_benchmark) in benchmarks.items():
-                other = side_of(store, opened, Kind.BENCHMARK, listed, of_benchmark)
-                inputs = {**side.inputs, **other.inputs, nearest.table: nearest.digest}
+                inputs = {part.table: part.digest for part in (images, embeddings, listed, of_benchmark, nearest)}
                 if not write.reuse(name, inputs):
+                    other = side_of(store, opened, Kind.BENCHMARK, listed, of_benchmark)
                     pairs = candidate_pairs(side, other, verification, pair_search)
                     with write.add(name, inputs) as unit:
                         table, fresh = compared(pairs, side.fetch, other.fetch, None, decoder)
-                        unit.table("pairs", located_pairs(store, table, images, nearest, listed), LEAKS_SCHEMA)
+                        unit.table("pairs", located_pairs(table, locate, listed), LEAKS_SCHEMA)
                     fresh_pairs += fresh
                 advance(1)
         found = read_pairs(store, write.draft(), LEAKS_SCHEMA)
-        inputs = {f"{part.partition} {part.table}": part.digest for part in (images, embeddings)}
-        inputs |= {f"{part.partition} {part.table}": part.digest for both in benchmarks.values() for part in both}
+        inputs = digests_by_partition([images, embeddings, *chain.from_iterable(benchmarks.values())])
         if not write.reuse("rates", inputs):
             by_benchmark = {name: found.filter(pc.equal(found["benchmark"], name)) for name in benchmarks}
-            positions = {name: readable(store, listed) for name, (listed, _) in benchmarks.items()}
+            positions = {name: readable_positions(store, listed) for name, (listed, _) in benchmarks.items()}
             with write.add("rates", inputs) as unit:
-                rates = verified_rates(readable(store, images), images.facts["rows"], positions, by_benchmark)
+                rates = verified_rates(readable_positions(store, images), images.facts["rows"], positions, by_benchmark)
                 unit.table("rates", rates, RATES_SCHEMA)
         manifest = write.commit(benchmarks=sorted(benchmarks))
         rates = store.read(manifest, "rates")
