@@ -87,12 +87,14 @@ def _judge(a: Prepared, b: Prepared, matrix: NDArray[np.float64], tracked: float
     overlap = max(overlap_of(matrix))
     if overlap < thresholds.LEAST_OVERLAP:
         return None
+    hopeless = False
     if tracked < thresholds.DECISIVE:
         # A quick look first: most alignments of this kind are wrong.
         laid = lay(a, b, matrix, small=True)
         one, two, sharpness = matched(laid)
         agreement = compare(one, two, laid.inside)
-    if tracked >= thresholds.DECISIVE or agreement.share >= thresholds.COARSE_AGREEMENT:
+        hopeless = agreement.share < thresholds.COARSE_AGREEMENT
+    if not hopeless:
         laid = lay(a, b, matrix)
         one, two, sharpness = matched(laid)
         agreement = compare(one, two, laid.inside)
@@ -102,7 +104,7 @@ def _judge(a: Prepared, b: Prepared, matrix: NDArray[np.float64], tracked: float
     marked = False
     if agreement.windows < thresholds.FEWEST_WINDOWS:
         reason = said.TOO_LITTLE_TEXTURE
-    elif agreement.share < thresholds.LEAST_MARKED:
+    elif hopeless or agreement.share < thresholds.LEAST_MARKED:
         reason = said.CONTENTS_DIFFER
     else:
         colours = compare_colours(a, b, matrix, laid)

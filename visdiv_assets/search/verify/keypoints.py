@@ -33,7 +33,7 @@ class Keypoints:
 
 
 def find_keypoints(grey: NDArray[np.uint8]) -> Keypoints:
-    """Find the strongest SIFT keypoints (Lowe 2004) of a picture at `SMALL_PIXELS`.
+    """Find the strongest SIFT keypoints (Lowe 2004) of a picture at `KEYPOINT_PIXELS`.
 
     Args:
         grey: uint8 [h, w].

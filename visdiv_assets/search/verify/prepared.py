@@ -72,20 +72,13 @@ class Prepared:
         if self._keypoints is None:
             with self._lock:
                 if self._keypoints is None:
-                    self._keypoints = find_keypoints(self.small)
+                    self._keypoints = find_keypoints(_shrunk(self.grey, thresholds.KEYPOINT_PIXELS))
         return self._keypoints
 
     @cached_property
     def small(self) -> NDArray[np.uint8]:
-        """uint8 [h, w], the luminance at `SMALL_PIXELS` or less, where points are found and tracked."""
-        import cv2
-
-        height, width = self.grey.shape
-        scale = min(1.0, (thresholds.SMALL_PIXELS / (width * height)) ** 0.5)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        if size == (width, height):
-            return self.grey
-        return np.asarray(cv2.resize(self.grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+        """uint8 [h, w], the luminance at `SMALL_PIXELS` or less, where points are tracked."""
+        return _shrunk(self.grey, thresholds.SMALL_PIXELS)
 
     @cached_property
     def frames(self) -> tuple[Frame, ...]:
@@ -124,6 +117,16 @@ def prepare(image: Image | None) -> Prepared:
     small = (-(-working[0] // third), -(-working[1] // third))
     colour = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
     return Prepared((width, height), digest.digest(), np.asarray(grey, np.uint8), np.asarray(colour, np.uint8))
+
+
+def _shrunk(grey: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
+    """A picture at so many pixels, or as it is if it has no more."""
+    import cv2
+
+    height, width = grey.shape
+    scale = min(1.0, (pixels / (width * height)) ** 0.5)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return grey if size == (width, height) else np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _thumb(grey: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:

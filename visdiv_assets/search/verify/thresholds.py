@@ -10,8 +10,10 @@ Lengths are in pixels of the comparison unless said otherwise, levels 0 to 255.
 # --- Working sizes: what of a picture is kept. 360,000 pixels are 693 x 520: letters of a page stay legible.
 WORKING_PIXELS = 360_000
 WORKING_SIDE = 2_400
-#: Size at which points are tracked and keypoints found, and doubtful alignments are compared first.
+#: Size at which points are tracked, and doubtful alignments are compared first.
 SMALL_PIXELS = 110_000
+#: Size at which keypoints are found, twice as fast as at `SMALL_PIXELS` and no worse.
+KEYPOINT_PIXELS = 60_000
 #: Colour is kept at a third of the size: JPEG halves it too, and hue is judged over areas.
 COLOUR_REDUCTION = 3
 
@@ -30,8 +32,8 @@ GUESS_CORRELATION = 0.5
 GUESSES = 3
 
 # --- Keypoints: 500 on the small view suffice for crops to 60 % of the area (s, t: all but those of flags are found).
-KEYPOINTS = 500
-MATCHES = 300
+KEYPOINTS = 400
+MATCHES = 200
 #: Product of RootSIFT vectors below which two points are nothing alike.
 LEAST_LIKENESS = 0.75
 #: Three points may agree by chance on a text page, four in their scales and directions as well seldom.
@@ -109,7 +111,7 @@ AGREEMENT = 0.98
 #: than 0.5.)
 LARGEST_PLACE = 0.45
 #: At the coarse size the agreement of hopeless alignments is below this.
-COARSE_AGREEMENT = 0.3
+COARSE_AGREEMENT = 0.5
 #: Below this no overlay is looked for.
 LEAST_MARKED = 0.3
 #: From this agreement on, effects of a change of colour on the brightness are looked for.
