@@ -1,0 +1,68 @@
+"""Weights that sum to 1 within bounds: the nearest ones to a point, and the best ones for a linear gain."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from visdiv_assets.diversity.accumulate import Float64Array
+from visdiv_assets.errors import VisdivError
+
+
+def checked_bounds(
+    lower: Float64Array | None, upper: Float64Array | None, count: int
+) -> tuple[Float64Array, Float64Array]:
+    """Bounds of `count` weights as float64 [count], 0 and 1 where none are given.
+
+    Raises:
+        VisdivError: a bound is not between 0 and 1, two contradict each other, or no weights within them sum to 1.
+    """
+    low = np.zeros(count) if lower is None else np.asarray(lower, np.float64)
+    high = np.ones(count) if upper is None else np.asarray(upper, np.float64)
+    if low.shape != (count,) or high.shape != (count,):
+        raise VisdivError(f"bounds of {count} weights are needed, got {low.shape} and {high.shape}")
+    if not (np.isfinite(low).all() and np.isfinite(high).all()) or low.min() < 0 or high.max() > 1:
+        raise VisdivError("bounds of weights must lie between 0 and 1")
+    if (low > high).any():
+        raise VisdivError(f"weight {int(np.argmax(low > high))} has a lower bound above its upper one")
+    if low.sum() > 1 + 1e-12 or high.sum() < 1 - 1e-12:
+        raise VisdivError(
+            f"no weights within the bounds sum to 1: the lower bounds sum to {low.sum():.6g}, the upper ones to "
+            f"{high.sum():.6g}; lower the lower ones, raise the upper ones, or ask for fewer rows"
+        )
+    return low, high
+
+
+def nearest_weights(point: Float64Array, lower: Float64Array, upper: Float64Array) -> Float64Array:
+    """The weights within bounds that sum to 1 and are nearest to a point, all float64 [n].
+
+    They are clip(point - t) for the one t that makes the sum 1; the sum is piecewise linear in t and bends at
+    point - lower and point - upper, so t is found among sorted places, exactly (Held, Wolfe and Crowder 1974, with
+    bounds).
+    """
+
+    def total(t: float) -> float:
+        return float(np.clip(point - t, lower, upper).sum())
+
+    bends = np.unique(np.concatenate([point - lower, point - upper]))
+    first, last = 0, len(bends) - 1
+    while last - first > 1:
+        middle = (first + last) // 2
+        if total(bends[middle]) >= 1:
+            first = middle
+        else:
+            last = middle
+    above, below = total(bends[first]), total(bends[last])
+    share = (above - 1) / (above - below) if above > below else 0.0
+    t = bends[first] + min(max(share, 0.0), 1.0) * (bends[last] - bends[first])
+    result: Float64Array = np.clip(point - t, lower, upper)
+    return result
+
+
+def best_weights(gain: Float64Array, lower: Float64Array, upper: Float64Array) -> Float64Array:
+    """The weights within bounds that sum to 1 and have the largest `gain @ weights`: the best are filled up first."""
+    order = np.argsort(-gain, kind="stable")
+    room = (upper - lower)[order]
+    before = np.concatenate([[0.0], np.cumsum(room)[:-1]])
+    result = lower.copy()
+    result[order] += np.clip(1.0 - float(lower.sum()) - before, 0.0, room)
+    return result
