@@ -139,7 +139,7 @@ def best_mixture(
     low, high = checked_bounds(lower, upper, len(moments))
     function: Objective = Purity(moments) if objective == "participation_ratio" else Entropy(moments)
     weights = nearest_weights(np.full(len(moments), 1.0 / len(moments)), low, high)
-    value, gradient = function.value(weights)
+    value, gradient = _centred(function, weights)
     step = 1.0
     before = deque([value], maxlen=REMEMBERED)
     iterations = 0
@@ -156,7 +156,7 @@ def best_mixture(
         share = 1.0
         while True:
             moved = weights + share * direction
-            new_value, new_gradient = function.value(moved)
+            new_value, new_gradient = _centred(function, moved)
             # Rounding decides when there is nothing left to gain.
             if new_value >= min(before) + SUFFICIENT * share * promised or share < 1e-9:
                 break
@@ -167,6 +167,12 @@ def best_mixture(
         weights, value, gradient = moved, new_value, new_gradient
         before.append(value)
         iterations += 1
+
+
+def _centred(function: Objective, weights: Float64Array) -> tuple[float, Float64Array]:
+    """Value and gradient; what is added to all of the gradient means nothing where weights sum to 1, but rounds."""
+    value, gradient = function.value(weights)
+    return value, gradient - float(gradient @ weights)
 
 
 def score_of(moments: Sequence[Moments], weights: Float64Array, objective: str = "effective_rank") -> float:
