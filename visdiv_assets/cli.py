@@ -13,7 +13,11 @@ from typing import Any
 import click
 
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.mixing import mixture
+from visdiv_assets.searching import search
+from visdiv_assets.selecting import select
 from visdiv_assets.settings import Settings, absolute_paths, dagster_home, load_settings, variable
+from visdiv_assets.upkeep import doctor, gc
 
 EXAMPLES = """
 \b
@@ -21,6 +25,7 @@ Examples:
   visdiv run --all                      materialise every subset, then the DuckDB file
   visdiv run coco_colors "geoqa+(mathv360k)"
   visdiv status                         what is materialised, and what has changed
+  visdiv run --changed                  what has changed, again
   visdiv query "SELECT * FROM subsets"
   visdiv ui                             open Dagster on the same state
 """
@@ -50,30 +55,33 @@ def main() -> None:
 @main.command()
 @click.argument("subsets", nargs=-1, metavar="[SUBSET]...")
 @click.option("--all", "every", is_flag=True, help="Every subset of the source.")
-def run(subsets: tuple[str, ...], every: bool) -> None:
+@click.option("--changed", is_flag=True, help="Every subset that was materialised and whose files changed since.")
+def run(subsets: tuple[str, ...], every: bool, changed: bool) -> None:
     """Materialise subsets through Dagster, then publish the DuckDB file.
 
     Each subset is one Dagster run, which the UI shows. Work that is already done for the same input is found and not
     repeated, so the command can be stopped at any time and started again.
     """
     settings = load_settings()
-    if every == bool(subsets):
-        raise click.UsageError("name the subsets to run, or --all")
+    if [every, changed, bool(subsets)].count(True) != 1:
+        raise click.UsageError("name the subsets to run, or --all, or --changed")
     from visdiv_assets import sources
     from visdiv_assets.storage.lake import Lake
 
-    source = sources.open(settings.source)
+    source = sources.from_settings(settings)
     known = source.subsets()
     unknown = [subset for subset in subsets if subset not in known]
     if unknown:
         raise VisdivError(f"{settings.source} has no subset {unknown[0]!r}: it has {', '.join(known)}")
     from visdiv_assets import runs
-    from visdiv_assets.status import stale_benchmarks
+    from visdiv_assets.status import changed_subsets, stale_benchmarks
 
+    lake = Lake(settings.lake_root)
+    chosen = known if every else changed_subsets(source, lake) if changed else list(subsets)
+    benchmarks = source.benchmarks() if every else stale_benchmarks(source, lake)
     session = runs.Session(settings)
-    benchmarks = source.benchmarks() if every else stale_benchmarks(source, Lake(settings.lake_root))
     outcomes = []
-    for outcome in session.run(benchmarks, known if every else list(subsets)):
+    for outcome in session.run(benchmarks, chosen):
         click.echo(outcome.line())
         outcomes.append(outcome)
     failed = [outcome.name for outcome in outcomes if not outcome.succeeded]
@@ -96,7 +104,7 @@ def status() -> None:
     from visdiv_assets.storage.lake import Lake
 
     settings = load_settings()
-    states = subset_states(sources.open(settings.source), Lake(settings.lake_root))
+    states = subset_states(sources.from_settings(settings), Lake(settings.lake_root))
     click.echo(f"source  {settings.source}")
     click.echo(f"data    {settings.data_folder}")
     width = max([len(state.subset) for state in states], default=6)
@@ -141,7 +149,7 @@ def export(folder: Path, dry_run: bool) -> None:
     from visdiv_assets.progress import progress
     from visdiv_assets.storage.lake import Lake
 
-    source, lake = sources.open(settings.source), Lake(settings.lake_root)
+    source, lake = sources.from_settings(settings), Lake(settings.lake_root)
     decided = list(decisions(lake, source))
     click.echo(_table(preview(decided)))
     if dry_run:
@@ -159,15 +167,16 @@ def export(folder: Path, dry_run: bool) -> None:
 def benchmarks() -> None:
     """List the benchmarks worth searching for, and which of them the source holds and have been materialised.
 
-    FineVision was compared with the 66 of the list finevision66. Put a benchmark's files into a folder of that name
-    below benchmarks/ in the source; VISDIV_BENCHMARK_CATALOGUE names a list of your own.
+    FineVision was compared with the 66 of the list finevision66. A source on the Hub has those of VISDIV_BENCHMARK_LIST
+    and fetches them when they are run. For a folder, put a benchmark's files into a folder of that name below
+    benchmarks/ in it. VISDIV_BENCHMARK_CATALOGUE names a list of your own.
     """
     from visdiv_assets import sources
     from visdiv_assets.sources.catalogue import benchmarks as catalogue
     from visdiv_assets.storage.lake import Lake
 
     settings = load_settings()
-    held = set(sources.open(settings.source).benchmarks())
+    held = set(sources.from_settings(settings).benchmarks())
     done = set(Lake(settings.lake_root).partitions("benchmark_embeddings"))
     listed = catalogue(settings.benchmark_catalogue or None)
     rows = [(entry.name, entry.list, entry.hub_id, entry.config or "", entry.split) for entry in listed]
@@ -200,7 +209,7 @@ def ui(port: int, host: str) -> None:
 @click.option(
     "--only",
     multiple=True,
-    type=click.Choice(["join", "moments", "embedding", "verification"]),
+    type=click.Choice(["join", "moments", "embedding", "verification", "selection"]),
     help="Measure this alone.",
 )
 @click.option("--large", is_flag=True, help="Also a share of the join of 17.3 million vectors; needs 18 GB of disk.")
@@ -236,6 +245,13 @@ def settings() -> None:
         click.echo(click.wrap_text(str(field.description), 100, "    ", "    "))
     click.echo(f"DAGSTER_HOME = {str(dagster_home(present))!r}")
     click.echo("    Dagster's own state; set it to use another.")
+
+
+main.add_command(gc)
+main.add_command(doctor)
+main.add_command(search)
+main.add_command(select)
+main.add_command(mixture)
 
 
 def _query(settings: Settings, sql: str, form: str = "table") -> str:

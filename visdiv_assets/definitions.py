@@ -1,4 +1,4 @@
-"""The entry point for Dagster: all assets, checks, jobs, sensors and resources of this code location.
+"""The entry point for Dagster: all assets, checks, jobs, schedules, sensors and resources of this code location.
 
 It is an explicit `Definitions`, so an installed wheel works without a project folder.
 """
@@ -23,8 +23,9 @@ def build_definitions(settings: Settings | None = None, **resource_overrides: An
     """
     settings = settings or load_settings()
     return dg.Definitions(
-        assets=dg.load_assets_from_modules(assets.STAGES),
+        assets=automation.with_conditions(dg.load_assets_from_modules(assets.STAGES)),
         jobs=automation.JOBS,
+        schedules=automation.schedules(settings.observe_cron),
         sensors=automation.SENSORS,
         resources={**build_resources(settings), **resource_overrides},
         # A subset goes through all its stages in one process: 2 seconds of overhead a run instead of 9.

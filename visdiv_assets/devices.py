@@ -11,11 +11,18 @@ if TYPE_CHECKING:
     import torch
 
 
-def has_cuda() -> bool:
-    """Whether torch can use a CUDA device; torch is imported only where a driver is installed."""
+def has_driver() -> bool:
+    """Whether a CUDA driver is installed."""
     try:
         ctypes.CDLL("libcuda.so.1")
     except OSError:
+        return False
+    return True
+
+
+def has_cuda() -> bool:
+    """Whether torch can use a CUDA device; torch is imported only where a driver is installed."""
+    if not has_driver():
         return False
     import torch
 

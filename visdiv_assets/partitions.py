@@ -19,16 +19,22 @@ PARTITIONS = {Kind.SUBSET: subset_partitions, Kind.BENCHMARK: benchmark_partitio
 
 
 def missing_keys(instance: dg.DagsterInstance, source: Source) -> dict[Kind, list[str]]:
-    """What the source holds and is no partition key yet, heaviest first.
+    """What the source holds and is no partition key yet: subsets heaviest first, benchmarks by name.
 
     A backfill takes partitions in the order of their keys and ends when its last run ends, so the long runs go first.
+    The size of a benchmark is not asked for: on the Hub each is a dataset of its own, which may not even be there.
     """
-    missing = {}
-    for kind, names in ((Kind.SUBSET, source.subsets()), (Kind.BENCHMARK, source.benchmarks())):
-        new = set(names) - set(instance.get_dynamic_partitions(str(PARTITIONS[kind].name)))
-        heaviest_first = sorted((-source.size_bytes(kind, name), name) for name in new)
-        missing[kind] = [name for _, name in heaviest_first]
-    return missing
+
+    def new(kind: Kind, names: list[str]) -> set[str]:
+        return set(names) - set(instance.get_dynamic_partitions(str(PARTITIONS[kind].name)))
+
+    heaviest_first = sorted(
+        (-source.size_bytes(Kind.SUBSET, name), name) for name in new(Kind.SUBSET, source.subsets())
+    )
+    return {
+        Kind.SUBSET: [name for _, name in heaviest_first],
+        Kind.BENCHMARK: sorted(new(Kind.BENCHMARK, source.benchmarks())),
+    }
 
 
 def add_missing_keys(instance: dg.DagsterInstance, source: Source) -> None:

@@ -4,35 +4,72 @@ Belongs here: what assets ask for by type. Does not: logic. They are bound once,
 """
 
 from functools import lru_cache
+from typing import TypedDict
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from visdiv_assets import embedders, sources
 from visdiv_assets.devices import chosen_device
 from visdiv_assets.parallel import thread_count
-from visdiv_assets.settings import Settings
+from visdiv_assets.settings import FINEVISION_LIST, Settings
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.space import GIGABYTE
 
 
 class SourceResource(dg.ConfigurableResource):
     """Where rows come from."""
 
     uri: str = Field(description=str(Settings.model_fields["source"].description))
+    data: str = Field("data/local", description=str(Settings.model_fields["data"].description))
+    benchmark_catalogue: str = Field("", description=str(Settings.model_fields["benchmark_catalogue"].description))
+    benchmark_list: str = Field(FINEVISION_LIST, description=str(Settings.model_fields["benchmark_list"].description))
+    download_cache_gigabytes: float = Field(
+        50.0, description=str(Settings.model_fields["download_cache_gigabytes"].description)
+    )
+    download_threads: int = Field(4, description=str(Settings.model_fields["download_threads"].description))
+    disk_reserve_gigabytes: float = Field(
+        2.0, description=str(Settings.model_fields["disk_reserve_gigabytes"].description)
+    )
+    _opened: sources.Source | None = PrivateAttr(default=None)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether looking at the source takes requests to a server."""
+        return "://" in self.uri
 
     def open(self) -> sources.Source:
-        """Open the source."""
-        return sources.open(self.uri)
+        """Open the source. A run opens it once, so that all its stages see one state of a remote one."""
+        if self._opened is None:
+            values = {
+                "source": self.uri,
+                "data": self.data,
+                "benchmark_catalogue": self.benchmark_catalogue,
+                "benchmark_list": self.benchmark_list,
+                "download_cache_gigabytes": self.download_cache_gigabytes,
+                "download_threads": self.download_threads,
+                "disk_reserve_gigabytes": self.disk_reserve_gigabytes,
+            }
+            self._opened = sources.from_settings(Settings.model_validate(values))
+        return self._opened
 
 
 class LakeResource(dg.ConfigurableResource):
     """The Parquet lake."""
 
     root: str = Field(description="Folder or URI of the lake.")
+    disk_reserve_gigabytes: float = Field(description=str(Settings.model_fields["disk_reserve_gigabytes"].description))
 
     def open(self) -> Lake:
         """Open the lake."""
-        return Lake(self.root)
+        return Lake(self.root, reserve_bytes=round(self.disk_reserve_gigabytes * GIGABYTE))
+
+
+class Limits(TypedDict):
+    """What a picture may have at most: pixels, and bytes as it is stored."""
+
+    max_pixels: int
+    max_bytes: int
 
 
 class DecoderResource(dg.ConfigurableResource):
@@ -40,12 +77,18 @@ class DecoderResource(dg.ConfigurableResource):
 
     threads: int = Field(description=str(Settings.model_fields["threads"].description))
     max_pixels: int = Field(description=str(Settings.model_fields["max_pixels"].description))
+    max_picture_bytes: int = Field(description=str(Settings.model_fields["max_picture_bytes"].description))
     unreadable_limit: float = Field(description=str(Settings.model_fields["unreadable_limit"].description))
 
     @property
     def thread_count(self) -> int:
         """Threads to use."""
         return thread_count(self.threads)
+
+    @property
+    def limits(self) -> Limits:
+        """What a picture may have at most, as arguments of everything that decodes pictures."""
+        return {"max_pixels": self.max_pixels, "max_bytes": self.max_picture_bytes}
 
 
 class SscdResource(dg.ConfigurableResource):
@@ -67,6 +110,25 @@ def _load(model: str, device: str, weights: str, weights_folder: str, batch_size
     return embedders.load(model, device=device, weights=weights, weights_folder=weights_folder, batch_size=batch_size)
 
 
+class ClipResource(dg.ConfigurableResource):
+    """The CLIP embedders: of pictures, and of texts."""
+
+    model: str = Field(description=str(Settings.model_fields["clip_model"].description))
+    crop: str = Field(description=str(Settings.model_fields["clip_crop"].description))
+    text: str = Field(description=str(Settings.model_fields["clip_text"].description))
+    text_windows: bool = Field(description=str(Settings.model_fields["clip_text_windows"].description))
+    device: str = Field(description=str(Settings.model_fields["device"].description))
+    batch_size: int = Field(description=str(Settings.model_fields["batch_size"].description))
+
+    def pictures(self) -> embedders.Embedder:
+        """Load the embedder of pictures; the model is loaded once in a process, for both."""
+        return embedders.load_clip_pictures(self.model, device=self.device, crop=self.crop, batch_size=self.batch_size)
+
+    def texts(self) -> embedders.ClipTexts:
+        """Load the embedder of texts."""
+        return embedders.load_clip_texts(self.model, device=self.device, windows=self.text_windows)
+
+
 class PairSearchResource(dg.ConfigurableResource):
     """Which pairs of pictures are stored."""
 
@@ -77,6 +139,24 @@ class PairSearchResource(dg.ConfigurableResource):
     def joins_on(self) -> str:
         """The device that compares vectors."""
         return chosen_device(self.device)
+
+
+class ClipPairsResource(dg.ConfigurableResource):
+    """Which pairs of pictures that are close to CLIP are stored."""
+
+    floor: float = Field(description=str(Settings.model_fields["clip_floor"].description))
+    neighbours_kept: int = Field(description=str(Settings.model_fields["neighbours_kept"].description))
+    device: str = Field(description=str(Settings.model_fields["device"].description))
+
+    def joins_on(self) -> str:
+        """The device that compares vectors."""
+        return chosen_device(self.device)
+
+
+class MapsResource(dg.ConfigurableResource):
+    """How large maps are."""
+
+    points: int = Field(description=str(Settings.model_fields["map_points"].description))
 
 
 class VerificationResource(dg.ConfigurableResource):
@@ -104,6 +184,13 @@ class CleaningResource(dg.ConfigurableResource):
     contamination_limit: float = Field(description=str(Settings.model_fields["contamination_limit"].description))
     row_rule: str = Field(description=str(Settings.model_fields["row_rule"].description))
     drop: list[str] = Field(description=str(Settings.model_fields["drop"].description))
+    keep_by: str = Field("", description=str(Settings.model_fields["keep_by"].description))
+    keep_fraction: float = Field(1.0, description=str(Settings.model_fields["keep_fraction"].description))
+
+    @property
+    def selection(self) -> dict[str, str | float]:
+        """What decides which rows are selected, as settings of a partition; nothing if nothing does."""
+        return {"keep_by": self.keep_by, "keep_fraction": self.keep_fraction} if self.keep_by else {}
 
 
 class ReportsResource(dg.ConfigurableResource):
@@ -121,11 +208,20 @@ class WarehouseResource(dg.ConfigurableResource):
 def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
     """All resources, by the name that assets ask for."""
     return {
-        "source": SourceResource(uri=settings.source),
-        "lake": LakeResource(root=settings.lake_root),
+        "source": SourceResource(
+            uri=settings.source,
+            data=settings.data,
+            benchmark_catalogue=settings.benchmark_catalogue,
+            benchmark_list=settings.benchmark_list,
+            download_cache_gigabytes=settings.download_cache_gigabytes,
+            download_threads=settings.download_threads,
+            disk_reserve_gigabytes=settings.disk_reserve_gigabytes,
+        ),
+        "lake": LakeResource(root=settings.lake_root, disk_reserve_gigabytes=settings.disk_reserve_gigabytes),
         "decoder": DecoderResource(
             threads=settings.threads,
             max_pixels=settings.max_pixels,
+            max_picture_bytes=settings.max_picture_bytes,
             unreadable_limit=settings.unreadable_limit,
         ),
         "sscd": SscdResource(
@@ -135,11 +231,25 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
             weights_folder=settings.weights_folder,
             batch_size=settings.batch_size,
         ),
+        "clip": ClipResource(
+            model=settings.clip_model,
+            crop=settings.clip_crop,
+            text=settings.clip_text,
+            text_windows=settings.clip_text_windows,
+            device=settings.device,
+            batch_size=settings.batch_size,
+        ),
         "pair_search": PairSearchResource(
             similarity_floor=settings.similarity_floor,
             neighbours_kept=settings.neighbours_kept,
             device=settings.device,
         ),
+        "clip_pair_search": ClipPairsResource(
+            floor=settings.clip_floor,
+            neighbours_kept=settings.neighbours_kept,
+            device=settings.device,
+        ),
+        "map_settings": MapsResource(points=settings.map_points),
         "verification": VerificationResource(
             candidate_floor=settings.candidate_floor,
             candidates_kept=settings.candidates_kept,
@@ -153,6 +263,8 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
             contamination_limit=settings.contamination_limit,
             row_rule=settings.row_rule,
             drop=list(settings.drop_reasons),
+            keep_by=settings.keep_by,
+            keep_fraction=settings.keep_fraction,
         ),
         "reports": ReportsResource(folder=str(settings.reports_folder)),
         "warehouse_file": WarehouseResource(path=settings.warehouse_path),

@@ -5,17 +5,20 @@ Belongs here: the Dagster instance and runs of the jobs. Does not: what the jobs
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+from filelock import FileLock
+from sqlalchemy.exc import DatabaseError
 
-from visdiv_assets import sources
-from visdiv_assets.automation import BENCHMARK_JOB, CORPUS_JOB, SUBSET_JOB
+from visdiv_assets import sessions, sources, state
+from visdiv_assets.automation import BENCHMARK_JOB, CORPUS_JOB, SUBSET_JOB, failure_cause
 from visdiv_assets.definitions import build_definitions
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.partitions import add_missing_keys
@@ -59,10 +62,6 @@ SELECT subset, reason, count(*) AS "rows" FROM dropped_rows GROUP BY ALL ORDER B
 )
 
 
-#: Tag of a run with the session of the shell that it belongs to.
-SESSION_TAG = "visdiv/session"
-
-
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended."""
@@ -77,21 +76,45 @@ class Outcome:
         return f"{'done  ' if self.succeeded else 'FAILED'} {self.name}  {self.seconds:.1f} s  {self.detail}"
 
 
+@contextmanager
+def _state_errors() -> Iterator[None]:
+    """Say in one line that Dagster's own state cannot be read or written, as on a full disk."""
+    try:
+        yield
+    except DatabaseError as error:
+        raise VisdivError(
+            f"Dagster's own state, in {os.environ['DAGSTER_HOME']}, cannot be read or written ({error.orig}): free "
+            "some space or mend the permissions, then start the same command again; what is finished is kept"
+        ) from error
+
+
 class Session:
     """A Dagster instance with this code location's jobs, whose partitions are those of the source."""
 
+    @_state_errors()
     def __init__(self, settings: Settings) -> None:
         """Open the instance in DAGSTER_HOME, which is made if need be, and add the source's subsets to it.
 
         Raises:
             VisdivError: the source or the state cannot be opened.
         """
-        prepare_home(dagster_home(settings))
-        self.instance = dg.DagsterInstance.get()
-        self._alive = _Alive(dagster_home(settings) / "sessions")
+        self._home = dagster_home(settings)
+        # Dagster shows a warning, such as what a run waits for, in its UI alone. This one writes it to stderr.
+        if logging.lastResort:
+            logging.getLogger("visdiv_assets").addHandler(logging.lastResort)
+        prepare_home(self._home)
+        try:
+            # One at a time: two that find no tables would both make them.
+            with FileLock(self._home / "opening.lock"):
+                self.instance = dg.DagsterInstance.get()
+        except DatabaseError:
+            raise
+        except Exception as error:
+            raise state.opening_failed(self._home, error) from error
+        self._session = sessions.Session(self._home)
         self._end_killed_runs()
         self._definitions = build_definitions(settings)
-        add_missing_keys(self.instance, sources.open(settings.source))
+        add_missing_keys(self.instance, sources.from_settings(settings))
 
     def _end_killed_runs(self) -> None:
         """Mark runs whose process was killed as failed, and free their places in the pools, which nobody else would.
@@ -101,11 +124,11 @@ class Session:
         """
         running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
         for run in self.instance.get_runs(running):
-            session = run.tags.get(SESSION_TAG)
-            if session and not self._alive.is_alive(session):
+            session = run.tags.get(sessions.TAG)
+            if session and sessions.has_ended(self._home, session):
                 self.instance.report_run_failed(run, "the process that ran it was killed")
                 self.instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        self._alive.forget_dead()
+        sessions.forget_ended(self._home)
 
     def run(self, benchmarks: Sequence[str], subsets: Sequence[str]) -> Iterator[Outcome]:
         """Run benchmarks, then subsets, then what concerns all subsets; one outcome each, as they end."""
@@ -125,12 +148,13 @@ class Session:
         """Run what concerns all subsets together, and build the DuckDB file."""
         return self._run(CORPUS_JOB, None)
 
+    @_state_errors()
     def _run(self, job: str, partition: str | None) -> Outcome:
         begin = time.monotonic()
         result = self._definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=partition,
-            tags={SESSION_TAG: self._alive.session},
+            tags={sessions.TAG: self._session.name},
             raise_on_error=False,
             # The bar or the line of the shell says what is needed; the log is in the UI.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -138,38 +162,9 @@ class Session:
         seconds = time.monotonic() - begin
         name = partition or "all subsets together"
         if not result.success:
-            return Outcome(name, False, seconds, _cause(result))
+            failures = (event for event in result.all_events if event.is_step_failure)
+            return Outcome(name, False, seconds, failure_cause(failures) or "see the run in `visdiv ui`")
         return Outcome(name, True, seconds, _numbers(result))
-
-
-class _Alive:
-    """Tells which sessions of the shell still run: each holds a lock, which ends with its process however that ends."""
-
-    def __init__(self, folder: Path) -> None:
-        """Begin a session; its lock lies in a folder beside those of the others."""
-        from filelock import FileLock
-
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self.session = uuid.uuid4().hex
-        self._lock = FileLock(folder / self.session)
-        self._lock.acquire()
-
-    def forget_dead(self) -> None:
-        """Remove the locks of sessions that have ended."""
-        for lock in self._folder.iterdir():
-            if lock.name != self.session and not self.is_alive(lock.name):
-                lock.unlink(missing_ok=True)
-
-    def is_alive(self, session: str) -> bool:
-        """Whether the process of a session still runs."""
-        from filelock import FileLock, Timeout
-
-        try:
-            with FileLock(self._folder / session, timeout=0):
-                return False
-        except Timeout:
-            return True
 
 
 def prepare_home(home: Path) -> None:
@@ -200,20 +195,6 @@ def prepare_home(home: Path) -> None:
                 f"cannot write {home}: {error.strerror}; set VISDIV_DATA to a folder that can be written"
             ) from error
     os.environ["DAGSTER_HOME"] = str(home)
-
-
-def _cause(result: dg.ExecuteInProcessResult) -> str:
-    """What made a run fail, in one line."""
-    for event in result.all_events:
-        if not event.is_step_failure:
-            continue
-        failure = event.step_failure_data
-        if failure.user_failure_data and failure.user_failure_data.description:
-            return f"{event.step_key}: {failure.user_failure_data.description}"
-        if failure.error:
-            cause = failure.error.cause or failure.error
-            return f"{event.step_key}: {' '.join(cause.message.split())}"
-    return "see the run in `visdiv ui`"
 
 
 def _numbers(result: dg.ExecuteInProcessResult) -> str:

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
 
 PREFIX = "VISDIV_"
 
@@ -27,8 +28,17 @@ NAMED_THRESHOLDS: dict[str, float] = {
 }
 
 
+#: The list of the packaged catalogue that names the benchmarks which FineVision was compared with.
+FINEVISION_LIST = "finevision66"
+
+#: Days for which `visdiv gc` leaves files alone that no partition names: a run that was killed goes on from them.
+GRACE_DAYS = 7.0
+
 #: Why a clean copy may leave a row out; the first that applies is given.
-DROP_REASONS = ("unreadable", "quality", "contaminated", "duplicate")
+DROP_REASONS = ("unreadable", "quality", "contaminated", "duplicate", "selection")
+
+#: Methods by which the best rows can be kept, and none.
+KEEP_BY = ("", "semdedup", "conformity", "whitened_clip", "clip_score")
 
 #: Similarities at which rates and overlaps are published, the named ones among them.
 PUBLISHED_THRESHOLDS = (0.75, 0.80, 0.85, 0.90, 0.93, 0.95, 0.98)
@@ -43,17 +53,32 @@ class Settings(BaseModel):
         "data/sample",
         min_length=1,
         description="Where rows come from: a folder that holds subsets/<name>/*.parquet and "
-        "benchmarks/<name>/*.parquet, or a folder of pictures (one subset per subfolder).",
+        "benchmarks/<name>/*.parquet, a folder of pictures (one subset per subfolder), or a dataset on the Hugging "
+        "Face Hub, hf://datasets/<owner>/<name>[@revision].",
     )
     data: str = Field(
         "data/local",
         min_length=1,
-        description="Folder for everything that the program writes: lake/, visdiv.duckdb, dagster/, weights/.",
+        description="Folder for everything that the program writes: lake/, visdiv.duckdb, dagster/, weights/, "
+        "downloads/.",
     )
     benchmark_catalogue: str = Field(
         "",
         description="CSV file with the benchmarks to search for, in the columns of the packaged list, so that dataset "
         "names can be changed; empty: the packaged list.",
+    )
+    benchmark_list: str = Field(
+        FINEVISION_LIST,
+        description="Lists of the catalogue, with commas between, whose benchmarks a source on the Hub has; empty: all "
+        "lists; none: no benchmarks.",
+    )
+    download_cache_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        50.0,
+        description="Gigabytes of files from the Hub that are kept in VISDIV_DATA; those used least recently go first. "
+        "Less than a subset holds means that it is fetched again by each stage that reads its pictures.",
+    )
+    download_threads: Annotated[int, Field(ge=1, le=64)] = Field(
+        4, description="Requests at a time while the row counts of files on the Hub are read."
     )
     device: str = Field(
         "auto",
@@ -68,14 +93,43 @@ class Settings(BaseModel):
         "",
         description="File with the TorchScript weights of sscd_disc_mixup; empty: fetch them once into VISDIV_DATA.",
     )
+    clip_model: str = Field(
+        "openai/clip-vit-base-patch32",
+        description="CLIP or SigLIP: a folder, or the name of a model on the Hugging Face Hub, which is fetched once "
+        "into its cache. Where there are no weights, or this is empty, what needs CLIP is skipped.",
+    )
+    clip_crop: Literal["crop", "pad", "squash"] = Field(
+        "crop",
+        description="How CLIP gets a picture: crop (as the model was trained: its middle, which loses the margins of "
+        "charts and documents; SigLIP's is squash), pad (the whole, on a square) or squash (the whole, distorted).",
+    )
+    clip_text: Literal["assistant", "user", "both"] = Field(
+        "assistant",
+        description="Which text of a turn CLIP compares with the pictures: assistant (the answer, which is what "
+        "describes a picture), user, or both, joined.",
+    )
+    clip_text_windows: bool = Field(
+        False,
+        description="Whether texts that are longer than CLIP takes are read in overlapping windows, whose unit vectors "
+        "are averaged; else only their beginning is read.",
+    )
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(
         0, description="Threads that decode pictures and run the model on a CPU (0: one per core)."
     )
     batch_size: Annotated[int, Field(ge=0, le=4096)] = Field(
-        0, description="Pictures per call of the model (0: 4 on a CPU, 64 on CUDA)."
+        0, description="Pictures per call of the model (0: 4 on a CPU; on CUDA 64, of CLIP 128)."
     )
     max_pixels: Annotated[int, Field(ge=1)] = Field(
         64_000_000, description="Pixels: a picture with more is recorded as too_large and not decoded."
+    )
+    max_picture_bytes: Annotated[int, Field(ge=1)] = Field(
+        MAX_PICTURE_BYTES,
+        description="Bytes: a picture whose file is larger is recorded as too_large and not decoded.",
+    )
+    disk_reserve_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        2.0,
+        description="Gigabytes that stay free on the disk of VISDIV_DATA: a run stops, with everything finished kept, "
+        "before it writes where less is free. On a disk of less than 10 times as many, a tenth of the disk.",
     )
     similarity_floor: Annotated[float, Field(gt=0, le=1)] = Field(
         0.75, description="Cosine similarity from which a pair of pictures is stored."
@@ -83,6 +137,12 @@ class Settings(BaseModel):
     neighbours_kept: Annotated[int, Field(ge=1)] = Field(
         64,
         description="Pairs kept per picture: a pair stays if it is among this many best of one of its two.",
+    )
+    clip_floor: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.90, description="Cosine similarity by CLIP from which a pair of pictures is stored in clip_pairs."
+    )
+    map_points: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        20_000, description="Points of a map at most; of a subset with more pictures or texts a sample is shown."
     )
     copies_by: Literal["pixels", "similarity"] = Field(
         "pixels",
@@ -124,6 +184,17 @@ class Settings(BaseModel):
         "unreadable,quality,contaminated,duplicate",
         description="Why a clean copy leaves rows out, with commas between; the other reasons are only reported.",
     )
+    keep_by: Literal["", "semdedup", "conformity", "whitened_clip", "clip_score"] = Field(
+        "",
+        description="Method of selection_scores by which a clean copy keeps the best rows (VISDIV_KEEP_FRACTION); the "
+        "others go with the reason selection. Empty: none. It needs CLIP vectors.",
+    )
+    keep_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="Share of the rows of all subsets that VISDIV_KEEP_BY keeps, of those that have a score."
+    )
+    observe_cron: str = Field(
+        "0 5 * * *", min_length=1, description="When the source is looked at for changes: a cron expression, UTC."
+    )
     unreadable_limit: Annotated[float, Field(ge=0, le=1)] = Field(
         0.05, description="Share of unreadable pictures of a subset above which its check warns."
     )
@@ -131,9 +202,11 @@ class Settings(BaseModel):
     @field_validator("drop")
     @classmethod
     def _known_reasons(cls, value: str) -> str:
-        unknown = [reason for reason in value.split(",") if value and reason not in DROP_REASONS]
+        # Selection is asked for by the setting that says by what.
+        known = DROP_REASONS[:-1]
+        unknown = [reason for reason in value.split(",") if value and reason not in known]
         if unknown:
-            raise ValueError(f"{unknown[0]!r} is no reason to drop a row, use {', '.join(DROP_REASONS)}")
+            raise ValueError(f"{unknown[0]!r} is no reason to drop a row, use {', '.join(known)}")
         return value
 
     @model_validator(mode="after")
@@ -148,8 +221,9 @@ class Settings(BaseModel):
 
     @property
     def drop_reasons(self) -> tuple[str, ...]:
-        """The setting `drop` as a tuple, in the order in which reasons apply."""
-        return tuple(reason for reason in DROP_REASONS if reason in self.drop.split(","))
+        """The setting `drop` as a tuple, in the order of `DROP_REASONS`, and selection if `keep_by` asks for it."""
+        asked = {*self.drop.split(","), *(["selection"] if self.keep_by else [])}
+        return tuple(reason for reason in DROP_REASONS if reason in asked)
 
     @field_validator("device")
     @classmethod
@@ -163,6 +237,11 @@ class Settings(BaseModel):
     def data_folder(self) -> Path:
         """The data folder as an absolute path."""
         return Path(self.data).absolute()
+
+    @property
+    def downloads_folder(self) -> Path:
+        """Where files from the Hub are kept."""
+        return self.data_folder / "downloads"
 
     @property
     def lake_root(self) -> str:
@@ -225,9 +304,28 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise VisdivError(f"{variable(name)}={first['input']!r} is impossible: {reason}") from None
 
 
+def variables_set(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Names of the variables that set a setting, sorted."""
+    environment = os.environ if environment is None else environment
+    return sorted(variable(name) for name in Settings.model_fields if variable(name) in environment)
+
+
+def misspelt_variables(environment: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
+    """Variables that look like those of settings, but do not begin as they do, each with the one that may be meant."""
+    environment = os.environ if environment is None else environment
+    known = [variable(name) for name in Settings.model_fields]
+    return [
+        (key, close[0])
+        for key in sorted(environment)
+        if not key.startswith(PREFIX) and (close := difflib.get_close_matches(key.upper(), known, n=1, cutoff=0.9))
+    ]
+
+
 def absolute_paths(settings: Settings) -> dict[str, str]:
     """Environment variables that give the settings' paths the same meaning in any working directory."""
-    paths = {name: getattr(settings, name) for name in ("source", "data", "sscd_weights")}
+    paths = {name: getattr(settings, name) for name in ("source", "data", "sscd_weights", "benchmark_catalogue")}
+    if Path(settings.clip_model).expanduser().is_dir():  # else it is the name of a model on the Hub
+        paths["clip_model"] = settings.clip_model
     return {variable(name): str(Path(path).absolute()) for name, path in paths.items() if path and "://" not in path}
 
 

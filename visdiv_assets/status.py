@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
@@ -20,30 +21,41 @@ class SubsetState:
 def subset_states(source: Source, lake: Lake) -> list[SubsetState]:
     """The state of every subset that the source or the lake holds, by name.
 
-    Whether a subset has changed is told from its files' fingerprints (size and time of change), without reading them.
+    Whether a subset has changed is told from its files' names, sizes and checksums or times of change.
     """
     held = source.subsets()
     names = sorted({*held, *lake.partitions("subset_images")})
     return [SubsetState(name, _summary(source, lake, name, held=name in held)) for name in names]
 
 
+def changed_subsets(source: Source, lake: Lake) -> list[str]:
+    """Subsets that were materialised, are still in the source, and whose files have changed since, by name."""
+    held = set(source.subsets())
+    listed = (lake.require("subset_images", name) for name in lake.partitions("subset_images") if name in held)
+    return [images.partition for images in listed if _changed(source, images, Kind.SUBSET)]
+
+
 def stale_benchmarks(source: Source, lake: Lake) -> list[str]:
-    """Benchmarks of the source that were never embedded, or whose files have changed since."""
-    stale = []
-    for name in source.benchmarks():
-        images = lake.manifest("benchmark_images", name)
-        if (
-            images is None
-            or lake.manifest("benchmark_embeddings", name) is None
-            or _changed(source, images, Kind.BENCHMARK)
-        ):
-            stale.append(name)
-    return stale
+    """Benchmarks of the source that were never embedded, or whose files have changed since.
+
+    One that was embedded and cannot be looked at now, as it is gone from the Hub, is not stale.
+    """
+    return [name for name in source.benchmarks() if _is_stale(source, lake, name)]
+
+
+def _is_stale(source: Source, lake: Lake, benchmark: str) -> bool:
+    images = lake.manifest("benchmark_images", benchmark)
+    if images is None or lake.manifest("benchmark_embeddings", benchmark) is None:
+        return True
+    try:
+        return _changed(source, images, Kind.BENCHMARK)
+    except VisdivError:
+        return False
 
 
 def _changed(source: Source, images: Manifest, kind: Kind) -> bool:
-    """Whether files look different from those that were listed, by size and time of change."""
-    return {shard.fingerprint for shard in source.shards(kind, images.partition)} != set(images.facts["digests"])
+    """Whether files look different from those that were listed, without reading them."""
+    return source.observed_version(kind, images.partition) != images.facts.get("observed_version")
 
 
 def _summary(source: Source, lake: Lake, subset: str, *, held: bool) -> str:

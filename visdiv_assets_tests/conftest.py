@@ -28,11 +28,13 @@ from PIL import Image, ImageDraw
 
 from visdiv_assets.automation import BENCHMARK_JOB, CORPUS_JOB, SUBSET_JOB
 from visdiv_assets.definitions import build_definitions
+from visdiv_assets.embedders import clip_weights
 from visdiv_assets.embedders.interface import Embedder, unit_length
 from visdiv_assets.partitions import PARTITIONS
 from visdiv_assets.resources import SscdResource
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import CRITERIA, SCHEMA, Kind
+from visdiv_assets.storage import space
 from visdiv_assets.storage.lake import Lake
 
 CHECKOUT = Path(__file__).parents[1]
@@ -60,6 +62,24 @@ def clean_environment(**variables: str) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _environment() -> Iterator[None]:
     with clean_environment():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _room_on_the_disk() -> Iterator[None]:
+    """However full the disk is on which the tests run: those of the reserve make their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(space, "space_of", lambda folder: space.Space(total=10**13, free=10**13))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_clip_weights() -> Iterator[None]:
+    """Whatever this machine has in its cache, or can fetch: CLIP is skipped unless a test names a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            clip_weights, "_of_the_hub", lambda name: f"no CLIP weights: the tests do not ask the Hub for {name}"
+        )
         yield
 
 
@@ -316,10 +336,17 @@ class Pipeline:
             )
         )
 
-    def publish(self) -> Ran:
-        """Run what concerns all subsets together, and build the DuckDB file."""
+    def publish(self, *, only: Sequence[str] = ()) -> Ran:
+        """Run what concerns all subsets together, and build the DuckDB file, or run `only` some of these assets."""
         job = build_definitions(self.settings).resolve_job_def(CORPUS_JOB)
-        return Ran(job.execute_in_process(instance=self.instance, raise_on_error=False, run_config=QUIET))
+        return Ran(
+            job.execute_in_process(
+                instance=self.instance,
+                raise_on_error=False,
+                run_config=QUIET,
+                asset_selection=[dg.AssetKey(asset) for asset in only] or None,
+            )
+        )
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of the published DuckDB file."""

@@ -79,11 +79,13 @@ def test_help_does_not_need_settings_that_are_right() -> None:
     assert visdiv("--help", VISDIV_SORCE="x").exit_code == 0
 
 
-@pytest.mark.parametrize("arguments", [(), ("--all", "clipart_people")], ids=["neither", "both"])
+@pytest.mark.parametrize(
+    "arguments", [(), ("--all", "clipart_people"), ("--all", "--changed")], ids=["none", "a name too", "both"]
+)
 def test_run_needs_names_or_all_and_not_both(arguments: tuple[str, ...], tmp_path: Path) -> None:
     result = visdiv("run", *arguments, data=tmp_path / "data")
     assert result.exit_code == 2
-    assert "Error: name the subsets to run, or --all" in result.stderr
+    assert "Error: name the subsets to run, or --all, or --changed" in result.stderr
     assert not (tmp_path / "data").exists()
 
 
@@ -308,6 +310,22 @@ def test_a_second_run_embeds_nothing_and_adds_the_subset_that_was_left_out(
     assert "1 pictures embedded" in lines[2]
     found = visdiv("query", "--format", "csv", "SELECT subset FROM subsets ORDER BY ALL", data=copied).output
     assert found.splitlines() == ["subset", "geoqa+(x)", "other"]
+
+
+def test_run_changed_takes_what_was_materialised_and_changed_and_nothing_else(
+    source: Path, data: Path, tmp_path: Path
+) -> None:
+    copied, elsewhere = tmp_path / "source", tmp_path / "data"
+    shutil.copytree(source, copied)
+    shutil.copytree(data, elsewhere)
+    first = visdiv("run", "--changed", source=copied, data=elsewhere)
+    assert first.exit_code == 0, first.output
+    assert first.stdout.startswith("done   all subsets together  ")
+    write_shard(copied, "geoqa+(x)", one_each([9]), number=1)
+    lines = visdiv("run", "--changed", source=copied, data=elsewhere).stdout.splitlines()
+    assert lines[0].startswith("done   geoqa+(x)  ")
+    assert "1 pictures embedded" in lines[0]
+    assert lines[1].startswith("done   all subsets together")
 
 
 # A run of which a part fails -----------------------------------------------------------------------------------------

@@ -26,12 +26,21 @@ OTHER_VALUES: dict[str, tuple[str, Any]] = {
     "source": ("/corpora/some", "/corpora/some"),
     "data": ("elsewhere", "elsewhere"),
     "benchmark_catalogue": ("mine.csv", "mine.csv"),
+    "benchmark_list": ("mine", "mine"),
+    "download_cache_gigabytes": ("7.5", 7.5),
+    "download_threads": ("8", 8),
     "device": ("cuda:1", "cuda:1"),
     "sscd_model": ("sscd_disc_mixup", "sscd_disc_mixup"),
     "sscd_weights": ("weights/sscd.pt", "weights/sscd.pt"),
+    "clip_model": ("google/siglip-base-patch16-224", "google/siglip-base-patch16-224"),
+    "clip_crop": ("pad", "pad"),
+    "clip_text": ("both", "both"),
+    "clip_text_windows": ("true", True),
     "threads": ("3", 3),
     "batch_size": ("16", 16),
     "max_pixels": ("1000", 1000),
+    "max_picture_bytes": ("5000", 5000),
+    "disk_reserve_gigabytes": ("0.5", 0.5),
     "similarity_floor": ("0.9", 0.9),
     "neighbours_kept": ("8", 8),
     "unreadable_limit": ("0.5", 0.5),
@@ -61,12 +70,21 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         "source": "data/sample",
         "data": "data/local",
         "benchmark_catalogue": "",
+        "benchmark_list": "finevision66",
+        "download_cache_gigabytes": 50.0,
+        "download_threads": 4,
         "device": "auto",
         "sscd_model": "auto",
         "sscd_weights": "",
+        "clip_model": "openai/clip-vit-base-patch32",
+        "clip_crop": "crop",
+        "clip_text": "assistant",
+        "clip_text_windows": False,
         "threads": 0,
         "batch_size": 0,
         "max_pixels": 64_000_000,
+        "max_picture_bytes": 100_000_000,
+        "disk_reserve_gigabytes": 2.0,
         "similarity_floor": 0.75,
         "neighbours_kept": 64,
         "copies_by": "pixels",
@@ -159,6 +177,16 @@ def test_a_variable_that_resembles_nothing_is_refused_too(name: str) -> None:
         ("batch_size", "-1"),
         ("batch_size", "4097"),
         ("max_pixels", "0"),
+        ("download_cache_gigabytes", "-1"),
+        ("download_cache_gigabytes", "inf"),
+        ("download_threads", "0"),
+        ("download_threads", "65"),
+        ("max_picture_bytes", "0"),
+        ("max_picture_bytes", "1e9"),
+        ("disk_reserve_gigabytes", "-1"),
+        ("disk_reserve_gigabytes", "nan"),
+        ("disk_reserve_gigabytes", "inf"),
+        ("disk_reserve_gigabytes", "2 GB"),
         ("similarity_floor", "0"),
         ("similarity_floor", "-0.1"),
         ("similarity_floor", "1.01"),
@@ -199,6 +227,8 @@ def test_an_impossible_value_is_refused_in_one_line_that_names_the_variable(name
         ("threads", "1024"),
         ("batch_size", "4096"),
         ("max_pixels", "1"),
+        ("max_picture_bytes", "1"),
+        ("disk_reserve_gigabytes", "0"),
         ("similarity_floor", "0.95"),
         ("similarity_floor", "1e-3"),
         ("duplicate_threshold", "0.75"),
@@ -255,12 +285,15 @@ def test_an_absolute_data_folder_stays_where_it_is(tmp_path: Path, monkeypatch: 
 
 def test_paths_keep_their_meaning_in_another_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    settings = Settings(source="corpus", data="data", sscd_weights="/weights/sscd.pt")
+    settings = Settings(source="corpus", data="data", sscd_weights="/weights/sscd.pt", benchmark_catalogue="mine.csv")
     assert absolute_paths(settings) == {
         "VISDIV_SOURCE": str(tmp_path / "corpus"),
         "VISDIV_DATA": str(tmp_path / "data"),
         "VISDIV_SSCD_WEIGHTS": "/weights/sscd.pt",
+        "VISDIV_BENCHMARK_CATALOGUE": str(tmp_path / "mine.csv"),
     }
+    (tmp_path / "clip").mkdir()
+    assert absolute_paths(Settings(clip_model="clip"))["VISDIV_CLIP_MODEL"] == str(tmp_path / "clip")
     remote = Settings(source="hf://datasets/some/corpus@main")
     assert absolute_paths(remote) == {"VISDIV_DATA": str(tmp_path / "data/local")}
 

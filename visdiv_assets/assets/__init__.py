@@ -5,7 +5,10 @@ mathematics, decoding, SQL.
 """
 
 from visdiv_assets.assets import (
+    alignment,
     calibration,
+    clip,
+    clip_pairs,
     clusters,
     contamination,
     cross_subset,
@@ -15,26 +18,37 @@ from visdiv_assets.assets import (
     embeddings,
     images,
     indexes,
+    maps,
+    mixtures,
     quality,
     reports,
+    selection,
+    source_files,
     verification,
     warehouse,
 )
 
 #: The stages, in order.
 STAGES = (
+    source_files,
     images,
     quality,
     embeddings,
     indexes,
+    clip,
     duplicates,
+    alignment,
+    clip_pairs,
     diversity,
     contamination,
     cross_subset,
     verification,
     calibration,
+    maps,
+    selection,
     clusters,
     curation,
+    mixtures,
     reports,
     warehouse,
 )

@@ -45,7 +45,7 @@ from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
 #: Raise it, too, when `calibration.copies` or `search.verify` decide otherwise than before.
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dg.asset(
@@ -171,7 +171,7 @@ def _measure(
     found = nearest_others(image_ids, store.array(embeddings, "vectors"), sample)
     nearest = within_budget(found, copied=pictures, pairs=pairs)
     used = {*nearest, *(other.image_id for others in nearest.values() for other in others)}
-    fetched = SamplePictures(source, first_places(store, subset, used), max_pixels=decoder.max_pixels)
+    fetched = SamplePictures(source, first_places(store, subset, used), **decoder.limits)
     with progress(f"calibrating {subset}", len(nearest), "picture") as advance:
         return measure(
             fetched.each(nearest),

@@ -3,12 +3,12 @@
 import dagster as dg
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import check, column_schema, materialized, shown, user_errors
-from visdiv_assets.assets.cross_subset import WHOLE
+from visdiv_assets.assets.common import WHOLE, check, column_schema, materialized, present, shown, user_errors
 from visdiv_assets.curation.corpus import linked_pictures, one_model, positions_of, with_tables
 from visdiv_assets.curation.decisions import POSITIONS_SCHEMA, decide_positions
 from visdiv_assets.curation.rows import row_facts
-from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource
+from visdiv_assets.curation.selection_scores import not_selected
+from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource, SourceResource
 from visdiv_assets.search.clusters import (
     SIZES_SCHEMA,
     SUMMARY_SCHEMA,
@@ -27,7 +27,7 @@ CORPUS_TABLES = ("cross_subset_duplicates", "verified_cross_subset")
 
 
 @dg.asset(
-    deps=[*USED, *CORPUS_TABLES],
+    deps=[*USED, *CORPUS_TABLES, "selection_scores"],
     group_name="corpus",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -42,7 +42,11 @@ CORPUS_TABLES = ("cross_subset_duplicates", "verified_cross_subset")
     ],
 )
 def duplicate_clusters(
-    context: dg.AssetExecutionContext, lake: LakeResource, pair_search: PairSearchResource, cleaning: CleaningResource
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    pair_search: PairSearchResource,
+    cleaning: CleaningResource,
 ) -> dg.MaterializeResult:
     """Image positions that hold copies of each other, in all subsets, and the one of each cluster that is kept.
 
@@ -53,7 +57,7 @@ def duplicate_clusters(
     image_index). Smallest similarities and diameters are computed from the vectors.
     """
     with user_errors():
-        store = lake.open()
+        store = present(lake.open(), source.open())
         subsets = with_tables(store, *NEEDED)
         manifests = {
             f"{subset} {table}": manifest
@@ -65,6 +69,9 @@ def duplicate_clusters(
         inputs = {name: manifest.digest for name, manifest in manifests.items()}
         across = {table: store.manifest(table, WHOLE) for table in CORPUS_TABLES}
         inputs |= {table: manifest.digest for table, manifest in across.items() if manifest}
+        going = not_selected(store, cleaning.keep_by, cleaning.keep_fraction)
+        if cleaning.keep_by:
+            inputs["selection_scores"] = store.require("selection_scores", WHOLE).digest
         write = store.write(
             "duplicate_clusters",
             WHOLE,
@@ -78,6 +85,7 @@ def duplicate_clusters(
                 "contamination_threshold": cleaning.contamination_threshold,
                 "row_rule": cleaning.row_rule,
                 "drop": cleaning.drop,
+                **cleaning.selection,
             },
             run_id=context.run.run_id,
         )
@@ -90,6 +98,7 @@ def duplicate_clusters(
                         copies_by=cleaning.copies_by,
                         contamination_threshold=cleaning.contamination_threshold,
                         drop=cleaning.drop,
+                        not_selected=going.get(subset),
                     )
                     for subset in subsets
                 ]

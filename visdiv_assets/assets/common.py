@@ -16,6 +16,7 @@ from visdiv_assets.search.contamination import located
 from visdiv_assets.search.overlap import EmbeddedSubset
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.versions import Version, version_of
+from visdiv_assets.storage import locks
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -34,14 +35,26 @@ CONTENT = {
     Kind.BENCHMARK: ContentTables("benchmark_images", "benchmark_embeddings"),
 }
 
+#: The one partition of a corpus-level table.
+WHOLE = "all"
+
 ROWS_SHOWN = 20
+
+#: How often an asset begins again because another run wrote its partition from other inputs.
+TIMES_OVERTAKEN = 20
 
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Show what a user can mend as one line instead of a stack trace, and do not retry it."""
+    """Show what a user can mend as one line instead of a stack trace, and do not retry it.
+
+    What was overtaken by another run begins again, and whatever happens, no partition stays locked.
+    """
     try:
-        yield
+        with locks.none_left():
+            yield
+    except locks.OvertakenError as error:
+        raise dg.RetryRequested(max_retries=TIMES_OVERTAKEN) from error
     except VisdivError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
 
@@ -89,6 +102,16 @@ def materialized(
     )
 
 
+def present(store: Lake, source: Source) -> Lake:
+    """The lake with just the subsets and benchmarks that the source still holds.
+
+    Of the others no picture can be had any more; what is stored of them goes with `visdiv gc --vanished`.
+    """
+    subsets, benchmarks = {*source.subsets(), WHOLE}, set(source.benchmarks())
+    of_benchmarks = {CONTENT[Kind.BENCHMARK].images, CONTENT[Kind.BENCHMARK].embeddings}
+    return store.only(lambda table, name: name in (benchmarks if table in of_benchmarks else subsets))
+
+
 def embedded(store: Lake, embeddings: Manifest, nearest: Manifest | None = None) -> EmbeddedSubset:
     """The vectors of a subset or benchmark, memory-mapped, with their image_ids.
 
@@ -106,13 +129,13 @@ def embedded(store: Lake, embeddings: Manifest, nearest: Manifest | None = None)
     return EmbeddedSubset(embeddings.partition, image_ids, store.array(embeddings, "vectors"), background)
 
 
-def current_embeddings(store: Lake, images: Manifest) -> Manifest:
+def current_embeddings(store: Lake, images: Manifest, table: str = CONTENT[Kind.SUBSET].embeddings) -> Manifest:
     """The embeddings of a subset, which must have been made from the present list of its images.
 
     Raises:
         VisdivError: there are none, or the images were listed again since.
     """
-    embeddings = store.require(CONTENT[Kind.SUBSET].embeddings, images.partition)
+    embeddings = store.require(table, images.partition)
     if embeddings.inputs[images.table] != images.digest:
         raise VisdivError(
             f"{embeddings.table} of {images.partition!r} is older than its {images.table}: materialise "

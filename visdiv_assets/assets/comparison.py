@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import embedded, read_pairs, shown
+from visdiv_assets.assets.common import embedded, shown
 from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.resources import DecoderResource, PairSearchResource, VerificationResource
@@ -19,7 +20,7 @@ from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake, PartitionWrite
 from visdiv_assets.storage.manifest import Manifest
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 PAIR_SCHEMA = pa.schema(
     [
@@ -99,26 +100,21 @@ def compared(
     pairs: pa.Table,
     fetch_a: Fetch,
     fetch_b: Fetch,
-    known: pa.Table | None,
+    known: pa.Table,
     decoder: DecoderResource,
     advance: Progress = silent,
 ) -> tuple[pa.Table, int]:
-    """The pairs with their verdicts, table of `VERIFIED_SCHEMA`, and how many were not known before."""
-    keys = pc.binary_join_element_wise(pairs["image_id_a"], pairs["image_id_b"], " ")
-    verdicts = VERDICT_SCHEMA.empty_table()
-    place = pa.nulls(pairs.num_rows, pa.int32())
-    if known is not None:
-        known_keys = pc.binary_join_element_wise(known["image_id_a"], known["image_id_b"], " ")
-        place = pc.index_in(keys, known_keys.combine_chunks()).combine_chunks()
-        verdicts = known.select(VERDICT_SCHEMA.names)
+    """The pairs with their verdicts, table of `VERIFIED_SCHEMA`, and how many were not among the known ones."""
+    keys, known_keys = (
+        pc.binary_join_element_wise(table["image_id_a"], table["image_id_b"], " ") for table in (pairs, known)
+    )
+    place = pc.index_in(keys, known_keys.combine_chunks()).combine_chunks()
     old, fresh = pairs.filter(pc.is_valid(place)), pairs.filter(pc.is_null(place))
     advance(old.num_rows)
-    parts = [_beside(old, verdicts.take(place.drop_null()))]
+    parts = [_beside(old, known.select(VERDICT_SCHEMA.names).take(place.drop_null()))]
     if fresh.num_rows:
         a, b = (fresh[name].to_pylist() for name in ("image_id_a", "image_id_b"))
-        found = compare_pairs(
-            a, b, fetch_a, fetch_b, threads=decoder.thread_count, max_pixels=decoder.max_pixels, progress=advance
-        )
+        found = compare_pairs(a, b, fetch_a, fetch_b, threads=decoder.thread_count, **decoder.limits, progress=advance)
         parts.append(_beside(fresh, found))
     together = pa.concat_tables(parts)
     return together.sort_by([("image_id_a", "ascending"), ("image_id_b", "ascending")]), fresh.num_rows
@@ -144,12 +140,34 @@ def either(left: Side, right: Side) -> Fetch:
     return fetch
 
 
-def known_verdicts(store: Lake, table: str, partition: str) -> pa.Table | None:
+class KnownVerdicts:
     """The verdicts of an earlier run; a verdict depends on the two pictures and on the code alone."""
-    manifest = store.manifest(table, partition)
-    if manifest is None or manifest.code_version != CODE_VERSION:
-        return None
-    return read_pairs(store, manifest, VERIFIED_SCHEMA)
+
+    def __init__(self, store: Lake, table: str, partition: str, ids: tuple[str, str] = ("image_id_a", "image_id_b")):
+        """Look for an earlier run.
+
+        Args:
+            store: the lake.
+            table: the table that holds the verdicts, in the role `pairs`.
+            partition: its partition.
+            ids: the columns of the two pictures' image_ids.
+        """
+        self._store, self._ids = store, ids
+        manifest = store.manifest(table, partition)
+        self._manifest = manifest if manifest and manifest.code_version == CODE_VERSION else None
+
+    def of(self, unit: str) -> pa.Table:
+        """The verdicts that a unit of work may need: image_id_a, image_id_b and the columns of `VERDICT_SCHEMA`.
+
+        They are in the unit of that name, or in those that it was cut into or cut from, whose names begin alike.
+        """
+        if self._manifest is not None:
+            units = [old for old in self._manifest.units if old.name.startswith(unit) or unit.startswith(old.name)]
+            part = replace(self._manifest, units=tuple(units))
+            if part.files("pairs"):
+                found = self._store.read(part, "pairs", columns=[*self._ids, *VERDICT_SCHEMA.names])
+                return found.rename_columns(["image_id_a", "image_id_b", *VERDICT_SCHEMA.names])
+        return VERIFIED_SCHEMA.empty_table().select(["image_id_a", "image_id_b", *VERDICT_SCHEMA.names])
 
 
 def digest_of(pairs: pa.Table) -> str:

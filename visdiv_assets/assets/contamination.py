@@ -15,6 +15,7 @@ from visdiv_assets.assets.common import (
     embedded,
     locator,
     materialized,
+    present,
     read_pairs,
     readable_positions,
     shown,
@@ -22,7 +23,7 @@ from visdiv_assets.assets.common import (
 )
 from visdiv_assets.partitions import subset_partitions
 from visdiv_assets.progress import progress
-from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource
+from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource, SourceResource
 from visdiv_assets.search.contamination import ALL, LOCATED_SCHEMA, RATES_SCHEMA, leak_rates, leaks
 from visdiv_assets.settings import published_thresholds
 
@@ -66,7 +67,11 @@ CODE_VERSION = "2"
     ],
 )
 def contamination(
-    context: dg.AssetExecutionContext, lake: LakeResource, pair_search: PairSearchResource, cleaning: CleaningResource
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    pair_search: PairSearchResource,
+    cleaning: CleaningResource,
 ) -> dg.MaterializeResult:
     """Pictures of a subset that are close to a benchmark's, and the share that they make.
 
@@ -80,7 +85,7 @@ def contamination(
     floor, k_best = pair_search.similarity_floor, pair_search.neighbours_kept
     thresholds = published_thresholds(floor, cleaning.contamination_threshold)
     with user_errors():
-        store = lake.open()
+        store = present(lake.open(), source.open())
         images, nearest = (store.require(table, subset) for table in ("subset_images", "near_duplicates"))
         embeddings = current_embeddings(store, images)
         benchmarks = comparable_benchmarks(store, embeddings)

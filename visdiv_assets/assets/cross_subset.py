@@ -5,18 +5,24 @@ from itertools import combinations
 import dagster as dg
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import check, column_schema, embedded, materialized, shown, user_errors
+from visdiv_assets.assets.common import (
+    WHOLE,
+    check,
+    column_schema,
+    embedded,
+    materialized,
+    present,
+    shown,
+    user_errors,
+)
 from visdiv_assets.curation.corpus import one_model, with_tables
 from visdiv_assets.progress import progress
-from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource
+from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource, SourceResource
 from visdiv_assets.search.duplicates import PAIRS_SCHEMA, pair_defects
 from visdiv_assets.search.overlap import OVERLAP_SCHEMA, compare_subsets
 from visdiv_assets.settings import published_thresholds
 
 CODE_VERSION = "1"
-
-#: The one partition of a corpus-level table.
-WHOLE = "all"
 
 
 @dg.asset(
@@ -35,7 +41,11 @@ WHOLE = "all"
     ],
 )
 def cross_subset_duplicates(
-    context: dg.AssetExecutionContext, lake: LakeResource, pair_search: PairSearchResource, cleaning: CleaningResource
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    pair_search: PairSearchResource,
+    cleaning: CleaningResource,
 ) -> dg.MaterializeResult:
     """Close pairs of pictures from two different subsets, and the share of each subset that occurs in each other one.
 
@@ -45,7 +55,7 @@ def cross_subset_duplicates(
     floor = pair_search.similarity_floor
     thresholds = published_thresholds(floor, cleaning.duplicate_threshold)
     with user_errors():
-        store = lake.open()
+        store = present(lake.open(), source.open())
         subsets = with_tables(store, "sscd_embeddings", "near_duplicates")
         embeddings = {subset: store.require("sscd_embeddings", subset) for subset in subsets}
         nearest = {subset: store.require("near_duplicates", subset) for subset in subsets}

@@ -6,10 +6,10 @@ import pyarrow.compute as pc
 
 from visdiv_assets.assets.clusters import CODE_VERSION as CLUSTERS_VERSION
 from visdiv_assets.assets.clusters import USED
-from visdiv_assets.assets.common import check, column_schema, materialized, user_errors
-from visdiv_assets.assets.cross_subset import WHOLE
+from visdiv_assets.assets.common import WHOLE, check, column_schema, materialized, user_errors
 from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.curation.rows import dropped_rows, row_facts
+from visdiv_assets.curation.selection_scores import not_selected
 from visdiv_assets.resources import LakeResource
 from visdiv_assets.settings import DROP_REASONS
 
@@ -17,7 +17,7 @@ CODE_VERSION = "1"
 
 
 @dg.asset(
-    deps=[*USED, "duplicate_clusters"],
+    deps=[*USED, "duplicate_clusters", "selection_scores"],
     group_name="corpus",
     kinds={"parquet"},
     code_version=CODE_VERSION,
@@ -35,7 +35,8 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
     """The rows that a clean copy leaves out, each with its reason and witness; all others are kept.
 
     A row goes for the first of: a picture of it cannot be read, its quality ratings, a picture of it is close to a
-    benchmark's, its pictures are copies of pictures in rows that stay. VISDIV_DROP says which of these count,
+    benchmark's, it is not among the best by a selection method (only if VISDIV_KEEP_BY names one), its pictures are
+    copies of pictures in rows that stay. VISDIV_DROP says which of these count,
     VISDIV_ROW_RULE how many pictures of a row must be redundant. `visdiv export` writes the copy.
     """
     with user_errors():
@@ -53,6 +54,8 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
             run_id=context.run.run_id,
         )
         positions = store.read(clusters, "positions")
+        settings = clusters.settings
+        going = not_selected(store, settings.get("keep_by", ""), settings.get("keep_fraction", 1.0))
         for subset in subsets:
             if write.reuse(subset, inputs):
                 continue
@@ -63,6 +66,7 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
                     copies_by=clusters.settings["copies_by"],
                     contamination_threshold=clusters.settings["contamination_threshold"],
                     drop=clusters.settings["drop"],
+                    not_selected=going.get(subset),
                 )
                 duplicates = duplicate_rows(positions, subset)
                 if "duplicate" not in clusters.settings["drop"]:

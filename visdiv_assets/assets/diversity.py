@@ -13,7 +13,7 @@ from visdiv_assets.resources import LakeResource
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dg.asset(

@@ -95,7 +95,7 @@ def near_duplicates(
         draft = write.draft()
         pairs = store.read(draft, "pairs")
         counts = store.read(draft, "counts")
-        sheet = _contact_sheet(store, source.open(), draft, max_pixels=decoder.max_pixels)
+        sheet = _contact_sheet(store, source.open(), draft, decoder)
         manifest = write.commit()
     with_neighbours = {f"images_with_{name}": int((counts[name].to_numpy() > 0).sum()) for name in counted}
     defects = pair_defects(pairs, floor)
@@ -112,7 +112,7 @@ def near_duplicates(
     )
 
 
-def _contact_sheet(store: Lake, source: Source, manifest: Manifest, *, max_pixels: int) -> str | None:
+def _contact_sheet(store: Lake, source: Source, manifest: Manifest, decoder: DecoderResource) -> str | None:
     """The closest pairs as a picture for the UI; None where there is no pair."""
     top = closest(store.read(manifest, "pairs"), PAIRS_SHOWN).to_pylist()
     if not top:
@@ -122,6 +122,6 @@ def _contact_sheet(store: Lake, source: Source, manifest: Manifest, *, max_pixel
     tiles_shown = []
     for pair in top:
         first, second = sorted(places[pair[side]] for side in SIDES)
-        left, right = (decode_image(pictures[place].data, max_pixels=max_pixels).pixels for place in (first, second))
+        left, right = (decode_image(pictures[place].data, **decoder.limits).pixels for place in (first, second))
         tiles_shown.append(PairTile(left, right, f"row {first.row} | row {second.row}   {pair['similarity']:.3f}"))
     return thumbnail_data_uri(pair_sheet(tiles_shown, max_bytes=SHEET_BYTES))

@@ -2,10 +2,12 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 
 import dagster as dg
 
 from visdiv_assets.assets.common import CONTENT, check, column_schema, listed_version, materialized, user_errors
+from visdiv_assets.embedders import Embedder
 from visdiv_assets.embedders.subset import (
     IDS_SCHEMA,
     KnownVectors,
@@ -23,7 +25,8 @@ from visdiv_assets.sources import Kind
 CODE_VERSION = "1"
 
 
-def _check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
+def vector_checks(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
+    """The checks of an asset that `embed_pictures_of` makes."""
     return [
         check(
             "one_vector_per_picture",
@@ -57,7 +60,7 @@ def _check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.Ass
     pool="gpu",
     code_version=CODE_VERSION,
     metadata=column_schema(IDS_SCHEMA),
-    check_specs=_check_specs("sscd_embeddings", subset_partitions),
+    check_specs=vector_checks("sscd_embeddings", subset_partitions),
 )
 def sscd_embeddings(
     context: dg.AssetExecutionContext,
@@ -72,7 +75,8 @@ def sscd_embeddings(
     is embedded once, however often it occurs. One file of the subset is one unit of work, so a run that was killed goes
     on after the last finished file, and vectors of pictures that were there before are taken over.
     """
-    return _embed(context, Kind.SUBSET, source, lake, decoder, sscd)
+    table = CONTENT[Kind.SUBSET].embeddings
+    return embed_pictures_of(context, Kind.SUBSET, table, source, lake, decoder, sscd.load)
 
 
 @dg.asset(
@@ -83,7 +87,7 @@ def sscd_embeddings(
     pool="gpu",
     code_version=CODE_VERSION,
     metadata=column_schema(IDS_SCHEMA),
-    check_specs=_check_specs("benchmark_embeddings", benchmark_partitions),
+    check_specs=vector_checks("benchmark_embeddings", benchmark_partitions),
 )
 def benchmark_embeddings(
     context: dg.AssetExecutionContext,
@@ -96,17 +100,20 @@ def benchmark_embeddings(
 
     A benchmark without a single readable picture is an error: it would look free of leaks.
     """
-    return _embed(context, Kind.BENCHMARK, source, lake, decoder, sscd)
+    table = CONTENT[Kind.BENCHMARK].embeddings
+    return embed_pictures_of(context, Kind.BENCHMARK, table, source, lake, decoder, sscd.load)
 
 
-def _embed(
+def embed_pictures_of(
     context: dg.AssetExecutionContext,
     kind: Kind,
+    table: str,
     source: SourceResource,
     lake: LakeResource,
     decoder: DecoderResource,
-    sscd: SscdResource,
+    load: Callable[[], Embedder],
 ) -> dg.MaterializeResult:
+    """Embed the pictures of a run's partition into a table of the lake: vectors, ids, and norms if they are kept."""
     name, tables = context.partition_key, CONTENT[kind]
     with user_errors():
         opened, store = source.open(), lake.open()
@@ -117,10 +124,10 @@ def _embed(
             raise VisdivError(
                 f"benchmark {name!r} holds no readable picture: benchmark_images says why; mend its files"
             )
-        embedder = sscd.load()
-        known = KnownVectors(store, store.manifest(tables.embeddings, name), embedder.model_id)
+        embedder = load()
+        known = KnownVectors(store, store.manifest(table, name), embedder.model_id)
         write = store.write(
-            tables.embeddings,
+            table,
             name,
             code_version=CODE_VERSION,
             inputs={tables.images: images.digest},
@@ -137,18 +144,20 @@ def _embed(
                     advance(wanted.num_rows)
                     continue
                 with write.add(shard.shard.name, inputs) as unit:
-                    vectors, computed = embed_positions(
+                    made = embed_positions(
                         opened.batches(kind, name, shard.shard, columns=["images"]),
                         wanted,
                         embedder,
                         first_row=shard.first_row,
                         known=known,
                         threads=decoder.thread_count,
-                        max_pixels=decoder.max_pixels,
+                        **decoder.limits,
                         progress=advance,
                     )
-                    embedded += computed
-                    unit.array("vectors", vectors)
+                    embedded += made.computed
+                    unit.array("vectors", made.vectors)
+                    if made.norms is not None:
+                        unit.array("norms", made.norms)
                     unit.table("ids", wanted.select(["image_id"]), IDS_SCHEMA)
         seconds = time.monotonic() - begin
         manifest = write.commit(dimension=embedder.dimension)

@@ -1,14 +1,19 @@
 """What is there: every image position of a subset or benchmark."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 import pyarrow.compute as pc
 
 from visdiv_assets.assets.common import CONTENT, check, column_schema, materialized, user_errors
+from visdiv_assets.assets.source_files import observation
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, list_images
 from visdiv_assets.partitions import benchmark_partitions, subset_partitions
 from visdiv_assets.progress import progress
 from visdiv_assets.resources import DecoderResource, LakeResource, SourceResource
 from visdiv_assets.sources import Kind
+from visdiv_assets.sources.catalogue import published
 from visdiv_assets.sources.versions import version_of
 
 CODE_VERSION = "2"
@@ -34,6 +39,7 @@ def _check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.Ass
 
 @dg.asset(
     partitions_def=subset_partitions,
+    deps=["subset_files"],
     group_name="images",
     kinds={"parquet", "pillow"},
     code_version=CODE_VERSION,
@@ -54,6 +60,7 @@ def subset_images(
 
 @dg.asset(
     partitions_def=benchmark_partitions,
+    deps=["benchmark_files"],
     group_name="benchmarks",
     kinds={"parquet", "pillow"},
     code_version=CODE_VERSION,
@@ -81,13 +88,15 @@ def _list_images(
     with user_errors():
         opened, store = source.open(), lake.open()
         previous = store.manifest(table, name)
+        # Before the files are read: what changes meanwhile must show as changed.
+        observed = opened.observed_version(kind, name)
         version = version_of(opened, kind, name, known=previous.facts["digests"] if previous else None)
         write = store.write(
             table,
             name,
             code_version=CODE_VERSION,
             inputs={shard.shard.name: shard.digest for shard in version.shards},
-            settings={"max_pixels": decoder.max_pixels},
+            settings=decoder.limits,
             source_revision=version.revision,
             run_id=context.run.run_id,
         )
@@ -102,7 +111,7 @@ def _list_images(
                         opened.batches(kind, name, shard.shard, columns=["images"]),
                         first_row=shard.first_row,
                         threads=decoder.thread_count,
-                        max_pixels=decoder.max_pixels,
+                        **decoder.limits,
                         progress=advance,
                     )
                     unit.table("rows", listed, IMAGES_SCHEMA)
@@ -114,7 +123,9 @@ def _list_images(
             images_unique=pc.count_distinct(readable["image_id"]).as_py(),
             images_unreadable=positions.num_rows - readable.num_rows,
             digests=version.known_digests(),
+            observed_version=observed,
         )
+    context.log_event(observation(kind, name, observed))
     facts = manifest.facts
     share = facts["images_unreadable"] / max(facts["images"], 1)
     last_row = pc.max(positions["row"]).as_py()
@@ -126,6 +137,7 @@ def _list_images(
             "statuses": {pair["values"]: pair["counts"] for pair in positions["status"].value_counts().to_pylist()},
             "units_reused": write.reused,
             "source_revision": version.revision,
+            **(_beside_published(name, facts) if kind is Kind.SUBSET else {}),
         },
         [
             dg.AssetCheckResult(
@@ -141,3 +153,16 @@ def _list_images(
             ),
         ],
     )
+
+
+def _beside_published(subset: str, facts: Mapping[str, Any]) -> dict[str, int]:
+    """What FineVision's authors published of a subset of this name, and by how much what is there differs."""
+    theirs = published(subset)
+    if theirs is None:
+        return {}
+    return {
+        "published_rows": theirs.samples,
+        "published_images": theirs.images,
+        "rows_beyond_published": facts["rows"] - theirs.samples,
+        "images_beyond_published": facts["images"] - theirs.images,
+    }

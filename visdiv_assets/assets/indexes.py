@@ -12,42 +12,52 @@ from visdiv_assets.search.index import build_index, nearest, read_index, write_i
 CODE_VERSION = "1"
 
 
+def index_checks(asset: str) -> list[dg.AssetCheckSpec]:
+    """The checks of an asset that `index_of` makes."""
+    return [
+        check(
+            "every_vector_finds_itself",
+            asset=asset,
+            partitions_def=subset_partitions,
+            blocking=True,
+            description="The saved index holds every vector, and a sample of them find a similarity of 1.",
+        )
+    ]
+
+
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["sscd_embeddings"],
     group_name="embeddings",
     kinds={"faiss"},
     code_version=CODE_VERSION,
-    check_specs=[
-        check(
-            "every_vector_finds_itself",
-            asset="sscd_index",
-            partitions_def=subset_partitions,
-            blocking=True,
-            description="The saved index holds every vector, and a sample of them find a similarity of 1.",
-        )
-    ],
+    check_specs=index_checks("sscd_index"),
 )
 def sscd_index(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
     """A FAISS index over a subset's SSCD embeddings, for queries with a picture; exact, by inner product.
 
     It holds the stored float16 values. Row i of the index is row i of the image_ids saved beside it.
     """
+    return index_of(context, lake, "sscd_index", "sscd_embeddings")
+
+
+def index_of(context: dg.AssetExecutionContext, lake: LakeResource, table: str, indexed: str) -> dg.MaterializeResult:
+    """Build the index of a run's partition over the vectors of a table, and write it to another."""
     subset = context.partition_key
     with user_errors():
         store = lake.open()
-        embeddings = store.require("sscd_embeddings", subset)
+        embeddings = store.require(indexed, subset)
         write = store.write(
-            "sscd_index",
+            table,
             subset,
             code_version=CODE_VERSION,
-            inputs={"sscd_embeddings": embeddings.digest},
+            inputs={indexed: embeddings.digest},
             model_id=embeddings.model_id,
             source_revision=embeddings.source_revision,
             run_id=context.run.run_id,
         )
         vectors = store.array(embeddings, "vectors")
-        inputs = {"sscd_embeddings": embeddings.digest}
+        inputs = {indexed: embeddings.digest}
         if not write.reuse("index", inputs):
             with write.add("index", inputs) as unit:
                 index = build_index(vectors)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from visdiv_assets.assets.common import user_errors
+from visdiv_assets.assets.common import present, user_errors
 from visdiv_assets.calibration.rates import SIMILARITY, VERIFIED, sentence
 from visdiv_assets.partitions import subset_partitions
 from visdiv_assets.reports import duplicates, leaks, with_alignments, write_report
@@ -13,7 +13,7 @@ from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 @dg.asset(
@@ -59,9 +59,7 @@ def duplicates_report(
                     verified=verified,
                     measured=_measured(store, calibrated, cleaning.duplicate_threshold),
                 )
-                write_report(
-                    with_alignments(report, max_pixels=decoder.max_pixels), path, max_pixels=decoder.max_pixels
-                )
+                write_report(with_alignments(report, **decoder.limits), path, **decoder.limits)
         write.commit()
     return dg.MaterializeResult(metadata={"report": dg.MetadataValue.path(path), "pairs": verified.rows("pairs")})
 
@@ -85,7 +83,8 @@ def leak_reports(
     At most 300 pairs each, with what their pixels showed and the leak rate of every subset; the pages open from disk.
     """
     with user_errors():
-        store, opened = lake.open(), source.open()
+        opened = source.open()
+        store = present(lake.open(), opened)
         contamination = {name: store.require("contamination", name) for name in store.partitions("contamination")}
         tables = ("verified_contamination", "calibration")
         verified, calibrated = (
@@ -114,9 +113,7 @@ def leak_reports(
                     report = leaks.leak_report(
                         store, opened, benchmark, contamination, threshold, verified=verified, measured=measured
                     )
-                    write_report(
-                        with_alignments(report, max_pixels=decoder.max_pixels), path, max_pixels=decoder.max_pixels
-                    )
+                    write_report(with_alignments(report, **decoder.limits), path, **decoder.limits)
             write.commit()
     return dg.MaterializeResult(
         metadata={

@@ -7,12 +7,14 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from visdiv_assets.assets.common import (
+    WHOLE,
     column_schema,
     comparable_benchmarks,
     current_embeddings,
     digests_by_partition,
     locator,
     materialized,
+    present,
     read_pairs,
     readable_positions,
     shown,
@@ -21,20 +23,20 @@ from visdiv_assets.assets.common import (
 from visdiv_assets.assets.comparison import (
     CODE_VERSION,
     LEAKS_SCHEMA,
+    PAIR_SCHEMA,
     VERIFIED_SCHEMA,
+    KnownVerdicts,
     Side,
     candidate_pairs,
     compared,
     digest_of,
     either,
     in_order,
-    known_verdicts,
     located_pairs,
     metadata_of,
     settings_of,
     side_of,
 )
-from visdiv_assets.assets.cross_subset import WHOLE
 from visdiv_assets.curation.corpus import one_model, with_tables
 from visdiv_assets.partitions import subset_partitions
 from visdiv_assets.progress import progress
@@ -88,8 +90,12 @@ def verified_duplicates(
             run_id=context.run.run_id,
         )
         side = side_of(store, opened, Kind.SUBSET, images, embeddings)
-        pairs = candidate_pairs(side, None, verification, pair_search)
-        known = known_verdicts(store, "verified_duplicates", subset)
+        known = KnownVerdicts(store, "verified_duplicates", subset)
+        inputs = digests_by_partition([images, embeddings])
+        if not write.reuse("candidates", inputs):
+            with write.add("candidates", inputs) as unit:
+                unit.table("candidates", candidate_pairs(side, None, verification, pair_search), PAIR_SCHEMA)
+        pairs = store.read(write.draft(), "candidates")
         with progress(f"comparing pixels of {subset}", pairs.num_rows, "pair") as advance:
             fresh_pairs = 0
             for name, numbers in units_of(pairs["image_id_a"], PAIRS_OF_A_UNIT):
@@ -99,7 +105,7 @@ def verified_duplicates(
                     advance(chosen.num_rows)
                     continue
                 with write.add(name, inputs) as unit:
-                    table, fresh = compared(chosen, side.fetch, side.fetch, known, decoder, advance)
+                    table, fresh = compared(chosen, side.fetch, side.fetch, known.of(name), decoder, advance)
                     unit.table("pairs", table, VERIFIED_SCHEMA)
                 fresh_pairs += fresh
         manifest = write.commit()
@@ -128,7 +134,8 @@ def verified_cross_subset(
     subsets that did not change is not done again.
     """
     with user_errors():
-        store, opened = lake.open(), source.open()
+        opened = source.open()
+        store = present(lake.open(), opened)
         subsets = with_tables(store, "subset_images", "sscd_embeddings")
         images = {subset: store.require("subset_images", subset) for subset in subsets}
         embeddings = {subset: current_embeddings(store, images[subset]) for subset in subsets}
@@ -147,7 +154,7 @@ def verified_cross_subset(
             settings=settings_of(verification),
             run_id=context.run.run_id,
         )
-        known = known_verdicts(store, "verified_cross_subset", WHOLE)
+        known = KnownVerdicts(store, "verified_cross_subset", WHOLE)
         fresh_pairs = 0
         tiles = list(combinations(subsets, 2))
         with progress("comparing pixels across subsets", len(tiles), "two subsets") as advance:
@@ -165,7 +172,7 @@ def verified_cross_subset(
                     pairs = in_order(pairs.filter(pc.not_equal(pairs["image_id_a"], pairs["image_id_b"])))
                     fetch = either(left, right)
                     with write.add(name, inputs) as unit:
-                        table, fresh = compared(pairs, fetch, fetch, known, decoder)
+                        table, fresh = compared(pairs, fetch, fetch, known.of(name), decoder)
                         unit.table("pairs", table, VERIFIED_SCHEMA)
                     fresh_pairs += fresh
                 advance(1)
@@ -204,7 +211,8 @@ def verified_contamination(
     """
     subset = context.partition_key
     with user_errors():
-        store, opened = lake.open(), source.open()
+        opened = source.open()
+        store = present(lake.open(), opened)
         images, nearest = (store.require(table, subset) for table in ("subset_images", "near_duplicates"))
         embeddings = current_embeddings(store, images)
         benchmarks = comparable_benchmarks(store, embeddings)
@@ -220,6 +228,7 @@ def verified_contamination(
         )
         side = side_of(store, opened, Kind.SUBSET, images, embeddings)
         locate = locator(store, images, nearest)
+        known = KnownVerdicts(store, "verified_contamination", subset, ids=("image_id", "benchmark_image_id"))
         fresh_pairs = 0
         with progress(f"comparing pixels of {subset} with benchmarks", len(benchmarks), "benchmark") as advance:
             for name, (listed, of_benchmark) in benchmarks.items():
@@ -228,7 +237,7 @@ def verified_contamination(
                     other = side_of(store, opened, Kind.BENCHMARK, listed, of_benchmark)
                     pairs = candidate_pairs(side, other, verification, pair_search)
                     with write.add(name, inputs) as unit:
-                        table, fresh = compared(pairs, side.fetch, other.fetch, None, decoder)
+                        table, fresh = compared(pairs, side.fetch, other.fetch, known.of(name), decoder)
                         unit.table("pairs", located_pairs(table, locate, listed), LEAKS_SCHEMA)
                     fresh_pairs += fresh
                 advance(1)

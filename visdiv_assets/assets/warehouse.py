@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from visdiv_assets.assets.common import check, user_errors
-from visdiv_assets.resources import LakeResource, WarehouseResource
+from visdiv_assets.assets.common import check, present, user_errors
+from visdiv_assets.resources import LakeResource, SourceResource, WarehouseResource
 from visdiv_assets.sources.catalogue import category
 from visdiv_assets.storage.warehouse import publish
 
@@ -21,9 +21,14 @@ from visdiv_assets.storage.warehouse import publish
         "verified_contamination",
         "verified_cross_subset",
         "calibration",
+        "alignment",
+        "clip_near_duplicates",
+        "maps",
+        "selection_scores",
         "cross_subset_duplicates",
         "duplicate_clusters",
         "curated_rows",
+        "corpus_diversity",
     ],
     group_name="warehouse",
     kinds={"duckdb"},
@@ -39,15 +44,20 @@ from visdiv_assets.storage.warehouse import publish
     ],
 )
 def warehouse(
-    context: dg.AssetExecutionContext, lake: LakeResource, warehouse_file: WarehouseResource
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    warehouse_file: WarehouseResource,
 ) -> dg.MaterializeResult:
-    """The DuckDB file that BI tools read: every materialised subset, as real rows, with comments.
+    """The DuckDB file that BI tools read: every materialised subset of the source, as real rows, with comments.
 
     It is built aside and put in place with one rename, so readers never wait for a run nor a run for readers. A
     reader that has the file open keeps the old state until it opens it again.
     """
     with user_errors():
-        published = publish(lake.open(), warehouse_file.path, category=category)
+        store = present(lake.open(), source.open())
+        store.require_space()
+        published = publish(store, warehouse_file.path, category=category)
     return dg.MaterializeResult(
         metadata={
             "dagster/uri": dg.MetadataValue.path(warehouse_file.path),

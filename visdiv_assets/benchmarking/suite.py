@@ -8,14 +8,14 @@ from functools import partial
 import numpy as np
 
 from visdiv_assets import sources
-from visdiv_assets.benchmarking import embedding, joins, large, moments, verification
+from visdiv_assets.benchmarking import embedding, joins, large, moments, selection, verification
 from visdiv_assets.benchmarking.measuring import Figure
 from visdiv_assets.benchmarking.vectors import real_vectors
 from visdiv_assets.devices import has_cuda
 from visdiv_assets.progress import Progress, progress
 from visdiv_assets.settings import Settings
 
-PARTS = ("join", "moments", "embedding", "verification")
+PARTS = ("join", "moments", "embedding", "verification", "selection")
 HEADERS = ("what", "ours", "peer", "the peer's", "unit", "times as good", "peak MB", "peer's", "remark")
 MOMENT_ROUNDS = 2
 EMBEDDING_ROUNDS = 3
@@ -40,11 +40,13 @@ def run(settings: Settings, parts: Sequence[str] = PARTS, *, with_large: bool = 
         figures += _shown("embedding", rounds, lambda told: embedding.measure(rounds=EMBEDDING_ROUNDS, progress=told))
     if "verification" in parts:
         figures += _shown("verification", 3, lambda told: verification.measure(progress=told))
+    if "selection" in parts:
+        figures += _shown("selection", len(selection.METHODS), lambda told: selection.measure(progress=told))
     return figures
 
 
 def _joins(settings: Settings, compared: bool, with_large: bool) -> list[Figure]:
-    real = real_vectors(sources.open(settings.source))
+    real = real_vectors(sources.from_settings(settings))
     devices = ["cpu", "cuda"] if has_cuda() else ["cpu"]
     figures: list[Figure] = []
     for device in devices:

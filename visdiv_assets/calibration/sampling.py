@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from visdiv_assets.calibration.measure import NEAREST_FLOOR, NEAREST_KEPT, Near
 from visdiv_assets.embedders.stream import picture_changed
 from visdiv_assets.imaging.decode import decode_image
+from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.identity import image_id as identity_of
 from visdiv_assets.reports.places import Place, pictures_at
 from visdiv_assets.search.join import cross_join
@@ -107,17 +108,25 @@ def within_budget(nearest: Mapping[str, list[Near]], *, copied: int, pairs: int)
 class SamplePictures:
     """The sampled pictures of a subset and their nearest others, fetched group by group and decoded when asked for."""
 
-    def __init__(self, source: Source, places: Mapping[str, Place], *, max_pixels: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        places: Mapping[str, Place],
+        *,
+        max_pixels: int,
+        max_bytes: int = MAX_PICTURE_BYTES,
+    ) -> None:
         """Fetch nothing yet.
 
         Args:
             source: where the subset is.
             places: a position of each picture that will be asked for, by image_id.
             max_pixels: limit that the pictures were listed with.
+            max_bytes: likewise, of an encoded picture.
         """
         self._source = source
         self._places = places
-        self._max_pixels = max_pixels
+        self._max_pixels, self._max_bytes = max_pixels, max_bytes
         self._encoded: dict[str, bytes | None] = {}
 
     def each(self, nearest: Mapping[str, Sequence[Near]]) -> Iterator[tuple[str, Image]]:
@@ -150,7 +159,7 @@ class SamplePictures:
             VisdivError: it is not the one that was listed.
         """
         data = self._encoded[image_id]
-        decoded = decode_image(data, max_pixels=self._max_pixels)
+        decoded = decode_image(data, max_pixels=self._max_pixels, max_bytes=self._max_bytes)
         if data is None or decoded.pixels is None or identity_of(data) != image_id:
             raise picture_changed(image_id)
         return decoded.pixels

@@ -1,9 +1,10 @@
 """Which rows of all subsets a clean copy keeps, and why each other one goes.
 
 A row goes for the first of these reasons that applies: a picture of it cannot be read (`unreadable`), its quality
-ratings (`quality`), a picture of it is close to a benchmark's (`contaminated`), its pictures are copies of pictures
-in rows that stay (`duplicate`). Rows are taken by priority, so a row only ever goes as a duplicate for the sake of
-rows that stay: no picture is lost from the clean copy because each of two rows was dropped for the other.
+ratings (`quality`), a picture of it is close to a benchmark's (`contaminated`), it is not among the best by a selection
+method, if one is set (`selection`), its pictures are copies of pictures in rows that stay (`duplicate`). Rows are taken
+by priority, so a row only ever goes as a duplicate for the sake of rows that stay: no picture is lost from the clean
+copy because each of two rows was dropped for the other.
 """
 
 from __future__ import annotations

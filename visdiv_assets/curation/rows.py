@@ -41,7 +41,13 @@ class RowFacts:
 
 
 def row_facts(
-    lake: Lake, subset: str, *, copies_by: str, contamination_threshold: float, drop: Sequence[str]
+    lake: Lake,
+    subset: str,
+    *,
+    copies_by: str,
+    contamination_threshold: float,
+    drop: Sequence[str],
+    not_selected: np.ndarray | None = None,
 ) -> RowFacts:
     """Read the findings about a subset's rows from the lake.
 
@@ -52,6 +58,7 @@ def row_facts(
             by one that is close to it.
         contamination_threshold: similarity from which it is close.
         drop: those of `DROP_REASONS` for which rows go.
+        not_selected: bool [rows], rows that are not among the best by a selection method; None: nothing is selected.
     """
     images = lake.require("subset_images", subset)
     rows = int(images.facts["rows"])
@@ -67,7 +74,13 @@ def row_facts(
     unreadable, leak = _first(defects, rows), _first(leaks, rows)
     blocked = np.zeros(rows, np.int8)
     # In reverse, so that the first reason that applies is the one that stays.
-    for reason, applies in (("contaminated", leak >= 0), ("quality", ~quality_kept), ("unreadable", unreadable >= 0)):
+    found = (
+        ("selection", np.zeros(rows, bool) if not_selected is None else not_selected),
+        ("contaminated", leak >= 0),
+        ("quality", ~quality_kept),
+        ("unreadable", unreadable >= 0),
+    )
+    for reason, applies in found:
         if reason in drop:
             blocked[applies] = 1 + DROP_REASONS.index(reason)
     return RowFacts(subset, rows, rating, unreadable, leak, blocked, defects, leaks)
@@ -110,7 +123,8 @@ def dropped_rows(facts: RowFacts, duplicates: pa.Table) -> pa.Table:
         duplicates: rows that go as duplicates: row, image_index, reason, keeper_subset, keeper_row, keeper_image,
             similarity; one entry per row.
     """
-    tables = [_because(facts, reason) for reason in DROP_REASONS[:3]]
+    # A row that is not selected stands for no copies, so its reason is never that it is one.
+    tables = [_because(facts, reason) for reason in DROP_REASONS if reason != "duplicate"]
     if duplicates.num_rows:
         tables.append(
             _dropped(
@@ -137,6 +151,8 @@ def _because(facts: RowFacts, reason: str) -> pa.Table:
         return _dropped(facts.subset, rows, reason, detail, image_index=defects["image_index"])
     if reason == "quality":
         return _dropped(facts.subset, rows, reason, "no turn reaches the thresholds")
+    if reason == "selection":
+        return _dropped(facts.subset, rows, reason, "not among the best rows by VISDIV_KEEP_BY")
     leaks = facts.leaks.take(facts.leak[rows])
     return _dropped(
         facts.subset,

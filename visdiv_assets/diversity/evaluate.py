@@ -94,7 +94,7 @@ def evaluate_diversity(
         weights=settings.sscd_weights,
         weights_folder=settings.weights_folder,
     )
-    reading = _Reading(files, settings.max_pixels)
+    reading = _Reading(files, settings.max_pixels, settings.max_picture_bytes)
     moments = Moments.from_batches(
         (embedder.embed(pictures) for pictures in reading.batches()),
         dimension=embedder.dimension,
@@ -115,9 +115,10 @@ def evaluate_diversity(
 class _Reading:
     """Decodes files in order and counts those that cannot be."""
 
-    def __init__(self, files: list[Path], max_pixels: int) -> None:
+    def __init__(self, files: list[Path], max_pixels: int, max_bytes: int) -> None:
         self.files = files
         self.max_pixels = max_pixels
+        self.max_bytes = max_bytes
         self.unreadable = 0
         self.first_reason = ""
 
@@ -132,7 +133,7 @@ class _Reading:
                 data = file.read_bytes()
             except OSError:
                 data = None
-            decoded = decode_image(data, max_pixels=self.max_pixels)
+            decoded = decode_image(data, max_pixels=self.max_pixels, max_bytes=self.max_bytes)
             if decoded.pixels is None:
                 self.unreadable += 1
                 self.first_reason = self.first_reason or f"{file}: {decoded.status} {decoded.detail}".strip()

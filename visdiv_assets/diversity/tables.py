@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 
 from visdiv_assets.diversity.moments import Moments
+from visdiv_assets.diversity.rarefaction import too_few
 from visdiv_assets.diversity.scores import scores
+from visdiv_assets.diversity.unions import greedy_order, left_out, union
+from visdiv_assets.progress import Progress, silent
 
 SCORES_SCHEMA = pa.schema(
     [
@@ -21,8 +25,11 @@ SCORES_SCHEMA = pa.schema(
         ("vendi", pa.float64()),
         ("score", pa.float64()),
         ("mean_norm", pa.float64()),
+        ("too_few", pa.bool_()),
+        ("step", pa.int32()),
     ]
 )
+CORPUS_SCHEMA = pa.schema([("subset", pa.string()), *SCORES_SCHEMA])
 
 
 def score_table(moments: Mapping[str, Moments]) -> pa.Table:
@@ -31,9 +38,43 @@ def score_table(moments: Mapping[str, Moments]) -> pa.Table:
     Args:
         moments: by scope.
     """
-    rows = [
-        {"scope": scope, "model_id": of_scope.model_id, **vars(scores(of_scope, centered=centered))}
-        for scope, of_scope in moments.items()
-        for centered in (True, False)
-    ]
+    rows = [row for scope, of_scope in moments.items() for row in _rows(scope, of_scope)]
     return pa.Table.from_pylist(rows, schema=SCORES_SCHEMA)
+
+
+def corpus_table(
+    whole: Mapping[str, Moments], cleaned: Mapping[str, Mapping[str, Moments]], progress: Progress = silent
+) -> pa.Table:
+    """The scores of subsets together, table of `CORPUS_SCHEMA`; `assets.mixtures` says what the scopes are.
+
+    Args:
+        whole: moments by subset.
+        cleaned: by subset, moments after each way of cleaning, by its name.
+        progress: told of every subset.
+    """
+    if not whole:
+        return CORPUS_SCHEMA.empty_table()
+    rows = _rows("corpus", union(whole))
+    for kind in next(iter(cleaned.values()), {}):
+        rows += _rows(f"corpus_{kind}", union({subset: of_subset[kind] for subset, of_subset in cleaned.items()}))
+    for subset, without in left_out(whole).items():
+        rows += _rows("without", without, subset=subset)
+    together = None
+    for step, subset in enumerate(greedy_order(whole), start=1):
+        together = whole[subset] if together is None else together + whole[subset]
+        rows += _rows("growing", together, subset=subset, step=step)
+        for kind, of_kind in cleaned[subset].items():
+            rows += _rows(f"subset_{kind}", of_kind, subset=subset)
+        progress(1)
+    return pa.Table.from_pylist(rows, schema=CORPUS_SCHEMA)
+
+
+def _rows(scope: str, moments: Moments, **further: Any) -> list[dict[str, Any]]:
+    """Two rows, centred and not."""
+    about = {
+        "scope": scope,
+        "model_id": moments.model_id,
+        "too_few": too_few(moments.n, moments.dimension),
+        **further,
+    }
+    return [{**about, **vars(scores(moments, centered=centered))} for centered in (True, False)]

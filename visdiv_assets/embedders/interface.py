@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,8 @@ class Embedder(ABC):
         runs_in_threads: whether several threads should call `run` at once (a CPU model that uses one core per call), or
             one thread alone (a GPU, which is fed by the threads that decode).
         in_flight: batches that may still be computed when the next one is started; 0 if `start` computes at once.
+        keeps_norms: whether `run` gives features as the model has them, whose lengths say something and are kept beside
+            the unit vectors; else it gives unit vectors.
     """
 
     model_id: str
@@ -33,13 +36,18 @@ class Embedder(ABC):
     batch_size: int
     runs_in_threads: bool
     in_flight: int = 0
+    keeps_norms: bool = False
+
+    def working(self) -> AbstractContextManager[None]:
+        """Entered while a stream calls `run` or `start`, perhaps from several threads; by default nothing changes."""
+        return nullcontext()
 
     def preprocess(self, image: Image) -> np.ndarray:
-        """An RGB picture as the model's input: uint8 [320, 320, 3]."""
+        """An RGB picture as the model's input: uint8 [height, width, 3], the same for all; here [320, 320, 3]."""
         return skew_320(image)
 
     def stack(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """Lay preprocessed pictures, at least one, into memory that the model reads: uint8 [n, 320, 320, 3]."""
+        """Lay preprocessed pictures, at least one, into memory that the model reads: uint8 [n, height, width, 3]."""
         return np.stack(pictures)
 
     def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
@@ -49,7 +57,10 @@ class Embedder(ABC):
 
     @abstractmethod
     def run(self, pixels: np.ndarray) -> np.ndarray:
-        """Embed preprocessed pictures: uint8 [n, 320, 320, 3] -> float32 [n, dimension], unit length."""
+        """Embed preprocessed pictures: uint8 [n, height, width, 3] -> float32 [n, dimension].
+
+        Of unit length, but where `keeps_norms` says that features come as the model has them.
+        """
 
     def embed(self, images: Sequence[Image]) -> np.ndarray:
         """Embed RGB pictures of any size: float32 [n, dimension], unit length. Empty input gives [0, dimension]."""
@@ -57,11 +68,18 @@ class Embedder(ABC):
             self.run(self.stack([self.preprocess(image) for image in images[start : start + self.batch_size]]))
             for start in range(0, len(images), self.batch_size)
         ]
-        return np.concatenate([np.empty((0, self.dimension), np.float32), *batches])
+        vectors = np.concatenate([np.empty((0, self.dimension), np.float32), *batches])
+        return unit_length(vectors) if self.keeps_norms else vectors
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
     """Scale rows to unit length, float32 [n, d]; models end in a normalisation, but half precision blurs it."""
+    return unit_length_and_norms(vectors)[0]
+
+
+def unit_length_and_norms(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows scaled to unit length, float32 [n, d], and the lengths that they had, float32 [n]."""
     vectors = vectors.astype(np.float32, copy=False)
-    scaled: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return scaled
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: np.ndarray = vectors / np.maximum(norms, 1e-12)
+    return scaled, norms[:, 0]

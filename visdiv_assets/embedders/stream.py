@@ -14,12 +14,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
-from visdiv_assets.embedders.interface import Embedder
+from visdiv_assets.embedders.interface import Embedder, unit_length_and_norms
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.decode import decode_image
+from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.parallel import ordered_map
 from visdiv_assets.progress import Progress, silent
@@ -28,12 +30,25 @@ from visdiv_assets.progress import Progress, silent
 Picture = tuple[str, bytes]
 
 
+class Embedded(NamedTuple):
+    """Some pictures' vectors.
+
+    Attributes:
+        vectors: float16 [n, dimension], unit length.
+        norms: float32 [n], the lengths that the model gave them; None where it gives unit vectors.
+    """
+
+    vectors: np.ndarray
+    norms: np.ndarray | None
+
+
 def embed_pictures(
     pictures: Iterable[Picture],
     embedder: Embedder,
     *,
     threads: int,
     max_pixels: int,
+    max_bytes: int = MAX_PICTURE_BYTES,
     progress: Progress = silent,
 ) -> Iterator[np.ndarray]:
     """Embed pictures that are known to be readable.
@@ -43,6 +58,7 @@ def embed_pictures(
         embedder: the model.
         threads: threads that decode.
         max_pixels: limit that the pictures were checked against.
+        max_bytes: likewise, of an encoded picture.
         progress: told of each batch.
 
     Yields:
@@ -52,15 +68,33 @@ def embed_pictures(
         VisdivError: a picture is not the one that its image_id names, or cannot be read: the source has changed since
             its images were listed.
     """
+    for part in embed_with_norms(
+        pictures, embedder, threads=threads, max_pixels=max_pixels, max_bytes=max_bytes, progress=progress
+    ):
+        yield part.vectors
+
+
+def embed_with_norms(
+    pictures: Iterable[Picture],
+    embedder: Embedder,
+    *,
+    threads: int,
+    max_pixels: int,
+    max_bytes: int = MAX_PICTURE_BYTES,
+    progress: Progress = silent,
+) -> Iterator[Embedded]:
+    """As `embed_pictures`, with the lengths that the vectors had where the embedder keeps them."""
 
     def prepare(batch: list[Picture]) -> np.ndarray:
-        pixels = embedder.stack([embedder.preprocess(_decode(picture, max_pixels)) for picture in batch])
+        pixels = embedder.stack([embedder.preprocess(_decode(picture, max_pixels, max_bytes)) for picture in batch])
         return embedder.run(pixels) if embedder.runs_in_threads else pixels
 
-    prepared = ordered_map(prepare, _batches(pictures, embedder.batch_size), threads=threads)
-    for vectors in prepared if embedder.runs_in_threads else _started(prepared, embedder):
-        progress(len(vectors))
-        yield vectors.astype(np.float16)
+    with embedder.working():
+        prepared = ordered_map(prepare, _batches(pictures, embedder.batch_size), threads=threads)
+        for features in prepared if embedder.runs_in_threads else _started(prepared, embedder):
+            progress(len(features))
+            vectors, norms = unit_length_and_norms(features) if embedder.keeps_norms else (features, None)
+            yield Embedded(vectors.astype(np.float16), norms)
 
 
 def _started(batches: Iterable[np.ndarray], embedder: Embedder) -> Iterator[np.ndarray]:
@@ -73,9 +107,9 @@ def _started(batches: Iterable[np.ndarray], embedder: Embedder) -> Iterator[np.n
         yield running.popleft()()
 
 
-def _decode(picture: Picture, max_pixels: int):  # type: ignore[no-untyped-def]
+def _decode(picture: Picture, max_pixels: int, max_bytes: int):  # type: ignore[no-untyped-def]
     expected, data = picture
-    decoded = decode_image(data, max_pixels=max_pixels)
+    decoded = decode_image(data, max_pixels=max_pixels, max_bytes=max_bytes)
     if decoded.pixels is None or image_id(data) != expected:
         raise picture_changed(expected)
     return decoded.pixels

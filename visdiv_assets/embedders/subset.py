@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.embedders.interface import Embedder
-from visdiv_assets.embedders.stream import Picture, embed_pictures, picture_changed
+from visdiv_assets.embedders.stream import Picture, embed_with_norms, picture_changed
+from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.listing import image_bytes
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.storage.lake import Lake
@@ -25,26 +27,61 @@ def positions_between(positions: pa.Table, first_row: int, end_row: int) -> pa.T
 
 
 class KnownVectors:
-    """Vectors of an earlier state of a subset, by image_id: what a changed subset need not embed again."""
+    """Vectors of an earlier state of a subset, by image_id or text_id: what a changed subset need not embed again."""
 
-    def __init__(self, lake: Lake, manifest: Manifest | None, model_id: str) -> None:
-        """Open the vectors of a manifest; those of another model are not used."""
-        usable = manifest is not None and manifest.model_id == model_id and manifest.rows("ids") > 0
+    def __init__(
+        self, lake: Lake, manifest: Manifest | None, model_id: str, *, role: str = "ids", column: str = "image_id"
+    ) -> None:
+        """Open the vectors of a manifest; those of another model are not used.
+
+        Args:
+            lake: where they are.
+            manifest: of the earlier state; None if there was none.
+            model_id: the model whose vectors are wanted.
+            role: the table that says whose the vectors are, in their order.
+            column: its column of ids, 32 characters each.
+        """
+        usable = manifest is not None and manifest.model_id == model_id and manifest.rows(role) > 0
         if usable and manifest is not None:
-            ids = lake.read(manifest, "ids")["image_id"].to_numpy().astype("S32")
+            ids = lake.read(manifest, role, columns=[column])[column].to_numpy().astype("S32")
             self._order = np.argsort(ids)
             self._ids = ids[self._order]
             self._vectors = lake.array(manifest, "vectors")
+            self._norms = lake.column(manifest, "norms")
         else:
             self._ids = np.empty(0, "S32")
 
-    def find(self, image_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Look up image_ids, S32 [n]: a mask bool [n] of the known ones, and their vectors float16 [known, d]."""
-        if not len(self._ids) or not len(image_ids):
-            return np.zeros(len(image_ids), bool), np.empty((0, 0), np.float16)
-        place = np.minimum(np.searchsorted(self._ids, image_ids), len(self._ids) - 1)
-        known = self._ids[place] == image_ids
-        return known, self._vectors[self._order[place[known]]]
+    def find(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Look up ids, S32 [n]: a mask bool [n] of the known ones, and their vectors float16 [known, d]."""
+        known, rows = self.rows(ids)
+        return known, self._vectors[rows] if len(rows) else np.empty((0, 0), np.float16)
+
+    def rows(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Look up ids, S32 [n]: a mask bool [n] of the known ones, and their rows there, int64 [known]."""
+        if not len(self._ids) or not len(ids):
+            return np.zeros(len(ids), bool), np.empty(0, np.int64)
+        place = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
+        known = self._ids[place] == ids
+        return known, self._order[place[known]]
+
+    def norms(self, rows: np.ndarray) -> np.ndarray:
+        """The lengths that the vectors of some rows had, float32 [n]; only where they were kept."""
+        found: np.ndarray = self._norms[rows]
+        return found
+
+
+class PositionVectors(NamedTuple):
+    """What the pictures at some positions of a shard are to a model.
+
+    Attributes:
+        vectors: float16 [n, dimension], unit length.
+        norms: float32 [n], the lengths that the model gave them; None where it gives unit vectors.
+        computed: how many were computed, not known.
+    """
+
+    vectors: np.ndarray
+    norms: np.ndarray | None
+    computed: int
 
 
 def embed_positions(
@@ -56,8 +93,9 @@ def embed_positions(
     known: KnownVectors,
     threads: int,
     max_pixels: int,
+    max_bytes: int = MAX_PICTURE_BYTES,
     progress: Progress = silent,
-) -> tuple[np.ndarray, int]:
+) -> PositionVectors:
     """Embed the pictures at some positions of one shard.
 
     Args:
@@ -68,30 +106,37 @@ def embed_positions(
         known: vectors that need not be computed.
         threads: threads that decode.
         max_pixels: as the pictures were listed with.
+        max_bytes: likewise.
         progress: told of pictures embedded.
-
-    Returns:
-        float16 [len(positions), dimension], and how many of them were computed, not known.
 
     Raises:
         VisdivError: a picture has changed since it was listed.
     """
     ids = positions["image_id"].to_numpy().astype("S32")
     vectors = np.empty((len(ids), embedder.dimension), np.float16)
+    norms = np.empty(len(ids), np.float32) if embedder.keeps_norms else None
     have, found = known.find(ids)
     if have.any():
         vectors[have] = found
+        if norms is not None:
+            norms[have] = known.norms(known.rows(ids)[1])
     progress(int(have.sum()))
     wanted = np.flatnonzero(~have)
     if len(wanted):
         pictures = _pictures(batches, positions.take(wanted), first_row)
         done = 0
-        for part in embed_pictures(pictures, embedder, threads=threads, max_pixels=max_pixels, progress=progress):
-            vectors[wanted[done : done + len(part)]] = part
-            done += len(part)
+        parts = embed_with_norms(
+            pictures, embedder, threads=threads, max_pixels=max_pixels, max_bytes=max_bytes, progress=progress
+        )
+        for part in parts:
+            places = wanted[done : done + len(part.vectors)]
+            vectors[places] = part.vectors
+            if norms is not None:
+                norms[places] = part.norms
+            done += len(places)
         if done < len(wanted):
             raise picture_changed(str(positions["image_id"][int(wanted[done])]))
-    return vectors, len(wanted)
+    return PositionVectors(vectors, norms, len(wanted))
 
 
 def _pictures(batches: Iterable[pa.RecordBatch], positions: pa.Table, first_row: int) -> Iterator[Picture]:

@@ -66,6 +66,11 @@ def onnx_weights() -> Path:
     raise VisdivError(f"{ONNX_PACKAGE} holds no {ONNX_FILE}: install version {ONNX_VERSION}")
 
 
+def torchscript_file(given: str, folder: str, url: str = TORCHSCRIPT_URL) -> Path:
+    """Where the TorchScript model is, or will be once it is fetched; see `torchscript_weights`."""
+    return Path(given) if given else Path(folder) / url.rpartition("/")[2]
+
+
 def torchscript_weights(
     given: str, folder: str, *, url: str = TORCHSCRIPT_URL, sha256: str = TORCHSCRIPT_SHA256
 ) -> Path:
@@ -80,14 +85,11 @@ def torchscript_weights(
     Raises:
         VisdivError: the file is missing, cannot be fetched, or is not the published one.
     """
-    if given:
-        path = Path(given)
-        if not path.is_file():
+    path = torchscript_file(given, folder, url)
+    if not path.is_file():
+        if given:
             raise VisdivError(f"VISDIV_SSCD_WEIGHTS names {given}, which is not a file")
-    else:
-        path = Path(folder) / url.rpartition("/")[2]
-        if not path.is_file():
-            _fetch(url, path, sha256)
+        _fetch(url, path, sha256)
     check_weights(path, sha256)
     return path
 

@@ -1,4 +1,4 @@
-"""Contact sheets: pairs of pictures side by side with a caption, small enough to embed in a report."""
+"""Contact sheets: pairs of pictures, or single ones, with a caption, small enough to embed in a report."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
 PAIRS_PER_ROW = 3
+PICTURES_PER_ROW = 6
 
 _MARGIN = 12
 _PAIR_GAP = 20
@@ -46,6 +47,19 @@ class PairTile:
     caption: str
 
 
+@dataclass(frozen=True, slots=True)
+class PictureTile:
+    """One picture.
+
+    Attributes:
+        picture: of any mode and size; None if it cannot be read.
+        captions: lines below it; each is shortened where it does not fit, in the middle.
+    """
+
+    picture: Image | None
+    captions: Sequence[str]
+
+
 def pair_sheet(pairs: Sequence[PairTile], *, max_bytes: int = 100_000) -> bytes:
     """Draw pairs on white, three to a row; what is unreadable is a gray tile with a cross.
 
@@ -59,19 +73,36 @@ def pair_sheet(pairs: Sequence[PairTile], *, max_bytes: int = 100_000) -> bytes:
     Raises:
         ValueError: there are no pairs, or too many to fit even when tiny.
     """
-    if not pairs:
-        raise ValueError("a contact sheet needs at least one pair")
+    return _sheet([((pair.left, pair.right), [pair.caption]) for pair in pairs], PAIRS_PER_ROW, max_bytes, "pair")
+
+
+def picture_sheet(pictures: Sequence[PictureTile], *, max_bytes: int = 100_000) -> bytes:
+    """Draw single pictures on white, six to a row; otherwise as `pair_sheet`.
+
+    Raises:
+        ValueError: there are no pictures, or too many to fit even when tiny.
+    """
+    tiles = [((each.picture,), each.captions) for each in pictures]
+    return _sheet(tiles, PICTURES_PER_ROW, max_bytes, "picture")
+
+
+def _sheet(
+    groups: Sequence[tuple[Sequence[Image | None], Sequence[str]]], per_row: int, max_bytes: int, kind: str
+) -> bytes:
+    """A sheet of groups of as many pictures each, with as many lines of text."""
+    if not groups:
+        raise ValueError(f"a contact sheet needs at least one {kind}")
     # The largest tiles are drawn from the pictures and smaller ones from those: sources may be huge.
-    tiles = [(_tile(pair.left, _SIDES[0]), _tile(pair.right, _SIDES[0])) for pair in pairs]
-    captions = ["".join(c if c.isprintable() else " " for c in pair.caption).strip() for pair in pairs]
+    tiles = [[_tile(picture, _SIDES[0]) for picture in pictures] for pictures, _ in groups]
+    captions = [["".join(c if c.isprintable() else " " for c in line).strip() for line in lines] for _, lines in groups]
     for side in _SIDES:
-        sheet = _draw(tiles, captions, side)
+        sheet = _draw(tiles, captions, side, per_row)
         for quality in _QUALITIES:
             stream = io.BytesIO()
             sheet.save(stream, "JPEG", quality=quality, optimize=True)
             if stream.tell() <= max_bytes:
                 return stream.getvalue()
-    raise ValueError(f"{len(pairs)} pairs do not fit into {max_bytes} bytes")
+    raise ValueError(f"{len(groups)} {kind}s do not fit into {max_bytes} bytes")
 
 
 def thumbnail_data_uri(jpeg: bytes) -> str:
@@ -104,29 +135,30 @@ def _tile(image: Image | None, side: int) -> Image:
     return tile
 
 
-def _draw(tiles: Sequence[tuple[Image, Image]], captions: Sequence[str], side: int) -> Image:
+def _draw(tiles: Sequence[Sequence[Image]], captions: Sequence[Sequence[str]], side: int, per_row: int) -> Image:
     from PIL import ImageDraw
     from PIL.Image import Resampling, new
 
-    pair_width = 2 * side + _TILE_GAP
-    font, line_height = _font(captions, pair_width)
-    columns = min(PAIRS_PER_ROW, len(tiles))
+    group_width = len(tiles[0]) * (side + _TILE_GAP) - _TILE_GAP
+    font, line_height = _font([lines[0] for lines in captions], group_width)
+    columns = min(per_row, len(tiles))
     rows = -(-len(tiles) // columns)
-    pair_height = side + line_height
-    width = 2 * _MARGIN + columns * pair_width + (columns - 1) * _PAIR_GAP
-    height = 2 * _MARGIN + rows * pair_height + (rows - 1) * _MARGIN
+    group_height = side + line_height * max(len(lines) for lines in captions)
+    width = 2 * _MARGIN + columns * group_width + (columns - 1) * _PAIR_GAP
+    height = 2 * _MARGIN + rows * group_height + (rows - 1) * _MARGIN
     sheet = new("RGB", (width, height), _WHITE)
     draw = ImageDraw.Draw(sheet)
-    for number, (pair, caption) in enumerate(zip(tiles, captions, strict=True)):
+    for number, (group, lines) in enumerate(zip(tiles, captions, strict=True)):
         row, column = divmod(number, columns)
-        x = _MARGIN + column * (pair_width + _PAIR_GAP)
-        y = _MARGIN + row * (pair_height + _MARGIN)
-        for offset, tile in zip((0, side + _TILE_GAP), pair, strict=True):
+        x = _MARGIN + column * (group_width + _PAIR_GAP)
+        y = _MARGIN + row * (group_height + _MARGIN)
+        for place, tile in enumerate(group):
             small = tile if tile.width == side else tile.resize((side, side), Resampling.LANCZOS)
-            sheet.paste(small, (x + offset, y))
-        text = _shortened(caption, font, pair_width)
-        left = x + (pair_width - font.getlength(text)) / 2
-        draw.text((left, y + side + 3), text, fill=_INK, font=font)
+            sheet.paste(small, (x + place * (side + _TILE_GAP), y))
+        for line, caption in enumerate(lines):
+            text = _shortened(caption, font, group_width)
+            left = x + (group_width - font.getlength(text)) / 2
+            draw.text((left, y + side + 3 + line * line_height), text, fill=_INK, font=font)
     return sheet
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from visdiv_assets.imaging import formats
+from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.modes import into_rgb, to_rgb
 from visdiv_assets.imaging.quiet import quiet
 
@@ -35,7 +36,7 @@ class ImageStatus(StrEnum):
     TRUNCATED = "truncated"
     #: The file is damaged or breaks its format's rules.
     CORRUPT = "corrupt"
-    #: More pixels than allowed, or more memory than there is.
+    #: More bytes or pixels than allowed, or more memory than there is.
     TOO_LARGE = "too_large"
 
 
@@ -62,7 +63,9 @@ class DecodedImage:
     pixels: Image | None = None
 
 
-def decode_image(data: bytes | None, *, max_pixels: int, keep_pixels: bool = True) -> DecodedImage:
+def decode_image(
+    data: bytes | None, *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES, keep_pixels: bool = True
+) -> DecodedImage:
     """Decode a picture in full, upright and RGB; bad data gives a status, never an exception.
 
     The first picture of an animation or of several pages is taken. `to_rgb` says how colours are converted.
@@ -71,6 +74,7 @@ def decode_image(data: bytes | None, *, max_pixels: int, keep_pixels: bool = Tru
     Args:
         data: the encoded picture, or None.
         max_pixels: a picture with more pixels is too_large; its header is read, its pixels are not.
+        max_bytes: a picture of more bytes is too_large; not even its header is read.
         keep_pixels: False to learn the status and size only. The picture is decoded all the same, as nothing
             less tells whether it can be.
 
@@ -83,6 +87,8 @@ def decode_image(data: bytes | None, *, max_pixels: int, keep_pixels: bool = Tru
     if name is None:
         kind = "text with markup" if data[:64].lstrip()[:1] == b"<" else "no known signature"
         return DecodedImage(ImageStatus.NOT_AN_IMAGE, f"{kind}: begins with {data[:16]!r}")
+    if len(data) > max_bytes:
+        return DecodedImage(ImageStatus.TOO_LARGE, f"{len(data)} bytes, the limit is {max_bytes}", name)
     if name not in formats.openers():
         return DecodedImage(ImageStatus.NOT_AN_IMAGE, f"the installed Pillow does not read {name}", name)
 

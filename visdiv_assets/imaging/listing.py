@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.fingerprint import fingerprints
+from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.signals import signals
 from visdiv_assets.parallel import ordered_map
@@ -64,6 +65,7 @@ def list_images(
     first_row: int,
     threads: int,
     max_pixels: int,
+    max_bytes: int = MAX_PICTURE_BYTES,
     progress: Progress = silent,
 ) -> Iterator[pa.RecordBatch]:
     """Decode every picture and say what it is, or why it cannot be read.
@@ -73,6 +75,7 @@ def list_images(
         first_row: number of the first row.
         threads: threads that decode.
         max_pixels: a picture with more is not decoded.
+        max_bytes: likewise, of the encoded picture.
         progress: told of rows done.
 
     Yields:
@@ -90,7 +93,7 @@ def list_images(
 
     def describe(position: _Position) -> tuple[object, ...]:
         row, index, data = position
-        decoded = decode_image(data, max_pixels=max_pixels)
+        decoded = decode_image(data, max_pixels=max_pixels, max_bytes=max_bytes)
         seen = signals(decoded.pixels) if decoded.pixels else None
         return (
             row,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from visdiv_assets.imaging.decode import decode_image
+from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
 from visdiv_assets.parallel import ordered_map, thread_count
 from visdiv_assets.reports.choice import drawn
 from visdiv_assets.reports.pairs import VIEW_BYTES, AlignedView, PairEntry, Report
@@ -37,21 +38,24 @@ _TINT = 0.45
 _OUTLINE = 2
 
 
-def aligned_view(data_a: bytes | None, data_b: bytes | None, max_pixels: int) -> AlignedView | None:
+def aligned_view(
+    data_a: bytes | None, data_b: bytes | None, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES
+) -> AlignedView | None:
     """Lay a picture over another and mark what disagrees.
 
     Args:
         data_a: an encoded picture, which keeps its frame.
         data_b: another, which is warped.
         max_pixels: a picture with more pixels is not decoded.
+        max_bytes: nor is one of more bytes.
 
     Returns:
         The views; None if one of the two cannot be read.
     """
     from visdiv_assets.search.verify import explain, prepare, verify
 
-    image_a = decode_image(data_a, max_pixels=max_pixels).pixels
-    image_b = decode_image(data_b, max_pixels=max_pixels).pixels
+    image_a = decode_image(data_a, max_pixels=max_pixels, max_bytes=max_bytes).pixels
+    image_b = decode_image(data_b, max_pixels=max_pixels, max_bytes=max_bytes).pixels
     if image_a is None or image_b is None:
         return None
     a, b = prepare(image_a), prepare(image_b)
@@ -68,18 +72,19 @@ def aligned_view(data_a: bytes | None, data_b: bytes | None, max_pixels: int) ->
     return AlignedView(_encoded(left), _encoded(right), marked, left.size, right.size, disagreeing, _caption(evidence))
 
 
-def with_alignments(report: Report, *, max_pixels: int) -> Report:
+def with_alignments(report: Report, *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES) -> Report:
     """Draw the evidence of those pairs of a report that the page draws it for.
 
     Args:
         report: what to say. Without verdicts, it stays as it is.
         max_pixels: see `aligned_view`.
+        max_bytes: likewise.
     """
     shown = report.pairs_shown()
     numbers = sorted(drawn([pair.similarity for pair in shown], [pair.verified for pair in shown]))
 
     def view(number: int) -> AlignedView | None:
-        return aligned_view(shown[number].left.data, shown[number].right.data, max_pixels)
+        return aligned_view(shown[number].left.data, shown[number].right.data, max_pixels, max_bytes)
 
     views = dict(zip(numbers, ordered_map(view, numbers, threads=thread_count(0)), strict=True))
     pairs: list[PairEntry] = [replace(pair, aligned=views.get(number)) for number, pair in enumerate(shown)]

@@ -8,23 +8,17 @@ JavaScript too, which only sorts and filters.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-import jinja2
-
+from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
 from visdiv_assets.reports import text, thumbnails, verdicts, views
 from visdiv_assets.reports.choice import DRAWN
+from visdiv_assets.reports.files import content_policy, read_template, template, write_page
 from visdiv_assets.reports.pairs import SIMILARITY, PairEntry, PictureRef, Report
 from visdiv_assets.reports.text import Cell, Text
 from visdiv_assets.reports.thumbnails import Thumbnail
-from visdiv_assets.storage.files import replace_local, writing_failed
-
-_FOLDER = Path(__file__).parent / "template"
 
 # Headings are as wide as their column, and the title is a line or two.
 _HEADING = 60
@@ -48,7 +42,7 @@ class _Picture:
     key: str
 
 
-def render(report: Report, *, max_pixels: int) -> str:
+def render(report: Report, *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES) -> str:
     """Write a report as HTML.
 
     The same report gives the same page. The page is below 6 MB, or 10 MB with evidence: pictures that are hard to
@@ -57,13 +51,14 @@ def render(report: Report, *, max_pixels: int) -> str:
     Args:
         report: what to say. A picture that cannot be read is a gray box which says why.
         max_pixels: a picture with more pixels is not decoded.
+        max_bytes: nor is one of more bytes.
 
     Returns:
         The page, which UTF-8 can encode.
     """
     shown = report.pairs_shown()
     drawn = thumbnails.thumbnails(
-        (side.data for pair in shown for side in (pair.left, pair.right)), max_pixels=max_pixels
+        (side.data for pair in shown for side in (pair.left, pair.right)), max_pixels=max_pixels, max_bytes=max_bytes
     )
     full = text.full_length(_texts(shown))
     evidence, view_styles = views.drawn_pairs(report, shown)
@@ -71,8 +66,8 @@ def render(report: Report, *, max_pixels: int) -> str:
     # A dict keeps the order in which the names first occur.
     names = list(dict.fromkeys(name for pair in shown for name in pair.columns))
     styles = {
-        "page": _read("page.css"),
-        "cards": _read("cards.css"),
+        "page": read_template("page.css"),
+        "cards": read_template("cards.css"),
         "pictures": "\n".join(
             f".{picture.name}{{background-image:url(data:image/jpeg;base64,{picture.encoded})}}"
             for picture in drawn.values()
@@ -80,8 +75,8 @@ def render(report: Report, *, max_pixels: int) -> str:
         ),
         "views": view_styles,
     }
-    script = _read("page.js")
-    return _template().render(
+    script = read_template("page.js")
+    return template("page.html").render(
         title=text.clean(report.title, _TITLE),
         paragraphs=[text.clean(part, _PARAGRAPH) for part in report.introduction.split("\n\n") if part.strip()],
         measured=[text.clean(sentence, _PARAGRAPH) for sentence in report.measured if sentence.strip()],
@@ -109,17 +104,18 @@ def render(report: Report, *, max_pixels: int) -> str:
         cards_below=_WIDTH + _COLUMN_WIDTH * (len(names) + judged),
         styles=styles,
         script=script,
-        policy=_policy(list(styles.values()), script),
+        policy=content_policy(styles.values(), script),
     )
 
 
-def write_report(report: Report, path: Path, *, max_pixels: int) -> int:
+def write_report(report: Report, path: Path, *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES) -> int:
     """Write a report to a file in one atomic step.
 
     Args:
         report: what to say.
         path: the file; its folder is made if there is none.
         max_pixels: see `render`.
+        max_bytes: likewise.
 
     Returns:
         The file's size in bytes.
@@ -127,43 +123,7 @@ def write_report(report: Report, path: Path, *, max_pixels: int) -> int:
     Raises:
         VisdivError: the disk is full, or the place cannot be written.
     """
-    page = render(report, max_pixels=max_pixels).encode()
-    try:
-        with replace_local(path) as stream:
-            stream.write(page)
-    except OSError as error:
-        raise writing_failed(str(path), error) from error
-    return len(page)
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html")
-
-
-@cache
-def _read(name: str) -> str:
-    return (_FOLDER / name).read_text(encoding="utf-8")
-
-
-def _policy(styles: Sequence[str], script: str) -> str:
-    """Forbid every request, and all styles and scripts but the page's own."""
-    allowed = " ".join(map(_digest, styles))
-    return (
-        f"default-src 'none'; img-src data:; style-src {allowed}; script-src {_digest(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _digest(content: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+    return write_page(render(report, max_pixels=max_pixels, max_bytes=max_bytes), path)
 
 
 def _texts(pairs: Sequence[PairEntry]) -> Iterator[str]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.imaging.decode import decode_image
+from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.reports.pairs import PictureRef
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 class Place(NamedTuple):
@@ -45,3 +50,13 @@ def pictures_at(source: Source, kind: Kind, places: Sequence[Place]) -> dict[Pla
         for place, data in zip(once, encoded, strict=True):
             found[place] = PictureRef(name, place.row, place.image_index, place.image_id, data)
     return found
+
+
+def decoded_at(
+    source: Source, kind: Kind, places: Sequence[Place], *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES
+) -> dict[Place, Image | None]:
+    """The pictures at some positions, decoded; None for one that cannot be read."""
+    return {
+        place: decode_image(found.data, max_pixels=max_pixels, max_bytes=max_bytes).pixels
+        for place, found in pictures_at(source, kind, places).items()
+    }

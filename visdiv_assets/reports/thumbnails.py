@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from visdiv_assets.imaging.decode import ImageStatus, decode_image
+from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.parallel import ordered_map, thread_count
 
@@ -45,12 +46,15 @@ class Thumbnail:
     tiny: bool = False
 
 
-def thumbnails(pictures: Iterable[bytes | None], *, max_pixels: int) -> dict[str | None, Thumbnail]:
+def thumbnails(
+    pictures: Iterable[bytes | None], *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES
+) -> dict[str | None, Thumbnail]:
     """Draw every distinct picture once.
 
     Args:
         pictures: encoded pictures, repeated ones too, readable or not.
         max_pixels: limit of `decode_image`.
+        max_bytes: likewise.
 
     Returns:
         By the identity of the bytes (see `key_of`), in the order in which they first occur.
@@ -60,7 +64,7 @@ def thumbnails(pictures: Iterable[bytes | None], *, max_pixels: int) -> dict[str
         distinct.setdefault(key_of(data), data)
 
     def draw(data: bytes | None) -> tuple[Image | None, str]:
-        return _small(data, max_pixels)
+        return _small(data, max_pixels, max_bytes)
 
     drawn = dict(zip(distinct, ordered_map(draw, distinct.values(), threads=thread_count(0)), strict=True))
     encoded: dict[str | None, str] = {}
@@ -82,11 +86,11 @@ def key_of(data: bytes | None) -> str | None:
     return None if data is None else image_id(data)
 
 
-def _small(data: bytes | None, max_pixels: int) -> tuple[Image | None, str]:
+def _small(data: bytes | None, max_pixels: int, max_bytes: int) -> tuple[Image | None, str]:
     """The picture fitted to `SIDE` and never enlarged, and what to say about it."""
     from PIL.Image import Resampling
 
-    decoded = decode_image(data, max_pixels=max_pixels)
+    decoded = decode_image(data, max_pixels=max_pixels, max_bytes=max_bytes)
     if decoded.pixels is None:
         status = decoded.status.value.replace("_", " ")
         return None, decoded.detail if decoded.status is ImageStatus.EMPTY else f"{status} ({decoded.detail})"

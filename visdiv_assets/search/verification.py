@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.imaging.decode import decode_image
+from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
 from visdiv_assets.parallel import ordered_map
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.search.verify import Evidence, Prepared, prepare, verify
@@ -45,6 +46,7 @@ def compare_pairs(
     *,
     threads: int,
     max_pixels: int,
+    max_bytes: int = MAX_PICTURE_BYTES,
     progress: Progress = silent,
 ) -> pa.Table:
     """Compare pairs of pictures.
@@ -56,6 +58,7 @@ def compare_pairs(
         fetch_right: gives those of the right ids.
         threads: threads that decode and compare.
         max_pixels: pictures with more count as unreadable.
+        max_bytes: likewise, of an encoded picture.
         progress: told of pairs done.
 
     Returns:
@@ -65,7 +68,7 @@ def compare_pairs(
 
     # Every pair is one thread's; OpenCV's own threads would fight with them.
     cv2.setNumThreads(1)
-    kept = _Kept(threads, max_pixels)
+    kept = _Kept(threads, max_pixels, max_bytes)
     found: list[Evidence] = []
     for start in range(0, len(left), PAIRS_AT_A_TIME):
         a, b = left[start : start + PAIRS_AT_A_TIME], right[start : start + PAIRS_AT_A_TIME]
@@ -96,8 +99,8 @@ def table_of(found: Sequence[Evidence]) -> pa.Table:
 class _Kept:
     """The pictures that were prepared last."""
 
-    def __init__(self, threads: int, max_pixels: int) -> None:
-        self._threads, self._max_pixels = threads, max_pixels
+    def __init__(self, threads: int, max_pixels: int, max_bytes: int) -> None:
+        self._threads, self._max_pixels, self._max_bytes = threads, max_pixels, max_bytes
         self._pictures: OrderedDict[str, Prepared] = OrderedDict()
 
     def prepared(self, image_ids: Sequence[str], fetch: Fetch) -> dict[str, Prepared]:
@@ -114,7 +117,7 @@ class _Kept:
         return pictures
 
     def _prepare(self, data: bytes | None) -> Prepared:
-        return prepare(decode_image(data, max_pixels=self._max_pixels).pixels)
+        return prepare(decode_image(data, max_pixels=self._max_pixels, max_bytes=self._max_bytes).pixels)
 
 
 def units_of(left_ids: pa.ChunkedArray, pairs: int) -> Iterator[tuple[str, pa.Array]]:

@@ -96,21 +96,60 @@ def benchmarks(path: str | Path | None = None) -> list[Benchmark]:
     return list(found.values())
 
 
+def on_lists(lists: str, path: str | Path | None = None) -> list[Benchmark]:
+    """The benchmarks of some of a catalogue's lists, in its order.
+
+    Args:
+        lists: names of lists, with commas between; empty: all of them; "none": none.
+        path: as of `benchmarks`.
+
+    Raises:
+        VisdivError: as of `benchmarks`, or there is no such list.
+    """
+    if lists.strip() == "none":
+        return []
+    found = benchmarks(path)
+    wanted = [name.strip() for name in lists.split(",") if name.strip()]
+    known = list(dict.fromkeys(benchmark.list for benchmark in found))
+    if unknown := [name for name in wanted if name not in known]:
+        raise VisdivError(
+            f"VISDIV_BENCHMARK_LIST: there is no list {unknown[0]!r} in the catalogue, use {', '.join(known)}, or none"
+        )
+    return [benchmark for benchmark in found if not wanted or benchmark.list in wanted]
+
+
+@dataclass(frozen=True)
+class Published:
+    """What FineVision's authors say that a subset holds: pictures, rows and turns."""
+
+    images: int
+    samples: int
+    turns: int
+
+
+def published(subset: str) -> Published | None:
+    """What was published of one of FineVision's subsets; None if FineVision has none of this name."""
+    row = _finevision().get(subset)
+    return Published(int(row["images"]), int(row["samples"]), int(row["turns"])) if row else None
+
+
 def finevision_categories() -> dict[str, str]:
     """Category of each of FineVision's subsets, by the subset's name."""
-    return dict(_categories())
+    return {subset: row["category"] for subset, row in _finevision().items()}
 
 
 def category(subset: str) -> str | None:
     """FineVision's category of a subset, one of nine; None if FineVision has no subset of this name."""
-    return _categories().get(subset)
+    row = _finevision().get(subset)
+    return row["category"] if row else None
 
 
 @cache
-def _categories() -> dict[str, str]:
+def _finevision() -> dict[str, dict[str, str]]:
+    """Lines of the list of subsets, by subset."""
     table = resources.files("visdiv_assets.sources").joinpath("finevision_subsets.csv")
     lines = table.read_text(encoding="utf-8").splitlines()
-    return {row["subset"]: row["category"] for row in csv.DictReader(lines)}
+    return {row["subset"]: row for row in csv.DictReader(lines)}
 
 
 def _benchmark_lines(file: Traversable | Path) -> Iterator[tuple[int, dict[str, str]]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources.interface import Kind
+from visdiv_assets.storage.manifest import digest_of
 
 _NAMES_SHOWN = 20
 
@@ -116,6 +117,11 @@ def fingerprint(files: Iterable[FoundFile]) -> str:
     for file in files:
         digest.update(os.fsencode(f"{file.path}\0{file.size_bytes}\0{file.mtime_ns}\0"))
     return digest.hexdigest()
+
+
+def observed_version(files: Iterable[FoundFile]) -> str:
+    """32 hex characters that change when a file is added, renamed, taken away or written; not when the folder moves."""
+    return digest_of([[file.relative, file.size_bytes, file.mtime_ns] for file in files])
 
 
 def content_digest(path: Path) -> str:

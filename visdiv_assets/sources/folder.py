@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow as pa
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.sources import files, parquet
+from visdiv_assets.sources import fetching, files, parquet
 from visdiv_assets.sources.interface import Kind, Shard, StoredShard
 from visdiv_assets.sources.schema import schema_of
 
@@ -44,6 +42,10 @@ class ParquetFolderSource:
         """Size of a subset's files together, without opening them."""
         return sum(file.size_bytes for file in files.find(self._folder(kind, name), SUFFIXES))
 
+    def observed_version(self, kind: Kind, name: str) -> str:
+        """Digest over the files' relative paths, sizes and times of change."""
+        return files.observed_version(files.find(self._folder(kind, name), SUFFIXES))
+
     def shards(self, kind: Kind, name: str) -> list[Shard]:
         """One shard per file, in the order of their relative posix paths.
 
@@ -75,25 +77,8 @@ class ParquetFolderSource:
     def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
         """Encoded bytes of single pictures; see `interface.Source.fetch`."""
         found = self._files(kind, name)
-        starts = [0, *accumulate(sum(parquet.group_rows(file)) for file in found)]
-        wanted: dict[int, dict[int, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
-        for slot, (row, image_index) in enumerate(positions):
-            if not 0 <= row < starts[-1]:
-                raise VisdivError(f"{kind.value}/{name} in {self.uri} has no row {row}: it has {starts[-1]} rows")
-            number = bisect_right(starts, row) - 1
-            wanted[number][row - starts[number]].append((image_index, slot))
-        answers: list[bytes | None] = [None] * len(positions)
-        for number, rows in wanted.items():
-            for row, entries in parquet.pictures(found[number].path, kind, rows):
-                encoded = entries.field("bytes")
-                for image_index, slot in rows[row]:
-                    if not 0 <= image_index < len(encoded):
-                        raise VisdivError(
-                            f"row {starts[number] + row} of {kind.value}/{name} in {self.uri} has no picture "
-                            f"{image_index}: it has {len(encoded)}"
-                        )
-                    answers[slot] = encoded[image_index].as_py()
-        return answers
+        rows = [sum(parquet.group_rows(file)) for file in found]
+        return fetching.fetch(self.uri, kind, name, rows, lambda number: nullcontext(found[number].path), positions)
 
     def _base(self, kind: Kind) -> Path | None:
         """The folder that holds the folders of a kind; None if there is none."""

@@ -74,6 +74,14 @@ class Source(Protocol):
         """Size of a subset, found without opening its files; for beginning with the heaviest."""
         ...
 
+    def observed_version(self, kind: Kind, name: str) -> str:
+        """A cheap sign that a subset is probably unchanged, 32 hex characters. Opens none of its files.
+
+        It is a digest over their names, sizes, and checksums where they are stored, else times of change; not a
+        repository's commit, which moves when something else is edited.
+        """
+        ...
+
     def shards(self, kind: Kind, name: str) -> list[Shard]:
         """The shards of a subset, in name order, as they are now. Raises VisdivError if there is none."""
         ...

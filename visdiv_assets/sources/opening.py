@@ -6,33 +6,58 @@ import os
 from pathlib import Path
 
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.settings import FINEVISION_LIST, Settings
 from visdiv_assets.sources import files, folder, pictures
+from visdiv_assets.sources.catalogue import on_lists
+from visdiv_assets.sources.downloads import Downloads
+from visdiv_assets.sources.hub import HubSource
 from visdiv_assets.sources.interface import Kind, Source
+from visdiv_assets.storage.space import GIGABYTE
 
 EXPECTED = (
     "a folder with subsets/<name>/*.parquet (and benchmarks/<name>/*.parquet), "
-    "a folder with <name>/*.parquet, or a folder of pictures"
+    "a folder with <name>/*.parquet, a folder of pictures, or hf://datasets/<owner>/<name>"
 )
 
 
-def open_source(uri: str | os.PathLike[str]) -> Source:
-    """Open a place that rows come from. Looks at folders only; files are opened when they are read.
+def from_settings(settings: Settings) -> Source:
+    """Open the source that the settings name; raises as `open_source` does."""
+    return open_source(
+        settings.source,
+        downloads=Downloads(
+            folder=settings.downloads_folder,
+            max_bytes=round(settings.download_cache_gigabytes * GIGABYTE),
+            threads=settings.download_threads,
+            reserve_bytes=round(settings.disk_reserve_gigabytes * GIGABYTE),
+        ),
+        benchmark_catalogue=settings.benchmark_catalogue,
+        benchmark_list=settings.benchmark_list,
+    )
+
+
+def open_source(
+    uri: str | os.PathLike[str],
+    *,
+    downloads: Downloads | None = None,
+    benchmark_catalogue: str = "",
+    benchmark_list: str = FINEVISION_LIST,
+) -> Source:
+    """Open a place that rows come from. Looks at folders only; files are opened, and the Hub asked, when they are read.
 
     Args:
         uri: a folder, absolute or relative to the working directory: with `subsets/<name>/*.parquet`, with
-            `<name>/*.parquet`, or with pictures; looked for in this order.
+            `<name>/*.parquet`, or with pictures, looked for in this order; or a dataset on the Hugging Face Hub,
+            `hf://datasets/<owner>/<name>` with or without `@revision`.
+        downloads: how files from the Hub are fetched, and where they are kept.
+        benchmark_catalogue: file with the benchmarks that a source on the Hub has; empty: the packaged one.
+        benchmark_list: which lists of it, with commas between; empty: all.
 
     Raises:
-        VisdivError: there is no such folder, it holds none of these, or the place is of a kind that this
-        version cannot
-            read, such as `hf://datasets/...`.
+        VisdivError: there is no such folder, it holds none of these, or the place is of another kind.
     """
     text = os.fspath(uri)
     if text.startswith("hf://"):
-        raise VisdivError(
-            f"{text}: the Hugging Face Hub is not supported by this version yet: "
-            f"download the files and give their folder"
-        )
+        return HubSource(text, downloads=downloads, benchmarks=on_lists(benchmark_list, benchmark_catalogue or None))
     if "://" in text:
         raise VisdivError(f"{text} is not a place this version can read: give {EXPECTED}")
     root = Path(text)

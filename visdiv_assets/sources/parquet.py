@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
+from io import RawIOBase
 from itertools import accumulate
 from pathlib import Path
 
@@ -39,6 +41,26 @@ MEND = "it may be damaged or cut off, so download or write it again"
 _REASON_LENGTH = 200
 
 
+@dataclass(frozen=True)
+class NamedFile:
+    """A file that messages call by another name than the place that it is read from.
+
+    Attributes:
+        name: what the user knows it as.
+        place: where it is, or an open file that can be sought in.
+    """
+
+    name: str
+    place: Path | RawIOBase
+
+    def __str__(self) -> str:
+        return self.name
+
+
+#: What can be read here.
+Place = Path | NamedFile
+
+
 def group_rows(file: FoundFile) -> tuple[int, ...]:
     """Rows of each row group, from the footer. Remembered while the file's size and time stay the same.
 
@@ -54,7 +76,13 @@ def _group_rows(path: Path, size_bytes: int, mtime_ns: int) -> tuple[int, ...]:
         return _groups(parquet)
 
 
-def read(path: Path, kind: Kind, columns: Sequence[str], batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
+def row_count(path: Place) -> int:
+    """Rows of a file, from its footer; raises as `group_rows` does."""
+    with _named(path), _opened(path) as parquet:
+        return sum(_groups(parquet))
+
+
+def read(path: Place, kind: Kind, columns: Sequence[str], batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
     """Yield all rows of a file in order, as batches of normalised columns.
 
     Args:
@@ -80,7 +108,7 @@ def read(path: Path, kind: Kind, columns: Sequence[str], batch_rows: int, rows: 
     _all_there(path, count, rows)
 
 
-def stored(path: Path, rows: int) -> StoredShard:
+def stored(path: Place, rows: int) -> StoredShard:
     """A file as it is stored, all columns unchanged; see `interface.StoredShard`.
 
     Args:
@@ -101,7 +129,7 @@ def stored(path: Path, rows: int) -> StoredShard:
     return StoredShard(schema, compression, _stored(path, schema, batch_rows, rows))
 
 
-def _stored(path: Path, schema: pa.Schema, batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
+def _stored(path: Place, schema: pa.Schema, batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
     with _named(path):
         parquet = _opened(path)
     with parquet:
@@ -112,12 +140,12 @@ def _stored(path: Path, schema: pa.Schema, batch_rows: int, rows: int) -> Iterat
     _all_there(path, count, rows)
 
 
-def _all_there(path: Path, count: int, rows: int) -> None:
+def _all_there(path: Place, count: int, rows: int) -> None:
     if count != rows:
         raise VisdivError(f"{path} holds {count} rows where its footer says {rows}: {MEND}")
 
 
-def pictures(path: Path, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
+def pictures(path: Place, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
     """Yield the pictures of some rows, decoding just their row groups and just the pictures' column.
 
     Args:
@@ -157,7 +185,7 @@ def pictures(path: Path, kind: Kind, rows: Collection[int]) -> Iterator[tuple[in
 
 
 def _raw(
-    path: Path, parquet: pq.ParquetFile, columns: list[str] | None, batch_rows: int, groups: Sequence[int]
+    path: Place, parquet: pq.ParquetFile, columns: list[str] | None, batch_rows: int, groups: Sequence[int]
 ) -> Iterator[pa.RecordBatch]:
     """Batches of the file's columns as they are; of all columns if `columns` is None."""
     if columns == []:
@@ -182,8 +210,9 @@ def _no_columns(rows: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
 
 
-def _opened(path: Path) -> pq.ParquetFile:
-    return pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
+def _opened(path: Place) -> pq.ParquetFile:
+    place = path.place if isinstance(path, NamedFile) else path
+    return pq.ParquetFile(place, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
 
 
 def _groups(parquet: pq.ParquetFile) -> tuple[int, ...]:
@@ -191,12 +220,12 @@ def _groups(parquet: pq.ParquetFile) -> tuple[int, ...]:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _named(path: Place) -> Iterator[None]:
     """Turn what pyarrow raises at a damaged or missing file into an error that names the file."""
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise cannot_read(path, error) from None
+            raise cannot_read(str(path), error) from None
         reason = " ".join(str(error).split())[:_REASON_LENGTH] or type(error).__name__
         raise VisdivError(f"{path} is not a readable Parquet file ({reason}): {MEND}") from None

@@ -1,7 +1,7 @@
 """Where a file keeps its pictures, and how the shapes that benchmarks give them become one list a row.
 
-A subset has one column, `images`, a list of pictures. Benchmarks use, looked for in this order (what holds several
-pictures a row before what holds one):
+FineVision's subsets have one column, `images`, a list of pictures. Other data sets use, looked for in this order (what
+holds several pictures a row before what holds one):
 
 1. `images`
 2. `image_list`
@@ -33,30 +33,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.sources.conform import PICTURE, WrongTypeError, conform, is_list, is_text, lists_of, plain
-from visdiv_assets.sources.interface import Kind
+from visdiv_assets.sources.conform import PICTURE, conform, is_list, is_text, lists_of, plain
 
 PICTURES = pa.list_(PICTURE)
 
 #: What messages say of the places looked in.
-LOOKED_FOR = {
-    Kind.SUBSET: "images",
-    Kind.BENCHMARK: "images, image_list, image_0 (and so on), query_image, decoded_image, image",
-}
+LOOKED_FOR = "images, image_list, image_0 (and so on), query_image, decoded_image, image"
 
 _DATA_URI = re.compile(r"data:[^,]*;\s*base64\s*,", re.IGNORECASE)
 
 
-def candidates(kind: Kind, schema: pa.Schema) -> list[tuple[str, ...]]:
+def candidates(schema: pa.Schema) -> list[tuple[str, ...]]:
     """Columns or groups of columns that may hold a file's pictures, the one to prefer first.
 
     Args:
-        kind: subset or benchmark.
         schema: the file's Arrow schema.
     """
     names = list(dict.fromkeys(schema.names))
-    if kind is Kind.SUBSET:
-        return [("images",)] if "images" in names else []
     query = [name for name in names if name == "query_image"]
     groups = [
         *((name,) for name in ("images", "image_list") if name in names),
@@ -68,12 +61,11 @@ def candidates(kind: Kind, schema: pa.Schema) -> list[tuple[str, ...]]:
     return sorted(found, key=lambda group: min(_rank(schema.field(schema.names.index(name)).type) for name in group))
 
 
-def pictures(columns: Sequence[pa.Array], kind: Kind) -> pa.Array:
+def pictures(columns: Sequence[pa.Array]) -> pa.Array:
     """Pictures in any accepted shape as one list a row.
 
     Args:
         columns: the columns of a group, or a single one, each of length n.
-        kind: subset or benchmark; a subset's column must be of lists.
 
     Returns:
         list<struct<bytes, path>> [n], never null.
@@ -82,7 +74,7 @@ def pictures(columns: Sequence[pa.Array], kind: Kind) -> pa.Array:
         WrongTypeError: a column's type cannot hold pictures.
         pa.ArrowException: a value cannot be read.
     """
-    lists = [_lists(column, kind) for column in columns]
+    lists = [_lists(column) for column in columns]
     return lists[0] if len(lists) == 1 else _side_by_side(lists)
 
 
@@ -102,18 +94,16 @@ def _rank(kind: pa.DataType) -> int:
             return 1 if is_text(kind) else 2 if pa.types.is_null(kind) else 0
 
 
-def _lists(array: pa.Array, kind: Kind) -> pa.Array:
+def _lists(array: pa.Array) -> pa.Array:
     """One column as lists of pictures, never null."""
     array = plain(array)
     if pa.types.is_null(array.type):
         array = pa.nulls(len(array), PICTURES)
     if is_list(array.type):
-        if kind is Kind.BENCHMARK and is_text(plain(array.flatten()).type):
+        if is_text(plain(array.flatten()).type):
             array = _list_of_bytes(array)
         lists = conform(array, PICTURES)
         return lists if lists.null_count == 0 else lists_of(pc.list_value_length(lists), lists.flatten(), PICTURES)
-    if kind is Kind.SUBSET:
-        raise WrongTypeError
     if is_text(array.type):
         array = _from_base64(array)
     # One picture a row: a null one is a row without pictures.

@@ -66,6 +66,10 @@ class PictureFolderSource:
         """Size of a subset's files together, without opening them."""
         return sum(file.size_bytes for file in self._find(kind, name))
 
+    def observed_version(self, kind: Kind, name: str) -> str:
+        """Digest over the files' relative paths, sizes and times of change."""
+        return files.observed_version(self._find(kind, name))
+
     def shards(self, kind: Kind, name: str) -> list[Shard]:
         """One shard per 1000 files.
 

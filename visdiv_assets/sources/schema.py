@@ -31,9 +31,6 @@ SCHEMA = pa.schema(
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 
-#: Columns besides the pictures' that a file of the kind must have; any other that it lacks is read as nulls.
-_REQUIRED = {Kind.SUBSET: ("texts",), Kind.BENCHMARK: ()}
-
 _NAMES_SHOWN = 30
 
 
@@ -42,14 +39,12 @@ class Reading:
     """How to read the asked normalised columns from one file. Made by `reading`.
 
     Attributes:
-        kind: subset or benchmark.
         columns: normalised names asked for.
         found: normalised name -> the file's columns (only pictures may have several); those asked for but not in it
             are read as nulls.
         file: the file's name for messages.
     """
 
-    kind: Kind
     columns: tuple[str, ...]
     found: dict[str, tuple[str, ...]]
     file: str
@@ -80,7 +75,7 @@ class Reading:
         given = [batch.column(name) for name in self.found[column]]
         names = " and ".join(repr(name) for name in self.found[column])
         try:
-            array = pictures(given, self.kind) if column == "images" else conform(given[0], target)
+            array = pictures(given) if column == "images" else conform(given[0], target)
             array.validate(full=True)
         except WrongTypeError:
             types = " and ".join(dict.fromkeys(str(one.type) for one in given))
@@ -111,28 +106,34 @@ def reading(kind: Kind, schema: pa.Schema, columns: Sequence[str], file: str) ->
     """Find out how to read normalised columns from a file with this schema.
 
     Args:
-        kind: subset or benchmark; a benchmark may keep its pictures in other columns (`picture_columns` says which)
-            and needs nothing else.
+        kind: subset or benchmark; for messages, and for what a wrong type means (see `_strict`).
         schema: the file's Arrow schema.
         columns: normalised names, out of COLUMNS.
         file: the file's name for messages.
 
     Raises:
-        VisdivError: a column that the kind needs is missing, there twice, or of the wrong type.
+        VisdivError: the file has no pictures (`picture_columns` says where they are looked for), or a column is there
+            twice, or of the wrong type.
         ValueError: a name is not in COLUMNS.
     """
     schema_of(columns)
-    if not (places := candidates(kind, schema)):
-        raise VisdivError(_missing(kind, LOOKED_FOR[kind], schema, file))
-    for column in _REQUIRED[kind]:
-        if column not in schema.names:
-            raise VisdivError(_missing(kind, column, schema, file))
-    found = {column: _where(column, kind, schema, places, file) for column in columns}
-    return Reading(kind, tuple(columns), {column: names for column, names in found.items() if names}, file)
+    if not (places := candidates(schema)):
+        raise VisdivError(_missing(kind, schema, file))
+    strict = _strict(kind, schema)
+    found = {column: _where(column, strict, schema, places, file) for column in columns}
+    return Reading(tuple(columns), {column: names for column, names in found.items() if names}, file)
+
+
+def _strict(kind: Kind, schema: pa.Schema) -> bool:
+    """Whether a column with one of our names must be what we mean by it: in a subset in FineVision's columns.
+
+    Anywhere else, `texts` or `source` may mean anything: only the pictures are ours.
+    """
+    return kind is Kind.SUBSET and "images" in schema.names
 
 
 def _where(
-    column: str, kind: Kind, schema: pa.Schema, places: Sequence[tuple[str, ...]], file: str
+    column: str, strict: bool, schema: pa.Schema, places: Sequence[tuple[str, ...]], file: str
 ) -> tuple[str, ...] | None:
     """The file's columns for a normalised one: the first place whose type will do; None if there is none."""
     if column != "images":
@@ -144,23 +145,20 @@ def _where(
         try:
             # On no rows at all, so that a file without rows is checked as well.
             nothing = pa.RecordBatch.from_arrays([empty(schema.field(name).type) for name in names], names=names)
-            Reading(kind, (column,), {column: names}, file).normalise(nothing)
+            Reading((column,), {column: names}, file).normalise(nothing)
         except VisdivError as error:
             failed = failed or error
         else:
             return names
-    # In a benchmark, a column with one of our names may mean anything: only its pictures are ours.
-    if failed and (kind is Kind.SUBSET or column == "images"):
+    if failed and (strict or column == "images"):
         raise failed
     return None
 
 
-def _missing(kind: Kind, wanted: str, schema: pa.Schema, file: str) -> str:
+def _missing(kind: Kind, schema: pa.Schema, file: str) -> str:
     shown = ", ".join(schema.names[:_NAMES_SHOWN]) or "none"
     more = f" and {len(schema.names) - _NAMES_SHOWN} more" if len(schema.names) > _NAMES_SHOWN else ""
-    lacks = f"the column {wanted!r}" if kind is Kind.SUBSET else f"a column of pictures (one of {wanted})"
-    needs = "images and texts" if kind is Kind.SUBSET else "one"
     return (
-        f"{file} lacks {lacks}; columns found: {shown}{more}. "
-        f"A file under {kind.value}/ needs {needs}: rename the column, or leave the file out"
+        f"{file} lacks a column of pictures (one of {LOOKED_FOR}); columns found: {shown}{more}. "
+        f"A file of {kind.value} needs one: rename the column, or leave the file out"
     )

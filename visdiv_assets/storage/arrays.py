@@ -62,7 +62,7 @@ class RowsOf:
         shape: (rows chosen, columns).
     """
 
-    def __init__(self, matrix: StackedArray, rows: np.ndarray) -> None:
+    def __init__(self, matrix: StackedArray | RowsOf, rows: np.ndarray) -> None:
         """Choose rows by number, int64 [n]."""
         self._matrix = matrix
         self._rows = rows

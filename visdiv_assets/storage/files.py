@@ -7,21 +7,31 @@ complete.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import re
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
 from visdiv_assets.errors import VisdivError
+
+#: Bytes of the longest name of a folder, so that one more ending, such as `.html`, fits what file systems allow.
+LONGEST_NAME = 250
+
+#: Bytes that a name keeps in that of its temporary file.
+_NAME_KEPT = 200
+
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{32}\.tmp(\..*)?", re.DOTALL)
 
 
 def escape(name: str) -> str:
@@ -33,6 +43,28 @@ def escape(name: str) -> str:
 def unescape(folder: str) -> str:
     """The inverse of `escape`."""
     return unquote(folder)
+
+
+def check_length(name: str) -> None:
+    """Refuse a name that is too long for a folder.
+
+    Raises:
+        VisdivError: it is, once it is escaped.
+    """
+    size = len(escape(name))
+    if size > LONGEST_NAME:
+        raise VisdivError(
+            f"the name {name[:40] + '...'!r} takes {size} bytes as a folder, where {LONGEST_NAME} fit (letters and "
+            "digits take one byte each, others up to twelve): rename the subset or benchmark"
+        )
+
+
+class Entry(NamedTuple):
+    """A file: its name, size in bytes and time of change in seconds since 1970, if the file system knows it."""
+
+    name: str
+    size_bytes: int
+    changed: float | None
 
 
 class Files:
@@ -70,6 +102,36 @@ class Files:
         found = self.filesystem.get_file_info(selector)
         return sorted(info.base_name for info in found if info.type == pafs.FileType.Directory)
 
+    def entries(self, path: str) -> list[Entry]:
+        """The files directly below a path, sorted; empty if there is no such path."""
+        selector = pafs.FileSelector(self.full_path(path), allow_not_found=True)
+        found = self.filesystem.get_file_info(selector)
+        entries = (
+            Entry(info.base_name, int(info.size), info.mtime_ns / 1e9 if info.mtime_ns is not None else None)
+            for info in found
+            if info.type == pafs.FileType.File
+        )
+        return sorted(entries)
+
+    def remove(self, path: str) -> None:
+        """Remove a file, which may be gone already."""
+        try:
+            self.filesystem.delete_file(self.full_path(path))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise VisdivError(f"cannot remove {self.full_path(path)}: {reason}: mend the permissions") from error
+
+    def remove_empty_folder(self, path: str) -> None:
+        """Remove a folder if nothing is in it."""
+        full = self.full_path(path)
+        if self.is_local:
+            with suppress(OSError):
+                Path(full).rmdir()
+        elif not self.filesystem.get_file_info(pafs.FileSelector(full, allow_not_found=True)):
+            self.filesystem.delete_dir(full)
+
     def read(self, path: str) -> bytes | None:
         """The whole file, or None if there is none."""
         try:
@@ -78,8 +140,21 @@ class Files:
         except FileNotFoundError:
             return None
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return None  # there cannot be one
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise VisdivError(f"cannot read {self.full_path(path)}: {reason}") from error
+
+    def remove_temporary(self, path: str) -> None:
+        """Remove what killed writers left in a local folder. Nobody may be writing there.
+
+        Raises:
+            VisdivError: the folder cannot be written.
+        """
+        try:
+            remove_temporary(Path(self.full_path(path)))
+        except OSError as error:
+            raise writing_failed(self.full_path(path), error) from error
 
     @contextmanager
     def replace(self, path: str) -> Iterator[BinaryIO | pa.NativeFile]:
@@ -163,7 +238,35 @@ def replace_local(path: Path) -> Iterator[BinaryIO]:
 
 def temporary_beside(path: Path) -> Path:
     """A name beside `path` that no glob for data files matches, DuckDB's (which reads dot-files too) included."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    return path.with_name(f".{_kept(path.name)}.{uuid.uuid4().hex}.tmp")
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file's name is one of `temporary_beside`, or of what DuckDB puts beside such a file."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def remove_temporary(folder: Path, name: str | None = None) -> None:
+    """Remove the files of `temporary_beside` and what DuckDB puts beside those, as a process leaves that is killed.
+
+    Args:
+        folder: where they lie; it need not exist.
+        name: of the file whose temporary ones go; those of all files if None.
+    """
+    if not folder.is_dir():
+        return
+    for entry in list(os.scandir(folder)):
+        match = _TEMPORARY.fullmatch(entry.name)
+        if match and (name is None or match[1] == _kept(name)):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry)
+            else:
+                Path(entry).unlink(missing_ok=True)
+
+
+def _kept(name: str) -> str:
+    """As much of a file's name as leaves room for what makes it a temporary one."""
+    return name.encode()[:_NAME_KEPT].decode(errors="ignore")
 
 
 def sync_folder(folder: Path) -> None:

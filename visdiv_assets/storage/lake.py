@@ -3,6 +3,7 @@
     <root>/<table>/<escaped partition>/manifest.json           lists the files that count
     <root>/<table>/<escaped partition>/<unit digest>.unit.json  marks a finished unit of work
     <root>/<table>/<escaped partition>/<unit digest>.<role>.<extension>
+    <root>/.locks/<table>/<escaped partition>.lock              held while the partition is written, see `locks`
 
 A unit's digest covers everything that its output depends on, so a run that was killed finds the units that it had
 finished, and a changed input or setting gives new names. Readers follow manifests only: they see the old state until
@@ -16,6 +17,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +30,8 @@ import pyarrow.parquet as pq
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.arrays import StackedArray
-from visdiv_assets.storage.files import Files, escape, unescape
+from visdiv_assets.storage.files import Files, check_length, escape, unescape
+from visdiv_assets.storage.locks import LOCKS, Hold, OvertakenError
 from visdiv_assets.storage.manifest import (
     DataFile,
     Manifest,
@@ -38,6 +41,7 @@ from visdiv_assets.storage.manifest import (
     unit_from_json,
     unit_to_json,
 )
+from visdiv_assets.storage.space import require_space
 
 MANIFEST = "manifest.json"
 
@@ -45,17 +49,30 @@ MANIFEST = "manifest.json"
 class Lake:
     """All tables under one root, a local folder or a URI that `pyarrow.fs` knows."""
 
-    def __init__(self, root: str | Path) -> None:
-        """Open a lake; the root need not exist yet."""
+    def __init__(self, root: str | Path, *, reserve_bytes: int = 0) -> None:
+        """Open a lake; the root need not exist yet.
+
+        Args:
+            root: a local folder, or a URI.
+            reserve_bytes: what stays free on its disk: no unit is begun where less is free.
+        """
         self.files = Files(root)
+        self._reserve_bytes = reserve_bytes
+        self._is_listed: Callable[[str, str], bool] = lambda table, partition: True
 
     def tables(self) -> list[str]:
         """Names of the tables, sorted."""
-        return self.files.folders("")
+        return [folder for folder in self.files.folders("") if folder != LOCKS]
+
+    def only(self, is_listed: Callable[[str, str], bool]) -> Lake:
+        """The same lake, of which `partitions` lists just those that a function of table and partition lets through."""
+        part = copy(self)
+        part._is_listed = is_listed
+        return part
 
     def partitions(self, table: str) -> list[str]:
         """Names of the partitions of a table that have a manifest, sorted."""
-        names = (unescape(folder) for folder in self.files.folders(table))
+        names = (name for folder in self.files.folders(table) if self._is_listed(table, name := unescape(folder)))
         return sorted(name for name in names if self.files.size(self._path(table, name, MANIFEST)) is not None)
 
     def manifest(self, table: str, partition: str) -> Manifest | None:
@@ -108,6 +125,11 @@ class Lake:
         """The matrices of one role, stacked by rows and memory-mapped where they lie on a disk."""
         return StackedArray([self._load_array(self._full(manifest, file)) for file in manifest.files(role)])
 
+    def column(self, manifest: Manifest, role: str) -> np.ndarray:
+        """The arrays [n_i] of one role, one after the other, in memory; float32 [0] if the partition has none."""
+        parts = [self._load_array(self._full(manifest, file)) for file in manifest.files(role)]
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
     def open_file(self, manifest: Manifest, role: str) -> pa.NativeFile:
         """A stream of the single file of a role."""
         (file,) = manifest.files(role)
@@ -125,7 +147,16 @@ class Lake:
         source_revision: str | None = None,
         run_id: str = "",
     ) -> PartitionWrite:
-        """Begin a new state of a partition; nothing is visible before its `commit`."""
+        """Begin a new state of a partition; nothing is visible before its `commit`.
+
+        On a disk it waits for other processes that are writing the partition, and keeps others waiting until the
+        `commit`, or until nobody has what it returns any more.
+
+        Raises:
+            VisdivError: the partition's name is too long, or the lake cannot be written.
+            OvertakenError: another process wrote the partition from other inputs meanwhile.
+        """
+        check_length(partition)
         plan = Manifest(
             table=table,
             partition=partition,
@@ -137,7 +168,41 @@ class Lake:
             source_revision=source_revision,
             run_id=run_id,
         )
-        return PartitionWrite(self, plan)
+        return PartitionWrite(self, plan, self._hold(plan))
+
+    def hold(self, table: str, partition: str, what: str) -> Hold | None:
+        """Wait until no other process writes a partition, or what a name stands for; None on object storage."""
+        if not self.files.is_local:
+            return None
+        return Hold(self.lock_path(table, partition), what)
+
+    def lock_path(self, table: str, partition: str) -> Path:
+        """The file whose lock whoever writes a partition holds; only on a disk."""
+        return Path(self.files.full_path(f"{LOCKS}/{table}/{escape(partition)}.lock"))
+
+    def _hold(self, plan: Manifest) -> Hold | None:
+        held = self.hold(plan.table, plan.partition, f"{plan.table} of {plan.partition!r}")
+        if held is None:
+            return None
+        if held.first:
+            self.files.remove_temporary(self._path(plan.table, plan.partition, ""))
+        present = self.manifest(plan.table, plan.partition) if held.waited else None
+        if present and present.inputs != plan.inputs:
+            held.release()
+            raise OvertakenError(
+                f"another run has written {plan.table} of {plan.partition!r} from other inputs while this one waited: "
+                "start this run again"
+            )
+        return held
+
+    def require_space(self) -> None:
+        """Refuse to go on where the disk has less free than the reserve; object storage has no such limit.
+
+        Raises:
+            VisdivError: less is free.
+        """
+        if self.files.is_local:
+            require_space(Path(self.files.root), self._reserve_bytes)
 
     def _load_array(self, full_path: str) -> np.ndarray:
         if self.files.is_local:
@@ -167,6 +232,7 @@ class PartitionWrite:
 
     lake: Lake
     plan: Manifest
+    _hold: Hold | None
     _units: list[Unit] = field(default_factory=list)
     reused: int = 0
 
@@ -197,7 +263,12 @@ class PartitionWrite:
 
     @contextmanager
     def add(self, name: str, inputs: Mapping[str, str] | None = None) -> Iterator[UnitWrite]:
-        """Write the files of one unit; it counts as finished only when the block ends without an exception."""
+        """Write the files of one unit; it counts as finished only when the block ends without an exception.
+
+        Raises:
+            VisdivError: the disk has less free than the lake's reserve; nothing was begun.
+        """
+        self.lake.require_space()
         digest = self._digest(name, inputs)
         unit = UnitWrite(self, digest)
         yield unit
@@ -211,15 +282,19 @@ class PartitionWrite:
         return replace(self.plan, units=tuple(self._units))
 
     def commit(self, **facts: Any) -> Manifest:
-        """Make the units the partition's content, in one atomic step.
+        """Make the units the partition's content, in one atomic step, and let others write the partition.
 
         Args:
             facts: small numbers about the content, kept in the manifest.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
         manifest = replace(self.draft(), facts=facts, materialized_at=now)
-        with self.lake.files.replace(self._path(MANIFEST)) as stream:
-            stream.write(manifest.to_json())
+        try:
+            with self.lake.files.replace(self._path(MANIFEST)) as stream:
+                stream.write(manifest.to_json())
+        finally:
+            if self._hold:
+                self._hold.release()
         return manifest
 
     def _digest(self, name: str, inputs: Mapping[str, str] | None) -> str:
@@ -256,7 +331,7 @@ class UnitWrite:
         return rows
 
     def array(self, role: str, array: np.ndarray) -> None:
-        """Write a matrix as .npy, which can be memory-mapped."""
+        """Write a matrix, or a single column [n], as .npy, which can be memory-mapped."""
 
         def fill(stream: IO[bytes]) -> int:
             np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)

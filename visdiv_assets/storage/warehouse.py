@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage import warehouse_schema as schema
-from visdiv_assets.storage.files import sync_folder, temporary_beside, writing_failed
+from visdiv_assets.storage.files import remove_temporary, sync_folder, temporary_beside, writing_failed
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.warehouse_tables import Filler
 
@@ -61,8 +61,12 @@ def publish(lake: Lake, path: str | Path, *, category: Callable[[str], str | Non
 
     target = Path(path).absolute()
     aside = temporary_beside(target)
+    # One at a time, so that whoever reads the lake last publishes last; and none is at work on what is removed here.
+    held = lake.hold("warehouse", target.name, str(target))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if held and held.first:
+            remove_temporary(target.parent, target.name)
         with duckdb.connect(str(aside), config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
             expected = Filler(connection, lake, category).fill()
             # Closing writes what is left, too, but says nothing if that fails.
@@ -82,6 +86,8 @@ def publish(lake: Lake, path: str | Path, *, category: Callable[[str], str | Non
         with suppress(OSError):
             for left in (aside, aside.with_name(f"{aside.name}.wal")):
                 left.unlink(missing_ok=True)
+        if held:
+            held.release()
     return Published(rows, expected)
 
 

@@ -5,39 +5,20 @@ This is a contract with BI tools: columns may be added, never renamed or removed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from visdiv_assets.settings import NAMED_THRESHOLDS
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: its name, DuckDB type, and what it holds."""
-
-    name: str
-    type: str
-    comment: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table or view: what a row is, and its columns in order."""
-
-    name: str
-    comment: str
-    columns: tuple[Column, ...]
-
-    def create_statement(self) -> str:
-        """The statement that creates it as a table."""
-        columns = ", ".join(f'"{column.name}" {column.type}' for column in self.columns)
-        return f'CREATE TABLE "{self.name}" ({columns})'
-
-    def comment_statements(self, kind: str = "TABLE") -> list[str]:
-        """The statements that attach the comments; `kind` is TABLE or VIEW."""
-        statements = [f'COMMENT ON {kind} "{self.name}" IS {_quoted(self.comment)}']
-        return statements + [
-            f'COMMENT ON COLUMN "{self.name}"."{column.name}" IS {_quoted(column.comment)}' for column in self.columns
-        ]
+from visdiv_assets.storage.warehouse_clip import (
+    ALIGNMENT,
+    ALIGNMENT_SUMMARY,
+    CLIP_PAIRS,
+    MAP_POINTS,
+    SELECTION_SCORES,
+)
+from visdiv_assets.storage.warehouse_columns import IMAGE_ID as _IMAGE_ID
+from visdiv_assets.storage.warehouse_columns import IMAGE_INDEX as _IMAGE_INDEX
+from visdiv_assets.storage.warehouse_columns import MODEL_ID as _MODEL_ID
+from visdiv_assets.storage.warehouse_columns import ROW as _ROW
+from visdiv_assets.storage.warehouse_columns import SUBSET as _SUBSET
+from visdiv_assets.storage.warehouse_columns import Column, Table
 
 
 def neighbours_column(threshold_name: str) -> str:
@@ -45,20 +26,6 @@ def neighbours_column(threshold_name: str) -> str:
     return f"neighbours_{threshold_name}"
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-_SUBSET = Column("subset", "VARCHAR", "Name of the subset, as published.")
-_ROW = Column("row", "BIGINT", "Row of the subset, from 0 across its shards in file-name order.")
-_IMAGE_INDEX = Column("image_index", "INTEGER", "Place of the picture in its row, from 0.")
-_IMAGE_ID = Column(
-    "image_id",
-    "VARCHAR",
-    "First 16 bytes of the SHA-256 of the encoded picture, in hex; equal for byte-equal pictures; NULL where a "
-    "position holds no bytes.",
-)
-_MODEL_ID = Column("model_id", "VARCHAR", "Model, weights and preprocessing of the vectors; never mixed.")
 _SIMILARITY = Column("similarity", "FLOAT", "Cosine similarity of the two embeddings.")
 _NORMALISED = Column(
     "similarity_normalised",
@@ -201,6 +168,23 @@ DUPLICATE_PAIR_POSITIONS = Table(
     ),
 )
 
+MIXTURE_WEIGHTS = Table(
+    "mixture_weights",
+    "The most diverse mixture of subsets that `visdiv mixture` found last: how much of each.",
+    (
+        Column("objective", "VARCHAR", "effective_rank (the same as vendi) or participation_ratio, uncentred."),
+        Column("budget", "BIGINT", "Rows of the mixture; NULL: shares alone."),
+        _SUBSET,
+        Column("weight", "DOUBLE", "Share of the mixture's rows."),
+        Column("rows", "BIGINT", "Rows of the subset, of the budget."),
+        Column("rows_available", "BIGINT", "Rows of the subset that hold a readable picture."),
+        Column("score", "DOUBLE", "What the mixture reaches."),
+        Column("best_possible", "DOUBLE", "No weights within the bounds reach more: the certificate."),
+        Column("score_uniform", "DOUBLE", "The score with as many rows of each subset."),
+        Column("score_present", "DOUBLE", "The score with all rows that there are."),
+        _MODEL_ID,
+    ),
+)
 DIVERSITY = Table(
     "diversity",
     "How many directions a subset's pictures fill, by the eigenvalues of their embeddings' second moment.",
@@ -209,9 +193,12 @@ DIVERSITY = Table(
             "scope",
             "VARCHAR",
             "subset: every readable image position counts, repeated pictures as often as they occur (as FineVision "
-            "counts); subset_unique: each picture once.",
+            "counts); subset_unique: each picture once; subset_decontaminated, subset_deduplicated, subset_clean: "
+            "without the rows that a clean copy drops as contaminated, as duplicates, for any reason; corpus and "
+            "corpus_...: all subsets together; without: all but this one; growing: this one and those of earlier "
+            "steps.",
         ),
-        _SUBSET,
+        Column("subset", "VARCHAR", "The subset; NULL where the scope is the corpus."),
         Column("images", "BIGINT", "Pictures counted."),
         _MODEL_ID,
         Column("centered", "BOOLEAN", "Whether the mean was subtracted (covariance) or not (second moment)."),
@@ -233,6 +220,12 @@ DIVERSITY = Table(
             "sqrt(effective_rank * participation_ratio) / dimension, as FineVision's article.",
         ),
         Column("mean_norm", "DOUBLE", "Length of the mean vector: near 1 if all pictures look alike."),
+        Column(
+            "too_few",
+            "BOOLEAN",
+            "Fewer than two pictures for each dimension: the scores are low for that alone, compare with no other set.",
+        ),
+        Column("step", "INTEGER", "Place in the order of scope growing, from 1; NULL elsewhere."),
     ),
 )
 
@@ -384,7 +377,7 @@ DROPPED_ROWS = Table(
     (
         _SUBSET,
         _ROW,
-        Column("reason", "VARCHAR", "unreadable, quality, contaminated or duplicate: the first that applies."),
+        Column("reason", "VARCHAR", "unreadable, quality, contaminated, selection or duplicate: the first one."),
         Column("detail", "VARCHAR", "More about the reason."),
         Column("witness_kind", "VARCHAR", "subset or benchmark: where the witness lies; NULL where there is none."),
         Column("witness", "VARCHAR", "Subset or benchmark of the picture that made the row redundant or contaminated."),
@@ -423,7 +416,13 @@ TABLES = (
     CONTAMINATION_RATES,
     CALIBRATION,
     DIVERSITY,
+    MIXTURE_WEIGHTS,
     DROPPED_ROWS,
+    ALIGNMENT,
+    ALIGNMENT_SUMMARY,
+    CLIP_PAIRS,
+    SELECTION_SCORES,
+    MAP_POINTS,
     PROVENANCE,
 )
 VIEWS = (DUPLICATE_PAIR_POSITIONS,)

@@ -11,9 +11,11 @@ import pyarrow as pa
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.settings import NAMED_THRESHOLDS
+from visdiv_assets.storage import warehouse_clip
 from visdiv_assets.storage import warehouse_schema as schema
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets.storage.warehouse_columns import Table
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,6 +26,10 @@ COPIED_BY_SUBSET = (
     ("contamination", "rates", schema.CONTAMINATION_RATES),
     ("verified_contamination", "rates", schema.CONTAMINATION_RATES),
     ("calibration", "rates", schema.CALIBRATION),
+    ("alignment", "rows", warehouse_clip.ALIGNMENT),
+    ("alignment", "summary", warehouse_clip.ALIGNMENT_SUMMARY),
+    ("clip_near_duplicates", "pairs", warehouse_clip.CLIP_PAIRS),
+    ("maps", "points", warehouse_clip.MAP_POINTS),
 )
 COPIED = (
     ("duplicate_clusters", "positions", schema.DUPLICATE_CLUSTERS),
@@ -31,6 +37,9 @@ COPIED = (
     ("duplicate_clusters", "sizes", schema.CLUSTER_SIZES),
     ("cross_subset_duplicates", "overlap", schema.SUBSET_OVERLAP),
     ("curated_rows", "dropped", schema.DROPPED_ROWS),
+    ("corpus_diversity", "scores", schema.DIVERSITY),
+    ("mixture_weights", "weights", schema.MIXTURE_WEIGHTS),
+    ("selection_scores", "scores", warehouse_clip.SELECTION_SCORES),
 )
 
 
@@ -230,7 +239,7 @@ class Filler:
                     },
                 )
 
-    def _copy(self, manifest: Manifest, role: str, table: schema.Table) -> None:
+    def _copy(self, manifest: Manifest, role: str, table: Table) -> None:
         """Insert the rows of a role; a column `subset` that they lack is the partition."""
         if not manifest.files(role):
             return
@@ -249,7 +258,7 @@ class Filler:
             )
         self._expected[table.name] += manifest.rows(role)
 
-    def _insert(self, table: schema.Table, row: dict[str, object]) -> None:
+    def _insert(self, table: Table, row: dict[str, object]) -> None:
         self._connection.execute(
             f'INSERT INTO "{table.name}" ({_list(list(row))}) VALUES ({", ".join("?" * len(row))})', list(row.values())
         )

@@ -238,7 +238,14 @@ SHARDS, ROWS = 3, 24
 @contextmanager
 def visdiv(settings: Settings, *arguments: str, output: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The `visdiv` command as a process group of its own, which is ended with the block."""
-    environment = {**os.environ, "VISDIV_SOURCE": settings.source, "VISDIV_DATA": settings.data, "VISDIV_DEVICE": "cpu"}
+    environment = {
+        **os.environ,
+        "VISDIV_SOURCE": settings.source,
+        "VISDIV_DATA": settings.data,
+        "VISDIV_DEVICE": "cpu",
+        "VISDIV_CLIP_MODEL": "",
+        "VISDIV_DISK_RESERVE_GIGABYTES": "0",
+    }
     with output.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "visdiv_assets.cli", *arguments],

@@ -58,9 +58,11 @@ def embed(
     known: KnownVectors,
     first_row: int = 0,
 ) -> tuple[np.ndarray, int]:
-    return embed_positions(
+    made = embed_positions(
         batches, wanted, embedder, first_row=first_row, known=known, threads=2, max_pixels=MAX_PIXELS
     )
+    assert made.norms is None
+    return made.vectors, made.computed
 
 
 def vector(seed: int) -> np.ndarray:

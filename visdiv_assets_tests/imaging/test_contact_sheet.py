@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visdiv_assets.imaging.contact_sheet import PairTile, pair_sheet, thumbnail_data_uri
+from visdiv_assets.imaging.contact_sheet import PairTile, PictureTile, pair_sheet, picture_sheet, thumbnail_data_uri
 
 from .pictures import noise
 
@@ -80,3 +80,18 @@ def test_a_data_uri_holds_the_bytes() -> None:
     head, _, body = uri.partition(",")
     assert head == "data:image/jpeg;base64"
     assert base64.b64decode(body) == b"\xff\xd8\xff"
+
+
+def test_single_pictures_have_lines_below_them_and_fit() -> None:
+    pictures = [PictureTile(pair.left, ["row 1  0.31", "a red bird sits on a branch " * 9]) for pair in noise_pairs(12)]
+    sheet = picture_sheet([*pictures, PictureTile(None, ["row 2"])])
+    assert len(sheet) <= 100_000
+    one_line = picture_sheet([PictureTile(picture.picture, picture.captions[:1]) for picture in pictures[:6]])
+    two_lines = picture_sheet(pictures[:6])
+    assert opened(one_line).width == opened(two_lines).width
+    assert opened(one_line).height < opened(two_lines).height
+
+
+def test_no_pictures_are_an_error() -> None:
+    with pytest.raises(ValueError, match="at least one picture"):
+        picture_sheet([])

@@ -7,7 +7,7 @@ import pytest
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import benchmarks, category, finevision_categories
-from visdiv_assets.sources.catalogue import BENCHMARK_COLUMNS
+from visdiv_assets.sources.catalogue import BENCHMARK_COLUMNS, Published, published
 
 MINE = {"list": "mine", "hub_id": "me/some", "split": "test"}
 
@@ -23,6 +23,13 @@ def test_categories_are_found_by_the_exact_name() -> None:
     assert category("CoSyn_400k_chart") == "Chart & Table"
     assert category("cosyn_400k_chart") is None
     assert category("clipart_nature") is None
+
+
+def test_what_was_published_of_a_subset_is_found_by_the_exact_name() -> None:
+    assert published("coco_colors") == Published(images=118_287, samples=118_287, turns=118_287)
+    found = [published(name) for name in finevision_categories()]
+    assert sum(subset.samples for subset in found if subset) == 24_322_193
+    assert published("clipart_nature") is None
 
 
 def test_the_caller_may_change_what_it_was_given() -> None:

@@ -5,7 +5,17 @@ from pathlib import Path
 import pytest
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.sources import Kind, ParquetFolderSource, PictureFolderSource
+from visdiv_assets.settings import Settings
+from visdiv_assets.sources import (
+    Downloads,
+    HubSource,
+    Kind,
+    ParquetFolderSource,
+    PictureFolderSource,
+    benchmarks,
+    from_settings,
+    opening,
+)
 from visdiv_assets.sources import open as open_source
 
 from .conftest import Corpus, plain_rows
@@ -30,11 +40,39 @@ def test_a_relative_folder_stays_the_same_after_the_working_directory_changes(
     assert source.subsets() == ["some"]
 
 
-def test_the_hub_is_refused_as_not_supported_yet() -> None:
-    with pytest.raises(
-        VisdivError, match=r"hf://datasets/HuggingFaceM4/FineVision: .*not supported by this version yet"
-    ):
-        open_source("hf://datasets/HuggingFaceM4/FineVision")
+def test_a_dataset_on_the_hub_opens_with_finevisions_benchmarks_and_asks_nothing(tmp_path: Path) -> None:
+    source = open_source("hf://datasets/HuggingFaceM4/FineVision@main", downloads=Downloads(tmp_path))
+    assert isinstance(source, HubSource)
+    assert source.uri == "hf://datasets/HuggingFaceM4/FineVision@main"
+    assert len(source.benchmarks()) == 66
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lists_of_benchmarks_can_be_chosen() -> None:
+    def count(lists: str) -> int:
+        return len(open_source("hf://datasets/a/b", benchmark_list=lists).benchmarks())
+
+    assert [count(lists) for lists in ("", "extra_suggested", "extra_suggested, finevision66", "none")] == [
+        len(benchmarks()),
+        len(benchmarks()) - 66,
+        len(benchmarks()),
+        0,
+    ]
+    with pytest.raises(VisdivError, match=r"VISDIV_BENCHMARK_LIST: there is no list 'x' .* use finevision66, extra_s"):
+        count("finevision66,x")
+
+
+def test_the_settings_say_where_fetched_files_go(tmp_path: Path) -> None:
+    given = Settings(
+        source="hf://datasets/a/b",
+        data=str(tmp_path),
+        download_cache_gigabytes=0.5,
+        download_threads=7,
+        disk_reserve_gigabytes=3,
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(opening, "HubSource", lambda uri, **arguments: (uri, arguments["downloads"]))
+        assert from_settings(given) == (given.source, Downloads(tmp_path / "downloads", 500_000_000, 7, 3 * 10**9))
 
 
 def test_other_places_are_refused() -> None:

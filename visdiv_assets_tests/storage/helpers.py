@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.locks import LOCKS
 from visdiv_assets.storage.manifest import Manifest
 
 #: Where Python finds these tests.
@@ -65,8 +66,12 @@ def read_numbers(lake: Lake, partition: str, table: str = "table") -> list[int]:
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    """Content of every file below a folder, by its path there."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Content of every file below a folder, by its path there; the locks of a lake, which are empty, do not count."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and LOCKS not in path.parts
+    }
 
 
 def run_python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -172,7 +172,7 @@ def matched_sharpness(
 
 
 def _detail(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The energy of fine detail in each place of 12 x 12 pixels; what is left over at the right and below is left out."""
+    """The energy of fine detail in each place of 12 x 12 pixels; what is over at the right and below is left out."""
     import cv2
 
     size = (max(1, image.shape[1] // _PLACE), max(1, image.shape[0] // _PLACE))

@@ -126,7 +126,9 @@ def _shrunk(grey: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
     height, width = grey.shape
     scale = min(1.0, (pixels / (width * height)) ** 0.5)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return grey if size == (width, height) else np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if size == (width, height):
+        return grey
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _thumb(grey: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:

@@ -1,0 +1,63 @@
+"""What all pages share: their templates, the policy that forbids them every request, and how they are written."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from visdiv_assets.storage.files import replace_local, writing_failed
+
+_FOLDER = Path(__file__).parent / "template"
+_NONE = "'none'"
+
+
+@cache
+def template(name: str) -> jinja2.Template:
+    """A template of the folder `template/`; it escapes whatever it is given and knows no undefined names."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
+@cache
+def read_template(name: str) -> str:
+    """A style sheet or script of the folder `template/`."""
+    return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def content_policy(styles: Iterable[str], *scripts: str) -> str:
+    """Forbid every request, and all styles and scripts but the page's own."""
+    allowed = " ".join(map(_digest, styles))
+    return (
+        f"default-src 'none'; img-src data:; style-src {allowed}; "
+        f"script-src {' '.join(map(_digest, scripts)) or _NONE}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def write_page(page: str, path: Path) -> int:
+    """Write a page to a file in one atomic step, and make its folder if there is none; returns its size in bytes.
+
+    Raises:
+        VisdivError: the disk is full, or the place cannot be written.
+    """
+    data = page.encode()
+    try:
+        with replace_local(path) as stream:
+            stream.write(data)
+    except OSError as error:
+        raise writing_failed(str(path), error) from error
+    return len(data)
+
+
+def _digest(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

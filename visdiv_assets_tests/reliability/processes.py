@@ -1,0 +1,278 @@
+"""What these tests share: runs in processes of their own that stop at a chosen place, and what a run has left behind.
+
+The processes are forked from a server that has imported everything, so each begins at once. They are the product as it
+is but for one function, which is wrapped so that it reports that it was reached and then waits, for a release or for
+SIGKILL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import logging
+import multiprocessing
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from visdiv_assets.settings import Settings
+from visdiv_assets.storage.files import escape
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets_tests.conftest import Pipeline, other_model
+
+FORKS = multiprocessing.get_context("forkserver")
+# With what a run imports on its way, which would take each of them a second.
+FORKS.set_forkserver_preload([__name__, "alembic", "cv2", "faiss", "pdqhash", "scipy.optimize", "scipy.sparse.csgraph"])
+
+#: How long to wait for a process: a busy machine takes many times what it takes alone.
+SECONDS = 300.0
+
+#: The subsets of the fixture `corpus`.
+SUBSETS = ("a", "b", "c")
+
+#: Columns that tell when and by which run a table was written.
+_OF_THE_RUN = {"run_id", "materialized_at"}
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where a process stops.
+
+    Attributes:
+        place: of a function, as `module:name` or `module:Class.name`.
+        call: which call of it stops, from 1 on.
+        argument: a text that the first arguments of a call must hold for it to count.
+    """
+
+    place: str
+    call: int = 1
+    argument: str = ""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a process does: subsets, each with all its stages, then what concerns all of them.
+
+    Attributes:
+        settings: of the run.
+        subsets: to run, in order.
+        publish: whether to run what concerns all subsets, and build the DuckDB file.
+        stop: where to stop; None to run through.
+        stages: the only assets to run; all if there are none.
+    """
+
+    settings: Settings
+    subsets: tuple[str, ...] = ()
+    publish: bool = False
+    stop: Stop | None = None
+    stages: tuple[str, ...] = ()
+
+
+class Running:
+    """A process at work; `reached`, `go_on` and `kill` are for one that stops."""
+
+    def __init__(self, process: BaseProcess, connection: Connection) -> None:
+        self.process = process
+        self._connection = connection
+        self.log: list[str] = []
+
+    def next(self, kind: str) -> Any:
+        """The next message of a kind; lines of the log that come before are kept in `log`."""
+        deadline = time.monotonic() + SECONDS
+        while self._connection.poll(max(0.0, deadline - time.monotonic())):
+            found, content = self._connection.recv()
+            if found == "log":
+                self.log.append(content)
+            if found == kind:
+                return content
+            if found in ("done", "failed"):
+                raise AssertionError(f"{kind} was never reached: {content}")
+        raise AssertionError(f"no {kind} within {SECONDS} s")
+
+    def reached(self) -> None:
+        """Wait until the process has stopped where it was told to."""
+        self.next("reached")
+
+    def go_on(self) -> None:
+        """Let a process that has stopped go on."""
+        self._connection.send("go on")
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        self.process.kill()
+        self.process.join(SECONDS)
+        assert self.process.exitcode == -9
+
+    def done(self) -> dict[str, dict[str, Any]]:
+        """Wait for the end of a process whose runs must all succeed; the metadata of each asset."""
+        metadata: dict[str, dict[str, Any]] = self.next("done")
+        self.process.join(SECONDS)
+        return metadata
+
+
+@contextmanager
+def running(work: Work) -> Iterator[Running]:
+    """A process that does some work, ended with the block if it has not ended."""
+    ours, theirs = FORKS.Pipe()
+    process = FORKS.Process(target=_do, args=(work, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield Running(process, ours)
+    finally:
+        if process.is_alive():
+            process.kill()
+        process.join(SECONDS)
+        ours.close()
+
+
+def stopped_and_killed(work: Work) -> None:
+    """Let a process come to its stop, and kill it there."""
+    with running(work) as process:
+        process.reached()
+        process.kill()
+
+
+def finished(work: Work) -> dict[str, dict[str, Any]]:
+    """Do some work here and now; the metadata of each asset, the last where several subsets were run."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        pipeline = Pipeline(work.settings, instance)
+        runs = [pipeline.run(subset, only=work.stages, sscd=other_model("colour")) for subset in work.subsets]
+        runs += [pipeline.publish(only=work.stages)] if work.publish else []
+        failures = [ran.failures for ran in runs if not ran.success]
+        assert not failures, failures
+        return {asset: ran.metadata(asset) for ran in runs for asset in ran.materialized}
+
+
+def _do(work: Work, connection: Connection) -> None:
+    # What a run prints is no concern of the test.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    handler = _Sending(connection)
+    logging.getLogger("visdiv_assets").addHandler(handler)
+    if work.stop:
+        _wrap(work.stop, connection)
+    try:
+        metadata = finished(work)
+    except BaseException as error:
+        connection.send(("failed", repr(error)))
+        raise
+    connection.send(("done", _plain(metadata)))
+
+
+class _Sending(logging.Handler):
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._connection.send(("log", record.getMessage()))
+
+
+def _wrap(stop: Stop, connection: Connection) -> None:
+    module, _, name = stop.place.partition(":")
+    owner: Any = importlib.import_module(module)
+    *path, attribute = name.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    real: Callable[..., Any] = getattr(owner, attribute)
+    calls = 0
+
+    def stopping(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        if stop.argument in " ".join(map(str, arguments[:2])):
+            calls += 1
+            if calls == stop.call:
+                connection.send(("reached", None))
+                connection.recv()
+        return real(*arguments, **named)
+
+    setattr(owner, attribute, stopping)
+
+
+def _plain(metadata: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Numbers and texts alone, which go through a pipe."""
+    return {
+        asset: {name: value for name, value in of_asset.items() if isinstance(value, int | float | str)}
+        for asset, of_asset in metadata.items()
+    }
+
+
+def copy(settings: Settings, origin: Settings, *partitions: str) -> None:
+    """Put what another lake holds of some partitions, in all tables, into an empty one, as if it had been run here."""
+    for table in Lake(origin.lake_root).tables():
+        for partition in partitions:
+            folder = Path(origin.lake_root) / table / partition
+            if folder.is_dir():
+                shutil.copytree(folder, Path(settings.lake_root) / table / partition)
+
+
+def check_equal(settings: Settings, undisturbed: Settings) -> None:
+    """Every manifest, data file and table is that of the undisturbed run, and nothing half-written is left."""
+    expected = contents(undisturbed)
+    assert len(expected) > 30
+    assert contents(settings) == expected
+    assert tables(settings.warehouse_path) == tables(undisturbed.warehouse_path)
+    assert temporary_files(settings.data) == []
+
+
+def check_written(settings: Settings, undisturbed: Settings, *partitions: str) -> None:
+    """A lake holds some partitions, as `table/partition`, each as after the undisturbed run."""
+    expected, found = contents(undisturbed), contents(settings)
+    assert {name: found.get(name) for name in partitions} == {name: expected[name] for name in partitions}
+    assert temporary_files(settings.data) == []
+
+
+def contents(settings: Settings) -> dict[str, tuple[Manifest, dict[str, str]]]:
+    """Of every partition of a lake its manifest, but for time and run, and the SHA-256 of its files."""
+    lake = Lake(settings.lake_root)
+    found = {}
+    for table in lake.tables():
+        for partition in lake.partitions(table):
+            manifest = lake.require(table, partition)
+            folder = Path(settings.lake_root) / table / escape(partition)
+            names = [file.name for unit in manifest.units for file in unit.files.values()]
+            digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+            found[f"{table}/{partition}"] = (replace(manifest, run_id="", materialized_at=""), digests)
+    return found
+
+
+def tables(path: str | Path) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables and views of a published file, but for when and by which run they were written."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        columns = connection.execute(
+            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY table_name, column_index"
+        ).fetchall()
+        shown: dict[str, list[str]] = {}
+        for table, column in columns:
+            if column not in _OF_THE_RUN:
+                shown.setdefault(table, []).append(f'"{column}"')
+        return {
+            table: connection.execute(f'SELECT {", ".join(names)} FROM "{table}" ORDER BY ALL').fetchall()
+            for table, names in shown.items()
+        }
+
+
+def temporary_files(folder: str | Path) -> list[str]:
+    """Names of all files below a folder that were being written when somebody was stopped."""
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(path.name for path in Path(folder).rglob(".*") if ".tmp" in path.name)
+    return []
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had so far; `ru_maxrss` would begin with that of whoever started it."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024

@@ -1,0 +1,85 @@
+"""A run that is killed with SIGKILL at any place: what it had finished counts, and the next one ends as usual."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from visdiv_assets.settings import Settings
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.warehouse import publish
+
+from .processes import (
+    SUBSETS,
+    Stop,
+    Work,
+    check_equal,
+    check_written,
+    copy,
+    finished,
+    running,
+    stopped_and_killed,
+    tables,
+    temporary_files,
+)
+
+
+def test_killed_while_embedding_the_second_file(corpus: Settings, undisturbed: Settings) -> None:
+    # Four pictures are in the first file: the second batch of four is in the second file.
+    stopped_and_killed(Work(corpus, ("a",), stop=Stop("visdiv_assets_tests.conftest:ColourEmbedder.run", call=2)))
+    metadata = finished(Work(corpus, ("a",)))
+    assert metadata["subset_images"]["units_reused"] == 3
+    assert metadata["sscd_embeddings"]["units_reused"] == 1
+    # Of the seven different pictures beyond the first file's two that occur again.
+    assert metadata["sscd_embeddings"]["images_embedded"] == 4
+    copy(corpus, undisturbed, "b", "c")
+    finished(Work(corpus, publish=True))
+    check_equal(corpus, undisturbed)
+
+
+def test_killed_in_the_middle_of_writing_a_file_of_vectors(corpus: Settings, undisturbed: Settings) -> None:
+    work = Work(corpus, ("a",), stages=("subset_images", "sscd_embeddings"))
+    stopped_and_killed(replace(work, stop=Stop("numpy.lib.format:write_array", call=2)))
+    (left,) = temporary_files(Path(corpus.lake_root) / "sscd_embeddings")
+    assert ".vectors.npy." in left
+    assert finished(work)["sscd_embeddings"]["units_reused"] == 1
+    check_written(corpus, undisturbed, "subset_images/a", "sscd_embeddings/a")
+
+
+def test_killed_while_comparing_the_second_two_subsets(corpus: Settings, undisturbed: Settings) -> None:
+    copy(corpus, undisturbed, *SUBSETS)
+    work = Work(corpus, publish=True, stages=("cross_subset_duplicates",))
+    stop = Stop("visdiv_assets.assets.cross_subset:compare_subsets", call=2)
+    stopped_and_killed(replace(work, stop=stop))
+    assert finished(work)["cross_subset_duplicates"]["tiles_reused"] == 1
+    check_written(corpus, undisturbed, "cross_subset_duplicates/all")
+
+
+def test_killed_between_building_the_warehouse_and_putting_it_in_place(corpus: Settings, undisturbed: Settings) -> None:
+    copy(corpus, undisturbed, "a")
+    publish(Lake(corpus.lake_root), corpus.warehouse_path)
+    before = tables(corpus.warehouse_path)
+    copy(corpus, undisturbed, "b", "c", "all")
+    work = Work(corpus, publish=True, stages=("warehouse",))
+    stopped_and_killed(replace(work, stop=Stop("pathlib:Path.replace", argument=".duckdb.")))
+    (left,) = temporary_files(corpus.data)
+    assert left.startswith(".visdiv.duckdb.")
+    assert tables(corpus.warehouse_path) == before
+    finished(work)
+    check_equal(corpus, undisturbed)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_again_and_again_at_any_moment(corpus: Settings, undisturbed: Settings, seed: int) -> None:
+    moments = random.Random(seed)
+    for _ in range(12):
+        with running(Work(corpus, SUBSETS, publish=True)) as process:
+            time.sleep(moments.uniform(0.2, 5.0))
+            process.process.kill()
+    finished(Work(corpus, SUBSETS, publish=True))
+    check_equal(corpus, undisturbed)

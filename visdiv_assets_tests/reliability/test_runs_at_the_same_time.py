@@ -1,0 +1,94 @@
+"""Several runs on one data folder: different subsets are both right, the same one is written one at a time."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from visdiv_assets.settings import Settings
+from visdiv_assets_tests.assets.test_failures import visdiv
+
+from .processes import Stop, Work, check_equal, check_written, copy, running
+
+STAGES = ("subset_images", "sscd_embeddings")
+WRITING_EMBEDDINGS = Stop("visdiv_assets.storage.lake:PartitionWrite.add", argument="sscd_embeddings")
+
+
+def test_runs_of_different_subsets_at_the_same_time_are_both_right(corpus: Settings, undisturbed: Settings) -> None:
+    copy(corpus, undisturbed, "c")
+    works = (Work(corpus, ("a",), publish=True), Work(corpus, ("b",), publish=True))
+    with running(works[0]) as one, running(works[1]) as other:
+        one.done()
+        other.done()
+    # Each has published what was there when it did: the last of all has published everything.
+    check_equal(corpus, undisturbed)
+
+
+def test_of_two_runs_of_the_same_subset_the_second_waits_says_so_and_repeats_nothing(
+    corpus: Settings, undisturbed: Settings
+) -> None:
+    work = Work(corpus, ("a",), stages=STAGES)
+    with running(replace(work, stop=WRITING_EMBEDDINGS)) as first:
+        first.reached()
+        with running(work) as second:
+            assert second.next("log") == "waiting for another run, which is writing sscd_embeddings of 'a'"
+            first.go_on()
+            embedded = [process.done()["sscd_embeddings"] for process in (first, second)]
+    assert [metadata["images_embedded"] for metadata in embedded] == [8, 0]
+    assert [metadata["units_reused"] for metadata in embedded] == [0, 3]
+    check_written(corpus, undisturbed, *(f"{table}/a" for table in STAGES))
+
+
+def test_who_waits_for_a_run_that_is_killed_goes_on(corpus: Settings) -> None:
+    work = Work(corpus, ("a",), stages=STAGES)
+    with running(replace(work, stop=WRITING_EMBEDDINGS)) as first:
+        first.reached()
+        with running(work) as second:
+            second.next("log")
+            first.kill()
+            assert second.done()["sscd_embeddings"]["images_embedded"] == 8
+
+
+def test_a_run_that_has_read_what_is_old_by_now_does_not_have_the_last_word(
+    corpus: Settings, undisturbed: Settings
+) -> None:
+    """The first run reads what two subsets hold, the second what three hold, and then the second is faster."""
+    copy(corpus, undisturbed, "a", "b")
+    reads = Stop("visdiv_assets.storage.lake:Lake.write", argument="cross_subset_duplicates")
+    writes = Stop("visdiv_assets.storage.lake:PartitionWrite.add", argument="cross_subset_duplicates")
+    work = Work(corpus, publish=True, stages=("cross_subset_duplicates",))
+    with running(replace(work, stop=reads)) as first:
+        first.reached()
+        copy(corpus, undisturbed, "c")
+        with running(replace(work, stop=writes)) as second:
+            second.reached()
+            first.go_on()
+            assert first.next("log") == "waiting for another run, which is writing cross_subset_duplicates of 'all'"
+            second.go_on()
+            assert first.done()["cross_subset_duplicates"]["subsets"] == 3
+            second.done()
+    check_written(corpus, undisturbed, "cross_subset_duplicates/all")
+
+
+@pytest.mark.nightly
+def test_commands_at_the_same_time_on_one_data_folder_all_succeed(
+    corpus: Settings, undisturbed: Settings, tmp_path: Path
+) -> None:
+    """The command itself, with SSCD and Dagster's state on disk; two of the three runs are of the same subset."""
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(visdiv(corpus, "run", name, output=tmp_path / f"{number}.log"))
+            for number, name in enumerate(("a", "a", "b"))
+        ]
+        codes = [process.wait(timeout=300) for process in processes]
+    logs = [(tmp_path / f"{number}.log").read_text() for number in range(3)]
+    assert codes == [0, 0, 0], logs
+    with visdiv(corpus, "run", "--all", output=tmp_path / "all.log") as process:
+        assert process.wait(timeout=300) == 0
+    elsewhere = corpus.model_copy(update={"data": str(tmp_path / "elsewhere")})
+    with visdiv(elsewhere, "run", "--all", output=tmp_path / "elsewhere.log") as process:
+        assert process.wait(timeout=300) == 0
+    check_equal(corpus, elsewhere)

@@ -1,0 +1,164 @@
+"""The limits that protect a machine: what is too large is recorded and left alone, and a full disk is never reached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visdiv_assets.diversity.evaluate import evaluate_diversity
+from visdiv_assets.embedders.stream import embed_pictures
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.imaging.decode import ImageStatus, decode_image
+from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.reports.alignment import aligned_view
+from visdiv_assets.reports.thumbnails import thumbnails
+from visdiv_assets.search.verification import compare_pairs
+from visdiv_assets.storage import space
+from visdiv_assets_tests.conftest import ColourEmbedder, Pipeline, Row, lake_files, near_copy, one_each, picture, png
+
+MAX_PIXELS = 1_000_000
+
+
+def large(seed: int) -> bytes:
+    """A picture that hardly compresses: some 12 kB, where `picture` has below 2 kB."""
+    return png(Image.fromarray(np.random.default_rng(seed).integers(0, 256, (64, 64, 3), np.uint8)))
+
+
+LARGE = large(0)
+LIMIT = 5_000
+
+# Encoded pictures ----------------------------------------------------------------------------------------------------
+
+
+def test_the_limit_of_bytes_is_inclusive_and_says_what_was_found() -> None:
+    assert decode_image(LARGE, max_pixels=MAX_PIXELS, max_bytes=len(LARGE)).status is ImageStatus.OK
+    found = decode_image(LARGE, max_pixels=MAX_PIXELS, max_bytes=len(LARGE) - 1)
+    assert (found.status, found.format, found.pixels) == (ImageStatus.TOO_LARGE, "png", None)
+    assert found.detail == f"{len(LARGE)} bytes, the limit is {len(LARGE) - 1}"
+
+
+def test_without_a_limit_given_it_is_the_one_of_the_settings() -> None:
+    data = picture(0)[:8] + bytes(100_000_000 - 8)
+    assert "bytes, the limit is" not in decode_image(data, max_pixels=1).detail
+    assert decode_image(data + b"\0", max_pixels=1).detail == "100000001 bytes, the limit is 100000000"
+
+
+def test_what_is_no_picture_is_told_as_such_however_large() -> None:
+    assert decode_image(b"<html>" * 1000, max_pixels=1, max_bytes=10).status is ImageStatus.NOT_AN_IMAGE
+
+
+def test_a_picture_of_too_many_bytes_is_never_embedded() -> None:
+    embedder = ColourEmbedder()
+    stream = embed_pictures([(image_id(LARGE), LARGE)], embedder, threads=1, max_pixels=MAX_PIXELS, max_bytes=LIMIT)
+    with pytest.raises(VisdivError, match="materialise it again"):
+        list(stream)
+    assert embedder.embedded == 0
+
+
+def test_a_picture_of_too_many_bytes_is_never_compared() -> None:
+    def verdict(max_bytes: int) -> tuple[bool, str]:
+        found = compare_pairs(
+            ["a"],
+            ["b"],
+            lambda ids: [LARGE],
+            lambda ids: [LARGE],
+            threads=1,
+            max_pixels=MAX_PIXELS,
+            max_bytes=max_bytes,
+        ).to_pylist()[0]
+        return found["verified"], found["reason"]
+
+    assert verdict(len(LARGE)) == (True, "")
+    assert verdict(LIMIT) == (False, "unreadable")
+
+
+def test_a_picture_of_too_many_bytes_is_never_drawn() -> None:
+    (drawn,) = thumbnails([LARGE], max_pixels=MAX_PIXELS, max_bytes=LIMIT).values()
+    assert (drawn.encoded, drawn.about) == ("", f"too large ({len(LARGE)} bytes, the limit is {LIMIT})")
+    assert aligned_view(LARGE, LARGE, MAX_PIXELS, LIMIT) is None
+    assert aligned_view(LARGE, LARGE, MAX_PIXELS, len(LARGE)) is not None
+
+
+def test_a_folder_is_measured_without_pictures_of_too_many_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, data in enumerate([picture(1), picture(2), LARGE]):
+        (tmp_path / f"{number}.png").write_bytes(data)
+    monkeypatch.setenv("VISDIV_MAX_PICTURE_BYTES", str(LIMIT))
+    measured = evaluate_diversity(tmp_path, device="cpu")
+    assert (measured["pictures"], measured["unreadable"], measured["images"]) == (3, 1, 2)
+
+
+def test_a_lower_limit_of_bytes_lists_the_pictures_again_and_leaves_them_out_of_everything(pipeline: Pipeline) -> None:
+    pipeline.write("some", [Row([LARGE]), Row([LARGE]), *one_each([1, 2]), Row([near_copy(1)])])
+    assert pipeline.run("some").success
+    smaller = pipeline.changed(max_picture_bytes=LIMIT)
+    ran = smaller.run("some")
+    assert ran.success, ran.failures
+    assert ran.metadata("subset_images")["statuses"] == {"too_large": 2, "ok": 3}
+    assert smaller.publish().success
+    detail = f"{len(LARGE)} bytes, the limit is {LIMIT}"
+    assert smaller.query("SELECT DISTINCT status, detail FROM images WHERE row < 2") == [("too_large", detail)]
+    embedded = smaller.lake.read(smaller.lake.require("sscd_embeddings", "some"), "ids")["image_id"].to_pylist()
+    assert sorted(embedded) == sorted(image_id(data) for data in (picture(1), picture(2), near_copy(1)))
+    pairs = smaller.query("SELECT image_id_a, image_id_b FROM duplicate_pairs")
+    assert pairs
+    assert image_id(LARGE) not in {name for pair in pairs for name in pair}
+    assert smaller.query("SELECT row, reason FROM dropped_rows WHERE row < 2 ORDER BY row") == [
+        (0, "unreadable"),
+        (1, "unreadable"),
+    ]
+
+
+def test_the_limit_of_bytes_is_part_of_what_a_list_of_pictures_depends_on(pipeline: Pipeline) -> None:
+    pipeline.write("some", one_each([1]))
+    pipeline.run("some", only=["subset_images"])
+    assert pipeline.lake.require("subset_images", "some").settings == {
+        "max_pixels": 64_000_000,
+        "max_bytes": 100_000_000,
+    }
+
+
+# The disk ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_stops_before_it_writes_where_less_than_the_reserve_is_free(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.write("some", one_each([1]))
+    assert pipeline.run("some", only=["subset_images"]).success
+    before = lake_files(pipeline.lake.files.root, "subset_images")
+    monkeypatch.setattr(space, "space_of", lambda folder: space.Space(total=10**12, free=1_900_000_000))
+    pipeline.write("other", one_each([2]))
+    ran = pipeline.run("other", only=["subset_images"])
+    assert ran.failures == {
+        "subset_images": f"the disk of {pipeline.lake.files.root} has 1.90 GB free, less than the 2.00 GB that "
+        "VISDIV_DISK_RESERVE_GIGABYTES keeps: free some space (`visdiv gc` shows what can go) or set it lower, then "
+        "start the run again; what is finished is kept"
+    }
+    assert lake_files(pipeline.lake.files.root, "subset_images") == before
+    assert pipeline.changed(disk_reserve_gigabytes=1.8).run("other", only=["subset_images"]).success
+
+
+def test_finished_work_needs_no_space(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline.write("some", one_each([1]))
+    assert pipeline.run("some", only=["subset_images"]).success
+    monkeypatch.setattr(space, "space_of", lambda folder: space.Space(total=10**12, free=0))
+    again = pipeline.run("some", only=["subset_images"])
+    assert again.success
+    assert again.metadata("subset_images")["units_reused"] == 1
+
+
+def test_the_findings_are_not_published_where_the_reserve_is_used(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.write("some", one_each([1]))
+    assert pipeline.run("some").success
+    assert pipeline.publish().success
+    monkeypatch.setattr(space, "space_of", lambda folder: space.Space(total=10**12, free=0))
+    failures = pipeline.publish().failures
+    assert "VISDIV_DISK_RESERVE_GIGABYTES" in str(failures["warehouse"])
+    assert pipeline.query("SELECT subset FROM subsets") == [("some",)]
