@@ -209,7 +209,7 @@ def ui(port: int, host: str) -> None:
 @click.option(
     "--only",
     multiple=True,
-    type=click.Choice(["join", "moments", "embedding", "verification", "selection"]),
+    type=click.Choice(["join", "moments", "embedding", "verification", "selection", "clip"]),
     help="Measure this alone.",
 )
 @click.option("--large", is_flag=True, help="Also a share of the join of 17.3 million vectors; needs 18 GB of disk.")
@@ -217,7 +217,7 @@ def ui(port: int, host: str) -> None:
 def bench(only: tuple[str, ...], large: bool, json_file: Path | None) -> None:
     """Measure speed and peak memory on this machine against FAISS, NumPy and the bare model.
 
-    Takes about 15 minutes on 2 cores, and about 4 GB of temporary files. Vectors are made with the covariance of those
+    Takes about 18 minutes on 2 cores, and about 4 GB of temporary files. Vectors are made with the covariance of those
     of VISDIV_SOURCE's pictures. On a machine with a CUDA device the joins are measured there as well.
     """
     import json

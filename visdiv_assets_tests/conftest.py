@@ -362,12 +362,13 @@ def query(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
 def lake_files(root: str | Path, *tables: str) -> dict[str, str]:
     """SHA-256 of every file of a lake, or of some tables, by relative path.
 
-    A manifest counts without the time and the run that wrote it; hidden files, which no manifest names, do not count.
+    A manifest counts without the time and the run that wrote it; what is hidden, such as the locks, does not count.
     """
     digests = {}
     for path in sorted(Path(root).rglob("*")):
         relative = path.relative_to(root)
-        if path.is_file() and not path.name.startswith(".") and (not tables or relative.parts[0] in tables):
+        is_hidden = any(part.startswith(".") for part in relative.parts)
+        if path.is_file() and not is_hidden and (not tables or relative.parts[0] in tables):
             data = path.read_bytes()
             if path.name == "manifest.json":
                 content = json.loads(data)

@@ -44,6 +44,7 @@ OTHER_VALUES: dict[str, tuple[str, Any]] = {
     "similarity_floor": ("0.9", 0.9),
     "neighbours_kept": ("8", 8),
     "unreadable_limit": ("0.5", 0.5),
+    "observe_cron": ("15 3 * * 1", "15 3 * * 1"),
     "copies_by": ("similarity", "similarity"),
     "candidate_floor": ("0.5", 0.5),
     "candidates_kept": ("4", 4),
@@ -98,6 +99,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         "row_rule": "all",
         "drop": "unreadable,quality,contaminated,duplicate",
         "unreadable_limit": 0.05,
+        "observe_cron": "0 5 * * *",
     }
 
 

@@ -37,7 +37,8 @@ def _may_be_skipped(
 ) -> Callable[[Callable[..., Iterator[dg.MaterializeResult]]], dg.AssetsDefinition]:
     """An asset that may yield nothing, and then leaves its checks out and all that is made of it, without a failure.
 
-    Of an `asset` with `output_required=False` Dagster would still demand the results of its checks.
+    Of an `asset` with `output_required=False` Dagster would still demand the results of its checks. Its checks are not
+    declared as blocking, since Dagster warns of each that blocks and has no result; `_stopped_by_checks` blocks.
     """
 
     def decorate(function: Callable[..., Iterator[dg.MaterializeResult]]) -> dg.AssetsDefinition:
@@ -59,7 +60,9 @@ def _may_be_skipped(
 
 
 @_may_be_skipped(
-    kinds={"numpy", "pytorch"}, columns=IDS_SCHEMA, checks=lambda asset: vector_checks(asset, subset_partitions)
+    kinds={"numpy", "pytorch"},
+    columns=IDS_SCHEMA,
+    checks=lambda asset: vector_checks(asset, subset_partitions, blocking=False),
 )
 def clip_image_embeddings(
     context: dg.AssetExecutionContext,
@@ -75,7 +78,9 @@ def clip_image_embeddings(
     """
     embedder = _loaded(context, clip.pictures)
     if embedder is not None:
-        yield embed_pictures_of(context, Kind.SUBSET, "clip_image_embeddings", source, lake, decoder, lambda: embedder)
+        yield from _stopped_by_checks(
+            embed_pictures_of(context, Kind.SUBSET, "clip_image_embeddings", source, lake, decoder, lambda: embedder)
+        )
 
 
 def _text_checks(asset: str) -> list[dg.AssetCheckSpec]:
@@ -86,7 +91,7 @@ def _text_checks(asset: str) -> list[dg.AssetCheckSpec]:
         "one_model": "The stored vectors were made by the model that is set, and by no other.",
     }
     return [
-        check(name, asset=asset, partitions_def=subset_partitions, blocking=True, description=description)
+        check(name, asset=asset, partitions_def=subset_partitions, description=description)
         for name, description in described.items()
     ]
 
@@ -107,7 +112,7 @@ def clip_text_embeddings(
     """
     embedder = _loaded(context, clip.texts)
     if embedder is not None:
-        yield _embed_texts(context, source, lake, decoder, clip, embedder)
+        yield from _stopped_by_checks(_embed_texts(context, source, lake, decoder, clip, embedder))
 
 
 @dg.asset(
@@ -134,6 +139,17 @@ def _loaded(context: dg.AssetExecutionContext, load: Callable[[], Loaded]) -> Lo
         except NoClipWeightsError as reason:
             context.log.warning(f"{context.asset_key.to_user_string()} is skipped: {reason}")
             return None
+
+
+def _stopped_by_checks(result: dg.MaterializeResult) -> Iterator[dg.MaterializeResult]:
+    """A result, and a failure if a check of it failed, as of a check that blocks."""
+    yield result
+    failed = [found.check_name for found in result.check_results or [] if not found.passed]
+    if failed:
+        raise dg.Failure(
+            f"a check of what was stored failed ({', '.join(map(str, failed))}): nothing is made of it",
+            allow_retries=False,
+        )
 
 
 def _embed_texts(

@@ -25,28 +25,28 @@ from visdiv_assets.sources import Kind
 CODE_VERSION = "1"
 
 
-def vector_checks(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
+def vector_checks(asset: str, partitions: dg.PartitionsDefinition, *, blocking: bool = True) -> list[dg.AssetCheckSpec]:
     """The checks of an asset that `embed_pictures_of` makes."""
     return [
         check(
             "one_vector_per_picture",
             asset=asset,
             partitions_def=partitions,
-            blocking=True,
+            blocking=blocking,
             description="There are as many vectors and image_ids as different readable pictures.",
         ),
         check(
             "finite_unit_length",
             asset=asset,
             partitions_def=partitions,
-            blocking=True,
+            blocking=blocking,
             description="Every vector is finite and has length 1 (within 0.001, float16 storage).",
         ),
         check(
             "one_model",
             asset=asset,
             partitions_def=partitions,
-            blocking=True,
+            blocking=blocking,
             description="The stored vectors were made by the model that is set, and by no other.",
         ),
     ]

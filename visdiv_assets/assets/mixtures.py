@@ -10,6 +10,7 @@ from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.diversity.budget import MixedSubset
 from visdiv_assets.diversity.cleaned import CLEANED, moments_of_dropped
 from visdiv_assets.diversity.moments import Moments
+from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.diversity.tables import CORPUS_SCHEMA, corpus_table
 from visdiv_assets.progress import progress
 from visdiv_assets.resources import LakeResource, SourceResource
@@ -89,6 +90,7 @@ def corpus_diversity(
             "subsets": len(subsets),
             **numbers,
             "corpus": shown(of_corpus),
+            "published": shown(published_scores()),
             "without_each": shown(without.sort_by([("score", "ascending"), ("subset", "ascending")])),
         },
     )

@@ -36,7 +36,8 @@ WIDTH, HEIGHT = 1200, 900
 MAX_PIXELS = 100_000_000
 FORMATS = {"JPEG": {"quality": 88}, "PNG": {}}
 
-Model = Callable[[np.ndarray], np.ndarray]
+#: Embeds one RGB picture in the way of the public scripts: float32 [1, dimension].
+Loop = Callable[[Image.Image], np.ndarray]
 
 
 def measure(pictures: int = 100, rounds: int = 3, progress: Progress = silent) -> list[Figure]:
@@ -53,19 +54,36 @@ def measure(pictures: int = 100, rounds: int = 3, progress: Progress = silent) -
     Raises:
         VisdivError: the weights are not installed.
     """
-    embedder, cores = load("sscd_disc_mixup_int8", device="cpu"), thread_count(0)
-    loop_model = _default_session()
+    embedder = load("sscd_disc_mixup_int8", device="cpu")
+    return measure_stream("", embedder, _default_session(), pictures, rounds, progress)
+
+
+def measure_stream(
+    of: str, embedder: Embedder, loop: Loop, pictures: int, rounds: int, progress: Progress = silent
+) -> list[Figure]:
+    """Measure the stream of a CPU model; see `measure`.
+
+    Args:
+        of: the model's name in the figures; "" for the default.
+        embedder: the model.
+        loop: embeds one picture as a script would.
+        pictures: how many of each format.
+        rounds: how often everything is measured.
+        progress: told of every round.
+    """
+    cores = thread_count(0)
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="visdiv-bench-") as folder:
         for kind in FORMATS:
             path = Path(folder) / f"{kind}.parquet"
             _write(path, ordered_map(partial(picture, kind=kind), range(pictures), threads=cores))
-            figures += _figures(f"{kind} of {WIDTH} x {HEIGHT}", path, rounds, embedder, loop_model, cores, progress)
+            name = f"{of}{', ' if of else ''}{kind} of {WIDTH} x {HEIGHT}"
+            figures += _figures(name, path, rounds, embedder, loop, cores, progress)
     return figures
 
 
 def _figures(
-    name: str, path: Path, rounds: int, embedder: Embedder, loop_model: Model, cores: int, progress: Progress
+    name: str, path: Path, rounds: int, embedder: Embedder, loop: Loop, cores: int, progress: Progress
 ) -> list[Figure]:
     encoded = [data for _, data in _read(path)]
     pixels = _prepared(encoded, embedder)
@@ -78,7 +96,7 @@ def _figures(
         (partial(_run, embedder, pixels), time.thread_time),
         (stream, time.process_time),
         (stream, time.perf_counter),
-        (partial(_one_at_a_time, path, loop_model), time.perf_counter),
+        (partial(_one_at_a_time, path, loop), time.perf_counter),
     )
     allowed = cores * count / (decode + model)
     per_picture = 1e3 / count
@@ -161,8 +179,9 @@ def _prepared(encoded: list[bytes], embedder: Embedder) -> np.ndarray:
 
 
 def _run(embedder: Embedder, pixels: np.ndarray) -> None:
-    for start in range(0, len(pixels), embedder.batch_size):
-        embedder.run(pixels[start : start + embedder.batch_size])
+    with embedder.working():
+        for start in range(0, len(pixels), embedder.batch_size):
+            embedder.run(pixels[start : start + embedder.batch_size])
 
 
 def _stream(path: Path, embedder: Embedder, cores: int) -> None:
@@ -171,12 +190,9 @@ def _stream(path: Path, embedder: Embedder, cores: int) -> None:
     _save(path, np.concatenate(vectors))
 
 
-def _one_at_a_time(path: Path, run: Model) -> None:
+def _one_at_a_time(path: Path, loop: Loop) -> None:
     """The same without checks, in the way of the public scripts: open, convert, resize, embed, next."""
-    vectors = []
-    for _, data in _read(path):
-        image = Image.open(io.BytesIO(data)).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-        vectors.append(run(np.asarray(image)[None]))
+    vectors = [loop(Image.open(io.BytesIO(data)).convert("RGB")) for _, data in _read(path)]
     _save(path, np.concatenate(vectors).astype(np.float16))
 
 
@@ -187,9 +203,15 @@ def _save(path: Path, vectors: np.ndarray) -> None:
         os.fsync(stream.fileno())
 
 
-def _default_session() -> Model:
+def _default_session() -> Loop:
     """The same weights as a script would load them: ONNX Runtime's defaults, which use all cores for one picture."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(onnx_weights()), providers=["CPUExecutionProvider"])
-    return lambda pixels: session.run(None, {"image": pixels})[0]
+
+    def embed(image: Image.Image) -> np.ndarray:
+        small = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        vectors: np.ndarray = session.run(None, {"image": np.asarray(small)[None]})[0]
+        return vectors
+
+    return embed

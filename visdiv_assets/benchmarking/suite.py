@@ -8,14 +8,14 @@ from functools import partial
 import numpy as np
 
 from visdiv_assets import sources
-from visdiv_assets.benchmarking import embedding, joins, large, moments, selection, verification
+from visdiv_assets.benchmarking import clip, embedding, joins, large, moments, selection, verification
 from visdiv_assets.benchmarking.measuring import Figure
 from visdiv_assets.benchmarking.vectors import real_vectors
 from visdiv_assets.devices import has_cuda
 from visdiv_assets.progress import Progress, progress
 from visdiv_assets.settings import Settings
 
-PARTS = ("join", "moments", "embedding", "verification", "selection")
+PARTS = ("join", "moments", "embedding", "verification", "selection", "clip")
 HEADERS = ("what", "ours", "peer", "the peer's", "unit", "times as good", "peak MB", "peer's", "remark")
 MOMENT_ROUNDS = 2
 EMBEDDING_ROUNDS = 3
@@ -42,6 +42,9 @@ def run(settings: Settings, parts: Sequence[str] = PARTS, *, with_large: bool = 
         figures += _shown("verification", 3, lambda told: verification.measure(progress=told))
     if "selection" in parts:
         figures += _shown("selection", len(selection.METHODS), lambda told: selection.measure(progress=told))
+    if "clip" in parts:
+        rounds = EMBEDDING_ROUNDS * len(embedding.FORMATS)
+        figures += _shown("CLIP", rounds, lambda told: clip.measure(rounds=EMBEDDING_ROUNDS, progress=told))
     return figures
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -179,9 +180,9 @@ def _picked(
     if not names:
         raise VisdivError(f"there is no {table} of any subset: run `visdiv run --all` first")
     rows, vectors = first_pictures(lake, table, names)
-    if method == "k_center" or method == "k_means_plus_plus":
+    if method in DIVERSE:
         wanted = _wanted(vectors.shape[0], count, fraction)
-        return rows, select_diverse_samples(vectors, wanted, method=method)
+        return rows, select_diverse_samples(vectors, wanted, cast("Literal['k_center', 'k_means_plus_plus']", method))
     texts, has = _first_texts(lake, rows, names)
     kept = np.flatnonzero(has)
     rows = Rows(rows.subset.take(pa.array(kept)), rows.row[kept])

@@ -32,7 +32,7 @@ SCORES_SCHEMA = pa.schema(
 )
 
 
-def corpus_scores(lake: Lake, subsets: Sequence[str], *, progress: Progress = silent) -> Iterator[tuple[str, pa.Table]]:
+def corpus_scores(lake: Lake, subsets: Sequence[str], *, progress: Progress = silent) -> Iterator[pa.Table]:
     """Score every row of some subsets, among all of them.
 
     A picture that occurs in two subsets counts in each, and is the copy of an earlier one to SemDeDup.
@@ -43,7 +43,7 @@ def corpus_scores(lake: Lake, subsets: Sequence[str], *, progress: Progress = si
         progress: told of pictures: four times each.
 
     Yields:
-        each subset with a table of `SCORES_SCHEMA`, by row. A score is null where a row has no readable picture or, for
+        for each subset a table of `SCORES_SCHEMA`, by row. A score is null where a row has no readable picture or, for
         CLIPScore, no scored turn; `whitened_clip` is null everywhere if there are no more pictures than dimensions.
 
     Raises:
@@ -67,12 +67,9 @@ def corpus_scores(lake: Lake, subsets: Sequence[str], *, progress: Progress = si
             for name, score in scores.items()
         }
         columns |= {"subset": [subset] * rows, "row": np.arange(rows), CLIP_SCORE: _clip_scores(lake, subset, rows)}
-        yield (
-            subset,
-            pa.table(
-                [pa.array(columns[field.name], field.type, from_pandas=True) for field in SCORES_SCHEMA],
-                schema=SCORES_SCHEMA,
-            ),
+        yield pa.table(
+            [pa.array(columns[field.name], field.type, from_pandas=True) for field in SCORES_SCHEMA],
+            schema=SCORES_SCHEMA,
         )
 
 
@@ -135,12 +132,14 @@ def not_selected(lake: Lake, keep_by: str, keep_fraction: float) -> Mapping[str,
 def _picture_scores(vectors: StackedArray, norms: np.ndarray, progress: Progress) -> dict[str, np.ndarray]:
     """One score for each vector, by method."""
     none = np.full(len(vectors), np.nan, np.float32)
+    if not len(vectors):
+        return dict.fromkeys(("semdedup", "conformity", "whitened_clip"), none)
     found = {"semdedup": semdedup(vectors, progress=progress).score, "conformity": conformity(vectors)}
     progress(len(vectors))
     features = RawFeatures(vectors, norms)
     moments = raw_moments(features)
     try:
-        found["whitened_clip"] = log_likelihood(features, Whitening.of(moments)) if len(vectors) else none
+        found["whitened_clip"] = log_likelihood(features, Whitening.of(moments))
     except VisdivError:
         # Too few pictures, or all alike, to know what is typical: the other methods can do without.
         found["whitened_clip"] = none
@@ -151,8 +150,10 @@ def _picture_scores(vectors: StackedArray, norms: np.ndarray, progress: Progress
 def _lowest(row: np.ndarray, score: np.ndarray, rows: int) -> np.ndarray:
     """The lowest score of the pictures of each row, float32 [rows], NaN where there is none."""
     lowest = np.full(rows, np.inf, np.float32)
-    np.minimum.at(lowest, row, score)
-    return np.where(np.isinf(lowest), np.float32(np.nan), lowest)
+    there = ~np.isnan(score)
+    np.minimum.at(lowest, row[there], score[there])
+    lowest[np.isinf(lowest)] = np.nan
+    return lowest
 
 
 def _clip_scores(lake: Lake, subset: str, rows: int) -> np.ndarray:

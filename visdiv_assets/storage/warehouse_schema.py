@@ -168,6 +168,17 @@ DUPLICATE_PAIR_POSITIONS = Table(
     ),
 )
 
+DIVERSITY_PUBLISHED = Table(
+    "diversity_published",
+    "The diversity of four data sets as FineVision's authors published it; compare with scope corpus, centered.",
+    (
+        Column("dataset", "VARCHAR", "The data set."),
+        Column("images", "BIGINT", "Pictures, rounded to 0.1 million."),
+        Column("effective_rank", "DOUBLE", "arXiv 2510.17269, table 1; of the covariance, it is assumed."),
+        Column("participation_ratio", "DOUBLE", "Likewise."),
+        Column("score", "DOUBLE", "sqrt(effective_rank * participation_ratio) / 512, as published."),
+    ),
+)
 MIXTURE_WEIGHTS = Table(
     "mixture_weights",
     "The most diverse mixture of subsets that `visdiv mixture` found last: how much of each.",
@@ -416,6 +427,7 @@ TABLES = (
     CONTAMINATION_RATES,
     CALIBRATION,
     DIVERSITY,
+    DIVERSITY_PUBLISHED,
     MIXTURE_WEIGHTS,
     DROPPED_ROWS,
     ALIGNMENT,

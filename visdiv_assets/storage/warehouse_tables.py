@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.settings import NAMED_THRESHOLDS
 from visdiv_assets.storage import warehouse_clip
@@ -71,6 +72,8 @@ class Filler:
         for table_name, role, table in COPIED:
             for partition in self._lake.partitions(table_name):
                 self._copy(self._lake.require(table_name, partition), role, table)
+        for row in published_scores().to_pylist():
+            self._insert(schema.DIVERSITY_PUBLISHED, row)
         self._provenance()
         self._connection.execute(schema.DUPLICATE_PAIR_POSITIONS_STATEMENT)
         for kind, tables in (("TABLE", schema.TABLES), ("VIEW", schema.VIEWS)):

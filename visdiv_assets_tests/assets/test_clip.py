@@ -23,7 +23,7 @@ from visdiv_assets.settings import Settings
 from visdiv_assets.sources import SCHEMA
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.clip_models import small_clip
-from visdiv_assets_tests.conftest import CHECKOUT, Pipeline, made_once, near_copy, picture, shapes, written_at
+from visdiv_assets_tests.conftest import CHECKOUT, Pipeline, made_once, picture, shapes, written_at
 
 CLIP = ("clip_image_embeddings", "clip_text_embeddings", "clip_index")
 STAGES = ("subset_images", *CLIP)
@@ -254,7 +254,9 @@ def log_lines(pipeline: Pipeline, run_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize("model", ["", "openai/clip-vit-base-patch32"])
-def test_without_weights_clip_is_skipped_in_one_line_each_and_all_else_is_done(pipeline: Pipeline, model: str) -> None:
+def test_without_weights_clip_is_skipped_in_one_line_each_and_all_else_is_done(
+    pipeline: Pipeline, model: str, caplog: pytest.LogCaptureFixture
+) -> None:
     without = pipeline.changed(clip_model=model)
     write(without, ROWS, [([seed], []) for seed in (5, 6)])
     ran = without.run("some")
@@ -262,9 +264,11 @@ def test_without_weights_clip_is_skipped_in_one_line_each_and_all_else_is_done(p
     assert not ran.materialized & set(CLIP)
     assert {"subset_images", "quality_rows", "near_duplicates", "verified_duplicates"} <= ran.materialized
     assert not set(CLIP) & set(without.lake.tables())
+    assert [record.name for record in caplog.records if record.name.startswith("dagster.")] == []
     said = [line for line in log_lines(without, ran.result.run_id) if "no CLIP weights" in line]
     assert [line.split(" is skipped: ")[0] for line in said] == ["clip_image_embeddings", "clip_text_embeddings"]
-    assert without.publish().success
+    published = without.publish()
+    assert published.success, published.failures
 
 
 def test_what_is_made_of_skipped_vectors_is_skipped_and_not_failed(pipeline: Pipeline) -> None:
@@ -335,7 +339,10 @@ def test_vectors_that_are_not_finite_are_found(clip: Pipeline, monkeypatch: pyte
 
     monkeypatch.setattr(assets.clip, "embed_turns", spoilt)
     ran = clip.run("some", only=STAGES)
-    assert not ran.success
+    assert ran.failures == {
+        "clip_text_embeddings": "a check of what was stored failed (one_vector_per_text, every_turn_has_its_text, "
+        "finite_unit_length): nothing is made of it"
+    }
     text_checks = {"one_vector_per_text", "every_turn_has_its_text"}
     assert not any(ran.checks[name].passed for name in text_checks)
     # A check of the pictures has the same name.
@@ -360,15 +367,3 @@ def test_the_lake_of_a_run_without_clip_differs_in_nothing_else(pipeline: Pipeli
     without, own = tables(pipeline.settings), tables(with_clip.settings)
     assert len(without) >= 8
     assert {table: own[table] for table in without} == without
-
-
-def test_a_near_copy_is_near_to_clip_as_well(clip: Pipeline) -> None:
-    path = Path(clip.settings.source) / "subsets" / "some" / "train-00000.parquet"
-    path.parent.mkdir(parents=True)
-    rows = [{"images": [{"bytes": data, "path": None}]} for data in (picture(0), near_copy(0), picture(1))]
-    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
-    assert clip.run("some", only=STAGES).success
-    vectors = clip.lake.array(clip.lake.require("clip_image_embeddings", "some"), "vectors")[:].astype(np.float32)
-    similarity = vectors @ vectors.T
-    assert similarity[0, 1] > 0.99
-    assert similarity[0, 2] < 0.95

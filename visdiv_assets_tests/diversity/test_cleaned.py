@@ -8,7 +8,8 @@ import pytest
 
 from visdiv_assets.diversity.cleaned import moments_of_dropped
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.diversity.scores import scores
+from visdiv_assets.diversity.published import published_scores
+from visdiv_assets.diversity.scores import combined_score, scores
 from visdiv_assets.diversity.tables import CORPUS_SCHEMA, corpus_table
 
 VECTORS = np.random.default_rng(0).normal(size=(5, 3))
@@ -85,3 +86,11 @@ def test_the_table_of_the_corpus_has_every_scope_with_the_scores_of_its_pictures
 
 def test_no_subset_has_an_empty_table() -> None:
     assert corpus_table({}, {}).num_rows == 0
+
+
+def test_published_scores_follow_from_the_published_ranks() -> None:
+    rows = published_scores().to_pylist()
+    assert [row["dataset"] for row in rows] == ["The Cauldron", "LLaVA-OneVision", "Cambrian-7M", "FineVision"]
+    for row in rows:
+        expected = combined_score(row["effective_rank"], row["participation_ratio"], 512)
+        assert row["score"] == pytest.approx(expected, abs=6e-4)

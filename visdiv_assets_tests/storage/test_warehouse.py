@@ -291,7 +291,7 @@ class TestContract:
 
     def test_an_empty_lake_gives_empty_tables(self, tmp_path: Path, path: Path) -> None:
         published = publish(Lake(tmp_path / "nothing"), path)
-        assert set(published.rows.values()) == {0}
+        assert {rows for table, rows in published.rows.items() if table != "diversity_published"} == {0}
         assert published.differences == []
         assert all(query(path, f"FROM {table}") == [] for table in CONTRACT)
 

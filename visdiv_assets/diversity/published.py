@@ -1,0 +1,34 @@
+"""The diversity of four data sets as FineVision's authors published it, to read one's own beside.
+
+Effective rank and participation ratio are of arXiv 2510.17269, table 1, the score of the article published with it;
+pictures are in millions there, rounded to one place. They are of SSCD's 512 dimensions and of all pictures, repeated
+ones as often as they occur. The paper says "covariance", computed by Welford's method, which is centred; it also says
+"Vendi score", which is not. Centred is assumed here.
+"""
+
+from __future__ import annotations
+
+import csv
+from importlib import resources
+
+import pyarrow as pa
+
+PUBLISHED_SCHEMA = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("images", pa.int64()),
+        ("effective_rank", pa.float64()),
+        ("participation_ratio", pa.float64()),
+        ("score", pa.float64()),
+    ]
+)
+
+
+def published_scores() -> pa.Table:
+    """The published rows: table of `PUBLISHED_SCHEMA`."""
+    text = resources.files("visdiv_assets.diversity").joinpath("published.csv").read_text(encoding="utf-8")
+    rows = [
+        {"dataset": row.pop("dataset"), "images": int(row.pop("images")), **{name: float(row[name]) for name in row}}
+        for row in csv.DictReader(text.splitlines())
+    ]
+    return pa.Table.from_pylist(rows, schema=PUBLISHED_SCHEMA)
