@@ -117,7 +117,7 @@ class Settings(BaseModel):
         0, description="Threads that decode pictures and run the model on a CPU (0: one per core)."
     )
     batch_size: Annotated[int, Field(ge=0, le=4096)] = Field(
-        0, description="Pictures per call of the model (0: 4 on a CPU; on CUDA 64, of CLIP 128)."
+        0, description="Pictures per call of the model (0: 4 on a CPU, of CLIP 8; on CUDA 64 and 128)."
     )
     max_pixels: Annotated[int, Field(ge=1)] = Field(
         64_000_000, description="Pixels: a picture with more is recorded as too_large and not decoded."

@@ -43,6 +43,10 @@ OTHER_VALUES: dict[str, tuple[str, Any]] = {
     "disk_reserve_gigabytes": ("0.5", 0.5),
     "similarity_floor": ("0.9", 0.9),
     "neighbours_kept": ("8", 8),
+    "clip_floor": ("0.8", 0.8),
+    "map_points": ("500", 500),
+    "keep_by": ("semdedup", "semdedup"),
+    "keep_fraction": ("0.5", 0.5),
     "unreadable_limit": ("0.5", 0.5),
     "observe_cron": ("15 3 * * 1", "15 3 * * 1"),
     "copies_by": ("similarity", "similarity"),
@@ -88,6 +92,10 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         "disk_reserve_gigabytes": 2.0,
         "similarity_floor": 0.75,
         "neighbours_kept": 64,
+        "clip_floor": 0.9,
+        "map_points": 20_000,
+        "keep_by": "",
+        "keep_fraction": 1.0,
         "copies_by": "pixels",
         "candidate_floor": 0.45,
         "candidates_kept": 16,
@@ -264,6 +272,7 @@ def test_reasons_to_drop_a_row_apply_in_their_own_order() -> None:
     assert load_settings({}).drop_reasons == ("unreadable", "quality", "contaminated", "duplicate")
     assert load_settings({"VISDIV_DROP": "duplicate,unreadable"}).drop_reasons == ("unreadable", "duplicate")
     assert load_settings({"VISDIV_DROP": ""}).drop_reasons == ()
+    assert load_settings({"VISDIV_DROP": "", "VISDIV_KEEP_BY": "semdedup"}).drop_reasons == ("selection",)
 
 
 def test_paths_lie_in_the_data_folder_below_the_working_directory(

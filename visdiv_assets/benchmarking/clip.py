@@ -1,7 +1,7 @@
 """How much of what the cores allow CLIP's stream of pictures reaches, and what a loop with transformers reaches.
 
-The model has the shape of the default one, ViT-B/32, and random weights, since speed does not depend on them: nothing is
-fetched. What is measured, and how, says `embedding`.
+The model has the shape of the default one, ViT-B/32, and random weights, since speed does not depend on them: nothing
+is fetched. What is measured, and how, says `embedding`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: Pictures per call where none is set. On a CPU it is the cores that work side by side, not the pictures of a batch.
-CPU_BATCH, CUDA_BATCH = 4, 128
+CPU_BATCH, CUDA_BATCH = 8, 128
 
 
 class ClipImages(TorchEmbedder):

@@ -75,11 +75,14 @@ def test_killed_between_building_the_warehouse_and_putting_it_in_place(corpus: S
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(4))
-def test_killed_again_and_again_at_any_moment(corpus: Settings, undisturbed: Settings, seed: int) -> None:
+def test_killed_again_and_again_at_any_moment(corpus: Settings, seed: int, tmp_path: Path) -> None:
+    undisturbed = corpus.model_copy(update={"data": str(tmp_path / "undisturbed")})
+    work = Work(corpus, SUBSETS, publish=True, everything=True)
+    finished(replace(work, settings=undisturbed))
     moments = random.Random(seed)
     for _ in range(12):
-        with running(Work(corpus, SUBSETS, publish=True)) as process:
-            time.sleep(moments.uniform(0.2, 5.0))
+        with running(work) as process:
+            time.sleep(moments.uniform(0.2, 8.0))
             process.process.kill()
-    finished(Work(corpus, SUBSETS, publish=True))
+    finished(work)
     check_equal(corpus, undisturbed)

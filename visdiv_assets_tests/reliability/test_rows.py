@@ -52,7 +52,9 @@ def test_a_hundred_thousand_rows_without_a_picture_take_seconds_and_no_memory_to
     thousand = pa.Table.from_pylist([row()] * 1000, SCHEMA)
     write(pipeline, "text", pa.concat_tables([thousand] * 100))
     ours, theirs = FORKS.Pipe()
-    process = FORKS.Process(target=measured, args=(Work(pipeline.settings, ("text",), publish=True), theirs))
+    process = FORKS.Process(
+        target=measured, args=(Work(pipeline.settings, ("text",), publish=True, everything=True), theirs)
+    )
     process.start()
     theirs.close()
     assert ours.poll(SECONDS)
