@@ -267,6 +267,7 @@ def finished_units(settings: Settings) -> list[Path]:
     return list((Path(settings.lake_root) / "sscd_embeddings").glob("*/*.unit.json"))
 
 
+@pytest.mark.nightly
 def test_a_run_that_was_killed_goes_on_after_its_last_finished_file(pipeline: Pipeline, tmp_path: Path) -> None:
     settings = pipeline.settings
     shards = [one_each(range(number * ROWS, (number + 1) * ROWS)) for number in range(SHARDS)]

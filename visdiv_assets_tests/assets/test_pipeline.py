@@ -136,7 +136,8 @@ def test_all_runs_of_the_sample_succeed(sample_run: SampleRun) -> None:
 def test_every_check_of_every_run_passes_and_none_is_left_out(sample_run: SampleRun) -> None:
     instance = sample_run.instance
     definitions = build_definitions(sample_run.settings)
-    declared = {(spec.asset_key, spec.name) for asset in definitions.assets or [] for spec in asset.check_specs}
+    assets = [asset for asset in definitions.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+    declared = {(spec.asset_key, spec.name) for asset in assets for spec in asset.check_specs}
     evaluated = set()
     for run in instance.get_runs():
         of_run = set()
@@ -561,7 +562,7 @@ def test_a_subset_without_a_readable_picture_goes_through_all_stages(pipeline: P
     assert published.checks["counts_equal_lake"].passed
     assert pipeline.query('SELECT "rows", images_unique FROM subsets') == [(len(rows), 0)]
     scores = pipeline.query("SELECT images, effective_rank, participation_ratio, vendi, score FROM diversity")
-    assert scores == [(0, None, None, None, None)] * 4
+    assert set(scores) == {(0, None, None, None, None)}
 
 
 def test_one_picture_has_no_diversity_and_no_pairs(pipeline: Pipeline) -> None:
@@ -569,7 +570,7 @@ def test_one_picture_has_no_diversity_and_no_pairs(pipeline: Pipeline) -> None:
     ran = pipeline.run("some")
     assert ran.success
     assert pipeline.publish().success
-    assert set(pipeline.query("SELECT images, effective_rank, score FROM diversity")) == {(1, None, None)}
+    assert set(pipeline.query("SELECT images, effective_rank, score FROM diversity WHERE images > 0")) == {(1, None, None)}
     assert pipeline.query("SELECT * FROM duplicate_pair_positions") == []
     assert pipeline.query("SELECT neighbours_finevision FROM images") == [(0,)]
 
@@ -580,7 +581,7 @@ def test_copies_of_one_picture_are_exact_pairs_and_no_near_ones(pipeline: Pipeli
     assert pipeline.publish().success
     rows = pipeline.query("SELECT row_a, image_a, row_b, image_b, kind FROM duplicate_pair_positions ORDER BY ALL")
     assert rows == [(0, 0, 0, 1, "exact"), (0, 0, 1, 0, "exact"), (0, 1, 1, 0, "exact")]
-    scores = dict(pipeline.query("SELECT scope, images FROM diversity WHERE centered"))
+    scores = dict(pipeline.query("SELECT scope, images FROM diversity WHERE centered AND scope IN ('subset', 'subset_unique')"))
     assert scores == {"subset": 4, "subset_unique": 2}
 
 

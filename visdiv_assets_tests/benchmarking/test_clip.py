@@ -1,4 +1,4 @@
-"""The measurement of CLIP with a small model: what it says of the stream beside the parts; how long it took is not held."""
+"""The measurement of CLIP with a small model: what it says of the stream beside its parts; no time is held."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_a_report_without_verdicts_gets_no_views() -> None:
 
 def test_views_are_drawn_for_the_extremes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bytes | None] = []
-    monkeypatch.setattr("visdiv_assets.reports.alignment.aligned_view", lambda a, b, limit: asked.append(a))
+    monkeypatch.setattr("visdiv_assets.reports.alignment.aligned_view", lambda a, b, *limits: asked.append(a))
     pairs = [verified(0.5 + number / 1000, number % 2 == 0) for number in range(200)]
     given = [replace(pair, left=picture(b"%d" % number)) for number, pair in enumerate(pairs)]
     with_alignments(report(given), max_pixels=MAX_PIXELS)

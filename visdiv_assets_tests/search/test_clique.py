@@ -67,6 +67,7 @@ def lake(tmp_path: Path) -> Lake:
     return lake
 
 
+@pytest.mark.nightly
 def test_a_clique_of_20000_equal_pictures_explodes_neither_the_pairs_nor_the_memory(lake: Lake) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, lake.files.full_path(""), str(K_BEST)],
