@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 #: Texts per call where no number is set.
 CPU_BATCH, CUDA_BATCH = 16, 512
+
+#: Characters of a piece of a text at least, and where a piece may end.
+PIECE = 50_000
+_SPLIT = re.compile(r"[ \n](?=[0-9A-Za-z])")
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ class ClipTexts:
         self._cuda = model.device.type == "cuda"
         self._tokenizer = _tokenizer(model)
         self._before, self._after = self._begin_and_end()
+        self._splits = type(self._tokenizer).__name__.startswith("CLIPTokenizer")
         self.limit = min(model.text_limit or 1 << 30, int(self._tokenizer.model_max_length))
         self.device = str(model.device)
         self.batch_size = batch_size or (CUDA_BATCH if self._cuda else CPU_BATCH)
@@ -90,16 +96,17 @@ class ClipTexts:
 
     def tokenize(self, text: str) -> Tokens:
         """The tokens of a text, all counted, and what the model gets of them."""
-        tokens = self._encode(text)
         room = self.limit - len(self._before) - len(self._after)
-        end = len(tokens) - len(self._after)
-        content = tokens[len(self._before) : end]
+        content: list[int] = []
+        count = len(self._before) + len(self._after)
+        for piece in self._pieces(text):
+            tokens = self._encode(piece)
+            count += len(tokens)
+            content += tokens if self._windows else tokens[: room - len(content)]
         if len(content) <= room:
-            return Tokens(len(tokens), False, [tokens])
-        if not self._windows:
-            return Tokens(len(tokens), True, [self._whole(content[:room])])
+            return Tokens(count, count > self.limit, [self._whole(content)])
         starts = [*range(0, len(content) - room, (room + 1) // 2), len(content) - room]
-        return Tokens(len(tokens), False, [self._whole(content[start : start + room]) for start in starts])
+        return Tokens(count, False, [self._whole(content[start : start + room]) for start in starts])
 
     def embed(self, texts: Sequence[str], *, threads: int = 1) -> TextVectors:
         """Embed texts, for instance queries; see `embed_tokens`."""
@@ -177,12 +184,27 @@ class ClipTexts:
     def _whole(self, content: list[int]) -> list[int]:
         return [*self._before, *content, *self._after]
 
+    def _pieces(self, text: str) -> Iterator[str]:
+        """A text in pieces whose tokens together are its own: a token takes 500 bytes while it is made.
+
+        OpenAI's tokenizer throws white space away before it looks for tokens, so none spans any, and no ASCII letter or
+        digit joins what stands before it by being normalised. Other tokenizers get the text whole.
+        """
+        start = 0
+        while self._splits and len(text) - start > PIECE:
+            found = _SPLIT.search(text, start + PIECE)
+            if found is None:
+                break
+            yield text[start : found.start()]
+            start = found.start()
+        yield text[start:]
+
     def _encode(self, text: str) -> list[int]:
-        """All tokens of a text, in this thread: the tokenizer's own threads would take the cores of the model's."""
+        """The tokens of a text, in this thread: the tokenizer's own threads would take the cores of the model's."""
         if self._tokenizer.is_fast:
-            tokens: list[int] = self._tokenizer.backend_tokenizer.encode(text).ids
+            tokens: list[int] = self._tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
             return tokens
-        return list(self._tokenizer(text, truncation=False, verbose=False)["input_ids"])
+        return list(self._tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"])
 
     def _begin_and_end(self) -> tuple[list[int], list[int]]:
         """The tokens that begin, and those that end, every text."""

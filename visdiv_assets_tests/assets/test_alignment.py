@@ -70,7 +70,8 @@ def test_rows_have_clip_scores_and_those_without_pictures_or_texts_have_none(sco
     publish(scored.lake, scored.settings.warehouse_path)
     rows = scored.query(
         """SELECT "row", turns, turns_scored, turns_truncated, pictures, round(cosine_min::DOUBLE, 3),
-        round(cosine_mean::DOUBLE, 3), round(clip_score_min::DOUBLE, 3), round(clip_score_mean::DOUBLE, 3) FROM alignment ORDER BY "row" """
+        round(cosine_mean::DOUBLE, 3), round(clip_score_min::DOUBLE, 3), round(clip_score_mean::DOUBLE, 3)
+        FROM alignment ORDER BY "row" """
     )
     assert rows == [
         (0, 2, 2, 1, 1, -1, -0.2, 0, 0.75),

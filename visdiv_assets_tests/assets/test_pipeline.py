@@ -570,7 +570,9 @@ def test_one_picture_has_no_diversity_and_no_pairs(pipeline: Pipeline) -> None:
     ran = pipeline.run("some")
     assert ran.success
     assert pipeline.publish().success
-    assert set(pipeline.query("SELECT images, effective_rank, score FROM diversity WHERE images > 0")) == {(1, None, None)}
+    assert set(pipeline.query("SELECT images, effective_rank, score FROM diversity WHERE images > 0")) == {
+        (1, None, None)
+    }
     assert pipeline.query("SELECT * FROM duplicate_pair_positions") == []
     assert pipeline.query("SELECT neighbours_finevision FROM images") == [(0,)]
 
@@ -581,7 +583,9 @@ def test_copies_of_one_picture_are_exact_pairs_and_no_near_ones(pipeline: Pipeli
     assert pipeline.publish().success
     rows = pipeline.query("SELECT row_a, image_a, row_b, image_b, kind FROM duplicate_pair_positions ORDER BY ALL")
     assert rows == [(0, 0, 0, 1, "exact"), (0, 0, 1, 0, "exact"), (0, 1, 1, 0, "exact")]
-    scores = dict(pipeline.query("SELECT scope, images FROM diversity WHERE centered AND scope IN ('subset', 'subset_unique')"))
+    scores = dict(
+        pipeline.query("SELECT scope, images FROM diversity WHERE centered AND scope IN ('subset', 'subset_unique')")
+    )
     assert scores == {"subset": 4, "subset_unique": 2}
 
 

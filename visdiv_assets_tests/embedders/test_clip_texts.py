@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from visdiv_assets.embedders import ClipTexts, load_clip_texts
+from visdiv_assets.embedders import ClipTexts, clip_texts, load_clip_texts
 from visdiv_assets.embedders.clip_weights import find_checkpoint
 from visdiv_assets.embedders.interface import unit_length
 from visdiv_assets.errors import VisdivError
@@ -44,6 +46,11 @@ def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def load(folder: Path, **options: int) -> ClipTexts:
     return load_clip_texts(str(folder), device="cpu", **options)
+
+
+@pytest.fixture(scope="module")
+def embedder(clip: Path) -> ClipTexts:
+    return load(clip)
 
 
 def direct(folder: Path, texts: list[str], padding: str = "longest") -> np.ndarray:
@@ -134,7 +141,7 @@ def test_windows_overlap_by_half_are_full_and_leave_nothing_out(clip: Path, coun
     tokens = embedder.tokenize(" ".join(("cat", "dog", "red", "blue", "of")[place % 5] for place in range(count)))
     (whole,) = load(clip).tokenize("cat").sequences
     room = LIMIT - 2
-    content = embedder._encode(" ".join(("cat", "dog", "red", "blue", "of")[place % 5] for place in range(count)))[1:-1]
+    content = embedder._encode(" ".join(("cat", "dog", "red", "blue", "of")[place % 5] for place in range(count)))
     assert (tokens.count, tokens.truncated) == (count + 2, False)
     assert all((window[0], window[-1], len(window)) == (whole[0], whole[-1], LIMIT) for window in tokens.sequences)
     starts = [*range(0, count - room, room // 2), count - room]
@@ -165,6 +172,28 @@ def test_a_text_of_a_megabyte_is_counted_in_full_and_read_from_its_beginning(cli
     assert tokens.truncated
     assert tokens.count > 300_000
     assert tokens.sequences[0][:-1] == embedder.tokenize(text[:2000]).sequences[0][:-1]
+
+
+@given(st.text(alphabet="aB9é'.s\u0301\u0327Σ中\u1100\u1161<|>- \n\t\u00a0\u3000", max_size=200), st.integers(1, 30))
+@settings(deadline=None)
+def test_a_text_in_pieces_has_the_tokens_of_the_whole(embedder: ClipTexts, text: str, piece: int) -> None:
+    whole = embedder.tokenize(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clip_texts, "PIECE", piece)
+        assert embedder.tokenize(text) == whole
+        assert embedder._encode(text) == [token for part in embedder._pieces(text) for token in embedder._encode(part)]
+
+
+def test_a_long_text_is_tokenised_in_pieces_and_one_without_white_space_whole(clip: Path) -> None:
+    embedder = load(clip)
+    text = "a cat; a dog\n" * 20_000
+    pieces = list(embedder._pieces(text))
+    assert "".join(pieces) == text
+    assert len(pieces) == 6
+    assert max(map(len, pieces)) < 50_010
+    assert len(list(embedder._pieces("x" * 200_000))) == 1
+    embedder._splits = False
+    assert list(embedder._pieces(text)) == [text]
 
 
 def test_of_long_texts_only_the_tokens_that_are_read_are_kept(clip: Path) -> None:
