@@ -104,7 +104,16 @@ def linked_pictures(lake: Lake, subsets: Sequence[str], copies_by: str) -> Linke
         vectors = lake.array(embeddings, "vectors")
         parts += vectors.parts
         offset += len(vectors)
-    return LinkedPictures(image_ids, pairs, RowsOf(StackedArray(parts), place))
+    # A pair across subsets may be of a subset that is not among these, as its run has not come to its end.
+    held = place >= 0
+    return LinkedPictures(image_ids[held], _among(pairs, held), RowsOf(StackedArray(parts), place[held]))
+
+
+def _among(pairs: Pairs, held: np.ndarray) -> Pairs:
+    """The pairs of pictures that are held, bool [n], by the number that the pictures have without the others."""
+    number = np.cumsum(held) - 1
+    kept = held[pairs.left] & held[pairs.right]
+    return Pairs(number[pairs.left[kept]], number[pairs.right[kept]], pairs.similarity[kept])
 
 
 def find(image_ids: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

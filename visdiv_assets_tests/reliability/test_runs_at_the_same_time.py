@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from visdiv_assets.settings import Settings
 from visdiv_assets_tests.assets.test_failures import visdiv
 
-from .processes import Stop, Work, check_equal, check_written, copy, running
+from .processes import OF_A_SUBSET, Stop, Work, check_equal, check_written, copy, finished, running, tables
 
 STAGES = ("subset_images", "sscd_embeddings")
 WRITING_EMBEDDINGS = Stop("visdiv_assets.storage.lake:PartitionWrite.add", argument="sscd_embeddings")
@@ -73,6 +74,26 @@ def test_a_run_that_has_read_what_is_old_by_now_does_not_have_the_last_word(
     check_written(corpus, undisturbed, "cross_subset_duplicates/all")
 
 
+@pytest.mark.parametrize("done", [4, *(pytest.param(number, marks=pytest.mark.nightly) for number in (1, 2, 3, 5))])
+def test_a_subset_that_is_half_way_through_its_stages_keeps_nobody_from_publishing(
+    corpus: Settings, undisturbed: Settings, done: int
+) -> None:
+    """Another run is at work on it, or has failed: the others are published, and later it is."""
+    copy(corpus, undisturbed, "a", "c")
+    for table in OF_A_SUBSET[:done]:
+        shutil.copytree(Path(undisturbed.lake_root) / table / "b", Path(corpus.lake_root) / table / "b")
+    # With the pairs of all three, as the other run may have written them in the meantime.
+    copy(corpus, undisturbed, "all")
+    finished(Work(corpus, publish=True))
+    assert [row[0] for row in tables(corpus.warehouse_path)["subsets"]] == ["a", "b", "c"]
+    finished(Work(corpus, ("b",), publish=True))
+    check_equal(corpus, undisturbed)
+
+
+#: What a busy machine may take for one.
+COMMAND_SECONDS = 1200
+
+
 @pytest.mark.nightly
 def test_commands_at_the_same_time_on_one_data_folder_all_succeed(
     corpus: Settings, undisturbed: Settings, tmp_path: Path
@@ -83,12 +104,12 @@ def test_commands_at_the_same_time_on_one_data_folder_all_succeed(
             stack.enter_context(visdiv(corpus, "run", name, output=tmp_path / f"{number}.log"))
             for number, name in enumerate(("a", "a", "b"))
         ]
-        codes = [process.wait(timeout=300) for process in processes]
+        codes = [process.wait(timeout=COMMAND_SECONDS) for process in processes]
     logs = [(tmp_path / f"{number}.log").read_text() for number in range(3)]
     assert codes == [0, 0, 0], logs
     with visdiv(corpus, "run", "--all", output=tmp_path / "all.log") as process:
-        assert process.wait(timeout=300) == 0
+        assert process.wait(timeout=COMMAND_SECONDS) == 0
     elsewhere = corpus.model_copy(update={"data": str(tmp_path / "elsewhere")})
     with visdiv(elsewhere, "run", "--all", output=tmp_path / "elsewhere.log") as process:
-        assert process.wait(timeout=300) == 0
+        assert process.wait(timeout=COMMAND_SECONDS) == 0
     check_equal(corpus, elsewhere)
