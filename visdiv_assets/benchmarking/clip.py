@@ -30,11 +30,11 @@ PROCESSOR = {
 }
 
 
-def measure(pictures: int = 100, rounds: int = 3, progress: Progress = silent) -> list[Figure]:
+def measure(pictures: int = 96, rounds: int = 3, progress: Progress = silent) -> list[Figure]:
     """Measure the stream of pictures on the CPU, on all cores that this process may use.
 
     Args:
-        pictures: how many of each format.
+        pictures: how many of each format; whole batches for every core, as a shard has many more than these.
         rounds: how often everything is measured.
         progress: told of every round.
     """

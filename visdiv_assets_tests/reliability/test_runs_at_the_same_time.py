@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from visdiv_assets.curation.corpus import PAIR_TABLES, linked_pictures
 from visdiv_assets.settings import Settings
+from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.assets.test_failures import visdiv
 
 from .processes import OF_A_SUBSET, Stop, Work, check_equal, check_written, copy, finished, running, tables
@@ -38,7 +40,7 @@ def test_of_two_runs_of_the_same_subset_the_second_waits_says_so_and_repeats_not
             assert second.next("log") == "waiting for another run, which is writing sscd_embeddings of 'a'"
             first.go_on()
             embedded = [process.done()["sscd_embeddings"] for process in (first, second)]
-    assert [metadata["images_embedded"] for metadata in embedded] == [8, 0]
+    assert [metadata["images_embedded"] for metadata in embedded] == [9, 0]
     assert [metadata["units_reused"] for metadata in embedded] == [0, 3]
     check_written(corpus, undisturbed, *(f"{table}/a" for table in STAGES))
 
@@ -50,7 +52,7 @@ def test_who_waits_for_a_run_that_is_killed_goes_on(corpus: Settings) -> None:
         with running(work) as second:
             second.next("log")
             first.kill()
-            assert second.done()["sscd_embeddings"]["images_embedded"] == 8
+            assert second.done()["sscd_embeddings"]["images_embedded"] == 9
 
 
 def test_a_run_that_has_read_what_is_old_by_now_does_not_have_the_last_word(
@@ -82,12 +84,32 @@ def test_a_subset_that_is_half_way_through_its_stages_keeps_nobody_from_publishi
     copy(corpus, undisturbed, "a", "c")
     for table in OF_A_SUBSET[:done]:
         shutil.copytree(Path(undisturbed.lake_root) / table / "b", Path(corpus.lake_root) / table / "b")
-    # With the pairs of all three, as the other run may have written them in the meantime.
-    copy(corpus, undisturbed, "all")
     finished(Work(corpus, publish=True))
     assert [row[0] for row in tables(corpus.warehouse_path)["subsets"]] == ["a", "b", "c"]
     finished(Work(corpus, ("b",), publish=True))
     check_equal(corpus, undisturbed)
+
+
+@pytest.mark.parametrize("copies_by", ["pixels", "similarity"])
+def test_pairs_with_a_subset_that_is_not_there_in_full_link_nothing(undisturbed: Settings, copies_by: str) -> None:
+    """Subsets are compared as soon as they have vectors, and decided on when they have come further."""
+    lake = Lake(undisturbed.lake_root)
+    held = {
+        picture
+        for subset in ("a", "c")
+        for picture in lake.read(lake.require("sscd_embeddings", subset), "ids")["image_id"].to_pylist()
+    }
+    linked = linked_pictures(lake, ["a", "c"], copies_by)
+    names = linked.image_ids.astype(str)
+    assert set(names) <= held
+    pairs = {(names[left], names[right]) for left, right in zip(linked.pairs.left, linked.pairs.right, strict=True)}
+    within, across = PAIR_TABLES[copies_by]
+    stored = [lake.read(lake.require(*place), "pairs") for place in ((within, "a"), (within, "c"), (across, "all"))]
+    if copies_by == "pixels":
+        stored = [table.filter(table["verified"]) for table in stored]
+    found = {(row["image_id_a"], row["image_id_b"]) for table in stored for row in table.to_pylist()}
+    assert pairs == {pair for pair in found if held.issuperset(pair)}
+    assert 0 < len(pairs) < len(found)
 
 
 #: What a busy machine may take for one.

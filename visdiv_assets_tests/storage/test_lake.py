@@ -618,6 +618,15 @@ class TestArrays:
         assert (stored.shape, stored.dtype, len(stored)) == ((8, 5), np.float16, 8)
         np.testing.assert_array_equal(stored[:], np.concatenate(parts))
 
+    def test_columns_of_several_units_are_one(self, lake: Lake) -> None:
+        parts = [np.arange(rows, dtype=np.float32) for rows in (3, 0, 2)]
+        stored = lake.column(write_vectors(lake, parts), "vectors")
+        assert stored.dtype == np.float32
+        assert stored.tolist() == [0, 1, 2, 0, 1]
+
+    def test_a_column_that_is_not_there_is_empty(self, lake: Lake) -> None:
+        assert lake.column(write_vectors(lake, []), "vectors").shape == (0,)
+
     @pytest.mark.parametrize(
         "array", [np.arange(24.0).reshape(4, 6)[:, ::2], np.asfortranarray(np.arange(12.0).reshape(4, 3))]
     )
