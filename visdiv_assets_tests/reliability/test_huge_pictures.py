@@ -46,7 +46,7 @@ print(json.dumps(told))
 
 def png_bomb() -> bytes:
     """A whole picture: 2.5 billion pixels of one bit, all black, in 300 kB."""
-    pixels, row = zlib.compressobj(1), bytes(1 + SIDE // 8) * 100
+    pixels, row = zlib.compressobj(), bytes(1 + SIDE // 8) * 100
     body = b"".join(pixels.compress(row) for _ in range(SIDE // 100)) + pixels.flush()
     header = struct.pack(">IIBBBBB", SIDE, SIDE, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", body) + png_chunk(b"IEND", b"")

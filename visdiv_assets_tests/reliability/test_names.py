@@ -12,6 +12,8 @@ from visdiv_assets.sources import Kind
 from visdiv_assets.storage.files import LONGEST_NAME, check_length
 from visdiv_assets_tests.conftest import Pipeline, Row, near_copy, one_each, other_model
 
+from .processes import OF_A_SUBSET, OF_ALL
+
 MARKUP = '<img src=x onerror=alert(1)> & "quo\'ted"'
 FOLDER = "%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E%20%26%20%22quo%27ted%22"
 #: Markup in a name that is as long as a name may be.
@@ -25,7 +27,8 @@ NAMES = {
     HTML: FOLDER + "n" * (LONGEST_NAME - len(FOLDER)),
 }
 
-#: For all names but one it is enough to be listed, embedded and published.
+#: What reports are made of; for all names but one it is enough to be listed, embedded and published.
+SHOWN = (*OF_A_SUBSET, "contamination", "verified_contamination", "duplicates_report")
 STAGES = ("subset_images", "sscd_embeddings")
 
 COLOUR = {"sscd": other_model("colour")}
@@ -63,9 +66,9 @@ def test_odd_names_have_their_own_folders_tables_and_reports_and_nothing_lies_el
     outside = files_of(tmp_path)
     assert pipeline.run(HTML, kind=Kind.BENCHMARK, **COLOUR).success
     for name in NAMES:
-        ran = pipeline.run(name, only=() if name == HTML else STAGES, **COLOUR)
+        ran = pipeline.run(name, only=SHOWN if name == HTML else STAGES, **COLOUR)
         assert ran.success, (name, ran.failures)
-    published = pipeline.publish()
+    published = pipeline.publish(only=(*OF_ALL, "leak_reports"))
     assert published.success, published.failures
 
     assert {path.split("/")[0] for path in files_of(tmp_path) - outside} == {"data"}
