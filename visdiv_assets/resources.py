@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from visdiv_assets import embedders, sources
+from visdiv_assets.curation.selected import Selection
 from visdiv_assets.devices import chosen_device
 from visdiv_assets.parallel import thread_count
 from visdiv_assets.settings import FINEVISION_LIST, Settings
@@ -186,11 +187,12 @@ class CleaningResource(dg.ConfigurableResource):
     drop: list[str] = Field(description=str(Settings.model_fields["drop"].description))
     keep_by: str = Field("", description=str(Settings.model_fields["keep_by"].description))
     keep_fraction: float = Field(1.0, description=str(Settings.model_fields["keep_fraction"].description))
+    keep_rows: str = Field("", description=str(Settings.model_fields["keep_rows"].description))
 
     @property
-    def selection(self) -> dict[str, str | float]:
-        """What decides which rows are selected, as settings of a partition; nothing if nothing does."""
-        return {"keep_by": self.keep_by, "keep_fraction": self.keep_fraction} if self.keep_by else {}
+    def selection(self) -> Selection:
+        """Which rows are selected."""
+        return Selection(keep_by=self.keep_by, keep_fraction=self.keep_fraction, keep_rows=self.keep_rows)
 
 
 class ReportsResource(dg.ConfigurableResource):
@@ -265,6 +267,7 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
             drop=list(settings.drop_reasons),
             keep_by=settings.keep_by,
             keep_fraction=settings.keep_fraction,
+            keep_rows=settings.keep_rows,
         ),
         "reports": ReportsResource(folder=str(settings.reports_folder)),
         "warehouse_file": WarehouseResource(path=settings.warehouse_path),

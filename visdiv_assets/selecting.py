@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
-from visdiv_assets.errors import VisdivError
 from visdiv_assets.settings import load_settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from visdiv_assets.storage.lake import Lake
+    from visdiv_assets.curation.compared import Compared
 
 #: Rows that the terminal shows where no file is written.
 ROWS_SHOWN = 20
@@ -29,18 +27,19 @@ Examples:
   visdiv select semdedup --fraction 0.8 --out kept.parquet
   visdiv select k_center --k 1000 --subset birds
   visdiv select --compare --fraction 0.5
+  visdiv select --compare k_center wfpp text_overlap --fraction 0.5
 """
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("method", required=False)
+@click.argument("methods", nargs=-1, metavar="METHOD...")
 @click.option("--k", "count", type=click.IntRange(1), help="So many rows.")
 @click.option("--fraction", type=click.FloatRange(0, 1, min_open=True), help="Such a share of the rows.")
 @click.option("--subset", "subsets", multiple=True, metavar="SUBSET", help="Only of this one; may be repeated.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the rows to this Parquet file.")
-@click.option("--compare", is_flag=True, help="Show what all methods with stored scores keep, side by side.")
+@click.option("--compare", is_flag=True, help="Show what several methods keep, side by side.")
 def select(
-    method: str | None,
+    methods: tuple[str, ...],
     count: int | None,
     fraction: float | None,
     subsets: tuple[str, ...],
@@ -49,24 +48,28 @@ def select(
 ) -> None:
     """Choose rows by a published method: subset, row and score, the best first. Nothing is changed.
 
-    METHOD is one of semdedup, conformity, whitened_clip, clip_score (stored scores, which need CLIP vectors), clip_cov
-    (CLIP vectors), k_center, k_means_plus_plus (CLIP vectors, else SSCD's), wfpp, metaclip (texts alone). To leave the
-    others out of a clean copy set VISDIV_KEEP_BY and VISDIV_KEEP_FRACTION.
+    METHOD is one of semdedup, conformity, whitened_clip, clip_score (stored scores, which need CLIP vectors), clip_cov,
+    clippings (CLIP vectors of pictures and texts), k_center, k_means_plus_plus (CLIP vectors, else SSCD's), wfpp,
+    metaclip (texts alone), text_overlap (least of the benchmarks' texts first). With --compare, several, or the usual
+    ones. To leave the other rows out of a clean copy, set VISDIV_KEEP_ROWS to the file that --out writes, or
+    VISDIV_KEEP_BY and VISDIV_KEEP_FRACTION to a method with stored scores.
     """
     from visdiv_assets import sources
     from visdiv_assets.curation.chosen import chosen_rows, keeps_what
+    from visdiv_assets.curation.compared import compared
     from visdiv_assets.storage.lake import Lake
 
     settings = load_settings()
     lake = Lake(settings.lake_root)
-    if compare:
-        if method or count or out or fraction is None:
-            raise click.UsageError("--compare takes --fraction, and perhaps --subset, alone")
-        click.echo(compared(lake, subsets, fraction))
-        return
-    if not method or (count is None) == (fraction is None):
-        raise click.UsageError("name a method and either --k or --fraction, or --compare")
     source = sources.from_settings(settings)
+    if compare:
+        if count or out or fraction is None:
+            raise click.UsageError("--compare takes methods, --fraction, and perhaps --subset, alone")
+        click.echo(_comparison(compared(lake, source, methods, subsets, fraction)))
+        return
+    if len(methods) != 1 or (count is None) == (fraction is None):
+        raise click.UsageError("name one method and either --k or --fraction, or --compare")
+    (method,) = methods
     chosen = chosen_rows(lake, source, method, subsets, count=count, fraction=fraction)
     click.echo(f"{chosen.num_rows} rows, kept first: {keeps_what(method)}.")
     if out:
@@ -76,35 +79,11 @@ def select(
         click.echo(_text(chosen.slice(0, ROWS_SHOWN)))
 
 
-def compared(lake: Lake, subsets: tuple[str, ...], fraction: float) -> str:
-    """What each method with stored scores keeps of the same share: by subset, of each other, and how diverse.
-
-    Compared are rows that all of them can judge; methods that can judge none are left out.
-
-    Raises:
-        VisdivError: there are no scores.
-    """
-    from visdiv_assets.curation.chosen import STORED, first_pictures, stored_scores
-    from visdiv_assets.curation.selection_scores import best_share
-    from visdiv_assets.selection.compare import diversity_before_and_after, overlaps, share_per_subset
-    from visdiv_assets.storage.arrays import RowsOf
-
-    table = stored_scores(lake, subsets)
-    names = [name for name in STORED if table[name].null_count < table.num_rows]
-    scored = table.select(["subset", "row", *names]).drop_null()
-    if not scored.num_rows:
-        raise VisdivError("no row has a score by all of the methods: there may be no texts, or no pictures")
-    kept = {name: best_share(scored, name, fraction) for name in names}
-    chosen = sorted(set(scored["subset"].to_pylist()))
-    rows, vectors = first_pictures(lake, "clip_image_embeddings", chosen)
-    place = {key: number for number, key in enumerate(zip(rows.subset.to_pylist(), rows.row.tolist(), strict=True))}
-    keys = zip(scored["subset"].to_pylist(), scored["row"].to_pylist(), strict=True)
-    numbers = np.array([place[key] for key in keys], np.int64)
-    diversity = diversity_before_and_after(kept, RowsOf(vectors, numbers))
+def _comparison(tables: Compared) -> str:
     parts = (
-        ("What each method keeps of each subset", share_per_subset(kept, scored["subset"].combine_chunks())),
-        ("How far each two agree", overlaps(kept)),
-        ("How diverse what they keep is, by CLIP", diversity.select(["method", "images", *_SCORES])),
+        ("What each method keeps of each subset", tables.shares),
+        ("How far each two agree", tables.overlaps),
+        ("How diverse what they keep is", tables.diversity.select(["method", "images", *_SCORES])),
     )
     return "\n\n".join(f"{title}\n{_text(part)}" for title, part in parts)
 

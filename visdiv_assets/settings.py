@@ -192,6 +192,11 @@ class Settings(BaseModel):
     keep_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0, description="Share of the rows of all subsets that VISDIV_KEEP_BY keeps, of those that have a score."
     )
+    keep_rows: str = Field(
+        "",
+        description="Parquet file with the columns subset and row, such as `visdiv select --out` writes: a clean copy "
+        "keeps none but these rows; the others go with the reason selection. Empty: none.",
+    )
     observe_cron: str = Field(
         "0 5 * * *", min_length=1, description="When the source is looked at for changes: a cron expression, UTC."
     )
@@ -219,10 +224,16 @@ class Settings(BaseModel):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _one_selection(self) -> Settings:
+        if self.keep_by and self.keep_rows:
+            raise ValueError(f"{variable('keep_by')} and {variable('keep_rows')} both select rows: set one of them")
+        return self
+
     @property
     def drop_reasons(self) -> tuple[str, ...]:
-        """The setting `drop` as a tuple, in the order of `DROP_REASONS`, and selection if `keep_by` asks for it."""
-        asked = {*self.drop.split(","), *(["selection"] if self.keep_by else [])}
+        """The setting `drop` as a tuple, in the order of `DROP_REASONS`, and selection if that is asked for."""
+        asked = {*self.drop.split(","), *(["selection"] if self.keep_by or self.keep_rows else [])}
         return tuple(reason for reason in DROP_REASONS if reason in asked)
 
     @field_validator("device")
@@ -323,7 +334,9 @@ def misspelt_variables(environment: Mapping[str, str] | None = None) -> list[tup
 
 def absolute_paths(settings: Settings) -> dict[str, str]:
     """Environment variables that give the settings' paths the same meaning in any working directory."""
-    paths = {name: getattr(settings, name) for name in ("source", "data", "sscd_weights", "benchmark_catalogue")}
+    paths = {
+        name: getattr(settings, name) for name in ("source", "data", "sscd_weights", "benchmark_catalogue", "keep_rows")
+    }
     if Path(settings.clip_model).expanduser().is_dir():  # else it is the name of a model on the Hub
         paths["clip_model"] = settings.clip_model
     return {variable(name): str(Path(path).absolute()) for name, path in paths.items() if path and "://" not in path}

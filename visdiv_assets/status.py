@@ -36,16 +36,17 @@ def changed_subsets(source: Source, lake: Lake) -> list[str]:
 
 
 def stale_benchmarks(source: Source, lake: Lake) -> list[str]:
-    """Benchmarks of the source that were never embedded, or whose files have changed since.
+    """Benchmarks of the source that were never materialised, or whose files have changed since.
 
-    One that was embedded and cannot be looked at now, as it is gone from the Hub, is not stale.
+    One that was materialised and cannot be looked at now, as it is gone from the Hub, is not stale.
     """
     return [name for name in source.benchmarks() if _is_stale(source, lake, name)]
 
 
 def _is_stale(source: Source, lake: Lake, benchmark: str) -> bool:
     images = lake.manifest("benchmark_images", benchmark)
-    if images is None or lake.manifest("benchmark_embeddings", benchmark) is None:
+    made = (lake.manifest(table, benchmark) for table in ("benchmark_embeddings", "benchmark_texts"))
+    if images is None or None in made:
         return True
     try:
         return _changed(source, images, Kind.BENCHMARK)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
 
-from visdiv_assets.curation.chosen import CHOICES, CHOSEN_SCHEMA
+from visdiv_assets.curation.chosen import CHOICES, CHOSEN_SCHEMA, PAIRS
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.clip_lakes import add_clip_images, add_clip_texts, unit
@@ -65,7 +65,7 @@ def test_every_method_writes_rows_with_scores_the_best_first(made: Path, tmp_pat
     rows = list(zip(chosen["subset"].to_pylist(), chosen["row"].to_pylist(), strict=True))
     assert len(set(rows)) == 7
     assert all(row < len(SUBSETS[subset]) for subset, row in rows)
-    if method == "clip_cov":
+    if method in PAIRS:
         # The first rows have no text, and are no pairs.
         assert all(row for _, row in rows)
     scores = chosen["score"].to_pylist()
@@ -98,6 +98,14 @@ def test_methods_are_compared_on_the_same_rows(made: Path) -> None:
     assert "clip_score" not in result.stdout
 
 
+def test_methods_that_are_named_are_compared(made: Path) -> None:
+    result = select(made, "--compare", "k_center", "text_overlap", "--fraction", "0.5", "--subset", "birds")
+    assert result.exit_code == 0, result.output
+    assert "geoqa" not in result.stdout
+    agreement = next(fields for line in result.stdout.splitlines() if (fields := line.split())[1:2] == ["text_overlap"])
+    assert agreement[:4] == ["k_center", "text_overlap", "6", "6"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -112,7 +120,14 @@ def test_what_cannot_be_chosen_is_one_line(made: Path, arguments: tuple[str, ...
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("semdedup",), ("semdedup", "--k", "1", "--fraction", "0.5"), ("--compare",)]
+    "arguments",
+    [
+        (),
+        ("semdedup",),
+        ("semdedup", "--k", "1", "--fraction", "0.5"),
+        ("--compare",),
+        ("wfpp", "metaclip", "--k", "1"),
+    ],
 )
 def test_what_is_not_said_clearly_is_a_usage_error(made: Path, arguments: tuple[str, ...]) -> None:
     assert select(made, *arguments).exit_code == 2
@@ -141,3 +156,18 @@ def test_a_clean_copy_keeps_the_best_rows_if_that_is_asked_for(made: Path, tmp_p
     worst = sorted(scores, key=lambda key: scores[key])[ROWS // 2 :]
     assert set(selected) == {tuple(key.values()) if isinstance(key, dict) else tuple(key) for key in worst}
     assert query(settings, "SELECT count(*) FROM dropped_rows")[0][0] >= ROWS // 2
+
+
+def test_a_clean_copy_keeps_the_rows_of_a_file_that_select_wrote(made: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "kept.parquet"
+    shutil.copytree(made / "data", data)
+    assert select(made, "k_center", "--k", "5", "--out", str(out)).exit_code == 0
+    settings = Settings(source=str(made / "source"), data=str(data), keep_rows=str(out), clip_model="")
+    ran = visdiv("run", "--all", source=made / "source", data=data, VISDIV_CLIP_MODEL="", VISDIV_KEEP_ROWS=str(out))
+    assert ran.exit_code == 0, ran.output
+    chosen = pq.read_table(out)
+    stay = set(zip(chosen["subset"].to_pylist(), chosen["row"].to_pylist(), strict=True))
+    every = {(subset, row) for subset, seeds in SUBSETS.items() for row in range(len(seeds))}
+    dropped = set(query(settings, 'SELECT subset, "row" FROM dropped_rows'))
+    assert dropped >= every - stay
+    assert set(query(settings, "SELECT subset, \"row\" FROM dropped_rows WHERE reason = 'selection'")) == every - stay

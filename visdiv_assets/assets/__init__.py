@@ -24,6 +24,7 @@ from visdiv_assets.assets import (
     reports,
     selection,
     source_files,
+    texts,
     verification,
     warehouse,
 )
@@ -41,6 +42,7 @@ STAGES = (
     clip_pairs,
     diversity,
     contamination,
+    texts,
     cross_subset,
     verification,
     calibration,

@@ -7,7 +7,7 @@ from visdiv_assets.assets.common import WHOLE, check, column_schema, materialize
 from visdiv_assets.curation.corpus import linked_pictures, one_model, positions_of, with_tables
 from visdiv_assets.curation.decisions import POSITIONS_SCHEMA, decide_positions
 from visdiv_assets.curation.rows import row_facts
-from visdiv_assets.curation.selection_scores import not_selected
+from visdiv_assets.curation.selected import ROWS_SCHEMA, as_table
 from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource, SourceResource
 from visdiv_assets.search.clusters import (
     SIZES_SCHEMA,
@@ -18,7 +18,7 @@ from visdiv_assets.search.clusters import (
 )
 from visdiv_assets.settings import published_thresholds
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 #: What the decisions are made from; a subset that lacks one of the first three takes no part.
 NEEDED = ("subset_images", "sscd_embeddings", "near_duplicates", "verified_duplicates")
@@ -69,7 +69,8 @@ def duplicate_clusters(
         inputs = {name: manifest.digest for name, manifest in manifests.items()}
         across = {table: store.manifest(table, WHOLE) for table in CORPUS_TABLES}
         inputs |= {table: manifest.digest for table, manifest in across.items() if manifest}
-        going = not_selected(store, cleaning.keep_by, cleaning.keep_fraction)
+        rows = {subset: store.require("subset_images", subset).facts["rows"] for subset in subsets}
+        going = cleaning.selection.going(store, rows)
         if cleaning.keep_by:
             inputs["selection_scores"] = store.require("selection_scores", WHOLE).digest
         write = store.write(
@@ -85,7 +86,7 @@ def duplicate_clusters(
                 "contamination_threshold": cleaning.contamination_threshold,
                 "row_rule": cleaning.row_rule,
                 "drop": cleaning.drop,
-                **cleaning.selection,
+                **cleaning.selection.settings(),
             },
             run_id=context.run.run_id,
         )
@@ -120,6 +121,7 @@ def duplicate_clusters(
                 unit.table("positions", decided, POSITIONS_SCHEMA)
                 unit.table("summary", clusters.summary, SUMMARY_SCHEMA)
                 unit.table("sizes", sizes, SIZES_SCHEMA)
+                unit.table("not_selected", as_table(going), ROWS_SCHEMA)
         manifest = write.commit(subsets=subsets)
         decided = store.read(manifest, "positions")
         sizes = store.read(manifest, "sizes")

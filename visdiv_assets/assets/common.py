@@ -108,7 +108,7 @@ def present(store: Lake, source: Source) -> Lake:
     Of the others no picture can be had any more; what is stored of them goes with `visdiv gc --vanished`.
     """
     subsets, benchmarks = {*source.subsets(), WHOLE}, set(source.benchmarks())
-    of_benchmarks = {CONTENT[Kind.BENCHMARK].images, CONTENT[Kind.BENCHMARK].embeddings, "leak_reports"}
+    of_benchmarks = {*vars(CONTENT[Kind.BENCHMARK]).values(), "benchmark_texts", "leak_reports"}
     return store.only(lambda table, name: name in (benchmarks if table in of_benchmarks else subsets))
 
 

@@ -9,7 +9,7 @@ from visdiv_assets.assets.clusters import USED
 from visdiv_assets.assets.common import WHOLE, check, column_schema, materialized, user_errors
 from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.curation.rows import dropped_rows, row_facts
-from visdiv_assets.curation.selection_scores import not_selected
+from visdiv_assets.curation.selected import as_mask
 from visdiv_assets.resources import LakeResource
 from visdiv_assets.settings import DROP_REASONS
 
@@ -35,8 +35,8 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
     """The rows that a clean copy leaves out, each with its reason and witness; all others are kept.
 
     A row goes for the first of: a picture of it cannot be read, its quality ratings, a picture of it is close to a
-    benchmark's, it is not among the best by a selection method (only if VISDIV_KEEP_BY names one), its pictures are
-    copies of pictures in rows that stay. VISDIV_DROP says which of these count,
+    benchmark's, it is not selected (only with VISDIV_KEEP_BY or VISDIV_KEEP_ROWS), its pictures are copies of pictures
+    in rows that stay. VISDIV_DROP says which of these count,
     VISDIV_ROW_RULE how many pictures of a row must be redundant. `visdiv export` writes the copy.
     """
     with user_errors():
@@ -54,8 +54,8 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
             run_id=context.run.run_id,
         )
         positions = store.read(clusters, "positions")
-        settings = clusters.settings
-        going = not_selected(store, settings.get("keep_by", ""), settings.get("keep_fraction", 1.0))
+        not_selected = store.read(clusters, "not_selected")
+        rows = {subset: store.require("subset_images", subset).facts["rows"] for subset in subsets}
         for subset in subsets:
             if write.reuse(subset, inputs):
                 continue
@@ -66,13 +66,12 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
                     copies_by=clusters.settings["copies_by"],
                     contamination_threshold=clusters.settings["contamination_threshold"],
                     drop=clusters.settings["drop"],
-                    not_selected=going.get(subset),
+                    not_selected=as_mask(not_selected, subset, rows[subset]),
                 )
                 duplicates = duplicate_rows(positions, subset)
                 if "duplicate" not in clusters.settings["drop"]:
                     duplicates = duplicates.slice(0, 0)
                 unit.table("dropped", dropped_rows(facts, duplicates), DROPPED_SCHEMA)
-        rows = {subset: store.require("subset_images", subset).facts["rows"] for subset in subsets}
         manifest = write.commit(subsets=subsets, rows=rows)
         dropped = store.read(manifest, "dropped") if subsets else DROPPED_SCHEMA.empty_table()
     reasons = {pair["values"]: pair["counts"] for pair in dropped["reason"].value_counts().to_pylist()}

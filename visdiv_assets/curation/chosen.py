@@ -19,11 +19,12 @@ from visdiv_assets.curation.corpus import one_model
 from visdiv_assets.curation.selection_scores import best_first
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.search.ids import VectorNumbers
+from visdiv_assets.search.join import self_join
 from visdiv_assets.selection import select_diverse_samples
 from visdiv_assets.selection.balancing import EntryMatcher, corpus_entries, draw_scores, threshold_of_tail
 from visdiv_assets.selection.clip_cov import clip_cov
 from visdiv_assets.selection.methods import METHODS, scores_of_picks
-from visdiv_assets.selection.methods import order as order_of
+from visdiv_assets.selection.pooled_pairs import PooledPairs, nearest_earlier
 from visdiv_assets.selection.wfpp import count_words, wfpp
 from visdiv_assets.settings import KEEP_BY
 from visdiv_assets.sources import Kind, Source
@@ -34,11 +35,15 @@ from visdiv_assets.storage.lake import Lake
 STORED = tuple(name for name in KEEP_BY if name)
 DIVERSE = ("k_center", "k_means_plus_plus")
 TEXTS = ("wfpp", "metaclip")
-PAIRS = ("clip_cov",)
+PAIRS = ("clip_cov", "clippings")
+FOUND = ("text_overlap",)
 #: All that can be asked for, in the order in which they are listed.
-CHOICES = (*STORED, *DIVERSE, *PAIRS, *TEXTS)
+CHOICES = (*STORED, *DIVERSE, *PAIRS, *TEXTS, *FOUND)
 
 CHOSEN_SCHEMA = pa.schema([("subset", pa.string()), ("row", pa.int64()), ("score", pa.float32())])
+
+#: Similarity of pooled vectors from which CLIPPINGS calls two samples near duplicates, and how many of each it sees.
+POOLED_CLOSE, POOLED_KEPT = 0.9, 64
 
 #: Share of all matches that MetaCLIP's rare entries make up, as in MetaCLIP 2; it sets the threshold.
 TAIL_SHARE = 0.06
@@ -76,19 +81,12 @@ def chosen_rows(
     Raises:
         VisdivError: the method is unknown, or the lake lacks what it needs.
     """
-    if method in STORED:
-        rows, scores = _stored(lake, method, subsets)
-        wanted = _wanted(len(scores), count, fraction)
-        order = best_first(method, scores)[:wanted]
-    elif method in TEXTS:
-        rows, scores = _by_texts(source, method, _held(source, subsets))
-        wanted = _wanted(len(scores), count, fraction)
-        order = order_of(method, scores)[:wanted]
-    elif method in DIVERSE or method in PAIRS:
+    if method in DIVERSE or method == "clip_cov":
         rows, order = _picked(lake, method, subsets, count, fraction)
         scores = scores_of_picks(order, len(rows.row))
     else:
-        raise VisdivError(f"no selection method {method!r}: there are {', '.join(CHOICES)}")
+        rows, scores = _scored(lake, source, method, subsets)
+        order = best_first(method, scores)[: _wanted(len(scores), count, fraction)]
     chosen = pa.array(order)
     return pa.table(
         [rows.subset.take(chosen), pa.array(rows.row[order]), pa.array(scores[order], pa.float32())],
@@ -163,6 +161,21 @@ def _held(source: Source, subsets: Sequence[str]) -> list[str]:
     return sorted(set(subsets)) or held
 
 
+def _scored(lake: Lake, source: Source, method: str, subsets: Sequence[str]) -> tuple[Rows, np.ndarray]:
+    """The rows that a method can judge, and its scores, float32 [n]."""
+    if method in STORED:
+        return _stored(lake, method, subsets)
+    if method in TEXTS:
+        return _by_texts(source, method, _held(source, subsets))
+    if method in FOUND:
+        return _by_overlap(lake, subsets)
+    if method in PAIRS:
+        rows, pictures, texts = _pairs(lake, subsets)
+        close = self_join(PooledPairs(pictures, texts), POOLED_CLOSE, k_best=POOLED_KEPT)
+        return rows, nearest_earlier(len(rows.row), close)
+    raise VisdivError(f"no selection method {method!r}: there are {', '.join(CHOICES)}")
+
+
 def _stored(lake: Lake, method: str, subsets: Sequence[str]) -> tuple[Rows, np.ndarray]:
     table = stored_scores(lake, subsets)
     scored = table.filter(pc.is_valid(table[method]))
@@ -174,20 +187,56 @@ def _stored(lake: Lake, method: str, subsets: Sequence[str]) -> tuple[Rows, np.n
 def _picked(
     lake: Lake, method: str, subsets: Sequence[str], count: int | None, fraction: float | None
 ) -> tuple[Rows, np.ndarray]:
-    tables = ("clip_image_embeddings",) if method in PAIRS else ("clip_image_embeddings", "sscd_embeddings")
-    table = next((name for name in tables if lake.partitions(name)), tables[-1])
+    if method in DIVERSE:
+        rows, vectors = pictures_of(lake, subsets)
+        wanted = _wanted(vectors.shape[0], count, fraction)
+        return rows, select_diverse_samples(vectors, wanted, cast("Literal['k_center', 'k_means_plus_plus']", method))
+    rows, pictures, texts = _pairs(lake, subsets)
+    return rows, clip_cov(pictures, texts, _wanted(len(rows.row), count, fraction))
+
+
+def pictures_of(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, RowsOf]:
+    """As `first_pictures` of some subsets (none: all), by CLIP, or by SSCD where there are no CLIP vectors.
+
+    Raises:
+        VisdivError: there are neither.
+    """
+    table = "clip_image_embeddings" if lake.partitions("clip_image_embeddings") else "sscd_embeddings"
+    return first_pictures(lake, table, _all_of(lake, table, subsets))
+
+
+def _all_of(lake: Lake, table: str, subsets: Sequence[str]) -> list[str]:
     names = sorted(set(subsets)) or lake.partitions(table)
     if not names:
         raise VisdivError(f"there is no {table} of any subset: run `visdiv run --all` first")
-    rows, vectors = first_pictures(lake, table, names)
-    if method in DIVERSE:
-        wanted = _wanted(vectors.shape[0], count, fraction)
-        return rows, select_diverse_samples(vectors, wanted, cast("Literal['k_center', 'k_means_plus_plus']", method))
+    return names
+
+
+def _pairs(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, RowsOf, RowsOf]:
+    """The rows with a picture and a text, and the CLIP vectors of their first ones."""
+    names = _all_of(lake, "clip_image_embeddings", subsets)
+    rows, vectors = first_pictures(lake, "clip_image_embeddings", names)
     texts, has = _first_texts(lake, rows, names)
     kept = np.flatnonzero(has)
     rows = Rows(rows.subset.take(pa.array(kept)), rows.row[kept])
-    wanted = _wanted(len(kept), count, fraction)
-    return rows, clip_cov(RowsOf(vectors, kept), RowsOf(texts, kept), wanted)
+    return rows, RowsOf(vectors, kept), RowsOf(texts, kept)
+
+
+def _by_overlap(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, np.ndarray]:
+    """Every row, and the largest share of a text of it that stands word by word in a benchmark; 0 for none."""
+    names = _all_of(lake, "text_contamination", subsets)
+    found_in: list[np.ndarray] = []
+    for name in names:
+        found = lake.read(lake.require("text_contamination", name), "overlaps", columns=["row", "share"])
+        score = np.zeros(int(lake.require("subset_images", name).facts["rows"]), np.float32)
+        np.maximum.at(score, found["row"].to_numpy(), found["share"].to_numpy())
+        found_in.append(score)
+    return _every_row(names, [len(score) for score in found_in]), np.concatenate(found_in)
+
+
+def _every_row(subsets: Sequence[str], sizes: Sequence[int]) -> Rows:
+    names = pa.array(np.repeat(np.array(subsets, object), sizes), pa.string())
+    return Rows(names, np.concatenate([np.arange(size) for size in sizes]))
 
 
 def _first_texts(lake: Lake, rows: Rows, subsets: Sequence[str]) -> tuple[RowsOf, np.ndarray]:
@@ -239,5 +288,4 @@ def _by_texts(source: Source, method: str, subsets: Sequence[str]) -> tuple[Rows
         counts = matcher.counts(texts)
         scores = draw_scores(matcher.keep_probabilities(texts, counts, threshold_of_tail(counts, TAIL_SHARE)))
     sizes = [sum(shard.rows for shard in source.shards(Kind.SUBSET, subset)) for subset in subsets]
-    names = pa.array(np.repeat(np.array(subsets, object), sizes), pa.string())
-    return Rows(names, np.concatenate([np.arange(size) for size in sizes])), scores
+    return _every_row(subsets, sizes), scores

@@ -58,7 +58,7 @@ def row_facts(
             by one that is close to it.
         contamination_threshold: similarity from which it is close.
         drop: those of `DROP_REASONS` for which rows go.
-        not_selected: bool [rows], rows that are not among the best by a selection method; None: nothing is selected.
+        not_selected: bool [rows], rows that nobody selected; None: nothing is selected.
     """
     images = lake.require("subset_images", subset)
     rows = int(images.facts["rows"])
@@ -152,7 +152,7 @@ def _because(facts: RowFacts, reason: str) -> pa.Table:
     if reason == "quality":
         return _dropped(facts.subset, rows, reason, "no turn reaches the thresholds")
     if reason == "selection":
-        return _dropped(facts.subset, rows, reason, "not among the best rows by VISDIV_KEEP_BY")
+        return _dropped(facts.subset, rows, reason, "not selected by VISDIV_KEEP_BY or VISDIV_KEEP_ROWS")
     leaks = facts.leaks.take(facts.leak[rows])
     return _dropped(
         facts.subset,

@@ -7,7 +7,7 @@ turns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -99,34 +99,6 @@ def best_share(scores: pa.Table, name: str, fraction: float) -> np.ndarray:
     kept = np.ones(len(column), bool)
     kept[scored[best_first(name, column[scored])[round(fraction * len(scored)) :]]] = False
     return kept
-
-
-def not_selected(lake: Lake, keep_by: str, keep_fraction: float) -> Mapping[str, np.ndarray]:
-    """The rows that are not among the best share, as bool [rows] by subset; empty if nothing is to be selected.
-
-    Raises:
-        VisdivError: the rows of no subset have a score by that method.
-    """
-    if not keep_by:
-        return {}
-    manifest = lake.manifest("selection_scores", "all")
-    if manifest is None or not manifest.files("scores"):
-        raise VisdivError(
-            f"VISDIV_KEEP_BY={keep_by} needs scores made of CLIP vectors: get CLIP weights (VISDIV_CLIP_MODEL) and run "
-            "`visdiv run --all`, or set it to nothing"
-        )
-    scores = lake.read(manifest, "scores", columns=["subset", keep_by])
-    if scores[keep_by].null_count == scores.num_rows:
-        raise VisdivError(f"no row has a score by {keep_by}: choose another VISDIV_KEEP_BY, or set it to nothing")
-    going = ~best_share(scores, keep_by, keep_fraction)
-    names = scores["subset"].combine_chunks().dictionary_encode()
-    codes = names.indices.to_numpy()
-    found = {name: going[codes == number] for number, name in enumerate(names.dictionary.to_pylist())}
-    for name, of_subset in found.items():
-        images = lake.manifest("subset_images", name)
-        if images and images.facts["rows"] != len(of_subset):
-            raise VisdivError(f"selection_scores are older than subset_images of {name!r}: materialise them again")
-    return found
 
 
 def _picture_scores(vectors: StackedArray, norms: np.ndarray, progress: Progress) -> dict[str, np.ndarray]:

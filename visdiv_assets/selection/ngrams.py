@@ -46,6 +46,10 @@ class Words:
         starts: np.ndarray = np.cumsum(self.lengths) - self.lengths
         return starts
 
+    def text_of(self, positions: np.ndarray) -> np.ndarray:
+        """The places in `lengths` of the texts that words belong to, by their positions: int64 [m]."""
+        return np.searchsorted(self.starts, positions, side="right") - 1
+
     def ngrams(self, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Hashes uint64 [m] of all runs of `size` words of one text, and the positions int64 [m] of their first words.
 
@@ -97,26 +101,36 @@ def hashed_words(texts: Texts) -> Iterator[Words]:
         yield Words(np.array(hashes, np.uint64), np.array(lengths, np.int64), first)
 
 
-class SortedHashes:
-    """Distinct 64-bit hashes gathered in bounded memory: sorted and cleared of repeats as they come."""
+class CountedHashes:
+    """Distinct 64-bit hashes, and in how many texts each occurs: sorted and added up as they come."""
 
     def __init__(self) -> None:
-        self._sorted = np.empty(0, np.uint64)
+        self._hashes = np.empty(0, np.uint64)
+        self._counts = np.empty(0, np.int64)
         self._more: list[np.ndarray] = []
         self._waiting = 0
 
-    def add(self, hashes: np.ndarray) -> None:
-        """Add hashes uint64 [m]."""
-        self._more.append(hashes)
+    def add(self, hashes: np.ndarray, texts: np.ndarray) -> None:
+        """Add hashes uint64 [m], and the numbers int64 [m] of the texts that they are of; no text comes twice."""
+        order = np.lexsort((hashes, texts))
+        hashes, texts = hashes[order], texts[order]
+        repeated = (hashes[1:] == hashes[:-1]) & (texts[1:] == texts[:-1])
+        self._more.append(hashes[np.append(np.ones(min(len(hashes), 1), bool), ~repeated)])
         self._waiting += len(hashes)
-        if self._waiting > max(16 * TOGETHER, len(self._sorted) // 4):
-            self.array()
+        if self._waiting > max(16 * TOGETHER, len(self._hashes) // 4):
+            self._add_up()
 
-    def array(self) -> np.ndarray:
-        """All of them, uint64, ascending, each once."""
-        self._sorted = united([self._sorted, *self._more])
+    def array(self, most: int | None = None) -> np.ndarray:
+        """All of them, uint64, ascending, each once; without those of more than `most` texts, if that is given."""
+        self._add_up()
+        return self._hashes if most is None else self._hashes[self._counts <= most]
+
+    def _add_up(self) -> None:
+        hashes = np.concatenate([self._hashes, *self._more])
+        counts = np.append(self._counts, np.ones(len(hashes) - len(self._counts), np.int64))
+        self._hashes, place = np.unique(hashes, return_inverse=True)
+        self._counts = np.bincount(place, counts, minlength=len(self._hashes)).astype(np.int64)
         self._more, self._waiting = [], 0
-        return self._sorted
 
 
 def united(arrays: Iterable[np.ndarray]) -> np.ndarray:

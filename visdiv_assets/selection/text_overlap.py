@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.progress import Progress, silent
-from visdiv_assets.selection.ngrams import SortedHashes, Words, among, hashed_words, united
+from visdiv_assets.selection.ngrams import CountedHashes, Words, among, hashed_words, united
 from visdiv_assets.selection.texts import Texts
 
 SIZES = (8, 13)
@@ -48,21 +48,29 @@ class BenchmarkTexts:
     short: np.ndarray
 
     @classmethod
-    def of(cls, name: str, texts: Texts, sizes: Sequence[int] = SIZES) -> BenchmarkTexts:
+    def of(cls, name: str, texts: Texts, sizes: Sequence[int] = SIZES, *, most: int | None = None) -> BenchmarkTexts:
         """Read a benchmark's texts, such as `texts.string_columns` gives them.
+
+        Args:
+            name: of the benchmark.
+            texts: Arrow strings, read in blocks.
+            sizes: numbers of words of a run.
+            most: runs and short texts that occur in more of its texts than this are left out: what all questions have
+                in common ("answer with the letter of the option") tells nothing (Brown et al. set 10). None: none are.
 
         Raises:
             VisdivError: a size is below 1, or there is none.
         """
         if not sizes or min(sizes) < 1:
             raise VisdivError(f"runs of {list(sizes)} words: give one or more numbers of 1 or more")
-        runs = {size: SortedHashes() for size in sorted(set(sizes))}
-        short = SortedHashes()
+        runs = {size: CountedHashes() for size in sorted(set(sizes))}
+        short = CountedHashes()
         for words in hashed_words(texts):
-            for size, hashes in runs.items():
-                hashes.add(words.ngrams(size)[0])
-            short.add(words.whole(max(sizes))[0])
-        return cls(name, {size: hashes.array() for size, hashes in runs.items()}, short.array())
+            for size, gathered in runs.items():
+                hashes, positions = words.ngrams(size)
+                gathered.add(hashes, words.text_of(positions))
+            short.add(*words.whole(max(sizes)))
+        return cls(name, {size: gathered.array(most) for size, gathered in runs.items()}, short.array(most))
 
 
 def find_text_overlaps(texts: Texts, benchmarks: Iterable[BenchmarkTexts], *, progress: Progress = silent) -> pa.Table:
@@ -135,7 +143,7 @@ def _of_runs(words: Words, name: str, size: int, runs: np.ndarray, found: np.nda
     """Rows of the texts that hold some of a benchmark's runs; `found` are positions of their first words, ascending."""
     if not len(found):
         return OVERLAP_SCHEMA.empty_table()
-    text = np.searchsorted(words.starts, found, side="right") - 1
+    text = words.text_of(found)
     # Runs that start one word after another, in one text, are one stretch.
     begins = np.flatnonzero((np.diff(found, prepend=-2) != 1) | (np.diff(text, prepend=-1) != 0))
     stretch = np.diff(np.append(begins, len(found))) + size - 1

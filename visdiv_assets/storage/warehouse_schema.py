@@ -19,6 +19,7 @@ from visdiv_assets.storage.warehouse_columns import MODEL_ID as _MODEL_ID
 from visdiv_assets.storage.warehouse_columns import ROW as _ROW
 from visdiv_assets.storage.warehouse_columns import SUBSET as _SUBSET
 from visdiv_assets.storage.warehouse_columns import Column, Table
+from visdiv_assets.storage.warehouse_texts import TEXT_CONTAMINATION_RATES, TEXT_OVERLAPS
 
 
 def neighbours_column(threshold_name: str) -> str:
@@ -425,6 +426,8 @@ TABLES = (
     SUBSET_OVERLAP,
     CONTAMINATION_PAIRS,
     CONTAMINATION_RATES,
+    TEXT_OVERLAPS,
+    TEXT_CONTAMINATION_RATES,
     CALIBRATION,
     DIVERSITY,
     DIVERSITY_PUBLISHED,

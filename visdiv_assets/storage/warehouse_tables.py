@@ -12,7 +12,7 @@ import pyarrow as pa
 from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.settings import NAMED_THRESHOLDS
-from visdiv_assets.storage import warehouse_clip
+from visdiv_assets.storage import warehouse_clip, warehouse_texts
 from visdiv_assets.storage import warehouse_schema as schema
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
@@ -26,6 +26,8 @@ COPIED_BY_SUBSET = (
     ("subset_diversity", "scores", schema.DIVERSITY),
     ("contamination", "rates", schema.CONTAMINATION_RATES),
     ("verified_contamination", "rates", schema.CONTAMINATION_RATES),
+    ("text_contamination", "overlaps", warehouse_texts.TEXT_OVERLAPS),
+    ("text_contamination", "rates", warehouse_texts.TEXT_CONTAMINATION_RATES),
     ("calibration", "rates", schema.CALIBRATION),
     ("alignment", "rows", warehouse_clip.ALIGNMENT),
     ("alignment", "summary", warehouse_clip.ALIGNMENT_SUMMARY),

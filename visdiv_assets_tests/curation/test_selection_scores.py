@@ -13,9 +13,7 @@ from visdiv_assets.curation.selection_scores import (
     best_first,
     best_share,
     corpus_scores,
-    not_selected,
 )
-from visdiv_assets.errors import VisdivError
 from visdiv_assets.selection.conformity import conformity
 from visdiv_assets.selection.semdedup import semdedup
 from visdiv_assets.settings import DROP_REASONS
@@ -107,32 +105,6 @@ def test_the_best_share_is_low_or_high_as_the_method_says_and_rows_without_a_sco
 def test_equal_scores_keep_the_first_rows() -> None:
     assert best_first("semdedup", np.array([1, 0, 0, 1])).tolist() == [1, 2, 0, 3]
     assert best_share(scores("whitened_clip", *[0.5] * 4), "whitened_clip", 0.5).tolist() == [True, True, False, False]
-
-
-def test_the_share_is_of_all_subsets_together(lake: Lake) -> None:
-    add_images(lake, "one", 2)
-    add_scores(lake, semdedup=[0.1, 0.9, 0.8, 0.7])
-    going = not_selected(lake, "semdedup", 0.5)
-    assert {name: mask.tolist() for name, mask in going.items()} == {"one": [False, True], "two": [True, False]}
-
-
-def test_nothing_is_selected_unless_it_is_asked_for(lake: Lake) -> None:
-    assert not_selected(lake, "", 0.5) == {}
-
-
-def test_a_method_without_scores_is_refused_in_one_line(lake: Lake) -> None:
-    with pytest.raises(VisdivError, match="VISDIV_KEEP_BY=semdedup needs scores made of CLIP vectors"):
-        not_selected(lake, "semdedup", 0.5)
-    add_scores(lake, semdedup=[0.1, 0.2])
-    with pytest.raises(VisdivError, match="no row has a score by clip_score"):
-        not_selected(lake, "clip_score", 0.5)
-
-
-def test_scores_of_an_older_list_of_rows_are_refused(lake: Lake) -> None:
-    add_images(lake, "one", 7)
-    add_scores(lake, semdedup=[0.1, 0.2])
-    with pytest.raises(VisdivError, match="older than subset_images of 'one'"):
-        not_selected(lake, "semdedup", 0.5)
 
 
 def test_a_row_that_is_not_selected_goes_with_that_reason_after_all_others_but_copies(lake: Lake) -> None:

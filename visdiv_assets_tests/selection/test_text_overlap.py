@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import sys
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -153,14 +154,35 @@ def test_a_text_of_a_megabyte_is_searched_to_its_end() -> None:
     ]
 
 
-def test_many_hashes_are_gathered_sorted_and_without_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+@settings(deadline=None)
+@given(texts=TEXTS, most=st.integers(1, 4), together=st.integers(1, 30))
+def test_what_too_many_texts_of_a_benchmark_share_is_its_template(texts: list[str], most: int, together: int) -> None:
+    holding: Counter[tuple[str, ...]] = Counter()
+    whole: Counter[tuple[str, ...]] = Counter()
+    for text in texts:
+        holding.update(set(runs_of(text.split(), 2)))
+        whole.update([tuple(text.split())] if len(text.split()) == 1 else [])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ngrams, "TOGETHER", together)
+        benchmark = BenchmarkTexts.of("b", pa.array(texts, pa.string()), [2], most=most)
+    assert len(benchmark.runs[2]) == sum(count <= most for count in holding.values())
+    assert len(benchmark.short) == sum(count <= most for count in whole.values())
+    looked_for = [" ".join(run) for run in holding]
+    found = set(find_text_overlaps(pa.array(looked_for, pa.string()), [benchmark])["text"].to_pylist())
+    assert found == {number for number, run in enumerate(holding) if holding[run] <= most}
+
+
+def test_hashes_are_added_up_sorted_and_without_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ngrams, "TOGETHER", 1)
-    gathered = ngrams.SortedHashes()
+    gathered = ngrams.CountedHashes()
     random = np.random.default_rng(0)
-    added = [random.integers(100, size=7).astype(np.uint64) for _ in range(40)]
-    for part in added:
-        gathered.add(part)
-    assert gathered.array().tolist() == sorted(set(np.concatenate(added).tolist()))
+    seen: Counter[int] = Counter()
+    for _ in range(40):
+        hashes, texts = random.integers(100, size=7).astype(np.uint64), random.integers(3, size=7)
+        seen.update(value for value, _ in set(zip(hashes.tolist(), texts.tolist(), strict=True)))
+        gathered.add(hashes, texts)
+    assert gathered.array().tolist() == sorted(seen)
+    assert gathered.array(2).tolist() == sorted(value for value, count in seen.items() if count <= 2)
 
 
 def test_nothing_is_found_in_nothing() -> None:
