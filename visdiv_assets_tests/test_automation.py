@@ -25,6 +25,7 @@ OF_A_SUBSET = {
     "near_duplicates",
     "subset_diversity",
     "contamination",
+    "text_contamination",
     "verified_duplicates",
     "verified_contamination",
     "duplicates_report",
@@ -181,8 +182,10 @@ def test_a_changed_benchmark_is_asked_for_and_then_what_was_compared_with_it(pip
     assert automated.tick() == {}
     pipeline.write("bench", one_each([9, 1]), kind=Kind.BENCHMARK)
     observed(pipeline, Kind.BENCHMARK)
-    assert automated.tick() == {"benchmark_images": {"bench"}, "benchmark_embeddings": {"bench"}}
+    made = ("benchmark_images", "benchmark_embeddings", "benchmark_texts")
+    assert automated.tick() == {asset: {"bench"} for asset in made}
     assert pipeline.run("bench", kind=Kind.BENCHMARK).success
+    # Its texts are the same as before, so text_contamination is not asked for.
     assert automated.tick() == {"contamination": {"one"}, "verified_contamination": {"one"}}
 
 
