@@ -24,6 +24,7 @@ OF_A_SUBSET = {
     "sscd_index",
     "near_duplicates",
     "subset_diversity",
+    "rarefied_diversity",
     "contamination",
     "text_contamination",
     "verified_duplicates",

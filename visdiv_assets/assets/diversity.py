@@ -1,5 +1,7 @@
 """How much variety a subset has."""
 
+import base64
+
 import dagster as dg
 import numpy as np
 import pyarrow as pa
@@ -7,6 +9,8 @@ import pyarrow.compute as pc
 
 from visdiv_assets.assets.common import check, column_schema, current_embeddings, materialized, shown, user_errors
 from visdiv_assets.diversity.moments import Moments
+from visdiv_assets.diversity.plotting import plot_rarefied
+from visdiv_assets.diversity.rarefaction import RAREFIED_SCHEMA, rarefied_table
 from visdiv_assets.diversity.tables import SCORES_SCHEMA, score_table
 from visdiv_assets.partitions import subset_partitions
 from visdiv_assets.resources import LakeResource
@@ -14,6 +18,7 @@ from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
 CODE_VERSION = "2"
+RAREFIED_VERSION = "1"
 
 
 @dg.asset(
@@ -91,11 +96,66 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
     )
 
 
-def _moments(store: Lake, images: Manifest, embeddings: Manifest) -> dict[str, Moments]:
+@dg.asset(
+    partitions_def=subset_partitions,
+    deps=["subset_images", "sscd_embeddings"],
+    group_name="findings",
+    kinds={"parquet", "numpy"},
+    code_version=RAREFIED_VERSION,
+    metadata=column_schema(RAREFIED_SCHEMA),
+)
+def rarefied_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+    """Effective rank, participation ratio and score of equally many pictures, which compares subsets of any size.
+
+    256, 1,024, 4,096 and 16,384 readable image positions, as far as there are as many, are drawn 8 times each with
+    fixed seeds; the interval holds 90 % of the draws. Centred, as FineVision scores.
+    """
+    subset = context.partition_key
+    with user_errors():
+        store = lake.open()
+        images = store.require("subset_images", subset)
+        embeddings = current_embeddings(store, images)
+        inputs = {"subset_images": images.digest, "sscd_embeddings": embeddings.digest}
+        write = store.write(
+            "rarefied_diversity",
+            subset,
+            code_version=RAREFIED_VERSION,
+            inputs=inputs,
+            model_id=embeddings.model_id,
+            source_revision=embeddings.source_revision,
+            run_id=context.run.run_id,
+        )
+        if not write.reuse("scores", inputs):
+            with write.add("scores", inputs) as unit:
+                unit.table(
+                    "scores",
+                    rarefied_table(
+                        store.array(embeddings, "vectors"),
+                        np.repeat(np.arange(embeddings.rows("ids")), _occurrences(store, images, embeddings)),
+                        model_id=str(embeddings.model_id),
+                    ),
+                    RAREFIED_SCHEMA,
+                )
+        manifest = write.commit()
+        table = store.read(manifest, "scores")
+    metadata = {"dagster/partition_row_count": table.num_rows, "scores": shown(table)}
+    if table.num_rows:
+        drawn = base64.b64encode(plot_rarefied(table)).decode("ascii")
+        metadata["against_sample_size"] = dg.MetadataValue.md(f"![scores](data:image/png;base64,{drawn})")
+    return materialized(manifest, metadata)
+
+
+def _occurrences(store: Lake, images: Manifest, embeddings: Manifest) -> np.ndarray:
+    """How many readable positions show each embedded picture, int64 [vectors]."""
     listed = store.read(images, columns=["image_id", "status"])
     occurrences = listed.filter(pc.equal(listed["status"], "ok"))["image_id"].value_counts()
     ids = store.read(embeddings, "ids")["image_id"]
-    weights = occurrences.field("counts").take(pc.index_in(ids, occurrences.field("values"))).to_numpy()
+    counts: np.ndarray = occurrences.field("counts").take(pc.index_in(ids, occurrences.field("values"))).to_numpy()
+    return counts
+
+
+def _moments(store: Lake, images: Manifest, embeddings: Manifest) -> dict[str, Moments]:
+    weights = _occurrences(store, images, embeddings)
     vectors = store.array(embeddings, "vectors")
     model_id, dimension = str(embeddings.model_id), embeddings.facts["dimension"]
     block = 16_384

@@ -49,3 +49,31 @@ IMAGE_ID = Column(
     "position holds no bytes.",
 )
 MODEL_ID = Column("model_id", "VARCHAR", "Model, weights and preprocessing of the vectors; never mixed.")
+SIMILARITY = Column("similarity", "FLOAT", "Cosine similarity of the two embeddings.")
+NORMALISED = Column(
+    "similarity_normalised",
+    "FLOAT",
+    "SSCD's normalised score: similarity minus the background similarity; low for pictures of one template. NULL if "
+    "there were too few pictures to tell.",
+)
+LOW_INFORMATION = Column("low_information", "BOOLEAN", "Whether one of the two has little in it, as a blank page has.")
+THRESHOLD = Column(
+    "threshold",
+    "DOUBLE",
+    "Similarity from which it counts. finevision 0.95, blog 0.93, hf_toolkit 0.90, sscd_paper 0.75.",
+)
+VERIFIED = Column("verified", "BOOLEAN", "Whether the pixels confirm the pair; NULL: not looked at.")
+EVIDENCE = Column("evidence", "VARCHAR", "What the pixels showed; NULL: not looked at.")
+VERDICT = (
+    Column("reason", "VARCHAR", "Why the pixels did not confirm the pair; empty if they did; NULL: not looked at."),
+    Column("overlap", "FLOAT", "Share of the smaller picture that the other shows; NULL: not looked at."),
+    Column("agreement", "FLOAT", "Share of the textured places of the overlap that agree; NULL: not looked at."),
+    Column(
+        "transform",
+        "FLOAT[]",
+        "Row-major 2 x 3 affine map from places in the second picture to places in the first, both in units of their "
+        "own width and height; empty if none was found.",
+    ),
+    Column("pdq_distance", "SMALLINT", "Differing bits, of 256, of the PDQ hashes; NULL: PDQ did not find the pair."),
+)
+MATERIALIZED_AT = Column("materialized_at", "TIMESTAMP", "When it was written, UTC.")

@@ -17,6 +17,8 @@ from visdiv_assets.storage import warehouse_schema as schema
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.storage.warehouse_columns import Table
+from visdiv_assets.storage.warehouse_duplicates import DUPLICATE_PAIR_POSITIONS_STATEMENT
+from visdiv_assets.storage.warehouse_pictures import neighbours_column
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 #: Tables that are copied as they are: the lake's table, the role of its files, the warehouse's table.
 COPIED_BY_SUBSET = (
     ("subset_diversity", "scores", schema.DIVERSITY),
+    ("rarefied_diversity", "scores", schema.DIVERSITY_RAREFIED),
     ("contamination", "rates", schema.CONTAMINATION_RATES),
     ("verified_contamination", "rates", schema.CONTAMINATION_RATES),
     ("text_contamination", "overlaps", warehouse_texts.TEXT_OVERLAPS),
@@ -77,7 +80,7 @@ class Filler:
         for row in published_scores().to_pylist():
             self._insert(schema.DIVERSITY_PUBLISHED, row)
         self._provenance()
-        self._connection.execute(schema.DUPLICATE_PAIR_POSITIONS_STATEMENT)
+        self._connection.execute(DUPLICATE_PAIR_POSITIONS_STATEMENT)
         for kind, tables in (("TABLE", schema.TABLES), ("VIEW", schema.VIEWS)):
             for table in tables:
                 for statement in table.comment_statements(kind):
@@ -118,7 +121,7 @@ class Filler:
     def _images(self, images: Manifest) -> None:
         nearest = self._lake.manifest("near_duplicates", images.partition)
         counted = self._lake.read(nearest, "counts") if nearest else pa.table({"image_id": pa.array([], pa.string())})
-        numbers = ["background_similarity", *(schema.neighbours_column(name) for name in NAMED_THRESHOLDS)]
+        numbers = ["background_similarity", *(neighbours_column(name) for name in NAMED_THRESHOLDS)]
         columns = ", ".join(f"c.{name}" if name in counted.column_names else "NULL" for name in numbers)
         with self._registered(listed=self._stream(images, "rows"), counted=counted):
             self._connection.execute(
