@@ -29,11 +29,28 @@ def has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
+#: The setting that means every CUDA device of the machine.
+ALL_DEVICES = "cuda:all"
+
+
 def chosen_device(setting: str) -> str:
-    """The device that a setting means: `auto` is CUDA if there is a device, else the CPU."""
+    """The one device that a setting means: `auto` is CUDA if there is a device, else the CPU; all means the first."""
     if setting == "auto":
         return "cuda" if has_cuda() else "cpu"
-    return setting
+    return "cuda" if setting == ALL_DEVICES else setting
+
+
+def cuda_devices() -> list[str]:
+    """The names of all CUDA devices of this machine.
+
+    Raises:
+        VisdivError: there is none.
+    """
+    if not has_cuda():
+        raise VisdivError(f"VISDIV_DEVICE={ALL_DEVICES}, but torch finds no CUDA device here: set another device")
+    import torch
+
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
 
 def torch_device(name: str) -> torch.device:

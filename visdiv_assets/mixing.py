@@ -48,11 +48,11 @@ def mixture(budget: int, repeats: float, bounds_file: Path | None, objective: st
     from visdiv_assets.assets.mixtures import mixed_subsets
     from visdiv_assets.diversity.budget import WEIGHTS_SCHEMA, plan, read_bounds, weights_table
     from visdiv_assets.sources.catalogue import category
-    from visdiv_assets.storage.lake import Lake
     from visdiv_assets.storage.manifest import digest_of
-    from visdiv_assets.storage.warehouse import publish
+    from visdiv_assets.storage.opening import open_lake
+    from visdiv_assets.storage.warehouse import publish, publish_copy
 
-    lake = present(Lake(settings.lake_root), sources.from_settings(settings))
+    lake = present(open_lake(settings), sources.from_settings(settings))
     subsets = mixed_subsets(lake)
     if not subsets:
         raise VisdivError("no subset with pictures is materialised: run `visdiv run --all` first")
@@ -81,4 +81,6 @@ def mixture(budget: int, repeats: float, bounds_file: Path | None, objective: st
             unit.table("weights", table, WEIGHTS_SCHEMA)
     write.commit()
     publish(lake, settings.warehouse_path, category=category)
+    if settings.warehouse_copy:
+        publish_copy(settings.warehouse_path, settings.warehouse_copy)
     click.echo(f"\nThe weights are in the table mixture_weights of {settings.warehouse_path}")

@@ -3,7 +3,7 @@
 Belongs here: what assets ask for by type. Does not: logic. They are bound once, in `definitions.build_definitions`.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypedDict
 
 import dagster as dg
@@ -11,10 +11,13 @@ from pydantic import Field, PrivateAttr
 
 from visdiv_assets import embedders, sources
 from visdiv_assets.curation.selected import Selection
-from visdiv_assets.devices import chosen_device
+from visdiv_assets.devices import ALL_DEVICES, chosen_device, cuda_devices
+from visdiv_assets.embedders.units import Load
+from visdiv_assets.engines import Engine, LocalEngine, PerProcess, ProcessEngine, RayEngine, Worker
 from visdiv_assets.parallel import thread_count
-from visdiv_assets.settings import FINEVISION_LIST, Settings
+from visdiv_assets.settings import FINEVISION_LIST, Settings, ray_address
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.opening import lake_at
 from visdiv_assets.storage.space import GIGABYTE
 
 
@@ -23,6 +26,7 @@ class SourceResource(dg.ConfigurableResource):
 
     uri: str = Field(description=str(Settings.model_fields["source"].description))
     data: str = Field("data/local", description=str(Settings.model_fields["data"].description))
+    local_data: str = Field("data/local/remote", description=str(Settings.model_fields["local_data"].description))
     benchmark_catalogue: str = Field("", description=str(Settings.model_fields["benchmark_catalogue"].description))
     benchmark_list: str = Field(FINEVISION_LIST, description=str(Settings.model_fields["benchmark_list"].description))
     download_cache_gigabytes: float = Field(
@@ -42,17 +46,25 @@ class SourceResource(dg.ConfigurableResource):
     def open(self) -> sources.Source:
         """Open the source. A run opens it once, so that all its stages see one state of a remote one."""
         if self._opened is None:
-            values = {
-                "source": self.uri,
-                "data": self.data,
-                "benchmark_catalogue": self.benchmark_catalogue,
-                "benchmark_list": self.benchmark_list,
-                "download_cache_gigabytes": self.download_cache_gigabytes,
-                "download_threads": self.download_threads,
-                "disk_reserve_gigabytes": self.disk_reserve_gigabytes,
-            }
-            self._opened = sources.from_settings(Settings.model_validate(values))
+            self._opened = sources.from_settings(self._settings())
         return self._opened
+
+    def in_each_process(self) -> PerProcess[sources.Source]:
+        """The source for work that may be done elsewhere."""
+        return PerProcess(partial(sources.from_settings, self._settings()), self.open())
+
+    def _settings(self) -> Settings:
+        values = {
+            "source": self.uri,
+            "data": self.data,
+            "local_data": self.local_data,
+            "benchmark_catalogue": self.benchmark_catalogue,
+            "benchmark_list": self.benchmark_list,
+            "download_cache_gigabytes": self.download_cache_gigabytes,
+            "download_threads": self.download_threads,
+            "disk_reserve_gigabytes": self.disk_reserve_gigabytes,
+        }
+        return Settings.model_validate(values)
 
 
 class LakeResource(dg.ConfigurableResource):
@@ -60,10 +72,54 @@ class LakeResource(dg.ConfigurableResource):
 
     root: str = Field(description="Folder or URI of the lake.")
     disk_reserve_gigabytes: float = Field(description=str(Settings.model_fields["disk_reserve_gigabytes"].description))
+    vectors_folder: str = Field("", description="Folder for copies of vectors that lie on object storage; empty: none.")
+    vector_cache_gigabytes: float = Field(
+        50.0, description=str(Settings.model_fields["vector_cache_gigabytes"].description)
+    )
 
     def open(self) -> Lake:
         """Open the lake."""
-        return Lake(self.root, reserve_bytes=round(self.disk_reserve_gigabytes * GIGABYTE))
+        return self._opener()()
+
+    def in_each_process(self) -> PerProcess[Lake]:
+        """The lake for work that may be done elsewhere, which reads it only."""
+        return PerProcess(self._opener(), self.open())
+
+    def _opener(self) -> partial[Lake]:
+        return partial(
+            lake_at,
+            self.root,
+            reserve_bytes=round(self.disk_reserve_gigabytes * GIGABYTE),
+            vectors_folder=self.vectors_folder,
+            cache_bytes=round(self.vector_cache_gigabytes * GIGABYTE),
+        )
+
+
+class EngineResource(dg.ConfigurableResource):
+    """Where the heavy work of a partition is done."""
+
+    engine: str = Field("local", description=str(Settings.model_fields["engine"].description))
+    device: str = Field(description=str(Settings.model_fields["device"].description))
+    threads: int = Field(description=str(Settings.model_fields["threads"].description))
+    ray_workers: int = Field(0, description=str(Settings.model_fields["ray_workers"].description))
+    ray_gpus: float = Field(0.0, description=str(Settings.model_fields["ray_gpus"].description))
+
+    def open(self) -> Engine:
+        """The engine; all runs of a process share one, and its workers with their models."""
+        return _engine(self.engine, self.device, self.threads, self.ray_workers, self.ray_gpus, ray_address())
+
+
+@lru_cache(maxsize=1)
+def _engine(engine: str, device: str, threads: int, ray_workers: int, ray_gpus: float, address: str) -> Engine:
+    if engine == "ray":
+        # The workers are given one device each, which to them is the only one.
+        worker = Worker("cuda" if device == ALL_DEVICES else device, threads or 1)
+        return RayEngine(address, worker, workers=ray_workers, gpus=ray_gpus)
+    here = Worker(device, thread_count(threads))
+    if device != ALL_DEVICES:
+        return LocalEngine(here)
+    devices = cuda_devices()
+    return ProcessEngine([Worker(each, max(here.threads // len(devices), 1)) for each in devices], here)
 
 
 class Limits(TypedDict):
@@ -103,11 +159,15 @@ class SscdResource(dg.ConfigurableResource):
 
     def load(self) -> embedders.Embedder:
         """Load the model; a process that embeds several subsets loads it once."""
-        return _load(self.model, self.device, self.weights, self.weights_folder, self.batch_size)
+        return self.loader()(self.device)
+
+    def loader(self) -> Load:
+        """A function that loads the model on a device, here or in another process."""
+        return partial(_load, self.model, self.weights, self.weights_folder, self.batch_size)
 
 
 @lru_cache(maxsize=1)
-def _load(model: str, device: str, weights: str, weights_folder: str, batch_size: int) -> embedders.Embedder:
+def _load(model: str, weights: str, weights_folder: str, batch_size: int, device: str) -> embedders.Embedder:
     return embedders.load(model, device=device, weights=weights, weights_folder=weights_folder, batch_size=batch_size)
 
 
@@ -121,13 +181,17 @@ class ClipResource(dg.ConfigurableResource):
     device: str = Field(description=str(Settings.model_fields["device"].description))
     batch_size: int = Field(description=str(Settings.model_fields["batch_size"].description))
 
-    def pictures(self) -> embedders.Embedder:
-        """Load the embedder of pictures; the model is loaded once in a process, for both."""
-        return embedders.load_clip_pictures(self.model, device=self.device, crop=self.crop, batch_size=self.batch_size)
+    def pictures(self) -> Load:
+        """A function that loads the embedder of pictures; the model is loaded once in a process, for both."""
+        return partial(_load_clip, self.model, self.crop, self.batch_size)
 
     def texts(self) -> embedders.ClipTexts:
         """Load the embedder of texts."""
         return embedders.load_clip_texts(self.model, device=self.device, windows=self.text_windows)
+
+
+def _load_clip(model: str, crop: str, batch_size: int, device: str) -> embedders.Embedder:
+    return embedders.load_clip_pictures(model, device=device, crop=crop, batch_size=batch_size)
 
 
 class PairSearchResource(dg.ConfigurableResource):
@@ -205,6 +269,7 @@ class WarehouseResource(dg.ConfigurableResource):
     """The DuckDB file that BI tools read."""
 
     path: str = Field(description="The file.")
+    copy_to: str = Field("", description="Where it is copied to on object storage; empty: nowhere.")
 
 
 def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
@@ -213,13 +278,26 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
         "source": SourceResource(
             uri=settings.source,
             data=settings.data,
+            local_data=settings.local_data,
             benchmark_catalogue=settings.benchmark_catalogue,
             benchmark_list=settings.benchmark_list,
             download_cache_gigabytes=settings.download_cache_gigabytes,
             download_threads=settings.download_threads,
             disk_reserve_gigabytes=settings.disk_reserve_gigabytes,
         ),
-        "lake": LakeResource(root=settings.lake_root, disk_reserve_gigabytes=settings.disk_reserve_gigabytes),
+        "lake": LakeResource(
+            root=settings.lake_root,
+            disk_reserve_gigabytes=settings.disk_reserve_gigabytes,
+            vectors_folder=str(settings.vectors_folder) if settings.is_remote else "",
+            vector_cache_gigabytes=settings.vector_cache_gigabytes,
+        ),
+        "engine": EngineResource(
+            engine=settings.engine,
+            device=settings.device,
+            threads=settings.threads,
+            ray_workers=settings.ray_workers,
+            ray_gpus=settings.ray_gpus,
+        ),
         "decoder": DecoderResource(
             threads=settings.threads,
             max_pixels=settings.max_pixels,
@@ -270,5 +348,5 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
             keep_rows=settings.keep_rows,
         ),
         "reports": ReportsResource(folder=str(settings.reports_folder)),
-        "warehouse_file": WarehouseResource(path=settings.warehouse_path),
+        "warehouse_file": WarehouseResource(path=settings.warehouse_path, copy_to=settings.warehouse_copy),
     }

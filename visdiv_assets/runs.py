@@ -192,7 +192,8 @@ def prepare_home(home: Path) -> None:
                 stream.write(content)
         except OSError as error:
             raise VisdivError(
-                f"cannot write {home}: {error.strerror}; set VISDIV_DATA to a folder that can be written"
+                f"cannot write {home}: {error.strerror}; set VISDIV_DATA (VISDIV_LOCAL_DATA where that is on object "
+                "storage) to a folder that can be written"
             ) from error
     os.environ["DAGSTER_HOME"] = str(home)
 

@@ -110,9 +110,9 @@ def find_matches(
     from visdiv_assets.progress import progress
     from visdiv_assets.search.lookup import combined, look_up
     from visdiv_assets.search.questions import embed
-    from visdiv_assets.storage.lake import Lake
+    from visdiv_assets.storage.opening import open_lake
 
-    lake, source = Lake(settings.lake_root), sources.from_settings(settings)
+    lake, source = open_lake(settings), sources.from_settings(settings)
     embeddings = _embeddings(lake, source, by, subsets)
     vectors = embed(questions, settings, by, str(one_model(embeddings)))
     question = combined(vectors, [question.weight for question in questions])

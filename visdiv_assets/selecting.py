@@ -57,10 +57,10 @@ def select(
     from visdiv_assets import sources
     from visdiv_assets.curation.chosen import chosen_rows, keeps_what
     from visdiv_assets.curation.compared import compared
-    from visdiv_assets.storage.lake import Lake
+    from visdiv_assets.storage.opening import open_lake
 
     settings = load_settings()
-    lake = Lake(settings.lake_root)
+    lake = open_lake(settings)
     source = sources.from_settings(settings)
     if compare:
         if count or out or fraction is None:

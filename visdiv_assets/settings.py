@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
+from visdiv_assets.storage import places
 
 PREFIX = "VISDIV_"
 
@@ -60,7 +61,19 @@ class Settings(BaseModel):
         "data/local",
         min_length=1,
         description="Folder for everything that the program writes: lake/, visdiv.duckdb, dagster/, weights/, "
-        "downloads/.",
+        "downloads/. Or a place on object storage, s3://bucket/prefix, for lake/ and a copy of visdiv.duckdb; after it "
+        "?endpoint_override=host:port&scheme=http&region=... as needed.",
+    )
+    local_data: str = Field(
+        "data/local/remote",
+        min_length=1,
+        description="Where VISDIV_DATA is on object storage: folder for what cannot lie there (dagster/, weights/, "
+        "downloads/, reports/, copies of vectors, and visdiv.duckdb before it is copied). One for each VISDIV_DATA.",
+    )
+    vector_cache_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        50.0,
+        description="Where VISDIV_DATA is on object storage: gigabytes of vectors that are kept in VISDIV_LOCAL_DATA, "
+        "to be memory-mapped; those used least recently go first.",
     )
     benchmark_catalogue: str = Field(
         "",
@@ -82,7 +95,19 @@ class Settings(BaseModel):
     )
     device: str = Field(
         "auto",
-        description="Where models run: auto (CUDA if there is a device, else the CPU), cpu, cuda, or cuda:N.",
+        description="Where models run: auto (CUDA if there is a device, else the CPU), cpu, cuda, cuda:N, or cuda:all "
+        "(pictures are embedded by one process for each CUDA device of the machine).",
+    )
+    engine: Literal["local", "ray"] = Field(
+        "local",
+        description="Where the heavy work of a partition is done: local (on this machine) or ray (on the Ray cluster "
+        "at RAY_ADDRESS, or on one that is started on this machine).",
+    )
+    ray_workers: Annotated[int, Field(ge=0)] = Field(
+        0, description="Workers of the Ray cluster that embed at the same time (0: as many as it has room for)."
+    )
+    ray_gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0, description="GPUs of each worker of the Ray cluster that runs a model or compares vectors (0: none)."
     )
     sscd_model: Literal["auto", "sscd_disc_mixup_int8", "sscd_disc_mixup"] = Field(
         "auto",
@@ -114,7 +139,9 @@ class Settings(BaseModel):
         "are averaged; else only their beginning is read.",
     )
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(
-        0, description="Threads that decode pictures and run the model on a CPU (0: one per core)."
+        0,
+        description="Threads that decode pictures and run the model on a CPU (0: one per core). With VISDIV_ENGINE=ray "
+        "the CPUs of each worker (0: 1).",
     )
     batch_size: Annotated[int, Field(ge=0, le=4096)] = Field(
         0, description="Pictures per call of the model (0: 4 on a CPU, of CLIP 8; on CUDA 64 and 128)."
@@ -240,14 +267,44 @@ class Settings(BaseModel):
     @classmethod
     def _known_device(cls, value: str) -> str:
         kind, _, index = value.partition(":")
-        if value in ("auto", "cpu", "cuda") or (kind == "cuda" and index.isascii() and index.isdecimal()):
+        known = ("auto", "cpu", "cuda", "cuda:all")
+        if value in known or (kind == "cuda" and index.isascii() and index.isdecimal()):
             return value
-        raise ValueError("use auto, cpu, cuda or cuda:N")
+        raise ValueError("use auto, cpu, cuda, cuda:N or cuda:all")
+
+    @field_validator("data")
+    @classmethod
+    def _known_place(cls, value: str) -> str:
+        if places.is_uri(value):
+            places.check(value)
+        return value
+
+    @field_validator("local_data")
+    @classmethod
+    def _on_a_disk(cls, value: str) -> str:
+        if places.is_uri(value):
+            raise ValueError("it must be a folder on a disk of this machine")
+        return value
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the lake lies on object storage."""
+        return places.is_uri(self.data)
 
     @property
     def data_folder(self) -> Path:
-        """The data folder as an absolute path."""
-        return Path(self.data).absolute()
+        """The folder on a disk, absolute: that of the data, or of what cannot lie on object storage."""
+        return places.local_folder(self.local_data if self.is_remote else self.data)
+
+    @property
+    def data_variable(self) -> str:
+        """The environment variable that names `data_folder`."""
+        return variable("local_data" if self.is_remote else "data")
+
+    @property
+    def vectors_folder(self) -> Path:
+        """Where copies of vectors that lie on object storage are kept."""
+        return self.data_folder / "vectors"
 
     @property
     def downloads_folder(self) -> Path:
@@ -256,13 +313,18 @@ class Settings(BaseModel):
 
     @property
     def lake_root(self) -> str:
-        """Where the Parquet lake lies."""
-        return str(self.data_folder / "lake")
+        """Where the Parquet lake lies: a folder or a URI."""
+        return places.below(self.data, "lake")
 
     @property
     def warehouse_path(self) -> str:
         """The DuckDB file that BI tools read."""
         return str(self.data_folder / "visdiv.duckdb")
+
+    @property
+    def warehouse_copy(self) -> str:
+        """Where the DuckDB file is copied to on object storage; empty if the data lies on a disk."""
+        return places.below(self.data, "visdiv.duckdb") if self.is_remote else ""
 
     @property
     def reports_folder(self) -> Path:
@@ -337,6 +399,8 @@ def absolute_paths(settings: Settings) -> dict[str, str]:
     paths = {
         name: getattr(settings, name) for name in ("source", "data", "sscd_weights", "benchmark_catalogue", "keep_rows")
     }
+    if settings.is_remote:
+        paths["local_data"] = settings.local_data
     if Path(settings.clip_model).expanduser().is_dir():  # else it is the name of a model on the Hub
         paths["clip_model"] = settings.clip_model
     return {variable(name): str(Path(path).absolute()) for name, path in paths.items() if path and "://" not in path}
@@ -346,3 +410,9 @@ def dagster_home(settings: Settings, environment: Mapping[str, str] | None = Non
     """The folder of Dagster's own state: DAGSTER_HOME if it is set, else `dagster/` in the data folder."""
     environment = os.environ if environment is None else environment
     return Path(environment.get("DAGSTER_HOME") or settings.data_folder / "dagster").absolute()
+
+
+def ray_address(environment: Mapping[str, str] | None = None) -> str:
+    """The address of the Ray cluster to use, Ray's own variable RAY_ADDRESS; empty: there is none."""
+    environment = os.environ if environment is None else environment
+    return environment.get("RAY_ADDRESS", "")

@@ -41,19 +41,20 @@ def gc(delete: bool, days: float, vanished: bool) -> None:
 
     That is what newer results have superseded, units of runs that were killed and not started again, and temporary
     files. What a partition's manifest names never goes, but that of subsets that the source no longer has with
-    --vanished.
+    --vanished. On object storage, where runs of other machines cannot be seen, nothing goes that is not an hour old.
     """
     settings = load_settings()
     held = _held_names(settings)
     if delete:
         _refuse_while_runs_write(settings)
     from visdiv_assets.storage.garbage import Request, collect
-    from visdiv_assets.storage.lake import Lake
-    from visdiv_assets.storage.leftovers import collect_leftovers
+    from visdiv_assets.storage.leftovers import collect_copies, collect_leftovers
+    from visdiv_assets.storage.opening import open_lake
 
     request = Request(time.time(), days * 86_400, held, vanished, delete)
-    found = collect(Lake(settings.lake_root), request), collect_leftovers(settings.data_folder, request)
-    _print_findings(found, request)
+    of_lake = collect(open_lake(settings), request)
+    copies = collect_copies(settings.vectors_folder, of_lake.named, request)
+    _print_findings((of_lake, collect_leftovers(settings.data_folder, request), copies), request)
 
 
 def _held_names(settings: Settings) -> Collection[str] | None:
@@ -89,6 +90,8 @@ def _refuse_while_runs_write(settings: Settings) -> None:
 
 
 def _print_findings(found: tuple[Findings, ...], request: Request) -> None:
+    from visdiv_assets.storage.garbage import TEMPORARY_AGE
+
     garbage = [part for findings in found for part in findings.garbage]
     vanished = [part for findings in found for part in findings.vanished]
     if garbage:
@@ -97,10 +100,8 @@ def _print_findings(found: tuple[Findings, ...], request: Request) -> None:
         click.echo(f"left alone: {line}")
     young, young_bytes = (sum(getattr(part, name) for part in found) for name in ("young_files", "young_bytes"))
     if young:
-        days = request.grace / 86_400
-        click.echo(
-            f"{young} files, {_megabytes(young_bytes)} MB, that no partition names stay until {days:g} days old."
-        )
+        age = f"{request.grace / 86_400:g} days" if request.grace >= TEMPORARY_AGE else "an hour"
+        click.echo(f"{young} files, {_megabytes(young_bytes)} MB, that no partition names stay until {age} old.")
     if vanished:
         names = sorted({part.partition for part in vanished})
         size = sum(part.size_bytes for part in vanished)
@@ -176,6 +177,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Check]]:
     yield "model", partial(models.check_model, settings)
     yield "disk", partial(data.check_space, settings)
     yield "data folder", partial(data.check_folder, settings)
+    yield "storage", partial(data.check_storage, settings)
     yield "lake", partial(data.check_lake, settings)
     yield "warehouse", partial(data.check_warehouse, settings)
     yield "garbage", partial(data.check_garbage, settings)

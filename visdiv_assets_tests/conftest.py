@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ from visdiv_assets.settings import Settings
 from visdiv_assets.sources import CRITERIA, SCHEMA, Kind
 from visdiv_assets.storage import space
 from visdiv_assets.storage.lake import Lake
+
+from .s3_server import CREDENTIALS, S3Server, s3_server
 
 CHECKOUT = Path(__file__).parents[1]
 SAMPLE = CHECKOUT / "data" / "sample"
@@ -94,6 +97,21 @@ def settings(tmp_path: Path) -> Settings:
     """Settings with an empty source and a data folder of the test's own."""
     (tmp_path / "source" / "subsets").mkdir(parents=True)
     return Settings(source=str(tmp_path / "source"), data=str(tmp_path / "data"), device="cpu", copies_by="similarity")
+
+
+@pytest.fixture(scope="session")
+def _s3_server() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(_s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """A real S3 server on loopback, with credentials for it in the environment."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    yield _s3_server
+    _s3_server.refuse = lambda request, environment: None
 
 
 @pytest.fixture
@@ -236,9 +254,13 @@ _OTHER_EMBEDDERS = {"colour": ColourEmbedder, "broken": BrokenEmbedder}
 class OtherSscdResource(SscdResource):
     """Stands in the place of SSCD with another embedder, by the name that `model` gives."""
 
-    def load(self) -> Embedder:
-        """A fresh one."""
-        return _OTHER_EMBEDDERS[self.model](name=self.model)
+    def loader(self) -> Callable[[str], Embedder]:
+        """A function that makes a fresh one."""
+        return partial(_other_embedder, self.model)
+
+
+def _other_embedder(name: str, device: str) -> Embedder:
+    return _OTHER_EMBEDDERS[name](name=name)
 
 
 def other_model(name: str) -> OtherSscdResource:

@@ -25,11 +25,16 @@ from visdiv_assets.settings import (
 OTHER_VALUES: dict[str, tuple[str, Any]] = {
     "source": ("/corpora/some", "/corpora/some"),
     "data": ("elsewhere", "elsewhere"),
+    "local_data": ("here", "here"),
+    "vector_cache_gigabytes": ("7.5", 7.5),
     "benchmark_catalogue": ("mine.csv", "mine.csv"),
     "benchmark_list": ("mine", "mine"),
     "download_cache_gigabytes": ("7.5", 7.5),
     "download_threads": ("8", 8),
     "device": ("cuda:1", "cuda:1"),
+    "engine": ("ray", "ray"),
+    "ray_workers": ("3", 3),
+    "ray_gpus": ("0.5", 0.5),
     "sscd_model": ("sscd_disc_mixup", "sscd_disc_mixup"),
     "sscd_weights": ("weights/sscd.pt", "weights/sscd.pt"),
     "clip_model": ("google/siglip-base-patch16-224", "google/siglip-base-patch16-224"),
@@ -75,11 +80,16 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert load_settings({}).model_dump() == {
         "source": "data/sample",
         "data": "data/local",
+        "local_data": "data/local/remote",
+        "vector_cache_gigabytes": 50.0,
         "benchmark_catalogue": "",
         "benchmark_list": "finevision66",
         "download_cache_gigabytes": 50.0,
         "download_threads": 4,
         "device": "auto",
+        "engine": "local",
+        "ray_workers": 0,
+        "ray_gpus": 0.0,
         "sscd_model": "auto",
         "sscd_weights": "",
         "clip_model": "openai/clip-vit-base-patch32",
@@ -288,6 +298,35 @@ def test_paths_lie_in_the_data_folder_below_the_working_directory(
     assert settings.weights_folder == str(tmp_path / "some/data/weights")
     assert settings.reports_folder == tmp_path / "some/data/reports"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_data_on_object_storage_keeps_a_folder_for_what_cannot_lie_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = "?endpoint_override=127.0.0.1:9000&scheme=http"
+    settings = load_settings({"VISDIV_DATA": f"s3://bucket/some{options}", "VISDIV_LOCAL_DATA": "near"})
+    assert settings.lake_root == f"s3://bucket/some/lake{options}"
+    assert settings.warehouse_copy == f"s3://bucket/some/visdiv.duckdb{options}"
+    assert settings.warehouse_path == str(tmp_path / "near/visdiv.duckdb")
+    assert settings.reports_folder == tmp_path / "near/reports"
+    assert settings.vectors_folder == tmp_path / "near/vectors"
+    assert dagster_home(settings, {}) == tmp_path / "near/dagster"
+    assert absolute_paths(settings)["VISDIV_LOCAL_DATA"] == str(tmp_path / "near")
+    assert "VISDIV_DATA" not in absolute_paths(settings)
+    assert load_settings({"VISDIV_DATA": "near"}).warehouse_copy == ""
+    assert "VISDIV_LOCAL_DATA" not in absolute_paths(load_settings({}))
+
+
+def test_a_place_that_cannot_be_one_is_refused_in_one_line() -> None:
+    assert "after the question mark give" in refusal({"VISDIV_DATA": "s3://bucket/some?regoin=x"})
+    assert "does not name a bucket" in refusal({"VISDIV_DATA": "s3://"})
+    assert "hidden" not in refusal({"VISDIV_DATA": "s3://key:hidden@bucket/some"})
+    assert "must be a folder on a disk" in refusal({"VISDIV_LOCAL_DATA": "s3://bucket/some"})
+
+
+def test_data_may_be_named_by_a_file_uri(tmp_path: Path) -> None:
+    assert load_settings({"VISDIV_DATA": (tmp_path / "a b").as_uri()}).lake_root == str(tmp_path / "a b" / "lake")
 
 
 def test_an_absolute_data_folder_stays_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

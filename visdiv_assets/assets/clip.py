@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.assets.common import check, column_schema, listed_version, materialized, user_errors
-from visdiv_assets.assets.embeddings import embed_pictures_of, vector_checks
+from visdiv_assets.assets.embeddings import describe, embed_pictures_of, vector_checks
 from visdiv_assets.assets.indexes import index_checks, index_of
 from visdiv_assets.embedders import ClipTexts
 from visdiv_assets.embedders.clip_weights import NoClipWeightsError
@@ -19,7 +19,7 @@ from visdiv_assets.embedders.subset import IDS_SCHEMA, vector_defects
 from visdiv_assets.embedders.turns import TEXTS_SCHEMA, TURNS_SCHEMA, KnownTexts, SeenTexts, embed_turns
 from visdiv_assets.partitions import subset_partitions
 from visdiv_assets.progress import progress
-from visdiv_assets.resources import ClipResource, DecoderResource, LakeResource, SourceResource
+from visdiv_assets.resources import ClipResource, DecoderResource, EngineResource, LakeResource, SourceResource
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import PartitionWrite
 from visdiv_assets.storage.manifest import digest_of
@@ -69,6 +69,7 @@ def clip_image_embeddings(
     source: SourceResource,
     lake: LakeResource,
     decoder: DecoderResource,
+    engine: EngineResource,
     clip: ClipResource,
 ) -> Iterator[dg.MaterializeResult]:
     """The CLIP embedding of every different readable picture of a subset: float16, unit length, with its image_id.
@@ -76,10 +77,10 @@ def clip_image_embeddings(
     Made as sscd_embeddings are. The lengths that the vectors had before are kept beside them, as methods exist that use
     them. Skipped where there are no weights.
     """
-    embedder = _loaded(context, clip.pictures)
-    if embedder is not None:
+    load = clip.pictures()
+    if _loaded(context, lambda: describe(engine.open(), load)) is not None:
         yield from _stopped_by_checks(
-            embed_pictures_of(context, Kind.SUBSET, "clip_image_embeddings", source, lake, decoder, lambda: embedder)
+            embed_pictures_of(context, Kind.SUBSET, "clip_image_embeddings", source, lake, decoder, engine.open(), load)
         )
 
 

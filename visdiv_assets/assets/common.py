@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 from visdiv_assets.curation.corpus import one_model
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.search.contamination import located
-from visdiv_assets.search.overlap import EmbeddedSubset
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.versions import Version, version_of
 from visdiv_assets.storage import locks
@@ -110,23 +109,6 @@ def present(store: Lake, source: Source) -> Lake:
     subsets, benchmarks = {*source.subsets(), WHOLE}, set(source.benchmarks())
     of_benchmarks = {*vars(CONTENT[Kind.BENCHMARK]).values(), "benchmark_texts", "leak_reports"}
     return store.only(lambda table, name: name in (benchmarks if table in of_benchmarks else subsets))
-
-
-def embedded(store: Lake, embeddings: Manifest, nearest: Manifest | None = None) -> EmbeddedSubset:
-    """The vectors of a subset or benchmark, memory-mapped, with their image_ids.
-
-    Args:
-        store: the lake.
-        embeddings: manifest of its embeddings.
-        nearest: manifest of `near_duplicates`, for the background similarity; without it there is none.
-    """
-    image_ids = store.read(embeddings, "ids")["image_id"].combine_chunks()
-    if nearest is None:
-        background = pa.nulls(len(image_ids), pa.float32())
-    else:
-        counts = store.read(nearest, "counts", columns=["background_similarity"])
-        background = counts["background_similarity"].combine_chunks()
-    return EmbeddedSubset(embeddings.partition, image_ids, store.array(embeddings, "vectors"), background)
 
 
 def current_embeddings(store: Lake, images: Manifest, table: str = CONTENT[Kind.SUBSET].embeddings) -> Manifest:

@@ -12,7 +12,6 @@ from visdiv_assets.assets.common import (
     comparable_benchmarks,
     current_embeddings,
     digests_by_partition,
-    embedded,
     locator,
     materialized,
     present,
@@ -21,11 +20,15 @@ from visdiv_assets.assets.common import (
     shown,
     user_errors,
 )
+from visdiv_assets.assets.units import Planned, make_units
 from visdiv_assets.partitions import subset_partitions
 from visdiv_assets.progress import progress
-from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource, SourceResource
-from visdiv_assets.search.contamination import ALL, LOCATED_SCHEMA, RATES_SCHEMA, leak_rates, leaks
+from visdiv_assets.resources import CleaningResource, EngineResource, LakeResource, PairSearchResource, SourceResource
+from visdiv_assets.search.contamination import ALL, LOCATED_SCHEMA, RATES_SCHEMA, leak_rates
+from visdiv_assets.search.units import Leaks
 from visdiv_assets.settings import published_thresholds
+from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets.storage.writing import UnitWrite
 
 CODE_VERSION = "2"
 
@@ -70,6 +73,7 @@ def contamination(
     context: dg.AssetExecutionContext,
     source: SourceResource,
     lake: LakeResource,
+    engine: EngineResource,
     pair_search: PairSearchResource,
     cleaning: CleaningResource,
 ) -> dg.MaterializeResult:
@@ -99,26 +103,25 @@ def contamination(
             source_revision=embeddings.source_revision,
             run_id=context.run.run_id,
         )
-        own = embedded(store, embeddings)
+        own_ids = store.read(embeddings, "ids")["image_id"].combine_chunks()
         positions = readable_positions(store, images)
         locate = locator(store, images, nearest)
+        lists = {of_benchmark.partition: listed for listed, of_benchmark in benchmarks.values()}
+        planned = [
+            Planned(
+                name,
+                {part.table: part.digest for part in (images, nearest, embeddings, listed, of_benchmark)},
+                of_benchmark,
+            )
+            for name, (listed, of_benchmark) in benchmarks.items()
+        ]
+
+        def keep(unit: UnitWrite, of_benchmark: Manifest, pairs: pa.Table) -> None:
+            unit.table("pairs", locate(pairs, lists[of_benchmark.partition]), LOCATED_SCHEMA)
+
+        work = Leaks(lake.in_each_process(), embeddings, floor, k_best)
         with progress(f"checking {subset} against benchmarks", len(benchmarks), "benchmark") as advance:
-            for name, (listed, of_benchmark) in benchmarks.items():
-                inputs = {part.table: part.digest for part in (images, nearest, embeddings, listed, of_benchmark)}
-                if not write.reuse(name, inputs):
-                    with write.add(name, inputs) as unit:
-                        other = embedded(store, of_benchmark)
-                        pairs = leaks(
-                            own.image_ids,
-                            own.vectors,
-                            other.image_ids,
-                            other.vectors,
-                            floor=floor,
-                            k_best=k_best,
-                            device=pair_search.joins_on(),
-                        )
-                        unit.table("pairs", locate(pairs, listed), LOCATED_SCHEMA)
-                advance(1)
+            make_units(write, engine.open(), work, planned, keep, advance)
         found = read_pairs(store, write.draft(), LOCATED_SCHEMA)
         by_benchmark = {name: found.filter(pc.equal(found["benchmark"], name)) for name in benchmarks}
         listed_benchmarks = {name: readable_positions(store, listed) for name, (listed, _) in benchmarks.items()}
@@ -131,7 +134,7 @@ def contamination(
         manifest = write.commit(benchmarks=sorted(benchmarks))
     at_threshold = rates.filter(pc.equal(rates["threshold"], cleaning.contamination_threshold))
     overall = at_threshold.filter(pc.equal(at_threshold["benchmark"], ALL)).to_pylist()[0]
-    unresolved = _unresolved(found, own.image_ids, listed_benchmarks)
+    unresolved = _unresolved(found, own_ids, listed_benchmarks)
     same = [name for name, (listed, _) in benchmarks.items() if listed.source_revision == images.source_revision]
     return materialized(
         manifest,

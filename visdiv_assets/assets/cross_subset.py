@@ -9,18 +9,20 @@ from visdiv_assets.assets.common import (
     WHOLE,
     check,
     column_schema,
-    embedded,
     materialized,
     present,
     shown,
     user_errors,
 )
+from visdiv_assets.assets.units import Planned, make_units
 from visdiv_assets.curation.corpus import one_model, with_tables
 from visdiv_assets.progress import progress
-from visdiv_assets.resources import CleaningResource, LakeResource, PairSearchResource, SourceResource
+from visdiv_assets.resources import CleaningResource, EngineResource, LakeResource, PairSearchResource, SourceResource
 from visdiv_assets.search.duplicates import PAIRS_SCHEMA, pair_defects
-from visdiv_assets.search.overlap import OVERLAP_SCHEMA, compare_subsets
+from visdiv_assets.search.overlap import OVERLAP_SCHEMA, Tile
+from visdiv_assets.search.units import SubsetTiles, TwoSubsets
 from visdiv_assets.settings import published_thresholds
+from visdiv_assets.storage.writing import UnitWrite
 
 CODE_VERSION = "1"
 
@@ -44,6 +46,7 @@ def cross_subset_duplicates(
     context: dg.AssetExecutionContext,
     source: SourceResource,
     lake: LakeResource,
+    engine: EngineResource,
     pair_search: PairSearchResource,
     cleaning: CleaningResource,
 ) -> dg.MaterializeResult:
@@ -76,29 +79,23 @@ def cross_subset_duplicates(
         sizes = {subset: of_subset.rows("ids") for subset, of_subset in embeddings.items()}
         pairs_of_subsets = list(combinations(subsets, 2))
         total = sum(sizes[one] for one, _ in pairs_of_subsets)
+        sides = {subset: (embeddings[subset], nearest[subset]) for subset in subsets}
+        planned = []
+        for one, other in pairs_of_subsets:
+            inputs = {
+                f"{side}_{part.table}": part.digest
+                for side, subset in (("left", one), ("right", other))
+                for part in sides[subset]
+            }
+            planned.append(Planned(f"{one} | {other}", inputs, TwoSubsets(sides[one], sides[other])))
+        work = SubsetTiles(lake.in_each_process(), floor, pair_search.neighbours_kept, thresholds)
+
+        def keep(unit: UnitWrite, two: TwoSubsets, tile: Tile) -> None:
+            unit.table("pairs", tile.pairs, PAIRS_SCHEMA)
+            unit.table("overlap", tile.overlap, OVERLAP_SCHEMA)
+
         with progress("comparing subsets", total, "picture") as advance:
-            for one, other in pairs_of_subsets:
-                name = f"{one} | {other}"
-                inputs = {
-                    f"{side}_{part.table}": part.digest
-                    for side, subset in (("left", one), ("right", other))
-                    for part in (embeddings[subset], nearest[subset])
-                }
-                if write.reuse(name, inputs):
-                    advance(sizes[one])
-                    continue
-                with write.add(name, inputs) as unit:
-                    tile = compare_subsets(
-                        embedded(store, embeddings[one], nearest[one]),
-                        embedded(store, embeddings[other], nearest[other]),
-                        floor=floor,
-                        k_best=pair_search.neighbours_kept,
-                        thresholds=thresholds,
-                        device=pair_search.joins_on(),
-                        progress=advance,
-                    )
-                    unit.table("pairs", tile.pairs, PAIRS_SCHEMA)
-                    unit.table("overlap", tile.overlap, OVERLAP_SCHEMA)
+            make_units(write, engine.open(), work, planned, keep, advance)
         manifest = write.commit(subsets=subsets)
         found = store.read(manifest, "pairs") if manifest.units else PAIRS_SCHEMA.empty_table()
         overlap = store.read(manifest, "overlap") if manifest.units else OVERLAP_SCHEMA.empty_table()

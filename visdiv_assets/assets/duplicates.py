@@ -1,21 +1,29 @@
 """Which pictures of a subset are close."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import dagster as dg
 
 from visdiv_assets.assets.common import check, column_schema, current_embeddings, materialized, user_errors
+from visdiv_assets.assets.units import Planned, make_units
+from visdiv_assets.engines import Engine
 from visdiv_assets.imaging.contact_sheet import PairTile, pair_sheet, thumbnail_data_uri
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.partitions import subset_partitions
-from visdiv_assets.progress import progress
+from visdiv_assets.progress import Progress, progress
 from visdiv_assets.reports.places import first_places, pictures_at
-from visdiv_assets.resources import DecoderResource, LakeResource, PairSearchResource, SourceResource
-from visdiv_assets.search.duplicates import PAIRS_SCHEMA, closest, pair_defects
-from visdiv_assets.search.duplicates import near_duplicates as find
+from visdiv_assets.resources import DecoderResource, EngineResource, LakeResource, PairSearchResource, SourceResource
+from visdiv_assets.search.blocks import BEST_SCHEMA, Part, blocks_of, joined
+from visdiv_assets.search.duplicates import PAIRS_SCHEMA, NearDuplicates, closest, pair_defects, told
+from visdiv_assets.search.overlap import embedded
+from visdiv_assets.search.units import BlocksOfSubset, WholeSubset
 from visdiv_assets.settings import NAMED_THRESHOLDS
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
-from visdiv_assets.storage.warehouse_schema import neighbours_column
+from visdiv_assets.storage.warehouse_pictures import neighbours_column
+from visdiv_assets.storage.writing import PartitionWrite, UnitWrite
 
 CODE_VERSION = "1"
 PAIRS_SHOWN = 12
@@ -46,6 +54,7 @@ def near_duplicates(
     source: SourceResource,
     lake: LakeResource,
     decoder: DecoderResource,
+    engine: EngineResource,
     pair_search: PairSearchResource,
 ) -> dg.MaterializeResult:
     """Pairs of different pictures of a subset whose SSCD similarity reaches the floor, each pair once.
@@ -74,24 +83,16 @@ def near_duplicates(
             source_revision=embeddings.source_revision,
             run_id=context.run.run_id,
         )
-        vectors = store.array(embeddings, "vectors")
+        pictures = embeddings.rows("ids")
+        work = WholeSubset(lake.in_each_process(), embeddings, floor, pair_search.neighbours_kept, counted)
         inputs = {"sscd_embeddings": embeddings.digest}
-        if not write.reuse("pairs", inputs):
-            with (
-                write.add("pairs", inputs) as unit,
-                progress(f"comparing {subset}", len(vectors), "picture") as advance,
-            ):
-                found = find(
-                    store.read(embeddings, "ids")["image_id"].combine_chunks(),
-                    vectors,
-                    floor=floor,
-                    k_best=pair_search.neighbours_kept,
-                    count_at=counted,
-                    device=pair_search.joins_on(),
-                    progress=advance,
-                )
-                unit.table("pairs", found.pairs, PAIRS_SCHEMA)
-                unit.table("counts", found.counts, found.counts.schema)
+        with progress(f"comparing {subset}", pictures, "picture") as advance:
+            if len(blocks_of(pictures)) < 2:
+                make_units(write, engine.open(), work, [Planned("pairs", inputs, pictures)], _keep, advance)
+            elif not write.reuse("pairs", inputs):
+                found = _by_blocks(write, engine.open(), work, advance)
+                with write.add("pairs", inputs) as unit:
+                    _keep(unit, pictures, found)
         draft = write.draft()
         pairs = store.read(draft, "pairs")
         counts = store.read(draft, "counts")
@@ -103,13 +104,44 @@ def near_duplicates(
         manifest,
         {
             "dagster/partition_row_count": pairs.num_rows,
-            "images": len(vectors),
+            "images": pictures,
             **with_neighbours,
             "floor": floor,
             **({"closest_pairs": dg.MetadataValue.md(f"![closest pairs]({sheet})")} if sheet else {}),
         },
         [dg.AssetCheckResult(check_name="pairs_sound", passed=not any(defects.values()), metadata=defects)],
     )
+
+
+def _keep(unit: UnitWrite, pictures: int, found: NearDuplicates) -> None:
+    unit.table("pairs", found.pairs, PAIRS_SCHEMA)
+    unit.table("counts", found.counts, found.counts.schema)
+
+
+def _by_blocks(write: PartitionWrite, engine: Engine, work: WholeSubset, advance: Progress) -> NearDuplicates:
+    """What `work` finds, block by block: what a run that was killed had finished of it is found again."""
+    store, embeddings = write.lake, work.embeddings
+    blocks = [
+        Planned(f"rows {start} to {stop}", {"sscd_embeddings": embeddings.digest}, (start, stop))
+        for start, stop in blocks_of(embeddings.rows("ids"))
+    ]
+
+    def keep(unit: UnitWrite, block: tuple[int, int], part: Part) -> None:
+        unit.table("best", part.best, BEST_SCHEMA)
+        unit.table("counts", part.counts, part.counts.schema)
+
+    scratch = write.scratch()
+    in_blocks = BlocksOfSubset(work.lake, embeddings, work.floor, work.k_best, work.count_at)
+    make_units(scratch, engine, in_blocks, blocks, keep, advance)
+
+    def parts() -> Iterator[Part]:
+        for unit in scratch.draft().units:
+            only = replace(scratch.draft(), units=(unit,))
+            yield Part(store.read(only, "best"), store.read(only, "counts"))
+
+    own = embedded(store, embeddings)
+    result = joined(own.vectors, parts(), work.floor, k_best=work.k_best, thresholds=len(work.count_at))
+    return told(result, own.image_ids, own.vectors, list(work.count_at))
 
 
 def _contact_sheet(store: Lake, source: Source, manifest: Manifest, decoder: DecoderResource) -> str | None:

@@ -2,25 +2,23 @@
 
 import hashlib
 import time
-from collections.abc import Callable
 
 import dagster as dg
+import numpy as np
+import pyarrow as pa
 
 from visdiv_assets.assets.common import CONTENT, check, column_schema, listed_version, materialized, user_errors
-from visdiv_assets.embedders import Embedder
-from visdiv_assets.embedders.subset import (
-    IDS_SCHEMA,
-    KnownVectors,
-    embed_positions,
-    positions_between,
-    vector_defects,
-)
+from visdiv_assets.assets.units import Planned, make_units
+from visdiv_assets.embedders.subset import IDS_SCHEMA, PositionVectors, positions_between, vector_defects
+from visdiv_assets.embedders.units import Describe, Description, EmbedShards, Load, ShardUnit
+from visdiv_assets.engines import Engine
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.partitions import benchmark_partitions, subset_partitions
 from visdiv_assets.progress import progress
-from visdiv_assets.resources import DecoderResource, LakeResource, SourceResource, SscdResource
+from visdiv_assets.resources import DecoderResource, EngineResource, LakeResource, SourceResource, SscdResource
 from visdiv_assets.sources import Kind
+from visdiv_assets.storage.writing import UnitWrite
 
 CODE_VERSION = "1"
 
@@ -67,6 +65,7 @@ def sscd_embeddings(
     source: SourceResource,
     lake: LakeResource,
     decoder: DecoderResource,
+    engine: EngineResource,
     sscd: SscdResource,
 ) -> dg.MaterializeResult:
     """The SSCD embedding of every different readable picture of a subset: float16, unit length, with its image_id.
@@ -76,7 +75,7 @@ def sscd_embeddings(
     on after the last finished file, and vectors of pictures that were there before are taken over.
     """
     table = CONTENT[Kind.SUBSET].embeddings
-    return embed_pictures_of(context, Kind.SUBSET, table, source, lake, decoder, sscd.load)
+    return embed_pictures_of(context, Kind.SUBSET, table, source, lake, decoder, engine.open(), sscd.loader())
 
 
 @dg.asset(
@@ -94,6 +93,7 @@ def benchmark_embeddings(
     source: SourceResource,
     lake: LakeResource,
     decoder: DecoderResource,
+    engine: EngineResource,
     sscd: SscdResource,
 ) -> dg.MaterializeResult:
     """The SSCD embedding of every different readable picture of a benchmark's test set, made as the subsets' are.
@@ -101,7 +101,13 @@ def benchmark_embeddings(
     A benchmark without a single readable picture is an error: it would look free of leaks.
     """
     table = CONTENT[Kind.BENCHMARK].embeddings
-    return embed_pictures_of(context, Kind.BENCHMARK, table, source, lake, decoder, sscd.load)
+    return embed_pictures_of(context, Kind.BENCHMARK, table, source, lake, decoder, engine.open(), sscd.loader())
+
+
+def describe(engine: Engine, load: Load) -> Description:
+    """What a model is, loaded where it will run."""
+    ((_, description),) = engine.map(Describe(load), [None])
+    return description
 
 
 def embed_pictures_of(
@@ -111,7 +117,8 @@ def embed_pictures_of(
     source: SourceResource,
     lake: LakeResource,
     decoder: DecoderResource,
-    load: Callable[[], Embedder],
+    engine: Engine,
+    load: Load,
 ) -> dg.MaterializeResult:
     """Embed the pictures of a run's partition into a table of the lake: vectors, ids, and norms if they are kept."""
     name, tables = context.partition_key, CONTENT[kind]
@@ -124,8 +131,8 @@ def embed_pictures_of(
             raise VisdivError(
                 f"benchmark {name!r} holds no readable picture: benchmark_images says why; mend its files"
             )
-        embedder = load()
-        known = KnownVectors(store, store.manifest(table, name), embedder.model_id)
+        embedder = describe(engine, load)
+        earlier = store.manifest(table, name)
         write = store.write(
             table,
             name,
@@ -135,30 +142,28 @@ def embed_pictures_of(
             source_revision=version.revision,
             run_id=context.run.run_id,
         )
+        work = EmbedShards(
+            source.in_each_process(), lake.in_each_process(), kind, name, earlier, load, **decoder.limits
+        )
+        planned = []
+        for shard in version.shards:
+            wanted = positions_between(positions, shard.first_row, shard.first_row + shard.shard.rows)
+            inputs = {"pictures": hashlib.sha256("".join(wanted["image_id"].to_pylist()).encode()).hexdigest()}
+            # A copy: a slice would be sent to another process with all that it was cut from.
+            copied = wanted.take(pa.array(np.arange(wanted.num_rows)))
+            planned.append(Planned(shard.shard.name, inputs, ShardUnit(shard.shard, shard.first_row, copied)))
         embedded, begin = 0, time.monotonic()
+
+        def keep(unit: UnitWrite, shard: ShardUnit, made: PositionVectors) -> None:
+            nonlocal embedded
+            embedded += made.computed
+            unit.array("vectors", made.vectors)
+            if made.norms is not None:
+                unit.array("norms", made.norms)
+            unit.table("ids", shard.positions.select(["image_id"]), IDS_SCHEMA)
+
         with progress(f"embedding {name}", positions.num_rows, "picture") as advance:
-            for shard in version.shards:
-                wanted = positions_between(positions, shard.first_row, shard.first_row + shard.shard.rows)
-                inputs = {"pictures": hashlib.sha256("".join(wanted["image_id"].to_pylist()).encode()).hexdigest()}
-                if write.reuse(shard.shard.name, inputs):
-                    advance(wanted.num_rows)
-                    continue
-                with write.add(shard.shard.name, inputs) as unit:
-                    made = embed_positions(
-                        opened.batches(kind, name, shard.shard, columns=["images"]),
-                        wanted,
-                        embedder,
-                        first_row=shard.first_row,
-                        known=known,
-                        threads=decoder.thread_count,
-                        **decoder.limits,
-                        progress=advance,
-                    )
-                    embedded += made.computed
-                    unit.array("vectors", made.vectors)
-                    if made.norms is not None:
-                        unit.array("norms", made.norms)
-                    unit.table("ids", wanted.select(["image_id"]), IDS_SCHEMA)
+            make_units(write, engine, work, planned, keep, advance)
         seconds = time.monotonic() - begin
         manifest = write.commit(dimension=embedder.dimension)
         stored = store.array(manifest, "vectors")

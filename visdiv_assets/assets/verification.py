@@ -1,9 +1,9 @@
 """Which close pictures are copies: their pixels, compared."""
 
-from functools import lru_cache
 from itertools import chain, combinations
 
 import dagster as dg
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.assets.common import (
@@ -23,33 +23,42 @@ from visdiv_assets.assets.common import (
 from visdiv_assets.assets.comparison import (
     CODE_VERSION,
     LEAKS_SCHEMA,
-    PAIR_SCHEMA,
-    VERIFIED_SCHEMA,
-    KnownVerdicts,
-    Side,
-    candidate_pairs,
-    compared,
     digest_of,
-    either,
-    in_order,
     located_pairs,
     metadata_of,
+    pixels_of,
+    rule_of,
     settings_of,
-    side_of,
 )
+from visdiv_assets.assets.units import Planned, make_units
 from visdiv_assets.curation.corpus import one_model, with_tables
 from visdiv_assets.partitions import subset_partitions
 from visdiv_assets.progress import progress
 from visdiv_assets.resources import (
     DecoderResource,
+    EngineResource,
     LakeResource,
-    PairSearchResource,
     SourceResource,
     VerificationResource,
+)
+from visdiv_assets.search.comparison import PAIR_SCHEMA, VERIFIED_SCHEMA
+from visdiv_assets.search.comparison_units import (
+    Compared,
+    ComparePairs,
+    CompareSets,
+    FindCandidates,
+    Listed,
+    PairsUnit,
+    SetsUnit,
 )
 from visdiv_assets.search.contamination import RATES_SCHEMA, verified_rates
 from visdiv_assets.search.verification import PAIRS_OF_A_UNIT, units_of
 from visdiv_assets.sources import Kind
+from visdiv_assets.storage.writing import UnitWrite
+
+
+def _keep_candidates(unit: UnitWrite, listed: Listed, found: pa.Table) -> None:
+    unit.table("candidates", found, PAIR_SCHEMA)
 
 
 @dg.asset(
@@ -65,7 +74,7 @@ def verified_duplicates(
     source: SourceResource,
     lake: LakeResource,
     decoder: DecoderResource,
-    pair_search: PairSearchResource,
+    engine: EngineResource,
     verification: VerificationResource,
 ) -> dg.MaterializeResult:
     """Pairs of different pictures of a subset whose pixels were compared: whether they are copies, and what shows it.
@@ -76,7 +85,7 @@ def verified_duplicates(
     """
     subset = context.partition_key
     with user_errors():
-        store, opened = lake.open(), source.open()
+        store = lake.open()
         images = store.require("subset_images", subset)
         embeddings = current_embeddings(store, images)
         write = store.write(
@@ -89,25 +98,30 @@ def verified_duplicates(
             source_revision=images.source_revision,
             run_id=context.run.run_id,
         )
-        side = side_of(store, opened, Kind.SUBSET, images, embeddings)
-        known = KnownVerdicts(store, "verified_duplicates", subset)
-        inputs = digests_by_partition([images, embeddings])
-        if not write.reuse("candidates", inputs):
-            with write.add("candidates", inputs) as unit:
-                unit.table("candidates", candidate_pairs(side, None, verification, pair_search), PAIR_SCHEMA)
+        pixels = pixels_of(source, lake, decoder, "verified_duplicates", subset)
+        candidates = Planned("candidates", digests_by_partition([images, embeddings]), Listed(images, embeddings))
+        make_units(
+            write,
+            engine.open(),
+            FindCandidates(pixels.lake, rule_of(verification)),
+            [candidates],
+            _keep_candidates,
+        )
         pairs = store.read(write.draft(), "candidates")
+        planned = []
+        for name, numbers in units_of(pairs["image_id_a"], PAIRS_OF_A_UNIT):
+            chosen = pairs.take(numbers)
+            planned.append(Planned(name, {"pairs": digest_of(chosen)}, PairsUnit(name, chosen)))
+        fresh_pairs = 0
+
+        def keep(unit: UnitWrite, of_unit: PairsUnit, found: Compared) -> None:
+            nonlocal fresh_pairs
+            table, fresh = found
+            unit.table("pairs", table, VERIFIED_SCHEMA)
+            fresh_pairs += fresh
+
         with progress(f"comparing pixels of {subset}", pairs.num_rows, "pair") as advance:
-            fresh_pairs = 0
-            for name, numbers in units_of(pairs["image_id_a"], PAIRS_OF_A_UNIT):
-                chosen = pairs.take(numbers)
-                inputs = {"pairs": digest_of(chosen)}
-                if write.reuse(name, inputs):
-                    advance(chosen.num_rows)
-                    continue
-                with write.add(name, inputs) as unit:
-                    table, fresh = compared(chosen, side.fetch, side.fetch, known.of(name), decoder, advance)
-                    unit.table("pairs", table, VERIFIED_SCHEMA)
-                fresh_pairs += fresh
+            make_units(write, engine.open(), ComparePairs(pixels, images), planned, keep, advance)
         manifest = write.commit()
         found = read_pairs(store, manifest, VERIFIED_SCHEMA)
     return materialized(manifest, metadata_of(found, fresh_pairs, write))
@@ -125,7 +139,7 @@ def verified_cross_subset(
     source: SourceResource,
     lake: LakeResource,
     decoder: DecoderResource,
-    pair_search: PairSearchResource,
+    engine: EngineResource,
     verification: VerificationResource,
 ) -> dg.MaterializeResult:
     """Pairs of pictures from two different subsets whose pixels were compared: whether they are copies.
@@ -134,17 +148,10 @@ def verified_cross_subset(
     subsets that did not change is not done again.
     """
     with user_errors():
-        opened = source.open()
-        store = present(lake.open(), opened)
+        store = present(lake.open(), source.open())
         subsets = with_tables(store, "subset_images", "sscd_embeddings")
         images = {subset: store.require("subset_images", subset) for subset in subsets}
         embeddings = {subset: current_embeddings(store, images[subset]) for subset in subsets}
-
-        # Two at a time: the hashes of all pictures of a large corpus would take gigabytes.
-        @lru_cache(maxsize=2)
-        def side(subset: str) -> Side:
-            return side_of(store, opened, Kind.SUBSET, images[subset], embeddings[subset])
-
         write = store.write(
             "verified_cross_subset",
             WHOLE,
@@ -154,31 +161,31 @@ def verified_cross_subset(
             settings=settings_of(verification),
             run_id=context.run.run_id,
         )
-        known = KnownVerdicts(store, "verified_cross_subset", WHOLE)
+        sets = {subset: Listed(images[subset], embeddings[subset]) for subset in subsets}
+        planned = []
+        for one, other in combinations(subsets, 2):
+            name = f"{one} | {other}"
+            inputs = {
+                f"{place}_{part.table}": part.digest
+                for place, subset in (("left", one), ("right", other))
+                for part in sets[subset]
+            }
+            planned.append(Planned(name, inputs, SetsUnit(name, sets[one], sets[other])))
         fresh_pairs = 0
-        tiles = list(combinations(subsets, 2))
-        with progress("comparing pixels across subsets", len(tiles), "two subsets") as advance:
-            for one, other in tiles:
-                name = f"{one} | {other}"
-                inputs = {
-                    f"{place}_{part.table}": part.digest
-                    for place, subset in (("left", one), ("right", other))
-                    for part in (images[subset], embeddings[subset])
-                }
-                if not write.reuse(name, inputs):
-                    left, right = side(one), side(other)
-                    pairs = candidate_pairs(left, right, verification, pair_search)
-                    # A picture that both hold is no pair.
-                    pairs = in_order(pairs.filter(pc.not_equal(pairs["image_id_a"], pairs["image_id_b"])))
-                    fetch = either(left, right)
-                    with write.add(name, inputs) as unit:
-                        table, fresh = compared(pairs, fetch, fetch, known.of(name), decoder)
-                        unit.table("pairs", table, VERIFIED_SCHEMA)
-                    fresh_pairs += fresh
-                advance(1)
+
+        def keep(unit: UnitWrite, of_unit: SetsUnit, found: Compared) -> None:
+            nonlocal fresh_pairs
+            table, fresh = found
+            unit.table("pairs", table, VERIFIED_SCHEMA)
+            fresh_pairs += fresh
+
+        pixels = pixels_of(source, lake, decoder, "verified_cross_subset", WHOLE)
+        work = CompareSets(pixels, rule_of(verification), Kind.SUBSET)
+        with progress("comparing pixels across subsets", len(planned), "two subsets") as advance:
+            make_units(write, engine.open(), work, planned, keep, advance)
         manifest = write.commit(subsets=subsets)
         found = read_pairs(store, manifest, VERIFIED_SCHEMA)
-    return materialized(manifest, {**metadata_of(found, fresh_pairs, write), "tiles": len(tiles)})
+    return materialized(manifest, {**metadata_of(found, fresh_pairs, write), "tiles": len(planned)})
 
 
 @dg.asset(
@@ -201,7 +208,7 @@ def verified_contamination(
     source: SourceResource,
     lake: LakeResource,
     decoder: DecoderResource,
-    pair_search: PairSearchResource,
+    engine: EngineResource,
     verification: VerificationResource,
 ) -> dg.MaterializeResult:
     """Pairs of a subset's and a benchmark's pictures whose pixels were compared, and the rates of those confirmed.
@@ -211,8 +218,7 @@ def verified_contamination(
     """
     subset = context.partition_key
     with user_errors():
-        opened = source.open()
-        store = present(lake.open(), opened)
+        store = present(lake.open(), source.open())
         images, nearest = (store.require(table, subset) for table in ("subset_images", "near_duplicates"))
         embeddings = current_embeddings(store, images)
         benchmarks = comparable_benchmarks(store, embeddings)
@@ -226,21 +232,28 @@ def verified_contamination(
             source_revision=images.source_revision,
             run_id=context.run.run_id,
         )
-        side = side_of(store, opened, Kind.SUBSET, images, embeddings)
         locate = locator(store, images, nearest)
-        known = KnownVerdicts(store, "verified_contamination", subset, ids=("image_id", "benchmark_image_id"))
+        planned = [
+            Planned(
+                name,
+                {part.table: part.digest for part in (images, embeddings, listed, of_benchmark, nearest)},
+                SetsUnit(name, Listed(images, embeddings), Listed(listed, of_benchmark)),
+            )
+            for name, (listed, of_benchmark) in benchmarks.items()
+        ]
         fresh_pairs = 0
+
+        def keep(unit: UnitWrite, of_unit: SetsUnit, found: Compared) -> None:
+            nonlocal fresh_pairs
+            table, fresh = found
+            unit.table("pairs", located_pairs(table, locate, of_unit.right.images), LEAKS_SCHEMA)
+            fresh_pairs += fresh
+
+        ids = ("image_id", "benchmark_image_id")
+        pixels = pixels_of(source, lake, decoder, "verified_contamination", subset, ids)
+        work = CompareSets(pixels, rule_of(verification), Kind.BENCHMARK)
         with progress(f"comparing pixels of {subset} with benchmarks", len(benchmarks), "benchmark") as advance:
-            for name, (listed, of_benchmark) in benchmarks.items():
-                inputs = {part.table: part.digest for part in (images, embeddings, listed, of_benchmark, nearest)}
-                if not write.reuse(name, inputs):
-                    other = side_of(store, opened, Kind.BENCHMARK, listed, of_benchmark)
-                    pairs = candidate_pairs(side, other, verification, pair_search)
-                    with write.add(name, inputs) as unit:
-                        table, fresh = compared(pairs, side.fetch, other.fetch, known.of(name), decoder)
-                        unit.table("pairs", located_pairs(table, locate, listed), LEAKS_SCHEMA)
-                    fresh_pairs += fresh
-                advance(1)
+            make_units(write, engine.open(), work, planned, keep, advance)
         found = read_pairs(store, write.draft(), LEAKS_SCHEMA)
         inputs = digests_by_partition([images, embeddings, *chain.from_iterable(benchmarks.values())])
         if not write.reuse("rates", inputs):

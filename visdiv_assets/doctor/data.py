@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+import uuid
 import warnings
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from visdiv_assets.doctor.verdicts import Verdict, ok, problem, warning
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.settings import GRACE_DAYS, Settings
 from visdiv_assets.storage import space
-from visdiv_assets.storage.files import escape, replace_local
+from visdiv_assets.storage.files import Files, escape, replace_local
 from visdiv_assets.storage.garbage import Request, collect
-from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.leftovers import collect_leftovers
+from visdiv_assets.storage.leftovers import collect_copies, collect_leftovers
+from visdiv_assets.storage.opening import open_lake
 from visdiv_assets.storage.space import GIGABYTE
 
 #: Garbage that is worth a warning, in bytes.
@@ -47,7 +48,7 @@ def check_folder(settings: Settings) -> Verdict:
     folder = settings.data_folder
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not there.is_dir():
-        return problem(f"{there} is a file: set VISDIV_DATA to a folder")
+        return problem(f"{there} is a file: set {settings.data_variable} to a folder")
     begin = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix=".visdiv-doctor-", dir=there) as scratch:
@@ -56,14 +57,18 @@ def check_folder(settings: Settings) -> Verdict:
                 with replace_local(file) as stream:
                     stream.write(content)
             if file.read_bytes() != b"second":
-                return problem(f"what is written to {there} is not read back: set VISDIV_DATA to a local disk")
+                return problem(
+                    f"what is written to {there} is not read back: set {settings.data_variable} to a local disk"
+                )
             took = time.monotonic() - begin
             locks = _locks_work(Path(scratch) / "lock")
     except OSError as error:
-        return problem(f"{there} cannot be written: {os.strerror(error.errno or 0)}; set VISDIV_DATA to another folder")
+        reason = os.strerror(error.errno or 0)
+        return problem(f"{there} cannot be written: {reason}; set {settings.data_variable} to another folder")
     if not locks:
         return problem(
-            f"locks do not work at {there}, so two runs would write over each other: set VISDIV_DATA to a local disk"
+            f"locks do not work at {there}, so two runs would write over each other: set {settings.data_variable} to a "
+            "local disk"
         )
     where = "" if there == folder else f" (it is made by the first run, tried in {there})"
     return ok(f"{folder} can be written, synced ({1000 * took / 2:.0f} ms a file), renamed and locked{where}")
@@ -85,9 +90,27 @@ def _locks_work(path: Path) -> bool:
                 return True
 
 
+def check_storage(settings: Settings) -> Verdict | None:
+    """Whether objects can be written, replaced, listed, read and removed; None where the data lies on a disk."""
+    if not settings.is_remote:
+        return None
+    files = Files(settings.data)
+    path = f".visdiv-doctor-{uuid.uuid4().hex}"
+    begin = time.monotonic()
+    for content in (b"first", b"second"):
+        with files.replace(path) as stream:
+            stream.write(content)
+    took = time.monotonic() - begin
+    listed, read = [entry.name for entry in files.entries("")], files.read(path)
+    files.remove(path)
+    if read != b"second" or path not in listed:
+        return problem(f"what is written to {files.shown('')} is not read back or listed: use a store that does")
+    return ok(f"{files.shown('')} can be written ({1000 * took / 2:.0f} ms an object), replaced, listed and removed")
+
+
 def check_lake(settings: Settings) -> Verdict:
     """Whether every manifest can be read, and every file that it names is there in its size."""
-    lake = Lake(settings.lake_root)
+    lake = open_lake(settings).as_it_is_now()
     partitions, size, damaged = 0, 0, []
     tables = lake.tables()
     for table in tables:
@@ -137,7 +160,9 @@ def check_warehouse(settings: Settings) -> Verdict:
 def check_garbage(settings: Settings) -> Verdict:
     """How much `visdiv gc` would remove."""
     request = Request(now=time.time(), grace=GRACE_DAYS * 86_400)
-    found = collect(Lake(settings.lake_root), request), collect_leftovers(settings.data_folder, request)
+    of_lake = collect(open_lake(settings), request)
+    copies = collect_copies(settings.vectors_folder, of_lake.named, request)
+    found = of_lake, collect_leftovers(settings.data_folder, request), copies
     size, files = sum(part.size_bytes for part in found), sum(part.files for part in found)
     if not files:
         return ok("nothing that can go")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,12 @@ def content_policy(styles: Iterable[str], *scripts: str) -> str:
         f"default-src 'none'; img-src data:; style-src {allowed}; "
         f"script-src {' '.join(map(_digest, scripts)) or _NONE}; base-uri 'none'; form-action 'none'"
     )
+
+
+def script_json(value: object) -> str:
+    """JSON that no text in it can end: without <, > and &."""
+    written = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return written.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def write_page(page: str, path: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from visdiv_assets.reports import text
-from visdiv_assets.reports.files import content_policy, read_template, template, write_page
+from visdiv_assets.reports.files import content_policy, read_template, script_json, template, write_page
 
 #: Characters of a row's texts that the page shows.
 TEXT_SHOWN = 160
@@ -82,7 +81,7 @@ def map_page(
     return template("map.html").render(
         title=text.clean(title, 300),
         clusters=clusters,
-        data=_json(data),
+        data=script_json(data),
         style=style,
         script=script,
         policy=content_policy([style], script) + "; style-src-attr 'none'",
@@ -103,9 +102,3 @@ def write_map(
         VisdivError: the disk is full, or the place cannot be written.
     """
     return write_page(map_page(title, points, pictures=pictures, texts=texts), path)
-
-
-def _json(value: object) -> str:
-    """JSON that no text in it can end: without <, > and &."""
-    written = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return written.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -33,6 +33,13 @@ class BestPartners:
             if len(chosen):
                 self._merge(rows[chosen], partners[chosen], similarity[chosen])
 
+    def offer_both(self, a: np.ndarray, b: np.ndarray, similarity: np.ndarray) -> None:
+        """Offer the two of each pair of a self-join to each other: three arrays [m].
+
+        Both directions at once: within a tile, too, partners must be offered in ascending order.
+        """
+        self.offer(np.concatenate([a, b]), np.concatenate([b, a]), np.concatenate([similarity] * 2))
+
     def _merge(self, rows: np.ndarray, partners: np.ndarray, similarity: np.ndarray) -> None:
         touched = np.unique(rows)
         all_rows = np.concatenate([np.repeat(touched, self.k), rows])
@@ -48,5 +55,9 @@ class BestPartners:
 
     def pairs(self) -> np.ndarray:
         """(row, partner) of all that were kept: int64 [2, m]."""
+        return np.stack(self.kept()[:2])
+
+    def kept(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Row int64 [m], partner int64 [m] and similarity float32 [m] of all that were kept."""
         row, place = np.nonzero(self._partner >= 0)
-        return np.stack([row, self._partner[row, place]])
+        return row, self._partner[row, place], self._similarity[row, place]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.search.background import background_similarity
-from visdiv_assets.search.join import join
+from visdiv_assets.search.join import Join, join
 from visdiv_assets.search.matrix import Matrix
 
 PAIRS_SCHEMA = pa.schema(
@@ -62,6 +62,18 @@ def near_duplicates(
     result = join(
         vectors, None, floor, k_best=k_best, count_at=list(count_at.values()), device=device, progress=progress
     )
+    return told(result, image_ids, vectors, list(count_at))
+
+
+def told(result: Join, image_ids: pa.Array, vectors: Matrix, count_columns: Sequence[str]) -> NearDuplicates:
+    """A self-join told in image_ids.
+
+    Args:
+        result: what the join found.
+        image_ids: string [n], each once.
+        vectors: their unit vectors [n, d].
+        count_columns: what the columns are called that count neighbours.
+    """
     background = pa.array(background_similarity(image_ids, vectors), from_pandas=True)
     left, right = result.pairs["left"], result.pairs["right"]
     # Stored vectors are rounded to float16: the product of a picture with its copy may exceed 1 by 1e-3.
@@ -71,7 +83,7 @@ def near_duplicates(
         {
             "image_id": image_ids,
             "background_similarity": background,
-            **dict(zip(count_at, result.left_counts, strict=True)),
+            **dict(zip(count_columns, result.left_counts, strict=True)),
         }
     )
     return NearDuplicates(pairs.sort_by([("image_id_a", "ascending"), ("image_id_b", "ascending")]), counts)

@@ -8,8 +8,7 @@ that is linear in the vectors however many pairs there are, while neighbours are
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,10 +30,9 @@ TILE = 2048
 PROJECTED_TILE = (1024, 2048)
 #: The same on a GPU.
 DEVICE_TILE = (8192, 16384)
-#: Pairs from which projecting pays.
+#: Pairs from which projecting pays, once torch is imported. Whether it is must not matter: the two ways may differ in
+#: the last bit of what they compare, and engines in what their processes have imported.
 PROJECTED_FROM = 50_000_000
-#: Pairs that could be multiplied in full while torch is imported.
-IMPORTING_TORCH = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -135,31 +133,26 @@ def join(
     left_counts = np.zeros((len(count_at), left.shape[0]), np.int64)
     right_counts = left_counts if within else np.zeros((len(count_at), other.shape[0]), np.int64)
     found: list[np.ndarray] = []
-    for tile in _tiles(left, other, threshold, within=within, device=device):
+    for tile in tiles_of(left, other, threshold, within=within, device=device):
         a, b, similarity = tile.left, tile.right, tile.similarity
-        for number, value in enumerate(count_at):
-            reached = similarity >= np.float32(value)
-            _count(left_counts[number], a[reached])
-            _count(right_counts[number], b[reached])
+        count_partners(left_counts, right_counts, tile, count_at)
         if left_best is None or right_best is None:
             found.append(np.stack([a, b]))
         elif len(a) and within:
-            # Both directions at once: within a tile, too, partners must be offered in ascending order.
-            left_best.offer(np.concatenate([a, b]), np.concatenate([b, a]), np.concatenate([similarity] * 2))
+            left_best.offer_both(a, b, similarity)
         elif len(a):
             left_best.offer(a, b, similarity)
             right_best.offer(b, a, similarity)
         progress(tile.rows_done)
     if left_best is not None and right_best is not None:
         found = [left_best.pairs()] if within else [left_best.pairs(), right_best.pairs()[::-1]]
-    return Join(_rescored(left, other, found, threshold, within), left_counts, right_counts)
+    return Join(rescored(left, other, found, threshold, within=within), left_counts, right_counts)
 
 
-def _tiles(left: Matrix, right: Matrix, threshold: float, *, within: bool, device: str) -> Iterable[Candidates]:
+def tiles_of(left: Matrix, right: Matrix, threshold: float, *, within: bool, device: str) -> FullTiles | ProjectedTiles:
     """The cheapest way to look at all pairs."""
     pairs = left.shape[0] * right.shape[0] // (2 if within else 1)
-    enough = PROJECTED_FROM + (0 if "torch" in sys.modules else IMPORTING_TORCH)
-    if not pairs or (device == "cpu" and pairs < enough):
+    if not pairs or (device == "cpu" and pairs < PROJECTED_FROM):
         return FullTiles(left, right, threshold, within=within, tile=TILE)
     projected = projected_tiles(left, None if within else right, threshold, device=device)
     return projected or FullTiles(left, right, threshold, within=within, tile=TILE)
@@ -178,6 +171,24 @@ def projected_tiles(left: Matrix, right: Matrix | None, threshold: float, *, dev
     return ProjectedTiles(left, other, threshold, projection, within=within, device=device, tile=tile)
 
 
+def count_partners(
+    left_counts: np.ndarray, right_counts: np.ndarray, tile: Candidates, count_at: Sequence[float], first_row: int = 0
+) -> None:
+    """Add the pairs of a tile to the partners that each row has at each threshold.
+
+    Args:
+        left_counts: int64 [thresholds, rows], of rows from `first_row` on.
+        right_counts: likewise; in a self-join the same array.
+        tile: the pairs.
+        count_at: the thresholds.
+        first_row: the row that is counted first.
+    """
+    for number, value in enumerate(count_at):
+        reached = tile.similarity >= np.float32(value)
+        _count(left_counts[number], tile.left[reached] - first_row)
+        _count(right_counts[number], tile.right[reached] - first_row)
+
+
 def _count(counts: np.ndarray, rows: np.ndarray) -> None:
     """Add one for each occurrence of a row."""
     if len(rows):
@@ -186,7 +197,8 @@ def _count(counts: np.ndarray, rows: np.ndarray) -> None:
         counts[first : first + len(found)] += found
 
 
-def _rescored(left: Matrix, right: Matrix, found: list[np.ndarray], threshold: float, within: bool) -> pa.Table:
+def rescored(left: Matrix, right: Matrix, found: list[np.ndarray], threshold: float, *, within: bool) -> pa.Table:
+    """The pairs that reach a threshold in float64, each once: table of `PAIR_SCHEMA` from arrays int64 [2, m]."""
     pairs = np.concatenate([np.empty((2, 0), np.int64), *found], axis=1)
     if within:
         pairs = np.sort(pairs, axis=0)

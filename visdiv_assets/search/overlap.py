@@ -13,6 +13,8 @@ from visdiv_assets.progress import Progress, silent
 from visdiv_assets.search.duplicates import PAIRS_SCHEMA, pair_table
 from visdiv_assets.search.join import cross_join
 from visdiv_assets.search.matrix import Matrix
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
 
 OVERLAP_SCHEMA = pa.schema(
     [
@@ -42,6 +44,23 @@ class EmbeddedSubset:
     image_ids: pa.Array
     vectors: Matrix
     background: pa.Array
+
+
+def embedded(store: Lake, embeddings: Manifest, nearest: Manifest | None = None) -> EmbeddedSubset:
+    """The vectors of a subset or benchmark, memory-mapped, with their image_ids.
+
+    Args:
+        store: the lake.
+        embeddings: manifest of its embeddings.
+        nearest: manifest of `near_duplicates`, for the background similarity; without it there is none.
+    """
+    image_ids = store.read(embeddings, "ids")["image_id"].combine_chunks()
+    if nearest is None:
+        background = pa.nulls(len(image_ids), pa.float32())
+    else:
+        counts = store.read(nearest, "counts", columns=["background_similarity"])
+        background = counts["background_similarity"].combine_chunks()
+    return EmbeddedSubset(embeddings.partition, image_ids, store.array(embeddings, "vectors"), background)
 
 
 @dataclass(frozen=True)

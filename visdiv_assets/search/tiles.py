@@ -94,12 +94,18 @@ class FullTiles:
 
     def __iter__(self) -> Iterator[Candidates]:
         """The candidates of every tile, left blocks ascending, and for each its right blocks."""
+        return self.between(0, self._left.shape[0])
+
+    def between(self, start: int, stop: int) -> Iterator[Candidates]:
+        """The candidates of the left rows in [start, stop), which begins where a tile does."""
         tile = self._tile
-        for i in range(0, self._left.shape[0], tile):
-            rows = read_block(self._left, i, tile)
+        stop = min(stop, self._left.shape[0])
+        for i in range(start, stop, tile):
+            rows = read_block(self._left, i, min(tile, stop - i))
             for j in range(i if self._within else 0, self._right.shape[0], tile):
                 diagonal = self._within and i == j
-                columns = rows if diagonal else read_block(self._right, j, tile)
+                whole = diagonal and stop - i >= min(tile, self._right.shape[0] - j)
+                columns = rows if whole else read_block(self._right, j, tile)
                 a, b, similarity = candidates_in(rows @ columns.T, self._threshold, above=0 if diagonal else None)
                 last = j + tile >= self._right.shape[0]
                 yield Candidates(a + i, b + j, similarity, len(rows) if last else 0)
@@ -157,7 +163,11 @@ class ProjectedTiles:
 
     def __iter__(self) -> Iterator[Candidates]:
         """As `FullTiles`."""
-        yield from self.at(self.places())
+        return self.between(0, self._left.shape[0])
+
+    def between(self, start: int, stop: int) -> Iterator[Candidates]:
+        """As `FullTiles`, but that `stop` must be where a tile begins, too, or the end."""
+        return self.at(self.places(start=start, stop=stop))
 
     def at(self, places: Iterable[Strip]) -> Iterator[Candidates]:
         """The candidates of some strips in turn, found in as many threads as there are cores, or in one for a GPU."""
@@ -187,15 +197,15 @@ class ProjectedTiles:
         j = first + (number - int(self._starts[block])) * columns
         return block * rows, j, min(j + columns, self._right.shape[0])
 
-    def places(self, strip: int | None = None) -> Iterator[Strip]:
-        """Every strip, of so many tiles (None: as many as turn out best while they are drawn)."""
+    def places(self, strip: int | None = None, *, start: int = 0, stop: int | None = None) -> Iterator[Strip]:
+        """Every strip of so many tiles (None: as many as turn out best while they are drawn), of some rows (all)."""
         rows, columns = self._tile
-        for i in range(0, self._left.shape[0], rows):
+        for i in range(start, min(self._left.shape[0] if stop is None else stop, self._left.shape[0]), rows):
             j = i // columns * columns if self._within else 0
             while j < self._right.shape[0]:
-                stop = min(j + columns * (strip or self._strip), self._right.shape[0])
-                yield i, j, stop
-                j = stop
+                end = min(j + columns * (strip or self._strip), self._right.shape[0])
+                yield i, j, end
+                j = end
 
     def _candidates(self, strip: Strip) -> tuple[Candidates, Strip | None]:
         """What a strip holds, columns ascending in each row, and what is left of it after a tile full of pairs."""

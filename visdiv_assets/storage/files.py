@@ -2,28 +2,30 @@
 
 All access goes through `pyarrow.fs`, so that a lake may lie on a disk or on object storage. On a disk a file is written
 under a temporary name, synced and renamed. Object storage has no rename, but an object appears only once it is
-complete.
+complete; see `objects`. What it refuses is said in one line wherever it is asked; a disk's errors are the caller's.
 """
 
 from __future__ import annotations
 
 import errno
-import io
 import os
 import re
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.storage import objects, places
+from visdiv_assets.storage.failures import reading_failed, removing_failed
+from visdiv_assets.storage.failures import writing_failed as writing_failed
+from visdiv_assets.storage.streams import Guarded
 
 #: Bytes of the longest name of a folder, so that one more ending, such as `.html`, fits what file systems allow.
 LONGEST_NAME = 250
@@ -74,13 +76,14 @@ class Files:
         """Open a folder, which need not exist yet.
 
         Args:
-            root: a local path, or a URI such as `s3://bucket/prefix`.
+            root: a local path, or a URI such as `s3://bucket/prefix`; see `places`.
+
+        Raises:
+            VisdivError: the URI is not understood.
         """
-        text = str(root)
-        if "://" in text:
-            self.filesystem, self.root = pafs.FileSystem.from_uri(text)
-        else:
-            self.filesystem, self.root = pafs.LocalFileSystem(), str(Path(text).absolute())
+        self._place = str(root)
+        self.filesystem, self.root = places.opened(self._place)
+        self._bucket_seen = self.filesystem.type_name != "s3"
 
     @property
     def is_local(self) -> bool:
@@ -89,29 +92,49 @@ class Files:
 
     def full_path(self, path: str) -> str:
         """The path as the file system wants it."""
-        return f"{self.root}/{path}"
+        return f"{self.root}/{path}" if path else self.root
+
+    def shown(self, path: str) -> str:
+        """The path as lines for people name it."""
+        return places.shown(places.below(self._place, path)) if not self.is_local else self.full_path(path)
 
     def size(self, path: str) -> int | None:
         """The size in bytes, or None if there is no such file."""
-        info = self.filesystem.get_file_info(self.full_path(path))
+        with self._refusals(path):
+            info = self.filesystem.get_file_info(self.full_path(path))
         return int(info.size) if info.type == pafs.FileType.File else None
 
     def folders(self, path: str) -> list[str]:
         """Names of the folders directly below a path, sorted; empty if there is no such path."""
-        selector = pafs.FileSelector(self.full_path(path), allow_not_found=True)
-        found = self.filesystem.get_file_info(selector)
-        return sorted(info.base_name for info in found if info.type == pafs.FileType.Directory)
+        return sorted(info.base_name for info in self._listed(path) if info.type == pafs.FileType.Directory)
 
     def entries(self, path: str) -> list[Entry]:
         """The files directly below a path, sorted; empty if there is no such path."""
-        selector = pafs.FileSelector(self.full_path(path), allow_not_found=True)
-        found = self.filesystem.get_file_info(selector)
-        entries = (
-            Entry(info.base_name, int(info.size), info.mtime_ns / 1e9 if info.mtime_ns is not None else None)
-            for info in found
-            if info.type == pafs.FileType.File
-        )
-        return sorted(entries)
+        return sorted(_entry(info.base_name, info) for info in self._listed(path) if info.type == pafs.FileType.File)
+
+    def all_entries(self, path: str) -> list[Entry]:
+        """The files below a path, at any depth, each with its path below it as its name, sorted.
+
+        On object storage a request lists a thousand, wherever they lie.
+        """
+        start = len(self.full_path(path)) + 1
+        found = self._listed(path, recursive=True)
+        return sorted(_entry(info.path[start:], info) for info in found if info.type == pafs.FileType.File)
+
+    def folders_with(self, path: str, name: str) -> list[str]:
+        """Names of the folders directly below a path that hold a file of a name, sorted."""
+        if self.is_local:
+            return [folder for folder in self.folders(path) if self.size(f"{path}/{folder}/{name}") is not None]
+        split = (entry.name.split("/") for entry in self.all_entries(path))
+        return sorted(parts[0] for parts in split if parts[1:] == [name])
+
+    def _listed(self, path: str, *, recursive: bool = False) -> list[pafs.FileInfo]:
+        selector = pafs.FileSelector(self.full_path(path), allow_not_found=True, recursive=recursive)
+        with self._refusals(path):
+            found: list[pafs.FileInfo] = self.filesystem.get_file_info(selector)
+        if not found:
+            self._require_bucket()
+        return found
 
     def remove(self, path: str) -> None:
         """Remove a file, which may be gone already."""
@@ -120,17 +143,13 @@ class Files:
         except FileNotFoundError:
             return
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise VisdivError(f"cannot remove {self.full_path(path)}: {reason}: mend the permissions") from error
+            raise removing_failed(self.shown(path), error) from error
 
     def remove_empty_folder(self, path: str) -> None:
-        """Remove a folder if nothing is in it."""
-        full = self.full_path(path)
+        """Remove a folder if nothing is in it; object storage has none, and another machine may be writing there."""
         if self.is_local:
             with suppress(OSError):
-                Path(full).rmdir()
-        elif not self.filesystem.get_file_info(pafs.FileSelector(full, allow_not_found=True)):
-            self.filesystem.delete_dir(full)
+                Path(self.full_path(path)).rmdir()
 
     def read(self, path: str) -> bytes | None:
         """The whole file, or None if there is none."""
@@ -138,12 +157,12 @@ class Files:
             with self.filesystem.open_input_stream(self.full_path(path)) as stream:
                 return bytes(stream.read())
         except FileNotFoundError:
+            self._require_bucket()
             return None
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 return None  # there cannot be one
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise VisdivError(f"cannot read {self.full_path(path)}: {reason}") from error
+            raise reading_failed(self.shown(path), error) from error
 
     def remove_temporary(self, path: str) -> None:
         """Remove what killed writers left in a local folder. Nobody may be writing there.
@@ -169,8 +188,8 @@ class Files:
         full = self.full_path(path)
         failed_inside: BaseException | None = None
         try:
-            with replace_local(Path(full)) if self.is_local else self._upload(full) as stream:
-                guarded = _Guarded(stream)
+            with replace_local(Path(full)) if self.is_local else objects.replaced(self.filesystem, full) as stream:
+                guarded = Guarded(stream)
                 try:
                     yield guarded
                 except BaseException as error:
@@ -180,43 +199,36 @@ class Files:
             # An error of whoever writes, such as one in reading what is to be written, is not one of this file.
             if error is failed_inside and error is not guarded.refused:
                 raise
-            raise writing_failed(full, error) from error
+            raise writing_failed(self.shown(path), error) from error
 
     @contextmanager
-    def _upload(self, full: str) -> Iterator[BinaryIO]:
-        """An object appears when its stream is closed, complete or not: it is sent only after the block has ended."""
-        with tempfile.TemporaryFile() as aside:
-            yield aside
-            aside.seek(0)
-            with self.filesystem.open_output_stream(full) as stream:
-                shutil.copyfileobj(aside, stream, 1 << 20)
-
-
-class _Guarded(io.RawIOBase):
-    """Passes bytes on, and remembers the error of the operating system that refused some."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.refused: OSError | None = None
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
+    def _refusals(self, path: str) -> Iterator[None]:
+        """Say in one line what object storage refuses."""
         try:
-            return self._stream.write(data)
+            yield
         except OSError as error:
-            self.refused = error
-            raise
+            if self.is_local:
+                raise
+            raise reading_failed(self.shown(path), error) from error
 
-    def flush(self) -> None:
-        if self.closed or self._stream.closed:
+    def _require_bucket(self) -> None:
+        """To S3, what lies in a bucket that does not exist is merely not there; asked once, where something is not.
+
+        Raises:
+            VisdivError: there is no such bucket.
+        """
+        if self._bucket_seen:
             return
-        try:
-            self._stream.flush()
-        except OSError as error:
-            self.refused = error
-            raise
+        bucket = self.root.partition("/")[0]
+        with self._refusals(""):
+            found = self.filesystem.get_file_info(bucket)
+        if found.type == pafs.FileType.NotFound:
+            raise VisdivError(f"there is no bucket {bucket!r} for {self.shown('')}: make it, or correct VISDIV_DATA")
+        self._bucket_seen = True
+
+
+def _entry(name: str, info: pafs.FileInfo) -> Entry:
+    return Entry(name, int(info.size), info.mtime_ns / 1e9 if info.mtime_ns is not None else None)
 
 
 @contextmanager
@@ -276,12 +288,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def writing_failed(path: str, error: OSError) -> VisdivError:
-    """The one line for a write that the operating system refused."""
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return VisdivError(
-        f"cannot write {path}: {reason}; what was there before is intact: free some space or mend the permissions, "
-        "then start the run again"
-    )

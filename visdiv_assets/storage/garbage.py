@@ -2,8 +2,9 @@
 
 Units that no manifest names are superseded ones, and finished ones of a run that was killed, which goes on from them
 when it is started again. So both stay until they are older than a time of grace. On a disk a partition is held while
-something of it is removed, so that no run loses what it is about to name. Object storage has no locks: there nothing
-may run meanwhile.
+something of it is removed, so that no run loses what it is about to name. Object storage has no locks: there age alone
+protects a run of another machine. So what was finished since the last commit stays as long as the youngest of it, which
+a run makes new when it uses it again, and the grace is an hour at least.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.files import Entry, escape, is_temporary, unescape
-from visdiv_assets.storage.lake import MANIFEST, Lake
-from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import MANIFEST, Manifest
 
-#: Seconds after which a temporary file is taken for a killed writer's.
+#: Seconds after which a temporary file is taken for a killed writer's, and the least grace on object storage.
 TEMPORARY_AGE = 3600.0
 
 SUPERSEDED = "superseded"
@@ -61,6 +62,7 @@ class Findings:
         young_files: how many files no manifest names, but are younger than the grace.
         young_bytes: their size.
         left_alone: a line for each partition that was passed over, with the reason.
+        named: the SHA-256 of all files that manifests name.
     """
 
     garbage: list[Garbage] = field(default_factory=list)
@@ -68,6 +70,7 @@ class Findings:
     young_files: int = 0
     young_bytes: int = 0
     left_alone: list[str] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
 
     @property
     def files(self) -> int:
@@ -114,11 +117,12 @@ def collect(lake: Lake, request: Request) -> Findings:
         VisdivError: a file cannot be removed.
     """
     findings = Findings()
-    for table in lake.tables():
-        for folder in lake.files.folders(table):
+    now = lake.as_it_is_now()
+    for table in now.tables():
+        for folder in now.files.folders(table):
             # Any other folder is none of this program's.
             if escape(unescape(folder)) == folder:
-                _collect_partition(_Partition(lake, table, unescape(folder)), request, findings)
+                _collect_partition(_Partition(lake, table, unescape(folder)), now, request, findings)
     return findings
 
 
@@ -135,16 +139,17 @@ class _Partition:
 
 @dataclass
 class _Seen:
-    """The files of a partition that can go, by the reason, and those that are too young to."""
+    """The files of a partition that can go, by the reason, those that are too young to, and all hashes it names."""
 
     old: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     young: list[Entry] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
 
 
-def _collect_partition(place: _Partition, request: Request, findings: Findings) -> None:
+def _collect_partition(place: _Partition, now: Lake, request: Request, findings: Findings) -> None:
     name = f"{place.table} of {place.name!r}"
     try:
-        seen = _look(place, request)
+        seen = _look(replace(place, lake=now), request)
     except VisdivError as error:
         findings.left_alone.append(f"{name}: {error}")
         return
@@ -159,6 +164,7 @@ def _collect_partition(place: _Partition, request: Request, findings: Findings) 
     for why, entries in sorted(seen.old.items()):
         part = Garbage(place.table, place.name, why, len(entries), sum(entry.size_bytes for entry in entries))
         (findings.garbage if request.removes(why) else findings.vanished).append(part)
+    findings.named |= seen.named
     findings.young_files += len(seen.young)
     findings.young_bytes += sum(entry.size_bytes for entry in seen.young)
 
@@ -174,11 +180,14 @@ def _look(place: _Partition, request: Request) -> _Seen:
         # A file system that does not know the time of change keeps everything.
         return 0.0 if entry.changed is None else request.now - entry.changed
 
-    manifest = place.lake.manifest(place.table, place.name)
+    # In this order, what is committed in between is named.
     entries = place.lake.files.entries(place.folder)
+    manifest = place.lake.manifest(place.table, place.name)
     named = _named(manifest)
     vanished = request.has_vanished(place.name)
     seen = _Seen()
+    if manifest:
+        seen.named |= {file.sha256 for unit in manifest.units for file in unit.files.values()}
     units: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         if entry.name in named:
@@ -189,11 +198,17 @@ def _look(place: _Partition, request: Request) -> _Seen:
         elif match := _OF_UNIT.fullmatch(entry.name):
             # Nobody will go on from what a lost subset's last run has finished.
             (seen.old[VANISHED] if vanished and request.with_vanished else units[match[1]]).append(entry)
+    committed = next((entry.changed for entry in entries if entry.name == MANIFEST), None) if manifest else None
+    has_locks = place.lake.files.is_local
     # Units without a manifest are those of one run, which needs all of them when it is started again.
-    groups = list(units.values()) if manifest else [[entry for unit in units.values() for entry in unit]]
-    committed = next((entry.changed for entry in entries if entry.name == MANIFEST), None)
+    together = [
+        unit for unit in units.values() if not manifest or (not has_locks and _why(unit, committed) != SUPERSEDED)
+    ]
+    groups = [unit for unit in units.values() if unit not in together]
+    groups.append([entry for unit in together for entry in unit])
+    grace = request.grace if has_locks else max(request.grace, TEMPORARY_AGE)
     for group in filter(None, groups):
-        if min(map(age, group)) > request.grace:
+        if min(map(age, group)) > grace:
             seen.old[_why(group, committed)] += group
         else:
             seen.young += group

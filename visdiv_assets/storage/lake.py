@@ -12,57 +12,65 @@ the new manifest replaces the old one, in one step. What no manifest names is ga
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
-import pyarrow.parquet as pq
 
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.storage.array_cache import ArrayCache
 from visdiv_assets.storage.arrays import StackedArray
+from visdiv_assets.storage.failures import reading_failed
 from visdiv_assets.storage.files import Files, check_length, escape, unescape
+from visdiv_assets.storage.known import KnownFiles
 from visdiv_assets.storage.locks import LOCKS, Hold, OvertakenError
-from visdiv_assets.storage.manifest import (
-    DataFile,
-    Manifest,
-    Unit,
-    digest_of,
-    manifest_from_json,
-    unit_from_json,
-    unit_to_json,
-)
+from visdiv_assets.storage.manifest import MANIFEST, DataFile, Manifest, manifest_from_json, path_in_lake
 from visdiv_assets.storage.space import require_space
+from visdiv_assets.storage.writing import PartitionWrite as PartitionWrite
 
-MANIFEST = "manifest.json"
+#: Files of a partition from which one listing is cheaper than asking object storage for the size of each.
+LISTED_FROM = 3
 
 
 class Lake:
-    """All tables under one root, a local folder or a URI that `pyarrow.fs` knows."""
+    """All tables under one root, a local folder or a URI; see `places`."""
 
-    def __init__(self, root: str | Path, *, reserve_bytes: int = 0) -> None:
+    def __init__(self, root: str | Path, *, reserve_bytes: int = 0, cache: ArrayCache | None = None) -> None:
         """Open a lake; the root need not exist yet.
 
         Args:
             root: a local folder, or a URI.
-            reserve_bytes: what stays free on its disk: no unit is begun where less is free.
+            reserve_bytes: what stays free on its disk, or on that of the cache: no unit is begun where less is free.
+            cache: local copies of matrices on object storage, to be memory-mapped; without it they are read whole.
+
+        Raises:
+            VisdivError: the URI is not understood.
         """
         self.files = Files(root)
         self._reserve_bytes = reserve_bytes
+        self._cache = None if self.files.is_local else cache
         self._is_listed: Callable[[str, str], bool] = lambda table, partition: True
 
     def tables(self) -> list[str]:
         """Names of the tables, sorted."""
         return [folder for folder in self.files.folders("") if folder != LOCKS]
+
+    def as_it_is_now(self, *tables: str) -> Lake:
+        """The lake at this moment, for reading: on object storage, which is far away, all manifests are read together.
+
+        Args:
+            tables: those that are read; all if none is given.
+        """
+        if self.files.is_local:
+            return self
+        now = copy(self)
+        now.files = KnownFiles(self.files, tables or self.tables(), MANIFEST)
+        return now
 
     def only(self, is_listed: Callable[[str, str], bool]) -> Lake:
         """The same lake, of which `partitions` lists just those that a function of table and partition lets through."""
@@ -72,8 +80,8 @@ class Lake:
 
     def partitions(self, table: str) -> list[str]:
         """Names of the partitions of a table that have a manifest, sorted."""
-        names = (name for folder in self.files.folders(table) if self._is_listed(table, name := unescape(folder)))
-        return sorted(name for name in names if self.files.size(self._path(table, name, MANIFEST)) is not None)
+        names = map(unescape, self.files.folders_with(table, MANIFEST))
+        return sorted(name for name in names if self._is_listed(table, name))
 
     def manifest(self, table: str, partition: str) -> Manifest | None:
         """The manifest of a partition, or None if it was never materialised.
@@ -81,7 +89,7 @@ class Lake:
         Raises:
             VisdivError: the manifest is not one that this program wrote.
         """
-        path = self._path(table, partition, MANIFEST)
+        path = path_in_lake(table, partition, MANIFEST)
         data = self.files.read(path)
         if data is None:
             return None
@@ -89,7 +97,7 @@ class Lake:
             return manifest_from_json(data)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise VisdivError(
-                f"{self.files.full_path(path)} is not a manifest of this program ({error}): remove it and materialise "
+                f"{self.files.shown(path)} is not a manifest of this program ({error}): remove it and materialise "
                 f"{table} of {partition} again"
             ) from error
 
@@ -108,7 +116,10 @@ class Lake:
         self, manifest: Manifest, role: str = "rows", columns: list[str] | None = None, where: Any = None
     ) -> pa.Table:
         """All rows of one role of a partition, in order, as an Arrow table."""
-        return self.dataset(manifest, role).to_table(columns=columns, filter=where)
+        try:
+            return self.dataset(manifest, role).to_table(columns=columns, filter=where)
+        except OSError as error:
+            raise reading_failed(self.files.shown(path_in_lake(manifest.table, manifest.partition)), error) from error
 
     def dataset(self, manifest: Manifest, role: str = "rows") -> pads.Dataset:
         """One role of a partition as a lazy dataset, for streaming.
@@ -116,24 +127,33 @@ class Lake:
         Raises:
             VisdivError: the partition has no file of that role.
         """
-        paths = [self._full(manifest, file) for file in manifest.files(role)]
-        if not paths:
+        files = manifest.files(role)
+        if not files:
             raise VisdivError(f"{manifest.table} of {manifest.partition!r} has no {role}")
-        return pads.dataset(paths, format="parquet", filesystem=self.files.filesystem)
+        paths, filesystem = self._paths(manifest, files), self.files.filesystem
+        if self.files.is_local:
+            return pads.dataset(paths, format="parquet", filesystem=filesystem)
+        # With its size a file's end is read at once, and read once.
+        parquet = pads.ParquetFileFormat()
+        fragments = [
+            parquet.make_fragment(path, filesystem, file_size=file.size_bytes)
+            for path, file in zip(paths, files, strict=True)
+        ]
+        return pads.FileSystemDataset(fragments, fragments[0].physical_schema, parquet, filesystem)
 
     def array(self, manifest: Manifest, role: str) -> StackedArray:
-        """The matrices of one role, stacked by rows and memory-mapped where they lie on a disk."""
-        return StackedArray([self._load_array(self._full(manifest, file)) for file in manifest.files(role)])
+        """The matrices of one role, stacked by rows; memory-mapped, where they or copies of them lie on a disk."""
+        return StackedArray(self._load_arrays(manifest, role))
 
     def column(self, manifest: Manifest, role: str) -> np.ndarray:
         """The arrays [n_i] of one role, one after the other, in memory; float32 [0] if the partition has none."""
-        parts = [self._load_array(self._full(manifest, file)) for file in manifest.files(role)]
+        parts = self._load_arrays(manifest, role)
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
     def open_file(self, manifest: Manifest, role: str) -> pa.NativeFile:
         """A stream of the single file of a role."""
-        (file,) = manifest.files(role)
-        return self.files.filesystem.open_input_file(self._full(manifest, file))
+        (path,) = self._paths(manifest, manifest.files(role))
+        return self.files.filesystem.open_input_file(path)
 
     def write(
         self,
@@ -185,7 +205,7 @@ class Lake:
         if held is None:
             return None
         if held.first:
-            self.files.remove_temporary(self._path(plan.table, plan.partition, ""))
+            self.files.remove_temporary(path_in_lake(plan.table, plan.partition))
         present = self.manifest(plan.table, plan.partition) if held.waited else None
         if present and present.inputs != plan.inputs:
             held.release()
@@ -196,13 +216,21 @@ class Lake:
         return held
 
     def require_space(self) -> None:
-        """Refuse to go on where the disk has less free than the reserve; object storage has no such limit.
+        """Refuse to go on where the disk has less free than the reserve; on object storage the disk of the cache.
 
         Raises:
             VisdivError: less is free.
         """
         if self.files.is_local:
             require_space(Path(self.files.root), self._reserve_bytes)
+        elif self._cache:
+            require_space(self._cache.folder, self._reserve_bytes)
+
+    def _load_arrays(self, manifest: Manifest, role: str) -> list[np.ndarray]:
+        files = manifest.files(role)
+        if self._cache:
+            return [self._cache.array(self.files, manifest.path_of(file.name), file) for file in files]
+        return [self._load_array(path) for path in self._paths(manifest, files)]
 
     def _load_array(self, full_path: str) -> np.ndarray:
         if self.files.is_local:
@@ -212,159 +240,21 @@ class Lake:
             read: np.ndarray = np.load(io.BytesIO(stream.read()), allow_pickle=False)
             return read
 
-    def _full(self, manifest: Manifest, file: DataFile) -> str:
-        path = self._path(manifest.table, manifest.partition, file.name)
-        if self.files.size(path) != file.size_bytes:
-            raise VisdivError(
-                f"{self.files.full_path(path)} is missing or damaged: materialise {manifest.table} of "
-                f"{manifest.partition!r} again"
-            )
-        return self.files.full_path(path)
-
-    @staticmethod
-    def _path(table: str, partition: str, name: str) -> str:
-        return f"{table}/{escape(partition)}/{name}"
-
-
-@dataclass
-class PartitionWrite:
-    """A new state of a partition in the making: units are added or found again, then committed together."""
-
-    lake: Lake
-    plan: Manifest
-    _hold: Hold | None
-    _units: list[Unit] = field(default_factory=list)
-    reused: int = 0
-
-    def reuse(self, name: str, inputs: Mapping[str, str] | None = None) -> bool:
-        """Adopt a unit that an earlier run finished from the same inputs.
-
-        Args:
-            name: the unit's name, for example its shard's.
-            inputs: digests of what this unit is made from, beyond the partition's settings and code version.
-
-        Returns:
-            whether there was one; if not, compute it and `add` it with the same name and inputs.
-        """
-        digest = self._digest(name, inputs)
-        data = self.lake.files.read(self._path(f"{digest}.unit.json"))
-        if data is None:
-            return False
-
-        try:
-            unit = unit_from_json(json.loads(data))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return False  # damaged: the unit is made again
-        if any(self.lake.files.size(self._path(file.name)) != file.size_bytes for file in unit.files.values()):
-            return False
-        self._units.append(unit)
-        self.reused += 1
-        return True
-
-    @contextmanager
-    def add(self, name: str, inputs: Mapping[str, str] | None = None) -> Iterator[UnitWrite]:
-        """Write the files of one unit; it counts as finished only when the block ends without an exception.
+    def _paths(self, manifest: Manifest, files: list[DataFile]) -> list[str]:
+        """The full paths of files of a partition, each of which is there in its size.
 
         Raises:
-            VisdivError: the disk has less free than the lake's reserve; nothing was begun.
+            VisdivError: one is not.
         """
-        self.lake.require_space()
-        digest = self._digest(name, inputs)
-        unit = UnitWrite(self, digest)
-        yield unit
-        record = Unit(name=name, digest=digest, files=unit.files)
-        with self.lake.files.replace(self._path(f"{digest}.unit.json")) as stream:
-            stream.write(unit_to_json(record))
-        self._units.append(record)
-
-    def draft(self) -> Manifest:
-        """The units so far, readable before they are committed."""
-        return replace(self.plan, units=tuple(self._units))
-
-    def commit(self, **facts: Any) -> Manifest:
-        """Make the units the partition's content, in one atomic step, and let others write the partition.
-
-        Args:
-            facts: small numbers about the content, kept in the manifest.
-        """
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        manifest = replace(self.draft(), facts=facts, materialized_at=now)
-        try:
-            with self.lake.files.replace(self._path(MANIFEST)) as stream:
-                stream.write(manifest.to_json())
-        finally:
-            if self._hold:
-                self._hold.release()
-        return manifest
-
-    def _digest(self, name: str, inputs: Mapping[str, str] | None) -> str:
-        plan = self.plan
-        return digest_of([plan.table, name, dict(inputs or {}), plan.model_id, plan.settings, plan.code_version])
-
-    def _path(self, name: str) -> str:
-        return Lake._path(self.plan.table, self.plan.partition, name)
-
-
-class UnitWrite:
-    """The files of one unit, each written atomically under a name that no other content will ever have."""
-
-    def __init__(self, write: PartitionWrite, digest: str) -> None:
-        """Begin a unit; use `PartitionWrite.add`."""
-        self._write = write
-        self._digest = digest
-        self.files: dict[str, DataFile] = {}
-
-    def table(self, role: str, batches: pa.Table | Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
-        """Write rows as Parquet, streamed; returns their number."""
-        rows = 0
-
-        def fill(stream: IO[bytes]) -> int:
-            nonlocal rows
-            source = batches.to_batches() if isinstance(batches, pa.Table) else batches
-            with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
-                for batch in source:
-                    writer.write_batch(batch.cast(schema) if batch.schema != schema else batch)
-                    rows += batch.num_rows
-            return rows
-
-        self.file(role, "parquet", fill)
-        return rows
-
-    def array(self, role: str, array: np.ndarray) -> None:
-        """Write a matrix, or a single column [n], as .npy, which can be memory-mapped."""
-
-        def fill(stream: IO[bytes]) -> int:
-            np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
-            return len(array)
-
-        self.file(role, "npy", fill)
-
-    def file(self, role: str, extension: str, fill: Callable[[IO[bytes]], int]) -> None:
-        """Write any file; `fill` writes to the stream and returns the number of rows."""
-        name = f"{self._digest}.{role}.{extension}"
-        with self._write.lake.files.replace(self._write._path(name)) as stream:
-            counted = _Hashing(stream)
-            rows = fill(counted)  # type: ignore[arg-type]
-        self.files[role] = DataFile(name, rows, counted.size, counted.sha256.hexdigest())
-
-
-class _Hashing(io.RawIOBase):
-    """A write-only stream that passes bytes on and hashes them on the way."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.sha256 = hashlib.sha256()
-        self.size = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self.size
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data).cast("B")
-        self._stream.write(view)
-        self.sha256.update(view)
-        self.size += len(view)
-        return len(view)
+        if self.files.is_local or len(files) < LISTED_FROM:
+            sizes = {file.name: self.files.size(manifest.path_of(file.name)) for file in files}
+        else:
+            listed = self.files.entries(path_in_lake(manifest.table, manifest.partition))
+            sizes = {entry.name: entry.size_bytes for entry in listed}
+        for file in files:
+            if sizes.get(file.name) != file.size_bytes:
+                raise VisdivError(
+                    f"{self.files.shown(manifest.path_of(file.name))} is missing or damaged: materialise "
+                    f"{manifest.table} of {manifest.partition!r} again"
+                )
+        return [self.files.full_path(manifest.path_of(file.name)) for file in files]

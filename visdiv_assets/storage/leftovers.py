@@ -1,17 +1,21 @@
-"""What the program leaves below its data folder beside the lake: killed writers' files, reports on what is gone."""
+"""What the program leaves below its data folder beside the lake.
+
+These are killed writers' files, reports on what is gone, and copies of vectors that object storage no longer has.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.storage.array_cache import unnamed_copies
 from visdiv_assets.storage.files import is_temporary, unescape
-from visdiv_assets.storage.garbage import TEMPORARY, TEMPORARY_AGE, VANISHED, Findings, Garbage, Request
+from visdiv_assets.storage.garbage import SUPERSEDED, TEMPORARY, TEMPORARY_AGE, VANISHED, Findings, Garbage, Request
 
 #: Folders of a data folder that are written to with temporary files, itself among them.
-_WRITTEN = (".", "weights", "downloads", "reports/duplicates", "reports/leaks")
+_WRITTEN = (".", "weights", "downloads", "reports", "reports/duplicates", "reports/leaks")
 
 
 def collect_leftovers(data_folder: Path, request: Request) -> Findings:
@@ -35,6 +39,29 @@ def collect_leftovers(data_folder: Path, request: Request) -> Findings:
             continue
         findings.garbage.append(part)
         if request.delete:
+            _remove(path)
+    return findings
+
+
+def collect_copies(folder: Path, named: Collection[str], request: Request) -> Findings:
+    """Find the copies of vectors that no manifest names any more, and remove them if asked.
+
+    Args:
+        folder: of the copies.
+        named: the SHA-256 of all files that manifests name, as `garbage.collect` found them.
+        request: what is wanted.
+
+    Raises:
+        VisdivError: one cannot be removed.
+    """
+    findings = Findings()
+    # One that was used just now may be of a partition that was committed just now.
+    old = [path for path in unnamed_copies(folder, named) if request.now - path.stat().st_mtime > TEMPORARY_AGE]
+    if old:
+        size = sum(path.stat().st_size for path in old)
+        findings.garbage.append(Garbage(folder.name, "local copies", SUPERSEDED, len(old), size))
+    if request.delete:
+        for path in old:
             _remove(path)
     return findings
 

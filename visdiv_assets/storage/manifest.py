@@ -11,6 +11,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from visdiv_assets.storage.files import escape
+
+#: The name of a partition's manifest.
+MANIFEST = "manifest.json"
+
+
+def path_in_lake(table: str, partition: str, name: str = "") -> str:
+    """The path in the lake of a file of a partition, or of its folder."""
+    folder = f"{table}/{escape(partition)}"
+    return f"{folder}/{name}" if name else folder
+
 
 def digest_of(value: object) -> str:
     """SHA-256, as 32 hex characters, of a value of plain types, the same on every machine."""
@@ -74,6 +85,10 @@ class Manifest:
     def rows(self, role: str) -> int:
         """Rows in all files of one role."""
         return sum(file.rows for file in self.files(role))
+
+    def path_of(self, name: str) -> str:
+        """The path in the lake of one of the partition's files."""
+        return path_in_lake(self.table, self.partition, name)
 
     @property
     def digest(self) -> str:

@@ -1,7 +1,8 @@
 """The DuckDB file that BI tools read, published from the lake.
 
 It is built under another name and renamed into place, so that readers never wait for a run, nor a run for readers:
-whoever has the file open keeps the old state. It holds real rows, and DuckDB 1.2 and later can read it.
+whoever has the file open keeps the old state. It holds real rows, and DuckDB 1.2 and later can read it. With a lake on
+object storage it is copied there, too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.storage import objects, places
 from visdiv_assets.storage import warehouse_schema as schema
+from visdiv_assets.storage.failures import reason_of
 from visdiv_assets.storage.files import remove_temporary, sync_folder, temporary_beside, writing_failed
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.warehouse_tables import Filler
@@ -68,7 +71,7 @@ def publish(lake: Lake, path: str | Path, *, category: Callable[[str], str | Non
         if held and held.first:
             remove_temporary(target.parent, target.name)
         with duckdb.connect(str(aside), config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
-            expected = Filler(connection, lake, category).fill()
+            expected = Filler(connection, lake.as_it_is_now(), category).fill()
             # Closing writes what is left, too, but says nothing if that fails.
             connection.execute("CHECKPOINT")
         # Counted in the file that was written, not in the memory of the connection that wrote it.
@@ -89,6 +92,28 @@ def publish(lake: Lake, path: str | Path, *, category: Callable[[str], str | Non
         if held:
             held.release()
     return Published(rows, expected)
+
+
+def publish_copy(path: str | Path, place: str) -> None:
+    """Put a copy of the published file on object storage, as one object.
+
+    Args:
+        path: the file.
+        place: the copy's URI.
+
+    Raises:
+        VisdivError: it cannot be written there; the file stays, as does the copy that was there before.
+    """
+    filesystem, target = places.opened(place)
+    try:
+        with Path(path).open("rb") as content:
+            objects.send(filesystem, content, target)
+    except OSError as error:
+        reason = reason_of(error)
+        raise VisdivError(
+            f"{path} is published, but cannot be copied to {places.shown(place)}: {reason.text}: {reason.advice}, then "
+            "start the run again"
+        ) from error
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -53,7 +53,7 @@ def test_killed_in_the_middle_of_writing_a_file_of_vectors(corpus: Settings, und
 def test_killed_while_comparing_the_second_two_subsets(corpus: Settings, undisturbed: Settings) -> None:
     copy(corpus, undisturbed, *SUBSETS)
     work = Work(corpus, publish=True, stages=("cross_subset_duplicates",))
-    stop = Stop("visdiv_assets.assets.cross_subset:compare_subsets", call=2)
+    stop = Stop("visdiv_assets.search.units:compare_subsets", call=2)
     stopped_and_killed(replace(work, stop=stop))
     assert finished(work)["cross_subset_duplicates"]["tiles_reused"] == 1
     check_written(corpus, undisturbed, "cross_subset_duplicates/all")

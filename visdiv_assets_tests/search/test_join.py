@@ -48,7 +48,7 @@ SetTile = Callable[[int], None]
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to look at a tile; the projected one would leave small sets and low dimensions to the other."""
     if request.param == "projected":
-        monkeypatch.setattr(module, "PROJECTED_FROM", -module.IMPORTING_TORCH)
+        monkeypatch.setattr(module, "PROJECTED_FROM", 0)
         monkeypatch.setattr(projection, "CHOICES", (1, 3, 7, 31))
         monkeypatch.setattr(projection, "COST_OF_PAIR", -1e9)
         monkeypatch.setattr(projection, "SAMPLE", 256)

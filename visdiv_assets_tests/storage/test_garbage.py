@@ -344,6 +344,7 @@ def test_files_of_killed_writers_beside_the_lake_go_after_an_hour(tmp_path: Path
         tmp_path / f".visdiv.duckdb.{'a' * 32}.tmp.wal",
         tmp_path / f".visdiv.duckdb.{'a' * 32}.tmp.tmp" / "spilled",
         tmp_path / "reports" / "leaks" / f".a.html.{'b' * 32}.tmp",
+        tmp_path / "reports" / f".site.{'d' * 32}.tmp" / "index.html",
         tmp_path / "weights" / f".x.pt.{'c' * 32}.tmp",
     ]
     kept = [
@@ -358,7 +359,7 @@ def test_files_of_killed_writers_beside_the_lake_go_after_an_hour(tmp_path: Path
     assert collect_leftovers(tmp_path, Request(now=now + 3000, grace=0, delete=True)).garbage == []
     found = collect_leftovers(tmp_path, Request(now=now + 4000, grace=0, delete=True))
     assert {part.why for part in found.garbage} == {TEMPORARY}
-    assert (found.files, found.size_bytes) == (5, 15)
+    assert (found.files, found.size_bytes) == (6, 18)
     assert not [path for path in left if path.exists()]
     assert all(path.exists() for path in kept)
 

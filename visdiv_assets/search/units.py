@@ -1,0 +1,206 @@
+"""Comparisons of vectors as units of work that any engine can do: each reads the lake and returns what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+
+from visdiv_assets.devices import chosen_device
+from visdiv_assets.engines import PerProcess, Worker
+from visdiv_assets.progress import Progress
+from visdiv_assets.search.blocks import Part, part_of
+from visdiv_assets.search.contamination import leaks
+from visdiv_assets.search.duplicates import NearDuplicates, near_duplicates
+from visdiv_assets.search.join import tiles_of
+from visdiv_assets.search.overlap import EmbeddedSubset, Tile, compare_subsets, embedded
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+
+#: Pictures whose image_ids are kept open between two units: 40 bytes each.
+PICTURES_KEPT = 4_000_000
+
+
+@dataclass(frozen=True)
+class WholeSubset:
+    """The near duplicates of a subset in one go; the unit is its number of pictures.
+
+    Attributes:
+        lake: where its vectors are.
+        embeddings: manifest of `sscd_embeddings`.
+        floor: smallest similarity of a pair.
+        k_best: pairs kept per picture.
+        count_at: thresholds by the column that counts neighbours there.
+    """
+
+    holds_model: ClassVar[bool] = False
+    uses_device: ClassVar[bool] = True
+
+    lake: PerProcess[Lake]
+    embeddings: Manifest
+    floor: float
+    k_best: int
+    count_at: dict[str, float]
+
+    def open(self, worker: Worker) -> Callable[[int, Progress], NearDuplicates]:
+        """Map the vectors."""
+        own = embedded(self.lake.get(), self.embeddings)
+
+        def find(pictures: int, progress: Progress) -> NearDuplicates:
+            return near_duplicates(
+                own.image_ids,
+                own.vectors,
+                floor=self.floor,
+                k_best=self.k_best,
+                count_at=self.count_at,
+                device=chosen_device(worker.device),
+                progress=progress,
+            )
+
+        return find
+
+    def size(self, unit: int) -> int:
+        """Pictures."""
+        return unit
+
+
+@dataclass(frozen=True)
+class BlocksOfSubset:
+    """The near duplicates of a large subset block by block; a unit is one of `blocks.blocks_of`.
+
+    Attributes: as those of `WholeSubset`.
+    """
+
+    holds_model: ClassVar[bool] = False
+    uses_device: ClassVar[bool] = True
+
+    lake: PerProcess[Lake]
+    embeddings: Manifest
+    floor: float
+    k_best: int
+    count_at: dict[str, float]
+
+    def open(self, worker: Worker) -> Callable[[tuple[int, int], Progress], Part]:
+        """Project the vectors, once for all blocks that a process does."""
+        vectors = self.lake.get().array(self.embeddings, "vectors")
+        tiles = tiles_of(vectors, vectors, self.floor, within=True, device=chosen_device(worker.device))
+
+        def find(block: tuple[int, int], progress: Progress) -> Part:
+            return part_of(
+                tiles,
+                block,
+                len(vectors),
+                k_best=self.k_best,
+                count_at=list(self.count_at.values()),
+                progress=progress,
+            )
+
+        return find
+
+    def size(self, unit: tuple[int, int]) -> int:
+        """Pictures."""
+        return unit[1] - unit[0]
+
+
+@dataclass(frozen=True)
+class TwoSubsets:
+    """Manifests of two subsets: embeddings and near duplicates of the one and of the other."""
+
+    left: tuple[Manifest, Manifest]
+    right: tuple[Manifest, Manifest]
+
+
+@dataclass(frozen=True)
+class SubsetTiles:
+    """What every two subsets share; a unit is two subsets.
+
+    Attributes:
+        lake: where their vectors are.
+        floor: smallest similarity of a pair.
+        k_best: pairs kept per picture.
+        thresholds: at which overlaps are given.
+    """
+
+    holds_model: ClassVar[bool] = False
+    uses_device: ClassVar[bool] = True
+
+    lake: PerProcess[Lake]
+    floor: float
+    k_best: int
+    thresholds: list[float]
+
+    def open(self, worker: Worker) -> Callable[[TwoSubsets, Progress], Tile]:
+        """Keep what was opened last: every subset is in as many units as there are others, and most are small."""
+        store = self.lake.get()
+        kept: dict[tuple[str, str], EmbeddedSubset] = {}
+
+        def side(embeddings: Manifest, nearest: Manifest) -> EmbeddedSubset:
+            key = (embeddings.digest, nearest.digest)
+            kept[key] = kept.pop(key) if key in kept else embedded(store, embeddings, nearest)
+            while len(kept) > 2 and sum(len(each.image_ids) for each in kept.values()) > PICTURES_KEPT:
+                del kept[next(iter(kept))]
+            return kept[key]
+
+        def compare(two: TwoSubsets, progress: Progress) -> Tile:
+            return compare_subsets(
+                side(*two.left),
+                side(*two.right),
+                floor=self.floor,
+                k_best=self.k_best,
+                thresholds=self.thresholds,
+                device=chosen_device(worker.device),
+                progress=progress,
+            )
+
+        return compare
+
+    def size(self, unit: TwoSubsets) -> int:
+        """Pictures of the left subset."""
+        return unit.left[0].rows("ids")
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """Pictures of a subset that are close to a benchmark's; a unit is the manifest of a benchmark's embeddings.
+
+    Attributes:
+        lake: where the vectors are.
+        embeddings: manifest of `sscd_embeddings` of the subset.
+        floor: smallest similarity of a pair.
+        k_best: pairs kept per picture.
+    """
+
+    holds_model: ClassVar[bool] = False
+    uses_device: ClassVar[bool] = True
+
+    lake: PerProcess[Lake]
+    embeddings: Manifest
+    floor: float
+    k_best: int
+
+    def open(self, worker: Worker) -> Callable[[Manifest, Progress], pa.Table]:
+        """Map the subset's vectors."""
+        store = self.lake.get()
+        own = embedded(store, self.embeddings)
+
+        def find(of_benchmark: Manifest, progress: Progress) -> pa.Table:
+            other = embedded(store, of_benchmark)
+            found = leaks(
+                own.image_ids,
+                own.vectors,
+                other.image_ids,
+                other.vectors,
+                floor=self.floor,
+                k_best=self.k_best,
+                device=chosen_device(worker.device),
+            )
+            progress(1)
+            return found
+
+        return find
+
+    def size(self, unit: Manifest) -> int:
+        """One benchmark."""
+        return 1
