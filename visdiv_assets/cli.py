@@ -12,11 +12,15 @@ from typing import Any
 
 import click
 
+from visdiv_assets.benching import bench
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.mixing import mixture
+from visdiv_assets.reporting import report
 from visdiv_assets.searching import search
 from visdiv_assets.selecting import select
 from visdiv_assets.settings import Settings, absolute_paths, dagster_home, load_settings, variable
+from visdiv_assets.storage.failures import is_of_object_storage, reading_failed
+from visdiv_assets.storage.places import shown
 from visdiv_assets.upkeep import doctor, gc
 
 EXAMPLES = """
@@ -39,6 +43,12 @@ class _Command(click.Group):
             return super().invoke(context)
         except VisdivError as error:
             click.echo(f"visdiv: {error}", err=True)
+            context.exit(2)
+        except OSError as error:
+            if not is_of_object_storage(error):
+                raise
+            # While a table is streamed, it is an error of whoever reads it.
+            click.echo(f"visdiv: {reading_failed('VISDIV_DATA', error)}", err=True)
             context.exit(2)
 
 
@@ -66,7 +76,7 @@ def run(subsets: tuple[str, ...], every: bool, changed: bool) -> None:
     if [every, changed, bool(subsets)].count(True) != 1:
         raise click.UsageError("name the subsets to run, or --all, or --changed")
     from visdiv_assets import sources
-    from visdiv_assets.storage.lake import Lake
+    from visdiv_assets.storage.opening import open_lake
 
     source = sources.from_settings(settings)
     known = source.subsets()
@@ -76,7 +86,7 @@ def run(subsets: tuple[str, ...], every: bool, changed: bool) -> None:
     from visdiv_assets import runs
     from visdiv_assets.status import changed_subsets, stale_benchmarks
 
-    lake = Lake(settings.lake_root)
+    lake = open_lake(settings)
     chosen = known if every else changed_subsets(source, lake) if changed else list(subsets)
     benchmarks = source.benchmarks() if every else stale_benchmarks(source, lake)
     session = runs.Session(settings)
@@ -101,12 +111,12 @@ def status() -> None:
     """Show every subset: what is materialised, and whether its source has changed since."""
     from visdiv_assets import sources
     from visdiv_assets.status import subset_states
-    from visdiv_assets.storage.lake import Lake
+    from visdiv_assets.storage.opening import open_lake
 
     settings = load_settings()
-    states = subset_states(sources.from_settings(settings), Lake(settings.lake_root))
+    states = subset_states(sources.from_settings(settings), open_lake(settings))
     click.echo(f"source  {settings.source}")
-    click.echo(f"data    {settings.data_folder}")
+    click.echo(f"data    {shown(settings.data) if settings.is_remote else settings.data_folder}")
     width = max([len(state.subset) for state in states], default=6)
     for state in states:
         click.echo(f"{state.subset:<{width}}  {state.summary}")
@@ -147,9 +157,9 @@ def export(folder: Path, dry_run: bool) -> None:
     from visdiv_assets.curation.export import export as write_copy
     from visdiv_assets.curation.export import preview
     from visdiv_assets.progress import progress
-    from visdiv_assets.storage.lake import Lake
+    from visdiv_assets.storage.opening import open_lake
 
-    source, lake = sources.from_settings(settings), Lake(settings.lake_root)
+    source, lake = sources.from_settings(settings), open_lake(settings)
     decided = list(decisions(lake, source))
     click.echo(_table(preview(decided)))
     if dry_run:
@@ -173,11 +183,11 @@ def benchmarks() -> None:
     """
     from visdiv_assets import sources
     from visdiv_assets.sources.catalogue import benchmarks as catalogue
-    from visdiv_assets.storage.lake import Lake
+    from visdiv_assets.storage.opening import open_lake
 
     settings = load_settings()
     held = set(sources.from_settings(settings).benchmarks())
-    done = set(Lake(settings.lake_root).partitions("benchmark_embeddings"))
+    done = set(open_lake(settings).partitions("benchmark_embeddings"))
     listed = catalogue(settings.benchmark_catalogue or None)
     rows = [(entry.name, entry.list, entry.hub_id, entry.config or "", entry.split) for entry in listed]
     known = {entry.name for entry in listed}
@@ -206,36 +216,6 @@ def ui(port: int, host: str) -> None:
 
 
 @main.command()
-@click.option(
-    "--only",
-    multiple=True,
-    type=click.Choice(["join", "moments", "embedding", "verification", "selection", "clip"]),
-    help="Measure this alone.",
-)
-@click.option("--large", is_flag=True, help="Also a share of the join of 17.3 million vectors; needs 18 GB of disk.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Also write the rows here.")
-def bench(only: tuple[str, ...], large: bool, json_file: Path | None) -> None:
-    """Measure speed and peak memory on this machine against FAISS, NumPy and the bare model.
-
-    Takes about 18 minutes on 2 cores, and about 4 GB of temporary files. Vectors are made with the covariance of those
-    of VISDIV_SOURCE's pictures. On a machine with a CUDA device the joins are measured there as well.
-    """
-    import json
-
-    from visdiv_assets.benchmarking import machine, suite
-    from visdiv_assets.storage.files import replace_local
-
-    described = machine.describe()
-    click.echo(described)
-    figures = suite.run(load_settings(), only or suite.PARTS, with_large=large)
-    click.echo(suite.table(figures))
-    if json_file:
-        content = {"machine": described, "figures": [figure.row() for figure in figures]}
-        with replace_local(json_file) as stream:
-            stream.write(json.dumps(content, indent=1).encode())
-
-
-@main.command()
 def settings() -> None:
     """List every setting: its environment variable, present value, and meaning."""
     present = load_settings()
@@ -247,11 +227,13 @@ def settings() -> None:
     click.echo("    Dagster's own state; set it to use another.")
 
 
+main.add_command(bench)
 main.add_command(gc)
 main.add_command(doctor)
 main.add_command(search)
 main.add_command(select)
 main.add_command(mixture)
+main.add_command(report)
 
 
 def _query(settings: Settings, sql: str, form: str = "table") -> str:
@@ -268,11 +250,13 @@ def _table(rows: Any) -> str:
 
 
 def _next_commands(settings: Settings) -> str:
+    copy = f" and in {shown(settings.warehouse_copy)}" if settings.warehouse_copy else ""
     return "\n".join(
         [
             "",
-            f"The findings are in {settings.warehouse_path}, the reports in {settings.reports_folder}. Next:",
+            f"The findings are in {settings.warehouse_path}{copy}, the reports in {settings.reports_folder}. Next:",
             '  visdiv query "SELECT * FROM duplicate_pair_positions ORDER BY similarity DESC LIMIT 10"',
+            "  visdiv report",
             "  visdiv export --dry-run clean",
             "  visdiv status",
             "  visdiv ui",

@@ -55,6 +55,7 @@ def refused(result: Result) -> str:
         ("query", ("SQL", "read-only", "SHOW TABLES", "[table|csv|json]", "default: table")),
         ("ui", ("--port", "default: 3000", "--host", "default: 127.0.0.1")),
         ("settings", ("environment variable", "meaning")),
+        ("report", ("opens from disk", "--open", "--no-pictures")),
     ],
 )
 def test_the_help_of_a_command_teaches_it(command: str, parts: tuple[str, ...]) -> None:
@@ -67,7 +68,7 @@ def test_the_help_of_a_command_teaches_it(command: str, parts: tuple[str, ...]) 
 
 def test_the_first_help_lists_the_commands_with_examples() -> None:
     output = visdiv("--help").output
-    for command in ("run", "status", "query", "ui", "settings"):
+    for command in ("run", "status", "query", "ui", "report", "settings"):
         assert f"\n  {command} " in output
     assert "visdiv run --all" in output
     assert 'visdiv query "SELECT * FROM subsets"' in output
@@ -108,7 +109,7 @@ def test_a_missing_source_is_named(tmp_path: Path, arguments: tuple[str, ...]) -
     [
         ("VISDIV_SORCE", "x", "VISDIV_SORCE is not a setting: did you mean VISDIV_SOURCE?"),
         ("VISDIV_THREADS", "many", "VISDIV_THREADS='many' is impossible"),
-        ("VISDIV_DEVICE", "gpu", "VISDIV_DEVICE='gpu' is impossible: use auto, cpu, cuda or cuda:N"),
+        ("VISDIV_DEVICE", "gpu", "VISDIV_DEVICE='gpu' is impossible: use auto, cpu, cuda, cuda:N or cuda:all"),
     ],
 )
 def test_a_wrong_setting_ends_every_command_in_one_line(

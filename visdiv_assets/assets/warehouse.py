@@ -1,11 +1,23 @@
 """All findings in one DuckDB file."""
 
+import base64
+from pathlib import Path
+
 import dagster as dg
 
 from visdiv_assets.assets.common import check, present, user_errors
-from visdiv_assets.resources import LakeResource, SourceResource, WarehouseResource
+from visdiv_assets.resources import (
+    CleaningResource,
+    DecoderResource,
+    LakeResource,
+    ReportsResource,
+    SourceResource,
+    WarehouseResource,
+)
+from visdiv_assets.site.corpus import Corpus, opened
+from visdiv_assets.site.pictures import corpus_pictures
 from visdiv_assets.sources.catalogue import category
-from visdiv_assets.storage.warehouse import publish
+from visdiv_assets.storage.warehouse import publish, publish_copy
 
 
 @dg.asset(
@@ -16,6 +28,7 @@ from visdiv_assets.storage.warehouse import publish
         "sscd_embeddings",
         "near_duplicates",
         "subset_diversity",
+        "rarefied_diversity",
         "contamination",
         "verified_duplicates",
         "verified_contamination",
@@ -48,20 +61,41 @@ def warehouse(
     source: SourceResource,
     lake: LakeResource,
     warehouse_file: WarehouseResource,
+    decoder: DecoderResource,
+    cleaning: CleaningResource,
+    reports: ReportsResource,
 ) -> dg.MaterializeResult:
     """The DuckDB file that BI tools read: every materialised subset of the source, as real rows, with comments.
 
     It is built aside and put in place with one rename, so readers never wait for a run nor a run for readers. A
-    reader that has the file open keeps the old state until it opens it again.
+    reader that has the file open keeps the old state until it opens it again. The metadata has the heat maps of
+    `visdiv report`.
     """
     with user_errors():
         store = present(lake.open(), source.open())
         store.require_space()
         published = publish(store, warehouse_file.path, category=category)
+        if warehouse_file.copy_to:
+            publish_copy(warehouse_file.path, warehouse_file.copy_to)
+        with opened(Path(warehouse_file.path)) as found:
+            corpus = Corpus(
+                found,
+                store,
+                None,
+                Path(reports.folder),
+                contamination_threshold=cleaning.contamination_threshold,
+                duplicate_threshold=cleaning.duplicate_threshold,
+                **decoder.limits,
+            )
+            drawn = {
+                name: dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode('ascii')})")
+                for name, png in corpus_pictures(corpus).items()
+            }
     return dg.MaterializeResult(
         metadata={
             "dagster/uri": dg.MetadataValue.path(warehouse_file.path),
             **{f"rows_{table}": rows for table, rows in published.rows.items()},
+            **drawn,
         },
         check_results=[
             dg.AssetCheckResult(

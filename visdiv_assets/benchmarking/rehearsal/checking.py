@@ -1,0 +1,196 @@
+"""Which of the planted pairs are in what a stage wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.settings import Settings
+from visdiv_assets.storage.lake import Lake
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: The one partition of what concerns all subsets.
+WHOLE = "all"
+
+#: Planted pairs that are copies, by the threshold that decides it.
+_COPIES = "SELECT * FROM planted WHERE place <> 'benchmark' AND similarity >= $threshold::FLOAT"
+_LEAKS = "SELECT * FROM planted WHERE place = 'benchmark' AND similarity >= $threshold::FLOAT"
+
+
+@dataclass(frozen=True)
+class Found:
+    """How many pairs were planted for a stage to find, and how many of them it found."""
+
+    planted: int
+    found: int
+
+
+def check(asset: str, settings: Settings, planted: pa.Table) -> Found | None:
+    """Look for the planted pairs in what an asset wrote; None for one that finds no pairs.
+
+    Args:
+        asset: its name.
+        settings: of the rehearsal.
+        planted: table of `planting.PLANTED_SCHEMA`.
+    """
+    if asset not in _CHECKS:
+        return None
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.register("planted", planted)
+        return _CHECKS[asset](connection, Lake(settings.lake_root), settings)
+
+
+def _within(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
+    """Near copies of one subset, among the pairs of that subset."""
+    tables = []
+    for subset in lake.partitions("near_duplicates"):
+        pairs = lake.read(lake.require("near_duplicates", subset), "pairs", columns=["image_id_a", "image_id_b"])
+        tables.append(pairs.append_column("subset", pa.repeat(subset, pairs.num_rows)))
+    connection.register("pairs", pa.concat_tables(tables))
+    return _counted(
+        connection,
+        """SELECT p.image_id_a IS NOT NULL
+        FROM (FROM planted WHERE place = 'within' AND kind = 'near') t
+        LEFT JOIN pairs p ON p.subset = t.set_a AND p.image_id_a = t.image_id_a AND p.image_id_b = t.image_id_b""",
+    )
+
+
+def _across(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
+    """Near copies of two subsets among the pairs, and exact ones in what the subsets share."""
+    manifest = lake.require("cross_subset_duplicates", WHOLE)
+    connection.register("pairs", lake.read(manifest, "pairs", columns=["image_id_a", "image_id_b"]))
+    connection.register("overlap", lake.read(manifest, "overlap"))
+    near = _counted(
+        connection,
+        """SELECT p.image_id_a IS NOT NULL
+        FROM (FROM planted WHERE place = 'across' AND kind = 'near') t
+        LEFT JOIN (SELECT DISTINCT image_id_a, image_id_b FROM pairs) p USING (image_id_a, image_id_b)""",
+    )
+    rows = connection.execute(
+        """SELECT t.pictures, coalesce(o.shared, 0)
+        FROM (SELECT least(set_a, set_b) AS one, greatest(set_a, set_b) AS other, count(*) AS pictures
+            FROM planted WHERE place = 'across' AND kind = 'exact' GROUP BY ALL) t
+        LEFT JOIN (SELECT subset AS one, other_subset AS other, max(images_shared_exactly) AS shared
+            FROM overlap GROUP BY ALL) o USING (one, other)"""
+    ).fetchall()
+    exact = Found(sum(pictures for pictures, _ in rows), sum(min(pair) for pair in rows))
+    return Found(near.planted + exact.planted, near.found + exact.found)
+
+
+def _leaks(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
+    """Copies of benchmarks' pictures, exact ones too."""
+    columns = ["image_id", "benchmark", "benchmark_image_id"]
+    tables = []
+    for subset in lake.partitions("contamination"):
+        manifest = lake.require("contamination", subset)
+        if manifest.files("pairs"):
+            pairs = lake.read(manifest, "pairs", columns=columns)
+            tables.append(pairs.append_column("subset", pa.repeat(subset, pairs.num_rows)))
+    connection.register("pairs", pa.concat_tables(tables))
+    return _counted(
+        connection,
+        """SELECT p.image_id IS NOT NULL FROM (FROM planted WHERE place = 'benchmark') t
+        LEFT JOIN pairs p ON p.subset = t.set_a AND p.image_id = t.image_id_a AND p.benchmark = t.set_b
+            AND p.benchmark_image_id = t.image_id_b""",
+    )
+
+
+def _clusters(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
+    """Copies, exact ones too, that are in one cluster of which one position stands for all."""
+    positions = lake.read(lake.require("duplicate_clusters", WHOLE), "positions")
+    connection.register("positions", positions.select(["image_id", "cluster_id", "keep"]))
+    return _counted(
+        connection,
+        f"""WITH pictures AS (SELECT DISTINCT image_id, cluster_id FROM positions),
+            kept AS (SELECT cluster_id, count_if(keep) AS keepers FROM positions GROUP BY ALL)
+        SELECT coalesce(a.cluster_id = b.cluster_id AND k.keepers <= 1, false) FROM ({_COPIES}) t
+        LEFT JOIN pictures a ON a.image_id = t.image_id_a
+        LEFT JOIN pictures b ON b.image_id = t.image_id_b
+        LEFT JOIN kept k ON k.cluster_id = a.cluster_id""",
+        threshold=settings.duplicate_threshold,
+    )
+
+
+def _rows_that_go(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
+    """Leaked pictures of which no row stays, and copies in rows of one picture of which at most one row stays."""
+    dropped = lake.read(lake.require("curated_rows", WHOLE), "dropped", columns=["subset", "row"])
+    connection.register("dropped", dropped)
+    ids = connection.execute("SELECT DISTINCT unnest([image_id_a, image_id_b]) FROM planted").fetchall()
+    connection.register("places", _places(lake, pa.array([image_id for (image_id,) in ids], pa.string())))
+    staying = "SELECT image_id, count(*) AS rows, bool_and(alone) AS alone FROM places"
+    connection.execute(f"CREATE TEMP TABLE everywhere AS {staying} GROUP BY ALL")
+    connection.execute(f"CREATE TEMP TABLE left_over AS {staying} ANTI JOIN dropped USING (subset, row) GROUP BY ALL")
+    leaks = _counted(
+        connection,
+        f"""SELECT l.image_id IS NULL FROM ({_LEAKS}) t LEFT JOIN left_over l ON l.image_id = t.image_id_a""",
+        threshold=settings.contamination_threshold,
+    )
+    copies = _counted(
+        connection,
+        f"""SELECT CASE WHEN t.image_id_a = t.image_id_b THEN coalesce(la.rows, 0)
+            ELSE coalesce(la.rows, 0) + coalesce(lb.rows, 0) END <= 1
+        FROM ({_COPIES}) t
+        JOIN everywhere a ON a.image_id = t.image_id_a AND a.alone
+        JOIN everywhere b ON b.image_id = t.image_id_b AND b.alone
+        LEFT JOIN left_over la ON la.image_id = t.image_id_a
+        LEFT JOIN left_over lb ON lb.image_id = t.image_id_b""",
+        threshold=settings.duplicate_threshold,
+    )
+    return Found(leaks.planted + copies.planted, leaks.found + copies.found)
+
+
+def _places(lake: Lake, ids: pa.Array) -> pa.Table:
+    """The positions of some pictures: subset, row, image_id, and whether the row has no other picture."""
+    tables = []
+    for subset in lake.partitions("subset_images"):
+        listed = lake.read(lake.require("subset_images", subset), columns=["row", "image_id"])
+        alone = np.bincount(listed["row"].to_numpy(), minlength=1) == 1
+        here = listed.filter(pc.is_in(listed["image_id"], ids))
+        here = here.append_column("alone", pa.array(alone[here["row"].to_numpy()]))
+        tables.append(here.append_column("subset", pa.repeat(subset, here.num_rows)))
+    return pa.concat_tables(tables)
+
+
+def _published(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
+    """All near copies, and all of benchmarks, in the tables of pairs."""
+    connection.execute(f"ATTACH '{settings.warehouse_path}' AS published (READ_ONLY)")
+    pairs = _counted(
+        connection,
+        """SELECT p.image_id_a IS NOT NULL FROM (FROM planted WHERE place <> 'benchmark' AND kind = 'near') t
+        LEFT JOIN published.duplicate_pairs p USING (image_id_a, image_id_b)""",
+    )
+    leaks = _counted(
+        connection,
+        """SELECT p.image_id IS NOT NULL FROM (FROM planted WHERE place = 'benchmark') t
+        LEFT JOIN (SELECT DISTINCT subset, image_id, benchmark, benchmark_image_id
+            FROM published.contamination_pairs) p
+        ON p.subset = t.set_a AND p.image_id = t.image_id_a AND p.benchmark = t.set_b
+            AND p.benchmark_image_id = t.image_id_b""",
+    )
+    return Found(pairs.planted + leaks.planted, pairs.found + leaks.found)
+
+
+def _counted(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: float) -> Found:
+    """Count the rows of a statement, one for each pair, and those that say that it was found."""
+    row = connection.execute(f"SELECT count(*), count(*) FILTER (f) FROM ({sql}) pairs_told(f)", parameters).fetchone()
+    assert row is not None
+    return Found(int(row[0]), int(row[1]))
+
+
+_CHECKS: dict[str, Callable[[duckdb.DuckDBPyConnection, Lake, Settings], Found]] = {
+    "near_duplicates": _within,
+    "cross_subset_duplicates": _across,
+    "contamination": _leaks,
+    "duplicate_clusters": _clusters,
+    "curated_rows": _rows_that_go,
+    "warehouse": _published,
+}

@@ -1,0 +1,85 @@
+"""Columns of the made-up tables: what pictures and ratings are, in the proportions of real ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from visdiv_assets.curation.quality import HISTOGRAM_SCHEMA, QUALITY_SCHEMA, RATINGS, RULES_SCHEMA
+from visdiv_assets.imaging.listing import IMAGES_SCHEMA
+from visdiv_assets.sources.schema import CRITERIA
+
+#: Bytes of a picture's PDQ hashes.
+PDQ_BYTES = 256
+
+#: Share of pictures with little in them.
+LOW_INFORMATION = 0.01
+
+#: Turns of a row, on average: FineVision has 88.9 million in 24.3 million rows.
+TURNS = 3.7
+
+
+def images(
+    rows: np.ndarray, images_of_row: np.ndarray, ids: np.ndarray, readable: np.ndarray, random: np.random.Generator
+) -> pa.Table:
+    """Image positions of some rows, table of `IMAGES_SCHEMA`.
+
+    Args:
+        rows: int64 [r], their numbers.
+        images_of_row: int64 [r], how many positions each has; together n.
+        ids: S32 [n].
+        readable: bool [n].
+        random: draws what nobody looks at closely.
+    """
+    count = len(ids)
+    first = np.repeat(np.cumsum(images_of_row) - images_of_row, images_of_row)
+    width, height = (random.integers(200, 2000, count).astype(np.int32) for _ in range(2))
+    unread = ~readable
+    hashes = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(PDQ_BYTES), count, [None, pa.py_buffer(random.bytes(PDQ_BYTES * count))]
+    ).cast(pa.binary())
+    nothing = pa.scalar(None, pa.binary())
+    arrays = [
+        pa.array(np.repeat(rows, images_of_row)),
+        pa.array((np.arange(count) - first).astype(np.int32)),
+        pa.array(ids.astype(str).tolist(), pa.string()),
+        pa.array(np.where(random.random(count) < 0.7, "jpeg", "png").tolist(), pa.string()),
+        pa.array(width),
+        pa.array(height),
+        pa.array(width.astype(np.int64) * height // 8),
+        pa.array(np.where(readable, "ok", "truncated").tolist(), pa.string()),
+        pa.array(np.where(readable, "", "image file is truncated").tolist(), pa.string()),
+        pa.array(random.uniform(5, 90, count).astype(np.float32), mask=unread),
+        pa.array(random.integers(2, 60_000, count).astype(np.int32), mask=unread),
+        pa.array(random.random(count) < LOW_INFORMATION, mask=unread),
+        pa.compute.if_else(pa.array(readable), hashes, nothing),
+    ]
+    return pa.table(arrays, schema=IMAGES_SCHEMA)
+
+
+def ratings(rows: np.ndarray, random: np.random.Generator) -> pa.Table:
+    """The ratings of some rows, of which none is too low: table of `QUALITY_SCHEMA`."""
+    turns = (1 + random.poisson(TURNS - 1, len(rows))).astype(np.int32)
+    none = np.zeros(len(rows), np.int32)
+    rating = random.uniform(1, 5, len(rows)).astype(np.float32)
+    kept = np.ones(len(rows), bool)
+    return pa.table([rows, turns, turns, kept, rating, *[none] * len(CRITERIA)], schema=QUALITY_SCHEMA)
+
+
+def histogram(rated: pa.Table) -> pa.Table:
+    """How often each rating was given, as if every turn of a row had the row's: table of `HISTOGRAM_SCHEMA`."""
+    given = np.rint(rated["rating"].to_numpy()).astype(np.int64)
+    turns = np.bincount(given, rated["turns"].to_numpy(), minlength=max(RATINGS) + 1).astype(np.int64)
+    records = [
+        {"criterion": criterion, "rating": rating, "turns": int(turns[rating])}
+        for criterion in CRITERIA
+        for rating in RATINGS
+        if turns[rating]
+    ]
+    return pa.Table.from_pylist(records, schema=HISTOGRAM_SCHEMA)
+
+
+def no_rules() -> pa.Table:
+    """What thresholds that are not set drop: table of `RULES_SCHEMA`."""
+    none = np.zeros(len(CRITERIA), np.int64)
+    return pa.table([pa.array(CRITERIA), none, none], schema=RULES_SCHEMA)

@@ -1,0 +1,123 @@
+"use strict";
+(() => {
+  // One locale for everybody, so that a page sorts alike everywhere; numbers in names sort as numbers.
+  const order = new Intl.Collator("en", { numeric: true });
+
+  const keyOf = (cell) => {
+    if (cell.dataset.none !== undefined) return null;
+    return cell.dataset.number !== undefined ? Number(cell.dataset.number) : cell.textContent;
+  };
+  // Numbers come before texts; what has no value is last in either direction.
+  const compare = (a, b, sign) => {
+    if (a === null || b === null) return (a === null) - (b === null);
+    if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+    if (typeof a === "number") return a === b ? 0 : sign * (a < b ? -1 : 1);
+    return sign * order.compare(a, b);
+  };
+
+  const prepare = (grid) => {
+    const table = grid.querySelector("table");
+    const body = table.tBodies[0];
+    const headers = Array.from(table.tHead.rows[0].cells);
+    const rows = Array.from(body.rows);
+    headers.forEach((header, column) => {
+      const button = header.querySelector("button");
+      const first = header.classList.contains("number") ? "descending" : "ascending";
+      const other = first === "ascending" ? "descending" : "ascending";
+      button.disabled = false;
+      button.addEventListener("click", () => {
+        const direction = header.getAttribute("aria-sort") === first ? other : first;
+        for (const each of headers) each.removeAttribute("aria-sort");
+        header.setAttribute("aria-sort", direction);
+        const sign = direction === "ascending" ? 1 : -1;
+        // From the page's own order each time: ties stay as they were written.
+        const keyed = rows.map((row) => [keyOf(row.cells[column]), row]);
+        body.append(...keyed.sort((a, b) => compare(a[0], b[0], sign)).map((pair) => pair[1]));
+      });
+    });
+    if (rows.length < 8) return;
+    const controls = grid.querySelector(".controls");
+    const status = controls.querySelector("[role=status]");
+    const texts = rows.map((row) => row.textContent.toLowerCase());
+    controls.hidden = false;
+    controls.querySelector("input").addEventListener("input", (event) => {
+      const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let shown = 0;
+      rows.forEach((row, number) => {
+        row.hidden = !words.every((word) => texts[number].includes(word));
+        shown += !row.hidden;
+      });
+      status.textContent = words.length ? `${shown} of ${rows.length} rows shown.` : "";
+    });
+  };
+
+  const colourOf = (style) => (name) => style.getPropertyValue(`--${name}`).trim();
+
+  // "$ink" is the page's colour of that name.
+  const coloured = (value, colour) => {
+    if (typeof value === "string" && value.startsWith("$")) return colour(value.slice(1));
+    if (Array.isArray(value)) return value.map((each) => coloured(each, colour));
+    if (value === null || typeof value !== "object") return value;
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, coloured(each, colour)]));
+  };
+
+  const rowsOf = ({ columns, rows }) => {
+    const names = Object.keys(columns);
+    return Array.from({ length: rows }, (_, number) => {
+      const row = {};
+      for (const name of names) {
+        const column = columns[name];
+        const at = column.codes ? column.codes[number] : number;
+        row[name] = column.codes ? (at < 0 ? null : column.levels[at]) : column[at];
+      }
+      return row;
+    });
+  };
+
+  const theme = (colour) => ({
+    background: null,
+    font: "system-ui, sans-serif",
+    axis: { labelColor: colour("ink"), titleColor: colour("ink"), gridColor: colour("line"), domainColor: colour("aside"), tickColor: colour("aside"), titleFontWeight: "normal", labelFontSize: 12, titleFontSize: 12 },
+    legend: { labelColor: colour("ink"), titleColor: colour("ink"), titleFontWeight: "normal", labelFontSize: 12 },
+    header: { labelColor: colour("ink"), labelFontSize: 12 },
+    title: { color: colour("ink"), fontSize: 12, fontWeight: "normal" },
+    view: { stroke: colour("line") },
+    range: { category: Array.from({ length: 9 }, (_, number) => colour(`c${number}`)) },
+  });
+
+  const draw = async (place) => {
+    const data = JSON.parse(document.getElementById(`${place.dataset.chart}-data`).textContent);
+    const colour = colourOf(getComputedStyle(document.documentElement));
+    const spec = { ...coloured(data.spec, colour), data: { values: rowsOf(data) } };
+    place.classList.toggle("fixed", spec.width !== "container");
+    if (place.view) place.view.finalize();
+    const result = await vegaEmbed(place, spec, {
+      actions: false,
+      // Without eval, which the page's policy forbids.
+      ast: true,
+      config: theme(colour),
+      defaultStyle: false,
+      loader: { target: "_self" },
+      renderer: data.canvas ? "canvas" : "svg",
+      tooltip: { disableDefaultStyle: true },
+    });
+    place.view = result.view;
+    // The heading, the summary and the table say what it shows; hundreds of marks would be read one by one.
+    for (const drawn of place.querySelectorAll("canvas, svg")) drawn.setAttribute("aria-hidden", "true");
+    const scrolls = place.parentElement;
+    // What is wider than the page is scrolled by keyboard, too.
+    scrolls.tabIndex = scrolls.scrollWidth > scrolls.clientWidth ? 0 : -1;
+  };
+
+  for (const grid of document.querySelectorAll(".grid")) prepare(grid);
+  const charts = Array.from(document.querySelectorAll(".chart"));
+  const drawAll = () => {
+    for (const place of charts) {
+      draw(place).catch((error) => {
+        place.textContent = `The chart cannot be drawn (${error.message}); the table has its numbers.`;
+      });
+    }
+  };
+  drawAll();
+  if (charts.length) matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+})();

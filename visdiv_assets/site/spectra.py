@@ -1,0 +1,93 @@
+"""The eigenvalues behind the scores of each subset, from the sums in the lake."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from visdiv_assets.diversity.moments import Moments
+from visdiv_assets.site import charts
+from visdiv_assets.site.corpus import Corpus
+from visdiv_assets.site.overview import OTHER
+from visdiv_assets.site.parts import Chart, Entry, Grid, Heading, Section, number, percent, several
+
+#: Ranks that are drawn: all of the first, then fewer and fewer.
+_POINTS = 40
+#: Shares of the variance of which the table says how many directions hold them.
+_HELD = (0.5, 0.9, 0.99)
+
+_HEADING = "Spectra"
+
+
+def spectra_section(corpus: Corpus) -> Section:
+    """The share of the variance that each direction holds, a curve for each subset."""
+    found: dict[str, tuple[str, np.ndarray]] = {}
+    for row in corpus.warehouse.rows(
+        "SELECT subset, coalesce(category, $other) AS category FROM subsets ORDER BY subset", other=OTHER
+    ):
+        manifest = corpus.lake.manifest("subset_diversity", row["subset"])
+        if manifest is None:
+            continue
+        moments = Moments.from_arrow(corpus.lake.read(manifest, "moments").slice(0, 1))
+        shares = spectrum(moments)
+        if len(shares):
+            found[row["subset"]] = (row["category"], shares)
+    if not found:
+        return Section(_HEADING, nothing="No subset has two different pictures or more: run `visdiv run --all`.")
+    return Section(_HEADING, charts=[_chart(found)])
+
+
+def spectrum(moments: Moments) -> np.ndarray:
+    """Shares of the variance by direction, float64 [<= D], the largest first; empty where there is no variance."""
+    if moments.n < 2:
+        return np.empty(0)
+    values = np.linalg.eigvalsh(moments.covariance())[::-1]
+    values = values[values > 1e-9 * max(float(values[0]), 1e-12)]
+    shares: np.ndarray = values / values.sum() if len(values) else values
+    return shares
+
+
+def _chart(found: dict[str, tuple[str, np.ndarray]]) -> Chart:
+    columns: dict[str, list[object]] = {"subset": [], "category": [], "rank": [], "share": [], "said": []}
+    for subset, (category, shares) in found.items():
+        ranks = np.unique(np.geomspace(1, len(shares), _POINTS).round().astype(int))
+        columns["subset"] += [subset] * len(ranks)
+        columns["category"] += [category] * len(ranks)
+        columns["rank"] += ranks.tolist()
+        columns["share"] += [float(f"{shares[rank - 1]:.4g}") for rank in ranks]
+        columns["said"] += [percent(float(shares[rank - 1])) for rank in ranks]
+    first = {subset: float(shares[0]) for subset, (_, shares) in found.items()}
+    steepest, flattest = max(first, key=lambda name: first[name]), min(first, key=lambda name: first[name])
+    summary = (
+        f"A line is one of {several(len(found), 'subset')}; the flatter it is, the more directions share the "
+        f"variance. The first direction holds from {percent(first[flattest])} ({flattest}) to "
+        f"{percent(first[steepest])} ({steepest})."
+    )
+    headings = [
+        Heading("Subset"),
+        Heading("First direction", "Share of the variance that it holds."),
+        *(Heading(f"Directions for {part:.0%}", "How many of the largest hold this share of it.") for part in _HELD),
+    ]
+    rows = [
+        [
+            Entry(subset),
+            Entry(first[subset], percent(first[subset])),
+            *(number(int(np.searchsorted(np.cumsum(shares), part) + 1), 0) for part in _HELD),
+        ]
+        for subset, (_, shares) in found.items()
+    ]
+    return Chart(
+        "spectra",
+        "Share of the variance by direction",
+        summary,
+        charts.curves(
+            x=charts.quantity("rank", "direction, the largest first", log=True),
+            y=charts.quantity("share", "share of the variance", log=True, form="~%"),
+            line="subset",
+            colour=charts.coloured_by(found),
+            tooltip={"subset": "subset", "rank": "direction", "said": "share"},
+            points=False,
+        ),
+        pa.table(columns),
+        Grid("How many directions hold how much", headings, rows),
+    )
