@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.search.join import cross_join
 from visdiv_assets.search.matrix import Matrix
+from visdiv_assets.search.tiles import Projected
 
 LEAK_SCHEMA = pa.schema([("image_id", pa.string()), ("benchmark_image_id", pa.string()), ("similarity", pa.float32())])
 LOCATED_SCHEMA = pa.schema(
@@ -61,6 +62,7 @@ def leaks(
     *,
     floor: float,
     k_best: int,
+    prepared: tuple[Projected | None, Projected | None] = (None, None),
     device: str = "cpu",
     progress: Progress = silent,
 ) -> pa.Table:
@@ -77,13 +79,16 @@ def leaks(
         benchmark_vectors: their unit vectors [m, d].
         floor: smallest similarity of a pair.
         k_best: a pair is kept only if it is among this many best of one of its two pictures.
+        prepared: what `join.prepare` gave for each of the two.
         device: where vectors are compared: "cpu", "cuda" or "cuda:N".
         progress: told of pictures of the subset that are done.
 
     Returns:
         table of `LEAK_SCHEMA`, sorted by image_id and benchmark_image_id.
     """
-    found = cross_join(vectors, benchmark_vectors, floor, k_best=k_best, device=device, progress=progress)
+    found = cross_join(
+        vectors, benchmark_vectors, floor, k_best=k_best, prepared=prepared, device=device, progress=progress
+    )
     pairs = pa.table(
         [
             pc.take(image_ids, found["left"]),

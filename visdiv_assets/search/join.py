@@ -20,7 +20,7 @@ from visdiv_assets.progress import Progress, silent
 from visdiv_assets.search.best import BestPartners
 from visdiv_assets.search.matrix import Matrix
 from visdiv_assets.search.projection import choose_projection
-from visdiv_assets.search.tiles import BFLOAT16_ROUNDOFF, Candidates, FullTiles, ProjectedTiles
+from visdiv_assets.search.tiles import BFLOAT16_ROUNDOFF, Candidates, FullTiles, Projected, ProjectedTiles
 
 PAIR_SCHEMA = pa.schema([("left", pa.int64()), ("right", pa.int64()), ("similarity", pa.float32())])
 
@@ -33,6 +33,10 @@ DEVICE_TILE = (8192, 16384)
 #: Pairs from which projecting pays, once torch is imported. Whether it is must not matter: the two ways may differ in
 #: the last bit of what they compare, and engines in what their processes have imported.
 PROJECTED_FROM = 50_000_000
+#: The same where one of the two sets is projected already, which costs most.
+PREPARED_FROM = 2_000_000
+#: Vectors from which a set alone tells what to project on.
+PREPARED_ROWS = 2048
 
 
 @dataclass(frozen=True)
@@ -83,15 +87,42 @@ def cross_join(
     threshold: float,
     *,
     k_best: int | None = None,
+    prepared: tuple[Projected | None, Projected | None] = (None, None),
     device: str = "cpu",
     progress: Progress = silent,
 ) -> pa.Table:
     """All pairs between two sets with similarity >= threshold; see `self_join`.
 
+    Args:
+        left: unit vectors [n, d].
+        right: unit vectors [m, d].
+        threshold: smallest inner product of a pair.
+        k_best: as in `self_join`.
+        prepared: what `prepare` gave for each of the two, on this device; it saves time and changes nothing else.
+        device: as in `self_join`.
+        progress: told of rows of the left set done.
+
     Raises:
         VisdivError: the dimensions differ, a vector is not finite, or two dimensions differ.
     """
-    return join(left, right, threshold, k_best=k_best, device=device, progress=progress).pairs
+    return join(left, right, threshold, k_best=k_best, prepared=prepared, device=device, progress=progress).pairs
+
+
+def prepare(vectors: Matrix, threshold: float, *, device: str) -> Projected | None:
+    """Project a set once for joins with several others; None if it is too small, or a projection does not pay.
+
+    Args:
+        vectors: unit vectors [n, d].
+        threshold: of the joins.
+        device: of the joins.
+
+    Raises:
+        VisdivError: a vector is not finite.
+    """
+    if vectors.shape[0] < PREPARED_ROWS:
+        return None
+    projection = choose_projection(vectors, vectors, threshold - 3.03 * BFLOAT16_ROUNDOFF)
+    return None if projection is None else Projected.of(vectors, projection, device)
 
 
 def join(
@@ -101,6 +132,7 @@ def join(
     *,
     k_best: int | None = None,
     count_at: Sequence[float] = (),
+    prepared: tuple[Projected | None, Projected | None] = (None, None),
     device: str = "cpu",
     progress: Progress = silent,
 ) -> Join:
@@ -113,6 +145,7 @@ def join(
         k_best: as in `self_join`.
         count_at: thresholds, none below `threshold`, at which every row's partners are counted, whatever `k_best`
             drops. A pair within 1e-6 of such a threshold may be counted on either side of it.
+        prepared: as in `cross_join`.
         device: "cpu", "cuda" or "cuda:N".
         progress: told of rows of the left set done.
 
@@ -133,7 +166,7 @@ def join(
     left_counts = np.zeros((len(count_at), left.shape[0]), np.int64)
     right_counts = left_counts if within else np.zeros((len(count_at), other.shape[0]), np.int64)
     found: list[np.ndarray] = []
-    for tile in tiles_of(left, other, threshold, within=within, device=device):
+    for tile in tiles_of(left, other, threshold, within=within, prepared=prepared, device=device):
         a, b, similarity = tile.left, tile.right, tile.similarity
         count_partners(left_counts, right_counts, tile, count_at)
         if left_best is None or right_best is None:
@@ -149,11 +182,27 @@ def join(
     return Join(rescored(left, other, found, threshold, within=within), left_counts, right_counts)
 
 
-def tiles_of(left: Matrix, right: Matrix, threshold: float, *, within: bool, device: str) -> FullTiles | ProjectedTiles:
+def tiles_of(
+    left: Matrix,
+    right: Matrix,
+    threshold: float,
+    *,
+    within: bool,
+    prepared: tuple[Projected | None, Projected | None] = (None, None),
+    device: str,
+) -> FullTiles | ProjectedTiles:
     """The cheapest way to look at all pairs."""
     pairs = left.shape[0] * right.shape[0] // (2 if within else 1)
-    if not pairs or (device == "cpu" and pairs < PROJECTED_FROM):
+    # The larger of two sets tells better what to project on.
+    base = max((each for each in prepared if each), key=lambda each: len(each.vectors), default=None)
+    if not pairs or (device == "cpu" and pairs < (PREPARED_FROM if base else PROJECTED_FROM)):
         return FullTiles(left, right, threshold, within=within, tile=TILE)
+    if base:
+        x, y = (
+            base if each is base else Projected.of(vectors, base.projection, device)
+            for each, vectors in zip(prepared, (left, right), strict=True)
+        )
+        return _projected_tiles(left, right, threshold, (x, y), within=within, device=device)
     projected = projected_tiles(left, None if within else right, threshold, device=device)
     return projected or FullTiles(left, right, threshold, within=within, tile=TILE)
 
@@ -163,12 +212,20 @@ def projected_tiles(left: Matrix, right: Matrix | None, threshold: float, *, dev
 
     Arguments as `join`.
     """
-    within, other = right is None, left if right is None else right
+    other = left if right is None else right
     projection = choose_projection(left, other, threshold - 3.03 * BFLOAT16_ROUNDOFF)
     if projection is None:
         return None
+    x = Projected.of(left, projection, device)
+    y = x if right is None else Projected.of(right, projection, device)
+    return _projected_tiles(left, other, threshold, (x, y), within=right is None, device=device)
+
+
+def _projected_tiles(
+    left: Matrix, right: Matrix, threshold: float, projected: tuple[Projected, Projected], *, within: bool, device: str
+) -> ProjectedTiles:
     tile = DEVICE_TILE if device != "cpu" else PROJECTED_TILE
-    return ProjectedTiles(left, other, threshold, projection, within=within, device=device, tile=tile)
+    return ProjectedTiles(left, right, threshold, projected, within=within, device=device, tile=tile)
 
 
 def count_partners(

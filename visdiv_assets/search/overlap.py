@@ -13,6 +13,7 @@ from visdiv_assets.progress import Progress, silent
 from visdiv_assets.search.duplicates import PAIRS_SCHEMA, pair_table
 from visdiv_assets.search.join import cross_join
 from visdiv_assets.search.matrix import Matrix
+from visdiv_assets.search.tiles import Projected
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -83,6 +84,7 @@ def compare_subsets(
     floor: float,
     k_best: int,
     thresholds: Sequence[float],
+    prepared: tuple[Projected | None, Projected | None] = (None, None),
     device: str = "cpu",
     progress: Progress = silent,
 ) -> Tile:
@@ -98,11 +100,20 @@ def compare_subsets(
         floor: smallest similarity of a pair.
         k_best: a pair is kept only if it is among this many best of one of its two pictures.
         thresholds: none below the floor.
+        prepared: what `join.prepare` gave for each of the two.
         device: where vectors are compared: "cpu", "cuda" or "cuda:N".
         progress: told of pictures of the left subset that are done.
     """
     # A picture that both hold takes one of its K places for itself.
-    found = cross_join(left.vectors, right.vectors, floor, k_best=k_best + 1, device=device, progress=progress)
+    found = cross_join(
+        left.vectors,
+        right.vectors,
+        floor,
+        k_best=k_best + 1,
+        prepared=prepared,
+        device=device,
+        progress=progress,
+    )
     similarity = pc.min_element_wise(found["similarity"], pa.scalar(1, pa.float32()))
     pairs = pair_table(
         left.image_ids,

@@ -111,6 +111,42 @@ class FullTiles:
                 yield Candidates(a + i, b + j, similarity, len(rows) if last else 0)
 
 
+@dataclass(frozen=True)
+class Projected:
+    """A set and its projections, kept for joins with several others.
+
+    Attributes:
+        projection: what it is projected on.
+        vectors: its projections [n, k + 1] on the device, 2 bytes a number in bfloat16.
+        longest: length of the longest of them.
+    """
+
+    projection: Projection
+    vectors: torch.Tensor
+    longest: float
+
+    @classmethod
+    def of(cls, vectors: Matrix, projection: Projection, device: str) -> Projected:
+        """Project vectors [n, d].
+
+        Raises:
+            VisdivError: one of them is not finite.
+        """
+        import torch
+
+        dtype = torch.bfloat16 if uses_bfloat16(device) else torch.float32
+        width = projection.directions.shape[1] + 1
+        out = torch.empty((vectors.shape[0], width), dtype=dtype, device=torch_device(device))
+
+        def project(start: int) -> float:
+            block = projection.apply(checked(widened(vectors[start : start + PROJECTED_ROWS]), start))
+            out[start : start + len(block)] = torch.from_numpy(block)
+            return float(np.sqrt(np.einsum("nk,nk->n", block, block).max()))
+
+        starts = range(0, vectors.shape[0], PROJECTED_ROWS)
+        return cls(projection, out, max(ordered_map(project, starts, threads=thread_count(0)), default=0.0))
+
+
 class ProjectedTiles:
     """Tiles of the projected product: bfloat16 where the processor multiplies it faster, else float32.
 
@@ -125,21 +161,21 @@ class ProjectedTiles:
         left: Matrix,
         right: Matrix,
         threshold: float,
-        projection: Projection,
+        projected: tuple[Projected, Projected],
         *,
         within: bool,
         device: str,
         tile: tuple[int, int],
     ) -> None:
-        """Project both sets; kept are k + 1 numbers a vector, 2 bytes each in bfloat16.
+        """Prepare a join.
 
         Args:
             left: vectors [n, d].
             right: vectors [m, d]; the same object as `left` in a self-join.
             threshold: smallest similarity of a pair.
-            projection: what to project on.
+            projected: both, on the same directions.
             within: whether it is a self-join.
-            device: of torch.
+            device: of torch, where they were projected.
             tile: rows and columns of a tile.
         """
         import torch
@@ -147,7 +183,8 @@ class ProjectedTiles:
         self._left, self._right, self._threshold = left, right, threshold
         self._within, self._tile = within, tile
         self._device = torch_device(device)
-        self.directions = projection.directions.shape[1]
+        x, y = projected
+        self.directions = x.projection.directions.shape[1]
         self._kept = threading.local()
         self._strip = STRIP
         rows, columns = tile
@@ -155,11 +192,10 @@ class ProjectedTiles:
         in_rows = -(-(right.shape[0] - first) // columns) + np.zeros(-(-left.shape[0] // rows), np.int64)
         # The number of each block's first tile.
         self._starts = np.concatenate([[0], np.cumsum(in_rows)])
-        self._dtype = torch.bfloat16 if uses_bfloat16(device) else torch.float32
-        self._x, longest = self._projected(left, projection)
-        self._y, other = (self._x, longest) if within else self._projected(right, projection)
+        self._x, self._y = x.vectors, y.vectors
+        self._dtype = self._x.dtype
         roundoff = 3.03 * BFLOAT16_ROUNDOFF if self._dtype == torch.bfloat16 else 0.0
-        self._bound = threshold - MARGIN - roundoff * longest * other
+        self._bound = threshold - MARGIN - roundoff * x.longest * y.longest
 
     def __iter__(self) -> Iterator[Candidates]:
         """As `FullTiles`."""
@@ -301,22 +337,6 @@ class ProjectedTiles:
             x, y = widened(self._left[a[chosen]]), widened(self._right[b[chosen]])
             similarity[chosen] = np.einsum("nd,nd->n", x, y)
         return rounded(similarity)
-
-    def _projected(self, vectors: Matrix, projection: Projection) -> tuple[torch.Tensor, float]:
-        """The projections of a set on the device, and the length of the longest."""
-        import torch
-
-        width = projection.directions.shape[1] + 1
-        out = torch.empty((vectors.shape[0], width), dtype=self._dtype, device=self._device)
-
-        def project(start: int) -> float:
-            block = projection.apply(checked(widened(vectors[start : start + PROJECTED_ROWS]), start))
-            out[start : start + len(block)] = torch.from_numpy(block)
-            return float(np.sqrt(np.einsum("nk,nk->n", block, block).max()))
-
-        starts = range(0, vectors.shape[0], PROJECTED_ROWS)
-        longest = max(ordered_map(project, starts, threads=thread_count(0)), default=0.0)
-        return out, longest
 
 
 @lru_cache(maxsize=8)

@@ -14,13 +14,14 @@ from visdiv_assets.progress import Progress
 from visdiv_assets.search.blocks import Part, part_of
 from visdiv_assets.search.contamination import leaks
 from visdiv_assets.search.duplicates import NearDuplicates, near_duplicates
-from visdiv_assets.search.join import tiles_of
+from visdiv_assets.search.join import prepare, tiles_of
 from visdiv_assets.search.overlap import EmbeddedSubset, Tile, compare_subsets, embedded
+from visdiv_assets.search.tiles import Projected
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
-#: Pictures whose image_ids are kept open between two units: 40 bytes each.
-PICTURES_KEPT = 4_000_000
+#: Pictures of which image_ids and projections are kept between two units: 100 to 560 bytes each.
+PICTURES_KEPT = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -134,23 +135,29 @@ class SubsetTiles:
     def open(self, worker: Worker) -> Callable[[TwoSubsets, Progress], Tile]:
         """Keep what was opened last: every subset is in as many units as there are others, and most are small."""
         store = self.lake.get()
-        kept: dict[tuple[str, str], EmbeddedSubset] = {}
+        kept: dict[tuple[str, str], _Side] = {}
 
-        def side(embeddings: Manifest, nearest: Manifest) -> EmbeddedSubset:
+        def side(embeddings: Manifest, nearest: Manifest) -> _Side:
             key = (embeddings.digest, nearest.digest)
-            kept[key] = kept.pop(key) if key in kept else embedded(store, embeddings, nearest)
-            while len(kept) > 2 and sum(len(each.image_ids) for each in kept.values()) > PICTURES_KEPT:
+            kept[key] = kept.pop(key) if key in kept else _Side(embedded(store, embeddings, nearest))
+            while len(kept) > 2 and sum(each.rows for each in kept.values()) > PICTURES_KEPT:
                 del kept[next(iter(kept))]
             return kept[key]
 
         def compare(two: TwoSubsets, progress: Progress) -> Tile:
+            device = chosen_device(worker.device)
+            left, right = side(*two.left), side(*two.right)
+            # The larger one alone: which are prepared must not depend on what was compared before.
+            is_left = left.rows >= right.rows
+            base = (left if is_left else right).prepared(self.floor, device)
             return compare_subsets(
-                side(*two.left),
-                side(*two.right),
+                left.subset,
+                right.subset,
                 floor=self.floor,
                 k_best=self.k_best,
                 thresholds=self.thresholds,
-                device=chosen_device(worker.device),
+                prepared=(base, None) if is_left else (None, base),
+                device=device,
                 progress=progress,
             )
 
@@ -159,6 +166,20 @@ class SubsetTiles:
     def size(self, unit: TwoSubsets) -> int:
         """Pictures of the left subset."""
         return unit.left[0].rows("ids")
+
+
+class _Side:
+    """A subset that is kept between units, with its projections once they were needed."""
+
+    def __init__(self, subset: EmbeddedSubset) -> None:
+        self.subset = subset
+        self.rows = len(subset.image_ids)
+        self._prepared: list[Projected | None] = []
+
+    def prepared(self, floor: float, device: str) -> Projected | None:
+        if not self._prepared:
+            self._prepared.append(prepare(self.subset.vectors, floor, device=device))
+        return self._prepared[0]
 
 
 @dataclass(frozen=True)
@@ -181,9 +202,11 @@ class Leaks:
     k_best: int
 
     def open(self, worker: Worker) -> Callable[[Manifest, Progress], pa.Table]:
-        """Map the subset's vectors."""
+        """Map the subset's vectors, and project them once for all benchmarks."""
         store = self.lake.get()
         own = embedded(store, self.embeddings)
+        device = chosen_device(worker.device)
+        prepared = prepare(own.vectors, self.floor, device=device)
 
         def find(of_benchmark: Manifest, progress: Progress) -> pa.Table:
             other = embedded(store, of_benchmark)
@@ -194,7 +217,8 @@ class Leaks:
                 other.vectors,
                 floor=self.floor,
                 k_best=self.k_best,
-                device=chosen_device(worker.device),
+                prepared=(prepared, None),
+                device=device,
             )
             progress(1)
             return found

@@ -9,7 +9,7 @@ from visdiv_assets.search import blocks as module
 from visdiv_assets.search import projection
 from visdiv_assets.search.blocks import Part, blocks_of, joined, part_of
 from visdiv_assets.search.join import join
-from visdiv_assets.search.tiles import FullTiles, ProjectedTiles
+from visdiv_assets.search.tiles import FullTiles, Projected, ProjectedTiles
 
 from .vectors import random_units, unit
 
@@ -28,8 +28,8 @@ def alike(rows: int = ROWS) -> np.ndarray:
 def tiles(vectors: np.ndarray, kind: str) -> FullTiles | ProjectedTiles:
     if kind == "full":
         return FullTiles(vectors, vectors, THRESHOLD, within=True, tile=8)
-    found = projection.Projection(np.eye(64, 31, dtype=np.float32))
-    return ProjectedTiles(vectors, vectors, THRESHOLD, found, within=True, device="cpu", tile=(8, 16))
+    found = Projected.of(vectors, projection.Projection(np.eye(64, 31, dtype=np.float32)), "cpu")
+    return ProjectedTiles(vectors, vectors, THRESHOLD, (found, found), within=True, device="cpu", tile=(8, 16))
 
 
 @pytest.mark.parametrize("kind", ["full", "projected"])

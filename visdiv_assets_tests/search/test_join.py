@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from typing import Any
 
 import faiss
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.search import join as module
-from visdiv_assets.search import projection
+from visdiv_assets.search import projection, tiles
 from visdiv_assets.search.join import PAIR_SCHEMA, cross_join, join, self_join
 from visdiv_assets.storage.arrays import StackedArray
 
@@ -106,6 +107,24 @@ class TestEveryPair:
         right = data.draw(sets_of_units(dimension)).astype(right_dtype)
         tile(rows)
         found = cross_join(laid_out(left, left_layout), laid_out(right, right_layout), threshold)
+        check_pairs(listed(found), left, right, threshold)
+
+    @relaxed
+    @given(st.data(), DTYPES, TILES, THRESHOLDS)
+    def test_a_set_that_was_projected_for_others_changes_nothing(
+        self, tile: SetTile, data: st.DataObject, dtype: type, rows: int, threshold: float
+    ) -> None:
+        """Whatever it was projected on: here directions that have nothing to do with either set."""
+        dimension = data.draw(st.integers(2, 5))
+        left, right = (data.draw(sets_of_units(dimension)).astype(dtype) for _ in range(2))
+        directions = np.linalg.qr(random_units(dimension, dimension, seed=data.draw(st.integers(0, 9))))[0]
+        base = projection.Projection(np.ascontiguousarray(directions[:, : data.draw(st.integers(1, dimension))]))
+        is_left = data.draw(st.booleans())
+        prepared = tiles.Projected.of(left if is_left else right, base, "cpu")
+        tile(rows)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "PREPARED_FROM", 0)
+            found = cross_join(left, right, threshold, prepared=(prepared, None) if is_left else (None, prepared))
         check_pairs(listed(found), left, right, threshold)
 
     @relaxed
@@ -355,6 +374,31 @@ class TestProgress:
         right = None if others is None else random_units(others, 4)
         join(random_units(rows, 4), right, 0.9, progress=told.append)
         assert sum(told) == (0 if others == 0 else rows)
+
+
+def test_a_set_is_projected_once_for_several_joins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PREPARED_ROWS", 300)
+    monkeypatch.setattr(module, "PREPARED_FROM", 20_000)
+    # So that projecting pays, however many pairs there are.
+    monkeypatch.setattr(projection, "COST_OF_CANDIDATE", 0.0)
+    left, right = (random_units(rows, 64, seed=rows).astype(np.float16) for rows in (300, 100))
+    right[:7] = left[:7]
+    assert module.prepare(right, 0.75, device="cpu") is None
+    prepared = module.prepare(left, 0.75, device="cpu")
+    assert prepared is not None
+    projected: list[int] = []
+    original = tiles.Projected.of
+
+    def of(vectors: np.ndarray, *given: Any) -> tiles.Projected:
+        projected.append(len(vectors))
+        return original(vectors, *given)
+
+    expected = cross_join(left, right, 0.75)
+    monkeypatch.setattr(tiles.Projected, "of", of)
+    for _ in range(2):
+        assert listed(cross_join(left, right, 0.75, prepared=(prepared, None))) == listed(expected) != []
+    assert projected.count(len(right)) == 2
+    assert projected.count(len(left)) == 0
 
 
 def test_the_join_loads_neither_faiss_nor_torch() -> None:
