@@ -552,6 +552,15 @@ class TestReplacement:
         new = subprocess.run([sys.executable, "-c", READER, path], input="", capture_output=True, text=True, check=True)
         assert new.stdout == "3 subsets, 10 images\n"
 
+    def test_a_server_sees_the_new_state_once_none_of_its_connections_has_the_old(self, lake: Lake, path: Path) -> None:
+        publish(lake, path)
+        with duckdb.connect(str(path), read_only=True):
+            Contents([(0, 0, D, "ok")]).write(lake, "third")
+            publish(lake, path)
+            # A process has a file open once, for all of its connections: README, "From a BI tool".
+            assert query(path, "SELECT count(*) FROM subsets") == [(2,)]
+        assert query(path, "SELECT count(*) FROM subsets") == [(3,)]
+
     def test_a_reader_that_opens_the_file_while_it_is_published_waits_for_nothing(self, lake: Lake, path: Path) -> None:
         publish(lake, path)
         publisher = subprocess.Popen([sys.executable, "-c", PUBLISHER, lake.files.root, path], cwd=REPOSITORY)
