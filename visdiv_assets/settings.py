@@ -54,8 +54,8 @@ class Settings(BaseModel):
         "data/sample",
         min_length=1,
         description="Where rows come from: a folder that holds subsets/<name>/*.parquet and "
-        "benchmarks/<name>/*.parquet, a folder of pictures (one subset per subfolder), or a dataset on the Hugging "
-        "Face Hub, hf://datasets/<owner>/<name>[@revision].",
+        "benchmarks/<name>/*.parquet, a folder of pictures (one subset per subfolder, and benchmarks/<name>/), or a "
+        "dataset on the Hugging Face Hub, hf://datasets/<owner>/<name>[@revision].",
     )
     data: str = Field(
         "data/local",

@@ -16,7 +16,7 @@ from visdiv_assets.storage.space import GIGABYTE
 
 EXPECTED = (
     "a folder with subsets/<name>/*.parquet (and benchmarks/<name>/*.parquet), "
-    "a folder with <name>/*.parquet, a folder of pictures, or hf://datasets/<owner>/<name>"
+    "a folder with <name>/*.parquet, folders of pictures, or hf://datasets/<owner>/<name>"
 )
 
 
@@ -65,7 +65,10 @@ def open_source(
         raise VisdivError(f"there is no folder {text!r} (looked in {Path.cwd()}): give {EXPECTED}")
     if not root.is_dir():
         raise VisdivError(f"{text} is a file, not a folder: give {EXPECTED}")
-    if (root / Kind.SUBSET.value).is_dir() or folder.hub_layout(root):
+    subsets = root / Kind.SUBSET.value
+    of_pictures = subsets.is_dir() and not any(files.walk(subsets, folder.SUFFIXES))
+    of_pictures = of_pictures and any(files.walk(subsets, pictures.SUFFIXES))
+    if not of_pictures and (subsets.is_dir() or folder.hub_layout(root)):
         return folder.ParquetFolderSource(text)
     if any(files.walk(root, pictures.SUFFIXES)):
         return pictures.PictureFolderSource(text)

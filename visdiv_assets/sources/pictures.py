@@ -30,25 +30,32 @@ _LARGEST_FILE = (1 << 31) - 1  # what a binary column addresses
 class PictureFolderSource:
     """Pictures below a folder, one row each. Keeps the promises of `interface.Source`.
 
-    A subfolder with pictures, at any depth in it, is a subset of that name. Pictures that lie directly in the
-    folder are a subset named after the folder. Rows are in the order of the pictures' posix paths relative to
-    the subset's folder, as plain text; that path is the picture's `path`. Texts, source and ratings are null:
-    nothing is known of them. There are no benchmarks. A shard is 1000 files. `shards` takes stock of the
-    files; the other methods go by the last stock taken.
+    A subfolder with pictures, at any depth in it, is a subset of that name, but for `benchmarks`, each of whose
+    subfolders is a benchmark. Where there is a folder `subsets`, its subfolders are the subsets instead. Pictures that
+    lie directly in the folder are a subset named after the folder. Rows are in the order of the pictures' posix paths
+    relative to the subset's folder, as plain text; that path is the picture's `path`. Texts, source and ratings are
+    null: nothing is known of them. A shard is 1000 files. `shards` takes stock of the files; the other methods go by
+    the last stock taken.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.uri = str(folder)
         self._root = Path(folder).absolute()
-        self._stock: dict[str, list[files.FoundFile]] = {}
+        self._stock: dict[tuple[Kind, str], list[files.FoundFile]] = {}
 
     def subsets(self) -> list[str]:
         """Names of the subsets, sorted.
 
         Raises:
-            VisdivError: the folder and a subfolder of the same name both hold pictures.
+            VisdivError: the folder and a subfolder of the same name both hold pictures, or pictures lie where their set
+                would have no name.
         """
-        names = [name for name in files.subfolders(self._root) if any(files.walk(self._root / name, SUFFIXES))]
+        if (self._root / Kind.SUBSET.value).is_dir():
+            if files.files_in(self._root, SUFFIXES):
+                raise VisdivError(f"{self.uri} holds pictures beside its folder 'subsets': move them into one there")
+            return self._sets(Kind.SUBSET)
+        not_subsets = Kind.BENCHMARK.value if self.benchmarks() else None
+        names = [name for name in _with_pictures(self._root) if name != not_subsets]
         if files.files_in(self._root, SUFFIXES):
             if self._own_name() in names:
                 raise VisdivError(
@@ -59,11 +66,15 @@ class PictureFolderSource:
         return sorted(names)
 
     def benchmarks(self) -> list[str]:
-        """None: a folder of pictures has no benchmarks."""
-        return []
+        """Names of the benchmarks, sorted.
+
+        Raises:
+            VisdivError: pictures lie directly in `benchmarks`, beside folders of them.
+        """
+        return self._sets(Kind.BENCHMARK)
 
     def size_bytes(self, kind: Kind, name: str) -> int:
-        """Size of a subset's files together, without opening them."""
+        """Size of a set's files together, without opening them."""
         return sum(file.size_bytes for file in self._find(kind, name))
 
     def observed_version(self, kind: Kind, name: str) -> str:
@@ -77,7 +88,7 @@ class PictureFolderSource:
             VisdivError: there are no pictures.
         """
         found = self._find(kind, name)
-        self._stock[name] = found
+        self._stock[kind, name] = found
         chunks = [found[start : start + SHARD_FILES] for start in range(0, len(found), SHARD_FILES)]
         return [
             Shard(
@@ -115,7 +126,7 @@ class PictureFolderSource:
         found = self._known(kind, name)
         for row, image_index in positions:
             if not 0 <= row < len(found):
-                raise VisdivError(f"subset {name!r} in {self.uri} has no row {row}: it has {len(found)} rows")
+                raise VisdivError(f"{kind.value}/{name} in {self.uri} has no row {row}: it has {len(found)} rows")
             if image_index != 0:
                 raise VisdivError(f"row {row} of {name!r} in {self.uri} has no picture {image_index}: it has 1")
         return [_content(found[row]) for row, _ in positions]
@@ -126,18 +137,29 @@ class PictureFolderSource:
             return self._root.name
         return self._root.resolve().name or "pictures"
 
+    def _sets(self, kind: Kind) -> list[str]:
+        """The subfolders with pictures of the folder that is named after a kind."""
+        folder = self._root / kind.value
+        names = _with_pictures(folder) if folder.is_dir() else []
+        if names and files.files_in(folder, SUFFIXES):
+            raise VisdivError(f"{folder} holds pictures beside folders of them: move them into {kind.value}/<name>/")
+        return names
+
     def _find(self, kind: Kind, name: str) -> list[files.FoundFile]:
-        names = self.subsets() if kind is Kind.SUBSET else []
+        names = self.subsets() if kind is Kind.SUBSET else self.benchmarks()
         if name not in names:
             raise files.no_such(self.uri, kind, name, names)
+        folder = self._root / kind.value
+        if kind is Kind.BENCHMARK or folder.is_dir():
+            return files.find(folder / name, SUFFIXES)
         if name == self._own_name() and (loose := files.files_in(self._root, SUFFIXES)):
             return [files.look(self._root, file) for file in loose]
         return files.find(self._root / name, SUFFIXES)
 
     def _known(self, kind: Kind, name: str) -> list[files.FoundFile]:
-        if kind is not Kind.SUBSET or name not in self._stock:
+        if (kind, name) not in self._stock:
             self.shards(kind, name)
-        return self._stock[name]
+        return self._stock[kind, name]
 
     def _files(self, kind: Kind, name: str, shard: Shard) -> list[files.FoundFile]:
         """The shard's files, if they were at the last stocktaking what they were when it was described."""
@@ -146,6 +168,11 @@ class PictureFolderSource:
         if files.fingerprint(found) != shard.fingerprint:
             raise files.changed(f"{shard.name} of {name!r} in {self.uri}")
         return found
+
+
+def _with_pictures(folder: Path) -> list[str]:
+    """Names of the subfolders that hold pictures at any depth, sorted."""
+    return [name for name in files.subfolders(folder) if any(files.walk(folder / name, SUFFIXES))]
 
 
 def _batches(found: Sequence[files.FoundFile], columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:

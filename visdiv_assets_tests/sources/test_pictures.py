@@ -51,6 +51,45 @@ def test_each_subfolder_with_pictures_is_a_subset(folder: Path) -> None:
     assert paths(source, "dogs (old)") == ["2020/b.PNG"]
 
 
+def test_folders_below_benchmarks_are_benchmarks(folder: Path) -> None:
+    put(folder, "cats/a.jpg", "benchmarks/exam/x.png", "benchmarks/exam/more/y.png", "benchmarks/empty/readme.txt")
+    source = PictureFolderSource(folder)
+    assert (source.subsets(), source.benchmarks()) == (["cats"], ["exam"])
+    (shard,) = source.shards(Kind.BENCHMARK, "exam")
+    batches = list(source.batches(Kind.BENCHMARK, "exam", shard, columns=["images"]))
+    assert [row["images"][0]["path"] for batch in batches for row in batch.to_pylist()] == ["more/y.png", "x.png"]
+    assert source.fetch(Kind.BENCHMARK, "exam", [(1, 0)]) == [b"benchmarks/exam/x.png"]
+    put(folder, "benchmarks/loose.png")
+    with pytest.raises(
+        VisdivError, match="benchmarks holds pictures beside folders of them: move them into"
+    ):
+        source.benchmarks()
+
+
+def test_a_subset_and_a_benchmark_of_one_name_are_two(folder: Path) -> None:
+    put(folder, "cats/a.jpg", "benchmarks/cats/b.jpg", "benchmarks/cats/c.jpg")
+    source = PictureFolderSource(folder)
+    assert source.fetch(Kind.SUBSET, "cats", [(0, 0)]) == [b"cats/a.jpg"]
+    assert source.fetch(Kind.BENCHMARK, "cats", [(1, 0)]) == [b"benchmarks/cats/c.jpg"]
+
+
+def test_a_folder_called_benchmarks_with_loose_pictures_is_a_subset(folder: Path) -> None:
+    put(folder, "benchmarks/a.jpg")
+    source = PictureFolderSource(folder)
+    assert (source.subsets(), source.benchmarks()) == (["benchmarks"], [])
+
+
+def test_subsets_may_lie_below_subsets(folder: Path) -> None:
+    put(folder, "subsets/cats/a.jpg", "benchmarks/exam/x.png", "elsewhere/b.jpg")
+    source = open_source(folder)
+    assert isinstance(source, PictureFolderSource)
+    assert (source.subsets(), source.benchmarks()) == (["cats"], ["exam"])
+    assert paths(source, "cats") == ["a.jpg"]
+    put(folder, "loose.jpg")
+    with pytest.raises(VisdivError, match="holds pictures beside its folder 'subsets'"):
+        source.subsets()
+
+
 def test_loose_pictures_are_a_subset_named_after_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(folder, "b.jpg", "a.png", "deep/er/readme.txt")
     monkeypatch.chdir(folder)
