@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from visdiv_assets.site import charts
+from visdiv_assets.site import charts, heat_maps
 from visdiv_assets.site.corpus import Corpus
 from visdiv_assets.site.overview import OTHER
 from visdiv_assets.site.parts import Chart, Entry, Grid, Heading, Section, count, percent, share
@@ -55,13 +55,13 @@ def _rules(rows: list[dict[str, Any]]) -> Chart:
             "subset": row["subset"],
             "category": row["category"],
             # The comparison of pixels is no further threshold, so that no line leads to it.
-            "line": f"{row['subset']} {row['rule']}",
+            "part": f"{row['subset']} {row['rule']}",
             "rule": row["name"],
             "measure": name,
             "value": row[measure],
             "low": row[f"{measure}_low"],
             "high": row[f"{measure}_high"],
-            "said": share(row[measure], row[f"{measure}_low"], row[f"{measure}_high"]).shown,
+            "said": share(row[measure], row[f"{measure}_low"], row[f"{measure}_high"]).said,
         }
         for measure, name in (
             ("recall", "recall: copies found"),
@@ -72,7 +72,7 @@ def _rules(rows: list[dict[str, Any]]) -> Chart:
     ]
     names = sorted({row["name"] for row in rows}, key=lambda name: (name == _PIXELS, name))
     reached = [f"{_total(rows, name)} from {name} on" for name in names if name != _PIXELS]
-    said = f"By similarity {', '.join(reached)} of the copies are found, by their pixels {_total(rows, _PIXELS)}."
+    said = f"The comparison of pixels finds {_total(rows, _PIXELS)} of the copies; similarity {', '.join(reached)}."
     headings = [
         Heading("Subset"),
         Heading("Rule", "A threshold of similarity, or pixels."),
@@ -93,7 +93,7 @@ def _rules(rows: list[dict[str, Any]]) -> Chart:
     return Chart(
         "rules",
         "What each rule finds of copies, and how much of what it accepts is right",
-        f"{said} A line is a subset.",
+        f"{said} A line is a subset; a good rule is high in both measures.",
         charts.curves(
             x={
                 "field": "rule",
@@ -102,7 +102,9 @@ def _rules(rows: list[dict[str, Any]]) -> Chart:
                 "axis": {"title": "similarity from, or the comparison of pixels", "labelAngle": 0},
             },
             y=charts.quantity("value", "share, with the 95 % interval", form="~%"),
-            line="line",
+            line="subset",
+            names={row["subset"] for row in rows},
+            part="part",
             colour=charts.coloured_by([row["subset"] for row in rows]),
             tooltip={"subset": "subset", "rule": "rule", "measure": "measure", "said": "share"},
             band=("low", "high"),
@@ -135,15 +137,15 @@ def _by_kind(kinds: list[dict[str, Any]]) -> Chart:
     return Chart(
         "kinds",
         "Copies found, by how they were changed",
-        f"All calibrated subsets together. The hardest to find are copies of the kind {hardest}.",
-        charts.matrix(
+        f"All calibrated subsets together. The hardest to find, over all rules, are copies of the kind {hardest}.",
+        heat_maps.matrix(
             order,
             names,
             row="kind",
             column="rule",
-            title="recall",
+            title="recall: share of the copies that is found (grey: none)",
             tooltip={"kind": "kind of copy", "rule": "rule", "said": "found"},
-            wide=True,
+            small=False,
         ),
         drawn,
         Grid(

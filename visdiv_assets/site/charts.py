@@ -64,7 +64,8 @@ def curves(
         listed = ["", *sorted(names, key=str.lower)]
         bound = {"input": "select", "options": listed, "labels": ["none", *listed[1:]], "name": "Highlighted "}
         params.append({"name": "highlighted", "value": "", "bind": bound})
-    paint = colours(colour)
+    paint = colours(colour, symbol="stroke")
+    unnamed = {**paint, "legend": None}
     encoding: Spec = {"x": x, "y": y, "detail": {"field": part or line, "type": "nominal"}, "color": paint}
     opacity: Spec = {"condition": {"test": lit, "value": 1}, "value": _PALE if many else 1}
     pointed = {"type": "point", "fields": [line], "on": "pointerover", "clear": "pointerout", "nearest": False}
@@ -78,17 +79,17 @@ def curves(
     if band:
         low, high = band
         # Of few lines all intervals are drawn; 185 of them would be a fog.
-        shown = {"condition": {"test": lit, "value": 0.9}, "value": 0 if many else 0.4}
+        shown = {"condition": {"test": lit, "value": 0.9}, "value": 0 if many else 0.6}
         ends = {"y": {"field": low, "type": "quantitative"}, "y2": {"field": high}, "opacity": shown}
         layers.append({"mark": {"type": "rule", "strokeWidth": 2}, "encoding": ends})
     layers.append(
         {
-            "mark": {"type": "point", "size": 45 if points else 90, "strokeWidth": 1.5},
+            "mark": {"type": "point", "size": 90 if not points else 20 if many else 45, "strokeWidth": 1.5},
             "encoding": {
                 "opacity": opacity if points else {"value": 0},
                 "fill": {
                     **({"condition": {"test": f"datum[{hollow!r}]", "value": "$paper"}} if hollow else {}),
-                    **{**paint, "legend": None},
+                    **unnamed,
                 },
                 "tooltip": fields(tooltip),
             },
@@ -117,6 +118,8 @@ def ranking(
 ) -> Spec:
     """A dot with its interval for each name, one below the other, the highest first.
 
+    Dots are hollow where the data's column `too_few` says yes.
+
     Args:
         value: the data's column with the numbers.
         low: the data's column with the lower end of the interval.
@@ -132,6 +135,8 @@ def ranking(
         "scale": {"zero": False, "padding": 8},
         "axis": {"title": title, "orient": "top", "tickCount": 6},
     }
+    # The legend is beside the axis, since 185 names are three screens high.
+    paint = colours(colour, orient="top", symbol="stroke")
     return {
         **choice,
         "width": 480,
@@ -143,8 +148,7 @@ def ranking(
                 "sort": {"field": value, "op": "max", "order": "descending"},
                 "axis": {**NAMES, "grid": True},
             },
-            # Beside the axis, since 185 names are three screens high.
-            "color": colours(colour, orient="top"),
+            "color": paint,
             "tooltip": fields(tooltip),
         },
         "layer": [
@@ -152,7 +156,13 @@ def ranking(
                 "mark": {"type": "rule", "strokeWidth": 2},
                 "encoding": {"x": {"field": low, **across}, "x2": {"field": high}},
             },
-            {"mark": {"type": "point", "filled": True, "size": 60}, "encoding": {"x": {"field": value, **across}}},
+            {
+                "mark": {"type": "point", "size": 50, "strokeWidth": 1.5},
+                "encoding": {
+                    "x": {"field": value, **across},
+                    "fill": {"condition": {"test": "datum.too_few", "value": "$paper"}, **paint, "legend": None},
+                },
+            },
         ],
     }
 
@@ -163,7 +173,7 @@ def bars(*, x: Spec, y: Spec, facet: str, columns: int, tooltip: Mapping[str, st
         "columns": columns,
         "facet": {"field": facet, "type": "nominal", "header": {"title": None}},
         "spec": {
-            "width": 170,
+            "width": 150,
             "height": 160,
             "mark": {"type": "bar", "color": "$mark"},
             "encoding": {"x": x, "y": y, "tooltip": fields(tooltip)},
@@ -188,7 +198,7 @@ def dots(*, x: Spec, y: Spec, colour: str, tooltip: Mapping[str, str], choice: S
             "x": x,
             "y": y,
             "color": paint,
-            "fill": {"condition": {"test": "datum.too_few", "value": "$paper"}, **paint, "legend": None},
+            "fill": {"condition": {"test": "datum.too_few", "value": "$paper"}, **paint},
             "tooltip": fields(tooltip),
             "href": {"field": "link"},
         },
@@ -216,9 +226,16 @@ def coloured_by(subsets: Collection[str]) -> str:
     return "subset" if len(set(subsets)) <= COLOURS else "category"
 
 
-def colours(column: str, *, orient: str = "bottom") -> Spec:
+def colours(column: str, *, orient: str = "bottom", symbol: str = "circle") -> Spec:
     """Colours by a column of few names, told in a legend."""
-    legend = {"title": None, "orient": orient, "columns": 4, "labelLimit": 300}
+    legend = {
+        "title": None,
+        "orient": orient,
+        "columns": 4,
+        "labelLimit": 300,
+        "symbolType": symbol,
+        "symbolOpacity": 1,
+    }
     return {"field": column, "type": "nominal", "legend": legend}
 
 
@@ -237,4 +254,9 @@ def quantity(field: str, title: str | None, *, log: bool = False, form: str = ""
 def similarity(field: str, values: Collection[float]) -> Spec:
     """The encoding of an axis of thresholds, with a tick at each of them."""
     axis = {"title": "similarity from", "values": sorted(set(values)), "format": "~g", "labelOverlap": True}
-    return {"field": field, "type": "quantitative", "scale": {"zero": False, "nice": False, "padding": 15}, "axis": axis}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "scale": {"zero": False, "nice": False, "padding": 15},
+        "axis": axis,
+    }

@@ -11,12 +11,14 @@ from visdiv_assets.sources import Kind
 
 #: Groups with pictures, pictures of each, and groups in the table.
 GROUPS, PICTURES, LISTED = 24, 8, 500
+#: Subsets of a group that are named.
+NAMED = 3
 
 #: Components have a chain of close pairs between any two; positions are counted too, byte-equal ones among them.
 _LARGEST = """
 WITH positions AS (
     SELECT component_id, count(*) AS positions, count(DISTINCT image_id) AS pictures, count(DISTINCT subset) AS subsets,
-        min(subset) AS first_subset
+        list(DISTINCT subset ORDER BY subset)[:$named] AS names
     FROM duplicate_clusters GROUP BY component_id
 )
 SELECT p.*, s.smallest_similarity FROM positions p
@@ -41,7 +43,7 @@ def page(corpus: Corpus) -> Page:
     """The largest groups by the positions they take, and a table of more."""
     largest: list[dict[str, Any]] = []
     if corpus.warehouse.has_rows("duplicate_clusters"):
-        largest = corpus.warehouse.rows(_LARGEST, limit=LISTED)
+        largest = corpus.warehouse.rows(_LARGEST, limit=LISTED, named=NAMED)
     if not largest:
         nothing = "There are no copies, or they were not looked for yet: run `visdiv run --all`."
         return Page(
@@ -69,13 +71,15 @@ def _groups(corpus: Corpus, largest: list[dict[str, Any]]) -> list[Group]:
             about += f", any two of them with a similarity of {similarity:.2f} or more"
         if len(places) < row["pictures"]:
             about += f"; {len(places)} are shown"
-        heading = f"{rank}. {several(row['positions'], 'position')}"
+        heading = f"Group {rank}: {several(row['positions'], 'position')}"
         groups.append(Group(heading, f"{about}.", [found[place] for place in places]))
     return groups
 
 
 def _subsets(row: dict[str, Any]) -> str:
-    return str(row["first_subset"]) if row["subsets"] == 1 else f"{row['subsets']} subsets"
+    """The subsets by name, of many the first."""
+    rest = row["subsets"] - len(row["names"])
+    return ", ".join(row["names"]) + (f" and {several(rest, 'other subset')}" if rest else "")
 
 
 def _grid(largest: list[dict[str, Any]]) -> Grid:

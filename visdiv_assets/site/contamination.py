@@ -29,6 +29,8 @@ FROM contamination_rates WHERE rule = 'verified' OR threshold = $threshold
 ORDER BY rule DESC, images_contaminated DESC, subset, benchmark
 """
 
+_PIXELS_AGREE = "the pixels agree"
+
 _INTRODUCTION = (
     "How much of each subset is in a benchmark's test set. By pixels: the two pictures were laid over one another and "
     "agree. By similarity: the vectors are close, which is a reason to look and not a proof."
@@ -40,11 +42,11 @@ def page(corpus: Corpus) -> Page:
     rows: list[dict[str, Any]] = []
     if corpus.warehouse.has_rows("contamination_rates"):
         rows = corpus.warehouse.rows(_RATES, threshold=corpus.contamination_threshold)
-    rules = {"verified": "the pixels agree", "similarity": f"similarity of at least {corpus.contamination_threshold}"}
+    rules = {"verified": _PIXELS_AGREE, "similarity": f"similarity of at least {corpus.contamination_threshold}"}
+    named = [{**row, "rule": rules[row["rule"]]} for row in rows if row["benchmark"] != "ALL"]
     # Subsets without a picture, which are texts alone, have no rate.
-    rates = [
-        {**row, "rule": rules[row["rule"]]} for row in rows if row["benchmark"] != "ALL" and row["rate"] is not None
-    ]
+    rates = [row for row in named if row["rate"] is not None]
+    without = len({row["subset"] for row in named}) - len({row["subset"] for row in rates})
     if not rates:
         nothing = (
             "Nothing was compared with a benchmark: put benchmarks into the source (`visdiv benchmarks` lists them), "
@@ -53,17 +55,18 @@ def page(corpus: Corpus) -> Page:
         return Page("contamination.html", "Contamination", _INTRODUCTION, [Section("Rates", nothing=nothing)])
     shown = [rule for rule in rules.values() if any(row["rule"] == rule for row in rates)]
     sections = [
-        Section("Subsets by benchmarks", charts=[_heat_map(corpus, rates, shown)]),
+        Section("Subsets by benchmarks", charts=[_heat_map(corpus, rates, shown, without)]),
         Section("Benchmarks", grids=[_benchmarks(corpus, rates, shown)]),
     ]
     return Page("contamination.html", "Contamination", _INTRODUCTION, sections)
 
 
-def _heat_map(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str]) -> Chart:
+def _heat_map(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str], without: int) -> Chart:
     first = [row for row in rates if row["rule"] == rules[0]]
     links = {name: corpus.link("leaks", name) for name in {row["benchmark"] for row in rates}}
     subsets, benchmarks = (_most_first(first, column) for column in ("subset", "benchmark"))
     found = [row for row in rates if row["images_contaminated"]]
+    left_out = f" {several(without, 'subset')} without pictures cannot be compared." if without else ""
     drawn = pa.table(
         {
             "subset": [row["subset"] for row in rates],
@@ -79,7 +82,7 @@ def _heat_map(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str]) -> 
     return Chart(
         "rates",
         f"{several(len(subsets), 'subset')} by {several(len(benchmarks), 'benchmark')}",
-        _summary(first, rules[0]),
+        _summary(first, rules[0]) + left_out,
         heat_maps.matrix(
             subsets,
             benchmarks,
@@ -111,8 +114,8 @@ def _summary(rates: list[dict[str, Any]], rule: str) -> str:
         f"{several(len({row['benchmark'] for row in hit}), 'benchmark')} share pictures: {len(hit):,} of "
         f"{len(rates):,} cells are not 0. The highest rate is {percent(worst['rate'])}, of "
         f"{worst['subset']} in {worst['benchmark']}. Subsets and benchmarks with the most such "
-        "pictures come first. Pointing at a cell names it; a click leads to the benchmark's leak report, as the table's "
-        "links do."
+        "pictures come first. Pointing at a cell names it; a click leads to the benchmark's leak report, as the "
+        "table's links do."
     )
 
 
@@ -157,10 +160,10 @@ def _benchmarks(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str]) -
         Heading("Its pictures", "Readable image positions of the benchmark."),
     ]
     for rule in rules:
-        meaning = f"that are in the benchmark if {rule}"
+        by = "by pixels" if rule == _PIXELS_AGREE else "by similarity"
         headings += [
-            Heading(f"Subsets, {_SHORT[rule[:3]]}", f"Subsets with pictures {meaning}."),
-            Heading(f"Pictures, {_SHORT[rule[:3]]}", f"Image positions of all subsets {meaning}."),
+            Heading(f"Subsets, {by}", f"Subsets that have some of its pictures; one counts if {rule}."),
+            Heading(f"Their pictures, {by}", f"Image positions of these subsets; one counts if {rule}."),
         ]
     by_name: dict[str, list[dict[str, Any]]] = {}
     for row in rates:

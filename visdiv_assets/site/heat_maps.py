@@ -61,7 +61,15 @@ def matrix(
         "field": "value",
         "type": "quantitative",
         "scale": {"type": "sqrt", "domainMin": 0, **range_} if small else {"domain": [0, 1], **range_},
-        "legend": {"title": title, "format": "~%", "orient": "top", "gradientLength": 240, "labelOverlap": "greedy"},
+        "legend": {
+            "title": title,
+            "format": "~%",
+            "orient": "top",
+            "gradientLength": 240,
+            "titleLimit": 600,
+            "tickCount": 4,
+            "labelOverlap": "greedy",
+        },
     }
     cell: Spec = {"type": "rect", "stroke": "$paper", "strokeWidth": 1}
     drawn: Spec = {"mark": cell, "encoding": {**place, "color": colour}}

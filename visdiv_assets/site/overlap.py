@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from visdiv_assets.site import charts
+from visdiv_assets.site import heat_maps
 from visdiv_assets.site.corpus import Corpus
 from visdiv_assets.site.parts import (
     ROWS_SHOWN,
@@ -27,7 +27,10 @@ SELECT subset, other_subset, images, images_shared, images_shared_exactly, share
 WHERE threshold = $threshold AND images_shared > 0 ORDER BY share DESC, subset, other_subset
 """
 
-_SUBSETS = "SELECT subset FROM subset_overlap UNION SELECT other_subset FROM subset_overlap ORDER BY 1"
+_SUBSETS = """
+SELECT subset FROM (SELECT subset FROM subset_overlap UNION SELECT other_subset FROM subset_overlap)
+ORDER BY lower(subset), subset
+"""
 
 
 def page(corpus: Corpus) -> Page:
@@ -58,7 +61,7 @@ def _chart(rows: list[dict[str, Any]], subsets: list[str]) -> Chart:
         summary = (
             f"{len(rows):,} of {cells:,} cells are not 0. The most is {percent(most['share'])}, of {most['subset']} in "
             f"{most['other_subset']}: {several(most['images_shared'], 'picture')}, "
-            f"{most['images_shared_exactly']:,} of them with the same bytes."
+            f"{most['images_shared_exactly']:,} of them with the same bytes. Pointing at a cell names it."
         )
     drawn = pa.table(
         {
@@ -73,18 +76,17 @@ def _chart(rows: list[dict[str, Any]], subsets: list[str]) -> Chart:
         "overlap",
         f"{several(len(subsets), 'subset')} by {several(len(subsets), 'subset')}",
         summary,
-        charts.matrix(
+        heat_maps.matrix(
             subsets,
             subsets,
             row="subset",
             column="other",
-            title="share of the row's subset",
+            title="share of the pictures of the row's subset (grey: none)",
             tooltip={"subset": "of", "other": "in", "share": "share", "pictures": "pictures"},
             sparse=True,
         ),
         drawn,
         _grid(rows),
-        as_picture=True,
     )
 
 

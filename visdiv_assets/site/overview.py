@@ -172,8 +172,8 @@ def _chart(corpus: Corpus, rows: list[dict[str, Any]]) -> Chart:
     )
     if few:
         summary += (
-            f" The scores of {several(few, 'subset')}, hollow, are low because their pictures are {TOO_FEW}: fewer than "
-            "two a dimension."
+            f" The scores of {several(few, 'subset')}, hollow, are low because their pictures are {TOO_FEW}: fewer "
+            "than two a dimension."
         )
     y = charts.quantity("value", None)
     y["axis"]["labelExpr"] = f"chosen === '{_MEASURES['score']}' ? datum.label : format(datum.value, '~%')"

@@ -6,15 +6,21 @@ import io
 import re
 from typing import Any
 
+import pyarrow as pa
+
 from visdiv_assets.reports.files import read_template
-from visdiv_assets.site import contamination, overlap
+from visdiv_assets.search.contamination import ALL
+from visdiv_assets.site import charts, contamination, overlap
+from visdiv_assets.site.charts import Spec
 from visdiv_assets.site.corpus import Corpus
 from visdiv_assets.site.parts import Chart
 
-#: Bytes of a picture that the UI still shows quickly: 185 subsets by 66 benchmarks take 110,000.
-LARGEST = 150_000
+#: Bytes of a picture that the UI still shows quickly.
+LARGEST = 96_000
+#: Names along an axis at most: of more, those with the largest shares.
+NAMES = 60
 #: Few colours make a small file, and a heat map has few.
-COLOURS = 32
+COLOURS = 64
 
 _COLOUR = re.compile(r"--([a-z0-9]+): (#[0-9a-f]{6})")
 
@@ -29,24 +35,62 @@ def corpus_pictures(corpus: Corpus) -> dict[str, bytes]:
     return found
 
 
-def png(chart: Chart) -> bytes | None:
-    """Draw a chart in its light colours, as it is before anything is chosen or pointed at.
+def leaks_picture(rates: pa.Table) -> bytes | None:
+    """The benchmarks that share most pictures with a subset, as bars with their intervals.
 
     Args:
-        chart: one of the site's.
+        rates: of `search.contamination.RATES_SCHEMA`, a row for each benchmark.
 
     Returns:
-        PNG of less than `LARGEST` bytes; None if it would be larger, as of very many subsets.
+        PNG of less than `LARGEST` bytes; None where no benchmark shares a picture.
     """
+    rows = [row for row in rates.to_pylist() if row["benchmark"] != ALL and row["images_contaminated"]]
+    rows.sort(key=lambda row: (-row["rate"], row["benchmark"]))
+    across = {
+        "type": "quantitative",
+        "axis": {"title": "share of the subset's pictures, 95 % interval", "format": "~%"},
+    }
+    spec = {
+        "width": 400,
+        "height": {"step": charts.STEP + 4},
+        "encoding": {"y": {"field": "benchmark", "type": "nominal", "sort": None, "axis": charts.NAMES}},
+        "layer": [
+            {"mark": {"type": "bar", "color": "$low"}, "encoding": {"x": {"field": "rate", **across}}},
+            {
+                "mark": {"type": "rule", "color": "$mark", "strokeWidth": 2},
+                "encoding": {"x": {"field": "ci_low", **across}, "x2": {"field": "ci_high"}},
+            },
+        ],
+    }
+    return _drawn(spec, rows[:NAMES]) if rows else None
+
+
+def png(chart: Chart) -> bytes | None:
+    """Draw a heat map in its light colours, as it is before anything is chosen or pointed at.
+
+    Args:
+        chart: one of the site's heat maps, its data with the largest shares first.
+
+    Returns:
+        PNG of less than `LARGEST` bytes, of `NAMES` rows and columns at most; None if it would be larger.
+    """
+    # Most cells of a heat map are 0: as its ground they cost nothing.
+    rows = [row for row in chart.data.to_pylist() if row.get("value") != 0]
+    encoding = dict(chart.spec["encoding"])
+    for axis in ("x", "y"):
+        shown = set(list(dict.fromkeys(row[encoding[axis]["field"]] for row in rows))[:NAMES])
+        domain = encoding[axis]["scale"]["domain"]
+        if len(domain) > NAMES:
+            encoding[axis] = {**encoding[axis], "scale": {"domain": [name for name in domain if name in shown]}}
+            rows = [row for row in rows if row[encoding[axis]["field"]] in shown]
+    return _drawn({**chart.spec, "encoding": encoding, "view": {"fill": "$empty", "stroke": None}}, rows)
+
+
+def _drawn(spec: Spec, rows: list[dict[str, Any]]) -> bytes | None:
     import vl_convert
     from PIL import Image
 
-    colours = _light()
-    # Most cells of a heat map are 0: as its ground they cost nothing.
-    rows = [row for row in chart.data.to_pylist() if row.get("value") != 0]
-    spec = {**_coloured(chart.spec, colours), "background": colours["paper"], "data": {"values": rows}}
-    if "view" in spec:
-        spec["view"] = {"fill": colours["empty"], "stroke": None}
+    spec = _coloured({**spec, "background": "$paper", "data": {"values": rows}}, _light())
     drawn = Image.open(io.BytesIO(vl_convert.vegalite_to_png(spec)))
     stream = io.BytesIO()
     drawn.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from visdiv_assets.site import charts
+from visdiv_assets.site import charts, heat_maps
 from visdiv_assets.site.corpus import Corpus
 from visdiv_assets.site.parts import Chart, Entry, Grid, Heading, Page, Section, count, number, percent, several, share
 
@@ -125,12 +125,12 @@ def _heat_map(rows: list[dict[str, Any]]) -> Chart:
         "Share of the turns that are rated 1 or 2",
         f"Of {several(len(subsets), 'subset')}, {worst['subset']} has the highest share: {percent(worst['low'])} for "
         f"{_words(worst['criterion'])}. Subsets with the highest shares come first.",
-        charts.matrix(
+        heat_maps.matrix(
             subsets,
             list(dict.fromkeys(_words(row["criterion"]) for row in rows)),
             row="subset",
             column="criterion",
-            title="rated 1 or 2",
+            title="share of the rated turns that are rated 1 or 2 (grey: none)",
             tooltip={
                 "subset": "subset",
                 "criterion": "criterion",
@@ -138,7 +138,6 @@ def _heat_map(rows: list[dict[str, Any]]) -> Chart:
                 "mean": "mean rating",
                 "turns": "turns",
             },
-            wide=True,
         ),
         drawn,
         Grid("Ratings by subset and criterion", headings, table),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.diversity.moments import Moments
+from visdiv_assets.diversity.rarefaction import too_few
+from visdiv_assets.diversity.spectrum import spectrum
 from visdiv_assets.site import charts
 from visdiv_assets.site.corpus import Corpus
 from visdiv_assets.site.overview import OTHER
-from visdiv_assets.site.parts import Chart, Entry, Grid, Heading, Section, number, percent, several
+from visdiv_assets.site.parts import Chart, Entry, Grid, Heading, Section, percent, several
+from visdiv_assets.site.scores import TOO_FEW_MEANING, scored
 
 #: Ranks that are drawn: all of the first, then fewer and fewer.
 _POINTS = 40
@@ -19,9 +24,18 @@ _HELD = (0.5, 0.9, 0.99)
 _HEADING = "Spectra"
 
 
+@dataclass(frozen=True, slots=True)
+class _Spectrum:
+    """Of a subset; `few`: it has fewer than two pictures a dimension."""
+
+    category: str
+    shares: np.ndarray
+    few: bool
+
+
 def spectra_section(corpus: Corpus) -> Section:
     """The share of the variance that each direction holds, a curve for each subset."""
-    found: dict[str, tuple[str, np.ndarray]] = {}
+    found: dict[str, _Spectrum] = {}
     for row in corpus.warehouse.rows(
         "SELECT subset, coalesce(category, $other) AS category FROM subsets ORDER BY subset", other=OTHER
     ):
@@ -31,50 +45,44 @@ def spectra_section(corpus: Corpus) -> Section:
         moments = Moments.from_arrow(corpus.lake.read(manifest, "moments").slice(0, 1))
         shares = spectrum(moments)
         if len(shares):
-            found[row["subset"]] = (row["category"], shares)
+            found[row["subset"]] = _Spectrum(row["category"], shares, too_few(moments.n, moments.dimension))
     if not found:
         return Section(_HEADING, nothing="No subset has two different pictures or more: run `visdiv run --all`.")
     return Section(_HEADING, charts=[_chart(found)])
 
 
-def spectrum(moments: Moments) -> np.ndarray:
-    """Shares of the variance by direction, float64 [<= D], the largest first; empty where there is no variance."""
-    if moments.n < 2:
-        return np.empty(0)
-    values = np.linalg.eigvalsh(moments.covariance())[::-1]
-    values = values[values > 1e-9 * max(float(values[0]), 1e-12)]
-    shares: np.ndarray = values / values.sum() if len(values) else values
-    return shares
-
-
-def _chart(found: dict[str, tuple[str, np.ndarray]]) -> Chart:
+def _chart(found: dict[str, _Spectrum]) -> Chart:
     columns: dict[str, list[object]] = {"subset": [], "category": [], "rank": [], "share": [], "said": []}
-    for subset, (category, shares) in found.items():
+    for subset, of_subset in found.items():
+        shares = of_subset.shares
         ranks = np.unique(np.geomspace(1, len(shares), _POINTS).round().astype(int))
         columns["subset"] += [subset] * len(ranks)
-        columns["category"] += [category] * len(ranks)
+        columns["category"] += [of_subset.category] * len(ranks)
         columns["rank"] += ranks.tolist()
         columns["share"] += [float(f"{shares[rank - 1]:.4g}") for rank in ranks]
         columns["said"] += [percent(float(shares[rank - 1])) for rank in ranks]
-    first = {subset: float(shares[0]) for subset, (_, shares) in found.items()}
+    first = {subset: float(of_subset.shares[0]) for subset, of_subset in found.items()}
     steepest, flattest = max(first, key=lambda name: first[name]), min(first, key=lambda name: first[name])
     summary = (
         f"A line is one of {several(len(found), 'subset')}; the flatter it is, the more directions share the "
-        f"variance. The first direction holds from {percent(first[flattest])} ({flattest}) to "
-        f"{percent(first[steepest])} ({steepest})."
+        "variance. A direction is an eigenvector of the embeddings' covariance; the first holds from "
+        f"{percent(first[flattest])} ({flattest}) to {percent(first[steepest])} ({steepest})."
     )
     headings = [
         Heading("Subset"),
         Heading("First direction", "Share of the variance that it holds."),
-        *(Heading(f"Directions for {part:.0%}", "How many of the largest hold this share of it.") for part in _HELD),
+        *(
+            Heading(f"Directions for {part:.0%}", f"How many of the largest hold this share of it. {TOO_FEW_MEANING}")
+            for part in _HELD
+        ),
     ]
     rows = [
         [
             Entry(subset),
             Entry(first[subset], percent(first[subset])),
-            *(number(int(np.searchsorted(np.cumsum(shares), part) + 1), 0) for part in _HELD),
+            *(scored(int(np.searchsorted(np.cumsum(of_subset.shares), part) + 1), of_subset.few, 0) for part in _HELD),
         ]
-        for subset, (_, shares) in found.items()
+        for subset, of_subset in found.items()
     ]
     return Chart(
         "spectra",
@@ -84,6 +92,7 @@ def _chart(found: dict[str, tuple[str, np.ndarray]]) -> Chart:
             x=charts.quantity("rank", "direction, the largest first", log=True),
             y=charts.quantity("share", "share of the variance", log=True, form="~%"),
             line="subset",
+            names=found,
             colour=charts.coloured_by(found),
             tooltip={"subset": "subset", "rank": "direction", "said": "share"},
             points=False,

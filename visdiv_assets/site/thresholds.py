@@ -87,9 +87,10 @@ def _found(corpus: Corpus) -> Section:
         "benchmark have one of a benchmark. Where a line rises steeply to the left, the threshold "
         "begins to claim look-alikes.",
         charts.curves(
-            x={**charts.quantity("threshold", "similarity from"), "scale": {"zero": False}},
+            x=charts.similarity("threshold", {row["threshold"] for row in found}),
             y=charts.quantity("value", "share of the readable positions", form="~%"),
             line="subset",
+            names={row["subset"] for row in found},
             colour=charts.coloured_by([row["subset"] for row in found]),
             tooltip={
                 "subset": "subset",
@@ -144,9 +145,10 @@ def _components(corpus: Corpus) -> Section:
         "Groups of pictures that chains of close pairs connect",
         summary,
         charts.curves(
-            x={**charts.quantity("threshold", "similarity from"), "scale": {"zero": False}},
-            y=charts.quantity("value", "number"),
+            x=charts.similarity("threshold", {row["threshold"] for row in sizes}),
+            y=charts.quantity("value", "groups, or pictures"),
             line="what",
+            names=list(names.values()),
             colour="what",
             tooltip={"threshold": "similarity from", "what": "what", "said": "number"},
         ),

@@ -10,9 +10,10 @@ from PIL import Image
 
 from visdiv_assets.diversity import rarefaction
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.diversity.plotting import HEIGHT, WIDTH, plot_rarefied
+from visdiv_assets.diversity.plotting import HEIGHT, WIDTH, plot_rarefied, plot_spectrum
 from visdiv_assets.diversity.rarefaction import RAREFIED_SCHEMA, SCORES, SIZES, rarefied, rarefied_table
 from visdiv_assets.diversity.scores import scores
+from visdiv_assets.diversity.spectrum import spectrum
 
 
 def vectors(count: int, dimension: int = 8) -> np.ndarray:
@@ -67,3 +68,14 @@ def test_the_plot_is_a_small_picture() -> None:
     drawn = plot_rarefied(rarefied_table(vectors(30), np.arange(1_100) % 30, model_id="m"))
     assert len(drawn) < 60_000
     assert Image.open(io.BytesIO(drawn)).size == (WIDTH, HEIGHT)
+
+
+def test_a_spectrum_adds_up_to_1_and_is_drawn_small() -> None:
+    shares = spectrum(Moments.from_vectors(vectors(30), model_id="m"))
+    assert shares.sum() == pytest.approx(1)
+    assert list(shares) == sorted(shares, reverse=True)
+    assert not len(spectrum(Moments.from_vectors(vectors(1), model_id="m")))
+    drawn = plot_spectrum(shares, 30, few=True)
+    assert Image.open(io.BytesIO(drawn)).size == (WIDTH // 2, HEIGHT)
+    assert len(drawn) < 40_000
+    assert drawn != plot_spectrum(shares, 30, few=False)

@@ -149,8 +149,71 @@ def test_rarefied_scores_and_their_intervals_are_those_of_the_table(made: MadeUp
     rows = pages["diversity"].charts["ranking"]["values"]
     found = sql(made, "SELECT subset, sample_size, score_mean, score_low, score_high FROM diversity_rarefied")
     assert {(row["subset"], row["size"], row["mean"], row["low"], row["high"]) for row in rows} == {
-        (subset, f"{size:,}", *(round(score, 5) for score in scores)) for subset, size, *scores in found
+        (subset, f"{size:,}{' (too few)' if size < 1_024 else ''}", *(round(score, 5) for score in scores))
+        for subset, size, *scores in found
     }
+
+
+def test_subsets_are_first_compared_at_the_largest_number_that_nine_of_ten_have(
+    made: MadeUp, pages: dict[str, ReadPage]
+) -> None:
+    """`small` has fewer than 1,024, so that a fourth of the subsets would be missing there."""
+    (table,) = pages["index"].tables
+    assert pages["index"].tables[table][0][-1] == "Score of 256"
+    (chosen,) = pages["diversity"].charts["ranking"]["spec"]["params"]
+    assert chosen["value"] == "256 (too few)"
+    assert "256 are too few, fewer than two pictures a dimension" in pages["diversity"].words
+    expected = dict(sql(made, "SELECT subset, score_mean FROM diversity_rarefied WHERE sample_size = 256"))
+    names = pages["index"].column(table, "Subset")
+    assert dict(zip(names, pages["index"].values(table, "Score of 256"), strict=True)) == expected
+
+
+def test_the_whole_corpus_is_marked_if_it_is_too_small(copied: MadeUp) -> None:
+    execute(copied, "UPDATE diversity SET too_few = true, score = 0.25 WHERE scope = 'corpus'")
+    rows = [row for rows in built(copied)["diversity"].tables.values() for row in rows if row[0] == "all subsets here"]
+    assert [row[-2].split() for row in rows] == [["0.250", "too", "few"]]
+
+
+def test_scores_of_too_few_pictures_are_hollow_and_say_so(made: MadeUp, pages: dict[str, ReadPage]) -> None:
+    few = {(subset, images) for subset, images in sql(made, "SELECT subset, images FROM diversity WHERE too_few")}
+    few |= {(subset, 256) for (subset,) in sql(made, "SELECT subset FROM diversity_rarefied WHERE sample_size = 256")}
+    rows = pages["diversity"].charts["against_size"]["values"]
+    assert {(row["subset"], row["pictures"]) for row in rows if row["too_few"]} == few
+    assert all(row["said"].endswith("too few)") == row["too_few"] for row in rows)
+    dots = pages["index"].charts["sizes"]["values"]
+    assert {row["subset"] for row in dots if row["too_few"]} == {
+        subset for (subset,) in sql(made, "SELECT subset FROM diversity WHERE too_few AND scope = 'subset'")
+    }
+
+
+def test_of_many_subsets_one_can_be_highlighted_by_keyboard(tmp_path: Path, pages: dict[str, ReadPage]) -> None:
+    many = [f"subset {number}" for number in range(12)]
+    params = built(make(tmp_path, many, ["a"]))["diversity"].charts["spectra"]["spec"]["params"]
+    assert [param["bind"]["options"] for param in params] == [["", *sorted(many)]]
+    assert "params" not in pages["diversity"].charts["spectra"]["spec"]
+
+
+def test_subsets_without_pictures_have_no_cells(copied: MadeUp) -> None:
+    execute(copied, "UPDATE contamination_rates SET rate = NULL, images = 0 WHERE subset = 'small'")
+    page = built(copied)["contamination"]
+    assert "1 subset without pictures cannot be compared." in page.words
+    chart = page.charts["rates"]
+    assert {row["subset"] for row in chart["values"]} == set(SUBSETS) - {"small"}
+    assert len(chart["spec"]["encoding"]["y"]["scale"]["domain"]) == len(SUBSETS) - 1
+
+
+def test_small_heat_maps_have_their_numbers_in_them(made: MadeUp, pages: dict[str, ReadPage]) -> None:
+    chart = pages["contamination"].charts["rates"]
+    assert [layer["mark"]["type"] for layer in chart["spec"]["layer"]] == ["rect", "text"]
+    assert not chart["canvas"]
+
+
+def test_categories_are_shown_where_there_are_any(tmp_path: Path, pages: dict[str, ReadPage]) -> None:
+    (table,) = pages["index"].tables
+    assert "Category" in pages["index"].tables[table][0]
+    page = built(make(tmp_path, ["mine", "yours"], []))["index"]
+    (table,) = page.tables
+    assert "Category" not in page.tables[table][0]
 
 
 def test_published_scores_stand_beside_the_corpus(pages: dict[str, ReadPage]) -> None:
@@ -311,5 +374,9 @@ def test_the_site_of_all_of_finevision_stays_small(tmp_path: Path) -> None:
     assert len(pages) == len(PAGES)
     (table,) = pages["index"].tables
     assert len(pages["index"].tables[table]) == 1 + len(subsets) == 186
-    assert len(pages["contamination"].charts["rates"]["values"]) == 2 * 185 * 66
+    chart = pages["contamination"].charts["rates"]
+    pictured = sum(number > 0 for number in pages["index"].values(table, "Images") if number is not None)
+    assert len(chart["values"]) == 2 * pictured * 66
+    assert chart["canvas"]
+    assert "layer" not in chart["spec"]
     assert max(page.path.stat().st_size for page in pages.values()) < 4_000_000

@@ -12,7 +12,7 @@ from PIL import Image
 
 from visdiv_assets.site import contamination, pictures
 from visdiv_assets.site.corpus import Corpus, opened
-from visdiv_assets.site.pictures import LARGEST, corpus_pictures, png
+from visdiv_assets.site.pictures import LARGEST, NAMES, corpus_pictures, leaks_picture, png
 from visdiv_assets_tests.site.corpora import make
 
 
@@ -28,6 +28,26 @@ def test_the_heat_maps_are_small_pictures(tmp_path: Path) -> None:
     for content in found.values():
         assert len(content) < LARGEST
         assert Image.open(io.BytesIO(content)).height > 30 * 14
+
+
+def test_of_very_many_subsets_those_with_the_largest_shares_are_drawn(tmp_path: Path) -> None:
+    many = [f"subset {number:03}" for number in range(3 * NAMES)]
+    found = drawn(tmp_path, many, ["a", "b"])
+    content = found["overlap"]
+    assert len(content) < LARGEST
+    assert NAMES * 14 < Image.open(io.BytesIO(content)).height < 2 * NAMES * 14
+
+
+def test_the_benchmarks_that_leaked_into_a_subset_are_bars() -> None:
+    about = {"rate": 0.1, "ci_low": 0.05, "ci_high": 0.2}
+    rates = [{"benchmark": name, "images_contaminated": hit, **about} for name, hit in (("a", 3), ("b", 0), ("ALL", 3))]
+    one = leaks_picture(pa.Table.from_pylist(rates))
+    two = leaks_picture(pa.Table.from_pylist([*rates, {"benchmark": "c", "images_contaminated": 1, **about}]))
+    assert one is not None
+    assert two is not None
+    heights = [Image.open(io.BytesIO(content)).height for content in (one, two)]
+    assert heights[0] < heights[1]
+    assert leaks_picture(pa.Table.from_pylist(rates[1:])) is None
 
 
 def test_where_nothing_is_shared_nothing_is_drawn(tmp_path: Path) -> None:

@@ -90,7 +90,11 @@
     const colour = colourOf(getComputedStyle(document.documentElement));
     const spec = { ...coloured(data.spec, colour), data: { values: rowsOf(data) } };
     place.classList.toggle("fixed", spec.width !== "container");
-    if (place.view) place.view.finalize();
+    if (place.view) {
+      // What the reader chose stays chosen in other colours.
+      for (const param of spec.params ?? []) param.value = place.view.signal(param.name);
+      place.view.finalize();
+    }
     const result = await vegaEmbed(place, spec, {
       actions: false,
       // Without eval, which the page's policy forbids.
