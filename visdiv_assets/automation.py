@@ -28,10 +28,10 @@ OBSERVE_BENCHMARKS_JOB = "observe_benchmarks"
 #: Tag of a run that a sensor asked for.
 TRIGGER_TAG = "visdiv/trigger"
 
-BENCHMARK_ASSETS = dg.AssetSelection.groups("benchmarks")
+BENCHMARK_ASSETS = dg.AssetSelection.groups("2_benchmarks")
 CALIBRATION_ASSETS = dg.AssetSelection.assets("calibration")
 MAPS_ASSETS = dg.AssetSelection.assets("maps")
-CORPUS_ASSETS = dg.AssetSelection.groups("corpus", "warehouse")
+CORPUS_ASSETS = dg.AssetSelection.groups("6_corpus", "7_warehouse")
 SUBSET_ASSETS = dg.AssetSelection.all() - BENCHMARK_ASSETS - CORPUS_ASSETS - CALIBRATION_ASSETS - MAPS_ASSETS
 
 benchmark_pipeline = dg.define_asset_job(
@@ -44,7 +44,9 @@ subset_pipeline = dg.define_asset_job(
     SUBSET_JOB,
     selection=SUBSET_ASSETS,
     description="Everything about one subset, from its pictures to its scores and its contamination, in one process. "
-    "Launch it for one partition, or for all of them as a backfill; then run corpus_pipeline.",
+    "Launch it for one partition, or for all of them as a backfill; then run corpus_pipeline. Dagster warns that "
+    "calibration was not materialised: confirm, it is optional. Without CLIP weights what needs them is skipped, and "
+    "Dagster goes on counting the partitions as missing.",
 )
 
 calibration_pipeline = dg.define_asset_job(
@@ -64,7 +66,8 @@ corpus_pipeline = dg.define_asset_job(
     CORPUS_JOB,
     selection=CORPUS_ASSETS,
     description="What concerns all materialised subsets together: shared pictures, clusters, the rows of a clean copy, "
-    "leak reports, and the DuckDB file.",
+    "leak reports, and the DuckDB file. Dagster warns of what was not materialised: confirm, since calibration, maps "
+    "and what needs CLIP are optional.",
 )
 
 

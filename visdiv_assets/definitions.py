@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from visdiv_assets import assets, automation
+from visdiv_assets.assets.presentation import presented
 from visdiv_assets.resources import build_resources
 from visdiv_assets.settings import Settings, load_settings
 
@@ -23,7 +24,7 @@ def build_definitions(settings: Settings | None = None, **resource_overrides: An
     """
     settings = settings or load_settings()
     return dg.Definitions(
-        assets=automation.with_conditions(dg.load_assets_from_modules(assets.STAGES)),
+        assets=presented(automation.with_conditions(dg.load_assets_from_modules(assets.STAGES))),
         jobs=automation.JOBS,
         schedules=automation.schedules(settings.observe_cron),
         sensors=automation.SENSORS,

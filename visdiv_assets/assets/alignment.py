@@ -49,7 +49,7 @@ SHEET_BYTES = 72_000
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images", "clip_image_embeddings", "clip_text_embeddings"],
-    group_name="findings",
+    group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(ROWS_SCHEMA),

@@ -51,7 +51,7 @@ CODE_VERSION = "2"
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images", "sscd_embeddings"],
-    group_name="findings",
+    group_name="5_findings",
     kinds={"parquet", "onnx", "pytorch"},
     pool="gpu",
     code_version=CODE_VERSION,

@@ -49,7 +49,7 @@ def _may_be_skipped(
             description=inspect.getdoc(function),
             metadata=column_schema(columns),
             skippable=True,
-            group_name="embeddings",
+            group_name="4_embeddings",
             code_version=CODE_VERSION,
             kinds=kinds,
             partitions_def=subset_partitions,
@@ -119,7 +119,7 @@ def clip_text_embeddings(
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["clip_image_embeddings"],
-    group_name="embeddings",
+    group_name="4_embeddings",
     kinds={"faiss"},
     code_version=CODE_VERSION,
     check_specs=index_checks("clip_index"),

@@ -31,7 +31,7 @@ SIDES = ("image_id_a", "image_id_b")
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images", "sscd_embeddings", "clip_image_embeddings"],
-    group_name="findings",
+    group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(CLIP_PAIRS_SCHEMA),

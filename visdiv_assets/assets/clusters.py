@@ -28,7 +28,7 @@ CORPUS_TABLES = ("cross_subset_duplicates", "verified_cross_subset")
 
 @dg.asset(
     deps=[*USED, *CORPUS_TABLES, "selection_scores"],
-    group_name="corpus",
+    group_name="6_corpus",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(POSITIONS_SCHEMA),

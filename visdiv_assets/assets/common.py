@@ -1,5 +1,6 @@
 """What all asset modules share."""
 
+import base64
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.assets.presentation import column_lineage
 from visdiv_assets.curation.corpus import one_model
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.search.contamination import located
@@ -86,6 +88,11 @@ def shown(table: pa.Table) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records, schema=_table_schema(table.schema))
 
 
+def picture(name: str, png: bytes) -> dg.MarkdownMetadataValue:
+    """A picture for the UI, within the text that names it."""
+    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode('ascii')})")
+
+
 def _table_schema(schema: pa.Schema) -> dg.TableSchema:
     return dg.TableSchema(columns=[dg.TableColumn(field.name, str(field.type)) for field in schema])
 
@@ -96,7 +103,7 @@ def materialized(
     """The result of an asset that has committed a manifest; its data version is the digest of the content."""
     return dg.MaterializeResult(
         data_version=dg.DataVersion(manifest.digest),
-        metadata={**metadata, "units": len(manifest.units)},
+        metadata={**metadata, **column_lineage(manifest.table), "units": len(manifest.units)},
         check_results=checks or [],
     )
 

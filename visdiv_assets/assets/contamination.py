@@ -14,6 +14,7 @@ from visdiv_assets.assets.common import (
     digests_by_partition,
     locator,
     materialized,
+    picture,
     present,
     read_pairs,
     readable_positions,
@@ -27,6 +28,7 @@ from visdiv_assets.resources import CleaningResource, EngineResource, LakeResour
 from visdiv_assets.search.contamination import ALL, LOCATED_SCHEMA, RATES_SCHEMA, leak_rates
 from visdiv_assets.search.units import Leaks
 from visdiv_assets.settings import published_thresholds
+from visdiv_assets.site.pictures import leaks_picture
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.storage.writing import UnitWrite
 
@@ -42,7 +44,7 @@ CODE_VERSION = "2"
         dg.AssetDep("benchmark_images", partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep("benchmark_embeddings", partition_mapping=dg.AllPartitionMapping()),
     ],
-    group_name="findings",
+    group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(LOCATED_SCHEMA),
@@ -134,6 +136,7 @@ def contamination(
         manifest = write.commit(benchmarks=sorted(benchmarks))
     at_threshold = rates.filter(pc.equal(rates["threshold"], cleaning.contamination_threshold))
     overall = at_threshold.filter(pc.equal(at_threshold["benchmark"], ALL)).to_pylist()[0]
+    drawn = leaks_picture(at_threshold)
     unresolved = _unresolved(found, own_ids, listed_benchmarks)
     same = [name for name, (listed, _) in benchmarks.items() if listed.source_revision == images.source_revision]
     return materialized(
@@ -145,6 +148,7 @@ def contamination(
             **{name: overall[name] for name in ("images_contaminated", "rows_contaminated", "benchmark_images_leaked")},
             **({"rate": overall["rate"]} if overall["rate"] is not None else {}),
             "rates": shown(at_threshold),
+            **({"by_benchmark": picture("rates by benchmark", drawn)} if drawn else {}),
             "units_reused": write.reused,
         },
         [

@@ -29,7 +29,7 @@ CODE_VERSION = "1"
 
 @dg.asset(
     deps=["sscd_embeddings", "near_duplicates"],
-    group_name="corpus",
+    group_name="6_corpus",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(PAIRS_SCHEMA),

@@ -18,7 +18,7 @@ CODE_VERSION = "1"
 
 @dg.asset(
     deps=[*USED, "duplicate_clusters", "selection_scores"],
-    group_name="corpus",
+    group_name="6_corpus",
     kinds={"parquet"},
     code_version=CODE_VERSION,
     metadata=column_schema(DROPPED_SCHEMA),

@@ -1,16 +1,23 @@
 """How much variety a subset has."""
 
-import base64
-
 import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.assets.common import check, column_schema, current_embeddings, materialized, shown, user_errors
+from visdiv_assets.assets.common import (
+    check,
+    column_schema,
+    current_embeddings,
+    materialized,
+    picture,
+    shown,
+    user_errors,
+)
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.diversity.plotting import plot_rarefied
-from visdiv_assets.diversity.rarefaction import RAREFIED_SCHEMA, rarefied_table
+from visdiv_assets.diversity.plotting import plot_rarefied, plot_spectrum
+from visdiv_assets.diversity.rarefaction import RAREFIED_SCHEMA, rarefied_table, too_few
+from visdiv_assets.diversity.spectrum import spectrum
 from visdiv_assets.diversity.tables import SCORES_SCHEMA, score_table
 from visdiv_assets.partitions import subset_partitions
 from visdiv_assets.resources import LakeResource
@@ -24,7 +31,7 @@ RAREFIED_VERSION = "1"
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images", "sscd_embeddings"],
-    group_name="findings",
+    group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(SCORES_SCHEMA),
@@ -70,6 +77,7 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
                 unit.table("scores", score_table(moments), SCORES_SCHEMA)
         manifest = write.commit()
         table = store.read(manifest, "scores")
+        of_positions = Moments.from_arrow(store.read(manifest, "moments").slice(0, 1))
     scored = table.to_pylist()
     first = scored[0]
     counted = {row["scope"]: row["images"] for row in scored}
@@ -83,8 +91,11 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
         {
             "dagster/partition_row_count": len(scored),
             "images": first["images"],
+            # Fewer than two pictures a dimension: low for that alone.
+            "too_few": first["too_few"],
             **numbers,
             "scores": shown(table),
+            **_spectrum(of_positions),
         },
         [
             dg.AssetCheckResult(
@@ -99,7 +110,7 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images", "sscd_embeddings"],
-    group_name="findings",
+    group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=RAREFIED_VERSION,
     metadata=column_schema(RAREFIED_SCHEMA),
@@ -140,9 +151,16 @@ def rarefied_diversity(context: dg.AssetExecutionContext, lake: LakeResource) ->
         table = store.read(manifest, "scores")
     metadata = {"dagster/partition_row_count": table.num_rows, "scores": shown(table)}
     if table.num_rows:
-        drawn = base64.b64encode(plot_rarefied(table)).decode("ascii")
-        metadata["against_sample_size"] = dg.MetadataValue.md(f"![scores](data:image/png;base64,{drawn})")
+        metadata["against_sample_size"] = picture("scores", plot_rarefied(table))
     return materialized(manifest, metadata)
+
+
+def _spectrum(moments: Moments) -> dict[str, dg.MarkdownMetadataValue]:
+    shares = spectrum(moments)
+    if not len(shares):
+        return {}
+    few = too_few(moments.n, moments.dimension)
+    return {"spectrum": picture("spectrum", plot_spectrum(shares, moments.n, few=few))}
 
 
 def _occurrences(store: Lake, images: Manifest, embeddings: Manifest) -> np.ndarray:

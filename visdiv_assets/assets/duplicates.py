@@ -35,7 +35,7 @@ SIDES = ("image_id_a", "image_id_b")
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images", "sscd_embeddings"],
-    group_name="findings",
+    group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(PAIRS_SCHEMA),

@@ -53,7 +53,7 @@ def vector_checks(asset: str, partitions: dg.PartitionsDefinition, *, blocking: 
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images"],
-    group_name="embeddings",
+    group_name="4_embeddings",
     kinds={"numpy", "onnx", "pytorch"},
     pool="gpu",
     code_version=CODE_VERSION,
@@ -81,7 +81,7 @@ def sscd_embeddings(
 @dg.asset(
     partitions_def=benchmark_partitions,
     deps=["benchmark_images"],
-    group_name="benchmarks",
+    group_name="2_benchmarks",
     kinds={"numpy", "onnx", "pytorch"},
     pool="gpu",
     code_version=CODE_VERSION,

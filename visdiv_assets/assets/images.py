@@ -40,7 +40,7 @@ def _check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.Ass
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_files"],
-    group_name="images",
+    group_name="3_images",
     kinds={"parquet", "pillow"},
     code_version=CODE_VERSION,
     metadata=column_schema(IMAGES_SCHEMA),
@@ -61,7 +61,7 @@ def subset_images(
 @dg.asset(
     partitions_def=benchmark_partitions,
     deps=["benchmark_files"],
-    group_name="benchmarks",
+    group_name="2_benchmarks",
     kinds={"parquet", "pillow"},
     code_version=CODE_VERSION,
     metadata=column_schema(IMAGES_SCHEMA),

@@ -28,7 +28,7 @@ def index_checks(asset: str) -> list[dg.AssetCheckSpec]:
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["sscd_embeddings"],
-    group_name="embeddings",
+    group_name="4_embeddings",
     kinds={"faiss"},
     code_version=CODE_VERSION,
     check_specs=index_checks("sscd_index"),

@@ -39,7 +39,7 @@ KINDS = {"sscd_embeddings": "sscd", "clip_image_embeddings": "clip_image", "clip
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images", *KINDS],
-    group_name="findings",
+    group_name="5_findings",
     kinds={"parquet", "html"},
     code_version=CODE_VERSION,
     metadata=column_schema(POINTS_SCHEMA),

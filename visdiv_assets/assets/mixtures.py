@@ -22,7 +22,7 @@ CODE_VERSION = "1"
 
 @dg.asset(
     deps=["subset_images", "sscd_embeddings", "subset_diversity", "curated_rows"],
-    group_name="corpus",
+    group_name="6_corpus",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(CORPUS_SCHEMA),

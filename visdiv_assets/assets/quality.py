@@ -38,7 +38,7 @@ class QualityConfig(dg.Config):
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images"],
-    group_name="images",
+    group_name="3_images",
     kinds={"parquet"},
     code_version=CODE_VERSION,
     metadata=column_schema(quality.QUALITY_SCHEMA),

@@ -19,7 +19,7 @@ CODE_VERSION = "3"
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images", "near_duplicates", "verified_duplicates", "calibration"],
-    group_name="findings",
+    group_name="5_findings",
     kinds={"html"},
     code_version=CODE_VERSION,
 )
@@ -66,7 +66,7 @@ def duplicates_report(
 
 @dg.asset(
     deps=["contamination", "verified_contamination", "calibration", "benchmark_images"],
-    group_name="corpus",
+    group_name="6_corpus",
     kinds={"html"},
     code_version=CODE_VERSION,
 )

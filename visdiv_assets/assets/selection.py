@@ -17,7 +17,7 @@ NEEDED = ("subset_images", "clip_image_embeddings")
 
 @dg.asset(
     deps=[*NEEDED, "alignment"],
-    group_name="corpus",
+    group_name="6_corpus",
     kinds={"parquet", "numpy", "faiss"},
     code_version=CODE_VERSION,
     metadata=column_schema(SCORES_SCHEMA),

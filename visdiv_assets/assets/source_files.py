@@ -21,7 +21,7 @@ def _observable(partitions: dg.PartitionsDefinition) -> Callable[[Callable[..., 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=dg.BetaWarning)
             described = dg.observable_source_asset(
-                partitions_def=partitions, group_name="source", description=inspect.getdoc(observe)
+                partitions_def=partitions, group_name="1_source", description=inspect.getdoc(observe)
             )
             return described(observe)
 

@@ -31,7 +31,7 @@ BATCH_ROWS = 256
 @dg.asset(
     partitions_def=benchmark_partitions,
     deps=["benchmark_images"],
-    group_name="benchmarks",
+    group_name="2_benchmarks",
     kinds={"numpy"},
     code_version=CODE_VERSION,
 )
@@ -71,7 +71,7 @@ def benchmark_texts(
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images", dg.AssetDep("benchmark_texts", partition_mapping=dg.AllPartitionMapping())],
-    group_name="findings",
+    group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(TEXT_OVERLAPS_SCHEMA),

@@ -64,7 +64,7 @@ def _keep_candidates(unit: UnitWrite, listed: Listed, found: pa.Table) -> None:
 @dg.asset(
     partitions_def=subset_partitions,
     deps=["subset_images", "sscd_embeddings", "near_duplicates"],
-    group_name="findings",
+    group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(VERIFIED_SCHEMA),
@@ -129,7 +129,7 @@ def verified_duplicates(
 
 @dg.asset(
     deps=["subset_images", "sscd_embeddings", "cross_subset_duplicates"],
-    group_name="corpus",
+    group_name="6_corpus",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(VERIFIED_SCHEMA),
@@ -198,7 +198,7 @@ def verified_cross_subset(
         dg.AssetDep("benchmark_images", partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep("benchmark_embeddings", partition_mapping=dg.AllPartitionMapping()),
     ],
-    group_name="findings",
+    group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(LEAKS_SCHEMA),
