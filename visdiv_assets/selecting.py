@@ -50,9 +50,9 @@ def select(
 
     METHOD is one of semdedup, conformity, whitened_clip, clip_score (stored scores, which need CLIP vectors), clip_cov,
     clippings (CLIP vectors of pictures and texts), k_center, k_means_plus_plus (CLIP vectors, else SSCD's), wfpp,
-    metaclip (texts alone), text_overlap (least of the benchmarks' texts first). With --compare, several, or the usual
-    ones. To leave the other rows out of a clean copy, set VISDIV_KEEP_ROWS to the file that --out writes, or
-    VISDIV_KEEP_BY and VISDIV_KEEP_FRACTION to a method with stored scores.
+    metaclip (texts alone), text_overlap (least of the benchmarks' texts first). With --compare, several, or those
+    that the data allow. To leave the other rows out of a clean copy, set VISDIV_KEEP_ROWS to the file that --out
+    writes, or VISDIV_KEEP_BY and VISDIV_KEEP_FRACTION to a method with stored scores.
     """
     from visdiv_assets import sources
     from visdiv_assets.curation.chosen import chosen_rows, keeps_what

@@ -73,7 +73,7 @@ def _summary(source: Source, lake: Lake, subset: str, *, held: bool) -> str:
         parts.append(f"{embeddings.rows('ids')} embedded")
     pairs = lake.manifest("near_duplicates", subset)
     if pairs:
-        parts.append(f"{pairs.rows('pairs')} near pairs")
+        parts.append(f"{pairs.rows('pairs')} close pairs")
     parts.append(images.materialized_at)
     if not held:
         parts.append("no longer in the source")

@@ -228,7 +228,7 @@ def test_run_writes_below_the_data_folder_only(ran: Path) -> None:
 
 def test_status_after_a_run_counts_what_there_is(source: Path, data: Path) -> None:
     lines = visdiv("status", source=source, data=data).output.splitlines()
-    assert lines[2].startswith("geoqa+(x)  6 images, 1 unreadable, 4 embedded, 1 near pairs, 20")
+    assert lines[2].startswith("geoqa+(x)  6 images, 1 unreadable, 4 embedded, 1 close pairs, 20")
     assert "changed" not in lines[2]
     assert lines[3] == "other      not materialised"
 

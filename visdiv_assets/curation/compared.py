@@ -32,7 +32,8 @@ def compared(lake: Lake, source: Source, methods: Sequence[str], subsets: Sequen
     Args:
         lake: with what the stages wrote.
         source: where texts are read.
-        methods: of `chosen.CHOICES`; none: all that have stored scores, or those that need no CLIP.
+        methods: of `chosen.CHOICES`; none: all that have stored scores, or those that need no CLIP, and no texts where
+            there are none.
         subsets: names of those that are chosen from; empty: all.
         fraction: the share.
 
@@ -45,16 +46,18 @@ def compared(lake: Lake, source: Source, methods: Sequence[str], subsets: Sequen
     names = sorted(set(rows.subset.to_pylist()))
     keys = _keys(rows.subset, rows.row, names)
     kept = {}
-    for method in methods or _usual(lake):
+    for method in methods or _usual(lake, names):
         chosen = chosen_rows(lake, source, method, names, count=None, fraction=fraction)
         kept[method] = np.isin(keys, _keys(chosen["subset"].combine_chunks(), chosen["row"].to_numpy(), names))
     return Compared(share_per_subset(kept, rows.subset), overlaps(kept), diversity_before_and_after(kept, vectors))
 
 
-def _usual(lake: Lake) -> list[str]:
+def _usual(lake: Lake, subsets: Sequence[str]) -> list[str]:
     manifest = lake.manifest("selection_scores", "all")
     if manifest is None or not manifest.rows("scores"):
-        return [*DIVERSE, *TEXTS]
+        rated = (lake.manifest("quality_rows", subset) for subset in subsets)
+        has_texts = any(each.facts["turns"] for each in rated if each)
+        return [*DIVERSE, *(TEXTS if has_texts else ())]
     scores = lake.read(manifest, "scores", columns=list(STORED))
     return [name for name in STORED if scores[name].null_count < scores.num_rows]
 

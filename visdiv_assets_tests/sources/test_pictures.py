@@ -60,9 +60,7 @@ def test_folders_below_benchmarks_are_benchmarks(folder: Path) -> None:
     assert [row["images"][0]["path"] for batch in batches for row in batch.to_pylist()] == ["more/y.png", "x.png"]
     assert source.fetch(Kind.BENCHMARK, "exam", [(1, 0)]) == [b"benchmarks/exam/x.png"]
     put(folder, "benchmarks/loose.png")
-    with pytest.raises(
-        VisdivError, match="benchmarks holds pictures beside folders of them: move them into"
-    ):
+    with pytest.raises(VisdivError, match="benchmarks holds pictures beside folders of them: move them into"):
         source.benchmarks()
 
 
