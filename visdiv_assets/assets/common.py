@@ -18,6 +18,7 @@ from visdiv_assets.search.contamination import located
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.versions import Version, version_of
 from visdiv_assets.storage import locks
+from visdiv_assets.storage.failures import is_of_object_storage, reading_failed
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -58,6 +59,11 @@ def user_errors() -> Iterator[None]:
         raise dg.RetryRequested(max_retries=TIMES_OVERTAKEN) from error
     except VisdivError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
+    except OSError as error:
+        if not is_of_object_storage(error):
+            raise
+        # While a table is streamed, it is an error of whoever reads it.
+        raise dg.Failure(description=str(reading_failed("VISDIV_DATA", error)), allow_retries=False) from None
 
 
 def check(

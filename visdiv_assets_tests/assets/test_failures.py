@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from visdiv_assets.assets.common import user_errors
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
 from visdiv_assets_tests.conftest import (
@@ -302,3 +304,12 @@ def test_a_run_that_was_killed_goes_on_after_its_last_finished_file(pipeline: Pi
     expected = lake_files(undisturbed.settings.lake_root)
     assert len(expected) > 20
     assert lake_files(settings.lake_root, *undisturbed.lake.tables()) == expected
+
+
+def test_what_object_storage_says_while_a_table_is_streamed_is_one_line() -> None:
+    said = "When reading 'b/x': AWS Error UNKNOWN (HTTP status 503) during GetObject operation: No response body."
+    with pytest.raises(dg.Failure) as caught, user_errors():
+        raise OSError(said)
+    assert caught.value.description == "cannot read VISDIV_DATA: the server is busy or broken (503): wait a while"
+    with pytest.raises(PermissionError), user_errors():
+        raise PermissionError(13, "of a disk")
