@@ -18,7 +18,7 @@ HERE = Worker("here", 1)
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 
 
-@pytest.fixture(scope="module", params=["local", "processes", pytest.param("ray", marks=needs_ray)])
+@pytest.fixture(scope="module", params=["local", "processes", pytest.param("ray", marks=[needs_ray, pytest.mark.nightly])])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Each engine; the workers of the processes are on two devices, called first and second."""
     if request.param == "local":
