@@ -28,9 +28,16 @@ def test_every_question_has_the_answer_that_the_sample_gives(warehouse: Path) ->
 
 def test_every_picture_that_is_shown_is_there() -> None:
     text = README.read_text(encoding="utf-8")
-    shown = [part.split(")")[0] for part in text.split("](docs/")[1:]]
+    shown = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
     assert len(shown) >= 3
-    assert all((README.parent / "docs" / name).stat().st_size > 10_000 for name in shown)
+    assert all((README.parent / name).stat().st_size > 10_000 for name in shown)
+
+
+def test_every_file_that_is_linked_is_there() -> None:
+    linked = re.findall(r"(?<!!)\[[^\]]*\]\(([^)#]+)\)", README.read_text(encoding="utf-8"))
+    files = [name for name in linked if "://" not in name]
+    assert len(files) >= 3
+    assert [name for name in files if not (README.parent / name).is_file()] == []
 
 
 def test_every_setting_that_is_named_exists() -> None:
