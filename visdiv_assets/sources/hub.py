@@ -15,7 +15,6 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import fetching, files, parquet
 from visdiv_assets.sources.catalogue import Benchmark
 from visdiv_assets.sources.downloads import Downloads
-from visdiv_assets.sources.hub_cache import DownloadCache
 from visdiv_assets.sources.hub_client import HubClient, HubFile, parse_uri
 from visdiv_assets.sources.hub_errors import MissingDatasetError, MissingRevisionError
 from visdiv_assets.sources.hub_layout import benchmark_files, subsets_of
@@ -23,6 +22,7 @@ from visdiv_assets.sources.hub_ranges import RangeFile
 from visdiv_assets.sources.hub_rows import RowCounts
 from visdiv_assets.sources.interface import Kind, Shard, StoredShard
 from visdiv_assets.sources.schema import schema_of
+from visdiv_assets.storage.file_cache import FileCache
 from visdiv_assets.storage.manifest import digest_of
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class HubSource:
         self._dataset, self._revision = parse_uri(uri)
         self._benchmarks = {benchmark.name: benchmark for benchmark in benchmarks}
         self._client = client or HubClient()
-        self._cache = DownloadCache(downloads.folder / "files", downloads.max_bytes, downloads.reserve_bytes)
+        self._cache = FileCache(downloads.folder / "files", downloads.max_bytes, downloads.reserve_bytes)
         self._rows = RowCounts(self._client, downloads.folder / "rows", downloads.threads)
         self._max_bytes = downloads.max_bytes
         self._asking = threading.RLock()

@@ -15,6 +15,7 @@ import numpy as np
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.failures import reading_failed
+from visdiv_assets.storage.file_cache import FileCache
 from visdiv_assets.storage.files import Files
 
 if TYPE_CHECKING:
@@ -41,11 +42,8 @@ class ArrayCache:
             max_bytes: size of all copies together.
             reserve_bytes: what is to stay free on its disk.
         """
-        # The sources' rooms know the storage's, so this one can only be had when it is needed.
-        from visdiv_assets.sources.hub_cache import DownloadCache
-
         self.folder = folder
-        self._copies = DownloadCache(folder, max_bytes, reserve_bytes)
+        self._copies = FileCache(folder, max_bytes, reserve_bytes)
 
     def array(self, files: Files, path: str, file: DataFile) -> np.ndarray:
         """A matrix, memory-mapped from its copy, which is fetched first if it is not there.

@@ -15,10 +15,13 @@ from .works import Opening, Squares, opened_here
 
 HERE = Worker("here", 1)
 
-needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+#: Starting a cluster takes as long as ten other tests.
+on_ray = pytest.param(
+    "ray", marks=[pytest.mark.nightly, pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")]
+)
 
 
-@pytest.fixture(scope="module", params=["local", "processes", pytest.param("ray", marks=[needs_ray, pytest.mark.nightly])])
+@pytest.fixture(scope="module", params=["local", "processes", on_ray])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Each engine; the workers of the processes are on two devices, called first and second."""
     if request.param == "local":

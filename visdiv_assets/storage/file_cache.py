@@ -28,7 +28,7 @@ PART = ".part"
 LOOK_SECONDS = 0.1
 
 
-class DownloadCache:
+class FileCache:
     """A folder of fetched files that holds at most so many bytes, as far as files in use allow."""
 
     def __init__(self, folder: Path, max_bytes: int, reserve_bytes: int = 0) -> None:

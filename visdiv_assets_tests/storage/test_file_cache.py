@@ -16,8 +16,8 @@ from typing import BinaryIO
 import pytest
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.sources.hub_cache import DownloadCache
 from visdiv_assets.storage import space
+from visdiv_assets.storage.file_cache import FileCache
 
 SIZE = 1000
 
@@ -25,7 +25,7 @@ SIZE = 1000
 HOLD = """
 import sys
 from pathlib import Path
-from visdiv_assets.sources.hub_cache import DownloadCache
+from visdiv_assets.storage.file_cache import FileCache
 
 def fetch(stream):
     stream.seek(0, 2)
@@ -38,7 +38,7 @@ def fetch(stream):
         else:
             stream.write(b"x" * 500)
 
-with DownloadCache(Path(sys.argv[1]), 10**9).file("shared", 1000, fetch):
+with FileCache(Path(sys.argv[1]), 10**9).file("shared", 1000, fetch):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -60,7 +60,7 @@ class Counted:
         self.written += missing
 
 
-def use(cache: DownloadCache, key: str, fetch: Callable[[BinaryIO], None] | None = None) -> None:
+def use(cache: FileCache, key: str, fetch: Callable[[BinaryIO], None] | None = None) -> None:
     with cache.file(key, SIZE, fetch or Counted()) as path:
         assert path.stat().st_size == SIZE
 
@@ -81,7 +81,7 @@ def said(process: subprocess.Popen[str]) -> str:
 
 
 def test_the_files_used_least_recently_go_first(tmp_path: Path) -> None:
-    cache = DownloadCache(tmp_path, 3 * SIZE)
+    cache = FileCache(tmp_path, 3 * SIZE)
     for key in ("a", "b", "c"):
         use(cache, key)
     fetch = Counted()
@@ -94,35 +94,35 @@ def test_the_files_used_least_recently_go_first(tmp_path: Path) -> None:
 
 
 def test_files_in_use_stay_beyond_the_limit_and_go_afterwards(tmp_path: Path) -> None:
-    cache = DownloadCache(tmp_path, SIZE)
+    cache = FileCache(tmp_path, SIZE)
     with cache.file("a", SIZE, Counted()) as first, cache.file("b", SIZE, Counted()) as second:
         assert first.exists()
         assert second.exists()
     assert held(tmp_path) == ["a"]
     with cache.file("a", SIZE, Counted()):
-        use(DownloadCache(tmp_path, 0), "b")
+        use(FileCache(tmp_path, 0), "b")
         assert held(tmp_path) == ["a"]
 
 
 def test_a_limit_of_nothing_keeps_nothing(tmp_path: Path) -> None:
-    use(DownloadCache(tmp_path, 0), "a")
+    use(FileCache(tmp_path, 0), "a")
     assert held(tmp_path) == []
 
 
 def test_a_file_that_another_process_reads_is_not_removed(tmp_path: Path) -> None:
     with other_process(tmp_path) as process:
         assert said(process) == "held"
-        use(DownloadCache(tmp_path, 0), "mine")
+        use(FileCache(tmp_path, 0), "mine")
         assert held(tmp_path) == ["shared"]
         process.communicate("")
-    use(DownloadCache(tmp_path, 0), "mine")
+    use(FileCache(tmp_path, 0), "mine")
     assert held(tmp_path) == []
 
 
 def test_many_threads_that_want_one_file_fetch_it_once(tmp_path: Path) -> None:
     fetch = Counted(seconds=0.05)
     with ThreadPoolExecutor(6) as executor:
-        list(executor.map(lambda _: use(DownloadCache(tmp_path, 10**9), "a", fetch), range(6)))
+        list(executor.map(lambda _: use(FileCache(tmp_path, 10**9), "a", fetch), range(6)))
     assert fetch.calls == 1
 
 
@@ -130,7 +130,7 @@ def test_two_processes_that_want_one_file_fetch_it_once(tmp_path: Path) -> None:
     fetch = Counted()
     with other_process(tmp_path, "slow") as process, ThreadPoolExecutor(1) as executor:
         assert said(process) == "half"
-        waiting = executor.submit(use, DownloadCache(tmp_path, 10**9), "shared", fetch)
+        waiting = executor.submit(use, FileCache(tmp_path, 10**9), "shared", fetch)
         sleep(0.3)
         assert not waiting.done()
         assert process.stdin
@@ -151,7 +151,7 @@ def test_what_a_killed_process_fetched_is_gone_on_with(tmp_path: Path) -> None:
         process.wait(timeout=20)
     assert held(tmp_path) == ["shared.part"]
     fetch = Counted()
-    use(DownloadCache(tmp_path, 10**9), "shared", fetch)
+    use(FileCache(tmp_path, 10**9), "shared", fetch)
     assert fetch.written == 500
     assert held(tmp_path) == ["shared"]
 
@@ -159,7 +159,7 @@ def test_what_a_killed_process_fetched_is_gone_on_with(tmp_path: Path) -> None:
 def test_unfinished_files_count_and_go_when_room_is_needed(tmp_path: Path) -> None:
     (tmp_path / "old.part").write_bytes(b"x" * 2 * SIZE)
     os.utime(tmp_path / "old.part", (1, 1))
-    use(DownloadCache(tmp_path, 2 * SIZE), "a")
+    use(FileCache(tmp_path, 2 * SIZE), "a")
     assert held(tmp_path) == ["a"]
 
 
@@ -168,7 +168,7 @@ def test_fetched_files_go_before_the_disks_reserve_is_touched(tmp_path: Path, mo
         return 10 * SIZE - sum(path.stat().st_size for path in tmp_path.iterdir())
 
     monkeypatch.setattr(space, "space_of", lambda folder: space.Space(10**9, free()))
-    cache = DownloadCache(tmp_path, 10**9, reserve_bytes=7 * SIZE)
+    cache = FileCache(tmp_path, 10**9, reserve_bytes=7 * SIZE)
     for key in ("a", "b", "c", "d"):
         use(cache, key)
     assert held(tmp_path) == ["b", "c", "d"]
@@ -178,7 +178,7 @@ def test_fetched_files_go_before_the_disks_reserve_is_touched(tmp_path: Path, mo
 
 
 def test_a_file_that_was_cut_off_on_disk_is_fetched_again(tmp_path: Path) -> None:
-    cache = DownloadCache(tmp_path, 10**9)
+    cache = FileCache(tmp_path, 10**9)
     use(cache, "a")
     os.truncate(tmp_path / "a", 10)
     fetch = Counted()
@@ -191,7 +191,7 @@ def test_a_fetch_that_fails_leaves_no_complete_file(tmp_path: Path) -> None:
         stream.write(b"x" * 10)
         raise VisdivError("it is down")
 
-    with pytest.raises(VisdivError, match="it is down"), DownloadCache(tmp_path, 10**9).file("a", SIZE, fetch):
+    with pytest.raises(VisdivError, match="it is down"), FileCache(tmp_path, 10**9).file("a", SIZE, fetch):
         raise AssertionError("it was not fetched")
     assert held(tmp_path) == ["a.part"]
 
@@ -201,10 +201,10 @@ def test_a_disk_that_refuses_is_one_line(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(VisdivError, match=r"cannot write .*/a: No space left on device"):
-        use(DownloadCache(tmp_path, 10**9), "a", fetch)
+        use(FileCache(tmp_path, 10**9), "a", fetch)
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(VisdivError, match=r"cannot write .*file/a: Not a directory"):
-        use(DownloadCache(tmp_path / "file", 10**9), "a")
+        use(FileCache(tmp_path / "file", 10**9), "a")
 
 
 def test_a_file_survives_readers_that_make_room_at_the_same_time(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_file_survives_readers_that_make_room_at_the_same_time(tmp_path: Path)
     problems: list[str] = []
 
     def read(seed: int) -> None:
-        cache = DownloadCache(tmp_path, 2 * SIZE)
+        cache = FileCache(tmp_path, 2 * SIZE)
         for step in range(40):
             key = f"file{(seed * 7 + step * (seed + 1)) % 8}"
             with cache.file(key, SIZE, Counted()) as path:
