@@ -1,5 +1,7 @@
 """The diversity of subsets together."""
 
+from dataclasses import replace
+
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -68,8 +70,12 @@ def corpus_diversity(
                 advance(1)
         whole = {subset: _moments(store, of_subset, "moments")[0] for subset, of_subset in measured.items()}
         draft = write.draft()
-        gone = iter(_moments(store, draft, "dropped") if subsets else [])
-        cleaned = {subset: {kind: whole[subset] - next(gone) for kind in CLEANED} for subset in subsets}
+        units = {unit.name: unit for unit in draft.units}
+
+        def cleaned(subset: str) -> dict[str, Moments]:
+            gone = _moments(store, replace(draft, units=(units[subset],)), "dropped")
+            return {kind: whole[subset] - of_kind for kind, of_kind in zip(CLEANED, gone, strict=True)}
+
         inputs = {unit.name: unit.digest for unit in draft.units}
         if not write.reuse("scores", inputs):
             with (

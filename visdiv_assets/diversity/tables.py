@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -43,28 +43,37 @@ def score_table(moments: Mapping[str, Moments]) -> pa.Table:
 
 
 def corpus_table(
-    whole: Mapping[str, Moments], cleaned: Mapping[str, Mapping[str, Moments]], progress: Progress = silent
+    whole: Mapping[str, Moments],
+    cleaned: Callable[[str], Mapping[str, Moments]],
+    progress: Progress = silent,
 ) -> pa.Table:
     """The scores of subsets together, table of `CORPUS_SCHEMA`; `assets.mixtures` says what the scopes are.
 
     Args:
         whole: moments by subset.
-        cleaned: by subset, moments after each way of cleaning, by its name.
+        cleaned: gives those of a subset after each way of cleaning, by its name; asked once for each, since those of
+            all at a time would take gigabytes.
         progress: told of every subset.
     """
     if not whole:
         return CORPUS_SCHEMA.empty_table()
+    of_cleaned: dict[str, list[dict[str, Any]]] = {}
+    together: dict[str, Moments] = {}
+    for subset in whole:
+        of_cleaned[subset] = []
+        for kind, of_kind in cleaned(subset).items():
+            of_cleaned[subset] += _rows(f"subset_{kind}", of_kind, subset=subset)
+            together[kind] = together[kind] + of_kind if kind in together else of_kind
     rows = _rows("corpus", union(whole))
-    for kind in next(iter(cleaned.values()), {}):
-        rows += _rows(f"corpus_{kind}", union({subset: of_subset[kind] for subset, of_subset in cleaned.items()}))
+    for kind, of_all in together.items():
+        rows += _rows(f"corpus_{kind}", of_all)
     for subset, without in left_out(whole).items():
         rows += _rows("without", without, subset=subset)
-    together = None
+    so_far = None
     for step, subset in enumerate(greedy_order(whole), start=1):
-        together = whole[subset] if together is None else together + whole[subset]
-        rows += _rows("growing", together, subset=subset, step=step)
-        for kind, of_kind in cleaned[subset].items():
-            rows += _rows(f"subset_{kind}", of_kind, subset=subset)
+        so_far = whole[subset] if so_far is None else so_far + whole[subset]
+        rows += _rows("growing", so_far, subset=subset, step=step)
+        rows += of_cleaned[subset]
         progress(1)
     return pa.Table.from_pylist(rows, schema=CORPUS_SCHEMA)
 

@@ -65,7 +65,7 @@ def test_subsets_without_a_picture_have_nothing_to_take_out() -> None:
 def test_the_table_of_the_corpus_has_every_scope_with_the_scores_of_its_pictures() -> None:
     whole = {"one": of(0, 1, 2), "two": of(3, 4, 0)}
     cleaned = {"one": {"clean": of(0, 1)}, "two": {"clean": of(3)}}
-    table = corpus_table(whole, cleaned)
+    table = corpus_table(whole, cleaned.__getitem__)
     assert table.schema == CORPUS_SCHEMA
     rows = {(row["scope"], row["subset"], row["centered"]): row for row in table.to_pylist()}
     assert len(rows) == table.num_rows == 2 * (1 + 1 + 2 + 2 + 2)
@@ -85,7 +85,7 @@ def test_the_table_of_the_corpus_has_every_scope_with_the_scores_of_its_pictures
 
 
 def test_no_subset_has_an_empty_table() -> None:
-    assert corpus_table({}, {}).num_rows == 0
+    assert corpus_table({}, {}.__getitem__).num_rows == 0
 
 
 def test_published_scores_follow_from_the_published_ranks() -> None:
