@@ -42,7 +42,7 @@ def page(corpus: Corpus) -> Page:
     rows: list[dict[str, Any]] = []
     if corpus.warehouse.has_rows("contamination_rates"):
         rows = corpus.warehouse.rows(_RATES, threshold=corpus.contamination_threshold)
-    rules = {"verified": _PIXELS_AGREE, "similarity": f"similarity of at least {corpus.contamination_threshold}"}
+    rules = {"verified": _PIXELS_AGREE, "similarity": f"similarity is at least {corpus.contamination_threshold}"}
     named = [{**row, "rule": rules[row["rule"]]} for row in rows if row["benchmark"] != "ALL"]
     # Subsets without a picture, which are texts alone, have no rate.
     rates = [row for row in named if row["rate"] is not None]

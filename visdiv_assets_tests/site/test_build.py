@@ -122,7 +122,7 @@ def test_the_heat_map_has_every_cell_that_sql_has(made: MadeUp, pages: dict[str,
     cells = pages["contamination"].charts["rates"]["values"]
     found = sql(
         made,
-        """SELECT subset, benchmark, if(rule = 'verified', 'the pixels agree', 'similarity of at least 0.95'), rate
+        """SELECT subset, benchmark, if(rule = 'verified', 'the pixels agree', 'similarity is at least 0.95'), rate
         FROM contamination_rates WHERE benchmark <> 'ALL' AND (rule = 'verified' OR threshold = 0.95)""",
     )
     assert {(row["subset"], row["benchmark"], row["rule"], row["value"]) for row in cells} == {
