@@ -89,7 +89,7 @@ def test_what_a_run_has_finished_stays_as_long_as_the_youngest_of_it(lake: Lake)
     write_numbers(lake, "some", {"a": [0]})
     wait_a_second()
     write = begun(lake, 1, settings={"changed": True})
-    first = time.time()
+    first = int(time.time())
     wait_a_second()
     with write.add("2") as unit:
         unit.table("rows", numbers(2), NUMBERS)
