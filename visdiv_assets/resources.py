@@ -199,11 +199,6 @@ class PairSearchResource(dg.ConfigurableResource):
 
     similarity_floor: float = Field(description=str(Settings.model_fields["similarity_floor"].description))
     neighbours_kept: int = Field(description=str(Settings.model_fields["neighbours_kept"].description))
-    device: str = Field(description=str(Settings.model_fields["device"].description))
-
-    def joins_on(self) -> str:
-        """The device that compares vectors."""
-        return chosen_device(self.device)
 
 
 class ClipPairsResource(dg.ConfigurableResource):
@@ -322,7 +317,6 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
         "pair_search": PairSearchResource(
             similarity_floor=settings.similarity_floor,
             neighbours_kept=settings.neighbours_kept,
-            device=settings.device,
         ),
         "clip_pair_search": ClipPairsResource(
             floor=settings.clip_floor,

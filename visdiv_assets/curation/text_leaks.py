@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.search.contamination import ALL, wilson_interval
-from visdiv_assets.selection.text_overlap import BenchmarkTexts, find_text_overlaps
+from visdiv_assets.selection.text_overlap import OVERLAP_SCHEMA, BenchmarkTexts, find_text_overlaps
 from visdiv_assets.selection.texts import string_columns
 from visdiv_assets.sources import Kind, Source
 
@@ -28,12 +28,7 @@ TEXT_OVERLAPS_SCHEMA = pa.schema(
         ("row", pa.int64()),
         ("turn", pa.int32()),
         ("side", pa.string()),
-        ("benchmark", pa.string()),
-        ("size", pa.int32()),
-        ("runs", pa.int32()),
-        ("runs_found", pa.int32()),
-        ("share", pa.float32()),
-        ("longest", pa.int32()),
+        *(field for field in OVERLAP_SCHEMA if field.name != "text"),
     ]
 )
 TEXT_RATES_SCHEMA = pa.schema(

@@ -55,11 +55,7 @@ def gallery(title: str, entries: Sequence[GalleryEntry], *, max_pixels: int, max
     full = text.full_length([entry.picture.note for entry in entries])
     styles = {
         "gallery": read_template("gallery.css"),
-        "pictures": "\n".join(
-            f".{each.name}{{background-image:url(data:image/jpeg;base64,{each.encoded})}}"
-            for each in small.values()
-            if each.name
-        ),
+        "pictures": thumbnails.styles(small.values()),
     }
     shown = [
         _Shown(

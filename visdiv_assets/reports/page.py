@@ -68,11 +68,7 @@ def render(report: Report, *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTE
     styles = {
         "page": read_template("page.css"),
         "cards": read_template("cards.css"),
-        "pictures": "\n".join(
-            f".{picture.name}{{background-image:url(data:image/jpeg;base64,{picture.encoded})}}"
-            for picture in drawn.values()
-            if picture.name
-        ),
+        "pictures": thumbnails.styles(drawn.values()),
         "views": view_styles,
     }
     script = read_template("page.js")

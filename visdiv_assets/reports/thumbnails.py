@@ -81,6 +81,13 @@ def thumbnails(
     return result
 
 
+def styles(small: Iterable[Thumbnail]) -> str:
+    """The style sheet that gives each picture that can be read to the class of its name."""
+    return "\n".join(
+        f".{each.name}{{background-image:url(data:image/jpeg;base64,{each.encoded})}}" for each in small if each.name
+    )
+
+
 def key_of(data: bytes | None) -> str | None:
     """What tells one picture from another: its bytes, whatever image_id the report gives it."""
     return None if data is None else image_id(data)

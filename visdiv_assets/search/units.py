@@ -25,8 +25,8 @@ PICTURES_KEPT = 2_000_000
 
 
 @dataclass(frozen=True)
-class WholeSubset:
-    """The near duplicates of a subset in one go; the unit is its number of pictures.
+class _OfSubset:
+    """The near duplicates of a subset.
 
     Attributes:
         lake: where its vectors are.
@@ -44,6 +44,11 @@ class WholeSubset:
     floor: float
     k_best: int
     count_at: dict[str, float]
+
+
+@dataclass(frozen=True)
+class WholeSubset(_OfSubset):
+    """The near duplicates of a subset in one go; the unit is its number of pictures."""
 
     def open(self, worker: Worker) -> Callable[[int, Progress], NearDuplicates]:
         """Map the vectors."""
@@ -68,20 +73,8 @@ class WholeSubset:
 
 
 @dataclass(frozen=True)
-class BlocksOfSubset:
-    """The near duplicates of a large subset block by block; a unit is one of `blocks.blocks_of`.
-
-    Attributes: as those of `WholeSubset`.
-    """
-
-    holds_model: ClassVar[bool] = False
-    uses_device: ClassVar[bool] = True
-
-    lake: PerProcess[Lake]
-    embeddings: Manifest
-    floor: float
-    k_best: int
-    count_at: dict[str, float]
+class BlocksOfSubset(_OfSubset):
+    """The near duplicates of a large subset block by block; a unit is one of `blocks.blocks_of`."""
 
     def open(self, worker: Worker) -> Callable[[tuple[int, int], Progress], Part]:
         """Project the vectors, once for all blocks that a process does."""

@@ -61,11 +61,7 @@ def render(page: Page, pages: Sequence[Page], about: str, *, max_pixels: int, ma
     styles = {
         "page": read_template("page.css"),
         "site": read_template("site.css"),
-        "pictures": "\n".join(
-            f".{each.name}{{background-image:url(data:image/jpeg;base64,{each.encoded})}}"
-            for each in small.values()
-            if each.name
-        ),
+        "pictures": thumbnails.styles(small.values()),
     }
     script = read_template("site.js")
     # Files beside a page have no origin of their own where it is opened from disk, so that their scheme is named; Vega
