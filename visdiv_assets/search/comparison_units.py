@@ -23,6 +23,7 @@ from visdiv_assets.search.comparison import (
     pictures_of,
     verdicts_of,
 )
+from visdiv_assets.search.kept import Kept
 from visdiv_assets.search.verification import Fetch
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
@@ -188,15 +189,13 @@ class CompareSets:
     def open(self, worker: Worker) -> Callable[[SetsUnit, Progress], Compared]:
         """Keep the two sets used last: the hashes of all pictures of a large corpus would take gigabytes."""
         store, compare = self.pixels.lake.get(), self.pixels.comparison(worker)
-        kept: dict[tuple[Kind, str], tuple[Pictures, Fetch]] = {}
+        kept: Kept[tuple[Pictures, Fetch]] = Kept()
 
         def side(kind: Kind, listed: Listed) -> tuple[Pictures, Fetch]:
-            key = (kind, listed.images.partition)
-            found = kept.pop(key, None) or (pictures_of(store, *listed), self.pixels.fetch(kind, listed.images))
-            kept[key] = found
-            if len(kept) > 2:
-                del kept[next(iter(kept))]
-            return found
+            return kept.get(
+                (kind, listed.images.partition),
+                lambda: (pictures_of(store, *listed), self.pixels.fetch(kind, listed.images)),
+            )
 
         def compare_sets(unit: SetsUnit, progress: Progress) -> Compared:
             left, fetch_left = side(Kind.SUBSET, unit.left)

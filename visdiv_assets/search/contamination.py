@@ -9,9 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.progress import Progress, silent
-from visdiv_assets.search.join import cross_join
+from visdiv_assets.search.join import Prepared, cross_join
 from visdiv_assets.search.matrix import Matrix
-from visdiv_assets.search.tiles import Projected
 
 LEAK_SCHEMA = pa.schema([("image_id", pa.string()), ("benchmark_image_id", pa.string()), ("similarity", pa.float32())])
 LOCATED_SCHEMA = pa.schema(
@@ -62,7 +61,7 @@ def leaks(
     *,
     floor: float,
     k_best: int,
-    prepared: tuple[Projected | None, Projected | None] = (None, None),
+    prepared: tuple[Prepared | None, Prepared | None] = (None, None),
     device: str = "cpu",
     progress: Progress = silent,
 ) -> pa.Table:
@@ -79,7 +78,7 @@ def leaks(
         benchmark_vectors: their unit vectors [m, d].
         floor: smallest similarity of a pair.
         k_best: a pair is kept only if it is among this many best of one of its two pictures.
-        prepared: what `join.prepare` gave for each of the two.
+        prepared: as `join.cross_join`.
         device: where vectors are compared: "cpu", "cuda" or "cuda:N".
         progress: told of pictures of the subset that are done.
 

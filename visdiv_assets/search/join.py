@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -87,7 +88,7 @@ def cross_join(
     threshold: float,
     *,
     k_best: int | None = None,
-    prepared: tuple[Projected | None, Projected | None] = (None, None),
+    prepared: tuple[Prepared | None, Prepared | None] = (None, None),
     device: str = "cpu",
     progress: Progress = silent,
 ) -> pa.Table:
@@ -98,7 +99,7 @@ def cross_join(
         right: unit vectors [m, d].
         threshold: smallest inner product of a pair.
         k_best: as in `self_join`.
-        prepared: what `prepare` gave for each of the two, on this device; it saves time and changes nothing else.
+        prepared: of either of the two, with this threshold and device; it saves time and changes nothing else.
         device: as in `self_join`.
         progress: told of rows of the left set done.
 
@@ -108,21 +109,25 @@ def cross_join(
     return join(left, right, threshold, k_best=k_best, prepared=prepared, device=device, progress=progress).pairs
 
 
-def prepare(vectors: Matrix, threshold: float, *, device: str) -> Projected | None:
-    """Project a set once for joins with several others; None if it is too small, or a projection does not pay.
+class Prepared:
+    """A set for joins with several others, projected once, and not before one of them is large enough for that."""
 
-    Args:
-        vectors: unit vectors [n, d].
-        threshold: of the joins.
-        device: of the joins.
+    def __init__(self, vectors: Matrix, threshold: float, *, device: str) -> None:
+        """Name what all joins have in common: unit vectors [n, d], the threshold, and the device."""
+        self.rows = vectors.shape[0]
+        self._vectors, self._threshold, self._device = vectors, threshold, device
 
-    Raises:
-        VisdivError: a vector is not finite.
-    """
-    if vectors.shape[0] < PREPARED_ROWS:
-        return None
-    projection = choose_projection(vectors, vectors, threshold - 3.03 * BFLOAT16_ROUNDOFF)
-    return None if projection is None else Projected.of(vectors, projection, device)
+    @cached_property
+    def projected(self) -> Projected | None:
+        """The projections; None if the set is too small to tell what to project on, or a projection does not pay.
+
+        Raises:
+            VisdivError: a vector is not finite.
+        """
+        if self.rows < PREPARED_ROWS:
+            return None
+        projection = choose_projection(self._vectors, self._vectors, self._threshold - 3.03 * BFLOAT16_ROUNDOFF)
+        return None if projection is None else Projected.of(self._vectors, projection, self._device)
 
 
 def join(
@@ -132,7 +137,7 @@ def join(
     *,
     k_best: int | None = None,
     count_at: Sequence[float] = (),
-    prepared: tuple[Projected | None, Projected | None] = (None, None),
+    prepared: tuple[Prepared | None, Prepared | None] = (None, None),
     device: str = "cpu",
     progress: Progress = silent,
 ) -> Join:
@@ -188,21 +193,23 @@ def tiles_of(
     threshold: float,
     *,
     within: bool,
-    prepared: tuple[Projected | None, Projected | None] = (None, None),
+    prepared: tuple[Prepared | None, Prepared | None] = (None, None),
     device: str,
 ) -> FullTiles | ProjectedTiles:
     """The cheapest way to look at all pairs."""
     pairs = left.shape[0] * right.shape[0] // (2 if within else 1)
-    # The larger of two sets tells better what to project on.
-    base = max((each for each in prepared if each), key=lambda each: len(each.vectors), default=None)
-    if not pairs or (device == "cpu" and pairs < (PREPARED_FROM if base else PROJECTED_FROM)):
+    if not pairs:
         return FullTiles(left, right, threshold, within=within, tile=TILE)
-    if base:
+    # The larger of two sets tells better what to project on.
+    larger = max((each for each in prepared if each), key=lambda each: each.rows, default=None)
+    if larger and (device != "cpu" or pairs >= PREPARED_FROM) and (base := larger.projected):
         x, y = (
-            base if each is base else Projected.of(vectors, base.projection, device)
+            base if each is larger else Projected.of(vectors, base.projection, device)
             for each, vectors in zip(prepared, (left, right), strict=True)
         )
         return _projected_tiles(left, right, threshold, (x, y), within=within, device=device)
+    if device == "cpu" and pairs < PROJECTED_FROM:
+        return FullTiles(left, right, threshold, within=within, tile=TILE)
     projected = projected_tiles(left, None if within else right, threshold, device=device)
     return projected or FullTiles(left, right, threshold, within=within, tile=TILE)
 

@@ -11,9 +11,8 @@ import pyarrow.compute as pc
 
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.search.duplicates import PAIRS_SCHEMA, pair_table
-from visdiv_assets.search.join import cross_join
+from visdiv_assets.search.join import Prepared, cross_join
 from visdiv_assets.search.matrix import Matrix
-from visdiv_assets.search.tiles import Projected
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -84,7 +83,7 @@ def compare_subsets(
     floor: float,
     k_best: int,
     thresholds: Sequence[float],
-    prepared: tuple[Projected | None, Projected | None] = (None, None),
+    prepared: tuple[Prepared | None, Prepared | None] = (None, None),
     device: str = "cpu",
     progress: Progress = silent,
 ) -> Tile:
@@ -100,7 +99,7 @@ def compare_subsets(
         floor: smallest similarity of a pair.
         k_best: a pair is kept only if it is among this many best of one of its two pictures.
         thresholds: none below the floor.
-        prepared: what `join.prepare` gave for each of the two.
+        prepared: as `join.cross_join`.
         device: where vectors are compared: "cpu", "cuda" or "cuda:N".
         progress: told of pictures of the left subset that are done.
     """

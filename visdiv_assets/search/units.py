@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import pyarrow as pa
@@ -14,9 +15,9 @@ from visdiv_assets.progress import Progress
 from visdiv_assets.search.blocks import Part, part_of
 from visdiv_assets.search.contamination import leaks
 from visdiv_assets.search.duplicates import NearDuplicates, near_duplicates
-from visdiv_assets.search.join import prepare, tiles_of
+from visdiv_assets.search.join import Prepared, tiles_of
+from visdiv_assets.search.kept import Kept
 from visdiv_assets.search.overlap import EmbeddedSubset, Tile, compare_subsets, embedded
-from visdiv_assets.search.tiles import Projected
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -128,28 +129,24 @@ class SubsetTiles:
     def open(self, worker: Worker) -> Callable[[TwoSubsets, Progress], Tile]:
         """Keep what was opened last: every subset is in as many units as there are others, and most are small."""
         store = self.lake.get()
-        kept: dict[tuple[str, str], _Side] = {}
+        device = chosen_device(worker.device)
+        kept: Kept[tuple[EmbeddedSubset, Prepared]] = Kept(lambda opened: opened[1].rows, PICTURES_KEPT)
 
-        def side(embeddings: Manifest, nearest: Manifest) -> _Side:
-            key = (embeddings.digest, nearest.digest)
-            kept[key] = kept.pop(key) if key in kept else _Side(embedded(store, embeddings, nearest))
-            while len(kept) > 2 and sum(each.rows for each in kept.values()) > PICTURES_KEPT:
-                del kept[next(iter(kept))]
-            return kept[key]
+        def opened(embeddings: Manifest, nearest: Manifest) -> tuple[EmbeddedSubset, Prepared]:
+            subset = embedded(store, embeddings, nearest)
+            return subset, Prepared(subset.vectors, self.floor, device=device)
 
         def compare(two: TwoSubsets, progress: Progress) -> Tile:
-            device = chosen_device(worker.device)
-            left, right = side(*two.left), side(*two.right)
-            # The larger one alone: which are prepared must not depend on what was compared before.
-            is_left = left.rows >= right.rows
-            base = (left if is_left else right).prepared(self.floor, device)
+            (left, left_prepared), (right, right_prepared) = (
+                kept.get(tuple(each.digest for each in side), partial(opened, *side)) for side in (two.left, two.right)
+            )
             return compare_subsets(
-                left.subset,
-                right.subset,
+                left,
+                right,
                 floor=self.floor,
                 k_best=self.k_best,
                 thresholds=self.thresholds,
-                prepared=(base, None) if is_left else (None, base),
+                prepared=(left_prepared, right_prepared),
                 device=device,
                 progress=progress,
             )
@@ -159,20 +156,6 @@ class SubsetTiles:
     def size(self, unit: TwoSubsets) -> int:
         """Pictures of the left subset."""
         return unit.left[0].rows("ids")
-
-
-class _Side:
-    """A subset that is kept between units, with its projections once they were needed."""
-
-    def __init__(self, subset: EmbeddedSubset) -> None:
-        self.subset = subset
-        self.rows = len(subset.image_ids)
-        self._prepared: list[Projected | None] = []
-
-    def prepared(self, floor: float, device: str) -> Projected | None:
-        if not self._prepared:
-            self._prepared.append(prepare(self.subset.vectors, floor, device=device))
-        return self._prepared[0]
 
 
 @dataclass(frozen=True)
@@ -199,7 +182,7 @@ class Leaks:
         store = self.lake.get()
         own = embedded(store, self.embeddings)
         device = chosen_device(worker.device)
-        prepared = prepare(own.vectors, self.floor, device=device)
+        prepared = Prepared(own.vectors, self.floor, device=device)
 
         def find(of_benchmark: Manifest, progress: Progress) -> pa.Table:
             other = embedded(store, of_benchmark)

@@ -120,7 +120,8 @@ class TestEveryPair:
         directions = np.linalg.qr(random_units(dimension, dimension, seed=data.draw(st.integers(0, 9))))[0]
         base = projection.Projection(np.ascontiguousarray(directions[:, : data.draw(st.integers(1, dimension))]))
         is_left = data.draw(st.booleans())
-        prepared = tiles.Projected.of(left if is_left else right, base, "cpu")
+        prepared = module.Prepared(left if is_left else right, threshold, device="cpu")
+        prepared.projected = tiles.Projected.of(left if is_left else right, base, "cpu")
         tile(rows)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "PREPARED_FROM", 0)
@@ -383,9 +384,9 @@ def test_a_set_is_projected_once_for_several_joins(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(projection, "COST_OF_CANDIDATE", 0.0)
     left, right = (random_units(rows, 64, seed=rows).astype(np.float16) for rows in (300, 100))
     right[:7] = left[:7]
-    assert module.prepare(right, 0.75, device="cpu") is None
-    prepared = module.prepare(left, 0.75, device="cpu")
-    assert prepared is not None
+    assert module.Prepared(right, 0.75, device="cpu").projected is None
+    prepared = module.Prepared(left, 0.75, device="cpu")
+    assert prepared.projected is not None
     projected: list[int] = []
     original = tiles.Projected.of
 
