@@ -9,9 +9,9 @@ from typing import Any
 
 import dagster as dg
 
-from visdiv_assets import assets, automation
-from visdiv_assets.assets.presentation import presented
-from visdiv_assets.resources import build_resources
+from visdiv_assets.orchestration import assets, automation
+from visdiv_assets.orchestration.presentation import presented
+from visdiv_assets.orchestration.resources import build_resources
 from visdiv_assets.settings import Settings, load_settings
 
 

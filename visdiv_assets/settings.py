@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
-from visdiv_assets.storage import places
+from visdiv_assets.storage import uris
 
 PREFIX = "VISDIV_"
 
@@ -275,26 +275,26 @@ class Settings(BaseModel):
     @field_validator("data")
     @classmethod
     def _known_place(cls, value: str) -> str:
-        if places.is_uri(value):
-            places.check(value)
+        if uris.is_uri(value):
+            uris.check(value)
         return value
 
     @field_validator("local_data")
     @classmethod
     def _on_a_disk(cls, value: str) -> str:
-        if places.is_uri(value):
+        if uris.is_uri(value):
             raise ValueError("it must be a folder on a disk of this machine")
         return value
 
     @property
     def is_remote(self) -> bool:
         """Whether the lake lies on object storage."""
-        return places.is_uri(self.data)
+        return uris.is_uri(self.data)
 
     @property
     def data_folder(self) -> Path:
         """The folder on a disk, absolute: that of the data, or of what cannot lie on object storage."""
-        return places.local_folder(self.local_data if self.is_remote else self.data)
+        return uris.local_folder(self.local_data if self.is_remote else self.data)
 
     @property
     def data_variable(self) -> str:
@@ -314,7 +314,7 @@ class Settings(BaseModel):
     @property
     def lake_root(self) -> str:
         """Where the Parquet lake lies: a folder or a URI."""
-        return places.below(self.data, "lake")
+        return uris.below(self.data, "lake")
 
     @property
     def warehouse_path(self) -> str:
@@ -324,7 +324,7 @@ class Settings(BaseModel):
     @property
     def warehouse_copy(self) -> str:
         """Where the DuckDB file is copied to on object storage; empty if the data lies on a disk."""
-        return places.below(self.data, "visdiv.duckdb") if self.is_remote else ""
+        return uris.below(self.data, "visdiv.duckdb") if self.is_remote else ""
 
     @property
     def reports_folder(self) -> Path:

@@ -27,18 +27,17 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw
 
-from visdiv_assets.automation import BENCHMARK_JOB, CORPUS_JOB, SUBSET_JOB
 from visdiv_assets.definitions import build_definitions
-from visdiv_assets.embedders import clip_weights
-from visdiv_assets.embedders.interface import Embedder, unit_length
-from visdiv_assets.partitions import PARTITIONS
-from visdiv_assets.resources import SscdResource
+from visdiv_assets.embedding.clip import checkpoints
+from visdiv_assets.embedding.interface import Embedder, unit_length
+from visdiv_assets.orchestration.automation import BENCHMARK_JOB, CORPUS_JOB, SUBSET_JOB
+from visdiv_assets.orchestration.partitions import PARTITIONS
+from visdiv_assets.orchestration.resources import SscdResource
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import CRITERIA, SCHEMA, Kind
-from visdiv_assets.storage import space
+from visdiv_assets.storage import disk_space
 from visdiv_assets.storage.lake import Lake
-
-from .s3_server import CREDENTIALS, S3Server, s3_server
+from visdiv_assets_tests.testing.s3_server import CREDENTIALS, S3Server, s3_server
 
 CHECKOUT = Path(__file__).parents[1]
 SAMPLE = CHECKOUT / "data" / "sample"
@@ -72,7 +71,7 @@ def _environment() -> Iterator[None]:
 def _room_on_the_disk() -> Iterator[None]:
     """However full the disk is on which the tests run: those of the reserve make their own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(space, "space_of", lambda folder: space.Space(total=10**13, free=10**13))
+        patch.setattr(disk_space, "space_of", lambda folder: disk_space.Space(total=10**13, free=10**13))
         yield
 
 
@@ -81,7 +80,7 @@ def _no_clip_weights() -> Iterator[None]:
     """Whatever this machine has in its cache, or can fetch: CLIP is skipped unless a test names a folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            clip_weights, "_of_the_hub", lambda name: f"no CLIP weights: the tests do not ask the Hub for {name}"
+            checkpoints, "_of_the_hub", lambda name: f"no CLIP weights: the tests do not ask the Hub for {name}"
         )
         yield
 

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from visdiv_assets.diversity.evaluate import evaluate_diversity
-from visdiv_assets.embedders.stream import embed_pictures
+from visdiv_assets.duplicates.verify_pairs import compare_pairs
+from visdiv_assets.embedding.stream import embed_pictures
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.decode import ImageStatus, decode_image
 from visdiv_assets.imaging.identity import image_id
-from visdiv_assets.reports.alignment import aligned_view
-from visdiv_assets.reports.thumbnails import thumbnails
-from visdiv_assets.search.verification import compare_pairs
-from visdiv_assets.storage import space
+from visdiv_assets.imaging.thumbnails import thumbnails
+from visdiv_assets.publishing.reports.evidence_view import aligned_view
+from visdiv_assets.storage import disk_space
 from visdiv_assets_tests.conftest import ColourEmbedder, Pipeline, Row, lake_files, near_copy, one_each, picture, png
 
 MAX_PIXELS = 1_000_000
@@ -131,7 +131,7 @@ def test_a_run_stops_before_it_writes_where_less_than_the_reserve_is_free(
     pipeline.write("some", one_each([1]))
     assert pipeline.run("some", only=["subset_images"]).success
     before = lake_files(pipeline.lake.files.root, "subset_images")
-    monkeypatch.setattr(space, "space_of", lambda folder: space.Space(total=10**12, free=1_900_000_000))
+    monkeypatch.setattr(disk_space, "space_of", lambda folder: disk_space.Space(total=10**12, free=1_900_000_000))
     pipeline.write("other", one_each([2]))
     ran = pipeline.run("other", only=["subset_images"])
     assert ran.failures == {
@@ -146,7 +146,7 @@ def test_a_run_stops_before_it_writes_where_less_than_the_reserve_is_free(
 def test_finished_work_needs_no_space(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline.write("some", one_each([1]))
     assert pipeline.run("some", only=["subset_images"]).success
-    monkeypatch.setattr(space, "space_of", lambda folder: space.Space(total=10**12, free=0))
+    monkeypatch.setattr(disk_space, "space_of", lambda folder: disk_space.Space(total=10**12, free=0))
     again = pipeline.run("some", only=["subset_images"])
     assert again.success
     assert again.metadata("subset_images")["units_reused"] == 1
@@ -158,7 +158,7 @@ def test_the_findings_are_not_published_where_the_reserve_is_used(
     pipeline.write("some", one_each([1]))
     assert pipeline.run("some").success
     assert pipeline.publish().success
-    monkeypatch.setattr(space, "space_of", lambda folder: space.Space(total=10**12, free=0))
+    monkeypatch.setattr(disk_space, "space_of", lambda folder: disk_space.Space(total=10**12, free=0))
     failures = pipeline.publish().failures
     assert "VISDIV_DISK_RESERVE_GIGABYTES" in str(failures["warehouse"])
     assert pipeline.query("SELECT subset FROM subsets") == [("some",)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from visdiv_assets_tests import tutorial
+from visdiv_assets_tests.testing import tutorial
 
 
 @pytest.mark.nightly

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from visdiv_assets.sources.conform import empty, is_list
-from visdiv_assets.sources.picture_columns import PICTURES
+from visdiv_assets.sources.image_columns import PICTURES
 from visdiv_assets.storage.files import escape
 
 #: Characters that `datasets` refuses in a config's name, takes for wildcards in a path, or that mark an escape here.

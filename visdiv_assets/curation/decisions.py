@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.search.join import TILE
-from visdiv_assets.search.matrix import Matrix
+from visdiv_assets.vectors.join import TILE
+from visdiv_assets.vectors.matrix import Matrix
 
 #: How many pictures of a row must be redundant for the row to go.
 ROW_RULES = ("any", "all", "majority")

@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from visdiv_assets.curation.dataset_card import card, folder_name, is_plain, with_features
-from visdiv_assets.curation.unfinished import Unfinished
+from visdiv_assets.curation.resume_marker import Unfinished
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.sources.interface import Kind, Shard, Source, StoredShard

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.parallel import ordered_map, thread_count
+from visdiv_assets.threads import ordered_map, thread_count
 
 Float64Array = NDArray[np.float64]
 

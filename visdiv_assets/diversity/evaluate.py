@@ -84,11 +84,11 @@ def evaluate_diversity(
     if not files:
         raise VisdivError(f"{folder} holds no pictures: no file in it or below ends in .jpg, .png, .webp or the like")
 
-    from visdiv_assets import embedders
+    from visdiv_assets import embedding
     from visdiv_assets.settings import load_settings
 
     settings = load_settings()
-    embedder = embedders.load(
+    embedder = embedding.load(
         model or settings.sscd_model,
         device=device,
         weights=settings.sscd_weights,

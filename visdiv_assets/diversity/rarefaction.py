@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.scores import DiversityScores, scores
-from visdiv_assets.search.matrix import Matrix
+from visdiv_assets.vectors.matrix import Matrix
 
 #: Numbers of pictures at which sets are compared. Of 256 a set of 512 dimensions scores low, but all sets do alike.
 SIZES = (256, 1_024, 4_096, 16_384)

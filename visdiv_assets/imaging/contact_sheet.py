@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from visdiv_assets.imaging.modes import to_rgb
+from visdiv_assets.imaging.color_modes import to_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,14 +8,14 @@ What does not belong here: pixels (`imaging` decodes the bytes), judgements abou
 written to disk (`storage`) but fetched files, and Dagster. Nothing here holds a whole subset in memory.
 """
 
-from visdiv_assets.sources.catalogue import Benchmark, benchmarks, category, finevision_categories
+from visdiv_assets.sources.catalog import Benchmark, benchmarks, category, finevision_categories
 from visdiv_assets.sources.downloads import Downloads
-from visdiv_assets.sources.folder import ParquetFolderSource
-from visdiv_assets.sources.hub import HubSource
+from visdiv_assets.sources.hub.source import HubSource
+from visdiv_assets.sources.image_folder import PictureFolderSource
 from visdiv_assets.sources.interface import Kind, Shard, Source, StoredShard
 from visdiv_assets.sources.opening import from_settings
 from visdiv_assets.sources.opening import open_source as open  # noqa: A004 - read as sources.open(uri)
-from visdiv_assets.sources.pictures import PictureFolderSource
+from visdiv_assets.sources.parquet_folder import ParquetFolderSource
 from visdiv_assets.sources.schema import COLUMNS, CRITERIA, SCHEMA
 
 __all__ = [

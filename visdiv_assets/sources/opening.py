@@ -7,12 +7,12 @@ from pathlib import Path
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.settings import FINEVISION_LIST, Settings
-from visdiv_assets.sources import files, folder, pictures
-from visdiv_assets.sources.catalogue import on_lists
+from visdiv_assets.sources import files, image_folder, parquet_folder
+from visdiv_assets.sources.catalog import on_lists
 from visdiv_assets.sources.downloads import Downloads
-from visdiv_assets.sources.hub import HubSource
+from visdiv_assets.sources.hub.source import HubSource
 from visdiv_assets.sources.interface import Kind, Source
-from visdiv_assets.storage.space import GIGABYTE
+from visdiv_assets.storage.disk_space import GIGABYTE
 
 EXPECTED = (
     "a folder with subsets/<name>/*.parquet (and benchmarks/<name>/*.parquet), "
@@ -66,13 +66,13 @@ def open_source(
     if not root.is_dir():
         raise VisdivError(f"{text} is a file, not a folder: give {EXPECTED}")
     subsets = root / Kind.SUBSET.value
-    of_pictures = subsets.is_dir() and not any(files.walk(subsets, folder.SUFFIXES))
-    of_pictures = of_pictures and any(files.walk(subsets, pictures.SUFFIXES))
-    if not of_pictures and (subsets.is_dir() or folder.hub_layout(root)):
-        return folder.ParquetFolderSource(text)
-    if any(files.walk(root, pictures.SUFFIXES)):
-        return pictures.PictureFolderSource(text)
+    of_pictures = subsets.is_dir() and not any(files.walk(subsets, parquet_folder.SUFFIXES))
+    of_pictures = of_pictures and any(files.walk(subsets, image_folder.SUFFIXES))
+    if not of_pictures and (subsets.is_dir() or parquet_folder.hub_layout(root)):
+        return parquet_folder.ParquetFolderSource(text)
+    if any(files.walk(root, image_folder.SUFFIXES)):
+        return image_folder.PictureFolderSource(text)
     hint = ""
-    if files.files_in(root, folder.SUFFIXES):
+    if files.files_in(root, parquet_folder.SUFFIXES):
         hint = " (Parquet files lie directly in it: give the folder above it, so that each subset has a name)"
     raise VisdivError(f"{text} holds nothing to read{hint}: give {EXPECTED}")

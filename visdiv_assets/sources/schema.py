@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources.conform import WrongTypeError, conform, empty
+from visdiv_assets.sources.image_columns import LOOKED_FOR, PICTURES, candidates, pictures
 from visdiv_assets.sources.interface import Kind
-from visdiv_assets.sources.picture_columns import LOOKED_FOR, PICTURES, candidates, pictures
 
 CRITERIA = ("relevance", "image_correspondence", "visual_dependency", "formatting")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.storage.failures import reading_failed
+from visdiv_assets.storage.error_messages import reading_failed
 from visdiv_assets.storage.file_cache import FileCache
 from visdiv_assets.storage.files import Files
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from time import sleep, time_ns
 from typing import BinaryIO
 
-from visdiv_assets.storage import space
+from visdiv_assets.storage import disk_space
 from visdiv_assets.storage.files import sync_folder, writing_failed
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class FileCache:
                 part.unlink()
                 return self._shared(path, size_bytes)
             self._make_room(size_bytes - os.fstat(descriptor).st_size)
-            space.require_space(self._folder, self._reserve_bytes)
+            disk_space.require_space(self._folder, self._reserve_bytes)
             with os.fdopen(descriptor, "r+b", closefd=False) as stream:
                 fetch(stream)
                 stream.flush()
@@ -131,7 +131,7 @@ class FileCache:
     def _make_room(self, size_bytes: int) -> None:
         """Remove files that nobody uses, those used least recently first, until there is room for so many bytes."""
         found = []
-        disk = space.space_of(self._folder)
+        disk = disk_space.space_of(self._folder)
         total = size_bytes
         for path in self._folder.iterdir():
             try:
@@ -140,7 +140,7 @@ class FileCache:
                 continue
             total += status.st_size
             found.append((status.st_mtime_ns, path, status.st_size))
-        spare = disk.free - space.reserve_on(disk, self._reserve_bytes)
+        spare = disk.free - disk_space.reserve_on(disk, self._reserve_bytes)
         excess = max(total - self._max_bytes, size_bytes - spare if self._reserve_bytes else 0)
         for _, path, size in sorted(found):
             if excess <= 0:

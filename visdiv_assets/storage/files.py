@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.storage import objects, places
-from visdiv_assets.storage.failures import reading_failed, removing_failed
-from visdiv_assets.storage.failures import writing_failed as writing_failed
+from visdiv_assets.storage import object_store, uris
+from visdiv_assets.storage.error_messages import reading_failed, removing_failed
+from visdiv_assets.storage.error_messages import writing_failed as writing_failed
 from visdiv_assets.storage.streams import Guarded
 
 #: Bytes of the longest name of a folder, so that one more ending, such as `.html`, fits what file systems allow.
@@ -82,7 +82,7 @@ class Files:
             VisdivError: the URI is not understood.
         """
         self._place = str(root)
-        self.filesystem, self.root = places.opened(self._place)
+        self.filesystem, self.root = uris.opened(self._place)
         self._bucket_seen = self.filesystem.type_name != "s3"
 
     @property
@@ -96,7 +96,7 @@ class Files:
 
     def shown(self, path: str) -> str:
         """The path as lines for people name it."""
-        return places.shown(places.below(self._place, path)) if not self.is_local else self.full_path(path)
+        return uris.shown(uris.below(self._place, path)) if not self.is_local else self.full_path(path)
 
     def size(self, path: str) -> int | None:
         """The size in bytes, or None if there is no such file."""
@@ -188,7 +188,7 @@ class Files:
         full = self.full_path(path)
         failed_inside: BaseException | None = None
         try:
-            with replace_local(Path(full)) if self.is_local else objects.replaced(self.filesystem, full) as stream:
+            with replace_local(Path(full)) if self.is_local else object_store.replaced(self.filesystem, full) as stream:
                 guarded = Guarded(stream)
                 try:
                     yield guarded

@@ -25,13 +25,13 @@ import pyarrow.dataset as pads
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.array_cache import ArrayCache
 from visdiv_assets.storage.arrays import StackedArray
-from visdiv_assets.storage.failures import reading_failed
+from visdiv_assets.storage.disk_space import require_space
+from visdiv_assets.storage.error_messages import reading_failed
 from visdiv_assets.storage.files import Files, check_length, escape, unescape
-from visdiv_assets.storage.known import KnownFiles
 from visdiv_assets.storage.locks import LOCKS, Hold, OvertakenError
 from visdiv_assets.storage.manifest import MANIFEST, DataFile, Manifest, manifest_from_json, path_in_lake
-from visdiv_assets.storage.space import require_space
-from visdiv_assets.storage.writing import PartitionWrite as PartitionWrite
+from visdiv_assets.storage.partition_write import PartitionWrite as PartitionWrite
+from visdiv_assets.storage.snapshot_files import KnownFiles
 
 #: Files of a partition from which one listing is cheaper than asking object storage for the size of each.
 LISTED_FROM = 3

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from visdiv_assets.contamination.images import LOCATED_SCHEMA
 from visdiv_assets.curation.quality import QUALITY_SCHEMA
-from visdiv_assets.embedders.subset import IDS_SCHEMA
+from visdiv_assets.duplicates.near import PAIRS_SCHEMA
+from visdiv_assets.embedding.shards import IDS_SCHEMA
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA
-from visdiv_assets.search.contamination import LOCATED_SCHEMA
-from visdiv_assets.search.duplicates import PAIRS_SCHEMA
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 

@@ -17,9 +17,8 @@ from visdiv_assets.curation.dataset_card import card, folder_name, with_features
 from visdiv_assets.curation.export import export
 from visdiv_assets.sources import SCHEMA
 from visdiv_assets.sources.conform import PICTURE
-from visdiv_assets.sources.picture_columns import PICTURES
-
-from .exports import decide, load, write
+from visdiv_assets.sources.image_columns import PICTURES
+from visdiv_assets_tests.curation.exports import decide, load, write
 
 ODD_NAMES = [
     "geoqa+(mathv360k)",

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from visdiv_assets.curation.decisions import POSITIONS_SCHEMA, ROW_RULES, Positions, decide_positions, keep_best
-from visdiv_assets_tests.search.vectors import random_units
+from visdiv_assets_tests.testing.vectors import random_units
 
 relaxed = settings(deadline=None, max_examples=120)
 

@@ -15,8 +15,7 @@ from visdiv_assets import sources
 from visdiv_assets.curation import export as module
 from visdiv_assets.curation.export import DROPPED_SCHEMA, Exported, SubsetDecision, export, preview
 from visdiv_assets.sources import SCHEMA, parquet
-
-from .exports import decide, dropped, rows, snapshot, write
+from visdiv_assets_tests.curation.exports import decide, dropped, rows, snapshot, write
 
 
 @pytest.fixture

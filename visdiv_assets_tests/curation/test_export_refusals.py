@@ -11,8 +11,7 @@ from visdiv_assets import sources
 from visdiv_assets.curation.export import SubsetDecision, export, preview
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage import files as storage_files
-
-from .exports import decide, dropped, rows, snapshot, write
+from visdiv_assets_tests.curation.exports import decide, dropped, rows, snapshot, write
 
 
 @pytest.fixture

@@ -12,10 +12,9 @@ import pytest
 
 from visdiv_assets import sources
 from visdiv_assets.curation.export import SubsetDecision, export
-from visdiv_assets.curation.unfinished import MARKER, Unfinished
+from visdiv_assets.curation.resume_marker import MARKER, Unfinished
 from visdiv_assets.errors import VisdivError
-
-from .exports import decide, snapshot
+from visdiv_assets_tests.curation.exports import decide, snapshot
 
 # Kills itself once it has gone through some number of rows: in the middle of a file, or between two.
 KILLED = r"""

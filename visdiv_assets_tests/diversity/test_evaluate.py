@@ -8,8 +8,7 @@ from PIL import Image
 
 from visdiv_assets.diversity import evaluate, evaluate_diversity, get_diversity_components, scores_of
 from visdiv_assets.errors import VisdivError
-
-from .references import random_unit
+from visdiv_assets_tests.diversity.references import random_unit
 
 
 class MeanColour:
@@ -31,7 +30,7 @@ class MeanColour:
 
 @pytest.fixture
 def model(monkeypatch):
-    embedders = pytest.importorskip("visdiv_assets.embedders")
+    embedders = pytest.importorskip("visdiv_assets.embedding")
     pytest.importorskip("visdiv_assets.imaging.decode")
     embedder = MeanColour()
     embedder.calls = []

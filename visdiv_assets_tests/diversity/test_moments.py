@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from visdiv_assets.diversity import Moments, accumulate
 from visdiv_assets.errors import VisdivError
-
-from .references import assert_same, random_unit, unit_rows, vector_sets
+from visdiv_assets_tests.diversity.references import assert_same, random_unit, unit_rows, vector_sets
 
 fast = settings(max_examples=60, deadline=None, derandomize=True)
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from visdiv_assets.diversity import Moments, accumulate, scores
 from visdiv_assets.errors import VisdivError
-
-from .references import assert_same, plain_scores, unit_rows
+from visdiv_assets_tests.diversity.references import assert_same, plain_scores, unit_rows
 
 #: The promise.
 ERROR = 1e-6

@@ -10,10 +10,10 @@ from PIL import Image
 
 from visdiv_assets.diversity import rarefaction
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.diversity.plotting import HEIGHT, WIDTH, plot_rarefied, plot_spectrum
 from visdiv_assets.diversity.rarefaction import RAREFIED_SCHEMA, SCORES, SIZES, rarefied, rarefied_table
 from visdiv_assets.diversity.scores import scores
 from visdiv_assets.diversity.spectrum import spectrum
+from visdiv_assets.publishing.plots.diversity import HEIGHT, WIDTH, plot_rarefied, plot_spectrum
 
 
 def vectors(count: int, dimension: int = 8) -> np.ndarray:

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from visdiv_assets.diversity import Moments, combined_score, scores, scores_of
 from visdiv_assets.diversity.scores import unbiased_participation_ratio
 from visdiv_assets.errors import VisdivError
-
-from .references import (
+from visdiv_assets_tests.diversity.references import (
     facts_formula,
     plain_scores,
     plain_unbiased,

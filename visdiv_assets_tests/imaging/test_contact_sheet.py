@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from visdiv_assets.imaging.contact_sheet import PairTile, PictureTile, pair_sheet, picture_sheet, thumbnail_data_uri
-
-from .pictures import noise
+from visdiv_assets_tests.imaging.images import noise
 
 
 def opened(jpeg: bytes) -> Image.Image:

@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile, PngImagePlugin
 
 from visdiv_assets.imaging.decode import DecodedImage, ImageStatus, decode_image
-from visdiv_assets.imaging.quiet import quiet
-
-from .pictures import MAX_PIXELS, encode, encoded_noise, noise, png, png_chunk
+from visdiv_assets.imaging.silence_pillow import quiet
+from visdiv_assets_tests.imaging.images import MAX_PIXELS, encode, encoded_noise, noise, png, png_chunk
 
 FILES = encoded_noise()
 

@@ -9,8 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from visdiv_assets.imaging.decode import DecodedImage, ImageStatus, decode_image
-
-from .pictures import FORMATS, MAX_PIXELS, encode, encoded_noise, noise
+from visdiv_assets_tests.imaging.images import FORMATS, MAX_PIXELS, encode, encoded_noise, noise
 
 
 def decode(data: bytes) -> DecodedImage:

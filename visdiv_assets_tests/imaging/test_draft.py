@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from visdiv_assets.imaging.color_modes import into_rgb
 from visdiv_assets.imaging.decode import ImageStatus, decode_image
-from visdiv_assets.imaging.modes import into_rgb
 from visdiv_assets.imaging.resize import skew_320
-
-from .pictures import encode, noise
+from visdiv_assets_tests.imaging.images import encode, noise
 
 MAX_PIXELS = 2_000_000
 KINDS = {

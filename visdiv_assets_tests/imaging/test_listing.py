@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, first_positions, image_bytes, list_images
-
-from .pictures import MAX_PIXELS, encode, noise
+from visdiv_assets_tests.imaging.images import MAX_PIXELS, encode, noise
 
 PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 GOOD, OTHER = encode(noise(30, 20)), encode(noise(7, 9, seed=1), "JPEG")

@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from visdiv_assets.imaging.resize import PREPROCESSING, skew_320
-
-from .pictures import noise
+from visdiv_assets_tests.imaging.images import noise
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1), (320, 320), (1000, 700), (17, 3000)])

@@ -13,8 +13,7 @@ import pytest
 from PIL import Image
 
 from visdiv_assets.imaging.decode import DecodedImage, ImageStatus, decode_image
-
-from .pictures import MAX_PIXELS
+from visdiv_assets_tests.imaging.images import MAX_PIXELS
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 

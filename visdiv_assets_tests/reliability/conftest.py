@@ -17,8 +17,7 @@ from visdiv_assets_tests.conftest import (
     shapes,
     write_shard,
 )
-
-from .processes import SUBSETS, Work, finished
+from visdiv_assets_tests.reliability.processes import SUBSETS, Work, finished
 
 
 def _settings(source: Path, data: Path) -> Settings:

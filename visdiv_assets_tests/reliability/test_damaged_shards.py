@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from visdiv_assets_tests.conftest import Pipeline, Row, one_each, picture
-
-from .processes import contents
+from visdiv_assets_tests.reliability.processes import contents
 
 STAGES = ("subset_images", "quality_rows")
 

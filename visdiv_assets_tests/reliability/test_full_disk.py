@@ -155,7 +155,7 @@ def test_a_disk_that_holds_dagsters_state_too_is_one_line(tmp_path: Path, size: 
     small = tmp_path / "small"
     write_shard(tmp_path / "source", "some", one_each(range(4)))
     variables = {"VISDIV_SOURCE": str(tmp_path / "source"), "VISDIV_DATA": str(small / "data"), "VISDIV_DEVICE": "cpu"}
-    command = (sys.executable, "-m", "visdiv_assets.cli", "run", "some")
+    command = (sys.executable, "-m", "visdiv_assets.cli.main", "run", "some")
     done = on_a_small_disk(small, size, *command, VISDIV_DISK_RESERVE_GIGABYTES="0", **variables)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

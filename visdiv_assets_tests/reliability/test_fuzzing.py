@@ -21,7 +21,7 @@ from visdiv_assets.imaging.listing import IMAGES_SCHEMA, list_images
 from visdiv_assets.sources import COLUMNS, SCHEMA, Kind
 from visdiv_assets.sources import open as open_source
 from visdiv_assets_tests.conftest import picture
-from visdiv_assets_tests.imaging.pictures import encoded_noise
+from visdiv_assets_tests.imaging.images import encoded_noise
 
 MAX_PIXELS = 1_000_000
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from visdiv_assets_tests.conftest import CHECKOUT
-from visdiv_assets_tests.imaging.pictures import encode, noise, png_chunk
+from visdiv_assets_tests.imaging.images import encode, noise, png_chunk
 
 SIDE = 50_000
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from visdiv_assets.publishing.warehouse.publish import publish
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.warehouse import publish
-
-from .processes import (
+from visdiv_assets_tests.reliability.processes import (
     SUBSETS,
     Stop,
     Work,
@@ -53,7 +52,7 @@ def test_killed_in_the_middle_of_writing_a_file_of_vectors(corpus: Settings, und
 def test_killed_while_comparing_the_second_two_subsets(corpus: Settings, undisturbed: Settings) -> None:
     copy(corpus, undisturbed, *SUBSETS)
     work = Work(corpus, publish=True, stages=("cross_subset_duplicates",))
-    stop = Stop("visdiv_assets.search.units:compare_subsets", call=2)
+    stop = Stop("visdiv_assets.orchestration.work.joins:compare_subsets", call=2)
     stopped_and_killed(replace(work, stop=stop))
     assert finished(work)["cross_subset_duplicates"]["tiles_reused"] == 1
     check_written(corpus, undisturbed, "cross_subset_duplicates/all")

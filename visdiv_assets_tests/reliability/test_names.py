@@ -11,8 +11,7 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.files import LONGEST_NAME, check_length
 from visdiv_assets_tests.conftest import Pipeline, Row, near_copy, one_each, other_model
-
-from .processes import OF_A_SUBSET, OF_ALL
+from visdiv_assets_tests.reliability.processes import OF_A_SUBSET, OF_ALL
 
 MARKUP = '<img src=x onerror=alert(1)> & "quo\'ted"'
 FOLDER = "%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E%20%26%20%22quo%27ted%22"

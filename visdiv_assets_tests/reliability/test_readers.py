@@ -6,11 +6,10 @@ from multiprocessing.connection import Connection
 
 import duckdb
 
+from visdiv_assets.publishing.warehouse.publish import publish
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.warehouse import publish
-
-from .processes import FORKS, copy, tables
+from visdiv_assets_tests.reliability.processes import FORKS, copy, tables
 
 SQL = "SELECT subset FROM subsets ORDER BY subset"
 

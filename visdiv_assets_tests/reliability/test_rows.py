@@ -14,9 +14,8 @@ import pytest
 
 from visdiv_assets.sources import CRITERIA, SCHEMA
 from visdiv_assets_tests.conftest import Pipeline, near_copy, one_each, other_model, picture
-
-from .processes import FORKS, SECONDS, Work, finished, peak_bytes
-from .test_names import Elements
+from visdiv_assets_tests.reliability.processes import FORKS, SECONDS, Work, finished, peak_bytes
+from visdiv_assets_tests.reliability.test_names import Elements
 
 COLOUR = {"sscd": other_model("colour")}
 STAGES = ("subset_images", "quality_rows")

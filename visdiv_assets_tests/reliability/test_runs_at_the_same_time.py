@@ -9,12 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from visdiv_assets.curation.corpus import PAIR_TABLES, linked_pictures
+from visdiv_assets.curation.linked_images import PAIR_TABLES, linked_pictures
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets_tests.assets.test_failures import visdiv
-
-from .processes import OF_A_SUBSET, Stop, Work, check_equal, check_written, copy, finished, running, tables
+from visdiv_assets_tests.orchestration.assets.test_failures import visdiv
+from visdiv_assets_tests.reliability.processes import (
+    OF_A_SUBSET,
+    Stop,
+    Work,
+    check_equal,
+    check_written,
+    copy,
+    finished,
+    running,
+    tables,
+)
 
 STAGES = ("subset_images", "sscd_embeddings")
 WRITING_EMBEDDINGS = Stop("visdiv_assets.storage.lake:PartitionWrite.add", argument="sscd_embeddings")

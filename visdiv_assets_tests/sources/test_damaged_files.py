@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import SCHEMA, Kind
-
-from .conftest import Corpus, plain_rows
+from visdiv_assets_tests.sources.conftest import Corpus, plain_rows
 
 
 def spoil(file: Path, group: int, column: str) -> None:

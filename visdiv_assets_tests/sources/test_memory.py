@@ -9,8 +9,7 @@ import pyarrow as pa
 import pytest
 
 from visdiv_assets.sources import SCHEMA
-
-from .conftest import Corpus
+from visdiv_assets_tests.sources.conftest import Corpus
 
 MIB = 1 << 20
 

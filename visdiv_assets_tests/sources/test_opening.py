@@ -17,8 +17,7 @@ from visdiv_assets.sources import (
     opening,
 )
 from visdiv_assets.sources import open as open_source
-
-from .conftest import Corpus, plain_rows
+from visdiv_assets_tests.sources.conftest import Corpus, plain_rows
 
 
 def test_the_sample_opens_with_its_subsets_and_benchmark(sample: Path) -> None:

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import COLUMNS, CRITERIA, SCHEMA, Kind
-
-from .conftest import Corpus, plain_rows
+from visdiv_assets_tests.sources.conftest import Corpus, plain_rows
 
 PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 TEXTS = pa.array([[{"user": "u", "assistant": "a"}]], SCHEMA.field("texts").type)

@@ -9,8 +9,7 @@ import pytest
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import SCHEMA, Kind, PictureFolderSource, parquet
 from visdiv_assets.sources import open as open_source
-
-from .conftest import Corpus, plain_rows
+from visdiv_assets_tests.sources.conftest import Corpus, plain_rows
 
 
 def stored(corpus: Corpus, kind: Kind = Kind.SUBSET) -> list[tuple[pa.Table, str]]:

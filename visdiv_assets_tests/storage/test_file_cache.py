@@ -16,7 +16,7 @@ from typing import BinaryIO
 import pytest
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.storage import space
+from visdiv_assets.storage import disk_space
 from visdiv_assets.storage.file_cache import FileCache
 
 SIZE = 1000
@@ -167,12 +167,12 @@ def test_fetched_files_go_before_the_disks_reserve_is_touched(tmp_path: Path, mo
     def free() -> int:
         return 10 * SIZE - sum(path.stat().st_size for path in tmp_path.iterdir())
 
-    monkeypatch.setattr(space, "space_of", lambda folder: space.Space(10**9, free()))
+    monkeypatch.setattr(disk_space, "space_of", lambda folder: disk_space.Space(10**9, free()))
     cache = FileCache(tmp_path, 10**9, reserve_bytes=7 * SIZE)
     for key in ("a", "b", "c", "d"):
         use(cache, key)
     assert held(tmp_path) == ["b", "c", "d"]
-    monkeypatch.setattr(space, "space_of", lambda folder: space.Space(10**9, 6 * SIZE))
+    monkeypatch.setattr(disk_space, "space_of", lambda folder: disk_space.Space(10**9, 6 * SIZE))
     with pytest.raises(VisdivError, match=r"the disk of .* that VISDIV_DISK_RESERVE_GIGABYTES keeps"):
         use(cache, "e")
 

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.files import Files, escape, replace_local, temporary_beside, unescape
-
-from .helpers import ODD_NAMES, files_below, run_python
+from visdiv_assets_tests.storage.helpers import ODD_NAMES, files_below, run_python
 
 NAMES = st.one_of(st.text(min_size=1), st.text("./\\%~2EF+()", min_size=1, max_size=6), st.sampled_from(ODD_NAMES))
 

@@ -32,8 +32,16 @@ from visdiv_assets.storage.manifest import (
     unit_from_json,
     unit_to_json,
 )
-
-from .helpers import NUMBERS, ODD_NAMES, REPOSITORY, files_below, numbers, read_numbers, run_python, write_numbers
+from visdiv_assets_tests.storage.helpers import (
+    NUMBERS,
+    ODD_NAMES,
+    REPOSITORY,
+    files_below,
+    numbers,
+    read_numbers,
+    run_python,
+    write_numbers,
+)
 
 
 @pytest.fixture

@@ -12,16 +12,15 @@ import pyarrow as pa
 import pytest
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.storage import objects, places
+from visdiv_assets.storage import object_store, uris
 from visdiv_assets.storage.lake import Lake, PartitionWrite
-
-from ..s3_server import S3Server
-from .helpers import NUMBERS, ODD_NAMES, numbers, read_numbers, run_python, write_numbers
+from visdiv_assets_tests.storage.helpers import NUMBERS, ODD_NAMES, numbers, read_numbers, run_python, write_numbers
+from visdiv_assets_tests.testing.s3_server import S3Server
 
 
 @pytest.fixture
 def on_s3(s3: S3Server) -> str:
-    return places.below(s3.uri(s3.new_bucket()), "lake")
+    return uris.below(s3.uri(s3.new_bucket()), "lake")
 
 
 @pytest.fixture(params=["disk", "s3"])
@@ -159,7 +158,7 @@ def test_an_object_whose_block_fails_is_not_replaced(on_s3: str) -> None:
 def test_a_large_object_is_replaced_as_a_whole_or_not_at_all(
     on_s3: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objects, "PIECE", 6 << 20)
+    monkeypatch.setattr(object_store, "PIECE", 6 << 20)
     files = Lake(on_s3).files
     contents = [np.random.default_rng(seed).bytes((12 << 20) + 5) for seed in range(2)]
 
@@ -244,8 +243,8 @@ def told(lake: Lake, count: int = 4) -> list[str]:
 def test_what_the_server_refuses_is_one_line_that_names_the_place_and_what_to_do(
     s3: S3Server, code: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "ATTEMPTS", 1)
-    lake = Lake(places.below(s3.uri("bucket"), "lake"))
+    monkeypatch.setattr(uris, "ATTEMPTS", 1)
+    lake = Lake(uris.below(s3.uri("bucket"), "lake"))
     s3.refuse = lambda request, environment: code
     for line in told(lake):
         assert "s3://bucket/some/prefix/lake" in line
@@ -261,19 +260,19 @@ def test_no_credentials_at_all_are_told_as_such(s3: S3Server, monkeypatch: pytes
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     s3.refuse = lambda request, environment: None if "HTTP_AUTHORIZATION" in environment else "AccessDenied"
-    for line in told(Lake(places.below(s3.uri("bucket"), "lake"))):
+    for line in told(Lake(uris.below(s3.uri("bucket"), "lake"))):
         assert "access is denied" in line
         assert "AWS_ACCESS_KEY_ID" in line
 
 
 def test_a_bucket_that_does_not_exist_is_not_an_empty_lake(s3: S3Server) -> None:
-    lines = told(Lake(places.below(s3.uri("no-such-bucket"), "lake")), 3)
+    lines = told(Lake(uris.below(s3.uri("no-such-bucket"), "lake")), 3)
     assert all("no bucket 'no-such-bucket'" in line or "no such bucket" in line for line in lines)
     assert all("correct VISDIV_DATA" in line for line in lines)
 
 
 def test_a_server_that_is_away_is_one_line(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "ATTEMPTS", 1)
+    monkeypatch.setattr(uris, "ATTEMPTS", 1)
     lake = Lake("s3://bucket/lake?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1")
     for line in told(lake):
         assert "s3://bucket/lake" in line

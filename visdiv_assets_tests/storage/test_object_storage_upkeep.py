@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.storage import places, writing
+from visdiv_assets.storage import partition_write, uris
 from visdiv_assets.storage.array_cache import ArrayCache
-from visdiv_assets.storage.garbage import SUPERSEDED, UNFINISHED, Findings, Request, collect
+from visdiv_assets.storage.gc.leftovers import collect_copies
+from visdiv_assets.storage.gc.units import SUPERSEDED, UNFINISHED, Findings, Request, collect
 from visdiv_assets.storage.lake import Lake, PartitionWrite
-from visdiv_assets.storage.leftovers import collect_copies
 from visdiv_assets.storage.manifest import Manifest
-
-from ..s3_server import S3Server
-from .helpers import NUMBERS, numbers, read_numbers, write_numbers
+from visdiv_assets_tests.storage.helpers import NUMBERS, numbers, read_numbers, write_numbers
+from visdiv_assets_tests.testing.s3_server import S3Server
 
 HOUR = 3600.0
 WEEK = 7 * 24 * HOUR
@@ -27,7 +26,7 @@ WEEK = 7 * 24 * HOUR
 
 @pytest.fixture
 def root(s3: S3Server) -> str:
-    return places.below(s3.uri(s3.new_bucket()), "lake")
+    return uris.below(s3.uri(s3.new_bucket()), "lake")
 
 
 @pytest.fixture
@@ -103,7 +102,7 @@ def test_what_a_run_has_finished_stays_as_long_as_the_youngest_of_it(lake: Lake)
 def test_a_unit_that_is_used_again_is_made_new(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     begun(lake, 1, 2)
     wait_a_second()
-    monkeypatch.setattr(writing, "YOUNG_SECONDS", 0.0)
+    monkeypatch.setattr(partition_write, "YOUNG_SECONDS", 0.0)
     old = time.time()
     wait_a_second()
     write = lake.write("table", "some", code_version="1")

@@ -1,0 +1,240 @@
+"""Which pictures of a subset are close to a benchmark's, and what share that makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.progress import Progress, silent
+from visdiv_assets.vectors.join import Prepared, cross_join
+from visdiv_assets.vectors.matrix import Matrix
+
+LEAK_SCHEMA = pa.schema([("image_id", pa.string()), ("benchmark_image_id", pa.string()), ("similarity", pa.float32())])
+LOCATED_SCHEMA = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("benchmark", pa.string()),
+        ("benchmark_row", pa.int64()),
+        ("benchmark_image", pa.int32()),
+        ("benchmark_image_id", pa.string()),
+        ("benchmark_positions", pa.int64()),
+        ("similarity", pa.float32()),
+        ("similarity_normalised", pa.float32()),
+        ("low_information", pa.bool_()),
+    ]
+)
+RATES_SCHEMA = pa.schema(
+    [
+        ("benchmark", pa.string()),
+        ("rule", pa.string()),
+        ("threshold", pa.float64()),
+        ("images", pa.int64()),
+        ("images_contaminated", pa.int64()),
+        ("rows", pa.int64()),
+        ("rows_contaminated", pa.int64()),
+        ("benchmark_images", pa.int64()),
+        ("benchmark_images_leaked", pa.int64()),
+        ("rate", pa.float64()),
+        ("ci_low", pa.float64()),
+        ("ci_high", pa.float64()),
+    ]
+)
+
+#: What makes a picture contaminated: its similarity, or that its pixels agree.
+SIMILARITY, VERIFIED = "similarity", "verified"
+
+#: The name of all benchmarks together.
+ALL = "ALL"
+
+#: 97.5 % quantile of the normal distribution: two-sided 95 %.
+Z = 1.959963984540054
+
+
+def leaks(
+    image_ids: pa.Array,
+    vectors: Matrix,
+    benchmark_ids: pa.Array,
+    benchmark_vectors: Matrix,
+    *,
+    floor: float,
+    k_best: int,
+    prepared: tuple[Prepared | None, Prepared | None] = (None, None),
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> pa.Table:
+    """Pairs of a subset's and a benchmark's pictures whose similarity reaches a floor.
+
+    Both sides hold each picture once, so a benchmark picture that is used for ten questions is compared once. The best
+    match of every picture of either side is always among the pairs, so rates at any threshold are exact although only
+    the K best are kept.
+
+    Args:
+        image_ids: string [n] of the subset.
+        vectors: their unit vectors [n, d].
+        benchmark_ids: string [m] of the benchmark.
+        benchmark_vectors: their unit vectors [m, d].
+        floor: smallest similarity of a pair.
+        k_best: a pair is kept only if it is among this many best of one of its two pictures.
+        prepared: as `join.cross_join`.
+        device: where vectors are compared: "cpu", "cuda" or "cuda:N".
+        progress: told of pictures of the subset that are done.
+
+    Returns:
+        table of `LEAK_SCHEMA`, sorted by image_id and benchmark_image_id.
+    """
+    found = cross_join(
+        vectors, benchmark_vectors, floor, k_best=k_best, prepared=prepared, device=device, progress=progress
+    )
+    pairs = pa.table(
+        [
+            pc.take(image_ids, found["left"]),
+            pc.take(benchmark_ids, found["right"]),
+            pc.min_element_wise(found["similarity"], pa.scalar(1, pa.float32())),
+        ],
+        schema=LEAK_SCHEMA,
+    )
+    return pairs.sort_by([("image_id", "ascending"), ("benchmark_image_id", "ascending")])
+
+
+def located(
+    pairs: pa.Table,
+    benchmark: str,
+    benchmark_positions: pa.Table,
+    low_information: pa.Table,
+    background: pa.Table,
+) -> pa.Table:
+    """Say where in the benchmark the pictures of pairs are, and what else speaks for or against them.
+
+    Args:
+        pairs: table of `LEAK_SCHEMA`.
+        benchmark: its name.
+        benchmark_positions: its readable positions in order: row, image_index, image_id, low_information.
+        low_information: image_id and low_information of the subset's pictures, each once.
+        background: image_id and background_similarity of the subset's pictures.
+
+    Returns:
+        table of `LOCATED_SCHEMA`, in the pairs' order. A benchmark picture that occurs several times stands at its
+        first position, with the number of its positions. low_information is true if either picture is flagged.
+    """
+    numbered = benchmark_positions.append_column("place", pa.array(np.arange(benchmark_positions.num_rows)))
+    found = numbered.group_by("image_id", use_threads=False).aggregate([("place", "min"), ("place", "count")])
+    place = pc.index_in(pairs["benchmark_image_id"], found["image_id"].combine_chunks())
+    first = benchmark_positions.take(found["place_min"].take(place))
+    own = pc.index_in(pairs["image_id"], low_information["image_id"].combine_chunks())
+    behind = pc.index_in(pairs["image_id"], background["image_id"].combine_chunks())
+    return pa.table(
+        [
+            pairs["image_id"],
+            pa.repeat(benchmark, pairs.num_rows),
+            first["row"],
+            first["image_index"],
+            pairs["benchmark_image_id"],
+            found["place_count"].take(place),
+            pairs["similarity"],
+            pc.subtract(pairs["similarity"], background["background_similarity"].take(behind)),
+            pc.or_(first["low_information"], low_information["low_information"].take(own)),
+        ],
+        schema=LOCATED_SCHEMA,
+    )
+
+
+def leak_rates(
+    positions: pa.Table,
+    rows: int,
+    benchmark_positions: Mapping[str, pa.Table],
+    pairs: Mapping[str, pa.Table],
+    thresholds: Sequence[float],
+) -> pa.Table:
+    """Rates of one subset against each benchmark, and against all together (`ALL`), at several thresholds.
+
+    A picture is contaminated if its best match reaches the threshold, a row if one of its pictures is. Every readable
+    image position counts, so a picture that occurs twice counts twice, on both sides.
+
+    Args:
+        positions: the subset's readable positions: row, image_id.
+        rows: rows of the subset, those without pictures included.
+        benchmark_positions: the benchmarks' readable positions, by name: image_id.
+        pairs: tables with the columns of `LEAK_SCHEMA`, by benchmark; none of the thresholds is below their floor.
+        thresholds: similarities from which a picture counts as contaminated.
+
+    Returns:
+        table of `RATES_SCHEMA`: rate = images_contaminated / images, with the Wilson 95 % interval (Wilson 1927);
+        null where there are no images.
+    """
+    best = {name: _best(positions["image_id"], table, "image_id") for name, table in pairs.items()}
+    leaked = {
+        name: _best(benchmark_positions[name]["image_id"], table, "benchmark_image_id") for name, table in pairs.items()
+    }
+    none = np.full(positions.num_rows, -np.inf, np.float32)
+    best[ALL] = np.max([none, *best.values()], axis=0)
+    leaked[ALL] = np.concatenate([np.empty(0, np.float32), *leaked.values()])
+    row_of_position = positions["row"].to_numpy()
+    records = []
+    for name in best:
+        for threshold in thresholds:
+            reached = best[name] >= np.float32(threshold)
+            low, high = wilson_interval(int(reached.sum()), len(reached))
+            records.append(
+                {
+                    "benchmark": name,
+                    "rule": SIMILARITY,
+                    "threshold": threshold,
+                    "images": len(reached),
+                    "images_contaminated": int(reached.sum()),
+                    "rows": rows,
+                    "rows_contaminated": len(np.unique(row_of_position[reached])),
+                    "benchmark_images": len(leaked[name]),
+                    "benchmark_images_leaked": int((leaked[name] >= np.float32(threshold)).sum()),
+                    "rate": reached.mean() if len(reached) else None,
+                    "ci_low": low,
+                    "ci_high": high,
+                }
+            )
+    return pa.Table.from_pylist(records, schema=RATES_SCHEMA)
+
+
+def verified_rates(
+    positions: pa.Table, rows: int, benchmark_positions: Mapping[str, pa.Table], pairs: Mapping[str, pa.Table]
+) -> pa.Table:
+    """As `leak_rates`, but a picture is contaminated if its pixels agree with a benchmark's; threshold is null.
+
+    Args:
+        positions: as in `leak_rates`.
+        rows: as in `leak_rates`.
+        benchmark_positions: as in `leak_rates`.
+        pairs: compared pairs by benchmark: image_id, benchmark_image_id, verified.
+    """
+    certain = {}
+    for name, table in pairs.items():
+        confirmed = table.filter(table["verified"]).select(["image_id", "benchmark_image_id"])
+        certain[name] = confirmed.append_column("similarity", pa.repeat(np.float32(1), confirmed.num_rows))
+    rates = leak_rates(positions, rows, benchmark_positions, certain, [1.0])
+    replaced = {"rule": pa.repeat(VERIFIED, rates.num_rows), "threshold": pa.nulls(rates.num_rows, pa.float64())}
+    for name, values in replaced.items():
+        rates = rates.set_column(rates.schema.get_field_index(name), RATES_SCHEMA.field(name), values)
+    return rates
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float | None, float | None]:
+    """The Wilson score interval of a proportion at 95 % (Wilson 1927); None, None without trials."""
+    if not trials:
+        return None, None
+    share = successes / trials
+    middle = share + Z**2 / (2 * trials)
+    half = Z * np.sqrt(share * (1 - share) / trials + Z**2 / (4 * trials**2))
+    scale = 1 + Z**2 / trials
+    # The exact bounds at the ends; rounding would leave 1e-17.
+    low = 0.0 if successes == 0 else float((middle - half) / scale)
+    high = 1.0 if successes == trials else float((middle + half) / scale)
+    return low, high
+
+
+def _best(ids: pa.ChunkedArray, pairs: pa.Table, column: str) -> np.ndarray:
+    """The highest similarity of each of the ids in the pairs: float32 [len(ids)], -inf without a pair."""
+    highest = pairs.group_by(column, use_threads=False).aggregate([("similarity", "max")])
+    place = pc.index_in(ids, highest[column])
+    best: np.ndarray = pc.fill_null(highest["similarity_max"].take(place), -np.inf).to_numpy().astype(np.float32)
+    return best

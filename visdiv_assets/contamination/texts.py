@@ -1,0 +1,152 @@
+"""Benchmarks' texts in the questions and answers of a subset: read from the source, found, and counted by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.contamination.images import ALL, wilson_interval
+from visdiv_assets.progress import Progress, silent
+from visdiv_assets.sources import Kind, Source
+from visdiv_assets.texts.columns import string_columns
+from visdiv_assets.texts.overlap import OVERLAP_SCHEMA, BenchmarkTexts, find_text_overlaps
+
+#: Runs of words, and short texts, that more texts of a benchmark hold are its template: Brown et al. 2020, appendix C.
+MOST = 10
+
+#: Words of a whole text at least that counts if it equals one of a benchmark: "yes" and "a red car" are everybody's.
+SHORTEST_WHOLE = 5
+
+#: The two sides of a turn.
+SIDES = ("user", "assistant")
+
+TEXT_OVERLAPS_SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("turn", pa.int32()),
+        ("side", pa.string()),
+        *(field for field in OVERLAP_SCHEMA if field.name != "text"),
+    ]
+)
+TEXT_RATES_SCHEMA = pa.schema(
+    [
+        ("benchmark", pa.string()),
+        ("size", pa.int32()),
+        ("rows", pa.int64()),
+        ("rows_found", pa.int64()),
+        ("rows_half_found", pa.int64()),
+        ("rate", pa.float64()),
+        ("ci_low", pa.float64()),
+        ("ci_high", pa.float64()),
+    ]
+)
+
+
+def read_benchmark(source: Source, name: str) -> BenchmarkTexts:
+    """What is to be found of a benchmark: the runs of words of all its texts, options and answers among them.
+
+    Raises:
+        VisdivError: a file cannot be read.
+    """
+
+    def texts() -> Iterator[pa.Array]:
+        for shard in source.shards(Kind.BENCHMARK, name):
+            stored = source.stored(Kind.BENCHMARK, name, shard)
+            columns = [field.name for field in stored.schema if not _holds_bytes(field.type)]
+            for batch in stored.batches:
+                yield from string_columns(batch, columns)
+
+    return BenchmarkTexts.of(name, texts(), most=MOST)
+
+
+def overlaps_of(
+    batches: Iterable[pa.RecordBatch],
+    benchmarks: Iterable[BenchmarkTexts],
+    *,
+    first_row: int,
+    progress: Progress = silent,
+) -> pa.Table:
+    """What of a shard's questions and answers stands word by word in benchmarks.
+
+    Args:
+        batches: the shard's rows with a column `texts`.
+        benchmarks: of `read_benchmark`.
+        first_row: number of the shard's first row.
+        progress: told of rows.
+
+    Returns:
+        table of `TEXT_OVERLAPS_SCHEMA`, only of what was found, by row, turn, side (user first), benchmark and size;
+        see `text_overlap.find_text_overlaps`. `size` 0 is a whole text of at least `SHORTEST_WHOLE` words.
+    """
+    rows, turns, sides = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+
+    def texts() -> Iterator[pa.Array]:
+        first = first_row
+        for batch in batches:
+            column = batch.column("texts")
+            lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+            row = np.repeat(np.arange(len(lengths)), lengths)
+            turn = np.arange(len(row)) - (np.cumsum(lengths) - lengths)[row]
+            flat = column.flatten()
+            for number, side in enumerate(SIDES):
+                rows.append(row + first)
+                turns.append(turn)
+                sides.append(np.full(len(row), number))
+                yield flat.field(side)
+            first += batch.num_rows
+            progress(batch.num_rows)
+
+    found = find_text_overlaps(texts(), benchmarks)
+    text = found["text"].to_numpy()
+    side = np.concatenate(sides)[text]
+    located = pa.table(
+        [
+            np.concatenate(rows)[text],
+            np.concatenate(turns)[text].astype(np.int32),
+            pa.array(np.array(SIDES, object)[side], pa.string()),
+            *(found[name] for name in TEXT_OVERLAPS_SCHEMA.names[3:]),
+        ],
+        schema=TEXT_OVERLAPS_SCHEMA,
+    )
+    kept = pc.or_(pc.greater(found["size"], 0), pc.greater_equal(found["longest"], SHORTEST_WHOLE))
+    order = np.lexsort((np.arange(len(text)), side, located["turn"].to_numpy(), located["row"].to_numpy()))
+    return located.take(pa.array(order)).filter(kept.take(pa.array(order)))
+
+
+def text_rates(found: pa.Table, rows: int, benchmarks: Sequence[str], sizes: Sequence[int]) -> pa.Table:
+    """The share of a subset's rows that hold texts of each benchmark, and of all together (`ALL`).
+
+    Args:
+        found: of `TEXT_OVERLAPS_SCHEMA`.
+        rows: of the subset.
+        benchmarks: names of those that were searched for.
+        sizes: words of a run; 0 for whole texts.
+
+    Returns:
+        table of `TEXT_RATES_SCHEMA`, by benchmark, `ALL` last, and size: rows with at least one run found, and of these
+        those with a text half of whose runs were found; rate = rows_found / rows with its Wilson 95 % interval, null
+        where there are no rows.
+    """
+    records = []
+    for name in (*sorted(benchmarks), ALL):
+        of_benchmark = found if name == ALL else found.filter(pc.equal(found["benchmark"], name))
+        for size in sizes:
+            some = of_benchmark.filter(pc.equal(of_benchmark["size"], size))
+            half = some.filter(pc.greater_equal(some["share"], 0.5))
+            held, half_held = (pc.count_distinct(table["row"]).as_py() for table in (some, half))
+            low, high = wilson_interval(held, rows)
+            rate = held / rows if rows else None
+            records.append((name, size, rows, held, half_held, rate, low, high))
+    return pa.Table.from_pylist(
+        [dict(zip(TEXT_RATES_SCHEMA.names, record, strict=True)) for record in records], schema=TEXT_RATES_SCHEMA
+    )
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    """Whether a column's type holds binary data somewhere, as pictures do beside their paths."""
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return True
+    return any(_holds_bytes(kind.field(number).type) for number in range(kind.num_fields))

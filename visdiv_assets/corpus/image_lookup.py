@@ -1,0 +1,62 @@
+"""Pictures for reports, fetched by the position that the lake gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.imaging.decode import decode_image
+from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.listing import first_positions
+from visdiv_assets.publishing.reports.model import PictureRef
+from visdiv_assets.sources import Kind, Source
+from visdiv_assets.storage.lake import Lake
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class Place(NamedTuple):
+    """An image position and its picture."""
+
+    name: str
+    row: int
+    image_index: int
+    image_id: str
+
+
+def first_places(store: Lake, subset: str, image_ids: Iterable[str]) -> dict[str, Place]:
+    """The first position of some pictures of a subset, by image_id."""
+    listed = store.read(
+        store.require("subset_images", subset),
+        columns=["row", "image_index", "image_id", "status"],
+        where=pc.field("image_id").isin(pa.array(sorted(set(image_ids)), pa.string())),
+    )
+    return {
+        record["image_id"]: Place(subset, record["row"], record["image_index"], record["image_id"])
+        for record in first_positions(listed).to_pylist()
+    }
+
+
+def pictures_at(source: Source, kind: Kind, places: Sequence[Place]) -> dict[Place, PictureRef]:
+    """The encoded pictures at some positions of subsets or benchmarks, each fetched once."""
+    found: dict[Place, PictureRef] = {}
+    for name in sorted({place.name for place in places}):
+        once = sorted({place for place in places if place.name == name})
+        encoded = source.fetch(kind, name, [(place.row, place.image_index) for place in once])
+        for place, data in zip(once, encoded, strict=True):
+            found[place] = PictureRef(name, place.row, place.image_index, place.image_id, data)
+    return found
+
+
+def decoded_at(
+    source: Source, kind: Kind, places: Sequence[Place], *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES
+) -> dict[Place, Image | None]:
+    """The pictures at some positions, decoded; None for one that cannot be read."""
+    return {
+        place: decode_image(found.data, max_pixels=max_pixels, max_bytes=max_bytes).pixels
+        for place, found in pictures_at(source, kind, places).items()
+    }

@@ -1,0 +1,172 @@
+"""What the similarities of a subset's turns say: of each row, and of the subset as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from visdiv_assets.curation.alignment.turns import CLIP_SCORE_SCALE, clip_score
+
+ROWS_SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("turns", pa.int32()),
+        ("turns_scored", pa.int32()),
+        ("turns_truncated", pa.int32()),
+        ("pictures", pa.int32()),
+        ("cosine_min", pa.float32()),
+        ("cosine_mean", pa.float32()),
+        ("clip_score_min", pa.float32()),
+        ("clip_score_mean", pa.float32()),
+    ]
+)
+SUMMARY_SCHEMA = pa.schema(
+    [
+        ("unit", pa.string()),
+        ("measure", pa.string()),
+        ("name", pa.string()),
+        ("cosine", pa.float64()),
+        ("clip_score", pa.float64()),
+        ("reached", pa.int64()),
+        ("scored", pa.int64()),
+        ("share", pa.float64()),
+        ("remark", pa.string()),
+    ]
+)
+
+#: Quantiles that are published, by the name that they have in the table.
+QUANTILES = {f"p{round(100 * value):02}": value for value in (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)}
+
+#: Cosine similarities below which LAION dropped pairs, both with ViT-B/32: LAION-5B's English part, and LAION-400M.
+FILTERS = {"laion_5b": 0.28, "laion_400m": 0.30}
+#: DataComp's baseline keeps the best 30 %, of the whole pool and with ViT-L/14; here it is taken of the subset.
+TOP_NAME, TOP_SHARE = "datacomp_top_30", 0.30
+
+ALT_TEXT = "made for alt-text of web pages: for questions and answers compare with the subset's own quantiles"
+OWN_SHARE = "keeps 30 % of every subset by definition: the value says where that cuts"
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How much of a subset has a similarity.
+
+    Attributes:
+        turns, turns_scored: turns, and those with a text in a row with a readable picture.
+        rows_scored: rows with a turn that is scored.
+        texts, texts_truncated: turns with a text, and those whose text was cut.
+    """
+
+    turns: int
+    turns_scored: int
+    rows_scored: int
+    texts: int
+    texts_truncated: int
+
+
+def summarise_rows(turns: Iterable[pa.RecordBatch], pictures: np.ndarray) -> pa.Table:
+    """Gather the turns of every row.
+
+    Args:
+        turns: batches of `turns.TURNS_SCHEMA`.
+        pictures: int [rows], readable pictures of every row of the subset.
+
+    Returns:
+        table of `ROWS_SCHEMA`, one row per row of the subset; minimum and mean are over its scored turns, each with the
+        picture that it fits best, and null where none is scored.
+    """
+    rows = len(pictures)
+    count, scored, truncated = (np.zeros(rows, np.int64) for _ in range(3))
+    smallest = np.full(rows, np.inf, np.float32)
+    cosine_sum, score_sum = np.zeros(rows), np.zeros(rows)
+    for batch in turns:
+        row = batch.column("row").to_numpy()
+        count += np.bincount(row, minlength=rows)
+        cut = batch.column("truncated").fill_null(False).to_numpy(zero_copy_only=False)
+        truncated += np.bincount(row[cut], minlength=rows)
+        cosine = batch.column("cosine").to_numpy(zero_copy_only=False)
+        has = ~np.isnan(cosine)
+        row, cosine = row[has], cosine[has]
+        scored += np.bincount(row, minlength=rows)
+        np.minimum.at(smallest, row, cosine)
+        cosine_sum += np.bincount(row, cosine, minlength=rows)
+        score_sum += np.bincount(row, clip_score(cosine), minlength=rows)
+    none = scored == 0
+    divisor = np.maximum(scored, 1)
+    values: list[np.ndarray] = [smallest, cosine_sum / divisor, clip_score(smallest), score_sum / divisor]
+    columns = [
+        pa.array(np.arange(rows)),
+        *(pa.array(numbers, pa.int32()) for numbers in (count, scored, truncated, pictures)),
+        *(pa.array(value, pa.float32(), mask=none) for value in values),
+    ]
+    return pa.table(columns, schema=ROWS_SCHEMA)
+
+
+def totals_of(rows: pa.Table, texts: int) -> Totals:
+    """Count what a table of `ROWS_SCHEMA` covers; `texts` is the number of turns with a text."""
+    turns, scored, truncated = (
+        int(rows[name].to_numpy().sum()) for name in ("turns", "turns_scored", "turns_truncated")
+    )
+    return Totals(turns, scored, int((rows["turns_scored"].to_numpy() > 0).sum()), texts, truncated)
+
+
+def summarise_subset(turn_cosines: np.ndarray, row_cosines: np.ndarray, totals: Totals) -> pa.Table:
+    """Quantiles, and what the named filters would keep, of turns and of rows.
+
+    Args:
+        turn_cosines: float [t], of the scored turns.
+        row_cosines: float [r], mean of each scored row.
+        totals: of the subset.
+
+    Returns:
+        table of `SUMMARY_SCHEMA`; where nothing is scored there are no quantiles, and shares are null.
+    """
+    records = [
+        record
+        for unit, cosines in (("turn", turn_cosines), ("row", row_cosines))
+        for record in _of_unit(unit, np.sort(cosines))
+    ]
+    cut = {"unit": "text", "measure": "truncated", "name": "truncated", "reached": totals.texts_truncated}
+    records.append({**cut, "scored": totals.texts, "share": _share(totals.texts_truncated, totals.texts)})
+    return pa.Table.from_pylist(records, SUMMARY_SCHEMA)
+
+
+def _of_unit(unit: str, ordered: np.ndarray) -> list[dict[str, object]]:
+    values: list[tuple[str, str, float, str | None]] = [
+        ("filter", name, value, ALT_TEXT) for name, value in FILTERS.items()
+    ]
+    if len(ordered):
+        # Values that occur, so that what reaches one is counted exactly.
+        chosen = np.quantile(ordered, list(QUANTILES.values()), method="lower")
+        values += [("quantile", name, value, None) for name, value in zip(QUANTILES, chosen, strict=True)]
+        values.append(("filter", TOP_NAME, _cut(ordered, TOP_SHARE), OWN_SHARE))
+    records = []
+    for measure, name, value, remark in values:
+        # Compared as they are stored: 0.3 is not what float32 makes of it.
+        reached = len(ordered) - int(np.searchsorted(ordered, np.float32(value)))
+        records.append(
+            {
+                "unit": unit,
+                "measure": measure,
+                "name": name,
+                "cosine": float(value),
+                "clip_score": CLIP_SCORE_SCALE * max(float(value), 0),
+                "reached": reached,
+                "scored": len(ordered),
+                "share": _share(reached, len(ordered)),
+                "remark": remark,
+            }
+        )
+    return records
+
+
+def _cut(ordered: np.ndarray, share: float) -> float:
+    """The value from which so large a share is kept, at least one."""
+    kept = max(round(share * len(ordered)), 1)
+    return float(ordered[len(ordered) - kept])
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

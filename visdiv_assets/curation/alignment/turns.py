@@ -1,0 +1,134 @@
+"""The similarity of each turn's text and the pictures of its row, and CLIPScore made of it.
+
+A row may hold several pictures and several turns. Of a turn both are kept: the similarity to the picture that it fits
+best, since a text is mostly about one of them, and the mean over all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.vectors.matrix import Matrix, checked, widened
+
+#: CLIPScore = 2.5 * max(cos, 0), so that it spreads from 0 to about 1 (Hessel et al. 2021, jmhessel/clipscore).
+CLIP_SCORE_SCALE = 2.5
+
+TURNS_SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("turn", pa.int32()),
+        ("pictures", pa.int32()),
+        ("cosine", pa.float32()),
+        ("cosine_mean", pa.float32()),
+        ("clip_score", pa.float32()),
+        ("clip_score_mean", pa.float32()),
+        ("truncated", pa.bool_()),
+    ]
+)
+
+#: Pairs of a turn and a picture that are multiplied at a time: 2 x 32 MB at 512 dimensions.
+PAIRS_AT_A_TIME = 16_384
+
+
+@dataclass(frozen=True)
+class RowPictures:
+    """The readable pictures of a subset's rows.
+
+    Attributes:
+        row: int64 [p], ascending.
+        vector: int64 [p], number of each picture's vector.
+    """
+
+    row: np.ndarray
+    vector: np.ndarray
+
+
+def clip_score(cosine: np.ndarray) -> np.ndarray:
+    """CLIPScore of cosine similarities, float32 of the same shape; NaN stays NaN."""
+    score: np.ndarray = (CLIP_SCORE_SCALE * np.maximum(cosine, 0)).astype(np.float32)
+    return score
+
+
+def align_turns(
+    batches: Iterable[pa.RecordBatch], pictures: RowPictures, images: Matrix, texts: Matrix, truncated: np.ndarray
+) -> Iterator[pa.RecordBatch]:
+    """Compare the text of every turn with the pictures of its row.
+
+    Args:
+        batches: turns in order of row: row int64, turn int32, text int64 (number of its vector, -1 for none).
+        pictures: of the rows.
+        images: unit vectors [n, d] of pictures.
+        texts: unit vectors [m, d] of texts, of the same model.
+        truncated: bool [m], whether a text was cut before it was embedded.
+
+    Yields:
+        batches of `TURNS_SCHEMA`, one row per turn. A turn without a text, or in a row without a readable picture, has
+        nulls; `truncated` is null without a text.
+
+    Raises:
+        VisdivError: the two have different dimensions, or a vector is not finite.
+    """
+    if images.shape[0] and texts.shape[0] and images.shape[1] != texts.shape[1]:
+        raise VisdivError(
+            f"vectors of pictures have {images.shape[1]} dimensions and those of texts {texts.shape[1]}: materialise "
+            "both again with the same model"
+        )
+    for batch in batches:
+        row, text = batch.column("row").to_numpy(), batch.column("text").to_numpy()
+        first, end = np.searchsorted(pictures.row, [row, row + 1])
+        count = end - first
+        best, mean, mean_score = (np.full(len(row), np.nan, np.float32) for _ in range(3))
+        scored = np.flatnonzero((count > 0) & (text >= 0))
+        for chosen in _parts(scored, count[scored]):
+            cosine, starts = _cosines(chosen, first, count, text, pictures.vector, images, texts)
+            best[chosen] = np.maximum.reduceat(cosine, starts)
+            mean[chosen] = np.add.reduceat(cosine, starts) / count[chosen]
+            mean_score[chosen] = np.add.reduceat(clip_score(cosine), starts) / count[chosen]
+        cut = truncated[text] if len(truncated) else np.zeros(len(text), bool)
+        yield pa.record_batch(
+            [
+                batch.column("row"),
+                batch.column("turn"),
+                pa.array(count.astype(np.int32)),
+                pa.array(best, from_pandas=True),
+                pa.array(mean, from_pandas=True),
+                pa.array(clip_score(best), from_pandas=True),
+                pa.array(mean_score, from_pandas=True),
+                pa.array(cut, mask=text < 0),
+            ],
+            schema=TURNS_SCHEMA,
+        )
+
+
+def _parts(turns: np.ndarray, pictures: np.ndarray) -> Iterator[np.ndarray]:
+    """Turns in order, cut so that each part has about `PAIRS_AT_A_TIME` pairs; a turn is never cut."""
+    part = (np.cumsum(pictures) - 1) // PAIRS_AT_A_TIME
+    if len(turns):
+        yield from np.split(turns, np.flatnonzero(np.diff(part)) + 1)
+
+
+def _cosines(
+    chosen: np.ndarray,
+    first: np.ndarray,
+    count: np.ndarray,
+    text: np.ndarray,
+    vector: np.ndarray,
+    images: Matrix,
+    texts: Matrix,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Similarities of some turns with each of their pictures, one after the other, and where each turn begins."""
+    counts = count[chosen]
+    starts = np.cumsum(counts) - counts
+    of_turn = np.repeat(np.arange(len(chosen)), counts)
+    place = first[chosen][of_turn] + np.arange(len(of_turn)) - starts[of_turn]
+    pictured, place_of = np.unique(vector[place], return_inverse=True)
+    x = checked(widened(images[pictured]), 0)
+    y = checked(widened(texts[text[chosen]]), 0)
+    cosine: np.ndarray = np.einsum("nd,nd->n", x[place_of], y[of_turn])
+    # Stored vectors are rounded to float16: the product may leave [-1, 1] by 1e-3.
+    return np.clip(cosine, -1, 1), starts

@@ -1,0 +1,69 @@
+"""What selection methods keep of the same share of rows, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from visdiv_assets.curation.selection.overlap_tables import diversity_before_and_after, overlaps, share_per_subset
+from visdiv_assets.curation.selection.select import DIVERSE, STORED, TEXTS, chosen_rows, pictures_of
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.sources import Source
+from visdiv_assets.storage.lake import Lake
+
+
+class Compared(NamedTuple):
+    """Tables of `selection.compare`: where what each method keeps comes from, how far they agree, how diverse it is."""
+
+    shares: pa.Table
+    overlaps: pa.Table
+    diversity: pa.Table
+
+
+def compared(lake: Lake, source: Source, methods: Sequence[str], subsets: Sequence[str], fraction: float) -> Compared:
+    """Let each method choose a share of the rows that it can judge, and hold what they chose side by side.
+
+    Rows without a readable picture are left out afterwards, since the diversity is that of first pictures: by CLIP, or
+    by SSCD where there are no CLIP vectors.
+
+    Args:
+        lake: with what the stages wrote.
+        source: where texts are read.
+        methods: of `chosen.CHOICES`; none: all that have stored scores, or those that need no CLIP, and no texts where
+            there are none.
+        subsets: names of those that are chosen from; empty: all.
+        fraction: the share.
+
+    Raises:
+        VisdivError: as `chosen.chosen_rows`, or there is no picture.
+    """
+    rows, vectors = pictures_of(lake, subsets)
+    if not vectors.shape[0]:
+        raise VisdivError("there is no readable picture to compare methods by")
+    names = sorted(set(rows.subset.to_pylist()))
+    keys = _keys(rows.subset, rows.row, names)
+    kept = {}
+    for method in methods or _usual(lake, names):
+        chosen = chosen_rows(lake, source, method, names, count=None, fraction=fraction)
+        kept[method] = np.isin(keys, _keys(chosen["subset"].combine_chunks(), chosen["row"].to_numpy(), names))
+    return Compared(share_per_subset(kept, rows.subset), overlaps(kept), diversity_before_and_after(kept, vectors))
+
+
+def _usual(lake: Lake, subsets: Sequence[str]) -> list[str]:
+    manifest = lake.manifest("selection_scores", "all")
+    if manifest is None or not manifest.rows("scores"):
+        rated = (lake.manifest("quality_rows", subset) for subset in subsets)
+        has_texts = any(each.facts["turns"] for each in rated if each)
+        return [*DIVERSE, *(TEXTS if has_texts else ())]
+    scores = lake.read(manifest, "scores", columns=list(STORED))
+    return [name for name in STORED if scores[name].null_count < scores.num_rows]
+
+
+def _keys(subset: pa.Array, row: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """One number for each (subset, row), int64 [n]."""
+    number = pa.compute.index_in(subset, pa.array(names)).to_numpy().astype(np.int64)
+    keys: np.ndarray = (number << 40) + row
+    return keys

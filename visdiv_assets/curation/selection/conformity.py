@@ -1,0 +1,72 @@
+"""Conformity: how common a picture or text is among the others.
+
+Source: Levi and Gilboa 2024, "The Double-Ellipsoid Geometry of CLIP", arXiv 2411.14517.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.vectors.matrix import Matrix
+from visdiv_assets.vectors.unit_rows import unit_blocks
+
+
+@dataclass(frozen=True, eq=False)
+class UnitSum:
+    """Sum of vectors of length 1; those of several sets add up.
+
+    Attributes:
+        n: how many.
+        total: float64 [d].
+    """
+
+    n: int
+    total: np.ndarray
+
+    @classmethod
+    def of(cls, vectors: Matrix) -> UnitSum:
+        """Sum the rows [n, d], each brought to length 1.
+
+        Raises:
+            VisdivError: a row is not finite or all zero.
+        """
+        total = np.zeros(vectors.shape[1])
+        for _, block in unit_blocks(vectors):
+            total += block.sum(axis=0, dtype=np.float64)
+        return cls(vectors.shape[0], total)
+
+    def __add__(self, other: UnitSum) -> UnitSum:
+        return UnitSum(self.n + other.n, self.total + other.total)
+
+
+def conformity(vectors: Matrix, among: UnitSum | None = None) -> np.ndarray:
+    """Mean cosine of each row to all other rows: high where a picture is common, low where it is rare.
+
+    The mean over j other than i of u_i.u_j, exactly, from the sum s of the unit vectors: (u_i.s - 1) / (n - 1). The
+    paper estimates it from the cosine to the mean vector, which is an affine function of it.
+
+    Args:
+        vectors: [n, d], pictures or texts of one model; brought to length 1, read twice in blocks.
+        among: sum over a larger set that holds these rows too, such as all subsets (None: over these rows).
+
+    Returns:
+        float32 [n]; 0 for a row that has no other beside it.
+
+    Raises:
+        VisdivError: a row is not finite or all zero, or `among` has another dimension or fewer rows.
+    """
+    everything = among or UnitSum.of(vectors)
+    if everything.n < vectors.shape[0] or everything.total.shape != vectors.shape[1:]:
+        raise VisdivError(
+            f"conformity of {vectors.shape[0]} vectors of {vectors.shape[1]} dimensions among {everything.n} of "
+            f"{len(everything.total)}: sum over a set that holds them"
+        )
+    out = np.zeros(vectors.shape[0], np.float32)
+    if everything.n > 1:
+        for start, block in unit_blocks(vectors):
+            # The sum is large where vectors are alike, and 1 is taken from it: in float64.
+            out[start : start + len(block)] = (block.astype(np.float64) @ everything.total - 1) / (everything.n - 1)
+    return out

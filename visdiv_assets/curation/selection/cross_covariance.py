@@ -1,0 +1,68 @@
+"""The cross-covariance of pictures and their texts, which data-efficient CLIP asks a subset to preserve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.vectors.matrix import Matrix
+from visdiv_assets.vectors.unit_rows import BLOCK, unit
+
+
+@dataclass(frozen=True, eq=False)
+class CrossCovariance:
+    """The sum of v t^T over pairs of a picture's and its text's vector; those of several sets add up.
+
+    Attributes:
+        n: pairs.
+        total: float64 [d, e].
+    """
+
+    n: int
+    total: np.ndarray
+
+    @classmethod
+    def of(cls, images: Matrix, texts: Matrix) -> CrossCovariance:
+        """Sum over pairs, row i of the one with row i of the other, each brought to length 1.
+
+        Raises:
+            VisdivError: there are not as many texts as pictures, or a row is not finite or all zero.
+        """
+        check_pairs(images, texts)
+        total = np.zeros((images.shape[1], texts.shape[1]))
+        for start in range(0, images.shape[0], BLOCK):
+            v, t = (unit(side[start : start + BLOCK], start) for side in (images, texts))
+            total += v.T @ t
+        return cls(images.shape[0], total)
+
+    def __add__(self, other: CrossCovariance) -> CrossCovariance:
+        return CrossCovariance(self.n + other.n, self.total + other.total)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """C = mean of v t^T, float64 [d, e]; its trace is the mean cosine of a picture and its text.
+
+        Raises:
+            VisdivError: there is no pair.
+        """
+        if not self.n:
+            raise VisdivError("the cross-covariance of no pair is not defined: give at least one picture with a text")
+        return self.total / self.n
+
+    def kept_by(self, part: CrossCovariance) -> float:
+        """How much of this matrix a subset's preserves: 1 - |C - C'|_F / |C|_F; 1 if all, 0 or less if none."""
+        return 1 - float(np.linalg.norm(self.mean - part.mean) / np.linalg.norm(self.mean))
+
+
+def check_pairs(images: Matrix, texts: Matrix) -> None:
+    """Refuse pictures and texts that are not pairs.
+
+    Raises:
+        VisdivError: their numbers differ.
+    """
+    if images.shape[0] != texts.shape[0]:
+        raise VisdivError(
+            f"{images.shape[0]} pictures and {texts.shape[0]} texts are no pairs: give the vectors of both, row by row"
+        )

@@ -1,0 +1,122 @@
+"""Log-likelihood of raw CLIP features under a whitened Gaussian.
+
+Source: Betser, Levi and Gilboa 2025, "Whitened CLIP as a Likelihood Surrogate of Images and Captions",
+arXiv 2505.06934, rbetser/W_CLIP.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from visdiv_assets.diversity.moments import Moments
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.vectors.matrix import Matrix, widened
+from visdiv_assets.vectors.unit_rows import BLOCK
+
+#: Directions whose variance is below this share of the mean variance are left out. Rounding the stored unit vectors to
+#: fp16 leaves about 1e-8 of it in every direction.
+NEAR_NULL = 1e-6
+
+
+class RawFeatures:
+    """The features as the model gave them, read on demand: stored unit vectors times their norms.
+
+    Attributes:
+        shape: (rows, dimension).
+    """
+
+    def __init__(self, vectors: Matrix, norms: np.ndarray) -> None:
+        """Join unit vectors [n, d] and norms [n].
+
+        Raises:
+            VisdivError: there are more or fewer norms than vectors.
+        """
+        if norms.shape != vectors.shape[:1]:
+            raise VisdivError(f"{vectors.shape[0]} vectors have norms of shape {list(norms.shape)}: give one for each")
+        self._vectors, self._norms = vectors, norms
+        self.shape: tuple[int, ...] = (vectors.shape[0], vectors.shape[1])
+
+    def __getitem__(self, key: slice | np.ndarray, /) -> np.ndarray:
+        """Rows by slice or by number, float32."""
+        features: np.ndarray = widened(self._vectors[key]) * self._norms[key, np.newaxis].astype(np.float32)
+        return features
+
+
+def raw_moments(features: Matrix, *, model_id: str = "") -> Moments:
+    """n, sum x and sum x x^T of raw features in float64; those of several subsets add up.
+
+    Raises:
+        VisdivError: a row is not finite.
+    """
+    blocks = (features[start : start + BLOCK] for start in range(0, features.shape[0], BLOCK))
+    return Moments.from_batches(blocks, dimension=features.shape[1], model_id=model_id, normalise=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Whitening:
+    """A whitening transform, w = (x - mean) W.
+
+    Attributes:
+        mean: float64 [d].
+        matrix: float64 [d, k], W = V L^-1/2 of the covariance V L V^T, without near-null directions.
+    """
+
+    mean: np.ndarray
+    matrix: np.ndarray
+
+    @classmethod
+    def of(cls, moments: Moments) -> Whitening:
+        """The transform that gives features of these moments mean 0 and covariance 1.
+
+        The released code replaces one of every two features whose correlation exceeds 0.9 by noise, to keep the
+        covariance invertible; here directions of next to no variance are left out instead.
+
+        Raises:
+            VisdivError: there are no more features than dimensions, or they do not vary.
+        """
+        if moments.n <= moments.dimension:
+            raise VisdivError(
+                f"whitening {moments.dimension} dimensions needs more than {moments.dimension} pictures or texts, "
+                f"better ten times as many: there are {moments.n}; take more subsets together"
+            )
+        values, directions = np.linalg.eigh(moments.covariance())
+        # Rounding of the sums alone leaves identical features a variance of this share of their squared length.
+        rounding = 1e-12 * float(np.trace(moments.uncentred()))
+        kept = values > max(NEAR_NULL * float(values.mean()), rounding)
+        if not kept.any():
+            raise VisdivError("whitening needs features that vary: all of these are the same")
+        return cls(moments.sum_x / moments.n, directions[:, kept] / np.sqrt(values[kept]))
+
+
+def log_likelihood(features: Matrix, whitening: Whitening) -> np.ndarray:
+    """How typical each picture or text is: -(k ln(2 pi) + |w|^2) / 2 with w = (x - mean) W, in k directions.
+
+    High: typical of what the whitening was taken from; low: an outlier. Pictures and texts have a whitening each.
+
+    Args:
+        features: raw features [n, d], such as `RawFeatures`; read in blocks.
+        whitening: from moments of the same model.
+
+    Returns:
+        float32 [n].
+
+    Raises:
+        VisdivError: a row is not finite, or the whitening has another dimension.
+    """
+    dimension, kept = whitening.matrix.shape
+    if features.shape[1] != dimension:
+        raise VisdivError(f"features of {features.shape[1]} dimensions and a whitening of {dimension}: two models")
+    matrix = whitening.matrix.astype(np.float32)
+    out = np.empty(features.shape[0], np.float32)
+    for start in range(0, features.shape[0], BLOCK):
+        # Centred in float64: the mean of CLIP's features is far larger than their spread.
+        w = (features[start : start + BLOCK] - whitening.mean).astype(np.float32) @ matrix
+        squares = np.einsum("nk,nk->n", w, w)
+        if not np.isfinite(squares).all():
+            row = start + int(np.argmin(np.isfinite(squares)))
+            raise VisdivError(f"feature {row} is not finite: embed its picture or text again")
+        out[start : start + len(w)] = -(kept * math.log(2 * math.pi) + squares) / 2
+    return out

@@ -1,0 +1,308 @@
+"""The ways in which pictures get copied: twelve kinds, each mild, medium and strong.
+
+Strong is what a person would still call the same picture. A copy depends on the picture, the kind, the strength and a
+seed alone. `COPY_KINDS` is the table of what is done.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from visdiv_assets.duplicates.calibration.overlays import add_caption, add_overlay
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+STRENGTHS = ("mild", "medium", "strong")
+
+#: Shrinking stops at this length of the shorter side, below which a thumbnail shows nothing.
+SMALLEST_SIDE = 64
+
+
+@dataclass(frozen=True)
+class CopyKind:
+    """One way in which pictures get copied.
+
+    Attributes:
+        name: what `make_copy` takes.
+        description: what is done, and what the seed chooses.
+        mild: how far at this strength.
+        medium: likewise.
+        strong: likewise.
+    """
+
+    name: str
+    description: str
+    mild: str
+    medium: str
+    strong: str
+
+
+COPY_KINDS = (
+    CopyKind("jpeg", "saved as JPEG of a lower quality", "quality 70", "quality 40", "quality 20"),
+    CopyKind(
+        "resize",
+        f"made smaller, no side below {SMALLEST_SIDE} pixels; seed: filter",
+        "70 % of the sides",
+        "50 %",
+        "30 %",
+    ),
+    CopyKind("crop", "a part cut out; seed: its place and shape", "90 % of the area kept", "75 %", "60 %"),
+    CopyKind(
+        "border",
+        "padded; seed: white, black, a colour, one side only, or the bars of a window as in a screenshot",
+        "5 % of the longer side in all",
+        "12 %",
+        "25 %",
+    ),
+    CopyKind(
+        "caption",
+        "a line or two of text; seed: on a strip above, below, or on a band over the picture",
+        "8 % of the height",
+        "15 %",
+        "22 %",
+    ),
+    CopyKind("blur", "Gaussian blur", "sigma 0.2 % of the shorter side", "0.5 %", "1 %"),
+    CopyKind(
+        "rotate",
+        "turned a little; seed: direction, and corners white and black (all kept) or cut off and filled from the edge",
+        "2 degrees",
+        "5 degrees",
+        "10 degrees",
+    ),
+    CopyKind("quarter_turn", "turned by quarters: three turns, not three strengths", "90 degrees", "180", "270"),
+    CopyKind(
+        "mirror",
+        "left and right exchanged",
+        "nothing else",
+        "and JPEG of quality 50",
+        "and 85 % of the area kept, and JPEG of quality 50",
+    ),
+    CopyKind(
+        "grayscale",
+        "colour taken out; pictures without colour stay as they are when mild or medium",
+        "40 % of the saturation kept",
+        "gray",
+        "gray with more contrast, toned (seed: sepia or blue), with grain",
+    ),
+    CopyKind(
+        "colour",
+        "three of brightness, contrast, saturation, gamma, colour temperature and hue; seed: which, and up or down",
+        "by 10 %, hue by 4 degrees",
+        "by 25 %, hue by 9 degrees",
+        "by 40 %, hue by 14 degrees",
+    ),
+    CopyKind(
+        "overlay",
+        "something put over it; seed: an opaque logo or emoji anywhere, or a translucent watermark",
+        "logo or emoji of 2 % of the area; watermark in a corner",
+        "5 %; watermark across",
+        "10 %; watermark all over",
+    ),
+)
+
+KINDS: tuple[str, ...] = tuple(kind.name for kind in COPY_KINDS)
+
+
+def make_copy(image: Image, kind: str, strength: str, seed: int) -> Image:
+    """Copy a picture in one way.
+
+    Args:
+        image: mode RGB, any size from 1 x 1; it is left as it is.
+        kind: one of `KINDS`.
+        strength: one of `STRENGTHS`.
+        seed: chooses what is left open: places, directions, colours, words.
+
+    Returns:
+        RGB; the same for the same arguments.
+
+    Raises:
+        ValueError: the picture is not RGB, or there is no such kind or strength.
+    """
+    if image.mode != "RGB":
+        raise ValueError(f"make_copy takes RGB pictures, not {image.mode}")
+    if kind not in KINDS or strength not in STRENGTHS:
+        raise ValueError(f"there is no {strength!r} copy of the kind {kind!r}")
+    # A string is hashed, so kinds and strengths of one seed do not share their choices.
+    return _MAKERS[kind](image, STRENGTHS.index(strength), Random(f"{kind}/{strength}/{seed}"))
+
+
+def _jpeg(image: Image, level: int, _: Random) -> Image:
+    return _as_jpeg(image, (70, 40, 20)[level])
+
+
+def _as_jpeg(image: Image, quality: int) -> Image:
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=quality)
+    stream.seek(0)
+    return JpegImageFile(stream).convert("RGB")
+
+
+def _resize(image: Image, level: int, random: Random) -> Image:
+    from PIL.Image import Resampling
+
+    shorter = min(image.size)
+    factor = max((0.7, 0.5, 0.3)[level], min(1.0, SMALLEST_SIDE / shorter))
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    return image.resize(size, random.choice((Resampling.BILINEAR, Resampling.BICUBIC, Resampling.LANCZOS)))
+
+
+def _crop(image: Image, level: int, random: Random) -> Image:
+    return _cropped(image, (0.9, 0.75, 0.6)[level], random)
+
+
+def _cropped(image: Image, area: float, random: Random) -> Image:
+    # Anything between both sides cut alike and one side only.
+    share = area ** random.uniform(0.2, 0.8)
+    width = max(1, round(image.width * share))
+    height = max(1, round(image.height * area / share))
+    left, top = random.randint(0, image.width - width), random.randint(0, image.height - height)
+    return image.crop((left, top, left + width, top + height))
+
+
+def _border(image: Image, level: int, random: Random) -> Image:
+    from PIL import ImageDraw
+    from PIL.Image import new
+
+    total = max(1, round(max(image.size) * (0.05, 0.12, 0.25)[level]))
+    style = random.choice(("white", "black", "colour", "one side", "window"))
+    colour = {"white": (255, 255, 255), "black": (0, 0, 0), "window": (240, 240, 242)}.get(style)
+    if colour is None:
+        colour = (random.randrange(256), random.randrange(256), random.randrange(256))
+    half = (total + 1) // 2
+    left, top, right, bottom = half, half, half, half
+    if style == "one side":
+        sides = [0, 0, 0, 0]
+        sides[random.randrange(4)] = total
+        left, top, right, bottom = sides
+    elif style == "window":
+        left = right = bottom = max(1, total // 12)
+        top = max(1, total - bottom)
+    padded = new("RGB", (image.width + left + right, image.height + top + bottom), colour)
+    padded.paste(image, (left, top))
+    if style == "window":
+        draw = ImageDraw.Draw(padded)
+        dot = top / 5
+        for number, fill in enumerate(((237, 106, 94), (245, 191, 79), (98, 197, 84))):
+            centre = left + top * (0.5 + 0.6 * number)
+            draw.ellipse((centre - dot, top / 2 - dot, centre + dot, top / 2 + dot), fill=fill)
+        start = left + 2.4 * top
+        if padded.width - right > start:
+            draw.rectangle((start, top * 0.25, padded.width - right, top * 0.75), fill=(255, 255, 255))
+    return padded
+
+
+def _blur(image: Image, level: int, _: Random) -> Image:
+    from PIL.ImageFilter import GaussianBlur
+
+    return image.filter(GaussianBlur(max(0.4, min(image.size) * (0.002, 0.005, 0.01)[level])))
+
+
+def _rotate(image: Image, level: int, random: Random) -> Image:
+    from PIL.Image import Resampling, fromarray
+
+    angle = (2, 5, 10)[level] * random.choice((-1, 1))
+    fill = random.choice(("white", "black", "edge"))
+    if fill != "edge":
+        return image.rotate(angle, Resampling.BICUBIC, expand=True, fillcolor=fill)
+    margin = math.ceil(max(image.size) * math.sin(math.radians(abs(angle)))) + 1
+    padded = fromarray(np.pad(np.asarray(image), ((margin, margin), (margin, margin), (0, 0)), mode="edge"))
+    turned = padded.rotate(angle, Resampling.BICUBIC)
+    return turned.crop((margin, margin, margin + image.width, margin + image.height))
+
+
+def _quarter_turn(image: Image, level: int, _: Random) -> Image:
+    from PIL.Image import Transpose
+
+    return image.transpose((Transpose.ROTATE_90, Transpose.ROTATE_180, Transpose.ROTATE_270)[level])
+
+
+def _mirror(image: Image, level: int, random: Random) -> Image:
+    from PIL.Image import Transpose
+
+    mirrored = image.transpose(Transpose.FLIP_LEFT_RIGHT)
+    if level == 2:
+        mirrored = _cropped(mirrored, 0.85, random)
+    return mirrored if level == 0 else _as_jpeg(mirrored, 50)
+
+
+def _grayscale(image: Image, level: int, random: Random) -> Image:
+    from PIL import ImageOps
+    from PIL.Image import fromarray
+    from PIL.ImageEnhance import Color, Contrast
+
+    if level == 0:
+        return Color(image).enhance(0.4)
+    gray = image.convert("L")
+    if level == 1:
+        return gray.convert("RGB")
+    dark, light = random.choice((((45, 25, 10), (255, 244, 220)), ((10, 20, 50), (228, 240, 255))))
+    toned = ImageOps.colorize(Contrast(gray).enhance(1.3), dark, light)
+    grain = np.random.default_rng(random.getrandbits(64)).normal(0, 5, (image.height, image.width, 1))
+    return fromarray(np.clip(np.asarray(toned) + grain, 0, 255).astype(np.uint8))
+
+
+def _colour(image: Image, level: int, random: Random) -> Image:
+    from PIL.ImageEnhance import Brightness, Color, Contrast
+
+    amount = (0.10, 0.25, 0.40)[level]
+    for change in random.sample(("brightness", "contrast", "saturation", "gamma", "temperature", "hue"), 3):
+        up = random.random() < 0.5
+        factor = 1 + amount if up else 1 / (1 + amount)
+        if change == "brightness":
+            image = Brightness(image).enhance(factor)
+        elif change == "contrast":
+            image = Contrast(image).enhance(factor)
+        elif change == "saturation":
+            image = Color(image).enhance(factor)
+        elif change == "gamma":
+            image = image.point([round(255 * (value / 255) ** factor) for value in range(256)] * 3)
+        elif change == "temperature":
+            # Half the amount on red and half on blue, the other way.
+            red, blue = math.sqrt(factor), 1 / math.sqrt(factor)
+            image = image.point([min(255, round(value * gain)) for gain in (red, 1, blue) for value in range(256)])
+        else:
+            image = _turn_hue(image, (4, 9, 14)[level] * (1 if up else -1))
+    return image
+
+
+def _turn_hue(image: Image, degrees: int) -> Image:
+    from PIL.Image import merge
+
+    hue, saturation, value = image.convert("HSV").split()
+    shift = round(degrees * 256 / 360)
+    turned = hue.point([(level + shift) % 256 for level in range(256)])
+    return merge("HSV", (turned, saturation, value)).convert("RGB")
+
+
+def _caption(image: Image, level: int, random: Random) -> Image:
+    return add_caption(image, (0.08, 0.15, 0.22)[level], random)
+
+
+def _overlay(image: Image, level: int, random: Random) -> Image:
+    return add_overlay(image, level, random)
+
+
+_MAKERS: dict[str, Callable[[Image, int, Random], Image]] = {
+    "jpeg": _jpeg,
+    "resize": _resize,
+    "crop": _crop,
+    "border": _border,
+    "caption": _caption,
+    "blur": _blur,
+    "rotate": _rotate,
+    "quarter_turn": _quarter_turn,
+    "mirror": _mirror,
+    "grayscale": _grayscale,
+    "colour": _colour,
+    "overlay": _overlay,
+}

@@ -1,0 +1,152 @@
+"""Pictures that two subsets share: one tile of the comparison of all subsets with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.duplicates.near import PAIRS_SCHEMA, pair_table
+from visdiv_assets.progress import Progress, silent
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets.vectors.join import Prepared, cross_join
+from visdiv_assets.vectors.matrix import Matrix
+
+OVERLAP_SCHEMA = pa.schema(
+    [
+        ("subset", pa.string()),
+        ("other_subset", pa.string()),
+        ("threshold", pa.float64()),
+        ("images", pa.int64()),
+        ("images_shared", pa.int64()),
+        ("images_shared_exactly", pa.int64()),
+        ("share", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class EmbeddedSubset:
+    """The different pictures of a subset.
+
+    Attributes:
+        name: of the subset.
+        image_ids: string [n], each once.
+        vectors: their unit vectors [n, d].
+        background: float32 [n], `background_similarity`, with nulls.
+    """
+
+    name: str
+    image_ids: pa.Array
+    vectors: Matrix
+    background: pa.Array
+
+
+def embedded(store: Lake, embeddings: Manifest, nearest: Manifest | None = None) -> EmbeddedSubset:
+    """The vectors of a subset or benchmark, memory-mapped, with their image_ids.
+
+    Args:
+        store: the lake.
+        embeddings: manifest of its embeddings.
+        nearest: manifest of `near_duplicates`, for the background similarity; without it there is none.
+    """
+    image_ids = store.read(embeddings, "ids")["image_id"].combine_chunks()
+    if nearest is None:
+        background = pa.nulls(len(image_ids), pa.float32())
+    else:
+        counts = store.read(nearest, "counts", columns=["background_similarity"])
+        background = counts["background_similarity"].combine_chunks()
+    return EmbeddedSubset(embeddings.partition, image_ids, store.array(embeddings, "vectors"), background)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What two subsets share.
+
+    Attributes:
+        pairs: table of `PAIRS_SCHEMA`: different pictures, one of each subset, that are close.
+        overlap: table of `OVERLAP_SCHEMA`, in both directions, at every threshold.
+    """
+
+    pairs: pa.Table
+    overlap: pa.Table
+
+
+def compare_subsets(
+    left: EmbeddedSubset,
+    right: EmbeddedSubset,
+    *,
+    floor: float,
+    k_best: int,
+    thresholds: Sequence[float],
+    prepared: tuple[Prepared | None, Prepared | None] = (None, None),
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> Tile:
+    """Compare all pictures of two subsets.
+
+    A picture is shared at a threshold if the other subset holds the same bytes, or a picture whose similarity reaches
+    the threshold. The best match of every picture is always found, so the shares are exact although only the K best
+    pairs are kept.
+
+    Args:
+        left: one subset.
+        right: the other.
+        floor: smallest similarity of a pair.
+        k_best: a pair is kept only if it is among this many best of one of its two pictures.
+        thresholds: none below the floor.
+        prepared: as `join.cross_join`.
+        device: where vectors are compared: "cpu", "cuda" or "cuda:N".
+        progress: told of pictures of the left subset that are done.
+    """
+    # A picture that both hold takes one of its K places for itself.
+    found = cross_join(
+        left.vectors,
+        right.vectors,
+        floor,
+        k_best=k_best + 1,
+        prepared=prepared,
+        device=device,
+        progress=progress,
+    )
+    similarity = pc.min_element_wise(found["similarity"], pa.scalar(1, pa.float32()))
+    pairs = pair_table(
+        left.image_ids,
+        right.image_ids,
+        found["left"],
+        found["right"],
+        similarity,
+        left.background,
+        right.background,
+    )
+    different = pairs.filter(pc.not_equal(pairs["image_id_a"], pairs["image_id_b"]))
+    # Two pictures that both subsets hold are found twice, once from either side.
+    once = different.group_by(["image_id_a", "image_id_b"], use_threads=False).aggregate(
+        [("similarity", "max"), ("similarity_normalised", "max")]
+    )
+    once = once.select(["image_id_a", "image_id_b", "similarity_max", "similarity_normalised_max"])
+    once = once.rename_columns(PAIRS_SCHEMA.names)
+    records = []
+    for one, other, side in ((left, right, "left"), (right, left, "right")):
+        exact = pc.is_in(one.image_ids, other.image_ids).to_numpy(zero_copy_only=False)
+        best = np.where(exact, np.float32(1), np.float32(-np.inf))
+        np.maximum.at(best, found[side].to_numpy(), similarity.to_numpy())
+        for threshold in thresholds:
+            shared = int((best >= np.float32(threshold)).sum())
+            records.append(
+                {
+                    "subset": one.name,
+                    "other_subset": other.name,
+                    "threshold": threshold,
+                    "images": len(best),
+                    "images_shared": shared,
+                    "images_shared_exactly": int(exact.sum()),
+                    "share": shared / len(best) if len(best) else None,
+                }
+            )
+    sorted_pairs = once.sort_by([("image_id_a", "ascending"), ("image_id_b", "ascending")])
+    return Tile(sorted_pairs, pa.Table.from_pylist(records, schema=OVERLAP_SCHEMA))

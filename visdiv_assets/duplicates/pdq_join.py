@@ -1,0 +1,63 @@
+"""Pairs of pictures whose PDQ hashes differ in few bits, turned and mirrored ones too.
+
+With bits as +-1/16, the inner product of two hashes is 1 - 2 * distance / 256: the pairs are found by the exact join.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS
+from visdiv_assets.vectors.join import join
+
+PAIR_SCHEMA = pa.schema([("left", pa.int64()), ("right", pa.int64()), ("pdq_distance", pa.int16())])
+
+
+def close_hashes(
+    left: pa.Array, right: pa.Array | None, *, distance: int, k_best: int, device: str = "cpu"
+) -> pa.Table:
+    """Pairs of pictures whose hashes, in the best of 8 orientations, differ in so many bits at most.
+
+    Args:
+        left: what `imaging.fingerprint.fingerprints` gave, binary [n], null where there is none.
+        right: those of another set; None for the pairs left < right within one.
+        distance: largest number of differing bits.
+        k_best: a pair is kept only if it is among this many best of one of its two in its orientation.
+        device: where they are compared.
+
+    Returns:
+        table of `PAIR_SCHEMA`, each pair once.
+    """
+    threshold = 1 - 2 * distance / BITS
+    held, upright = _held(left), _vectors(left, 0)
+    other = left if right is None else right
+    other_held = held if right is None else _held(other)
+    parts = []
+    for orientation in range(ORIENTATIONS if len(held) and len(other_held) else 0):
+        within = right is None and orientation == 0
+        turned = None if within else _vectors(other, orientation)
+        pairs = join(upright, turned, threshold, k_best=k_best, device=device).pairs
+        a, b = held[pairs["left"].to_numpy()], other_held[pairs["right"].to_numpy()]
+        bits = np.rint((1 - pairs["similarity"].to_numpy()) * BITS / 2).astype(np.int16)
+        if right is None:
+            different = a != b
+            a, b, bits = np.minimum(a, b)[different], np.maximum(a, b)[different], bits[different]
+        parts.append((a, b, bits))
+    if not parts:
+        return PAIR_SCHEMA.empty_table()
+    found = pa.table([np.concatenate(column) for column in zip(*parts, strict=True)], schema=PAIR_SCHEMA)
+    best = found.group_by(["left", "right"], use_threads=False).aggregate([("pdq_distance", "min")])
+    return best.rename_columns(PAIR_SCHEMA.names)
+
+
+def _held(hashes: pa.Array) -> np.ndarray:
+    """The numbers of the pictures that have hashes, int64 [m]."""
+    return np.flatnonzero(hashes.is_valid().to_numpy(zero_copy_only=False))
+
+
+def _vectors(hashes: pa.Array, orientation: int) -> np.ndarray:
+    """The hashes of one orientation as unit vectors, float16 [m, 256]."""
+    packed = np.frombuffer(b"".join(hashes.drop_null().to_pylist()), np.uint8).reshape(-1, ORIENTATIONS, BITS // 8)
+    bits = np.unpackbits(packed[:, orientation], axis=1)
+    return (bits.astype(np.float16) * 2 - 1) / np.float16(np.sqrt(BITS))

@@ -1,0 +1,175 @@
+"""Whether one global change of colour explains how two aligned pictures' colours differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from visdiv_assets.duplicates.verify import params
+from visdiv_assets.duplicates.verify.geometry import inverse
+from visdiv_assets.duplicates.verify.registration import Laid, size_of, warp
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from visdiv_assets.duplicates.verify.prepared import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class ColourChange:
+    """How the colours of two aligned pictures relate.
+
+    Attributes:
+        remaining: float32 [h, w], what the best plausible global change leaves of the difference, in levels.
+        valid: bool [h, w], where it was measured: places of even colour in both.
+        worst: the remaining difference that only `COLOUR_AREA` of the valid places exceed.
+        recoloured: whether the change is more than compression makes.
+        gain: how much saturation the less colourful keeps of the other's, about 1 where there is no change.
+        turn: by how many degrees the hue is turned.
+        signals: complex64 [h, w], colour difference signals of the frame's picture and of the other.
+        views: uint8 [h, w, 3], RGB of the frame's picture and of the other.
+        inside: bool [h, w], where both show something.
+    """
+
+    remaining: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    worst: float
+    recoloured: bool
+    gain: float
+    turn: float
+    signals: tuple[NDArray[np.complex64], NDArray[np.complex64]]
+    views: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    inside: NDArray[np.bool_]
+
+    def worst_outside(self, place: NDArray[np.bool_]) -> float:
+        """`worst` without a place [h, w]."""
+        return _worst(self.remaining[self.valid & ~place])
+
+
+def _worst(values: NDArray[np.float32]) -> float:
+    """The value that only `COLOUR_AREA` of all exceed."""
+    if not len(values):
+        return 0.0
+    rank = max(int(params.COLOUR_AREA * len(values)), params.COLOUR_PLACES)
+    return float(np.partition(values, max(0, len(values) - 1 - rank))[max(0, len(values) - 1 - rank)])
+
+
+def compare_colours(a: Prepared, b: Prepared, matrix: NDArray[np.float64], laid: Laid) -> ColourChange:
+    """Fit a global change of colour and measure what it leaves.
+
+    The colour difference signals (Cb, Cr as one complex number) of the less colourful picture are the other's times one
+    complex gain (saturation, and a turn of the hue of at most `HUE_TURN`) plus an offset that may grow with the
+    brightness (colour temperature, toning). Unlike a free map of RGB to RGB, that takes no flag to another flag.
+
+    Args:
+        a: the one.
+        b: the other.
+        matrix: map [3, 3] from b to a in units.
+        laid: the two laid in one frame.
+    """
+    import cv2
+
+    frame, other = (a.colour, b.colour) if laid.of_a else (b.colour, a.colour)
+    to_frame = matrix if laid.of_a else inverse(matrix)
+    warped, inside = warp(other, to_frame, size_of(frame))
+    margin = np.ones((3, 3), np.uint8)
+    inside = cv2.erode(inside.astype(np.uint8), margin, borderValue=0) > 0
+    y1, c1 = _signals(frame)
+    y2, c2 = _signals(warped)
+    even = inside & (_unevenness(y1, c1) < params.EVEN) & (_unevenness(y2, c2) < params.EVEN)
+    if np.count_nonzero(even) < params.FEWEST_EVEN:
+        even = inside
+    if not even.any():
+        blank = np.zeros(inside.shape, np.float32)
+        return ColourChange(blank, even, 0.0, False, 1.0, 0.0, (c1, c2), (frame, warped), inside)
+    colourfulness = [float(np.mean(np.abs(c[even] - np.mean(c[even])))) for c in (c1, c2)]
+    source, target, brightness = (c1, c2, y1) if colourfulness[0] >= colourfulness[1] else (c2, c1, y2)
+    gain, offset, slope = _fitted(source[even], target[even], brightness[even] / 255.0 - 0.5)
+    remaining = np.abs(target - (gain * source + offset + slope * (brightness / 255.0 - 0.5))).astype(np.float32)
+    # Half a pixel of misalignment at an edge of colours is no difference of colours.
+    calm = np.where(even, cv2.erode(cv2.blur(remaining, (3, 3)), margin), 0).astype(np.float32)
+    shift = float(np.percentile(np.abs(target[even] - source[even]), 90))
+    turn = abs(float(np.degrees(np.angle(gain)))) if abs(gain) > 0.05 else 0.0
+    return ColourChange(
+        calm,
+        even,
+        _worst(calm[even]),
+        shift > params.RECOLOURED,
+        abs(gain),
+        turn,
+        (c1, c2),
+        (frame, warped),
+        inside,
+    )
+
+
+def _signals(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.complex64]]:
+    """Luminance [h, w], and the colour difference signals as a complex number, unscaled: B - Y and R - Y."""
+    values = image.astype(np.float32)
+    brightness = values @ np.array([0.299, 0.587, 0.114], np.float32)
+    signal = 0.564 * (values[..., 2] - brightness) + 1j * 0.713 * (values[..., 0] - brightness)
+    return brightness, signal.astype(np.complex64)
+
+
+def _unevenness(brightness: NDArray[np.float32], signal: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """How far places are from their 3 x 3 neighbourhoods' extremes, in levels."""
+    import cv2
+
+    window = np.ones((3, 3), np.uint8)
+    result = np.zeros(brightness.shape, np.float32)
+    for layer in (brightness, np.ascontiguousarray(signal.real), np.ascontiguousarray(signal.imag)):
+        result = np.maximum(result, cv2.dilate(layer, window) - cv2.erode(layer, window))
+    return result
+
+
+def _fitted(
+    source: NDArray[np.complex64], target: NDArray[np.complex64], brightness: NDArray[np.float32]
+) -> tuple[complex, complex, complex]:
+    """Robust fit of target = gain * source + offset + slope * brightness within plausible bounds."""
+    step = max(1, len(source) // params.COLOUR_SAMPLES)
+    source, target, brightness = source[::step], target[::step], brightness[::step]
+    columns = (source, np.ones_like(source), brightness.astype(np.complex64))
+    weight = np.ones(len(source), np.float32)
+    gain, offset, slope = 1 + 0j, 0j, 0j
+    for _ in range(4):
+        # A pull towards no change decides where the colours say nothing.
+        pull = np.array([0.3, 3e-3, 3e-3]) * float(weight.sum()) * 0.1
+        solution = _least_squares(columns, target, weight, pull, np.array([1.0, 0, 0]))
+        gain = _bounded(solution[0])
+        rest = target - np.complex64(gain) * source
+        solution = _least_squares(columns[1:], rest, weight, pull[1:], np.zeros(2))
+        offset = _within(solution[0], params.LARGEST_TINT)
+        slope = _within(solution[1], 2 * params.LARGEST_TINT)
+        error = np.abs(rest - np.complex64(offset) - np.complex64(slope) * brightness)
+        scale = max(4.0, 2.0 * float(np.median(error)))
+        weight = (1 / (1 + (error / scale) ** 2)).astype(np.float32)
+    return gain, offset, slope
+
+
+def _least_squares(
+    columns: tuple[NDArray[np.complex64], ...],
+    target: NDArray[np.complex64],
+    weight: NDArray[np.float32],
+    pull: NDArray[np.float64],
+    towards: NDArray[np.float64],
+) -> list[complex]:
+    """Weighted complex least squares with a pull of each unknown towards a value."""
+    weighted = [column * weight for column in columns]
+    # vdot: a matrix product this small would only wake the threads of the linear algebra library.
+    normal = np.array([[np.vdot(w, c) for c in columns] for w in weighted], np.complex128) + np.diag(pull)
+    right = np.array([np.vdot(w, target) for w in weighted], np.complex128) + pull * towards
+    return [complex(v) for v in np.linalg.solve(normal, right)]
+
+
+def _bounded(gain: complex) -> complex:
+    limit = np.radians(params.HUE_TURN)
+    angle = float(np.clip(np.angle(gain), -limit, limit))
+    # Beyond a right angle there is nothing to keep of the colours.
+    size = max(0.0, float(abs(gain) * np.cos(np.angle(gain) - angle)))
+    return complex(min(size, params.SATURATION) * np.exp(1j * angle))
+
+
+def _within(value: complex, limit: float) -> complex:
+    return value * min(1.0, limit / max(abs(value), 1e-9))

@@ -1,0 +1,136 @@
+"""Affine maps between pictures, in units of their own width and height."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from visdiv_assets.duplicates.verify.prepared import Box
+
+#: The eight ways to lay one picture on another: (turns of 90 degrees, mirrored first), as numpy's rot90 and fliplr do.
+ORIENTATIONS = tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4))
+
+
+def inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse of a map [3, 3]."""
+    return np.asarray(np.linalg.inv(matrix), np.float64)
+
+
+def orientation_map(turns: int, mirrored: bool) -> NDArray[np.float64]:
+    """Map [3, 3] that takes a place of the unit square to where `rot90(fliplr(picture), turns)` shows it."""
+    matrix = np.array([[-1.0, 0, 1], [0, 1, 0], [0, 0, 1]]) if mirrored else np.eye(3)
+    quarter = np.array([[0.0, 1, 0], [-1, 0, 1], [0, 0, 1]])
+    for _ in range(turns):
+        matrix = quarter @ matrix
+    return matrix
+
+
+def box_map(box: Box) -> NDArray[np.float64]:
+    """Map [3, 3] from the unit square onto a box."""
+    x0, y0, x1, y1 = box
+    return np.array([[x1 - x0, 0, x0], [0, y1 - y0, y0], [0, 0, 1.0]])
+
+
+def to_pixels(size: tuple[int, int]) -> NDArray[np.float64]:
+    """Map [3, 3] from units to pixel indices of a picture of a width and height, whose centres are whole numbers."""
+    return np.array([[size[0], 0, -0.5], [0, size[1], -0.5], [0, 0, 1.0]])
+
+
+def in_pixels(matrix: NDArray[np.float64], target: tuple[int, int], source: tuple[int, int]) -> NDArray[np.float64]:
+    """The same map between pixel indices.
+
+    Args:
+        matrix: map [3, 3] from units of the source to units of the target.
+        target: width and height of the target in pixels.
+        source: likewise.
+    """
+    result: NDArray[np.float64] = to_pixels(target) @ matrix @ inverse(to_pixels(source))
+    return result
+
+
+def in_units(matrix: NDArray[np.float64], target: tuple[int, int], source: tuple[int, int]) -> NDArray[np.float64]:
+    """The inverse of `in_pixels`."""
+    result: NDArray[np.float64] = inverse(to_pixels(target)) @ matrix @ to_pixels(source)
+    return result
+
+
+def plausible(pixels: NDArray[np.float64]) -> bool:
+    """Whether a map between pixels is what copying does: no shear, stretch or scale beyond reason."""
+    if not np.isfinite(pixels).all():
+        return False
+    values = np.linalg.svd(pixels[:2, :2], compute_uv=False)
+    # A picture squeezed to another aspect by more than 3, or to less than a twentieth, is beyond what is looked at.
+    if values[1] < 0.04 or values[0] > 25 or values[0] / values[1] > 3.2:
+        return False
+    cosine = abs(float(pixels[:2, 0] @ pixels[:2, 1])) / float(
+        np.linalg.norm(pixels[:2, 0]) * np.linalg.norm(pixels[:2, 1])
+    )
+    return cosine < 0.2
+
+
+def overlap_of(matrix: NDArray[np.float64]) -> tuple[float, float]:
+    """How much two pictures cover of one another.
+
+    Args:
+        matrix: map [3, 3] from units of the one to units of the other.
+
+    Returns:
+        The shares of the one and of the other that lie in both, 0 to 1.
+    """
+    corners = np.array([[0.0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
+    polygon = [(float(x), float(y)) for x, y in (corners @ matrix.T)[:, :2]]
+    for axis, sign, limit in ((0, 1, 0.0), (0, -1, -1.0), (1, 1, 0.0), (1, -1, -1.0)):
+        polygon = _clipped(polygon, axis, sign, limit)
+    common = _area(polygon)
+    whole = abs(float(np.linalg.det(matrix[:2, :2])))
+    return min(1.0, common / max(whole, 1e-12)), min(1.0, common)
+
+
+def _clipped(polygon: list[tuple[float, float]], axis: int, sign: int, limit: float) -> list[tuple[float, float]]:
+    """The part of a convex polygon where sign * coordinate >= limit (Sutherland and Hodgman)."""
+    kept: list[tuple[float, float]] = []
+    for number, point in enumerate(polygon):
+        before = polygon[number - 1]
+        d0, d1 = sign * before[axis] - limit, sign * point[axis] - limit
+        if (d0 < 0) != (d1 < 0):
+            t = d0 / (d0 - d1)
+            kept.append((before[0] + t * (point[0] - before[0]), before[1] + t * (point[1] - before[1])))
+        if d1 >= 0:
+            kept.append(point)
+    return kept
+
+
+def _area(polygon: list[tuple[float, float]]) -> float:
+    total = sum(polygon[i - 1][0] * polygon[i][1] - polygon[i][0] * polygon[i - 1][1] for i in range(len(polygon)))
+    return abs(total) / 2
+
+
+def turned_degrees(pixels: NDArray[np.float64]) -> float:
+    """How far a map between pixels turns a picture, 0 to 180; a mirror image is turned by nothing."""
+    if np.linalg.det(pixels[:2, :2]) < 0:
+        return 0.0
+    return abs(math.degrees(math.atan2(pixels[1, 0] - pixels[0, 1], pixels[0, 0] + pixels[1, 1])))
+
+
+def uncovered(matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Where a frame of a width and height shows nothing of a picture mapped into it, a pixel's margin excepted.
+
+    Args:
+        matrix: map [3, 3] from units of the picture to units of the frame.
+        size: width and height of the frame in pixels.
+
+    Returns:
+        bool [height, width].
+    """
+    import cv2
+
+    corners = np.array([[0.0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]]) @ (to_pixels(size) @ matrix).T
+    covered = np.zeros((size[1], size[0]), np.uint8)
+    cv2.fillConvexPoly(covered, np.round(corners[:, :2]).astype(np.int32), 1)
+    result: NDArray[np.bool_] = cv2.dilate(covered, np.ones((5, 5), np.uint8)) == 0
+    return result

@@ -1,0 +1,277 @@
+"""Places where something was put over one of two copies: a band of text, a logo, a watermark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from visdiv_assets.duplicates.verify import params
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def covered(
+    one: NDArray[np.float32],
+    two: NDArray[np.float32],
+    inside: NDArray[np.bool_],
+    disagrees: NDArray[np.bool_],
+    colours_differ: NDArray[np.bool_],
+) -> NDArray[np.bool_] | None:
+    """Find the one thing put over one of two aligned pictures that makes up nearly all of their disagreement.
+
+    What is put over a picture hides its place whole and has an outline of its own: a band from edge to edge, or a
+    box or disc with something in it. Changed contents (a digit, a word, a bar) do not: letters differ in strokes, the
+    ground between them stays.
+
+    Args:
+        one: float32 [h, w], of one tone and sharpness with the other.
+        two: float32 [h, w].
+        inside: bool [h, w], where both show something.
+        disagrees: bool [h, w], where windows disagree.
+        colours_differ: bool [h, w], where colours differ.
+
+    Returns:
+        bool [h, w], the place; None if there is no such thing.
+    """
+    differs = ((np.abs(one - two) > params.COVERED_LEVELS) | colours_differ) & inside
+    total = int(np.count_nonzero(disagrees | colours_differ))
+    for place in (
+        _band(differs, one, two, inside),
+        _stamps(differs, one, two, inside),
+        _faded_band(one, two, inside),
+        _faded_band(two, one, inside),
+    ):
+        if place is None:
+            continue
+        left = int(np.count_nonzero((disagrees | colours_differ) & ~place))
+        if left <= params.COVERED_REST * total:
+            return place
+    return None
+
+
+def _band(
+    differs: NDArray[np.bool_], one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray[np.bool_]
+) -> NDArray[np.bool_] | None:
+    """A band along one side in which most pixels differ."""
+    best: NDArray[np.bool_] | None = None
+    for axis, backwards in ((0, False), (0, True), (1, False), (1, True)):
+        counts = inside.sum(1 - axis).astype(np.float64)
+        share = differs.sum(1 - axis) / np.maximum(counts, 1)
+        used = np.flatnonzero(counts > 0.3 * inside.shape[1 - axis])
+        if len(used) < 8:
+            continue
+        lines = used[::-1] if backwards else used
+        changed = share[lines] > params.BAND_SHARE
+        limit = int(params.BAND_LARGEST * len(lines))
+        # A text's lines and the ground between them: the band ends where three lines in a row do not differ.
+        steady = np.convolve(changed, np.ones(3), "same") >= 2
+        still = np.flatnonzero(~steady)
+        depth = int(still[0]) if len(still) else len(steady)
+        if not 4 <= depth <= limit:
+            continue
+        if _put_over(_strip(differs.shape, axis, backwards, lines[:depth]), one, two) is None:
+            continue
+        place = _strip(differs.shape, axis, backwards, lines[: depth + params.WINDOW])
+        if best is None or np.count_nonzero(place) < np.count_nonzero(best):
+            best = place
+    return best
+
+
+def _strip(shape: tuple[int, ...], axis: int, backwards: bool, lines: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Rows (axis 0) or columns from the picture's very edge, where windows are not measured, through all of `lines`."""
+    place = np.zeros(shape, bool)
+    low = int(lines.min()) if backwards else 0
+    high = shape[axis] if backwards else int(lines.max()) + 1
+    place[(slice(low, high), slice(None)) if axis == 0 else (slice(None), slice(low, high))] = True
+    return place
+
+
+def _put_over(place: NDArray[np.bool_], one: NDArray[np.float32], two: NDArray[np.float32]) -> int | None:
+    """Which of two pictures (0 or 1) has a step all along a place's outline where the other has nothing; None: neither.
+
+    What is put over a picture cuts through what was there. A cell, a tile or a field that was filled otherwise has its
+    outline in both pictures, and a longer bar lacks one side of it.
+    """
+    import cv2
+
+    soft = cv2.GaussianBlur(place.astype(np.float32), (0, 0), 2.0)
+    across = np.stack([cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)], axis=-1)
+    outlines, _ = cv2.findContours(place.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    points = np.concatenate([outline.reshape(-1, 2) for outline in outlines])
+    height, width = place.shape
+    reach = 5
+    room = ((points >= reach + 1) & (points < np.array([width, height]) - reach - 1)).all(1)
+    points = points[room]
+    if len(points) < 12:
+        return None
+    normal = across[points[:, 1], points[:, 0]]
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+    within = np.round(points + (reach - 1) * normal).astype(int)
+    beyond = np.round(points - reach * normal).astype(int)
+    steps = [np.abs(i[within[:, 1], within[:, 0]] - i[beyond[:, 1], beyond[:, 0]]) for i in (one, two)]
+    lowest = [float(np.percentile(step, 15)) for step in steps]
+    bearer = int(lowest[1] > lowest[0])
+    if lowest[bearer] < params.OUTLINE_STEP:
+        return None
+    allowed = max(6.0, params.OUTLINE_CLEAN * float(np.median(steps[bearer])))
+    return bearer if float(np.percentile(steps[1 - bearer], 65)) < allowed else None
+
+
+def _stamps(
+    differs: NDArray[np.bool_], one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray[np.bool_]
+) -> NDArray[np.bool_] | None:
+    """Boxes or discs that differ throughout and have something in them, at most `STAMPS`."""
+    import cv2
+
+    closed = cv2.morphologyEx(differs.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
+    opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    outlines, _ = cv2.findContours(opened, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    least = params.STAMP_SMALLEST * max(1, int(np.count_nonzero(inside)))
+    most = least / params.STAMP_SMALLEST * params.STAMP_LARGEST
+    place = np.zeros(differs.shape, np.uint8)
+    bearers = set()
+    for outline in sorted(outlines, key=cv2.contourArea, reverse=True)[: params.STAMPS]:
+        if least <= cv2.contourArea(outline) <= most:
+            bearer = _stamped(np.asarray(outline, np.int32), differs, one, two)
+            if bearer is not None:
+                bearers.add(bearer)
+                cv2.drawContours(place, [cv2.convexHull(outline)], -1, 1, cv2.FILLED)
+    # Something here in the one and there in the other was moved, not put over.
+    if len(bearers) != 1:
+        return None
+    result: NDArray[np.bool_] = cv2.dilate(place, np.ones((params.WINDOW + 4,) * 2, np.uint8)) > 0
+    return result
+
+
+def _stamped(
+    outline: NDArray[np.int32], differs: NDArray[np.bool_], one: NDArray[np.float32], two: NDArray[np.float32]
+) -> int | None:
+    """Which of two pictures (0 or 1) bears a stamp in an outline; None for neither."""
+    import cv2
+
+    hull = cv2.convexHull(outline)
+    hull_area = float(cv2.contourArea(hull))
+    (_, _), (width, height), _ = cv2.minAreaRect(hull)
+    box = hull_area / max(width * height, 1.0)
+    # A disc fills pi / 4 of its box, a box all of it; rounded corners take little.
+    disc = abs(box - np.pi / 4) < 0.045 and min(width, height) / max(width, height) > 0.85
+    solid = float(cv2.contourArea(outline)) >= params.STAMP_SOLID * hull_area
+    if not solid or not (box > params.STAMP_BOX or disc):
+        return None
+    filled = np.zeros(differs.shape, np.uint8)
+    cv2.drawContours(filled, [hull], -1, 1, cv2.FILLED)
+    # Letters and squares exchanged for others leave the ground between them as it was.
+    if float(differs[filled > 0].mean()) < params.STAMP_FILLED:
+        return None
+    inner = cv2.erode(filled, np.ones((7, 7), np.uint8)) > 0
+    if not inner.any():
+        return None
+    bearer = _put_over(filled > 0, one, two)
+    if bearer is None:
+        return None
+    # Something in it: a flat box is a bar, a tile or a field as likely as a logo.
+    curved = np.abs(cv2.Laplacian((one, two)[bearer], cv2.CV_32F, ksize=3))[inner]
+    return bearer if float((curved > 40).mean()) >= params.STAMP_BUSY else None
+
+
+def _faded_band(
+    clean: NDArray[np.float32], marked: NDArray[np.float32], inside: NDArray[np.bool_]
+) -> NDArray[np.bool_] | None:
+    """A translucent band along one side, under which the clean picture fades into one level.
+
+    The band must cut through something: what the clean picture shows on both sides of the band's edge fades exactly
+    there. Another title above the same drawing cuts through nothing.
+    """
+    for turns in range(4):
+        # The side that is looked at is turned to the top.
+        c, m, there = (np.rot90(image, turns) for image in (clean, marked, inside))
+        height, width = c.shape
+        limit = int(params.BAND_LARGEST * height)
+        if limit < 12:
+            continue
+        ground = float(np.median(m[2 : max(4, height // 20)]))
+        off = np.abs(c - ground)
+        content = there & (off > params.FADED_LEVELS)
+        faded = content & (np.abs(m - ground) < params.FADED_SHARE * off)
+        gain = np.cumsum(faded.sum(1) - 0.6 * content.sum(1))[:limit]
+        depth = int(np.argmax(gain)) + 1
+        if depth < 6 or gain[depth - 1] <= 0 or depth + 5 > height:
+            continue
+        after = slice(depth + 2, 2 * depth + 2)
+        if faded[:depth].sum() < 0.7 * content[:depth].sum() or faded[after].sum() > 0.15 * content[after].sum():
+            continue
+        # A caption has ink of its own; in less than that things merely faded.
+        ink = (np.abs(m - ground) > params.FADED_LEVELS) & there
+        if float(ink[:depth].mean()) < params.FADED_INK:
+            continue
+        cut = faded[max(0, depth - 5) : depth].any(0) & (content & ~faded)[depth : depth + 5].any(0)
+        if np.count_nonzero(cut) < max(6.0, params.FADED_CUT * width):
+            continue
+        place = np.zeros(c.shape, bool)
+        place[: depth + params.WINDOW] = True
+        return np.ascontiguousarray(np.rot90(place, -turns))
+    return None
+
+
+def through_watermark(
+    one: NDArray[np.float32],
+    two: NDArray[np.float32],
+    inside: NDArray[np.bool_],
+    signals: tuple[NDArray[np.complex64], NDArray[np.complex64]],
+) -> NDArray[np.float32] | None:
+    """What a translucent black or white mark over one of two pictures leaves of their difference.
+
+    A mark of opacity p takes every level v to v + p * (ink - v): all marked places go the same way and no further than
+    the opacity, what was under the mark still shows, and its colours only fade, as the mark has none. A changed letter
+    goes both ways, all the way.
+
+    Args:
+        one: float32 [h, w], of one tone and sharpness with the other.
+        two: float32 [h, w].
+        inside: bool [h, w], where both show something.
+        signals: complex64 [h, w], colour difference signals of both.
+
+    Returns:
+        float32 [h, w], the difference that no such mark explains, in levels; None if there is no sign of a mark.
+    """
+    best: tuple[float, NDArray[np.float32]] | None = None
+    for clean, marked, colour, marked_colour in ((one, two, *signals), (two, one, *signals[::-1])):
+        for ink in (0.0, 255.0):
+            room = ink - clean
+            change = marked - clean
+            there = inside & (np.abs(change) > params.COVERED_LEVELS) & (np.abs(room) > 80)
+            count = int(np.count_nonzero(there))
+            if count < 200:
+                continue
+            opacity = change[there] / room[there]
+            if thick(there):
+                continue
+            right = float((opacity > 0).mean())
+            if right < 0.85:
+                continue
+            typical = float(np.median(opacity[opacity > 0]))
+            if not 0.1 < typical < params.MARK_OPACITY:
+                continue
+            if float((np.abs(opacity - typical) < 0.12).mean()) < params.MARK_EVEN:
+                continue
+            faded = colour[there] * (1 - np.clip(opacity, 0, 1))
+            if float((np.abs(marked_colour[there] - faded) > params.MARK_COLOUR).mean()) > 0.1:
+                continue
+            full = (typical + 0.08) * room
+            allowed = np.clip(change, np.minimum(full, 0), np.maximum(full, 0))
+            rest = np.where(inside, np.abs(change - allowed), 0).astype(np.float32)
+            score = float((rest[inside] > params.COVERED_LEVELS).mean())
+            if best is None or score < best[0]:
+                best = (score, rest)
+    return None if best is None else best[1]
+
+
+def thick(place: NDArray[np.bool_]) -> bool:
+    """Whether a place is too wide anywhere to be the strokes of letters."""
+    import cv2
+
+    side = max(5, round(params.MARK_STROKE * min(place.shape)))
+    left = cv2.erode(place.astype(np.uint8), np.ones((side, side), np.uint8), borderValue=0)
+    return int(np.count_nonzero(left)) > 0

@@ -1,0 +1,218 @@
+"""Laying one picture on the other: cheap guesses, and making a guess exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from visdiv_assets.duplicates.verify import params
+from visdiv_assets.duplicates.verify.geometry import (
+    ORIENTATIONS,
+    box_map,
+    in_pixels,
+    in_units,
+    inverse,
+    orientation_map,
+    plausible,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from visdiv_assets.duplicates.verify.prepared import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """Two pictures in one frame, that of the coarser of the two.
+
+    Attributes:
+        frame: uint8 [h, w], luminance of the picture whose frame it is.
+        other: uint8 [h, w], the other's, warped.
+        inside: bool [h, w], where there is something of the other.
+        of_a: whether the frame is picture a's.
+    """
+
+    frame: NDArray[np.uint8]
+    other: NDArray[np.uint8]
+    inside: NDArray[np.bool_]
+    of_a: bool
+
+
+def size_of(image: NDArray[np.uint8]) -> tuple[int, int]:
+    """Width and height."""
+    return image.shape[1], image.shape[0]
+
+
+def guesses(a: Prepared, b: Prepared) -> list[NDArray[np.float64]]:
+    """Maps from b to a that stretch one upon the other, with or without plain borders, in 8 orientations.
+
+    Returns:
+        Maps [3, 3] in units; those whose thumbnails correlate best first, at most `GUESSES`.
+    """
+    found: list[tuple[float, int, NDArray[np.float64]]] = []
+    for one in a.frames:
+        for two in b.frames:
+            for number, (turns, mirrored) in enumerate(ORIENTATIONS):
+                thumb = np.rot90(np.fliplr(two.thumb) if mirrored else two.thumb, turns)
+                score = float(np.vdot(one.thumb, thumb))
+                if score < params.GUESS_CORRELATION:
+                    continue
+                matrix = box_map(one.box) @ orientation_map(turns, mirrored) @ inverse(box_map(two.box))
+                if plausible(in_pixels(matrix, size_of(a.grey), size_of(b.grey))):
+                    # Of equals, the upright and untrimmed come first.
+                    found.append((-score, number, matrix))
+    found.sort(key=lambda item: (round(item[0], 3), item[1]))
+    return [matrix for _, _, matrix in found[: params.GUESSES]]
+
+
+def lay(a: Prepared, b: Prepared, matrix: NDArray[np.float64], small: bool = False) -> Laid:
+    """Warp the finer of two pictures into the frame of the coarser.
+
+    Args:
+        a: the one.
+        b: the other.
+        matrix: map [3, 3] from b to a in units.
+        small: whether to work on the pictures' small views.
+    """
+    between = in_pixels(matrix, size_of(a.grey), size_of(b.grey))
+    # One pixel of b covers this many of a: above 1, a is the finer one.
+    of_a = abs(float(np.linalg.det(between[:2, :2]))) <= 1.0
+    one, two = (a, b) if of_a else (b, a)
+    frame, other = (one.small, two.small) if small else (one.grey, two.grey)
+    warped, inside = warp(other, matrix if of_a else inverse(matrix), size_of(frame))
+    return Laid(frame, warped[..., 0], inside, of_a)
+
+
+def warp(
+    image: NDArray[np.uint8], matrix: NDArray[np.float64], size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Show a picture in another's frame without aliasing.
+
+    Args:
+        image: uint8 [h, w] or [h, w, 3].
+        matrix: map [3, 3] from its units to the frame's.
+        size: the frame's width and height in pixels.
+
+    Returns:
+        uint8 [height, width, channels], and bool [height, width] where there is something of the picture.
+    """
+    import cv2
+
+    pixels = in_pixels(matrix, size, size_of(image))
+    # Averaging comes before sampling, per axis: a column of the map is how far one pixel of the picture goes.
+    reach = np.linalg.norm(pixels[:2, :2], axis=0)
+    small = tuple(
+        max(1, round(n * min(1.0, float(r)))) if r < 0.95 else n for n, r in zip(size_of(image), reach, strict=True)
+    )
+    if small != size_of(image):
+        image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
+        pixels = in_pixels(matrix, size, size_of(image))
+    step = np.abs(pixels - np.eye(3))
+    if size == size_of(image) and float(step.max()) < 1e-6:
+        warped, inside = image.copy(), np.ones(image.shape[:2], bool)
+    else:
+        sampled = cv2.warpAffine(image, pixels[:2], size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        warped = np.asarray(sampled, np.uint8)
+        inside = _inside(inverse(pixels), size, size_of(image))
+    return warped.reshape(*warped.shape[:2], -1), inside
+
+
+def _inside(back: NDArray[np.float64], size: tuple[int, int], source: tuple[int, int]) -> NDArray[np.bool_]:
+    """Where pixels of the frame lie within the source, given the map from frame to source pixels."""
+    x = np.arange(size[0], dtype=np.float32)[None]
+    y = np.arange(size[1], dtype=np.float32)[:, None]
+    slack = 0.3
+    m = back.astype(np.float32)
+    u = m[0, 0] * x + m[0, 1] * y + m[0, 2]
+    v = m[1, 0] * x + m[1, 1] * y + m[1, 2]
+    inside: NDArray[np.bool_] = (u > -0.5 - slack) & (u < source[0] - 0.5 + slack)
+    inside &= (v > -0.5 - slack) & (v < source[1] - 0.5 + slack)
+    return inside
+
+
+def refine(a: Prepared, b: Prepared, matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, int]:
+    """Make a guess exact: track points from one picture to the other and fit an affine map to where most went.
+
+    Pyramidal Lucas-Kanade (Bouguet 2000) on pictures whose local contrast is evened out, so that brightness, contrast
+    and gamma do not matter; iteratively reweighted least squares, so that places which differ do not either.
+
+    Args:
+        a: the one.
+        b: the other.
+        matrix: guessed map [3, 3] from b to a in units.
+
+    Returns:
+        The map, the share of points that follow it to within `TRACK_TOLERANCE`, and the number of points.
+    """
+    import cv2
+
+    share, count = 0.0, 0
+    for number in range(2):
+        laid = lay(a, b, matrix, small=True)
+        one, two = _evened(laid.frame), _evened(laid.other)
+        mask = laid.inside.astype(np.uint8)
+        points = cv2.goodFeaturesToTrack(one, params.TRACKED, params.TRACK_QUALITY, 6, mask=mask, blockSize=5)
+        if points is None or len(points) < params.FEWEST_TRACKED:
+            return matrix, 0.0, 0 if points is None else len(points)
+        moved, status, _ = cv2.calcOpticalFlowPyrLK(
+            one,
+            two,
+            points,
+            np.empty_like(points),
+            winSize=(13, 13),
+            maxLevel=3 if number == 0 else 1,
+            criteria=(cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 12, 0.02),
+        )
+        source, target = points.reshape(-1, 2).astype(np.float64), moved.reshape(-1, 2).astype(np.float64)
+        tracked = status.reshape(-1).astype(bool)
+        count = len(source)
+        correction, near = _robust_affine(source, target, tracked)
+        share = float(near.sum()) / count
+        # correction maps the frame's places to where the warped other shows them.
+        size = size_of(laid.frame)
+        unit = in_units(correction, size, size)
+        matrix = inverse(unit) @ matrix if laid.of_a else matrix @ unit
+        corners = np.array([[0, 0, 1], [size[0], 0, 1], [size[0], size[1], 1], [0, size[1], 1.0]])
+        shift = float(np.abs(corners @ correction.T - corners).max())
+        if shift < 0.15 or share < params.TRACK_HOPELESS:
+            break
+    return matrix, share, count
+
+
+def _evened(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Local brightness and contrast evened out; near-flat places stay near flat."""
+    import cv2
+
+    values = image.astype(np.float32)
+    mean = cv2.blur(values, (31, 31))
+    square = cv2.blur(values * values, (31, 31))
+    spread = np.sqrt(np.maximum(square - mean * mean, 0)) + 10.0
+    return np.asarray(np.clip((values - mean) / spread * 40 + 128, 0, 255), np.uint8)
+
+
+def _robust_affine(
+    source: NDArray[np.float64], target: NDArray[np.float64], tracked: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Affine map [3, 3] that most tracked points follow, and which do."""
+    ones = np.column_stack([source, np.ones(len(source))])
+    weight = tracked.astype(np.float64)
+    # A common shift first: its median withstands half the points being wrong.
+    solution = np.zeros((2, 3))
+    solution[:, :2] = np.eye(2)
+    if tracked.any():
+        solution[:, 2] = np.median((target - source)[tracked], axis=0)
+    for scale in (6.0, 4.0, 2.0, 1.0, 0.5, 0.5, 0.3, 0.3):
+        error = np.hypot(*(ones @ solution.T - target).T)
+        weight = tracked / (1 + (error / scale) ** 2) ** 2
+        root = np.sqrt(weight)[:, None]
+        # A pull to no change keeps the map sane where points lie on one line.
+        prior = np.column_stack([np.eye(2) * max(float(source.std()), 1.0), [0.0, 0.0]]) * 0.05
+        wanted = prior[:, :2]
+        design, goal = np.vstack([ones * root, prior]), np.vstack([target * root, wanted])
+        solution = np.linalg.lstsq(design, goal, rcond=None)[0].T
+    error = np.hypot(*(ones @ solution.T - target).T)
+    near = tracked & (error < params.TRACK_TOLERANCE)
+    return np.vstack([solution, [0.0, 0.0, 1.0]]), near

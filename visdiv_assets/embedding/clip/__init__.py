@@ -1,0 +1,1 @@
+"""CLIP and SigLIP: checkpoints, preprocessing, and the embedders of images and of texts."""

@@ -1,0 +1,242 @@
+"""CLIP's tower for texts: tokens, windows, and batches of texts of like length."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from visdiv_assets.embedding.clip.checkpoints import TEXT_FILES
+from visdiv_assets.embedding.clip.model import ClipModel, first_line, quiet
+from visdiv_assets.embedding.interface import unit_length, unit_length_and_norms
+from visdiv_assets.embedding.torch_embedder import one_torch_thread
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.threads import ordered_map
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Texts per call where no number is set.
+CPU_BATCH, CUDA_BATCH = 16, 512
+
+#: Characters of a piece of a text at least, and where a piece may end.
+PIECE = 50_000
+_SPLIT = re.compile(r"[ \n](?=[0-9A-Za-z])")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A text as the model takes it.
+
+    Attributes:
+        count: tokens of the whole text, those that begin and end it among them.
+        truncated: whether some of them reach the model in no sequence.
+        sequences: what the model is given: one sequence of token numbers, or one for each window.
+    """
+
+    count: int
+    truncated: bool
+    sequences: list[list[int]]
+
+
+class TextVectors(NamedTuple):
+    """What texts are to the model.
+
+    Attributes:
+        vectors: float32 [n, dimension], unit length.
+        norms: float32 [n], the lengths that the model gave them; of a text in windows, the mean of the windows'.
+    """
+
+    vectors: np.ndarray
+    norms: np.ndarray
+
+
+class ClipTexts:
+    """Texts to CLIP's features.
+
+    Attributes:
+        model_id: names model, weights, and how texts are cut; see `clip_weights.same_weights`.
+        dimension: length of a vector.
+        device: where it runs.
+        batch_size: sequences per call.
+        limit: tokens that the model takes, those that begin and end a text among them.
+    """
+
+    def __init__(self, model: ClipModel, *, windows: bool = False, batch_size: int = 0) -> None:
+        """Prepare.
+
+        Args:
+            model: the checkpoint's model on its device.
+            windows: cut long texts into overlapping windows, whose unit vectors are averaged; else a text's beginning
+                stands for it.
+            batch_size: sequences per call; 0 for what suits the device.
+
+        Raises:
+            VisdivError: the checkpoint has no tower for texts, or no tokenizer.
+        """
+        model.require_texts()
+        self._model = model
+        self._windows = windows
+        self._cuda = model.device.type == "cuda"
+        self._tokenizer = _tokenizer(model)
+        self._before, self._after = self._begin_and_end()
+        self._splits = type(self._tokenizer).__name__.startswith("CLIPTokenizer")
+        self.limit = min(model.text_limit or 1 << 30, int(self._tokenizer.model_max_length))
+        self.device = str(model.device)
+        self.batch_size = batch_size or (CUDA_BATCH if self._cuda else CPU_BATCH)
+        # SigLIP looks at the last place of a sequence of full length; it was trained so.
+        self._padding = "max_length" if _is_siglip(model) else "longest"
+        self.model_id = f"{model.checkpoint.weights_id}/text_{self.limit}{'_windows' if windows else ''}"
+        self.dimension = self._run([[*self._before, *self._after]]).shape[1]
+
+    def tokenize(self, text: str) -> Tokens:
+        """The tokens of a text, all counted, and what the model gets of them."""
+        room = self.limit - len(self._before) - len(self._after)
+        content: list[int] = []
+        count = len(self._before) + len(self._after)
+        for piece in self._pieces(text):
+            tokens = self._encode(piece)
+            count += len(tokens)
+            content += tokens if self._windows else tokens[: room - len(content)]
+        if len(content) <= room:
+            return Tokens(count, count > self.limit, [self._whole(content)])
+        starts = [*range(0, len(content) - room, (room + 1) // 2), len(content) - room]
+        return Tokens(count, False, [self._whole(content[start : start + room]) for start in starts])
+
+    def embed(self, texts: Sequence[str], *, threads: int = 1) -> TextVectors:
+        """Embed texts, for instance queries; see `embed_tokens`."""
+        return self.embed_tokens([self.tokenize(text) for text in texts], threads=threads)
+
+    def embed_tokens(self, texts: Sequence[Tokens], *, threads: int = 1) -> TextVectors:
+        """Embed tokenised texts, in batches of like length.
+
+        Args:
+            texts: in any order; all are held in memory.
+            threads: threads that call the model on a CPU.
+
+        Returns:
+            the vectors and norms, in the order of the texts; those of no text are [0, dimension] and [0].
+        """
+        if not texts:
+            return TextVectors(np.empty((0, self.dimension), np.float32), np.empty(0, np.float32))
+        sequences = [sequence for text in texts for sequence in text.sequences]
+        order = sorted(range(len(sequences)), key=lambda place: len(sequences[place]))
+        features = np.empty((len(sequences), self.dimension), np.float32)
+        batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        for places, found in zip(batches, self._batches(batches, sequences, threads), strict=True):
+            features[places] = found
+        vectors, norms = unit_length_and_norms(features)
+        counts = np.array([len(text.sequences) for text in texts])
+        if len(sequences) == len(texts):
+            return TextVectors(vectors, norms)
+        starts = np.cumsum(counts) - counts
+        return TextVectors(
+            unit_length(np.add.reduceat(vectors, starts, axis=0)),
+            (np.add.reduceat(norms, starts) / counts).astype(np.float32),
+        )
+
+    def _batches(
+        self, batches: Sequence[list[int]], sequences: Sequence[list[int]], threads: int
+    ) -> Iterator[np.ndarray]:
+        """The features of each batch in turn: computed side by side on the CPU, one ahead on a GPU."""
+        given = ([sequences[place] for place in places] for places in batches)
+        if not self._cuda:
+            with self._working():
+                yield from ordered_map(self._run, given, threads=threads)
+            return
+        running: deque[Callable[[], np.ndarray]] = deque()
+        for batch in given:
+            running.append(self._start(batch))
+            if len(running) > 1:
+                yield running.popleft()()
+        while running:
+            yield running.popleft()()
+
+    def _working(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._cuda else one_torch_thread()
+
+    def _run(self, batch: list[list[int]]) -> np.ndarray:
+        return self._start(batch)()
+
+    def _start(self, batch: list[list[int]]) -> Callable[[], np.ndarray]:
+        """Begin with a batch; a GPU goes on while the next one is prepared."""
+        import torch
+
+        padded = self._tokenizer.pad(
+            {"input_ids": batch}, padding=self._padding, max_length=self.limit, return_tensors="pt", verbose=False
+        )
+        used = self._tokenizer.model_input_names
+        inputs = {name: tensor.to(self._model.device) for name, tensor in padded.items() if name in used}
+        with torch.inference_mode():
+            features: Tensor = self._model.text_features(inputs)
+
+        def wait() -> np.ndarray:
+            found: np.ndarray = features.cpu().numpy()
+            return found
+
+        return wait
+
+    def _whole(self, content: list[int]) -> list[int]:
+        return [*self._before, *content, *self._after]
+
+    def _pieces(self, text: str) -> Iterator[str]:
+        """A text in pieces whose tokens together are its own: a token takes 500 bytes while it is made.
+
+        OpenAI's tokenizer throws white space away before it looks for tokens, so none spans any, and no ASCII letter or
+        digit joins what stands before it by being normalised. Other tokenizers get the text whole.
+        """
+        start = 0
+        while self._splits and len(text) - start > PIECE:
+            found = _SPLIT.search(text, start + PIECE)
+            if found is None:
+                break
+            yield text[start : found.start()]
+            start = found.start()
+        yield text[start:]
+
+    def _encode(self, text: str) -> list[int]:
+        """The tokens of a text, in this thread: the tokenizer's own threads would take the cores of the model's."""
+        if self._tokenizer.is_fast:
+            tokens: list[int] = self._tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
+            return tokens
+        return list(self._tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"])
+
+    def _begin_and_end(self) -> tuple[list[int], list[int]]:
+        """The tokens that begin, and those that end, every text."""
+        said = self._tokenizer("a", return_special_tokens_mask=True)
+        tokens, special = list(said["input_ids"]), list(said["special_tokens_mask"])
+        before = next((place for place, mark in enumerate(special) if not mark), len(special))
+        after = next((place for place, mark in enumerate(reversed(special)) if not mark), 0)
+        return tokens[:before], tokens[len(tokens) - after :]
+
+
+def _is_siglip(model: ClipModel) -> bool:
+    return model.kind.startswith("siglip")
+
+
+def _tokenizer(model: ClipModel) -> Any:
+    """The checkpoint's tokenizer, which neither cuts nor pads by itself.
+
+    Raises:
+        VisdivError: there is none, or it cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    folder = model.checkpoint.folder
+    model.checkpoint.require(TEXT_FILES)
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        raise VisdivError(f"{folder}: the tokenizer cannot be read ({first_line(error)}): fetch it again") from None
+    if tokenizer.is_fast:
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+    if tokenizer.pad_token_id is None:
+        raise VisdivError(f"{folder}: the tokenizer has no token to pad with: use another checkpoint")
+    return tokenizer

@@ -1,0 +1,153 @@
+"""Texts and pictures as questions to stored vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from visdiv_assets.embedding.clip.checkpoints import same_weights
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.imaging.decode import decode_image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from visdiv_assets.embedding.clip.model import ClipModel
+    from visdiv_assets.settings import Settings
+
+#: The table with the vectors of pictures that a model made.
+TABLES = {"clip": "clip_image_embeddings", "sscd": "sscd_embeddings"}
+
+By = Literal["clip", "sscd"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is looked for.
+
+    Attributes:
+        weight: negative ones lead away.
+        text: what is described; empty for a picture.
+        image: the file of a picture; None for a text.
+    """
+
+    weight: float = 1.0
+    text: str = ""
+    image: Path | None = None
+
+    @property
+    def label(self) -> str:
+        """The question as it is told: "2 x red bird"."""
+        what = self.text or (self.image.name if self.image else "")
+        return what if self.weight == 1 else f"{self.weight:g} x {what}"
+
+
+def parsed(value: str) -> tuple[float, str]:
+    """A weight and what follows it: "2:red bird" -> 2 and "red bird"; without a number before a colon the weight is 1.
+
+    Raises:
+        VisdivError: the weight is not finite, or nothing follows it.
+    """
+    before, colon, rest = value.partition(":")
+    weight = 1.0
+    if colon:
+        with suppress(ValueError):
+            weight, value = float(before), rest
+    if not math.isfinite(weight) or not value.strip():
+        raise VisdivError(f"{value!r} asks for nothing: give a text, or WEIGHT:TEXT such as -1:photo")
+    return weight, value.strip()
+
+
+def embed(questions: Sequence[Question], settings: Settings, by: By, stored: str) -> np.ndarray:
+    """The vectors of questions, by the model that made the stored ones: float32 [q, d], unit length.
+
+    Args:
+        questions: at least one; texts only by CLIP.
+        settings: name the models and their device.
+        by: clip or sscd.
+        stored: model_id of the stored vectors of pictures.
+
+    Raises:
+        VisdivError: a text is asked for by SSCD, there are no weights, they are not those of the stored vectors, or a
+            picture cannot be read.
+    """
+    if by == "sscd":
+        if any(question.text for question in questions):
+            raise VisdivError("SSCD knows pictures alone: search for texts with --by clip")
+        return _by_sscd(questions, settings, stored)
+    return _by_clip(questions, settings, stored)
+
+
+def _by_sscd(questions: Sequence[Question], settings: Settings, stored: str) -> np.ndarray:
+    from visdiv_assets import embedding
+
+    embedder = embedding.load(
+        settings.sscd_model,
+        device=settings.device,
+        weights=settings.sscd_weights,
+        weights_folder=settings.weights_folder,
+        batch_size=settings.batch_size,
+    )
+    _require_model(embedder.model_id, stored, embedder.model_id == stored, "sscd_embeddings")
+    return embedder.embed([_picture(question, settings) for question in questions])
+
+
+def _by_clip(questions: Sequence[Question], settings: Settings, stored: str) -> np.ndarray:
+    from visdiv_assets.devices import chosen_device
+    from visdiv_assets.embedding.clip.checkpoints import find_checkpoint
+    from visdiv_assets.embedding.clip.model import ClipModel
+
+    model = ClipModel(find_checkpoint(settings.clip_model), chosen_device(settings.device))
+    towers: dict[bool, Callable[[Sequence[Question], Settings, str, ClipModel], np.ndarray]] = {
+        True: _texts_by_clip,
+        False: _pictures_by_clip,
+    }
+    parts: dict[int, np.ndarray] = {}
+    for of_texts, tower in towers.items():
+        chosen = [number for number, question in enumerate(questions) if bool(question.text) is of_texts]
+        if chosen:
+            vectors = tower([questions[number] for number in chosen], settings, stored, model)
+            parts |= zip(chosen, vectors, strict=True)
+    return np.stack([parts[number] for number in range(len(questions))])
+
+
+def _texts_by_clip(questions: Sequence[Question], settings: Settings, stored: str, model: ClipModel) -> np.ndarray:
+    from visdiv_assets.embedding.clip.texts import ClipTexts
+
+    texts = ClipTexts(model, windows=settings.clip_text_windows)
+    _require_model(texts.model_id, stored, same_weights(texts.model_id, stored), TABLES["clip"])
+    return texts.embed([question.text for question in questions]).vectors
+
+
+def _pictures_by_clip(questions: Sequence[Question], settings: Settings, stored: str, model: ClipModel) -> np.ndarray:
+    from visdiv_assets.embedding.clip.images import ClipImages
+
+    images = ClipImages(model, settings.clip_crop)
+    _require_model(images.model_id, stored, images.model_id == stored, TABLES["clip"])
+    return images.embed([_picture(question, settings) for question in questions])
+
+
+def _require_model(asked: str, stored: str, fits: bool, table: str) -> None:
+    if not fits:
+        raise VisdivError(
+            f"the stored vectors were made by {stored}, but {asked} is set: set that model, or materialise {table} "
+            "again"
+        )
+
+
+def _picture(question: Question, settings: Settings) -> Image:
+    assert question.image is not None
+    try:
+        data = question.image.read_bytes()
+    except OSError as error:
+        raise VisdivError(f"{question.image} cannot be read: {error.strerror or error}") from None
+    decoded = decode_image(data, max_pixels=settings.max_pixels, max_bytes=settings.max_picture_bytes)
+    if decoded.pixels is None:
+        raise VisdivError(f"{question.image} is no picture that can be read ({decoded.status}): {decoded.detail}")
+    return decoded.pixels

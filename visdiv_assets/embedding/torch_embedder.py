@@ -1,0 +1,127 @@
+"""What embedders that run in torch share: page-locked memory, batches in flight, fewer pictures when memory ends."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from visdiv_assets.embedding.interface import Embedder, unit_length
+from visdiv_assets.errors import VisdivError
+
+if TYPE_CHECKING:
+    import torch
+
+logger = logging.getLogger(__name__)
+
+#: What torch says on CUDA, and on the CPU.
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+
+
+class TorchEmbedder(Embedder):
+    """An embedder whose model is torch's: `_features` is all that it has to say, beside its attributes.
+
+    On CUDA it computes from page-locked memory, and asynchronously.
+    """
+
+    def __init__(self, device: torch.device, batch_size: int) -> None:
+        """Set what depends on the device alone."""
+        import torch
+
+        self._torch = torch
+        self._device = device
+        self._cuda = device.type == "cuda"
+        self.device = str(device)
+        self.batch_size = batch_size
+        self.in_flight = 1 if self._cuda else 0
+        self._most = batch_size
+
+    @abstractmethod
+    def _features(self, batch: torch.Tensor) -> torch.Tensor:
+        """What the model makes of pictures on its device: uint8 [n, height, width, 3] -> float32 [n, dimension]."""
+
+    def stack(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """Lay preprocessed pictures into memory that a GPU can fetch by itself, page-locked: uint8 [n, ...]."""
+        if not self._cuda:
+            return super().stack(pictures)
+        shape = (len(pictures), *pictures[0].shape)
+        pinned: np.ndarray = self._torch.empty(shape, dtype=self._torch.uint8, pin_memory=True).numpy()
+        return np.stack(pictures, out=pinned)
+
+    def run(self, pixels: np.ndarray) -> np.ndarray:
+        """Embed preprocessed pictures: uint8 [n, height, width, 3] -> float32 [n, dimension]; see `Embedder.run`."""
+        return self.start(pixels)()
+
+    def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
+        """Begin with what `run` does; what does not fit into the device's memory is halved, and so is all that follows.
+
+        Raises:
+            VisdivError: not even one picture fits.
+        """
+        parts: list[Callable[[], np.ndarray]] = []
+        place = 0
+        while place < len(pixels):
+            part = pixels[place : place + self._most]
+            launched = self._launch_if_it_fits(part)
+            if launched is not None:
+                parts.append(launched)
+                place += len(part)
+            elif len(part) == 1:
+                raise VisdivError(f"the device {self.device} has not enough free memory for one picture")
+            else:
+                self._most = len(part) // 2
+                logger.warning("%s is out of memory: going on with %d pictures a batch", self.device, self._most)
+                if self._cuda:
+                    self._torch.cuda.empty_cache()
+
+        def finish() -> np.ndarray:
+            features = np.concatenate([part() for part in parts])
+            return features if self.keeps_norms else unit_length(features)
+
+        return finish
+
+    def _launch_if_it_fits(self, pixels: np.ndarray) -> Callable[[], np.ndarray] | None:
+        # In a function of its own, as the error holds on to what was allocated for as long as it is handled.
+        try:
+            return self._launch(pixels)
+        except RuntimeError as error:
+            # TorchScript passes torch.OutOfMemoryError on as a plain RuntimeError that quotes it.
+            if not any(words in str(error) for words in OUT_OF_MEMORY):
+                raise
+            return None
+
+    def _launch(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
+        torch = self._torch
+        with torch.inference_mode():
+            vectors = self._features(torch.from_numpy(pixels).to(self._device, non_blocking=True))
+        if not self._cuda:
+            return vectors.numpy
+        result = torch.empty(vectors.shape, pin_memory=True)
+        result.copy_(vectors, non_blocking=True)
+        done = torch.cuda.Event()
+        done.record(torch.cuda.current_stream(self._device))
+
+        def wait(_held: np.ndarray = pixels) -> np.ndarray:
+            # The default holds the pixels, which the device may not have fetched yet, until it is done with them.
+            done.synchronize()
+            fetched: np.ndarray = result.numpy()
+            return fetched
+
+        return wait
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Let each call of torch on the CPU use one core while the block runs: several threads call it at once."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

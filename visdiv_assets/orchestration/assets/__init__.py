@@ -1,0 +1,56 @@
+"""The Dagster assets, one module a stage, in the order in which data flows.
+
+Belongs here: reading the lake, one call into a room below, writing the lake, metadata and checks. Does not:
+mathematics, decoding, SQL.
+"""
+
+from visdiv_assets.orchestration.assets import (
+    alignment,
+    calibration,
+    clip,
+    clip_pairs,
+    clusters,
+    contamination,
+    cross_subset,
+    curation,
+    diversity,
+    duplicates,
+    embeddings,
+    images,
+    indexes,
+    maps,
+    mixtures,
+    quality,
+    reports,
+    selection,
+    source_files,
+    texts,
+    verification,
+    warehouse,
+)
+
+#: The stages, in order.
+STAGES = (
+    source_files,
+    images,
+    quality,
+    embeddings,
+    indexes,
+    clip,
+    duplicates,
+    alignment,
+    clip_pairs,
+    diversity,
+    contamination,
+    texts,
+    cross_subset,
+    verification,
+    calibration,
+    maps,
+    selection,
+    clusters,
+    curation,
+    mixtures,
+    reports,
+    warehouse,
+)

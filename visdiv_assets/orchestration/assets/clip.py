@@ -1,0 +1,284 @@
+"""Pictures and texts as CLIP's vectors. Without weights these are skipped, and so is whatever is made of them."""
+
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.embedding import ClipTexts
+from visdiv_assets.embedding.clip.checkpoints import NoClipWeightsError
+from visdiv_assets.embedding.shards import IDS_SCHEMA, vector_defects
+from visdiv_assets.embedding.turns import TEXTS_SCHEMA, TURNS_SCHEMA, KnownTexts, SeenTexts, embed_turns
+from visdiv_assets.orchestration.assets.common import check, column_schema, listed_version, materialized, user_errors
+from visdiv_assets.orchestration.assets.embeddings import describe, embed_pictures_of, vector_checks
+from visdiv_assets.orchestration.assets.indexes import index_checks, index_of
+from visdiv_assets.orchestration.partitions import subset_partitions
+from visdiv_assets.orchestration.resources import (
+    ClipResource,
+    DecoderResource,
+    EngineResource,
+    LakeResource,
+    SourceResource,
+)
+from visdiv_assets.progress import progress
+from visdiv_assets.sources import Kind
+from visdiv_assets.storage.lake import PartitionWrite
+from visdiv_assets.storage.manifest import digest_of
+
+CODE_VERSION = "1"
+
+#: Rows of texts read at a time: a text may have a million characters.
+BATCH_ROWS = 256
+
+Loaded = TypeVar("Loaded")
+
+
+def _may_be_skipped(
+    *, kinds: set[str], columns: pa.Schema, checks: Callable[[str], list[dg.AssetCheckSpec]]
+) -> Callable[[Callable[..., Iterator[dg.MaterializeResult]]], dg.AssetsDefinition]:
+    """An asset that may yield nothing, and then leaves its checks out and all that is made of it, without a failure.
+
+    Of an `asset` with `output_required=False` Dagster would still demand the results of its checks. Its checks are not
+    declared as blocking, since Dagster warns of each that blocks and has no result; `_stopped_by_checks` blocks.
+    """
+
+    def decorate(function: Callable[..., Iterator[dg.MaterializeResult]]) -> dg.AssetsDefinition:
+        name: str = function.__name__
+        spec = dg.AssetSpec(
+            name,
+            deps=["subset_images"],
+            description=inspect.getdoc(function),
+            metadata=column_schema(columns),
+            skippable=True,
+            group_name="4_embeddings",
+            code_version=CODE_VERSION,
+            kinds=kinds,
+            partitions_def=subset_partitions,
+        )
+        return dg.multi_asset(name=name, specs=[spec], check_specs=checks(name), pool="gpu", can_subset=True)(function)
+
+    return decorate
+
+
+@_may_be_skipped(
+    kinds={"numpy", "pytorch"},
+    columns=IDS_SCHEMA,
+    checks=lambda asset: vector_checks(asset, subset_partitions, blocking=False),
+)
+def clip_image_embeddings(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    engine: EngineResource,
+    clip: ClipResource,
+) -> Iterator[dg.MaterializeResult]:
+    """The CLIP embedding of every different readable picture of a subset: float16, unit length, with its image_id.
+
+    Made as sscd_embeddings are. The lengths that the vectors had before are kept beside them, as methods exist that use
+    them. Skipped where there are no weights.
+    """
+    load = clip.pictures()
+    if _loaded(context, lambda: describe(engine.open(), load)) is not None:
+        yield from _stopped_by_checks(
+            embed_pictures_of(context, Kind.SUBSET, "clip_image_embeddings", source, lake, decoder, engine.open(), load)
+        )
+
+
+def _text_checks(asset: str) -> list[dg.AssetCheckSpec]:
+    described = {
+        "one_vector_per_text": "There are as many vectors and norms as texts, and no text is there twice.",
+        "every_turn_has_its_text": "Every text_id of a turn is that of a text which is there.",
+        "finite_unit_length": "Every vector is finite and has length 1 (within 0.001, float16 storage).",
+        "one_model": "The stored vectors were made by the model that is set, and by no other.",
+    }
+    return [
+        check(name, asset=asset, partitions_def=subset_partitions, description=description)
+        for name, description in described.items()
+    ]
+
+
+@_may_be_skipped(kinds={"numpy", "pytorch"}, columns=TEXTS_SCHEMA, checks=_text_checks)
+def clip_text_embeddings(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    clip: ClipResource,
+) -> Iterator[dg.MaterializeResult]:
+    """The CLIP embedding of every different text of a subset's turns: float16, unit length, with its text_id.
+
+    Which texts those are says VISDIV_CLIP_TEXT; a text that occurs again is not embedded again. Tokens are counted
+    before a text is cut to what the model takes, and `truncated` says whether it was. `turns` says which text each turn
+    has; one without a text has none. Skipped where there are no weights.
+    """
+    embedder = _loaded(context, clip.texts)
+    if embedder is not None:
+        yield from _stopped_by_checks(_embed_texts(context, source, lake, decoder, clip, embedder))
+
+
+@dg.asset(
+    partitions_def=subset_partitions,
+    deps=["clip_image_embeddings"],
+    group_name="4_embeddings",
+    kinds={"faiss"},
+    code_version=CODE_VERSION,
+    check_specs=index_checks("clip_index"),
+)
+def clip_index(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+    """A FAISS index over a subset's CLIP embeddings of pictures, for queries with a text or a picture; exact.
+
+    It holds the stored float16 values. Row i of the index is row i of the image_ids saved beside it.
+    """
+    return index_of(context, lake, "clip_index", "clip_image_embeddings")
+
+
+def _loaded(context: dg.AssetExecutionContext, load: Callable[[], Loaded]) -> Loaded | None:
+    """An embedder; None where there are no weights, which is said in the log."""
+    with user_errors():
+        try:
+            return load()
+        except NoClipWeightsError as reason:
+            context.log.warning(f"{context.asset_key.to_user_string()} is skipped: {reason}")
+            return None
+
+
+def _stopped_by_checks(result: dg.MaterializeResult) -> Iterator[dg.MaterializeResult]:
+    """A result, and a failure if a check of it failed, as of a check that blocks."""
+    yield result
+    failed = [found.check_name for found in result.check_results or [] if not found.passed]
+    if failed:
+        raise dg.Failure(
+            f"a check of what was stored failed ({', '.join(map(str, failed))}): nothing is made of it",
+            allow_retries=False,
+        )
+
+
+def _embed_texts(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    clip: ClipResource,
+    embedder: ClipTexts,
+) -> dg.MaterializeResult:
+    subset = context.partition_key
+    with user_errors():
+        opened, store = source.open(), lake.open()
+        images = store.require("subset_images", subset)
+        version = listed_version(opened, images)
+        known = KnownTexts(store, store.manifest("clip_text_embeddings", subset), embedder.model_id)
+        write = store.write(
+            "clip_text_embeddings",
+            subset,
+            code_version=CODE_VERSION,
+            inputs={"subset_images": images.digest},
+            model_id=embedder.model_id,
+            settings={"text": clip.text},
+            source_revision=version.revision,
+            run_id=context.run.run_id,
+        )
+        embedded, begin = 0, time.monotonic()
+        earlier: list[str] = []
+        seen = _Seen(write)
+        with progress(f"embedding texts of {subset}", version.rows, "row") as advance:
+            for shard in version.shards:
+                # What a shard has to embed depends on the texts of all shards before it.
+                inputs = {
+                    "shard": shard.digest,
+                    "first_row": str(shard.first_row),
+                    "earlier": digest_of(earlier),
+                }
+                earlier.append(shard.digest)
+                if write.reuse(shard.shard.name, inputs):
+                    advance(shard.shard.rows)
+                    continue
+                with write.add(shard.shard.name, inputs) as unit:
+                    made = embed_turns(
+                        opened.batches(Kind.SUBSET, subset, shard.shard, columns=["texts"], batch_rows=BATCH_ROWS),
+                        embedder,
+                        first_row=shard.first_row,
+                        which=clip.text,
+                        seen=seen.so_far(),
+                        known=known,
+                        threads=decoder.thread_count,
+                        progress=advance,
+                    )
+                    embedded += made.computed
+                    unit.array("vectors", made.vectors)
+                    unit.array("norms", made.norms)
+                    unit.table("texts", made.texts, TEXTS_SCHEMA)
+                    unit.table("turns", made.turns, TURNS_SCHEMA)
+        seconds = time.monotonic() - begin
+        draft = write.draft()
+        texts, turns = store.read(draft, "texts"), store.read(draft, "turns", columns=["text_id"])
+        facts = {
+            "turns": turns.num_rows,
+            "turns_without_text": turns["text_id"].null_count,
+            "texts": texts.num_rows,
+            "texts_truncated": int(pc.sum(texts["truncated"]).as_py() or 0),
+        }
+        manifest = write.commit(dimension=embedder.dimension, **facts)
+        stored = store.array(manifest, "vectors")
+        defects = vector_defects(stored.blocks())
+    return materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": facts["texts"],
+            **facts,
+            "tokens_mean": pc.mean(texts["tokens"]).as_py() or 0.0,
+            "texts_embedded": embedded,
+            "texts_reused": facts["texts"] - embedded,
+            "units_reused": write.reused,
+            "seconds": seconds,
+            **({"texts_per_second": embedded / seconds} if embedded else {}),
+            "model_id": embedder.model_id,
+            "device": embedder.device,
+        },
+        [
+            *_text_results(texts, turns, len(stored), manifest.rows("norms")),
+            dg.AssetCheckResult(check_name="finite_unit_length", passed=not any(defects.values()), metadata=defects),
+            dg.AssetCheckResult(
+                check_name="one_model",
+                passed=manifest.model_id == embedder.model_id and stored.shape[1] == embedder.dimension,
+                metadata={"stored": str(manifest.model_id), "set": embedder.model_id},
+            ),
+        ],
+    )
+
+
+class _Seen:
+    """The texts of the shards that a write has so far, read from the lake where they were found again."""
+
+    def __init__(self, write: PartitionWrite) -> None:
+        self._write = write
+        self._texts = SeenTexts()
+        self._units = 0
+
+    def so_far(self) -> SeenTexts:
+        """All of them, those since the last call read now."""
+        draft = self._write.draft()
+        new = replace(draft, units=draft.units[self._units :])
+        if new.units:
+            self._texts.add(self._write.lake.read(new, "texts", columns=["text_id"])["text_id"])
+        self._units = len(draft.units)
+        return self._texts
+
+
+def _text_results(texts: pa.Table, turns: pa.Table, vectors: int, norms: int) -> list[dg.AssetCheckResult]:
+    """What the checks find of the texts and of the turns that name them."""
+    distinct = pc.count_distinct(texts["text_id"]).as_py()
+    counts: dict[str, Any] = {"vectors": vectors, "norms": norms, "texts": texts.num_rows, "different": distinct}
+    named = turns["text_id"].drop_null()
+    lacking = named.length() - int(pc.sum(pc.is_in(named, texts["text_id"])).as_py() or 0)
+    return [
+        dg.AssetCheckResult(check_name="one_vector_per_text", passed=len(set(counts.values())) == 1, metadata=counts),
+        dg.AssetCheckResult(
+            check_name="every_turn_has_its_text", passed=lacking == 0, metadata={"turns_lacking_theirs": lacking}
+        ),
+    ]

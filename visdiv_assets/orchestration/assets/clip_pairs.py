@@ -1,0 +1,133 @@
+"""Which pictures of a subset mean the same, and where CLIP and SSCD disagree."""
+
+import dagster as dg
+import pyarrow as pa
+
+from visdiv_assets.corpus.image_lookup import decoded_at, first_places
+from visdiv_assets.duplicates.clip_pairs import CLIP_PAIRS_SCHEMA, clip_pairs, most_disputed
+from visdiv_assets.duplicates.near import pair_defects
+from visdiv_assets.imaging.contact_sheet import PairTile, pair_sheet, thumbnail_data_uri
+from visdiv_assets.orchestration.assets.common import (
+    check,
+    column_schema,
+    current_embeddings,
+    materialized,
+    shown,
+    user_errors,
+)
+from visdiv_assets.orchestration.partitions import subset_partitions
+from visdiv_assets.orchestration.resources import ClipPairsResource, DecoderResource, LakeResource, SourceResource
+from visdiv_assets.progress import progress
+from visdiv_assets.sources import Kind, Source
+from visdiv_assets.storage.lake import Lake
+
+CODE_VERSION = "1"
+PAIRS_SHOWN = 12
+#: As text, in base64, it is a third larger, and has to stay below 100 kB.
+SHEET_BYTES = 72_000
+SIDES = ("image_id_a", "image_id_b")
+
+
+@dg.asset(
+    partitions_def=subset_partitions,
+    deps=["subset_images", "sscd_embeddings", "clip_image_embeddings"],
+    group_name="5_findings",
+    kinds={"parquet", "numpy"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(CLIP_PAIRS_SCHEMA),
+    check_specs=[
+        check(
+            "clip_pairs_sound",
+            asset="clip_near_duplicates",
+            partitions_def=subset_partitions,
+            blocking=True,
+            description="No pair of a picture with itself, none below the floor, none twice.",
+        )
+    ],
+)
+def clip_near_duplicates(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    clip_pair_search: ClipPairsResource,
+) -> dg.MaterializeResult:
+    """Pairs of different pictures of a subset that are close to CLIP, each with its SSCD similarity.
+
+    CLIP looks at what a picture means, SSCD at whether it is a copy: a pair that CLIP calls close and SSCD does not is
+    mostly two pictures of one kind. As in near_duplicates a pair is stored if it is among the best (64 by default) of
+    one of its two pictures. The metadata shows the pairs on which the two disagree most.
+    """
+    subset = context.partition_key
+    floor = clip_pair_search.floor
+    with user_errors():
+        store = lake.open()
+        images = store.require("subset_images", subset)
+        sscd = current_embeddings(store, images)
+        clip = current_embeddings(store, images, "clip_image_embeddings")
+        inputs = {part.table: part.digest for part in (sscd, clip)}
+        write = store.write(
+            "clip_near_duplicates",
+            subset,
+            code_version=CODE_VERSION,
+            inputs=inputs,
+            model_id=clip.model_id,
+            settings={
+                "clip_floor": floor,
+                "neighbours_kept": clip_pair_search.neighbours_kept,
+                "sscd_model_id": sscd.model_id,
+            },
+            source_revision=images.source_revision,
+            run_id=context.run.run_id,
+        )
+        vectors = store.array(clip, "vectors")
+        if not write.reuse("pairs", inputs):
+            with (
+                write.add("pairs", inputs) as unit,
+                progress(f"comparing {subset} by CLIP", len(vectors), "picture") as advance,
+            ):
+                found = clip_pairs(
+                    store.read(clip, "ids")["image_id"].combine_chunks(),
+                    vectors,
+                    store.read(sscd, "ids")["image_id"].combine_chunks(),
+                    store.array(sscd, "vectors"),
+                    floor=floor,
+                    k_best=clip_pair_search.neighbours_kept,
+                    model_ids=(str(clip.model_id), str(sscd.model_id)),
+                    device=clip_pair_search.joins_on(),
+                    progress=advance,
+                )
+                unit.table("pairs", found, CLIP_PAIRS_SCHEMA)
+        pairs = store.read(write.draft(), "pairs")
+        disputed = most_disputed(pairs, PAIRS_SHOWN)
+        sheet = _pair_sheet(store, source.open(), subset, disputed, decoder)
+        manifest = write.commit()
+    defects = pair_defects(pairs.rename_columns({"clip_similarity": "similarity"}), floor)
+    return materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": pairs.num_rows,
+            "images": len(vectors),
+            "floor": floor,
+            "disputed": shown(disputed),
+            **({"disputed_pairs": dg.MetadataValue.md(f"![disputed pairs]({sheet})")} if sheet else {}),
+        },
+        [dg.AssetCheckResult(check_name="clip_pairs_sound", passed=not any(defects.values()), metadata=defects)],
+    )
+
+
+def _pair_sheet(store: Lake, source: Source, subset: str, disputed: pa.Table, decoder: DecoderResource) -> str | None:
+    """The pairs on which CLIP and SSCD disagree most, for the UI; None where there is none."""
+    records = disputed.to_pylist()
+    if not records:
+        return None
+    places = first_places(store, subset, (record[side] for record in records for side in SIDES))
+    pictures = decoded_at(source, Kind.SUBSET, list(places.values()), **decoder.limits)
+    tiles = []
+    for record in records:
+        first, second = sorted(places[record[side]] for side in SIDES)
+        similarities = f"CLIP {record['clip_similarity']:.3f}  SSCD {record['sscd_similarity']:.3f}"
+        tiles.append(
+            PairTile(pictures[first], pictures[second], f"row {first.row} | row {second.row}   {similarities}")
+        )
+    return thumbnail_data_uri(pair_sheet(tiles, max_bytes=SHEET_BYTES))

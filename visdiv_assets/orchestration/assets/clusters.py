@@ -1,0 +1,156 @@
+"""Groups of copies in the whole corpus."""
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from visdiv_assets.curation.decisions import POSITIONS_SCHEMA, decide_positions
+from visdiv_assets.curation.linked_images import linked_pictures, one_model, positions_of, with_tables
+from visdiv_assets.curation.row_findings import row_facts
+from visdiv_assets.curation.selection.keep_masks import ROWS_SCHEMA, as_table
+from visdiv_assets.duplicates.clusters import (
+    SIZES_SCHEMA,
+    SUMMARY_SCHEMA,
+    component_sizes,
+    find_clusters,
+    find_confirmed_clusters,
+)
+from visdiv_assets.orchestration.assets.common import (
+    WHOLE,
+    check,
+    column_schema,
+    materialized,
+    present,
+    shown,
+    user_errors,
+)
+from visdiv_assets.orchestration.resources import CleaningResource, LakeResource, PairSearchResource, SourceResource
+from visdiv_assets.settings import published_thresholds
+
+CODE_VERSION = "3"
+
+#: What the decisions are made from; a subset that lacks one of the first three takes no part.
+NEEDED = ("subset_images", "sscd_embeddings", "near_duplicates", "verified_duplicates")
+USED = (*NEEDED, "quality_rows", "contamination", "verified_contamination")
+CORPUS_TABLES = ("cross_subset_duplicates", "verified_cross_subset")
+
+
+@dg.asset(
+    deps=[*USED, *CORPUS_TABLES, "selection_scores"],
+    group_name="6_corpus",
+    kinds={"parquet", "numpy"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(POSITIONS_SCHEMA),
+    check_specs=[
+        check(
+            "one_keeper_per_cluster",
+            asset="duplicate_clusters",
+            blocking=True,
+            description="Of every cluster that a remaining row holds, exactly one position is kept.",
+        )
+    ],
+)
+def duplicate_clusters(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    pair_search: PairSearchResource,
+    cleaning: CleaningResource,
+) -> dg.MaterializeResult:
+    """Image positions that hold copies of each other, in all subsets, and the one of each cluster that is kept.
+
+    Exact copies are linked, and pairs whose pixels agree (with VISDIV_COPIES_BY=similarity, pairs from
+    VISDIV_DUPLICATE_THRESHOLD on). A component is all that a chain of links connects; a cluster is a representative
+    with the pictures that are copies of it themselves, or of two others of the cluster. Of a cluster the best position
+    is kept: in a row that stays, not contaminated, best rated, most pixels, lossless, then the lowest (subset, row,
+    image_index). Smallest similarities and diameters are computed from the vectors.
+    """
+    with user_errors():
+        store = present(lake.open(), source.open())
+        subsets = with_tables(store, *NEEDED)
+        manifests = {
+            f"{subset} {table}": manifest
+            for subset in subsets
+            for table in USED
+            if (manifest := store.manifest(table, subset))
+        }
+        model_id = one_model(store.require("sscd_embeddings", subset) for subset in subsets)
+        inputs = {name: manifest.digest for name, manifest in manifests.items()}
+        across = {table: store.manifest(table, WHOLE) for table in CORPUS_TABLES}
+        inputs |= {table: manifest.digest for table, manifest in across.items() if manifest}
+        rows = {subset: store.require("subset_images", subset).facts["rows"] for subset in subsets}
+        going = cleaning.selection.going(store, rows)
+        if cleaning.keep_by:
+            inputs["selection_scores"] = store.require("selection_scores", WHOLE).digest
+        write = store.write(
+            "duplicate_clusters",
+            WHOLE,
+            code_version=CODE_VERSION,
+            inputs=inputs,
+            model_id=model_id,
+            settings={
+                "similarity_floor": pair_search.similarity_floor,
+                "copies_by": cleaning.copies_by,
+                "duplicate_threshold": cleaning.duplicate_threshold,
+                "contamination_threshold": cleaning.contamination_threshold,
+                "row_rule": cleaning.row_rule,
+                "drop": cleaning.drop,
+                **cleaning.selection.settings(),
+            },
+            run_id=context.run.run_id,
+        )
+        if not write.reuse("clusters", inputs):
+            with write.add("clusters", inputs) as unit:
+                facts = [
+                    row_facts(
+                        store,
+                        subset,
+                        copies_by=cleaning.copies_by,
+                        contamination_threshold=cleaning.contamination_threshold,
+                        drop=cleaning.drop,
+                        not_selected=going.get(subset),
+                    )
+                    for subset in subsets
+                ]
+                linked = linked_pictures(store, subsets, cleaning.copies_by)
+                positions = positions_of(store, facts, linked.image_ids)
+                priority = positions.picture_priority(len(linked.image_ids))
+                pictures = (linked.image_ids, linked.vectors, linked.pairs, priority)
+                clusters = (
+                    find_confirmed_clusters(*pictures)
+                    if cleaning.copies_by == "pixels"
+                    else find_clusters(*pictures, cleaning.duplicate_threshold)
+                )
+                close = linked_pictures(store, subsets, "similarity")
+                thresholds = published_thresholds(pair_search.similarity_floor, cleaning.duplicate_threshold)
+                sizes = component_sizes(len(close.image_ids), close.pairs, thresholds)
+                decided = decide_positions(
+                    positions, clusters.pictures, linked.vectors, subsets, rule=cleaning.row_rule
+                )
+                unit.table("positions", decided, POSITIONS_SCHEMA)
+                unit.table("summary", clusters.summary, SUMMARY_SCHEMA)
+                unit.table("sizes", sizes, SIZES_SCHEMA)
+                unit.table("not_selected", as_table(going), ROWS_SCHEMA)
+        manifest = write.commit(subsets=subsets)
+        decided = store.read(manifest, "positions")
+        sizes = store.read(manifest, "sizes")
+        summary = store.read(manifest, "summary")
+    kept = decided.filter(decided["keep"])
+    with_keeper = pc.count_distinct(decided.filter(pc.is_valid(decided["keeper_row"]))["cluster_id"]).as_py()
+    largest = summary.sort_by([("pictures", "descending"), ("cluster_id", "ascending")])
+    return materialized(
+        manifest,
+        {
+            "dagster/row_count": decided.num_rows,
+            "clusters": pc.count_distinct(decided["cluster_id"]).as_py(),
+            "positions_redundant": decided.num_rows - kept.num_rows,
+            "largest_components_by_threshold": shown(sizes),
+            "largest_clusters": shown(largest),
+        },
+        [
+            dg.AssetCheckResult(
+                check_name="one_keeper_per_cluster",
+                passed=kept.num_rows == with_keeper == pc.count_distinct(kept["cluster_id"]).as_py(),
+                metadata={"clusters": with_keeper, "keepers": kept.num_rows},
+            )
+        ],
+    )

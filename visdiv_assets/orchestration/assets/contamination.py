@@ -1,0 +1,186 @@
+"""How much of each benchmark leaked into a subset."""
+
+from itertools import chain
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.contamination.images import ALL, LOCATED_SCHEMA, RATES_SCHEMA, leak_rates
+from visdiv_assets.orchestration.assets.common import (
+    check,
+    column_schema,
+    comparable_benchmarks,
+    current_embeddings,
+    digests_by_partition,
+    locator,
+    materialized,
+    picture,
+    present,
+    read_pairs,
+    readable_positions,
+    shown,
+    user_errors,
+)
+from visdiv_assets.orchestration.partitions import subset_partitions
+from visdiv_assets.orchestration.resources import (
+    CleaningResource,
+    EngineResource,
+    LakeResource,
+    PairSearchResource,
+    SourceResource,
+)
+from visdiv_assets.orchestration.work.joins import Leaks
+from visdiv_assets.orchestration.work.make_units import Planned, make_units
+from visdiv_assets.progress import progress
+from visdiv_assets.publishing.site.chart_png import leaks_picture
+from visdiv_assets.settings import published_thresholds
+from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets.storage.partition_write import UnitWrite
+
+CODE_VERSION = "2"
+
+
+@dg.asset(
+    partitions_def=subset_partitions,
+    deps=[
+        "subset_images",
+        "sscd_embeddings",
+        "near_duplicates",
+        dg.AssetDep("benchmark_images", partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep("benchmark_embeddings", partition_mapping=dg.AllPartitionMapping()),
+    ],
+    group_name="5_findings",
+    kinds={"parquet", "numpy"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(LOCATED_SCHEMA),
+    check_specs=[
+        check(
+            "ids_resolve",
+            asset="contamination",
+            partitions_def=subset_partitions,
+            blocking=True,
+            description="Both pictures of every pair exist where the pair says.",
+        ),
+        check(
+            "no_benchmark_against_itself",
+            asset="contamination",
+            partitions_def=subset_partitions,
+            blocking=True,
+            description="The subset is not one of the benchmarks: their files are not the same.",
+        ),
+        check(
+            "contaminated_share",
+            asset="contamination",
+            partitions_def=subset_partitions,
+            description="The share of contaminated pictures is at most VISDIV_CONTAMINATION_LIMIT (warns).",
+        ),
+    ],
+)
+def contamination(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    engine: EngineResource,
+    pair_search: PairSearchResource,
+    cleaning: CleaningResource,
+) -> dg.MaterializeResult:
+    """Pictures of a subset that are close to a benchmark's, and the share that they make.
+
+    The join with every benchmark that is materialised is exact; equal pictures of a benchmark are compared once. One
+    benchmark is one unit of work, so a new benchmark costs only itself. Beside the raw similarity stands SSCD's
+    normalised one, and a flag for pictures with little information, since charts of one template and blank pages are
+    close without being copies. Rates are given per benchmark and for all together (`ALL`), with the Wilson 95 %
+    interval.
+    """
+    subset = context.partition_key
+    floor, k_best = pair_search.similarity_floor, pair_search.neighbours_kept
+    thresholds = published_thresholds(floor, cleaning.contamination_threshold)
+    with user_errors():
+        store = present(lake.open(), source.open())
+        images, nearest = (store.require(table, subset) for table in ("subset_images", "near_duplicates"))
+        embeddings = current_embeddings(store, images)
+        benchmarks = comparable_benchmarks(store, embeddings)
+        write = store.write(
+            "contamination",
+            subset,
+            code_version=CODE_VERSION,
+            inputs={name: of_benchmark.digest for name, (_, of_benchmark) in benchmarks.items()},
+            model_id=embeddings.model_id,
+            settings={"similarity_floor": floor, "neighbours_kept": k_best, "thresholds": thresholds},
+            source_revision=embeddings.source_revision,
+            run_id=context.run.run_id,
+        )
+        own_ids = store.read(embeddings, "ids")["image_id"].combine_chunks()
+        positions = readable_positions(store, images)
+        locate = locator(store, images, nearest)
+        lists = {of_benchmark.partition: listed for listed, of_benchmark in benchmarks.values()}
+        planned = [
+            Planned(
+                name,
+                {part.table: part.digest for part in (images, nearest, embeddings, listed, of_benchmark)},
+                of_benchmark,
+            )
+            for name, (listed, of_benchmark) in benchmarks.items()
+        ]
+
+        def keep(unit: UnitWrite, of_benchmark: Manifest, pairs: pa.Table) -> None:
+            unit.table("pairs", locate(pairs, lists[of_benchmark.partition]), LOCATED_SCHEMA)
+
+        work = Leaks(lake.in_each_process(), embeddings, floor, k_best)
+        with progress(f"checking {subset} against benchmarks", len(benchmarks), "benchmark") as advance:
+            make_units(write, engine.open(), work, planned, keep, advance)
+        found = read_pairs(store, write.draft(), LOCATED_SCHEMA)
+        by_benchmark = {name: found.filter(pc.equal(found["benchmark"], name)) for name in benchmarks}
+        listed_benchmarks = {name: readable_positions(store, listed) for name, (listed, _) in benchmarks.items()}
+        inputs = digests_by_partition([images, embeddings, *chain.from_iterable(benchmarks.values())])
+        if not write.reuse("rates", inputs):
+            with write.add("rates", inputs) as unit:
+                rates = leak_rates(positions, images.facts["rows"], listed_benchmarks, by_benchmark, thresholds)
+                unit.table("rates", rates, RATES_SCHEMA)
+        rates = store.read(write.draft(), "rates")
+        manifest = write.commit(benchmarks=sorted(benchmarks))
+    at_threshold = rates.filter(pc.equal(rates["threshold"], cleaning.contamination_threshold))
+    overall = at_threshold.filter(pc.equal(at_threshold["benchmark"], ALL)).to_pylist()[0]
+    drawn = leaks_picture(at_threshold)
+    unresolved = _unresolved(found, own_ids, listed_benchmarks)
+    same = [name for name, (listed, _) in benchmarks.items() if listed.source_revision == images.source_revision]
+    return materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": found.num_rows,
+            "benchmarks": len(benchmarks),
+            "threshold": overall["threshold"],
+            **{name: overall[name] for name in ("images_contaminated", "rows_contaminated", "benchmark_images_leaked")},
+            **({"rate": overall["rate"]} if overall["rate"] is not None else {}),
+            "rates": shown(at_threshold),
+            **({"by_benchmark": picture("rates by benchmark", drawn)} if drawn else {}),
+            "units_reused": write.reused,
+        },
+        [
+            dg.AssetCheckResult(
+                check_name="ids_resolve", passed=not unresolved, metadata={"pairs_unresolved": unresolved}
+            ),
+            dg.AssetCheckResult(
+                check_name="no_benchmark_against_itself", passed=not same, metadata={"benchmarks": same}
+            ),
+            dg.AssetCheckResult(
+                check_name="contaminated_share",
+                passed=(overall["rate"] or 0) <= cleaning.contamination_limit,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"share": overall["rate"] or 0.0, "limit": cleaning.contamination_limit},
+            ),
+        ],
+    )
+
+
+def _unresolved(found: pa.Table, image_ids: pa.Array, benchmarks: dict[str, pa.Table]) -> int:
+    """Pairs whose picture the subset does not hold, or whose benchmark does not hold its picture at that position."""
+    known = pc.is_in(found["image_id"], image_ids)
+    unresolved: int = found.num_rows - int(pc.sum(known).as_py() or 0)
+    for name, listed in benchmarks.items():
+        pairs = found.filter(pc.equal(found["benchmark"], name))
+        keys = {"benchmark_row": "row", "benchmark_image": "image_index", "benchmark_image_id": "image_id"}
+        held = pairs.select(list(keys)).join(listed, list(keys), list(keys.values()), join_type="left semi")
+        unresolved += pairs.num_rows - held.num_rows
+    return unresolved

@@ -1,0 +1,128 @@
+"""Which pictures several subsets share."""
+
+from itertools import combinations
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from visdiv_assets.curation.linked_images import one_model, with_tables
+from visdiv_assets.duplicates.cross_subset import OVERLAP_SCHEMA, Tile
+from visdiv_assets.duplicates.near import PAIRS_SCHEMA, pair_defects
+from visdiv_assets.orchestration.assets.common import (
+    WHOLE,
+    check,
+    column_schema,
+    materialized,
+    present,
+    shown,
+    user_errors,
+)
+from visdiv_assets.orchestration.resources import (
+    CleaningResource,
+    EngineResource,
+    LakeResource,
+    PairSearchResource,
+    SourceResource,
+)
+from visdiv_assets.orchestration.work.joins import SubsetTiles, TwoSubsets
+from visdiv_assets.orchestration.work.make_units import Planned, make_units
+from visdiv_assets.progress import progress
+from visdiv_assets.settings import published_thresholds
+from visdiv_assets.storage.partition_write import UnitWrite
+
+CODE_VERSION = "1"
+
+
+@dg.asset(
+    deps=["sscd_embeddings", "near_duplicates"],
+    group_name="6_corpus",
+    kinds={"parquet", "numpy"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(PAIRS_SCHEMA),
+    check_specs=[
+        check(
+            "pairs_sound",
+            asset="cross_subset_duplicates",
+            blocking=True,
+            description="No pair of a picture with itself, none below the floor.",
+        )
+    ],
+)
+def cross_subset_duplicates(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    engine: EngineResource,
+    pair_search: PairSearchResource,
+    cleaning: CleaningResource,
+) -> dg.MaterializeResult:
+    """Close pairs of pictures from two different subsets, and the share of each subset that occurs in each other one.
+
+    Every two subsets are one tile, joined exactly. A tile whose two subsets did not change is not computed again, so
+    adding a subset costs one row of tiles. Byte-equal pictures are counted in the overlap; they are no pair here.
+    """
+    floor = pair_search.similarity_floor
+    thresholds = published_thresholds(floor, cleaning.duplicate_threshold)
+    with user_errors():
+        store = present(lake.open(), source.open())
+        subsets = with_tables(store, "sscd_embeddings", "near_duplicates")
+        embeddings = {subset: store.require("sscd_embeddings", subset) for subset in subsets}
+        nearest = {subset: store.require("near_duplicates", subset) for subset in subsets}
+        model_id = one_model(embeddings.values())
+        write = store.write(
+            "cross_subset_duplicates",
+            WHOLE,
+            code_version=CODE_VERSION,
+            inputs={subset: of_subset.digest for subset, of_subset in embeddings.items()},
+            model_id=model_id,
+            settings={
+                "similarity_floor": floor,
+                "neighbours_kept": pair_search.neighbours_kept,
+                "thresholds": thresholds,
+            },
+            run_id=context.run.run_id,
+        )
+        sizes = {subset: of_subset.rows("ids") for subset, of_subset in embeddings.items()}
+        pairs_of_subsets = list(combinations(subsets, 2))
+        total = sum(sizes[one] for one, _ in pairs_of_subsets)
+        sides = {subset: (embeddings[subset], nearest[subset]) for subset in subsets}
+        planned = []
+        for one, other in pairs_of_subsets:
+            inputs = {
+                f"{side}_{part.table}": part.digest
+                for side, subset in (("left", one), ("right", other))
+                for part in sides[subset]
+            }
+            planned.append(Planned(f"{one} | {other}", inputs, TwoSubsets(sides[one], sides[other])))
+        work = SubsetTiles(lake.in_each_process(), floor, pair_search.neighbours_kept, thresholds)
+
+        def keep(unit: UnitWrite, two: TwoSubsets, tile: Tile) -> None:
+            unit.table("pairs", tile.pairs, PAIRS_SCHEMA)
+            unit.table("overlap", tile.overlap, OVERLAP_SCHEMA)
+
+        with progress("comparing subsets", total, "picture") as advance:
+            make_units(write, engine.open(), work, planned, keep, advance)
+        manifest = write.commit(subsets=subsets)
+        found = store.read(manifest, "pairs") if manifest.units else PAIRS_SCHEMA.empty_table()
+        overlap = store.read(manifest, "overlap") if manifest.units else OVERLAP_SCHEMA.empty_table()
+    defects = pair_defects(found, floor)
+    at_threshold = overlap.filter(pc.equal(overlap["threshold"], cleaning.duplicate_threshold))
+    most = at_threshold.sort_by([("share", "descending"), ("subset", "ascending"), ("other_subset", "ascending")])
+    return materialized(
+        manifest,
+        {
+            "dagster/row_count": found.num_rows,
+            "subsets": len(subsets),
+            "tiles": len(pairs_of_subsets),
+            "tiles_reused": write.reused,
+            "largest_overlaps": shown(most),
+        },
+        [
+            dg.AssetCheckResult(
+                check_name="pairs_sound",
+                # The same two pictures may be shared by several tiles.
+                passed=not (defects["self_pairs"] or defects["below_floor"]),
+                metadata=defects,
+            )
+        ],
+    )

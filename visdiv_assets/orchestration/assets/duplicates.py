@@ -1,0 +1,171 @@
+"""Which pictures of a subset are close."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import dagster as dg
+
+from visdiv_assets.corpus.image_lookup import first_places, pictures_at
+from visdiv_assets.duplicates.cross_subset import embedded
+from visdiv_assets.duplicates.near import PAIRS_SCHEMA, NearDuplicates, closest, pair_defects, told
+from visdiv_assets.imaging.contact_sheet import PairTile, pair_sheet, thumbnail_data_uri
+from visdiv_assets.imaging.decode import decode_image
+from visdiv_assets.orchestration.assets.common import (
+    check,
+    column_schema,
+    current_embeddings,
+    materialized,
+    user_errors,
+)
+from visdiv_assets.orchestration.engines import Engine
+from visdiv_assets.orchestration.partitions import subset_partitions
+from visdiv_assets.orchestration.resources import (
+    DecoderResource,
+    EngineResource,
+    LakeResource,
+    PairSearchResource,
+    SourceResource,
+)
+from visdiv_assets.orchestration.work.joins import BlocksOfSubset, WholeSubset
+from visdiv_assets.orchestration.work.make_units import Planned, make_units
+from visdiv_assets.progress import Progress, progress
+from visdiv_assets.publishing.warehouse.images import neighbours_column
+from visdiv_assets.settings import NAMED_THRESHOLDS
+from visdiv_assets.sources import Kind, Source
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets.storage.partition_write import PartitionWrite, UnitWrite
+from visdiv_assets.vectors.join_blocks import BEST_SCHEMA, Part, blocks_of, joined
+
+CODE_VERSION = "1"
+PAIRS_SHOWN = 12
+#: As text, in base64, it is a third larger, and has to stay below 100 kB.
+SHEET_BYTES = 72_000
+SIDES = ("image_id_a", "image_id_b")
+
+
+@dg.asset(
+    partitions_def=subset_partitions,
+    deps=["subset_images", "sscd_embeddings"],
+    group_name="5_findings",
+    kinds={"parquet", "numpy"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(PAIRS_SCHEMA),
+    check_specs=[
+        check(
+            "pairs_sound",
+            asset="near_duplicates",
+            partitions_def=subset_partitions,
+            blocking=True,
+            description="No pair of a picture with itself, none below the floor, none twice.",
+        )
+    ],
+)
+def near_duplicates(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    engine: EngineResource,
+    pair_search: PairSearchResource,
+) -> dg.MaterializeResult:
+    """Pairs of different pictures of a subset whose SSCD similarity reaches the floor, each pair once.
+
+    Byte-equal copies are one picture here, since they share an image_id. The join is exact. A pair is stored if it is
+    among the best (64 by default) of one of its two pictures; the neighbours of each picture at the named thresholds
+    are counted in full.
+    """
+    subset = context.partition_key
+    floor = pair_search.similarity_floor
+    counted = {neighbours_column(name): value for name, value in NAMED_THRESHOLDS.items() if value >= floor}
+    with user_errors():
+        store = lake.open()
+        embeddings = current_embeddings(store, store.require("subset_images", subset))
+        write = store.write(
+            "near_duplicates",
+            subset,
+            code_version=CODE_VERSION,
+            inputs={"sscd_embeddings": embeddings.digest},
+            model_id=embeddings.model_id,
+            settings={
+                "similarity_floor": floor,
+                "neighbours_kept": pair_search.neighbours_kept,
+                "thresholds": NAMED_THRESHOLDS,
+            },
+            source_revision=embeddings.source_revision,
+            run_id=context.run.run_id,
+        )
+        pictures = embeddings.rows("ids")
+        work = WholeSubset(lake.in_each_process(), embeddings, floor, pair_search.neighbours_kept, counted)
+        inputs = {"sscd_embeddings": embeddings.digest}
+        with progress(f"comparing {subset}", pictures, "picture") as advance:
+            if len(blocks_of(pictures)) < 2:
+                make_units(write, engine.open(), work, [Planned("pairs", inputs, pictures)], _keep, advance)
+            elif not write.reuse("pairs", inputs):
+                found = _by_blocks(write, engine.open(), work, advance)
+                with write.add("pairs", inputs) as unit:
+                    _keep(unit, pictures, found)
+        draft = write.draft()
+        pairs = store.read(draft, "pairs")
+        counts = store.read(draft, "counts")
+        sheet = _contact_sheet(store, source.open(), draft, decoder)
+        manifest = write.commit()
+    with_neighbours = {f"images_with_{name}": int((counts[name].to_numpy() > 0).sum()) for name in counted}
+    defects = pair_defects(pairs, floor)
+    return materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": pairs.num_rows,
+            "images": pictures,
+            **with_neighbours,
+            "floor": floor,
+            **({"closest_pairs": dg.MetadataValue.md(f"![closest pairs]({sheet})")} if sheet else {}),
+        },
+        [dg.AssetCheckResult(check_name="pairs_sound", passed=not any(defects.values()), metadata=defects)],
+    )
+
+
+def _keep(unit: UnitWrite, pictures: int, found: NearDuplicates) -> None:
+    unit.table("pairs", found.pairs, PAIRS_SCHEMA)
+    unit.table("counts", found.counts, found.counts.schema)
+
+
+def _by_blocks(write: PartitionWrite, engine: Engine, work: WholeSubset, advance: Progress) -> NearDuplicates:
+    """What `work` finds, block by block: what a run that was killed had finished of it is found again."""
+    store, embeddings = write.lake, work.embeddings
+    blocks = [
+        Planned(f"rows {start} to {stop}", {"sscd_embeddings": embeddings.digest}, (start, stop))
+        for start, stop in blocks_of(embeddings.rows("ids"))
+    ]
+
+    def keep(unit: UnitWrite, block: tuple[int, int], part: Part) -> None:
+        unit.table("best", part.best, BEST_SCHEMA)
+        unit.table("counts", part.counts, part.counts.schema)
+
+    scratch = write.scratch()
+    in_blocks = BlocksOfSubset(work.lake, embeddings, work.floor, work.k_best, work.count_at)
+    make_units(scratch, engine, in_blocks, blocks, keep, advance)
+
+    def parts() -> Iterator[Part]:
+        for unit in scratch.draft().units:
+            only = replace(scratch.draft(), units=(unit,))
+            yield Part(store.read(only, "best"), store.read(only, "counts"))
+
+    own = embedded(store, embeddings)
+    result = joined(own.vectors, parts(), work.floor, k_best=work.k_best, thresholds=len(work.count_at))
+    return told(result, own.image_ids, own.vectors, list(work.count_at))
+
+
+def _contact_sheet(store: Lake, source: Source, manifest: Manifest, decoder: DecoderResource) -> str | None:
+    """The closest pairs as a picture for the UI; None where there is no pair."""
+    top = closest(store.read(manifest, "pairs"), PAIRS_SHOWN).to_pylist()
+    if not top:
+        return None
+    places = first_places(store, manifest.partition, (pair[side] for pair in top for side in SIDES))
+    pictures = pictures_at(source, Kind.SUBSET, list(places.values()))
+    tiles_shown = []
+    for pair in top:
+        first, second = sorted(places[pair[side]] for side in SIDES)
+        left, right = (decode_image(pictures[place].data, **decoder.limits).pixels for place in (first, second))
+        tiles_shown.append(PairTile(left, right, f"row {first.row} | row {second.row}   {pair['similarity']:.3f}"))
+    return thumbnail_data_uri(pair_sheet(tiles_shown, max_bytes=SHEET_BYTES))

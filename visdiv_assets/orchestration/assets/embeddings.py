@@ -1,0 +1,214 @@
+"""Pictures as vectors."""
+
+import hashlib
+import time
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from visdiv_assets.embedding.shards import IDS_SCHEMA, PositionVectors, positions_between, vector_defects
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.imaging.listing import first_positions
+from visdiv_assets.orchestration.assets.common import (
+    CONTENT,
+    check,
+    column_schema,
+    listed_version,
+    materialized,
+    user_errors,
+)
+from visdiv_assets.orchestration.engines import Engine
+from visdiv_assets.orchestration.partitions import benchmark_partitions, subset_partitions
+from visdiv_assets.orchestration.resources import (
+    DecoderResource,
+    EngineResource,
+    LakeResource,
+    SourceResource,
+    SscdResource,
+)
+from visdiv_assets.orchestration.work.embed import Describe, Description, EmbedShards, Load, ShardUnit
+from visdiv_assets.orchestration.work.make_units import Planned, make_units
+from visdiv_assets.progress import progress
+from visdiv_assets.sources import Kind
+from visdiv_assets.storage.partition_write import UnitWrite
+
+CODE_VERSION = "1"
+
+
+def vector_checks(asset: str, partitions: dg.PartitionsDefinition, *, blocking: bool = True) -> list[dg.AssetCheckSpec]:
+    """The checks of an asset that `embed_pictures_of` makes."""
+    return [
+        check(
+            "one_vector_per_picture",
+            asset=asset,
+            partitions_def=partitions,
+            blocking=blocking,
+            description="There are as many vectors and image_ids as different readable pictures.",
+        ),
+        check(
+            "finite_unit_length",
+            asset=asset,
+            partitions_def=partitions,
+            blocking=blocking,
+            description="Every vector is finite and has length 1 (within 0.001, float16 storage).",
+        ),
+        check(
+            "one_model",
+            asset=asset,
+            partitions_def=partitions,
+            blocking=blocking,
+            description="The stored vectors were made by the model that is set, and by no other.",
+        ),
+    ]
+
+
+@dg.asset(
+    partitions_def=subset_partitions,
+    deps=["subset_images"],
+    group_name="4_embeddings",
+    kinds={"numpy", "onnx", "pytorch"},
+    pool="gpu",
+    code_version=CODE_VERSION,
+    metadata=column_schema(IDS_SCHEMA),
+    check_specs=vector_checks("sscd_embeddings", subset_partitions),
+)
+def sscd_embeddings(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    engine: EngineResource,
+    sscd: SscdResource,
+) -> dg.MaterializeResult:
+    """The SSCD embedding of every different readable picture of a subset: float16, unit length, with its image_id.
+
+    Pictures are streamed from the source, decoded in threads, brought to 320 x 320 and embedded in batches; one picture
+    is embedded once, however often it occurs. One file of the subset is one unit of work, so a run that was killed goes
+    on after the last finished file, and vectors of pictures that were there before are taken over.
+    """
+    table = CONTENT[Kind.SUBSET].embeddings
+    return embed_pictures_of(context, Kind.SUBSET, table, source, lake, decoder, engine.open(), sscd.loader())
+
+
+@dg.asset(
+    partitions_def=benchmark_partitions,
+    deps=["benchmark_images"],
+    group_name="2_benchmarks",
+    kinds={"numpy", "onnx", "pytorch"},
+    pool="gpu",
+    code_version=CODE_VERSION,
+    metadata=column_schema(IDS_SCHEMA),
+    check_specs=vector_checks("benchmark_embeddings", benchmark_partitions),
+)
+def benchmark_embeddings(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    engine: EngineResource,
+    sscd: SscdResource,
+) -> dg.MaterializeResult:
+    """The SSCD embedding of every different readable picture of a benchmark's test set, made as the subsets' are.
+
+    A benchmark without a single readable picture is an error: it would look free of leaks.
+    """
+    table = CONTENT[Kind.BENCHMARK].embeddings
+    return embed_pictures_of(context, Kind.BENCHMARK, table, source, lake, decoder, engine.open(), sscd.loader())
+
+
+def describe(engine: Engine, load: Load) -> Description:
+    """What a model is, loaded where it will run."""
+    ((_, description),) = engine.map(Describe(load), [None])
+    return description
+
+
+def embed_pictures_of(
+    context: dg.AssetExecutionContext,
+    kind: Kind,
+    table: str,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    engine: Engine,
+    load: Load,
+) -> dg.MaterializeResult:
+    """Embed the pictures of a run's partition into a table of the lake: vectors, ids, and norms if they are kept."""
+    name, tables = context.partition_key, CONTENT[kind]
+    with user_errors():
+        opened, store = source.open(), lake.open()
+        images = store.require(tables.images, name)
+        version = listed_version(opened, images, kind)
+        positions = first_positions(store.read(images, columns=["row", "image_index", "image_id", "status"]))
+        if kind is Kind.BENCHMARK and not positions.num_rows:
+            raise VisdivError(
+                f"benchmark {name!r} holds no readable picture: benchmark_images says why; mend its files"
+            )
+        embedder = describe(engine, load)
+        earlier = store.manifest(table, name)
+        write = store.write(
+            table,
+            name,
+            code_version=CODE_VERSION,
+            inputs={tables.images: images.digest},
+            model_id=embedder.model_id,
+            source_revision=version.revision,
+            run_id=context.run.run_id,
+        )
+        work = EmbedShards(
+            source.in_each_process(), lake.in_each_process(), kind, name, earlier, load, **decoder.limits
+        )
+        planned = []
+        for shard in version.shards:
+            wanted = positions_between(positions, shard.first_row, shard.first_row + shard.shard.rows)
+            inputs = {"pictures": hashlib.sha256("".join(wanted["image_id"].to_pylist()).encode()).hexdigest()}
+            # A copy: a slice would be sent to another process with all that it was cut from.
+            copied = wanted.take(pa.array(np.arange(wanted.num_rows)))
+            planned.append(Planned(shard.shard.name, inputs, ShardUnit(shard.shard, shard.first_row, copied)))
+        embedded, begin = 0, time.monotonic()
+
+        def keep(unit: UnitWrite, shard: ShardUnit, made: PositionVectors) -> None:
+            nonlocal embedded
+            embedded += made.computed
+            unit.array("vectors", made.vectors)
+            if made.norms is not None:
+                unit.array("norms", made.norms)
+            unit.table("ids", shard.positions.select(["image_id"]), IDS_SCHEMA)
+
+        with progress(f"embedding {name}", positions.num_rows, "picture") as advance:
+            make_units(write, engine, work, planned, keep, advance)
+        seconds = time.monotonic() - begin
+        manifest = write.commit(dimension=embedder.dimension)
+        stored = store.array(manifest, "vectors")
+        defects = vector_defects(stored.blocks())
+    rate = {"images_per_second": embedded / seconds} if embedded else {}
+    return materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": len(stored),
+            "images_embedded": embedded,
+            "images_reused": len(stored) - embedded,
+            "units_reused": write.reused,
+            "seconds": seconds,
+            **rate,
+            "model_id": embedder.model_id,
+            "device": embedder.device,
+        },
+        [
+            dg.AssetCheckResult(
+                check_name="one_vector_per_picture",
+                passed=len(stored) == manifest.rows("ids") == images.facts["images_unique"],
+                metadata={
+                    "vectors": len(stored),
+                    "image_ids": manifest.rows("ids"),
+                    "pictures": images.facts["images_unique"],
+                },
+            ),
+            dg.AssetCheckResult(check_name="finite_unit_length", passed=not any(defects.values()), metadata=defects),
+            dg.AssetCheckResult(
+                check_name="one_model",
+                passed=manifest.model_id == embedder.model_id and stored.shape[1] == embedder.dimension,
+                metadata={"stored": str(manifest.model_id), "set": embedder.model_id},
+            ),
+        ],
+    )

@@ -1,0 +1,122 @@
+"""What is well rated: FineVision's quality ratings."""
+
+import dagster as dg
+import pyarrow.compute as pc
+from pydantic import Field
+
+from visdiv_assets.curation import quality
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.orchestration.assets.common import (
+    check,
+    column_schema,
+    listed_version,
+    materialized,
+    shown,
+    user_errors,
+)
+from visdiv_assets.orchestration.partitions import subset_partitions
+from visdiv_assets.orchestration.resources import LakeResource, SourceResource
+from visdiv_assets.sources import CRITERIA, Kind
+
+CODE_VERSION = "1"
+
+
+class QualityConfig(dg.Config):
+    """Thresholds: the smallest rating (1 to 5) of a turn that is kept; 0 leaves it to the profile."""
+
+    profile: str = Field(
+        "none",
+        description="Named thresholds: none (keep all; FineVision found filtering to train worse), or blog.",
+    )
+    visual_dependency: int = Field(0, ge=0, le=5, description="Does the question need the picture?")
+    image_correspondence: int = Field(0, ge=0, le=5, description="Does the answer fit the picture?")
+    relevance: int = Field(0, ge=0, le=5, description="Does the answer fit the question?")
+    formatting: int = Field(0, ge=0, le=5, description="Is the text well formed?")
+
+    def thresholds(self) -> dict[str, int]:
+        """The thresholds by criterion, those of the profile overridden by those that are set."""
+        if self.profile not in quality.PROFILES:
+            known = ", ".join(quality.PROFILES)
+            raise VisdivError(f"{self.profile!r} is not a profile of quality thresholds: use one of {known}")
+        own = {name: value for name in CRITERIA if (value := getattr(self, name))}
+        return {**quality.PROFILES[self.profile], **own}
+
+
+@dg.asset(
+    partitions_def=subset_partitions,
+    deps=["subset_images"],
+    group_name="3_images",
+    kinds={"parquet"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(quality.QUALITY_SCHEMA),
+    check_specs=[
+        check(
+            "every_row_rated",
+            asset="quality_rows",
+            partitions_def=subset_partitions,
+            blocking=True,
+            description="There is one row for every row of the subset.",
+        )
+    ],
+)
+def quality_rows(
+    context: dg.AssetExecutionContext, config: QualityConfig, source: SourceResource, lake: LakeResource
+) -> dg.MaterializeResult:
+    """Every row of a subset with the turns that its quality ratings keep, and a histogram of the ratings.
+
+    A turn is dropped if one of its four ratings is below the threshold set for it; a missing rating drops nothing; a
+    row is dropped when it has no turn left. By default there is no threshold.
+    """
+    subset = context.partition_key
+    with user_errors():
+        opened, store = source.open(), lake.open()
+        version = listed_version(opened, store.require("subset_images", subset))
+        thresholds = config.thresholds()
+        write = store.write(
+            "quality_rows",
+            subset,
+            code_version=CODE_VERSION,
+            inputs={"source": version.revision},
+            settings={"thresholds": thresholds},
+            source_revision=version.revision,
+            run_id=context.run.run_id,
+        )
+        for shard in version.shards:
+            inputs = {"shard": shard.digest, "first_row": str(shard.first_row)}
+            if write.reuse(shard.shard.name, inputs):
+                continue
+            with write.add(shard.shard.name, inputs) as unit:
+                counts = quality.RatingCounts()
+                batches = opened.batches(
+                    Kind.SUBSET, subset, shard.shard, columns=quality.columns_read(), batch_rows=4096
+                )
+                rated = quality.rate_rows(batches, thresholds, first_row=shard.first_row, counts=counts)
+                unit.table("rows", rated, quality.QUALITY_SCHEMA)
+                unit.table("histogram", counts.table(), quality.HISTOGRAM_SCHEMA)
+                unit.table("rules", counts.rules_table(), quality.RULES_SCHEMA)
+        draft = write.draft()
+        rows = store.read(draft, columns=["turns", "turns_kept", "kept"])
+        rules = quality.summed(store.read(draft, "rules"), ["criterion"])
+        manifest = write.commit(
+            rows=rows.num_rows,
+            rows_kept=int(pc.sum(rows["kept"]).as_py() or 0),
+            turns=int(pc.sum(rows["turns"]).as_py() or 0),
+            turns_kept=int(pc.sum(rows["turns_kept"]).as_py() or 0),
+        )
+    facts = manifest.facts
+    return materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": facts["rows"],
+            **facts,
+            "thresholds": thresholds,
+            "dropped_by_each_rule": shown(rules),
+        },
+        [
+            dg.AssetCheckResult(
+                check_name="every_row_rated",
+                passed=facts["rows"] == version.rows,
+                metadata={"rows": facts["rows"], "expected": version.rows},
+            )
+        ],
+    )

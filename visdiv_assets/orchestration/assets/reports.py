@@ -1,0 +1,138 @@
+"""Reports that people look at: pairs side by side, as HTML files that need no server."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from visdiv_assets.duplicates.calibration.rates import SIMILARITY, VERIFIED, sentence
+from visdiv_assets.orchestration.assets.common import present, user_errors
+from visdiv_assets.orchestration.partitions import subset_partitions
+from visdiv_assets.orchestration.resources import (
+    CleaningResource,
+    DecoderResource,
+    LakeResource,
+    ReportsResource,
+    SourceResource,
+)
+from visdiv_assets.publishing.reports import contamination, duplicates, with_alignments, write_report
+from visdiv_assets.storage.files import escape
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+
+CODE_VERSION = "3"
+
+
+@dg.asset(
+    partitions_def=subset_partitions,
+    deps=["subset_images", "near_duplicates", "verified_duplicates", "calibration"],
+    group_name="5_findings",
+    kinds={"html"},
+    code_version=CODE_VERSION,
+)
+def duplicates_report(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    cleaning: CleaningResource,
+    reports: ReportsResource,
+) -> dg.MaterializeResult:
+    """A page with pairs of a subset side by side, what their pixels showed, and what calibration says of the rules.
+
+    At most 300 pairs: the closest, the least similar of those that the pixels confirm, and the most similar of those
+    that they refuse. It opens from disk.
+    """
+    subset = context.partition_key
+    path = Path(reports.folder) / "duplicates" / f"{escape(subset)}.html"
+    with user_errors():
+        store = lake.open()
+        nearest = store.require("near_duplicates", subset)
+        images = store.require("subset_images", subset)
+        verified = store.require("verified_duplicates", subset)
+        calibrated = store.manifest("calibration", subset)
+        inputs = {part.table: part.digest for part in (nearest, images, verified, calibrated) if part}
+        inputs["threshold"] = str(cleaning.duplicate_threshold)
+        write = store.write(
+            "duplicates_report", subset, code_version=CODE_VERSION, inputs=inputs, run_id=context.run.run_id
+        )
+        if not (write.reuse("page", inputs) and path.is_file()):
+            with write.add("page", inputs):
+                report = duplicates.duplicates_report(
+                    store,
+                    source.open(),
+                    nearest,
+                    images,
+                    verified=verified,
+                    measured=_measured(store, calibrated, cleaning.duplicate_threshold),
+                )
+                write_report(with_alignments(report, **decoder.limits), path, **decoder.limits)
+        write.commit()
+    return dg.MaterializeResult(metadata={"report": dg.MetadataValue.path(path), "pairs": verified.rows("pairs")})
+
+
+@dg.asset(
+    deps=["contamination", "verified_contamination", "calibration", "benchmark_images"],
+    group_name="6_corpus",
+    kinds={"html"},
+    code_version=CODE_VERSION,
+)
+def leak_reports(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    cleaning: CleaningResource,
+    reports: ReportsResource,
+) -> dg.MaterializeResult:
+    """A page for each benchmark: its pictures beside the training pictures that are close to them or copies of them.
+
+    At most 300 pairs each, with what their pixels showed and the leak rate of every subset; the pages open from disk.
+    """
+    with user_errors():
+        opened = source.open()
+        store = present(lake.open(), opened)
+        tables_of = {name: store.require("contamination", name) for name in store.partitions("contamination")}
+        tables = ("verified_contamination", "calibration")
+        verified, calibrated = (
+            {name: store.require(table, name) for name in store.partitions(table)} for table in tables
+        )
+        paths = {}
+        for benchmark in store.partitions("benchmark_embeddings"):
+            path = Path(reports.folder) / "leaks" / f"{escape(benchmark)}.html"
+            paths[benchmark] = path
+            inputs = {name: manifest.digest for name, manifest in tables_of.items()}
+            inputs |= {
+                f"{name} {part.table}": part.digest for found in (verified, calibrated) for name, part in found.items()
+            }
+            inputs["threshold"] = str(cleaning.contamination_threshold)
+            write = store.write(
+                "leak_reports", benchmark, code_version=CODE_VERSION, inputs=inputs, run_id=context.run.run_id
+            )
+            if not (write.reuse("page", inputs) and path.is_file()):
+                with write.add("page", inputs):
+                    threshold = cleaning.contamination_threshold
+                    measured = [
+                        f"{name}: {line}"
+                        for name, manifest in calibrated.items()
+                        for line in _measured(store, manifest, threshold)
+                    ]
+                    report = contamination.leak_report(
+                        store, opened, benchmark, tables_of, threshold, verified=verified, measured=measured
+                    )
+                    write_report(with_alignments(report, **decoder.limits), path, **decoder.limits)
+            write.commit()
+    return dg.MaterializeResult(
+        metadata={
+            "benchmarks": len(paths),
+            "reports": dg.MetadataValue.md("\n".join(f"- {name}: `{path}`" for name, path in paths.items())),
+        }
+    )
+
+
+def _measured(store: Lake, calibrated: Manifest | None, threshold: float) -> list[str]:
+    """What calibration says of the similarity threshold, where it measured it, and of the comparison of pixels."""
+    if calibrated is None:
+        return []
+    rates = store.read(calibrated, "rates")
+    rules = [(SIMILARITY, threshold)] if threshold in rates["threshold"].to_pylist() else []
+    return [sentence(rates, rule, value) for rule, value in [*rules, (VERIFIED, None)]]

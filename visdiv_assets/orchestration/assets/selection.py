@@ -1,0 +1,69 @@
+"""What published selection methods say of the rows of all subsets."""
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from visdiv_assets.curation.linked_images import one_model, with_tables
+from visdiv_assets.curation.selection.stored_scores import SCORES_SCHEMA, corpus_scores
+from visdiv_assets.orchestration.assets.common import WHOLE, column_schema, materialized, present, user_errors
+from visdiv_assets.orchestration.resources import LakeResource, SourceResource
+from visdiv_assets.progress import progress
+
+CODE_VERSION = "1"
+
+#: A subset that lacks one of these takes no part.
+NEEDED = ("subset_images", "clip_image_embeddings")
+
+
+@dg.asset(
+    deps=[*NEEDED, "alignment"],
+    group_name="6_corpus",
+    kinds={"parquet", "numpy", "faiss"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(SCORES_SCHEMA),
+)
+def selection_scores(
+    context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource
+) -> dg.MaterializeResult:
+    """The scores of SemDeDup, conformity, whitened CLIP and CLIPScore for every row, among all subsets together.
+
+    Of several pictures of a row the lowest score counts. Nothing is left out by these unless VISDIV_KEEP_BY names one
+    of them; `visdiv select` writes the best rows by one. Empty where there are no CLIP vectors.
+    """
+    with user_errors():
+        store = present(lake.open(), source.open())
+        subsets = with_tables(store, *NEEDED)
+        embeddings = {subset: store.require("clip_image_embeddings", subset) for subset in subsets}
+        images = {subset: store.require("subset_images", subset) for subset in subsets}
+        # Of a subset whose pictures were listed anew and not embedded since, there is nothing to say yet.
+        subsets = [name for name in subsets if embeddings[name].inputs["subset_images"] == images[name].digest]
+        used = [*(embeddings[name] for name in subsets), *(images[name] for name in subsets)]
+        used += [aligned for name in subsets if (aligned := store.manifest("alignment", name))]
+        inputs = {f"{part.partition} {part.table}": part.digest for part in used}
+        write = store.write(
+            "selection_scores",
+            WHOLE,
+            code_version=CODE_VERSION,
+            inputs=inputs,
+            model_id=one_model(embeddings[name] for name in subsets),
+            run_id=context.run.run_id,
+        )
+        # Each score is among all, so this is one unit of work.
+        if not write.reuse("scores", inputs):
+            pictures = sum(embeddings[name].rows("ids") for name in subsets)
+            with write.add("scores", inputs) as unit, progress("scoring rows", 4 * pictures, "picture") as advance:
+                tables = corpus_scores(store, subsets, progress=advance)
+                unit.table("scores", (batch for table in tables for batch in table.to_batches()), SCORES_SCHEMA)
+        manifest = write.commit(subsets=subsets)
+        scored = store.read(manifest, "scores")
+    counts = {f"rows_with_{name}": scored.num_rows - scored[name].null_count for name in SCORES_SCHEMA.names[2:]}
+    means = {f"mean_{name}": pc.mean(scored[name]).as_py() for name in SCORES_SCHEMA.names[2:]}
+    return materialized(
+        manifest,
+        {
+            "dagster/row_count": scored.num_rows,
+            "subsets": len(subsets),
+            **counts,
+            **{name: value for name, value in means.items() if value is not None},
+        },
+    )

@@ -1,0 +1,163 @@
+"""How much of the benchmarks' texts stands in a subset's questions and answers."""
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from visdiv_assets.contamination.images import ALL
+from visdiv_assets.contamination.texts import (
+    MOST,
+    SHORTEST_WHOLE,
+    TEXT_OVERLAPS_SCHEMA,
+    TEXT_RATES_SCHEMA,
+    overlaps_of,
+    read_benchmark,
+    text_rates,
+)
+from visdiv_assets.orchestration.assets.common import (
+    column_schema,
+    listed_version,
+    materialized,
+    present,
+    shown,
+    user_errors,
+)
+from visdiv_assets.orchestration.partitions import benchmark_partitions, subset_partitions
+from visdiv_assets.orchestration.resources import LakeResource, SourceResource
+from visdiv_assets.progress import progress
+from visdiv_assets.sources import Kind
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest, digest_of
+from visdiv_assets.texts.overlap import SIZES, BenchmarkTexts
+
+CODE_VERSION = "1"
+
+#: Rows of texts read at a time: a text may have a million characters.
+BATCH_ROWS = 256
+
+
+@dg.asset(
+    partitions_def=benchmark_partitions,
+    deps=["benchmark_images"],
+    group_name="2_benchmarks",
+    kinds={"numpy"},
+    code_version=CODE_VERSION,
+)
+def benchmark_texts(
+    context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource
+) -> dg.MaterializeResult:
+    """The runs of 8 and of 13 words of all texts of a benchmark's test set, as hashes: questions, options, answers.
+
+    Runs that more than 10 of its texts share are its template, and left out.
+    """
+    name = context.partition_key
+    with user_errors():
+        opened, store = source.open(), lake.open()
+        images = store.require("benchmark_images", name)
+        version = listed_version(opened, images, Kind.BENCHMARK)
+        write = store.write(
+            "benchmark_texts",
+            name,
+            code_version=CODE_VERSION,
+            inputs={"source": version.revision},
+            settings={"sizes": SIZES, "most": MOST},
+            source_revision=version.revision,
+            run_id=context.run.run_id,
+        )
+        inputs = {"source": version.revision}
+        if not write.reuse("texts", inputs):
+            with write.add("texts", inputs) as unit:
+                read = read_benchmark(opened, name)
+                for size, runs in read.runs.items():
+                    unit.array(_role(size), runs)
+                unit.array("short", read.short)
+        manifest = write.commit()
+    counts = {f"runs_of_{size}_words": manifest.rows(_role(size)) for size in SIZES}
+    return materialized(manifest, {**counts, "short_texts": manifest.rows("short")})
+
+
+@dg.asset(
+    partitions_def=subset_partitions,
+    deps=["subset_images", dg.AssetDep("benchmark_texts", partition_mapping=dg.AllPartitionMapping())],
+    group_name="5_findings",
+    kinds={"parquet", "numpy"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(TEXT_OVERLAPS_SCHEMA),
+)
+def text_contamination(
+    context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource
+) -> dg.MaterializeResult:
+    """The benchmarks' texts that stand word by word in a subset's questions and answers, and the share of such rows.
+
+    Looked for are runs of 13 words, as GPT-3's authors did, and of 8, and whole shorter texts of 5 words at least.
+    Case, punctuation and blanks do not matter. It needs no model.
+    """
+    subset = context.partition_key
+    with user_errors():
+        opened = source.open()
+        store = present(lake.open(), opened)
+        images = store.require("subset_images", subset)
+        version = listed_version(opened, images)
+        names = store.partitions("benchmark_texts")
+        benchmarks = {name: store.require("benchmark_texts", name) for name in names}
+        of_benchmarks = {name: of_benchmark.digest for name, of_benchmark in benchmarks.items()}
+        write = store.write(
+            "text_contamination",
+            subset,
+            code_version=CODE_VERSION,
+            inputs={
+                "source": version.revision,
+                **{f"benchmark {name}": digest for name, digest in of_benchmarks.items()},
+            },
+            settings={"shortest_whole": SHORTEST_WHOLE},
+            source_revision=version.revision,
+            run_id=context.run.run_id,
+        )
+        read: list[BenchmarkTexts] | None = None
+        with progress(f"comparing texts of {subset}", version.rows, "row") as advance:
+            for shard in version.shards:
+                inputs = {
+                    "shard": shard.digest,
+                    "first_row": str(shard.first_row),
+                    "benchmarks": digest_of(of_benchmarks),
+                }
+                if write.reuse(shard.shard.name, inputs):
+                    advance(shard.shard.rows)
+                    continue
+                read = _read(store, benchmarks) if read is None else read
+                batches = opened.batches(Kind.SUBSET, subset, shard.shard, columns=["texts"], batch_rows=BATCH_ROWS)
+                with write.add(shard.shard.name, inputs) as unit:
+                    located = overlaps_of(batches, read, first_row=shard.first_row, progress=advance)
+                    unit.table("overlaps", located, TEXT_OVERLAPS_SCHEMA)
+        found = store.read(write.draft(), "overlaps")
+        inputs = {"source": version.revision, "benchmarks": digest_of(of_benchmarks)}
+        if not write.reuse("rates", inputs):
+            with write.add("rates", inputs) as unit:
+                unit.table("rates", text_rates(found, version.rows, names, (0, *SIZES)), TEXT_RATES_SCHEMA)
+        rates = store.read(write.draft(), "rates")
+        manifest = write.commit(benchmarks=names)
+    longest = rates.filter(pc.equal(rates["size"], max(SIZES)))
+    overall = longest.filter(pc.equal(longest["benchmark"], ALL)).to_pylist()[0]
+    return materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": found.num_rows,
+            "benchmarks": len(names),
+            **{name: overall[name] for name in ("rows_found", "rows_half_found")},
+            **({"rate": overall["rate"]} if overall["rate"] is not None else {}),
+            "rates": shown(longest),
+            "units_reused": write.reused,
+        },
+    )
+
+
+def _role(size: int) -> str:
+    return f"runs_{size}"
+
+
+def _read(store: Lake, benchmarks: dict[str, Manifest]) -> list[BenchmarkTexts]:
+    return [
+        BenchmarkTexts(
+            name, {size: store.column(manifest, _role(size)) for size in SIZES}, store.column(manifest, "short")
+        )
+        for name, manifest in benchmarks.items()
+    ]

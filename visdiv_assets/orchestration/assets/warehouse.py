@@ -1,0 +1,106 @@
+"""All findings in one DuckDB file."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from visdiv_assets.orchestration.assets.common import check, picture, present, user_errors
+from visdiv_assets.orchestration.resources import (
+    CleaningResource,
+    DecoderResource,
+    LakeResource,
+    ReportsResource,
+    SourceResource,
+    WarehouseResource,
+)
+from visdiv_assets.publishing.site.chart_png import corpus_pictures
+from visdiv_assets.publishing.site.report_data import Corpus, opened
+from visdiv_assets.publishing.warehouse.publish import publish, publish_copy
+from visdiv_assets.sources.catalog import category
+
+
+@dg.asset(
+    name="warehouse",
+    deps=[
+        "subset_images",
+        "quality_rows",
+        "sscd_embeddings",
+        "near_duplicates",
+        "subset_diversity",
+        "rarefied_diversity",
+        "contamination",
+        "text_contamination",
+        "verified_duplicates",
+        "verified_contamination",
+        "verified_cross_subset",
+        "calibration",
+        "alignment",
+        "clip_near_duplicates",
+        "maps",
+        "selection_scores",
+        "cross_subset_duplicates",
+        "duplicate_clusters",
+        "curated_rows",
+        "corpus_diversity",
+    ],
+    group_name="7_warehouse",
+    kinds={"duckdb"},
+    code_version="1",
+    pool="warehouse",
+    check_specs=[
+        check(
+            "counts_equal_lake",
+            asset="warehouse",
+            blocking=True,
+            description="Every table has exactly the rows that the lake holds.",
+        )
+    ],
+)
+def warehouse(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    warehouse_file: WarehouseResource,
+    decoder: DecoderResource,
+    cleaning: CleaningResource,
+    reports: ReportsResource,
+) -> dg.MaterializeResult:
+    """The DuckDB file that BI tools read: every materialised subset of the source, as real rows, with comments.
+
+    It is built aside and put in place with one rename, so readers never wait for a run nor a run for readers. A
+    reader that has the file open keeps the old state until it opens it again. The metadata has the heat maps of
+    `visdiv report`, of at most 60 subsets.
+    """
+    with user_errors():
+        store = present(lake.open(), source.open())
+        store.require_space()
+        published = publish(store, warehouse_file.path, category=category)
+        if warehouse_file.copy_to:
+            publish_copy(warehouse_file.path, warehouse_file.copy_to)
+        with opened(Path(warehouse_file.path)) as found:
+            corpus = Corpus(
+                found,
+                store,
+                None,
+                Path(reports.folder),
+                contamination_threshold=cleaning.contamination_threshold,
+                duplicate_threshold=cleaning.duplicate_threshold,
+                **decoder.limits,
+            )
+            drawn = {name: picture(name, png) for name, png in corpus_pictures(corpus).items()}
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/uri": dg.MetadataValue.path(warehouse_file.path),
+            # The UI does not show the entry above.
+            "file": dg.MetadataValue.path(warehouse_file.path),
+            **{f"rows_{table}": rows for table, rows in published.rows.items()},
+            **drawn,
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="counts_equal_lake",
+                passed=not published.differences,
+                metadata={"differences": published.differences},
+            )
+        ],
+    )

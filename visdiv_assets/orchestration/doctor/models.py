@@ -1,0 +1,86 @@
+"""The model: the device it runs on, its weights, and whether it works."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from visdiv_assets.devices import chosen_device, has_cuda, has_driver, torch_device
+from visdiv_assets.embedding import load
+from visdiv_assets.embedding.loading import ONNX, TORCHSCRIPT, chosen_model
+from visdiv_assets.embedding.weights import (
+    TORCHSCRIPT_SHA256,
+    TORCHSCRIPT_URL,
+    check_weights,
+    onnx_weights,
+    torchscript_file,
+)
+from visdiv_assets.orchestration.doctor.verdicts import Verdict, ok, problem, warning
+from visdiv_assets.settings import Settings
+
+#: Of SSCD's vectors.
+DIMENSION = 512
+
+
+def check_device(settings: Settings) -> Verdict:
+    """Whether the device that is asked for is there."""
+    device = chosen_device(settings.device)
+    if device == "cpu":
+        if settings.device == "auto" and has_driver() and not has_cuda():
+            return warning("a CUDA driver is installed, but torch finds no device: the CPU is used")
+        return ok(f"VISDIV_DEVICE={settings.device}: the CPU")
+    import torch
+
+    found = torch_device(device)
+    memory = torch.cuda.get_device_properties(found).total_memory
+    return ok(f"VISDIV_DEVICE={settings.device}: {torch.cuda.get_device_name(found)}, {memory / 1e9:.0f} GB")
+
+
+def check_weights_file(settings: Settings) -> Verdict:
+    """Whether the model's weights are there and the published ones; nothing is fetched."""
+    name = chosen_model(settings.sscd_model, chosen_device(settings.device))
+    if name == ONNX:
+        return ok(f"{name}: {onnx_weights()}, SHA-256 as published")
+    path = _torchscript(settings)
+    if not path.is_file():
+        if settings.sscd_weights:
+            return problem(f"VISDIV_SSCD_WEIGHTS names {path}, which is not a file")
+        return warning(f"{name}: not fetched yet; the first run fetches 99 MB from {TORCHSCRIPT_URL}")
+    check_weights(path, TORCHSCRIPT_SHA256)
+    return ok(f"{name}: {path}, SHA-256 as published")
+
+
+def check_model(settings: Settings) -> Verdict | None:
+    """Whether the model loads, and gives one picture a vector of unit length; None where it is not fetched yet."""
+    name = chosen_model(settings.sscd_model, chosen_device(settings.device))
+    if name == TORCHSCRIPT and not _torchscript(settings).is_file():
+        return None
+    from PIL.Image import fromarray
+
+    begin = time.monotonic()
+    embedder = load(
+        settings.sscd_model,
+        device=settings.device,
+        weights=settings.sscd_weights,
+        weights_folder=settings.weights_folder,
+        batch_size=settings.batch_size,
+    )
+    loaded = time.monotonic()
+    ramp = np.add.outer(np.arange(96), np.arange(128)).astype(np.uint8)
+    vectors = embedder.embed([fromarray(np.stack([ramp, ramp.T[:96, :96].repeat(2, 1)[:, :128], ramp], axis=2))])
+    ended = time.monotonic()
+    if vectors.shape != (1, DIMENSION):
+        return problem(f"{embedder.model_id} gives vectors {list(vectors.shape)}, not [1, {DIMENSION}]")
+    length = float(np.linalg.norm(vectors))
+    if not abs(length - 1) < 1e-3:
+        return problem(f"{embedder.model_id} gives a vector of length {length:.4f}, not 1")
+    return ok(
+        f"{embedder.model_id} on {embedder.device}: loaded in {loaded - begin:.1f} s, one picture embedded in "
+        f"{ended - loaded:.2f} s, {DIMENSION} numbers of length 1"
+    )
+
+
+def _torchscript(settings: Settings) -> Path:
+    return torchscript_file(settings.sscd_weights, settings.weights_folder)

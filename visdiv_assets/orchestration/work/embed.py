@@ -1,0 +1,115 @@
+"""Embedding as units of work that any engine can do: a unit is a shard, and its result the vectors of its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import pyarrow as pa
+
+from visdiv_assets.embedding.interface import Embedder
+from visdiv_assets.embedding.shards import KnownVectors, PositionVectors, embed_positions
+from visdiv_assets.orchestration.engines import PerProcess, Worker
+from visdiv_assets.progress import Progress
+from visdiv_assets.sources import Kind, Shard, Source
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+
+#: Loads a model on a device; it is sent to other processes, so it is a function of a module, or a `partial` of one.
+Load = Callable[[str], Embedder]
+
+
+class Description(NamedTuple):
+    """What has to be known of a model that is loaded elsewhere: attributes of its `Embedder`."""
+
+    model_id: str
+    dimension: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Describe:
+    """Loads a model, where it will run, and says what it is; the unit is nothing."""
+
+    holds_model: ClassVar[bool] = True
+    uses_device: ClassVar[bool] = True
+
+    load: Load
+
+    def open(self, worker: Worker) -> Callable[[None, Progress], Description]:
+        """Load it."""
+        embedder = self.load(worker.device)
+        description = Description(embedder.model_id, embedder.dimension, embedder.device)
+        return lambda unit, progress: description
+
+    def size(self, unit: None) -> int:
+        """Nothing is done."""
+        return 0
+
+
+class ShardUnit(NamedTuple):
+    """A shard, and its pictures that are to be embedded.
+
+    Attributes:
+        shard: the shard.
+        first_row: the number of its first row in the subset.
+        positions: row, image_index and image_id of the pictures, in order.
+    """
+
+    shard: Shard
+    first_row: int
+    positions: pa.Table
+
+
+@dataclass(frozen=True)
+class EmbedShards:
+    """Embeds the pictures of shards.
+
+    Attributes:
+        source: where the pictures are.
+        lake: where the vectors of an earlier state are.
+        kind: subset or benchmark.
+        name: its name.
+        earlier: manifest of the earlier state; None if there was none.
+        load: loads the model.
+        max_pixels: limit that the pictures were checked against.
+        max_bytes: likewise, of an encoded picture.
+    """
+
+    holds_model: ClassVar[bool] = True
+    uses_device: ClassVar[bool] = True
+
+    source: PerProcess[Source]
+    lake: PerProcess[Lake]
+    kind: Kind
+    name: str
+    earlier: Manifest | None
+    load: Load
+    max_pixels: int
+    max_bytes: int
+
+    def open(self, worker: Worker) -> Callable[[ShardUnit, Progress], PositionVectors]:
+        """Load the model, and map the earlier vectors."""
+        embedder = self.load(worker.device)
+        known = KnownVectors(self.lake.get(), self.earlier, embedder.model_id)
+        source = self.source.get()
+
+        def embed(unit: ShardUnit, progress: Progress) -> PositionVectors:
+            return embed_positions(
+                source.batches(self.kind, self.name, unit.shard, columns=["images"]),
+                unit.positions,
+                embedder,
+                first_row=unit.first_row,
+                known=known,
+                threads=worker.threads,
+                max_pixels=self.max_pixels,
+                max_bytes=self.max_bytes,
+                progress=progress,
+            )
+
+        return embed
+
+    def size(self, unit: ShardUnit) -> int:
+        """Pictures."""
+        return int(unit.positions.num_rows)

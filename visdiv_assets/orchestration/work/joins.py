@@ -1,0 +1,206 @@
+"""Comparisons of vectors as units of work that any engine can do: each reads the lake and returns what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import pyarrow as pa
+
+from visdiv_assets.contamination.images import leaks
+from visdiv_assets.devices import chosen_device
+from visdiv_assets.duplicates.cross_subset import EmbeddedSubset, Tile, compare_subsets, embedded
+from visdiv_assets.duplicates.near import NearDuplicates, near_duplicates
+from visdiv_assets.orchestration.engines import PerProcess, Worker
+from visdiv_assets.progress import Progress
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets.vectors.join import Prepared, tiles_of
+from visdiv_assets.vectors.join_blocks import Part, part_of
+from visdiv_assets.vectors.lru import Kept
+
+#: Pictures of which image_ids and projections are kept between two units: 100 to 560 bytes each.
+PICTURES_KEPT = 2_000_000
+
+
+@dataclass(frozen=True)
+class _OfSubset:
+    """The near duplicates of a subset.
+
+    Attributes:
+        lake: where its vectors are.
+        embeddings: manifest of `sscd_embeddings`.
+        floor: smallest similarity of a pair.
+        k_best: pairs kept per picture.
+        count_at: thresholds by the column that counts neighbours there.
+    """
+
+    holds_model: ClassVar[bool] = False
+    uses_device: ClassVar[bool] = True
+
+    lake: PerProcess[Lake]
+    embeddings: Manifest
+    floor: float
+    k_best: int
+    count_at: dict[str, float]
+
+
+@dataclass(frozen=True)
+class WholeSubset(_OfSubset):
+    """The near duplicates of a subset in one go; the unit is its number of pictures."""
+
+    def open(self, worker: Worker) -> Callable[[int, Progress], NearDuplicates]:
+        """Map the vectors."""
+        own = embedded(self.lake.get(), self.embeddings)
+
+        def find(pictures: int, progress: Progress) -> NearDuplicates:
+            return near_duplicates(
+                own.image_ids,
+                own.vectors,
+                floor=self.floor,
+                k_best=self.k_best,
+                count_at=self.count_at,
+                device=chosen_device(worker.device),
+                progress=progress,
+            )
+
+        return find
+
+    def size(self, unit: int) -> int:
+        """Pictures."""
+        return unit
+
+
+@dataclass(frozen=True)
+class BlocksOfSubset(_OfSubset):
+    """The near duplicates of a large subset block by block; a unit is one of `blocks.blocks_of`."""
+
+    def open(self, worker: Worker) -> Callable[[tuple[int, int], Progress], Part]:
+        """Project the vectors, once for all blocks that a process does."""
+        vectors = self.lake.get().array(self.embeddings, "vectors")
+        tiles = tiles_of(vectors, vectors, self.floor, within=True, device=chosen_device(worker.device))
+
+        def find(block: tuple[int, int], progress: Progress) -> Part:
+            return part_of(
+                tiles,
+                block,
+                len(vectors),
+                k_best=self.k_best,
+                count_at=list(self.count_at.values()),
+                progress=progress,
+            )
+
+        return find
+
+    def size(self, unit: tuple[int, int]) -> int:
+        """Pictures."""
+        return unit[1] - unit[0]
+
+
+@dataclass(frozen=True)
+class TwoSubsets:
+    """Manifests of two subsets: embeddings and near duplicates of the one and of the other."""
+
+    left: tuple[Manifest, Manifest]
+    right: tuple[Manifest, Manifest]
+
+
+@dataclass(frozen=True)
+class SubsetTiles:
+    """What every two subsets share; a unit is two subsets.
+
+    Attributes:
+        lake: where their vectors are.
+        floor: smallest similarity of a pair.
+        k_best: pairs kept per picture.
+        thresholds: at which overlaps are given.
+    """
+
+    holds_model: ClassVar[bool] = False
+    uses_device: ClassVar[bool] = True
+
+    lake: PerProcess[Lake]
+    floor: float
+    k_best: int
+    thresholds: list[float]
+
+    def open(self, worker: Worker) -> Callable[[TwoSubsets, Progress], Tile]:
+        """Keep what was opened last: every subset is in as many units as there are others, and most are small."""
+        store = self.lake.get()
+        device = chosen_device(worker.device)
+        kept: Kept[tuple[EmbeddedSubset, Prepared]] = Kept(lambda opened: opened[1].rows, PICTURES_KEPT)
+
+        def opened(embeddings: Manifest, nearest: Manifest) -> tuple[EmbeddedSubset, Prepared]:
+            subset = embedded(store, embeddings, nearest)
+            return subset, Prepared(subset.vectors, self.floor, device=device)
+
+        def compare(two: TwoSubsets, progress: Progress) -> Tile:
+            (left, left_prepared), (right, right_prepared) = (
+                kept.get(tuple(each.digest for each in side), partial(opened, *side)) for side in (two.left, two.right)
+            )
+            return compare_subsets(
+                left,
+                right,
+                floor=self.floor,
+                k_best=self.k_best,
+                thresholds=self.thresholds,
+                prepared=(left_prepared, right_prepared),
+                device=device,
+                progress=progress,
+            )
+
+        return compare
+
+    def size(self, unit: TwoSubsets) -> int:
+        """Pictures of the left subset."""
+        return unit.left[0].rows("ids")
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """Pictures of a subset that are close to a benchmark's; a unit is the manifest of a benchmark's embeddings.
+
+    Attributes:
+        lake: where the vectors are.
+        embeddings: manifest of `sscd_embeddings` of the subset.
+        floor: smallest similarity of a pair.
+        k_best: pairs kept per picture.
+    """
+
+    holds_model: ClassVar[bool] = False
+    uses_device: ClassVar[bool] = True
+
+    lake: PerProcess[Lake]
+    embeddings: Manifest
+    floor: float
+    k_best: int
+
+    def open(self, worker: Worker) -> Callable[[Manifest, Progress], pa.Table]:
+        """Map the subset's vectors, and project them once for all benchmarks."""
+        store = self.lake.get()
+        own = embedded(store, self.embeddings)
+        device = chosen_device(worker.device)
+        prepared = Prepared(own.vectors, self.floor, device=device)
+
+        def find(of_benchmark: Manifest, progress: Progress) -> pa.Table:
+            other = embedded(store, of_benchmark)
+            found = leaks(
+                own.image_ids,
+                own.vectors,
+                other.image_ids,
+                other.vectors,
+                floor=self.floor,
+                k_best=self.k_best,
+                prepared=(prepared, None),
+                device=device,
+            )
+            progress(1)
+            return found
+
+        return find
+
+    def size(self, unit: Manifest) -> int:
+        """One benchmark."""
+        return 1

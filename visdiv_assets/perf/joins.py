@@ -1,0 +1,187 @@
+"""Our exact join against FAISS's `IndexFlatIP.range_search` and a plain blocked NumPy product, over the same files.
+
+Every side has the vectors in the form that it wants before the clock starts: ours the memory-mapped float16 file that
+the lake stores, the others float32 in memory.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from visdiv_assets.perf.measuring import Figure, Run, apart
+from visdiv_assets.perf.vectors import write_vectors
+from visdiv_assets.progress import Progress, silent
+
+SIZES = (20_000, 50_000, 100_000)
+THRESHOLDS = (0.93, 0.75)
+#: FineVision's pictures.
+WHOLE = 17_300_000
+#: Two float32 products may differ by this much.
+UNCERTAIN = 1e-5
+FAISS = "FAISS range_search"
+NUMPY = "NumPy blocks"
+
+#: What a side found: row numbers [2, m], left < right in a self-join, and similarities [m].
+Pairs = tuple[np.ndarray, np.ndarray]
+
+
+def measure(
+    real: np.ndarray, *, sizes: tuple[int, ...] = SIZES, device: str = "cpu", progress: Progress = silent
+) -> list[Figure]:
+    """Measure the self-join at every size and threshold, the two-set join at half the largest size, and their growth.
+
+    Args:
+        real: vectors whose covariance is used, float32 [n, 512].
+        sizes: numbers of vectors.
+        device: of ours; the peers are always on the CPU.
+        progress: told of every run.
+
+    Returns:
+        the figures; for each threshold also the hours for `WHOLE`, extrapolated.
+    """
+    figures: list[Figure] = []
+    where = "" if device == "cpu" else f" on {device}"
+    with tempfile.TemporaryDirectory(prefix="visdiv-bench-") as folder:
+        path = Path(folder) / "vectors.npy"
+        write_vectors(path, real, max(sizes))
+        for threshold in THRESHOLDS:
+            seconds: dict[str, list[float]] = {}
+            for size in sizes:
+                ours, *peers = (
+                    _told(apart(side, path, size, None, threshold, device), progress)
+                    for side in (_ours, _faiss, _numpy)
+                )
+                name = f"self-join{where} of {size:,} at {threshold}"
+                for peer, run in zip((FAISS, NUMPY), peers, strict=True):
+                    figures.append(_figure(name, ours, peer, run, threshold))
+                for side, run in zip(("ours", FAISS), (ours, peers[0]), strict=True):
+                    seconds.setdefault(side, []).append(run.seconds)
+            if len(sizes) > 1:
+                figures.append(_growth(f"self-join{where} of {WHOLE:,} at {threshold}", sizes, seconds))
+        half = max(sizes) // 2
+        name = f"join{where} of {half:,} with {half:,} others at 0.93"
+        ours, theirs = (_told(apart(side, path, half, half, 0.93, device), progress) for side in (_ours, _faiss))
+        figures.append(_figure(name, ours, FAISS, theirs, 0.93))
+    return figures
+
+
+def _told(run: Run, progress: Progress) -> Run:
+    progress(1)
+    return run
+
+
+def runs(sizes: tuple[int, ...] = SIZES) -> int:
+    """How many runs `measure` makes."""
+    return 3 * len(THRESHOLDS) * len(sizes) + 2
+
+
+def _figure(name: str, ours: Run, peer: str, theirs: Run, threshold: float) -> Figure:
+    return Figure(
+        name,
+        ours.seconds,
+        "s",
+        peer,
+        theirs.seconds,
+        theirs.seconds / ours.seconds,
+        ours.peak_mb,
+        theirs.peak_mb,
+        _compared(ours.result, theirs.result, threshold),
+    )
+
+
+def _compared(ours: Pairs, theirs: Pairs, threshold: float) -> str:
+    """Whether two sides found the same pairs, but for those too near the threshold to tell."""
+    keys = []
+    for rows, similarity in (ours, theirs):
+        certain = similarity > threshold + UNCERTAIN
+        keys.append(np.unique(rows[0, certain] << 32 | rows[1, certain]))
+    # A pair near the threshold may be certain on one side only.
+    missing = [
+        np.setdiff1d(one, other_rows[0] << 32 | other_rows[1])
+        for one, (other_rows, _) in ((keys[0], theirs), (keys[1], ours))
+    ]
+    different = sum(map(len, missing))
+    return f"the same {len(keys[0]):,} pairs" if not different else f"{different:,} pairs differ"
+
+
+def _growth(name: str, sizes: tuple[int, ...], seconds: dict[str, list[float]]) -> Figure:
+    exponents, hours = {}, {}
+    for side, measured in seconds.items():
+        exponents[side] = float(np.polyfit(np.log(sizes), np.log(measured), 1)[0])
+        # What every join costs, whatever its size, pulls the exponent below that of the pairs, which decides at last.
+        hours[side] = measured[-1] * (WHOLE / sizes[-1]) ** max(exponents[side], 2) / 3600
+    return Figure(
+        name,
+        hours["ours"],
+        "hours",
+        FAISS,
+        hours[FAISS],
+        hours[FAISS] / hours["ours"],
+        remark="extrapolated from the largest as the square of the size; exponents over the sizes: ours "
+        f"{exponents['ours']:.2f}, FAISS {exponents[FAISS]:.2f}",
+    )
+
+
+def _ours(path: Path, size: int, others: int | None, threshold: float, device: str) -> Callable[[], Pairs]:
+    import torch
+
+    from visdiv_assets.devices import torch_device
+    from visdiv_assets.vectors.join import join
+
+    # What every process pays once, whatever it joins: imports, and the device's first use.
+    torch.zeros(1, device=torch_device(device))
+    left, right = _sets(path, size, others)
+    join(left[:8], None, threshold)
+
+    def work() -> Pairs:
+        found = join(left, right, threshold, device=device).pairs
+        rows = np.stack([found["left"].to_numpy(), found["right"].to_numpy()])
+        return rows, found["similarity"].to_numpy()
+
+    return work
+
+
+def _faiss(path: Path, size: int, others: int | None, threshold: float, _: str) -> Callable[[], Pairs]:
+    import faiss
+
+    left, right = (None if x is None else x.astype(np.float32) for x in _sets(path, size, others))
+    assert left is not None
+
+    def work() -> Pairs:
+        index = faiss.IndexFlatIP(left.shape[1])
+        index.add(left if right is None else right)
+        limits, similarity, found = index.range_search(left, threshold)
+        rows = np.stack([np.repeat(np.arange(len(left)), np.diff(limits.astype(np.int64))), found])
+        kept = rows[0] < rows[1] if right is None else np.ones(len(found), bool)
+        return rows[:, kept], similarity[kept]
+
+    return work
+
+
+def _numpy(path: Path, size: int, others: int | None, threshold: float, _: str) -> Callable[[], Pairs]:
+    left, right = (None if x is None else x.astype(np.float32) for x in _sets(path, size, others))
+    assert left is not None
+
+    def work() -> Pairs:
+        other = left if right is None else right
+        block, found, products = 2048, [], []
+        for i in range(0, len(left), block):
+            for j in range(i if right is None else 0, len(other), block):
+                product = left[i : i + block] @ other[j : j + block].T
+                a, b = np.nonzero(product >= threshold)
+                kept = a + i < b + j if right is None else np.ones(len(a), bool)
+                found.append(np.stack([a[kept] + i, b[kept] + j]))
+                products.append(product[a[kept], b[kept]])
+        return np.concatenate(found, axis=1), np.concatenate(products)
+
+    return work
+
+
+def _sets(path: Path, size: int, others: int | None) -> tuple[np.ndarray, Any]:
+    vectors = np.load(path, mmap_mode="r")
+    return vectors[:size], None if others is None else vectors[size : size + others]

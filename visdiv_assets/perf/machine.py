@@ -1,0 +1,33 @@
+"""What a measurement was made on, in one line."""
+
+from __future__ import annotations
+
+import platform
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+from visdiv_assets.devices import has_cuda
+from visdiv_assets.threads import thread_count
+
+LIBRARIES = ("torch", "numpy", "faiss-cpu", "onnxruntime")
+
+
+def describe() -> str:
+    """Date, processor, cores that this process may use, CUDA device, and versions of the libraries that matter."""
+    parts = [date.today().isoformat(), f"{thread_count(0)} cores of {_processor()}"]
+    if has_cuda():
+        import torch
+
+        parts.append(torch.cuda.get_device_name())
+    return ", ".join([*parts, *(f"{library} {version(library)}" for library in LIBRARIES)])
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    bfloat16 = any(line.startswith("flags") and "avx512_bf16" in line.split() for line in lines)
+    return f"{name} with bfloat16" if bfloat16 else name

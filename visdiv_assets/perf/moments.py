@@ -1,0 +1,116 @@
+"""Moments and their scores against `np.cov` and `eigvalsh`, over one file of vectors mapped into memory.
+
+Each measurement has a process of its own, so that a peak is that side's alone. It is of memory of the process's own,
+which the mapped input is not, above what the imports took.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from visdiv_assets.perf.measuring import Figure, Run, apart
+from visdiv_assets.progress import Progress, silent
+
+DIMENSION = 512
+DTYPES = ("float16", "float32")
+ROWS_AT_A_TIME = 16_384
+
+Ranks = tuple[float, float]
+
+
+def measure(vectors: int = 1_000_000, rounds: int = 2, progress: Progress = silent) -> list[Figure]:
+    """Measure both sides by turns; the least time and the highest peak of the rounds count.
+
+    Args:
+        vectors: how many, of 512 dimensions; 2 GB of temporary files for a million.
+        rounds: how often each side runs.
+        progress: told of every run.
+
+    Returns:
+        a figure for each dtype. Its remark has the larger relative error of our effective rank and participation
+        ratio: against the same rows brought to unit length and summed in float64 throughout.
+    """
+    figures = []
+    for dtype in DTYPES:
+        with tempfile.TemporaryDirectory(prefix="visdiv-bench-") as folder:
+            path = Path(folder) / "vectors.npy"
+            write_vectors(path, vectors, dtype)
+            sides: list[list[Run]] = [[], []]
+            for _ in range(rounds):
+                for side, prepare in zip(sides, (_ours, _peer), strict=True):
+                    side.append(apart(prepare, path))
+                    progress(1)
+            exact = apart(_all_float64, path).result
+        ours, peer = (min(side, key=lambda run: run.seconds) for side in sides)
+        peak, peer_peak = (max((run.peak_mb for run in side if run.peak_mb), default=None) for side in sides)
+        error = max(abs(mine / true - 1) for mine, true in zip(ours.result, exact, strict=True))
+        figures.append(
+            Figure(
+                f"moments of {vectors:,} {dtype} vectors",
+                ours.seconds,
+                "s",
+                "np.cov + eigvalsh",
+                peer.seconds,
+                peer.seconds / ours.seconds,
+                peak,
+                peer_peak,
+                f"relative error {error:.0e}",
+            )
+        )
+    return figures
+
+
+def write_vectors(path: Path, vectors: int, dtype: str, seed: int = 0) -> None:
+    """Write unit vectors [vectors, 512] whose variances decay by a power law, in turned directions, as .npy."""
+    rng = np.random.default_rng(seed)
+    turned = np.linalg.qr(rng.standard_normal((DIMENSION, DIMENSION)))[0]
+    shape = (turned * np.arange(1, DIMENSION + 1)[:, np.newaxis] ** -0.4).astype(np.float32)
+    out = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), (vectors, DIMENSION))
+    for start in range(0, vectors, ROWS_AT_A_TIME):
+        x = rng.standard_normal((min(ROWS_AT_A_TIME, vectors - start), DIMENSION), dtype=np.float32) @ shape
+        out[start : start + len(x)] = x / np.linalg.norm(x, axis=1, keepdims=True)
+    out.flush()
+
+
+def _ours(path: Path) -> Callable[[], Ranks]:
+    from visdiv_assets.diversity.moments import Moments
+    from visdiv_assets.diversity.scores import scores
+
+    vectors = np.load(path, mmap_mode="r")
+
+    def work() -> Ranks:
+        result = scores(Moments.from_vectors(vectors))
+        return float(result.effective_rank or 0), float(result.participation_ratio or 0)
+
+    return work
+
+
+def _peer(path: Path) -> Callable[[], Ranks]:
+    vectors = np.load(path, mmap_mode="r")
+    return lambda: _ranks(np.cov(vectors, rowvar=False, dtype=np.float64))
+
+
+def _all_float64(path: Path) -> Callable[[], Ranks]:
+    x = np.load(path, mmap_mode="r")
+
+    def work() -> Ranks:
+        total, second = np.zeros(DIMENSION), np.zeros((DIMENSION, DIMENSION))
+        for start in range(0, len(x), ROWS_AT_A_TIME):
+            rows = x[start : start + ROWS_AT_A_TIME].astype(np.float64)
+            rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+            total += rows.sum(axis=0)
+            second += rows.T @ rows
+        return _ranks(second / len(x) - np.outer(total, total) / len(x) ** 2)
+
+    return work
+
+
+def _ranks(matrix: np.ndarray) -> Ranks:
+    values = np.linalg.eigvalsh(matrix)
+    shares = values[values > 0] / values[values > 0].sum()
+    return math.exp(-float(shares @ np.log(shares))), 1 / float(shares @ shares)

@@ -1,0 +1,212 @@
+"""How long each selection method takes, and its memory, over files of vectors and texts mapped into memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from visdiv_assets.perf.measuring import Figure, apart
+from visdiv_assets.progress import Progress, silent
+
+DIMENSION = 512
+ROWS_AT_A_TIME = 16_384
+#: Rows for each direction that the vectors are grouped around.
+GROUPED = 50
+#: Words of the vocabulary, and of a text.
+VOCABULARY = 50_000
+WORDS = 40
+#: Texts of the benchmark; one row in so many holds one of them.
+BENCHMARK_TEXTS = 20_000
+PLANTED = 100
+#: Rows that the diverse picks choose.
+PICKS = 1000
+
+Work = Callable[[], Any]
+
+
+def measure(rows: int = 200_000, progress: Progress = silent) -> list[Figure]:
+    """Run every method once, in a process of its own.
+
+    Args:
+        rows: vectors of pictures and of texts, 512 dimensions each, and texts; 2.3 GB of temporary files a million.
+        progress: told of every run.
+    """
+    figures = []
+    with tempfile.TemporaryDirectory(prefix="visdiv-bench-") as folder:
+        write_vectors(Path(folder), rows)
+        write_texts(Path(folder), rows)
+        for name, prepare in METHODS.items():
+            run = apart(prepare, Path(folder))
+            figures.append(Figure(f"{name} of {rows:,}", run.seconds, "s", peak_mb=run.peak_mb, remark=run.result))
+            progress(1)
+    return figures
+
+
+def write_vectors(folder: Path, rows: int, seed: int = 0) -> None:
+    """Write `images.npy`, `texts.npy`, unit float16 [rows, 512] in groups, a text near its picture, and `norms.npy`."""
+    random = np.random.default_rng(seed)
+    centres = random.standard_normal((max(1, rows // GROUPED), DIMENSION), dtype=np.float32)
+    names = ("images.npy", "texts.npy")
+    images, texts = (np.lib.format.open_memmap(folder / name, "w+", np.float16, (rows, DIMENSION)) for name in names)
+    for start in range(0, rows, ROWS_AT_A_TIME):
+        count = min(ROWS_AT_A_TIME, rows - start)
+        x = centres[random.integers(len(centres), size=count)]
+        # From nearly equal to the centre to hardly similar to it.
+        spread = random.uniform(0.05, 1.5, (count, 1)).astype(np.float32)
+        x = x + spread * random.standard_normal((count, DIMENSION), dtype=np.float32)
+        y = x + 2 * random.standard_normal((count, DIMENSION), dtype=np.float32)
+        for out, block in ((images, x), (texts, y)):
+            out[start : start + count] = block / np.linalg.norm(block, axis=1, keepdims=True)
+    np.save(folder / "norms.npy", random.normal(10, 0.5, rows).astype(np.float32))
+
+
+def write_texts(folder: Path, rows: int, seed: int = 0) -> None:
+    """Write `texts.arrow` and `benchmark.arrow`: words drawn by Zipf's law, benchmark texts planted in the former."""
+    random = np.random.default_rng(seed)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = np.array(["".join(letters[number // 26**place % 26] for place in range(4)) for number in range(VOCABULARY)])
+    cumulated = np.cumsum(1 / np.arange(1, VOCABULARY + 1))
+
+    def drawn(count: int) -> list[str]:
+        chosen = np.searchsorted(cumulated, random.random((count, WORDS)) * cumulated[-1])
+        return [" ".join(text) for text in words[chosen].tolist()]
+
+    def batches() -> Iterator[list[str]]:
+        for start in range(0, rows, ROWS_AT_A_TIME):
+            batch = drawn(min(ROWS_AT_A_TIME, rows - start))
+            for row in range(0, len(batch), PLANTED):
+                batch[row] += " " + benchmark[int(random.integers(len(benchmark)))]
+            yield batch
+
+    benchmark = drawn(min(BENCHMARK_TEXTS, max(rows, 1)))
+    for name, parts in (("benchmark.arrow", iter([benchmark])), ("texts.arrow", batches())):
+        schema = pa.schema([("text", pa.string())])
+        with pa.OSFile(str(folder / name), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+            for part in parts:
+                writer.write_batch(pa.record_batch([pa.array(part)], schema=schema))
+
+
+def _texts(path: Path) -> pa.ChunkedArray:
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()["text"]
+
+
+def _vectors(folder: Path, name: str) -> np.ndarray:
+    # Imported before anything is measured, as every process pays it once.
+    import torch
+
+    torch.zeros(1)
+    vectors: np.ndarray = np.load(folder / f"{name}.npy", mmap_mode="r")
+    return vectors
+
+
+def _semdedup(folder: Path) -> Work:
+    import faiss  # noqa: F401
+
+    from visdiv_assets.curation.selection.semdedup import semdedup
+
+    images = _vectors(folder, "images")
+
+    def work() -> str:
+        found = semdedup(images)
+        return f"{found.cluster.max(initial=0) + 1:,} clusters, {1 - found.kept(0.1).mean():.0%} above 0.9"
+
+    return work
+
+
+def _conformity(folder: Path) -> Work:
+    from visdiv_assets.curation.selection.conformity import conformity
+
+    images = _vectors(folder, "images")
+    return lambda: f"mean {conformity(images).mean():.4f}"
+
+
+def _whitened(folder: Path) -> Work:
+    from visdiv_assets.curation.selection.whitened_clip import RawFeatures, Whitening, log_likelihood, raw_moments
+
+    features = RawFeatures(_vectors(folder, "images"), np.load(folder / "norms.npy"))
+    return lambda: f"mean {log_likelihood(features, Whitening.of(raw_moments(features))).mean():.1f}"
+
+
+def _cross_covariance(folder: Path) -> Work:
+    from visdiv_assets.curation.selection.cross_covariance import CrossCovariance
+
+    images, texts = _vectors(folder, "images"), _vectors(folder, "texts")
+    return lambda: f"mean cosine of pairs {np.trace(CrossCovariance.of(images, texts).mean):.3f}"
+
+
+def _clip_cov(folder: Path) -> Work:
+    import faiss  # noqa: F401
+
+    from visdiv_assets.curation.selection.clip_cov import clip_cov
+
+    images, texts = _vectors(folder, "images"), _vectors(folder, "texts")
+    return lambda: f"{len(clip_cov(images, texts, len(images) // 10)):,} picked"
+
+
+def _diverse(folder: Path, method: Any) -> Work:
+    from visdiv_assets.curation.selection.diverse import select_diverse_samples
+
+    images = _vectors(folder, "images")
+    return lambda: f"{len(select_diverse_samples(images, PICKS, method)):,} picked"
+
+
+def _k_center(folder: Path) -> Work:
+    return _diverse(folder, "k_center")
+
+
+def _k_means_plus_plus(folder: Path) -> Work:
+    return _diverse(folder, "k_means_plus_plus")
+
+
+def _wfpp(folder: Path) -> Work:
+    from visdiv_assets.curation.selection.wfpp import count_words, wfpp
+
+    texts = _texts(folder / "texts.arrow")
+    return lambda: f"mean {wfpp(texts, count_words(texts)).mean():.4f}"
+
+
+def _metaclip(folder: Path) -> Work:
+    from visdiv_assets.curation.selection.metaclip import EntryMatcher, corpus_entries, threshold_of_tail
+
+    texts = _texts(folder / "texts.arrow")
+
+    def work() -> str:
+        matcher = EntryMatcher(corpus_entries(texts))
+        counts = matcher.counts(texts)
+        kept = matcher.keep_probabilities(texts, counts, threshold_of_tail(counts, 0.1)).sum()
+        return f"{len(matcher.entries):,} entries made and matched, {kept:,.0f} texts kept"
+
+    return work
+
+
+def _text_overlap(folder: Path) -> Work:
+    from visdiv_assets.texts.overlap import BenchmarkTexts, find_text_overlaps
+
+    texts = _texts(folder / "texts.arrow")
+    benchmark = BenchmarkTexts.of("benchmark", _texts(folder / "benchmark.arrow"))
+
+    def work() -> str:
+        found = find_text_overlaps(texts, [benchmark])
+        return f"{len(found['text'].unique()):,} texts hold some of {len(benchmark.runs[13]):,} runs of 13 words"
+
+    return work
+
+
+#: What is run; a pooled pair costs what `visdiv bench --only join` measures.
+METHODS: dict[str, Callable[[Path], Work]] = {
+    "SemDeDup": _semdedup,
+    "conformity": _conformity,
+    "whitened CLIP": _whitened,
+    "cross-covariance": _cross_covariance,
+    "ClipCov, a tenth": _clip_cov,
+    f"k-centre greedy, {PICKS:,}": _k_center,
+    f"k-means++, {PICKS:,}": _k_means_plus_plus,
+    "WFPP": _wfpp,
+    "MetaCLIP": _metaclip,
+    "text overlap": _text_overlap,
+}

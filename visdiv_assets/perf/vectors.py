@@ -1,0 +1,81 @@
+"""Vectors made for measurements: of the covariance of real SSCD vectors, with copies planted among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from visdiv_assets.embedding import load
+from visdiv_assets.embedding.stream import Picture, embed_pictures
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.imaging.decode import decode_image
+from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.imaging.listing import image_bytes
+from visdiv_assets.sources import Kind, Source
+from visdiv_assets.threads import thread_count
+
+#: Pictures that are embedded to take the covariance from.
+REAL = 1024
+MAX_PIXELS = 50_000_000
+ROWS_AT_A_TIME = 65_536
+#: One vector in so many is a copy of an earlier one.
+PLANTED = 50
+#: Length of what is added to a copy, from and to: cosines of about 0.998 down to 0.7.
+CHANGE = (0.05, 1.0)
+
+
+def real_vectors(source: Source) -> np.ndarray:
+    """Embed the first readable pictures of a source, evenly from its subsets: float32 [n, 512], n <= `REAL`.
+
+    Raises:
+        VisdivError: the source has too few pictures for a covariance.
+    """
+    subsets = source.subsets()
+    each = -(-REAL // max(len(subsets), 1))
+    encoded = [data for subset in subsets for data in islice(_encoded(source, subset), each)]
+    embedder = load("sscd_disc_mixup_int8", device="cpu")
+    pictures: list[Picture] = [(image_id(data), data) for data in encoded]
+    vectors = list(embed_pictures(pictures, embedder, threads=thread_count(0), max_pixels=MAX_PIXELS))
+    together = np.concatenate([np.empty((0, 512), np.float16), *vectors]).astype(np.float32)
+    if len(together) < 64:
+        raise VisdivError(f"the source has only {len(together)} readable pictures: too few to take a covariance from")
+    return together
+
+
+def _encoded(source: Source, subset: str) -> Iterator[bytes]:
+    for shard in source.shards(Kind.SUBSET, subset):
+        for batch in source.batches(Kind.SUBSET, subset, shard, columns=["images"]):
+            for data in image_bytes(batch)[2]:
+                picture = data.as_py()
+                if decode_image(picture, max_pixels=MAX_PIXELS, keep_pixels=False).status == "ok":
+                    yield picture
+
+
+def write_vectors(path: Path, real: np.ndarray, count: int, *, seed: int = 0) -> None:
+    """Write unit vectors float16 [count, 512] as .npy: normal, with mean and covariance of the real ones.
+
+    Every `PLANTED`-th is a copy of one of the 65,536 before it, moved by a random vector of the same covariance, by
+    as much as an ordinary transformation moves it.
+    """
+    random = np.random.default_rng(seed)
+    mean = real.mean(axis=0)
+    # A little in every direction, as more pictures would have.
+    covariance = np.cov(real.T) + 1e-6 * np.eye(real.shape[1])
+    shape = np.linalg.cholesky(covariance).T.astype(np.float32)
+    out = np.lib.format.open_memmap(path, "w+", np.float16, (count, real.shape[1]))
+    for start in range(0, count, ROWS_AT_A_TIME):
+        rows = min(ROWS_AT_A_TIME, count - start)
+        x = random.standard_normal((rows, real.shape[1]), dtype=np.float32) @ shape + mean
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+        copies = np.arange(PLANTED - 1, rows, PLANTED)
+        if len(copies):
+            moved = random.standard_normal((len(copies), real.shape[1]), dtype=np.float32) @ shape
+            moved /= np.linalg.norm(moved, axis=1, keepdims=True)
+            moved *= random.uniform(*CHANGE, (len(copies), 1)).astype(np.float32)
+            x[copies] = x[(random.random(len(copies)) * copies).astype(np.int64)] + moved
+            x /= np.linalg.norm(x, axis=1, keepdims=True)
+        out[start : start + rows] = x
+    out.flush()

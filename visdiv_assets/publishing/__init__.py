@@ -1,0 +1,1 @@
+"""Findings as people and BI tools read them: the DuckDB file, reports, the report site, maps and plots."""

@@ -1,0 +1,104 @@
+"""The maps of a subset as one interactive HTML file, with thumbnails on hover."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from visdiv_assets.publishing import text_cells
+from visdiv_assets.publishing.html_files import content_policy, read_template, script_json, template, write_page
+
+#: Characters of a row's texts that the page shows.
+TEXT_SHOWN = 160
+_WORDS = 120
+
+
+def map_page(
+    title: str,
+    points: pa.Table,
+    *,
+    pictures: Mapping[str, str] | None = None,
+    texts: Mapping[int, str] | None = None,
+) -> str:
+    """Write maps as a page that needs no server and no network.
+
+    Args:
+        title: what they show.
+        points: of `maps.points.POINTS_SCHEMA`, with rows.
+        pictures: JPEGs in Base64 by image_id; a point without one is shown by its texts alone.
+        texts: by row.
+
+    Returns:
+        The page, which UTF-8 can encode: about 40 bytes for each point, and the pictures. Nothing in it can run but its
+        own script, and all texts are shown as texts.
+
+    Raises:
+        ValueError: there are no points.
+    """
+    if not points.num_rows:
+        raise ValueError("there is nothing to show: the subset has no vectors")
+    pictures, texts = pictures or {}, texts or {}
+    number_of = {image_id: number for number, image_id in enumerate(pictures)}
+    rows = list(dict.fromkeys(points["row"].to_pylist()))
+    place_of = {row: number for number, row in enumerate(rows)}
+    maps = []
+    clusters = []
+    for kind in dict.fromkeys(points["kind"].to_pylist()):
+        shown = points.filter(pa.compute.equal(points["kind"], kind))
+        columns: dict[str, list[Any]] = shown.to_pydict()
+        names: dict[int, str] = {}
+        counts: dict[int, int] = {}
+        for cluster, name in zip(columns["cluster"], columns["cluster_name"], strict=True):
+            if cluster >= 0:
+                names.setdefault(cluster, text_cells.clean(name, _WORDS))
+                counts[cluster] = counts.get(cluster, 0) + 1
+        maps.append(
+            {
+                "kind": kind,
+                "x": [round(x, 3) for x in columns["x"]],
+                # Upwards is up, as in the plot.
+                "y": [round(-y, 3) for y in columns["y"]],
+                "cluster": columns["cluster"],
+                "row": columns["row"],
+                "image": [number_of.get(identity, -1) for identity in columns["id"]],
+                "text": [place_of[row] for row in columns["row"]],
+                "name": [names.get(number, "") for number in range(max(names, default=-1) + 1)],
+            }
+        )
+        clusters += [
+            {"kind": kind, "cluster": number, "words": names[number], "points": counts[number]}
+            for number in sorted(names)
+        ]
+    data = {
+        "maps": maps,
+        "pictures": list(pictures.values()),
+        "texts": [text_cells.shorten(texts.get(row, ""), shown=TEXT_SHOWN, full=0).shown for row in rows],
+    }
+    style, script = read_template("map.css"), read_template("map.js")
+    return template("map.html").render(
+        title=text_cells.clean(title, 300),
+        clusters=clusters,
+        data=script_json(data),
+        style=style,
+        script=script,
+        policy=content_policy([style], script) + "; style-src-attr 'none'",
+    )
+
+
+def write_map(
+    title: str,
+    points: pa.Table,
+    path: Path,
+    *,
+    pictures: Mapping[str, str] | None = None,
+    texts: Mapping[int, str] | None = None,
+) -> int:
+    """Write a `map_page` to a file in one atomic step; returns its size in bytes.
+
+    Raises:
+        VisdivError: the disk is full, or the place cannot be written.
+    """
+    return write_page(map_page(title, points, pictures=pictures, texts=texts), path)

@@ -1,0 +1,1 @@
+"""Static plots, as PNG, for the metadata of assets and for reports."""

@@ -1,0 +1,130 @@
+"""What the leak report of a benchmark holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.corpus.image_lookup import Place, first_places, pictures_at
+from visdiv_assets.publishing.reports.badges import measures_of, verdict_counts, verdict_of
+from visdiv_assets.publishing.reports.model import PairEntry, Report, Table
+from visdiv_assets.publishing.reports.pair_selection import records_on_page
+from visdiv_assets.sources import Kind, Source
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+
+INTRODUCTION = (
+    "Training pictures beside the pictures of the benchmark's test set that they are close to. A high similarity is a "
+    "reason to look, not a proof. Low information marks blank pages and the like, which are close to each other "
+    "without being copies."
+)
+
+COMPARED = (
+    "The pixels of the pairs were compared: of pairs from a low similarity on, and of those whose PDQ hashes are close "
+    "in any of 8 orientations."
+)
+
+_TIES = [(name, "ascending") for name in ("subset", "image_id", "benchmark_row", "benchmark_image")]
+
+
+def leak_report(
+    store: Lake,
+    source: Source,
+    benchmark: str,
+    contamination: Mapping[str, Manifest],
+    threshold: float,
+    *,
+    verified: Mapping[str, Manifest] | None = None,
+    measured: Sequence[str] = (),
+) -> Report:
+    """The closest pairs of a benchmark's pictures with those of all subsets, and each subset's rate.
+
+    Args:
+        store: the lake.
+        source: where the pictures are fetched.
+        benchmark: its name.
+        contamination: manifests of `contamination` by subset.
+        threshold: at which the rates are given; one that they were published at.
+        verified: manifests of `verified_contamination` by subset, for those that have one: their pairs and rates are
+            told of, too.
+        measured: sentences on measured recall and precision.
+    """
+    compared = verified or {}
+    rates: list[dict[str, Any]] = []
+    for subset, manifest in contamination.items():
+        of_benchmark = pc.field("benchmark") == benchmark
+        at = of_benchmark & (pc.field("threshold") == threshold)
+        rates += [{"subset": subset, **record} for record in store.read(manifest, "rates", where=at).to_pylist()]
+        if subset in compared:
+            found = store.read(compared[subset], "rates", where=of_benchmark).to_pylist()
+            rates += [{"subset": subset, **record} for record in found]
+    together = _pairs(store, benchmark, {**contamination, **compared})
+    pairs = [] if together is None else records_on_page(together, _TIES)
+    training = _training_places(store, pairs)
+    tested = [
+        Place(benchmark, pair["benchmark_row"], pair["benchmark_image"], pair["benchmark_image_id"]) for pair in pairs
+    ]
+    train_pictures = pictures_at(source, Kind.SUBSET, training)
+    test_pictures = pictures_at(source, Kind.BENCHMARK, tested)
+    return Report(
+        title=f"Leaks of {benchmark}",
+        introduction=f"{INTRODUCTION}\n\n{COMPARED}" if compared else INTRODUCTION,
+        facts={
+            "pictures of the benchmark": f"{rates[0]['benchmark_images']:,}" if rates else "0",
+            "subsets compared": f"{len({record['subset'] for record in rates})}",
+            "threshold of the rates": f"{threshold}",
+            **({} if together is None else verdict_counts(together)),
+        },
+        table=_table(benchmark, rates, threshold, by_pixels=bool(compared)),
+        pairs=[
+            PairEntry(train_pictures[left], test_pictures[right], measures_of(pair), verdict_of(pair))
+            for pair, left, right in zip(pairs, training, tested, strict=True)
+        ],
+        pairs_total=0 if together is None else together.num_rows,
+        left_heading="Training picture",
+        right_heading="Benchmark picture",
+        measured=measured,
+    )
+
+
+def _pairs(store: Lake, benchmark: str, manifests: Mapping[str, Manifest]) -> pa.Table | None:
+    """The pairs of a benchmark with the column subset; None if nothing was looked for."""
+    found = []
+    for subset, manifest in manifests.items():
+        if manifest.files("pairs"):
+            of_subset = store.read(manifest, "pairs", where=pc.field("benchmark") == benchmark)
+            found.append(of_subset.append_column("subset", pa.repeat(subset, of_subset.num_rows)))
+    # Some subsets may have been verified, others not.
+    return pa.concat_tables(found, promote_options="default") if found else None
+
+
+def _table(benchmark: str, rates: Sequence[Mapping[str, Any]], threshold: float, *, by_pixels: bool) -> Table:
+    names = ["subset", "pictures", "contaminated", "rate", "95 % interval", "benchmark pictures leaked"]
+    if not by_pixels:
+        caption = f"Pictures of each subset whose similarity to a picture of {benchmark} is at least {threshold}"
+        return Table(names, [_rate_row(record) for record in rates], caption)
+    # A rate by pixels has no threshold.
+    rules = ["pixels agree" if record["threshold"] is None else f"similarity at least {threshold}" for record in rates]
+    rows = [[row[0], rule, *row[1:]] for row, rule in zip(map(_rate_row, rates), rules, strict=True)]
+    caption = f"Pictures of each subset that are pictures of {benchmark}, by their similarity and by their pixels"
+    return Table([names[0], "by", *names[1:]], rows, caption)
+
+
+def _rate_row(record: Mapping[str, Any]) -> list[str]:
+    rate, interval = "", ""
+    if record["rate"] is not None:
+        rate, interval = f"{record['rate']:.2%}", f"{record['ci_low']:.2%} to {record['ci_high']:.2%}"
+    counts = [f"{record[name]:,}" for name in ("images", "images_contaminated")]
+    return [record["subset"], *counts, rate, interval, f"{record['benchmark_images_leaked']:,}"]
+
+
+def _training_places(store: Lake, pairs: list[dict[str, Any]]) -> list[Place]:
+    """The first position of each pair's training picture."""
+    places = {
+        subset: first_places(store, subset, (pair["image_id"] for pair in pairs if pair["subset"] == subset))
+        for subset in {pair["subset"] for pair in pairs}
+    }
+    return [places[pair["subset"]][pair["image_id"]] for pair in pairs]

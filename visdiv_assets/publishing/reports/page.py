@@ -1,0 +1,193 @@
+"""A report as one HTML file.
+
+The page asks for nothing: its Content-Security-Policy forbids every request, and lets in only the script and the styles
+whose digests it names, so that even a text which escaped escaping could neither run nor load anything. A picture is
+the background of a class in a style sheet. So it is embedded once however many pairs show it, and shows without
+JavaScript too, which only sorts and filters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from visdiv_assets.imaging import thumbnails
+from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.thumbnails import Thumbnail
+from visdiv_assets.publishing import text_cells
+from visdiv_assets.publishing.html_files import content_policy, read_template, template, write_page
+from visdiv_assets.publishing.reports import badges, evidence_html
+from visdiv_assets.publishing.reports.model import SIMILARITY, PairEntry, PictureRef, Report
+from visdiv_assets.publishing.reports.pair_selection import DRAWN
+from visdiv_assets.publishing.text_cells import Cell, Text
+
+# Headings are as wide as their column, and the title is a line or two.
+_HEADING = 60
+_TITLE = 300
+_PARAGRAPH = 5000
+
+#: Width in pixels below which a pair is a card instead of a row: what number, pictures and page margins take, and what
+#: each further column does.
+_WIDTH, _COLUMN_WIDTH = 640, 110
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """One side of a pair, as the template wants it."""
+
+    thumbnail: Thumbnail
+    place: Text
+    position: str
+    image_id: Text
+    note: Text
+    key: str
+
+
+def render(report: Report, *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES) -> str:
+    """Write a report as HTML.
+
+    The same report gives the same page. The page is below 6 MB, or 10 MB with evidence: pictures that are hard to
+    compress, or very many long texts, are made smaller, and the evidence is drawn for 60 pairs at most.
+
+    Args:
+        report: what to say. A picture that cannot be read is a gray box which says why.
+        max_pixels: a picture with more pixels is not decoded.
+        max_bytes: nor is one of more bytes.
+
+    Returns:
+        The page, which UTF-8 can encode.
+    """
+    shown = report.pairs_shown()
+    drawn = thumbnails.thumbnails(
+        (side.data for pair in shown for side in (pair.left, pair.right)), max_pixels=max_pixels, max_bytes=max_bytes
+    )
+    full = text_cells.full_length(_texts(shown))
+    evidence, view_styles = evidence_html.drawn_pairs(report, shown)
+    judged = any(pair.verdict is not None for pair in shown)
+    # A dict keeps the order in which the names first occur.
+    names = list(dict.fromkeys(name for pair in shown for name in pair.columns))
+    styles = {
+        "page": read_template("page.css"),
+        "cards": read_template("cards.css"),
+        "pictures": thumbnails.styles(drawn.values()),
+        "views": view_styles,
+    }
+    script = read_template("page.js")
+    return template("page.html").render(
+        title=text_cells.clean(report.title, _TITLE),
+        paragraphs=[text_cells.clean(part, _PARAGRAPH) for part in report.introduction.split("\n\n") if part.strip()],
+        measured=[text_cells.clean(sentence, _PARAGRAPH) for sentence in report.measured if sentence.strip()],
+        facts=[(text_cells.shorten(name), text_cells.shorten(value)) for name, value in report.facts.items()],
+        table=report.table,
+        cell=text_cells.cell,
+        shorten=text_cells.shorten,
+        left_heading=text_cells.shorten(report.left_heading, shown=_HEADING),
+        right_heading=text_cells.shorten(report.right_heading, shown=_HEADING),
+        columns=[(text_cells.shorten(_heading(name), shown=_HEADING), _is_numeric(shown, name)) for name in names],
+        pairs=[
+            (_picture(pair.left, drawn, full), _picture(pair.right, drawn, full), _cells(pair, names, full))
+            for pair in shown
+        ],
+        badges=[None if pair.verdict is None else badges.badge(pair.verdict) for pair in shown],
+        judged=judged,
+        both_verdicts={pair.verified for pair in shown} >= {True, False},
+        legend=badges.legend(shown),
+        evidence=evidence,
+        drawn_sentence=evidence_html.drawn_sentence(shown, evidence),
+        similarities=[None if pair.similarity is None else repr(pair.similarity) for pair in shown],
+        sorted_by=names.index(SIMILARITY) if any(pair.similarity is not None for pair in shown) else None,
+        count_sentence=_count_sentence(report, shown),
+        slider=_slider(shown),
+        cards_below=_WIDTH + _COLUMN_WIDTH * (len(names) + judged),
+        styles=styles,
+        script=script,
+        policy=content_policy(styles.values(), script),
+    )
+
+
+def write_report(report: Report, path: Path, *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES) -> int:
+    """Write a report to a file in one atomic step.
+
+    Args:
+        report: what to say.
+        path: the file; its folder is made if there is none.
+        max_pixels: see `render`.
+        max_bytes: likewise.
+
+    Returns:
+        The file's size in bytes.
+
+    Raises:
+        VisdivError: the disk is full, or the place cannot be written.
+    """
+    return write_page(render(report, max_pixels=max_pixels, max_bytes=max_bytes), path)
+
+
+def _texts(pairs: Sequence[PairEntry]) -> Iterator[str]:
+    for pair in pairs:
+        yield pair.left.note
+        yield pair.right.note
+        yield from (value for value in pair.columns.values() if isinstance(value, str))
+
+
+def _heading(name: str) -> str:
+    """A column's name as people write it: `low_information` -> `Low information`."""
+    words = name.replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def _is_numeric(pairs: Sequence[PairEntry], name: str) -> bool:
+    """Whether a column holds no texts, so that it is aligned to the right and sorted downwards first."""
+    return not any(isinstance(pair.columns.get(name), str) for pair in pairs)
+
+
+def _picture(side: PictureRef, drawn: dict[str | None, Thumbnail], full: int) -> _Picture:
+    return _Picture(
+        thumbnail=drawn[thumbnails.key_of(side.data)],
+        place=text_cells.shorten(side.place),
+        position=f"row {side.row}, image {side.image_index}",
+        image_id=text_cells.shorten(side.image_id),
+        note=text_cells.shorten(side.note, full=full),
+        key=f"{text_cells.clean(side.place, text_cells.SHOWN)} {side.row} {side.image_index}",
+    )
+
+
+def _cells(pair: PairEntry, names: Sequence[str], full: int) -> list[Cell]:
+    return [text_cells.cell(pair.columns.get(name), full=full) for name in names]
+
+
+def _count_sentence(report: Report, shown: Sequence[PairEntry]) -> str:
+    if report.pairs_total == 0:
+        return "There are no pairs."
+    total = f"{report.pairs_total:,} {'pair' if report.pairs_total == 1 else 'pairs'} in all"
+    ranked = any(pair.similarity is not None for pair in shown)
+    if len(shown) == report.pairs_total:
+        return f"{total}, the closest first." if ranked and len(shown) > 1 else f"{total}."
+    if len(shown) < 2:
+        return f"{total}. {'One is' if shown else 'None is'} on this page."
+    kinds = [pair.verified for pair in shown]
+    if ranked and (True in kinds or False in kinds):
+        counts = [min(DRAWN, kinds.count(verified)) for verified in (True, False)]
+        special = [
+            f"the {count} {kind} {'one' if count == 1 else 'ones'} of {end} similarity"
+            for count, kind, end in zip(counts, ("confirmed", "refused"), ("lowest", "highest"), strict=True)
+            if count
+        ]
+        return (
+            f"{total}. The {len(shown)} on this page are {', '.join(special)}, and the closest of the others; "
+            "the closest come first."
+        )
+    which = "closest are on this page, the closest first" if ranked else "on this page are a part of them"
+    return f"{total}. The {len(shown)} {which}."
+
+
+def _slider(shown: Sequence[PairEntry]) -> tuple[str, str] | None:
+    """The bounds of the slider, in thousandths; None if there is nothing to choose.
+
+    They are rounded down, so that the slider's end still leaves the closest pair.
+    """
+    steps = [int(pair.similarity * 1000 // 1) for pair in shown if pair.similarity is not None]
+    if not steps or min(steps) == max(steps):
+        return None
+    return f"{min(steps) / 1000:.3f}", f"{max(steps) / 1000:.3f}"

@@ -1,0 +1,80 @@
+"""The chart of scores against the number of pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from visdiv_assets.publishing.site import charts
+from visdiv_assets.publishing.site.page_model import Chart
+from visdiv_assets.publishing.site.score_cells import MEASURES, TOO_FEW, interval, scored
+
+
+def against_size(rows: list[dict[str, Any]], whole: list[dict[str, Any]]) -> Chart:
+    """A line for each subset through its means at each number of pictures, to the score of all of it.
+
+    Args:
+        rows: of the table `diversity_rarefied`, with the subset's category.
+        whole: of the table `diversity`, likewise.
+    """
+    drawn = []
+    for measure, name in MEASURES.items():
+        decimals = 3 if measure == "score" else 1
+        drawn += [
+            {
+                **_named(row, row["sample_size"], name),
+                **{to: row[f"{measure}_{part}"] for to, part in (("value", "mean"), ("low", "low"), ("high", "high"))},
+                "drawn": f"{row['sample_size']:,}, drawn {row['seeds']} times" if row["seeds"] > 1 else "all",
+                "said": interval(row, measure, decimals).said,
+            }
+            for row in rows
+        ]
+        # Of exactly as many pictures as are drawn there is a row already.
+        there = {(row["subset"], row["sample_size"]) for row in rows}
+        drawn += [
+            {
+                **_named(row, row["images"], name),
+                **dict.fromkeys(("value", "low", "high"), row[measure]),
+                "drawn": f"all {row['images']:,}",
+                "said": scored(row[measure], row["too_few"], decimals).said,
+            }
+            for row in whole
+            if row[measure] is not None and (row["subset"], row["images"]) not in there
+        ]
+    drawn.sort(key=lambda row: (row["subset"], row["pictures"]))
+    for row in drawn:
+        row.update({name: round(row[name], 5) for name in ("value", "low", "high")})
+    summary = (
+        "A line is a subset, and its last point all of it. Scores rise with the number of pictures: lines compare at "
+        "equal numbers, ends of lines do not. Upright strokes are the intervals."
+    )
+    if any(row["too_few"] for row in drawn):
+        summary += f" Hollow points have {TOO_FEW} pictures, fewer than two a dimension, and are low for that alone."
+    return Chart(
+        "against_size",
+        "Diversity against the number of pictures",
+        summary,
+        charts.curves(
+            x=charts.quantity("pictures", "pictures drawn (logarithmic)", log=True),
+            y=charts.quantity("value", "mean of the draws"),
+            line="subset",
+            names={row["subset"] for row in drawn},
+            colour=charts.coloured_by([row["subset"] for row in drawn]),
+            tooltip={"subset": "subset", "drawn": "pictures", "measure": "measure", "said": "mean (90 % of draws)"},
+            band=("low", "high"),
+            choice=charts.choose("measure", list(MEASURES.values()), "Measure"),
+            hollow="too_few",
+        ),
+        pa.Table.from_pylist(drawn),
+    )
+
+
+def _named(row: dict[str, Any], pictures: int, measure: str) -> dict[str, Any]:
+    return {
+        "subset": row["subset"],
+        "category": row["category"],
+        "pictures": pictures,
+        "measure": measure,
+        "too_few": bool(row["too_few"]),
+    }

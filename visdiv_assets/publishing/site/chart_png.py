@@ -1,0 +1,117 @@
+"""Charts of the site as pictures, for Dagster's metadata."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pyarrow as pa
+
+from visdiv_assets.contamination.images import ALL
+from visdiv_assets.publishing.html_files import read_template
+from visdiv_assets.publishing.site import charts, contamination, overlap
+from visdiv_assets.publishing.site.charts import Spec
+from visdiv_assets.publishing.site.page_model import Chart
+from visdiv_assets.publishing.site.report_data import Corpus
+
+#: Bytes of a picture that the UI still shows quickly.
+LARGEST = 96_000
+#: Names along an axis at most: of more, those with the largest shares.
+NAMES = 60
+#: Few colours make a small file, and a heat map has few.
+COLOURS = 64
+
+_COLOUR = re.compile(r"--([a-z0-9]+): (#[0-9a-f]{6})")
+
+
+def corpus_pictures(corpus: Corpus) -> dict[str, bytes]:
+    """The heat maps of contamination and overlap, by name; without those that have nothing but 0, or are too large."""
+    found = {}
+    for name, page in (("contamination", contamination.page(corpus)), ("overlap", overlap.page(corpus))):
+        charts = [chart for section in page.sections for chart in section.charts]
+        if charts and any(charts[0].data["value"].to_pylist()) and (drawn := png(charts[0])):
+            found[name] = drawn
+    return found
+
+
+def leaks_picture(rates: pa.Table) -> bytes | None:
+    """The benchmarks that share most pictures with a subset, as bars with their intervals.
+
+    Args:
+        rates: of `search.contamination.RATES_SCHEMA`, a row for each benchmark.
+
+    Returns:
+        PNG of less than `LARGEST` bytes; None where no benchmark shares a picture.
+    """
+    rows = [row for row in rates.to_pylist() if row["benchmark"] != ALL and row["images_contaminated"]]
+    rows.sort(key=lambda row: (-row["rate"], row["benchmark"]))
+    across = {
+        "type": "quantitative",
+        "axis": {"title": "share of the subset's pictures, 95 % interval", "format": "~%"},
+    }
+    spec = {
+        "width": 400,
+        "height": {"step": charts.STEP + 4},
+        "encoding": {"y": {"field": "benchmark", "type": "nominal", "sort": None, "axis": charts.NAMES}},
+        "layer": [
+            {"mark": {"type": "bar", "color": "$low"}, "encoding": {"x": {"field": "rate", **across}}},
+            {
+                "mark": {"type": "rule", "color": "$mark", "strokeWidth": 2},
+                "encoding": {"x": {"field": "ci_low", **across}, "x2": {"field": "ci_high"}},
+            },
+        ],
+    }
+    return _drawn(spec, rows[:NAMES]) if rows else None
+
+
+def png(chart: Chart) -> bytes | None:
+    """Draw a heat map in its light colours, as it is before anything is chosen or pointed at.
+
+    Args:
+        chart: one of the site's heat maps, its data with the largest shares first.
+
+    Returns:
+        PNG of less than `LARGEST` bytes, of `NAMES` rows and columns at most; None if it would be larger.
+    """
+    # Most cells of a heat map are 0: as its ground they cost nothing.
+    rows = [row for row in chart.data.to_pylist() if row.get("value") != 0]
+    encoding = dict(chart.spec["encoding"])
+    for axis in ("x", "y"):
+        shown = set(list(dict.fromkeys(row[encoding[axis]["field"]] for row in rows))[:NAMES])
+        domain = encoding[axis]["scale"]["domain"]
+        if len(domain) > NAMES:
+            encoding[axis] = {**encoding[axis], "scale": {"domain": [name for name in domain if name in shown]}}
+            rows = [row for row in rows if row[encoding[axis]["field"]] in shown]
+    return _drawn({**chart.spec, "encoding": encoding, "view": {"fill": "$empty", "stroke": None}}, rows)
+
+
+def _drawn(spec: Spec, rows: list[dict[str, Any]]) -> bytes | None:
+    import vl_convert
+    from PIL import Image
+
+    spec = _coloured({**spec, "background": "$paper", "data": {"values": rows}}, _light())
+    drawn = Image.open(io.BytesIO(vl_convert.vegalite_to_png(spec)))
+    stream = io.BytesIO()
+    drawn.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
+    content = stream.getvalue()
+    return content if len(content) < LARGEST else None
+
+
+def _light() -> dict[str, str]:
+    """The page's colours by name; the dark ones come later in its style sheets."""
+    colours: dict[str, str] = {}
+    for sheet in ("page.css", "site.css"):
+        for name, value in _COLOUR.findall(read_template(sheet).partition("@media (prefers-color-scheme: dark)")[0]):
+            colours.setdefault(name, value)
+    return colours
+
+
+def _coloured(value: Any, colours: dict[str, str]) -> Any:
+    if isinstance(value, str) and value.startswith("$"):
+        return colours[value[1:]]
+    if isinstance(value, list):
+        return [_coloured(each, colours) for each in value]
+    if isinstance(value, dict):
+        return {key: _coloured(each, colours) for key, each in value.items()}
+    return value

@@ -1,0 +1,104 @@
+"""The page of the largest groups of copies, with pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from visdiv_assets.corpus.image_lookup import Place, pictures_at
+from visdiv_assets.publishing.site.page_model import Entry, Grid, Group, Heading, Page, Section, count, number, several
+from visdiv_assets.publishing.site.report_data import Corpus
+from visdiv_assets.sources import Kind
+
+#: Groups with pictures, pictures of each, and groups in the table.
+GROUPS, PICTURES, LISTED = 24, 8, 500
+#: Subsets of a group that are named.
+NAMED = 3
+
+#: Components have a chain of close pairs between any two; positions are counted too, byte-equal ones among them.
+_LARGEST = """
+WITH positions AS (
+    SELECT component_id, count(*) AS positions, count(DISTINCT image_id) AS pictures, count(DISTINCT subset) AS subsets,
+        list(DISTINCT subset ORDER BY subset)[:$named] AS names
+    FROM duplicate_clusters GROUP BY component_id
+)
+SELECT p.*, s.smallest_similarity FROM positions p
+LEFT JOIN cluster_summary s ON s.kind = 'component' AND s.cluster_id = p.component_id
+ORDER BY p.positions DESC, p.pictures DESC, p.component_id LIMIT $limit
+"""
+
+_PLACES = """
+SELECT component_id, subset, "row", image_index, image_id FROM duplicate_clusters
+WHERE component_id IN (SELECT unnest($components))
+QUALIFY row_number() OVER (PARTITION BY component_id, image_id ORDER BY subset, "row", image_index) = 1
+ORDER BY component_id, subset, "row", image_index
+"""
+
+_INTRODUCTION = (
+    "Groups of pictures that are copies of each other, over all subsets. With VISDIV_COPIES_BY=pixels the pixels "
+    "of neighbours along a chain agree. Of each different picture the first position is shown."
+)
+
+
+def page(corpus: Corpus) -> Page:
+    """The largest groups by the positions they take, and a table of more."""
+    largest: list[dict[str, Any]] = []
+    if corpus.warehouse.has_rows("duplicate_clusters"):
+        largest = corpus.warehouse.rows(_LARGEST, limit=LISTED, named=NAMED)
+    if not largest:
+        nothing = "There are no copies, or they were not looked for yet: run `visdiv run --all`."
+        return Page(
+            "clusters.html", "Groups of copies", _INTRODUCTION, [Section("The largest groups", nothing=nothing)]
+        )
+    sections = [Section("The largest groups", groups=_groups(corpus, largest[:GROUPS]))] if corpus.source else []
+    sections.append(Section("Sizes", grids=[_grid(largest)]))
+    return Page("clusters.html", "Groups of copies", _INTRODUCTION, sections)
+
+
+def _groups(corpus: Corpus, largest: list[dict[str, Any]]) -> list[Group]:
+    assert corpus.source is not None
+    chosen: dict[str, list[Place]] = {row["component_id"]: [] for row in largest}
+    for row in corpus.warehouse.rows(_PLACES, components=list(chosen)):
+        places = chosen[row["component_id"]]
+        if len(places) < PICTURES:
+            places.append(Place(row["subset"], row["row"], row["image_index"], row["image_id"]))
+    found = pictures_at(corpus.source, Kind.SUBSET, [place for places in chosen.values() for place in places])
+    groups = []
+    for rank, row in enumerate(largest, start=1):
+        places = chosen[row["component_id"]]
+        similarity = row["smallest_similarity"]
+        about = f"{several(row['pictures'], 'different picture')} in {_subsets(row)}"
+        if similarity is not None:
+            about += f", any two of them with a similarity of {similarity:.2f} or more"
+        if len(places) < row["pictures"]:
+            about += f"; {len(places)} are shown"
+        heading = f"Group {rank}: {several(row['positions'], 'position')}"
+        groups.append(Group(heading, f"{about}.", [found[place] for place in places]))
+    return groups
+
+
+def _subsets(row: dict[str, Any]) -> str:
+    """The subsets by name, of many the first."""
+    rest = row["subsets"] - len(row["names"])
+    return ", ".join(row["names"]) + (f" and {several(rest, 'other subset')}" if rest else "")
+
+
+def _grid(largest: list[dict[str, Any]]) -> Grid:
+    headings = [
+        Heading("Group", "Its component_id in duplicate_clusters."),
+        Heading("Positions"),
+        Heading("Different pictures", "By their bytes."),
+        Heading("Subsets"),
+        Heading("Smallest similarity", "Of any two of its pictures; none where all have the same bytes."),
+    ]
+    rows = [
+        [
+            Entry(row["component_id"]),
+            count(row["positions"]),
+            count(row["pictures"]),
+            Entry(_subsets(row)),
+            number(row["smallest_similarity"], 2),
+        ]
+        for row in largest
+    ]
+    most = f", the {LISTED} largest" if len(rows) == LISTED else ""
+    return Grid(f"Groups of copies{most}", headings, rows, opened=True)

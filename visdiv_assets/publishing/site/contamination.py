@@ -1,0 +1,178 @@
+"""The page of what leaked from benchmarks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from visdiv_assets.publishing.site import charts, heat_maps
+from visdiv_assets.publishing.site.page_model import (
+    ROWS_SHOWN,
+    Chart,
+    Entry,
+    Grid,
+    Heading,
+    Page,
+    Section,
+    count,
+    percent,
+    several,
+    share,
+)
+from visdiv_assets.publishing.site.report_data import Corpus
+
+_RATES = """
+SELECT subset, benchmark, rule, images, images_contaminated, rows_contaminated, benchmark_images,
+    benchmark_images_leaked, rate, ci_low, ci_high
+FROM contamination_rates WHERE rule = 'verified' OR threshold = $threshold
+ORDER BY rule DESC, images_contaminated DESC, subset, benchmark
+"""
+
+_PIXELS_AGREE = "the pixels agree"
+
+_INTRODUCTION = (
+    "How much of each subset is in a benchmark's test set. By pixels: the two pictures were laid over one another and "
+    "agree. By similarity: the vectors are close, which is a reason to look and not a proof."
+)
+
+
+def page(corpus: Corpus) -> Page:
+    """The heat map of subsets and benchmarks, benchmarks with their leak reports, and the rates as a table."""
+    rows: list[dict[str, Any]] = []
+    if corpus.warehouse.has_rows("contamination_rates"):
+        rows = corpus.warehouse.rows(_RATES, threshold=corpus.contamination_threshold)
+    rules = {"verified": _PIXELS_AGREE, "similarity": f"similarity is at least {corpus.contamination_threshold}"}
+    named = [{**row, "rule": rules[row["rule"]]} for row in rows if row["benchmark"] != "ALL"]
+    # Subsets without a picture, which are texts alone, have no rate.
+    rates = [row for row in named if row["rate"] is not None]
+    without = len({row["subset"] for row in named}) - len({row["subset"] for row in rates})
+    if not rates:
+        nothing = (
+            "Nothing was compared with a benchmark: put benchmarks into the source (`visdiv benchmarks` lists them), "
+            "then run `visdiv run --all`."
+        )
+        return Page("contamination.html", "Contamination", _INTRODUCTION, [Section("Rates", nothing=nothing)])
+    shown = [rule for rule in rules.values() if any(row["rule"] == rule for row in rates)]
+    sections = [
+        Section("Subsets by benchmarks", charts=[_heat_map(corpus, rates, shown, without)]),
+        Section("Benchmarks", grids=[_benchmarks(corpus, rates, shown)]),
+    ]
+    return Page("contamination.html", "Contamination", _INTRODUCTION, sections)
+
+
+def _heat_map(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str], without: int) -> Chart:
+    first = [row for row in rates if row["rule"] == rules[0]]
+    links = {name: corpus.link("leaks", name) for name in {row["benchmark"] for row in rates}}
+    subsets, benchmarks = (_most_first(first, column) for column in ("subset", "benchmark"))
+    found = [row for row in rates if row["images_contaminated"]]
+    left_out = f" {several(without, 'subset')} without pictures cannot be compared." if without else ""
+    drawn = pa.table(
+        {
+            "subset": [row["subset"] for row in rates],
+            "benchmark": [row["benchmark"] for row in rates],
+            "rule": [row["rule"] for row in rates],
+            "value": [round(row["rate"], 6) for row in rates],
+            "rate": [share(row["rate"], row["ci_low"], row["ci_high"]).said for row in rates],
+            "pictures": [f"{row['images_contaminated']:,} of {row['images']:,}" for row in rates],
+            "leaked": [f"{row['benchmark_images_leaked']:,} of {row['benchmark_images']:,}" for row in rates],
+            "link": [links[row["benchmark"]] for row in rates],
+        }
+    )
+    return Chart(
+        "rates",
+        f"{several(len(subsets), 'subset')} by {several(len(benchmarks), 'benchmark')}",
+        _summary(first, rules[0]) + left_out,
+        heat_maps.matrix(
+            subsets,
+            benchmarks,
+            row="subset",
+            column="benchmark",
+            title="share of the subset's pictures (grey: none)",
+            tooltip={
+                "subset": "subset",
+                "benchmark": "benchmark",
+                "rate": "rate (95 % interval)",
+                "pictures": "pictures",
+                "leaked": "of the benchmark",
+            },
+            choice=charts.choose("rule", rules, "A picture counts if"),
+            link=True,
+        ),
+        drawn,
+        _pairs(found, links, len(rates)),
+    )
+
+
+def _summary(rates: list[dict[str, Any]], rule: str) -> str:
+    hit = [row for row in rates if row["images_contaminated"]]
+    if not hit:
+        return f"No subset has a picture of a benchmark, if {rule}: all {len(rates):,} cells are 0."
+    worst = max(hit, key=lambda row: row["rate"])
+    return (
+        f"If {rule}, {several(len({row['subset'] for row in hit}), 'subset')} and "
+        f"{several(len({row['benchmark'] for row in hit}), 'benchmark')} share pictures: {len(hit):,} of "
+        f"{len(rates):,} cells are not 0. The highest rate is {percent(worst['rate'])}, of "
+        f"{worst['subset']} in {worst['benchmark']}. Subsets and benchmarks with the most such "
+        "pictures come first. Pointing at a cell names it; a click leads to the benchmark's leak report, as the "
+        "table's links do."
+    )
+
+
+def _most_first(rates: list[dict[str, Any]], column: str) -> list[str]:
+    totals: dict[str, int] = {}
+    for row in rates:
+        totals[row[column]] = totals.get(row[column], 0) + row["images_contaminated"]
+    return sorted(totals, key=lambda name: (-totals[name], name))
+
+
+def _pairs(found: list[dict[str, Any]], links: dict[str, str], cells: int) -> Grid:
+    headings = [
+        Heading("Subset"),
+        Heading("Benchmark", "Leads to its leak report."),
+        Heading("A picture counts if"),
+        Heading("Rate", "Share of the subset's readable positions, with the 95 % interval."),
+        Heading("Pictures"),
+        Heading("Rows"),
+        Heading("Benchmark's pictures leaked"),
+    ]
+    # Both rules have their most contaminated ones in what is shown.
+    ranked = sorted(found, key=lambda row: -row["rate"])[:ROWS_SHOWN]
+    rows = [
+        [
+            Entry(row["subset"]),
+            Entry(row["benchmark"], link=links[row["benchmark"]]),
+            Entry(row["rule"]),
+            share(row["rate"], row["ci_low"], row["ci_high"]),
+            count(row["images_contaminated"]),
+            count(row["rows_contaminated"]),
+            count(row["benchmark_images_leaked"]),
+        ]
+        for row in ranked
+    ]
+    listed = "all" if len(rows) == len(found) else f"the {len(rows):,} highest"
+    return Grid(f"Rates: {len(found):,} of {cells:,} are not 0, of which this lists {listed}", headings, rows)
+
+
+def _benchmarks(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str]) -> Grid:
+    headings = [
+        Heading("Benchmark", "Leads to its leak report: the pictures side by side."),
+        Heading("Its pictures", "Readable image positions of the benchmark."),
+    ]
+    for rule in rules:
+        by = "by pixels" if rule == _PIXELS_AGREE else "by similarity"
+        headings += [
+            Heading(f"Subsets, {by}", f"Subsets that have some of its pictures; one counts if {rule}."),
+            Heading(f"Their pictures, {by}", f"Image positions of these subsets; one counts if {rule}."),
+        ]
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for row in rates:
+        by_name.setdefault(row["benchmark"], []).append(row)
+    rows = []
+    for name in sorted(by_name):
+        entries = [Entry(name, link=corpus.link("leaks", name)), count(by_name[name][0]["benchmark_images"])]
+        for rule in rules:
+            of_rule = [row["images_contaminated"] for row in by_name[name] if row["rule"] == rule]
+            entries += [count(sum(map(bool, of_rule))), count(sum(of_rule))]
+        rows.append(entries)
+    return Grid(several(len(rows), "benchmark"), headings, rows, opened=True)

@@ -1,0 +1,195 @@
+"""The page of how diverse subsets are, compared at equal numbers of pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from visdiv_assets.publishing.site import charts
+from visdiv_assets.publishing.site.by_sample_size import against_size
+from visdiv_assets.publishing.site.overview import OTHER
+from visdiv_assets.publishing.site.page_model import Chart, Entry, Grid, Heading, Page, Section, count, several
+from visdiv_assets.publishing.site.report_data import Corpus
+from visdiv_assets.publishing.site.score_cells import (
+    MEASURES,
+    TOO_FEW,
+    TOO_FEW_MEANING,
+    compared_size,
+    interval,
+    scored,
+)
+from visdiv_assets.publishing.site.spectra import spectra_section
+
+_RAREFIED = """
+SELECT r.*, coalesce(s.category, $other) AS category FROM diversity_rarefied r LEFT JOIN subsets s USING (subset)
+ORDER BY sample_size DESC, score_mean DESC, subset
+"""
+
+_WHOLE = """
+SELECT d.*, coalesce(s.category, $other) AS category FROM diversity d LEFT JOIN subsets s USING (subset)
+WHERE scope = 'subset' AND centered ORDER BY score DESC NULLS LAST, subset
+"""
+
+_BESIDE = """
+SELECT dataset, images, effective_rank, participation_ratio, NULL::DOUBLE AS participation_ratio_unbiased, score,
+    false AS too_few, 'published' AS origin FROM diversity_published
+UNION ALL
+SELECT 'all subsets here', images, effective_rank, participation_ratio, participation_ratio_unbiased, score,
+    too_few, 'measured here'
+FROM diversity WHERE scope = 'corpus' AND centered ORDER BY score DESC
+"""
+
+_INTRODUCTION = (
+    "How many directions the pictures of a subset fill, by the eigenvalues of their embeddings' covariance. Small sets "
+    "read low, so subsets are compared at equal numbers of pictures, drawn again and again; the intervals hold 90 % of "
+    "the draws."
+)
+
+
+def page(corpus: Corpus) -> Page:
+    """Rarefied scores, whole ones with the published ones beside, and spectra."""
+    whole: list[dict[str, Any]] = []
+    if corpus.warehouse.has_rows("diversity"):
+        whole = corpus.warehouse.rows(_WHOLE, other=OTHER)
+    return Page(
+        "diversity.html",
+        "Diversity",
+        _INTRODUCTION,
+        [_rarefied(corpus, whole), _whole(corpus, whole), spectra_section(corpus)],
+    )
+
+
+def _rarefied(corpus: Corpus, whole: list[dict[str, Any]]) -> Section:
+    heading = "At equal numbers of pictures"
+    rows: list[dict[str, Any]] = []
+    if corpus.warehouse.has_rows("diversity_rarefied"):
+        rows = corpus.warehouse.rows(_RAREFIED, other=OTHER)
+    if not rows:
+        nothing = (
+            "No subset has as many as 256 readable pictures, or the asset rarefied_diversity was not run: "
+            "`visdiv run --all`."
+        )
+        return Section(heading, nothing=nothing)
+    return Section(heading, charts=[_ranking(rows), against_size(rows, whole)])
+
+
+def _ranking(rows: list[dict[str, Any]]) -> Chart:
+    """At first at the largest number of pictures that nine of ten subsets have, so that few are missing."""
+    subsets = {row["subset"] for row in rows}
+    few = {row["sample_size"]: row["too_few"] for row in rows}
+    labels = {size: f"{size:,} ({TOO_FEW})" if few[size] else f"{size:,}" for size in sorted(few)}
+    first = compared_size(rows)
+    having = [row for row in rows if row["sample_size"] == first]
+    best, worst = having[0], having[-1]
+    summary = (
+        f"With {first:,} pictures drawn of each, {best['subset']} is the most diverse: score "
+        f"{best['score_mean']:.3f}. The least is {worst['subset']}: {worst['score_mean']:.3f}. "
+        f"{several(len(having), 'subset has', 'subsets have')} as many pictures. Where intervals overlap, the order "
+        "may be chance."
+    )
+    if few[first]:
+        summary += (
+            f" {first:,} are {TOO_FEW}, fewer than two pictures a dimension: these scores are low for that alone, and "
+            "compare with each other only."
+        )
+    drawn = pa.table(
+        {
+            "subset": [row["subset"] for row in rows],
+            "category": [row["category"] for row in rows],
+            "size": [labels[row["sample_size"]] for row in rows],
+            **{part: [round(row[f"score_{part}"], 5) for row in rows] for part in ("mean", "low", "high")},
+            "said": [interval(row, "score", 4).said for row in rows],
+            "images": [f"{row['images']:,}" for row in rows],
+            "too_few": [row["too_few"] for row in rows],
+        }
+    )
+    return Chart(
+        "ranking",
+        "Score of equally many pictures of each subset",
+        summary,
+        charts.ranking(
+            value="mean",
+            low="low",
+            high="high",
+            name="subset",
+            title="score: mean of the draws, and the interval of 90 % of them",
+            colour=charts.coloured_by(subsets),
+            tooltip={"subset": "subset", "said": "score (90 % of draws)", "images": "pictures in all"},
+            choice=charts.choose("size", list(labels.values()), "Pictures drawn", labels[first]),
+        ),
+        drawn,
+        _rarefied_grid(rows, list(labels)),
+    )
+
+
+def _rarefied_grid(rows: list[dict[str, Any]], sizes: list[int]) -> Grid:
+    headings = [Heading("Subset"), Heading("Pictures drawn"), Heading("Draws")]
+    headings += [
+        Heading(name.capitalize(), f"Mean, with the interval of 90 % of the draws. {TOO_FEW_MEANING}")
+        for name in MEASURES.values()
+    ]
+    table = [
+        [
+            Entry(row["subset"]),
+            count(row["sample_size"]),
+            count(row["seeds"]),
+            *(interval(row, measure, 3 if measure == "score" else 1) for measure in MEASURES),
+        ]
+        for row in rows
+    ]
+    return Grid(f"Scores at {', '.join(f'{size:,}' for size in sorted(sizes))} pictures", headings, table)
+
+
+def _whole(corpus: Corpus, whole: list[dict[str, Any]]) -> Section:
+    heading = "Of all pictures, and what was published"
+    if not whole:
+        return Section(heading, nothing="No subset has scores: run `visdiv run --all`.")
+    headings = [
+        Heading("Subset"),
+        Heading("Pictures"),
+        Heading("Effective rank", f"exp of the eigenvalues' entropy. {TOO_FEW_MEANING}"),
+        Heading("Participation ratio", f"(sum of eigenvalues)² / sum of their squares. {TOO_FEW_MEANING}"),
+        Heading("PR, unbiased", "With unbiased numerator and denominator: an estimate of what many more would give."),
+        Heading("Vendi", f"Effective rank of the uncentred second moment. {TOO_FEW_MEANING}"),
+        Heading("Score", f"sqrt(effective rank * participation ratio) / dimension. {TOO_FEW_MEANING}"),
+    ]
+    measures = ("effective_rank", "participation_ratio", "participation_ratio_unbiased", "vendi")
+    rows = [
+        [
+            Entry(row["subset"]),
+            count(row["images"]),
+            *(scored(row[measure], row["too_few"]) for measure in measures),
+            scored(row["score"], row["too_few"], 3),
+        ]
+        for row in whole
+    ]
+    beside = [
+        [
+            Entry(row["dataset"]),
+            count(row["images"]),
+            *(scored(row[measure], row["too_few"]) for measure in measures[:-1]),
+            scored(row["score"], row["too_few"], 3),
+            Entry(row["origin"]),
+        ]
+        for row in corpus.warehouse.rows(_BESIDE)
+    ]
+    own = [each for each in headings if each.name not in ("Subset", "Vendi")]
+    return Section(
+        heading,
+        grids=[
+            Grid(
+                "The corpus beside what was published of others",
+                [
+                    Heading("Data set"),
+                    *own,
+                    Heading(
+                        "From", "Published: by FineVision's authors, who compared these data sets (arXiv 2510.17269)."
+                    ),
+                ],
+                beside,
+                opened=True,
+            ),
+            Grid(f"Scores of {several(len(rows), 'whole subset')}", headings, rows),
+        ],
+    )

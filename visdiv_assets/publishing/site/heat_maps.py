@@ -1,0 +1,96 @@
+"""Heat maps as Vega-Lite, without their data; see `charts`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from visdiv_assets.publishing.site.charts import NAMES, STEP, Spec, fields
+
+#: A matrix of at most so many columns has wide cells with their numbers in them, and of so few rows high ones.
+ROOMY_COLUMNS, ROOMY_ROWS = 12, 30
+
+_EMPTY = {"test": "datum.value === 0", "value": "$empty"}
+#: What is not 0 does not read as 0.
+_PERCENT = "datum.value === 0 ? '0' : datum.value < 0.0005 ? '<0.1%' : format(datum.value, '.1%')"
+
+
+def matrix(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    row: str,
+    column: str,
+    title: str,
+    tooltip: Mapping[str, str],
+    choice: Spec | None = None,
+    link: bool = False,
+    small: bool = True,
+    sparse: bool = False,
+) -> Spec:
+    """A heat map of shares: the column `value` of the data, by two columns of names.
+
+    Args:
+        rows: names from top to bottom.
+        columns: names from left to right.
+        row: the data's column with the names of rows.
+        column: the data's column with the names of columns.
+        title: of the colours.
+        tooltip: what pointing at a cell says: columns of the data and what they are called.
+        choice: of `choose`, where the data has several matrices.
+        link: whether a click follows the data's column `link`.
+        small: whether most shares are small, so that the differences among the small ones matter; else the colours
+            are even from 0 to 100 %.
+        sparse: whether cells that the data lacks are 0.
+    """
+    roomy = len(columns) <= ROOMY_COLUMNS
+    short = roomy and max(map(len, columns), default=0) <= 8
+    place: Spec = {
+        "x": {
+            "field": column,
+            "type": "nominal",
+            "scale": {"domain": list(columns)},
+            "axis": {**NAMES, "orient": "top", "labelAngle": 0 if short else -60},
+        },
+        "y": {"field": row, "type": "nominal", "scale": {"domain": list(rows)}, "axis": NAMES},
+        "tooltip": fields(tooltip),
+        **({"href": {"field": "link"}} if link else {}),
+    }
+    range_ = {"range": ["$low", "$middle", "$high"]}
+    colour: Spec = {
+        "condition": _EMPTY,
+        "field": "value",
+        "type": "quantitative",
+        "scale": {"type": "sqrt", "domainMin": 0, **range_} if small else {"domain": [0, 1], **range_},
+        "legend": {
+            "title": title,
+            "format": "~%",
+            "orient": "top",
+            "gradientLength": 240,
+            "titleLimit": 600,
+            "tickCount": 4,
+            "labelOverlap": "greedy",
+        },
+    }
+    cell: Spec = {"type": "rect", "stroke": "$paper", "strokeWidth": 1}
+    drawn: Spec = {"mark": cell, "encoding": {**place, "color": colour}}
+    transform = [*(choice or {}).get("transform", [])]
+    if roomy:
+        # Black or white, as the cell's own colour is light or dark.
+        ink = {"test": "luminance(scale('color', datum.value)) > 0.25", "value": "#000000"}
+        written: Spec = {
+            "mark": {"type": "text", "fontSize": 11},
+            "encoding": {
+                "text": {"field": "written"},
+                "color": {"condition": [{**_EMPTY, "value": "$ink"}, ink], "value": "#ffffff"},
+            },
+        }
+        drawn = {"encoding": place, "layer": [{"mark": cell, "encoding": {"color": colour}}, written]}
+        transform.append({"calculate": _PERCENT, "as": "written"})
+    return {
+        **(choice or {}),
+        **({"transform": transform} if transform else {}),
+        "width": {"step": 4 * STEP if roomy else STEP},
+        "height": {"step": STEP + 10 if roomy and len(rows) <= ROOMY_ROWS else STEP + 2 if roomy else STEP},
+        "view": {"fill": "$empty" if sparse else None, "stroke": None},
+        **drawn,
+    }

@@ -1,0 +1,203 @@
+"""The page with a row for each subset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from visdiv_assets.publishing.site import charts
+from visdiv_assets.publishing.site.page_model import (
+    Chart,
+    Entry,
+    Grid,
+    Heading,
+    Page,
+    Section,
+    count,
+    percent,
+    several,
+    share,
+)
+from visdiv_assets.publishing.site.report_data import Corpus
+from visdiv_assets.publishing.site.score_cells import TOO_FEW, TOO_FEW_MEANING, compared_size, interval, scored
+
+#: Category of subsets that FineVision does not have.
+OTHER = "other"
+
+#: A row a subset. Positions that cannot be read are in no share.
+SUBSETS = """
+WITH near AS (
+    SELECT subset, count(*) FILTER (reason = 'exact_copy') AS exact, count(*) FILTER (reason = 'near_copy') AS near
+    FROM duplicate_clusters GROUP BY subset
+), pixels AS (FROM contamination_rates WHERE benchmark = 'ALL' AND rule = 'verified'
+), alike AS (FROM contamination_rates WHERE benchmark = 'ALL' AND rule = 'similarity' AND threshold = $threshold
+), scored AS (FROM diversity WHERE scope = 'subset' AND centered)
+SELECT s.subset, coalesce(s.category, $other) AS category, s."rows", s.images, s.images_unique, s.images_unreadable,
+    s.images - s.images_unreadable AS readable,
+    s.images - s.images_unreadable - s.images_unique AS exact_copies,
+    coalesce(n.exact, 0) + coalesce(n.near, 0) AS redundant,
+    p.images_contaminated AS leaked, p.rate AS pixels, p.ci_low AS pixels_low, p.ci_high AS pixels_high,
+    a.rate AS alike, a.ci_low AS alike_low, a.ci_high AS alike_high,
+    d.effective_rank, d.participation_ratio, d.participation_ratio_unbiased, d.score, d.too_few
+FROM subsets s LEFT JOIN near n USING (subset) LEFT JOIN pixels p USING (subset) LEFT JOIN alike a USING (subset)
+LEFT JOIN scored d USING (subset)
+ORDER BY s.images DESC, s.subset
+"""
+
+_RAREFIED = "SELECT subset, sample_size, score_mean, score_low, score_high, too_few FROM diversity_rarefied"
+
+_MEASURES = {
+    "score": "diversity score",
+    "pixels": "share in a benchmark, by pixels",
+    "alike": "share in a benchmark, by similarity",
+    "redundant": "share that are verified copies",
+}
+
+
+#: Facts that are shares of the readable positions, too.
+_SHARED = ("exact_copies", "redundant", "leaked")
+
+
+def page(corpus: Corpus) -> Page:
+    """All subsets by size, with copies, contamination and diversity."""
+    rows = corpus.warehouse.rows(SUBSETS, threshold=corpus.contamination_threshold, other=OTHER)
+    introduction = (
+        "Every subset at a glance. The names of columns are buttons that sort; pointing at one says what it means. A "
+        "subset's name leads to its report on copies."
+    )
+    if not rows:
+        nothing = "No subset is materialised: run `visdiv run --all`."
+        return Page("index.html", "Overview", introduction, [Section("Subsets", nothing=nothing)])
+    rarefied = {}
+    if corpus.warehouse.has_rows("diversity_rarefied"):
+        drawn = corpus.warehouse.rows(_RAREFIED)
+        size = compared_size(drawn)
+        rarefied = {row["subset"]: row for row in drawn if row["sample_size"] == size}
+    sections = [
+        Section("In all", facts=_facts(rows)),
+        Section("Subsets", grids=[_grid(corpus, rows, rarefied)]),
+        Section("Subsets by size", charts=[_chart(corpus, rows)]),
+    ]
+    return Page("index.html", "Overview", introduction, sections)
+
+
+def _facts(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    names = {
+        "rows": "rows",
+        "images": "image positions",
+        "images_unreadable": "that cannot be read",
+        "images_unique": "different pictures, by subset",
+        "exact_copies": "byte-equal copies within a subset",
+        "redundant": "copies that another stands for",
+        "leaked": "in a benchmark, by pixels",
+    }
+    facts = [("subsets", f"{len(rows):,}")]
+    readable = sum(row["readable"] for row in rows)
+    for column, name in names.items():
+        known = [row[column] for row in rows if row[column] is not None]
+        if known:
+            of_all = f" ({percent(sum(known) / readable)})" if column in _SHARED and readable else ""
+            facts.append((name, f"{sum(known):,}{of_all}"))
+    return facts
+
+
+def _grid(corpus: Corpus, rows: list[dict[str, Any]], rarefied: dict[str, dict[str, Any]]) -> Grid:
+    threshold = corpus.contamination_threshold
+    categories = any(row["category"] != OTHER for row in rows)
+    size = next((row["sample_size"] for row in rarefied.values()), None)
+    headings = [
+        Heading("Subset", "Leads to the pairs of close pictures in it."),
+        *([Heading("Category", "FineVision's.")] if categories else []),
+        Heading("Rows", "Rows of the source; one may have several images, or none."),
+        Heading("Images", "Image positions, unreadable ones included."),
+        Heading("Unique", "Different readable pictures, by their bytes."),
+        Heading("Unreadable", "Image positions without a picture that can be decoded."),
+        Heading("Byte-equal copies", "Share of the readable positions that repeat a picture of the subset."),
+        Heading(
+            "Verified copies",
+            "Share of the readable positions that another position, of any subset, stands for in a clean copy: equal "
+            "bytes, or pixels that agree (with VISDIV_COPIES_BY=similarity: similarity).",
+        ),
+        Heading("In a benchmark, by pixels", "Share of the readable positions, with the 95 % interval."),
+        Heading(f"In a benchmark, similarity from {threshold}", "Likewise, by similarity alone."),
+        Heading("Effective rank", f"Centred, every position counted. {TOO_FEW_MEANING}"),
+        Heading("PR, unbiased", f"Participation ratio, unbiased. {TOO_FEW_MEANING}"),
+        Heading("Score", f"FineVision's: sqrt(effective rank * participation ratio) / dimension. {TOO_FEW_MEANING}"),
+    ]
+    if size:
+        headings.append(
+            Heading(
+                f"Score of {size:,}",
+                f"What compares subsets: mean of draws of {size:,} pictures, with the interval of 90 % of them. "
+                f"{TOO_FEW_MEANING}",
+            )
+        )
+    table = []
+    for row in rows:
+        entries = [
+            Entry(row["subset"], link=corpus.link("duplicates", row["subset"])),
+            *([Entry(row["category"])] if categories else []),
+            *(count(row[name]) for name in ("rows", "images", "images_unique", "images_unreadable")),
+            *(share(_part(row, name)) for name in ("exact_copies", "redundant")),
+            share(row["pixels"], row["pixels_low"], row["pixels_high"]),
+            share(row["alike"], row["alike_low"], row["alike_high"]),
+            *(scored(row[name], row["too_few"]) for name in ("effective_rank", "participation_ratio_unbiased")),
+            scored(row["score"], row["too_few"], 3),
+        ]
+        if size:
+            found = rarefied.get(row["subset"])
+            entries.append(interval(found, "score", 3) if found else Entry(None))
+        table.append(entries)
+    return Grid(several(len(rows), "subset"), headings, table, opened=True)
+
+
+def _part(row: dict[str, Any], name: str) -> float | None:
+    return row[name] / row["readable"] if row["readable"] else None
+
+
+def _chart(corpus: Corpus, rows: list[dict[str, Any]]) -> Chart:
+    drawn = [
+        {
+            "subset": row["subset"],
+            "category": row["category"],
+            "images": row["images"],
+            "positions": f"{row['images']:,}",
+            "measure": name,
+            "value": value,
+            "said": scored(value, row["too_few"], 3).said if column == "score" else percent(value),
+            "too_few": column == "score" and bool(row["too_few"]),
+            "link": corpus.link("duplicates", row["subset"]),
+        }
+        for column, name in _MEASURES.items()
+        for row in rows
+        if row["images"] and (value := _part(row, column) if column == "redundant" else row[column]) is not None
+    ]
+    names = list(dict.fromkeys(row["measure"] for row in drawn))
+    pictured = [row for row in rows if row["images"]] or rows
+    largest, smallest = pictured[0], pictured[-1]
+    few = sum(bool(row["too_few"]) for row in pictured)
+    summary = (
+        f"A dot is a subset; a click leads to its report. The largest is {largest['subset']} with "
+        f"{largest['images']:,} images, the smallest {smallest['subset']} with {smallest['images']:,}."
+    )
+    if few:
+        summary += (
+            f" The scores of {several(few, 'subset')}, hollow, are low because their pictures are {TOO_FEW}: fewer "
+            "than two a dimension."
+        )
+    y = charts.quantity("value", None)
+    y["axis"]["labelExpr"] = f"chosen === '{_MEASURES['score']}' ? datum.label : format(datum.value, '~%')"
+    return Chart(
+        "sizes",
+        "What large and small subsets are like",
+        summary,
+        charts.dots(
+            x=charts.quantity("images", "images (logarithmic)", log=True),
+            y=y,
+            colour=charts.coloured_by([row["subset"] for row in drawn]),
+            tooltip={"subset": "subset", "positions": "images", "measure": "measure", "said": "value"},
+            choice=charts.choose("measure", names, "Of each subset its"),
+        ),
+        pa.Table.from_pylist(drawn) if drawn else pa.table({"subset": pa.array([], pa.string())}),
+    )

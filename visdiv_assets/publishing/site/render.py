@@ -1,0 +1,134 @@
+"""A page of the site as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.imaging import thumbnails
+from visdiv_assets.imaging.thumbnails import Thumbnail
+from visdiv_assets.publishing import text_cells
+from visdiv_assets.publishing.html_files import content_policy, read_template, script_json, template
+from visdiv_assets.publishing.site.page_model import Chart, Entry, Grid, Group, Page
+from visdiv_assets.publishing.text_cells import Cell
+
+#: The file with Vega, Vega-Lite and Vega-Embed, which all pages share.
+SCRIPT = "vega.js"
+
+_NAMES = 120
+
+#: Of more marks than these a chart is drawn as pixels: so many shapes make a browser slow.
+_SHAPES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A cell as the template wants it."""
+
+    cell: Cell
+    link: str
+    right: bool
+    below: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    small: Thumbnail
+    place: str
+    position: str
+
+
+def render(page: Page, pages: Sequence[Page], about: str, *, max_pixels: int, max_bytes: int) -> str:
+    """Write a page of the site.
+
+    Args:
+        page: what it says.
+        pages: all of the site, for its navigation.
+        about: a line on where the numbers are from.
+        max_pixels: a picture with more pixels is not decoded.
+        max_bytes: nor is one of more bytes.
+
+    Returns:
+        The page. It asks for nothing but the script beside it, and all texts in it are escaped.
+    """
+    groups = [group for section in page.sections for group in section.groups]
+    small = thumbnails.thumbnails(
+        (picture.data for group in groups for picture in group.pictures), max_pixels=max_pixels, max_bytes=max_bytes
+    )
+    styles = {
+        "page": read_template("page.css"),
+        "site": read_template("site.css"),
+        "pictures": thumbnails.styles(small.values()),
+    }
+    script = read_template("site.js")
+    # Files beside a page have no origin of their own where it is opened from disk, so that their scheme is named; Vega
+    # places its shapes by style attributes, which can load nothing here.
+    policy = content_policy(styles.values(), script).replace("script-src ", "script-src 'self' file: ")
+    has_charts = any(section.charts for section in page.sections)
+    return template("site.html").render(
+        title=page.title,
+        about=about,
+        introduction=page.introduction,
+        pages=pages,
+        page=page,
+        sections=page.sections,
+        grid=_grid,
+        pictures=lambda group: _pictures(group, small),
+        clean=lambda value: text_cells.clean(value, 5_000),
+        data=_chart_data,
+        styles=styles,
+        script=script,
+        vega=SCRIPT if has_charts else "",
+        policy=f"{policy}; style-src-attr 'unsafe-inline'",
+    )
+
+
+def _grid(grid: Grid) -> list[list[_Shown]]:
+    numeric = [
+        any(_is_number(row[column]) for row in grid.rows)
+        and not any(isinstance(row[column].value, str) for row in grid.rows)
+        for column in range(len(grid.headings))
+    ]
+    return [[_shown(entry, right) for entry, right in zip(row, numeric, strict=True)] for row in grid.rows]
+
+
+def _is_number(entry: Entry) -> bool:
+    return entry.value is not None and not isinstance(entry.value, str)
+
+
+def _shown(entry: Entry, right: bool) -> _Shown:
+    cell = text_cells.cell(entry.value)
+    if entry.shown is not None and cell.text is not None:
+        cell = Cell(text_cells.shorten(entry.shown), cell.number)
+    return _Shown(cell, entry.link, right, text_cells.clean(entry.below, _NAMES))
+
+
+def _pictures(group: Group, small: dict[str | None, Thumbnail]) -> list[_Picture]:
+    return [
+        _Picture(
+            small[thumbnails.key_of(picture.data)],
+            text_cells.clean(picture.place, _NAMES),
+            f"row {picture.row}, image {picture.image_index}",
+        )
+        for picture in group.pictures
+    ]
+
+
+def _chart_data(chart: Chart) -> str:
+    """The specification and the data, column by column: names that repeat stand there once."""
+    columns: dict[str, Any] = {}
+    for name in chart.data.column_names:
+        column = chart.data[name].combine_chunks()
+        if pa.types.is_string(column.type):
+            coded = column.dictionary_encode()
+            levels = [text_cells.clean(level, text_cells.SHOWN) for level in coded.dictionary.to_pylist()]
+            columns[name] = {"levels": levels, "codes": pc.fill_null(coded.indices, -1).to_pylist()}
+        else:
+            columns[name] = column.to_pylist()
+    return script_json(
+        {"spec": chart.spec, "columns": columns, "rows": chart.data.num_rows, "canvas": chart.data.num_rows > _SHAPES}
+    )

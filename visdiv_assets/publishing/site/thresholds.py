@@ -1,0 +1,165 @@
+"""The page of thresholds: what each would find, and what it was measured to be worth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from visdiv_assets.publishing.site import charts
+from visdiv_assets.publishing.site.calibration import calibration_section
+from visdiv_assets.publishing.site.overview import OTHER
+from visdiv_assets.publishing.site.page_model import Chart, Entry, Grid, Heading, Page, Section, count, percent, share
+from visdiv_assets.publishing.site.report_data import Corpus
+from visdiv_assets.publishing.warehouse.images import neighbours_column
+from visdiv_assets.settings import NAMED_THRESHOLDS
+
+_INTRODUCTION = (
+    "A threshold of similarity claims look-alikes that are no copies and misses copies that were changed. Here is what "
+    "each threshold finds, and what it was measured to find and to claim wrongly."
+)
+
+_NEIGHBOURS = f"""
+SELECT i.subset, coalesce(any_value(s.category), $other) AS category, count(*) AS images,
+    {", ".join(f"count(*) FILTER (i.{neighbours_column(name)} > 0) AS {name}" for name in NAMED_THRESHOLDS)},
+    {", ".join(f"count(i.{neighbours_column(name)}) AS known_{name}" for name in NAMED_THRESHOLDS)}
+FROM images i LEFT JOIN subsets s USING (subset) WHERE i.status = 'ok' GROUP BY i.subset ORDER BY i.subset
+"""
+
+_LEAKED = """
+SELECT r.subset, coalesce(s.category, $other) AS category, threshold, images_contaminated, r.images, rate
+FROM contamination_rates r LEFT JOIN subsets s USING (subset)
+WHERE benchmark = 'ALL' AND rule = 'similarity' AND rate IS NOT NULL ORDER BY r.subset, threshold
+"""
+
+
+def page(corpus: Corpus) -> Page:
+    """Copies and leaks by threshold, components by threshold, and calibration."""
+    return Page(
+        "thresholds.html",
+        "Thresholds",
+        _INTRODUCTION,
+        [calibration_section(corpus), _found(corpus), _components(corpus)],
+    )
+
+
+def _found(corpus: Corpus) -> Section:
+    heading = "What each threshold finds"
+    found: list[dict[str, Any]] = []
+    if corpus.warehouse.has_rows("images"):
+        found += _neighbours(corpus)
+    if corpus.warehouse.has_rows("contamination_rates"):
+        found += [
+            {**row, "measure": "in a benchmark", "found": row["images_contaminated"], "value": row["rate"]}
+            for row in corpus.warehouse.rows(_LEAKED, other=OTHER)
+        ]
+    if not found:
+        return Section(heading, nothing="No pictures were compared: run `visdiv run --all`.")
+    measures = list(dict.fromkeys(row["measure"] for row in found))
+    drawn = pa.table(
+        {
+            **{name: [row[name] for row in found] for name in ("subset", "category", "measure", "threshold")},
+            "value": [round(row["value"], 6) for row in found],
+            "said": [f"{percent(row['value'])}: {row['found']:,} of {row['images']:,}" for row in found],
+        }
+    )
+    headings = [
+        Heading("Subset"),
+        Heading("Pictures that are"),
+        Heading("Threshold"),
+        Heading("Share"),
+        Heading("Pictures"),
+    ]
+    rows = [
+        [
+            Entry(row["subset"]),
+            Entry(row["measure"]),
+            Entry(row["threshold"], f"{row['threshold']:g}"),
+            share(row["value"]),
+            count(row["found"]),
+        ]
+        for row in found
+    ]
+    chart = Chart(
+        "found",
+        "Share of the pictures by threshold",
+        "A line is a subset. Near copies have another picture of their subset that is this close; pictures in a "
+        "benchmark have one of a benchmark. Where a line rises steeply to the left, the threshold "
+        "begins to claim look-alikes.",
+        charts.curves(
+            x=charts.similarity("threshold", {row["threshold"] for row in found}),
+            y=charts.quantity("value", "share of the readable positions", form="~%"),
+            line="subset",
+            names={row["subset"] for row in found},
+            colour=charts.coloured_by([row["subset"] for row in found]),
+            tooltip={
+                "subset": "subset",
+                "threshold": "similarity from",
+                "measure": "pictures that are",
+                "said": "share",
+            },
+            choice=charts.choose("measure", measures, "Pictures that are"),
+        ),
+        drawn,
+        Grid("Shares by subset and threshold", headings, rows),
+    )
+    return Section(heading, charts=[chart])
+
+
+def _neighbours(corpus: Corpus) -> list[dict[str, Any]]:
+    return [
+        {
+            "subset": row["subset"],
+            "category": row["category"],
+            "measure": "near copies",
+            "threshold": threshold,
+            "found": row[name],
+            "images": row["images"],
+            "value": row[name] / row["images"],
+        }
+        for row in corpus.warehouse.rows(_NEIGHBOURS, other=OTHER)
+        for name, threshold in NAMED_THRESHOLDS.items()
+        if row[f"known_{name}"]
+    ]
+
+
+def _components(corpus: Corpus) -> Section:
+    heading = "How groups of copies grow"
+    if not corpus.warehouse.has_rows("cluster_sizes"):
+        return Section(heading, nothing="There are no groups of copies yet: run `visdiv run --all`.")
+    sizes = corpus.warehouse.rows("FROM cluster_sizes ORDER BY threshold")
+    names = {"components": "groups", "pictures": "pictures in them", "largest_component": "pictures of the largest"}
+    drawn = [
+        {"threshold": row["threshold"], "what": name, "value": row[column], "said": f"{row[column]:,}"}
+        for column, name in names.items()
+        for row in sizes
+    ]
+    lowest = sizes[0]
+    summary = (
+        f"Pictures that chains of close pairs connect, all subsets together. From {lowest['threshold']:g} on there are "
+        f"{lowest['components']:,} groups of {lowest['pictures']:,} pictures, the largest of "
+        f"{lowest['largest_component']:,}. A largest group that grows suddenly is no group of copies any more."
+    )
+    chart = Chart(
+        "components",
+        "Groups of pictures that chains of close pairs connect",
+        summary,
+        charts.curves(
+            x=charts.similarity("threshold", {row["threshold"] for row in sizes}),
+            y=charts.quantity("value", "groups, or pictures"),
+            line="what",
+            names=list(names.values()),
+            colour="what",
+            tooltip={"threshold": "similarity from", "what": "what", "said": "number"},
+        ),
+        pa.Table.from_pylist(drawn),
+        Grid(
+            "Groups by threshold",
+            [Heading("Similarity from"), *(Heading(name.capitalize()) for name in names.values())],
+            [
+                [Entry(row["threshold"], f"{row['threshold']:g}"), *(count(row[column]) for column in names)]
+                for row in sizes
+            ],
+        ),
+    )
+    return Section(heading, charts=[chart])

@@ -1,0 +1,297 @@
+"""How each table of the warehouse is filled from the lake."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from visdiv_assets.diversity.published import published_scores
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.publishing.warehouse import clip, schema, texts
+from visdiv_assets.publishing.warehouse.columns import Table
+from visdiv_assets.publishing.warehouse.duplicates import DUPLICATE_PAIR_POSITIONS_STATEMENT
+from visdiv_assets.publishing.warehouse.images import neighbours_column
+from visdiv_assets.settings import NAMED_THRESHOLDS
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: Tables that are copied as they are: the lake's table, the role of its files, the warehouse's table.
+COPIED_BY_SUBSET = (
+    ("subset_diversity", "scores", schema.DIVERSITY),
+    ("rarefied_diversity", "scores", schema.DIVERSITY_RAREFIED),
+    ("contamination", "rates", schema.CONTAMINATION_RATES),
+    ("verified_contamination", "rates", schema.CONTAMINATION_RATES),
+    ("text_contamination", "overlaps", texts.TEXT_OVERLAPS),
+    ("text_contamination", "rates", texts.TEXT_CONTAMINATION_RATES),
+    ("calibration", "rates", schema.CALIBRATION),
+    ("alignment", "rows", clip.ALIGNMENT),
+    ("alignment", "summary", clip.ALIGNMENT_SUMMARY),
+    ("clip_near_duplicates", "pairs", clip.CLIP_PAIRS),
+    ("maps", "points", clip.MAP_POINTS),
+)
+COPIED = (
+    ("duplicate_clusters", "positions", schema.DUPLICATE_CLUSTERS),
+    ("duplicate_clusters", "summary", schema.CLUSTER_SUMMARY),
+    ("duplicate_clusters", "sizes", schema.CLUSTER_SIZES),
+    ("cross_subset_duplicates", "overlap", schema.SUBSET_OVERLAP),
+    ("curated_rows", "dropped", schema.DROPPED_ROWS),
+    ("corpus_diversity", "scores", schema.DIVERSITY),
+    ("mixture_weights", "weights", schema.MIXTURE_WEIGHTS),
+    ("selection_scores", "scores", clip.SELECTION_SCORES),
+)
+
+
+#: What the comparison of pixels says of a pair, in the lake's tables.
+_VERDICT = ("verified", "evidence", "reason", "overlap", "agreement", "transform", "pdq_distance")
+_VERDICT_TYPES = ("BOOLEAN", "VARCHAR", "VARCHAR", "FLOAT", "FLOAT", "FLOAT[]", "SMALLINT")
+
+
+class Filler:
+    """Fills the tables of an empty DuckDB file, and counts in the lake how many rows each should get."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, lake: Lake, category: Callable[[str], str | None]
+    ) -> None:
+        """Fill through an open connection; `category` gives a subset's category."""
+        self._connection = connection
+        self._lake = lake
+        self._category = category
+        self._expected = dict.fromkeys((table.name for table in schema.TABLES), 0)
+
+    def fill(self) -> dict[str, int]:
+        """Create and fill all tables and views, with comments; returns the rows that the lake holds for each table."""
+        for table in schema.TABLES:
+            self._connection.execute(table.create_statement())
+        subsets = self._lake.partitions("subset_images")
+        for subset in subsets:
+            self._subset(subset)
+        self._pairs(subsets)
+        for table_name, role, table in COPIED:
+            for partition in self._lake.partitions(table_name):
+                self._copy(self._lake.require(table_name, partition), role, table)
+        for row in published_scores().to_pylist():
+            self._insert(schema.DIVERSITY_PUBLISHED, row)
+        self._provenance()
+        self._connection.execute(DUPLICATE_PAIR_POSITIONS_STATEMENT)
+        for kind, tables in (("TABLE", schema.TABLES), ("VIEW", schema.VIEWS)):
+            for table in tables:
+                for statement in table.comment_statements(kind):
+                    self._connection.execute(statement)
+        return self._expected
+
+    def _subset(self, subset: str) -> None:
+        images = self._lake.require("subset_images", subset)
+        quality = self._lake.manifest("quality_rows", subset)
+        embeddings = self._lake.manifest("sscd_embeddings", subset)
+        facts = images.facts
+        self._insert(
+            schema.SUBSETS,
+            {
+                "subset": subset,
+                "category": self._category(subset),
+                "rows": facts["rows"],
+                "rows_kept": quality.facts["rows_kept"] if quality else None,
+                "images": facts["images"],
+                "images_unique": facts["images_unique"],
+                "images_unreadable": facts["images_unreadable"],
+                "source_revision": images.source_revision,
+                "model_id": embeddings.model_id if embeddings else None,
+                "materialized_at": _timestamp(images),
+            },
+        )
+        self._images(images)
+        if quality:
+            self._quality(quality)
+        for table_name, role, table in COPIED_BY_SUBSET:
+            manifest = self._lake.manifest(table_name, subset)
+            if manifest:
+                self._copy(manifest, role, table)
+        contamination = self._lake.manifest("contamination", subset)
+        if contamination and contamination.files("pairs"):
+            self._contamination_pairs(images, contamination)
+
+    def _images(self, images: Manifest) -> None:
+        nearest = self._lake.manifest("near_duplicates", images.partition)
+        counted = self._lake.read(nearest, "counts") if nearest else pa.table({"image_id": pa.array([], pa.string())})
+        numbers = ["background_similarity", *(neighbours_column(name) for name in NAMED_THRESHOLDS)]
+        columns = ", ".join(f"c.{name}" if name in counted.column_names else "NULL" for name in numbers)
+        with self._registered(listed=self._stream(images, "rows"), counted=counted):
+            self._connection.execute(
+                f"""INSERT INTO images
+                SELECT $subset, i."row", i.image_index, i.image_id, i.format, i.width, i.height, i.size_bytes, i.status,
+                    i.detail, i.brightness_deviation, i.colours, i.low_information, {columns}
+                FROM listed i LEFT JOIN counted c ON c.image_id = i.image_id AND i.status = 'ok'
+                ORDER BY i."row", i.image_index""",
+                {"subset": images.partition},
+            )
+        self._expected["images"] += images.rows("rows")
+
+    def _quality(self, quality: Manifest) -> None:
+        """The histograms of all shards, added up."""
+        histogram = self._lake.read(quality, "histogram")
+        with self._registered(histogram=histogram):
+            self._connection.execute(
+                """INSERT INTO quality SELECT $subset, criterion, rating, sum(turns) FROM histogram
+                GROUP BY criterion, rating ORDER BY criterion, rating""",
+                {"subset": quality.partition},
+            )
+        self._expected["quality"] += histogram.group_by(["criterion", "rating"]).aggregate([]).num_rows
+
+    def _contamination_pairs(self, images: Manifest, contamination: Manifest) -> None:
+        """The pairs of pictures at every position that the subset's picture has."""
+        verified = self._lake.manifest("verified_contamination", images.partition)
+        found = self._lake.read(contamination, "pairs")
+        if verified and verified.files("pairs"):
+            compared = self._lake.read(verified, "pairs")
+        else:
+            compared = found.slice(0, 0)
+            for name in _VERDICT:
+                compared = compared.append_column(name, pa.array([], pa.null()))
+        parameters = {"subset": images.partition, "model_id": contamination.model_id}
+        with self._registered(listed=self._stream(images, "rows"), found=found, compared=compared):
+            self._connection.execute(
+                f"""CREATE TEMP TABLE leaks AS
+                SELECT {_either("f", "c", found.schema.names)},
+                    {", ".join(f"c.{name}" for name in _VERDICT)}
+                FROM found f FULL JOIN compared c USING (image_id, benchmark, benchmark_image_id)
+                WHERE f.image_id IS NOT NULL OR c.verified"""
+            )
+            self._connection.execute(
+                f"""INSERT INTO contamination_pairs
+                SELECT $subset, i."row", i.image_index, p.image_id, p.benchmark, p.benchmark_row, p.benchmark_image,
+                    p.similarity, p.verified, p.evidence, p.similarity_normalised, p.low_information,
+                    p.benchmark_image_id, p.benchmark_positions, $model_id,
+                    {", ".join(f"p.{name}" for name in _VERDICT[2:])}
+                FROM leaks p JOIN listed i ON i.image_id = p.image_id AND i.status = 'ok'
+                ORDER BY i."row", i.image_index, p.benchmark, p.benchmark_row, p.benchmark_image""",
+                parameters,
+            )
+        # From the lake and not from what was just written: a pair that was lost on the way makes the counts differ.
+        key = ["image_id", "benchmark", "benchmark_image_id"]
+        confirmed = compared.filter(pa.compute.equal(compared["verified"], True))
+        pairs = pa.concat_tables([found.select(key), confirmed.select(key)]).group_by(key).aggregate([])
+        listed = self._lake.read(images, columns=["image_id", "status"]).filter(pa.compute.field("status") == "ok")
+        self._expected["contamination_pairs"] += pairs.join(listed, "image_id", join_type="inner").num_rows
+        self._connection.execute("DROP TABLE leaks")
+
+    def _pairs(self, subsets: list[str]) -> None:
+        """Pairs within and between subsets; two pictures that occur together in several places are one pair.
+
+        Of the compared pairs that are below the floor, those are listed that the pixels confirm.
+        """
+        verdict = ", ".join(f"{name} {kind}" for name, kind in zip(_VERDICT, _VERDICT_TYPES, strict=True))
+        self._connection.execute(
+            f"""CREATE TEMP TABLE found (image_id_a VARCHAR, image_id_b VARCHAR, similarity FLOAT,
+            similarity_normalised FLOAT, model_id VARCHAR, {verdict})"""
+        )
+        close = [self._lake.manifest("near_duplicates", subset) for subset in subsets]
+        close.append(self._lake.manifest("cross_subset_duplicates", "all"))
+        compared = [self._lake.manifest("verified_duplicates", subset) for subset in subsets]
+        compared.append(self._lake.manifest("verified_cross_subset", "all"))
+        stored = 0
+        for manifests, columns in (
+            (close, f"similarity_normalised, $model_id, {', '.join(['NULL'] * len(_VERDICT))}"),
+            (compared, f"NULL, $model_id, {', '.join(_VERDICT)}"),
+        ):
+            for manifest in manifests:
+                if manifest and manifest.files("pairs"):
+                    with self._registered(pairs=self._stream(manifest, "pairs")):
+                        self._connection.execute(
+                            f"INSERT INTO found SELECT image_id_a, image_id_b, similarity, {columns} FROM pairs",
+                            {"model_id": manifest.model_id},
+                        )
+                    stored += manifest.rows("pairs")
+        self._connection.execute(
+            f"""INSERT INTO duplicate_pairs
+            WITH flagged AS (SELECT DISTINCT image_id FROM images WHERE low_information)
+            SELECT image_id_a, image_id_b, max(similarity), model_id, bool_or(verified), any_value(evidence),
+                max(similarity_normalised), image_id_a IN (FROM flagged) OR image_id_b IN (FROM flagged),
+                {", ".join(f"any_value({name})" for name in _VERDICT[2:])}
+            FROM found GROUP BY image_id_a, image_id_b, model_id
+            HAVING bool_or(verified IS NULL) OR bool_or(verified)
+            ORDER BY model_id, image_id_a, image_id_b"""
+        )
+        row = self._connection.execute(
+            """SELECT (SELECT count(*) FROM (SELECT DISTINCT image_id_a, image_id_b, model_id FROM found
+                    WHERE verified IS NULL OR verified)),
+                (SELECT count(*) FROM found)"""
+        ).fetchone()
+        different, arrived = row or (0, 0)
+        # A pair that was lost on the way from the lake makes the count differ from the published one.
+        self._expected["duplicate_pairs"] = different + stored - arrived
+        self._connection.execute("DROP TABLE found")
+
+    def _provenance(self) -> None:
+        for table in self._lake.tables():
+            for partition in self._lake.partitions(table):
+                manifest = self._lake.require(table, partition)
+                self._insert(
+                    schema.PROVENANCE,
+                    {
+                        "table_name": table,
+                        "subset": partition,
+                        "model_id": manifest.model_id,
+                        "source_revision": manifest.source_revision,
+                        "settings": json.dumps(manifest.settings, sort_keys=True),
+                        "code_version": manifest.code_version,
+                        "run_id": manifest.run_id,
+                        "materialized_at": _timestamp(manifest),
+                    },
+                )
+
+    def _copy(self, manifest: Manifest, role: str, table: Table) -> None:
+        """Insert the rows of a role; a column `subset` that they lack is the partition."""
+        if not manifest.files(role):
+            return
+        stored = self._lake.dataset(manifest, role).schema.names
+        columns = [column.name for column in table.columns]
+        if set(stored) | {"subset"} != set(columns) | {"subset"}:
+            raise VisdivError(
+                f"{manifest.table} of {manifest.partition!r} was written by another version of this program, with the "
+                f"columns {', '.join(stored)}: materialise it again"
+            )
+        values = [f'"{name}"' if name in stored else "$subset" for name in columns]
+        with self._registered(stored=self._stream(manifest, role)):
+            self._connection.execute(
+                f'INSERT INTO "{table.name}" ({_list(columns)}) SELECT {", ".join(values)} FROM stored',
+                {"subset": manifest.partition} if "$subset" in values else {},
+            )
+        self._expected[table.name] += manifest.rows(role)
+
+    def _insert(self, table: Table, row: dict[str, object]) -> None:
+        self._connection.execute(
+            f'INSERT INTO "{table.name}" ({_list(list(row))}) VALUES ({", ".join("?" * len(row))})', list(row.values())
+        )
+        self._expected[table.name] += 1
+
+    def _stream(self, manifest: Manifest, role: str) -> pa.RecordBatchReader:
+        return self._lake.dataset(manifest, role).scanner().to_reader()
+
+    @contextmanager
+    def _registered(self, **views: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
+        for name, data in views.items():
+            self._connection.register(name, data)
+        yield
+        for name in views:
+            self._connection.unregister(name)
+
+
+def _either(first: str, second: str, names: list[str]) -> str:
+    """The columns of a full join, from whichever side has the row."""
+    return ", ".join(f"coalesce({first}.{name}, {second}.{name}) AS {name}" for name in names)
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _timestamp(manifest: Manifest) -> str:
+    """UTC without an offset, as DuckDB's TIMESTAMP wants it."""
+    return manifest.materialized_at.removesuffix("+00:00")

@@ -1,0 +1,268 @@
+"""Datasets on the Hugging Face Hub, read as a folder of Parquet files is."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.sources import fetching, files, parquet
+from visdiv_assets.sources.catalog import Benchmark
+from visdiv_assets.sources.downloads import Downloads
+from visdiv_assets.sources.hub.client import HubClient, HubFile, parse_uri
+from visdiv_assets.sources.hub.errors import MissingDatasetError, MissingRevisionError
+from visdiv_assets.sources.hub.layout import benchmark_files, subsets_of
+from visdiv_assets.sources.hub.range_file import RangeFile
+from visdiv_assets.sources.hub.row_counts import RowCounts
+from visdiv_assets.sources.interface import Kind, Shard, StoredShard
+from visdiv_assets.sources.schema import schema_of
+from visdiv_assets.storage.file_cache import FileCache
+from visdiv_assets.storage.manifest import digest_of
+
+logger = logging.getLogger(__name__)
+
+#: Where the Hub keeps its own conversion of a dataset to Parquet.
+CONVERTED = "refs/convert/parquet"
+
+
+class HubSource:
+    """A dataset on the Hub. Keeps the promises of `interface.Source`.
+
+    Subsets are the dataset's folders of Parquet files (`hub_layout.subsets_of`), benchmarks are datasets of their own.
+    What a revision is, and which files it has, is asked once, when it is first needed, and then stays: whatever is read
+    through one source is of one commit. A file that is read as a whole is fetched once into a folder, its digest
+    compared with the one that the Hub announced, while the next one of the subset is fetched in the background; of a
+    file from which single pictures are wanted only these are.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        downloads: Downloads | None = None,
+        benchmarks: Sequence[Benchmark] = (),
+        client: HubClient | None = None,
+    ) -> None:
+        """Open a dataset; nothing is requested.
+
+        Args:
+            uri: `hf://datasets/<owner>/<name>`, or with `@` and a branch, tag or commit behind it.
+            downloads: how files are fetched, and where they are kept.
+            benchmarks: the benchmarks that the source has.
+            client: makes the requests; None: one that goes to HF_ENDPOINT with HF_TOKEN.
+
+        Raises:
+            VisdivError: the URI names no dataset.
+        """
+        downloads = downloads or Downloads()
+        self.uri = uri
+        self._dataset, self._revision = parse_uri(uri)
+        self._benchmarks = {benchmark.name: benchmark for benchmark in benchmarks}
+        self._client = client or HubClient()
+        self._cache = FileCache(downloads.folder / "files", downloads.max_bytes, downloads.reserve_bytes)
+        self._rows = RowCounts(self._client, downloads.folder / "rows", downloads.threads)
+        self._max_bytes = downloads.max_bytes
+        self._asking = threading.RLock()
+        self._listed: dict[tuple[str, str | None], list[HubFile]] = {}
+        self._subset_files: dict[str, dict[str, HubFile]] | None = None
+        self._benchmark_files: dict[str, dict[str, HubFile]] = {}
+        self._fetched_in_ranges: dict[str, int] = defaultdict(int)
+
+    def subsets(self) -> list[str]:
+        """Names of the subsets, sorted."""
+        return list(self._subsets())
+
+    def benchmarks(self) -> list[str]:
+        """Names of the benchmarks, sorted. Nothing is requested: whether the Hub has them shows when they are read."""
+        return sorted(self._benchmarks)
+
+    def size_bytes(self, kind: Kind, name: str) -> int:
+        """Size of a subset's files together, from the list of files."""
+        return sum(file.size_bytes for file in self._files(kind, name).values())
+
+    def observed_version(self, kind: Kind, name: str) -> str:
+        """Digest of paths, sizes and contents of the files, from the list of files alone.
+
+        It is not the commit: a commit that changes other files leaves it as it is.
+        """
+        found = self._files(kind, name).values()
+        return digest_of(sorted([file.path, file.size_bytes, file.oid] for file in found))
+
+    def shards(self, kind: Kind, name: str) -> list[Shard]:
+        """One shard per file, in the order of their paths. Of each file only the footer is read, once ever.
+
+        Raises:
+            VisdivError: there is no such subset, or a file's footer cannot be read.
+        """
+        found = self._files(kind, name)
+        counts = self._rows.of(list(found.values()))
+        return [
+            Shard(path, rows, file.size_bytes, _fingerprint(file))
+            for (path, file), rows in zip(found.items(), counts, strict=True)
+        ]
+
+    def digest(self, kind: Kind, name: str, shard: Shard) -> str:
+        """SHA-256 of the file's bytes as 64 hex characters: the Hub's own, or computed for a small file without one."""
+        file = self._current(kind, name, shard)
+        if file.sha256:
+            return file.sha256
+        with self._on_disk(file) as path:
+            return files.content_digest(path)
+
+    def batches(
+        self, kind: Kind, name: str, shard: Shard, *, columns: Sequence[str], batch_rows: int = 64
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a file in order; see `interface.Source.batches`."""
+        schema_of(columns)
+        if batch_rows < 1:
+            raise ValueError(f"batch_rows is {batch_rows}: it must be at least 1")
+        return self._batches(kind, name, shard, columns, batch_rows)
+
+    def stored(self, kind: Kind, name: str, shard: Shard) -> StoredShard:
+        """All columns of a file, unchanged; see `interface.Source.stored`."""
+        file = self._current(kind, name, shard)
+        with self._on_disk(file) as path:
+            found = parquet.stored(parquet.NamedFile(str(file), path), shard.rows)
+        return StoredShard(found.schema, found.compression, self._stored(kind, name, shard))
+
+    def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
+        """Encoded bytes of single pictures; see `interface.Source.fetch`."""
+        found = list(self._files(kind, name).values())
+        return fetching.fetch(
+            self.uri, kind, name, self._rows.of(found), lambda number: self._anywhere(found[number]), positions
+        )
+
+    def _batches(
+        self, kind: Kind, name: str, shard: Shard, columns: Sequence[str], batch_rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        file = self._current(kind, name, shard)
+        with self._on_disk(file) as path:
+            self._fetch_next(kind, name, shard)
+            yield from parquet.read(parquet.NamedFile(str(file), path), kind, columns, batch_rows, shard.rows)
+
+    def _stored(self, kind: Kind, name: str, shard: Shard) -> Iterator[pa.RecordBatch]:
+        file = self._current(kind, name, shard)
+        with self._on_disk(file) as path:
+            self._fetch_next(kind, name, shard)
+            yield from parquet.stored(parquet.NamedFile(str(file), path), shard.rows).batches
+
+    @contextmanager
+    def _on_disk(self, file: HubFile) -> Iterator[Path]:
+        """Where a file is on disk, fetched if need be, for as long as it is read."""
+        known = self._cache.holds(file.key)
+        with self._cache.file(file.key, file.size_bytes, lambda part: self._client.download(file, part)) as path:
+            if not known:
+                self._rows.correct(file, path)
+            yield path
+
+    @contextmanager
+    def _anywhere(self, file: HubFile) -> Iterator[parquet.NamedFile]:
+        """A file on disk if it is there, else on the Hub; fetched once as much of it was read as it holds."""
+        if self._cache.holds(file.key) or self._fetched_in_ranges[file.key] >= file.size_bytes:
+            with self._on_disk(file) as path:
+                yield parquet.NamedFile(str(file), path)
+            return
+        remote = RangeFile(self._client, file)
+        try:
+            yield parquet.NamedFile(str(file), remote)
+        finally:
+            self._fetched_in_ranges[file.key] += remote.fetched_bytes
+
+    def _fetch_next(self, kind: Kind, name: str, shard: Shard) -> None:
+        """Begin to fetch the file after a shard in the background, if both have room."""
+        found = self._files(kind, name)
+        paths = list(found)
+        after = paths.index(shard.name) + 1
+        if after == len(paths):
+            return
+        file = found[paths[after]]
+        if self._cache.holds(file.key) or shard.size_bytes + file.size_bytes > self._max_bytes:
+            return
+        # A daemon: a program that ends does not wait for it, and what it leaves is gone on with the next time.
+        threading.Thread(target=self._fetch_ahead, args=(file,), name="visdiv-fetch", daemon=True).start()
+
+    def _fetch_ahead(self, file: HubFile) -> None:
+        try:
+            with self._on_disk(file):
+                pass
+        except (VisdivError, OSError) as error:
+            # Whoever reads the file tries again, and is told.
+            logger.info("%s was not fetched ahead: %s", file, error)
+
+    def _subsets(self) -> dict[str, dict[str, HubFile]]:
+        with self._asking:
+            if self._subset_files is None:
+                found = subsets_of(self._dataset, self._list(self._dataset, self._revision))
+                if not found:
+                    raise VisdivError(f"{self.uri} holds no .parquet file: name a dataset that does")
+                self._subset_files = found
+            return self._subset_files
+
+    def _files(self, kind: Kind, name: str) -> dict[str, HubFile]:
+        """The files of a subset or benchmark by the shard's name, in order."""
+        names = self._subsets() if kind is Kind.SUBSET else self._benchmarks
+        if name not in names:
+            raise files.no_such(self.uri, kind, name, sorted(names))
+        if kind is Kind.SUBSET:
+            return self._subsets()[name]
+        with self._asking:
+            if name not in self._benchmark_files:
+                self._benchmark_files[name] = self._find(self._benchmarks[name])
+            return self._benchmark_files[name]
+
+    def _find(self, benchmark: Benchmark) -> dict[str, HubFile]:
+        """The files of a benchmark: the dataset's own, or else the Hub's conversion of them."""
+        dataset, listed = self._under_either_name(benchmark)
+        if found := benchmark_files(listed, benchmark.config, benchmark.split):
+            return found
+        try:
+            converted = self._list(dataset, CONVERTED)
+        except MissingRevisionError:
+            converted = []
+        if found := benchmark_files(converted, benchmark.config, benchmark.split):
+            return found
+        raise VisdivError(
+            f"benchmark {benchmark.name!r}: hf://datasets/{dataset} has no .parquet file of split {benchmark.split!r}"
+            f"{f' of config {benchmark.config!r}' if benchmark.config else ''}, nor has its branch {CONVERTED}: "
+            f"correct its line in VISDIV_BENCHMARK_CATALOGUE"
+        )
+
+    def _under_either_name(self, benchmark: Benchmark) -> tuple[str, list[HubFile]]:
+        try:
+            return benchmark.hub_id, self._list(benchmark.hub_id, None)
+        except MissingDatasetError:
+            if benchmark.alias is None:
+                raise
+        try:
+            return benchmark.alias, self._list(benchmark.alias, None)
+        except MissingDatasetError:
+            raise MissingDatasetError(
+                f"benchmark {benchmark.name!r}: neither hf://datasets/{benchmark.hub_id} nor its alias "
+                f"hf://datasets/{benchmark.alias} is on the Hub, or they are private: correct its line in "
+                f"VISDIV_BENCHMARK_CATALOGUE, or set HF_TOKEN"
+            ) from None
+
+    def _list(self, dataset: str, revision: str | None) -> list[HubFile]:
+        """All files of a dataset at what a revision was when it was first asked for."""
+        with self._asking:
+            if (dataset, revision) not in self._listed:
+                commit = self._client.commit(dataset, revision)
+                self._listed[dataset, revision] = self._client.files(dataset, commit)
+            return self._listed[dataset, revision]
+
+    def _current(self, kind: Kind, name: str, shard: Shard) -> HubFile:
+        """The shard's file, if it still is what `shards` described."""
+        file = self._files(kind, name).get(shard.name)
+        if file is None or _fingerprint(file) != shard.fingerprint:
+            raise files.changed(f"{shard.name} of {kind.value}/{name} in {self.uri}")
+        return file
+
+
+def _fingerprint(file: HubFile) -> str:
+    return digest_of([file.path, file.size_bytes, file.oid])

@@ -1,0 +1,1 @@
+"""What `visdiv gc` removes: units that no manifest lists, and what was left by partitions that vanished."""

@@ -1,0 +1,1 @@
+"""Strings to n-grams, signatures and overlaps."""

@@ -1,0 +1,63 @@
+"""Rows of stored embeddings as float32 of length 1, in blocks of bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.vectors.matrix import Matrix, checked, widened
+
+#: Rows read at a time: 16 MB of 512 dimensions in float32.
+BLOCK = 8192
+
+
+def unit_blocks(vectors: Matrix, rows: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
+    """The number of a block's first row, and the block as `unit` gives it, first to last.
+
+    Raises:
+        VisdivError: as `unit`.
+    """
+    for start in range(0, vectors.shape[0], rows):
+        yield start, unit(vectors[start : start + rows], start)
+
+
+def unit_at(vectors: Matrix, rows: np.ndarray) -> np.ndarray:
+    """Some rows by number (int64 [m]), as `unit` gives them.
+
+    Raises:
+        VisdivError: as `unit`.
+    """
+    return unit(vectors[rows], rows)
+
+
+def unit(block: np.ndarray, numbers: int | np.ndarray) -> np.ndarray:
+    """Rows brought to length 1: stored fp16 vectors are up to 5e-4 off.
+
+    Args:
+        block: [m, d] of any float dtype.
+        numbers: the row number of the first row, or of every row; for the message.
+
+    Returns:
+        float32 [m, d], contiguous.
+
+    Raises:
+        VisdivError: a row is not finite, or all zero.
+    """
+    wide = np.ascontiguousarray(widened(block))
+    if isinstance(numbers, int):
+        checked(wide, numbers)
+        first = numbers
+    else:
+        bad = np.flatnonzero(~np.isfinite(np.einsum("nd,nd->n", wide, wide)))
+        if len(bad):
+            checked(wide[bad[0] : bad[0] + 1], int(numbers[bad[0]]))
+        first = 0
+    length = np.sqrt(np.einsum("nd,nd->n", wide, wide))
+    if length.size and not length.min() > 0:
+        row = int(np.argmin(length > 0))
+        row = int(numbers[row]) if isinstance(numbers, np.ndarray) else first + row
+        raise VisdivError(f"vector {row} is all zero and has no direction: embed it again or leave it out")
+    scaled: np.ndarray = wide * (1 / length)[:, np.newaxis]
+    return scaled

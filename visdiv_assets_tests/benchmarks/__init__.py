@@ -1,1 +1,0 @@
-"""Measurements, run by hand: they print figures and never fail on a time."""

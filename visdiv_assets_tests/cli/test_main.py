@@ -1,0 +1,354 @@
+"""The `visdiv` command, in this process, on small subsets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from visdiv_assets.cli.main import main
+from visdiv_assets.settings import Settings
+from visdiv_assets.sources import Kind
+from visdiv_assets_tests.conftest import (
+    SAMPLE,
+    Row,
+    clean_environment,
+    made_once,
+    near_copy,
+    one_each,
+    picture,
+    write_shard,
+)
+
+SUBSETS = ("clipart_nature", "clipart_people", "clipart_things")
+
+
+def visdiv(*arguments: str, source: str | Path = SAMPLE, data: str | Path = "/nowhere", **variables: str) -> Result:
+    """Run the command with these settings and no others."""
+    given = {"VISDIV_SOURCE": str(source), "VISDIV_DATA": str(data), "VISDIV_DEVICE": "cpu", **variables}
+    with clean_environment(**given):
+        return CliRunner().invoke(main, list(arguments))
+
+
+def refused(result: Result) -> str:
+    """The one line that ends a command that the user has to mend."""
+    assert result.exit_code == 2, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("visdiv: ")
+    return line.removeprefix("visdiv: ")
+
+
+# Arguments -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "parts"),
+    [
+        ("run", ("[SUBSET]...", "--all", "Every subset of the source", "can be stopped at any time")),
+        ("status", ("what is materialised", "has changed since")),
+        ("query", ("SQL", "read-only", "SHOW TABLES", "[table|csv|json]", "default: table")),
+        ("ui", ("--port", "default: 3000", "--host", "default: 127.0.0.1")),
+        ("settings", ("environment variable", "meaning")),
+        ("report", ("opens from disk", "--open", "--no-pictures")),
+    ],
+)
+def test_the_help_of_a_command_teaches_it(command: str, parts: tuple[str, ...]) -> None:
+    result = visdiv(command, "--help")
+    assert result.exit_code == 0
+    text = " ".join(result.output.split())
+    assert text.startswith(f"Usage: main {command} ")
+    assert [part for part in parts if part not in text] == []
+
+
+def test_the_first_help_lists_the_commands_with_examples() -> None:
+    output = visdiv("--help").output
+    for command in ("run", "status", "query", "ui", "report", "settings"):
+        assert f"\n  {command} " in output
+    assert "visdiv run --all" in output
+    assert 'visdiv query "SELECT * FROM subsets"' in output
+    assert "VISDIV_SOURCE" in output
+    assert "VISDIV_DATA" in output
+
+
+def test_help_does_not_need_settings_that_are_right() -> None:
+    assert visdiv("--help", VISDIV_SORCE="x").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--all", "clipart_people"), ("--all", "--changed")], ids=["none", "a name too", "both"]
+)
+def test_run_needs_names_or_all_and_not_both(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    result = visdiv("run", *arguments, data=tmp_path / "data")
+    assert result.exit_code == 2
+    assert "Error: name the subsets to run, or --all, or --changed" in result.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_unknown_subset_lists_the_known_ones_and_runs_nothing(tmp_path: Path) -> None:
+    line = refused(visdiv("run", "clipart_people", "clipart_dogs", data=tmp_path / "data"))
+    assert "has no subset 'clipart_dogs'" in line
+    assert "clipart_nature, clipart_people, clipart_things" in line
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("arguments", [("run", "--all"), ("status",)])
+def test_a_missing_source_is_named(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    line = refused(visdiv(*arguments, source="/no/such/folder", data=tmp_path / "data"))
+    assert line.startswith("there is no folder '/no/such/folder'")
+
+
+@pytest.mark.parametrize("arguments", [("run", "--all"), ("status",), ("query", "SELECT 1"), ("settings",), ("ui",)])
+@pytest.mark.parametrize(
+    ("name", "value", "beginning"),
+    [
+        ("VISDIV_SORCE", "x", "VISDIV_SORCE is not a setting: did you mean VISDIV_SOURCE?"),
+        ("VISDIV_THREADS", "many", "VISDIV_THREADS='many' is impossible"),
+        ("VISDIV_DEVICE", "gpu", "VISDIV_DEVICE='gpu' is impossible: use auto, cpu, cuda, cuda:N or cuda:all"),
+    ],
+)
+def test_a_wrong_setting_ends_every_command_in_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], name: str, value: str, beginning: str
+) -> None:
+    line = refused(visdiv(*arguments, data=tmp_path / "data", **{name: value}))
+    assert line.startswith(beginning)
+
+
+@pytest.mark.parametrize("arguments", [("run", "clipart_people"), ("status",), ("query", "SELECT 1")])
+def test_a_data_folder_that_is_a_file_is_named(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "data").write_bytes(b"")
+    assert str(tmp_path / "data") in refused(visdiv(*arguments, data=tmp_path / "data"))
+
+
+# Settings ------------------------------------------------------------------------------------------------------------
+
+
+def test_settings_lists_every_setting_with_its_present_value_and_meaning(tmp_path: Path) -> None:
+    result = visdiv("settings", data=tmp_path, VISDIV_THREADS="3")
+    assert result.exit_code == 0
+    for name, field in Settings.model_fields.items():
+        assert f"\nVISDIV_{name.upper()} = " in f"\n{result.output}"
+        assert str(field.description).split(":")[0][:60] in " ".join(result.output.split())
+    assert "VISDIV_THREADS = 3\n" in result.output
+    assert f"VISDIV_DATA = '{tmp_path}'\n" in result.output
+    assert f"DAGSTER_HOME = '{tmp_path}/dagster'\n" in result.output
+
+
+def test_settings_shows_the_dagster_home_that_is_set(tmp_path: Path) -> None:
+    assert f"DAGSTER_HOME = '{tmp_path}'\n" in visdiv("settings", DAGSTER_HOME=str(tmp_path)).output
+
+
+# Before any run ------------------------------------------------------------------------------------------------------
+
+
+def test_status_before_any_run_lists_the_subsets_and_writes_nothing(tmp_path: Path) -> None:
+    result = visdiv("status", data=tmp_path / "data")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[:2] == [f"source  {SAMPLE}", f"data    {tmp_path / 'data'}"]
+    assert lines[2:] == [f"{subset}  not materialised" for subset in SUBSETS]
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_query_before_any_run_says_what_to_run(tmp_path: Path) -> None:
+    line = refused(visdiv("query", "SELECT 1", data=tmp_path))
+    assert line == f"{tmp_path}/visdiv.duckdb does not exist yet: run `visdiv run --all` first"
+
+
+# A small subset, run once --------------------------------------------------------------------------------------------
+
+
+def make_and_run(folder: Path) -> None:
+    """A source with two subsets and a benchmark, of which one subset is run; and what the run printed."""
+    source = folder / "source"
+    write_shard(source, "geoqa+(x)", [*one_each(range(3)), Row([near_copy(0), picture(1), b"no picture"])])
+    write_shard(source, "other", one_each([5]))
+    write_shard(source, "bench", [Row([near_copy(2)]), *one_each([7])], kind=Kind.BENCHMARK)
+    result = visdiv("run", "geoqa+(x)", source=source, data=folder / "data")
+    assert result.exit_code == 0, result.output
+    (folder / "stdout").write_text(result.stdout, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `source`, `data`, and `stdout` of the run; nothing in it may be changed."""
+    return made_once(tmp_path_factory, "cli", make_and_run)
+
+
+@pytest.fixture
+def source(ran: Path) -> Path:
+    return ran / "source"
+
+
+@pytest.fixture
+def data(ran: Path) -> Path:
+    return ran / "data"
+
+
+@pytest.fixture
+def printed(ran: Path) -> list[str]:
+    return (ran / "stdout").read_text(encoding="utf-8").splitlines()
+
+
+def test_run_tells_what_it_did_and_ends_with_a_summary(printed: list[str]) -> None:
+    assert printed[0].startswith("done   bench  ")
+    assert printed[1].startswith("done   geoqa+(x)  ")
+    assert "  4 pictures embedded, " in printed[1]
+    assert printed[2].startswith("done   all subsets together  ")
+    (heading,) = [number for number, line in enumerate(printed) if line.split()[:2] == ["subset", "rows"]]
+    summary = dict(zip(printed[heading].split(), printed[heading + 2].split(), strict=True))
+    assert {name: summary[name] for name in ("subset", "rows", "images", "unique", "unreadable")} == {
+        "subset": "geoqa+(x)",
+        "rows": "4",
+        "images": "6",
+        "unique": "4",
+        "unreadable": "1",
+    }
+    assert (summary["exact_copies"], summary["near_pairs"]) == ("1", "1")
+    assert float(summary["effective_rank"]) > 1
+
+
+def test_run_ends_with_a_query_that_works(printed: list[str], data: Path) -> None:
+    (suggested,) = [line for line in printed if line.strip().startswith("visdiv query")]
+    result = visdiv("query", suggested.split('"')[1], data=data)
+    assert result.exit_code == 0
+    assert "exact" in result.output
+
+
+def test_run_writes_below_the_data_folder_only(ran: Path) -> None:
+    assert {entry.name for entry in ran.iterdir()} == {"source", "data", "stdout"}
+    assert {entry.name for entry in (ran / "data").iterdir()} >= {"lake", "visdiv.duckdb", "dagster"}
+    assert {path.suffix for path in (ran / "source").rglob("*") if path.is_file()} == {".parquet"}
+
+
+def test_status_after_a_run_counts_what_there_is(source: Path, data: Path) -> None:
+    lines = visdiv("status", source=source, data=data).output.splitlines()
+    assert lines[2].startswith("geoqa+(x)  6 images, 1 unreadable, 4 embedded, 1 close pairs, 20")
+    assert "changed" not in lines[2]
+    assert lines[3] == "other      not materialised"
+
+
+def test_status_tells_a_subset_that_changed_and_one_that_vanished(source: Path, data: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "source"
+    shutil.copytree(source, copied)
+    write_shard(copied, "geoqa+(x)", one_each([9]), number=1)
+    changed = visdiv("status", source=copied, data=data).output.splitlines()
+    assert changed[2].endswith(", files changed since: run it again")
+    shutil.rmtree(copied / "subsets" / "geoqa+(x)")
+    vanished = visdiv("status", source=copied, data=data).output.splitlines()
+    assert vanished[2].endswith(", no longer in the source")
+
+
+def test_a_query_is_printed_as_a_table_unless_asked_otherwise(data: Path) -> None:
+    lines = visdiv("query", "SELECT row, status, width FROM images ORDER BY row, image_index", data=data).output
+    rows = [line.split() for line in lines.splitlines()]
+    assert rows[0] == ["row", "status", "width"]
+    assert rows[2] == ["0", "ok", "64"]
+    assert rows[-1] == ["3", "not_an_image", "NULL"]
+    assert len(rows) == 2 + 6
+
+
+def test_a_long_table_says_that_there_is_more(data: Path) -> None:
+    table = visdiv("query", "SELECT range AS n FROM range(150)", data=data).output.splitlines()
+    assert len(table) == 2 + 100 + 1
+    assert table[-1] == "(the first 100 rows; --format csv gives all)"
+    assert len(visdiv("query", "--format", "csv", "FROM range(150)", data=data).output.splitlines()) == 151
+
+
+def test_a_query_as_csv_can_be_read_back(data: Path) -> None:
+    sql = "SELECT 'a, \"b\"' AS text, NULL AS nothing, row FROM images ORDER BY row LIMIT 1"
+    output = visdiv("query", "--format", "csv", sql, data=data).output
+    assert list(csv.reader(io.StringIO(output))) == [["text", "nothing", "row"], ['a, "b"', "", "0"]]
+
+
+def test_a_query_as_json_is_one_object_a_line(data: Path) -> None:
+    sql = "SELECT subset, images, materialized_at, NULL AS nothing FROM subsets"
+    (line,) = visdiv("query", "--format", "json", sql, data=data).output.splitlines()
+    record = json.loads(line)
+    assert (record["subset"], record["images"], record["nothing"]) == ("geoqa+(x)", 6, None)
+    assert record["materialized_at"].startswith("20")
+
+
+@pytest.mark.parametrize(
+    ("sql", "part"),
+    [
+        ("SELECT nothing FROM images", "nothing"),
+        ("SELEC 1", "SELEC"),
+        ("DELETE FROM images", "read-only"),
+        ("SELECT * FROM no_such_table", "no_such_table"),
+    ],
+)
+def test_an_error_in_sql_is_one_line(data: Path, sql: str, part: str) -> None:
+    line = refused(visdiv("query", sql, data=data))
+    assert line.startswith("DuckDB says: ")
+    assert part in line
+
+
+def test_the_help_of_query_names_statements_that_work(data: Path) -> None:
+    tables = visdiv("query", "SHOW TABLES", data=data).output
+    assert "images" in tables.split()
+    sql = "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'images'"
+    assert "Pixels, as shown" in visdiv("query", sql, data=data).output
+
+
+def test_a_second_run_embeds_nothing_and_adds_the_subset_that_was_left_out(
+    source: Path, data: Path, tmp_path: Path
+) -> None:
+    copied = tmp_path / "data"
+    shutil.copytree(data, copied)
+    result = visdiv("run", "--all", source=source, data=copied)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    for line, name in zip(lines[:2], ("bench", "geoqa+(x)"), strict=True):
+        assert line.startswith(f"done   {name}  ")
+        assert line.endswith("  nothing to embed")
+    assert lines[2].startswith("done   other  ")
+    assert "1 pictures embedded" in lines[2]
+    found = visdiv("query", "--format", "csv", "SELECT subset FROM subsets ORDER BY ALL", data=copied).output
+    assert found.splitlines() == ["subset", "geoqa+(x)", "other"]
+
+
+def test_run_changed_takes_what_was_materialised_and_changed_and_nothing_else(
+    source: Path, data: Path, tmp_path: Path
+) -> None:
+    copied, elsewhere = tmp_path / "source", tmp_path / "data"
+    shutil.copytree(source, copied)
+    shutil.copytree(data, elsewhere)
+    first = visdiv("run", "--changed", source=copied, data=elsewhere)
+    assert first.exit_code == 0, first.output
+    assert first.stdout.startswith("done   all subsets together  ")
+    write_shard(copied, "geoqa+(x)", one_each([9]), number=1)
+    lines = visdiv("run", "--changed", source=copied, data=elsewhere).stdout.splitlines()
+    assert lines[0].startswith("done   geoqa+(x)  ")
+    assert "1 pictures embedded" in lines[0]
+    assert lines[1].startswith("done   all subsets together")
+
+
+# A run of which a part fails -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def half_broken(tmp_path: Path) -> tuple[Path, Path]:
+    """A source with a good subset, and one whose file is not Parquet; and a data folder."""
+    write_shard(tmp_path / "source", "good", one_each([0, 1]))
+    write_shard(tmp_path / "source", "broken", one_each([2])).write_bytes(b"<html>")
+    return tmp_path / "source", tmp_path / "data"
+
+
+def test_a_subset_that_fails_is_told_and_the_others_are_done(half_broken: tuple[Path, Path]) -> None:
+    source, data = half_broken
+    result = visdiv("run", "--all", source=source, data=data)
+    line = refused(result)
+    assert line.startswith("not everything was materialised (broken)")
+    failed, good, together = result.stdout.splitlines()
+    assert failed.startswith("FAILED broken  ")
+    assert "subset_images: " in failed
+    assert "train-00000.parquet is not a readable Parquet file" in failed
+    assert good.startswith("done   good  ")
+    assert together.startswith("done   all subsets together  ")
+    assert visdiv("query", "--format", "csv", "SELECT subset FROM subsets", data=data).output == "subset\ngood\n"

@@ -1,0 +1,82 @@
+"""`visdiv report` on findings that a run made, pictures and scores of equal numbers among them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from visdiv_assets.cli.main import main
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets_tests.conftest import Row, clean_environment, made_once, picture, write_shard
+from visdiv_assets_tests.publishing.site.pages import ReadPage
+
+#: Positions of the subset `many`, which show six pictures in turn: two of each that stand for others.
+MANY = 258
+
+
+def visdiv(*arguments: str, folder: Path) -> Result:
+    given = {"VISDIV_SOURCE": str(folder / "source"), "VISDIV_DATA": str(folder / "data"), "VISDIV_DEVICE": "cpu"}
+    with clean_environment(**given):
+        return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Subset `many` of 258 positions of six pictures, `few` of two, and their site."""
+
+    def make(at: Path) -> None:
+        write_shard(at / "source", "many", [Row([picture(number % 6)]) for number in range(MANY)])
+        write_shard(at / "source", "few", [Row([picture(0)]), Row([picture(70)])])
+        for command in (["run", "--all"], ["report"]):
+            result = visdiv(*command, folder=at)
+            assert result.exit_code == 0, result.output
+
+    with clean_environment():
+        return made_once(tmp_path_factory, "reporting", make)
+
+
+def test_it_prints_the_page_to_open(folder: Path) -> None:
+    result = visdiv("report", "--no-pictures", folder=folder)
+    page = Path(result.output.strip())
+    assert page == (folder / "data" / "reports" / "site" / "index.html")
+    assert page.is_file()
+    # Other tests look at the pictures.
+    assert visdiv("report", folder=folder).exit_code == 0
+
+
+def test_before_the_first_run_it_says_what_to_run(tmp_path: Path) -> None:
+    result = visdiv("report", folder=tmp_path)
+    assert result.exit_code == 2
+    assert "visdiv.duckdb does not exist yet: run `visdiv run --all` first" in result.output
+
+
+def test_subsets_lead_to_the_reports_that_the_run_wrote(folder: Path) -> None:
+    page = ReadPage(folder / "data" / "reports" / "site" / "index.html")
+    assert {link for link in page.links if link.startswith("..")} == {
+        "../duplicates/many.html",
+        "../duplicates/few.html",
+    }
+
+
+def test_the_largest_groups_have_their_pictures(folder: Path) -> None:
+    page = ReadPage(folder / "data" / "reports" / "site" / "clusters.html")
+    shown = [given["aria-label"] for _, given in page.tags if given.get("role") == "img"]
+    assert "Picture of few, row 0, image 0" in shown
+    assert len(shown) == 6
+    (table,) = page.tables
+    assert page.values(table, "Positions") == [44, 43, 43, 43, 43, 43]
+
+
+def test_scores_of_equal_numbers_are_those_of_the_positions(folder: Path) -> None:
+    page = ReadPage(folder / "data" / "reports" / "site" / "diversity.html")
+    (row,) = page.charts["ranking"]["values"]
+    assert (row["subset"], row["size"], row["images"]) == ("many", "256 (too few)", str(MANY))
+    assert row["low"] <= row["mean"] <= row["high"]
+    lake = Lake(folder / "data" / "lake")
+    (found,) = lake.read(lake.require("rarefied_diversity", "many"), "scores").to_pylist()
+    # Six pictures, nearly alike in number: five directions of a covariance at most.
+    assert 3 < found["effective_rank_mean"] <= 5
+    assert (found["seeds"], found["too_few"]) == (8, True)
+    assert lake.read(lake.require("rarefied_diversity", "few"), "scores").num_rows == 0

@@ -1,0 +1,173 @@
+"""`visdiv select`, and a clean copy that keeps the best rows, on small subsets with made-up CLIP vectors."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import Result
+
+from visdiv_assets.curation.selection.select import CHOICES, CHOSEN_SCHEMA, PAIRS
+from visdiv_assets.settings import Settings
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets_tests.cli.test_main import refused, visdiv
+from visdiv_assets_tests.conftest import Row, made_once, picture, query, write_shard
+from visdiv_assets_tests.testing.clip_lakes import add_clip_images, add_clip_texts, unit
+
+SUBSETS = {"birds": range(1, 13), "geoqa+(x)": range(21, 29)}
+ROWS = sum(len(seeds) for seeds in SUBSETS.values())
+
+
+def make(folder: Path) -> None:
+    """A source, and a lake with the findings of all stages; the CLIP vectors are drawn."""
+    source, data = folder / "source", folder / "data"
+    for subset, seeds in SUBSETS.items():
+        write_shard(source, subset, [Row([picture(seed)]) for seed in seeds])
+    for _ in range(2):
+        ran = visdiv("run", "--all", source=source, data=data, VISDIV_CLIP_MODEL="")
+        assert ran.exit_code == 0, ran.output
+        add_vectors(Lake(Settings(data=str(data)).lake_root))
+
+
+def add_vectors(lake: Lake) -> None:
+    random = np.random.default_rng(0)
+    for subset, seeds in SUBSETS.items():
+        images = lake.require("subset_images", subset)
+        ids = lake.read(lake.require("sscd_embeddings", subset), "ids")["image_id"].to_pylist()
+        add_clip_images(
+            lake, subset, dict(zip(ids, unit(random.standard_normal((len(ids), 5))), strict=True)), images=images
+        )
+        turns = [(row, 0, f"text {row}") for row in range(len(seeds)) if row]
+        texts = {f"text {row}": unit(random.standard_normal(5)) for row in range(1, len(seeds))}
+        add_clip_texts(lake, subset, texts, turns, images=images)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory, "selecting", make)
+
+
+def select(made: Path, *arguments: str) -> Result:
+    return visdiv("select", *arguments, source=made / "source", data=made / "data", VISDIV_CLIP_MODEL="")
+
+
+@pytest.mark.parametrize("method", [name for name in CHOICES if name != "clip_score"])
+def test_every_method_writes_rows_with_scores_the_best_first(made: Path, tmp_path: Path, method: str) -> None:
+    out = tmp_path / "new" / "kept.parquet"
+    result = select(made, method, "--k", "7", "--out", str(out))
+    assert result.exit_code == 0, result.output
+    chosen = pq.read_table(out)
+    assert chosen.schema == CHOSEN_SCHEMA
+    assert chosen.num_rows == 7
+    rows = list(zip(chosen["subset"].to_pylist(), chosen["row"].to_pylist(), strict=True))
+    assert len(set(rows)) == 7
+    assert all(row < len(SUBSETS[subset]) for subset, row in rows)
+    if method in PAIRS:
+        # The first rows have no text, and are no pairs.
+        assert all(row for _, row in rows)
+    scores = chosen["score"].to_pylist()
+    assert scores == sorted(scores, reverse=method not in ("semdedup", "conformity"))
+    assert "7 rows, kept first: " in result.stdout
+
+
+def test_a_fraction_and_a_subset_bound_what_is_chosen(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "kept.parquet"
+    assert select(made, "semdedup", "--fraction", "0.5", "--out", str(out)).exit_code == 0
+    assert pq.read_table(out).num_rows == ROWS // 2
+    assert select(made, "k_center", "--fraction", "1", "--subset", "birds", "--out", str(out)).exit_code == 0
+    assert set(pq.read_table(out)["subset"].to_pylist()) == {"birds"}
+    assert pq.read_table(out).num_rows == len(SUBSETS["birds"])
+
+
+def test_without_a_file_the_best_rows_are_printed(made: Path) -> None:
+    result = select(made, "conformity", "--k", "3", "--subset", "geoqa+(x)")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("geoqa+(x)") == 3
+
+
+def test_methods_are_compared_on_the_same_rows(made: Path) -> None:
+    result = select(made, "--compare", "--fraction", "0.5")
+    assert result.exit_code == 0, result.output
+    for part in ("What each method keeps of each subset", "How far each two agree", "How diverse what they keep is"):
+        assert part in result.stdout
+    for method in ("semdedup", "conformity", "whitened_clip", "everything"):
+        assert method in result.stdout
+    assert "clip_score" not in result.stdout
+
+
+def test_methods_that_are_named_are_compared(made: Path) -> None:
+    result = select(made, "--compare", "k_center", "text_overlap", "--fraction", "0.5", "--subset", "birds")
+    assert result.exit_code == 0, result.output
+    assert "geoqa" not in result.stdout
+    agreement = next(fields for line in result.stdout.splitlines() if (fields := line.split())[1:2] == ["text_overlap"])
+    assert agreement[:4] == ["k_center", "text_overlap", "6", "6"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("nothing", "--k", "1"), "no selection method 'nothing'"),
+        (("semdedup", "--k", "1", "--subset", "nowhere"), "selection_scores have no row of 'nowhere'"),
+        (("wfpp", "--k", "1", "--subset", "nowhere"), "has no subset 'nowhere'"),
+        (("clip_score", "--k", "1"), "no row has a score by clip_score"),
+    ],
+)
+def test_what_cannot_be_chosen_is_one_line(made: Path, arguments: tuple[str, ...], line: str) -> None:
+    assert line in refused(select(made, *arguments))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("semdedup",),
+        ("semdedup", "--k", "1", "--fraction", "0.5"),
+        ("--compare",),
+        ("wfpp", "metaclip", "--k", "1"),
+    ],
+)
+def test_what_is_not_said_clearly_is_a_usage_error(made: Path, arguments: tuple[str, ...]) -> None:
+    assert select(made, *arguments).exit_code == 2
+
+
+def test_scores_that_were_never_made_are_named(tmp_path: Path, made: Path) -> None:
+    line = refused(visdiv("select", "semdedup", "--k", "1", source=made / "source", data=tmp_path))
+    assert "there are no selection_scores: get CLIP weights" in line
+    assert "there is no sscd_embeddings" in refused(
+        visdiv("select", "k_center", "--k", "1", source=made / "source", data=tmp_path)
+    )
+
+
+def test_a_clean_copy_keeps_the_best_rows_if_that_is_asked_for(made: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(made / "data", data)
+    given = {"source": made / "source", "data": data, "VISDIV_CLIP_MODEL": ""}
+    settings = Settings(source=str(made / "source"), data=str(data))
+    by_reason = "SELECT reason, count(*) FROM dropped_rows GROUP BY reason ORDER BY reason"
+    before = dict(query(settings, by_reason))
+    assert "selection" not in before
+    wanted = visdiv("run", "--all", VISDIV_KEEP_BY="conformity", VISDIV_KEEP_FRACTION="0.5", **given)
+    assert wanted.exit_code == 0, wanted.output
+    selected = query(settings, "SELECT subset, \"row\" FROM dropped_rows WHERE reason = 'selection'")
+    scores = dict(query(settings, 'SELECT (subset, "row"), conformity FROM selection_scores'))
+    worst = sorted(scores, key=lambda key: scores[key])[ROWS // 2 :]
+    assert set(selected) == {tuple(key.values()) if isinstance(key, dict) else tuple(key) for key in worst}
+    assert query(settings, "SELECT count(*) FROM dropped_rows")[0][0] >= ROWS // 2
+
+
+def test_a_clean_copy_keeps_the_rows_of_a_file_that_select_wrote(made: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "kept.parquet"
+    shutil.copytree(made / "data", data)
+    assert select(made, "k_center", "--k", "5", "--out", str(out)).exit_code == 0
+    settings = Settings(source=str(made / "source"), data=str(data), keep_rows=str(out), clip_model="")
+    ran = visdiv("run", "--all", source=made / "source", data=data, VISDIV_CLIP_MODEL="", VISDIV_KEEP_ROWS=str(out))
+    assert ran.exit_code == 0, ran.output
+    chosen = pq.read_table(out)
+    stay = set(zip(chosen["subset"].to_pylist(), chosen["row"].to_pylist(), strict=True))
+    every = {(subset, row) for subset, seeds in SUBSETS.items() for row in range(len(seeds))}
+    dropped = set(query(settings, 'SELECT subset, "row" FROM dropped_rows'))
+    assert dropped >= every - stay
+    assert set(query(settings, "SELECT subset, \"row\" FROM dropped_rows WHERE reason = 'selection'")) == every - stay

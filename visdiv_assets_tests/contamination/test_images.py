@@ -1,0 +1,321 @@
+"""Pairs with a benchmark, where they lie, and the rates made of them: each against a plain form of the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from visdiv_assets.contamination.images import (
+    ALL,
+    LEAK_SCHEMA,
+    LOCATED_SCHEMA,
+    RATES_SCHEMA,
+    leak_rates,
+    leaks,
+    located,
+    wilson_interval,
+)
+from visdiv_assets_tests.testing.vectors import exact_units, random_units, unit
+
+relaxed = settings(deadline=None, max_examples=100)
+
+#: image_id, benchmark_image_id -> similarity
+Found = dict[tuple[str, str], float]
+
+
+def names(prefix: str, count: int) -> pa.Array:
+    return pa.array([f"{prefix}{number:031x}" for number in range(count)], pa.string())
+
+
+def found_pairs(
+    left: np.ndarray, right: np.ndarray, floor: float, k_best: int, ids: tuple[pa.Array, pa.Array] | None = None
+) -> Found:
+    left_ids, right_ids = ids or (names("a", len(left)), names("b", len(right)))
+    table = leaks(left_ids, left, right_ids, right, floor=floor, k_best=k_best)
+    assert table.schema == LEAK_SCHEMA
+    keys = list(zip(table["image_id"].to_pylist(), table["benchmark_image_id"].to_pylist(), strict=True))
+    assert keys == sorted(set(keys)), "a pair twice, or out of order"
+    return dict(zip(keys, table["similarity"].to_pylist(), strict=True))
+
+
+def plain_join(left: np.ndarray, right: np.ndarray, floor: float) -> Found:
+    similarity = np.minimum(left.astype(np.float64) @ right.astype(np.float64).T, 1)
+    left_ids, right_ids = names("a", len(left)).to_pylist(), names("b", len(right)).to_pylist()
+    return {
+        (left_ids[i], right_ids[j]): float(similarity[i, j])
+        for i, j in zip(*np.nonzero(similarity.astype(np.float32) >= np.float32(floor)), strict=True)
+    }
+
+
+def near_copies(seed: int, rows: int, others: int, noise: float, dimension: int = 24) -> tuple[np.ndarray, np.ndarray]:
+    """A subset, and a benchmark made of noisy copies of it, some of the same picture; stored as float16."""
+    rng = np.random.default_rng(seed)
+    left = random_units(rows, dimension, seed)
+    copied = left[rng.integers(0, rows, others)] if rows else random_units(others, dimension, seed)
+    right = unit(copied + noise * rng.standard_normal(copied.shape) / np.sqrt(dimension))
+    return left.astype(np.float16), right.astype(np.float16)
+
+
+def clear_of(values: np.ndarray, threshold: float) -> bool:
+    """Whether no value is so close to a threshold that the order of a sum decides."""
+    return not len(values) or bool(np.abs(values - threshold).min() > 1e-6)
+
+
+# Pairs ---------------------------------------------------------------------------------------------------------------
+
+
+@relaxed
+@given(
+    seed=st.integers(0, 2**16),
+    rows=st.integers(0, 25),
+    others=st.integers(0, 25),
+    noise=st.sampled_from([0.0, 0.3, 0.6, 1.0]),
+    floor=st.floats(0.3, 1),
+)
+def test_leaks_are_the_pairs_of_a_plain_join_no_more_no_less_none_twice(
+    seed: int, rows: int, others: int, noise: float, floor: float
+) -> None:
+    left, right = near_copies(seed, rows, others, noise)
+    assume(clear_of((left.astype(np.float64) @ right.T.astype(np.float64)).ravel(), floor))
+    expected = plain_join(left, right, floor)
+    found = found_pairs(left, right, floor, k_best=64)
+    assert found.keys() == expected.keys()
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+@relaxed
+@given(left=exact_units(), right=exact_units(), floor=st.sampled_from([0.25, 0.5, 0.75, 1.0]), k=st.integers(1, 3))
+def test_with_few_pairs_per_picture_the_best_match_of_every_picture_of_either_side_is_kept(
+    left: np.ndarray, right: np.ndarray, floor: float, k: int
+) -> None:
+    everything = plain_join(left, right, floor)
+    found = found_pairs(left, right, floor, k)
+    assert found.items() <= everything.items()
+    for side in (0, 1):
+        for picture in {pair[side] for pair in everything}:
+            of_all = sorted((value for pair, value in everything.items() if pair[side] == picture), reverse=True)
+            kept = sorted((value for pair, value in found.items() if pair[side] == picture), reverse=True)
+            assert kept[:k] == of_all[:k]
+    # A pair is only there because one of its two pictures has it among its best.
+    for pair, value in found.items():
+        better = [sum(v > value for p, v in everything.items() if p[side] == pair[side]) for side in (0, 1)]
+        assert min(better) < k
+
+
+def test_one_pair_per_picture_suffices_for_exact_rates_although_hundreds_are_close() -> None:
+    rng = np.random.default_rng(4)
+    chart = unit(rng.standard_normal((1, 32)))
+    left, right = (unit(chart + rng.standard_normal((20, 32)) / 20).astype(np.float16) for _ in range(2))
+    everything = plain_join(left, right, 0.75)
+    found = found_pairs(left, right, 0.75, k_best=1)
+    assert len(everything) == 400
+    assert len(found) <= 40
+    for side in (0, 1):
+        for picture in {pair[side] for pair in everything}:
+            best = max(value for pair, value in everything.items() if pair[side] == picture)
+            kept = max(value for pair, value in found.items() if pair[side] == picture)
+            assert kept == pytest.approx(best, abs=2e-6)
+
+
+def test_a_picture_that_both_sides_hold_is_a_pair_of_itself_with_similarity_1_at_most() -> None:
+    # Rounding to float16 may lengthen a vector: its product with itself is above 1.
+    vectors = random_units(40, 64, 1).astype(np.float16)
+    ids = names("c", 40)
+    found = found_pairs(vectors, vectors, 0.75, 64, (ids, ids))
+    assert found.keys() == {(name, name) for name in ids.to_pylist()}
+    assert max(found.values()) == 1
+    assert min(found.values()) > 0.998
+
+
+# Where they lie ------------------------------------------------------------------------------------------------------
+
+
+def locate(pairs: list[tuple[str, str, float]], benchmark: list[tuple[int, int, str, bool]]) -> list[dict[str, object]]:
+    table = located(
+        pa.table(list(zip(*pairs, strict=True)) or [[], [], []], schema=LEAK_SCHEMA),
+        "bench",
+        pa.table(
+            [
+                pa.array(column, kind)
+                for column, kind in zip(
+                    zip(*benchmark, strict=True), (pa.int64(), pa.int32(), pa.string(), pa.bool_()), strict=True
+                )
+            ],
+            names=["row", "image_index", "image_id", "low_information"],
+        ),
+        # As the asset gives it: one entry per position, so a picture may stand there twice.
+        pa.table({"image_id": ["x", "y", "x", "z"], "low_information": [False, True, False, False]}),
+        pa.table({"image_id": ["z", "x", "y"], "background_similarity": pa.array([None, 0.25, 0.5], pa.float32())}),
+    )
+    assert table.schema == LOCATED_SCHEMA
+    return table.to_pylist()
+
+
+BENCH = [(0, 0, "p", False), (0, 1, "q", False), (3, 0, "r", True), (4, 2, "q", False), (9, 0, "q", False)]
+
+
+def test_a_benchmark_picture_stands_at_its_first_position_with_the_number_of_its_positions() -> None:
+    found = locate([("x", "p", 0.9), ("x", "q", 0.8), ("y", "q", 0.7), ("y", "r", 1.0)], BENCH)
+    places = [
+        (record["image_id"], record["benchmark_image_id"], record["benchmark_row"], record["benchmark_image"])
+        for record in found
+    ]
+    assert places == [("x", "p", 0, 0), ("x", "q", 0, 1), ("y", "q", 0, 1), ("y", "r", 3, 0)]
+    assert [record["benchmark_positions"] for record in found] == [1, 3, 3, 1]
+    assert {record["benchmark"] for record in found} == {"bench"}
+    assert [record["similarity"] for record in found] == pytest.approx([0.9, 0.8, 0.7, 1.0])
+
+
+def test_the_normalised_score_is_the_similarity_less_the_background_and_null_without_one() -> None:
+    found = locate([("z", "p", 0.9), ("x", "p", 0.75), ("y", "q", 0.8)], BENCH)
+    assert found[0]["similarity_normalised"] is None
+    assert [record["similarity_normalised"] for record in found[1:]] == pytest.approx([0.5, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("picture", "benchmark_picture", "flagged"),
+    [("x", "p", False), ("y", "p", True), ("x", "r", True), ("y", "r", True)],
+)
+def test_a_pair_is_flagged_if_either_picture_has_little_information(
+    picture: str, benchmark_picture: str, flagged: bool
+) -> None:
+    (record,) = locate([(picture, benchmark_picture, 0.9)], BENCH)
+    assert record["low_information"] is flagged
+
+
+def test_no_pairs_are_located_as_no_pairs() -> None:
+    assert locate([], BENCH) == []
+
+
+# Rates ---------------------------------------------------------------------------------------------------------------
+
+PICTURES = [f"p{number}" for number in range(6)]
+BENCHMARKS = ["one", "two", "three"]
+#: Among them the thresholds themselves.
+SIMILARITIES = st.sampled_from([0.7, 0.75, 0.7500001, 0.8, 0.9, 0.9499999, 0.95, 1.0])
+THRESHOLDS = [0.75, 0.8, 0.95, 1.0]
+
+Pairs = dict[tuple[str, str], float]
+
+
+@st.composite
+def corpora(draw: st.DrawFn) -> tuple[list[tuple[int, str]], int, dict[str, list[str]], dict[str, Pairs]]:
+    """Positions of a subset, its number of rows, the benchmarks' positions, and pairs; pictures repeat."""
+    in_rows = draw(st.lists(st.lists(st.sampled_from(PICTURES), max_size=4), max_size=6))
+    positions = [(row, picture) for row, pictures in enumerate(in_rows) for picture in pictures]
+    benchmarks, pairs = {}, {}
+    for name in draw(st.lists(st.sampled_from(BENCHMARKS), unique=True)):
+        held = draw(st.lists(st.sampled_from([f"b{number}" for number in range(5)]), max_size=8))
+        possible = sorted({(picture, other) for _, picture in positions for other in held})
+        chosen = draw(st.lists(st.sampled_from(possible), unique=True)) if possible else []
+        benchmarks[name] = held
+        pairs[name] = {pair: draw(SIMILARITIES) for pair in chosen}
+    return positions, len(in_rows), benchmarks, pairs
+
+
+def rates_of(
+    positions: list[tuple[int, str]], rows: int, benchmarks: dict[str, list[str]], pairs: dict[str, Pairs]
+) -> pa.Table:
+    return leak_rates(
+        pa.table(
+            {
+                "row": pa.array([row for row, _ in positions], pa.int64()),
+                "image_id": pa.array([picture for _, picture in positions], pa.string()),
+            }
+        ),
+        rows,
+        {name: pa.table({"image_id": pa.array(held, pa.string())}) for name, held in benchmarks.items()},
+        {
+            name: pa.table(
+                [
+                    pa.array([pair[0] for pair in found], pa.string()),
+                    pa.array([pair[1] for pair in found], pa.string()),
+                    pa.array(list(found.values()), pa.float32()),
+                ],
+                schema=LEAK_SCHEMA,
+            )
+            for name, found in pairs.items()
+        },
+        THRESHOLDS,
+    )
+
+
+@relaxed
+@given(corpora())
+def test_rates_equal_a_count_of_positions_one_by_one(
+    corpus: tuple[list[tuple[int, str]], int, dict[str, list[str]], dict[str, Pairs]],
+) -> None:
+    positions, rows, benchmarks, pairs = corpus
+    table = rates_of(*corpus)
+    assert table.schema == RATES_SCHEMA
+    found = {(record["benchmark"], record["threshold"]): record for record in table.to_pylist()}
+    assert len(found) == table.num_rows == (len(benchmarks) + 1) * len(THRESHOLDS)
+    for threshold in THRESHOLDS:
+        close = {
+            name: {pair for pair, value in of_benchmark.items() if np.float32(value) >= np.float32(threshold)}
+            for name, of_benchmark in pairs.items()
+        }
+        for name in (*benchmarks, ALL):
+            of = list(benchmarks) if name == ALL else [name]
+            leaked = [
+                any(pair[1] == picture for pair in close[benchmark])
+                for benchmark in of
+                for picture in benchmarks[benchmark]
+            ]
+            contaminated = [
+                (row, picture)
+                for row, picture in positions
+                if any(pair[0] == picture for benchmark in of for pair in close[benchmark])
+            ]
+            record = found[name, threshold]
+            assert record["images"] == len(positions)
+            assert record["images_contaminated"] == len(contaminated)
+            assert record["rows"] == rows
+            assert record["rows_contaminated"] == len({row for row, _ in contaminated})
+            assert record["benchmark_images"] == len(leaked)
+            assert record["benchmark_images_leaked"] == sum(leaked)
+            if positions:
+                assert record["rate"] == pytest.approx(len(contaminated) / len(positions))
+                assert (record["ci_low"], record["ci_high"]) == wilson_interval(len(contaminated), len(positions))
+            else:
+                assert (record["rate"], record["ci_low"], record["ci_high"]) == (None, None, None)
+
+
+def test_without_a_benchmark_all_of_none_leaks_nothing() -> None:
+    table = rates_of([(0, "p0"), (2, "p1")], 3, {}, {})
+    assert set(table["benchmark"].to_pylist()) == {ALL}
+    assert set(table["images_contaminated"].to_pylist()) == {0}
+    assert set(table["benchmark_images"].to_pylist()) == {0}
+    assert set(table["ci_low"].to_pylist()) == {0.0}
+
+
+def test_a_picture_that_two_benchmarks_hold_counts_once_in_all_of_them() -> None:
+    pairs = {"one": {("p0", "b0"): 0.96}, "two": {("p0", "b1"): 1.0, ("p1", "b1"): 0.8}}
+    table = rates_of([(0, "p0"), (0, "p1")], 1, {"one": ["b0"], "two": ["b1", "b1"]}, pairs)
+    records = [record for record in table.to_pylist() if record["threshold"] == 0.95]
+    counted = [(r["benchmark"], r["images_contaminated"], r["benchmark_images_leaked"]) for r in records]
+    assert counted == [("one", 1, 1), ("two", 1, 2), (ALL, 1, 3)]
+
+
+# The interval --------------------------------------------------------------------------------------------------------
+
+
+@relaxed
+@given(st.integers(1, 100_000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
+def test_the_interval_is_wilsons_as_scipy_computes_it(counts: tuple[int, int]) -> None:
+    successes, trials = counts
+    expected = binomtest(successes, trials).proportion_ci(confidence_level=0.95, method="wilson")
+    low, high = wilson_interval(successes, trials)
+    assert low == pytest.approx(expected.low, abs=1e-12)
+    assert high == pytest.approx(expected.high, abs=1e-12)
+    assert 0 <= low <= successes / trials <= high <= 1
+
+
+def test_the_ends_of_the_interval_are_exact_and_there_is_none_without_trials() -> None:
+    assert wilson_interval(0, 7)[0] == 0
+    assert wilson_interval(7, 7)[1] == 1
+    assert wilson_interval(0, 0) == (None, None)

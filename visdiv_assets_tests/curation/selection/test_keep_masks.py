@@ -1,0 +1,106 @@
+"""Which rows somebody selected: by stored scores, or by a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from visdiv_assets.curation.selection.keep_masks import ROWS_SCHEMA, Selection, as_mask, as_table
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets_tests.curation.selection.test_stored_scores import add_scores
+
+ROWS = {"one": 2, "two": 2}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path / "lake")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "kept.parquet"
+
+
+def write(path: Path, **columns: Any) -> str:
+    pq.write_table(pa.table(columns), path)
+    return str(path)
+
+
+def masks(going: Any) -> dict[str, list[bool]]:
+    return {name: mask.tolist() for name, mask in going.items()}
+
+
+def test_the_share_is_of_all_subsets_together(lake: Lake) -> None:
+    add_scores(lake, semdedup=[0.1, 0.9, 0.8, 0.7])
+    going = Selection("semdedup", 0.5).going(lake, ROWS)
+    assert masks(going) == {"one": [False, True], "two": [True, False]}
+
+
+def test_nothing_is_selected_unless_it_is_asked_for(lake: Lake) -> None:
+    assert Selection().going(lake, ROWS) == {}
+    assert Selection().settings() == {}
+
+
+def test_a_method_without_scores_is_refused_in_one_line(lake: Lake) -> None:
+    with pytest.raises(VisdivError, match="VISDIV_KEEP_BY=semdedup needs scores made of CLIP vectors"):
+        Selection("semdedup", 0.5).going(lake, ROWS)
+    add_scores(lake, semdedup=[0.1, 0.2])
+    with pytest.raises(VisdivError, match="no row has a score by clip_score"):
+        Selection("clip_score", 0.5).going(lake, ROWS)
+
+
+def test_scores_of_an_older_list_of_rows_are_refused(lake: Lake) -> None:
+    add_scores(lake, semdedup=[0.1, 0.2])
+    with pytest.raises(VisdivError, match="older than subset_images of 'one'"):
+        Selection("semdedup", 0.5).going(lake, {"one": 7})
+
+
+def test_none_but_the_rows_of_a_file_stay(lake: Lake, file: Path) -> None:
+    given = write(file, subset=["one", "gone"], row=[1, 5], score=[0.5, 0.1])
+    going = Selection(keep_rows=given).going(lake, ROWS)
+    assert masks(going) == {"one": [True, False], "two": [True, True]}
+
+
+def test_another_content_of_the_file_is_another_setting(file: Path) -> None:
+    before = Selection(keep_rows=write(file, subset=["one"], row=[1])).settings()
+    assert Selection(keep_rows=write(file, subset=["one"], row=[1])).settings() == before
+    assert Selection(keep_rows=write(file, subset=["one"], row=[0])).settings() != before
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        ({"subset": ["one"], "number": [1]}, "is no Parquet file with the columns subset and row"),
+        ({"subset": ["one"], "row": ["first"]}, "is no Parquet file with the columns subset and row"),
+        ({"subset": ["gone"], "row": [1]}, "has no row of a materialised subset"),
+        ({"subset": ["one"], "row": [2]}, "names rows that 'one' does not have: they go from 0 to 1"),
+        ({"subset": ["one"], "row": [-1]}, "names rows that 'one' does not have"),
+        ({"subset": ["one"], "row": pa.array([None], pa.int64())}, "names rows that 'one' does not have"),
+    ],
+)
+def test_a_file_that_is_not_one_of_rows_is_refused_in_one_line(
+    lake: Lake, file: Path, columns: dict[str, Any], line: str
+) -> None:
+    with pytest.raises(VisdivError, match=line):
+        Selection(keep_rows=write(file, **columns)).going(lake, ROWS)
+
+
+def test_a_file_that_is_not_there_is_refused_in_one_line(lake: Lake, file: Path) -> None:
+    for ask in (Selection(keep_rows=str(file)).settings, lambda: Selection(keep_rows=str(file)).going(lake, ROWS)):
+        with pytest.raises(VisdivError, match="is no Parquet file with the columns subset and row"):
+            ask()
+
+
+def test_what_goes_is_stored_as_rows_and_read_back() -> None:
+    going = {"one": np.array([True, False, True]), "two": np.zeros(2, bool)}
+    table = as_table(going)
+    assert table.schema == ROWS_SCHEMA
+    assert {name: as_mask(table, name, len(mask)).tolist() for name, mask in going.items()} == masks(going)
+    assert not as_mask(as_table({}), "one", 4).any()

@@ -1,0 +1,152 @@
+"""The registry of methods, and what they keep side by side."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from visdiv_assets.curation.selection import overlap_tables as module
+from visdiv_assets.curation.selection.methods import METHODS, Method, keep_fraction, order, scores_of_picks
+from visdiv_assets.curation.selection.overlap_tables import (
+    DIVERSITY_SCHEMA,
+    EVERYTHING,
+    OVERLAP_SCHEMA,
+    SHARES_SCHEMA,
+    diversity_before_and_after,
+    kept_at,
+    overlaps,
+    share_per_subset,
+)
+from visdiv_assets.diversity import get_diversity_components
+from visdiv_assets.errors import VisdivError
+from visdiv_assets_tests.testing.vectors import random_units
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_every_method_names_a_function_that_is_there_and_documented(method: Method) -> None:
+    where, function = method.function.split(".")
+    found = getattr(importlib.import_module(f"visdiv_assets.curation.selection.{where}"), function)
+    assert found.__doc__
+    assert METHODS[method.name] is method
+
+
+@settings(deadline=None)
+@given(
+    name=st.sampled_from(list(METHODS)),
+    scores=st.lists(st.sampled_from([-1.5, 0.0, 0.25, 1.0, 1e9]), max_size=12),
+    fraction=st.floats(0, 1),
+)
+def test_the_best_by_a_method_come_first_and_of_equals_the_lowest_row(
+    name: str, scores: list[float], fraction: float
+) -> None:
+    sign = -1 if METHODS[name].keeps == "high" else 1
+    wanted = sorted(range(len(scores)), key=lambda row: (sign * scores[row], row))
+    values = np.array(scores, np.float32)
+    assert order(name, values).tolist() == wanted
+    kept = keep_fraction(name, values, fraction)
+    assert np.flatnonzero(kept).tolist() == sorted(wanted[: round(fraction * len(scores))])
+
+
+def test_duplicates_and_leaks_are_dropped_and_rare_words_kept() -> None:
+    scores = np.array([0.1, 0.9])
+    first = {name: int(order(name, scores)[0]) for name in METHODS}
+    assert {name for name, row in first.items() if row == 0} == {"semdedup", "conformity", "clippings", "text_overlap"}
+
+
+def test_picks_become_scores_that_give_their_order_back() -> None:
+    picks = np.array([4, 0, 3])
+    scores = scores_of_picks(picks, 6)
+    assert scores.dtype == np.float32
+    assert order("clip_cov", scores).tolist() == [4, 0, 3, 1, 2, 5]
+    assert scores_of_picks(np.empty(0, np.int64), 3).tolist() == [0, 0, 0]
+    with pytest.raises(VisdivError, match="they belong to another set"):
+        scores_of_picks(picks, 4)
+
+
+def test_scores_and_shares_that_cannot_be_are_refused() -> None:
+    with pytest.raises(VisdivError, match=r"the score of row 1 by wfpp is NaN: compute it again$"):
+        order("wfpp", np.array([0, np.nan]))
+    with pytest.raises(VisdivError, match="no selection method 'magic': there are semdedup, "):
+        order("magic", np.zeros(2))
+    with pytest.raises(VisdivError, match="one number per row"):
+        order("wfpp", np.zeros((2, 2)))
+    for fraction in (-0.1, 1.1, float("nan")):
+        with pytest.raises(VisdivError, match="it is between 0 and 1"):
+            keep_fraction("wfpp", np.zeros(2), fraction)
+    with pytest.raises(VisdivError, match="give a bool for each of 3 rows"):
+        kept_at({"wfpp": np.zeros(3), "semdedup": np.zeros(2)}, 0.5)
+
+
+@settings(deadline=None)
+@given(data=st.data(), rows=st.integers(0, 12))
+def test_shares_and_overlaps_are_those_of_sets_of_rows(data: st.DataObject, rows: int) -> None:
+    subsets = data.draw(st.lists(st.sampled_from(["b", "a", "日本"]), min_size=rows, max_size=rows))
+    masks = st.lists(st.booleans(), min_size=rows, max_size=rows)
+    kept = {name: np.array(data.draw(masks), bool) for name in ("one", "two", "three")}
+    rows_of = {name: set(np.flatnonzero(mask).tolist()) for name, mask in kept.items()}
+    shares = share_per_subset(kept, pa.array(subsets, pa.string()))
+    assert shares.schema == SHARES_SCHEMA
+    assert shares.to_pylist() == [
+        {
+            "method": name,
+            "subset": subset,
+            "rows": subsets.count(subset),
+            "kept": (held := sum(subsets[row] == subset for row in rows_of[name])),
+            "share": held / subsets.count(subset),
+        }
+        for name in kept
+        for subset in sorted(set(subsets))
+    ]
+    found = overlaps(kept)
+    assert found.schema == OVERLAP_SCHEMA
+    for row in found.to_pylist():
+        a, b = rows_of[row["method_a"]], rows_of[row["method_b"]]
+        assert (row["kept_a"], row["kept_b"], row["both"]) == (len(a), len(b), len(a & b))
+        assert row["jaccard"] == (len(a & b) / len(a | b) if a | b else 1)
+    assert [(row["method_a"], row["method_b"]) for row in found.to_pylist()] == [
+        ("one", "two"),
+        ("one", "three"),
+        ("two", "three"),
+    ]
+
+
+@pytest.mark.parametrize("centered", [True, False])
+def test_diversity_is_that_of_the_rows_kept(monkeypatch: pytest.MonkeyPatch, centered: bool) -> None:
+    monkeypatch.setattr(module, "BLOCK", 7)
+    vectors = random_units(60, 8).astype(np.float16)
+    mask = np.random.default_rng(0).random(60) < 0.4
+    found = diversity_before_and_after({"some": mask, "none": np.zeros(60, bool)}, vectors, centered=centered)
+    assert found.schema == DIVERSITY_SCHEMA
+    everything, some, none = found.to_pylist()
+    assert (everything["method"], some["method"], none["method"]) == (EVERYTHING, "some", "none")
+    for row, rows in ((everything, vectors), (some, vectors[mask])):
+        wanted = get_diversity_components(rows)
+        assert row["images"] == len(rows)
+        for name in ("effective_rank", "participation_ratio", "score"):
+            assert row[name] == pytest.approx(wanted[name if centered else f"{name}_uncentered"])
+    assert (none["images"], none["effective_rank"], none["score"]) == (0, None, None)
+
+
+def test_diverse_picks_are_more_diverse_than_a_crowded_set() -> None:
+    from visdiv_assets.curation.selection import select_diverse_samples
+
+    vectors = np.concatenate([random_units(1, 16) + 0.1 * random_units(900, 16, 1), random_units(100, 16, 2)])
+    scores = {"k_center": scores_of_picks(select_diverse_samples(vectors, 100), 1000)}
+    everything, picked = diversity_before_and_after(kept_at(scores, 0.1), vectors).to_pylist()
+    assert picked["images"] == 100
+    assert picked["effective_rank"] > 1.5 * everything["effective_rank"]
+
+
+def test_masks_of_other_rows_and_a_method_called_everything_are_refused() -> None:
+    vectors = random_units(4, 3)
+    with pytest.raises(VisdivError, match="what x keeps is bool"):
+        diversity_before_and_after({"x": np.ones(3, bool)}, vectors)
+    with pytest.raises(VisdivError, match="what x keeps is int64"):
+        overlaps({"x": np.ones(3, np.int64)})
+    with pytest.raises(VisdivError, match="no method can be called"):
+        diversity_before_and_after({EVERYTHING: np.ones(4, bool)}, vectors)

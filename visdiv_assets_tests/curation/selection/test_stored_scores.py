@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from visdiv_assets.curation.alignment.summary import ROWS_SCHEMA
+from visdiv_assets.curation.row_findings import dropped_rows, row_facts
+from visdiv_assets.curation.selection.conformity import conformity
+from visdiv_assets.curation.selection.semdedup import semdedup
+from visdiv_assets.curation.selection.stored_scores import SCORES_SCHEMA, best_first, best_share, corpus_scores
+from visdiv_assets.settings import DROP_REASONS
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets_tests.curation.lakes import Listed, add_images, image_id
+from visdiv_assets_tests.testing.clip_lakes import add_clip_images, unit
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path)
+
+
+def add_scores(lake: Lake, **columns: list[float | None]) -> None:
+    """`selection_scores` of the subsets one and two, by the score of each of their rows."""
+    (name, values), *_ = columns.items()
+    write = lake.write("selection_scores", "all", code_version="1")
+    half = len(values) // 2
+    records = [
+        {"subset": "one" if number < half else "two", "row": number % half, name: value}
+        for number, value in enumerate(values)
+    ]
+    with write.add("scores") as made:
+        made.table("scores", pa.Table.from_pylist(records, SCORES_SCHEMA), SCORES_SCHEMA)
+    write.commit(subsets=["one", "two"])
+
+
+def test_rows_have_the_lowest_score_of_their_pictures_among_all_subsets(lake: Lake) -> None:
+    random = np.random.default_rng(0)
+    vectors = {letter: unit(random.standard_normal(6)) for letter in "abcde"}
+    one = add_images(lake, "one", 4, [Listed(0, "a"), Listed(0, "b", 1), Listed(1, "c"), Listed(2, "", status="empty")])
+    two = add_images(lake, "two", 2, [Listed(0, "d"), Listed(1, "e")])
+    for images, letters in ((one, "abc"), (two, "de")):
+        of_subset = {image_id(letter): vectors[letter] for letter in letters}
+        add_clip_images(lake, images.partition, of_subset, images=images)
+    tables = list(corpus_scores(lake, ["one", "two"]))
+    stacked = np.stack(list(vectors.values())).astype(np.float16)
+    common, duplicate = conformity(stacked), semdedup(stacked).score
+    assert [table["subset"].to_pylist() for table in tables] == [["one"] * 4, ["two"] * 2]
+    found = pa.concat_tables(tables).to_pydict()
+    assert found["row"] == [0, 1, 2, 3, 0, 1]
+    for name, plain in (("conformity", common), ("semdedup", duplicate)):
+        expected = [min(plain[:2]), plain[2], None, None, plain[3], plain[4]]
+        assert found[name] == [None if value is None else pytest.approx(value, abs=1e-6) for value in expected]
+    # Five pictures cannot say what is typical in six dimensions.
+    assert found["whitened_clip"] == [None] * 6
+    assert found["clip_score"] == [None] * 6
+
+
+def test_enough_pictures_are_whitened_and_the_scores_of_alignment_are_taken_over(lake: Lake) -> None:
+    random = np.random.default_rng(1)
+    letters = "abcdefghij"
+    images = add_images(lake, "one", 10, [Listed(row, letter) for row, letter in enumerate(letters)])
+    vectors = {image_id(letter): random.standard_normal(3) for letter in letters}
+    add_clip_images(lake, "one", vectors, images=images)
+    write = lake.write("alignment", "one", code_version="1", inputs={"subset_images": images.digest})
+    rows = [{"row": row, "clip_score_mean": None if row == 3 else row / 10} for row in range(10)]
+    with write.add("rows") as made:
+        made.table("rows", pa.Table.from_pylist(rows, ROWS_SCHEMA), ROWS_SCHEMA)
+    write.commit()
+    (table,) = corpus_scores(lake, ["one"])
+    assert table["whitened_clip"].null_count == 0
+    assert table["clip_score"].to_pylist() == pytest.approx(
+        [None if row == 3 else row / 10 for row in range(10)], abs=1e-6
+    )
+
+
+def test_no_subset_has_no_scores_and_a_subset_without_pictures_has_nulls(lake: Lake) -> None:
+    assert list(corpus_scores(lake, [])) == []
+    images = add_images(lake, "one", 2)
+    add_clip_images(lake, "one", {}, images=images)
+    (table,) = corpus_scores(lake, ["one"])
+    assert table.num_rows == 2
+    assert table["semdedup"].null_count == 2
+
+
+def scores(name: str, *values: float | None) -> pa.Table:
+    return pa.Table.from_pylist([{"subset": "one", "row": row, name: v} for row, v in enumerate(values)], SCORES_SCHEMA)
+
+
+def test_the_best_share_is_low_or_high_as_the_method_says_and_rows_without_a_score_stay() -> None:
+    values = (0.3, None, 0.1, 0.2, 0.4)
+    assert best_share(scores("semdedup", *values), "semdedup", 0.5).tolist() == [False, True, True, True, False]
+    assert best_share(scores("clip_score", *values), "clip_score", 0.5).tolist() == [True, True, False, False, True]
+    assert best_share(scores("clip_score", *values), "clip_score", 1).all()
+
+
+def test_equal_scores_keep_the_first_rows() -> None:
+    assert best_first("semdedup", np.array([1, 0, 0, 1])).tolist() == [1, 2, 0, 3]
+    assert best_share(scores("whitened_clip", *[0.5] * 4), "whitened_clip", 0.5).tolist() == [True, True, False, False]
+
+
+def test_a_row_that_is_not_selected_goes_with_that_reason_after_all_others_but_copies(lake: Lake) -> None:
+    add_images(lake, "one", 3, [Listed(0, "a"), Listed(1, "", status="empty"), Listed(2, "b")])
+    going = np.array([False, True, True])
+    for drop, expected in ((DROP_REASONS, {1: "unreadable", 2: "selection"}), (DROP_REASONS[:-1], {1: "unreadable"})):
+        facts = row_facts(
+            lake, "one", copies_by="similarity", contamination_threshold=0.95, drop=drop, not_selected=going
+        )
+        dropped = dropped_rows(facts, pa.table({}))
+        assert dict(zip(dropped["row"].to_pylist(), dropped["reason"].to_pylist(), strict=True)) == expected

@@ -1,0 +1,237 @@
+"""The subsets read together: which pictures have a copy, where they all are, and that one model made the vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from visdiv_assets.curation.linked_images import (
+    LinkedPictures,
+    find,
+    linked_pictures,
+    one_model,
+    positions_of,
+    with_tables,
+)
+from visdiv_assets.curation.row_findings import row_facts
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.settings import DROP_REASONS
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets_tests.curation.lakes import (
+    Listed,
+    add_embeddings,
+    add_images,
+    add_leaks,
+    add_pairs,
+    add_quality,
+    image_id,
+)
+
+#: A vector for each letter, so that a picture in the wrong place is seen.
+VECTORS = {letter: np.eye(8)[number] for number, letter in enumerate("abcdefgh")}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path)
+
+
+def vectors_of(pictures: str) -> np.ndarray:
+    return np.array([VECTORS[picture] for picture in pictures]).reshape(-1, 8)
+
+
+def add_subset(lake: Lake, subset: str, shards: list[str], pairs: list[tuple[str, str, float]]) -> None:
+    """A subset with one picture a row and a shard for each string of letters; each picture is embedded once."""
+    rows, positions, seen, embedded = 0, [], "", []
+    for pictures in shards:
+        positions.append([Listed(rows + number, picture) for number, picture in enumerate(pictures)])
+        rows += len(pictures)
+        new = "".join(dict.fromkeys(picture for picture in pictures if picture not in seen))
+        seen += new
+        embedded.append((new, vectors_of(new)))
+    add_images(lake, subset, rows, *positions)
+    add_embeddings(lake, subset, *embedded)
+    add_pairs(lake, "near_duplicates", subset, pairs)
+
+
+def letters(linked: LinkedPictures) -> str:
+    return "".join(name.decode()[0] for name in linked.image_ids)
+
+
+def told_pairs(linked: LinkedPictures) -> dict[tuple[str, str], float]:
+    names = letters(linked)
+    pairs = [
+        ((names[a], names[b]), value)
+        for a, b, value in zip(
+            linked.pairs.left.tolist(), linked.pairs.right.tolist(), linked.pairs.similarity.tolist(), strict=True
+        )
+    ]
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
+
+
+# Linked pictures -----------------------------------------------------------------------------------------------------
+
+
+def test_linked_are_pictures_of_a_pair_within_or_between_subsets_and_those_at_several_positions(lake: Lake) -> None:
+    add_subset(lake, "one", ["hab", "ca"], [("b", "c", 0.8)])
+    add_subset(lake, "two", ["dg", "ef"], [])
+    add_subset(lake, "three", ["d"], [])
+    add_pairs(lake, "cross_subset_duplicates", "all", [("a", "e", 0.9)], [])
+    linked = linked_pictures(lake, ["one", "three", "two"], "similarity")
+    # a twice in one subset, b and c close, d in two subsets, a and e close across; f, g and h are alone.
+    assert letters(linked) == "abcde"
+    assert linked.image_ids.dtype == np.dtype("S32")
+    assert told_pairs(linked) == {("a", "e"): pytest.approx(0.9), ("b", "c"): pytest.approx(0.8)}
+    np.testing.assert_array_equal(linked.vectors[:], vectors_of("abcde"))
+    np.testing.assert_array_equal(linked.vectors[np.array([3, 0])], vectors_of("da"))
+    assert linked.vectors.shape == (5, 8)
+
+
+def test_a_pair_that_several_tables_hold_is_one_pair(lake: Lake) -> None:
+    for subset in ("one", "two"):
+        add_subset(lake, subset, ["ab"], [("a", "b", 0.9)])
+    add_pairs(lake, "cross_subset_duplicates", "all", [("a", "b", 0.9)])
+    assert told_pairs(linked_pictures(lake, ["one", "two"], "similarity")) == {("a", "b"): pytest.approx(0.9)}
+
+
+def add_compared(lake: Lake, table: str, partition: str, pairs: list[tuple[str, str, float, bool]]) -> None:
+    write = lake.write(table, partition, code_version="1", inputs={}, run_id="run")
+    with write.add("pairs") as unit:
+        records = [
+            {"image_id_a": image_id(a), "image_id_b": image_id(b), "similarity": value, "verified": verified}
+            for a, b, value, verified in pairs
+        ]
+        unit.table("pairs", pa.Table.from_pylist(records, COMPARED), COMPARED)
+    write.commit()
+
+
+COMPARED = pa.schema(
+    [
+        ("image_id_a", pa.string()),
+        ("image_id_b", pa.string()),
+        ("similarity", pa.float32()),
+        ("verified", pa.bool_()),
+    ]
+)
+
+
+def test_by_pixels_confirmed_pairs_alone_are_linked_however_close_others_are(lake: Lake) -> None:
+    add_subset(lake, "one", ["abc"], [("a", "b", 0.99)])
+    add_subset(lake, "two", ["d"], [])
+    add_compared(lake, "verified_duplicates", "one", [("a", "b", 0.99, False), ("b", "c", 0.5, True)])
+    add_compared(lake, "verified_duplicates", "two", [])
+    add_compared(lake, "verified_cross_subset", "all", [("a", "d", 0.6, True), ("c", "d", 0.9, False)])
+    linked = linked_pictures(lake, ["one", "two"], "pixels")
+    assert told_pairs(linked) == {("b", "c"): pytest.approx(0.5), ("a", "d"): pytest.approx(0.6)}
+
+
+def test_positions_that_cannot_be_read_link_nothing(lake: Lake) -> None:
+    add_images(lake, "one", 3, [Listed(0, "a"), Listed(1, "a", status="truncated"), Listed(2, "", status="empty")])
+    add_embeddings(lake, "one", ("a", vectors_of("a")))
+    add_pairs(lake, "near_duplicates", "one", [])
+    assert letters(linked_pictures(lake, ["one"], "similarity")) == ""
+
+
+def test_without_copies_nothing_is_linked(lake: Lake) -> None:
+    add_subset(lake, "one", ["abc"], [])
+    linked = linked_pictures(lake, ["one"], "similarity")
+    assert len(linked.image_ids) == len(linked.pairs.left) == 0
+    assert linked.vectors.shape == (0, 8)
+
+
+def test_without_subsets_nothing_is_linked(lake: Lake) -> None:
+    linked = linked_pictures(lake, [], "similarity")
+    assert len(linked.image_ids) == len(linked.pairs.left) == 0
+
+
+def test_only_subsets_that_have_all_tables_take_part(lake: Lake) -> None:
+    add_subset(lake, "whole", ["a"], [])
+    add_subset(lake, "a+(b)", ["b"], [])
+    add_images(lake, "listed", 0)
+    assert with_tables(lake, "subset_images", "sscd_embeddings", "near_duplicates") == ["a+(b)", "whole"]
+    assert with_tables(lake, "subset_images") == ["a+(b)", "listed", "whole"]
+    assert with_tables(lake, "subset_images", "contamination") == []
+
+
+# Find ----------------------------------------------------------------------------------------------------------------
+
+NAMES = st.lists(st.sampled_from("abcdefgh").map(image_id), max_size=12)
+
+
+@settings(deadline=None)
+@given(NAMES, NAMES)
+def test_find_gives_the_numbers_of_those_that_are_there(held: list[str], wanted: list[str]) -> None:
+    image_ids = np.unique(np.array(held, "S32"))
+    number, found = find(image_ids, np.array(wanted, "S32"))
+    assert found.tolist() == [name in held for name in wanted]
+    assert [image_ids[n].decode() for n in number] == [name for name in wanted if name in held]
+
+
+# Positions -----------------------------------------------------------------------------------------------------------
+
+
+def test_positions_tell_of_all_places_of_the_pictures_what_keep_best_asks(lake: Lake) -> None:
+    add_images(
+        lake,
+        "one",
+        4,
+        [
+            Listed(0, "a", 0, width=20, height=30, format="png"),
+            Listed(0, "x", 1),
+            Listed(0, "y", 2, status="truncated"),
+            Listed(2, "b", 0, width=70_000, height=70_000, format="jpeg"),
+        ],
+        [Listed(3, "a", 0, status="corrupt"), Listed(3, "a", 1, format="webp")],
+    )
+    add_quality(lake, "one", [(True, 4.0), (True, None), (False, 2.0), (True, None)])
+    add_leaks(lake, "one", {"bench": [("a", 0, 0.96)]})
+    add_images(lake, "two", 1, [Listed(0, "x", 0), Listed(0, "b", 1, format="tiff")])
+    facts = [
+        row_facts(lake, subset, copies_by="similarity", contamination_threshold=0.95, drop=["quality", "unreadable"])
+        for subset in ("one", "two")
+    ]
+    found = positions_of(lake, facts, np.array([image_id("a"), image_id("b")], "S32"))
+    assert found.subset.tolist() == [0, 0, 0, 1]
+    assert found.row.tolist() == [0, 2, 3, 0]
+    assert found.image_index.tolist() == [0, 0, 1, 1]
+    assert found.picture.tolist() == [0, 1, 0, 1]
+    assert found.pixels.tolist() == [600, 4_900_000_000, 100, 100]
+    assert found.lossless.tolist() == [True, False, False, True]
+    np.testing.assert_array_equal(found.rating, [4, 2, np.nan, np.nan])
+    assert found.contaminated.tolist() == [True, False, True, False]
+    # Contamination drops nothing here; rows 0 and 3 hold a picture that cannot be read, row 2 has bad ratings.
+    assert found.blocked.tolist() == [True, True, True, False]
+    # All pictures of a row count, those that cannot be read too.
+    assert found.images_in_row.tolist() == [3, 1, 2, 2]
+
+
+def test_no_pictures_have_no_positions(lake: Lake) -> None:
+    add_images(lake, "one", 2, [Listed(0, "a")])
+    facts = [row_facts(lake, "one", copies_by="similarity", contamination_threshold=0.95, drop=DROP_REASONS)]
+    found = positions_of(lake, facts, np.empty(0, "S32"))
+    assert len(found.row) == len(found.ranks()) == 0
+
+
+def test_no_subsets_have_no_positions(lake: Lake) -> None:
+    assert len(positions_of(lake, [], np.empty(0, "S32")).row) == 0
+
+
+# One model -----------------------------------------------------------------------------------------------------------
+
+
+def test_vectors_of_two_models_are_an_error_that_names_both_and_what_they_embedded(lake: Lake) -> None:
+    manifests = [
+        add_embeddings(lake, "one", ("a", vectors_of("a")), model_id="sscd@1/skew_320"),
+        add_embeddings(lake, "two", ("a", vectors_of("a")), model_id="sscd@1/skew_320"),
+        add_embeddings(lake, "three", ("a", vectors_of("a")), model_id="other@2/skew_320"),
+    ]
+    with pytest.raises(VisdivError, match="'one' was embedded with sscd@1/skew_320 and 'three' with other@2/skew_320"):
+        one_model(manifests)
+    assert one_model(manifests[:2]) == "sscd@1/skew_320"
+    assert one_model([]) is None

@@ -1,0 +1,504 @@
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from visdiv_assets.contamination.images import ALL, wilson_interval
+from visdiv_assets.corpus.image_lookup import Place
+from visdiv_assets.duplicates.calibration import measure as measuring
+from visdiv_assets.duplicates.calibration.copies import KINDS, STRENGTHS, make_copy
+from visdiv_assets.duplicates.calibration.measure import (
+    COPIES_SCHEMA,
+    EVERY_COPY,
+    NEAREST_KEPT,
+    PAIRS_SCHEMA,
+    Measured,
+    Near,
+    measure,
+)
+from visdiv_assets.duplicates.calibration.rates import (
+    CALIBRATION_SCHEMA,
+    SIMILARITY,
+    THRESHOLDS,
+    VERIFIED,
+    rates,
+    recommended_threshold,
+    row_of,
+    sentence,
+    sentences,
+)
+from visdiv_assets.duplicates.calibration.sampling import SamplePictures, choose_sample, nearest_others, within_budget
+from visdiv_assets.duplicates.verify import verify_pair
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.imaging.identity import image_id as identity_of
+from visdiv_assets.publishing.plots.calibration import plot
+from visdiv_assets.sources import Kind
+from visdiv_assets.sources import open as open_source
+from visdiv_assets_tests.conftest import ColourEmbedder, one_each, picture, write_shard
+
+# Measuring -----------------------------------------------------------------------------------------------------------
+
+
+def scene(seed: int, side: int = 96) -> Image.Image:
+    """Soft coloured blobs with grain on them: texture everywhere, and no two seeds alike."""
+    chance = np.random.default_rng(seed)
+    coarse = Image.fromarray(chance.integers(0, 256, (7, 7, 3), np.uint8)).resize(
+        (side, side - 8), Image.Resampling.BICUBIC
+    )
+    fine = Image.fromarray(chance.integers(0, 256, (24, 24, 3), np.uint8)).resize(coarse.size, Image.Resampling.BICUBIC)
+    return Image.blend(coarse, fine, 0.4)
+
+
+SCENES = {"a": scene(1), "b": scene(2), "copy of a": make_copy(scene(1), "jpeg", "mild", 5), "c": scene(3)}
+NEAREST = {
+    "a": [Near("copy of a", 0.99), Near("b", 0.5), Near("c", 0.47)],
+    "b": [Near("a", 0.5)],
+    "c": [],
+}
+
+
+def measured(threads: int = 2, **changed: Any) -> Measured:
+    arguments = {"copied": ["a"], "candidate_floor": 0.5, "pdq_distance": 31, **changed}
+    pictures = ((image_id, SCENES[image_id]) for image_id in NEAREST)
+    return measure(pictures, NEAREST, SCENES.__getitem__, ColourEmbedder(batch_size=5), threads=threads, **arguments)
+
+
+@pytest.fixture(scope="module")
+def found() -> Measured:
+    return measured()
+
+
+def test_every_copy_is_compared_as_a_plain_loop_compares_it(found: Measured) -> None:
+    assert found.copies.schema == COPIES_SCHEMA
+    rows = {(row["kind"], row["strength"]): row for row in found.copies.to_pylist()}
+    assert {row["image_id"] for row in rows.values()} == {"a"}
+    assert list(rows) == list(product(KINDS, STRENGTHS)) == list(EVERY_COPY)
+    embedder = ColourEmbedder()
+    original = embedder.embed([SCENES["a"]])[0].astype(np.float16).astype(float)
+    seed = random.Random("1/a").getrandbits(32)
+    for (kind, strength), row in rows.items():
+        copy = make_copy(SCENES["a"], kind, strength, seed)
+        similarity = embedder.embed([copy])[0].astype(np.float16).astype(float) @ original
+        assert row["similarity"] == pytest.approx(min(similarity, 1), abs=1e-6)
+        evidence = verify_pair(SCENES["a"], copy)
+        assert (row["verified"], row["reason"]) == (evidence.verified, evidence.reason)
+        assert row["candidate"] == (row["similarity"] >= np.float32(0.5) or row["pdq_distance"] is not None)
+        assert row["pdq_distance"] is None or 0 <= row["pdq_distance"] <= 31
+    assert sum(row["verified"] for row in rows.values()) > 24
+    # Turned pictures look different to this embedder; PDQ knows the orientations.
+    turned = [row for row in rows.values() if row["kind"] == "quarter_turn"]
+    assert any(row["similarity"] < 0.5 and row["candidate"] for row in turned)
+
+
+def test_pairs_that_are_refused_are_asked_again_with_a_copy_and_each_pair_counts_once(found: Measured) -> None:
+    assert found.pairs.schema == PAIRS_SCHEMA
+    by_pair = {(row["image_id"], row["other_image_id"]): row for row in found.pairs.to_pylist()}
+    assert list(by_pair) == [("a", "copy of a"), ("a", "b"), ("a", "c")]
+    confirmed = by_pair["a", "copy of a"]
+    assert confirmed["verified"]
+    assert (confirmed["copy_kind"], confirmed["copy_strength"], confirmed["copy_verified"]) == (None, None, None)
+    for other in ("b", "c"):
+        row = by_pair["a", other]
+        assert not row["verified"]
+        assert row["reason"]
+        assert (row["copy_kind"], row["copy_strength"]) in EVERY_COPY
+        assert row["copy_verified"] is False
+        assert row["complete_above"] == 0
+
+
+def test_the_result_depends_on_neither_threads_nor_other_pictures(found: Measured) -> None:
+    again = measured(threads=1, copied=["c", "a"])
+    assert again.pairs.equals(found.pairs)
+    assert again.copies.slice(0, found.copies.num_rows).equals(found.copies)
+    assert set(again.copies["image_id"].to_pylist()) == {"a", "c"}
+
+
+def test_the_seed_changes_what_is_left_to_chance(found: Measured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "SEED", 2)
+    assert not measured().copies.equals(found.copies)
+
+
+def test_a_copy_that_changes_no_pixel_is_not_counted() -> None:
+    gray = scene(4).convert("L").convert("RGB")
+    none: dict[str, list[Near]] = {}
+    found = measure(
+        [("gray", gray)],
+        none,
+        SCENES.__getitem__,
+        ColourEmbedder(),
+        copied={"gray"},
+        candidate_floor=0.5,
+        pdq_distance=31,
+        threads=2,
+    )
+    missing = set(EVERY_COPY) - {(row["kind"], row["strength"]) for row in found.copies.to_pylist()}
+    assert missing == {("grayscale", "mild"), ("grayscale", "medium")}
+    assert found.pairs.num_rows == 0
+
+
+def test_a_picture_with_more_others_than_are_looked_at_says_from_where_on_they_are_complete() -> None:
+    others = [Near(f"{number}", 0.9 - number / 100) for number in range(NEAREST_KEPT)]
+    flat = Image.new("RGB", (40, 40), "red")
+    for kept, above in ((others, others[-1].similarity), (others[:-1], 0.0)):
+        found = measure(
+            [("x", scene(1, 40))],
+            {"x": kept},
+            lambda _: flat,
+            ColourEmbedder(),
+            copied=(),
+            candidate_floor=0.5,
+            pdq_distance=31,
+            threads=2,
+        )
+        assert found.pairs["complete_above"].to_pylist() == pytest.approx([above] * len(kept))
+
+
+def test_large_pictures_are_reduced_before_they_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert measuring._not_too_large(scene(1)).size == (96, 88)
+    monkeypatch.setattr(measuring, "MOST_PIXELS", 1000)
+    width, height = measuring._not_too_large(Image.new("RGB", (400, 100))).size
+    assert 900 <= width * height <= 1100
+    assert width == pytest.approx(4 * height, abs=3)
+
+
+# Counting ------------------------------------------------------------------------------------------------------------
+
+
+def copy_row(picture: int, kind: str, strength: str, similarity: float, *, candidate: bool, verified: bool) -> dict:
+    return {
+        "image_id": f"{picture:032}",
+        "kind": kind,
+        "strength": strength,
+        "similarity": similarity,
+        "candidate": candidate,
+        "verified": verified,
+        "reason": "",
+    }
+
+
+def pair_row(picture: int, similarity: float, *, verified: bool, misled: bool = False, complete: float = 0.0) -> dict:
+    return {
+        "image_id": f"{picture:032}",
+        "other_image_id": "other",
+        "similarity": similarity,
+        "complete_above": complete,
+        "verified": verified,
+        "reason": "" if verified else "contents differ",
+        "copy_kind": None if verified else "jpeg",
+        "copy_strength": None if verified else "mild",
+        "copy_verified": None if verified else misled,
+    }
+
+
+def made(copies: Sequence[dict], pairs: Sequence[dict]) -> Measured:
+    return Measured(pa.Table.from_pylist(list(copies), COPIES_SCHEMA), pa.Table.from_pylist(list(pairs), PAIRS_SCHEMA))
+
+
+@pytest.fixture(scope="module")
+def chance() -> Measured:
+    """24 pictures with rows of chance; one copy in ten is missing."""
+    draw = random.Random(7)
+    copies = [
+        copy_row(number, kind, strength, draw.random(), candidate=draw.random() < 0.9, verified=draw.random() < 0.8)
+        for number in range(24)
+        for kind, strength in EVERY_COPY
+        if draw.random() < 0.9
+    ]
+    pairs = [
+        pair_row(number, 0.45 + 0.55 * draw.random(), verified=draw.random() < 0.3, misled=draw.random() < 0.1)
+        for number in range(24)
+        for _ in range(8)
+    ]
+    return made(copies, pairs)
+
+
+def test_rates_equal_plain_counts(chance: Measured) -> None:
+    table = rates(chance)
+    assert table.schema == CALIBRATION_SCHEMA
+    assert table.num_rows == 13 * 4 * 7
+    copies = chance.copies.to_pylist()
+    for row in table.to_pylist():
+        chosen = [
+            copy for copy in copies if row["kind"] in (ALL, copy["kind"]) and row["strength"] in (ALL, copy["strength"])
+        ]
+        found = [
+            copy
+            for copy in chosen
+            if (
+                copy["candidate"] and copy["verified"]
+                if row["rule"] == VERIFIED
+                else copy["similarity"] >= row["threshold"]
+            )
+        ]
+        assert (row["copies"], row["copies_found"]) == (len(chosen), len(found))
+        assert row["pictures"] == len({copy["image_id"] for copy in chosen})
+        assert row["recall"] == pytest.approx(len(found) / len(chosen))
+        assert row["recall_low"] <= row["recall"] <= row["recall_high"]
+        assert (row["threshold"] is None) == (row["rule"] == VERIFIED)
+        if not row["kind"] == row["strength"] == ALL:
+            assert row["other_pairs"] is row["false_positives"] is row["precision"] is None
+    assert table["threshold"].to_pylist()[:7] == [*THRESHOLDS, None]
+
+
+def test_precision_of_a_threshold_is_what_the_pixels_confirm_of_what_it_accepts(chance: Measured) -> None:
+    pairs = chance.pairs.to_pylist()
+    table = rates(chance)
+    for threshold in THRESHOLDS:
+        row = row_of(table, SIMILARITY, threshold)
+        assert row is not None
+        accepted = [pair for pair in pairs if pair["similarity"] >= threshold]
+        refused = [pair for pair in accepted if not pair["verified"]]
+        assert row["other_pairs"] == len(pairs) == 192
+        assert (row["other_pairs_accepted"], row["false_positives"]) == (len(accepted), len(refused))
+        assert row["precision"] == pytest.approx(1 - len(refused) / len(accepted))
+        assert row["precision_low"] < row["precision"] < row["precision_high"]
+
+
+def test_precision_of_verification_counts_what_it_confirms_of_pairs_known_to_be_none(chance: Measured) -> None:
+    pairs = chance.pairs.to_pylist()
+    row = row_of(rates(chance), VERIFIED, None)
+    assert row is not None
+    right = sum(pair["verified"] for pair in pairs)
+    wrong = sum(pair["copy_verified"] is True for pair in pairs)
+    assert (row["other_pairs_accepted"], row["false_positives"]) == (right + wrong, wrong)
+    assert row["precision"] == pytest.approx(right / (right + wrong))
+
+
+def test_nothing_accepted_has_no_precision() -> None:
+    copies = [copy_row(1, "jpeg", "mild", 0.5, candidate=True, verified=True)]
+    for pairs in ([], [pair_row(1, 0.5, verified=False)]):
+        table = rates(made(copies, pairs), [0.9])
+        for rule, threshold in ((SIMILARITY, 0.9), (VERIFIED, None)):
+            row = row_of(table, rule, threshold)
+            assert row is not None
+            assert (row["other_pairs"], row["other_pairs_accepted"], row["false_positives"]) == (len(pairs), 0, 0)
+            assert row["precision"] is row["precision_low"] is row["precision_high"] is None
+    unmade = [row for row in table.to_pylist() if row["kind"] == "crop"]
+    assert all(row["copies"] == 0 and row["recall"] is None and row["recall_low"] is None for row in unmade)
+
+
+def test_verification_that_could_not_go_wrong_has_no_precision() -> None:
+    copies = [copy_row(1, "jpeg", "mild", 0.5, candidate=True, verified=True)]
+    table = rates(made(copies, [pair_row(1, 0.95, verified=True)] * 3), [0.9])
+    verified, similarity = row_of(table, VERIFIED, None), row_of(table, SIMILARITY, 0.9)
+    assert verified is not None
+    assert similarity is not None
+    assert (verified["other_pairs_accepted"], verified["false_positives"], verified["precision"]) == (3, 0, None)
+    assert verified["precision_low"] is verified["precision_high"] is None
+    assert similarity["precision"] == 1
+    assert plot(table)
+
+
+def test_intervals_are_wilsons_for_single_copies_and_wider_where_pictures_fail_together() -> None:
+    def copies(hit: Any) -> list[dict]:
+        return [
+            copy_row(number, "jpeg", strength, 0.99 if hit(number, place) else 0.1, candidate=True, verified=True)
+            for number in range(12)
+            for place, strength in enumerate(STRENGTHS)
+        ]
+
+    def interval(found: Measured, strength: str) -> tuple[float, float]:
+        (row,) = [
+            row
+            for row in rates(found, [0.9]).to_pylist()
+            if (row["kind"], row["strength"], row["rule"]) == ("jpeg", strength, SIMILARITY)
+        ]
+        return row["recall_low"], row["recall_high"]
+
+    together = made(copies(lambda number, _: number % 2), [])
+    apart = made(copies(lambda number, place: (number + place) % 2), [])
+    assert interval(together, "mild") == pytest.approx(wilson_interval(6, 12))
+    assert interval(apart, ALL) == pytest.approx(wilson_interval(18, 36))
+    # 36 copies of which each three stand or fall together tell little more than 12, and no more than 12.
+    low, high = interval(together, ALL)
+    assert high - low == pytest.approx(0.49, abs=0.03)
+    assert interval(made(copies(lambda *_: True), []), ALL) == wilson_interval(36, 36)
+
+
+def test_a_threshold_that_was_not_looked_at_is_refused(chance: Measured) -> None:
+    with pytest.raises(ValueError, match="are not looked at"):
+        rates(chance, [0.4])
+    with pytest.raises(ValueError, match="was not calibrated"):
+        sentence(rates(chance), SIMILARITY, 0.8)
+
+
+def test_the_recommended_threshold_is_the_lowest_that_is_right_in_99_of_100() -> None:
+    good = [pair_row(number, 0.85 + number / 1000, verified=True) for number in range(100)]
+    bad = [pair_row(number, 0.503 + number / 1000, verified=False) for number in range(20)]
+    found = recommended_threshold(made([], [*good, *bad]).pairs)
+    # From 0.52 on, three of the refused are still accepted.
+    assert (found.threshold, found.accepted, found.refused) == (0.53, 100, 0)
+    one_wrong = recommended_threshold(made([], [*good[:98], pair_row(1, 0.7, verified=False)]).pairs)
+    assert (one_wrong.threshold, one_wrong.refused) == (0.71, 0)
+    more = [pair_row(number, 0.9, verified=True) for number in range(20)]
+    assert recommended_threshold(made([], [*good, *more, pair_row(1, 0.7, verified=False)]).pairs).threshold == 0.45
+
+
+def test_no_threshold_is_recommended_on_thin_evidence() -> None:
+    few = recommended_threshold(made([], [pair_row(n, 0.9, verified=True) for n in range(19)]).pairs)
+    assert few.threshold is None
+    assert few.note == "no threshold has 20 nearest pairs to judge it by: the most are 19"
+    wrong = recommended_threshold(made([], [pair_row(n, 0.9, verified=n % 2 == 0) for n in range(60)]).pairs)
+    assert wrong.threshold is None
+    assert "do the pixels confirm 99 %" in wrong.note
+    assert recommended_threshold(PAIRS_SCHEMA.empty_table()).threshold is None
+
+
+def test_pairs_beyond_which_others_were_not_looked_at_recommend_nothing_below_them() -> None:
+    crowded = [pair_row(number, 0.97, verified=True, complete=0.9) for number in range(40)]
+    assert recommended_threshold(made([], crowded).pairs).threshold == 0.91
+
+
+# Saying it -----------------------------------------------------------------------------------------------------------
+
+
+def test_sentences_give_numbers_with_their_intervals() -> None:
+    copies = [
+        copy_row(number, kind, strength, 0.96 if number == 0 else 0.8, candidate=True, verified=number < 3)
+        for number in range(4)
+        for kind, strength in EVERY_COPY
+    ]
+    pairs = [pair_row(0, 0.97, verified=n < 2, misled=n == 2) for n in range(42)]
+    table = rates(made(copies, pairs), [0.99, 0.95])
+    begin = r"On 144 copies made of 4 of this subset's own pictures (12 kinds at 3 strengths), "
+    text = sentence(table, SIMILARITY, 0.95)
+    assert text.startswith(begin + "a similarity of 0.95 finds 25 % (95 % interval ")
+    assert text.endswith(
+        "; of 42 pairs of the subset's pictures with their nearest others it accepts 42, of which the pixels refuse 40."
+    )
+    text = sentence(table, VERIFIED)
+    assert text.startswith(begin + "comparing the pixels of candidates finds 75 % (95 % interval ")
+    assert text.endswith(
+        "; of 40 pairs of a copy with another picture that is close to its original, but no copy of it, it confirms 1 "
+        "(2.5 %, 95 % interval 0.4 to 13 %)."
+    )
+    assert sentence(table, SIMILARITY, 0.99).endswith("with their nearest others it accepts 0.")
+    assert list(sentences(table)) == [
+        sentence(table, SIMILARITY, 0.99),
+        sentence(table, SIMILARITY, 0.95),
+        sentence(table, VERIFIED),
+    ]
+    alone = rates(made(copies, []))
+    assert sentence(alone, VERIFIED).endswith("; there was no pair of other pictures close enough to mislead it.")
+
+
+def test_without_copies_there_are_no_rows_and_a_sentence_that_says_so() -> None:
+    table = rates(made([], []))
+    assert table.equals(CALIBRATION_SCHEMA.empty_table())
+    assert sentence(table, VERIFIED) == (
+        "No copies were made of this subset's own pictures, so what comparing the pixels of candidates finds was not "
+        "measured."
+    )
+    assert "similarity of 0.95 finds was not measured" in sentence(table, SIMILARITY, 0.95)
+    assert list(sentences(table)) == []
+    with pytest.raises(ValueError, match="nothing to plot"):
+        plot(table)
+
+
+def test_the_plot_is_a_small_png_and_the_same_each_time(chance: Measured) -> None:
+    table = rates(chance, [*THRESHOLDS, 0.98, 0.8])
+    drawn = plot(table)
+    picture = Image.open(io.BytesIO(drawn))
+    assert (picture.format, picture.size) == ("PNG", (900, 500))
+    assert len(drawn) < 60_000
+    assert plot(table) == drawn
+    # Nulls, too: one kind only, and no pairs.
+    assert plot(rates(made([copy_row(1, "jpeg", "mild", 0.5, candidate=True, verified=True)], [])))
+
+
+# Sampling ------------------------------------------------------------------------------------------------------------
+
+
+def images(*rows: tuple[str, str, bool | None]) -> pa.Table:
+    names = ("image_id", "status", "low_information")
+    schema = pa.schema([("image_id", pa.string()), ("status", pa.string()), ("low_information", pa.bool_())])
+    return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema)
+
+
+def test_the_sample_is_the_lowest_readable_telling_image_ids_each_once() -> None:
+    listed = images(
+        ("d", "ok", False),
+        ("b", "ok", False),
+        ("a", "ok", True),
+        ("0", "corrupt", None),
+        ("b", "ok", False),
+        ("c", "ok", False),
+    )
+    assert choose_sample(listed, 2) == ["b", "c"]
+    assert choose_sample(listed, 10) == ["b", "c", "d"]
+    assert choose_sample(listed, 0) == []
+    assert choose_sample(images(), 3) == []
+    assert choose_sample(images(("a", "ok", False), ("a", "ok", False), ("b", "empty", None)), 3) == []
+
+
+def test_nearest_others_equal_a_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("visdiv_assets.duplicates.calibration.sampling.BLOCK", 37)
+    chance = np.random.default_rng(3)
+    vectors = chance.normal(0, 1, (200, 8))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+    names = [f"{number:03}" for number in chance.permutation(200)]
+    sample = sorted(names)[:9]
+    found = nearest_others(pa.array(names), vectors, sample)
+    assert list(found) == sample
+    similarity = vectors.astype(float) @ vectors.astype(float).T
+    cut = 0
+    for image_id, others in found.items():
+        row = names.index(image_id)
+        expected = sorted((-similarity[row, other], names[other]) for other in range(200) if other != row)
+        expected = [(name, -value) for value, name in expected if -value >= 0.45][:NEAREST_KEPT]
+        assert [other.image_id for other in others] == [name for name, _ in expected]
+        assert [other.similarity for other in others] == pytest.approx([value for _, value in expected], abs=1e-6)
+        cut += len(others) == NEAREST_KEPT
+    assert cut
+    assert nearest_others(pa.array(names), vectors, []) == {}
+
+
+def test_further_pictures_are_taken_until_there_are_enough_pairs() -> None:
+    two = [Near("x", 0.9), Near("y", 0.8)]
+    nearest: dict[str, list[Near]] = {"a": [], "b": two, "c": [], "d": two, "e": two, "f": two}
+    assert list(within_budget(nearest, copied=1, pairs=0)) == ["a"]
+    assert list(within_budget(nearest, copied=2, pairs=5)) == ["a", "b", "d", "e"]
+    assert list(within_budget(nearest, copied=3, pairs=100)) == ["a", "b", "c", "d", "e", "f"]
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> tuple[Path, dict[str, Place]]:
+    write_shard(tmp_path, "some", one_each(range(5)))
+    identities = [identity_of(picture(seed)) for seed in range(5)]
+    return tmp_path, {name: Place("some", row, 0, name) for row, name in enumerate(identities)}
+
+
+@pytest.mark.parametrize("together", [1, 3, 512])
+def test_pictures_are_fetched_with_their_nearest(
+    stored: tuple[Path, dict[str, Place]], together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visdiv_assets.duplicates.calibration.sampling.FETCHED_TOGETHER", together)
+    folder, places = stored
+    first, second, third, *_ = places
+    fetched = SamplePictures(open_source(str(folder)), places, max_pixels=10**6)
+    nearest = {first: [Near(second, 0.9)], second: [], third: [Near(first, 0.5)]}
+    seen = []
+    for image_id, image in fetched.each(nearest):
+        seen.append(image_id)
+        assert image.size == fetched.load(image_id).size == (64, 64)
+        for other in nearest[image_id]:
+            assert fetched.load(other.image_id).mode == "RGB"
+    assert seen == [first, second, third]
+
+
+def test_a_picture_that_was_replaced_is_an_error(stored: tuple[Path, dict[str, Place]]) -> None:
+    folder, places = stored
+    write_shard(folder, "some", one_each([9, 1, 2, 3, 4]))
+    assert open_source(str(folder)).fetch(Kind.SUBSET, "some", [(0, 0)])
+    fetched = SamplePictures(open_source(str(folder)), places, max_pixels=10**6)
+    with pytest.raises(VisdivError, match="has changed since subset_images was made"):
+        list(fetched.each({next(iter(places)): []}))

@@ -1,0 +1,161 @@
+"""Close hashes, against a plain search that counts the differing bits of every two in 8 orientations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from visdiv_assets.duplicates.pdq_join import PAIR_SCHEMA, close_hashes
+from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS
+
+relaxed = settings(deadline=None, max_examples=25)
+
+#: left, right -> bits
+Found = dict[tuple[int, int], int]
+#: Of one picture: its 8 hashes, bool [8, 256], or None.
+Bits = np.ndarray | None
+
+
+def encoded(pictures: list[Bits]) -> pa.Array:
+    return pa.array([None if bits is None else np.packbits(bits, axis=1).tobytes() for bits in pictures], pa.binary())
+
+
+def drawn(random: np.random.Generator, count: int, empty: float = 0.2) -> list[Bits]:
+    """Pictures with unrelated hashes, some without."""
+    return [
+        None if random.random() < empty else random.integers(0, 2, (ORIENTATIONS, BITS)).astype(bool)
+        for _ in range(count)
+    ]
+
+
+def near(random: np.random.Generator, bits: np.ndarray, orientation: int, flipped: int) -> np.ndarray:
+    """A picture whose first hash is another's in one orientation, but for some bits."""
+    copy = random.integers(0, 2, (ORIENTATIONS, BITS)).astype(bool)
+    copy[0] = bits[orientation]
+    copy[0, random.permutation(BITS)[:flipped]] ^= True
+    return copy
+
+
+def plant(random: np.random.Generator, sources: list[Bits], count: int) -> list[Bits]:
+    """Copies in random orientations, with few to too many bits flipped."""
+    known = [bits for bits in sources if bits is not None]
+    chosen = random.integers(0, max(len(known), 1), count if known else 0)
+    return [near(random, known[i], int(random.integers(ORIENTATIONS)), int(random.integers(0, 45))) for i in chosen]
+
+
+def slow_search(left: list[Bits], right: list[Bits] | None, distance: int) -> Found:
+    found = {}
+    for i, one in enumerate(left):
+        for j, other in enumerate(left if right is None else right):
+            if one is None or other is None or (right is None and j <= i):
+                continue
+            apart = [int((one[0] != turned).sum()) for turned in other]
+            if right is None:
+                apart += [int((other[0] != turned).sum()) for turned in one]
+            if min(apart) <= distance:
+                found[i, j] = min(apart)
+    return found
+
+
+def searched(left: list[Bits], right: list[Bits] | None, distance: int, k_best: int = 100) -> Found:
+    table = close_hashes(
+        encoded(left), None if right is None else encoded(right), distance=distance, k_best=k_best, device="cpu"
+    )
+    assert table.schema == PAIR_SCHEMA
+    keys = list(zip(table["left"].to_pylist(), table["right"].to_pylist(), strict=True))
+    assert len(keys) == len(set(keys)), "a pair twice"
+    return dict(zip(keys, table["pdq_distance"].to_pylist(), strict=True))
+
+
+@relaxed
+@given(seed=st.integers(0, 2**16), count=st.integers(0, 8), planted=st.integers(0, 8), distance=st.integers(0, 50))
+def test_a_search_within_a_set_finds_what_the_plain_one_finds(
+    seed: int, count: int, planted: int, distance: int
+) -> None:
+    random = np.random.default_rng(seed)
+    pictures = drawn(random, count)
+    pictures += plant(random, pictures, planted)
+    pictures = [pictures[number] for number in random.permutation(len(pictures))]
+    found = searched(pictures, None, distance)
+    assert found == slow_search(pictures, None, distance)
+    assert all(left < right for left, right in found)
+
+
+@relaxed
+@given(seed=st.integers(0, 2**16), count=st.integers(0, 8), others=st.integers(0, 6), planted=st.integers(0, 6))
+def test_a_search_between_two_sets_finds_what_the_plain_one_finds(
+    seed: int, count: int, others: int, planted: int
+) -> None:
+    random = np.random.default_rng(seed)
+    left = drawn(random, count)
+    right = drawn(random, others)
+    # Only the right set's hashes are turned: the left one holds the copies.
+    left += plant(random, right, planted)
+    right += [None, *(bits for bits in left[:2] if bits is not None)]
+    assert searched(left, right, 31) == slow_search(left, right, 31)
+
+
+def test_a_pair_is_found_in_every_orientation_from_either_side() -> None:
+    random = np.random.default_rng(0)
+    originals = [bits for bits in drawn(random, ORIENTATIONS, 0) if bits is not None]
+    copies: list[Bits] = [near(random, bits, orientation, 5) for orientation, bits in enumerate(originals)]
+    expected = {(number, ORIENTATIONS + number): 5 for number in range(ORIENTATIONS)}
+    assert searched([*originals, *copies], None, 31) == expected
+    assert searched(copies, list(originals), 31) == {(number, number): 5 for number in range(ORIENTATIONS)}
+
+
+@pytest.mark.parametrize("orientation", [0, 3])
+@pytest.mark.parametrize("distance", [0, 1, 30, 31])
+def test_a_pair_exactly_at_the_limit_counts_and_one_bit_more_does_not(orientation: int, distance: int) -> None:
+    random = np.random.default_rng(distance)
+    (bits,) = drawn(random, 1, 0)
+    assert bits is not None
+    at, beyond = near(random, bits, orientation, distance), near(random, bits, orientation, distance + 1)
+    assert searched([at, beyond], [bits], distance) == {(0, 0): distance}
+
+
+def test_a_picture_that_is_close_in_several_orientations_is_one_pair_with_the_least_distance() -> None:
+    random = np.random.default_rng(1)
+    (one,) = drawn(random, 1, 0)
+    assert one is not None
+    other = np.tile(one[0], (ORIENTATIONS, 1))
+    for orientation in range(ORIENTATIONS):
+        other[orientation, : 10 - orientation] ^= True
+    assert searched([one, other], None, 31) == {(0, 1): 3}
+
+
+def test_a_symmetric_picture_is_no_pair_with_itself() -> None:
+    random = np.random.default_rng(2)
+    (bits,) = drawn(random, 1, 0)
+    assert bits is not None
+    symmetric = np.tile(bits[0], (ORIENTATIONS, 1))
+    assert searched([symmetric, None, symmetric.copy()], None, 31) == {(0, 2): 0}
+
+
+def test_with_few_best_every_picture_keeps_its_best_partner() -> None:
+    random = np.random.default_rng(3)
+    (bits,) = drawn(random, 1, 0)
+    assert bits is not None
+    # A family: the member n differs from the first in n bits, from its neighbours in one.
+    family = []
+    for flipped in range(12):
+        member = random.integers(0, 2, (ORIENTATIONS, BITS)).astype(bool)
+        member[0] = bits[0]
+        member[0, :flipped] ^= True
+        family.append(member)
+    found = searched(list(family), None, 31, k_best=1)
+    assert found.items() <= slow_search(list(family), None, 31).items()
+    assert {number for pair in found for number in pair} == set(range(12))
+    assert set(found.values()) == {1}
+    assert len(searched(list(family), None, 31)) == 12 * 11 / 2
+
+
+@pytest.mark.parametrize("left", [[], [None], [None, None]])
+def test_without_hashes_there_are_no_pairs(left: list[Bits]) -> None:
+    some = drawn(np.random.default_rng(0), 2, 0)
+    assert searched(left, None, 31) == {}
+    assert searched(left, some, 31) == {}
+    assert searched(some, left, 31) == {}

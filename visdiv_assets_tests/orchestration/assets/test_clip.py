@@ -1,0 +1,369 @@
+"""The CLIP assets end to end, with a small model, and what happens where there is none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from visdiv_assets.embedding import load_clip_pictures, load_clip_texts
+from visdiv_assets.embedding.clip.checkpoints import same_weights
+from visdiv_assets.embedding.turns import text_id
+from visdiv_assets.orchestration import assets
+from visdiv_assets.settings import Settings
+from visdiv_assets.sources import SCHEMA
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.vectors.faiss_index import nearest, read_index
+from visdiv_assets_tests.conftest import CHECKOUT, Pipeline, made_once, picture, shapes, written_at
+from visdiv_assets_tests.testing.clip_models import small_clip
+
+CLIP = ("clip_image_embeddings", "clip_text_embeddings", "clip_index")
+STAGES = ("subset_images", *CLIP)
+
+#: A row: the seeds of its pictures, and its turns.
+Row = tuple[Sequence[int], Sequence[tuple[str | None, str | None]]]
+
+
+@pytest.fixture(scope="module")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory, "clip_of_assets", small_clip)
+
+
+@pytest.fixture
+def clip(pipeline: Pipeline, clip_folder: Path) -> Pipeline:
+    """The jobs with a CLIP."""
+    return pipeline.changed(clip_model=str(clip_folder))
+
+
+def write(pipeline: Pipeline, *shards: Sequence[Row], name: str = "some") -> list[Path]:
+    paths = []
+    for number, rows in enumerate(shards):
+        path = Path(pipeline.settings.source) / "subsets" / name / f"train-{number:05d}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        records = [
+            {
+                "images": [{"bytes": picture(seed), "path": None} for seed in seeds],
+                "texts": [{"user": user, "assistant": answer} for user, answer in turns],
+            }
+            for seeds, turns in rows
+        ]
+        pq.write_table(pa.Table.from_pylist(records, SCHEMA), path)
+        paths.append(path)
+    return paths
+
+
+def answered(seed: int, text: str | None) -> Row:
+    """A row of one picture and one turn."""
+    return [seed], [("what is it?", text)]
+
+
+def content(pipeline: Pipeline, table: str, role: str, name: str = "some") -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pipeline.lake.read(pipeline.lake.require(table, name), role).to_pylist()
+    return rows
+
+
+ROWS: list[Row] = [
+    answered(0, "a red cat"),
+    ([], [("a question", "an answer without a picture")]),
+    ([1, 2], []),
+    ([3], [("first", "a red cat"), ("second", ""), ("third", "the blue dog")]),
+    ([0], [(None, None)]),
+]
+
+
+# What is stored ------------------------------------------------------------------------------------------------------
+
+
+def test_pictures_are_stored_as_unit_vectors_with_their_lengths_and_ids(clip: Pipeline, clip_folder: Path) -> None:
+    write(clip, ROWS[:3], ROWS[3:])
+    ran = clip.run("some", only=STAGES)
+    assert ran.success, ran.failures
+    assert ran.materialized == set(STAGES)
+    assert all(check.passed for check in ran.checks.values())
+    manifest = clip.lake.require("clip_image_embeddings", "some")
+    vectors, norms = clip.lake.array(manifest, "vectors"), clip.lake.column(manifest, "norms")
+    embedder = load_clip_pictures(str(clip_folder), device="cpu")
+    raw = embedder.run(embedder.stack([embedder.preprocess(shapes(seed)) for seed in range(4)]))
+    assert (vectors.dtype, vectors.shape, norms.dtype) == (np.float16, (4, 32), np.float32)
+    np.testing.assert_allclose(vectors[:].astype(np.float32) * norms[:, None], raw, atol=1e-2)
+    np.testing.assert_allclose(norms, np.linalg.norm(raw, axis=1), rtol=1e-4)
+    sscd = clip.run("some", only=["sscd_embeddings"])
+    assert sscd.success
+    assert content(clip, "clip_image_embeddings", "ids") == content(clip, "sscd_embeddings", "ids")
+    assert manifest.model_id == embedder.model_id
+    assert not clip.lake.require("sscd_embeddings", "some").files("norms")
+
+
+def test_the_index_finds_every_picture(clip: Pipeline) -> None:
+    write(clip, ROWS)
+    assert clip.run("some", only=STAGES).success
+    manifest = clip.lake.require("clip_index", "some")
+    vectors = clip.lake.array(clip.lake.require("clip_image_embeddings", "some"), "vectors")[:]
+    with clip.lake.open_file(manifest, "index") as stream:
+        similarity, rows = nearest(read_index(stream), vectors, 1)
+    assert rows[:, 0].tolist() == [0, 1, 2, 3]
+    assert similarity.min() > 0.998
+    assert content(clip, "clip_index", "ids") == content(clip, "clip_image_embeddings", "ids")
+
+
+def test_texts_are_stored_once_and_every_turn_says_which_it_has(clip: Pipeline, clip_folder: Path) -> None:
+    write(clip, ROWS[:2], ROWS[2:])
+    ran = clip.run("some", only=STAGES)
+    assert ran.success, ran.failures
+    cat, answer, dog = (text_id(text) for text in ("a red cat", "an answer without a picture", "the blue dog"))
+    assert content(clip, "clip_text_embeddings", "turns") == [
+        {"row": row, "turn": turn, "text_id": name}
+        for row, turn, name in [(0, 0, cat), (1, 0, answer), (3, 0, cat), (3, 1, None), (3, 2, dog), (4, 0, None)]
+    ]
+    texts = content(clip, "clip_text_embeddings", "texts")
+    assert [text["text_id"] for text in texts] == [cat, answer, dog]
+    assert [text["truncated"] for text in texts] == [False, True, False]
+    manifest = clip.lake.require("clip_text_embeddings", "some")
+    embedder = load_clip_texts(str(clip_folder), device="cpu")
+    expected = embedder.embed(["a red cat", "an answer without a picture", "the blue dog"])
+    np.testing.assert_allclose(clip.lake.array(manifest, "vectors")[:], expected.vectors, atol=1e-3)
+    np.testing.assert_allclose(clip.lake.column(manifest, "norms"), expected.norms, rtol=1e-4)
+    metadata = ran.metadata("clip_text_embeddings")
+    assert (metadata["turns"], metadata["turns_without_text"], metadata["texts_truncated"]) == (6, 2, 1)
+    assert same_weights(str(manifest.model_id), str(clip.lake.require("clip_image_embeddings", "some").model_id))
+
+
+@pytest.mark.parametrize(
+    ("which", "text"), [("user", "what is it?"), ("assistant", "a cat"), ("both", "what is it?\na cat")]
+)
+def test_which_text_of_a_turn_is_embedded_is_a_setting(clip: Pipeline, which: str, text: str) -> None:
+    write(clip, [answered(0, "a cat")])
+    assert clip.changed(clip_text=which).run("some", only=STAGES).success
+    assert content(clip, "clip_text_embeddings", "turns") == [{"row": 0, "turn": 0, "text_id": text_id(text)}]
+    assert clip.lake.require("clip_text_embeddings", "some").settings == {"text": which}
+
+
+@pytest.mark.parametrize("rows", [[], [([], [])], [([], [("q", "a cat")])], [([1], [])]], ids=str)
+def test_a_subset_without_pictures_or_texts_is_no_failure(clip: Pipeline, rows: list[Row]) -> None:
+    write(clip, rows)
+    ran = clip.run("some", only=STAGES)
+    assert ran.success, ran.failures
+    assert ran.materialized == set(STAGES)
+    pictures, texts = (clip.lake.require(table, "some") for table in CLIP[:2])
+    assert clip.lake.array(pictures, "vectors").shape == (sum(len(seeds) for seeds, _ in rows), 32)
+    assert clip.lake.array(texts, "vectors").shape == (sum(len(turns) for _, turns in rows), 32)
+
+
+# Running again -------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_finds_every_unit_again(clip: Pipeline) -> None:
+    write(clip, ROWS[:3], ROWS[3:])
+    assert clip.run("some", only=STAGES).success
+    before = written_at(clip.settings.lake_root, *CLIP)
+    ran = clip.run("some", only=STAGES)
+    assert ran.success
+    assert written_at(clip.settings.lake_root, *CLIP) == before
+    pictures, texts = (ran.metadata(asset) for asset in CLIP[:2])
+    assert (pictures["images_embedded"], pictures["units_reused"]) == (0, 2)
+    assert (texts["texts_embedded"], texts["units_reused"], texts["texts_reused"]) == (0, 2, 3)
+
+
+def test_a_run_that_was_killed_goes_on_after_the_last_finished_file(
+    clip: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(clip, [answered(0, "a cat"), answered(1, "a dog")], [answered(2, "a cat"), answered(3, "red")])
+    assert clip.run("some", only=["subset_images"]).success
+    original = assets.clip.embed_turns
+    shards: list[int] = []
+
+    def killed(*arguments: Any, **options: Any) -> Any:
+        shards.append(options["first_row"])
+        if options["first_row"]:
+            raise RuntimeError("killed")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(assets.clip, "embed_turns", killed)
+    assert not clip.run("some", only=["clip_text_embeddings"]).success
+    assert clip.lake.manifest("clip_text_embeddings", "some") is None
+    monkeypatch.undo()
+    ran = clip.run("some", only=["clip_text_embeddings"])
+    assert ran.success
+    assert shards == [0, 2]
+    metadata = ran.metadata("clip_text_embeddings")
+    # Of the second file just the text that the first one, found again, does not hold.
+    assert (metadata["units_reused"], metadata["texts_embedded"], metadata["texts"]) == (1, 1, 3)
+
+
+def test_of_a_changed_subset_only_what_is_new_is_embedded(clip: Pipeline) -> None:
+    write(clip, [answered(seed, f"text {seed}") for seed in range(4)], [answered(4, "text 4"), answered(5, "text 0")])
+    assert clip.run("some", only=STAGES).success
+    write(
+        clip,
+        [answered(seed, f"text {seed}") for seed in (10, 0, 1, 2, 3)],
+        [answered(4, "text 4"), answered(5, "text 0")],
+    )
+    fresh = clip.elsewhere()
+    ran = clip.run("some", only=STAGES)
+    assert ran.success
+    assert fresh.run("some", only=STAGES).success
+    pictures, texts = (ran.metadata(asset) for asset in CLIP[:2])
+    assert (pictures["images_embedded"], pictures["images_reused"]) == (1, 6)
+    assert (texts["texts_embedded"], texts["texts_reused"]) == (1, 5)
+    for table, roles in ((CLIP[0], ["ids"]), (CLIP[1], ["texts", "turns"])):
+        for role in roles:
+            assert content(clip, table, role) == content(fresh, table, role)
+        old, new = (each.lake.require(table, "some") for each in (clip, fresh))
+        np.testing.assert_allclose(clip.lake.array(old, "vectors")[:], fresh.lake.array(new, "vectors")[:], atol=1e-3)
+        np.testing.assert_allclose(clip.lake.column(old, "norms"), fresh.lake.column(new, "norms"), rtol=1e-4)
+
+
+def test_another_model_or_another_way_to_prepare_embeds_everything_again(clip: Pipeline, tmp_path: Path) -> None:
+    write(clip, ROWS)
+    assert clip.run("some", only=STAGES).success
+    padded = clip.changed(clip_crop="pad", clip_text_windows=True)
+    ran = padded.run("some", only=STAGES)
+    assert ran.metadata("clip_image_embeddings")["images_embedded"] == 4
+    assert ran.metadata("clip_text_embeddings")["texts_embedded"] == 3
+    assert padded.lake.require("clip_image_embeddings", "some").model_id.endswith("/pad_32")  # type: ignore[union-attr]
+    assert ran.metadata("clip_text_embeddings")["texts_truncated"] == 0
+    other = clip.changed(clip_model=str(small_clip(tmp_path / "clip", dimension=16, seed=1)))
+    ran = other.run("some", only=STAGES)
+    assert ran.success, ran.failures
+    assert ran.metadata("clip_image_embeddings")["images_embedded"] == 4
+    assert other.lake.array(other.lake.require("clip_image_embeddings", "some"), "vectors").shape == (4, 16)
+
+
+def test_a_picture_that_changed_since_it_was_listed_is_an_error(clip: Pipeline) -> None:
+    write(clip, ROWS)
+    assert clip.run("some", only=["subset_images"]).success
+    write(clip, [answered(7, "a cat")])
+    ran = clip.run("some", only=CLIP)
+    assert set(ran.failures) == set(CLIP[:2])
+    assert all("materialise subset_images again" in str(line) for line in ran.failures.values())
+
+
+# Without weights -----------------------------------------------------------------------------------------------------
+
+
+def log_lines(pipeline: Pipeline, run_id: str) -> list[str]:
+    return [entry.user_message for entry in pipeline.instance.all_logs(run_id) if entry.dagster_event is None]
+
+
+@pytest.mark.parametrize("model", ["", "openai/clip-vit-base-patch32"])
+def test_without_weights_clip_is_skipped_in_one_line_each_and_all_else_is_done(
+    pipeline: Pipeline, model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    without = pipeline.changed(clip_model=model)
+    write(without, ROWS, [([seed], []) for seed in (5, 6)])
+    ran = without.run("some")
+    assert ran.success, ran.failures
+    assert not ran.materialized & set(CLIP)
+    assert {"subset_images", "quality_rows", "near_duplicates", "verified_duplicates"} <= ran.materialized
+    assert not set(CLIP) & set(without.lake.tables())
+    assert [record.name for record in caplog.records if record.name.startswith("dagster.")] == []
+    said = [line for line in log_lines(without, ran.result.run_id) if "no CLIP weights" in line]
+    assert [line.split(" is skipped: ")[0] for line in said] == ["clip_image_embeddings", "clip_text_embeddings"]
+    published = without.publish()
+    assert published.success, published.failures
+
+
+def test_what_is_made_of_skipped_vectors_is_skipped_and_not_failed(pipeline: Pipeline) -> None:
+    without = pipeline.changed(clip_model="")
+    write(without, ROWS)
+    ran = without.run("some", only=STAGES)
+    events = [(event.event_type, event.step_key) for event in ran.result.all_events]
+    assert (dg.DagsterEventType.STEP_SKIPPED, "clip_index") in events
+    assert ran.success
+
+
+def test_weights_that_come_later_are_used(pipeline: Pipeline, clip_folder: Path) -> None:
+    write(pipeline, ROWS)
+    assert pipeline.run("some").success
+    ran = pipeline.changed(clip_model=str(clip_folder)).run("some")
+    assert ran.success, ran.failures
+    assert set(CLIP) <= ran.materialized
+    assert all(check.passed for check in ran.checks.values())
+
+
+def test_a_folder_that_is_not_there_is_a_failure_of_one_line(pipeline: Pipeline) -> None:
+    write(pipeline, ROWS)
+    ran = pipeline.changed(clip_model="/no/such/folder").run("some", only=STAGES)
+    assert ran.failures == dict.fromkeys(CLIP[:2], "VISDIV_CLIP_MODEL names /no/such/folder, which is not a folder")
+    assert "subset_images" in ran.materialized
+
+
+@pytest.mark.parametrize(
+    ("tower", "works", "fails", "what"),
+    [
+        ("vision", {"clip_image_embeddings", "clip_index"}, "clip_text_embeddings", "texts"),
+        ("text", {"clip_text_embeddings"}, "clip_image_embeddings", "pictures"),
+    ],
+)
+def test_with_one_tower_alone_the_other_asset_fails_in_one_line(
+    pipeline: Pipeline, tmp_path: Path, tower: str, works: set[str], fails: str, what: str
+) -> None:
+    folder = small_clip(tmp_path / "half", towers=[tower])
+    write(pipeline, ROWS)
+    ran = pipeline.changed(clip_model=str(folder)).run("some", only=STAGES)
+    assert ran.failures == {fails: f"half has no tower for {what}; use a checkpoint with both"}
+    assert ran.materialized == {"subset_images", *works}
+
+
+def test_without_weights_neither_torch_nor_transformers_is_imported(tmp_path: Path) -> None:
+    script = (
+        "import sys; from visdiv_assets.embedding import load_clip_texts\n"
+        "from visdiv_assets.embedding.clip.checkpoints import NoClipWeightsError\n"
+        "try: load_clip_texts('', device='cpu')\n"
+        "except NoClipWeightsError: sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))\n"
+        "sys.exit(2)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, check=False).returncode == 0
+
+
+# Checks --------------------------------------------------------------------------------------------------------------
+
+
+def test_vectors_that_are_not_finite_are_found(clip: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(clip, ROWS)
+    original = assets.clip.embed_turns
+
+    def spoilt(*arguments: Any, **options: Any) -> Any:
+        made = original(*arguments, **options)
+        vectors = made.vectors.copy()
+        vectors[0] = np.nan
+        return made._replace(vectors=vectors, texts=made.texts.slice(1))
+
+    monkeypatch.setattr(assets.clip, "embed_turns", spoilt)
+    ran = clip.run("some", only=STAGES)
+    assert ran.failures == {
+        "clip_text_embeddings": "a check of what was stored failed (one_vector_per_text, every_turn_has_its_text, "
+        "finite_unit_length): nothing is made of it"
+    }
+    text_checks = {"one_vector_per_text", "every_turn_has_its_text"}
+    assert not any(ran.checks[name].passed for name in text_checks)
+    # A check of the pictures has the same name.
+    found = [
+        check.passed for check in ran.result.get_asset_check_evaluations() if check.check_name == "finite_unit_length"
+    ]
+    assert sorted(found) == [False, True]
+
+
+def test_the_lake_of_a_run_without_clip_differs_in_nothing_else(pipeline: Pipeline, clip_folder: Path) -> None:
+    write(pipeline, ROWS)
+    write(pipeline, [answered(9, "red")], name="other")
+    (Path(pipeline.settings.source) / "subsets" / "other" / "note.txt").write_text("no picture")
+    with_clip = pipeline.elsewhere().changed(clip_model=str(clip_folder))
+    assert pipeline.run("some").success
+    assert with_clip.run("some").success
+
+    def tables(settings: Settings) -> dict[str, str]:
+        lake = Lake(settings.lake_root)
+        return {table: lake.require(table, "some").digest for table in lake.tables() if "clip" not in table}
+
+    without, own = tables(pipeline.settings), tables(with_clip.settings)
+    assert len(without) >= 8
+    assert {table: own[table] for table in without} == without

@@ -1,0 +1,315 @@
+"""What goes wrong ends in one line that names the thing, and leaves what was there before as it was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from visdiv_assets.orchestration.assets.common import user_errors
+from visdiv_assets.settings import Settings
+from visdiv_assets.sources import Kind
+from visdiv_assets_tests.conftest import (
+    CHECKOUT,
+    Pipeline,
+    Row,
+    lake_files,
+    near_copy,
+    one_each,
+    other_model,
+    written_at,
+)
+
+
+def only_failure(pipeline: Pipeline, subset: str, step: str) -> str:
+    """Run a subset, whose run must fail in one step; the line that it fails with."""
+    ran = pipeline.run(subset)
+    assert not ran.success
+    assert list(ran.failures) == [step]
+    message = ran.failures[step]
+    assert message is not None, "the step failed with a stack trace"
+    assert "\n" not in message
+    return message
+
+
+# The source ----------------------------------------------------------------------------------------------------------
+
+
+def remove_source(source: Path) -> str:
+    shutil.rmtree(source)
+    return f"there is no folder '{source}'"
+
+
+def remove_subset(source: Path) -> str:
+    shutil.rmtree(source / "subsets" / "some")
+    return f"{source} has no 'some' among its subsets"
+
+
+def remove_files(source: Path) -> str:
+    (source / "subsets" / "some" / "train-00000.parquet").unlink()
+    return f"{source}/subsets/some holds no .parquet file"
+
+
+def replace_file(source: Path) -> str:
+    file = source / "subsets" / "some" / "train-00000.parquet"
+    file.write_bytes(b"<html>not found</html>")
+    return f"{file} is not a readable Parquet file"
+
+
+def cut_file(source: Path) -> str:
+    file = source / "subsets" / "some" / "train-00000.parquet"
+    file.write_bytes(file.read_bytes()[:-100])
+    return f"{file} is not a readable Parquet file"
+
+
+@pytest.mark.parametrize("damage", [remove_source, remove_subset, remove_files, replace_file, cut_file])
+def test_a_source_that_cannot_be_read_is_named_and_the_lake_stays(
+    pipeline: Pipeline, damage: Callable[[Path], str]
+) -> None:
+    pipeline.write("some", one_each([0, 1]))
+    assert pipeline.run("some").success
+    before = lake_files(pipeline.settings.lake_root)
+    beginning = damage(Path(pipeline.settings.source))
+    assert only_failure(pipeline, "some", "subset_images").startswith(beginning)
+    assert lake_files(pipeline.settings.lake_root) == before
+
+
+def test_a_second_file_that_is_damaged_leaves_the_state_of_the_first_run(pipeline: Pipeline) -> None:
+    pipeline.write("some", one_each([0, 1]))
+    assert pipeline.run("some").success
+    assert pipeline.publish().success
+    tables = [f"lake/{table}" for table in pipeline.lake.tables()]
+    before = {name: lake_files(Path(pipeline.settings.data) / name) for name in tables}
+    broken = Path(pipeline.settings.source) / "subsets" / "some" / "train-00001.parquet"
+    broken.write_bytes(b"PAR1")
+    assert str(broken) in only_failure(pipeline, "some", "subset_images")
+    assert {name: lake_files(Path(pipeline.settings.data) / name) for name in tables} == before
+    assert pipeline.publish().success
+    assert pipeline.query("SELECT images FROM subsets") == [(2,)]
+    broken.unlink()
+    ran = pipeline.run("some")
+    assert ran.success
+    assert ran.metadata("subset_images")["units_reused"] == 1
+
+
+def test_a_source_that_changed_after_its_images_were_listed_is_a_failure(pipeline: Pipeline) -> None:
+    pipeline.write("some", one_each([0, 1]))
+    assert pipeline.run("some").success
+    before = lake_files(pipeline.settings.lake_root)
+    pipeline.write("some", one_each([0, 2]))
+    for asset in ("sscd_embeddings", "quality_rows"):
+        ran = pipeline.run("some", only=[asset])
+        assert ran.failures == {
+            asset: "'some' has changed since subset_images listed it: materialise subset_images again"
+        }
+    assert lake_files(pipeline.settings.lake_root) == before
+    assert pipeline.run("some").success
+
+
+@pytest.mark.parametrize("asset", ["quality_rows", "sscd_embeddings", "near_duplicates", "subset_diversity"])
+def test_a_stage_whose_input_is_missing_names_it(pipeline: Pipeline, asset: str) -> None:
+    pipeline.write("some", one_each([0]))
+    message = pipeline.run("some", only=[asset]).failures[asset]
+    assert message is not None
+    assert "of 'some' is not materialised" in message
+
+
+@pytest.mark.parametrize("asset", ["near_duplicates", "subset_diversity"])
+def test_embeddings_that_are_older_than_the_list_of_images_are_a_failure_that_names_them(
+    pipeline: Pipeline, asset: str
+) -> None:
+    """In the UI one asset can be materialised without those that it depends on."""
+    pipeline.write("some", [*one_each(range(3)), Row([near_copy(0)])])
+    assert pipeline.run("some").success
+    pipeline.write("some", one_each([4, 5]))
+    assert pipeline.run("some", only=["subset_images"]).success
+    before = lake_files(pipeline.settings.lake_root, asset)
+    ran = pipeline.run("some", only=[asset])
+    assert not ran.success
+    message = ran.failures[asset]
+    assert message is not None, "the step failed with a stack trace"
+    assert "sscd_embeddings" in message
+    assert lake_files(pipeline.settings.lake_root, asset) == before
+
+
+def test_a_run_that_fails_at_the_contact_sheet_has_not_replaced_the_pairs(pipeline: Pipeline) -> None:
+    """Pairs come from vectors, which are in the lake; their contact sheet needs the source, which is gone here."""
+    pipeline.write("some", [*one_each(range(3)), Row([near_copy(0)])])
+    pipeline.write("other", one_each([0]))
+    assert pipeline.run("some").success
+    before = lake_files(pipeline.settings.lake_root, "near_duplicates")
+    remove_subset(Path(pipeline.settings.source))
+    other = pipeline.changed(similarity_floor=0.9)
+    ran = other.run("some", only=["near_duplicates"])
+    assert None not in ran.failures.values(), "the step failed with a stack trace"
+    manifest = "near_duplicates/some/manifest.json"
+    assert ran.success or lake_files(pipeline.settings.lake_root, "near_duplicates")[manifest] == before[manifest]
+
+
+# Settings ------------------------------------------------------------------------------------------------------------
+
+
+def test_weights_that_are_missing_are_named(pipeline: Pipeline) -> None:
+    pipeline.write("some", one_each([0]))
+    broken = pipeline.changed(sscd_model="sscd_disc_mixup", sscd_weights="/no/such/file.pt")
+    message = only_failure(broken, "some", "sscd_embeddings")
+    assert message == "VISDIV_SSCD_WEIGHTS names /no/such/file.pt, which is not a file"
+
+
+def test_a_model_that_cannot_run_on_the_device_is_named(pipeline: Pipeline) -> None:
+    pipeline.write("some", one_each([0]))
+    broken = pipeline.changed(sscd_model="sscd_disc_mixup_int8", device="cuda:99")
+    message = only_failure(broken, "some", "sscd_embeddings")
+    assert message.startswith("sscd_disc_mixup_int8 runs on the CPU only, not on cuda:99")
+
+
+def test_an_unknown_profile_of_quality_is_named_with_the_known_ones(pipeline: Pipeline) -> None:
+    pipeline.write("some", one_each([0]))
+    ran = pipeline.run("some", only=["subset_images", "quality_rows"], config={"quality_rows": {"profile": "best"}})
+    assert ran.failures == {"quality_rows": "'best' is not a profile of quality thresholds: use one of none, blog"}
+
+
+def test_a_data_folder_that_is_a_file_is_named(pipeline: Pipeline) -> None:
+    pipeline.write("some", one_each([0]))
+    Path(pipeline.settings.data).write_bytes(b"")
+    assert pipeline.settings.data in only_failure(pipeline, "some", "subset_images")
+
+
+# Models --------------------------------------------------------------------------------------------------------------
+
+
+def test_vectors_of_another_model_are_replaced_in_every_stage(pipeline: Pipeline) -> None:
+    pipeline.write("some", [*one_each(range(4)), Row([near_copy(0)])])
+    sscd = pipeline.run("some").metadata("sscd_embeddings")["model_id"]
+    ran = pipeline.run("some", sscd=other_model("colour"))
+    assert ran.success
+    embeddings = ran.metadata("sscd_embeddings")
+    assert (embeddings["images_embedded"], embeddings["images_reused"]) == (5, 0)
+    colour = "colour@000000000000/skew_320"
+    assert embeddings["model_id"] == colour != sscd
+    tables = ("sscd_embeddings", "sscd_index", "near_duplicates", "subset_diversity")
+    assert {pipeline.lake.require(table, "some").model_id for table in tables} == {colour}
+    assert pipeline.lake.array(pipeline.lake.require("sscd_embeddings", "some"), "vectors").shape == (5, 192)
+    assert pipeline.publish().success
+    for table in ("subsets", "duplicate_pairs", "diversity"):
+        assert pipeline.query(f"SELECT DISTINCT model_id FROM {table}") == [(colour,)]
+
+
+def test_the_first_model_s_vectors_are_found_again_after_another_one(pipeline: Pipeline) -> None:
+    stages = ("subset_images", "sscd_embeddings")
+    pipeline.write("some", one_each(range(3)))
+    assert pipeline.run("some", only=stages).success
+    first = pipeline.lake.require("sscd_embeddings", "some").digest
+    assert pipeline.run("some", only=stages, sscd=other_model("colour")).success
+    ran = pipeline.run("some", only=stages)
+    assert ran.metadata("sscd_embeddings")["units_reused"] == 1
+    assert pipeline.lake.require("sscd_embeddings", "some").digest == first
+
+
+@pytest.mark.parametrize("kind", [Kind.SUBSET, Kind.BENCHMARK])
+def test_vectors_of_two_models_are_never_compared(pipeline: Pipeline, kind: Kind) -> None:
+    """Not with another subset's, and not with a benchmark's: the failure names both sets and both models."""
+    pipeline.write("some", one_each([0, 1]))
+    pipeline.write("other", one_each([2, 3]), kind=kind)
+    assert pipeline.run("other", kind=kind).success
+    ran = pipeline.run("some", sscd=other_model("colour"))
+    step = "contamination" if kind is Kind.BENCHMARK else "cross_subset_duplicates"
+    failures = ran.failures if kind is Kind.BENCHMARK else pipeline.publish().failures
+    assert list(failures) == [step]
+    message = failures[step] or ""
+    for part in ("'some'", "'other'", "colour@000000000000/skew_320", "sscd_disc_mixup_int8@86386042eb85/skew_320"):
+        assert part in message
+    assert pipeline.run("some").success
+    assert pipeline.publish().success
+
+
+# Killed runs ---------------------------------------------------------------------------------------------------------
+
+SHARDS, ROWS = 3, 24
+
+
+@contextmanager
+def visdiv(settings: Settings, *arguments: str, output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The `visdiv` command as a process group of its own, which is ended with the block."""
+    environment = {
+        **os.environ,
+        "VISDIV_SOURCE": settings.source,
+        "VISDIV_DATA": settings.data,
+        "VISDIV_DEVICE": "cpu",
+        "VISDIV_CLIP_MODEL": "",
+        "VISDIV_DISK_RESERVE_GIGABYTES": "0",
+    }
+    with output.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "visdiv_assets.cli.main", *arguments],
+            env=environment,
+            cwd=CHECKOUT,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def finished_units(settings: Settings) -> list[Path]:
+    return list((Path(settings.lake_root) / "sscd_embeddings").glob("*/*.unit.json"))
+
+
+@pytest.mark.nightly
+def test_a_run_that_was_killed_goes_on_after_its_last_finished_file(pipeline: Pipeline, tmp_path: Path) -> None:
+    settings = pipeline.settings
+    shards = [one_each(range(number * ROWS, (number + 1) * ROWS)) for number in range(SHARDS)]
+    pipeline.write("some", *shards)
+    undisturbed = pipeline.elsewhere()
+    assert undisturbed.run("some").success
+
+    log = tmp_path / "killed.log"
+    with visdiv(settings, "run", "some", output=log) as process:
+        deadline = time.monotonic() + 60
+        while not finished_units(settings):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGKILL)
+    finished = len(finished_units(settings))
+    assert 1 <= finished < SHARDS
+    assert pipeline.lake.manifest("sscd_embeddings", "some") is None
+    before = written_at(settings.lake_root, *pipeline.lake.tables())
+
+    log = tmp_path / "again.log"
+    with visdiv(settings, "run", "some", output=log) as process:
+        try:
+            code = process.wait(timeout=90)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"a run after one that was killed does not end; it printed: {log.read_text()!r}")
+    assert code == 0, log.read_text()
+    assert f"{(SHARDS - finished) * ROWS} pictures embedded" in log.read_text()
+    after = written_at(settings.lake_root, *pipeline.lake.tables())
+    kept = {name for name in before if not Path(name).name.startswith(".")}
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    expected = lake_files(undisturbed.settings.lake_root)
+    assert len(expected) > 20
+    assert lake_files(settings.lake_root, *undisturbed.lake.tables()) == expected
+
+
+def test_what_object_storage_says_while_a_table_is_streamed_is_one_line() -> None:
+    said = "When reading 'b/x': AWS Error UNKNOWN (HTTP status 503) during GetObject operation: No response body."
+    with pytest.raises(dg.Failure) as caught, user_errors():
+        raise OSError(said)
+    assert caught.value.description == "cannot read VISDIV_DATA: the server is busy or broken (503): wait a while"
+    with pytest.raises(PermissionError), user_errors():
+        raise PermissionError(13, "of a disk")

@@ -1,0 +1,133 @@
+"""Units of work that an engine makes: what is committed does not show in which order, nor in how many goes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import pytest
+
+from visdiv_assets.orchestration.engines import Engine, LocalEngine, ProcessEngine, Work, Worker
+from visdiv_assets.orchestration.resources import EngineResource
+from visdiv_assets.progress import Progress, silent
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.vectors import join_blocks
+from visdiv_assets_tests.conftest import Pipeline, Row, lake_files, near_copy, one_each, other_model
+
+BEFORE = ("subset_images", "sscd_embeddings")
+
+
+class Backwards:
+    """Finishes units in the reverse of their order; after `most` it dies."""
+
+    def __init__(self, most: int | None) -> None:
+        self.most = most
+        self.done = 0
+
+    def map(
+        self, work: Work[Any, Any], units: Sequence[Any], progress: Progress = silent
+    ) -> Generator[tuple[int, Any]]:
+        last = len(units) - 1
+        for number, result in LocalEngine(Worker("cpu", 1)).map(work, list(reversed(units)), progress):
+            if self.done == self.most:
+                raise RuntimeError("killed")
+            self.done += 1
+            yield last - number, result
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+class BackwardsResource(EngineResource):
+    most: int | None = None
+
+    def open(self) -> Engine:
+        return Backwards(self.most)
+
+
+def backwards(most: int | None = None) -> BackwardsResource:
+    return BackwardsResource(device="cpu", threads=1, most=most)
+
+
+@pytest.fixture
+def subset(pipeline: Pipeline) -> Pipeline:
+    """A subset of five files, with copies within and between them."""
+    files = [one_each(range(4 * number, 4 * number + 4)) for number in range(4)]
+    pipeline.write("a", *files, [Row([near_copy(seed)]) for seed in range(16)])
+    return pipeline
+
+
+def test_units_lie_in_their_order_however_they_were_finished(subset: Pipeline) -> None:
+    other = subset.elsewhere()
+    assert subset.run("a", only=BEFORE, sscd=other_model("colour")).failures == {}
+    assert other.run("a", only=BEFORE, sscd=other_model("colour"), engine=backwards()).failures == {}
+    assert lake_files(other.settings.lake_root) == lake_files(subset.settings.lake_root)
+
+
+def test_units_that_were_there_and_those_that_were_not_lie_in_their_order(subset: Pipeline) -> None:
+    other = subset.elsewhere()
+    assert subset.run("a", only=BEFORE, sscd=other_model("colour")).failures == {}
+    # The description of the model, and two files.
+    assert not other.run("a", only=BEFORE, sscd=other_model("colour"), engine=backwards(most=3)).success
+    ran = other.run("a", only=BEFORE, sscd=other_model("colour"))
+    assert ran.metadata("sscd_embeddings")["units_reused"] == 2
+    assert lake_files(other.settings.lake_root) == lake_files(subset.settings.lake_root)
+
+
+class TwoDevicesResource(EngineResource):
+    """As VISDIV_DEVICE=cuda:all on a machine with two devices, which here are the CPU twice."""
+
+    def open(self) -> Engine:
+        return _two_devices()
+
+
+@lru_cache
+def _two_devices() -> ProcessEngine:
+    return ProcessEngine([Worker("cpu", 1), Worker("cpu", 1)], Worker("cpu", 1))
+
+
+def test_one_process_for_each_device_writes_what_one_process_writes(subset: Pipeline) -> None:
+    other = subset.elsewhere()
+    assert subset.run("a", only=BEFORE, sscd=other_model("colour")).failures == {}
+    engine = TwoDevicesResource(device="cpu", threads=1)
+    try:
+        ran = other.run("a", only=BEFORE, sscd=other_model("colour"), engine=engine)
+    finally:
+        _two_devices().close()
+    assert ran.failures == {}
+    assert ran.metadata("sscd_embeddings")["images_embedded"] == 32
+    assert lake_files(other.settings.lake_root) == lake_files(subset.settings.lake_root)
+
+
+def pairs_and_counts(lake: Lake) -> list[Any]:
+    manifest = lake.require("near_duplicates", "a")
+    return [lake.read(manifest, role) for role in ("pairs", "counts")]
+
+
+def test_near_duplicates_found_block_by_block_in_several_goes_are_those_of_one_go(
+    subset: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = subset.elsewhere()
+    for each in (subset, other):
+        assert each.run("a", only=BEFORE, sscd=other_model("colour")).success
+    assert subset.run("a", only=["near_duplicates"]).failures == {}
+    monkeypatch.setattr(join_blocks, "ROWS_OF_A_BLOCK", 4)
+    monkeypatch.setattr(join_blocks, "PAIRS_OF_A_BLOCK", 60)
+    count = len(join_blocks.blocks_of(32))
+    assert count > 5
+
+    assert not other.run("a", only=["near_duplicates"], engine=backwards(most=3)).success
+    engine = Backwards(None)
+    monkeypatch.setattr(BackwardsResource, "open", lambda self: engine)
+    assert other.run("a", only=["near_duplicates"], engine=backwards()).failures == {}
+    assert engine.done == count - 3
+    found, expected = pairs_and_counts(other.lake), pairs_and_counts(subset.lake)
+    assert expected[0].num_rows >= 16
+    assert [table.equals(whole) for table, whole in zip(found, expected, strict=True)] == [True, True]
+    # Blocks are no content: the manifest names the pairs alone.
+    assert [unit.name for unit in other.lake.require("near_duplicates", "a").units] == ["pairs"]
+    assert other.lake.require("near_duplicates", "a").digest == subset.lake.require("near_duplicates", "a").digest
+    # And nothing is left to do.
+    assert other.run("a", only=["near_duplicates"], engine=backwards()).failures == {}
+    assert engine.done == count - 3

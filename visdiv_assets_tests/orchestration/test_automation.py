@@ -1,0 +1,323 @@
+"""What runs by itself: the source is observed, changed partitions are asked for again, the corpus follows."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from visdiv_assets.definitions import build_definitions
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.orchestration import automation
+from visdiv_assets.settings import Settings
+from visdiv_assets.sources import Kind
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets_tests.conftest import QUIET, Pipeline, Ran, Row, near_copy, one_each, picture
+
+OF_A_SUBSET = {
+    "subset_images",
+    "quality_rows",
+    "sscd_embeddings",
+    "sscd_index",
+    "near_duplicates",
+    "subset_diversity",
+    "rarefied_diversity",
+    "contamination",
+    "text_contamination",
+    "verified_duplicates",
+    "verified_contamination",
+    "duplicates_report",
+}
+
+
+class Automation:
+    """The conditions of some assets, evaluated tick by tick as the daemon does, and what they ask for."""
+
+    def __init__(self, pipeline: Pipeline, target: dg.AssetSelection) -> None:
+        self._pipeline = pipeline
+        self._definitions = build_definitions(pipeline.settings)
+        self._target = target
+        self._cursor = None
+
+    def tick(self) -> dict[str, set[str | None]]:
+        """The partitions asked for now, by asset; {None} where an asset has none."""
+        result = dg.evaluate_automation_conditions(
+            defs=self._definitions,
+            instance=self._pipeline.instance,
+            asset_selection=self._target,
+            cursor=self._cursor,
+        )
+        self._cursor = result.cursor
+        asked: dict[str, set[str | None]] = {}
+        for spec in self._definitions.resolve_all_asset_specs():
+            if partitions := result.get_requested_partitions(spec.key):
+                asked[spec.key.to_user_string()] = set(partitions)
+        return asked
+
+
+def partitioned(pipeline: Pipeline) -> Automation:
+    return Automation(pipeline, automation.SUBSET_ASSETS | automation.BENCHMARK_ASSETS)
+
+
+def observe(pipeline: Pipeline, kind: Kind = Kind.SUBSET) -> Ran:
+    name = automation.OBSERVE_SUBSETS_JOB if kind is Kind.SUBSET else automation.OBSERVE_BENCHMARKS_JOB
+    job = build_definitions(pipeline.settings).resolve_job_def(name)
+    return Ran(job.execute_in_process(instance=pipeline.instance, raise_on_error=False, run_config=QUIET))
+
+
+def observed(pipeline: Pipeline, kind: Kind = Kind.SUBSET) -> dict[str, str]:
+    """Versions by subset, as one observation saw them."""
+    ran = observe(pipeline, kind)
+    assert ran.success, ran.failures
+    events = [event.asset_observation_data.asset_observation for event in ran.result.get_asset_observation_events()]
+    return {str(event.partition): event.tags["dagster/data_version"] for event in events}
+
+
+def materialize(pipeline: Pipeline, subsets: Sequence[str]) -> None:
+    for subset in subsets:
+        assert pipeline.run(subset).success
+
+
+# Observation ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_observation_sees_all_subsets_and_makes_them_partitions(pipeline: Pipeline) -> None:
+    for name in ("one", "two", "geoqa+(mathv360k)"):
+        pipeline.write(name, one_each([1]))
+    assert set(observed(pipeline)) == {"one", "two", "geoqa+(mathv360k)"}
+    assert set(pipeline.instance.get_dynamic_partitions("subset")) == {"one", "two", "geoqa+(mathv360k)"}
+
+
+def test_a_version_changes_with_its_own_files_alone(pipeline: Pipeline) -> None:
+    pipeline.write("one", one_each([1]))
+    pipeline.write("two", one_each([2]))
+    before = observed(pipeline)
+    (Path(pipeline.settings.source) / "README.md").write_text("A new word.", encoding="utf-8")
+    assert observed(pipeline) == before
+    pipeline.write("two", one_each([2, 3]))
+    after = observed(pipeline)
+    assert after["one"] == before["one"]
+    assert after["two"] != before["two"]
+
+
+def test_a_version_is_the_same_wherever_the_folder_lies(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.write("one", one_each([1]))
+    shutil.copytree(pipeline.settings.source, tmp_path / "moved")
+    assert observed(pipeline.changed(source=str(tmp_path / "moved"))) == observed(pipeline)
+
+
+def test_a_subset_that_is_gone_is_named_and_the_others_are_observed(pipeline: Pipeline) -> None:
+    for name in ("one", "two"):
+        pipeline.write(name, one_each([1]))
+    observed(pipeline)
+    shutil.rmtree(Path(pipeline.settings.source) / "subsets" / "one")
+    assert set(observed(pipeline)) == {"two"}
+
+
+def test_a_source_that_cannot_be_opened_is_one_line(pipeline: Pipeline) -> None:
+    ran = observe(pipeline.changed(source="/no/such/folder"))
+    assert "there is no folder '/no/such/folder'" in str(ran.failures["subset_files"])
+
+
+# Changed partitions --------------------------------------------------------------------------------------------------
+
+
+def test_the_first_observation_asks_for_nothing(pipeline: Pipeline) -> None:
+    for name in ("one", "two"):
+        pipeline.write(name, one_each([1]))
+    automated = partitioned(pipeline)
+    assert automated.tick() == {}
+    observed(pipeline)
+    assert automated.tick() == {}
+
+
+def test_the_first_observation_after_a_run_asks_for_nothing(pipeline: Pipeline) -> None:
+    pipeline.write("one", one_each([1]))
+    materialize(pipeline, ["one"])
+    automated = partitioned(pipeline)
+    assert automated.tick() == {}
+    observed(pipeline)
+    assert automated.tick() == {}
+
+
+def test_a_subset_that_changed_before_the_first_observation_is_asked_for(pipeline: Pipeline) -> None:
+    pipeline.write("one", one_each([1]))
+    materialize(pipeline, ["one"])
+    automated = partitioned(pipeline)
+    assert automated.tick() == {}
+    pipeline.write("one", one_each([1, 2]))
+    observed(pipeline)
+    assert automated.tick() == {asset: {"one"} for asset in OF_A_SUBSET}
+
+
+def test_a_changed_subset_is_asked_for_whole_once_and_no_other(pipeline: Pipeline) -> None:
+    for number, name in enumerate(("one", "two", "never")):
+        pipeline.write(name, one_each([number]))
+    observed(pipeline)
+    materialize(pipeline, ["one", "two"])
+    automated = partitioned(pipeline)
+    assert automated.tick() == {}
+    pipeline.write("one", one_each([0, 5]))
+    pipeline.write("never", one_each([2, 6]))
+    observed(pipeline)
+    assert automated.tick() == {asset: {"one"} for asset in OF_A_SUBSET}
+    assert automated.tick() == {}
+    materialize(pipeline, ["one"])
+    assert automated.tick() == {}
+    observed(pipeline)
+    assert automated.tick() == {}
+
+
+def test_a_changed_benchmark_is_asked_for_and_then_what_was_compared_with_it(pipeline: Pipeline) -> None:
+    pipeline.write("bench", one_each([9]), kind=Kind.BENCHMARK)
+    pipeline.write("never", one_each([10]), kind=Kind.BENCHMARK)
+    pipeline.write("one", one_each([1]))
+    observed(pipeline)
+    observed(pipeline, Kind.BENCHMARK)
+    assert pipeline.run("bench", kind=Kind.BENCHMARK).success
+    materialize(pipeline, ["one"])
+    automated = partitioned(pipeline)
+    assert automated.tick() == {}
+    pipeline.write("bench", one_each([9, 1]), kind=Kind.BENCHMARK)
+    observed(pipeline, Kind.BENCHMARK)
+    made = ("benchmark_images", "benchmark_embeddings", "benchmark_texts")
+    assert automated.tick() == {asset: {"bench"} for asset in made}
+    assert pipeline.run("bench", kind=Kind.BENCHMARK).success
+    # Its texts are the same as before, so text_contamination is not asked for.
+    assert automated.tick() == {"contamination": {"one"}, "verified_contamination": {"one"}}
+
+
+# What concerns all subsets -------------------------------------------------------------------------------------------
+
+
+def corpus(pipeline: Pipeline) -> Automation:
+    return Automation(pipeline, automation.CORPUS_ASSETS)
+
+
+def test_the_corpus_is_not_asked_for_before_a_subset_is_materialised(pipeline: Pipeline) -> None:
+    pipeline.write("one", one_each([1]))
+    observed(pipeline)
+    automated = corpus(pipeline)
+    assert automated.tick() == {}
+    assert automated.tick() == {}
+
+
+def test_the_corpus_follows_a_subset_once(pipeline: Pipeline) -> None:
+    pipeline.write("one", one_each([1]))
+    automated = corpus(pipeline)
+    automated.tick()
+    materialize(pipeline, ["one"])
+    asked = automated.tick()
+    assert {"cross_subset_duplicates", "duplicate_clusters", "curated_rows", "warehouse"} <= set(asked)
+    assert set().union(*asked.values()) == {None}
+    assert automated.tick() == {}
+    assert pipeline.publish().success
+    assert automated.tick() == {}
+
+
+def test_the_corpus_waits_while_a_subset_is_running(pipeline: Pipeline) -> None:
+    pipeline.write("one", one_each([1]))
+    pipeline.write("two", one_each([2]))
+    automated = corpus(pipeline)
+    automated.tick()
+    materialize(pipeline, ["one"])
+    pipeline.instance.add_dynamic_partitions("subset", ["two"])
+    job = build_definitions(pipeline.settings).resolve_job_def(automation.SUBSET_JOB)
+    running = pipeline.instance.create_run_for_job(
+        job, tags={"dagster/partition": "two"}, status=dg.DagsterRunStatus.STARTED
+    )
+    assert automated.tick() == {}
+    pipeline.instance.report_run_failed(running)
+    assert "warehouse" in automated.tick()
+
+
+def test_a_subset_that_is_gone_leaves_the_tables_and_fails_nothing(pipeline: Pipeline) -> None:
+    with_pixels = pipeline.changed(copies_by="pixels")
+    pipeline.write("bench", [Row([picture(1)])], kind=Kind.BENCHMARK)
+    assert pipeline.run("bench", kind=Kind.BENCHMARK).success
+    pipeline.write("one", one_each([1, 2]))
+    pipeline.write("two", [Row([near_copy(1)]), Row([picture(2)])])
+    materialize(with_pixels, ["one", "two"])
+    assert with_pixels.publish().success
+    shutil.rmtree(Path(pipeline.settings.source) / "subsets" / "one")
+    pipeline.write("two", [Row([near_copy(1)]), Row([picture(2)]), Row([picture(3)])])
+    materialize(with_pixels, ["two"])
+    ran = with_pixels.publish()
+    assert ran.success, ran.failures
+    assert with_pixels.query("SELECT subset, images FROM subsets ORDER BY subset") == [("two", 3)]
+    assert with_pixels.query("SELECT count(*) FROM duplicate_pairs") == [(0,)]
+    assert "one" in with_pixels.lake.partitions("subset_images")
+
+
+# Schedules, sensors, failures ----------------------------------------------------------------------------------------
+
+
+def test_what_may_use_a_gpu_is_off_and_the_rest_is_on() -> None:
+    loaded = build_definitions(Settings())
+    states = {sensor.name: sensor.default_status for sensor in loaded.sensors or []}
+    on, off = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
+    assert states == {"partitions_sensor": on, "refresh_changed": off, "keep_corpus_fresh": on, "failure_sensor": on}
+    schedules = {schedule.name: schedule for schedule in loaded.schedules or []}
+    assert set(schedules) == {"observe_subsets_schedule", "observe_benchmarks_schedule"}
+    assert {schedule.default_status for schedule in schedules.values()} == {dg.DefaultScheduleStatus.RUNNING}
+
+
+def test_calibration_and_maps_are_never_asked_for_by_themselves() -> None:
+    specs = {spec.key.to_user_string(): spec for spec in build_definitions(Settings()).resolve_all_asset_specs()}
+    without = {name for name, spec in specs.items() if spec.automation_condition is None}
+    assert without == {"calibration", "maps", "subset_files", "benchmark_files"}
+
+
+def test_the_time_of_observation_is_a_setting() -> None:
+    (first, _) = build_definitions(Settings(observe_cron="15 3 * * 1")).schedules or []
+    assert first.cron_schedule == "15 3 * * 1"
+    with pytest.raises(VisdivError, match=r"VISDIV_OBSERVE_CRON='daily' is impossible: give a cron expression"):
+        build_definitions(Settings(observe_cron="daily"))
+
+
+def test_a_failed_run_is_told_in_one_line(pipeline: Pipeline, capfd: pytest.CaptureFixture[str]) -> None:
+    path = pipeline.write("broken", one_each([1]))[0]
+    path.write_bytes(path.read_bytes()[:-50])
+    ran = pipeline.run("broken")
+    run = ran.result.dagster_run
+    (event,) = [event for event in ran.result.all_events if event.event_type == dg.DagsterEventType.RUN_FAILURE]
+    context = dg.build_run_status_sensor_context(
+        sensor_name="failure_sensor",
+        dagster_instance=pipeline.instance,
+        dagster_run=run,
+        dagster_event=event,
+    ).for_run_failure()
+    automation.failure_sensor(context)
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "failed:" in line]
+    assert "subset_pipeline of broken failed: subset_images: " in line
+    assert "train-00000.parquet is not a readable Parquet file" in line
+    assert run.run_id in line
+
+
+# One row changed -----------------------------------------------------------------------------------------------------
+
+
+def test_of_a_changed_row_only_the_new_picture_is_embedded_and_compared(pipeline: Pipeline) -> None:
+    with_pixels = pipeline.changed(copies_by="pixels")
+    pipeline.write("one", one_each(range(6)), one_each(range(6, 12)))
+    pipeline.write("two", one_each(range(20, 26)))
+    materialize(with_pixels, ["one", "two"])
+    assert with_pixels.publish().success
+    tiles = Lake(with_pixels.settings.lake_root).require("cross_subset_duplicates", "all").units
+    of_the_other = sorted(Path(with_pixels.settings.lake_root).rglob("two/*"))
+    written = [path.stat().st_mtime_ns for path in of_the_other]
+    pipeline.write("one", one_each(range(6)), one_each([6, 7, 8, 9, 10, 99]))
+    ran = with_pixels.run("one")
+    assert ran.metadata("verified_duplicates")["pairs_compared"] <= 11
+    embedded = ran.metadata("sscd_embeddings")
+    assert (embedded["images_embedded"], embedded["images_reused"]) == (1, 11)
+    assert ran.metadata("subset_images")["units_reused"] == 1
+    published = with_pixels.publish()
+    assert published.success
+    assert len(tiles) == published.metadata("cross_subset_duplicates")["tiles"] == 1
+    assert of_the_other
+    assert [path.stat().st_mtime_ns for path in of_the_other] == written
+    assert with_pixels.query("SELECT images_unique FROM subsets ORDER BY subset") == [(12,), (6,)]

@@ -1,0 +1,186 @@
+"""The plan of a rehearsal, how its cost grows, and what is told of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from visdiv_assets.cli.main import main
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.perf.joins import WHOLE
+from visdiv_assets.perf.rehearsal import cost
+from visdiv_assets.perf.rehearsal.growth import exponent, extrapolated, fixed_and_growing
+from visdiv_assets.perf.rehearsal.plan import FEW, benchmark_plans, finevision_plan, proportional
+from visdiv_assets.perf.rehearsal.questions import Answered, questions, readme
+from visdiv_assets.perf.rehearsal.rehearse import Rehearsal
+from visdiv_assets.perf.rehearsal.report import at_whole, hours, report
+from visdiv_assets.perf.rehearsal.stages import STAGES, Outcome
+from visdiv_assets.sources.catalog import finevision_categories, published
+from visdiv_assets_tests.testing import readme as shown
+
+SIZES = (1_000, 4_000, 16_000)
+RATES = cost.Rates(cores=2, listing_ms=10, decoding_ms=6, embedding_ms=30, comparing_ms=100)
+
+
+@pytest.mark.parametrize("images", [1_000, 200_000, 17_372_239])
+def test_a_plan_has_all_subsets_and_adds_up(images: int) -> None:
+    plan = finevision_plan(images)
+    assert plan.images == images
+    assert [subset.name for subset in plan.subsets] == sorted(finevision_categories())
+    assert len(plan.subsets) == 185
+    for subset in plan.subsets:
+        figure = published(subset.name)
+        assert figure is not None
+        assert subset.rows >= 1
+        assert (subset.images >= FEW) if figure.images else (subset.images == 0)
+    assert len(plan.benchmarks) == 66
+    assert all(0 < benchmark.pictures <= benchmark.images for benchmark in plan.benchmarks)
+
+
+def test_a_plan_of_the_size_of_finevision_is_about_finevision() -> None:
+    plan = finevision_plan(17_372_239)
+    for subset in plan.subsets:
+        figure = published(subset.name)
+        assert figure is not None
+        assert subset.images == pytest.approx(figure.images, rel=1e-4, abs=FEW)
+        assert subset.rows == pytest.approx(figure.samples, rel=0.02, abs=FEW)
+    assert benchmark_plans() == plan.benchmarks
+
+
+def test_too_few_pictures_are_refused() -> None:
+    with pytest.raises(VisdivError, match="rehearse 1,000 or more"):
+        finevision_plan(999)
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=50), st.integers(0, 10**6))
+def test_parts_add_up_and_none_is_off_by_one(weights: list[int], beyond: int) -> None:
+    total = 2 * len(weights) + beyond
+    parts = proportional(total, weights, 2)
+    assert sum(parts) == total
+    for part, weight in zip(parts, weights, strict=True):
+        assert abs(part - 2 - beyond * weight / sum(weights)) < 1 + 1e-6
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0, 2.0])
+def test_the_exponent_of_a_power_law_is_its_power(power: float) -> None:
+    values = [3.0 * size**power for size in SIZES]
+    assert exponent(SIZES, values) == pytest.approx(power, abs=1e-9)
+    assert extrapolated(SIZES, values, 10**6, power) == pytest.approx(3.0 * 10 ** (6 * power))
+
+
+def test_one_size_has_no_exponent_nor_have_values_that_are_not_known() -> None:
+    assert exponent([1000], [5.0]) is None
+    assert exponent([1000, 1000], [5.0, 6.0]) is None
+    assert exponent([1000, 2000], [0.0, 6.0]) is None
+
+
+def outcomes(power: float) -> list[Outcome]:
+    return [
+        Outcome(stage.name, size, 1e-3 * size**power, 0.1 * size, 0.01 * size, 7, 10, 10)
+        for stage in STAGES
+        for size in SIZES
+    ]
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_what_a_stage_costs_anyway_is_told_from_what_grows(power: int) -> None:
+    values = [300 + 1e-7 * size**power for size in (200_000, 500_000, 1_000_000)]
+    fixed, growing = fixed_and_growing((200_000, 500_000, 1_000_000), values, power)
+    assert fixed == pytest.approx(300)
+    assert growing == pytest.approx(1e-7)
+
+
+def test_no_part_of_a_cost_is_negative() -> None:
+    assert fixed_and_growing(SIZES, [30.0, 20.0, 10.0], 1)[1] == 0
+    assert fixed_and_growing(SIZES, [1e-9 * size**3 for size in SIZES], 1)[0] == 0
+
+
+def test_time_is_extrapolated_by_the_exponent_and_by_its_parts() -> None:
+    squared, linear = STAGES[0], STAGES[1]
+    assert (squared.growth, linear.growth) == (2, 1)
+    expected = 1e-3 * WHOLE**1.5 / 3600
+    assert hours(squared, outcomes(1.5)[:3])[0] == pytest.approx(expected)
+    assert hours(linear, outcomes(1.5)[:3])[0] == pytest.approx(expected)
+    assert hours(squared, outcomes(2.0)[:3]) == pytest.approx((1e-3 * WHOLE**2 / 3600,) * 2)
+    assert hours(linear, outcomes(1.0)[:3]) == pytest.approx((1e-3 * WHOLE / 3600,) * 2)
+    assert hours(squared, outcomes(1.0)[:1]) == (None, None)
+
+
+def test_the_report_of_several_sizes_has_all_tables() -> None:
+    answers = [Answered("Which pictures?", size, 0.25) for size in SIZES]
+    text = report(Rehearsal(outcomes(1.0), answers, RATES))
+    measured, _, grown = text.split("\n\n")[:3]
+    for stage in STAGES:
+        assert sum(line.startswith(f"| {stage.name} ") for line in measured.splitlines()) == len(SIZES)
+        assert sum(line.startswith(f"| {stage.name} ") for line in grown.splitlines()) == 1
+    assert "| Which pictures? | 0.25 " in text
+    assert f"hours for {WHOLE:,}" in text
+    assert "No GPU was measured" in text
+    assert "Not rehearsed" in text
+
+
+def test_the_report_of_one_size_extrapolates_nothing() -> None:
+    text = report(Rehearsal([outcome for outcome in outcomes(1.0) if outcome.images == SIZES[0]], [], RATES))
+    assert "extrapolated" not in text.lower()
+    assert f"{WHOLE:,}" not in text
+
+
+def test_what_is_missing_is_told_by_stage_and_size() -> None:
+    lost = Outcome("clusters", 2_000, 1.0, None, 1.0, 1, 12, 11)
+    assert Rehearsal([*outcomes(1.0), lost]).missing() == ["clusters of 2,000 pictures found 11 of 12"]
+    assert Rehearsal(outcomes(1.0)).missing() == []
+
+
+def test_of_two_rehearsals_of_one_size_the_later_counts() -> None:
+    first, second = (Rehearsal([Outcome("clusters", 2_000, seconds, None, 1.0, 1, 1, 1)]) for seconds in (1.0, 2.0))
+    assert [outcome.seconds for outcome in (first + second).outcomes] == [2.0]
+
+
+def test_costs_follow_from_the_rates_and_what_one_thread_does_takes_as_long_anywhere() -> None:
+    seconds = at_whole(Rehearsal(outcomes(1.0)))
+    lines = {line.stage.split(":")[0]: line for line in cost.costs(RATES, seconds)}
+    assert lines["listing"].hours == pytest.approx([WHOLE * 0.010 / cores / 3600 for cores in (2, 16, 16, 128)])
+    vectors = lines["SSCD vectors"].hours
+    assert vectors[:2] == pytest.approx([WHOLE * 0.030 / cores / 3600 for cores in (2, 16)])
+    # Decoding is slower than the model.
+    assert vectors[2:] == pytest.approx([WHOLE * 0.006 / cores / 3600 for cores in (16, 128)])
+    rest = lines["diversity, clusters, rows that go, the DuckDB file"]
+    assert len(set(rest.hours)) == 1
+    linear = [stage.asset for stage in STAGES if stage.growth == 1 and stage.asset != "contamination"]
+    assert rest.hours[0] == pytest.approx(sum(seconds[asset] for asset in linear) / 3600)
+    assert all("estimated" in lines[name].gpus_from for name in ("SSCD vectors", _JOINS))
+    assert lines[_JOINS].hours[3] == pytest.approx(lines[_JOINS].hours[2] / 8)
+
+
+_JOINS = "near duplicates, within and across subsets"
+
+
+def test_every_question_of_the_readme_is_found() -> None:
+    assert list(questions(readme()).values()) == [sql for sql, _ in shown.questions()]
+    with pytest.raises(VisdivError, match="has no questions"):
+        questions("# Nothing")
+
+
+def test_the_command_tells_again_what_was_rehearsed_and_fails_if_pairs_are_missing(tmp_path: Path) -> None:
+    file = tmp_path / "rehearsal.json"
+    file.write_text(json.dumps({"rehearsal": Rehearsal(outcomes(1.0), [], RATES).row()}))
+    told = CliRunner().invoke(main, ["bench", "--rehearsed", str(file)])
+    assert told.exit_code == 0, told.output
+    assert "| together " in told.output
+    lost = Outcome(STAGES[0].name, 2_000, 1.0, None, 1.0, 1, 12, 11)
+    file.write_text(json.dumps({"rehearsal": Rehearsal([lost]).row()}))
+    told = CliRunner().invoke(main, ["bench", "--rehearsed", str(file)])
+    assert told.exit_code == 2
+    assert f"planted pairs are missing: {STAGES[0].name} of 2,000 pictures found 11 of 12" in told.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--rehearse", "2000", "--only", "join"], ["--folder", "x"], ["--rehearse", "9"]]
+)
+def test_arguments_that_make_no_sense_are_refused(arguments: list[str]) -> None:
+    assert CliRunner().invoke(main, ["bench", *arguments]).exit_code == 2

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.publishing.maps.clusters import cluster_names, find_clusters
+from visdiv_assets.publishing.maps.layout import LEAST_FOR_UMAP, layout, sampled
+from visdiv_assets.publishing.maps.page import map_page
+from visdiv_assets.publishing.maps.points import POINTS_SCHEMA, Sampled, map_points
+from visdiv_assets.publishing.plots.maps import plot
+from visdiv_assets_tests.testing.clip_lakes import unit
+
+
+def points(kind: str, count: int, name: str = "bird, red") -> pa.Table:
+    records = [
+        {
+            "kind": kind,
+            "id": f"{number:032x}",
+            "row": number,
+            "image_index": None if kind == "clip_text" else 0,
+            "x": float(number),
+            "y": -1.5,
+            "cluster": number % 3 - 1,
+            "cluster_name": name if number % 3 else "",
+        }
+        for number in range(count)
+    ]
+    return pa.Table.from_pylist(records, POINTS_SCHEMA)
+
+
+def test_a_sample_is_seeded_ascending_and_all_of_what_is_small() -> None:
+    assert sampled(5, 10).tolist() == [0, 1, 2, 3, 4]
+    chosen = sampled(1000, 50)
+    assert np.array_equal(chosen, sampled(1000, 50))
+    assert len(set(chosen.tolist())) == 50
+    assert (np.diff(chosen) > 0).all()
+    assert not np.array_equal(chosen, sampled(1000, 50, seed=1))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, LEAST_FOR_UMAP - 1])
+def test_a_few_points_lie_along_their_main_directions(count: int) -> None:
+    vectors = unit(np.random.default_rng(count).standard_normal((max(count, 1), 8)))[:count].astype(np.float16)
+    places = layout(vectors, np.arange(count))
+    assert places.shape == (count, 2)
+    assert np.isfinite(places).all()
+    if count > 2:
+        centred = vectors.astype(float) - vectors.astype(float).mean(axis=0)
+        assert places.var(axis=0) * count == pytest.approx(np.linalg.svd(centred)[1][:2] ** 2, rel=1e-2)
+
+
+def test_only_the_chosen_rows_are_laid_out() -> None:
+    vectors = unit(np.random.default_rng(0).standard_normal((30, 4))).astype(np.float16)
+    rows = np.array([3, 7, 29])
+    assert np.array_equal(layout(vectors, rows), layout(vectors[rows], np.arange(3)))
+
+
+def test_a_vector_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(VisdivError, match="not finite"):
+        layout(np.full((3, 2), np.nan, np.float16), np.arange(3))
+
+
+@pytest.mark.nightly
+def test_umap_keeps_groups_together_and_gives_the_same_map_again() -> None:
+    random = np.random.default_rng(0)
+    group = np.repeat(np.arange(4), 60)
+    vectors = unit(np.eye(16)[group] * 3 + random.standard_normal((240, 16)) * 0.3).astype(np.float16)
+    places = layout(vectors, np.arange(240))
+    assert np.array_equal(places, layout(vectors, np.arange(240)))
+    cluster = find_clusters(places)
+    assert set(cluster.tolist()) - {-1} == {0, 1, 2, 3}
+    for number in range(4):
+        assert len(set(group[cluster == number].tolist())) == 1
+
+
+def test_clusters_are_dense_groups_numbered_from_the_largest() -> None:
+    random = np.random.default_rng(1)
+    sizes = (30, 80, 50)
+    places = np.concatenate([random.normal(20 * number, 0.5, (size, 2)) for number, size in enumerate(sizes)])
+    cluster = find_clusters(places)
+    assert np.bincount(cluster[cluster >= 0]).tolist() == sorted(np.bincount(cluster[cluster >= 0]).tolist())[::-1]
+    assert {int(np.median(cluster[30:110])), int(np.median(cluster[110:])), int(np.median(cluster[:30]))} == {0, 1, 2}
+    assert np.median(cluster[30:110]) == 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_a_few_points_are_no_clusters(count: int) -> None:
+    assert find_clusters(np.zeros((count, 2), np.float32)).tolist() == [-1] * count
+
+
+def test_a_cluster_is_named_by_the_words_that_the_others_lack() -> None:
+    texts = ["the picture shows a red bird"] * 5 + ["the picture shows a chart of prices 2024"] * 5 + ["owl"]
+    first, second = cluster_names(texts, np.array([0] * 5 + [1] * 5 + [-1]))
+    assert {"bird", "red"} <= set(first.split(", "))
+    assert {"chart", "prices"} <= set(second.split(", "))
+    assert "owl" not in first + second
+
+
+@pytest.mark.parametrize("text", ["", "the a of", "12 345", "\x00 \ud83d".encode("utf-8", "replace").decode()])
+def test_clusters_without_words_have_no_name(text: str) -> None:
+    assert cluster_names([text] * 4, np.array([0, 0, 1, 1])) == ["", ""]
+
+
+def test_no_clusters_have_no_names() -> None:
+    assert cluster_names(["bird"], np.array([-1])) == []
+    assert cluster_names([], np.empty(0, np.int32)) == []
+
+
+def test_words_of_any_script_can_name() -> None:
+    (name, other) = cluster_names(["Vögel 鳥類 😀"] * 3 + ["Karte"] * 3, np.array([0] * 3 + [1] * 3))
+    assert set(name.split(", ")) == {"vögel", "鳥類"}
+    assert other == "karte"
+
+
+def test_points_are_told_as_rows() -> None:
+    vectors = unit(np.random.default_rng(3).standard_normal((9, 4))).astype(np.float16)
+    sample = Sampled("sscd", vectors, np.array([2, 5]), ["a", "b"], np.array([7, 8]), [0, 3])
+    table = map_points(sample, ["bird", "bird"])
+    assert table.schema == POINTS_SCHEMA
+    assert table.select(["kind", "id", "row", "image_index", "cluster"]).to_pylist() == [
+        {"kind": "sscd", "id": "a", "row": 7, "image_index": 0, "cluster": -1},
+        {"kind": "sscd", "id": "b", "row": 8, "image_index": 3, "cluster": -1},
+    ]
+
+
+def test_the_plot_is_one_picture_for_all_maps() -> None:
+    drawn = plot(pa.concat_tables([points("sscd", 40, "a $ sign"), points("clip_text", 7)]))
+    assert drawn.startswith(b"\x89PNG")
+    assert len(drawn) < 100_000
+    with pytest.raises(ValueError, match="nothing to plot"):
+        plot(POINTS_SCHEMA.empty_table())
+
+
+def page_data(page: str) -> dict[str, object]:
+    (written,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    data: dict[str, object] = json.loads(written)
+    return data
+
+
+def test_the_page_holds_every_map_with_its_pictures_and_texts() -> None:
+    table = pa.concat_tables([points("sscd", 6), points("clip_text", 3)])
+    page = map_page("Maps of some", table, pictures={f"{1:032x}": "QUJD"}, texts={1: "a red bird"})
+    data = page_data(page)
+    first, second = data["maps"]  # type: ignore[misc]
+    assert (first["kind"], second["kind"]) == ("sscd", "clip_text")
+    assert first["image"] == [-1, 0, -1, -1, -1, -1]
+    assert first["y"] == [1.5] * 6
+    assert data["pictures"] == ["QUJD"]
+    assert [data["texts"][place] for place in first["text"]][1] == "a red bird"  # type: ignore[index]
+    assert first["name"] == ["bird, red", "bird, red"]
+    assert page.count("<tr data-kind") == 4
+
+
+def test_no_text_can_leave_its_place_and_nothing_is_asked_for() -> None:
+    evil = "</script><script>alert(1)</script><img src=http://x>&\u2028"
+    page = map_page(evil, points("sscd", 6, evil), texts=dict.fromkeys(range(6), evil))
+    assert page.count("<script") == 2
+    assert "<img" not in page
+    assert "default-src &#39;none&#39;" in page
+    assert page_data(page)["texts"][0].startswith("</script><script>alert(1)")  # type: ignore[index]
+
+
+def test_nothing_is_no_page() -> None:
+    with pytest.raises(ValueError, match="nothing to show"):
+        map_page("Maps", POINTS_SCHEMA.empty_table())

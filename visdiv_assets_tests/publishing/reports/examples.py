@@ -1,0 +1,96 @@
+"""Reports for the tests of this folder, and a parser that is as strict about their HTML as it can be."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.publishing.reports import AlignedView, PairEntry, PictureRef, Report, Value, Verdict
+
+MAX_PIXELS = 10_000_000
+
+VOID = {"meta", "link", "input", "br"}
+
+
+def jpeg(seed: int, width: int = 40, height: int = 30) -> bytes:
+    """Noise: no two seeds are alike, and nothing is harder to compress."""
+    values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(values).save(stream, "JPEG", quality=90)
+    return stream.getvalue()
+
+
+def picture(data: bytes | None, row: int = 0, *, place: str = "clipart_nature", note: str = "") -> PictureRef:
+    return PictureRef(place, row, 0, image_id(data or b""), data, note)
+
+
+def pair(
+    left: bytes | None, right: bytes | None, columns: Mapping[str, Value] | None = None, **texts: str
+) -> PairEntry:
+    return PairEntry(picture(left, 1, **texts), picture(right, 2, **texts), columns or {"similarity": 0.9})
+
+
+def verified(similarity: float | None, confirmed: bool | None, *, view: AlignedView | None = None) -> PairEntry:
+    """A pair without pictures; confirmed is None for one whose pixels were not compared."""
+    verdict = Verdict(True, "cropped") if confirmed else Verdict(False, "unconfirmed", "contents differ")
+    columns: dict[str, Value] = {"similarity": similarity}
+    return PairEntry(picture(None, 1), picture(None, 2), columns, None if confirmed is None else verdict, view)
+
+
+def aligned(seed: int, *, length: int = 20, marked: bool = True) -> AlignedView:
+    """Views of random bytes, which nothing decodes."""
+    one, two, three = (np.random.default_rng([seed, n]).bytes(length) for n in range(3))
+    return AlignedView(one, two, three if marked else None, (320, 200), (320, 200), 0.25, f"caption {seed}")
+
+
+def report(pairs: Sequence[PairEntry], **changes: Any) -> Report:
+    values: dict[str, Any] = {
+        "title": "Leaks of a benchmark",
+        "introduction": "Training pictures beside the benchmark's.",
+        "facts": {"Threshold": "0.95"},
+        "pairs_total": len(pairs),
+        "left_heading": "Training picture",
+        "right_heading": "Benchmark picture",
+    }
+    return Report(pairs=pairs, **values | changes)
+
+
+class Page(HTMLParser):
+    """Reads a page, and fails on tags that do not match and on ids that are used twice."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.raw = {"style": "", "script": ""}
+        self.feed(html)
+        self.close()
+        assert self._open == []
+        ids = [attributes["id"] for _, attributes in self.elements if "id" in attributes]
+        assert len(ids) == len(set(ids))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({name for name, _ in attrs}) == len(attrs)
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] in self.raw:
+            self.raw[self._open[-1]] += data
+        else:
+            self.text += data
+
+    def all(self, tag: str, **attributes: str) -> list[dict[str, str]]:
+        """The attributes of the elements of a tag (any if "") that have these attributes."""
+        return [found for name, found in self.elements if tag in ("", name) and attributes.items() <= found.items()]

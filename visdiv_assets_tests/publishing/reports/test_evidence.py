@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from visdiv_assets.duplicates.verify import evidence as said
+from visdiv_assets.publishing.reports import PAIRS_SHOWN, PairEntry, Report, Verdict, render
+from visdiv_assets.publishing.reports.badges import KINDS, REASONS, badge, measures_of, percent, verdict_of
+from visdiv_assets.publishing.reports.model import VIEW_BYTES
+from visdiv_assets.publishing.reports.pair_selection import DRAWN
+from visdiv_assets_tests.publishing.reports.examples import MAX_PIXELS, Page, aligned, pair, picture, report, verified
+
+
+def html_of(content: Report) -> str:
+    return render(content, max_pixels=MAX_PIXELS)
+
+
+def test_every_kind_and_reason_is_told() -> None:
+    assert {*KINDS} == {*said.KINDS} - {"unconfirmed"}
+    assert {*REASONS} == {*said.REASONS}
+
+
+def test_a_pair_shows_its_evidence() -> None:
+    html = html_of(report([verified(0.6, True, view=aligned(0)), verified(0.9, False, view=aligned(1))]))
+    found = Page(html)
+    assert len(found.all("tr", **{"class": "evidence"})) == len(found.all("tr", **{"class": "drawn"})) == 2
+    # The legend, and a disclosure for either pair, which needs no script.
+    assert len(found.all("details")) == len(found.all("summary")) == 3
+    assert "Evidence of pair 1: caption 1" in found.text
+    assert html.count("data:image/webp;base64,") == len(found.all("figure")) == 6
+    labels = [each["aria-label"] for each in found.all("span", role="img")]
+    assert labels[:3] == [
+        "Picture of clipart_nature, row 1, image 0, in its own frame",
+        "Picture of clipart_nature, row 2, image 0, warped onto the frame of the other; grey where it shows nothing",
+        "Picture of clipart_nature, row 1, image 0, darkened: 25 % of it disagrees and is marked in magenta",
+    ]
+    for heading in ("Training picture", "Benchmark picture, laid over it", "What disagrees, in magenta"):
+        assert html.count(f"<figcaption><bdi>{heading}</bdi></figcaption>") == 2
+    for name in [each["class"] for each in found.all("span", role="img")]:
+        assert f".{name.split()[1]}{{background-image:url(data:image/webp;base64," in html
+
+
+def test_a_pair_that_was_not_aligned_has_two_views() -> None:
+    found = Page(html_of(report([verified(0.9, False, view=aligned(0, marked=False))])))
+    assert len(found.all("figure")) == 2
+    assert "Benchmark picture, not aligned" in found.text
+
+
+def test_a_view_is_embedded_once() -> None:
+    assert html_of(report([verified(0.9, True, view=aligned(0))] * 3)).count("data:image/webp") == 3
+
+
+def test_evidence_spans_the_table() -> None:
+    found = Page(html_of(report([verified(0.9, True, view=aligned(0))])))
+    (cell,) = (each for each in found.all("td") if "colspan" in each)
+    assert int(cell["colspan"]) == len([each for each in found.all("th", scope="col") if "data-kind" in each])
+
+
+def test_a_page_draws_sixty_pairs_at_most_and_stays_small() -> None:
+    """With the 6 MB of a page without evidence, it is below 10 MB."""
+    pairs = [verified(0.5 + n / 1000, n % 3 > 0, view=aligned(n, length=VIEW_BYTES)) for n in range(PAIRS_SHOWN)]
+    html = html_of(report(pairs, pairs_total=4000))
+    assert html.count("data:image/webp") == 3 * 2 * DRAWN
+    assert 3_000_000 < len(html) < 3_900_000
+    text = Page(html).text
+    assert (
+        "4,000 pairs in all. The 300 on this page are the 30 confirmed ones of lowest similarity, the 30 refused ones "
+        "of highest similarity, and the closest of the others; the closest come first."
+    ) in text
+    assert (
+        "The evidence is drawn for these pairs: the 30 confirmed ones of lowest similarity and the 30 refused ones of "
+        "highest similarity."
+    ) in text
+
+
+@pytest.mark.parametrize(
+    ("pairs", "sentence"),
+    [
+        ([verified(0.9, True, view=aligned(0))], "the 1 confirmed one on this page"),
+        ([verified(0.9, True, view=aligned(0))] * 2 + [verified(0.8, False)], "the 2 confirmed ones on this page"),
+        (
+            [verified(0.9, True), verified(0.9, True, view=aligned(0)), verified(0.9, False, view=aligned(1))],
+            "the 1 confirmed one on this page that can be read and the 1 refused one on this page",
+        ),
+    ],
+)
+def test_the_page_says_for_which_pairs_evidence_is_drawn(pairs: list[PairEntry], sentence: str) -> None:
+    assert f"The evidence is drawn for these pairs: {sentence}." in Page(html_of(report(pairs))).text
+
+
+def test_a_page_without_verdicts_is_as_before() -> None:
+    html = html_of(report([pair(None, None, {"similarity": 0.9}), pair(None, None, {"similarity": 0.8})]))
+    for word in ("fieldset>", "<details", "data-verified", "The evidence", "What confirmed"):
+        assert word not in html
+
+
+def test_a_verdict_is_a_badge_with_its_meaning() -> None:
+    html = html_of(report([verified(0.9, True), verified(0.8, False), verified(0.7, None)]))
+    found = Page(html)
+    assert [each.get("data-verified") for each in found.all("tr", role="row")][1:] == ["yes", "no", None]
+    for words in ("confirmed: cropped", "refused: contents differ", "not compared"):
+        assert words in found.text
+    badges = {each["title"] for each in found.all("span") if each.get("class", "").startswith("badge")}
+    assert badges == {KINDS["cropped"], REASONS["contents differ"]}
+    # What a tooltip says can be read without a pointer.
+    assert all(f"<dd>{meaning}</dd>" in html for meaning in badges)
+
+
+def test_a_kind_that_is_not_known_is_shown_as_it_is() -> None:
+    shown = badge(Verdict(True, "new_kind"))
+    assert (shown.label.shown, shown.meaning) == ("new kind", "")
+    assert badge(Verdict(False, "unconfirmed", "")).label.shown == "unconfirmed"
+
+
+def test_verdicts_can_be_chosen_if_there_are_both() -> None:
+    both = Page(html_of(report([verified(0.9, True), verified(0.8, False)])))
+    assert [each["value"] for each in both.all("input", type="radio")] == ["all", "confirmed", "refused"]
+    assert len(both.all("form", id="controls")) == 1
+    one = Page(html_of(report([verified(0.9, True), verified(0.8, None)])))
+    assert one.all("input", type="radio") == []
+
+
+def test_measured_sentences_stand_under_the_introduction() -> None:
+    html = html_of(report([], measured=["Recall is 71 %.", " ", "Precision is <98 %."]))
+    assert re.search(
+        r"benchmark&#39;s\.</bdi></p>\n<div class=\"measured\".*\n<p><bdi>Recall is 71 %\.</bdi></p>\n", html
+    )
+    assert "<p><bdi>Precision is &lt;98 %.</bdi></p>" in html
+    assert html.count("<p><bdi>") == 3
+    assert 'class="measured"' not in html_of(report([]))
+
+
+def test_the_page_asks_for_nothing_but_what_it_holds() -> None:
+    found = Page(html_of(report([verified(0.9, True, view=aligned(0))])))
+    for _, attributes in found.elements:
+        assert not attributes.keys() & {"src", "style", "onclick", "onload"}
+    assert all(url.startswith("data:image/") for url in re.findall(r"url\(([^)]*)\)", found.raw["style"]))
+
+
+def test_a_record_gives_a_verdict_and_numbers() -> None:
+    record = {
+        "image_id_a": "a",
+        "similarity": 0.9,
+        "pdq_distance": None,
+        "verified": False,
+        "evidence": "unconfirmed",
+        "reason": "no alignment",
+        "transform": [],
+        "overlap": 0.0,
+        "agreement": 0.0,
+    }
+    assert verdict_of(record) == Verdict(False, "unconfirmed", "no alignment")
+    # Nothing was compared.
+    assert measures_of(record) == {"similarity": 0.9, "PDQ distance": None, "overlap": None, "agreement": None}
+    assert measures_of(record | {"transform": [1, 0, 0, 0, 1, 0], "overlap": 0.5})["overlap"] == 0.5
+    assert verdict_of({"similarity": 0.9}) is None
+    assert verdict_of({"verified": None}) is None
+    assert measures_of({"similarity": 0.9, "similarity_normalised": 0.2}) == {"similarity": 0.9, "normalised": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0, "0 %"), (0.001, "under 1 %"), (0.82, "82 %"), (0.9949, "99 %"), (0.9999, "over 99 %"), (1, "100 %")],
+)
+def test_a_share_is_all_only_if_it_is_all(share: float, words: str) -> None:
+    assert percent(share) == words
+
+
+def test_a_picture_that_cannot_be_read_says_why() -> None:
+    entry = PairEntry(picture(b"x"), picture(None), {}, Verdict(False, "unconfirmed", "unreadable"))
+    assert "refused: unreadable" in Page(html_of(report([entry]))).text

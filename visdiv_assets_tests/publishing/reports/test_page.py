@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import io
+import os
+import re
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.publishing.reports import PAIRS_SHOWN, PairEntry, Report, Table, render, write_report
+from visdiv_assets_tests.publishing.reports.examples import MAX_PIXELS, Page, jpeg, pair, picture, report
+
+EMBEDDED = re.compile(r"\.(p\d+)\{background-image:url\(data:image/jpeg;base64,([A-Za-z0-9+/=]+)\)\}")
+
+
+def parsed(content: Report) -> Page:
+    return Page(render(content, max_pixels=MAX_PIXELS))
+
+
+def embedded(html: str) -> dict[str, Image.Image]:
+    return {name: Image.open(io.BytesIO(base64.b64decode(body))) for name, body in EMBEDDED.findall(html)}
+
+
+def similarities(content: Report) -> list[str]:
+    return [row["data-similarity"] for row in parsed(content).all("tr") if "data-similarity" in row]
+
+
+def test_a_picture_is_embedded_once_however_many_pairs_show_it() -> None:
+    content = report([pair(jpeg(0), jpeg(1)), pair(jpeg(1), jpeg(0)), pair(jpeg(0), jpeg(2))])
+    html = render(content, max_pixels=MAX_PIXELS)
+    assert len(embedded(html)) == html.count("data:image/jpeg") == 3
+    shown = [found["class"].split()[1] for found in Page(html).all("span", role="img")]
+    assert shown == ["p0", "p1", "p1", "p0", "p0", "p2"]
+
+
+def test_pictures_are_told_apart_by_their_bytes() -> None:
+    first, second = picture(jpeg(0)), picture(jpeg(1))
+    lying = type(first)(second.place, 7, 0, first.image_id, second.data)
+    html = render(report([PairEntry(first, lying, {})]), max_pixels=MAX_PIXELS)
+    assert len(embedded(html)) == 2
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((800, 400), (160, 80)), ((30, 20), (30, 20)), ((1, 2000), (1, 160)), ((2000, 1), (160, 1))]
+)
+def test_pictures_are_fitted_and_never_enlarged(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    html = render(report([pair(jpeg(0, *size), None)]), max_pixels=MAX_PIXELS)
+    (image,) = embedded(html).values()
+    assert image.format == "JPEG"
+    assert image.size == expected
+    assert f"jpeg, {size[0]} x {size[1]}" in html
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (None, "cannot be read: no bytes"),
+        (b"", "cannot be read: no bytes"),
+        (b"<html>404", "cannot be read: not an image (text with markup: begins with b'<html>404')"),
+        (jpeg(0)[:200], "cannot be read: truncated ("),
+        (jpeg(0, 4000, 3000), "cannot be read: too large (4000 x 3000 pixels, the limit is 10000000)"),
+    ],
+)
+def test_an_unreadable_picture_is_a_box_with_the_reason(data: bytes | None, reason: str) -> None:
+    found = parsed(report([pair(data, jpeg(1))]))
+    assert reason in found.text
+    assert len(found.all("span", role="img")) == 1
+    assert len(found.all("span", **{"class": "pixels unreadable"})) == 1
+
+
+def test_a_picture_says_which_it_is() -> None:
+    found = parsed(report([pair(jpeg(0), jpeg(1))]))
+    labels = [image["aria-label"] for image in found.all("span", role="img")]
+    assert labels == ["Picture of clipart_nature, row 1, image 0", "Picture of clipart_nature, row 2, image 0"]
+
+
+def test_the_closest_pairs_are_shown_and_all_are_counted() -> None:
+    given = [pair(None, None, {"similarity": 0.5 + number / 1000}) for number in range(PAIRS_SHOWN + 10)]
+    content = report(given, pairs_total=12_345)
+    found = similarities(content)
+    assert len(found) == PAIRS_SHOWN
+    assert found == sorted(found, reverse=True)
+    assert float(found[-1]) == pytest.approx(0.51)
+    assert "12,345 pairs in all. The 300 closest are on this page, the closest first." in parsed(content).text
+
+
+def test_pairs_without_a_similarity_come_last_as_given() -> None:
+    given = [
+        pair(None, None, {"similarity": value, "name": name})
+        for value, name in [(None, "a"), (0.8, "b"), (float("nan"), "c"), (0.9, "d"), ("0.99", "e"), (True, "f")]
+    ]
+    assert [entry.columns["name"] for entry in report(given).pairs_shown()] == list("dbacef")
+
+
+@pytest.mark.parametrize(
+    ("values", "total", "sentence"),
+    [
+        ([], 0, "There are no pairs."),
+        ([], 5, "5 pairs in all. None is on this page."),
+        ([0.9], 1, "1 pair in all."),
+        ([0.9], 2, "2 pairs in all. One is on this page."),
+        ([0.9, 0.8], 2, "2 pairs in all, the closest first."),
+        ([None, None], 2, "2 pairs in all."),
+        ([None, None], 3, "3 pairs in all. The 2 on this page are a part of them."),
+    ],
+)
+def test_the_page_says_what_part_of_the_pairs_it_has(values: list[float | None], total: int, sentence: str) -> None:
+    pairs = [pair(None, None, {"similarity": value}) for value in values]
+    assert f"\n{sentence}\n" in parsed(report(pairs, pairs_total=total)).text
+
+
+def test_fewer_pairs_in_all_than_given_is_an_error() -> None:
+    with pytest.raises(ValueError, match="pairs_total is 0, but 1 pairs are given"):
+        report([pair(None, None)], pairs_total=0)
+
+
+def test_a_ragged_table_is_an_error() -> None:
+    with pytest.raises(ValueError, match="a row of 1 values under 2 headers"):
+        Table(["Subset", "Rate"], [["a"]], "Rates")
+
+
+def test_a_column_is_there_if_any_pair_has_it() -> None:
+    content = report([pair(None, None, {"similarity": 0.9}), pair(None, None, {"low_information": True})])
+    found = parsed(content)
+    kinds = [header["data-kind"] for header in found.all("th", scope="col")]
+    assert kinds == ["rank", "text", "text", "number", "number"]
+    assert "Low information" in found.text
+    assert [header.get("aria-sort") for header in found.all("th", scope="col")][3] == "descending"
+    assert len(found.all("td")) == 8
+    assert len([cell for cell in found.all("td") if "data-none" in cell]) == 2
+
+
+def test_each_sortable_header_is_a_button() -> None:
+    found = parsed(report([pair(None, None)]))
+    assert len(found.all("th", scope="col")) == len(found.all("button", type="button")) == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "bounds"),
+    [
+        ([0.7519, 0.95, 0.99999], ("0.751", "0.999")),
+        ([0.93, 1.0], ("0.930", "1.000")),
+        ([np.float32(0.9), np.float32(0.75), None], ("0.750", "0.899")),
+        ([-0.0005, 0.5], ("-0.001", "0.500")),
+        ([0.9, 0.9001], None),
+        ([None, "0.9"], None),
+    ],
+)
+def test_the_slider_leaves_a_pair_at_either_end(values: list[Any], bounds: tuple[str, str] | None) -> None:
+    sliders = parsed(report([pair(None, None, {"similarity": v}) for v in values])).all("input", type="range")
+    assert [(slider["min"], slider["max"]) for slider in sliders] == ([] if bounds is None else [bounds])
+    if bounds:
+        numbers = [value for value in values if value is not None]
+        assert float(bounds[0]) <= min(numbers)
+        assert float(bounds[1]) <= max(numbers)
+
+
+def test_what_the_script_and_the_labels_name_is_there() -> None:
+    content = report([pair(None, None, {"similarity": value}) for value in (0.8, 0.9)])
+    found = parsed(content)
+    named = set(re.findall(r'getElementById\("([^"]+)"\)', found.raw["script"]))
+    for _, attributes in found.elements:
+        named |= {attributes[key] for key in ("for", "aria-labelledby", "aria-describedby") if key in attributes}
+    assert named <= {attributes["id"] for _, attributes in found.elements if "id" in attributes}
+    assert {"pair-table", "filter", "least", "count"} <= named
+    assert found.all("p", id="count", role="status", **{"aria-live": "polite"})
+
+
+def test_facts_and_table_are_shown() -> None:
+    table = Table(["Subset", "Leaked", "Rate"], [["clipart_people", 9, 0.029], ["ALL", None, "2 %"]], "Rate by subset")
+    html = render(report([], facts={"Model": "sscd"}, table=table), max_pixels=MAX_PIXELS)
+    for text in ("Model", "sscd", "Rate by subset", "Leaked", "clipart_people", "9", "0.0290", "2 %"):
+        assert f"<bdi>{text}</bdi>" in html
+    assert html.count("no value") == 1
+    assert len(Page(html).all("th", scope="row")) == 2
+
+
+def test_the_page_asks_for_nothing() -> None:
+    found = parsed(report([pair(jpeg(0), jpeg(1))]))
+    for _, attributes in found.elements:
+        assert not attributes.keys() & {"src", "srcset", "action", "style", "onclick", "onload"}
+        assert attributes.get("href", "#").startswith(("#", "data:,"))
+    for text in found.raw.values():
+        assert not re.search(r"https?:|//[a-z]|@import|fetch|XMLHttp|import\(", text)
+        assert all(url.startswith("data:image/jpeg;base64,") for url in re.findall(r"url\(([^)]*)\)", text))
+
+
+def test_the_policy_forbids_the_network_and_lets_in_only_what_the_page_holds() -> None:
+    html = render(report([pair(jpeg(0), jpeg(1))]), max_pixels=MAX_PIXELS)
+    (policy,) = (meta["content"] for meta in Page(html).all("meta", **{"http-equiv": "Content-Security-Policy"}))
+    rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split("; ")}
+    assert rules["default-src"] == ["'none'"]
+    assert rules["img-src"] == ["data:"]
+    # A policy holds for what comes after it.
+    assert html.index("Content-Security-Policy") < html.index("<style")
+    for tag in ("style", "script"):
+        bodies = re.findall(f"<{tag}[^>]*>(.*?)</{tag}>", html, re.DOTALL)
+        digests = [base64.b64encode(hashlib.sha256(body.encode()).digest()).decode() for body in bodies]
+        assert rules[f"{tag}-src"] == [f"'sha256-{digest}'" for digest in digests]
+
+
+def test_the_same_report_gives_the_same_page() -> None:
+    content = report([pair(jpeg(n), jpeg(n + 1), {"similarity": 0.9, "kind": "near"}) for n in range(30)])
+    assert render(content, max_pixels=MAX_PIXELS) == render(content, max_pixels=MAX_PIXELS)
+
+
+def test_the_largest_page_is_below_six_megabytes() -> None:
+    """600 pictures of noise, and texts of quotes, each of which takes five bytes."""
+    pairs = [
+        pair(
+            jpeg(2 * n, 200, 200),
+            jpeg(2 * n + 1, 200, 200),
+            {"similarity": n / 300, "evidence": '"' * 9000},
+            note="'\"&" * 1000,
+        )
+        for n in range(PAIRS_SHOWN)
+    ]
+    html = render(report(pairs), max_pixels=MAX_PIXELS)
+    assert len(embedded(html)) == 600
+    assert 3_000_000 < len(html.encode()) < 6_000_000
+
+
+def test_a_usual_page_has_pictures_of_full_size() -> None:
+    pairs = [pair(jpeg(n, 320, 200), jpeg(n + 1, 320, 200), note="word " * 500) for n in range(20)]
+    content = render(report(pairs), max_pixels=MAX_PIXELS)
+    assert {image.size for image in embedded(content).values()} == {(160, 100)}
+    assert f'title="{"word " * 400}…"' in content
+
+
+def test_a_report_is_written_in_one_step(tmp_path: Path) -> None:
+    path = tmp_path / "reports" / "leaks (1).html"
+    content = report([pair(jpeg(0), jpeg(1))])
+    size = write_report(content, path, max_pixels=MAX_PIXELS)
+    assert path.read_bytes().decode() == render(content, max_pixels=MAX_PIXELS)
+    assert size == path.stat().st_size
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_write_that_fails_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "leaks.html"
+    path.write_text("old")
+
+    def no_space(descriptor: BinaryIO) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(VisdivError, match=r"leaks\.html: No space left on device"):
+        write_report(report([]), path, max_pixels=MAX_PIXELS)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
