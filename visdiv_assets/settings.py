@@ -14,35 +14,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES, MAX_PIXELS
+from visdiv_assets.sources.catalog import FINEVISION_LIST
 from visdiv_assets.storage import uris
 
 PREFIX = "VISDIV_"
 
-#: Similarities that the field's tools call a duplicate, by the name of who published them.
-NAMED_THRESHOLDS: dict[str, float] = {
-    "finevision": 0.95,
-    "blog": 0.93,
-    "hf_toolkit": 0.90,
-    "sscd_paper": 0.75,
-}
-
-
-#: The list of the packaged catalogue that names the benchmarks which FineVision was compared with.
-FINEVISION_LIST = "finevision66"
-
 #: Days for which `visdiv gc` leaves files alone that no partition names: a run that was killed goes on from them.
 GRACE_DAYS = 7.0
-
-#: Why a clean copy may leave a row out; the first that applies is given.
-DROP_REASONS = ("unreadable", "quality", "contaminated", "duplicate", "selection")
-
-#: Methods by which the best rows can be kept, and none.
-KEEP_BY = ("", "semdedup", "conformity", "whitened_clip", "clip_score")
-
-#: Similarities at which rates and overlaps are published, the named ones among them.
-PUBLISHED_THRESHOLDS = (0.75, 0.80, 0.85, 0.90, 0.93, 0.95, 0.98)
 
 
 class Settings(BaseModel):
@@ -147,7 +128,7 @@ class Settings(BaseModel):
         0, description="Pictures per call of the model (0: 4 on a CPU, of CLIP 8; on CUDA 64 and 128)."
     )
     max_pixels: Annotated[int, Field(ge=1)] = Field(
-        64_000_000, description="Pixels: a picture with more is recorded as too_large and not decoded."
+        MAX_PIXELS, description="Pixels: a picture with more is recorded as too_large and not decoded."
     )
     max_picture_bytes: Annotated[int, Field(ge=1)] = Field(
         MAX_PICTURE_BYTES,
@@ -335,11 +316,6 @@ class Settings(BaseModel):
     def weights_folder(self) -> str:
         """Where fetched model weights are kept."""
         return str(self.data_folder / "weights")
-
-
-def published_thresholds(floor: float, own: float) -> list[float]:
-    """Thresholds at which rates and overlaps are given: the published ones from a floor on, and the user's own."""
-    return sorted({own, *(value for value in PUBLISHED_THRESHOLDS if value >= floor)})
 
 
 def variable(name: str) -> str:

@@ -1,13 +1,38 @@
-"""From the settings to the lake."""
+"""Build the source, the lake and the models from the settings.
+
+The rooms take plain arguments and know no settings; this module hands them over.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from visdiv_assets.settings import Settings
-from visdiv_assets.storage.array_cache import ArrayCache
+from visdiv_assets.sources.downloads import Downloads
+from visdiv_assets.sources.interface import Source
 from visdiv_assets.storage.disk_space import GIGABYTE
-from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.lake import Lake, lake_at
+
+if TYPE_CHECKING:
+    from visdiv_assets.embedding.interface import Embedder
+    from visdiv_assets.embedding.queries import QueryModels
+
+
+def open_source(settings: Settings) -> Source:
+    """Open the source that the settings name; raises as `sources.open` does."""
+    from visdiv_assets import sources
+
+    return sources.open(
+        settings.source,
+        downloads=Downloads(
+            folder=settings.downloads_folder,
+            max_bytes=round(settings.download_cache_gigabytes * GIGABYTE),
+            threads=settings.download_threads,
+            reserve_bytes=round(settings.disk_reserve_gigabytes * GIGABYTE),
+        ),
+        benchmark_catalogue=settings.benchmark_catalogue,
+        benchmark_list=settings.benchmark_list,
+    )
 
 
 def open_lake(settings: Settings) -> Lake:
@@ -19,17 +44,31 @@ def open_lake(settings: Settings) -> Lake:
     )
 
 
-def lake_at(root: str, *, reserve_bytes: int = 0, vectors_folder: str = "", cache_bytes: int = 0) -> Lake:
-    """Open a lake, on object storage with local copies of its vectors.
+def load_sscd(settings: Settings) -> Embedder:
+    """Load the SSCD embedder that the settings name; raises as `embedding.load` does."""
+    from visdiv_assets import embedding
 
-    Args:
-        root: a local folder, or a URI.
-        reserve_bytes: what stays free on the local disk.
-        vectors_folder: where copies are kept; empty: nowhere.
-        cache_bytes: size of all copies together.
+    return embedding.load(
+        settings.sscd_model,
+        device=settings.device,
+        weights=settings.sscd_weights,
+        weights_folder=settings.weights_folder,
+        batch_size=settings.batch_size,
+    )
 
-    Raises:
-        VisdivError: the URI is not understood.
-    """
-    cache = ArrayCache(Path(vectors_folder), cache_bytes, reserve_bytes) if vectors_folder else None
-    return Lake(root, reserve_bytes=reserve_bytes, cache=cache)
+
+def query_models(settings: Settings) -> QueryModels:
+    """Build the models that embed the queries of `visdiv search`; each is loaded when it is first asked for."""
+    from visdiv_assets.devices import chosen_device
+    from visdiv_assets.embedding.clip.checkpoints import find_checkpoint
+    from visdiv_assets.embedding.clip.model import ClipModel
+    from visdiv_assets.embedding.queries import QueryModels
+
+    return QueryModels(
+        load_sscd=lambda: load_sscd(settings),
+        load_clip=lambda: ClipModel(find_checkpoint(settings.clip_model), chosen_device(settings.device)),
+        clip_crop=settings.clip_crop,
+        clip_text_windows=settings.clip_text_windows,
+        max_pixels=settings.max_pixels,
+        max_bytes=settings.max_picture_bytes,
+    )

@@ -27,10 +27,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw
 
-from visdiv_assets.definitions import build_definitions
 from visdiv_assets.embedding.clip import checkpoints
 from visdiv_assets.embedding.interface import Embedder, unit_length
 from visdiv_assets.orchestration.automation import BENCHMARK_JOB, CORPUS_JOB, SUBSET_JOB
+from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.orchestration.partitions import PARTITIONS
 from visdiv_assets.orchestration.resources import SscdResource
 from visdiv_assets.settings import Settings

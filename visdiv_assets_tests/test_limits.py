@@ -14,6 +14,7 @@ from visdiv_assets.embedding.stream import embed_pictures
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.decode import ImageStatus, decode_image
 from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.thumbnails import thumbnails
 from visdiv_assets.publishing.reports.evidence_view import aligned_view
 from visdiv_assets.storage import disk_space
@@ -82,13 +83,10 @@ def test_a_picture_of_too_many_bytes_is_never_drawn() -> None:
     assert aligned_view(LARGE, LARGE, MAX_PIXELS, len(LARGE)) is not None
 
 
-def test_a_folder_is_measured_without_pictures_of_too_many_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_is_measured_without_pictures_of_too_many_bytes(tmp_path: Path) -> None:
     for number, data in enumerate([picture(1), picture(2), LARGE]):
         (tmp_path / f"{number}.png").write_bytes(data)
-    monkeypatch.setenv("VISDIV_MAX_PICTURE_BYTES", str(LIMIT))
-    measured = evaluate_diversity(tmp_path, device="cpu")
+    measured = evaluate_diversity(tmp_path, device="cpu", limits=DecodeLimits(max_bytes=LIMIT))
     assert (measured["pictures"], measured["unreadable"], measured["images"]) == (3, 1, 2)
 
 

@@ -8,18 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS, PUBLISHED_THRESHOLDS, published_thresholds
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.settings import (
-    NAMED_THRESHOLDS,
-    PREFIX,
-    PUBLISHED_THRESHOLDS,
-    Settings,
-    absolute_paths,
-    dagster_home,
-    load_settings,
-    published_thresholds,
-    variable,
-)
+from visdiv_assets.settings import PREFIX, Settings, absolute_paths, dagster_home, load_settings, variable
 
 #: A value other than the default for every setting: as the environment holds it, and as it is read.
 OTHER_VALUES: dict[str, tuple[str, Any]] = {

@@ -75,10 +75,9 @@ def run(subsets: tuple[str, ...], every: bool, changed: bool) -> None:
     settings = load_settings()
     if [every, changed, bool(subsets)].count(True) != 1:
         raise click.UsageError("name the subsets to run, or --all, or --changed")
-    from visdiv_assets import sources
-    from visdiv_assets.wiring import open_lake
+    from visdiv_assets.wiring import open_lake, open_source
 
-    source = sources.from_settings(settings)
+    source = open_source(settings)
     known = source.subsets()
     unknown = [subset for subset in subsets if subset not in known]
     if unknown:
@@ -109,12 +108,11 @@ def run(subsets: tuple[str, ...], every: bool, changed: bool) -> None:
 @main.command()
 def status() -> None:
     """Show every subset: what is materialised, and whether its source has changed since."""
-    from visdiv_assets import sources
     from visdiv_assets.orchestration.status import subset_states
-    from visdiv_assets.wiring import open_lake
+    from visdiv_assets.wiring import open_lake, open_source
 
     settings = load_settings()
-    states = subset_states(sources.from_settings(settings), open_lake(settings))
+    states = subset_states(open_source(settings), open_lake(settings))
     click.echo(f"source  {settings.source}")
     click.echo(f"data    {shown(settings.data) if settings.is_remote else settings.data_folder}")
     width = max([len(state.subset) for state in states], default=6)
@@ -152,14 +150,13 @@ def export(folder: Path, dry_run: bool) -> None:
     source is never written to.
     """
     settings = load_settings()
-    from visdiv_assets import sources
     from visdiv_assets.curation.clean_copy import decisions
     from visdiv_assets.curation.export import export as write_copy
     from visdiv_assets.curation.export import preview
     from visdiv_assets.progress import progress
-    from visdiv_assets.wiring import open_lake
+    from visdiv_assets.wiring import open_lake, open_source
 
-    source, lake = sources.from_settings(settings), open_lake(settings)
+    source, lake = open_source(settings), open_lake(settings)
     decided = list(decisions(lake, source))
     click.echo(_table(preview(decided)))
     if dry_run:
@@ -181,12 +178,11 @@ def benchmarks() -> None:
     and fetches them when they are run. For a folder, put a benchmark's files into a folder of that name below
     benchmarks/ in it. VISDIV_BENCHMARK_CATALOGUE names a list of your own.
     """
-    from visdiv_assets import sources
     from visdiv_assets.sources.catalog import benchmarks as catalogue
-    from visdiv_assets.wiring import open_lake
+    from visdiv_assets.wiring import open_lake, open_source
 
     settings = load_settings()
-    held = set(sources.from_settings(settings).benchmarks())
+    held = set(open_source(settings).benchmarks())
     done = set(open_lake(settings).partitions("benchmark_embeddings"))
     listed = catalogue(settings.benchmark_catalogue or None)
     rows = [(entry.name, entry.list, entry.hub_id, entry.config or "", entry.split) for entry in listed]

@@ -106,16 +106,16 @@ def _rehearsed(
 
 
 def _rehearse(size: int, folder: Path | None) -> Rehearsal:
-    from visdiv_assets import sources
     from visdiv_assets.perf.rehearsal.dagster_runs import materialise
     from visdiv_assets.perf.rehearsal.plan import finevision_plan
     from visdiv_assets.perf.rehearsal.rehearse import rehearse, require_room
     from visdiv_assets.perf.rehearsal.shape import Shape
     from visdiv_assets.perf.vectors import real_vectors
+    from visdiv_assets.wiring import open_source
 
     settings = load_settings()
     require_room(folder or Path(tempfile.gettempdir()), size, settings.disk_reserve_gigabytes)
-    shape = Shape.of(real_vectors(sources.from_settings(settings)))
+    shape = Shape.of(real_vectors(open_source(settings)))
     with _place(folder, size) as place:
         return rehearse(finevision_plan(size), shape, place, materialise, say=lambda line: click.echo(line, err=True))
 

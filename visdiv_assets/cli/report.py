@@ -22,18 +22,17 @@ def report(opens: bool, no_pictures: bool) -> None:
     reports on single subsets and benchmarks.
     """
     settings = load_settings()
-    from visdiv_assets import sources
     from visdiv_assets.progress import progress
     from visdiv_assets.publishing.site.build import PAGES, build_site
     from visdiv_assets.publishing.site.report_data import Corpus, opened
-    from visdiv_assets.wiring import open_lake
+    from visdiv_assets.wiring import open_lake, open_source
 
     with opened(Path(settings.warehouse_path)) as warehouse, progress("report", len(PAGES), "page") as advance:
         path = build_site(
             Corpus(
                 warehouse,
                 open_lake(settings),
-                None if no_pictures else sources.from_settings(settings),
+                None if no_pictures else open_source(settings),
                 settings.reports_folder,
                 contamination_threshold=settings.contamination_threshold,
                 duplicate_threshold=settings.duplicate_threshold,

@@ -17,8 +17,8 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from visdiv_assets.corpus.image_lookup import PictureRef
     from visdiv_assets.embedding.queries import By, Question
-    from visdiv_assets.publishing.reports.model import PictureRef
     from visdiv_assets.sources import Source
     from visdiv_assets.storage.lake import Lake
     from visdiv_assets.storage.manifest import Manifest
@@ -105,16 +105,15 @@ def find_matches(
         VisdivError: a subset has no vectors of the model, two were embedded by different models, or as
             `search.questions.embed`.
     """
-    from visdiv_assets import sources
     from visdiv_assets.curation.linked_images import one_model
     from visdiv_assets.embedding.queries import embed
     from visdiv_assets.progress import progress
     from visdiv_assets.vectors.nearest import combined, look_up
-    from visdiv_assets.wiring import open_lake
+    from visdiv_assets.wiring import open_lake, open_source, query_models
 
-    lake, source = open_lake(settings), sources.from_settings(settings)
+    lake, source = open_lake(settings), open_source(settings)
     embeddings = _embeddings(lake, source, by, subsets)
-    vectors = embed(questions, settings, by, str(one_model(embeddings)))
+    vectors = embed(questions, query_models(settings), by, str(one_model(embeddings)))
     question = combined(vectors, [question.weight for question in questions])
     parts = [lake.array(manifest, "vectors") for manifest in embeddings]
     with progress("searching", sum(len(part) for part in parts), "picture") as advance:

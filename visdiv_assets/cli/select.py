@@ -54,14 +54,13 @@ def select(
     that the data allow. To leave the other rows out of a clean copy, set VISDIV_KEEP_ROWS to the file that --out
     writes, or VISDIV_KEEP_BY and VISDIV_KEEP_FRACTION to a method with stored scores.
     """
-    from visdiv_assets import sources
     from visdiv_assets.curation.selection.compare_methods import compared
     from visdiv_assets.curation.selection.select import chosen_rows, keeps_what
-    from visdiv_assets.wiring import open_lake
+    from visdiv_assets.wiring import open_lake, open_source
 
     settings = load_settings()
     lake = open_lake(settings)
-    source = sources.from_settings(settings)
+    source = open_source(settings)
     if compare:
         if count or out or fraction is None:
             raise click.UsageError("--compare takes methods, --fraction, and perhaps --subset, alone")

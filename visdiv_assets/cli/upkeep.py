@@ -59,10 +59,10 @@ def gc(delete: bool, days: float, vanished: bool) -> None:
 
 def _held_names(settings: Settings) -> Collection[str] | None:
     """Names of partitions that the source has, and of those that concern all subsets; None if that is not known."""
-    from visdiv_assets import sources
+    from visdiv_assets.wiring import open_source
 
     try:
-        source = sources.from_settings(settings)
+        source = open_source(settings)
         subsets = source.subsets()
         benchmarks = source.benchmarks()
     except VisdivError as error:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.progress import Progress, silent
+from visdiv_assets.statistics import ALL, wilson_interval
 from visdiv_assets.vectors.join import Prepared, cross_join
 from visdiv_assets.vectors.matrix import Matrix
 
@@ -45,12 +46,6 @@ RATES_SCHEMA = pa.schema(
 
 #: What makes a picture contaminated: its similarity, or that its pixels agree.
 SIMILARITY, VERIFIED = "similarity", "verified"
-
-#: The name of all benchmarks together.
-ALL = "ALL"
-
-#: 97.5 % quantile of the normal distribution: two-sided 95 %.
-Z = 1.959963984540054
 
 
 def leaks(
@@ -216,20 +211,6 @@ def verified_rates(
     for name, values in replaced.items():
         rates = rates.set_column(rates.schema.get_field_index(name), RATES_SCHEMA.field(name), values)
     return rates
-
-
-def wilson_interval(successes: int, trials: int) -> tuple[float | None, float | None]:
-    """The Wilson score interval of a proportion at 95 % (Wilson 1927); None, None without trials."""
-    if not trials:
-        return None, None
-    share = successes / trials
-    middle = share + Z**2 / (2 * trials)
-    half = Z * np.sqrt(share * (1 - share) / trials + Z**2 / (4 * trials**2))
-    scale = 1 + Z**2 / trials
-    # The exact bounds at the ends; rounding would leave 1e-17.
-    low = 0.0 if successes == 0 else float((middle - half) / scale)
-    high = 1.0 if successes == trials else float((middle + half) / scale)
-    return low, high
 
 
 def _best(ids: pa.ChunkedArray, pairs: pa.Table, column: str) -> np.ndarray:

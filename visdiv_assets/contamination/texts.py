@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.contamination.images import ALL, wilson_interval
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.sources import Kind, Source
+from visdiv_assets.statistics import ALL, wilson_interval
 from visdiv_assets.texts.columns import string_columns
 from visdiv_assets.texts.overlap import OVERLAP_SCHEMA, BenchmarkTexts, find_text_overlaps
 

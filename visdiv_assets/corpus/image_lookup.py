@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.listing import first_positions
-from visdiv_assets.publishing.reports.model import PictureRef
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
 
@@ -26,6 +26,27 @@ class Place(NamedTuple):
     row: int
     image_index: int
     image_id: str
+
+
+@dataclass(frozen=True)
+class PictureRef:
+    """One picture of a pair.
+
+    Attributes:
+        place: the subset or benchmark that it is in.
+        row: its row there, from 0.
+        image_index: its index in the row, from 0.
+        image_id: its identity.
+        data: the encoded picture; None if it cannot be had.
+        note: a text to show beside it, such as its row's; of any length and content.
+    """
+
+    place: str
+    row: int
+    image_index: int
+    image_id: str
+    data: bytes | None
+    note: str = ""
 
 
 def first_places(store: Lake, subset: str, image_ids: Iterable[str]) -> dict[str, Place]:

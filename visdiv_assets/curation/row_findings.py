@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.curation.export import DROPPED_SCHEMA
-from visdiv_assets.settings import DROP_REASONS
+from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.storage.lake import Lake
 
 

@@ -7,14 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.settings import DROP_REASONS
 from visdiv_assets.vectors.matrix import Matrix
 
-#: Ways to clean, and the reasons for which each takes rows out.
-CLEANED = {
+#: Ways to clean, and the reasons for which each takes rows out; None: all of them.
+CLEANED: dict[str, tuple[str, ...] | None] = {
     "decontaminated": ("contaminated",),
     "deduplicated": ("duplicate",),
-    "clean": DROP_REASONS,
+    "clean": None,
 }
 
 #: Vectors read at a time.
@@ -36,7 +35,9 @@ def moments_of_dropped(
     """
     found = {}
     for kind, reasons in CLEANED.items():
-        rows = dropped.filter(pc.is_in(dropped["reason"], pa.array(reasons, pa.string())))["row"]
+        rows = dropped["row"]
+        if reasons is not None:
+            rows = rows.filter(pc.is_in(dropped["reason"], pa.array(reasons, pa.string())))
         going = listed.filter(pc.is_in(listed["row"], rows.combine_chunks()))["image_id"].value_counts()
         places = pc.index_in(going.field("values"), image_ids).to_numpy(zero_copy_only=False)
         order = np.argsort(places)

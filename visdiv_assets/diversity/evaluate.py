@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.scores import DiversityScores, scores
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.imaging.limits import DEFAULT_LIMITS, DecodeLimits
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,7 +57,13 @@ def get_diversity_components(embeddings: ArrayLike) -> dict[str, float | None]:
 
 
 def evaluate_diversity(
-    path: str | Path, *, model: str | None = None, device: str = "auto"
+    path: str | Path,
+    *,
+    model: str = "auto",
+    device: str = "auto",
+    weights: str = "",
+    weights_folder: str = "data/local/weights",
+    limits: DecodeLimits = DEFAULT_LIMITS,
 ) -> dict[str, float | str | None]:
     """The diversity of a folder of pictures.
 
@@ -66,16 +73,19 @@ def evaluate_diversity(
 
     Args:
         path: the folder.
-        model: name of an embedder (None: the one of the settings, SSCD).
+        model: name of an SSCD embedder, see `embedding.load`; auto: the one that suits the device.
         device: where the model runs: auto, cpu, cuda or cuda:N.
+        weights: file with the TorchScript weights; empty to fetch them once.
+        weights_folder: where fetched weights are kept.
+        limits: a larger picture counts as unreadable.
 
     Returns:
         What `get_diversity_components` returns, and: model_id; pictures, the files found; unreadable, those
         of them that could not be decoded and are not in the scores.
 
     Raises:
-        VisdivError: there is no such folder, or no readable picture in it; a setting is impossible; or
-            the model is unknown or cannot be loaded.
+        VisdivError: there is no such folder, or no readable picture in it, or the model is unknown or cannot
+            be loaded.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -85,16 +95,9 @@ def evaluate_diversity(
         raise VisdivError(f"{folder} holds no pictures: no file in it or below ends in .jpg, .png, .webp or the like")
 
     from visdiv_assets import embedding
-    from visdiv_assets.settings import load_settings
 
-    settings = load_settings()
-    embedder = embedding.load(
-        model or settings.sscd_model,
-        device=device,
-        weights=settings.sscd_weights,
-        weights_folder=settings.weights_folder,
-    )
-    reading = _Reading(files, settings.max_pixels, settings.max_picture_bytes)
+    embedder = embedding.load(model, device=device, weights=weights, weights_folder=weights_folder)
+    reading = _Reading(files, limits)
     moments = Moments.from_batches(
         (embedder.embed(pictures) for pictures in reading.batches()),
         dimension=embedder.dimension,
@@ -115,10 +118,9 @@ def evaluate_diversity(
 class _Reading:
     """Decodes files in order and counts those that cannot be."""
 
-    def __init__(self, files: list[Path], max_pixels: int, max_bytes: int) -> None:
+    def __init__(self, files: list[Path], limits: DecodeLimits) -> None:
         self.files = files
-        self.max_pixels = max_pixels
-        self.max_bytes = max_bytes
+        self.limits = limits
         self.unreadable = 0
         self.first_reason = ""
 
@@ -133,14 +135,14 @@ class _Reading:
                 data = file.read_bytes()
             except OSError:
                 data = None
-            decoded = decode_image(data, max_pixels=self.max_pixels, max_bytes=self.max_bytes)
+            decoded = decode_image(data, max_pixels=self.limits.max_pixels, max_bytes=self.limits.max_bytes)
             if decoded.pixels is None:
                 self.unreadable += 1
                 self.first_reason = self.first_reason or f"{file}: {decoded.status} {decoded.detail}".strip()
                 continue
             area = decoded.pixels.width * decoded.pixels.height
             # Before the picture joins, so that a list never exceeds the pixels that one picture may have.
-            if batch and (len(batch) == BATCH_PICTURES or pixels + area > self.max_pixels):
+            if batch and (len(batch) == BATCH_PICTURES or pixels + area > self.limits.max_pixels):
                 yield batch
                 batch, pixels = [], 0
             batch.append(decoded.pixels)

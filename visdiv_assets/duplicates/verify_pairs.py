@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.duplicates.verify import Evidence, Prepared, prepare, verify
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map
 

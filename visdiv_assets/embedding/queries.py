@@ -19,12 +19,33 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from visdiv_assets.embedding.clip.model import ClipModel
-    from visdiv_assets.settings import Settings
+    from visdiv_assets.embedding.interface import Embedder
 
 #: The table with the vectors of pictures that a model made.
 TABLES = {"clip": "clip_image_embeddings", "sscd": "sscd_embeddings"}
 
 By = Literal["clip", "sscd"]
+
+
+@dataclass(frozen=True)
+class QueryModels:
+    """The models that embed queries, and how they are fed.
+
+    Attributes:
+        load_sscd: loads the SSCD embedder.
+        load_clip: loads the CLIP model.
+        clip_crop: how CLIP gets an image; see `clip.preprocessing`.
+        clip_text_windows: whether long texts are read in overlapping windows.
+        max_pixels: an image with more pixels is refused.
+        max_bytes: an image of more encoded bytes is refused.
+    """
+
+    load_sscd: Callable[[], Embedder]
+    load_clip: Callable[[], ClipModel]
+    clip_crop: str
+    clip_text_windows: bool
+    max_pixels: int
+    max_bytes: int
 
 
 @dataclass(frozen=True)
@@ -64,12 +85,12 @@ def parsed(value: str) -> tuple[float, str]:
     return weight, value.strip()
 
 
-def embed(questions: Sequence[Question], settings: Settings, by: By, stored: str) -> np.ndarray:
+def embed(questions: Sequence[Question], models: QueryModels, by: By, stored: str) -> np.ndarray:
     """The vectors of questions, by the model that made the stored ones: float32 [q, d], unit length.
 
     Args:
         questions: at least one; texts only by CLIP.
-        settings: name the models and their device.
+        models: as the settings name them; see `wiring.query_models`.
         by: clip or sscd.
         stored: model_id of the stored vectors of pictures.
 
@@ -80,31 +101,19 @@ def embed(questions: Sequence[Question], settings: Settings, by: By, stored: str
     if by == "sscd":
         if any(question.text for question in questions):
             raise VisdivError("SSCD knows pictures alone: search for texts with --by clip")
-        return _by_sscd(questions, settings, stored)
-    return _by_clip(questions, settings, stored)
+        return _by_sscd(questions, models, stored)
+    return _by_clip(questions, models, stored)
 
 
-def _by_sscd(questions: Sequence[Question], settings: Settings, stored: str) -> np.ndarray:
-    from visdiv_assets import embedding
-
-    embedder = embedding.load(
-        settings.sscd_model,
-        device=settings.device,
-        weights=settings.sscd_weights,
-        weights_folder=settings.weights_folder,
-        batch_size=settings.batch_size,
-    )
+def _by_sscd(questions: Sequence[Question], models: QueryModels, stored: str) -> np.ndarray:
+    embedder = models.load_sscd()
     _require_model(embedder.model_id, stored, embedder.model_id == stored, "sscd_embeddings")
-    return embedder.embed([_picture(question, settings) for question in questions])
+    return embedder.embed([_picture(question, models) for question in questions])
 
 
-def _by_clip(questions: Sequence[Question], settings: Settings, stored: str) -> np.ndarray:
-    from visdiv_assets.devices import chosen_device
-    from visdiv_assets.embedding.clip.checkpoints import find_checkpoint
-    from visdiv_assets.embedding.clip.model import ClipModel
-
-    model = ClipModel(find_checkpoint(settings.clip_model), chosen_device(settings.device))
-    towers: dict[bool, Callable[[Sequence[Question], Settings, str, ClipModel], np.ndarray]] = {
+def _by_clip(questions: Sequence[Question], models: QueryModels, stored: str) -> np.ndarray:
+    model = models.load_clip()
+    towers: dict[bool, Callable[[Sequence[Question], QueryModels, str, ClipModel], np.ndarray]] = {
         True: _texts_by_clip,
         False: _pictures_by_clip,
     }
@@ -112,25 +121,25 @@ def _by_clip(questions: Sequence[Question], settings: Settings, stored: str) -> 
     for of_texts, tower in towers.items():
         chosen = [number for number, question in enumerate(questions) if bool(question.text) is of_texts]
         if chosen:
-            vectors = tower([questions[number] for number in chosen], settings, stored, model)
+            vectors = tower([questions[number] for number in chosen], models, stored, model)
             parts |= zip(chosen, vectors, strict=True)
     return np.stack([parts[number] for number in range(len(questions))])
 
 
-def _texts_by_clip(questions: Sequence[Question], settings: Settings, stored: str, model: ClipModel) -> np.ndarray:
+def _texts_by_clip(questions: Sequence[Question], models: QueryModels, stored: str, model: ClipModel) -> np.ndarray:
     from visdiv_assets.embedding.clip.texts import ClipTexts
 
-    texts = ClipTexts(model, windows=settings.clip_text_windows)
+    texts = ClipTexts(model, windows=models.clip_text_windows)
     _require_model(texts.model_id, stored, same_weights(texts.model_id, stored), TABLES["clip"])
     return texts.embed([question.text for question in questions]).vectors
 
 
-def _pictures_by_clip(questions: Sequence[Question], settings: Settings, stored: str, model: ClipModel) -> np.ndarray:
+def _pictures_by_clip(questions: Sequence[Question], models: QueryModels, stored: str, model: ClipModel) -> np.ndarray:
     from visdiv_assets.embedding.clip.images import ClipImages
 
-    images = ClipImages(model, settings.clip_crop)
+    images = ClipImages(model, models.clip_crop)
     _require_model(images.model_id, stored, images.model_id == stored, TABLES["clip"])
-    return images.embed([_picture(question, settings) for question in questions])
+    return images.embed([_picture(question, models) for question in questions])
 
 
 def _require_model(asked: str, stored: str, fits: bool, table: str) -> None:
@@ -141,13 +150,13 @@ def _require_model(asked: str, stored: str, fits: bool, table: str) -> None:
         )
 
 
-def _picture(question: Question, settings: Settings) -> Image:
+def _picture(question: Question, models: QueryModels) -> Image:
     assert question.image is not None
     try:
         data = question.image.read_bytes()
     except OSError as error:
         raise VisdivError(f"{question.image} cannot be read: {error.strerror or error}") from None
-    decoded = decode_image(data, max_pixels=settings.max_pixels, max_bytes=settings.max_picture_bytes)
+    decoded = decode_image(data, max_pixels=models.max_pixels, max_bytes=models.max_bytes)
     if decoded.pixels is None:
         raise VisdivError(f"{question.image} is no picture that can be read ({decoded.status}): {decoded.detail}")
     return decoded.pixels

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from visdiv_assets.embedding.interface import Embedder
 from visdiv_assets.embedding.stream import Picture, embed_with_norms, picture_changed
-from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.listing import image_bytes
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.storage.lake import Lake

@@ -21,8 +21,8 @@ import numpy as np
 from visdiv_assets.embedding.interface import Embedder, unit_length_and_norms
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from visdiv_assets.imaging import formats
 from visdiv_assets.imaging.color_modes import into_rgb, to_rgb
-from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.silence_pillow import quiet
 
 if TYPE_CHECKING:

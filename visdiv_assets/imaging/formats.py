@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Opener = Callable[[IO[bytes]], "ImageFile"]
 
-#: What an encoded picture may have at most unless something else is set. Those of data sets stay far below it.
-MAX_PICTURE_BYTES = 100_000_000
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "jpeg"),

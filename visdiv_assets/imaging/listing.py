@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.information import signals
+from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.pdq import fingerprints
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map

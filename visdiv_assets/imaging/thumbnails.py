@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from visdiv_assets.imaging.decode import ImageStatus, decode_image
-from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
 from visdiv_assets.threads import ordered_map, thread_count
 
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ from visdiv_assets.curation.selection.keep_masks import Selection
 from visdiv_assets.devices import ALL_DEVICES, chosen_device, cuda_devices
 from visdiv_assets.orchestration.engines import Engine, LocalEngine, PerProcess, ProcessEngine, RayEngine, Worker
 from visdiv_assets.orchestration.work.embed import Load
-from visdiv_assets.settings import FINEVISION_LIST, Settings, ray_address
+from visdiv_assets.settings import Settings, ray_address
+from visdiv_assets.sources.catalog import FINEVISION_LIST
 from visdiv_assets.storage.disk_space import GIGABYTE
-from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.lake import Lake, lake_at
 from visdiv_assets.threads import thread_count
-from visdiv_assets.wiring import lake_at
+from visdiv_assets.wiring import open_source
 
 
 class SourceResource(dg.ConfigurableResource):
@@ -46,12 +47,12 @@ class SourceResource(dg.ConfigurableResource):
     def open(self) -> sources.Source:
         """Open the source. A run opens it once, so that all its stages see one state of a remote one."""
         if self._opened is None:
-            self._opened = sources.from_settings(self._settings())
+            self._opened = open_source(self._settings())
         return self._opened
 
     def in_each_process(self) -> PerProcess[sources.Source]:
         """The source for work that may be done elsewhere."""
-        return PerProcess(partial(sources.from_settings, self._settings()), self.open())
+        return PerProcess(partial(open_source, self._settings()), self.open())
 
     def _settings(self) -> Settings:
         values = {

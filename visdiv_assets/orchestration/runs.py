@@ -17,14 +17,14 @@ import dagster as dg
 from filelock import FileLock
 from sqlalchemy.exc import DatabaseError
 
-from visdiv_assets import sources
-from visdiv_assets.definitions import build_definitions
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration import sessions, state
 from visdiv_assets.orchestration.automation import BENCHMARK_JOB, CORPUS_JOB, SUBSET_JOB, failure_cause
+from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.orchestration.partitions import add_missing_keys
 from visdiv_assets.settings import Settings, dagster_home
 from visdiv_assets.storage.files import replace_local
+from visdiv_assets.wiring import open_source
 
 #: What `visdiv run` ends with, read from the file that it published: a title and a statement each.
 SUMMARIES = (
@@ -115,7 +115,7 @@ class Session:
         self._session = sessions.Session(self._home)
         self._end_killed_runs()
         self._definitions = build_definitions(settings)
-        add_missing_keys(self.instance, sources.from_settings(settings))
+        add_missing_keys(self.instance, open_source(settings))
 
     def _end_killed_runs(self) -> None:
         """Mark runs whose process was killed as failed, and free their places in the pools, which nobody else would.

@@ -7,13 +7,13 @@ from functools import partial
 
 import numpy as np
 
-from visdiv_assets import sources
 from visdiv_assets.devices import has_cuda
 from visdiv_assets.perf import clip, embedding, joins, large, moments, selection, verification
 from visdiv_assets.perf.measuring import Figure
 from visdiv_assets.perf.vectors import real_vectors
 from visdiv_assets.progress import Progress, progress
 from visdiv_assets.settings import Settings
+from visdiv_assets.wiring import open_source
 
 PARTS = ("join", "moments", "embedding", "verification", "selection", "clip")
 HEADERS = ("what", "ours", "peer", "the peer's", "unit", "times as good", "peak MB", "peer's", "remark")
@@ -49,7 +49,7 @@ def run(settings: Settings, parts: Sequence[str] = PARTS, *, with_large: bool = 
 
 
 def _joins(settings: Settings, compared: bool, with_large: bool) -> list[Figure]:
-    real = real_vectors(sources.from_settings(settings))
+    real = real_vectors(open_source(settings))
     devices = ["cpu", "cuda"] if has_cuda() else ["cpu"]
     figures: list[Figure] = []
     for device in devices:

@@ -1,8 +1,8 @@
 """Where rows come from: folders of Parquet files, folders of pictures, the Hub, and the catalogue of what is known.
 
 Here belongs all that turns a place into subsets, shards and normalised Arrow batches, and all that knows how
-such a place names or types its columns. `open(uri)` is the way in, `from_settings(settings)` that of the program; what
-they return keeps the promises of `interface.Source`.
+such a place names or types its columns. `open(uri)` is the way in; what it returns keeps the promises of
+`interface.Source`.
 
 What does not belong here: pixels (`imaging` decodes the bytes), judgements about rows (`curation`), anything
 written to disk (`storage`) but fetched files, and Dagster. Nothing here holds a whole subset in memory.
@@ -13,7 +13,6 @@ from visdiv_assets.sources.downloads import Downloads
 from visdiv_assets.sources.hub.source import HubSource
 from visdiv_assets.sources.image_folder import PictureFolderSource
 from visdiv_assets.sources.interface import Kind, Shard, Source, StoredShard
-from visdiv_assets.sources.opening import from_settings
 from visdiv_assets.sources.opening import open_source as open  # noqa: A004 - read as sources.open(uri)
 from visdiv_assets.sources.parquet_folder import ParquetFolderSource
 from visdiv_assets.sources.schema import COLUMNS, CRITERIA, SCHEMA
@@ -34,6 +33,5 @@ __all__ = [
     "benchmarks",
     "category",
     "finevision_categories",
-    "from_settings",
     "open",
 ]

@@ -18,6 +18,9 @@ from pathlib import Path
 
 from visdiv_assets.errors import VisdivError
 
+#: The list of the packaged catalogue that names the benchmarks which FineVision was compared with.
+FINEVISION_LIST = "finevision66"
+
 #: Columns of a list of benchmarks. All must be there; only those of `_FILLED` must hold something in every line.
 BENCHMARK_COLUMNS = (
     "list",

@@ -6,33 +6,16 @@ import os
 from pathlib import Path
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.settings import FINEVISION_LIST, Settings
 from visdiv_assets.sources import files, image_folder, parquet_folder
-from visdiv_assets.sources.catalog import on_lists
+from visdiv_assets.sources.catalog import FINEVISION_LIST, on_lists
 from visdiv_assets.sources.downloads import Downloads
 from visdiv_assets.sources.hub.source import HubSource
 from visdiv_assets.sources.interface import Kind, Source
-from visdiv_assets.storage.disk_space import GIGABYTE
 
 EXPECTED = (
     "a folder with subsets/<name>/*.parquet (and benchmarks/<name>/*.parquet), "
     "a folder with <name>/*.parquet, folders of pictures, or hf://datasets/<owner>/<name>"
 )
-
-
-def from_settings(settings: Settings) -> Source:
-    """Open the source that the settings name; raises as `open_source` does."""
-    return open_source(
-        settings.source,
-        downloads=Downloads(
-            folder=settings.downloads_folder,
-            max_bytes=round(settings.download_cache_gigabytes * GIGABYTE),
-            threads=settings.download_threads,
-            reserve_bytes=round(settings.disk_reserve_gigabytes * GIGABYTE),
-        ),
-        benchmark_catalogue=settings.benchmark_catalogue,
-        benchmark_list=settings.benchmark_list,
-    )
 
 
 def open_source(

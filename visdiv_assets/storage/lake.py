@@ -258,3 +258,19 @@ class Lake:
                     f"{manifest.table} of {manifest.partition!r} again"
                 )
         return [self.files.full_path(manifest.path_of(file.name)) for file in files]
+
+
+def lake_at(root: str, *, reserve_bytes: int = 0, vectors_folder: str = "", cache_bytes: int = 0) -> Lake:
+    """Open a lake, on object storage with local copies of its vectors.
+
+    Args:
+        root: a local folder, or a URI.
+        reserve_bytes: what stays free on the local disk.
+        vectors_folder: where copies are kept; empty: nowhere.
+        cache_bytes: size of all copies together.
+
+    Raises:
+        VisdivError: the URI is not understood.
+    """
+    cache = ArrayCache(Path(vectors_folder), cache_bytes, reserve_bytes) if vectors_folder else None
+    return Lake(root, reserve_bytes=reserve_bytes, cache=cache)

@@ -10,9 +10,9 @@ import dagster as dg
 import pytest
 from click.testing import Result
 
-from visdiv_assets.definitions import build_definitions
 from visdiv_assets.orchestration import sessions
 from visdiv_assets.orchestration.automation import SUBSET_JOB
+from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
 from visdiv_assets_tests.cli.test_main import refused, visdiv

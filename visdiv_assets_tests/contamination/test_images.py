@@ -9,16 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from visdiv_assets.contamination.images import (
-    ALL,
-    LEAK_SCHEMA,
-    LOCATED_SCHEMA,
-    RATES_SCHEMA,
-    leak_rates,
-    leaks,
-    located,
-    wilson_interval,
-)
+from visdiv_assets.contamination.images import LEAK_SCHEMA, LOCATED_SCHEMA, RATES_SCHEMA, leak_rates, leaks, located
+from visdiv_assets.statistics import ALL, wilson_interval
 from visdiv_assets_tests.testing.vectors import exact_units, random_units, unit
 
 relaxed = settings(deadline=None, max_examples=100)

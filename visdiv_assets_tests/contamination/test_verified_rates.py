@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from visdiv_assets.contamination.images import ALL, RATES_SCHEMA, VERIFIED, verified_rates, wilson_interval
+from visdiv_assets.contamination.images import RATES_SCHEMA, VERIFIED, verified_rates
+from visdiv_assets.statistics import ALL, wilson_interval
 from visdiv_assets_tests.contamination.test_images import Pairs, corpora
 
 relaxed = settings(deadline=None, max_examples=60)

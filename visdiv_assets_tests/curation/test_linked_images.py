@@ -18,9 +18,9 @@ from visdiv_assets.curation.linked_images import (
     positions_of,
     with_tables,
 )
+from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.curation.row_findings import row_facts
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.settings import DROP_REASONS
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.curation.lakes import (
     Listed,

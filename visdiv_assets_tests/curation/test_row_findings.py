@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from visdiv_assets.curation.export import DROPPED_SCHEMA
+from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.curation.row_findings import RowFacts, dropped_rows, row_facts
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.settings import DROP_REASONS
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.curation.lakes import Listed, add_images, add_leaks, add_quality, image_id
 

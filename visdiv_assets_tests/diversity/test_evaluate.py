@@ -8,6 +8,7 @@ from PIL import Image
 
 from visdiv_assets.diversity import evaluate, evaluate_diversity, get_diversity_components, scores_of
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets_tests.diversity.references import random_unit
 
 
@@ -97,11 +98,10 @@ def test_the_model_and_the_device_are_passed_on(tmp_path, model):
 
 def test_pictures_stream_in_batches_bounded_in_number_and_in_pixels(tmp_path, model, monkeypatch):
     monkeypatch.setattr(evaluate, "BATCH_PICTURES", 3)
-    monkeypatch.setenv("VISDIV_MAX_PIXELS", "100")
     write_pictures(tmp_path, {f"{i}.png": (i * 20, 10, 90) for i in range(7)})
     write_pictures(tmp_path, {"7.png": "red", "8.png": "blue"}, size=(10, 8))
     write_pictures(tmp_path, {"9.png": "red"}, size=(20, 20))
-    result = evaluate_diversity(tmp_path)
+    result = evaluate_diversity(tmp_path, limits=DecodeLimits(max_pixels=100))
     assert model.batches == [[(6, 5)] * 3, [(6, 5)] * 3, [(6, 5)], [(10, 8)], [(10, 8)]]
     assert result["images"] == 9
     assert result["unreadable"] == 1

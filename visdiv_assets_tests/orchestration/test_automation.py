@@ -9,9 +9,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from visdiv_assets.definitions import build_definitions
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration import automation
+from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake

@@ -23,11 +23,11 @@ import pytest
 from dagster import DagsterInstance
 from dagster._core.storage.dagster_run import DagsterRun
 
-from visdiv_assets import sources
 from visdiv_assets.orchestration.engines.ray import SEVERAL_MACHINES
 from visdiv_assets.orchestration.partitions import add_missing_keys
 from visdiv_assets.settings import load_settings
 from visdiv_assets.sources import Kind
+from visdiv_assets.wiring import open_source
 from visdiv_assets_tests.conftest import CHECKOUT, Row, lake_files, near_copy, one_each, write_shard
 from visdiv_assets_tests.testing.postgres_server import needs_postgres, postgres_server
 
@@ -142,7 +142,7 @@ def test_a_run_as_a_job_of_the_cluster_writes_what_a_run_here_writes(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with DagsterInstance.get() as instance:
-        add_missing_keys(instance, sources.from_settings(load_settings()))
+        add_missing_keys(instance, open_source(load_settings()))
         for number, (job, partition) in enumerate(JOBS):
             launch(job, partition, variables)
             runs = ended(instance)

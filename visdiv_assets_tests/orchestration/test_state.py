@@ -12,10 +12,10 @@ import pytest
 import yaml
 from dagster._daemon.types import DaemonHeartbeat
 
-from visdiv_assets.definitions import build_definitions
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration import sessions, state
 from visdiv_assets.orchestration.automation import CORPUS_JOB, SUBSET_JOB
+from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.orchestration.doctor import Finding, Level, examine
 from visdiv_assets.orchestration.runs import Session, prepare_home
 from visdiv_assets.settings import Settings

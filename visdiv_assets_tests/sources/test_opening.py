@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.settings import Settings
 from visdiv_assets.sources import (
     Downloads,
     HubSource,
@@ -13,8 +12,6 @@ from visdiv_assets.sources import (
     ParquetFolderSource,
     PictureFolderSource,
     benchmarks,
-    from_settings,
-    opening,
 )
 from visdiv_assets.sources import open as open_source
 from visdiv_assets_tests.sources.conftest import Corpus, plain_rows
@@ -59,19 +56,6 @@ def test_the_lists_of_benchmarks_can_be_chosen() -> None:
     ]
     with pytest.raises(VisdivError, match=r"VISDIV_BENCHMARK_LIST: there is no list 'x' .* use finevision66, extra_s"):
         count("finevision66,x")
-
-
-def test_the_settings_say_where_fetched_files_go(tmp_path: Path) -> None:
-    given = Settings(
-        source="hf://datasets/a/b",
-        data=str(tmp_path),
-        download_cache_gigabytes=0.5,
-        download_threads=7,
-        disk_reserve_gigabytes=3,
-    )
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(opening, "HubSource", lambda uri, **arguments: (uri, arguments["downloads"]))
-        assert from_settings(given) == (given.source, Downloads(tmp_path / "downloads", 500_000_000, 7, 3 * 10**9))
 
 
 def test_other_places_are_refused() -> None:

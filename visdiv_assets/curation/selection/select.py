@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.curation.linked_images import one_model
+from visdiv_assets.curation.reasons import KEEP_BY
 from visdiv_assets.curation.selection import select_diverse_samples
 from visdiv_assets.curation.selection.clip_cov import clip_cov
 from visdiv_assets.curation.selection.clippings import PooledPairs, nearest_earlier
@@ -24,7 +25,6 @@ from visdiv_assets.curation.selection.methods import METHODS, scores_of_picks
 from visdiv_assets.curation.selection.stored_scores import best_first
 from visdiv_assets.curation.selection.wfpp import count_words, wfpp
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.settings import KEEP_BY
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.texts import joined_turns
 from visdiv_assets.storage.arrays import RowsOf, StackedArray

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.curation.linked_images import one_model
+from visdiv_assets.curation.reasons import KEEP_BY
 from visdiv_assets.curation.selection.conformity import conformity
 from visdiv_assets.curation.selection.methods import METHODS
 from visdiv_assets.curation.selection.semdedup import semdedup
 from visdiv_assets.curation.selection.whitened_clip import RawFeatures, Whitening, log_likelihood, raw_moments
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.progress import Progress, silent
-from visdiv_assets.settings import KEEP_BY
 from visdiv_assets.storage.arrays import StackedArray
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.vectors.id_index import VectorNumbers

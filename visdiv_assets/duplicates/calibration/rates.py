@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.contamination.images import ALL, wilson_interval
 from visdiv_assets.duplicates.calibration.copies import KINDS, STRENGTHS
 from visdiv_assets.duplicates.calibration.measure import NEAREST_FLOOR, Measured
+from visdiv_assets.statistics import ALL, wilson_interval
 
 CALIBRATION_SCHEMA = pa.schema(
     [

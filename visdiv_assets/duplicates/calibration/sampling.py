@@ -13,8 +13,8 @@ from visdiv_assets.corpus.image_lookup import Place, pictures_at
 from visdiv_assets.duplicates.calibration.measure import NEAREST_FLOOR, NEAREST_KEPT, Near
 from visdiv_assets.embedding.stream import picture_changed
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.identity import image_id as identity_of
+from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.vectors.join import cross_join
 from visdiv_assets.vectors.matrix import Matrix

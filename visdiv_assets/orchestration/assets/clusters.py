@@ -14,6 +14,7 @@ from visdiv_assets.duplicates.clusters import (
     find_clusters,
     find_confirmed_clusters,
 )
+from visdiv_assets.duplicates.thresholds import published_thresholds
 from visdiv_assets.orchestration.assets.common import (
     WHOLE,
     check,
@@ -24,7 +25,6 @@ from visdiv_assets.orchestration.assets.common import (
     user_errors,
 )
 from visdiv_assets.orchestration.resources import CleaningResource, LakeResource, PairSearchResource, SourceResource
-from visdiv_assets.settings import published_thresholds
 
 CODE_VERSION = "3"
 

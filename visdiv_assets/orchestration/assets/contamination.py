@@ -6,7 +6,8 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.contamination.images import ALL, LOCATED_SCHEMA, RATES_SCHEMA, leak_rates
+from visdiv_assets.contamination.images import LOCATED_SCHEMA, RATES_SCHEMA, leak_rates
+from visdiv_assets.duplicates.thresholds import published_thresholds
 from visdiv_assets.orchestration.assets.common import (
     check,
     column_schema,
@@ -34,7 +35,7 @@ from visdiv_assets.orchestration.work.joins import Leaks
 from visdiv_assets.orchestration.work.make_units import Planned, make_units
 from visdiv_assets.progress import progress
 from visdiv_assets.publishing.site.chart_png import leaks_picture
-from visdiv_assets.settings import published_thresholds
+from visdiv_assets.statistics import ALL
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.storage.partition_write import UnitWrite
 

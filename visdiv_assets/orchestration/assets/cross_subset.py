@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from visdiv_assets.curation.linked_images import one_model, with_tables
 from visdiv_assets.duplicates.cross_subset import OVERLAP_SCHEMA, Tile
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA, pair_defects
+from visdiv_assets.duplicates.thresholds import published_thresholds
 from visdiv_assets.orchestration.assets.common import (
     WHOLE,
     check,
@@ -27,7 +28,6 @@ from visdiv_assets.orchestration.resources import (
 from visdiv_assets.orchestration.work.joins import SubsetTiles, TwoSubsets
 from visdiv_assets.orchestration.work.make_units import Planned, make_units
 from visdiv_assets.progress import progress
-from visdiv_assets.settings import published_thresholds
 from visdiv_assets.storage.partition_write import UnitWrite
 
 CODE_VERSION = "1"

@@ -5,13 +5,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.curation.export import DROPPED_SCHEMA
+from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.curation.row_findings import dropped_rows, row_facts
 from visdiv_assets.curation.selection.keep_masks import as_mask
 from visdiv_assets.orchestration.assets.clusters import CODE_VERSION as CLUSTERS_VERSION
 from visdiv_assets.orchestration.assets.clusters import USED
 from visdiv_assets.orchestration.assets.common import WHOLE, check, column_schema, materialized, user_errors
 from visdiv_assets.orchestration.resources import LakeResource
-from visdiv_assets.settings import DROP_REASONS
 
 CODE_VERSION = "1"
 

@@ -8,6 +8,7 @@ import dagster as dg
 from visdiv_assets.corpus.image_lookup import first_places, pictures_at
 from visdiv_assets.duplicates.cross_subset import embedded
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA, NearDuplicates, closest, pair_defects, told
+from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
 from visdiv_assets.imaging.contact_sheet import PairTile, pair_sheet, thumbnail_data_uri
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.orchestration.assets.common import (
@@ -30,7 +31,6 @@ from visdiv_assets.orchestration.work.joins import BlocksOfSubset, WholeSubset
 from visdiv_assets.orchestration.work.make_units import Planned, make_units
 from visdiv_assets.progress import Progress, progress
 from visdiv_assets.publishing.warehouse.images import neighbours_column
-from visdiv_assets.settings import NAMED_THRESHOLDS
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest

@@ -3,7 +3,6 @@
 import dagster as dg
 import pyarrow.compute as pc
 
-from visdiv_assets.contamination.images import ALL
 from visdiv_assets.contamination.texts import (
     MOST,
     SHORTEST_WHOLE,
@@ -25,6 +24,7 @@ from visdiv_assets.orchestration.partitions import benchmark_partitions, subset_
 from visdiv_assets.orchestration.resources import LakeResource, SourceResource
 from visdiv_assets.progress import progress
 from visdiv_assets.sources import Kind
+from visdiv_assets.statistics import ALL
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest, digest_of
 from visdiv_assets.texts.overlap import SIZES, BenchmarkTexts

@@ -15,8 +15,7 @@ from importlib import resources
 import numpy as np
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.settings import FINEVISION_LIST
-from visdiv_assets.sources.catalog import finevision_categories, on_lists, published
+from visdiv_assets.sources.catalog import FINEVISION_LIST, finevision_categories, on_lists, published
 
 #: Pictures that every subset has at least, unless it is of texts alone.
 FEW = 4

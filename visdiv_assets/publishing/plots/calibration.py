@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.contamination.images import ALL
 from visdiv_assets.duplicates.calibration.copies import KINDS
 from visdiv_assets.duplicates.calibration.rates import VERIFIED
+from visdiv_assets.statistics import ALL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

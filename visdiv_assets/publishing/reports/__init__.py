@@ -5,8 +5,9 @@ Belongs here: what a report holds (`pairs`), which pairs a page has (`choice`), 
 what each of the reports tells (`duplicates`, `leaks`). Does not: how pairs are found and verified.
 """
 
+from visdiv_assets.corpus.image_lookup import PictureRef
 from visdiv_assets.publishing.reports.evidence_view import aligned_view, with_alignments
-from visdiv_assets.publishing.reports.model import AlignedView, PairEntry, PictureRef, Report, Table, Value, Verdict
+from visdiv_assets.publishing.reports.model import AlignedView, PairEntry, Report, Table, Value, Verdict
 from visdiv_assets.publishing.reports.page import render, write_report
 from visdiv_assets.publishing.reports.pair_selection import PAIRS_SHOWN
 

@@ -6,10 +6,11 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from visdiv_assets.corpus.image_lookup import PictureRef
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.reports.badges import percent
-from visdiv_assets.publishing.reports.model import AlignedView, PairEntry, PictureRef, Report
+from visdiv_assets.publishing.reports.model import AlignedView, PairEntry, Report
 from visdiv_assets.publishing.reports.pair_selection import DRAWN, drawn
 from visdiv_assets.publishing.text_cells import Text
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
 from visdiv_assets.publishing.reports.badges import percent
 from visdiv_assets.publishing.reports.model import VIEW_BYTES, AlignedView, PairEntry, Report
 from visdiv_assets.publishing.reports.pair_selection import drawn

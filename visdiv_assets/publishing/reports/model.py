@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from visdiv_assets.corpus.image_lookup import PictureRef
 from visdiv_assets.publishing.reports.pair_selection import on_page
 
 #: The column that says how close a pair is: the page is ordered by it, and its slider sets a bound on it.
@@ -16,27 +17,6 @@ SIMILARITY = "similarity"
 VIEW_BYTES = 13_000
 
 Value: TypeAlias = float | int | str | bool | None
-
-
-@dataclass(frozen=True)
-class PictureRef:
-    """One picture of a pair.
-
-    Attributes:
-        place: the subset or benchmark that it is in.
-        row: its row there, from 0.
-        image_index: its index in the row, from 0.
-        image_id: its identity.
-        data: the encoded picture; None if it cannot be had.
-        note: a text to show beside it, such as its row's; of any length and content.
-    """
-
-    place: str
-    row: int
-    image_index: int
-    image_id: str
-    data: bytes | None
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

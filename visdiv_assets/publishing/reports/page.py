@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from visdiv_assets.corpus.image_lookup import PictureRef
 from visdiv_assets.imaging import thumbnails
-from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
 from visdiv_assets.imaging.thumbnails import Thumbnail
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.html_files import content_policy, read_template, template, write_page
 from visdiv_assets.publishing.reports import badges, evidence_html
-from visdiv_assets.publishing.reports.model import SIMILARITY, PairEntry, PictureRef, Report
+from visdiv_assets.publishing.reports.model import SIMILARITY, PairEntry, Report
 from visdiv_assets.publishing.reports.pair_selection import DRAWN
 from visdiv_assets.publishing.text_cells import Cell, Text
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from visdiv_assets.contamination.images import ALL
 from visdiv_assets.publishing.html_files import read_template
 from visdiv_assets.publishing.site import charts, contamination, overlap
 from visdiv_assets.publishing.site.charts import Spec
 from visdiv_assets.publishing.site.page_model import Chart
 from visdiv_assets.publishing.site.report_data import Corpus
+from visdiv_assets.statistics import ALL
 
 #: Bytes of a picture that the UI still shows quickly.
 LARGEST = 96_000

@@ -8,7 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from visdiv_assets.publishing.reports.model import PictureRef, Value
+from visdiv_assets.corpus.image_lookup import PictureRef
+from visdiv_assets.publishing.reports.model import Value
 
 #: Rows of a table at most; what has more is cut, and says so.
 ROWS_SHOWN = 2_000

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.imaging.formats import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
 from visdiv_assets.sources import Source
 from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.lake import Lake

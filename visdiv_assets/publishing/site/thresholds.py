@@ -6,13 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
 from visdiv_assets.publishing.site import charts
 from visdiv_assets.publishing.site.calibration import calibration_section
 from visdiv_assets.publishing.site.overview import OTHER
 from visdiv_assets.publishing.site.page_model import Chart, Entry, Grid, Heading, Page, Section, count, percent, share
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.publishing.warehouse.images import neighbours_column
-from visdiv_assets.settings import NAMED_THRESHOLDS
 
 _INTRODUCTION = (
     "A threshold of similarity claims look-alikes that are no copies and misses copies that were changed. Here is what "

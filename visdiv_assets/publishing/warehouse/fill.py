@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from visdiv_assets.diversity.published import published_scores
+from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.publishing.warehouse import clip, schema, texts
 from visdiv_assets.publishing.warehouse.columns import Table
 from visdiv_assets.publishing.warehouse.duplicates import DUPLICATE_PAIR_POSITIONS_STATEMENT
 from visdiv_assets.publishing.warehouse.images import neighbours_column
-from visdiv_assets.settings import NAMED_THRESHOLDS
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
 from visdiv_assets.publishing.warehouse.columns import (
     IMAGE_ID,
     IMAGE_INDEX,
@@ -12,7 +13,6 @@ from visdiv_assets.publishing.warehouse.columns import (
     Column,
     Table,
 )
-from visdiv_assets.settings import NAMED_THRESHOLDS
 
 
 def neighbours_column(threshold_name: str) -> str:

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 
 from visdiv_assets.curation.alignment.summary import ROWS_SCHEMA
+from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.curation.row_findings import dropped_rows, row_facts
 from visdiv_assets.curation.selection.conformity import conformity
 from visdiv_assets.curation.selection.semdedup import semdedup
 from visdiv_assets.curation.selection.stored_scores import SCORES_SCHEMA, best_first, best_share, corpus_scores
-from visdiv_assets.settings import DROP_REASONS
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.curation.lakes import Listed, add_images, image_id
 from visdiv_assets_tests.testing.clip_lakes import add_clip_images, unit

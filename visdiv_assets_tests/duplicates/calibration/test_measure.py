@@ -12,7 +12,6 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from visdiv_assets.contamination.images import ALL, wilson_interval
 from visdiv_assets.corpus.image_lookup import Place
 from visdiv_assets.duplicates.calibration import measure as measuring
 from visdiv_assets.duplicates.calibration.copies import KINDS, STRENGTHS, make_copy
@@ -43,6 +42,7 @@ from visdiv_assets.imaging.identity import image_id as identity_of
 from visdiv_assets.publishing.plots.calibration import plot
 from visdiv_assets.sources import Kind
 from visdiv_assets.sources import open as open_source
+from visdiv_assets.statistics import ALL, wilson_interval
 from visdiv_assets_tests.conftest import ColourEmbedder, one_each, picture, write_shard
 
 # Measuring -----------------------------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from visdiv_assets.definitions import build_definitions
 from visdiv_assets.orchestration.automation import MAPS_JOB
+from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets_tests.conftest import QUIET, Pipeline, Ran, Row, near_copy, other_model, picture, written_at
 from visdiv_assets_tests.testing.clip_models import small_clip
 

@@ -18,7 +18,8 @@ from scipy.stats import binomtest
 
 from visdiv_assets import sources
 from visdiv_assets.curation.clean_copy import decisions
-from visdiv_assets.settings import PUBLISHED_THRESHOLDS, Settings
+from visdiv_assets.duplicates.thresholds import PUBLISHED_THRESHOLDS
+from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.conftest import (

@@ -16,8 +16,9 @@ import pytest
 
 from visdiv_assets.orchestration.partitions import PARTITIONS, add_missing_keys
 from visdiv_assets.settings import Settings
-from visdiv_assets.sources import HubSource, Kind, from_settings, opening
+from visdiv_assets.sources import HubSource, Kind, opening
 from visdiv_assets.sources.catalog import BENCHMARK_COLUMNS
+from visdiv_assets.wiring import open_source
 from visdiv_assets_tests.conftest import SAMPLE, Pipeline, other_model, picture
 from visdiv_assets_tests.testing.hub_server import FAULTS, HubServer, folder_files, serving
 
@@ -120,7 +121,7 @@ def test_a_hub_that_fails_a_fifth_of_the_time_gives_the_tables_that_a_folder_giv
     pipelines = []
     for settings in (of_hub, of_folder):
         with dg.DagsterInstance.ephemeral() as instance:
-            add_missing_keys(instance, from_settings(settings))
+            add_missing_keys(instance, open_source(settings))
             assert set(instance.get_dynamic_partitions("subset")) == set(SUBSETS)
             assert instance.get_dynamic_partitions(str(PARTITIONS[Kind.BENCHMARK].name)) == [BENCHMARK]
             pipelines.append(Pipeline(settings, instance))

@@ -21,9 +21,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from visdiv_assets.definitions import build_definitions
+from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
+from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.orchestration.runs import Outcome, Session
-from visdiv_assets.settings import NAMED_THRESHOLDS, Settings
+from visdiv_assets.settings import Settings
 from visdiv_assets.sources import CRITERIA
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.conftest import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from visdiv_assets.definitions import build_definitions
 from visdiv_assets.orchestration import presentation
+from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.publishing.warehouse.schema import TABLES
 from visdiv_assets.settings import Settings
 from visdiv_assets_tests.conftest import Pipeline, one_each

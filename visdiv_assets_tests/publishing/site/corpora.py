@@ -11,12 +11,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.contamination.images import wilson_interval
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.diversity.rarefaction import SIZES
 from visdiv_assets.publishing.warehouse.schema import TABLES
 from visdiv_assets.sources.catalog import benchmarks, finevision_categories, published
+from visdiv_assets.statistics import wilson_interval
 from visdiv_assets.storage.lake import Lake
 
 MODEL = "model@weights/made_up"

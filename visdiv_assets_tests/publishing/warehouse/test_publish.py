@@ -26,12 +26,12 @@ from hypothesis import strategies as st
 from visdiv_assets.curation.quality import HISTOGRAM_SCHEMA, QUALITY_SCHEMA, RULES_SCHEMA
 from visdiv_assets.diversity.tables import SCORES_SCHEMA
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA
+from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
 from visdiv_assets.embedding.shards import IDS_SCHEMA
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA
 from visdiv_assets.publishing.warehouse.publish import Published, publish
 from visdiv_assets.publishing.warehouse.query import ROWS_SHOWN, run_query
-from visdiv_assets.settings import NAMED_THRESHOLDS
 from visdiv_assets.storage.lake import Lake, PartitionWrite
 from visdiv_assets_tests.storage.helpers import ODD_NAMES, REPOSITORY, files_below, run_python
 

@@ -1,0 +1,48 @@
+"""Runs of single assets, in this process and on a Dagster instance in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import dagster as dg
+
+from visdiv_assets.errors import VisdivError
+from visdiv_assets.orchestration.automation import failure_cause
+from visdiv_assets.orchestration.code_location import build_definitions
+from visdiv_assets.orchestration.partitions import subset_partitions
+from visdiv_assets.settings import Settings
+
+#: As in `visdiv run`: the log of a run is not for the shell.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def prepare_materialization(settings: Settings, asset: str, partitions: Sequence[str]) -> Callable[[], None]:
+    """Prepare to materialize one asset through Dagster.
+
+    Args:
+        settings: name the data and the source.
+        asset: its name.
+        partitions: subsets to materialize, one run each; none: the asset has no partitions.
+
+    Returns:
+        A function that does it; it raises VisdivError if a run fails.
+    """
+    job = build_definitions(settings).resolve_implicit_global_asset_job_def()
+    instance = dg.DagsterInstance.ephemeral()
+    instance.add_dynamic_partitions(str(subset_partitions.name), list(partitions))
+
+    def run() -> None:
+        chosen: list[str | None] = [*partitions] if partitions else [None]
+        for partition in chosen:
+            result = job.execute_in_process(
+                instance=instance,
+                asset_selection=[dg.AssetKey(asset)],
+                partition_key=partition,
+                raise_on_error=False,
+                run_config=_QUIET,
+            )
+            if not result.success:
+                failures = (event for event in result.all_events if event.is_step_failure)
+                raise VisdivError(f"{asset} of {partition or 'all subsets'} failed: {failure_cause(failures)}")
+
+    return run

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from visdiv_assets import wiring
+from visdiv_assets.settings import Settings
+from visdiv_assets.sources import Downloads, opening
+
+
+def test_the_settings_say_where_fetched_files_go(tmp_path: Path) -> None:
+    given = Settings(
+        source="hf://datasets/a/b",
+        data=str(tmp_path),
+        download_cache_gigabytes=0.5,
+        download_threads=7,
+        disk_reserve_gigabytes=3,
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(opening, "HubSource", lambda uri, **arguments: (uri, arguments["downloads"]))
+        assert wiring.open_source(given) == (given.source, Downloads(tmp_path / "downloads", 500_000_000, 7, 3 * 10**9))
