@@ -32,7 +32,7 @@ def progress(description: str, total: int, unit: str) -> Iterator[Progress]:
     Args:
         description: what is done, and to what: "embedding clipart_people".
         total: number of items.
-        unit: what an item is: "picture".
+        unit: what an item is: "image".
     """
     if sys.stderr.isatty():
         from tqdm import tqdm

@@ -1,7 +1,7 @@
 """Every knob, once: its name, default, unit, environment variable and meaning.
 
 Environment variables are read here and nowhere else. A setting `x` is the variable `VISDIV_X`. Variables that begin
-with `VISDIV_` and name no setting are an error, since a misspelt setting that is silently ignored costs a run.
+with `VISDIV_` and name no setting are an error, since a misspelled setting that is silently ignored costs a run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES, MAX_PIXELS
+from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES, MAX_PIXELS
 from visdiv_assets.sources.catalog import FINEVISION_LIST
 from visdiv_assets.storage import uris
 
@@ -35,7 +35,7 @@ class Settings(BaseModel):
         "data/sample",
         min_length=1,
         description="Where rows come from: a folder that holds subsets/<name>/*.parquet and "
-        "benchmarks/<name>/*.parquet, a folder of pictures (one subset per subfolder, and benchmarks/<name>/), or a "
+        "benchmarks/<name>/*.parquet, a folder of images (one subset per subfolder, and benchmarks/<name>/), or a "
         "dataset on the Hugging Face Hub, hf://datasets/<owner>/<name>[@revision].",
     )
     data: str = Field(
@@ -56,20 +56,20 @@ class Settings(BaseModel):
         description="Where VISDIV_DATA is on object storage: gigabytes of vectors that are kept in VISDIV_LOCAL_DATA, "
         "to be memory-mapped; those used least recently go first.",
     )
-    benchmark_catalogue: str = Field(
+    benchmark_catalog: str = Field(
         "",
         description="CSV file with the benchmarks to search for, in the columns of the packaged list, so that dataset "
         "names can be changed; empty: the packaged list.",
     )
     benchmark_list: str = Field(
         FINEVISION_LIST,
-        description="Lists of the catalogue, with commas between, whose benchmarks a source on the Hub has; empty: all "
+        description="Lists of the catalog, with commas between, whose benchmarks a source on the Hub has; empty: all "
         "lists; none: no benchmarks.",
     )
     download_cache_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         50.0,
         description="Gigabytes of files from the Hub that are kept in VISDIV_DATA; those used least recently go first. "
-        "Less than a subset holds means that it is fetched again by each stage that reads its pictures.",
+        "Less than a subset holds means that it is fetched again by each stage that reads its images.",
     )
     download_threads: Annotated[int, Field(ge=1, le=64)] = Field(
         4, description="Requests at a time while the row counts of files on the Hub are read."
@@ -77,7 +77,7 @@ class Settings(BaseModel):
     device: str = Field(
         "auto",
         description="Where models run: auto (CUDA if there is a device, else the CPU), cpu, cuda, cuda:N, or cuda:all "
-        "(pictures are embedded by one process for each CUDA device of the machine).",
+        "(images are embedded by one process for each CUDA device of the machine).",
     )
     engine: Literal["local", "ray"] = Field(
         "local",
@@ -106,13 +106,13 @@ class Settings(BaseModel):
     )
     clip_crop: Literal["crop", "pad", "squash"] = Field(
         "crop",
-        description="How CLIP gets a picture: crop (as the model was trained: its middle, which loses the margins of "
+        description="How CLIP gets an image: crop (as the model was trained: its middle, which loses the margins of "
         "charts and documents; SigLIP's is squash), pad (the whole, on a square) or squash (the whole, distorted).",
     )
     clip_text: Literal["assistant", "user", "both"] = Field(
         "assistant",
-        description="Which text of a turn CLIP compares with the pictures: assistant (the answer, which is what "
-        "describes a picture), user, or both, joined.",
+        description="Which text of a turn CLIP compares with the images: assistant (the answer, which is what "
+        "describes an image), user, or both, joined.",
     )
     clip_text_windows: bool = Field(
         False,
@@ -121,18 +121,18 @@ class Settings(BaseModel):
     )
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(
         0,
-        description="Threads that decode pictures and run the model on a CPU (0: one per core). With VISDIV_ENGINE=ray "
+        description="Threads that decode images and run the model on a CPU (0: one per core). With VISDIV_ENGINE=ray "
         "the CPUs of each worker (0: 1).",
     )
     batch_size: Annotated[int, Field(ge=0, le=4096)] = Field(
-        0, description="Pictures per call of the model (0: 4 on a CPU, of CLIP 8; on CUDA 64 and 128)."
+        0, description="Images per call of the model (0: 4 on a CPU, of CLIP 8; on CUDA 64 and 128)."
     )
     max_pixels: Annotated[int, Field(ge=1)] = Field(
-        MAX_PIXELS, description="Pixels: a picture with more is recorded as too_large and not decoded."
+        MAX_PIXELS, description="Pixels: an image with more is recorded as too_large and not decoded."
     )
-    max_picture_bytes: Annotated[int, Field(ge=1)] = Field(
-        MAX_PICTURE_BYTES,
-        description="Bytes: a picture whose file is larger is recorded as too_large and not decoded.",
+    max_image_bytes: Annotated[int, Field(ge=1)] = Field(
+        MAX_IMAGE_BYTES,
+        description="Bytes: an image whose file is larger is recorded as too_large and not decoded.",
     )
     disk_reserve_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         2.0,
@@ -140,53 +140,53 @@ class Settings(BaseModel):
         "before it writes where less is free. On a disk of less than 10 times as many, a tenth of the disk.",
     )
     similarity_floor: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.75, description="Cosine similarity from which a pair of pictures is stored."
+        0.75, description="Cosine similarity from which a pair of images is stored."
     )
-    neighbours_kept: Annotated[int, Field(ge=1)] = Field(
+    neighbors_kept: Annotated[int, Field(ge=1)] = Field(
         64,
-        description="Pairs kept per picture: a pair stays if it is among this many best of one of its two.",
+        description="Pairs kept per image: a pair stays if it is among this many best of one of its two.",
     )
     clip_floor: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.90, description="Cosine similarity by CLIP from which a pair of pictures is stored in clip_pairs."
+        0.90, description="Cosine similarity by CLIP from which a pair of images is stored in clip_pairs."
     )
     map_points: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        20_000, description="Points of a map at most; of a subset with more pictures or texts a sample is shown."
+        20_000, description="Points of a map at most; of a subset with more images or texts a sample is shown."
     )
     copies_by: Literal["pixels", "similarity"] = Field(
         "pixels",
-        description="What makes two pictures copies in clusters and the clean copy: pixels (they were compared and "
+        description="What makes two images copies in clusters and the clean copy: pixels (they were compared and "
         "agree) or similarity (VISDIV_DUPLICATE_THRESHOLD, VISDIV_CONTAMINATION_THRESHOLD).",
     )
     candidate_floor: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.45, description="Cosine similarity from which the pixels of two pictures are compared."
+        0.45, description="Cosine similarity from which the pixels of two images are compared."
     )
     candidates_kept: Annotated[int, Field(ge=1)] = Field(
         16,
-        description="Pairs per picture whose pixels are compared: the best of each of the two ways to find them. It "
-        "bounds the time that pictures of one template take.",
+        description="Pairs per image whose pixels are compared: the best of each of the two ways to find them. It "
+        "bounds the time that images of one template take.",
     )
     pdq_distance: Annotated[int, Field(ge=0, le=90)] = Field(
         31,
-        description="Bits, of 256, in which the PDQ hashes of two pictures may differ for their pixels to be compared.",
+        description="Bits, of 256, in which the PDQ hashes of two images may differ for their pixels to be compared.",
     )
-    calibration_pictures: Annotated[int, Field(ge=0)] = Field(
-        24, description="Pictures of a subset that calibration makes copies of, 36 of each."
+    calibration_images: Annotated[int, Field(ge=0)] = Field(
+        24, description="Images of a subset that calibration makes copies of, 36 of each."
     )
     duplicate_threshold: Annotated[float, Field(gt=0, le=1)] = Field(
         0.95,
-        description="Cosine similarity from which two pictures count as copies in overlaps and, with "
+        description="Cosine similarity from which two images count as copies in overlaps and, with "
         "VISDIV_COPIES_BY=similarity, in clusters and the clean copy.",
     )
     contamination_threshold: Annotated[float, Field(gt=0, le=1)] = Field(
         0.95,
-        description="Cosine similarity to a benchmark's picture from which a picture counts as contaminated and, with "
+        description="Cosine similarity to a benchmark's image from which an image counts as contaminated and, with "
         "VISDIV_COPIES_BY=similarity, its row is left out of the clean copy.",
     )
     contamination_limit: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.05, description="Share of a subset's pictures that are contaminated above which its check warns."
+        0.05, description="Share of a subset's images that are contaminated above which its check warns."
     )
     row_rule: Literal["any", "all", "majority"] = Field(
-        "all", description="A row with several pictures goes as a duplicate if any, all or the majority are redundant."
+        "all", description="A row with several images goes as a duplicate if any, all or the majority are redundant."
     )
     drop: str = Field(
         "unreadable,quality,contaminated,duplicate",
@@ -209,7 +209,7 @@ class Settings(BaseModel):
         "0 5 * * *", min_length=1, description="When the source is looked at for changes: a cron expression, UTC."
     )
     unreadable_limit: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.05, description="Share of unreadable pictures of a subset above which its check warns."
+        0.05, description="Share of unreadable images of a subset above which its check warns."
     )
 
     @field_validator("drop")
@@ -359,7 +359,7 @@ def variables_set(environment: Mapping[str, str] | None = None) -> list[str]:
     return sorted(variable(name) for name in Settings.model_fields if variable(name) in environment)
 
 
-def misspelt_variables(environment: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
+def misspelled_variables(environment: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
     """Variables that look like those of settings, but do not begin as they do, each with the one that may be meant."""
     environment = os.environ if environment is None else environment
     known = [variable(name) for name in Settings.model_fields]
@@ -373,7 +373,7 @@ def misspelt_variables(environment: Mapping[str, str] | None = None) -> list[tup
 def absolute_paths(settings: Settings) -> dict[str, str]:
     """Environment variables that give the settings' paths the same meaning in any working directory."""
     paths = {
-        name: getattr(settings, name) for name in ("source", "data", "sscd_weights", "benchmark_catalogue", "keep_rows")
+        name: getattr(settings, name) for name in ("source", "data", "sscd_weights", "benchmark_catalog", "keep_rows")
     }
     if settings.is_remote:
         paths["local_data"] = settings.local_data

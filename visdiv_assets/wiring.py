@@ -30,7 +30,7 @@ def open_source(settings: Settings) -> Source:
             threads=settings.download_threads,
             reserve_bytes=round(settings.disk_reserve_gigabytes * GIGABYTE),
         ),
-        benchmark_catalogue=settings.benchmark_catalogue,
+        benchmark_catalog=settings.benchmark_catalog,
         benchmark_list=settings.benchmark_list,
     )
 
@@ -70,5 +70,5 @@ def query_models(settings: Settings) -> QueryModels:
         clip_crop=settings.clip_crop,
         clip_text_windows=settings.clip_text_windows,
         max_pixels=settings.max_pixels,
-        max_bytes=settings.max_picture_bytes,
+        max_bytes=settings.max_image_bytes,
     )

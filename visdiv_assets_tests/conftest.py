@@ -145,36 +145,36 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 
 
 def shapes(seed: int, side: int = 64) -> Image.Image:
-    """Coloured shapes; pictures of two seeds are no near duplicates to SSCD."""
+    """Colored shapes; images of two seeds are no near duplicates to SSCD."""
     random = np.random.default_rng(seed)
-    image = Image.new("RGB", (side, side), _colour(random))
+    image = Image.new("RGB", (side, side), _color(random))
     draw = ImageDraw.Draw(image)
     for number in range(4):
         x, y = np.sort(random.integers(0, side, (2, 2)), axis=1)
         box = (int(x[0]), int(y[0]), int(x[1]), int(y[1]))
-        (draw.ellipse if number % 2 else draw.rectangle)(box, fill=_colour(random))
+        (draw.ellipse if number % 2 else draw.rectangle)(box, fill=_color(random))
     return image
 
 
-def _colour(random: np.random.Generator) -> tuple[int, int, int]:
+def _color(random: np.random.Generator) -> tuple[int, int, int]:
     red, green, blue = random.integers(0, 256, 3).tolist()
     return red, green, blue
 
 
 def png(image: Image.Image) -> bytes:
-    """A picture as a PNG file."""
+    """An image as a PNG file."""
     stream = io.BytesIO()
     image.save(stream, "PNG")
     return stream.getvalue()
 
 
-def picture(seed: int) -> bytes:
+def image(seed: int) -> bytes:
     """`shapes` as a PNG file."""
     return png(shapes(seed))
 
 
 def near_copy(seed: int) -> bytes:
-    """The picture of a seed with one pixel changed: other bytes, and to SSCD all but the same."""
+    """The image of a seed with one pixel changed: other bytes, and to SSCD all but the same."""
     image = shapes(seed)
     red, green, blue = image.getpixel((0, 0))
     image.putpixel((0, 0), ((red + 60) % 256, green, blue))
@@ -183,9 +183,9 @@ def near_copy(seed: int) -> bytes:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a subset: its pictures, its turns, and the turns' ratings by criterion."""
+    """A row of a subset: its images, its turns, and the turns' ratings by criterion."""
 
-    pictures: Sequence[bytes | None] = ()
+    images: Sequence[bytes | None] = ()
     turns: int = 1
     ratings: Mapping[str, Sequence[int | None]] = field(default_factory=dict)
 
@@ -196,7 +196,7 @@ def write_shard(source: str | Path, name: str, rows: Sequence[Row], number: int 
     path.parent.mkdir(parents=True, exist_ok=True)
     records = [
         {
-            "images": [{"bytes": data, "path": None} for data in row.pictures],
+            "images": [{"bytes": data, "path": None} for data in row.images],
             "texts": [{"user": f"question {turn}", "assistant": "answer"} for turn in range(row.turns)],
             "source": "test",
             **{f"{criterion}_ratings": list(row.ratings.get(criterion, [])) for criterion in CRITERIA},
@@ -208,19 +208,19 @@ def write_shard(source: str | Path, name: str, rows: Sequence[Row], number: int 
 
 
 def one_each(seeds: Sequence[int]) -> list[Row]:
-    """Rows of one picture each."""
-    return [Row([picture(seed)]) for seed in seeds]
+    """Rows of one image each."""
+    return [Row([image(seed)]) for seed in seeds]
 
 
-class ColourEmbedder(Embedder):
-    """A real embedder that is nothing like SSCD: the mean colours of an 8 x 8 grid, around mid-gray, 192 dimensions.
+class ColorEmbedder(Embedder):
+    """A real embedder that is nothing like SSCD: the mean colors of an 8 x 8 grid, around mid-gray, 192 dimensions.
 
     Attributes:
-        embedded: pictures embedded so far.
+        embedded: images embedded so far.
         threads: names of the threads that called `run`.
     """
 
-    def __init__(self, *, batch_size: int = 4, runs_in_threads: bool = True, name: str = "colour") -> None:
+    def __init__(self, *, batch_size: int = 4, runs_in_threads: bool = True, name: str = "color") -> None:
         self.model_id = f"{name}@000000000000/skew_320"
         self.dimension = 192
         self.device = "cpu"
@@ -239,7 +239,7 @@ class ColourEmbedder(Embedder):
         return unit_length(blocks - 127.4)
 
 
-class BrokenEmbedder(ColourEmbedder):
+class BrokenEmbedder(ColorEmbedder):
     """Its vectors are twice too long."""
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
@@ -247,7 +247,7 @@ class BrokenEmbedder(ColourEmbedder):
         return 2 * super().run(pixels)
 
 
-_OTHER_EMBEDDERS = {"colour": ColourEmbedder, "broken": BrokenEmbedder}
+_OTHER_EMBEDDERS = {"color": ColorEmbedder, "broken": BrokenEmbedder}
 
 
 class OtherSscdResource(SscdResource):
@@ -263,7 +263,7 @@ def _other_embedder(name: str, device: str) -> Embedder:
 
 
 def other_model(name: str) -> OtherSscdResource:
-    """The resource `sscd` with another model: "colour" or "broken"."""
+    """The resource `sscd` with another model: "color" or "broken"."""
     return OtherSscdResource(model=name, device="cpu", weights="", weights_folder="", batch_size=4)
 
 
@@ -280,11 +280,11 @@ class Ran:
 
     @property
     def materialized(self) -> set[str]:
-        """Assets that were materialised."""
+        """Assets that were materialized."""
         return {event.asset_key.to_user_string() for event in self.result.get_asset_materialization_events()}
 
     def metadata(self, asset: str) -> dict[str, Any]:
-        """The metadata of an asset's materialisation."""
+        """The metadata of an asset's materialization."""
         (event,) = [
             event
             for event in self.result.get_asset_materialization_events()

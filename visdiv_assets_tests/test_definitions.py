@@ -73,7 +73,7 @@ def test_the_definitions_are_loadable() -> None:
     assert len(list(loaded.resolve_all_asset_specs())) >= 10
 
 
-def test_a_misspelt_setting_keeps_the_definitions_from_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_misspelled_setting_keeps_the_definitions_from_loading(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISDIV_SORCE", "data/sample")
     with pytest.raises(VisdivError, match=r"VISDIV_SORCE is not a setting: did you mean VISDIV_SOURCE\?"):
         definitions.build_definitions()

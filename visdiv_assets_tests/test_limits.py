@@ -10,7 +10,7 @@ from PIL import Image
 
 from visdiv_assets.diversity.evaluate import evaluate_diversity
 from visdiv_assets.duplicates.verify_pairs import compare_pairs
-from visdiv_assets.embedding.stream import embed_pictures
+from visdiv_assets.embedding.stream import embed_images
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.decode import ImageStatus, decode_image
 from visdiv_assets.imaging.identity import image_id
@@ -18,20 +18,20 @@ from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.thumbnails import thumbnails
 from visdiv_assets.publishing.reports.evidence_view import aligned_view
 from visdiv_assets.storage import disk_space
-from visdiv_assets_tests.conftest import ColourEmbedder, Pipeline, Row, lake_files, near_copy, one_each, picture, png
+from visdiv_assets_tests.conftest import ColorEmbedder, Pipeline, Row, image, lake_files, near_copy, one_each, png
 
 MAX_PIXELS = 1_000_000
 
 
 def large(seed: int) -> bytes:
-    """A picture that hardly compresses: some 12 kB, where `picture` has below 2 kB."""
+    """An image that hardly compresses: some 12 kB, where `image` has below 2 kB."""
     return png(Image.fromarray(np.random.default_rng(seed).integers(0, 256, (64, 64, 3), np.uint8)))
 
 
 LARGE = large(0)
 LIMIT = 5_000
 
-# Encoded pictures ----------------------------------------------------------------------------------------------------
+# Encoded images ----------------------------------------------------------------------------------------------------
 
 
 def test_the_limit_of_bytes_is_inclusive_and_says_what_was_found() -> None:
@@ -42,24 +42,24 @@ def test_the_limit_of_bytes_is_inclusive_and_says_what_was_found() -> None:
 
 
 def test_without_a_limit_given_it_is_the_one_of_the_settings() -> None:
-    data = picture(0)[:8] + bytes(100_000_000 - 8)
+    data = image(0)[:8] + bytes(100_000_000 - 8)
     assert "bytes, the limit is" not in decode_image(data, max_pixels=1).detail
     assert decode_image(data + b"\0", max_pixels=1).detail == "100000001 bytes, the limit is 100000000"
 
 
-def test_what_is_no_picture_is_told_as_such_however_large() -> None:
+def test_what_is_no_image_is_told_as_such_however_large() -> None:
     assert decode_image(b"<html>" * 1000, max_pixels=1, max_bytes=10).status is ImageStatus.NOT_AN_IMAGE
 
 
-def test_a_picture_of_too_many_bytes_is_never_embedded() -> None:
-    embedder = ColourEmbedder()
-    stream = embed_pictures([(image_id(LARGE), LARGE)], embedder, threads=1, max_pixels=MAX_PIXELS, max_bytes=LIMIT)
-    with pytest.raises(VisdivError, match="materialise it again"):
+def test_a_image_of_too_many_bytes_is_never_embedded() -> None:
+    embedder = ColorEmbedder()
+    stream = embed_images([(image_id(LARGE), LARGE)], embedder, threads=1, max_pixels=MAX_PIXELS, max_bytes=LIMIT)
+    with pytest.raises(VisdivError, match="materialize it again"):
         list(stream)
     assert embedder.embedded == 0
 
 
-def test_a_picture_of_too_many_bytes_is_never_compared() -> None:
+def test_a_image_of_too_many_bytes_is_never_compared() -> None:
     def verdict(max_bytes: int) -> tuple[bool, str]:
         found = compare_pairs(
             ["a"],
@@ -76,24 +76,24 @@ def test_a_picture_of_too_many_bytes_is_never_compared() -> None:
     assert verdict(LIMIT) == (False, "unreadable")
 
 
-def test_a_picture_of_too_many_bytes_is_never_drawn() -> None:
+def test_a_image_of_too_many_bytes_is_never_drawn() -> None:
     (drawn,) = thumbnails([LARGE], max_pixels=MAX_PIXELS, max_bytes=LIMIT).values()
     assert (drawn.encoded, drawn.about) == ("", f"too large ({len(LARGE)} bytes, the limit is {LIMIT})")
     assert aligned_view(LARGE, LARGE, MAX_PIXELS, LIMIT) is None
     assert aligned_view(LARGE, LARGE, MAX_PIXELS, len(LARGE)) is not None
 
 
-def test_a_folder_is_measured_without_pictures_of_too_many_bytes(tmp_path: Path) -> None:
-    for number, data in enumerate([picture(1), picture(2), LARGE]):
+def test_a_folder_is_measured_without_images_of_too_many_bytes(tmp_path: Path) -> None:
+    for number, data in enumerate([image(1), image(2), LARGE]):
         (tmp_path / f"{number}.png").write_bytes(data)
     measured = evaluate_diversity(tmp_path, device="cpu", limits=DecodeLimits(max_bytes=LIMIT))
-    assert (measured["pictures"], measured["unreadable"], measured["images"]) == (3, 1, 2)
+    assert (measured["images"], measured["unreadable"], measured["images"]) == (3, 1, 2)
 
 
-def test_a_lower_limit_of_bytes_lists_the_pictures_again_and_leaves_them_out_of_everything(pipeline: Pipeline) -> None:
+def test_a_lower_limit_of_bytes_lists_the_images_again_and_leaves_them_out_of_everything(pipeline: Pipeline) -> None:
     pipeline.write("some", [Row([LARGE]), Row([LARGE]), *one_each([1, 2]), Row([near_copy(1)])])
     assert pipeline.run("some").success
-    smaller = pipeline.changed(max_picture_bytes=LIMIT)
+    smaller = pipeline.changed(max_image_bytes=LIMIT)
     ran = smaller.run("some")
     assert ran.success, ran.failures
     assert ran.metadata("subset_images")["statuses"] == {"too_large": 2, "ok": 3}
@@ -101,7 +101,7 @@ def test_a_lower_limit_of_bytes_lists_the_pictures_again_and_leaves_them_out_of_
     detail = f"{len(LARGE)} bytes, the limit is {LIMIT}"
     assert smaller.query("SELECT DISTINCT status, detail FROM images WHERE row < 2") == [("too_large", detail)]
     embedded = smaller.lake.read(smaller.lake.require("sscd_embeddings", "some"), "ids")["image_id"].to_pylist()
-    assert sorted(embedded) == sorted(image_id(data) for data in (picture(1), picture(2), near_copy(1)))
+    assert sorted(embedded) == sorted(image_id(data) for data in (image(1), image(2), near_copy(1)))
     pairs = smaller.query("SELECT image_id_a, image_id_b FROM duplicate_pairs")
     assert pairs
     assert image_id(LARGE) not in {name for pair in pairs for name in pair}
@@ -111,7 +111,7 @@ def test_a_lower_limit_of_bytes_lists_the_pictures_again_and_leaves_them_out_of_
     ]
 
 
-def test_the_limit_of_bytes_is_part_of_what_a_list_of_pictures_depends_on(pipeline: Pipeline) -> None:
+def test_the_limit_of_bytes_is_part_of_what_a_list_of_images_depends_on(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([1]))
     pipeline.run("some", only=["subset_images"])
     assert pipeline.lake.require("subset_images", "some").settings == {

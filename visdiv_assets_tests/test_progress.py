@@ -46,14 +46,14 @@ def log(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> It
 
 def test_a_line_appears_each_quarter_minute_and_one_at_the_end(clock: Clock, log: pytest.LogCaptureFixture) -> None:
     assert SECONDS_BETWEEN_LINES == 15
-    with progress("embedding some", 100, "picture") as advance:
+    with progress("embedding some", 100, "image") as advance:
         for _ in range(20):
             clock.now += 2
             advance(5)
     assert log.messages == [
-        "embedding some: 40 of 100 pictures, 2.5 per second",
-        "embedding some: 80 of 100 pictures, 2.5 per second",
-        "embedding some: 100 of 100 pictures, 2.5 per second",
+        "embedding some: 40 of 100 images, 2.5 per second",
+        "embedding some: 80 of 100 images, 2.5 per second",
+        "embedding some: 100 of 100 images, 2.5 per second",
     ]
 
 
@@ -104,7 +104,7 @@ def test_failed_work_is_not_reported_as_ended(clock: Clock, log: pytest.LogCaptu
 def test_a_terminal_shows_a_bar_and_no_lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with caplog.at_level(logging.INFO, "visdiv_assets"), progress("embedding some", 8, "picture") as advance:
+    with caplog.at_level(logging.INFO, "visdiv_assets"), progress("embedding some", 8, "image") as advance:
         advance(3)
     assert "embedding some" in terminal.getvalue()
     assert "/8" in terminal.getvalue()

@@ -18,7 +18,7 @@ OTHER_VALUES: dict[str, tuple[str, Any]] = {
     "data": ("elsewhere", "elsewhere"),
     "local_data": ("here", "here"),
     "vector_cache_gigabytes": ("7.5", 7.5),
-    "benchmark_catalogue": ("mine.csv", "mine.csv"),
+    "benchmark_catalog": ("mine.csv", "mine.csv"),
     "benchmark_list": ("mine", "mine"),
     "download_cache_gigabytes": ("7.5", 7.5),
     "download_threads": ("8", 8),
@@ -35,10 +35,10 @@ OTHER_VALUES: dict[str, tuple[str, Any]] = {
     "threads": ("3", 3),
     "batch_size": ("16", 16),
     "max_pixels": ("1000", 1000),
-    "max_picture_bytes": ("5000", 5000),
+    "max_image_bytes": ("5000", 5000),
     "disk_reserve_gigabytes": ("0.5", 0.5),
     "similarity_floor": ("0.9", 0.9),
-    "neighbours_kept": ("8", 8),
+    "neighbors_kept": ("8", 8),
     "clip_floor": ("0.8", 0.8),
     "map_points": ("500", 500),
     "keep_by": ("semdedup", "semdedup"),
@@ -50,7 +50,7 @@ OTHER_VALUES: dict[str, tuple[str, Any]] = {
     "candidate_floor": ("0.5", 0.5),
     "candidates_kept": ("4", 4),
     "pdq_distance": ("20", 20),
-    "calibration_pictures": ("8", 8),
+    "calibration_images": ("8", 8),
     "duplicate_threshold": ("0.8", 0.8),
     "contamination_threshold": ("0.8", 0.8),
     "contamination_limit": ("0.5", 0.5),
@@ -73,7 +73,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         "data": "data/local",
         "local_data": "data/local/remote",
         "vector_cache_gigabytes": 50.0,
-        "benchmark_catalogue": "",
+        "benchmark_catalog": "",
         "benchmark_list": "finevision66",
         "download_cache_gigabytes": 50.0,
         "download_threads": 4,
@@ -90,10 +90,10 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         "threads": 0,
         "batch_size": 0,
         "max_pixels": 64_000_000,
-        "max_picture_bytes": 100_000_000,
+        "max_image_bytes": 100_000_000,
         "disk_reserve_gigabytes": 2.0,
         "similarity_floor": 0.75,
-        "neighbours_kept": 64,
+        "neighbors_kept": 64,
         "clip_floor": 0.9,
         "map_points": 20_000,
         "keep_by": "",
@@ -103,7 +103,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         "candidate_floor": 0.45,
         "candidates_kept": 16,
         "pdq_distance": 31,
-        "calibration_pictures": 24,
+        "calibration_images": 24,
         "duplicate_threshold": 0.95,
         "contamination_threshold": 0.95,
         "contamination_limit": 0.05,
@@ -153,11 +153,11 @@ def test_variables_of_other_programs_are_passed_over() -> None:
         ("VISDIV_SIMILARITY_FLOR", "VISDIV_SIMILARITY_FLOOR"),
         ("VISDIV_THREAD", "VISDIV_THREADS"),
         ("VISDIV_BATCHSIZE", "VISDIV_BATCH_SIZE"),
-        ("VISDIV_NEIGHBORS_KEPT", "VISDIV_NEIGHBOURS_KEPT"),
+        ("VISDIV_NEIGHBORS_KEPT", "VISDIV_NEIGHBORS_KEPT"),
         ("VISDIV_source", "VISDIV_SOURCE"),
     ],
 )
-def test_a_misspelt_variable_is_refused_with_the_nearest_one(typed: str, meant: str) -> None:
+def test_a_misspelled_variable_is_refused_with_the_nearest_one(typed: str, meant: str) -> None:
     message = refusal({typed: "1"})
     assert typed in message
     assert f"did you mean {meant}?" in message
@@ -194,8 +194,8 @@ def test_a_variable_that_resembles_nothing_is_refused_too(name: str) -> None:
         ("download_cache_gigabytes", "inf"),
         ("download_threads", "0"),
         ("download_threads", "65"),
-        ("max_picture_bytes", "0"),
-        ("max_picture_bytes", "1e9"),
+        ("max_image_bytes", "0"),
+        ("max_image_bytes", "1e9"),
         ("disk_reserve_gigabytes", "-1"),
         ("disk_reserve_gigabytes", "nan"),
         ("disk_reserve_gigabytes", "inf"),
@@ -205,7 +205,7 @@ def test_a_variable_that_resembles_nothing_is_refused_too(name: str) -> None:
         ("similarity_floor", "1.01"),
         ("similarity_floor", "nan"),
         ("similarity_floor", "0,9"),
-        ("neighbours_kept", "0"),
+        ("neighbors_kept", "0"),
         ("unreadable_limit", "-0.1"),
         ("unreadable_limit", "1.5"),
         ("unreadable_limit", "nan"),
@@ -213,7 +213,7 @@ def test_a_variable_that_resembles_nothing_is_refused_too(name: str) -> None:
         ("candidate_floor", "0"),
         ("candidates_kept", "0"),
         ("pdq_distance", "91"),
-        ("calibration_pictures", "-1"),
+        ("calibration_images", "-1"),
         ("duplicate_threshold", "0"),
         ("duplicate_threshold", "1.01"),
         ("contamination_threshold", "nan"),
@@ -240,7 +240,7 @@ def test_an_impossible_value_is_refused_in_one_line_that_names_the_variable(name
         ("threads", "1024"),
         ("batch_size", "4096"),
         ("max_pixels", "1"),
-        ("max_picture_bytes", "1"),
+        ("max_image_bytes", "1"),
         ("disk_reserve_gigabytes", "0"),
         ("similarity_floor", "0.95"),
         ("similarity_floor", "1e-3"),
@@ -251,7 +251,7 @@ def test_an_impossible_value_is_refused_in_one_line_that_names_the_variable(name
         ("row_rule", "any"),
         ("drop", ""),
         ("drop", "quality"),
-        ("neighbours_kept", "1"),
+        ("neighbors_kept", "1"),
         ("unreadable_limit", "0"),
         ("unreadable_limit", "1"),
     ],
@@ -328,12 +328,12 @@ def test_an_absolute_data_folder_stays_where_it_is(tmp_path: Path, monkeypatch: 
 
 def test_paths_keep_their_meaning_in_another_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    settings = Settings(source="corpus", data="data", sscd_weights="/weights/sscd.pt", benchmark_catalogue="mine.csv")
+    settings = Settings(source="corpus", data="data", sscd_weights="/weights/sscd.pt", benchmark_catalog="mine.csv")
     assert absolute_paths(settings) == {
         "VISDIV_SOURCE": str(tmp_path / "corpus"),
         "VISDIV_DATA": str(tmp_path / "data"),
         "VISDIV_SSCD_WEIGHTS": "/weights/sscd.pt",
-        "VISDIV_BENCHMARK_CATALOGUE": str(tmp_path / "mine.csv"),
+        "VISDIV_BENCHMARK_CATALOG": str(tmp_path / "mine.csv"),
     }
     (tmp_path / "clip").mkdir()
     assert absolute_paths(Settings(clip_model="clip"))["VISDIV_CLIP_MODEL"] == str(tmp_path / "clip")

@@ -20,12 +20,12 @@ def test_every_command_prints_what_is_shown_below_it(tmp_path: Path) -> None:
     } == {}
 
 
-def test_every_command_has_its_output_and_every_picture_is_there() -> None:
+def test_every_command_has_its_output_and_every_image_is_there() -> None:
     assert [step.command for step in tutorial.steps() if not step.output] == []
     text = tutorial.TUTORIAL.read_text(encoding="utf-8")
-    pictures = [part.split(")")[0] for part in text.split("![")[1:] for part in part.split("](")[1:]]
-    assert pictures
-    assert all((tutorial.TUTORIAL.parent / name).stat().st_size > 10_000 for name in pictures)
+    images = [part.split(")")[0] for part in text.split("![")[1:] for part in part.split("](")[1:]]
+    assert images
+    assert all((tutorial.TUTORIAL.parent / name).stat().st_size > 10_000 for name in images)
 
 
 def test_a_number_that_differs_is_seen_and_a_time_is_not() -> None:

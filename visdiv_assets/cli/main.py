@@ -26,9 +26,9 @@ from visdiv_assets.storage.uris import shown
 EXAMPLES = """
 \b
 Examples:
-  visdiv run --all                      materialise every subset, then the DuckDB file
+  visdiv run --all                      materialize every subset, then the DuckDB file
   visdiv run coco_colors "geoqa+(mathv360k)"
-  visdiv status                         what is materialised, and what has changed
+  visdiv status                         what is materialized, and what has changed
   visdiv run --changed                  what has changed, again
   visdiv query "SELECT * FROM subsets"
   visdiv ui                             open Dagster on the same state
@@ -57,7 +57,7 @@ class _Command(click.Group):
 def main() -> None:
     """What is in the image data of vision-language training sets.
 
-    Reads the subsets of VISDIV_SOURCE, finds unreadable pictures, duplicates and diversity, and publishes the
+    Reads the subsets of VISDIV_SOURCE, finds unreadable images, duplicates and diversity, and publishes the
     findings as one DuckDB file. Everything is written below VISDIV_DATA. `visdiv settings` lists all settings.
     """
 
@@ -65,9 +65,9 @@ def main() -> None:
 @main.command()
 @click.argument("subsets", nargs=-1, metavar="[SUBSET]...")
 @click.option("--all", "every", is_flag=True, help="Every subset of the source.")
-@click.option("--changed", is_flag=True, help="Every subset that was materialised and whose files changed since.")
+@click.option("--changed", is_flag=True, help="Every subset that was materialized and whose files changed since.")
 def run(subsets: tuple[str, ...], every: bool, changed: bool) -> None:
-    """Materialise subsets through Dagster, then publish the DuckDB file.
+    """Materialize subsets through Dagster, then publish the DuckDB file.
 
     Each subset is one Dagster run, which the UI shows. Work that is already done for the same input is found and not
     repeated, so the command can be stopped at any time and started again.
@@ -96,7 +96,7 @@ def run(subsets: tuple[str, ...], every: bool, changed: bool) -> None:
     failed = [outcome.name for outcome in outcomes if not outcome.succeeded]
     if failed:
         raise VisdivError(
-            f"not everything was materialised ({', '.join(failed)}): see the lines above; what was there before is "
+            f"not everything was materialized ({', '.join(failed)}): see the lines above; what was there before is "
             "intact, and the same command goes on from here"
         )
     for title, sql in runs.SUMMARIES:
@@ -107,7 +107,7 @@ def run(subsets: tuple[str, ...], every: bool, changed: bool) -> None:
 
 @main.command()
 def status() -> None:
-    """Show every subset: what is materialised, and whether its source has changed since."""
+    """Show every subset: what is materialized, and whether its source has changed since."""
     from visdiv_assets.orchestration.status import subset_states
     from visdiv_assets.wiring import open_lake, open_source
 
@@ -143,10 +143,10 @@ def query(sql: str, form: str) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Say what would be left out, and write nothing.")
 def export(folder: Path, dry_run: bool) -> None:
-    """Write a clean copy of all materialised subsets into FOLDER.
+    """Write a clean copy of all materialized subsets into FOLDER.
 
     Each subset is written in the source's own schema without the rows that curated_rows leaves out, readable with
-    datasets.load_dataset; dropped.parquet says for every other row why it went and which picture is the reason. The
+    datasets.load_dataset; dropped.parquet says for every other row why it went and which image is the reason. The
     source is never written to.
     """
     settings = load_settings()
@@ -172,25 +172,25 @@ def export(folder: Path, dry_run: bool) -> None:
 
 @main.command()
 def benchmarks() -> None:
-    """List the benchmarks worth searching for, and which of them the source holds and have been materialised.
+    """List the benchmarks worth searching for, and which of them the source holds and have been materialized.
 
     FineVision was compared with the 66 of the list finevision66. A source on the Hub has those of VISDIV_BENCHMARK_LIST
     and fetches them when they are run. For a folder, put a benchmark's files into a folder of that name below
-    benchmarks/ in it. VISDIV_BENCHMARK_CATALOGUE names a list of your own.
+    benchmarks/ in it. VISDIV_BENCHMARK_CATALOG names a list of your own.
     """
-    from visdiv_assets.sources.catalog import benchmarks as catalogue
+    from visdiv_assets.sources.catalog import benchmarks as catalog
     from visdiv_assets.wiring import open_lake, open_source
 
     settings = load_settings()
     held = set(open_source(settings).benchmarks())
     done = set(open_lake(settings).partitions("benchmark_embeddings"))
-    listed = catalogue(settings.benchmark_catalogue or None)
+    listed = catalog(settings.benchmark_catalog or None)
     rows = [(entry.name, entry.list, entry.hub_id, entry.config or "", entry.split) for entry in listed]
     known = {entry.name for entry in listed}
     rows += [(name, "", "", "", "") for name in sorted((held | done) - known)]
     click.echo("benchmark\tlist\tdataset\tconfig\tsplit\tstate")
     for row in rows:
-        state = "materialised" if row[0] in done else "in the source" if row[0] in held else "not in the source"
+        state = "materialized" if row[0] in done else "in the source" if row[0] in held else "not in the source"
         click.echo("\t".join((*row, state)))
 
 

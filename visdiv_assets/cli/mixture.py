@@ -34,9 +34,9 @@ _WHOLE = "all"
 )
 @click.option("--objective", type=click.Choice(OBJECTIVES), default="effective_rank", show_default=True)
 def mixture(budget: int, repeats: float, bounds_file: Path | None, objective: str) -> None:
-    """Find how much of each materialised subset makes the most diverse mixture.
+    """Find how much of each materialized subset makes the most diverse mixture.
 
-    A row counts once, however many pictures it holds; rows without pictures take no part. The scores are uncentred, so
+    A row counts once, however many images it holds; rows without images take no part. The scores are uncenterd, so
     that nothing can exceed the certified bound; effective_rank and vendi are the same then. Writes the table
     mixture_weights.
     """
@@ -54,7 +54,7 @@ def mixture(budget: int, repeats: float, bounds_file: Path | None, objective: st
     lake = present(open_lake(settings), open_source(settings))
     subsets = mixed_subsets(lake)
     if not subsets:
-        raise VisdivError("no subset with pictures is materialised: run `visdiv run --all` first")
+        raise VisdivError("no subset with images is materialized: run `visdiv run --all` first")
     bounds = read_bounds(bounds_file) if bounds_file else None
     found = plan(subsets, budget=budget, repeats=repeats, bounds=bounds, objective=objective)
     table = weights_table(subsets, found, budget=budget, objective=objective)
@@ -62,7 +62,7 @@ def mixture(budget: int, repeats: float, bounds_file: Path | None, objective: st
     shown = table.select(columns).sort_by([("weight", "descending"), ("subset", "ascending")])
     click.echo(tabulate(shown.to_pylist(), headers="keys", tablefmt="simple", floatfmt=".4f"))
     name = "participation ratio" if objective == "participation_ratio" else "effective rank"
-    click.echo(f"\n{name}, uncentred")
+    click.echo(f"\n{name}, uncenterd")
     click.echo(f"  this mixture             {found.mixture.score:10.4f}")
     click.echo(f"  no weights exceed        {found.mixture.best_possible:10.4f}")
     click.echo(f"  all subsets alike        {found.uniform:10.4f}")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     "sizes",
     multiple=True,
     type=click.IntRange(min=1000),
-    help="Instead, run the stages on a made-up lake of so many pictures; can be given several times.",
+    help="Instead, run the stages on a made-up lake of so many images; can be given several times.",
 )
 @click.option(
     "--rehearsed",
@@ -61,17 +61,17 @@ def bench(
     """Measure speed and peak memory on this machine against FAISS, NumPy and the bare model.
 
     Takes about 18 minutes on 2 cores, and about 4 GB of temporary files. Vectors are made with the covariance of those
-    of VISDIV_SOURCE's pictures. On a machine with a CUDA device the joins are measured there as well.
+    of VISDIV_SOURCE's images. On a machine with a CUDA device the joins are measured there as well.
 
-    With --rehearse N, N made-up pictures in FineVision's 185 subsets take the place of its 17.3 million, with copies
-    planted in them; every stage that compares many pictures is run on them for real, and must find all that was
+    With --rehearse N, N made-up images in FineVision's 185 subsets take the place of its 17.3 million, with copies
+    planted in them; every stage that compares many images is run on them for real, and must find all that was
     planted. From two sizes on, time, memory and disk are extrapolated to 17.3 million. A process that is killed
     leaves a folder visdiv-rehearsal-... among the temporary files.
     """
     if (sizes or files) and (only or large):
         raise click.UsageError("--rehearse and --rehearsed stand alone: leave --only and --large out")
     if folder and not sizes:
-        raise click.UsageError("--folder is for --rehearse: give a number of pictures")
+        raise click.UsageError("--folder is for --rehearse: give a number of images")
     from visdiv_assets.perf import machine
 
     described = machine.describe()
@@ -106,7 +106,7 @@ def _rehearsed(
 
 
 def _rehearse(size: int, folder: Path | None) -> Rehearsal:
-    from visdiv_assets.perf.rehearsal.dagster_runs import materialise
+    from visdiv_assets.perf.rehearsal.dagster_runs import materialize
     from visdiv_assets.perf.rehearsal.plan import finevision_plan
     from visdiv_assets.perf.rehearsal.rehearse import rehearse, require_room
     from visdiv_assets.perf.rehearsal.shape import Shape
@@ -117,7 +117,7 @@ def _rehearse(size: int, folder: Path | None) -> Rehearsal:
     require_room(folder or Path(tempfile.gettempdir()), size, settings.disk_reserve_gigabytes)
     shape = Shape.of(real_vectors(open_source(settings)))
     with _place(folder, size) as place:
-        return rehearse(finevision_plan(size), shape, place, materialise, say=lambda line: click.echo(line, err=True))
+        return rehearse(finevision_plan(size), shape, place, materialize, say=lambda line: click.echo(line, err=True))
 
 
 @contextmanager

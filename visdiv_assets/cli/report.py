@@ -14,8 +14,8 @@ from visdiv_assets.settings import load_settings
 
 @click.command()
 @click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
-@click.option("--no-pictures", is_flag=True, help="Leave the pictures out, which are fetched from VISDIV_SOURCE.")
-def report(opens: bool, no_pictures: bool) -> None:
+@click.option("--no-images", is_flag=True, help="Leave the images out, which are fetched from VISDIV_SOURCE.")
+def report(opens: bool, no_images: bool) -> None:
     """Write a site of all findings, which opens from disk: contamination, overlap, diversity, thresholds, copies.
 
     The numbers are those of the published DuckDB file. It takes the place of the site of before, and links to the
@@ -32,12 +32,12 @@ def report(opens: bool, no_pictures: bool) -> None:
             Corpus(
                 warehouse,
                 open_lake(settings),
-                None if no_pictures else open_source(settings),
+                None if no_images else open_source(settings),
                 settings.reports_folder,
                 contamination_threshold=settings.contamination_threshold,
                 duplicate_threshold=settings.duplicate_threshold,
                 max_pixels=settings.max_pixels,
-                max_bytes=settings.max_picture_bytes,
+                max_bytes=settings.max_image_bytes,
             ),
             advance,
         )

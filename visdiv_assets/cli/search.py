@@ -1,4 +1,4 @@
-"""The command `visdiv search`: pictures of all materialised subsets, by a description or by a picture.
+"""The command `visdiv search`: images of all materialized subsets, by a description or by an image.
 
 Belongs here: its arguments, and what is printed and written. Does not: how questions become vectors
 (`search.questions`), or how the best are found (`search.lookup`).
@@ -17,7 +17,7 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from visdiv_assets.corpus.image_lookup import PictureRef
+    from visdiv_assets.corpus.image_lookup import ImageRef
     from visdiv_assets.embedding.queries import By, Question
     from visdiv_assets.sources import Source
     from visdiv_assets.storage.lake import Lake
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 #: Characters of a row's texts that the terminal shows.
 TEXT_SHOWN = 60
-#: Pictures on a contact sheet, which is to be looked at as a whole.
-SHEET_PICTURES = 60
+#: Images on a contact sheet, which is to be looked at as a whole.
+SHEET_IMAGES = 60
 SHEET_BYTES = 2_000_000
 
 
 @dataclass(frozen=True)
 class Match:
-    """A picture that was found: at its first position, with its row's texts as its note, and its score."""
+    """An image that was found: at its first position, with its row's texts as its note, and its score."""
 
-    picture: PictureRef
+    image: ImageRef
     score: float
 
 
@@ -44,18 +44,18 @@ EXAMPLES = """\
 Examples:
   visdiv search "a red bird on a branch"
   visdiv search "a red bird" --query "-1:a drawing" --subset birds -k 50 --html found.html
-  visdiv search --image copy.jpg               copies of a picture, by SSCD
-  visdiv search --image bird.jpg --by clip     pictures that mean the same
+  visdiv search --image copy.jpg               copies of an image, by SSCD
+  visdiv search --image bird.jpg --by clip     images that mean the same
 """
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @click.option("--query", "queries", multiple=True, metavar="[WEIGHT:]TEXT", help="A text with a weight, as -1:photo.")
-@click.option("--image", "images", multiple=True, metavar="[WEIGHT:]FILE", help="A picture, perhaps with a weight.")
+@click.option("--image", "images", multiple=True, metavar="[WEIGHT:]FILE", help="An image, perhaps with a weight.")
 @click.option("--by", type=click.Choice(["clip", "sscd"]), help="By default clip if there is a text, else sscd.")
 @click.option("--subset", "subsets", multiple=True, metavar="SUBSET", help="Only in this one; may be repeated.")
-@click.option("-k", "count", type=click.IntRange(1, 1000), default=20, show_default=True, help="Pictures to find.")
+@click.option("-k", "count", type=click.IntRange(1, 1000), default=20, show_default=True, help="Images to find.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page that opens from disk.")
 @click.option("--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Also write a contact sheet, a JPEG.")
 def search(
@@ -68,9 +68,9 @@ def search(
     html: Path | None,
     sheet: Path | None,
 ) -> None:
-    """Find the pictures that fit a text or a picture best, in all materialised subsets.
+    """Find the images that fit a text or an image best, in all materialized subsets.
 
-    Several questions are added up by their weights. The search is exact. A picture that occurs several times is listed
+    Several questions are added up by their weights. The search is exact. An image that occurs several times is listed
     once in each subset, at its first position.
     """
     from visdiv_assets.embedding.queries import Question, parsed
@@ -78,7 +78,7 @@ def search(
     settings = load_settings()
     questions = [Question(text=text) for text in texts if text.strip()]
     questions += [Question(weight, text) for weight, text in map(parsed, queries)]
-    questions += [_picture_question(value) for value in images]
+    questions += [_image_question(value) for value in images]
     if not questions:
         raise click.UsageError("give a text, a --query or an --image to look for")
     chosen = by or ("clip" if any(question.text for question in questions) else "sscd")
@@ -88,18 +88,18 @@ def search(
     if html:
         from visdiv_assets.publishing.reports.gallery import GalleryEntry, write_gallery
 
-        entries = [GalleryEntry(match.picture, match.score) for match in matches]
-        write_gallery(title, entries, html, max_pixels=settings.max_pixels, max_bytes=settings.max_picture_bytes)
+        entries = [GalleryEntry(match.image, match.score) for match in matches]
+        write_gallery(title, entries, html, max_pixels=settings.max_pixels, max_bytes=settings.max_image_bytes)
         click.echo(f"{html} shows them.")
     if sheet:
-        _write_sheet(matches[:SHEET_PICTURES], sheet, settings)
-        click.echo(f"{sheet} shows {'them' if len(matches) <= SHEET_PICTURES else f'the best {SHEET_PICTURES}'}.")
+        _write_sheet(matches[:SHEET_IMAGES], sheet, settings)
+        click.echo(f"{sheet} shows {'them' if len(matches) <= SHEET_IMAGES else f'the best {SHEET_IMAGES}'}.")
 
 
 def find_matches(
     settings: Settings, questions: Sequence[Question], by: By, subsets: Sequence[str], count: int
 ) -> list[Match]:
-    """The pictures that fit some questions best, best first.
+    """The images that fit some questions best, best first.
 
     Raises:
         VisdivError: a subset has no vectors of the model, two were embedded by different models, or as
@@ -116,19 +116,19 @@ def find_matches(
     vectors = embed(questions, query_models(settings), by, str(one_model(embeddings)))
     question = combined(vectors, [question.weight for question in questions])
     parts = [lake.array(manifest, "vectors") for manifest in embeddings]
-    with progress("searching", sum(len(part) for part in parts), "picture") as advance:
+    with progress("searching", sum(len(part) for part in parts), "image") as advance:
         found = look_up(parts, question, count, progress=advance)
     return _matches(lake, source, embeddings, found)
 
 
-def _picture_question(value: str) -> Question:
+def _image_question(value: str) -> Question:
     from visdiv_assets.embedding.queries import Question, parsed
 
     if Path(value).is_file():
         return Question(image=Path(value))
     weight, name = parsed(value)
     if not Path(name).is_file():
-        raise VisdivError(f"there is no file {name!r}: give a picture to --image")
+        raise VisdivError(f"there is no file {name!r}: give an image to --image")
     return Question(weight, image=Path(name))
 
 
@@ -153,10 +153,10 @@ def _embeddings(lake: Lake, source: Source, by: By, subsets: Sequence[str]) -> l
 
 
 def _matches(lake: Lake, source: Source, embeddings: Sequence[Manifest], found: Found) -> list[Match]:
-    """What was found, with places, pictures and texts."""
+    """What was found, with places, images and texts."""
     import pyarrow as pa
 
-    from visdiv_assets.corpus.image_lookup import first_places, pictures_at
+    from visdiv_assets.corpus.image_lookup import first_places, images_at
     from visdiv_assets.sources import Kind
     from visdiv_assets.sources.texts import row_texts
 
@@ -169,15 +169,15 @@ def _matches(lake: Lake, source: Source, embeddings: Sequence[Manifest], found: 
         places = first_places(lake, manifest.partition, ids)
         if lost := [image_id for image_id in ids if image_id not in places]:
             raise VisdivError(
-                f"{manifest.table} of {manifest.partition!r} knows picture {lost[0]}, which subset_images does not "
-                f"list: materialise {manifest.table} again"
+                f"{manifest.table} of {manifest.partition!r} knows image {lost[0]}, which subset_images does not "
+                f"list: materialize {manifest.table} again"
             )
-        pictures = pictures_at(source, Kind.SUBSET, list(places.values()))
+        images = images_at(source, Kind.SUBSET, list(places.values()))
         texts = row_texts(source, Kind.SUBSET, manifest.partition, (place.row for place in places.values()))
         for place, image_id in zip(chosen, ids, strict=True):
             where = places[image_id]
-            picture = replace(pictures[where], note=texts[where.row])
-            matches[place] = Match(picture, float(found.score[place]))
+            image = replace(images[where], note=texts[where.row])
+            matches[place] = Match(image, float(found.score[place]))
     return [matches[place] for place in sorted(matches)]
 
 
@@ -186,11 +186,11 @@ def _table(matches: Sequence[Match]) -> str:
 
     rows = [
         (
-            match.picture.place,
-            match.picture.row,
-            match.picture.image_index,
+            match.image.place,
+            match.image.row,
+            match.image.image_index,
             f"{match.score:.3f}",
-            _start(match.picture.note),
+            _start(match.image.note),
         )
         for match in matches
     ]
@@ -205,20 +205,20 @@ def _start(text: str) -> str:
 
 
 def _write_sheet(matches: Sequence[Match], path: Path, settings: Settings) -> None:
-    from visdiv_assets.imaging.contact_sheet import PictureTile, picture_sheet
+    from visdiv_assets.imaging.contact_sheet import ImageTile, image_sheet
     from visdiv_assets.imaging.decode import decode_image
     from visdiv_assets.storage.files import replace_local, writing_failed
 
     tiles = []
     for match in matches:
-        picture = match.picture
-        decoded = decode_image(picture.data, max_pixels=settings.max_pixels, max_bytes=settings.max_picture_bytes)
-        captions = [f"{picture.place} {picture.row}  {match.score:.3f}", _start(picture.note)]
-        tiles.append(PictureTile(decoded.pixels, captions))
+        image = match.image
+        decoded = decode_image(image.data, max_pixels=settings.max_pixels, max_bytes=settings.max_image_bytes)
+        captions = [f"{image.place} {image.row}  {match.score:.3f}", _start(image.note)]
+        tiles.append(ImageTile(decoded.pixels, captions))
     if not tiles:
         raise VisdivError("nothing was found, so there is no contact sheet to write")
     try:
         with replace_local(path) as stream:
-            stream.write(picture_sheet(tiles, max_bytes=SHEET_BYTES))
+            stream.write(image_sheet(tiles, max_bytes=SHEET_BYTES))
     except OSError as error:
         raise writing_failed(str(path), error) from error

@@ -49,7 +49,7 @@ def select(
     """Choose rows by a published method: subset, row and score, the best first. Nothing is changed.
 
     METHOD is one of semdedup, conformity, whitened_clip, clip_score (stored scores, which need CLIP vectors), clip_cov,
-    clippings (CLIP vectors of pictures and texts), k_center, k_means_plus_plus (CLIP vectors, else SSCD's), wfpp,
+    clippings (CLIP vectors of images and texts), k_center, k_means_plus_plus (CLIP vectors, else SSCD's), wfpp,
     metaclip (texts alone), text_overlap (least of the benchmarks' texts first). With --compare, several, or those
     that the data allow. To leave the other rows out of a clean copy, set VISDIV_KEEP_ROWS to the file that --out
     writes, or VISDIV_KEEP_BY and VISDIV_KEEP_FRACTION to a method with stored scores.

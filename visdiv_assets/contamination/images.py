@@ -1,4 +1,4 @@
-"""Which pictures of a subset are close to a benchmark's, and what share that makes."""
+"""Which images of a subset are close to a benchmark's, and what share that makes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOCATED_SCHEMA = pa.schema(
         ("benchmark_image_id", pa.string()),
         ("benchmark_positions", pa.int64()),
         ("similarity", pa.float32()),
-        ("similarity_normalised", pa.float32()),
+        ("similarity_normalized", pa.float32()),
         ("low_information", pa.bool_()),
     ]
 )
@@ -44,7 +44,7 @@ RATES_SCHEMA = pa.schema(
     ]
 )
 
-#: What makes a picture contaminated: its similarity, or that its pixels agree.
+#: What makes an image contaminated: its similarity, or that its pixels agree.
 SIMILARITY, VERIFIED = "similarity", "verified"
 
 
@@ -60,10 +60,10 @@ def leaks(
     device: str = "cpu",
     progress: Progress = silent,
 ) -> pa.Table:
-    """Pairs of a subset's and a benchmark's pictures whose similarity reaches a floor.
+    """Pairs of a subset's and a benchmark's images whose similarity reaches a floor.
 
-    Both sides hold each picture once, so a benchmark picture that is used for ten questions is compared once. The best
-    match of every picture of either side is always among the pairs, so rates at any threshold are exact although only
+    Both sides hold each image once, so a benchmark image that is used for ten questions is compared once. The best
+    match of every image of either side is always among the pairs, so rates at any threshold are exact although only
     the K best are kept.
 
     Args:
@@ -72,10 +72,10 @@ def leaks(
         benchmark_ids: string [m] of the benchmark.
         benchmark_vectors: their unit vectors [m, d].
         floor: smallest similarity of a pair.
-        k_best: a pair is kept only if it is among this many best of one of its two pictures.
+        k_best: a pair is kept only if it is among this many best of one of its two images.
         prepared: as `join.cross_join`.
         device: where vectors are compared: "cpu", "cuda" or "cuda:N".
-        progress: told of pictures of the subset that are done.
+        progress: told of images of the subset that are done.
 
     Returns:
         table of `LEAK_SCHEMA`, sorted by image_id and benchmark_image_id.
@@ -101,18 +101,18 @@ def located(
     low_information: pa.Table,
     background: pa.Table,
 ) -> pa.Table:
-    """Say where in the benchmark the pictures of pairs are, and what else speaks for or against them.
+    """Say where in the benchmark the images of pairs are, and what else speaks for or against them.
 
     Args:
         pairs: table of `LEAK_SCHEMA`.
         benchmark: its name.
         benchmark_positions: its readable positions in order: row, image_index, image_id, low_information.
-        low_information: image_id and low_information of the subset's pictures, each once.
-        background: image_id and background_similarity of the subset's pictures.
+        low_information: image_id and low_information of the subset's images, each once.
+        background: image_id and background_similarity of the subset's images.
 
     Returns:
-        table of `LOCATED_SCHEMA`, in the pairs' order. A benchmark picture that occurs several times stands at its
-        first position, with the number of its positions. low_information is true if either picture is flagged.
+        table of `LOCATED_SCHEMA`, in the pairs' order. A benchmark image that occurs several times stands at its
+        first position, with the number of its positions. low_information is true if either image is flagged.
     """
     numbered = benchmark_positions.append_column("place", pa.array(np.arange(benchmark_positions.num_rows)))
     found = numbered.group_by("image_id", use_threads=False).aggregate([("place", "min"), ("place", "count")])
@@ -145,15 +145,15 @@ def leak_rates(
 ) -> pa.Table:
     """Rates of one subset against each benchmark, and against all together (`ALL`), at several thresholds.
 
-    A picture is contaminated if its best match reaches the threshold, a row if one of its pictures is. Every readable
-    image position counts, so a picture that occurs twice counts twice, on both sides.
+    An image is contaminated if its best match reaches the threshold, a row if one of its images is. Every readable
+    image position counts, so an image that occurs twice counts twice, on both sides.
 
     Args:
         positions: the subset's readable positions: row, image_id.
-        rows: rows of the subset, those without pictures included.
+        rows: rows of the subset, those without images included.
         benchmark_positions: the benchmarks' readable positions, by name: image_id.
         pairs: tables with the columns of `LEAK_SCHEMA`, by benchmark; none of the thresholds is below their floor.
-        thresholds: similarities from which a picture counts as contaminated.
+        thresholds: similarities from which an image counts as contaminated.
 
     Returns:
         table of `RATES_SCHEMA`: rate = images_contaminated / images, with the Wilson 95 % interval (Wilson 1927);
@@ -194,7 +194,7 @@ def leak_rates(
 def verified_rates(
     positions: pa.Table, rows: int, benchmark_positions: Mapping[str, pa.Table], pairs: Mapping[str, pa.Table]
 ) -> pa.Table:
-    """As `leak_rates`, but a picture is contaminated if its pixels agree with a benchmark's; threshold is null.
+    """As `leak_rates`, but an image is contaminated if its pixels agree with a benchmark's; threshold is null.
 
     Args:
         positions: as in `leak_rates`.

@@ -146,7 +146,7 @@ def text_rates(found: pa.Table, rows: int, benchmarks: Sequence[str], sizes: Seq
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
-    """Whether a column's type holds binary data somewhere, as pictures do beside their paths."""
+    """Whether a column's type holds binary data somewhere, as images do beside their paths."""
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return True
     return any(_holds_bytes(kind.field(number).type) for number in range(kind.num_fields))

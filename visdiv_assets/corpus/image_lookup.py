@@ -1,4 +1,4 @@
-"""Pictures for reports, fetched by the position that the lake gives."""
+"""Images for reports, fetched by the position that the lake gives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
 from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """An image position and its picture."""
+    """An image position and its image."""
 
     name: str
     row: int
@@ -29,15 +29,15 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PictureRef:
-    """One picture of a pair.
+class ImageRef:
+    """One image of a pair.
 
     Attributes:
         place: the subset or benchmark that it is in.
         row: its row there, from 0.
         image_index: its index in the row, from 0.
         image_id: its identity.
-        data: the encoded picture; None if it cannot be had.
+        data: the encoded image; None if it cannot be had.
         note: a text to show beside it, such as its row's; of any length and content.
     """
 
@@ -50,7 +50,7 @@ class PictureRef:
 
 
 def first_places(store: Lake, subset: str, image_ids: Iterable[str]) -> dict[str, Place]:
-    """The first position of some pictures of a subset, by image_id."""
+    """The first position of some images of a subset, by image_id."""
     listed = store.read(
         store.require("subset_images", subset),
         columns=["row", "image_index", "image_id", "status"],
@@ -62,22 +62,22 @@ def first_places(store: Lake, subset: str, image_ids: Iterable[str]) -> dict[str
     }
 
 
-def pictures_at(source: Source, kind: Kind, places: Sequence[Place]) -> dict[Place, PictureRef]:
-    """The encoded pictures at some positions of subsets or benchmarks, each fetched once."""
-    found: dict[Place, PictureRef] = {}
+def images_at(source: Source, kind: Kind, places: Sequence[Place]) -> dict[Place, ImageRef]:
+    """The encoded images at some positions of subsets or benchmarks, each fetched once."""
+    found: dict[Place, ImageRef] = {}
     for name in sorted({place.name for place in places}):
         once = sorted({place for place in places if place.name == name})
         encoded = source.fetch(kind, name, [(place.row, place.image_index) for place in once])
         for place, data in zip(once, encoded, strict=True):
-            found[place] = PictureRef(name, place.row, place.image_index, place.image_id, data)
+            found[place] = ImageRef(name, place.row, place.image_index, place.image_id, data)
     return found
 
 
 def decoded_at(
-    source: Source, kind: Kind, places: Sequence[Place], *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES
+    source: Source, kind: Kind, places: Sequence[Place], *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES
 ) -> dict[Place, Image | None]:
-    """The pictures at some positions, decoded; None for one that cannot be read."""
+    """The images at some positions, decoded; None for one that cannot be read."""
     return {
         place: decode_image(found.data, max_pixels=max_pixels, max_bytes=max_bytes).pixels
-        for place, found in pictures_at(source, kind, places).items()
+        for place, found in images_at(source, kind, places).items()
     }

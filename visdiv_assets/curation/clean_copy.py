@@ -18,7 +18,7 @@ def decisions(lake: Lake, source: Source) -> Iterator[SubsetDecision]:
     """Which rows of each subset a clean copy keeps, as `curated_rows` decided.
 
     Raises:
-        VisdivError: nothing is decided yet, or a subset was materialised or has changed since.
+        VisdivError: nothing is decided yet, or a subset was materialized or has changed since.
     """
     curated = lake.require("curated_rows", "all")
     for subset in curated.facts["subsets"]:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from visdiv_assets.sources.conform import empty, is_list
-from visdiv_assets.sources.image_columns import PICTURES
+from visdiv_assets.sources.image_columns import IMAGES
 from visdiv_assets.storage.files import escape
 
 #: Characters that `datasets` refuses in a config's name, takes for wildcards in a path, or that mark an escape here.
@@ -46,8 +46,8 @@ def with_features(schema: pa.Schema) -> pa.Schema:
 
     Metadata that the file has for `datasets` stay as they are. Otherwise lists are written in the oldest form, which
     all versions read: `Sequence` turns lists of structs around, and versions before 4 do not know `List`. Columns that
-    it cannot express are left to be guessed. Pictures in another type than the one `datasets` knows (as Polars writes
-    them: 64-bit offsets) get that type, if only the type and no value changes; pictures that are not structs of bytes
+    it cannot express are left to be guessed. Images in another type than the one `datasets` knows (as Polars writes
+    them: 64-bit offsets) get that type, if only the type and no value changes; images that are not structs of bytes
     and path stay as they are, and are not decoded.
 
     Args:
@@ -56,9 +56,9 @@ def with_features(schema: pa.Schema) -> pa.Schema:
     if b"huggingface" in (schema.metadata or {}):
         return schema
     if schema.names.count("images") == 1 and _only_typed_otherwise(schema.field("images").type):
-        schema = schema.set(schema.get_field_index("images"), pa.field("images", PICTURES))
+        schema = schema.set(schema.get_field_index("images"), pa.field("images", IMAGES))
     features = {field.name: _feature(field.type) for field in schema}
-    if schema.names.count("images") == 1 and schema.field("images").type == PICTURES:
+    if schema.names.count("images") == 1 and schema.field("images").type == IMAGES:
         features["images"] = [{"_type": "Image"}]
     known = {name: feature for name, feature in features.items() if feature is not None}
     metadata = {"huggingface": json.dumps({"info": {"features": known}})}
@@ -89,7 +89,7 @@ def card(origin: str, rows: Mapping[str, tuple[int, int]]) -> str:
             f"Made with {_program()} from {origin}: "
             f"{all_kept} of {all_rows} rows in {len(rows)} subsets, unchanged and in their order.\n",
             "`dropped.parquet` lists the rows left out by their number in the source, each with the reason and, where "
-            "there is one, the picture that is its witness.\n",
+            "there is one, the image that is its witness.\n",
             *([f"No row is left of {', '.join(emptied)}.\n"] if emptied else []),
         ]
     )
@@ -108,14 +108,14 @@ def _quoted(text: str) -> str:
 
 
 def _only_typed_otherwise(kind: pa.DataType) -> bool:
-    """Whether Arrow can cast the type to that of pictures, and nothing gets lost."""
+    """Whether Arrow can cast the type to that of images, and nothing gets lost."""
     if not is_list(kind) or not pa.types.is_struct(kind.value_type):
         return False
     names = sorted(field.name for field in kind.value_type)
     if names not in (["bytes"], ["bytes", "path"]):
         return False
     try:
-        empty(kind).cast(PICTURES)
+        empty(kind).cast(IMAGES)
     except pa.ArrowException:
         return False
     return True

@@ -1,9 +1,9 @@
 """Which rows of all subsets a clean copy keeps, and why each other one goes.
 
-A row goes for the first of these reasons that applies: a picture of it cannot be read (`unreadable`), its quality
-ratings (`quality`), a picture of it is close to a benchmark's (`contaminated`), it is not among the best by a selection
-method, if one is set (`selection`), its pictures are copies of pictures in rows that stay (`duplicate`). Rows are taken
-by priority, so a row only ever goes as a duplicate for the sake of rows that stay: no picture is lost from the clean
+A row goes for the first of these reasons that applies: an image of it cannot be read (`unreadable`), its quality
+ratings (`quality`), an image of it is close to a benchmark's (`contaminated`), it is not among the best by a selection
+method, if one is set (`selection`), its images are copies of images in rows that stay (`duplicate`). Rows are taken
+by priority, so a row only ever goes as a duplicate for the sake of rows that stay: no image is lost from the clean
 copy because each of two rows was dropped for the other.
 """
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 from visdiv_assets.vectors.join import TILE
 from visdiv_assets.vectors.matrix import Matrix
 
-#: How many pictures of a row must be redundant for the row to go.
+#: How many images of a row must be redundant for the row to go.
 ROW_RULES = ("any", "all", "majority")
 
 LOSSLESS = frozenset({"png", "gif", "bmp", "tiff", "ppm"})
@@ -26,25 +26,25 @@ LOSSLESS = frozenset({"png", "gif", "bmp", "tiff", "ppm"})
 
 @dataclass(frozen=True)
 class Positions:
-    """Image positions of all subsets whose picture belongs to a cluster, in order of subset, row and image_index.
+    """Image positions of all subsets whose image belongs to a cluster, in order of subset, row and image_index.
 
     Attributes:
         subset: int32 [p], number of the subset in name order.
         row: int64 [p].
         image_index: int32 [p].
-        picture: int64 [p], number of the picture.
+        image: int64 [p], number of the image.
         pixels: int64 [p], width times height.
         lossless: bool [p], whether its format loses nothing.
         rating: float32 [p], mean quality rating of its row, NaN where there is none.
         contaminated: bool [p], whether its row is contaminated.
         blocked: bool [p], whether its row goes for a reason other than being a duplicate.
-        images_in_row: int32 [p], all pictures of its row, in clusters or not.
+        images_in_row: int32 [p], all images of its row, in clusters or not.
     """
 
     subset: np.ndarray
     row: np.ndarray
     image_index: np.ndarray
-    picture: np.ndarray
+    image: np.ndarray
     pixels: np.ndarray
     lossless: np.ndarray
     rating: np.ndarray
@@ -72,10 +72,10 @@ class Positions:
         ranks[np.lexsort(keys)] = np.arange(len(self.row))
         return ranks
 
-    def picture_priority(self, pictures: int) -> np.ndarray:
-        """The rank of each picture's best position, int64 [pictures]."""
-        priority = np.full(pictures, len(self.row), np.int64)
-        np.minimum.at(priority, self.picture, self.ranks())
+    def image_priority(self, images: int) -> np.ndarray:
+        """The rank of each image's best position, int64 [images]."""
+        priority = np.full(images, len(self.row), np.int64)
+        np.minimum.at(priority, self.image, self.ranks())
         return priority
 
 
@@ -96,8 +96,8 @@ class Kept:
 def keep_best(positions: Positions, cluster: np.ndarray, rule: str) -> Kept:
     """Decide which position of every cluster stays, and which rows go as duplicates.
 
-    Rows are taken in the order of their best position. A picture is redundant if a row that stays already holds its
-    cluster. A row goes if any, all, or the majority (more than half) of its pictures are redundant; otherwise it
+    Rows are taken in the order of their best position. An image is redundant if a row that stays already holds its
+    cluster. A row goes if any, all, or the majority (more than half) of its images are redundant; otherwise it
     stays, and stands for those of its clusters that had nobody yet. Blocked rows stand for nothing.
 
     Args:
@@ -162,14 +162,14 @@ POSITIONS_SCHEMA = pa.schema(
 
 
 def decide_positions(
-    positions: Positions, pictures: pa.Table, vectors: Matrix, subsets: Sequence[str], *, rule: str
+    positions: Positions, images: pa.Table, vectors: Matrix, subsets: Sequence[str], *, rule: str
 ) -> pa.Table:
     """What becomes of every position of every cluster of two or more positions.
 
     Args:
         positions: of all subsets.
-        pictures: image_id, component_id and cluster_id of the pictures, by number.
-        vectors: of the pictures, by number.
+        images: image_id, component_id and cluster_id of the images, by number.
+        vectors: of the images, by number.
         subsets: their names, by number.
         rule: one of `ROW_RULES`.
 
@@ -178,26 +178,26 @@ def decide_positions(
         cluster), `exact_copy` or `near_copy` (of the keeper, with the similarity to it), or `row_dropped` (its row goes
         for a reason other than being a duplicate).
     """
-    cluster = pictures["cluster_id"].combine_chunks().dictionary_encode().indices.to_numpy()[positions.picture]
+    cluster = images["cluster_id"].combine_chunks().dictionary_encode().indices.to_numpy()[positions.image]
     several = np.bincount(cluster, minlength=1)[cluster] > 1
     kept = keep_best(positions, cluster, rule)
     has_keeper = kept.keeper >= 0
     keeper = np.where(has_keeper, kept.keeper, 0)
     keep = kept.keeper == np.arange(len(cluster))
-    exact = has_keeper & (positions.picture[keeper] == positions.picture) if len(cluster) else has_keeper
+    exact = has_keeper & (positions.image[keeper] == positions.image) if len(cluster) else has_keeper
     reason = np.select(
         [keep, positions.blocked | ~has_keeper, exact], ["best", "row_dropped", "exact_copy"], "near_copy"
     )
-    similarity = _similarity(vectors, positions.picture, positions.picture[keeper] if len(cluster) else keeper)
+    similarity = _similarity(vectors, positions.image, positions.image[keeper] if len(cluster) else keeper)
     masked = ~has_keeper
     names = pa.array(list(subsets), pa.string())
     columns = [
-        pictures["cluster_id"].take(pa.array(positions.picture)),
-        pictures["component_id"].take(pa.array(positions.picture)),
+        images["cluster_id"].take(pa.array(positions.image)),
+        images["component_id"].take(pa.array(positions.image)),
         names.take(pa.array(positions.subset)),
         pa.array(positions.row),
         pa.array(positions.image_index),
-        pictures["image_id"].take(pa.array(positions.picture)),
+        images["image_id"].take(pa.array(positions.image)),
         pa.array(keep),
         pa.array(reason.tolist(), pa.string()),
         pa.array(kept.row_duplicate),

@@ -47,7 +47,7 @@ DROPPED_SCHEMA = pa.schema(
         ("witness_row", pa.int64()),
         ("witness_image", pa.int32()),
         ("similarity", pa.float32()),
-        ("image_index", pa.int32()),  # which picture of the row
+        ("image_index", pa.int32()),  # which image of the row
     ]
 )
 
@@ -61,7 +61,7 @@ _CODE_VERSION = "1"
 GROUP_ROWS = 100
 GROUP_BYTES = 64 << 20
 
-#: Values between two looks at a page's size: with pyarrow's 1024, all pictures of a row group are one page.
+#: Values between two looks at a page's size: with pyarrow's 1024, all images of a row group are one page.
 _PAGE_VALUES = 16
 
 
@@ -132,7 +132,7 @@ def export(
     """Write the kept rows of all subsets, the list of the others, and a dataset card.
 
     Kept rows are written as they are stored, with the stored schema and its metadata. A shard whose metadata does not
-    tell `datasets` about pictures gets metadata that does (`dataset_card.with_features`).
+    tell `datasets` about images gets metadata that does (`dataset_card.with_features`).
 
     Args:
         source: where the rows are read from; never written to.

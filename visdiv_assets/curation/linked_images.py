@@ -22,7 +22,7 @@ POSITION_TYPES = {
     "subset": np.int32,
     "row": np.int64,
     "image_index": np.int32,
-    "picture": np.int64,
+    "image": np.int64,
     "pixels": np.int64,
     "lossless": np.bool_,
     "rating": np.float32,
@@ -56,8 +56,8 @@ def one_model(manifests: Iterable[Manifest]) -> str | None:
 
 
 @dataclass(frozen=True)
-class LinkedPictures:
-    """The pictures of the corpus that have a copy: a close pair, or more than one position.
+class LinkedImages:
+    """The images of the corpus that have a copy: a close pair, or more than one position.
 
     Attributes:
         image_ids: S32 [n], sorted, each once.
@@ -70,15 +70,15 @@ class LinkedPictures:
     vectors: RowsOf
 
 
-#: The tables of pairs within and between subsets, by what makes two pictures copies.
+#: The tables of pairs within and between subsets, by what makes two images copies.
 PAIR_TABLES = {
     "similarity": ("near_duplicates", "cross_subset_duplicates"),
     "pixels": ("verified_duplicates", "verified_cross_subset"),
 }
 
 
-def linked_pictures(lake: Lake, subsets: Sequence[str], copies_by: str) -> LinkedPictures:
-    """Collect the linked pictures of some subsets.
+def linked_images(lake: Lake, subsets: Sequence[str], copies_by: str) -> LinkedImages:
+    """Collect the linked images of some subsets.
 
     Args:
         lake: with images, embeddings and pairs of the subsets.
@@ -106,11 +106,11 @@ def linked_pictures(lake: Lake, subsets: Sequence[str], copies_by: str) -> Linke
         offset += len(vectors)
     # A pair across subsets may be of a subset that is not among these, as its run has not come to its end.
     held = place >= 0
-    return LinkedPictures(image_ids[held], _among(pairs, held), RowsOf(StackedArray(parts), place[held]))
+    return LinkedImages(image_ids[held], _among(pairs, held), RowsOf(StackedArray(parts), place[held]))
 
 
 def _among(pairs: Pairs, held: np.ndarray) -> Pairs:
-    """The pairs of pictures that are held, bool [n], by the number that the pictures have without the others."""
+    """The pairs of images that are held, bool [n], by the number that the images have without the others."""
     number = np.cumsum(held) - 1
     kept = held[pairs.left] & held[pairs.right]
     return Pairs(number[pairs.left[kept]], number[pairs.right[kept]], pairs.similarity[kept])
@@ -126,7 +126,7 @@ def find(image_ids: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def positions_of(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray) -> Positions:
-    """The positions of some pictures in all subsets.
+    """The positions of some images in all subsets.
 
     Args:
         lake: where `subset_images` lies.
@@ -141,7 +141,7 @@ def positions_of(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray) -
         )
         in_row = np.bincount(images["row"].to_numpy(), minlength=of_subset.rows)
         readable = images.filter(pc.equal(images["status"], "ok"))
-        picture, held = find(image_ids, readable["image_id"].to_numpy().astype("S32"))
+        image, held = find(image_ids, readable["image_id"].to_numpy().astype("S32"))
         chosen = readable.filter(pa.array(held))
         row = chosen["row"].to_numpy()
         pixels = chosen["width"].to_numpy().astype(np.int64) * chosen["height"].to_numpy()
@@ -150,7 +150,7 @@ def positions_of(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray) -
             "subset": np.full(len(row), number, np.int32),
             "row": row,
             "image_index": chosen["image_index"].to_numpy(),
-            "picture": picture,
+            "image": image,
             "pixels": pixels,
             "lossless": lossless.astype(bool),
             "rating": of_subset.rating[row],

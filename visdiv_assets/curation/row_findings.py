@@ -22,8 +22,8 @@ class RowFacts:
         subset: its name.
         rows: number of rows.
         rating: float32 [rows], mean quality rating, NaN where there is none.
-        unreadable: int64 [rows], number in `defects` of the row's first unreadable picture, -1 where there is none.
-        leak: int64 [rows], number in `leaks` of the row's closest benchmark picture that reaches the threshold, or -1.
+        unreadable: int64 [rows], number in `defects` of the row's first unreadable image, -1 where there is none.
+        leak: int64 [rows], number in `leaks` of the row's closest benchmark image that reaches the threshold, or -1.
         blocked: int8 [rows], 0, or 1 + the place in `DROP_REASONS` of the reason for which the row goes, other than
             being a duplicate.
         defects: unreadable positions: row, image_index, status, detail.
@@ -54,7 +54,7 @@ def row_facts(
     Args:
         lake: with `subset_images`; `quality_rows` and the tables of contamination are used where they exist.
         subset: its name.
-        copies_by: `pixels` if a row is contaminated by a picture whose pixels agree with a benchmark's, `similarity` if
+        copies_by: `pixels` if a row is contaminated by an image whose pixels agree with a benchmark's, `similarity` if
             by one that is close to it.
         contamination_threshold: similarity from which it is close.
         drop: those of `DROP_REASONS` for which rows go.
@@ -87,7 +87,7 @@ def row_facts(
 
 
 def leak_positions(lake: Lake, subset: str, listed: pa.Table, threshold: float, copies_by: str) -> pa.Table:
-    """Positions of a subset with the closest benchmark picture, closest first; see `RowFacts.leaks`."""
+    """Positions of a subset with the closest benchmark image, closest first; see `RowFacts.leaks`."""
     schema = pa.schema(
         [
             ("row", pa.int64()),
@@ -158,7 +158,7 @@ def _because(facts: RowFacts, reason: str) -> pa.Table:
         facts.subset,
         rows,
         reason,
-        "close to a picture of a benchmark",
+        "close to an image of a benchmark",
         image_index=leaks["image_index"],
         witness_kind="benchmark",
         witness=leaks["benchmark"],

@@ -1,8 +1,8 @@
-"""How varied a set of pictures is: additive sums over embeddings, and the scores made from them.
+"""How varied a set of images is: additive sums over embeddings, and the scores made from them.
 
 Here belong `moments` (the sums n, sum x and sum x x^T that add and subtract), `scores` (effective rank,
 participation ratio, Vendi score and the combined score as pure functions of the sums) and `evaluate`
-(one-call use from a notebook: an array or a folder of pictures in, numbers out). Here do not belong models
+(one-call use from a notebook: an array or a folder of images in, numbers out). Here do not belong models
 and decoding (`embedders`, `imaging`), where the sums are stored (`storage`) or when they are computed
 (`assets`). Importing this package loads numpy and nothing heavier.
 """

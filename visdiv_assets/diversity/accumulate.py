@@ -1,9 +1,9 @@
-"""From arrays of embeddings to running sums: cast, checked and normalised in blocks of bounded memory.
+"""From arrays of embeddings to running sums: cast, checked and normalized in blocks of bounded memory.
 
 The product of a block with itself is nearly all of the work, and in float32 it takes half the time. Three things
 keep the scores that follow within 1e-6 of an all-float64 computation:
 
-- A block is cast, normalised and moved to its own mean in float64 and only then rounded, so that the rounding is a
+- A block is cast, normalized and moved to its own mean in float64 and only then rounded, so that the rounding is a
   share of the scatter and not of the vectors, however concentrated they are; the mean's part, n m m^T, is added in
   float64, as are the blocks to each other.
 - What is left is the rounding of the float32 additions: a symmetric matrix of no particular direction whose
@@ -32,7 +32,7 @@ Float64Array = NDArray[np.float64]
 #: Bytes of one block of vectors after the cast to float64; one such array and one of half its size exist at a time.
 BLOCK_BYTES = 16 * 2**20
 
-#: Bytes of the rows that one thread casts, checks or centres at a time: they stay in its cache in between.
+#: Bytes of the rows that one thread casts, checks or centers at a time: they stay in its cache in between.
 CHUNK_BYTES = 2**19
 
 #: Rows of a block and dimensions below which products are in float64.
@@ -60,15 +60,15 @@ class RunningSums:
         n: positions summed so far, weights counted.
         sum_x: float64 [D].
         second: float64 [D, D], sum of x x^T.
-        normalise: whether rows are brought to unit length first.
+        normalize: whether rows are brought to unit length first.
         rows_seen: rows read so far, so that errors count rows across batches.
     """
 
-    def __init__(self, dimension: int, normalise: bool) -> None:
+    def __init__(self, dimension: int, normalize: bool) -> None:
         self.n = 0
         self.sum_x = np.zeros(dimension)
         self.second = np.zeros((dimension, dimension))
-        self.normalise = normalise
+        self.normalize = normalize
         self.rows_seen = 0
         self._threads = thread_count(0)
         # Kept from block to block: fresh pages for each would take as long as the arithmetic on them.
@@ -90,14 +90,14 @@ class RunningSums:
             self.rows_seen += len(x)
 
     def _loaded(self, vectors: NDArray[Any]) -> Float64Array:
-        """The rows as float64, checked and normalised, in a buffer that the next call overwrites."""
+        """The rows as float64, checked and normalized, in a buffer that the next call overwrites."""
         if len(self._wide) < len(vectors):
             self._wide = np.empty(vectors.shape)
         x = self._wide[: len(vectors)]
 
         def load(rows: slice) -> None:
             np.copyto(x[rows], vectors[rows], casting="same_kind")
-            _check_and_normalise(x[rows], self.rows_seen + rows.start, self.normalise)
+            _check_and_normalize(x[rows], self.rows_seen + rows.start, self.normalize)
 
         self._by_chunks(load, len(x))
         return x
@@ -110,7 +110,7 @@ class RunningSums:
         roots = None if counts is None else np.sqrt(counts)[:, np.newaxis]
         if self._float32_will_do(len(x), n, total):
             mean = total / n
-            y = self._centred(x, mean, roots)
+            y = self._centerd(x, mean, roots)
             self.second += y.T @ y
             self.second += np.outer(total, mean)
         else:
@@ -120,24 +120,24 @@ class RunningSums:
         self.n += n
         self.sum_x += total
 
-    def _centred(self, x: Float64Array, mean: Float64Array, roots: Float64Array | None) -> NDArray[np.float32]:
+    def _centerd(self, x: Float64Array, mean: Float64Array, roots: Float64Array | None) -> NDArray[np.float32]:
         """The rows less their mean, times the roots of their counts, rounded to float32 last."""
         if len(self._narrow) < len(x):
             self._narrow = np.empty(x.shape, dtype=np.float32)
         y = self._narrow[: len(x)]
 
-        def centre(rows: slice) -> None:
+        def center(rows: slice) -> None:
             x[rows] -= mean
             if roots is not None:
                 x[rows] *= roots[rows]
             y[rows] = x[rows]
 
-        self._by_chunks(centre, len(x))
+        self._by_chunks(center, len(x))
         return y
 
     def _float32_will_do(self, rows: int, n: int, total: Float64Array) -> bool:
         """Whether the next block, of so many rows, positions and this sum, may be multiplied in float32."""
-        if not self.normalise or rows < FLOAT32_ROWS or total.size < FLOAT32_DIMENSION or n == 0 or self.n == 0:
+        if not self.normalize or rows < FLOAT32_ROWS or total.size < FLOAT32_DIMENSION or n == 0 or self.n == 0:
             return False
         after = _spread(self.n + n, self.sum_x + total)
         if after > GROWTH * self._looked_at:
@@ -180,21 +180,21 @@ def _is_spread_out(scatter: Float64Array) -> bool:
     return small * noise * math.log(1 / noise) <= TOLERANCE
 
 
-def _check_and_normalise(x: Float64Array, first: int, normalise: bool) -> None:
+def _check_and_normalize(x: Float64Array, first: int, normalize: bool) -> None:
     """Refuse rows that are not finite and bring the others to unit length in place; `first` is the first's number."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares = np.einsum("ij,ij->i", x, x)
     # False for NaN as well.
-    if squares.max() < 1e200 and (not normalise or squares.min() > 1e-200):
-        if normalise:
+    if squares.max() < 1e200 and (not normalize or squares.min() > 1e-200):
+        if normalize:
             x *= (1 / np.sqrt(squares))[:, np.newaxis]
         return
     peak = np.maximum(x.max(axis=1), -x.min(axis=1))
     bad = ~np.isfinite(peak)
     if bad.any():
         row = first + int(bad.argmax())
-        raise VisdivError(f"embedding row {row} holds NaN or infinity: embed that picture again or leave it out")
-    if not normalise:
+        raise VisdivError(f"embedding row {row} holds NaN or infinity: embed that image again or leave it out")
+    if not normalize:
         return
     if not peak.all():
         row = first + int((peak == 0).argmax())

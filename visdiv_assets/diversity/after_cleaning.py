@@ -1,4 +1,4 @@
-"""What cleaning takes out of a subset's moments: the pictures of the rows that go."""
+"""What cleaning takes out of a subset's moments: the images of the rows that go."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ BLOCK = 16_384
 def moments_of_dropped(
     listed: pa.Table, dropped: pa.Table, image_ids: pa.Array, vectors: Matrix, *, model_id: str, dimension: int
 ) -> dict[str, Moments]:
-    """The moments of the pictures that each way of `CLEANED` takes out of a subset.
+    """The moments of the images that each way of `CLEANED` takes out of a subset.
 
     Args:
         listed: its readable positions: row, image_id.
         dropped: rows that go: row, reason, each row once.
         image_ids: string [n], one for each vector.
-        vectors: unit vectors [n, d]; only those of pictures that go are read.
+        vectors: unit vectors [n, d]; only those of images that go are read.
         model_id: which model made them.
         dimension: d, also where there is no vector.
     """

@@ -16,12 +16,12 @@ from visdiv_assets.imaging.limits import DEFAULT_LIMITS, DecodeLimits
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-PICTURE_SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     (".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
 
-#: Pictures that are decoded together before the model sees them.
-BATCH_PICTURES = 64
+#: Images that are decoded together before the model sees them.
+BATCH_IMAGES = 64
 
 _OF_A_MATRIX = ("effective_rank", "participation_ratio", "participation_ratio_unbiased", "score")
 
@@ -40,7 +40,7 @@ def scores_of(embeddings: ArrayLike, centered: bool = True) -> DiversityScores:
 
 
 def get_diversity_components(embeddings: ArrayLike) -> dict[str, float | None]:
-    """All diversity numbers of an array of embeddings, centred and uncentred.
+    """All diversity numbers of an array of embeddings, centerd and uncenterd.
 
     Args:
         embeddings: [n, D], as for `scores_of`.
@@ -65,9 +65,9 @@ def evaluate_diversity(
     weights_folder: str = "data/local/weights",
     limits: DecodeLimits = DEFAULT_LIMITS,
 ) -> dict[str, float | str | None]:
-    """The diversity of a folder of pictures.
+    """The diversity of a folder of images.
 
-    Pictures are read in sorted order from the folder and all folders below it, by file suffix; hidden files
+    Images are read in sorted order from the folder and all folders below it, by file suffix; hidden files
     are passed over. They stream through the model: a batch of them is in memory at a time, never all. Each
     file counts, copies too.
 
@@ -77,40 +77,38 @@ def evaluate_diversity(
         device: where the model runs: auto, cpu, cuda or cuda:N.
         weights: file with the TorchScript weights; empty to fetch them once.
         weights_folder: where fetched weights are kept.
-        limits: a larger picture counts as unreadable.
+        limits: a larger image counts as unreadable.
 
     Returns:
-        What `get_diversity_components` returns, and: model_id; pictures, the files found; unreadable, those
+        What `get_diversity_components` returns, and: model_id; images, the files found; unreadable, those
         of them that could not be decoded and are not in the scores.
 
     Raises:
-        VisdivError: there is no such folder, or no readable picture in it, or the model is unknown or cannot
+        VisdivError: there is no such folder, or no readable image in it, or the model is unknown or cannot
             be loaded.
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise VisdivError(f"{folder} is not a folder: give a folder that holds pictures")
-    files = _picture_files(folder)
+        raise VisdivError(f"{folder} is not a folder: give a folder that holds images")
+    files = _image_files(folder)
     if not files:
-        raise VisdivError(f"{folder} holds no pictures: no file in it or below ends in .jpg, .png, .webp or the like")
+        raise VisdivError(f"{folder} holds no images: no file in it or below ends in .jpg, .png, .webp or the like")
 
     from visdiv_assets import embedding
 
     embedder = embedding.load(model, device=device, weights=weights, weights_folder=weights_folder)
     reading = _Reading(files, limits)
     moments = Moments.from_batches(
-        (embedder.embed(pictures) for pictures in reading.batches()),
+        (embedder.embed(images) for images in reading.batches()),
         dimension=embedder.dimension,
         model_id=embedder.model_id,
     )
     if moments.n == 0:
-        raise VisdivError(
-            f"none of the {len(files)} pictures in {folder} can be read; the first: {reading.first_reason}"
-        )
+        raise VisdivError(f"none of the {len(files)} images in {folder} can be read; the first: {reading.first_reason}")
     return {
         **_components(moments),
         "model_id": embedder.model_id,
-        "pictures": len(files),
+        "images": len(files),
         "unreadable": reading.unreadable,
     }
 
@@ -125,7 +123,7 @@ class _Reading:
         self.first_reason = ""
 
     def batches(self) -> Iterator[list[Image]]:
-        """Readable pictures, RGB, in lists bounded both in number and in pixels."""
+        """Readable images, RGB, in lists bounded both in number and in pixels."""
         from visdiv_assets.imaging.decode import decode_image
 
         batch: list[Image] = []
@@ -141,8 +139,8 @@ class _Reading:
                 self.first_reason = self.first_reason or f"{file}: {decoded.status} {decoded.detail}".strip()
                 continue
             area = decoded.pixels.width * decoded.pixels.height
-            # Before the picture joins, so that a list never exceeds the pixels that one picture may have.
-            if batch and (len(batch) == BATCH_PICTURES or pixels + area > self.limits.max_pixels):
+            # Before the image joins, so that a list never exceeds the pixels that one image may have.
+            if batch and (len(batch) == BATCH_IMAGES or pixels + area > self.limits.max_pixels):
                 yield batch
                 batch, pixels = [], 0
             batch.append(decoded.pixels)
@@ -151,24 +149,22 @@ class _Reading:
             yield batch
 
 
-def _picture_files(folder: Path) -> list[Path]:
+def _image_files(folder: Path) -> list[Path]:
     def visible(path: Path) -> bool:
         return not any(part.startswith(".") for part in path.relative_to(folder).parts)
 
     return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in PICTURE_SUFFIXES and visible(path) and path.is_file()
+        path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and visible(path) and path.is_file()
     )
 
 
 def _components(moments: Moments) -> dict[str, float | None]:
-    centred, uncentred = scores(moments, centered=True), scores(moments, centered=False)
+    centerd, uncenterd = scores(moments, centered=True), scores(moments, centered=False)
     return {
-        "images": centred.images,
-        "dimension": centred.dimension,
-        "mean_norm": centred.mean_norm,
-        "vendi": centred.vendi,
-        **{name: getattr(centred, name) for name in _OF_A_MATRIX},
-        **{f"{name}_uncentered": getattr(uncentred, name) for name in _OF_A_MATRIX},
+        "images": centerd.images,
+        "dimension": centerd.dimension,
+        "mean_norm": centerd.mean_norm,
+        "vendi": centerd.vendi,
+        **{name: getattr(centerd, name) for name in _OF_A_MATRIX},
+        **{f"{name}_uncentered": getattr(uncenterd, name) for name in _OF_A_MATRIX},
     }

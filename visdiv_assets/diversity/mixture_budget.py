@@ -40,8 +40,8 @@ class MixedSubset:
 
     Attributes:
         name: its name.
-        rows: its rows with a readable picture.
-        moments: of its pictures. In a mixture a row counts once, however many pictures it holds.
+        rows: its rows with a readable image.
+        moments: of its images. In a mixture a row counts once, however many images it holds.
     """
 
     name: str
@@ -123,14 +123,14 @@ def plan(
     """
     names = [subset.name for subset in subsets]
     if unknown := sorted(set(bounds or {}) - set(names)):
-        raise VisdivError(f"there are bounds for {unknown[0]!r}, which is not materialised: it has {', '.join(names)}")
+        raise VisdivError(f"there are bounds for {unknown[0]!r}, which is not materialized: it has {', '.join(names)}")
     given = np.array([(bounds or {}).get(name, (0.0, 1.0)) for name in names], np.float64).reshape(-1, 2)
     lower, upper = given[:, 0], given[:, 1]
     rows = np.array([subset.rows for subset in subsets], np.float64)
     if budget:
         if budget > rows.sum() * repeats:
             raise VisdivError(
-                f"a budget of {budget} rows is more than the {int(rows.sum())} rows with pictures give: lower it, or "
+                f"a budget of {budget} rows is more than the {int(rows.sum())} rows with images give: lower it, or "
                 "raise --repeats"
             )
         upper = np.minimum(upper, rows * repeats / budget)

@@ -1,7 +1,7 @@
 """The sums over a set of embeddings from which every diversity score follows: n, sum x and sum x x^T.
 
 They are additive, so a mixture is the sum of its subsets and leaving a subset out is a subtraction; no
-embedding is read twice. One set of 512 dimensions takes 2 MiB, whether it stands for ten pictures or for ten
+embedding is read twice. One set of 512 dimensions takes 2 MiB, whether it stands for ten images or for ten
 million. Effective rank and participation ratio that follow from them are within 1e-6 of those from sums in float64
 throughout; `accumulate` says how, and where the products are of float32.
 """
@@ -30,10 +30,10 @@ ARROW_COLUMNS = ("images", "dimension", "model_id", "unit", "sum_x", "second_mom
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Sums over the embeddings of a set of pictures; immutable, its arrays are read-only.
+    """Sums over the embeddings of a set of images; immutable, its arrays are read-only.
 
     Attributes:
-        n: positions summed; a picture that occurs three times counts three times.
+        n: positions summed; an image that occurs three times counts three times.
         sum_x: float64 [D], sum of the vectors.
         second_moment: float64 [D, D], sum of x x^T; symmetric.
         model_id: which model made the vectors; "" when unknown. Moments of two model_ids do not add.
@@ -56,7 +56,7 @@ class Moments:
         if sum_x.ndim != 1 or sum_x.size == 0 or second.shape != (sum_x.size, sum_x.size):
             raise VisdivError(f"moments need sum_x [D] and second_moment [D, D], got {sum_x.shape}, {second.shape}")
         if self.n < 0:
-            raise VisdivError(f"moments of {self.n} pictures: the number cannot be negative")
+            raise VisdivError(f"moments of {self.n} images: the number cannot be negative")
         if not (np.isfinite(sum_x).all() and np.isfinite(second).all()):
             raise VisdivError("moments hold NaN or infinity: compute them again from the embeddings")
         # The trace of unit vectors is n. Vectors only rounded to fp16 miss it by less than this.
@@ -71,7 +71,7 @@ class Moments:
 
     @classmethod
     def zero(cls, dimension: int, *, model_id: str = "") -> Moments:
-        """The moments of no picture, the neutral element of `+`."""
+        """The moments of no image, the neutral element of `+`."""
         return cls(0, np.zeros(dimension), np.zeros((dimension, dimension)), model_id)
 
     @classmethod
@@ -81,7 +81,7 @@ class Moments:
         weights: ArrayLike | None = None,
         *,
         model_id: str = "",
-        normalise: bool = True,
+        normalize: bool = True,
         block: int | None = None,
     ) -> Moments:
         """Sum over the rows of an array, block by block; it may be memory-mapped and larger than memory.
@@ -91,18 +91,18 @@ class Moments:
             weights: integer [n], how often each row counts (None: once). A row of weight 0 is checked but not
                 counted.
             model_id: which model made the vectors.
-            normalise: bring each row to length 1 in float64 first. Stored fp16 vectors are up to 5e-4 off.
+            normalize: bring each row to length 1 in float64 first. Stored fp16 vectors are up to 5e-4 off.
             block: rows cast to float64 at a time (None: 16 MiB of them).
 
         Raises:
-            VisdivError: a row holds NaN or infinity, or is all zero while `normalise`; or shapes or dtypes
+            VisdivError: a row holds NaN or infinity, or is all zero while `normalize`; or shapes or dtypes
                 are wrong.
         """
         return cls.from_batches(
             [vectors],
             None if weights is None else [weights],
             model_id=model_id,
-            normalise=normalise,
+            normalize=normalize,
             block=block,
         )
 
@@ -114,7 +114,7 @@ class Moments:
         *,
         dimension: int | None = None,
         model_id: str = "",
-        normalise: bool = True,
+        normalize: bool = True,
         block: int | None = None,
     ) -> Moments:
         """Sum over a stream of arrays, holding one at a time.
@@ -124,26 +124,26 @@ class Moments:
             weights: as many integer arrays [n_i] (or None) as there are batches; None: every row counts once.
             dimension: D, needed only if there may be no batch at all.
             model_id: as in `from_vectors`.
-            normalise: as in `from_vectors`.
+            normalize: as in `from_vectors`.
             block: as in `from_vectors`.
 
         Raises:
             VisdivError: as `from_vectors`; batches of different D; or no batch and no `dimension`.
         """
-        sums = None if dimension is None else RunningSums(dimension, normalise)
+        sums = None if dimension is None else RunningSums(dimension, normalize)
         pairs = ((b, None) for b in batches) if weights is None else zip(batches, weights, strict=True)
         for batch, counts in pairs:
             vectors = as_matrix(batch)
             if sums is None:
-                sums = RunningSums(vectors.shape[1], normalise)
+                sums = RunningSums(vectors.shape[1], normalize)
             sums.add(vectors, counts, block)
         if sums is None:
             raise VisdivError("no embeddings to sum over: give at least one batch, or the dimension")
-        return cls(sums.n, sums.sum_x, sums.second, model_id, normalise or sums.n == 0)
+        return cls(sums.n, sums.sum_x, sums.second, model_id, normalize or sums.n == 0)
 
-    def with_vectors(self, vectors: ArrayLike, weights: ArrayLike | None = None, *, normalise: bool = True) -> Moments:
+    def with_vectors(self, vectors: ArrayLike, weights: ArrayLike | None = None, *, normalize: bool = True) -> Moments:
         """These moments plus those of more vectors of the model; many small batches: `from_batches`."""
-        return self + Moments.from_vectors(vectors, weights, model_id=self.model_id, normalise=normalise)
+        return self + Moments.from_vectors(vectors, weights, model_id=self.model_id, normalize=normalize)
 
     @property
     def dimension(self) -> int:
@@ -155,25 +155,25 @@ class Moments:
         """Length of the mean vector; for unit vectors 0 (spread over all directions) to 1 (all the same).
 
         Raises:
-            VisdivError: there is no picture.
+            VisdivError: there is no image.
         """
         self._need(1)
         return float(np.linalg.norm(self.sum_x)) / self.n
 
     def covariance(self) -> Float64Array:
-        """Centred covariance (M - s s^T / n) / (n - 1), float64 [D, D]; what `numpy.cov` gives.
+        """Centerd covariance (M - s s^T / n) / (n - 1), float64 [D, D]; what `numpy.cov` gives.
 
         Raises:
-            VisdivError: there are fewer than two pictures.
+            VisdivError: there are fewer than two images.
         """
         self._need(2)
         return (self.second_moment - np.outer(self.sum_x, self.sum_x) / self.n) / (self.n - 1)
 
-    def uncentred(self) -> Float64Array:
+    def uncenterd(self) -> Float64Array:
         """Second moment M / n, float64 [D, D]; its trace is 1 for unit vectors.
 
         Raises:
-            VisdivError: there is no picture.
+            VisdivError: there is no image.
         """
         self._need(1)
         return self.second_moment / self.n
@@ -194,12 +194,12 @@ class Moments:
             return NotImplemented
         self._same_kind(other)
         if other.n > self.n:
-            raise VisdivError(f"cannot leave {other.n} pictures out of {self.n}: the set must hold what is left out")
+            raise VisdivError(f"cannot leave {other.n} images out of {self.n}: the set must hold what is left out")
         n = self.n - other.n
         second = self.second_moment - other.second_moment
         slack = SLACK * float(np.trace(self.second_moment))
         if np.diagonal(second).min() < -slack or (n == 0 and np.abs(second).max() > slack):
-            raise VisdivError("cannot leave out these pictures: the set does not hold them")
+            raise VisdivError("cannot leave out these images: the set does not hold them")
         if n == 0:
             return Moments.zero(self.dimension, model_id=self.model_id)
         return Moments(n, self.sum_x - other.sum_x, second, self.model_id, self.unit and other.unit)
@@ -240,9 +240,9 @@ class Moments:
         n, model_id, unit = (table[name][0].as_py() for name in ("images", "model_id", "unit"))
         return cls(n, sum_x, second.reshape(dimension, dimension), model_id, unit)
 
-    def _need(self, pictures: int) -> None:
-        if self.n < pictures:
-            raise VisdivError(f"this needs at least {pictures} picture(s), the set holds {self.n}")
+    def _need(self, images: int) -> None:
+        if self.n < images:
+            raise VisdivError(f"this needs at least {images} image(s), the set holds {self.n}")
 
     def _same_kind(self, other: Moments) -> None:
         if self.model_id != other.model_id:

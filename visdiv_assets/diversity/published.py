@@ -1,9 +1,9 @@
 """The diversity of four data sets as FineVision's authors published it, to read one's own beside.
 
 Effective rank and participation ratio are of arXiv 2510.17269, table 1, the score of the article published with it;
-pictures are in millions there, rounded to one place. They are of SSCD's 512 dimensions and of all pictures, repeated
-ones as often as they occur. The paper says "covariance", computed by Welford's method, which is centred; it also says
-"Vendi score", which is not. Centred is assumed here.
+images are in millions there, rounded to one place. They are of SSCD's 512 dimensions and of all images, repeated
+ones as often as they occur. The paper says "covariance", computed by Welford's method, which is centerd; it also says
+"Vendi score", which is not. Centerd is assumed here.
 """
 
 from __future__ import annotations

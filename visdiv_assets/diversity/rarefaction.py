@@ -1,7 +1,7 @@
-"""Scores at equal numbers of pictures, so that a subset of 500 can be read beside one of 500,000.
+"""Scores at equal numbers of images, so that a subset of 500 can be read beside one of 500,000.
 
-Small sets read low: of n pictures the effective rank is at most n, and 1 / participation ratio is too large by about
-1 / (n - 1). So each set is cut to the same number of pictures, drawn without replacement, again and again.
+Small sets read low: of n images the effective rank is at most n, and 1 / participation ratio is too large by about
+1 / (n - 1). So each set is cut to the same number of images, drawn without replacement, again and again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.scores import DiversityScores, scores
 from visdiv_assets.vectors.matrix import Matrix
 
-#: Numbers of pictures at which sets are compared. Of 256 a set of 512 dimensions scores low, but all sets do alike.
+#: Numbers of images at which sets are compared. Of 256 a set of 512 dimensions scores low, but all sets do alike.
 SIZES = (256, 1_024, 4_096, 16_384)
 #: Draws of each size.
 DRAWS = 8
@@ -38,10 +38,10 @@ RAREFIED_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Rarefied:
-    """A score at a number of pictures.
+    """A score at a number of images.
 
     Attributes:
-        images: pictures drawn each time.
+        images: images drawn each time.
         draws: how often.
         mean: over the draws.
         low: the draws' 5 % quantile; the interval from it to `high` is that of the draws, not of the world.
@@ -70,14 +70,14 @@ def rarefied(
     Args:
         vectors: unit vectors [n, d], read at random places.
         shown: int64 [positions], the vector of each position that counts; None: each vector is a position.
-        size: pictures of a part. A set of exactly this size is one part, and its interval a point.
+        size: images of a part. A set of exactly this size is one part, and its interval a point.
         centered: as in `scores`.
         draws: parts, each drawn without replacement.
         seed: of the draws.
         model_id: which model made the vectors.
 
     Returns:
-        by the score's name; empty if there are fewer than `size` or than 2 pictures.
+        by the score's name; empty if there are fewer than `size` or than 2 images.
     """
     count = int(vectors.shape[0]) if shown is None else len(shown)
     if count < size or size < 2:
@@ -99,12 +99,12 @@ def rarefied(
 
 
 def rarefied_table(vectors: Matrix, shown: np.ndarray, *, model_id: str) -> pa.Table:
-    """The centred scores of a subset at each of `SIZES` for which it has enough positions.
+    """The centerd scores of a subset at each of `SIZES` for which it has enough positions.
 
     Of 100,000 vectors of 512 dimensions 174,000 are read in all, in about 3 core-seconds; of more no more.
 
     Args:
-        vectors: unit vectors [n, d], one a different picture.
+        vectors: unit vectors [n, d], one a different image.
         shown: int64 [positions], the vector of each readable position.
         model_id: which model made the vectors.
 
@@ -124,5 +124,5 @@ def rarefied_table(vectors: Matrix, shown: np.ndarray, *, model_id: str) -> pa.T
 
 
 def too_few(images: int, dimension: int) -> bool:
-    """Whether a set is too small for its scores to be compared with others': fewer than two pictures a dimension."""
+    """Whether a set is too small for its scores to be compared with others': fewer than two images a dimension."""
     return images < 2 * dimension

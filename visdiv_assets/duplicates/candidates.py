@@ -1,7 +1,7 @@
 """Pairs worth comparing pixel by pixel: close by SSCD at a low floor, or close by PDQ in one of 8 orientations.
 
 Each of the two finds copies that the other misses: SSCD crops, captions and borders; PDQ blur, resizing, compression
-and turned pictures.
+and turned images.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ CANDIDATE_SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Different pictures of one set.
+class Images:
+    """Different images of one set.
 
     Attributes:
         image_ids: string [n], each once.
@@ -41,12 +41,12 @@ class Pictures:
 
 
 def candidates(
-    left: Pictures, right: Pictures | None, *, floor: float, k_best: int, pdq_distance: int, device: str = "cpu"
+    left: Images, right: Images | None, *, floor: float, k_best: int, pdq_distance: int, device: str = "cpu"
 ) -> pa.Table:
     """The pairs to compare.
 
     Args:
-        left: pictures.
+        left: images.
         right: those of another set; None for the pairs left < right within one.
         floor: smallest SSCD similarity.
         k_best: a pair is kept only if it is among this many best of one of its two by SSCD, or by PDQ.

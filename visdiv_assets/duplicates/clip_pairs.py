@@ -1,6 +1,6 @@
-"""Pairs of pictures that are close to CLIP, with what SSCD says of them.
+"""Pairs of images that are close to CLIP, with what SSCD says of them.
 
-CLIP looks at what a picture means: two photographs of birds, or two pages of text, are close to it without being
+CLIP looks at what an image means: two photographs of birds, or two pages of text, are close to it without being
 copies. So each pair carries both similarities.
 """
 
@@ -43,18 +43,18 @@ def clip_pairs(
     device: str = "cpu",
     progress: Progress = silent,
 ) -> pa.Table:
-    """Find the pairs of different pictures that are close to CLIP, and look their SSCD similarity up.
+    """Find the pairs of different images that are close to CLIP, and look their SSCD similarity up.
 
     Args:
         image_ids: string [n], each once.
         vectors: their CLIP vectors [n, d], unit length.
-        sscd_ids: string [m], pictures with SSCD vectors.
+        sscd_ids: string [m], images with SSCD vectors.
         sscd_vectors: those vectors [m, e], unit length.
         floor: smallest CLIP similarity of a pair.
-        k_best: a pair is kept only if it is among this many best of one of its two pictures.
+        k_best: a pair is kept only if it is among this many best of one of its two images.
         model_ids: of the CLIP vectors and of the SSCD vectors.
         device: where CLIP vectors are compared: "cpu", "cuda" or "cuda:N".
-        progress: told of pictures compared with all others.
+        progress: told of images compared with all others.
 
     Returns:
         table of `CLIP_PAIRS_SCHEMA`, image_id_a < image_id_b, sorted. The SSCD similarity is null where one of the two
@@ -72,7 +72,7 @@ def clip_pairs(
         [
             pc.min_element_wise(left, right),
             pc.max_element_wise(left, right),
-            # Stored vectors are rounded to float16: the product of a picture with its copy may exceed 1 by 1e-3.
+            # Stored vectors are rounded to float16: the product of an image with its copy may exceed 1 by 1e-3.
             pc.min_element_wise(found["similarity"], pa.scalar(1, pa.float32())),
             pa.array(sscd, from_pandas=True),
             *(pa.array([model_id], pa.string()).take(pa.array(np.zeros(count, np.int64))) for model_id in model_ids),
@@ -100,7 +100,7 @@ def similarities(vectors: Matrix, left: np.ndarray, right: np.ndarray) -> np.nda
         x, y = widened(vectors[left[chosen]]), widened(vectors[right[chosen]])
         found = np.einsum("nd,nd->n", x, y)
         if not np.isfinite(found).all():
-            raise VisdivError("an SSCD vector is not finite: materialise sscd_embeddings again")
+            raise VisdivError("an SSCD vector is not finite: materialize sscd_embeddings again")
         out[chosen] = np.clip(found, -1, 1)
     return out
 

@@ -1,8 +1,8 @@
-"""Groups of pictures that are copies of each other.
+"""Groups of images that are copies of each other.
 
-Two partitions of the same pictures. A component holds everything that a chain of close pairs connects; chains can join
-pictures that have nothing in common, up to swallowing a whole data set. A cluster holds a representative and pictures
-that are close to it themselves, so nothing is removed for the sake of a picture that it does not resemble.
+Two partitions of the same images. A component holds everything that a chain of close pairs connects; chains can join
+images that have nothing in common, up to swallowing a whole data set. A cluster holds a representative and images
+that are close to it themselves, so nothing is removed for the sake of an image that it does not resemble.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow as pa
 from visdiv_assets.vectors.join import TILE
 from visdiv_assets.vectors.matrix import Matrix
 
-PICTURES_SCHEMA = pa.schema(
+IMAGES_SCHEMA = pa.schema(
     [
         ("image_id", pa.string()),
         ("component_id", pa.string()),
@@ -28,28 +28,28 @@ SUMMARY_SCHEMA = pa.schema(
     [
         ("kind", pa.string()),
         ("cluster_id", pa.string()),
-        ("pictures", pa.int64()),
+        ("images", pa.int64()),
         ("smallest_similarity", pa.float32()),
         ("diameter", pa.float32()),
-        ("pictures_measured", pa.int64()),
+        ("images_measured", pa.int64()),
     ]
 )
 SIZES_SCHEMA = pa.schema(
     [
         ("threshold", pa.float64()),
         ("components", pa.int64()),
-        ("pictures", pa.int64()),
+        ("images", pa.int64()),
         ("largest_component", pa.int64()),
     ]
 )
 
-#: Groups above this size are measured on this many of their pictures: all pairs of more would take hours.
+#: Groups above this size are measured on this many of their images: all pairs of more would take hours.
 MEASURED = 50_000
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Close pairs of n pictures, by number: left and right int64 [m], similarity float32 [m]."""
+    """Close pairs of n images, by number: left and right int64 [m], similarity float32 [m]."""
 
     left: np.ndarray
     right: np.ndarray
@@ -66,19 +66,19 @@ class Clusters:
     """What `find_clusters` found.
 
     Attributes:
-        pictures: table of `PICTURES_SCHEMA`, one row per picture: component_id is the lowest image_id of the component,
+        images: table of `IMAGES_SCHEMA`, one row per image: component_id is the lowest image_id of the component,
             cluster_id the image_id of the representative, similarity the one to the representative.
-        summary: table of `SUMMARY_SCHEMA`, one row per component and per cluster of two or more pictures: the smallest
-            similarity of any two of its pictures, the diameter (largest cosine distance, 1 - that), and on how many
-            of its pictures they were measured.
+        summary: table of `SUMMARY_SCHEMA`, one row per component and per cluster of two or more images: the smallest
+            similarity of any two of its images, the diameter (largest cosine distance, 1 - that), and on how many
+            of its images they were measured.
     """
 
-    pictures: pa.Table
+    images: pa.Table
     summary: pa.Table
 
 
 def components(count: int, pairs: Pairs) -> np.ndarray:
-    """Connected components of `count` pictures: int32 [count] labels from 0 (scipy.sparse.csgraph)."""
+    """Connected components of `count` images: int32 [count] labels from 0 (scipy.sparse.csgraph)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -89,7 +89,7 @@ def components(count: int, pairs: Pairs) -> np.ndarray:
 
 
 def component_sizes(count: int, pairs: Pairs, thresholds: Sequence[float]) -> pa.Table:
-    """How components grow as the threshold falls: table of `SIZES_SCHEMA`, of components of two or more pictures."""
+    """How components grow as the threshold falls: table of `SIZES_SCHEMA`, of components of two or more images."""
     records = []
     for threshold in thresholds:
         sizes = np.bincount(components(count, pairs.at(threshold)), minlength=1)
@@ -98,7 +98,7 @@ def component_sizes(count: int, pairs: Pairs, thresholds: Sequence[float]) -> pa
             {
                 "threshold": threshold,
                 "components": len(sizes),
-                "pictures": int(sizes.sum()),
+                "images": int(sizes.sum()),
                 "largest_component": int(sizes.max(initial=0)),
             }
         )
@@ -108,9 +108,9 @@ def component_sizes(count: int, pairs: Pairs, thresholds: Sequence[float]) -> pa
 def find_clusters(
     image_ids: np.ndarray, vectors: Matrix, pairs: Pairs, priority: np.ndarray, threshold: float
 ) -> Clusters:
-    """Partition pictures into components and, within them, into clusters around representatives.
+    """Partition images into components and, within them, into clusters around representatives.
 
-    The pictures of a component are taken by priority. Each joins the most similar of the representatives so far if
+    The images of a component are taken by priority. Each joins the most similar of the representatives so far if
     their similarity, computed from the vectors, reaches the threshold; else it becomes a representative itself. So the
     representative is always the member of highest priority.
 
@@ -119,7 +119,7 @@ def find_clusters(
         vectors: their unit vectors [n, d]; only rows of components of three or more are read.
         pairs: all pairs that reach the threshold, and possibly others.
         priority: int64 [n], each once; lower is better.
-        threshold: similarity from which two pictures are copies.
+        threshold: similarity from which two images are copies.
     """
     close = pairs.at(threshold)
     labels = components(len(image_ids), close)
@@ -142,12 +142,12 @@ def find_clusters(
 
 
 def find_confirmed_clusters(image_ids: np.ndarray, vectors: Matrix, confirmed: Pairs, priority: np.ndarray) -> Clusters:
-    """Partition pictures by pairs that their pixels confirm, whatever their similarity.
+    """Partition images by pairs that their pixels confirm, whatever their similarity.
 
-    Being a copy passes on from picture to picture, as similarity does not, but for two things: two parts of one picture
-    are not copies of each other, and one pair in some hundred look-alikes is confirmed wrongly. So a picture joins the
-    best picture that it is confirmed to be a copy of; then groups join that pairs link at two or more pictures of each:
-    only the best pairs of each picture were compared, which leaves a large group of copies in parts at first.
+    Being a copy passes on from image to image, as similarity does not, but for two things: two parts of one image
+    are not copies of each other, and one pair in some hundred look-alikes is confirmed wrongly. So an image joins the
+    best image that it is confirmed to be a copy of; then groups join that pairs link at two or more images of each:
+    only the best pairs of each image were compared, which leaves a large group of copies in parts at first.
 
     Args:
         image_ids: as in `find_clusters`.
@@ -157,7 +157,7 @@ def find_confirmed_clusters(image_ids: np.ndarray, vectors: Matrix, confirmed: P
     """
     labels = components(len(image_ids), confirmed)
     representative = _merged(_stars(confirmed, priority), confirmed)
-    # Of each group the picture of highest priority stands for it.
+    # Of each group the image of highest priority stands for it.
     best = np.full(len(image_ids), -1)
     order = np.argsort(-priority)
     best[representative[order]] = order
@@ -172,24 +172,24 @@ def find_confirmed_clusters(image_ids: np.ndarray, vectors: Matrix, confirmed: P
 
 
 def _stars(pairs: Pairs, priority: np.ndarray) -> np.ndarray:
-    """By priority, each picture that no other has taken takes those of its partners that none has: int64 [n]."""
+    """By priority, each image that no other has taken takes those of its partners that none has: int64 [n]."""
     taken = np.full(len(priority), -1)
     left, right = np.concatenate([pairs.left, pairs.right]), np.concatenate([pairs.right, pairs.left])
     order = np.argsort(left, kind="stable")
     left, right = left[order], right[order]
     starts = np.searchsorted(left, np.arange(len(priority) + 1))
-    for picture in np.argsort(priority):
-        if taken[picture] < 0:
-            taken[picture] = picture
-            partners = right[starts[picture] : starts[picture + 1]]
-            taken[partners[taken[partners] < 0]] = picture
+    for image in np.argsort(priority):
+        if taken[image] < 0:
+            taken[image] = image
+            partners = right[starts[image] : starts[image + 1]]
+            taken[partners[taken[partners] < 0]] = image
     return taken
 
 
 def _merged(group: np.ndarray, pairs: Pairs) -> np.ndarray:
-    """Join groups that pairs link at two or more pictures of each, or of the one if the other is a single picture.
+    """Join groups that pairs link at two or more images of each, or of the one if the other is a single image.
 
-    One wrong pair can give a picture to another group's best; its own copies then all link to that one picture.
+    One wrong pair can give an image to another group's best; its own copies then all link to that one image.
 
     Returns:
         int64 [n], until no two groups are left to join.
@@ -203,7 +203,7 @@ def _merged(group: np.ndarray, pairs: Pairs) -> np.ndarray:
         of_high = np.where(swapped, pairs.left[across], pairs.right[across])
         of_several, to_several = _several(low, high, of_low), _several(low, high, of_high)
         sizes = np.bincount(group, minlength=len(group))
-        # A picture alone can have one end of the links only; of larger groups one picture's links are not enough.
+        # An image alone can have one end of the links only; of larger groups one image's links are not enough.
         linked = (of_several & (to_several | (sizes[high] == 1))) | (to_several & (sizes[low] == 1))
         if not linked.any():
             return group
@@ -211,13 +211,13 @@ def _merged(group: np.ndarray, pairs: Pairs) -> np.ndarray:
         group = components(len(group), Pairs(low[linked], high[linked], ones))[group]
 
 
-def _several(low: np.ndarray, high: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """Which links belong to two groups that links of at least two different pictures connect: bool [m]."""
+def _several(low: np.ndarray, high: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Which links belong to two groups that links of at least two different images connect: bool [m]."""
     if not len(low):
         return np.zeros(0, bool)
     groups, place = np.unique(np.stack([low, high]), axis=1, return_inverse=True)
     place = place.reshape(-1)
-    different = np.unique(np.stack([place, picture]), axis=1)
+    different = np.unique(np.stack([place, image]), axis=1)
     several: np.ndarray = np.bincount(different[0], minlength=groups.shape[1])[place] > 1
     return several
 
@@ -229,15 +229,15 @@ def _told(
     np.minimum.at(lowest, labels, np.arange(len(image_ids)))
     component = lowest[labels]
     names = image_ids.astype(str)
-    pictures = pa.table(
+    images = pa.table(
         [pa.array(names), pa.array(names[component]), pa.array(names[representative]), similarity],
-        schema=PICTURES_SCHEMA,
+        schema=IMAGES_SCHEMA,
     )
     summary = [
         *_measured("component", component, image_ids, vectors),
         *_measured("cluster", representative, image_ids, vectors),
     ]
-    return Clusters(pictures, pa.Table.from_pylist(summary, schema=SUMMARY_SCHEMA))
+    return Clusters(images, pa.Table.from_pylist(summary, schema=SUMMARY_SCHEMA))
 
 
 def smallest_similarity(vectors: np.ndarray) -> float:
@@ -302,8 +302,8 @@ def _measured(kind: str, group: np.ndarray, image_ids: np.ndarray, vectors: Matr
         yield {
             "kind": kind,
             "cluster_id": image_ids[group[members[0]]].decode(),
-            "pictures": len(members),
+            "images": len(members),
             "smallest_similarity": smallest,
             "diameter": 1 - smallest,
-            "pictures_measured": len(measured),
+            "images_measured": len(measured),
         }

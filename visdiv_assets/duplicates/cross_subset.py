@@ -1,4 +1,4 @@
-"""Pictures that two subsets share: one tile of the comparison of all subsets with each other."""
+"""Images that two subsets share: one tile of the comparison of all subsets with each other."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OVERLAP_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class EmbeddedSubset:
-    """The different pictures of a subset.
+    """The different images of a subset.
 
     Attributes:
         name: of the subset.
@@ -68,7 +68,7 @@ class Tile:
     """What two subsets share.
 
     Attributes:
-        pairs: table of `PAIRS_SCHEMA`: different pictures, one of each subset, that are close.
+        pairs: table of `PAIRS_SCHEMA`: different images, one of each subset, that are close.
         overlap: table of `OVERLAP_SCHEMA`, in both directions, at every threshold.
     """
 
@@ -87,23 +87,23 @@ def compare_subsets(
     device: str = "cpu",
     progress: Progress = silent,
 ) -> Tile:
-    """Compare all pictures of two subsets.
+    """Compare all images of two subsets.
 
-    A picture is shared at a threshold if the other subset holds the same bytes, or a picture whose similarity reaches
-    the threshold. The best match of every picture is always found, so the shares are exact although only the K best
+    An image is shared at a threshold if the other subset holds the same bytes, or an image whose similarity reaches
+    the threshold. The best match of every image is always found, so the shares are exact although only the K best
     pairs are kept.
 
     Args:
         left: one subset.
         right: the other.
         floor: smallest similarity of a pair.
-        k_best: a pair is kept only if it is among this many best of one of its two pictures.
+        k_best: a pair is kept only if it is among this many best of one of its two images.
         thresholds: none below the floor.
         prepared: as `join.cross_join`.
         device: where vectors are compared: "cpu", "cuda" or "cuda:N".
-        progress: told of pictures of the left subset that are done.
+        progress: told of images of the left subset that are done.
     """
-    # A picture that both hold takes one of its K places for itself.
+    # An image that both hold takes one of its K places for itself.
     found = cross_join(
         left.vectors,
         right.vectors,
@@ -124,11 +124,11 @@ def compare_subsets(
         right.background,
     )
     different = pairs.filter(pc.not_equal(pairs["image_id_a"], pairs["image_id_b"]))
-    # Two pictures that both subsets hold are found twice, once from either side.
+    # Two images that both subsets hold are found twice, once from either side.
     once = different.group_by(["image_id_a", "image_id_b"], use_threads=False).aggregate(
-        [("similarity", "max"), ("similarity_normalised", "max")]
+        [("similarity", "max"), ("similarity_normalized", "max")]
     )
-    once = once.select(["image_id_a", "image_id_b", "similarity_max", "similarity_normalised_max"])
+    once = once.select(["image_id_a", "image_id_b", "similarity_max", "similarity_normalized_max"])
     once = once.rename_columns(PAIRS_SCHEMA.names)
     records = []
     for one, other, side in ((left, right, "left"), (right, left, "right")):

@@ -1,4 +1,4 @@
-"""Near duplicates within one set of pictures: a self-join told in image_ids."""
+"""Near duplicates within one set of images: a self-join told in image_ids."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ PAIRS_SCHEMA = pa.schema(
         ("image_id_a", pa.string()),
         ("image_id_b", pa.string()),
         ("similarity", pa.float32()),
-        ("similarity_normalised", pa.float32()),
+        ("similarity_normalized", pa.float32()),
     ]
 )
 
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Close pairs, and how many neighbours each picture has.
+    """Close pairs, and how many neighbors each image has.
 
     Attributes:
-        pairs: table of `PAIRS_SCHEMA`, image_id_a < image_id_b, sorted; at most K per picture chose it.
-        counts: table of image_id, background_similarity (null below 4 pictures), and one int64 column per threshold
-            asked for, neighbours in full; in the order of the vectors.
+        pairs: table of `PAIRS_SCHEMA`, image_id_a < image_id_b, sorted; at most K per image chose it.
+        counts: table of image_id, background_similarity (null below 4 images), and one int64 column per threshold
+            asked for, neighbors in full; in the order of the vectors.
     """
 
     pairs: pa.Table
@@ -48,16 +48,16 @@ def near_duplicates(
     device: str = "cpu",
     progress: Progress = silent,
 ) -> NearDuplicates:
-    """Find the pairs of different pictures whose similarity reaches a floor.
+    """Find the pairs of different images whose similarity reaches a floor.
 
     Args:
-        image_ids: string [n], each once: byte-equal copies are one picture.
+        image_ids: string [n], each once: byte-equal copies are one image.
         vectors: their unit vectors [n, d].
         floor: smallest similarity of a pair.
-        k_best: a pair is kept only if it is among this many best of one of its two pictures.
-        count_at: thresholds, none below the floor, by the name of the column that counts neighbours there.
+        k_best: a pair is kept only if it is among this many best of one of its two images.
+        count_at: thresholds, none below the floor, by the name of the column that counts neighbors there.
         device: where vectors are compared: "cpu", "cuda" or "cuda:N".
-        progress: told of pictures compared with all others.
+        progress: told of images compared with all others.
     """
     result = join(
         vectors, None, floor, k_best=k_best, count_at=list(count_at.values()), device=device, progress=progress
@@ -72,11 +72,11 @@ def told(result: Join, image_ids: pa.Array, vectors: Matrix, count_columns: Sequ
         result: what the join found.
         image_ids: string [n], each once.
         vectors: their unit vectors [n, d].
-        count_columns: what the columns are called that count neighbours.
+        count_columns: what the columns are called that count neighbors.
     """
     background = pa.array(background_similarity(image_ids, vectors), from_pandas=True)
     left, right = result.pairs["left"], result.pairs["right"]
-    # Stored vectors are rounded to float16: the product of a picture with its copy may exceed 1 by 1e-3.
+    # Stored vectors are rounded to float16: the product of an image with its copy may exceed 1 by 1e-3.
     similarity = pc.min_element_wise(result.pairs["similarity"], pa.scalar(1, pa.float32()))
     pairs = pair_table(image_ids, image_ids, left, right, similarity, background, background)
     counts = pa.table(
@@ -100,12 +100,12 @@ def pair_table(
 ) -> pa.Table:
     """Pairs told in image_ids, as a table of `PAIRS_SCHEMA` in no particular order.
 
-    Each of the two pictures is the query once, so the normalised score subtracts the mean of their backgrounds.
+    Each of the two images is the query once, so the normalized score subtracts the mean of their backgrounds.
     """
     a, b = pc.take(left_ids, left), pc.take(right_ids, right)
     backgrounds = pc.add(pc.take(left_background, left), pc.take(right_background, right))
-    normalised = pc.subtract(similarity, pc.divide(backgrounds, pa.scalar(2, pa.float32())))
-    return pa.table([pc.min_element_wise(a, b), pc.max_element_wise(a, b), similarity, normalised], schema=PAIRS_SCHEMA)
+    normalized = pc.subtract(similarity, pc.divide(backgrounds, pa.scalar(2, pa.float32())))
+    return pa.table([pc.min_element_wise(a, b), pc.max_element_wise(a, b), similarity, normalized], schema=PAIRS_SCHEMA)
 
 
 def closest(pairs: pa.Table, count: int) -> pa.Table:
@@ -115,7 +115,7 @@ def closest(pairs: pa.Table, count: int) -> pa.Table:
 
 
 def pair_defects(pairs: pa.Table, floor: float) -> dict[str, int]:
-    """Count what no pair may be: of a picture with itself, below the floor, or listed twice."""
+    """Count what no pair may be: of an image with itself, below the floor, or listed twice."""
     a, b = pairs["image_id_a"], pairs["image_id_b"]
     ordered = pa.table({"low": pc.min_element_wise(a, b), "high": pc.max_element_wise(a, b)})
     different = ordered.group_by(["low", "high"]).aggregate([]).num_rows

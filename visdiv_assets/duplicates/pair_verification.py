@@ -1,4 +1,4 @@
-"""The pixels of a subset's pictures compared, with each other or with another set's: candidates, and their verdicts."""
+"""The pixels of a subset's images compared, with each other or with another set's: candidates, and their verdicts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.duplicates.candidates import Pictures, candidates
+from visdiv_assets.duplicates.candidates import Images, candidates
 from visdiv_assets.duplicates.cross_subset import embedded
 from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS, VERDICT_SCHEMA, Fetch, compare_pairs
 from visdiv_assets.imaging.listing import first_positions
@@ -28,20 +28,20 @@ PAIR_SCHEMA = pa.schema(
 )
 VERIFIED_SCHEMA = pa.schema([*PAIR_SCHEMA, *VERDICT_FIELDS])
 
-#: The columns of the two pictures of a pair.
+#: The columns of the two images of a pair.
 SIDES = ("image_id_a", "image_id_b")
 
 
-def pictures_of(store: Lake, images: Manifest, embeddings: Manifest) -> Pictures:
-    """The pictures of a subset or benchmark, by the manifests of its images and embeddings."""
+def images_of(store: Lake, images: Manifest, embeddings: Manifest) -> Images:
+    """The images of a subset or benchmark, by the manifests of its images and embeddings."""
     of_side = embedded(store, embeddings)
     listed = store.read(images, columns=["image_id", "pdq"])
     hashes = listed.take(pc.index_in(of_side.image_ids, listed["image_id"].combine_chunks()))["pdq"].combine_chunks()
-    return Pictures(of_side.image_ids, of_side.vectors, hashes)
+    return Images(of_side.image_ids, of_side.vectors, hashes)
 
 
 def fetch_of(store: Lake, source: Source, kind: Kind, images: Manifest) -> Fetch:
-    """A function that fetches pictures of a subset or benchmark by image_id."""
+    """A function that fetches images of a subset or benchmark by image_id."""
     first = first_positions(store.read(images, columns=["row", "image_index", "image_id", "status"]))
     ids = first["image_id"].to_numpy().astype("S32")
     order = np.argsort(ids)
@@ -56,9 +56,9 @@ def fetch_of(store: Lake, source: Source, kind: Kind, images: Manifest) -> Fetch
 
 
 def candidate_pairs(
-    left: Pictures, right: Pictures | None, *, floor: float, k_best: int, pdq_distance: int, device: str
+    left: Images, right: Images | None, *, floor: float, k_best: int, pdq_distance: int, device: str
 ) -> pa.Table:
-    """The pairs to compare, told in image_ids: table of `PAIR_SCHEMA`, by the left picture; see `candidates`."""
+    """The pairs to compare, told in image_ids: table of `PAIR_SCHEMA`, by the left image; see `candidates`."""
     found = candidates(left, right, floor=floor, k_best=k_best, pdq_distance=pdq_distance, device=device)
     other = right or left
     pairs = pa.table(
@@ -107,7 +107,7 @@ def _beside(pairs: pa.Table, verdicts: pa.Table) -> pa.Table:
 
 
 def either(left_ids: pa.Array, fetch_left: Fetch, fetch_right: Fetch) -> Fetch:
-    """Fetches pictures that one of two sets holds; those of `left_ids` from the left one."""
+    """Fetches images that one of two sets holds; those of `left_ids` from the left one."""
 
     def fetch(image_ids: Sequence[str]) -> list[bytes | None]:
         wanted = pa.array(image_ids, pa.string())
@@ -123,12 +123,12 @@ def either(left_ids: pa.Array, fetch_left: Fetch, fetch_right: Fetch) -> Fetch:
 
 
 def verdicts_of(store: Lake, earlier: Manifest | None, ids: tuple[str, str] = SIDES) -> Callable[[str], pa.Table]:
-    """The verdicts of an earlier run; a verdict depends on the two pictures and on the code alone.
+    """The verdicts of an earlier run; a verdict depends on the two images and on the code alone.
 
     Args:
         store: the lake.
         earlier: manifest of a table that holds verdicts of the same code, in the role `pairs`; None if there is none.
-        ids: the columns of the two pictures' image_ids.
+        ids: the columns of the two images' image_ids.
 
     Returns:
         a function that gives those that a unit of work may need: image_id_a, image_id_b and the columns of

@@ -1,4 +1,4 @@
-"""Pairs of pictures whose PDQ hashes differ in few bits, turned and mirrored ones too.
+"""Pairs of images whose PDQ hashes differ in few bits, turned and mirrored ones too.
 
 With bits as +-1/16, the inner product of two hashes is 1 - 2 * distance / 256: the pairs are found by the exact join.
 """
@@ -17,7 +17,7 @@ PAIR_SCHEMA = pa.schema([("left", pa.int64()), ("right", pa.int64()), ("pdq_dist
 def close_hashes(
     left: pa.Array, right: pa.Array | None, *, distance: int, k_best: int, device: str = "cpu"
 ) -> pa.Table:
-    """Pairs of pictures whose hashes, in the best of 8 orientations, differ in so many bits at most.
+    """Pairs of images whose hashes, in the best of 8 orientations, differ in so many bits at most.
 
     Args:
         left: what `imaging.fingerprint.fingerprints` gave, binary [n], null where there is none.
@@ -52,7 +52,7 @@ def close_hashes(
 
 
 def _held(hashes: pa.Array) -> np.ndarray:
-    """The numbers of the pictures that have hashes, int64 [m]."""
+    """The numbers of the images that have hashes, int64 [m]."""
     return np.flatnonzero(hashes.is_valid().to_numpy(zero_copy_only=False))
 
 

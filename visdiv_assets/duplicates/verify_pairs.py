@@ -1,4 +1,4 @@
-"""Many pairs compared by their pixels: each picture is fetched, decoded and prepared as seldom as memory allows."""
+"""Many pairs compared by their pixels: each image is fetched, decoded and prepared as seldom as memory allows."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 
 from visdiv_assets.duplicates.verify import Evidence, Prepared, prepare, verify
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map
 
 #: What the comparison says of a pair; `evidence` is one of `verify.KINDS`, `reason` one of `verify.REASONS` or empty,
-#: `transform` the six numbers of the affine map from the second picture to the first, or none.
+#: `transform` the six numbers of the affine map from the second image to the first, or none.
 VERDICT_FIELDS = (
     ("verified", pa.bool_()),
     ("evidence", pa.string()),
@@ -27,14 +27,14 @@ VERDICT_FIELDS = (
 )
 VERDICT_SCHEMA = pa.schema(VERDICT_FIELDS)
 
-#: Pairs whose pictures are fetched together.
+#: Pairs whose images are fetched together.
 PAIRS_AT_A_TIME = 256
-#: Prepared pictures that are kept for further pairs, at most about 1 MB each.
-PICTURES_KEPT = 512
+#: Prepared images that are kept for further pairs, at most about 1 MB each.
+IMAGES_KEPT = 512
 #: Pairs of one unit of work: a minute or so on two cores.
 PAIRS_OF_A_UNIT = 4096
 
-#: Gives the encoded pictures of some image_ids, None for those that cannot be had any more.
+#: Gives the encoded images of some image_ids, None for those that cannot be had any more.
 Fetch = Callable[[Sequence[str]], Sequence[bytes | None]]
 
 
@@ -46,19 +46,19 @@ def compare_pairs(
     *,
     threads: int,
     max_pixels: int,
-    max_bytes: int = MAX_PICTURE_BYTES,
+    max_bytes: int = MAX_IMAGE_BYTES,
     progress: Progress = silent,
 ) -> pa.Table:
-    """Compare pairs of pictures.
+    """Compare pairs of images.
 
     Args:
-        left: image_ids; pairs of one picture should stand together.
+        left: image_ids; pairs of one image should stand together.
         right: as many.
-        fetch_left: gives the pictures of the left ids.
+        fetch_left: gives the images of the left ids.
         fetch_right: gives those of the right ids.
         threads: threads that decode and compare.
-        max_pixels: pictures with more count as unreadable.
-        max_bytes: likewise, of an encoded picture.
+        max_pixels: images with more count as unreadable.
+        max_bytes: likewise, of an encoded image.
         progress: told of pairs done.
 
     Returns:
@@ -72,8 +72,8 @@ def compare_pairs(
     found: list[Evidence] = []
     for start in range(0, len(left), PAIRS_AT_A_TIME):
         a, b = left[start : start + PAIRS_AT_A_TIME], right[start : start + PAIRS_AT_A_TIME]
-        pictures = {**kept.prepared(a, fetch_left), **kept.prepared(b, fetch_right)}
-        pairs = ((pictures[one], pictures[other]) for one, other in zip(a, b, strict=True))
+        images = {**kept.prepared(a, fetch_left), **kept.prepared(b, fetch_right)}
+        pairs = ((images[one], images[other]) for one, other in zip(a, b, strict=True))
         for evidence in ordered_map(lambda pair: verify(*pair), pairs, threads=threads, ahead=4):
             found.append(evidence)
             progress(1)
@@ -97,31 +97,31 @@ def table_of(found: Sequence[Evidence]) -> pa.Table:
 
 
 class _Kept:
-    """The pictures that were prepared last."""
+    """The images that were prepared last."""
 
     def __init__(self, threads: int, max_pixels: int, max_bytes: int) -> None:
         self._threads, self._max_pixels, self._max_bytes = threads, max_pixels, max_bytes
-        self._pictures: OrderedDict[str, Prepared] = OrderedDict()
+        self._images: OrderedDict[str, Prepared] = OrderedDict()
 
     def prepared(self, image_ids: Sequence[str], fetch: Fetch) -> dict[str, Prepared]:
-        """The pictures of some ids, each prepared once."""
+        """The images of some ids, each prepared once."""
         wanted = dict.fromkeys(image_ids)
-        missing = [image_id for image_id in wanted if image_id not in self._pictures]
-        pictures = {image_id: self._pictures[image_id] for image_id in wanted if image_id in self._pictures}
-        pictures |= zip(missing, ordered_map(self._prepare, fetch(missing), threads=self._threads), strict=True)
-        for image_id, picture in pictures.items():
-            self._pictures[image_id] = picture
-            self._pictures.move_to_end(image_id)
-        while len(self._pictures) > PICTURES_KEPT:
-            self._pictures.popitem(last=False)
-        return pictures
+        missing = [image_id for image_id in wanted if image_id not in self._images]
+        images = {image_id: self._images[image_id] for image_id in wanted if image_id in self._images}
+        images |= zip(missing, ordered_map(self._prepare, fetch(missing), threads=self._threads), strict=True)
+        for image_id, image in images.items():
+            self._images[image_id] = image
+            self._images.move_to_end(image_id)
+        while len(self._images) > IMAGES_KEPT:
+            self._images.popitem(last=False)
+        return images
 
     def _prepare(self, data: bytes | None) -> Prepared:
         return prepare(decode_image(data, max_pixels=self._max_pixels, max_bytes=self._max_bytes).pixels)
 
 
 def units_of(left_ids: pa.ChunkedArray, pairs: int) -> Iterator[tuple[str, pa.Array]]:
-    """Cut pairs into units of work by their left picture, so that a new picture changes few of them.
+    """Cut pairs into units of work by their left image, so that a new image changes few of them.
 
     Args:
         left_ids: image_ids [m], hexadecimal, sorted.

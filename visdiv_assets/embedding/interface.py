@@ -22,7 +22,7 @@ class Embedder(ABC):
         model_id: names model, weights and preprocessing; vectors of two model_ids are never compared.
         dimension: length of a vector.
         device: where it runs: "cpu", "cuda:0".
-        batch_size: pictures per call that suit it.
+        batch_size: images per call that suit it.
         runs_in_threads: whether several threads should call `run` at once (a CPU model that uses one core per call), or
             one thread alone (a GPU, which is fed by the threads that decode).
         in_flight: batches that may still be computed when the next one is started; 0 if `start` computes at once.
@@ -43,12 +43,12 @@ class Embedder(ABC):
         return nullcontext()
 
     def preprocess(self, image: Image) -> np.ndarray:
-        """An RGB picture as the model's input: uint8 [height, width, 3], the same for all; here [320, 320, 3]."""
+        """An RGB image as the model's input: uint8 [height, width, 3], the same for all; here [320, 320, 3]."""
         return skew_320(image)
 
-    def stack(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """Lay preprocessed pictures, at least one, into memory that the model reads: uint8 [n, height, width, 3]."""
-        return np.stack(pictures)
+    def stack(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Lay preprocessed images, at least one, into memory that the model reads: uint8 [n, height, width, 3]."""
+        return np.stack(images)
 
     def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
         """Begin with what `run` does; the function that is returned waits for the result and gives it."""
@@ -57,13 +57,13 @@ class Embedder(ABC):
 
     @abstractmethod
     def run(self, pixels: np.ndarray) -> np.ndarray:
-        """Embed preprocessed pictures: uint8 [n, height, width, 3] -> float32 [n, dimension].
+        """Embed preprocessed images: uint8 [n, height, width, 3] -> float32 [n, dimension].
 
         Of unit length, but where `keeps_norms` says that features come as the model has them.
         """
 
     def embed(self, images: Sequence[Image]) -> np.ndarray:
-        """Embed RGB pictures of any size: float32 [n, dimension], unit length. Empty input gives [0, dimension]."""
+        """Embed RGB images of any size: float32 [n, dimension], unit length. Empty input gives [0, dimension]."""
         batches = [
             self.run(self.stack([self.preprocess(image) for image in images[start : start + self.batch_size]]))
             for start in range(0, len(images), self.batch_size)
@@ -73,7 +73,7 @@ class Embedder(ABC):
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
-    """Scale rows to unit length, float32 [n, d]; models end in a normalisation, but half precision blurs it."""
+    """Scale rows to unit length, float32 [n, d]; models end in a normalization, but half precision blurs it."""
     return unit_length_and_norms(vectors)[0]
 
 

@@ -38,7 +38,7 @@ def load(
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         weights: file with the TorchScript weights; empty to fetch them once.
         weights_folder: where fetched weights are kept.
-        batch_size: pictures per call; 0 for what suits the device.
+        batch_size: images per call; 0 for what suits the device.
 
     Raises:
         VisdivError: the name is unknown, the device cannot be used, or the weights are not to be had.
@@ -62,18 +62,18 @@ def load(
     raise VisdivError(f"{name!r} is not an embedder: use auto, sscd_disc_mixup_int8 or sscd_disc_mixup")
 
 
-def load_clip_pictures(name: str, *, device: str = "auto", crop: str = "crop", batch_size: int = 0) -> Embedder:
-    """Load a CLIP's embedder of pictures.
+def load_clip_images(name: str, *, device: str = "auto", crop: str = "crop", batch_size: int = 0) -> Embedder:
+    """Load a CLIP's embedder of images.
 
     Args:
         name: a folder, or a model on the Hugging Face Hub.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         crop: `crop`, `pad` or `squash`; see `clip_pixels`.
-        batch_size: pictures per call; 0 for what suits the device.
+        batch_size: images per call; 0 for what suits the device.
 
     Raises:
         NoClipWeightsError: there are no weights to be had.
-        VisdivError: they are not those of a CLIP with a tower for pictures, or the device cannot be used.
+        VisdivError: they are not those of a CLIP with a tower for images, or the device cannot be used.
     """
     return ClipImages(_clip(find_checkpoint(name), chosen_device(device)), crop, batch_size)
 
@@ -96,5 +96,5 @@ def load_clip_texts(name: str, *, device: str = "auto", windows: bool = False, b
 
 @lru_cache(maxsize=1)
 def _clip(checkpoint: Checkpoint, device: str) -> ClipModel:
-    """The model of a checkpoint, loaded once in a process: pictures and texts share it."""
+    """The model of a checkpoint, loaded once in a process: images and texts share it."""
     return ClipModel(checkpoint, device)

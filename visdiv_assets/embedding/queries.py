@@ -1,4 +1,4 @@
-"""Texts and pictures as questions to stored vectors."""
+"""Texts and images as questions to stored vectors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from visdiv_assets.embedding.clip.model import ClipModel
     from visdiv_assets.embedding.interface import Embedder
 
-#: The table with the vectors of pictures that a model made.
+#: The table with the vectors of images that a model made.
 TABLES = {"clip": "clip_image_embeddings", "sscd": "sscd_embeddings"}
 
 By = Literal["clip", "sscd"]
@@ -54,8 +54,8 @@ class Question:
 
     Attributes:
         weight: negative ones lead away.
-        text: what is described; empty for a picture.
-        image: the file of a picture; None for a text.
+        text: what is described; empty for an image.
+        image: the file of an image; None for a text.
     """
 
     weight: float = 1.0
@@ -92,15 +92,15 @@ def embed(questions: Sequence[Question], models: QueryModels, by: By, stored: st
         questions: at least one; texts only by CLIP.
         models: as the settings name them; see `wiring.query_models`.
         by: clip or sscd.
-        stored: model_id of the stored vectors of pictures.
+        stored: model_id of the stored vectors of images.
 
     Raises:
-        VisdivError: a text is asked for by SSCD, there are no weights, they are not those of the stored vectors, or a
-            picture cannot be read.
+        VisdivError: a text is asked for by SSCD, there are no weights, they are not those of the stored vectors, or an
+            image cannot be read.
     """
     if by == "sscd":
         if any(question.text for question in questions):
-            raise VisdivError("SSCD knows pictures alone: search for texts with --by clip")
+            raise VisdivError("SSCD knows images alone: search for texts with --by clip")
         return _by_sscd(questions, models, stored)
     return _by_clip(questions, models, stored)
 
@@ -108,14 +108,14 @@ def embed(questions: Sequence[Question], models: QueryModels, by: By, stored: st
 def _by_sscd(questions: Sequence[Question], models: QueryModels, stored: str) -> np.ndarray:
     embedder = models.load_sscd()
     _require_model(embedder.model_id, stored, embedder.model_id == stored, "sscd_embeddings")
-    return embedder.embed([_picture(question, models) for question in questions])
+    return embedder.embed([_image(question, models) for question in questions])
 
 
 def _by_clip(questions: Sequence[Question], models: QueryModels, stored: str) -> np.ndarray:
     model = models.load_clip()
     towers: dict[bool, Callable[[Sequence[Question], QueryModels, str, ClipModel], np.ndarray]] = {
         True: _texts_by_clip,
-        False: _pictures_by_clip,
+        False: _images_by_clip,
     }
     parts: dict[int, np.ndarray] = {}
     for of_texts, tower in towers.items():
@@ -134,23 +134,23 @@ def _texts_by_clip(questions: Sequence[Question], models: QueryModels, stored: s
     return texts.embed([question.text for question in questions]).vectors
 
 
-def _pictures_by_clip(questions: Sequence[Question], models: QueryModels, stored: str, model: ClipModel) -> np.ndarray:
+def _images_by_clip(questions: Sequence[Question], models: QueryModels, stored: str, model: ClipModel) -> np.ndarray:
     from visdiv_assets.embedding.clip.images import ClipImages
 
     images = ClipImages(model, models.clip_crop)
     _require_model(images.model_id, stored, images.model_id == stored, TABLES["clip"])
-    return images.embed([_picture(question, models) for question in questions])
+    return images.embed([_image(question, models) for question in questions])
 
 
 def _require_model(asked: str, stored: str, fits: bool, table: str) -> None:
     if not fits:
         raise VisdivError(
-            f"the stored vectors were made by {stored}, but {asked} is set: set that model, or materialise {table} "
+            f"the stored vectors were made by {stored}, but {asked} is set: set that model, or materialize {table} "
             "again"
         )
 
 
-def _picture(question: Question, models: QueryModels) -> Image:
+def _image(question: Question, models: QueryModels) -> Image:
     assert question.image is not None
     try:
         data = question.image.read_bytes()
@@ -158,5 +158,5 @@ def _picture(question: Question, models: QueryModels) -> Image:
         raise VisdivError(f"{question.image} cannot be read: {error.strerror or error}") from None
     decoded = decode_image(data, max_pixels=models.max_pixels, max_bytes=models.max_bytes)
     if decoded.pixels is None:
-        raise VisdivError(f"{question.image} is no picture that can be read ({decoded.status}): {decoded.detail}")
+        raise VisdivError(f"{question.image} is no image that can be read ({decoded.status}): {decoded.detail}")
     return decoded.pixels

@@ -1,4 +1,4 @@
-"""Embedding a subset shard by shard: each picture once, however often it occurs."""
+"""Embedding a subset shard by shard: each image once, however often it occurs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.embedding.interface import Embedder
-from visdiv_assets.embedding.stream import Picture, embed_with_norms, picture_changed
-from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
+from visdiv_assets.embedding.stream import EncodedImage, embed_with_norms, image_changed
+from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
 from visdiv_assets.imaging.listing import image_bytes
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.storage.lake import Lake
@@ -71,7 +71,7 @@ class KnownVectors:
 
 
 class PositionVectors(NamedTuple):
-    """What the pictures at some positions of a shard are to a model.
+    """What the images at some positions of a shard are to a model.
 
     Attributes:
         vectors: float16 [n, dimension], unit length.
@@ -93,24 +93,24 @@ def embed_positions(
     known: KnownVectors,
     threads: int,
     max_pixels: int,
-    max_bytes: int = MAX_PICTURE_BYTES,
+    max_bytes: int = MAX_IMAGE_BYTES,
     progress: Progress = silent,
 ) -> PositionVectors:
-    """Embed the pictures at some positions of one shard.
+    """Embed the images at some positions of one shard.
 
     Args:
         batches: the shard's rows with a column `images`; not drawn if every vector is known.
-        positions: row, image_index, image_id of the wanted pictures, in order.
+        positions: row, image_index, image_id of the wanted images, in order.
         embedder: the model.
         first_row: number of the shard's first row.
         known: vectors that need not be computed.
         threads: threads that decode.
-        max_pixels: as the pictures were listed with.
+        max_pixels: as the images were listed with.
         max_bytes: likewise.
-        progress: told of pictures embedded.
+        progress: told of images embedded.
 
     Raises:
-        VisdivError: a picture has changed since it was listed.
+        VisdivError: an image has changed since it was listed.
     """
     ids = positions["image_id"].to_numpy().astype("S32")
     vectors = np.empty((len(ids), embedder.dimension), np.float16)
@@ -123,10 +123,10 @@ def embed_positions(
     progress(int(have.sum()))
     wanted = np.flatnonzero(~have)
     if len(wanted):
-        pictures = _pictures(batches, positions.take(wanted), first_row)
+        images = _images(batches, positions.take(wanted), first_row)
         done = 0
         parts = embed_with_norms(
-            pictures, embedder, threads=threads, max_pixels=max_pixels, max_bytes=max_bytes, progress=progress
+            images, embedder, threads=threads, max_pixels=max_pixels, max_bytes=max_bytes, progress=progress
         )
         for part in parts:
             places = wanted[done : done + len(part.vectors)]
@@ -135,11 +135,11 @@ def embed_positions(
                 norms[places] = part.norms
             done += len(places)
         if done < len(wanted):
-            raise picture_changed(str(positions["image_id"][int(wanted[done])]))
+            raise image_changed(str(positions["image_id"][int(wanted[done])]))
     return PositionVectors(vectors, norms, len(wanted))
 
 
-def _pictures(batches: Iterable[pa.RecordBatch], positions: pa.Table, first_row: int) -> Iterator[Picture]:
+def _images(batches: Iterable[pa.RecordBatch], positions: pa.Table, first_row: int) -> Iterator[EncodedImage]:
     wanted_rows = positions["row"].to_numpy()
     wanted_index = positions["image_index"].to_numpy()
     wanted_ids = positions["image_id"].to_pylist()

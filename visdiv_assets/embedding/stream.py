@@ -1,11 +1,11 @@
-"""The streaming embedder: encoded pictures in, vectors out, in bounded memory.
+"""The streaming embedder: encoded images in, vectors out, in bounded memory.
 
-Batches of encoded pictures go through a pool of threads that decode and resize them. A CPU model runs in the same
+Batches of encoded images go through a pool of threads that decode and resize them. A CPU model runs in the same
 threads, one core each; a GPU model is started in the calling thread, fed by them, and computes one batch while the next
 is on its way to it.
 
 JPEGs are decoded in full, although libjpeg can give half the size in three quarters of the time. The int8 model answers
-a change of one grey level in one of 1,000 values with a cosine down to 0.997, and drafts, even where they are 4.7 times
+a change of one gray level in one of 1,000 values with a cosine down to 0.997, and drafts, even where they are 4.7 times
 the size that the model takes, with one down to 0.996. So whatever comes before the model must keep every bit.
 """
 
@@ -22,16 +22,16 @@ from visdiv_assets.embedding.interface import Embedder, unit_length_and_norms
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
-from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map
 
 #: An image_id and the encoded bytes that it must name.
-Picture = tuple[str, bytes]
+EncodedImage = tuple[str, bytes]
 
 
 class Embedded(NamedTuple):
-    """Some pictures' vectors.
+    """Some images' vectors.
 
     Attributes:
         vectors: float16 [n, dimension], unit length.
@@ -42,55 +42,55 @@ class Embedded(NamedTuple):
     norms: np.ndarray | None
 
 
-def embed_pictures(
-    pictures: Iterable[Picture],
+def embed_images(
+    images: Iterable[EncodedImage],
     embedder: Embedder,
     *,
     threads: int,
     max_pixels: int,
-    max_bytes: int = MAX_PICTURE_BYTES,
+    max_bytes: int = MAX_IMAGE_BYTES,
     progress: Progress = silent,
 ) -> Iterator[np.ndarray]:
-    """Embed pictures that are known to be readable.
+    """Embed images that are known to be readable.
 
     Args:
-        pictures: drawn lazily, in order.
+        images: drawn lazily, in order.
         embedder: the model.
         threads: threads that decode.
-        max_pixels: limit that the pictures were checked against.
-        max_bytes: likewise, of an encoded picture.
+        max_pixels: limit that the images were checked against.
+        max_bytes: likewise, of an encoded image.
         progress: told of each batch.
 
     Yields:
-        float16 [n, dimension], the vectors of the next n pictures, in order.
+        float16 [n, dimension], the vectors of the next n images, in order.
 
     Raises:
-        VisdivError: a picture is not the one that its image_id names, or cannot be read: the source has changed since
+        VisdivError: an image is not the one that its image_id names, or cannot be read: the source has changed since
             its images were listed.
     """
     for part in embed_with_norms(
-        pictures, embedder, threads=threads, max_pixels=max_pixels, max_bytes=max_bytes, progress=progress
+        images, embedder, threads=threads, max_pixels=max_pixels, max_bytes=max_bytes, progress=progress
     ):
         yield part.vectors
 
 
 def embed_with_norms(
-    pictures: Iterable[Picture],
+    images: Iterable[EncodedImage],
     embedder: Embedder,
     *,
     threads: int,
     max_pixels: int,
-    max_bytes: int = MAX_PICTURE_BYTES,
+    max_bytes: int = MAX_IMAGE_BYTES,
     progress: Progress = silent,
 ) -> Iterator[Embedded]:
-    """As `embed_pictures`, with the lengths that the vectors had where the embedder keeps them."""
+    """As `embed_images`, with the lengths that the vectors had where the embedder keeps them."""
 
-    def prepare(batch: list[Picture]) -> np.ndarray:
-        pixels = embedder.stack([embedder.preprocess(_decode(picture, max_pixels, max_bytes)) for picture in batch])
+    def prepare(batch: list[EncodedImage]) -> np.ndarray:
+        pixels = embedder.stack([embedder.preprocess(_decode(image, max_pixels, max_bytes)) for image in batch])
         return embedder.run(pixels) if embedder.runs_in_threads else pixels
 
     with embedder.working():
-        prepared = ordered_map(prepare, _batches(pictures, embedder.batch_size), threads=threads)
+        prepared = ordered_map(prepare, _batches(images, embedder.batch_size), threads=threads)
         for features in prepared if embedder.runs_in_threads else _started(prepared, embedder):
             progress(len(features))
             vectors, norms = unit_length_and_norms(features) if embedder.keeps_norms else (features, None)
@@ -107,20 +107,20 @@ def _started(batches: Iterable[np.ndarray], embedder: Embedder) -> Iterator[np.n
         yield running.popleft()()
 
 
-def _decode(picture: Picture, max_pixels: int, max_bytes: int):  # type: ignore[no-untyped-def]
-    expected, data = picture
+def _decode(image: EncodedImage, max_pixels: int, max_bytes: int):  # type: ignore[no-untyped-def]
+    expected, data = image
     decoded = decode_image(data, max_pixels=max_pixels, max_bytes=max_bytes)
     if decoded.pixels is None or image_id(data) != expected:
-        raise picture_changed(expected)
+        raise image_changed(expected)
     return decoded.pixels
 
 
-def picture_changed(image_id: str) -> VisdivError:
-    """The error to raise where a picture is not, or no longer, the one that was listed."""
-    return VisdivError(f"picture {image_id} has changed since subset_images was made: materialise it again")
+def image_changed(image_id: str) -> VisdivError:
+    """The error to raise where an image is not, or no longer, the one that was listed."""
+    return VisdivError(f"image {image_id} has changed since subset_images was made: materialize it again")
 
 
-def _batches(items: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
+def _batches(items: Iterable[EncodedImage], size: int) -> Iterator[list[EncodedImage]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

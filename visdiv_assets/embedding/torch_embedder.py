@@ -1,4 +1,4 @@
-"""What embedders that run in torch share: page-locked memory, batches in flight, fewer pictures when memory ends."""
+"""What embedders that run in torch share: page-locked memory, batches in flight, fewer images when memory ends."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ class TorchEmbedder(Embedder):
 
     @abstractmethod
     def _features(self, batch: torch.Tensor) -> torch.Tensor:
-        """What the model makes of pictures on its device: uint8 [n, height, width, 3] -> float32 [n, dimension]."""
+        """What the model makes of images on its device: uint8 [n, height, width, 3] -> float32 [n, dimension]."""
 
-    def stack(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """Lay preprocessed pictures into memory that a GPU can fetch by itself, page-locked: uint8 [n, ...]."""
+    def stack(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Lay preprocessed images into memory that a GPU can fetch by itself, page-locked: uint8 [n, ...]."""
         if not self._cuda:
-            return super().stack(pictures)
-        shape = (len(pictures), *pictures[0].shape)
+            return super().stack(images)
+        shape = (len(images), *images[0].shape)
         pinned: np.ndarray = self._torch.empty(shape, dtype=self._torch.uint8, pin_memory=True).numpy()
-        return np.stack(pictures, out=pinned)
+        return np.stack(images, out=pinned)
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
-        """Embed preprocessed pictures: uint8 [n, height, width, 3] -> float32 [n, dimension]; see `Embedder.run`."""
+        """Embed preprocessed images: uint8 [n, height, width, 3] -> float32 [n, dimension]; see `Embedder.run`."""
         return self.start(pixels)()
 
     def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
         """Begin with what `run` does; what does not fit into the device's memory is halved, and so is all that follows.
 
         Raises:
-            VisdivError: not even one picture fits.
+            VisdivError: not even one image fits.
         """
         parts: list[Callable[[], np.ndarray]] = []
         place = 0
@@ -71,10 +71,10 @@ class TorchEmbedder(Embedder):
                 parts.append(launched)
                 place += len(part)
             elif len(part) == 1:
-                raise VisdivError(f"the device {self.device} has not enough free memory for one picture")
+                raise VisdivError(f"the device {self.device} has not enough free memory for one image")
             else:
                 self._most = len(part) // 2
-                logger.warning("%s is out of memory: going on with %d pictures a batch", self.device, self._most)
+                logger.warning("%s is out of memory: going on with %d images a batch", self.device, self._most)
                 if self._cuda:
                     self._torch.cuda.empty_cache()
 

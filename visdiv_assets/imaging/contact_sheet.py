@@ -1,4 +1,4 @@
-"""Contact sheets: pairs of pictures, or single ones, with a caption, small enough to embed in a report."""
+"""Contact sheets: pairs of images, or single ones, with a caption, small enough to embed in a report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
 PAIRS_PER_ROW = 3
-PICTURES_PER_ROW = 6
+IMAGES_PER_ROW = 6
 
 _MARGIN = 12
 _PAIR_GAP = 20
@@ -34,10 +34,10 @@ _CROSS = (150, 150, 150)
 
 @dataclass(frozen=True, slots=True)
 class PairTile:
-    """Two pictures side by side.
+    """Two images side by side.
 
     Attributes:
-        left: a picture of any mode and size; None if it cannot be read.
+        left: an image of any mode and size; None if it cannot be read.
         right: likewise.
         caption: one line, such as "row 12 | row 230   0.973"; it is shortened where it does not fit.
     """
@@ -48,15 +48,15 @@ class PairTile:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureTile:
-    """One picture.
+class ImageTile:
+    """One image.
 
     Attributes:
-        picture: of any mode and size; None if it cannot be read.
+        image: of any mode and size; None if it cannot be read.
         captions: lines below it; each is shortened where it does not fit, in the middle.
     """
 
-    picture: Image | None
+    image: Image | None
     captions: Sequence[str]
 
 
@@ -76,24 +76,24 @@ def pair_sheet(pairs: Sequence[PairTile], *, max_bytes: int = 100_000) -> bytes:
     return _sheet([((pair.left, pair.right), [pair.caption]) for pair in pairs], PAIRS_PER_ROW, max_bytes, "pair")
 
 
-def picture_sheet(pictures: Sequence[PictureTile], *, max_bytes: int = 100_000) -> bytes:
-    """Draw single pictures on white, six to a row; otherwise as `pair_sheet`.
+def image_sheet(images: Sequence[ImageTile], *, max_bytes: int = 100_000) -> bytes:
+    """Draw single images on white, six to a row; otherwise as `pair_sheet`.
 
     Raises:
-        ValueError: there are no pictures, or too many to fit even when tiny.
+        ValueError: there are no images, or too many to fit even when tiny.
     """
-    tiles = [((each.picture,), each.captions) for each in pictures]
-    return _sheet(tiles, PICTURES_PER_ROW, max_bytes, "picture")
+    tiles = [((each.image,), each.captions) for each in images]
+    return _sheet(tiles, IMAGES_PER_ROW, max_bytes, "image")
 
 
 def _sheet(
     groups: Sequence[tuple[Sequence[Image | None], Sequence[str]]], per_row: int, max_bytes: int, kind: str
 ) -> bytes:
-    """A sheet of groups of as many pictures each, with as many lines of text."""
+    """A sheet of groups of as many images each, with as many lines of text."""
     if not groups:
         raise ValueError(f"a contact sheet needs at least one {kind}")
-    # The largest tiles are drawn from the pictures and smaller ones from those: sources may be huge.
-    tiles = [[_tile(picture, _SIDES[0]) for picture in pictures] for pictures, _ in groups]
+    # The largest tiles are drawn from the images and smaller ones from those: sources may be huge.
+    tiles = [[_tile(image, _SIDES[0]) for image in images] for images, _ in groups]
     captions = [["".join(c if c.isprintable() else " " for c in line).strip() for line in lines] for _, lines in groups]
     for side in _SIDES:
         sheet = _draw(tiles, captions, side, per_row)

@@ -1,4 +1,4 @@
-"""Encoded bytes to an RGB picture, or to a status that says why not."""
+"""Encoded bytes to an RGB image, or to a status that says why not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from visdiv_assets.imaging import formats
 from visdiv_assets.imaging.color_modes import into_rgb, to_rgb
-from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
 from visdiv_assets.imaging.silence_pillow import quiet
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class ImageStatus(StrEnum):
     EMPTY = "empty"
     #: The bytes are something else (often HTML), or a format that is not read.
     NOT_AN_IMAGE = "not_an_image"
-    #: The file ends before its picture does.
+    #: The file ends before its image does.
     TRUNCATED = "truncated"
     #: The file is damaged or breaks its format's rules.
     CORRUPT = "corrupt"
@@ -45,14 +45,14 @@ class DecodedImage:
     """What decoding gave.
 
     Attributes:
-        status: ok, or why there is no picture.
+        status: ok, or why there is no image.
         detail: one line on what went wrong, the same for the same bytes; empty when ok.
         format: "jpeg", "png", "gif", "webp", "bmp", "tiff", "ppm" or "avif"; None if the bytes are none of
             them.
         width: pixels, as shown (after EXIF orientation); if not ok, what the header says, None if it cannot
             be read.
         height: likewise.
-        pixels: the picture in mode RGB, upright, without metadata; None if not ok or not asked for.
+        pixels: the image in mode RGB, upright, without metadata; None if not ok or not asked for.
     """
 
     status: ImageStatus
@@ -64,22 +64,22 @@ class DecodedImage:
 
 
 def decode_image(
-    data: bytes | None, *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES, keep_pixels: bool = True
+    data: bytes | None, *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES, keep_pixels: bool = True
 ) -> DecodedImage:
-    """Decode a picture in full, upright and RGB; bad data gives a status, never an exception.
+    """Decode an image in full, upright and RGB; bad data gives a status, never an exception.
 
-    The first picture of an animation or of several pages is taken. `to_rgb` says how colours are converted.
+    The first image of an animation or of several pages is taken. `to_rgb` says how colors are converted.
     Safe among threads, and Pillow lets other threads run while it decodes.
 
     Args:
-        data: the encoded picture, or None.
-        max_pixels: a picture with more pixels is too_large; its header is read, its pixels are not.
-        max_bytes: a picture of more bytes is too_large; not even its header is read.
-        keep_pixels: False to learn the status and size only. The picture is decoded all the same, as nothing
+        data: the encoded image, or None.
+        max_pixels: an image with more pixels is too_large; its header is read, its pixels are not.
+        max_bytes: an image of more bytes is too_large; not even its header is read.
+        keep_pixels: False to learn the status and size only. The image is decoded all the same, as nothing
             less tells whether it can be.
 
     Returns:
-        The status, what is known of the picture, and its pixels if it is ok and they are kept.
+        The status, what is known of the image, and its pixels if it is ok and they are kept.
     """
     if not data:
         return DecodedImage(ImageStatus.EMPTY, "no bytes")
@@ -112,7 +112,7 @@ def decode_image(
 
 
 def _refuse_padding(name: str, data: bytes) -> None:
-    """Find truncation although someone in this process told Pillow to pad truncated pictures with gray."""
+    """Find truncation although someone in this process told Pillow to pad truncated images with gray."""
     from PIL import ImageFile
 
     if ImageFile.LOAD_TRUNCATED_IMAGES and formats.is_cut_short(name, data):
@@ -123,7 +123,7 @@ def _orientation(image: Image) -> int:
     """The EXIF orientation, 1 to 8; 1 if there is none, as in a TIFF, to which Pillow has applied it."""
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # Broken metadata raise all sorts of things and do not make a picture unreadable.
+    except Exception:  # Broken metadata raise all sorts of things and do not make an image unreadable.
         return 1
 
 

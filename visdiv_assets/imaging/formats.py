@@ -1,6 +1,6 @@
 """Which formats are read, how they are told apart, and whether a file that failed ends too early.
 
-Read: JPEG (of an MPO, which is a JPEG with more pictures after it, the first), PNG, GIF, WebP, BMP, TIFF, PPM
+Read: JPEG (of an MPO, which is a JPEG with more images after it, the first), PNG, GIF, WebP, BMP, TIFF, PPM
 (P1 to P6), and AVIF where Pillow has it. Pillow's plugins are called directly, after the file's signature,
 and never through `Image.open`: so the exotic ones, of which EPS starts Ghostscript, cannot be reached, and
 Pillow's own pixel limit, a process-wide setting, does not come before ours.
@@ -43,13 +43,13 @@ def sniff(data: bytes) -> str | None:
     """Tell the format from the first bytes.
 
     Args:
-        data: the encoded picture.
+        data: the encoded image.
 
     Returns:
         "jpeg", "png", "gif", "webp", "bmp", "tiff", "ppm" or "avif"; None if it is none of them.
     """
     for signature, name in _SIGNATURES:
-        # A file that ends within its signature is a truncated picture rather than none.
+        # A file that ends within its signature is a truncated image rather than none.
         if data.startswith(signature) or (len(data) >= 3 and signature.startswith(data)):
             return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -100,7 +100,7 @@ def _open_png(stream: IO[bytes]) -> ImageFile:
     from PIL import PngImagePlugin
 
     image = PngImagePlugin.PngImageFile(stream)
-    # Pillow scales pixels to 8 bits but leaves the transparent colour at the file's depth.
+    # Pillow scales pixels to 8 bits but leaves the transparent color at the file's depth.
     key = image.info.get("transparency")
     raw_mode = image.tile[0].args if image.tile else None
     if isinstance(key, int) and raw_mode in ("L;2", "L;4"):
@@ -111,11 +111,11 @@ def _open_png(stream: IO[bytes]) -> ImageFile:
 
 
 def declared_size(name: str, data: bytes) -> tuple[int, int] | None:
-    """Read the size of a format whose plugin allocates the picture while it opens it.
+    """Read the size of a format whose plugin allocates the image while it opens it.
 
     Args:
         name: the format.
-        data: the encoded picture.
+        data: the encoded image.
 
     Returns:
         Width and height in pixels; None for the other formats, whose plugins tell the size first, and if the
@@ -138,12 +138,12 @@ def declared_size(name: str, data: bytes) -> tuple[int, int] | None:
 def is_cut_short(name: str, data: bytes) -> bool:
     """Tell whether a file's own structure says that it goes on after its last byte.
 
-    Meant for files that failed to decode: a picture may well be complete although bytes that do not matter
+    Meant for files that failed to decode: an image may well be complete although bytes that do not matter
     are missing.
 
     Args:
         name: the format.
-        data: the encoded picture.
+        data: the encoded image.
 
     Returns:
         True if the end is missing; False if it is there, if the structure is broken before, and for PPM,

@@ -1,4 +1,4 @@
-"""The identity of a picture: a digest of its encoded bytes."""
+"""The identity of an image: a digest of its encoded bytes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import hashlib
 
 
 def image_id(data: bytes) -> str:
-    """Name a picture by its encoded bytes.
+    """Name an image by its encoded bytes.
 
     Args:
-        data: the encoded picture, readable or not; may be empty.
+        data: the encoded image, readable or not; may be empty.
 
     Returns:
         The first 16 bytes of the SHA-256 of `data` as 32 lower-case hex characters.

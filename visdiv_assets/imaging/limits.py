@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 #: Pixels: an image with more is not decoded.
 MAX_PIXELS = 64_000_000
-#: What an encoded picture may have at most unless something else is set. Those of data sets stay far below it.
-MAX_PICTURE_BYTES = 100_000_000
+#: What an encoded image may have at most unless something else is set. Those of data sets stay far below it.
+MAX_IMAGE_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class DecodeLimits:
     """
 
     max_pixels: int = MAX_PIXELS
-    max_bytes: int = MAX_PICTURE_BYTES
+    max_bytes: int = MAX_IMAGE_BYTES
 
 
 #: The limits of a call that names no others.

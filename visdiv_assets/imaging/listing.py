@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.information import signals
-from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
 from visdiv_assets.imaging.pdq import fingerprints
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map
@@ -29,7 +29,7 @@ IMAGES_SCHEMA = pa.schema(
         ("status", pa.string()),
         ("detail", pa.string()),
         ("brightness_deviation", pa.float32()),
-        ("colours", pa.int32()),
+        ("colors", pa.int32()),
         ("low_information", pa.bool_()),
         ("pdq", pa.binary()),
     ]
@@ -42,14 +42,14 @@ _Position = tuple[int, int, bytes | None]
 
 
 def image_bytes(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, pa.Array]:
-    """Take the pictures out of a batch.
+    """Take the images out of a batch.
 
     Args:
         batch: with a column `images`: list<struct<bytes, path>>.
 
     Returns:
-        int64 [m] row within the batch, int32 [m] index within the row, and the m encoded pictures as a binary array.
-        Rows without pictures do not occur.
+        int64 [m] row within the batch, int32 [m] index within the row, and the m encoded images as a binary array.
+        Rows without images do not occur.
     """
     column = batch.column("images")
     lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -65,24 +65,24 @@ def list_images(
     first_row: int,
     threads: int,
     max_pixels: int,
-    max_bytes: int = MAX_PICTURE_BYTES,
+    max_bytes: int = MAX_IMAGE_BYTES,
     progress: Progress = silent,
 ) -> Iterator[pa.RecordBatch]:
-    """Decode every picture and say what it is, or why it cannot be read.
+    """Decode every image and say what it is, or why it cannot be read.
 
     Args:
         batches: rows in order, with a column `images`; drawn lazily.
         first_row: number of the first row.
         threads: threads that decode.
-        max_pixels: a picture with more is not decoded.
-        max_bytes: likewise, of the encoded picture.
+        max_pixels: an image with more is not decoded.
+        max_bytes: likewise, of the encoded image.
         progress: told of rows done.
 
     Yields:
         batches of `IMAGES_SCHEMA`, in order.
     """
 
-    def pictures() -> Iterator[_Position]:
+    def images() -> Iterator[_Position]:
         first = first_row
         for batch in batches:
             rows, index, encoded = image_bytes(batch)
@@ -106,12 +106,12 @@ def list_images(
             str(decoded.status),
             decoded.detail,
             seen.brightness_deviation if seen else None,
-            seen.colours if seen else None,
+            seen.colors if seen else None,
             seen.low_information if seen else None,
             fingerprints(decoded.pixels) if decoded.pixels else None,
         )
 
-    described = ordered_map(describe, pictures(), threads=threads)
+    described = ordered_map(describe, images(), threads=threads)
     while rows := list(islice(described, ROWS_WRITTEN)):
         arrays = [
             pa.array(values, type=field.type)
@@ -121,7 +121,7 @@ def list_images(
 
 
 def first_positions(images: pa.Table) -> pa.Table:
-    """The first position of every readable picture, in order of position.
+    """The first position of every readable image, in order of position.
 
     Args:
         images: rows of `subset_images` in order: row, image_index, image_id, status.

@@ -25,11 +25,11 @@ def skew_320(image: Image) -> NDArray[np.uint8]:
         uint8 [320, 320, 3], C-contiguous and writable.
 
     Raises:
-        ValueError: the picture is not RGB.
+        ValueError: the image is not RGB.
     """
     from PIL.Image import Resampling
 
     if image.mode != "RGB":
-        raise ValueError(f"skew_320 takes RGB pictures, not {image.mode}")
+        raise ValueError(f"skew_320 takes RGB images, not {image.mode}")
     # np.array copies, so the result is writable: torch warns of arrays that are not.
     return np.array(image.resize((SIDE, SIDE), Resampling.BILINEAR), dtype=np.uint8, order="C")

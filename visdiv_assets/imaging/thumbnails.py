@@ -1,4 +1,4 @@
-"""Small JPEGs of the pictures of a report, each distinct picture once."""
+"""Small JPEGs of the images of a report, each distinct image once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from visdiv_assets.imaging.decode import ImageStatus, decode_image
 from visdiv_assets.imaging.identity import image_id
-from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
 from visdiv_assets.threads import ordered_map, thread_count
 
 if TYPE_CHECKING:
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 #: Longest side in pixels.
 SIDE = 160
 
-#: For all pictures of a page together, in bytes of Base64.
-PICTURE_BYTES = 4_000_000
+#: For all images of a page together, in bytes of Base64.
+IMAGE_BYTES = 4_000_000
 
-#: Side and quality, tried in turn until the pictures fit. Only noise and very busy pictures need more than the first.
+#: Side and quality, tried in turn until the images fit. Only noise and very busy images need more than the first.
 _STEPS = ((SIDE, 70), (SIDE, 50), (128, 50), (96, 40))
 
-#: Pictures smaller than this are enlarged so much that pixels are better shown as squares than as fog.
+#: Images smaller than this are enlarged so much that pixels are better shown as squares than as fog.
 _TINY = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A picture as the page shows it.
+    """An image as the page shows it.
 
     Attributes:
         name: its class in the page; empty if it cannot be read.
@@ -47,12 +47,12 @@ class Thumbnail:
 
 
 def thumbnails(
-    pictures: Iterable[bytes | None], *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES
+    images: Iterable[bytes | None], *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES
 ) -> dict[str | None, Thumbnail]:
-    """Draw every distinct picture once.
+    """Draw every distinct image once.
 
     Args:
-        pictures: encoded pictures, repeated ones too, readable or not.
+        images: encoded images, repeated ones too, readable or not.
         max_pixels: limit of `decode_image`.
         max_bytes: likewise.
 
@@ -60,7 +60,7 @@ def thumbnails(
         By the identity of the bytes (see `key_of`), in the order in which they first occur.
     """
     distinct: dict[str | None, bytes | None] = {}
-    for data in pictures:
+    for data in images:
         distinct.setdefault(key_of(data), data)
 
     def draw(data: bytes | None) -> tuple[Image | None, str]:
@@ -70,7 +70,7 @@ def thumbnails(
     encoded: dict[str | None, str] = {}
     for side, quality in _STEPS:
         encoded = {key: _encode(image, side, quality) for key, (image, _) in drawn.items() if image is not None}
-        if sum(map(len, encoded.values())) <= PICTURE_BYTES:
+        if sum(map(len, encoded.values())) <= IMAGE_BYTES:
             break
     result: dict[str | None, Thumbnail] = {}
     for number, (key, (image, about)) in enumerate(drawn.items()):
@@ -82,19 +82,19 @@ def thumbnails(
 
 
 def styles(small: Iterable[Thumbnail]) -> str:
-    """The style sheet that gives each picture that can be read to the class of its name."""
+    """The style sheet that gives each image that can be read to the class of its name."""
     return "\n".join(
         f".{each.name}{{background-image:url(data:image/jpeg;base64,{each.encoded})}}" for each in small if each.name
     )
 
 
 def key_of(data: bytes | None) -> str | None:
-    """What tells one picture from another: its bytes, whatever image_id the report gives it."""
+    """What tells one image from another: its bytes, whatever image_id the report gives it."""
     return None if data is None else image_id(data)
 
 
 def _small(data: bytes | None, max_pixels: int, max_bytes: int) -> tuple[Image | None, str]:
-    """The picture fitted to `SIDE` and never enlarged, and what to say about it."""
+    """The image fitted to `SIDE` and never enlarged, and what to say about it."""
     from PIL.Image import Resampling
 
     decoded = decode_image(data, max_pixels=max_pixels, max_bytes=max_bytes)

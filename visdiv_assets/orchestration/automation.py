@@ -37,36 +37,36 @@ SUBSET_ASSETS = dg.AssetSelection.all() - BENCHMARK_ASSETS - CORPUS_ASSETS - CAL
 benchmark_pipeline = dg.define_asset_job(
     BENCHMARK_JOB,
     selection=BENCHMARK_ASSETS,
-    description="The pictures and embeddings of one benchmark. Launch it for all of them before the subsets.",
+    description="The images and embeddings of one benchmark. Launch it for all of them before the subsets.",
 )
 
 subset_pipeline = dg.define_asset_job(
     SUBSET_JOB,
     selection=SUBSET_ASSETS,
-    description="Everything about one subset, from its pictures to its scores and its contamination, in one process. "
+    description="Everything about one subset, from its images to its scores and its contamination, in one process. "
     "Launch it for one partition, or for all of them as a backfill; then run corpus_pipeline. Dagster warns that "
-    "calibration was not materialised: confirm, it is optional. Without CLIP weights what needs them is skipped, and "
+    "calibration was not materialized: confirm, it is optional. Without CLIP weights what needs them is skipped, and "
     "Dagster goes on counting the partitions as missing.",
 )
 
 calibration_pipeline = dg.define_asset_job(
     CALIBRATION_JOB,
     selection=CALIBRATION_ASSETS,
-    description="What each threshold and the comparison of pixels find of copies made of a subset's own pictures, and "
-    "what they wrongly claim. 36 embeddings for each of 24 pictures.",
+    description="What each threshold and the comparison of pixels find of copies made of a subset's own images, and "
+    "what they wrongly claim. 36 embeddings for each of 24 images.",
 )
 
 maps_pipeline = dg.define_asset_job(
     MAPS_JOB,
     selection=MAPS_ASSETS,
-    description="Maps of a subset's pictures and texts, with named clusters, as a plot and a page. UMAP takes minutes.",
+    description="Maps of a subset's images and texts, with named clusters, as a plot and a page. UMAP takes minutes.",
 )
 
 corpus_pipeline = dg.define_asset_job(
     CORPUS_JOB,
     selection=CORPUS_ASSETS,
-    description="What concerns all materialised subsets together: shared pictures, clusters, the rows of a clean copy, "
-    "leak reports, and the DuckDB file. Dagster warns of what was not materialised: confirm, since calibration, maps "
+    description="What concerns all materialized subsets together: shared images, clusters, the rows of a clean copy, "
+    "leak reports, and the DuckDB file. Dagster warns of what was not materialized: confirm, since calibration, maps "
     "and what needs CLIP are optional.",
 )
 
@@ -86,8 +86,8 @@ observe_benchmarks = dg.define_asset_job(
 #: What takes long and is looked at by people alone.
 BY_HAND = {dg.AssetKey("calibration"), dg.AssetKey("maps")}
 
-#: Asks for a partition again that was materialised before and whose source, or whatever else it is made of, changed.
-#: A benchmark or a calibration that was never materialised keeps no subset waiting.
+#: Asks for a partition again that was materialized before and whose source, or whatever else it is made of, changed.
+#: A benchmark or a calibration that was never materialized keeps no subset waiting.
 refresh_if_materialized = (
     dg.AutomationCondition.any_deps_match(
         dg.AutomationCondition.data_version_changed() | dg.AutomationCondition.will_be_requested()
@@ -98,7 +98,7 @@ refresh_if_materialized = (
     & ~dg.AutomationCondition.in_progress()
 ).with_label("refresh_if_materialized")
 
-#: Asks for what concerns all subsets once any of them was materialised, and not while runs or backfills go on.
+#: Asks for what concerns all subsets once any of them was materialized, and not while runs or backfills go on.
 follow_subsets = (
     dg.AutomationCondition.any_deps_updated().since_last_handled()
     & ~dg.AutomationCondition.any_deps_in_progress()
@@ -107,7 +107,7 @@ follow_subsets = (
 
 
 def with_conditions(assets: Iterable[object]) -> list[Any]:
-    """All assets; those that are materialised with a condition, one for assets of a partition, one for the corpus'.
+    """All assets; those that are materialized with a condition, one for assets of a partition, one for the corpus'.
 
     Calibration and maps have none: they are asked for by hand.
     """
@@ -135,7 +135,7 @@ def schedules(observe_cron: str) -> list[dg.ScheduleDefinition]:
                 job=job,
                 cron_schedule=observe_cron,
                 default_status=dg.DefaultScheduleStatus.RUNNING,
-                description=f"{job.description} It materialises nothing.",
+                description=f"{job.description} It materializes nothing.",
             )
             for job in jobs
         ]
@@ -198,7 +198,7 @@ refresh_changed = dg.AutomationConditionSensorDefinition(
     default_status=dg.DefaultSensorStatus.STOPPED,
     minimum_interval_seconds=60,
     run_tags={TRIGGER_TAG: "source changed"},
-    description="Runs the subsets and benchmarks again that were materialised and whose files were seen to have "
+    description="Runs the subsets and benchmarks again that were materialized and whose files were seen to have "
     "changed. Off until you turn it on: it may use the GPU for hours.",
 )
 
@@ -207,8 +207,8 @@ keep_corpus_fresh = dg.AutomationConditionSensorDefinition(
     target=CORPUS_ASSETS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=60,
-    run_tags={TRIGGER_TAG: "subsets materialised"},
-    description="Brings what concerns all subsets, and the DuckDB file, up to date after subsets were materialised; "
+    run_tags={TRIGGER_TAG: "subsets materialized"},
+    description="Brings what concerns all subsets, and the DuckDB file, up to date after subsets were materialized; "
     "waits while runs or backfills go on.",
 )
 

@@ -55,7 +55,7 @@ _COLUMNS_LIKE: dict[str, tuple[str, ...]] = {
 
 #: Columns of the lake that no table of the DuckDB file has, or has with another meaning.
 _COLUMNS_OF_THE_LAKE = {
-    "pdq": "PDQ hashes of the picture, 32 bytes each: as it is, turned by quarters, and mirrored; NULL where it could "
+    "pdq": "PDQ hashes of the image, 32 bytes each: as it is, turned by quarters, and mirrored; NULL where it could "
     "not be decoded.",
     "text_id": "First bytes of the SHA-256 of the text, in hex; equal for equal texts.",
     "tokens": "Length of the text in the model's tokens.",
@@ -105,7 +105,7 @@ LINEAGE: dict[str, dict[str, _Origins]] = {
         **_LEAK,
         "pdq_distance": (("subset_images", "pdq"), ("benchmark_images", "pdq")),
     },
-    "alignment": {"row": (("subset_images", "row"),), "pictures": (("subset_images", "status"),)},
+    "alignment": {"row": (("subset_images", "row"),), "images": (("subset_images", "status"),)},
     "selection_scores": {
         "row": (("subset_images", "row"),),
         "clip_score": (("alignment", "clip_score_mean"),),
@@ -145,7 +145,7 @@ def presented(assets: Iterable[object]) -> list[Any]:
 
 
 def column_lineage(asset: str) -> dict[str, dg.TableColumnLineage]:
-    """Metadata of a materialisation that tells the UI what each column is made from; empty for assets without."""
+    """Metadata of a materialization that tells the UI what each column is made from; empty for assets without."""
     origins = LINEAGE.get(asset)
     if not origins:
         return {}

@@ -28,7 +28,7 @@ class SourceResource(dg.ConfigurableResource):
     uri: str = Field(description=str(Settings.model_fields["source"].description))
     data: str = Field("data/local", description=str(Settings.model_fields["data"].description))
     local_data: str = Field("data/local/remote", description=str(Settings.model_fields["local_data"].description))
-    benchmark_catalogue: str = Field("", description=str(Settings.model_fields["benchmark_catalogue"].description))
+    benchmark_catalog: str = Field("", description=str(Settings.model_fields["benchmark_catalog"].description))
     benchmark_list: str = Field(FINEVISION_LIST, description=str(Settings.model_fields["benchmark_list"].description))
     download_cache_gigabytes: float = Field(
         50.0, description=str(Settings.model_fields["download_cache_gigabytes"].description)
@@ -59,7 +59,7 @@ class SourceResource(dg.ConfigurableResource):
             "source": self.uri,
             "data": self.data,
             "local_data": self.local_data,
-            "benchmark_catalogue": self.benchmark_catalogue,
+            "benchmark_catalog": self.benchmark_catalog,
             "benchmark_list": self.benchmark_list,
             "download_cache_gigabytes": self.download_cache_gigabytes,
             "download_threads": self.download_threads,
@@ -124,18 +124,18 @@ def _engine(engine: str, device: str, threads: int, ray_workers: int, ray_gpus: 
 
 
 class Limits(TypedDict):
-    """What a picture may have at most: pixels, and bytes as it is stored."""
+    """What an image may have at most: pixels, and bytes as it is stored."""
 
     max_pixels: int
     max_bytes: int
 
 
 class DecoderResource(dg.ConfigurableResource):
-    """How pictures are decoded."""
+    """How images are decoded."""
 
     threads: int = Field(description=str(Settings.model_fields["threads"].description))
     max_pixels: int = Field(description=str(Settings.model_fields["max_pixels"].description))
-    max_picture_bytes: int = Field(description=str(Settings.model_fields["max_picture_bytes"].description))
+    max_image_bytes: int = Field(description=str(Settings.model_fields["max_image_bytes"].description))
     unreadable_limit: float = Field(description=str(Settings.model_fields["unreadable_limit"].description))
 
     @property
@@ -145,8 +145,8 @@ class DecoderResource(dg.ConfigurableResource):
 
     @property
     def limits(self) -> Limits:
-        """What a picture may have at most, as arguments of everything that decodes pictures."""
-        return {"max_pixels": self.max_pixels, "max_bytes": self.max_picture_bytes}
+        """What an image may have at most, as arguments of everything that decodes images."""
+        return {"max_pixels": self.max_pixels, "max_bytes": self.max_image_bytes}
 
 
 class SscdResource(dg.ConfigurableResource):
@@ -173,7 +173,7 @@ def _load(model: str, weights: str, weights_folder: str, batch_size: int, device
 
 
 class ClipResource(dg.ConfigurableResource):
-    """The CLIP embedders: of pictures, and of texts."""
+    """The CLIP embedders: of images, and of texts."""
 
     model: str = Field(description=str(Settings.model_fields["clip_model"].description))
     crop: str = Field(description=str(Settings.model_fields["clip_crop"].description))
@@ -182,8 +182,8 @@ class ClipResource(dg.ConfigurableResource):
     device: str = Field(description=str(Settings.model_fields["device"].description))
     batch_size: int = Field(description=str(Settings.model_fields["batch_size"].description))
 
-    def pictures(self) -> Load:
-        """A function that loads the embedder of pictures; the model is loaded once in a process, for both."""
+    def images(self) -> Load:
+        """A function that loads the embedder of images; the model is loaded once in a process, for both."""
         return partial(_load_clip, self.model, self.crop, self.batch_size)
 
     def texts(self) -> embedding.ClipTexts:
@@ -192,21 +192,21 @@ class ClipResource(dg.ConfigurableResource):
 
 
 def _load_clip(model: str, crop: str, batch_size: int, device: str) -> embedding.Embedder:
-    return embedding.load_clip_pictures(model, device=device, crop=crop, batch_size=batch_size)
+    return embedding.load_clip_images(model, device=device, crop=crop, batch_size=batch_size)
 
 
 class PairSearchResource(dg.ConfigurableResource):
-    """Which pairs of pictures are stored."""
+    """Which pairs of images are stored."""
 
     similarity_floor: float = Field(description=str(Settings.model_fields["similarity_floor"].description))
-    neighbours_kept: int = Field(description=str(Settings.model_fields["neighbours_kept"].description))
+    neighbors_kept: int = Field(description=str(Settings.model_fields["neighbors_kept"].description))
 
 
 class ClipPairsResource(dg.ConfigurableResource):
-    """Which pairs of pictures that are close to CLIP are stored."""
+    """Which pairs of images that are close to CLIP are stored."""
 
     floor: float = Field(description=str(Settings.model_fields["clip_floor"].description))
-    neighbours_kept: int = Field(description=str(Settings.model_fields["neighbours_kept"].description))
+    neighbors_kept: int = Field(description=str(Settings.model_fields["neighbors_kept"].description))
     device: str = Field(description=str(Settings.model_fields["device"].description))
 
     def joins_on(self) -> str:
@@ -221,7 +221,7 @@ class MapsResource(dg.ConfigurableResource):
 
 
 class VerificationResource(dg.ConfigurableResource):
-    """Which pairs of pictures have their pixels compared."""
+    """Which pairs of images have their pixels compared."""
 
     candidate_floor: float = Field(description=str(Settings.model_fields["candidate_floor"].description))
     candidates_kept: int = Field(description=str(Settings.model_fields["candidates_kept"].description))
@@ -231,7 +231,7 @@ class VerificationResource(dg.ConfigurableResource):
 class CalibrationResource(dg.ConfigurableResource):
     """How much calibration measures."""
 
-    pictures: int = Field(description=str(Settings.model_fields["calibration_pictures"].description))
+    images: int = Field(description=str(Settings.model_fields["calibration_images"].description))
 
 
 class CleaningResource(dg.ConfigurableResource):
@@ -275,7 +275,7 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
             uri=settings.source,
             data=settings.data,
             local_data=settings.local_data,
-            benchmark_catalogue=settings.benchmark_catalogue,
+            benchmark_catalog=settings.benchmark_catalog,
             benchmark_list=settings.benchmark_list,
             download_cache_gigabytes=settings.download_cache_gigabytes,
             download_threads=settings.download_threads,
@@ -297,7 +297,7 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
         "decoder": DecoderResource(
             threads=settings.threads,
             max_pixels=settings.max_pixels,
-            max_picture_bytes=settings.max_picture_bytes,
+            max_image_bytes=settings.max_image_bytes,
             unreadable_limit=settings.unreadable_limit,
         ),
         "sscd": SscdResource(
@@ -317,11 +317,11 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
         ),
         "pair_search": PairSearchResource(
             similarity_floor=settings.similarity_floor,
-            neighbours_kept=settings.neighbours_kept,
+            neighbors_kept=settings.neighbors_kept,
         ),
         "clip_pair_search": ClipPairsResource(
             floor=settings.clip_floor,
-            neighbours_kept=settings.neighbours_kept,
+            neighbors_kept=settings.neighbors_kept,
             device=settings.device,
         ),
         "map_settings": MapsResource(points=settings.map_points),
@@ -330,7 +330,7 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
             candidates_kept=settings.candidates_kept,
             pdq_distance=settings.pdq_distance,
         ),
-        "calibration_settings": CalibrationResource(pictures=settings.calibration_pictures),
+        "calibration_settings": CalibrationResource(images=settings.calibration_images),
         "cleaning": CleaningResource(
             copies_by=settings.copies_by,
             duplicate_threshold=settings.duplicate_threshold,

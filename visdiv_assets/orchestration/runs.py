@@ -44,7 +44,7 @@ ORDER BY s.subset
 """,
     ),
     (
-        "Pictures that are in a benchmark: verified by their pixels, and by similarity (FineVision's rule is 0.95)",
+        "Images that are in a benchmark: verified by their pixels, and by similarity (FineVision's rule is 0.95)",
         """
 SELECT subset, benchmark, rule, threshold, images, images_contaminated AS contaminated,
     benchmark_images_leaked AS leaked,
@@ -215,4 +215,4 @@ def _numbers(result: dg.ExecuteInProcessResult) -> str:
     if not embedded:
         return "nothing to embed"
     rate = float(str(embeddings["images_per_second"].value))
-    return f"{embedded} pictures embedded, {rate:.1f} per second"
+    return f"{embedded} images embedded, {rate:.1f} per second"

@@ -1,4 +1,4 @@
-"""What is materialised of each subset, read from the lake's manifests."""
+"""What is materialized of each subset, read from the lake's manifests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def subset_states(source: Source, lake: Lake) -> list[SubsetState]:
 
 
 def changed_subsets(source: Source, lake: Lake) -> list[str]:
-    """Subsets that were materialised, are still in the source, and whose files have changed since, by name."""
+    """Subsets that were materialized, are still in the source, and whose files have changed since, by name."""
     held = set(source.subsets())
     lake = lake.as_it_is_now("subset_images")
     listed = (lake.require("subset_images", name) for name in lake.partitions("subset_images") if name in held)
@@ -38,9 +38,9 @@ def changed_subsets(source: Source, lake: Lake) -> list[str]:
 
 
 def stale_benchmarks(source: Source, lake: Lake) -> list[str]:
-    """Benchmarks of the source that were never materialised, or whose files have changed since.
+    """Benchmarks of the source that were never materialized, or whose files have changed since.
 
-    One that was materialised and cannot be looked at now, as it is gone from the Hub, is not stale.
+    One that was materialized and cannot be looked at now, as it is gone from the Hub, is not stale.
     """
     lake = lake.as_it_is_now("benchmark_images", "benchmark_embeddings", "benchmark_texts")
     return [name for name in source.benchmarks() if _is_stale(source, lake, name)]
@@ -65,7 +65,7 @@ def _changed(source: Source, images: Manifest, kind: Kind) -> bool:
 def _summary(source: Source, lake: Lake, subset: str, *, held: bool) -> str:
     images = lake.manifest("subset_images", subset)
     if images is None:
-        return "not materialised"
+        return "not materialized"
     facts = images.facts
     parts = [f"{facts['images']} images", f"{facts['images_unreadable']} unreadable"]
     embeddings = lake.manifest("sscd_embeddings", subset)

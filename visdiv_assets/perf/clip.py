@@ -1,4 +1,4 @@
-"""How much of what the cores allow CLIP's stream of pictures reaches, and what a loop with transformers reaches.
+"""How much of what the cores allow CLIP's stream of images reaches, and what a loop with transformers reaches.
 
 The model has the shape of the default one, ViT-B/32, and random weights, since speed does not depend on them: nothing
 is fetched. What is measured, and how, says `embedding`.
@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from visdiv_assets.embedding import load_clip_pictures
+from visdiv_assets.embedding import load_clip_images
 from visdiv_assets.embedding.clip.model import quiet
 from visdiv_assets.perf.embedding import Loop, measure_stream
 from visdiv_assets.perf.measuring import Figure
 from visdiv_assets.progress import Progress, silent
 
-#: How OpenAI's checkpoints prepare pictures.
+#: How OpenAI's checkpoints prepare images.
 PROCESSOR = {
     "image_processor_type": "CLIPImageProcessor",
     "size": {"shortest_edge": 224},
@@ -30,23 +30,23 @@ PROCESSOR = {
 }
 
 
-def measure(pictures: int = 96, rounds: int = 3, progress: Progress = silent) -> list[Figure]:
-    """Measure the stream of pictures on the CPU, on all cores that this process may use.
+def measure(images: int = 96, rounds: int = 3, progress: Progress = silent) -> list[Figure]:
+    """Measure the stream of images on the CPU, on all cores that this process may use.
 
     Args:
-        pictures: how many of each format; whole batches for every core, as a shard has many more than these.
+        images: how many of each format; whole batches for every core, as a shard has many more than these.
         rounds: how often everything is measured.
         progress: told of every round.
     """
     with tempfile.TemporaryDirectory(prefix="visdiv-bench-") as folder:
         _random_vit(Path(folder))
-        embedder = load_clip_pictures(folder, device="cpu")
+        embedder = load_clip_images(folder, device="cpu")
         loop = _transformers(folder)
-        return measure_stream("CLIP ViT-B/32", embedder, loop, pictures, rounds, progress)
+        return measure_stream("CLIP ViT-B/32", embedder, loop, images, rounds, progress)
 
 
 def _random_vit(folder: Path) -> None:
-    """Save a tower for pictures with random weights, 350 MB: transformers' defaults are those of ViT-B/32."""
+    """Save a tower for images with random weights, 350 MB: transformers' defaults are those of ViT-B/32."""
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     with quiet():
@@ -55,7 +55,7 @@ def _random_vit(folder: Path) -> None:
 
 
 def _transformers(folder: str) -> Loop:
-    """Model and processor as a script would load them: torch's defaults, which use all cores for one picture."""
+    """Model and processor as a script would load them: torch's defaults, which use all cores for one image."""
     import torch
     from transformers import AutoImageProcessor, CLIPVisionModelWithProjection
 

@@ -1,4 +1,4 @@
-"""How much of what the cores allow the embedding stream reaches, and what a loop of one picture at a time reaches.
+"""How much of what the cores allow the embedding stream reaches, and what a loop of one image at a time reaches.
 
 The cores allow cores / (core-seconds of decode and resize + core-seconds of the model), each measured alone in one
 thread. Those are seconds of processor time, so they stay right where the machine is shared; the stream and the loop are
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from visdiv_assets.embedding import Embedder, load
-from visdiv_assets.embedding.stream import Picture, embed_pictures
+from visdiv_assets.embedding.stream import EncodedImage, embed_images
 from visdiv_assets.embedding.weights import onnx_weights
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
@@ -31,20 +31,20 @@ from visdiv_assets.perf.measuring import Figure
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map, thread_count
 
-#: As large as FineVision's pictures typically are.
+#: As large as FineVision's images typically are.
 WIDTH, HEIGHT = 1200, 900
 MAX_PIXELS = 100_000_000
 FORMATS = {"JPEG": {"quality": 88}, "PNG": {}}
 
-#: Embeds one RGB picture in the way of the public scripts: float32 [1, dimension].
+#: Embeds one RGB image in the way of the public scripts: float32 [1, dimension].
 Loop = Callable[[Image.Image], np.ndarray]
 
 
-def measure(pictures: int = 100, rounds: int = 3, progress: Progress = silent) -> list[Figure]:
+def measure(images: int = 100, rounds: int = 3, progress: Progress = silent) -> list[Figure]:
     """Measure the CPU model's stream on this machine, on all cores that this process may use.
 
     Args:
-        pictures: how many of each format.
+        images: how many of each format.
         rounds: how often everything is measured.
         progress: told of every round.
 
@@ -55,19 +55,19 @@ def measure(pictures: int = 100, rounds: int = 3, progress: Progress = silent) -
         VisdivError: the weights are not installed.
     """
     embedder = load("sscd_disc_mixup_int8", device="cpu")
-    return measure_stream("", embedder, _default_session(), pictures, rounds, progress)
+    return measure_stream("", embedder, _default_session(), images, rounds, progress)
 
 
 def measure_stream(
-    of: str, embedder: Embedder, loop: Loop, pictures: int, rounds: int, progress: Progress = silent
+    of: str, embedder: Embedder, loop: Loop, images: int, rounds: int, progress: Progress = silent
 ) -> list[Figure]:
     """Measure the stream of a CPU model; see `measure`.
 
     Args:
         of: the model's name in the figures; "" for the default.
         embedder: the model.
-        loop: embeds one picture as a script would.
-        pictures: how many of each format.
+        loop: embeds one image as a script would.
+        images: how many of each format.
         rounds: how often everything is measured.
         progress: told of every round.
     """
@@ -76,7 +76,7 @@ def measure_stream(
     with tempfile.TemporaryDirectory(prefix="visdiv-bench-") as folder:
         for kind in FORMATS:
             path = Path(folder) / f"{kind}.parquet"
-            _write(path, ordered_map(partial(picture, kind=kind), range(pictures), threads=cores))
+            _write(path, ordered_map(partial(image, kind=kind), range(images), threads=cores))
             name = f"{of}{', ' if of else ''}{kind} of {WIDTH} x {HEIGHT}"
             figures += _figures(name, path, rounds, embedder, loop, cores, progress)
     return figures
@@ -99,26 +99,26 @@ def _figures(
         (partial(_one_at_a_time, path, loop), time.perf_counter),
     )
     allowed = cores * count / (decode + model)
-    per_picture = 1e3 / count
+    per_image = 1e3 / count
     return [
-        Figure(f"decode and resize alone, {name}", decode * per_picture, "core-ms"),
-        Figure(f"the model alone, {name}", model * per_picture, "core-ms"),
-        Figure(f"the stream, {name}", busy * per_picture, "core-ms", remark="all threads together"),
+        Figure(f"decode and resize alone, {name}", decode * per_image, "core-ms"),
+        Figure(f"the model alone, {name}", model * per_image, "core-ms"),
+        Figure(f"the stream, {name}", busy * per_image, "core-ms", remark="all threads together"),
         _rate(name, count / streamed, f"what {cores} cores allow", allowed),
-        _rate(name, count / streamed, "one picture at a time", count / looped),
+        _rate(name, count / streamed, "one image at a time", count / looped),
         _rate(name, count / streamed, "the model alone", cores * count / model),
     ]
 
 
 def _rate(name: str, ours: float, peer: str, theirs: float) -> Figure:
-    return Figure(f"embedding, {name}", ours, "pictures/s", peer, theirs, ours / theirs)
+    return Figure(f"embedding, {name}", ours, "images/s", peer, theirs, ours / theirs)
 
 
-def picture(seed: int, kind: str) -> bytes:
-    """A textured picture that compresses as photographs do: noise whose spectrum falls as theirs does, and some edges.
+def image(seed: int, kind: str) -> bytes:
+    """A textured image that compresses as photographs do: noise whose spectrum falls as theirs does, and some edges.
 
     Args:
-        seed: pictures of different seeds differ.
+        seed: images of different seeds differ.
         kind: a key of `FORMATS`.
     """
     random = np.random.default_rng(seed)
@@ -156,14 +156,14 @@ def _least(rounds: int, progress: Progress, *measured: tuple[Callable[[], object
     return least
 
 
-def _write(path: Path, pictures: Iterable[bytes]) -> None:
+def _write(path: Path, images: Iterable[bytes]) -> None:
     schema = pa.schema([("image_id", pa.string()), ("bytes", pa.binary())])
     with pq.ParquetWriter(path, schema) as writer:
-        for data in pictures:
+        for data in images:
             writer.write_batch(pa.record_batch([[image_id(data)], [data]], schema))
 
 
-def _read(path: Path) -> Iterator[Picture]:
+def _read(path: Path) -> Iterator[EncodedImage]:
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=16):
             yield from zip(batch["image_id"].to_pylist(), batch["bytes"].to_pylist(), strict=True)
@@ -186,7 +186,7 @@ def _run(embedder: Embedder, pixels: np.ndarray) -> None:
 
 def _stream(path: Path, embedder: Embedder, cores: int) -> None:
     """The whole way: read, decode, orient, resize, hash, model, write."""
-    vectors = list(embed_pictures(_read(path), embedder, threads=cores, max_pixels=MAX_PIXELS))
+    vectors = list(embed_images(_read(path), embedder, threads=cores, max_pixels=MAX_PIXELS))
     _save(path, np.concatenate(vectors))
 
 
@@ -204,7 +204,7 @@ def _save(path: Path, vectors: np.ndarray) -> None:
 
 
 def _default_session() -> Loop:
-    """The same weights as a script would load them: ONNX Runtime's defaults, which use all cores for one picture."""
+    """The same weights as a script would load them: ONNX Runtime's defaults, which use all cores for one image."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(onnx_weights()), providers=["CPUExecutionProvider"])

@@ -19,7 +19,7 @@ from visdiv_assets.progress import Progress, silent
 
 SIZES = (20_000, 50_000, 100_000)
 THRESHOLDS = (0.93, 0.75)
-#: FineVision's pictures.
+#: FineVision's images.
 WHOLE = 17_300_000
 #: Two float32 products may differ by this much.
 UNCERTAIN = 1e-5

@@ -1,4 +1,4 @@
-"""A random share of the join of FineVision's 17.3 million pictures, run for real over a memory-mapped file."""
+"""A random share of the join of FineVision's 17.3 million images, run for real over a memory-mapped file."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def measure(rows: int = 200_000, progress: Progress = silent) -> list[Figure]:
     """Run every method once, in a process of its own.
 
     Args:
-        rows: vectors of pictures and of texts, 512 dimensions each, and texts; 2.3 GB of temporary files a million.
+        rows: vectors of images and of texts, 512 dimensions each, and texts; 2.3 GB of temporary files a million.
         progress: told of every run.
     """
     figures = []
@@ -48,15 +48,15 @@ def measure(rows: int = 200_000, progress: Progress = silent) -> list[Figure]:
 
 
 def write_vectors(folder: Path, rows: int, seed: int = 0) -> None:
-    """Write `images.npy`, `texts.npy`, unit float16 [rows, 512] in groups, a text near its picture, and `norms.npy`."""
+    """Write `images.npy`, `texts.npy`, unit float16 [rows, 512] in groups, a text near its image, and `norms.npy`."""
     random = np.random.default_rng(seed)
-    centres = random.standard_normal((max(1, rows // GROUPED), DIMENSION), dtype=np.float32)
+    centers = random.standard_normal((max(1, rows // GROUPED), DIMENSION), dtype=np.float32)
     names = ("images.npy", "texts.npy")
     images, texts = (np.lib.format.open_memmap(folder / name, "w+", np.float16, (rows, DIMENSION)) for name in names)
     for start in range(0, rows, ROWS_AT_A_TIME):
         count = min(ROWS_AT_A_TIME, rows - start)
-        x = centres[random.integers(len(centres), size=count)]
-        # From nearly equal to the centre to hardly similar to it.
+        x = centers[random.integers(len(centers), size=count)]
+        # From nearly equal to the center to hardly similar to it.
         spread = random.uniform(0.05, 1.5, (count, 1)).astype(np.float32)
         x = x + spread * random.standard_normal((count, DIMENSION), dtype=np.float32)
         y = x + 2 * random.standard_normal((count, DIMENSION), dtype=np.float32)
@@ -204,7 +204,7 @@ METHODS: dict[str, Callable[[Path], Work]] = {
     "whitened CLIP": _whitened,
     "cross-covariance": _cross_covariance,
     "ClipCov, a tenth": _clip_cov,
-    f"k-centre greedy, {PICKS:,}": _k_center,
+    f"k-center greedy, {PICKS:,}": _k_center,
     f"k-means++, {PICKS:,}": _k_means_plus_plus,
     "WFPP": _wfpp,
     "MetaCLIP": _metaclip,

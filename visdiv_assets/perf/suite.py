@@ -25,7 +25,7 @@ def run(settings: Settings, parts: Sequence[str] = PARTS, *, with_large: bool = 
     """Measure.
 
     Args:
-        settings: whose source gives the pictures that the covariance is taken from.
+        settings: whose source gives the images that the covariance is taken from.
         parts: out of `PARTS`.
         with_large: also a share of the join of 17.3 million vectors.
     """

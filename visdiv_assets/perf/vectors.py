@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from visdiv_assets.embedding import load
-from visdiv_assets.embedding.stream import Picture, embed_pictures
+from visdiv_assets.embedding.stream import EncodedImage, embed_images
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
@@ -17,7 +17,7 @@ from visdiv_assets.imaging.listing import image_bytes
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.threads import thread_count
 
-#: Pictures that are embedded to take the covariance from.
+#: Images that are embedded to take the covariance from.
 REAL = 1024
 MAX_PIXELS = 50_000_000
 ROWS_AT_A_TIME = 65_536
@@ -28,20 +28,20 @@ CHANGE = (0.05, 1.0)
 
 
 def real_vectors(source: Source) -> np.ndarray:
-    """Embed the first readable pictures of a source, evenly from its subsets: float32 [n, 512], n <= `REAL`.
+    """Embed the first readable images of a source, evenly from its subsets: float32 [n, 512], n <= `REAL`.
 
     Raises:
-        VisdivError: the source has too few pictures for a covariance.
+        VisdivError: the source has too few images for a covariance.
     """
     subsets = source.subsets()
     each = -(-REAL // max(len(subsets), 1))
     encoded = [data for subset in subsets for data in islice(_encoded(source, subset), each)]
     embedder = load("sscd_disc_mixup_int8", device="cpu")
-    pictures: list[Picture] = [(image_id(data), data) for data in encoded]
-    vectors = list(embed_pictures(pictures, embedder, threads=thread_count(0), max_pixels=MAX_PIXELS))
+    images: list[EncodedImage] = [(image_id(data), data) for data in encoded]
+    vectors = list(embed_images(images, embedder, threads=thread_count(0), max_pixels=MAX_PIXELS))
     together = np.concatenate([np.empty((0, 512), np.float16), *vectors]).astype(np.float32)
     if len(together) < 64:
-        raise VisdivError(f"the source has only {len(together)} readable pictures: too few to take a covariance from")
+        raise VisdivError(f"the source has only {len(together)} readable images: too few to take a covariance from")
     return together
 
 
@@ -49,9 +49,9 @@ def _encoded(source: Source, subset: str) -> Iterator[bytes]:
     for shard in source.shards(Kind.SUBSET, subset):
         for batch in source.batches(Kind.SUBSET, subset, shard, columns=["images"]):
             for data in image_bytes(batch)[2]:
-                picture = data.as_py()
-                if decode_image(picture, max_pixels=MAX_PIXELS, keep_pixels=False).status == "ok":
-                    yield picture
+                image = data.as_py()
+                if decode_image(image, max_pixels=MAX_PIXELS, keep_pixels=False).status == "ok":
+                    yield image
 
 
 def write_vectors(path: Path, real: np.ndarray, count: int, *, seed: int = 0) -> None:
@@ -62,7 +62,7 @@ def write_vectors(path: Path, real: np.ndarray, count: int, *, seed: int = 0) ->
     """
     random = np.random.default_rng(seed)
     mean = real.mean(axis=0)
-    # A little in every direction, as more pictures would have.
+    # A little in every direction, as more images would have.
     covariance = np.cov(real.T) + 1e-6 * np.eye(real.shape[1])
     shape = np.linalg.cholesky(covariance).T.astype(np.float32)
     out = np.lib.format.open_memmap(path, "w+", np.float16, (count, real.shape[1]))

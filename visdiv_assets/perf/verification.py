@@ -9,34 +9,34 @@ from PIL import Image
 
 from visdiv_assets.duplicates.calibration.copies import make_copy
 from visdiv_assets.duplicates.verify import Prepared, prepare, verify
-from visdiv_assets.perf.embedding import HEIGHT, WIDTH, picture
+from visdiv_assets.perf.embedding import HEIGHT, WIDTH, image
 from visdiv_assets.perf.measuring import Figure
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map, thread_count
 
-#: Copies that a stretch of the whole picture aligns, and those that take keypoints.
-PLAIN = ("jpeg", "resize", "blur", "colour")
+#: Copies that a stretch of the whole image aligns, and those that take keypoints.
+PLAIN = ("jpeg", "resize", "blur", "color")
 BY_KEYPOINTS = ("crop", "rotate")
 
 Pair = tuple[Image.Image, Image.Image]
 
 
-def measure(pictures: int = 12, progress: Progress = silent) -> list[Figure]:
-    """Compare copies of textured pictures of FineVision's size, and pairs of different ones.
+def measure(images: int = 12, progress: Progress = silent) -> list[Figure]:
+    """Compare copies of textured images of FineVision's size, and pairs of different ones.
 
     Args:
-        pictures: how many different ones; each is copied in every way.
+        images: how many different ones; each is copied in every way.
         progress: told of every figure.
     """
     import cv2
 
     cv2.setNumThreads(1)
     threads = thread_count(0)
-    originals = [_decoded(picture(seed, "JPEG")) for seed in range(pictures)]
+    originals = [_decoded(image(seed, "JPEG")) for seed in range(images)]
     sets: dict[str, list[Pair]] = {
         "copies that a stretch aligns": _copied(originals, PLAIN),
         "copies that keypoints align": _copied(originals, BY_KEYPOINTS),
-        "different pictures": list(zip(originals, originals[1:] + originals[:1], strict=True)) * 2,
+        "different images": list(zip(originals, originals[1:] + originals[:1], strict=True)) * 2,
     }
     figures = []
     for name, pairs in sets.items():

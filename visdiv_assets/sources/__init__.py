@@ -1,17 +1,17 @@
-"""Where rows come from: folders of Parquet files, folders of pictures, the Hub, and the catalogue of what is known.
+"""Where rows come from: folders of Parquet files, folders of images, the Hub, and the catalog of what is known.
 
-Here belongs all that turns a place into subsets, shards and normalised Arrow batches, and all that knows how
+Here belongs all that turns a place into subsets, shards and normalized Arrow batches, and all that knows how
 such a place names or types its columns. `open(uri)` is the way in; what it returns keeps the promises of
 `interface.Source`.
 
-What does not belong here: pixels (`imaging` decodes the bytes), judgements about rows (`curation`), anything
+What does not belong here: pixels (`imaging` decodes the bytes), judgments about rows (`curation`), anything
 written to disk (`storage`) but fetched files, and Dagster. Nothing here holds a whole subset in memory.
 """
 
 from visdiv_assets.sources.catalog import Benchmark, benchmarks, category, finevision_categories
 from visdiv_assets.sources.downloads import Downloads
 from visdiv_assets.sources.hub.source import HubSource
-from visdiv_assets.sources.image_folder import PictureFolderSource
+from visdiv_assets.sources.image_folder import ImageFolderSource
 from visdiv_assets.sources.interface import Kind, Shard, Source, StoredShard
 from visdiv_assets.sources.opening import open_source as open  # noqa: A004 - read as sources.open(uri)
 from visdiv_assets.sources.parquet_folder import ParquetFolderSource
@@ -24,9 +24,9 @@ __all__ = [
     "Benchmark",
     "Downloads",
     "HubSource",
+    "ImageFolderSource",
     "Kind",
     "ParquetFolderSource",
-    "PictureFolderSource",
     "Shard",
     "Source",
     "StoredShard",

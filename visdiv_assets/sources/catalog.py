@@ -1,7 +1,7 @@
 """What is known beforehand: FineVision's 185 subsets and the benchmarks it was compared with, from two files here.
 
 `finevision_subsets.csv` has the columns subset, category, images, samples and turns, as published; what is really in a
-subset may differ. `benchmarks.csv` names test sets on the Hugging Face Hub: those 66 whose pictures FineVision was
+subset may differ. `benchmarks.csv` names test sets on the Hugging Face Hub: those 66 whose images FineVision was
 searched for (list `finevision66`), and others worth searching for (`extra_suggested`).
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from visdiv_assets.errors import VisdivError
 
-#: The list of the packaged catalogue that names the benchmarks which FineVision was compared with.
+#: The list of the packaged catalog that names the benchmarks which FineVision was compared with.
 FINEVISION_LIST = "finevision66"
 
 #: Columns of a list of benchmarks. All must be there; only those of `_FILLED` must hold something in every line.
@@ -48,7 +48,7 @@ class Benchmark:
         alias: a name that it has moved to since.
         config: the dataset's config; None is the only or default one.
         split: the split.
-        image_column: where its pictures are, in words.
+        image_column: where its images are, in words.
         evaluation: the benchmark among FineVision's 11 evaluations that it belongs to.
         published_embedding_file: the file of its SSCD vectors in HuggingFaceM4/lmms-eval-embeddings.
         note: anything else worth knowing.
@@ -100,7 +100,7 @@ def benchmarks(path: str | Path | None = None) -> list[Benchmark]:
 
 
 def on_lists(lists: str, path: str | Path | None = None) -> list[Benchmark]:
-    """The benchmarks of some of a catalogue's lists, in its order.
+    """The benchmarks of some of a catalog's lists, in its order.
 
     Args:
         lists: names of lists, with commas between; empty: all of them; "none": none.
@@ -116,14 +116,14 @@ def on_lists(lists: str, path: str | Path | None = None) -> list[Benchmark]:
     known = list(dict.fromkeys(benchmark.list for benchmark in found))
     if unknown := [name for name in wanted if name not in known]:
         raise VisdivError(
-            f"VISDIV_BENCHMARK_LIST: there is no list {unknown[0]!r} in the catalogue, use {', '.join(known)}, or none"
+            f"VISDIV_BENCHMARK_LIST: there is no list {unknown[0]!r} in the catalog, use {', '.join(known)}, or none"
         )
     return [benchmark for benchmark in found if not wanted or benchmark.list in wanted]
 
 
 @dataclass(frozen=True)
 class Published:
-    """What FineVision's authors say that a subset holds: pictures, rows and turns."""
+    """What FineVision's authors say that a subset holds: images, rows and turns."""
 
     images: int
     samples: int

@@ -1,11 +1,11 @@
-"""Giving Arrow arrays the types that the normalised columns are made of, whatever types a writer chose."""
+"""Giving Arrow arrays the types that the normalized columns are made of, whatever types a writer chose."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 class WrongTypeError(Exception):
@@ -13,7 +13,7 @@ class WrongTypeError(Exception):
 
 
 def conform(array: pa.Array, target: pa.DataType) -> pa.Array:
-    """Give an array one of the types that the normalised columns are made of; copies only where the type differs.
+    """Give an array one of the types that the normalized columns are made of; copies only where the type differs.
 
     Args:
         array: length n.
@@ -98,7 +98,7 @@ def _struct(array: pa.Array, target: pa.DataType) -> pa.Array:
     """Structs with the target's fields; a null struct becomes one of null fields."""
     if pa.types.is_null(array.type):
         return _of_fields([pa.nulls(len(array), field.type) for field in target], target)
-    if target == PICTURE and _is_binary(array.type):
+    if target == IMAGE and _is_binary(array.type):
         return _of_fields([conform(array, pa.binary()), pa.nulls(len(array), pa.string())], target)
     if not pa.types.is_struct(array.type):
         raise WrongTypeError

@@ -1,4 +1,4 @@
-"""Single pictures out of the Parquet files of a subset, wherever those lie."""
+"""Single images out of the Parquet files of a subset, wherever those lie."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def fetch(
     opened: Callable[[int], AbstractContextManager[parquet.Place]],
     positions: Sequence[tuple[int, int]],
 ) -> list[bytes | None]:
-    """Encoded bytes of single pictures; see `interface.Source.fetch`.
+    """Encoded bytes of single images; see `interface.Source.fetch`.
 
     Args:
         uri: the source, for messages.
@@ -41,12 +41,12 @@ def fetch(
     answers: list[bytes | None] = [None] * len(positions)
     for number, asked in wanted.items():
         with opened(number) as place:
-            for row, entries in parquet.pictures(place, kind, asked):
+            for row, entries in parquet.images(place, kind, asked):
                 encoded = entries.field("bytes")
                 for image_index, slot in asked[row]:
                     if not 0 <= image_index < len(encoded):
                         raise VisdivError(
-                            f"row {starts[number] + row} of {kind.value}/{name} in {uri} has no picture "
+                            f"row {starts[number] + row} of {kind.value}/{name} in {uri} has no image "
                             f"{image_index}: it has {len(encoded)}"
                         )
                     answers[slot] = encoded[image_index].as_py()

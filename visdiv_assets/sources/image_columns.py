@@ -1,7 +1,7 @@
-"""Where a file keeps its pictures, and how the shapes that benchmarks give them become one list a row.
+"""Where a file keeps its images, and how the shapes that benchmarks give them become one list a row.
 
-FineVision's subsets have one column, `images`, a list of pictures. Other data sets use, looked for in this order (what
-holds several pictures a row before what holds one):
+FineVision's subsets have one column, `images`, a list of images. Other data sets use, looked for in this order (what
+holds several images a row before what holds one):
 
 1. `images`
 2. `image_list`
@@ -11,14 +11,14 @@ holds several pictures a row before what holds one):
 6. `image`
 
 A column of strings comes after all others, because `image` is often the path of what `decoded_image` holds; a
-column of nothing but nulls comes last. A column or group whose type cannot hold pictures is passed over.
+column of nothing but nulls comes last. A column or group whose type cannot hold images is passed over.
 
-In each of them a picture may be a struct of bytes and path, bytes alone, or a string: base64, with or without a
-data-URI prefix. A string that is not base64 stands for its own UTF-8 bytes, so that it is later found to be no picture
-rather than lost. An empty string is no picture, like a null one. Each column may hold single pictures or lists of them.
+In each of them an image may be a struct of bytes and path, bytes alone, or a string: base64, with or without a
+data-URI prefix. A string that is not base64 stands for its own UTF-8 bytes, so that it is later found to be no image
+rather than lost. An empty string is no image, like a null one. Each column may hold single images or lists of them.
 
-A picture's `image_index` is its place in the row's list of existing pictures. In the single columns a null is no
-picture; in groups of columns (3 and 4), so is an entry with neither bytes nor path. A null within a list is an entry
+An image's `image_index` is its place in the row's list of existing images. In the single columns a null is no
+image; in groups of columns (3 and 4), so is an entry with neither bytes nor path. A null within a list is an entry
 without bytes: lists have no gaps.
 """
 
@@ -33,9 +33,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.sources.conform import PICTURE, conform, is_list, is_text, lists_of, plain
+from visdiv_assets.sources.conform import IMAGE, conform, is_list, is_text, lists_of, plain
 
-PICTURES = pa.list_(PICTURE)
+IMAGES = pa.list_(IMAGE)
 
 #: What messages say of the places looked in.
 LOOKED_FOR = "images, image_list, image_0 (and so on), query_image, decoded_image, image"
@@ -44,7 +44,7 @@ _DATA_URI = re.compile(r"data:[^,]*;\s*base64\s*,", re.IGNORECASE)
 
 
 def candidates(schema: pa.Schema) -> list[tuple[str, ...]]:
-    """Columns or groups of columns that may hold a file's pictures, the one to prefer first.
+    """Columns or groups of columns that may hold a file's images, the one to prefer first.
 
     Args:
         schema: the file's Arrow schema.
@@ -61,8 +61,8 @@ def candidates(schema: pa.Schema) -> list[tuple[str, ...]]:
     return sorted(found, key=lambda group: min(_rank(schema.field(schema.names.index(name)).type) for name in group))
 
 
-def pictures(columns: Sequence[pa.Array]) -> pa.Array:
-    """Pictures in any accepted shape as one list a row.
+def images(columns: Sequence[pa.Array]) -> pa.Array:
+    """Images in any accepted shape as one list a row.
 
     Args:
         columns: the columns of a group, or a single one, each of length n.
@@ -71,7 +71,7 @@ def pictures(columns: Sequence[pa.Array]) -> pa.Array:
         list<struct<bytes, path>> [n], never null.
 
     Raises:
-        WrongTypeError: a column's type cannot hold pictures.
+        WrongTypeError: a column's type cannot hold images.
         pa.ArrowException: a value cannot be read.
     """
     lists = [_lists(column) for column in columns]
@@ -95,22 +95,22 @@ def _rank(kind: pa.DataType) -> int:
 
 
 def _lists(array: pa.Array) -> pa.Array:
-    """One column as lists of pictures, never null."""
+    """One column as lists of images, never null."""
     array = plain(array)
     if pa.types.is_null(array.type):
-        array = pa.nulls(len(array), PICTURES)
+        array = pa.nulls(len(array), IMAGES)
     if is_list(array.type):
         if is_text(plain(array.flatten()).type):
             array = _list_of_bytes(array)
-        lists = conform(array, PICTURES)
-        return lists if lists.null_count == 0 else lists_of(pc.list_value_length(lists), lists.flatten(), PICTURES)
+        lists = conform(array, IMAGES)
+        return lists if lists.null_count == 0 else lists_of(pc.list_value_length(lists), lists.flatten(), IMAGES)
     if is_text(array.type):
         array = _from_base64(array)
-    # One picture a row: a null one is a row without pictures.
-    entries = conform(array, PICTURE)
+    # One image a row: a null one is a row without images.
+    entries = conform(array, IMAGE)
     if array.null_count:
         entries = entries.filter(array.is_valid())
-    return lists_of(pc.cast(array.is_valid(), pa.int32()), entries, PICTURES)
+    return lists_of(pc.cast(array.is_valid(), pa.int32()), entries, IMAGES)
 
 
 def _list_of_bytes(array: pa.Array) -> pa.Array:
@@ -131,7 +131,7 @@ def _side_by_side(columns: Sequence[pa.Array]) -> pa.Array:
     order = np.argsort(row_of_entry, kind="stable")
     order = order[exists[order]]
     lengths = np.bincount(row_of_entry[order], minlength=count)
-    return lists_of(pa.array(lengths), entries.take(pa.array(order)), PICTURES)
+    return lists_of(pa.array(lengths), entries.take(pa.array(order)), IMAGES)
 
 
 def _from_base64(strings: pa.Array) -> pa.Array:

@@ -1,4 +1,4 @@
-"""A folder of picture files: one row a picture."""
+"""A folder of image files: one row an image."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ SHARD_FILES = 1000
 #: A batch ends early once it holds this many bytes: 64 scans of 100 MB each would not fit in memory.
 BATCH_BYTES = 64 << 20
 
-#: What an export of pictures has as columns, and rows in its batches, at most.
+#: What an export of images has as columns, and rows in its batches, at most.
 STORED_COLUMNS = ("images", "texts", "source")
 STORED_ROWS = 64
 
 _LARGEST_FILE = (1 << 31) - 1  # what a binary column addresses
 
 
-class PictureFolderSource:
-    """Pictures below a folder, one row each. Keeps the promises of `interface.Source`.
+class ImageFolderSource:
+    """Images below a folder, one row each. Keeps the promises of `interface.Source`.
 
-    A subfolder with pictures, at any depth in it, is a subset of that name, but for `benchmarks`, each of whose
-    subfolders is a benchmark. Where there is a folder `subsets`, its subfolders are the subsets instead. Pictures that
-    lie directly in the folder are a subset named after the folder. Rows are in the order of the pictures' posix paths
-    relative to the subset's folder, as plain text; that path is the picture's `path`. Texts, source and ratings are
+    A subfolder with images, at any depth in it, is a subset of that name, but for `benchmarks`, each of whose
+    subfolders is a benchmark. Where there is a folder `subsets`, its subfolders are the subsets instead. Images that
+    lie directly in the folder are a subset named after the folder. Rows are in the order of the images' posix paths
+    relative to the subset's folder, as plain text; that path is the image's `path`. Texts, source and ratings are
     null: nothing is known of them. A shard is 1000 files. `shards` takes stock of the files; the other methods go by
     the last stock taken.
     """
@@ -47,20 +47,20 @@ class PictureFolderSource:
         """Names of the subsets, sorted.
 
         Raises:
-            VisdivError: the folder and a subfolder of the same name both hold pictures, or pictures lie where their set
+            VisdivError: the folder and a subfolder of the same name both hold images, or images lie where their set
                 would have no name.
         """
         if (self._root / Kind.SUBSET.value).is_dir():
             if files.files_in(self._root, SUFFIXES):
-                raise VisdivError(f"{self.uri} holds pictures beside its folder 'subsets': move them into one there")
+                raise VisdivError(f"{self.uri} holds images beside its folder 'subsets': move them into one there")
             return self._sets(Kind.SUBSET)
         not_subsets = Kind.BENCHMARK.value if self.benchmarks() else None
-        names = [name for name in _with_pictures(self._root) if name != not_subsets]
+        names = [name for name in _with_images(self._root) if name != not_subsets]
         if files.files_in(self._root, SUFFIXES):
             if self._own_name() in names:
                 raise VisdivError(
-                    f"{self.uri} holds pictures, and so does its subfolder {self._own_name()!r} "
-                    f"of the same name: rename the subfolder, or move the pictures into another"
+                    f"{self.uri} holds images, and so does its subfolder {self._own_name()!r} "
+                    f"of the same name: rename the subfolder, or move the images into another"
                 )
             names.append(self._own_name())
         return sorted(names)
@@ -69,7 +69,7 @@ class PictureFolderSource:
         """Names of the benchmarks, sorted.
 
         Raises:
-            VisdivError: pictures lie directly in `benchmarks`, beside folders of them.
+            VisdivError: images lie directly in `benchmarks`, beside folders of them.
         """
         return self._sets(Kind.BENCHMARK)
 
@@ -85,14 +85,14 @@ class PictureFolderSource:
         """One shard per 1000 files.
 
         Raises:
-            VisdivError: there are no pictures.
+            VisdivError: there are no images.
         """
         found = self._find(kind, name)
         self._stock[kind, name] = found
         chunks = [found[start : start + SHARD_FILES] for start in range(0, len(found), SHARD_FILES)]
         return [
             Shard(
-                f"pictures-{number:05d}-of-{len(chunks):05d}",
+                f"images-{number:05d}-of-{len(chunks):05d}",
                 len(chunk),
                 sum(file.size_bytes for file in chunk),
                 files.fingerprint(chunk),
@@ -122,27 +122,27 @@ class PictureFolderSource:
         return StoredShard(schema_of(STORED_COLUMNS), "snappy", batches)
 
     def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
-        """Encoded bytes of single pictures; see `interface.Source.fetch`."""
+        """Encoded bytes of single images; see `interface.Source.fetch`."""
         found = self._known(kind, name)
         for row, image_index in positions:
             if not 0 <= row < len(found):
                 raise VisdivError(f"{kind.value}/{name} in {self.uri} has no row {row}: it has {len(found)} rows")
             if image_index != 0:
-                raise VisdivError(f"row {row} of {name!r} in {self.uri} has no picture {image_index}: it has 1")
+                raise VisdivError(f"row {row} of {name!r} in {self.uri} has no image {image_index}: it has 1")
         return [_content(found[row]) for row, _ in positions]
 
     def _own_name(self) -> str:
         """The folder's name, also where it was given as `.` or ends in `..`."""
         if self._root.name not in ("", ".."):
             return self._root.name
-        return self._root.resolve().name or "pictures"
+        return self._root.resolve().name or "images"
 
     def _sets(self, kind: Kind) -> list[str]:
-        """The subfolders with pictures of the folder that is named after a kind."""
+        """The subfolders with images of the folder that is named after a kind."""
         folder = self._root / kind.value
-        names = _with_pictures(folder) if folder.is_dir() else []
+        names = _with_images(folder) if folder.is_dir() else []
         if names and files.files_in(folder, SUFFIXES):
-            raise VisdivError(f"{folder} holds pictures beside folders of them: move them into {kind.value}/<name>/")
+            raise VisdivError(f"{folder} holds images beside folders of them: move them into {kind.value}/<name>/")
         return names
 
     def _find(self, kind: Kind, name: str) -> list[files.FoundFile]:
@@ -170,8 +170,8 @@ class PictureFolderSource:
         return found
 
 
-def _with_pictures(folder: Path) -> list[str]:
-    """Names of the subfolders that hold pictures at any depth, sorted."""
+def _with_images(folder: Path) -> list[str]:
+    """Names of the subfolders that hold images at any depth, sorted."""
     return [name for name in files.subfolders(folder) if any(files.walk(folder / name, SUFFIXES))]
 
 
@@ -196,13 +196,13 @@ def _batches(found: Sequence[files.FoundFile], columns: Sequence[str], batch_row
         yield _batch(held, columns)
 
 
-def _batch(pictures: Sequence[dict[str, object] | None], columns: Sequence[str]) -> pa.RecordBatch:
+def _batch(images: Sequence[dict[str, object] | None], columns: Sequence[str]) -> pa.RecordBatch:
     schema = schema_of(columns)
     return pa.RecordBatch.from_arrays(
         [
-            pa.array([[picture] for picture in pictures], field.type)
+            pa.array([[image] for image in images], field.type)
             if field.name == "images"
-            else pa.nulls(len(pictures), field.type)
+            else pa.nulls(len(images), field.type)
             for field in schema
         ],
         schema=schema,
@@ -215,7 +215,7 @@ def _content(file: files.FoundFile) -> bytes:
         if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
             raise files.changed(file.path)
         if file.size_bytes > _LARGEST_FILE:
-            raise VisdivError(f"{file.path} is larger than 2 GiB, too large for a picture: move it away")
+            raise VisdivError(f"{file.path} is larger than 2 GiB, too large for an image: move it away")
         return file.path.read_bytes()
     except OSError as error:
         raise files.cannot_read(file.path, error) from None

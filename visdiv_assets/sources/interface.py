@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Shard:
-    """A unit of reading: one file of a subset, or one chunk of a folder of pictures.
+    """A unit of reading: one file of a subset, or one chunk of a folder of images.
 
     Attributes:
         name: file name within the subset, for example "train-00000-of-00002.parquet".
@@ -110,7 +110,7 @@ class Source(Protocol):
         ...
 
     def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
-        """Encoded bytes of single pictures.
+        """Encoded bytes of single images.
 
         Args:
             kind: subset or benchmark.
@@ -118,7 +118,7 @@ class Source(Protocol):
             positions: (row, image_index) pairs in any order, repeated ones too.
 
         Returns:
-            One entry per position, in the order asked; None where the row names a picture but holds no bytes.
+            One entry per position, in the order asked; None where the row names an image but holds no bytes.
 
         Raises:
             VisdivError: as the class says, and for a position that does not exist.
@@ -128,7 +128,7 @@ class Source(Protocol):
     def stored(self, kind: Kind, name: str, shard: Shard) -> StoredShard:
         """All stored columns of a shard, unchanged, for an export.
 
-        A folder of pictures stores no columns: it gives `images`, `texts` and `source` as `schema.SCHEMA` has them.
+        A folder of images stores no columns: it gives `images`, `texts` and `source` as `schema.SCHEMA` has them.
 
         Args:
             kind: subset or benchmark.

@@ -14,7 +14,7 @@ from visdiv_assets.sources.interface import Kind, Source
 
 EXPECTED = (
     "a folder with subsets/<name>/*.parquet (and benchmarks/<name>/*.parquet), "
-    "a folder with <name>/*.parquet, folders of pictures, or hf://datasets/<owner>/<name>"
+    "a folder with <name>/*.parquet, folders of images, or hf://datasets/<owner>/<name>"
 )
 
 
@@ -22,17 +22,17 @@ def open_source(
     uri: str | os.PathLike[str],
     *,
     downloads: Downloads | None = None,
-    benchmark_catalogue: str = "",
+    benchmark_catalog: str = "",
     benchmark_list: str = FINEVISION_LIST,
 ) -> Source:
     """Open a place that rows come from. Looks at folders only; files are opened, and the Hub asked, when they are read.
 
     Args:
         uri: a folder, absolute or relative to the working directory: with `subsets/<name>/*.parquet`, with
-            `<name>/*.parquet`, or with pictures, looked for in this order; or a dataset on the Hugging Face Hub,
+            `<name>/*.parquet`, or with images, looked for in this order; or a dataset on the Hugging Face Hub,
             `hf://datasets/<owner>/<name>` with or without `@revision`.
         downloads: how files from the Hub are fetched, and where they are kept.
-        benchmark_catalogue: file with the benchmarks that a source on the Hub has; empty: the packaged one.
+        benchmark_catalog: file with the benchmarks that a source on the Hub has; empty: the packaged one.
         benchmark_list: which lists of it, with commas between; empty: all.
 
     Raises:
@@ -40,7 +40,7 @@ def open_source(
     """
     text = os.fspath(uri)
     if text.startswith("hf://"):
-        return HubSource(text, downloads=downloads, benchmarks=on_lists(benchmark_list, benchmark_catalogue or None))
+        return HubSource(text, downloads=downloads, benchmarks=on_lists(benchmark_list, benchmark_catalog or None))
     if "://" in text:
         raise VisdivError(f"{text} is not a place this version can read: give {EXPECTED}")
     root = Path(text)
@@ -49,12 +49,12 @@ def open_source(
     if not root.is_dir():
         raise VisdivError(f"{text} is a file, not a folder: give {EXPECTED}")
     subsets = root / Kind.SUBSET.value
-    of_pictures = subsets.is_dir() and not any(files.walk(subsets, parquet_folder.SUFFIXES))
-    of_pictures = of_pictures and any(files.walk(subsets, image_folder.SUFFIXES))
-    if not of_pictures and (subsets.is_dir() or parquet_folder.hub_layout(root)):
+    of_images = subsets.is_dir() and not any(files.walk(subsets, parquet_folder.SUFFIXES))
+    of_images = of_images and any(files.walk(subsets, image_folder.SUFFIXES))
+    if not of_images and (subsets.is_dir() or parquet_folder.hub_layout(root)):
         return parquet_folder.ParquetFolderSource(text)
     if any(files.walk(root, image_folder.SUFFIXES)):
-        return image_folder.PictureFolderSource(text)
+        return image_folder.ImageFolderSource(text)
     hint = ""
     if files.files_in(root, parquet_folder.SUFFIXES):
         hint = " (Parquet files lie directly in it: give the folder above it, so that each subset has a name)"

@@ -25,7 +25,7 @@ from visdiv_assets.sources.schema import reading
 
 BUFFER_BYTES = 1 << 20
 
-#: Rows decoded at a time while looking for single pictures.
+#: Rows decoded at a time while looking for single images.
 FETCH_ROWS = 16
 
 #: Rows, and bytes once decoded, that a batch of all columns has about, at most.
@@ -83,7 +83,7 @@ def row_count(path: Place) -> int:
 
 
 def read(path: Place, kind: Kind, columns: Sequence[str], batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
-    """Yield all rows of a file in order, as batches of normalised columns.
+    """Yield all rows of a file in order, as batches of normalized columns.
 
     Args:
         path: the file.
@@ -100,11 +100,11 @@ def read(path: Place, kind: Kind, columns: Sequence[str], batch_rows: int, rows:
     with parquet:
         plan = reading(kind, parquet.schema_arrow, columns, str(path))
         count = 0
-        # Twenty columns of pictures take the memory of twenty rows with one picture each.
-        batch_rows = max(1, batch_rows // plan.picture_columns)
+        # Twenty columns of images take the memory of twenty rows with one image each.
+        batch_rows = max(1, batch_rows // plan.image_columns)
         for batch in _raw(path, parquet, plan.file_columns, batch_rows, range(parquet.num_row_groups)):
             count += batch.num_rows
-            yield plan.normalise(batch)
+            yield plan.normalize(batch)
     _all_there(path, count, rows)
 
 
@@ -145,8 +145,8 @@ def _all_there(path: Place, count: int, rows: int) -> None:
         raise VisdivError(f"{path} holds {count} rows where its footer says {rows}: {MEND}")
 
 
-def pictures(path: Place, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
-    """Yield the pictures of some rows, decoding just their row groups and just the pictures' column.
+def images(path: Place, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
+    """Yield the images of some rows, decoding just their row groups and just the images' column.
 
     Args:
         path: the file.
@@ -154,7 +154,7 @@ def pictures(path: Place, kind: Kind, rows: Collection[int]) -> Iterator[tuple[i
         rows: counted from 0 in this file; all must exist.
 
     Yields:
-        (row, struct<bytes: binary, path: string> [pictures of the row]), in row order.
+        (row, struct<bytes: binary, path: string> [images of the row]), in row order.
 
     Raises:
         VisdivError: the file is damaged, holds fewer rows than its footer says, or lacks the column.
@@ -164,7 +164,7 @@ def pictures(path: Place, kind: Kind, rows: Collection[int]) -> Iterator[tuple[i
         parquet = _opened(path)
     with parquet:
         plan = reading(kind, parquet.schema_arrow, ["images"], str(path))
-        batch_rows = max(1, FETCH_ROWS // plan.picture_columns)
+        batch_rows = max(1, FETCH_ROWS // plan.image_columns)
         ends = [*accumulate(_groups(parquet))]
         for group, end in enumerate(ends):
             if not wanted or wanted[-1] >= end:
@@ -173,7 +173,7 @@ def pictures(path: Place, kind: Kind, rows: Collection[int]) -> Iterator[tuple[i
             for raw in _raw(path, parquet, plan.file_columns, batch_rows, [group]):
                 stop = start + raw.num_rows
                 if wanted[-1] < stop:
-                    images = plan.normalise(raw).column("images")
+                    images = plan.normalize(raw).column("images")
                     while wanted and wanted[-1] < stop:
                         row = wanted.pop()
                         yield row, images[row - start].values

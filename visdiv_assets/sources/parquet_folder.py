@@ -75,7 +75,7 @@ class ParquetFolderSource:
         return parquet.stored(self._current(kind, name, shard), shard.rows)
 
     def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
-        """Encoded bytes of single pictures; see `interface.Source.fetch`."""
+        """Encoded bytes of single images; see `interface.Source.fetch`."""
         found = self._files(kind, name)
         rows = [sum(parquet.group_rows(file)) for file in found]
         return fetching.fetch(self.uri, kind, name, rows, lambda number: nullcontext(found[number].path), positions)

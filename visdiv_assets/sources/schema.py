@@ -1,7 +1,7 @@
-"""The normalised columns, and how the columns that a file has become them.
+"""The normalized columns, and how the columns that a file has become them.
 
-Promises of the normalised form, beyond the types of `SCHEMA`: `images` is never null (a row without pictures
-has an empty list), and no entry of `images` or `texts` is null (its fields may be). A picture known by path
+Promises of the normalized form, beyond the types of `SCHEMA`: `images` is never null (a row without images
+has an empty list), and no entry of `images` or `texts` is null (its fields may be). An image known by path
 only has null bytes.
 """
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources.conform import WrongTypeError, conform, empty
-from visdiv_assets.sources.image_columns import LOOKED_FOR, PICTURES, candidates, pictures
+from visdiv_assets.sources.image_columns import IMAGES, LOOKED_FOR, candidates, images
 from visdiv_assets.sources.interface import Kind
 
 CRITERIA = ("relevance", "image_correspondence", "visual_dependency", "formatting")
@@ -23,7 +23,7 @@ TURN = pa.struct([("user", pa.string()), ("assistant", pa.string())])
 
 SCHEMA = pa.schema(
     [
-        ("images", PICTURES),
+        ("images", IMAGES),
         ("texts", pa.list_(TURN)),
         ("source", pa.string()),
         *((f"{criterion}_ratings", pa.list_(pa.int64())) for criterion in CRITERIA),
@@ -36,11 +36,11 @@ _NAMES_SHOWN = 30
 
 @dataclass(frozen=True)
 class Reading:
-    """How to read the asked normalised columns from one file. Made by `reading`.
+    """How to read the asked normalized columns from one file. Made by `reading`.
 
     Attributes:
-        columns: normalised names asked for.
-        found: normalised name -> the file's columns (only pictures may have several); those asked for but not in it
+        columns: normalized names asked for.
+        found: normalized name -> the file's columns (only images may have several); those asked for but not in it
             are read as nulls.
         file: the file's name for messages.
     """
@@ -55,12 +55,12 @@ class Reading:
         return [name for names in self.found.values() for name in names]
 
     @property
-    def picture_columns(self) -> int:
-        """How many columns have pictures, at least 1: how many single pictures a row may hold."""
+    def image_columns(self) -> int:
+        """How many columns have images, at least 1: how many single images a row may hold."""
         return len(self.found.get("images", ("",)))
 
-    def normalise(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Turn a batch of the file's columns into one of the normalised columns.
+    def normalize(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Turn a batch of the file's columns into one of the normalized columns.
 
         Raises:
             VisdivError: a value cannot be kept, such as a rating of 3.5, or a text that is not UTF-8.
@@ -75,7 +75,7 @@ class Reading:
         given = [batch.column(name) for name in self.found[column]]
         names = " and ".join(repr(name) for name in self.found[column])
         try:
-            array = pictures(given) if column == "images" else conform(given[0], target)
+            array = images(given) if column == "images" else conform(given[0], target)
             array.validate(full=True)
         except WrongTypeError:
             types = " and ".join(dict.fromkeys(str(one.type) for one in given))
@@ -92,7 +92,7 @@ class Reading:
 
 
 def schema_of(columns: Sequence[str]) -> pa.Schema:
-    """The schema of batches with these normalised columns.
+    """The schema of batches with these normalized columns.
 
     Raises:
         ValueError: a name is not in COLUMNS.
@@ -103,16 +103,16 @@ def schema_of(columns: Sequence[str]) -> pa.Schema:
 
 
 def reading(kind: Kind, schema: pa.Schema, columns: Sequence[str], file: str) -> Reading:
-    """Find out how to read normalised columns from a file with this schema.
+    """Find out how to read normalized columns from a file with this schema.
 
     Args:
         kind: subset or benchmark; for messages, and for what a wrong type means (see `_strict`).
         schema: the file's Arrow schema.
-        columns: normalised names, out of COLUMNS.
+        columns: normalized names, out of COLUMNS.
         file: the file's name for messages.
 
     Raises:
-        VisdivError: the file has no pictures (`picture_columns` says where they are looked for), or a column is there
+        VisdivError: the file has no images (`image_columns` says where they are looked for), or a column is there
             twice, or of the wrong type.
         ValueError: a name is not in COLUMNS.
     """
@@ -127,7 +127,7 @@ def reading(kind: Kind, schema: pa.Schema, columns: Sequence[str], file: str) ->
 def _strict(kind: Kind, schema: pa.Schema) -> bool:
     """Whether a column with one of our names must be what we mean by it: in a subset in FineVision's columns.
 
-    Anywhere else, `texts` or `source` may mean anything: only the pictures are ours.
+    Anywhere else, `texts` or `source` may mean anything: only the images are ours.
     """
     return kind is Kind.SUBSET and "images" in schema.names
 
@@ -135,7 +135,7 @@ def _strict(kind: Kind, schema: pa.Schema) -> bool:
 def _where(
     column: str, strict: bool, schema: pa.Schema, places: Sequence[tuple[str, ...]], file: str
 ) -> tuple[str, ...] | None:
-    """The file's columns for a normalised one: the first place whose type will do; None if there is none."""
+    """The file's columns for a normalized one: the first place whose type will do; None if there is none."""
     if column != "images":
         places = [(column,)] if column in schema.names else []
     failed: VisdivError | None = None
@@ -145,7 +145,7 @@ def _where(
         try:
             # On no rows at all, so that a file without rows is checked as well.
             nothing = pa.RecordBatch.from_arrays([empty(schema.field(name).type) for name in names], names=names)
-            Reading((column,), {column: names}, file).normalise(nothing)
+            Reading((column,), {column: names}, file).normalize(nothing)
         except VisdivError as error:
             failed = failed or error
         else:
@@ -159,6 +159,6 @@ def _missing(kind: Kind, schema: pa.Schema, file: str) -> str:
     shown = ", ".join(schema.names[:_NAMES_SHOWN]) or "none"
     more = f" and {len(schema.names) - _NAMES_SHOWN} more" if len(schema.names) > _NAMES_SHOWN else ""
     return (
-        f"{file} lacks a column of pictures (one of {LOOKED_FOR}); columns found: {shown}{more}. "
+        f"{file} lacks a column of images (one of {LOOKED_FOR}); columns found: {shown}{more}. "
         f"A file of {kind.value} needs one: rename the column, or leave the file out"
     )

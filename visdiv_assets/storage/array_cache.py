@@ -74,7 +74,7 @@ class ArrayCache:
                 raise reading_failed(files.shown(path), error) from error
             if digest.hexdigest() != file.sha256:
                 stream.truncate(0)
-                raise VisdivError(f"{files.shown(path)} is missing or damaged: materialise its partition again")
+                raise VisdivError(f"{files.shown(path)} is missing or damaged: materialize its partition again")
 
         with self._copies.file(f"{file.sha256}{SUFFIX}", file.size_bytes, fetch) as copy:
             mapped: np.ndarray = np.load(copy, mmap_mode="r", allow_pickle=False)

@@ -84,7 +84,7 @@ class Lake:
         return sorted(name for name in names if self._is_listed(table, name))
 
     def manifest(self, table: str, partition: str) -> Manifest | None:
-        """The manifest of a partition, or None if it was never materialised.
+        """The manifest of a partition, or None if it was never materialized.
 
         Raises:
             VisdivError: the manifest is not one that this program wrote.
@@ -97,7 +97,7 @@ class Lake:
             return manifest_from_json(data)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise VisdivError(
-                f"{self.files.shown(path)} is not a manifest of this program ({error}): remove it and materialise "
+                f"{self.files.shown(path)} is not a manifest of this program ({error}): remove it and materialize "
                 f"{table} of {partition} again"
             ) from error
 
@@ -105,11 +105,11 @@ class Lake:
         """The manifest of a partition.
 
         Raises:
-            VisdivError: it was never materialised.
+            VisdivError: it was never materialized.
         """
         manifest = self.manifest(table, partition)
         if manifest is None:
-            raise VisdivError(f"{table} of {partition!r} is not materialised: run `visdiv run {partition!r}` first")
+            raise VisdivError(f"{table} of {partition!r} is not materialized: run `visdiv run {partition!r}` first")
         return manifest
 
     def read(
@@ -254,7 +254,7 @@ class Lake:
         for file in files:
             if sizes.get(file.name) != file.size_bytes:
                 raise VisdivError(
-                    f"{self.files.shown(manifest.path_of(file.name))} is missing or damaged: materialise "
+                    f"{self.files.shown(manifest.path_of(file.name))} is missing or damaged: materialize "
                     f"{manifest.table} of {manifest.partition!r} again"
                 )
         return [self.files.full_path(manifest.path_of(file.name)) for file in files]

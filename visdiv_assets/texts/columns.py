@@ -12,7 +12,7 @@ from visdiv_assets.errors import VisdivError
 
 #: Texts that are Python strings at a time; each may have megabytes.
 TOGETHER = 64
-#: A string of ASCII without a blank that is longer than this is no text: pictures are stored in base64.
+#: A string of ASCII without a blank that is longer than this is no text: images are stored in base64.
 LONGEST_WORD = 1000
 
 #: A string or large_string array or chunked array, or several that are drawn one after the other.
@@ -40,7 +40,7 @@ def each_text(texts: Texts) -> Iterator[str]:
 def string_columns(batch: pa.RecordBatch | pa.Table, columns: Iterable[str] | None = None) -> Iterator[pa.Array]:
     """The texts of columns of any shape: strings, and those within lists and structs, such as answers to choose from.
 
-    Dictionary-encoded strings are decoded. Nulls, and strings that are pictures in base64, are left out, so positions
+    Dictionary-encoded strings are decoded. Nulls, and strings that are images in base64, are left out, so positions
     in the arrays are no rows.
 
     Args:

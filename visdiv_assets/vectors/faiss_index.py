@@ -1,4 +1,4 @@
-"""FAISS indexes: saved beside their image_ids, for queries with one picture or a few.
+"""FAISS indexes: saved beside their image_ids, for queries with one image or a few.
 
 The vectors are kept in float16, as they lie in the lake, so that an index holds exactly their values at half the size.
 """

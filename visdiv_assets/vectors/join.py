@@ -3,7 +3,7 @@
 The pairs are looked at tile by tile, a self-join only above the diagonal, and what a tile finds is computed once more
 in float64, pair by pair, so that a similarity depends on its two vectors alone and not on how the work was cut.
 Two modes: every pair; or, with `k_best`, only pairs that are among the K best of one of their two vectors, in memory
-that is linear in the vectors however many pairs there are, while neighbours are counted in full.
+that is linear in the vectors however many pairs there are, while neighbors are counted in full.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def join(
     device: str = "cpu",
     progress: Progress = silent,
 ) -> Join:
-    """Join two sets, or one with itself (`right` None), and count neighbours in full.
+    """Join two sets, or one with itself (`right` None), and count neighbors in full.
 
     Args:
         left: unit vectors [n, d].

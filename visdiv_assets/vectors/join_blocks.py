@@ -18,7 +18,7 @@ from visdiv_assets.vectors.matrix import Matrix
 from visdiv_assets.vectors.tiles import FullTiles, ProjectedTiles
 from visdiv_assets.vectors.top_k import BestPartners
 
-#: Pairs of a block, about: a minute or so on two cores where all are multiplied in full. Sets of up to 92,682 pictures
+#: Pairs of a block, about: a minute or so on two cores where all are multiplied in full. Sets of up to 92,682 images
 #: are one block.
 PAIRS_OF_A_BLOCK = 1 << 32
 

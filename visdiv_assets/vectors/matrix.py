@@ -40,7 +40,7 @@ def checked(block: np.ndarray, start: int) -> np.ndarray:
         return block
     finite = np.isfinite(block).all(axis=1)
     if not finite.all():
-        raise VisdivError(f"vector {start + int(np.argmin(finite))} is not finite: embed its picture again")
+        raise VisdivError(f"vector {start + int(np.argmin(finite))} is not finite: embed its image again")
     return block
 
 

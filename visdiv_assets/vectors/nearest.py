@@ -1,4 +1,4 @@
-"""The pictures that fit a question best: exact, over the memory-mapped vectors of all subsets.
+"""The images that fit a question best: exact, over the memory-mapped vectors of all subsets.
 
 A question is one vector, so it costs one product with each stored vector: reading them from the disk's cache takes
 longer than that, and a FAISS index, which has to be read as a whole and multiplies them all as well, gains nothing.
@@ -42,7 +42,7 @@ def combined(vectors: np.ndarray, weights: Sequence[float]) -> np.ndarray:
     """One question out of several: their weighted sum, float32 [d] of length 1.
 
     Args:
-        vectors: unit vectors [q, d] of texts or pictures of one model.
+        vectors: unit vectors [q, d] of texts or images of one model.
         weights: [q]; negative ones lead away.
 
     Raises:

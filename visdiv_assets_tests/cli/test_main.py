@@ -18,10 +18,10 @@ from visdiv_assets_tests.conftest import (
     SAMPLE,
     Row,
     clean_environment,
+    image,
     made_once,
     near_copy,
     one_each,
-    picture,
     write_shard,
 )
 
@@ -51,11 +51,11 @@ def refused(result: Result) -> str:
     ("command", "parts"),
     [
         ("run", ("[SUBSET]...", "--all", "Every subset of the source", "can be stopped at any time")),
-        ("status", ("what is materialised", "has changed since")),
+        ("status", ("what is materialized", "has changed since")),
         ("query", ("SQL", "read-only", "SHOW TABLES", "[table|csv|json]", "default: table")),
         ("ui", ("--port", "default: 3000", "--host", "default: 127.0.0.1")),
         ("settings", ("environment variable", "meaning")),
-        ("report", ("opens from disk", "--open", "--no-pictures")),
+        ("report", ("opens from disk", "--open", "--no-images")),
     ],
 )
 def test_the_help_of_a_command_teaches_it(command: str, parts: tuple[str, ...]) -> None:
@@ -151,7 +151,7 @@ def test_status_before_any_run_lists_the_subsets_and_writes_nothing(tmp_path: Pa
     assert result.exit_code == 0
     lines = result.output.splitlines()
     assert lines[:2] == [f"source  {SAMPLE}", f"data    {tmp_path / 'data'}"]
-    assert lines[2:] == [f"{subset}  not materialised" for subset in SUBSETS]
+    assert lines[2:] == [f"{subset}  not materialized" for subset in SUBSETS]
     assert not (tmp_path / "data").exists()
 
 
@@ -166,7 +166,7 @@ def test_a_query_before_any_run_says_what_to_run(tmp_path: Path) -> None:
 def make_and_run(folder: Path) -> None:
     """A source with two subsets and a benchmark, of which one subset is run; and what the run printed."""
     source = folder / "source"
-    write_shard(source, "geoqa+(x)", [*one_each(range(3)), Row([near_copy(0), picture(1), b"no picture"])])
+    write_shard(source, "geoqa+(x)", [*one_each(range(3)), Row([near_copy(0), image(1), b"no image"])])
     write_shard(source, "other", one_each([5]))
     write_shard(source, "bench", [Row([near_copy(2)]), *one_each([7])], kind=Kind.BENCHMARK)
     result = visdiv("run", "geoqa+(x)", source=source, data=folder / "data")
@@ -198,7 +198,7 @@ def printed(ran: Path) -> list[str]:
 def test_run_tells_what_it_did_and_ends_with_a_summary(printed: list[str]) -> None:
     assert printed[0].startswith("done   bench  ")
     assert printed[1].startswith("done   geoqa+(x)  ")
-    assert "  4 pictures embedded, " in printed[1]
+    assert "  4 images embedded, " in printed[1]
     assert printed[2].startswith("done   all subsets together  ")
     (heading,) = [number for number, line in enumerate(printed) if line.split()[:2] == ["subset", "rows"]]
     summary = dict(zip(printed[heading].split(), printed[heading + 2].split(), strict=True))
@@ -230,7 +230,7 @@ def test_status_after_a_run_counts_what_there_is(source: Path, data: Path) -> No
     lines = visdiv("status", source=source, data=data).output.splitlines()
     assert lines[2].startswith("geoqa+(x)  6 images, 1 unreadable, 4 embedded, 1 close pairs, 20")
     assert "changed" not in lines[2]
-    assert lines[3] == "other      not materialised"
+    assert lines[3] == "other      not materialized"
 
 
 def test_status_tells_a_subset_that_changed_and_one_that_vanished(source: Path, data: Path, tmp_path: Path) -> None:
@@ -308,12 +308,12 @@ def test_a_second_run_embeds_nothing_and_adds_the_subset_that_was_left_out(
         assert line.startswith(f"done   {name}  ")
         assert line.endswith("  nothing to embed")
     assert lines[2].startswith("done   other  ")
-    assert "1 pictures embedded" in lines[2]
+    assert "1 images embedded" in lines[2]
     found = visdiv("query", "--format", "csv", "SELECT subset FROM subsets ORDER BY ALL", data=copied).output
     assert found.splitlines() == ["subset", "geoqa+(x)", "other"]
 
 
-def test_run_changed_takes_what_was_materialised_and_changed_and_nothing_else(
+def test_run_changed_takes_what_was_materialized_and_changed_and_nothing_else(
     source: Path, data: Path, tmp_path: Path
 ) -> None:
     copied, elsewhere = tmp_path / "source", tmp_path / "data"
@@ -325,7 +325,7 @@ def test_run_changed_takes_what_was_materialised_and_changed_and_nothing_else(
     write_shard(copied, "geoqa+(x)", one_each([9]), number=1)
     lines = visdiv("run", "--changed", source=copied, data=elsewhere).stdout.splitlines()
     assert lines[0].startswith("done   geoqa+(x)  ")
-    assert "1 pictures embedded" in lines[0]
+    assert "1 images embedded" in lines[0]
     assert lines[1].startswith("done   all subsets together")
 
 
@@ -344,7 +344,7 @@ def test_a_subset_that_fails_is_told_and_the_others_are_done(half_broken: tuple[
     source, data = half_broken
     result = visdiv("run", "--all", source=source, data=data)
     line = refused(result)
-    assert line.startswith("not everything was materialised (broken)")
+    assert line.startswith("not everything was materialized (broken)")
     failed, good, together = result.stdout.splitlines()
     assert failed.startswith("FAILED broken  ")
     assert "subset_images: " in failed

@@ -14,7 +14,7 @@ from visdiv_assets.cli.main import main
 from visdiv_assets.diversity.mixture_budget import MixedSubset, plan, read_bounds, rows_of
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.errors import VisdivError
-from visdiv_assets_tests.conftest import Pipeline, Row, clean_environment, made_once, one_each, picture, write_shard
+from visdiv_assets_tests.conftest import Pipeline, Row, clean_environment, image, made_once, one_each, write_shard
 
 
 def visdiv(*arguments: str, folder: Path) -> Result:
@@ -36,11 +36,11 @@ def rows(folder: Path, sql: str) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Subset `varied` of 12 pictures, `one` of the same picture 5 times, `texts` of rows without pictures."""
+    """Subset `varied` of 12 images, `one` of the same image 5 times, `texts` of rows without images."""
 
     def make(at: Path) -> None:
         write_shard(at / "source", "varied", one_each(range(12)))
-        write_shard(at / "source", "one", [Row([picture(50)]) for _ in range(5)])
+        write_shard(at / "source", "one", [Row([image(50)]) for _ in range(5)])
         write_shard(at / "source", "texts", [Row(), Row()])
         result = visdiv("run", "--all", folder=at)
         assert result.exit_code == 0, result.output
@@ -55,7 +55,7 @@ def test_the_table_of_diversity_has_the_corpus_and_what_each_subset_adds(folder:
     assert images["corpus", ""] == 17
     assert images["without", "one"] == 12
     assert images["without", "varied"] == 5
-    # Four of the five equal pictures go from a clean copy.
+    # Four of the five equal images go from a clean copy.
     assert images["subset_deduplicated", "one"] == images["subset_clean", "one"] == 1
     assert images["corpus_clean", ""] == 13
     rank = {(row["scope"], row["subset"]): float(row["effective_rank"] or 0) for row in found}
@@ -98,7 +98,7 @@ def test_a_budget_is_kept_in_whole_rows_of_those_that_there_are(folder: Path) ->
 def test_more_rows_than_there_are_is_one_line(folder: Path) -> None:
     result = visdiv("mixture", "--budget", "18", folder=folder)
     assert result.exit_code == 2
-    assert result.stderr.startswith("visdiv: a budget of 18 rows is more than the 17 rows with pictures give")
+    assert result.stderr.startswith("visdiv: a budget of 18 rows is more than the 17 rows with images give")
     assert visdiv("mixture", "--budget", "18", "--repeats", "2", folder=folder).exit_code == 0
 
 
@@ -126,7 +126,7 @@ def test_bounds_that_cannot_be_read_are_one_line(tmp_path: Path, content: str, m
 
 def test_a_bound_of_an_unknown_subset_is_one_line() -> None:
     subset = MixedSubset("one", 3, Moments.from_vectors(np.eye(3)))
-    with pytest.raises(VisdivError, match="there are bounds for 'two', which is not materialised"):
+    with pytest.raises(VisdivError, match="there are bounds for 'two', which is not materialized"):
         plan([subset], bounds={"two": (0.0, 1.0)})
 
 
@@ -134,7 +134,7 @@ def test_before_any_run_the_mixture_says_what_to_run(tmp_path: Path) -> None:
     write_shard(tmp_path / "source", "one", one_each([1]))
     result = visdiv("mixture", folder=tmp_path)
     assert result.exit_code == 2
-    assert "no subset with pictures is materialised: run `visdiv run --all` first" in result.stderr
+    assert "no subset with images is materialized: run `visdiv run --all` first" in result.stderr
 
 
 def test_shares_become_whole_rows_by_largest_remainders() -> None:

@@ -1,4 +1,4 @@
-"""`visdiv report` on findings that a run made, pictures and scores of equal numbers among them."""
+"""`visdiv report` on findings that a run made, images and scores of equal numbers among them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from click.testing import CliRunner, Result
 
 from visdiv_assets.cli.main import main
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets_tests.conftest import Row, clean_environment, made_once, picture, write_shard
+from visdiv_assets_tests.conftest import Row, clean_environment, image, made_once, write_shard
 from visdiv_assets_tests.publishing.site.pages import ReadPage
 
-#: Positions of the subset `many`, which show six pictures in turn: two of each that stand for others.
+#: Positions of the subset `many`, which show six images in turn: two of each that stand for others.
 MANY = 258
 
 
@@ -24,11 +24,11 @@ def visdiv(*arguments: str, folder: Path) -> Result:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Subset `many` of 258 positions of six pictures, `few` of two, and their site."""
+    """Subset `many` of 258 positions of six images, `few` of two, and their site."""
 
     def make(at: Path) -> None:
-        write_shard(at / "source", "many", [Row([picture(number % 6)]) for number in range(MANY)])
-        write_shard(at / "source", "few", [Row([picture(0)]), Row([picture(70)])])
+        write_shard(at / "source", "many", [Row([image(number % 6)]) for number in range(MANY)])
+        write_shard(at / "source", "few", [Row([image(0)]), Row([image(70)])])
         for command in (["run", "--all"], ["report"]):
             result = visdiv(*command, folder=at)
             assert result.exit_code == 0, result.output
@@ -38,11 +38,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_prints_the_page_to_open(folder: Path) -> None:
-    result = visdiv("report", "--no-pictures", folder=folder)
+    result = visdiv("report", "--no-images", folder=folder)
     page = Path(result.output.strip())
     assert page == (folder / "data" / "reports" / "site" / "index.html")
     assert page.is_file()
-    # Other tests look at the pictures.
+    # Other tests look at the images.
     assert visdiv("report", folder=folder).exit_code == 0
 
 
@@ -60,10 +60,10 @@ def test_subsets_lead_to_the_reports_that_the_run_wrote(folder: Path) -> None:
     }
 
 
-def test_the_largest_groups_have_their_pictures(folder: Path) -> None:
+def test_the_largest_groups_have_their_images(folder: Path) -> None:
     page = ReadPage(folder / "data" / "reports" / "site" / "clusters.html")
     shown = [given["aria-label"] for _, given in page.tags if given.get("role") == "img"]
-    assert "Picture of few, row 0, image 0" in shown
+    assert "Image of few, row 0, image 0" in shown
     assert len(shown) == 6
     (table,) = page.tables
     assert page.values(table, "Positions") == [44, 43, 43, 43, 43, 43]
@@ -76,7 +76,7 @@ def test_scores_of_equal_numbers_are_those_of_the_positions(folder: Path) -> Non
     assert row["low"] <= row["mean"] <= row["high"]
     lake = Lake(folder / "data" / "lake")
     (found,) = lake.read(lake.require("rarefied_diversity", "many"), "scores").to_pylist()
-    # Six pictures, nearly alike in number: five directions of a covariance at most.
+    # Six images, nearly alike in number: five directions of a covariance at most.
     assert 3 < found["effective_rank_mean"] <= 5
     assert (found["seeds"], found["too_few"]) == (8, True)
     assert lake.read(lake.require("rarefied_diversity", "few"), "scores").num_rows == 0

@@ -20,11 +20,11 @@ from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.cli.test_main import refused, visdiv
-from visdiv_assets_tests.conftest import Row, made_once, near_copy, picture, write_shard
+from visdiv_assets_tests.conftest import Row, image, made_once, near_copy, write_shard
 from visdiv_assets_tests.testing.clip_lakes import add_clip_images
 from visdiv_assets_tests.testing.clip_models import small_clip
 
-#: Seeds of the pictures by subset; a picture is a row of its own.
+#: Seeds of the images by subset; an image is a row of its own.
 SUBSETS = {"birds": (1, 2, 3, 4), "geoqa+(x)": (5, 6, 7)}
 
 
@@ -37,13 +37,13 @@ def pixels(data: bytes) -> Image.Image:
 def make(folder: Path) -> None:
     """A source, a CLIP, and a lake with what the stages would have written of them."""
     for subset, seeds in SUBSETS.items():
-        write_shard(folder / "source", subset, [Row([picture(seed)]) for seed in seeds])
+        write_shard(folder / "source", subset, [Row([image(seed)]) for seed in seeds])
     ran = visdiv("run", *SUBSETS, source=folder / "source", data=folder / "data", VISDIV_CLIP_MODEL="")
     assert ran.exit_code == 0, ran.output
     images = ClipImages(ClipModel(find_checkpoint(str(small_clip(folder / "clip"))), "cpu"), "crop")
     lake = Lake(Settings(data=str(folder / "data")).lake_root)
     for subset, seeds in SUBSETS.items():
-        data = [picture(seed) for seed in seeds]
+        data = [image(seed) for seed in seeds]
         vectors = images.embed([pixels(each) for each in data])
         add_clip_images(lake, subset, dict(zip(map(image_id, data), vectors, strict=True)), model=images.model_id)
 
@@ -69,7 +69,7 @@ def rows(made: Path, *arguments: str) -> list[tuple[str, int, float]]:
 def expected(made: Path, question: np.ndarray) -> list[tuple[str, int, float]]:
     images = ClipImages(ClipModel(find_checkpoint(str(made / "clip")), "cpu"), "crop")
     found = [
-        (subset, row, float(images.embed([pixels(picture(seed))])[0] @ question))
+        (subset, row, float(images.embed([pixels(image(seed))])[0] @ question))
         for subset, seeds in SUBSETS.items()
         for row, seed in enumerate(seeds)
     ]
@@ -86,7 +86,7 @@ def compare(found: list[tuple[str, int, float]], wanted: list[tuple[str, int, fl
     assert [each[2] for each in found] == pytest.approx([each[2] for each in wanted], abs=2e-3)
 
 
-def test_a_text_finds_the_pictures_that_the_model_says(made: Path) -> None:
+def test_a_text_finds_the_images_that_the_model_says(made: Path) -> None:
     compare(rows(made, "a red cat"), expected(made, text_vector(made, "a red cat")))
 
 
@@ -101,14 +101,14 @@ def test_weighted_questions_are_added_up(made: Path) -> None:
     compare(rows(made, "a red cat", "--query", "-0.5:the blue dog"), expected(made, total / np.linalg.norm(total)))
 
 
-def test_a_picture_finds_itself_and_its_copy_by_both_models(made: Path, tmp_path: Path) -> None:
+def test_a_image_finds_itself_and_its_copy_by_both_models(made: Path, tmp_path: Path) -> None:
     (tmp_path / "copy.png").write_bytes(near_copy(6))
     for by in ((), ("--by", "clip"), ("--by", "sscd")):
         assert rows(made, "--image", str(tmp_path / "copy.png"), *by)[0][:2] == ("geoqa+(x)", 1)
 
 
-def test_pictures_and_texts_go_together(made: Path, tmp_path: Path) -> None:
-    (tmp_path / "two.png").write_bytes(picture(2))
+def test_images_and_texts_go_together(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "two.png").write_bytes(image(2))
     found = rows(made, "the", "--image", f"20:{tmp_path / 'two.png'}")
     assert found[0][:2] == ("birds", 1)
 
@@ -131,7 +131,7 @@ def test_the_page_and_the_sheet_show_what_was_found(made: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("x", "--by", "sscd"), "SSCD knows pictures alone"),
+        (("x", "--by", "sscd"), "SSCD knows images alone"),
         (("x", "--subset", "nowhere"), "has no subset 'nowhere'"),
         (("--image", "/no/such.png"), "there is no file '/no/such.png'"),
         (("--query", "inf:x"), "asks for nothing"),
@@ -149,13 +149,13 @@ def test_no_question_is_a_usage_error(made: Path) -> None:
     assert "give a text, a --query or an --image" in result.stderr
 
 
-def test_a_file_that_is_no_picture_is_one_line(made: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_no_image_is_one_line(made: Path, tmp_path: Path) -> None:
     (tmp_path / "no.png").write_bytes(b"broken")
-    assert "is no picture that can be read" in refused(search(made, "--image", str(tmp_path / "no.png")))
+    assert "is no image that can be read" in refused(search(made, "--image", str(tmp_path / "no.png")))
 
 
-def test_without_weights_texts_are_refused_and_pictures_are_found_by_sscd(made: Path, tmp_path: Path) -> None:
-    (tmp_path / "one.png").write_bytes(picture(1))
+def test_without_weights_texts_are_refused_and_images_are_found_by_sscd(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.png").write_bytes(image(1))
     assert "no CLIP weights" in refused(search(made, "x", VISDIV_CLIP_MODEL=""))
     assert search(made, "--image", str(tmp_path / "one.png"), VISDIV_CLIP_MODEL="").exit_code == 0
 
@@ -163,12 +163,12 @@ def test_without_weights_texts_are_refused_and_pictures_are_found_by_sscd(made: 
 def test_other_weights_than_the_stored_ones_are_refused(made: Path, tmp_path: Path) -> None:
     other = small_clip(tmp_path / "other", seed=1)
     assert "the stored vectors were made by clip@" in refused(search(made, "x", VISDIV_CLIP_MODEL=str(other)))
-    (tmp_path / "one.png").write_bytes(picture(1))
+    (tmp_path / "one.png").write_bytes(image(1))
     asked = ("--image", str(tmp_path / "one.png"), "--by", "clip")
     assert "but clip@" in refused(search(made, *asked, VISDIV_CLIP_CROP="squash"))
 
 
-def test_what_was_never_materialised_is_named(made: Path, tmp_path: Path) -> None:
+def test_what_was_never_materialized_is_named(made: Path, tmp_path: Path) -> None:
     line = refused(visdiv("search", "x", source=made / "source", data=tmp_path))
     assert "there is no clip_image_embeddings of any subset: run `visdiv run --all` with CLIP weights" in line
 

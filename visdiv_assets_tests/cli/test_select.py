@@ -14,7 +14,7 @@ from visdiv_assets.curation.selection.select import CHOICES, CHOSEN_SCHEMA, PAIR
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.cli.test_main import refused, visdiv
-from visdiv_assets_tests.conftest import Row, made_once, picture, query, write_shard
+from visdiv_assets_tests.conftest import Row, image, made_once, query, write_shard
 from visdiv_assets_tests.testing.clip_lakes import add_clip_images, add_clip_texts, unit
 
 SUBSETS = {"birds": range(1, 13), "geoqa+(x)": range(21, 29)}
@@ -25,7 +25,7 @@ def make(folder: Path) -> None:
     """A source, and a lake with the findings of all stages; the CLIP vectors are drawn."""
     source, data = folder / "source", folder / "data"
     for subset, seeds in SUBSETS.items():
-        write_shard(source, subset, [Row([picture(seed)]) for seed in seeds])
+        write_shard(source, subset, [Row([image(seed)]) for seed in seeds])
     for _ in range(2):
         ran = visdiv("run", "--all", source=source, data=data, VISDIV_CLIP_MODEL="")
         assert ran.exit_code == 0, ran.output

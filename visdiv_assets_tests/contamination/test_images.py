@@ -44,7 +44,7 @@ def plain_join(left: np.ndarray, right: np.ndarray, floor: float) -> Found:
 
 
 def near_copies(seed: int, rows: int, others: int, noise: float, dimension: int = 24) -> tuple[np.ndarray, np.ndarray]:
-    """A subset, and a benchmark made of noisy copies of it, some of the same picture; stored as float16."""
+    """A subset, and a benchmark made of noisy copies of it, some of the same image; stored as float16."""
     rng = np.random.default_rng(seed)
     left = random_units(rows, dimension, seed)
     copied = left[rng.integers(0, rows, others)] if rows else random_units(others, dimension, seed)
@@ -81,24 +81,24 @@ def test_leaks_are_the_pairs_of_a_plain_join_no_more_no_less_none_twice(
 
 @relaxed
 @given(left=exact_units(), right=exact_units(), floor=st.sampled_from([0.25, 0.5, 0.75, 1.0]), k=st.integers(1, 3))
-def test_with_few_pairs_per_picture_the_best_match_of_every_picture_of_either_side_is_kept(
+def test_with_few_pairs_per_image_the_best_match_of_every_image_of_either_side_is_kept(
     left: np.ndarray, right: np.ndarray, floor: float, k: int
 ) -> None:
     everything = plain_join(left, right, floor)
     found = found_pairs(left, right, floor, k)
     assert found.items() <= everything.items()
     for side in (0, 1):
-        for picture in {pair[side] for pair in everything}:
-            of_all = sorted((value for pair, value in everything.items() if pair[side] == picture), reverse=True)
-            kept = sorted((value for pair, value in found.items() if pair[side] == picture), reverse=True)
+        for image in {pair[side] for pair in everything}:
+            of_all = sorted((value for pair, value in everything.items() if pair[side] == image), reverse=True)
+            kept = sorted((value for pair, value in found.items() if pair[side] == image), reverse=True)
             assert kept[:k] == of_all[:k]
-    # A pair is only there because one of its two pictures has it among its best.
+    # A pair is only there because one of its two images has it among its best.
     for pair, value in found.items():
         better = [sum(v > value for p, v in everything.items() if p[side] == pair[side]) for side in (0, 1)]
         assert min(better) < k
 
 
-def test_one_pair_per_picture_suffices_for_exact_rates_although_hundreds_are_close() -> None:
+def test_one_pair_per_image_suffices_for_exact_rates_although_hundreds_are_close() -> None:
     rng = np.random.default_rng(4)
     chart = unit(rng.standard_normal((1, 32)))
     left, right = (unit(chart + rng.standard_normal((20, 32)) / 20).astype(np.float16) for _ in range(2))
@@ -107,13 +107,13 @@ def test_one_pair_per_picture_suffices_for_exact_rates_although_hundreds_are_clo
     assert len(everything) == 400
     assert len(found) <= 40
     for side in (0, 1):
-        for picture in {pair[side] for pair in everything}:
-            best = max(value for pair, value in everything.items() if pair[side] == picture)
-            kept = max(value for pair, value in found.items() if pair[side] == picture)
+        for image in {pair[side] for pair in everything}:
+            best = max(value for pair, value in everything.items() if pair[side] == image)
+            kept = max(value for pair, value in found.items() if pair[side] == image)
             assert kept == pytest.approx(best, abs=2e-6)
 
 
-def test_a_picture_that_both_sides_hold_is_a_pair_of_itself_with_similarity_1_at_most() -> None:
+def test_a_image_that_both_sides_hold_is_a_pair_of_itself_with_similarity_1_at_most() -> None:
     # Rounding to float16 may lengthen a vector: its product with itself is above 1.
     vectors = random_units(40, 64, 1).astype(np.float16)
     ids = names("c", 40)
@@ -139,7 +139,7 @@ def locate(pairs: list[tuple[str, str, float]], benchmark: list[tuple[int, int, 
             ],
             names=["row", "image_index", "image_id", "low_information"],
         ),
-        # As the asset gives it: one entry per position, so a picture may stand there twice.
+        # As the asset gives it: one entry per position, so an image may stand there twice.
         pa.table({"image_id": ["x", "y", "x", "z"], "low_information": [False, True, False, False]}),
         pa.table({"image_id": ["z", "x", "y"], "background_similarity": pa.array([None, 0.25, 0.5], pa.float32())}),
     )
@@ -150,7 +150,7 @@ def locate(pairs: list[tuple[str, str, float]], benchmark: list[tuple[int, int, 
 BENCH = [(0, 0, "p", False), (0, 1, "q", False), (3, 0, "r", True), (4, 2, "q", False), (9, 0, "q", False)]
 
 
-def test_a_benchmark_picture_stands_at_its_first_position_with_the_number_of_its_positions() -> None:
+def test_a_benchmark_image_stands_at_its_first_position_with_the_number_of_its_positions() -> None:
     found = locate([("x", "p", 0.9), ("x", "q", 0.8), ("y", "q", 0.7), ("y", "r", 1.0)], BENCH)
     places = [
         (record["image_id"], record["benchmark_image_id"], record["benchmark_row"], record["benchmark_image"])
@@ -162,20 +162,20 @@ def test_a_benchmark_picture_stands_at_its_first_position_with_the_number_of_its
     assert [record["similarity"] for record in found] == pytest.approx([0.9, 0.8, 0.7, 1.0])
 
 
-def test_the_normalised_score_is_the_similarity_less_the_background_and_null_without_one() -> None:
+def test_the_normalized_score_is_the_similarity_less_the_background_and_null_without_one() -> None:
     found = locate([("z", "p", 0.9), ("x", "p", 0.75), ("y", "q", 0.8)], BENCH)
-    assert found[0]["similarity_normalised"] is None
-    assert [record["similarity_normalised"] for record in found[1:]] == pytest.approx([0.5, 0.3])
+    assert found[0]["similarity_normalized"] is None
+    assert [record["similarity_normalized"] for record in found[1:]] == pytest.approx([0.5, 0.3])
 
 
 @pytest.mark.parametrize(
-    ("picture", "benchmark_picture", "flagged"),
+    ("image", "benchmark_image", "flagged"),
     [("x", "p", False), ("y", "p", True), ("x", "r", True), ("y", "r", True)],
 )
-def test_a_pair_is_flagged_if_either_picture_has_little_information(
-    picture: str, benchmark_picture: str, flagged: bool
+def test_a_pair_is_flagged_if_either_image_has_little_information(
+    image: str, benchmark_image: str, flagged: bool
 ) -> None:
-    (record,) = locate([(picture, benchmark_picture, 0.9)], BENCH)
+    (record,) = locate([(image, benchmark_image, 0.9)], BENCH)
     assert record["low_information"] is flagged
 
 
@@ -185,7 +185,7 @@ def test_no_pairs_are_located_as_no_pairs() -> None:
 
 # Rates ---------------------------------------------------------------------------------------------------------------
 
-PICTURES = [f"p{number}" for number in range(6)]
+IMAGES = [f"p{number}" for number in range(6)]
 BENCHMARKS = ["one", "two", "three"]
 #: Among them the thresholds themselves.
 SIMILARITIES = st.sampled_from([0.7, 0.75, 0.7500001, 0.8, 0.9, 0.9499999, 0.95, 1.0])
@@ -196,13 +196,13 @@ Pairs = dict[tuple[str, str], float]
 
 @st.composite
 def corpora(draw: st.DrawFn) -> tuple[list[tuple[int, str]], int, dict[str, list[str]], dict[str, Pairs]]:
-    """Positions of a subset, its number of rows, the benchmarks' positions, and pairs; pictures repeat."""
-    in_rows = draw(st.lists(st.lists(st.sampled_from(PICTURES), max_size=4), max_size=6))
-    positions = [(row, picture) for row, pictures in enumerate(in_rows) for picture in pictures]
+    """Positions of a subset, its number of rows, the benchmarks' positions, and pairs; images repeat."""
+    in_rows = draw(st.lists(st.lists(st.sampled_from(IMAGES), max_size=4), max_size=6))
+    positions = [(row, image) for row, images in enumerate(in_rows) for image in images]
     benchmarks, pairs = {}, {}
     for name in draw(st.lists(st.sampled_from(BENCHMARKS), unique=True)):
         held = draw(st.lists(st.sampled_from([f"b{number}" for number in range(5)]), max_size=8))
-        possible = sorted({(picture, other) for _, picture in positions for other in held})
+        possible = sorted({(image, other) for _, image in positions for other in held})
         chosen = draw(st.lists(st.sampled_from(possible), unique=True)) if possible else []
         benchmarks[name] = held
         pairs[name] = {pair: draw(SIMILARITIES) for pair in chosen}
@@ -216,7 +216,7 @@ def rates_of(
         pa.table(
             {
                 "row": pa.array([row for row, _ in positions], pa.int64()),
-                "image_id": pa.array([picture for _, picture in positions], pa.string()),
+                "image_id": pa.array([image for _, image in positions], pa.string()),
             }
         ),
         rows,
@@ -254,14 +254,14 @@ def test_rates_equal_a_count_of_positions_one_by_one(
         for name in (*benchmarks, ALL):
             of = list(benchmarks) if name == ALL else [name]
             leaked = [
-                any(pair[1] == picture for pair in close[benchmark])
+                any(pair[1] == image for pair in close[benchmark])
                 for benchmark in of
-                for picture in benchmarks[benchmark]
+                for image in benchmarks[benchmark]
             ]
             contaminated = [
-                (row, picture)
-                for row, picture in positions
-                if any(pair[0] == picture for benchmark in of for pair in close[benchmark])
+                (row, image)
+                for row, image in positions
+                if any(pair[0] == image for benchmark in of for pair in close[benchmark])
             ]
             record = found[name, threshold]
             assert record["images"] == len(positions)
@@ -285,7 +285,7 @@ def test_without_a_benchmark_all_of_none_leaks_nothing() -> None:
     assert set(table["ci_low"].to_pylist()) == {0.0}
 
 
-def test_a_picture_that_two_benchmarks_hold_counts_once_in_all_of_them() -> None:
+def test_a_image_that_two_benchmarks_hold_counts_once_in_all_of_them() -> None:
     pairs = {"one": {("p0", "b0"): 0.96}, "two": {("p0", "b1"): 1.0, ("p1", "b1"): 0.8}}
     table = rates_of([(0, "p0"), (0, "p1")], 1, {"one": ["b0"], "two": ["b1", "b1"]}, pairs)
     records = [record for record in table.to_pylist() if record["threshold"] == 0.95]

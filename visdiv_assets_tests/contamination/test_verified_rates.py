@@ -1,4 +1,4 @@
-"""Rates of pictures whose pixels agree with a benchmark's, against a plain count of positions."""
+"""Rates of images whose pixels agree with a benchmark's, against a plain count of positions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rates(
         pa.table(
             {
                 "row": pa.array([row for row, _ in positions], pa.int64()),
-                "image_id": pa.array([picture for _, picture in positions], pa.string()),
+                "image_id": pa.array([image for _, image in positions], pa.string()),
             }
         ),
         rows,
@@ -62,10 +62,10 @@ def test_rates_equal_a_count_of_positions_one_by_one(
     for name, record in found.items():
         of = list(benchmarks) if name == ALL else [name]
         agree = {(benchmark, *pair) for benchmark in of for pair, verified in pairs[benchmark].items() if verified}
-        copied = {picture for _, picture, _ in agree}
-        leaked = {(benchmark, picture) for benchmark, _, picture in agree}
-        contaminated = [row for row, picture in positions if picture in copied]
-        held = [(benchmark, picture) for benchmark in of for picture in benchmarks[benchmark]]
+        copied = {image for _, image, _ in agree}
+        leaked = {(benchmark, image) for benchmark, _, image in agree}
+        contaminated = [row for row, image in positions if image in copied]
+        held = [(benchmark, image) for benchmark in of for image in benchmarks[benchmark]]
         assert record["images"] == len(positions)
         assert record["images_contaminated"] == len(contaminated)
         assert record["rows"] == rows
@@ -93,6 +93,6 @@ def test_of_refused_pairs_alone_the_rate_is_0_not_none() -> None:
     assert [found[name]["rate"] for name in ("one", ALL)] == [0, 0]
 
 
-def test_without_benchmarks_or_pictures_there_is_nothing_to_count() -> None:
+def test_without_benchmarks_or_images_there_is_nothing_to_count() -> None:
     assert rates([(0, "p0")], 1, {}, {})[ALL]["images_contaminated"] == 0
     assert rates([], 3, {"one": ["b0"]}, {"one": {}})["one"]["rate"] is None

@@ -56,11 +56,11 @@ def write(root: Path, subset: str, table: pa.Table, file: str = "train-00000-of-
 
 
 def rows(count: int, start: int = 0) -> pa.Table:
-    """Rows in the normalised schema; `source` tells them apart."""
+    """Rows in the normalized schema; `source` tells them apart."""
     return pa.Table.from_pylist(
         [
             {
-                "images": [{"bytes": f"picture {row}.{index}".encode(), "path": None} for index in range(row % 3)],
+                "images": [{"bytes": f"image {row}.{index}".encode(), "path": None} for index in range(row % 3)],
                 "texts": [{"user": f"question {row}", "assistant": "answer"}],
                 "source": f"row {row}",
             }
@@ -70,7 +70,7 @@ def rows(count: int, start: int = 0) -> pa.Table:
     )
 
 
-# In a process of its own, since the Hub's settings are read at import. A picture is told by its mode and size.
+# In a process of its own, since the Hub's settings are read at import. An image is told by its mode and size.
 LOAD = r"""
 import json, sys
 import datasets
@@ -78,7 +78,7 @@ from PIL import Image
 
 def told(value):
     if isinstance(value, Image.Image):
-        return ["picture", value.mode, *value.size]
+        return ["image", value.mode, *value.size]
     if isinstance(value, dict):
         return {key: told(entry) for key, entry in value.items()}
     if isinstance(value, list):

@@ -19,10 +19,10 @@ from visdiv_assets.storage.manifest import Manifest
 
 @dataclass(frozen=True)
 class Listed:
-    """An image position; `picture` is a letter that stands for its image_id."""
+    """An image position; `image` is a letter that stands for its image_id."""
 
     row: int
-    picture: str
+    image: str
     index: int = 0
     status: str = "ok"
     detail: str = ""
@@ -31,9 +31,9 @@ class Listed:
     format: str | None = "jpeg"
 
 
-def image_id(picture: str) -> str:
+def image_id(image: str) -> str:
     """A letter as an image_id; letters sort as their image_ids do."""
-    return picture * 32
+    return image * 32
 
 
 def add_images(lake: Lake, subset: str, rows: int, *shards: Sequence[Listed]) -> Manifest:
@@ -44,7 +44,7 @@ def add_images(lake: Lake, subset: str, rows: int, *shards: Sequence[Listed]) ->
             {
                 "row": place.row,
                 "image_index": place.index,
-                "image_id": image_id(place.picture) if place.picture else None,
+                "image_id": image_id(place.image) if place.image else None,
                 "format": place.format if place.status == "ok" else None,
                 "width": place.width if place.status == "ok" else None,
                 "height": place.height if place.status == "ok" else None,
@@ -69,12 +69,12 @@ def add_quality(lake: Lake, subset: str, rows: Sequence[tuple[bool, float | None
 
 
 def add_leaks(lake: Lake, subset: str, pairs: Mapping[str, Sequence[tuple[str, int, float]]]) -> Manifest:
-    """`contamination`, one unit for each benchmark: picture, benchmark row and similarity."""
+    """`contamination`, one unit for each benchmark: image, benchmark row and similarity."""
     write = lake.write("contamination", subset, code_version="1", model_id="model")
     for benchmark, found in pairs.items():
         records = [
             {
-                "image_id": image_id(picture),
+                "image_id": image_id(image),
                 "benchmark": benchmark,
                 "benchmark_row": row,
                 "benchmark_image": 1,
@@ -83,7 +83,7 @@ def add_leaks(lake: Lake, subset: str, pairs: Mapping[str, Sequence[tuple[str, i
                 "similarity": similarity,
                 "low_information": False,
             }
-            for picture, row, similarity in found
+            for image, row, similarity in found
         ]
         with write.add(benchmark) as unit:
             unit.table("pairs", pa.Table.from_pylist(records, LOCATED_SCHEMA), LOCATED_SCHEMA)
@@ -93,12 +93,12 @@ def add_leaks(lake: Lake, subset: str, pairs: Mapping[str, Sequence[tuple[str, i
 def add_embeddings(
     lake: Lake, subset: str, *shards: tuple[str, np.ndarray], model_id: str = "model", table: str = "sscd_embeddings"
 ) -> Manifest:
-    """`sscd_embeddings` with one unit for each: letters of its pictures, and their vectors."""
+    """`sscd_embeddings` with one unit for each: letters of its images, and their vectors."""
     write = lake.write(table, subset, code_version="1", model_id=model_id)
-    for number, (pictures, vectors) in enumerate(shards):
+    for number, (images, vectors) in enumerate(shards):
         with write.add(f"shard {number}") as unit:
             unit.array("vectors", vectors.astype(np.float16))
-            unit.table("ids", pa.table([[image_id(p) for p in pictures]], schema=IDS_SCHEMA), IDS_SCHEMA)
+            unit.table("ids", pa.table([[image_id(p) for p in images]], schema=IDS_SCHEMA), IDS_SCHEMA)
     return write.commit()
 
 

@@ -16,8 +16,8 @@ from visdiv_assets import sources
 from visdiv_assets.curation.dataset_card import card, folder_name, with_features
 from visdiv_assets.curation.export import export
 from visdiv_assets.sources import SCHEMA
-from visdiv_assets.sources.conform import PICTURE
-from visdiv_assets.sources.image_columns import PICTURES
+from visdiv_assets.sources.conform import IMAGE
+from visdiv_assets.sources.image_columns import IMAGES
 from visdiv_assets_tests.curation.exports import decide, load, write
 
 ODD_NAMES = [
@@ -53,18 +53,18 @@ def png(side: int) -> bytes:
     return stream.getvalue()
 
 
-def table(images: Any, kind: pa.DataType = PICTURES) -> pa.Table:
-    """Rows with pictures, as another program may have written them."""
+def table(images: Any, kind: pa.DataType = IMAGES) -> pa.Table:
+    """Rows with images, as another program may have written them."""
     count = len(images)
     texts = pa.array([[{"user": "u", "assistant": "a"}]] * count, SCHEMA.field("texts").type)
     return pa.table({"images": pa.array(images, kind), "texts": texts, "number": pa.array(range(count), pa.int32())})
 
 
-def picture(side: int) -> dict[str, Any]:
+def image(side: int) -> dict[str, Any]:
     return {"bytes": png(side), "path": None}
 
 
-def test_the_samples_copy_loads_with_decoded_pictures(sample_folder: Path, tmp_path: Path) -> None:
+def test_the_samples_copy_loads_with_decoded_images(sample_folder: Path, tmp_path: Path) -> None:
     source, folder = sources.open(sample_folder), tmp_path / "copy"
     kept = np.arange(315) % 2 == 0
     export(source, [decide(source, "clipart_nature", kept), decide(source, "clipart_people")], folder)
@@ -82,13 +82,13 @@ def test_the_samples_copy_loads_with_decoded_pictures(sample_folder: Path, tmp_p
     for row, example in zip(readable, by_file["examples"], strict=True):
         original = stored.slice(2 * row, 1).to_pylist()[0]
         opened = [Image.open(io.BytesIO(image["bytes"])) for image in original["images"]]
-        assert example["images"] == [["picture", image.mode, *image.size] for image in opened]
+        assert example["images"] == [["image", image.mode, *image.size] for image in opened]
         assert example["texts"] == original["texts"]
 
 
-def test_copies_of_others_and_pictures_load_with_decoded_pictures(tmp_path: Path) -> None:
+def test_copies_of_others_and_images_load_with_decoded_images(tmp_path: Path) -> None:
     root = tmp_path / "source"
-    images = [[picture(3)], [], None, [picture(4), picture(5)]]
+    images = [[image(3)], [], None, [image(4), image(5)]]
     large = pa.large_list(pa.struct([("path", pa.large_string()), ("bytes", pa.large_binary())]))
     without_path = pa.list_(pa.struct([("bytes", pa.binary())]))
     write(root, "plain", table(images))
@@ -100,7 +100,7 @@ def test_copies_of_others_and_pictures_load_with_decoded_pictures(tmp_path: Path
     album.mkdir(parents=True)
     for side in (6, 7):
         (album / f"{side}.png").write_bytes(png(side))
-    for place, folder in ((root, "copy"), (album.parent, "pictures")):
+    for place, folder in ((root, "copy"), (album.parent, "images")):
         source = sources.open(place)
         decided = [
             decide(source, name, [name != "emptied"] * (2 if name == "cats" else 4)) for name in source.subsets()
@@ -110,9 +110,9 @@ def test_copies_of_others_and_pictures_load_with_decoded_pictures(tmp_path: Path
     *loaded, cats = load(
         tmp_path / "cache",
         *(({"path": str(tmp_path / "copy"), "name": name}, None) for name in names),
-        ({"path": str(tmp_path / "pictures"), "name": "cats"}, None),
+        ({"path": str(tmp_path / "images"), "name": "cats"}, None),
     )
-    three, four, five = (["picture", "RGB", side, side + 1] for side in (3, 4, 5))
+    three, four, five = (["image", "RGB", side, side + 1] for side in (3, 4, 5))
     for name, found in zip(names, loaded, strict=True):
         shown = [example["images"] for example in found["examples"]]
         if name == "bytes alone":
@@ -123,7 +123,7 @@ def test_copies_of_others_and_pictures_load_with_decoded_pictures(tmp_path: Path
         assert [example["number"] for example in found["examples"]] == [0, 1, 2, 3]
         assert found["examples"][0]["texts"] == [{"user": "u", "assistant": "a"}]
     assert [example["images"] for example in cats["examples"]] == [
-        [["picture", "RGB", side, side + 1]] for side in (6, 7)
+        [["image", "RGB", side, side + 1]] for side in (6, 7)
     ]
     assert cats["columns"] == ["images", "texts", "source"]
     assert "emptied" not in (tmp_path / "copy" / "README.md").read_text().split("---")[1]
@@ -132,7 +132,7 @@ def test_copies_of_others_and_pictures_load_with_decoded_pictures(tmp_path: Path
 def test_subsets_of_any_name_load_by_the_name_of_their_folder(tmp_path: Path) -> None:
     root, folder = tmp_path / "source", tmp_path / "copy"
     for number, name in enumerate(ODD_NAMES):
-        write(root, name, table([[picture(number + 1)]] * 3))
+        write(root, name, table([[image(number + 1)]] * 3))
     source = sources.open(root)
     assert source.subsets() == sorted(ODD_NAMES)
     export(source, [decide(source, name, [False, True, True]) for name in ODD_NAMES], folder)
@@ -141,7 +141,7 @@ def test_subsets_of_any_name_load_by_the_name_of_their_folder(tmp_path: Path) ->
     loaded = load(tmp_path / "cache", *(({"path": str(folder), "name": name}, None) for name in names))
     for number, found in enumerate(loaded):
         side = number + 1
-        assert [example["images"] for example in found["examples"]] == [[["picture", "RGB", side, side + 1]]] * 2
+        assert [example["images"] for example in found["examples"]] == [[["image", "RGB", side, side + 1]]] * 2
     assert set(pq.read_table(folder / "dropped.parquet")["subset"].to_pylist()) == set(ODD_NAMES)
 
 
@@ -188,13 +188,13 @@ def test_metadata_are_added_beside_others_in_the_form_that_all_versions_read() -
     "kind",
     [
         pa.list_(pa.binary()),
-        pa.list_(pa.struct([*PICTURE, pa.field("width", pa.int64())])),
+        pa.list_(pa.struct([*IMAGE, pa.field("width", pa.int64())])),
         pa.list_(pa.struct([("path", pa.string())])),
         pa.string(),
     ],
     ids=str,
 )
-def test_pictures_of_another_shape_keep_their_type(kind: pa.DataType) -> None:
+def test_images_of_another_shape_keep_their_type(kind: pa.DataType) -> None:
     given = pa.schema([("images", kind), ("number", pa.int64())])
     schema = with_features(given)
     assert schema.equals(given)

@@ -21,8 +21,8 @@ RULES = st.sampled_from(ROW_RULES)
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture at a position of a row."""
+class Image:
+    """An image at a position of a row."""
 
     number: int
     pixels: int = 100
@@ -31,9 +31,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class Row:
-    """A row with its pictures that belong to clusters; `others` belong to none."""
+    """A row with its images that belong to clusters; `others` belong to none."""
 
-    pictures: tuple[Picture, ...]
+    images: tuple[Image, ...]
     subset: int = 0
     rating: float = math.nan
     contaminated: bool = False
@@ -47,16 +47,16 @@ class Place:
 
     row: int
     index: int
-    picture: Picture
+    image: Image
 
 
-def row_of(*pictures: int | Picture, **facts: object) -> Row:
-    chosen = tuple(picture if isinstance(picture, Picture) else Picture(picture) for picture in pictures)
+def row_of(*images: int | Image, **facts: object) -> Row:
+    chosen = tuple(image if isinstance(image, Image) else Image(image) for image in images)
     return Row(chosen, **facts)  # type: ignore[arg-type]
 
 
 def places_of(rows: list[Row]) -> list[Place]:
-    return [Place(row, index, picture) for row, of in enumerate(rows) for index, picture in enumerate(of.pictures)]
+    return [Place(row, index, image) for row, of in enumerate(rows) for index, image in enumerate(of.images)]
 
 
 def positions_of(rows: list[Row]) -> Positions:
@@ -72,13 +72,13 @@ def positions_of(rows: list[Row]) -> Positions:
         subset=column([rows[place.row].subset for place in places], np.int32),
         row=column([number[place.row] for place in places], np.int64),
         image_index=column([place.index for place in places], np.int32),
-        picture=column([place.picture.number for place in places], np.int64),
-        pixels=column([place.picture.pixels for place in places], np.int64),
-        lossless=column([place.picture.lossless for place in places], bool),
+        image=column([place.image.number for place in places], np.int64),
+        pixels=column([place.image.pixels for place in places], np.int64),
+        lossless=column([place.image.lossless for place in places], bool),
         rating=column([rows[place.row].rating for place in places], np.float32),
         contaminated=column([rows[place.row].contaminated for place in places], bool),
         blocked=column([rows[place.row].blocked for place in places], bool),
-        images_in_row=column([len(rows[place.row].pictures) + rows[place.row].others for place in places], np.int32),
+        images_in_row=column([len(rows[place.row].images) + rows[place.row].others for place in places], np.int32),
     )
 
 
@@ -92,8 +92,8 @@ def slow_order(rows: list[Row]) -> list[int]:
             row.blocked,
             row.contaminated,
             math.inf if math.isnan(row.rating) else -row.rating,
-            -place.picture.pixels,
-            not place.picture.lossless,
+            -place.image.pixels,
+            not place.image.lossless,
             place.row,
             place.index,
         )
@@ -121,25 +121,25 @@ def slow_keep(rows: list[Row], cluster_of: list[int], rule: str) -> tuple[list[i
         mine = [number for number, place in enumerate(places) if place.row == row]
         if rows[row].blocked:
             continue
-        redundant = [number for number in mine if cluster_of[places[number].picture.number] in keeper]
+        redundant = [number for number in mine if cluster_of[places[number].image.number] in keeper]
         if slow_goes(len(redundant), len(mine) + rows[row].others, rule):
             gone.add(row)
             continue
         for number in mine:
-            cluster = cluster_of[places[number].picture.number]
+            cluster = cluster_of[places[number].image.number]
             if cluster not in keeper:
                 keeper[cluster] = number
     return (
-        [keeper.get(cluster_of[place.picture.number], -1) for place in places],
+        [keeper.get(cluster_of[place.image.number], -1) for place in places],
         [place.row in gone for place in places],
     )
 
 
-PICTURES = st.builds(Picture, st.integers(0, 6), st.sampled_from([100, 400]), st.booleans())
+IMAGES = st.builds(Image, st.integers(0, 6), st.sampled_from([100, 400]), st.booleans())
 ROWS = st.lists(
     st.builds(
         Row,
-        st.lists(PICTURES, min_size=1, max_size=4).map(tuple),
+        st.lists(IMAGES, min_size=1, max_size=4).map(tuple),
         st.integers(0, 2),
         st.sampled_from([math.nan, 1.0, 3.5]),
         st.booleans(),
@@ -153,7 +153,7 @@ CLUSTERS = st.lists(st.integers(0, 3), min_size=7, max_size=7)
 
 def kept_of(rows: list[Row], cluster_of: list[int], rule: str) -> tuple[list[int], list[bool]]:
     positions = positions_of(rows)
-    kept = keep_best(positions, np.array(cluster_of, np.int64)[positions.picture], rule)
+    kept = keep_best(positions, np.array(cluster_of, np.int64)[positions.image], rule)
     return kept.keeper.tolist(), kept.row_duplicate.tolist()
 
 
@@ -174,10 +174,10 @@ def test_ranks_are_the_places_in_the_order_of_preference(rows: list[Row]) -> Non
     [
         (row_of(0, contaminated=True), row_of(0, blocked=True, rating=5.0)),
         (row_of(0), row_of(0, contaminated=True, rating=5.0)),
-        (row_of(0, rating=1.0), row_of(Picture(0, 900, True))),
-        (row_of(0, rating=3.5), row_of(Picture(0, 900), rating=3.0)),
-        (row_of(Picture(0, 101), rating=3.0), row_of(Picture(0, 100, True), rating=3.0)),
-        (row_of(Picture(0, 100, True)), row_of(Picture(0, 100))),
+        (row_of(0, rating=1.0), row_of(Image(0, 900, True))),
+        (row_of(0, rating=3.5), row_of(Image(0, 900), rating=3.0)),
+        (row_of(Image(0, 101), rating=3.0), row_of(Image(0, 100, True), rating=3.0)),
+        (row_of(Image(0, 100, True)), row_of(Image(0, 100))),
     ],
     ids=["in a row that stays", "not contaminated", "rated", "better rated", "more pixels", "lossless"],
 )
@@ -191,14 +191,14 @@ def test_equals_are_ordered_by_subset_then_row_then_index() -> None:
 
 
 def test_more_pixels_than_32_bits_hold_are_more() -> None:
-    rows = [row_of(Picture(0, 2**31 - 1)), row_of(Picture(0, 2**33))]
+    rows = [row_of(Image(0, 2**31 - 1)), row_of(Image(0, 2**33))]
     assert positions_of(rows).ranks().tolist() == [1, 0]
 
 
-def test_a_picture_has_the_priority_of_its_best_position() -> None:
+def test_a_image_has_the_priority_of_its_best_position() -> None:
     rows = [row_of(0, 1), row_of(1, rating=4.0), row_of(0, 3)]
-    priority = positions_of(rows).picture_priority(5)
-    # By rating the second row comes first; pictures 2 and 4 have no position.
+    priority = positions_of(rows).image_priority(5)
+    # By rating the second row comes first; images 2 and 4 have no position.
     assert priority.tolist() == [1, 0, 5, 4, 5]
 
 
@@ -219,7 +219,7 @@ def test_a_cluster_that_a_row_that_stays_holds_has_one_keeper_which_lies_in_a_ro
 ) -> None:
     places = places_of(rows)
     keeper, gone = kept_of(rows, cluster_of, rule)
-    cluster = [cluster_of[place.picture.number] for place in places]
+    cluster = [cluster_of[place.image.number] for place in places]
     stays = [not gone[n] and not rows[place.row].blocked for n, place in enumerate(places)]
     held = {cluster[n] for n in range(len(places)) if stays[n]}
     for of in set(cluster):
@@ -238,11 +238,11 @@ def test_a_row_goes_as_a_duplicate_only_for_rows_that_stay(rows: list[Row], clus
     _, gone = kept_of(rows, cluster_of, rule)
     going = {place.row for n, place in enumerate(places) if gone[n]}
     staying = {place.row for place in places} - going - {n for n, row in enumerate(rows) if row.blocked}
-    held = {cluster_of[place.picture.number] for place in places if place.row in staying}
+    held = {cluster_of[place.image.number] for place in places if place.row in staying}
     for row in going:
         assert not rows[row].blocked
-        redundant = sum(cluster_of[picture.number] in held for picture in rows[row].pictures)
-        assert slow_goes(redundant, len(rows[row].pictures) + rows[row].others, rule)
+        redundant = sum(cluster_of[image.number] in held for image in rows[row].images)
+        assert slow_goes(redundant, len(rows[row].images) + rows[row].others, rule)
     # All positions of a row share its fate.
     assert [place.row in going for place in places] == gone
 
@@ -273,7 +273,7 @@ def test_blocked_rows_keep_nothing_and_do_not_change_what_others_keep(
     assert [gone[n] for n in remaining] == without_gone
 
 
-#: Two rows that stay hold the pictures 0, 1 and 2; the last row holds some of them, and others.
+#: Two rows that stay hold the images 0, 1 and 2; the last row holds some of them, and others.
 HOLDERS = [row_of(0, 1, rating=5.0), row_of(2, rating=5.0)]
 
 
@@ -294,15 +294,15 @@ HOLDERS = [row_of(0, 1, rating=5.0), row_of(2, rating=5.0)]
         (row_of(3, 3), set()),
     ],
 )
-def test_the_rules_count_redundant_pictures_of_all_pictures_of_a_row(last: Row, goes: set[str]) -> None:
+def test_the_rules_count_redundant_images_of_all_images_of_a_row(last: Row, goes: set[str]) -> None:
     for rule in ROW_RULES:
         _, gone = kept_of([*HOLDERS, last], list(range(7)), rule)
-        assert gone == [False, False, False, *[rule in goes] * len(last.pictures)]
+        assert gone == [False, False, False, *[rule in goes] * len(last.images)]
 
 
-def test_two_rows_that_hold_the_same_two_pictures_do_not_both_go() -> None:
-    """Each is the better place of one of the pictures."""
-    rows = [row_of(Picture(0, 400), Picture(1, 100)), row_of(Picture(0, 100), Picture(1, 400))]
+def test_two_rows_that_hold_the_same_two_images_do_not_both_go() -> None:
+    """Each is the better place of one of the images."""
+    rows = [row_of(Image(0, 400), Image(1, 100)), row_of(Image(0, 100), Image(1, 400))]
     keeper, gone = kept_of(rows, list(range(7)), "all")
     assert gone == [False, False, True, True]
     assert keeper == [0, 1, 0, 1]
@@ -320,7 +320,7 @@ def test_rows_with_the_same_number_in_two_subsets_are_two_rows() -> None:
 
 
 def test_the_copy_in_a_contaminated_row_goes_and_not_the_other() -> None:
-    rows = [row_of(Picture(0, 900, True), rating=5.0, contaminated=True), row_of(0)]
+    rows = [row_of(Image(0, 900, True), rating=5.0, contaminated=True), row_of(0)]
     assert kept_of(rows, list(range(7)), "all") == ([1, 1], [True, False])
 
 
@@ -337,9 +337,9 @@ IDS = [f"{letter * 32}" for letter in "0123456"]
 def decided(
     rows: list[Row], cluster_of: list[int], rule: str = "all", vectors: np.ndarray | None = None
 ) -> list[dict[str, object]]:
-    """The table; the picture of a cluster with the lowest number stands for it."""
+    """The table; the image of a cluster with the lowest number stands for it."""
     representative = [cluster_of.index(cluster) for cluster in cluster_of]
-    pictures = pa.table(
+    images = pa.table(
         {
             "image_id": IDS,
             "component_id": [IDS[0]] * len(IDS),
@@ -348,7 +348,7 @@ def decided(
     )
     table = decide_positions(
         positions_of(rows),
-        pictures,
+        images,
         random_units(len(IDS), 16) if vectors is None else vectors,
         ["first", "second", "third"],
         rule=rule,
@@ -365,7 +365,7 @@ def test_every_position_of_a_cluster_of_two_or_more_positions_is_told_with_its_r
     vectors = random_units(len(IDS), 8, 1).astype(np.float16)
     places = places_of(rows)
     keeper, gone = slow_keep(rows, cluster_of, rule)
-    cluster = [cluster_of[place.picture.number] for place in places]
+    cluster = [cluster_of[place.image.number] for place in places]
     told = iter(decided(rows, cluster_of, rule, vectors))
     names = ["first", "second", "third"]
     for n, place in enumerate(places):
@@ -375,7 +375,7 @@ def test_every_position_of_a_cluster_of_two_or_more_positions_is_told_with_its_r
         row = rows[place.row]
         in_subset = [number for number, other in enumerate(rows) if other.subset == row.subset]
         position = (record["subset"], record["row"], record["image_index"], record["image_id"])
-        assert position == (names[row.subset], in_subset.index(place.row), place.index, IDS[place.picture.number])
+        assert position == (names[row.subset], in_subset.index(place.row), place.index, IDS[place.image.number])
         assert record["cluster_id"] == IDS[cluster_of.index(cluster[n])]
         assert record["component_id"] == IDS[0]
         assert record["keep"] == (keeper[n] == n)
@@ -389,10 +389,8 @@ def test_every_position_of_a_cluster_of_two_or_more_positions_is_told_with_its_r
         of_subset = [number for number, other in enumerate(rows) if other.subset == rows[by.row].subset]
         witness = (record["keeper_subset"], record["keeper_row"], record["keeper_image"])
         assert witness == (names[rows[by.row].subset], of_subset.index(by.row), by.index)
-        same = by.picture.number == place.picture.number
-        product = float(
-            vectors[by.picture.number].astype(np.float64) @ vectors[place.picture.number].astype(np.float64)
-        )
+        same = by.image.number == place.image.number
+        product = float(vectors[by.image.number].astype(np.float64) @ vectors[place.image.number].astype(np.float64))
         assert record["similarity"] == pytest.approx(1 if same else min(product, 1), abs=1e-6)
         if keeper[n] == n:
             assert record["reason"] == "best"
@@ -422,7 +420,7 @@ def test_a_product_above_1_that_rounding_makes_is_told_as_1() -> None:
     assert [(record["reason"], record["similarity"]) for record in records] == [("best", 1.0), ("near_copy", 1.0)]
 
 
-def test_a_picture_that_goes_with_its_row_by_the_rule_any_and_is_held_by_nobody_has_no_keeper() -> None:
+def test_a_image_that_goes_with_its_row_by_the_rule_any_and_is_held_by_nobody_has_no_keeper() -> None:
     rows = [row_of(0), row_of(0, 1), row_of(1, blocked=True)]
     records = decided(rows, list(range(7)), "any")
     assert [record["row_duplicate"] for record in records] == [False, True, True, False]

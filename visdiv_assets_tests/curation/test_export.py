@@ -173,12 +173,12 @@ def test_files_in_folders_within_a_subset_are_numbered_in_the_order_of_rows(tmp_
     assert kept_names(tmp_path / "copy" / "s") == [f"row {row}" for row in range(8)]
 
 
-def test_a_folder_of_pictures_becomes_parquet_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources.pictures, "SHARD_FILES", 4)
+def test_a_folder_of_images_becomes_parquet_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources.images, "SHARD_FILES", 4)
     album = tmp_path / "album" / "cats"
     album.mkdir(parents=True)
     for number in range(10):
-        (album / f"{number}.png").write_bytes(f"picture {number}".encode())
+        (album / f"{number}.png").write_bytes(f"image {number}".encode())
     source = sources.open(album.parent)
     kept = np.arange(10) % 3 == 0
     export(source, [decide(source, "cats", kept)], tmp_path / "copy")
@@ -187,7 +187,7 @@ def test_a_folder_of_pictures_becomes_parquet_files(tmp_path: Path, monkeypatch:
     table = pa.concat_tables(pq.read_table(file) for file in files)
     assert table.column_names == ["images", "texts", "source"]
     assert table["images"].to_pylist() == [
-        [{"bytes": f"picture {number}".encode(), "path": f"{number}.png"}] for number in (0, 3, 6, 9)
+        [{"bytes": f"image {number}".encode(), "path": f"{number}.png"}] for number in (0, 3, 6, 9)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The subsets read together: which pictures have a copy, where they all are, and that one model made the vectors."""
+"""The subsets read together: which images have a copy, where they all are, and that one model made the vectors."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visdiv_assets.curation.linked_images import (
-    LinkedPictures,
+    LinkedImages,
     find,
-    linked_pictures,
+    linked_images,
     one_model,
     positions_of,
     with_tables,
@@ -32,7 +32,7 @@ from visdiv_assets_tests.curation.lakes import (
     image_id,
 )
 
-#: A vector for each letter, so that a picture in the wrong place is seen.
+#: A vector for each letter, so that an image in the wrong place is seen.
 VECTORS = {letter: np.eye(8)[number] for number, letter in enumerate("abcdefgh")}
 
 
@@ -41,17 +41,17 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path)
 
 
-def vectors_of(pictures: str) -> np.ndarray:
-    return np.array([VECTORS[picture] for picture in pictures]).reshape(-1, 8)
+def vectors_of(images: str) -> np.ndarray:
+    return np.array([VECTORS[image] for image in images]).reshape(-1, 8)
 
 
 def add_subset(lake: Lake, subset: str, shards: list[str], pairs: list[tuple[str, str, float]]) -> None:
-    """A subset with one picture a row and a shard for each string of letters; each picture is embedded once."""
+    """A subset with one image a row and a shard for each string of letters; each image is embedded once."""
     rows, positions, seen, embedded = 0, [], "", []
-    for pictures in shards:
-        positions.append([Listed(rows + number, picture) for number, picture in enumerate(pictures)])
-        rows += len(pictures)
-        new = "".join(dict.fromkeys(picture for picture in pictures if picture not in seen))
+    for images in shards:
+        positions.append([Listed(rows + number, image) for number, image in enumerate(images)])
+        rows += len(images)
+        new = "".join(dict.fromkeys(image for image in images if image not in seen))
         seen += new
         embedded.append((new, vectors_of(new)))
     add_images(lake, subset, rows, *positions)
@@ -59,11 +59,11 @@ def add_subset(lake: Lake, subset: str, shards: list[str], pairs: list[tuple[str
     add_pairs(lake, "near_duplicates", subset, pairs)
 
 
-def letters(linked: LinkedPictures) -> str:
+def letters(linked: LinkedImages) -> str:
     return "".join(name.decode()[0] for name in linked.image_ids)
 
 
-def told_pairs(linked: LinkedPictures) -> dict[tuple[str, str], float]:
+def told_pairs(linked: LinkedImages) -> dict[tuple[str, str], float]:
     names = letters(linked)
     pairs = [
         ((names[a], names[b]), value)
@@ -75,15 +75,15 @@ def told_pairs(linked: LinkedPictures) -> dict[tuple[str, str], float]:
     return dict(pairs)
 
 
-# Linked pictures -----------------------------------------------------------------------------------------------------
+# Linked images -----------------------------------------------------------------------------------------------------
 
 
-def test_linked_are_pictures_of_a_pair_within_or_between_subsets_and_those_at_several_positions(lake: Lake) -> None:
+def test_linked_are_images_of_a_pair_within_or_between_subsets_and_those_at_several_positions(lake: Lake) -> None:
     add_subset(lake, "one", ["hab", "ca"], [("b", "c", 0.8)])
     add_subset(lake, "two", ["dg", "ef"], [])
     add_subset(lake, "three", ["d"], [])
     add_pairs(lake, "cross_subset_duplicates", "all", [("a", "e", 0.9)], [])
-    linked = linked_pictures(lake, ["one", "three", "two"], "similarity")
+    linked = linked_images(lake, ["one", "three", "two"], "similarity")
     # a twice in one subset, b and c close, d in two subsets, a and e close across; f, g and h are alone.
     assert letters(linked) == "abcde"
     assert linked.image_ids.dtype == np.dtype("S32")
@@ -97,7 +97,7 @@ def test_a_pair_that_several_tables_hold_is_one_pair(lake: Lake) -> None:
     for subset in ("one", "two"):
         add_subset(lake, subset, ["ab"], [("a", "b", 0.9)])
     add_pairs(lake, "cross_subset_duplicates", "all", [("a", "b", 0.9)])
-    assert told_pairs(linked_pictures(lake, ["one", "two"], "similarity")) == {("a", "b"): pytest.approx(0.9)}
+    assert told_pairs(linked_images(lake, ["one", "two"], "similarity")) == {("a", "b"): pytest.approx(0.9)}
 
 
 def add_compared(lake: Lake, table: str, partition: str, pairs: list[tuple[str, str, float, bool]]) -> None:
@@ -127,7 +127,7 @@ def test_by_pixels_confirmed_pairs_alone_are_linked_however_close_others_are(lak
     add_compared(lake, "verified_duplicates", "one", [("a", "b", 0.99, False), ("b", "c", 0.5, True)])
     add_compared(lake, "verified_duplicates", "two", [])
     add_compared(lake, "verified_cross_subset", "all", [("a", "d", 0.6, True), ("c", "d", 0.9, False)])
-    linked = linked_pictures(lake, ["one", "two"], "pixels")
+    linked = linked_images(lake, ["one", "two"], "pixels")
     assert told_pairs(linked) == {("b", "c"): pytest.approx(0.5), ("a", "d"): pytest.approx(0.6)}
 
 
@@ -135,18 +135,18 @@ def test_positions_that_cannot_be_read_link_nothing(lake: Lake) -> None:
     add_images(lake, "one", 3, [Listed(0, "a"), Listed(1, "a", status="truncated"), Listed(2, "", status="empty")])
     add_embeddings(lake, "one", ("a", vectors_of("a")))
     add_pairs(lake, "near_duplicates", "one", [])
-    assert letters(linked_pictures(lake, ["one"], "similarity")) == ""
+    assert letters(linked_images(lake, ["one"], "similarity")) == ""
 
 
 def test_without_copies_nothing_is_linked(lake: Lake) -> None:
     add_subset(lake, "one", ["abc"], [])
-    linked = linked_pictures(lake, ["one"], "similarity")
+    linked = linked_images(lake, ["one"], "similarity")
     assert len(linked.image_ids) == len(linked.pairs.left) == 0
     assert linked.vectors.shape == (0, 8)
 
 
 def test_without_subsets_nothing_is_linked(lake: Lake) -> None:
-    linked = linked_pictures(lake, [], "similarity")
+    linked = linked_images(lake, [], "similarity")
     assert len(linked.image_ids) == len(linked.pairs.left) == 0
 
 
@@ -176,7 +176,7 @@ def test_find_gives_the_numbers_of_those_that_are_there(held: list[str], wanted:
 # Positions -----------------------------------------------------------------------------------------------------------
 
 
-def test_positions_tell_of_all_places_of_the_pictures_what_keep_best_asks(lake: Lake) -> None:
+def test_positions_tell_of_all_places_of_the_images_what_keep_best_asks(lake: Lake) -> None:
     add_images(
         lake,
         "one",
@@ -200,18 +200,18 @@ def test_positions_tell_of_all_places_of_the_pictures_what_keep_best_asks(lake: 
     assert found.subset.tolist() == [0, 0, 0, 1]
     assert found.row.tolist() == [0, 2, 3, 0]
     assert found.image_index.tolist() == [0, 0, 1, 1]
-    assert found.picture.tolist() == [0, 1, 0, 1]
+    assert found.image.tolist() == [0, 1, 0, 1]
     assert found.pixels.tolist() == [600, 4_900_000_000, 100, 100]
     assert found.lossless.tolist() == [True, False, False, True]
     np.testing.assert_array_equal(found.rating, [4, 2, np.nan, np.nan])
     assert found.contaminated.tolist() == [True, False, True, False]
-    # Contamination drops nothing here; rows 0 and 3 hold a picture that cannot be read, row 2 has bad ratings.
+    # Contamination drops nothing here; rows 0 and 3 hold an image that cannot be read, row 2 has bad ratings.
     assert found.blocked.tolist() == [True, True, True, False]
-    # All pictures of a row count, those that cannot be read too.
+    # All images of a row count, those that cannot be read too.
     assert found.images_in_row.tolist() == [3, 1, 2, 2]
 
 
-def test_no_pictures_have_no_positions(lake: Lake) -> None:
+def test_no_images_have_no_positions(lake: Lake) -> None:
     add_images(lake, "one", 2, [Listed(0, "a")])
     facts = [row_facts(lake, "one", copies_by="similarity", contamination_threshold=0.95, drop=DROP_REASONS)]
     found = positions_of(lake, facts, np.empty(0, "S32"))

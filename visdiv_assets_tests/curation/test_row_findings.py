@@ -32,7 +32,7 @@ NO_DUPLICATES = DUPLICATES.empty_table()
 
 BROKEN = "truncated"
 
-#: Rows 1 and 3 hold an unreadable picture, rows 1, 2, 3 and 4 the leaked picture b; rows 0 and 6 hold none.
+#: Rows 1 and 3 hold an unreadable image, rows 1, 2, 3 and 4 the leaked image b; rows 0 and 6 hold none.
 POSITIONS = [
     Listed(1, "x", 0, BROKEN, "ends early"),
     Listed(1, "b", 1),
@@ -104,7 +104,7 @@ def test_reasons_that_are_not_set_drop_nothing_and_hide_nothing(
 
 
 def test_findings_are_the_same_whatever_is_dropped(example: Lake) -> None:
-    """Keep-best prefers pictures of rows that are not contaminated even where contamination drops nothing."""
+    """Keep-best prefers images of rows that are not contaminated even where contamination drops nothing."""
     for drop in ([], DROP_REASONS):
         facts = facts_of(example, drop=drop)
         np.testing.assert_array_equal(facts.leak >= 0, [False, True, True, True, True, False, False])
@@ -150,7 +150,7 @@ def test_what_was_not_looked_at_drops_nothing(lake: Lake, missing: str) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 3])
-def test_a_subset_without_pictures_has_rows_and_no_findings(lake: Lake, rows: int) -> None:
+def test_a_subset_without_images_has_rows_and_no_findings(lake: Lake, rows: int) -> None:
     add_images(lake, "some", rows)
     add_quality(lake, "some", [(True, None)] * rows)
     add_leaks(lake, "some", {"bench": []})
@@ -161,14 +161,14 @@ def test_a_subset_without_pictures_has_rows_and_no_findings(lake: Lake, rows: in
 
 
 def test_a_subset_that_is_not_listed_is_named(lake: Lake) -> None:
-    with pytest.raises(VisdivError, match="subset_images of 'some' is not materialised"):
+    with pytest.raises(VisdivError, match="subset_images of 'some' is not materialized"):
         facts_of(lake)
 
 
 # Leaks ---------------------------------------------------------------------------------------------------------------
 
 
-def test_every_position_of_a_leaked_picture_is_told_with_its_closest_benchmark_picture(lake: Lake) -> None:
+def test_every_position_of_a_leaked_image_is_told_with_its_closest_benchmark_image(lake: Lake) -> None:
     add_images(lake, "some", 4, [Listed(0, "a"), Listed(0, "b", 1), Listed(2, "a"), Listed(3, "c"), Listed(3, "d", 1)])
     add_leaks(
         lake,
@@ -191,14 +191,14 @@ def test_every_position_of_a_leaked_picture_is_told_with_its_closest_benchmark_p
     assert {leak["benchmark_image"] for leak in leaks} == {1}
 
 
-def test_of_equally_close_benchmark_pictures_the_first_by_name_and_row_is_told(lake: Lake) -> None:
+def test_of_equally_close_benchmark_images_the_first_by_name_and_row_is_told(lake: Lake) -> None:
     add_images(lake, "some", 1, [Listed(0, "a")])
     add_leaks(lake, "some", {"z": [("a", 0, 1.0)], "m": [("a", 9, 1.0), ("a", 4, 1.0)]})
     (leak,) = facts_of(lake).leaks.to_pylist()
     assert (leak["benchmark"], leak["benchmark_row"]) == ("m", 4)
 
 
-def test_a_row_has_its_closest_leak_and_of_equals_its_first_picture(lake: Lake) -> None:
+def test_a_row_has_its_closest_leak_and_of_equals_its_first_image(lake: Lake) -> None:
     add_images(lake, "some", 2, [Listed(0, "a"), Listed(0, "b", 1), Listed(1, "c"), Listed(1, "c", 1)])
     add_leaks(lake, "some", {"bench": [("a", 0, 0.96), ("b", 1, 0.99), ("c", 2, 0.97)]})
     first, second = gone(facts_of(lake))
@@ -237,7 +237,7 @@ def test_every_row_that_goes_is_told_once_in_order_with_its_witness(example: Lak
         "truncated: ends early",
         "no turn reaches the thresholds",
         "corrupt: bad scan",
-        "close to a picture of a benchmark",
+        "close to an image of a benchmark",
         "near copy",
         "no turn reaches the thresholds",
     ]

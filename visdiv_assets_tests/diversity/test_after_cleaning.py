@@ -15,7 +15,7 @@ from visdiv_assets.diversity.tables import CORPUS_SCHEMA, corpus_table
 VECTORS = np.random.default_rng(0).normal(size=(5, 3))
 VECTORS /= np.linalg.norm(VECTORS, axis=1, keepdims=True)
 IDS = pa.array(list("abcde"))
-#: Row 1 holds two pictures, and picture a occurs in rows 0 and 3.
+#: Row 1 holds two images, and image a occurs in rows 0 and 3.
 LISTED = pa.table({"row": [0, 1, 1, 2, 3, 4], "image_id": ["a", "b", "c", "d", "a", "e"]})
 
 
@@ -40,14 +40,14 @@ def assert_equal(found: Moments, expected: Moments) -> None:
     assert np.allclose(found.sum_x, expected.sum_x)
 
 
-def test_each_way_takes_out_the_pictures_of_its_rows() -> None:
+def test_each_way_takes_out_the_images_of_its_rows() -> None:
     found = taken_out(contaminated=[1], duplicate=[3], quality=[4])
     assert_equal(found["decontaminated"], of(1, 2))
     assert_equal(found["deduplicated"], of(0))
     assert_equal(found["clean"], of(1, 2, 0, 4))
 
 
-def test_a_picture_of_two_rows_that_go_is_taken_out_twice() -> None:
+def test_a_image_of_two_rows_that_go_is_taken_out_twice() -> None:
     assert_equal(taken_out(duplicate=[0, 3])["deduplicated"], of(0, 0))
 
 
@@ -55,14 +55,14 @@ def test_nothing_is_taken_out_where_no_row_goes() -> None:
     assert {kind: gone.n for kind, gone in taken_out().items()} == {"decontaminated": 0, "deduplicated": 0, "clean": 0}
 
 
-def test_subsets_without_a_picture_have_nothing_to_take_out() -> None:
+def test_subsets_without_a_image_have_nothing_to_take_out() -> None:
     nothing = moments_of_dropped(
         LISTED.slice(0, 0), dropped(duplicate=[0]), IDS.slice(0, 0), VECTORS[:0], model_id="m", dimension=3
     )
     assert nothing["clean"].n == 0
 
 
-def test_the_table_of_the_corpus_has_every_scope_with_the_scores_of_its_pictures() -> None:
+def test_the_table_of_the_corpus_has_every_scope_with_the_scores_of_its_images() -> None:
     whole = {"one": of(0, 1, 2), "two": of(3, 4, 0)}
     cleaned = {"one": {"clean": of(0, 1)}, "two": {"clean": of(3)}}
     table = corpus_table(whole, cleaned.__getitem__)

@@ -12,10 +12,10 @@ from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets_tests.diversity.references import random_unit
 
 
-class MeanColour:
-    """An embedder whose vector is the mean colour and one more axis."""
+class MeanColor:
+    """An embedder whose vector is the mean color and one more axis."""
 
-    model_id = "mean_colour@0/none"
+    model_id = "mean_color@0/none"
     dimension = 4
 
     def __init__(self):
@@ -24,8 +24,8 @@ class MeanColour:
     def embed(self, images):
         assert all(image.mode == "RGB" for image in images)
         self.batches.append([image.size for image in images])
-        colours = np.array([np.asarray(image, np.float32).mean((0, 1)) for image in images])
-        vectors = np.hstack([colours, np.full((len(images), 1), 50, np.float32)])
+        colors = np.array([np.asarray(image, np.float32).mean((0, 1)) for image in images])
+        vectors = np.hstack([colors, np.full((len(images), 1), 50, np.float32)])
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
@@ -33,7 +33,7 @@ class MeanColour:
 def model(monkeypatch):
     embedders = pytest.importorskip("visdiv_assets.embedding")
     pytest.importorskip("visdiv_assets.imaging.decode")
-    embedder = MeanColour()
+    embedder = MeanColor()
     embedder.calls = []
     signature = inspect.signature(embedders.load)
 
@@ -45,26 +45,26 @@ def model(monkeypatch):
     return embedder
 
 
-def write_pictures(folder, colours, size=(6, 5)):
+def write_images(folder, colors, size=(6, 5)):
     folder.mkdir(parents=True, exist_ok=True)
-    for name, colour in colours.items():
-        Image.new("RGB", size, colour).save(folder / name)
+    for name, color in colors.items():
+        Image.new("RGB", size, color).save(folder / name)
 
 
 def test_components_hold_both_kinds():
     x = random_unit(1, 30, 8, offset=0.5)
     components = get_diversity_components(x.astype(np.float32) * 3)
-    centred, uncentred = scores_of(x), scores_of(x, centered=False)
+    centerd, uncenterd = scores_of(x), scores_of(x, centered=False)
     assert components["images"] == 30
     assert components["dimension"] == 8
     for name in ("effective_rank", "participation_ratio", "participation_ratio_unbiased", "score"):
-        assert components[name] == pytest.approx(getattr(centred, name), rel=1e-5)
-        assert components[f"{name}_uncentered"] == pytest.approx(getattr(uncentred, name), rel=1e-5)
+        assert components[name] == pytest.approx(getattr(centerd, name), rel=1e-5)
+        assert components[f"{name}_uncentered"] == pytest.approx(getattr(uncenterd, name), rel=1e-5)
     assert components["vendi"] == components["effective_rank_uncentered"]
     assert components["mean_norm"] == pytest.approx(np.linalg.norm(x.mean(0)), rel=1e-5)
 
 
-def test_components_of_one_picture_are_none():
+def test_components_of_one_image_are_none():
     components = get_diversity_components(np.eye(3)[:1])
     assert components.pop("images") == 1
     assert components.pop("dimension") == 3
@@ -72,35 +72,35 @@ def test_components_of_one_picture_are_none():
 
 
 def test_a_folder_scores_as_its_embeddings_do(tmp_path, model):
-    write_pictures(tmp_path / "a" / "b", {"1.png": "red", "2.JPG": "green"})
-    write_pictures(tmp_path, {"3.webp": "blue", "0.bmp": "white"})
-    write_pictures(tmp_path / ".thumbnails", {"1.png": "black"})
-    (tmp_path / "notes.txt").write_text("not a picture")
+    write_images(tmp_path / "a" / "b", {"1.png": "red", "2.JPG": "green"})
+    write_images(tmp_path, {"3.webp": "blue", "0.bmp": "white"})
+    write_images(tmp_path / ".thumbnails", {"1.png": "black"})
+    (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG no more")
     (tmp_path / "empty.jpg").write_bytes(b"")
     result = evaluate_diversity(str(tmp_path))
     files = [tmp_path / "0.bmp", tmp_path / "3.webp", tmp_path / "a/b/1.png", tmp_path / "a/b/2.JPG"]
-    expected = get_diversity_components(MeanColour().embed([Image.open(file).convert("RGB") for file in files]))
-    assert result.pop("pictures") == 6
+    expected = get_diversity_components(MeanColor().embed([Image.open(file).convert("RGB") for file in files]))
+    assert result.pop("images") == 6
     assert result.pop("unreadable") == 2
-    assert result.pop("model_id") == "mean_colour@0/none"
+    assert result.pop("model_id") == "mean_color@0/none"
     assert result == pytest.approx(expected)
     assert [dict(call) for call in model.calls] == [model.calls[0]]
     assert model.calls[0]["name"] == "auto"
 
 
 def test_the_model_and_the_device_are_passed_on(tmp_path, model):
-    write_pictures(tmp_path, {"1.png": "red", "2.png": "green"})
+    write_images(tmp_path, {"1.png": "red", "2.png": "green"})
     evaluate_diversity(tmp_path, model="sscd_disc_mixup", device="cuda:1")
     assert model.calls[0]["name"] == "sscd_disc_mixup"
     assert model.calls[0]["device"] == "cuda:1"
 
 
-def test_pictures_stream_in_batches_bounded_in_number_and_in_pixels(tmp_path, model, monkeypatch):
-    monkeypatch.setattr(evaluate, "BATCH_PICTURES", 3)
-    write_pictures(tmp_path, {f"{i}.png": (i * 20, 10, 90) for i in range(7)})
-    write_pictures(tmp_path, {"7.png": "red", "8.png": "blue"}, size=(10, 8))
-    write_pictures(tmp_path, {"9.png": "red"}, size=(20, 20))
+def test_images_stream_in_batches_bounded_in_number_and_in_pixels(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(evaluate, "BATCH_IMAGES", 3)
+    write_images(tmp_path, {f"{i}.png": (i * 20, 10, 90) for i in range(7)})
+    write_images(tmp_path, {"7.png": "red", "8.png": "blue"}, size=(10, 8))
+    write_images(tmp_path, {"9.png": "red"}, size=(20, 20))
     result = evaluate_diversity(tmp_path, limits=DecodeLimits(max_pixels=100))
     assert model.batches == [[(6, 5)] * 3, [(6, 5)] * 3, [(6, 5)], [(10, 8)], [(10, 8)]]
     assert result["images"] == 9
@@ -110,11 +110,11 @@ def test_pictures_stream_in_batches_bounded_in_number_and_in_pixels(tmp_path, mo
 def test_a_folder_that_cannot_be_scored_says_why(tmp_path, model):
     with pytest.raises(VisdivError, match="missing is not a folder"):
         evaluate_diversity(tmp_path / "missing")
-    with pytest.raises(VisdivError, match="holds no pictures"):
+    with pytest.raises(VisdivError, match="holds no images"):
         evaluate_diversity(tmp_path)
     assert not model.calls
-    (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(VisdivError, match=r"none of the 1 pictures .*broken\.png"):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with pytest.raises(VisdivError, match=r"none of the 1 images .*broken\.png"):
         evaluate_diversity(tmp_path)
 
 

@@ -27,7 +27,7 @@ def subset(seed: int, dimension: int = 6, rank: int | None = None, count: int = 
 
 
 def plain_value(moments: Sequence[Moments], weights: np.ndarray, objective: str) -> float:
-    """What is maximised, written down from its definition."""
+    """What is maximized, written down from its definition."""
     matrix = sum(w * m.second_moment / m.n for w, m in zip(weights, moments, strict=True))
     values = np.clip(np.linalg.eigvalsh(matrix), 0, None)
     if objective == "participation_ratio":
@@ -114,7 +114,7 @@ def test_subsets_of_one_direction_each_are_mixed_evenly(objective: str) -> None:
     assert found.score == pytest.approx(5)
 
 
-def test_a_subset_whose_pictures_are_all_in_a_more_even_one_gets_nothing() -> None:
+def test_a_subset_whose_images_are_all_in_a_more_even_one_gets_nothing() -> None:
     even = Moments.from_vectors(np.eye(4), model_id="m")
     narrow = Moments.from_vectors(np.eye(4)[[0, 0, 1]], model_id="m")
     assert best_mixture([narrow, even]).weights == pytest.approx([0, 1], abs=1e-4)

@@ -23,9 +23,9 @@ def test_sums_are_those_of_the_definition():
     np.testing.assert_allclose(moments.sum_x, x.sum(0), atol=1e-12)
     np.testing.assert_allclose(moments.second_moment, sum(np.outer(row, row) for row in x), atol=1e-12)
     np.testing.assert_allclose(moments.covariance(), np.cov(x, rowvar=False), atol=1e-14)
-    np.testing.assert_allclose(moments.uncentred(), x.T @ x / 40, atol=1e-14)
+    np.testing.assert_allclose(moments.uncenterd(), x.T @ x / 40, atol=1e-14)
     assert moments.mean_norm == pytest.approx(np.linalg.norm(x.mean(0)))
-    assert np.trace(moments.uncentred()) == pytest.approx(1)
+    assert np.trace(moments.uncenterd()) == pytest.approx(1)
 
 
 @fast
@@ -64,7 +64,7 @@ def test_weights_that_are_no_counts_are_refused(weights):
         Moments.from_vectors(np.eye(3), np.array(weights))
 
 
-def test_half_precision_is_normalised_in_double():
+def test_half_precision_is_normalized_in_double():
     x = random_unit(3, 50, 32)
     moments = Moments.from_vectors(x.astype(np.float16))
     assert np.trace(moments.second_moment) == pytest.approx(50, abs=1e-11)
@@ -111,28 +111,28 @@ def test_the_default_block_is_bounded_in_bytes(monkeypatch):
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-3, 7.0, 1e300])
-def test_length_does_not_matter_when_normalising(scale):
+def test_length_does_not_matter_when_normalizing(scale):
     x = random_unit(6, 9, 5)
     assert_same(Moments.from_vectors(x * scale), Moments.from_vectors(x))
 
 
-def test_without_normalising_lengths_count_and_are_remembered():
+def test_without_normalizing_lengths_count_and_are_remembered():
     x = random_unit(7, 9, 5) * np.arange(1, 10)[:, None]
-    moments = Moments.from_vectors(x, normalise=False)
+    moments = Moments.from_vectors(x, normalize=False)
     assert not moments.unit
     np.testing.assert_allclose(moments.second_moment, x.T @ x)
     assert not (moments + Moments.from_vectors(x)).unit
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("normalise", [True, False])
-def test_a_row_that_is_not_finite_is_named(value, normalise):
+@pytest.mark.parametrize("normalize", [True, False])
+def test_a_row_that_is_not_finite_is_named(value, normalize):
     x = random_unit(8, 12, 4)
     x[9, 2] = value
     with pytest.raises(VisdivError, match="row 9 holds NaN or infinity"):
-        Moments.from_vectors(x, block=4, normalise=normalise)
+        Moments.from_vectors(x, block=4, normalize=normalize)
     with pytest.raises(VisdivError, match="row 9 "):
-        Moments.from_batches([x[:5], x[5:]], normalise=normalise)
+        Moments.from_batches([x[:5], x[5:]], normalize=normalize)
 
 
 def test_a_zero_row_has_no_direction():
@@ -140,7 +140,7 @@ def test_a_zero_row_has_no_direction():
     x[3] = 0
     with pytest.raises(VisdivError, match="row 3 is all zero"):
         Moments.from_vectors(x)
-    assert Moments.from_vectors(x, normalise=False).n == 6
+    assert Moments.from_vectors(x, normalize=False).n == 6
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_dimensions_must_agree():
 
 def test_only_what_a_set_holds_can_be_left_out():
     few, many = Moments.from_vectors(np.eye(4)[:2]), Moments.from_vectors(np.eye(4)[:3])
-    with pytest.raises(VisdivError, match="cannot leave 3 pictures out of 2"):
+    with pytest.raises(VisdivError, match="cannot leave 3 images out of 2"):
         few - many
     with pytest.raises(VisdivError, match="does not hold them"):
         many - Moments.from_vectors(np.eye(4)[2:])
@@ -187,12 +187,12 @@ def test_no_batch_needs_a_dimension():
         Moments.from_batches([])
 
 
-def test_too_few_pictures_have_no_matrices():
+def test_too_few_images_have_no_matrices():
     one = Moments.from_vectors(np.eye(3)[:1])
     with pytest.raises(VisdivError, match="at least 2"):
         one.covariance()
     with pytest.raises(VisdivError, match="at least 1"):
-        Moments.zero(3).uncentred()
+        Moments.zero(3).uncenterd()
     with pytest.raises(VisdivError, match="at least 1"):
         _ = Moments.zero(3).mean_norm
 

@@ -1,4 +1,4 @@
-"""Scores at equal numbers of positions, of which several may show one picture."""
+"""Scores at equal numbers of positions, of which several may show one image."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ def vectors(count: int, dimension: int = 8) -> np.ndarray:
     return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float16)
 
 
-def test_a_position_counts_as_often_as_its_picture_is_shown() -> None:
-    pictures = vectors(40)
+def test_a_position_counts_as_often_as_its_image_is_shown() -> None:
+    images = vectors(40)
     shown = np.random.default_rng(1).integers(0, 40, 90)
-    whole = rarefied(pictures, 90, shown=shown)
-    expected = scores(Moments.from_vectors(pictures[shown]))
+    whole = rarefied(images, 90, shown=shown)
+    expected = scores(Moments.from_vectors(images[shown]))
     for name in SCORES:
         assert whole[name].mean == pytest.approx(getattr(expected, name), rel=1e-9)
         assert whole[name].draws == 1
-    drawn, expanded = rarefied(pictures, 50, shown=shown), rarefied(pictures[shown], 50)
+    drawn, expanded = rarefied(images, 50, shown=shown), rarefied(images[shown], 50)
     for name in SCORES:
         assert vars(drawn[name]) == pytest.approx(vars(expanded[name]), rel=1e-9)
 
 
 def test_the_table_has_the_sizes_for_which_there_are_enough_positions() -> None:
-    pictures = vectors(30)
-    table = rarefied_table(pictures, np.arange(1_100) % 30, model_id="m")
+    images = vectors(30)
+    table = rarefied_table(images, np.arange(1_100) % 30, model_id="m")
     assert table.schema == RAREFIED_SCHEMA
     assert table["sample_size"].to_pylist() == [256, 1_024]
     assert set(table["images"].to_pylist()) == {1_100}
     assert table["too_few"].to_pylist() == [False, False]
-    found = rarefied(pictures, 256, shown=np.arange(1_100) % 30)["score"]
+    found = rarefied(images, 256, shown=np.arange(1_100) % 30)["score"]
     assert table["score_mean"][0].as_py() == found.mean
-    assert rarefied_table(pictures, np.arange(255) % 30, model_id="m").num_rows == 0
+    assert rarefied_table(images, np.arange(255) % 30, model_id="m").num_rows == 0
 
 
 def test_a_large_subset_costs_no_more_than_its_draws(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_a_large_subset_costs_no_more_than_its_draws(monkeypatch: pytest.MonkeyP
     assert read == rarefaction.DRAWS * sum(SIZES) == 174_080
 
 
-def test_the_plot_is_a_small_picture() -> None:
+def test_the_plot_is_a_small_image() -> None:
     drawn = plot_rarefied(rarefied_table(vectors(30), np.arange(1_100) % 30, model_id="m"))
     assert len(drawn) < 60_000
     assert Image.open(io.BytesIO(drawn)).size == (WIDTH, HEIGHT)

@@ -81,7 +81,7 @@ def test_rotation_order_scale_and_repeating_the_whole_set_change_nothing(x, cent
     expected = values(scores_of(x, centered))
     for other in (x @ rotation, rng.permutation(x), x * 37.5, np.tile(x, (3, 1))):
         assert values(scores_of(other, centered)) == pytest.approx(expected, rel=NEAR)
-    unscaled = scores(Moments.from_vectors(x * 37.5, normalise=False), centered=centered)
+    unscaled = scores(Moments.from_vectors(x * 37.5, normalize=False), centered=centered)
     assert unscaled.effective_rank == pytest.approx(expected[0], rel=NEAR)
     assert unscaled.participation_ratio == pytest.approx(expected[1], rel=NEAR)
 
@@ -105,21 +105,21 @@ def test_the_union_obeys_the_bounds_of_entropy_and_purity(x, y):
 def test_orthonormal_vectors_equally_used_have_their_number_as_rank(k, copies):
     rotation = np.linalg.qr(np.random.default_rng(k).standard_normal((16, 16)))[0]
     x = np.tile(rotation[:k], (copies, 1))
-    uncentred, centred = scores_of(x, centered=False), scores_of(x)
-    assert values(uncentred)[:4] == pytest.approx([k, k, k, k / 16])
-    assert values(centred)[:4] == pytest.approx([k - 1, k - 1, k, (k - 1) / 16])
-    assert centred.mean_norm == pytest.approx(1 / math.sqrt(k))
+    uncenterd, centerd = scores_of(x, centered=False), scores_of(x)
+    assert values(uncenterd)[:4] == pytest.approx([k, k, k, k / 16])
+    assert values(centerd)[:4] == pytest.approx([k - 1, k - 1, k, (k - 1) / 16])
+    assert centerd.mean_norm == pytest.approx(1 / math.sqrt(k))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("n", [2, 3, 4, 1000])
-def test_identical_pictures_have_no_diversity(n, dtype):
+def test_identical_images_have_no_diversity(n, dtype):
     x = np.repeat(random_unit(n, 1, 32).astype(dtype), n, axis=0)
-    centred, uncentred = scores_of(x), scores_of(x, centered=False)
-    assert values(centred) == pytest.approx([0, 0, 1, 0, 1])
-    assert centred.participation_ratio_unbiased == 0
-    assert values(uncentred) == pytest.approx([1, 1, 1, 1 / 32, 1])
-    assert uncentred.participation_ratio_unbiased == pytest.approx(1)
+    centerd, uncenterd = scores_of(x), scores_of(x, centered=False)
+    assert values(centerd) == pytest.approx([0, 0, 1, 0, 1])
+    assert centerd.participation_ratio_unbiased == 0
+    assert values(uncenterd) == pytest.approx([1, 1, 1, 1 / 32, 1])
+    assert uncenterd.participation_ratio_unbiased == pytest.approx(1)
 
 
 def test_the_noise_of_a_float32_model_is_not_diversity():
@@ -131,7 +131,7 @@ def test_the_noise_of_a_float32_model_is_not_diversity():
 
 @both
 @pytest.mark.parametrize("n", [0, 1])
-def test_fewer_than_two_pictures_have_no_scores(n, centered):
+def test_fewer_than_two_images_have_no_scores(n, centered):
     result = scores(Moments.from_vectors(np.eye(4)[:n]), centered=centered)
     assert (result.images, result.dimension, result.centered) == (n, 4, centered)
     assert values(result, (*RANKS, "participation_ratio_unbiased")) == [None] * 6
@@ -160,7 +160,7 @@ def test_the_unbiased_ratio_is_the_published_closed_form(x):
 
 
 @both
-def test_the_unbiased_ratio_takes_repeated_pictures_as_draws_of_their_own(centered):
+def test_the_unbiased_ratio_takes_repeated_images_as_draws_of_their_own(centered):
     x = random_unit(2, 3, 4)
     counts = np.array([3, 1, 2])
     above, below = plain_unbiased(np.repeat(x, counts, axis=0), centered)
@@ -200,7 +200,7 @@ def test_the_unbiased_ratio_is_none_where_it_cannot_be_estimated():
 @both
 def test_scores_that_need_unit_vectors_are_none_without_them(centered):
     x = random_unit(6, 20, 5) * np.arange(1, 21)[:, None]
-    result = scores(Moments.from_vectors(x, normalise=False), centered=centered)
+    result = scores(Moments.from_vectors(x, normalize=False), centered=centered)
     assert result.vendi is None
     assert result.participation_ratio_unbiased is None
     rank, ratio = plain_scores(x, centered)

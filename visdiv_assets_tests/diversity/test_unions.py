@@ -111,6 +111,6 @@ def test_the_draws_depend_on_the_seed_alone() -> None:
     assert rarefied(large, 100, seed=1) != rarefied(large, 100)
 
 
-def test_fewer_than_two_pictures_a_dimension_are_too_few() -> None:
+def test_fewer_than_two_images_a_dimension_are_too_few() -> None:
     assert too_few(1_023, 512)
     assert not too_few(1_024, 512)

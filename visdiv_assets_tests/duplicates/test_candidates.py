@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visdiv_assets.duplicates import candidates as module
-from visdiv_assets.duplicates.candidates import CANDIDATE_SCHEMA, Pictures, candidates
+from visdiv_assets.duplicates.candidates import CANDIDATE_SCHEMA, Images, candidates
 from visdiv_assets.duplicates.pdq_join import close_hashes
 from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS
 from visdiv_assets.vectors.join import join
@@ -24,19 +24,19 @@ def hashes(random: np.random.Generator, count: int) -> list[bytes]:
     return [random.integers(0, 256, ORIENTATIONS * BITS // 8, np.uint8).tobytes() for _ in range(count)]
 
 
-def pictures(vectors: np.ndarray, pdq: list[bytes | None]) -> Pictures:
+def images(vectors: np.ndarray, pdq: list[bytes | None]) -> Images:
     names = pa.array([f"{number:032x}" for number in range(len(vectors))], pa.string())
-    return Pictures(names, vectors, pa.array(pdq, pa.binary()))
+    return Images(names, vectors, pa.array(pdq, pa.binary()))
 
 
-def drawn(random: np.random.Generator, count: int, vectors: np.ndarray, pdq: list[bytes]) -> Pictures:
-    """Pictures of which each has a vector near one of a few, and the hash of one of a few, or none."""
+def drawn(random: np.random.Generator, count: int, vectors: np.ndarray, pdq: list[bytes]) -> Images:
+    """Images of which each has a vector near one of a few, and the hash of one of a few, or none."""
     near = vectors[random.integers(0, len(vectors), count)] + 0.15 * random.standard_normal((count, vectors.shape[1]))
     chosen = random.integers(-1, len(pdq), count)
-    return pictures(unit(near).astype(np.float16), [None if place < 0 else pdq[place] for place in chosen])
+    return images(unit(near).astype(np.float16), [None if place < 0 else pdq[place] for place in chosen])
 
 
-def found(left: Pictures, right: Pictures | None, k_best: int = 64) -> list[tuple[int, int, float, int | None]]:
+def found(left: Images, right: Images | None, k_best: int = 64) -> list[tuple[int, int, float, int | None]]:
     table = candidates(left, right, floor=FLOOR, k_best=k_best, pdq_distance=DISTANCE)
     assert table.schema == CANDIDATE_SCHEMA
     return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
@@ -77,12 +77,12 @@ def test_each_search_finds_what_the_other_misses() -> None:
     vectors[1] = unit(np.array([[0.8, 0.6, *[0] * 14]]))[0]
     one, two, three, four = hashes(random, 4)
     # 0 and 1 are close by vector only, 0 and 2 by hash only, 1 and 3 by neither.
-    assert found(pictures(vectors, [one, two, one, four]), None) == [
+    assert found(images(vectors, [one, two, one, four]), None) == [
         (0, 1, pytest.approx(0.8), None),
         (0, 2, 0.0, 0),
     ]
     # Across sets, 3 has no hash: the vector alone finds it.
-    assert found(pictures(vectors, [one, two, three, None]), pictures(vectors[[3, 2]], [None, one])) == [
+    assert found(images(vectors, [one, two, three, None]), images(vectors[[3, 2]], [None, one])) == [
         (0, 1, 0.0, 0),
         (2, 1, 1.0, None),
         (3, 0, 1.0, None),
@@ -93,13 +93,13 @@ def test_a_similarity_is_1_at_most_although_storage_makes_vectors_longer() -> No
     vectors = np.repeat(random_units(40, 64, 1).astype(np.float16), 2, axis=0)
     lengths = np.einsum("nd,nd->n", vectors.astype(np.float64), vectors.astype(np.float64))
     assert lengths.max() > 1
-    rows = found(pictures(vectors, [None] * 80), None)
+    rows = found(images(vectors, [None] * 80), None)
     assert [row[:2] for row in rows] == [(2 * number, 2 * number + 1) for number in range(40)]
     assert max(row[2] for row in rows) == 1
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_nothing_to_pair_gives_no_pairs(count: int) -> None:
-    few = pictures(random_units(count, 8).astype(np.float16), hashes(np.random.default_rng(0), count))
-    none = pictures(np.empty((0, 8), np.float16), [])
+    few = images(random_units(count, 8).astype(np.float16), hashes(np.random.default_rng(0), count))
+    none = images(np.empty((0, 8), np.float16), [])
     assert found(few, None) == found(few, none) == found(none, few) == []

@@ -55,13 +55,13 @@ def test_a_pair_stays_if_it_is_among_the_best_of_one_of_its_two() -> None:
     assert 30 <= len(rows) <= 60
 
 
-def test_a_picture_without_an_sscd_vector_has_no_sscd_similarity() -> None:
+def test_a_image_without_an_sscd_vector_has_no_sscd_similarity() -> None:
     (row,) = found(ids(2), np.ones((2, 2)) / np.sqrt(2), ids(1), np.eye(2)[:1])
     assert row["sscd_similarity"] is None
     assert row["clip_similarity"] == pytest.approx(1, abs=1e-3)
 
 
-def test_no_pictures_make_no_pairs() -> None:
+def test_no_images_make_no_pairs() -> None:
     assert found(ids(0), np.empty((0, 0)), ids(0), np.empty((0, 0))) == []
 
 
@@ -86,5 +86,5 @@ def test_similarities_are_the_same_however_they_are_cut(monkeypatch: pytest.Monk
 
 
 def test_an_sscd_vector_that_is_not_finite_is_refused() -> None:
-    with pytest.raises(VisdivError, match="materialise sscd_embeddings again"):
+    with pytest.raises(VisdivError, match="materialize sscd_embeddings again"):
         similarities(np.full((2, 2), np.inf, np.float16), np.array([0]), np.array([1]))

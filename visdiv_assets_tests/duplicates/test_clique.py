@@ -1,4 +1,4 @@
-"""20,000 equal pictures: 200 million pairs that neither the table of pairs nor the memory may hold."""
+"""20,000 equal images: 200 million pairs that neither the table of pairs nor the memory may hold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from visdiv_assets.embedding.shards import IDS_SCHEMA
 from visdiv_assets.storage.lake import Lake
 
-PICTURES = 20_000
+IMAGES = 20_000
 K_BEST = 64
 
 #: In a process of its own, so that the peak is that of this work alone.
@@ -30,7 +30,7 @@ begin = time.process_time()
 lake = Lake(sys.argv[1])
 manifest = lake.require("sscd_embeddings", "clique")
 ids, vectors = lake.read(manifest, "ids")["image_id"].combine_chunks(), lake.array(manifest, "vectors")
-found = near_duplicates(ids, vectors, floor=0.75, k_best=int(sys.argv[2]), count_at={"neighbours": 0.95})
+found = near_duplicates(ids, vectors, floor=0.75, k_best=int(sys.argv[2]), count_at={"neighbors": 0.95})
 names = ids.to_numpy(zero_copy_only=False).astype("S32")
 a, b = (found.pairs[side].to_numpy().astype("S32") for side in ("image_id_a", "image_id_b"))
 pairs = Pairs(np.searchsorted(names, a), np.searchsorted(names, b), found.pairs["similarity"].to_numpy())
@@ -41,10 +41,10 @@ print(json.dumps({
     "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     "pairs": found.pairs.num_rows,
     "pairs_twice": found.pairs.num_rows - found.pairs.group_by(["image_id_a", "image_id_b"]).aggregate([]).num_rows,
-    "neighbours": pc.unique(found.counts["neighbours"]).to_pylist(),
+    "neighbors": pc.unique(found.counts["neighbors"]).to_pylist(),
     "background": pc.min_max(found.counts["background_similarity"]).as_py(),
-    "components": pc.unique(clusters.pictures["component_id"]).to_pylist(),
-    "clusters": pc.unique(clusters.pictures["cluster_id"]).to_pylist(),
+    "components": pc.unique(clusters.images["component_id"]).to_pylist(),
+    "clusters": pc.unique(clusters.images["cluster_id"]).to_pylist(),
     "summary": clusters.summary.to_pylist(),
     "largest": sizes["largest_component"].to_pylist(),
 }))
@@ -56,10 +56,10 @@ def lake(tmp_path: Path) -> Lake:
     """One table, as `sscd_embeddings` leaves it, in two files."""
     lake = Lake(tmp_path)
     vector = np.random.default_rng(0).standard_normal(512)
-    equal = np.repeat((vector / np.linalg.norm(vector)).astype(np.float16)[None], PICTURES // 2, axis=0)
+    equal = np.repeat((vector / np.linalg.norm(vector)).astype(np.float16)[None], IMAGES // 2, axis=0)
     write = lake.write("sscd_embeddings", "clique", code_version="1", model_id="model")
     for shard in (0, 1):
-        names = [f"{number:032x}" for number in range(shard * PICTURES // 2, (shard + 1) * PICTURES // 2)]
+        names = [f"{number:032x}" for number in range(shard * IMAGES // 2, (shard + 1) * IMAGES // 2)]
         with write.add(f"shard {shard}") as unit:
             unit.array("vectors", equal)
             unit.table("ids", pa.table([names], schema=IDS_SCHEMA), IDS_SCHEMA)
@@ -68,7 +68,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 @pytest.mark.nightly
-def test_a_clique_of_20000_equal_pictures_explodes_neither_the_pairs_nor_the_memory(lake: Lake) -> None:
+def test_a_clique_of_20000_equal_images_explodes_neither_the_pairs_nor_the_memory(lake: Lake) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, lake.files.full_path(""), str(K_BEST)],
         capture_output=True,
@@ -79,15 +79,15 @@ def test_a_clique_of_20000_equal_pictures_explodes_neither_the_pairs_nor_the_mem
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)
     # Everyone with the K lowest, which are the K best of all.
-    assert PICTURES - 1 <= told["pairs"] <= K_BEST * PICTURES
+    assert IMAGES - 1 <= told["pairs"] <= K_BEST * IMAGES
     assert told["pairs_twice"] == 0
-    assert told["neighbours"] == [PICTURES - 1]
+    assert told["neighbors"] == [IMAGES - 1]
     assert told["background"] == {"min": pytest.approx(1, abs=2e-3), "max": pytest.approx(1, abs=2e-3)}
     assert told["components"] == ["0" * 32]
-    assert told["clusters"] == [f"{PICTURES - 1:032x}"]
-    assert told["largest"] == [PICTURES, PICTURES]
-    measured = [(group["kind"], group["pictures"], group["pictures_measured"]) for group in told["summary"]]
-    assert measured == [("component", PICTURES, PICTURES), ("cluster", PICTURES, PICTURES)]
+    assert told["clusters"] == [f"{IMAGES - 1:032x}"]
+    assert told["largest"] == [IMAGES, IMAGES]
+    measured = [(group["kind"], group["images"], group["images_measured"]) for group in told["summary"]]
+    assert measured == [("component", IMAGES, IMAGES), ("cluster", IMAGES, IMAGES)]
     assert [group["smallest_similarity"] for group in told["summary"]] == pytest.approx([1, 1], abs=2e-3)
     assert told["peak"] < 1.5e9
     # Of processor time, which does not depend on what else the machine does.

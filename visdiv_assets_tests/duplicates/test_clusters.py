@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from visdiv_assets.duplicates import clusters as module
 from visdiv_assets.duplicates.clusters import (
-    PICTURES_SCHEMA,
+    IMAGES_SCHEMA,
     SIZES_SCHEMA,
     SUMMARY_SCHEMA,
     Clusters,
@@ -68,24 +68,22 @@ def union_find(count: int, edges: Iterator[tuple[int, int]] | list[tuple[int, in
 def slow_leaders(
     vectors: np.ndarray, component: list[frozenset[int]], priority: np.ndarray, threshold: float
 ) -> list[int]:
-    """The representative of every picture: taken by priority, each joins the most similar leader, or leads itself."""
+    """The representative of every image: taken by priority, each joins the most similar leader, or leads itself."""
     chosen = list(range(len(vectors)))
     for members in set(component):
         leaders: list[int] = []
-        for picture in sorted(members, key=lambda number: priority[number]):
-            best = max(leaders, key=lambda leader: slow_similarity(vectors[picture], vectors[leader]), default=None)
-            if best is not None and np.float32(slow_similarity(vectors[picture], vectors[best])) >= np.float32(
-                threshold
-            ):
-                chosen[picture] = best
+        for image in sorted(members, key=lambda number: priority[number]):
+            best = max(leaders, key=lambda leader: slow_similarity(vectors[image], vectors[leader]), default=None)
+            if best is not None and np.float32(slow_similarity(vectors[image], vectors[best])) >= np.float32(threshold):
+                chosen[image] = best
             else:
-                leaders.append(picture)
+                leaders.append(image)
     return chosen
 
 
 def numbers(clusters: Clusters, column: str) -> list[int]:
-    """A column of image_ids as numbers of pictures."""
-    return [int(name, 16) for name in clusters.pictures[column].to_pylist()]
+    """A column of image_ids as numbers of images."""
+    return [int(name, 16) for name in clusters.images[column].to_pylist()]
 
 
 def clustered(
@@ -98,7 +96,7 @@ def clustered(
         np.arange(len(vectors)) if priority is None else priority,
         threshold,
     )
-    assert found.pictures.schema == PICTURES_SCHEMA
+    assert found.images.schema == IMAGES_SCHEMA
     assert found.summary.schema == SUMMARY_SCHEMA
     assert numbers(found, "image_id") == list(range(len(vectors)))
     return found
@@ -165,7 +163,7 @@ def test_sizes_by_threshold_count_the_components_of_two_or_more(
         reached = [(a, b) for a, b, value in edges if value >= record["threshold"]]
         sizes = [len(members) for members in set(union_find(count, reached)) if len(members) > 1]
         assert record["components"] == len(sizes)
-        assert record["pictures"] == sum(sizes)
+        assert record["images"] == sum(sizes)
         assert record["largest_component"] == max(sizes, default=0)
 
 
@@ -174,7 +172,7 @@ def test_a_chain_swallows_more_as_the_threshold_falls() -> None:
     table = component_sizes(7, pairs, [0.75, 0.9, 0.95, 1.0])
     assert table["largest_component"].to_pylist() == [4, 3, 2, 0]
     assert table["components"].to_pylist() == [2, 2, 2, 0]
-    assert table["pictures"].to_pylist() == [6, 5, 4, 0]
+    assert table["images"].to_pylist() == [6, 5, 4, 0]
 
 
 # Clusters ------------------------------------------------------------------------------------------------------------
@@ -183,12 +181,12 @@ def test_a_chain_swallows_more_as_the_threshold_falls() -> None:
 @relaxed
 @given(chained(), st.floats(0.8, 0.99), st.sampled_from([None, 0.7]))
 def test_components_and_clusters_equal_the_plain_algorithms(
-    given_pictures: tuple[np.ndarray, np.ndarray], threshold: float, floor: float | None
+    given_images: tuple[np.ndarray, np.ndarray], threshold: float, floor: float | None
 ) -> None:
-    vectors, priority = given_pictures
+    vectors, priority = given_images
     similarity = vectors.astype(np.float64) @ vectors.T.astype(np.float64)
     assume(np.abs(similarity - threshold).min() > 1e-5)
-    # Equal vectors tie, and which of two equally close leaders takes a picture is another test.
+    # Equal vectors tie, and which of two equally close leaders takes an image is another test.
     assume(len(np.unique(vectors, axis=0)) == len(vectors))
     found = clustered(vectors, threshold, priority, floor)
     close = [(a, b) for a, b in combinations(range(len(vectors)), 2) if similarity[a, b] >= threshold]
@@ -200,20 +198,20 @@ def test_components_and_clusters_equal_the_plain_algorithms(
 @relaxed
 @given(chained(), st.floats(0.8, 0.99))
 def test_every_member_is_close_to_its_representative_which_is_the_best_of_its_cluster(
-    given_pictures: tuple[np.ndarray, np.ndarray], threshold: float
+    given_images: tuple[np.ndarray, np.ndarray], threshold: float
 ) -> None:
-    vectors, priority = given_pictures
+    vectors, priority = given_images
     found = clustered(vectors, threshold, priority)
     component, cluster = numbers(found, "component_id"), numbers(found, "cluster_id")
-    told = found.pictures["similarity"].to_pylist()
-    for picture, representative in enumerate(cluster):
-        real = min(slow_similarity(vectors[picture], vectors[representative]), 1) if picture != representative else 1
-        assert told[picture] == pytest.approx(real, abs=2e-6)
+    told = found.images["similarity"].to_pylist()
+    for image, representative in enumerate(cluster):
+        real = min(slow_similarity(vectors[image], vectors[representative]), 1) if image != representative else 1
+        assert told[image] == pytest.approx(real, abs=2e-6)
         assert real >= threshold - 2e-6
         assert cluster[representative] == representative
-        assert component[representative] == component[picture]
+        assert component[representative] == component[image]
     for representative in set(cluster):
-        members = [picture for picture, chosen in enumerate(cluster) if chosen == representative]
+        members = [image for image, chosen in enumerate(cluster) if chosen == representative]
         assert min(members, key=lambda number: priority[number]) == representative
     # No two representatives of one component are close: they would be one cluster.
     for a, b in combinations(sorted(set(cluster)), 2):
@@ -224,24 +222,24 @@ def test_every_member_is_close_to_its_representative_which_is_the_best_of_its_cl
 @relaxed
 @given(chained(), st.floats(0.8, 0.99))
 def test_the_summary_measures_every_component_and_cluster_of_two_or_more_from_the_vectors(
-    given_pictures: tuple[np.ndarray, np.ndarray], threshold: float
+    given_images: tuple[np.ndarray, np.ndarray], threshold: float
 ) -> None:
-    vectors, priority = given_pictures
+    vectors, priority = given_images
     found = clustered(vectors, threshold, priority)
     records = {(r["kind"], int(r["cluster_id"], 16)): r for r in found.summary.to_pylist()}
     assert len(records) == found.summary.num_rows
     expected = set()
     for kind in ("component", "cluster"):
         groups: dict[int, list[int]] = {}
-        for picture, group in enumerate(numbers(found, f"{kind}_id")):
-            groups.setdefault(group, []).append(picture)
+        for image, group in enumerate(numbers(found, f"{kind}_id")):
+            groups.setdefault(group, []).append(image)
         for group, members in groups.items():
             if len(members) == 1:
                 continue
             expected.add((kind, group))
             record = records[kind, group]
             smallest = min(slow_similarity(vectors[a], vectors[b]) for a, b in combinations(members, 2))
-            assert record["pictures"] == record["pictures_measured"] == len(members)
+            assert record["images"] == record["images_measured"] == len(members)
             assert record["smallest_similarity"] == pytest.approx(min(smallest, 1), abs=2e-6)
             assert record["diameter"] == pytest.approx(1 - min(smallest, 1), abs=2e-6)
     assert records.keys() == expected
@@ -260,7 +258,7 @@ def test_the_result_does_not_depend_on_how_the_work_is_cut(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "TILE", tile)
             found = clustered(vectors, 0.5, priority)
-        assert found.pictures.equals(expected.pictures)
+        assert found.images.equals(expected.images)
         assert found.summary.equals(expected.summary)
 
 
@@ -271,10 +269,10 @@ def test_a_chain_whose_ends_differ_is_one_component_and_two_clusters() -> None:
     assert numbers(found, "component_id") == [0, 0, 0]
     assert numbers(found, "cluster_id") == [0, 0, 2]
     (component, cluster) = found.summary.to_pylist()
-    assert (component["kind"], component["pictures"]) == ("component", 3)
+    assert (component["kind"], component["images"]) == ("component", 3)
     assert component["smallest_similarity"] == pytest.approx(np.cos(np.radians(30)), abs=1e-6)
     assert component["diameter"] == pytest.approx(1 - np.cos(np.radians(30)), abs=1e-6)
-    assert (cluster["kind"], cluster["pictures"]) == ("cluster", 2)
+    assert (cluster["kind"], cluster["images"]) == ("cluster", 2)
     assert cluster["smallest_similarity"] == pytest.approx(np.cos(np.radians(15)), abs=1e-6)
 
 
@@ -284,7 +282,7 @@ def test_a_chain_with_its_middle_first_is_one_cluster() -> None:
     assert numbers(found, "cluster_id") == [1, 1, 1]
 
 
-def test_a_picture_joins_the_most_similar_of_the_representatives_that_it_is_close_to() -> None:
+def test_a_image_joins_the_most_similar_of_the_representatives_that_it_is_close_to() -> None:
     angles = np.radians([0, 24, 14])
     found = clustered(np.stack([np.cos(angles), np.sin(angles)], axis=1), 0.95)
     assert numbers(found, "cluster_id") == [0, 1, 1]
@@ -296,8 +294,8 @@ def test_of_two_the_better_one_stands_for_both(priority: list[int]) -> None:
     found = clustered(vectors, 0.9, np.array(priority))
     best = priority.index(0)
     assert numbers(found, "cluster_id") == [best, best]
-    assert found.pictures["similarity"].to_pylist()[best] == 1
-    assert found.pictures["similarity"].to_pylist()[1 - best] == pytest.approx(1 / np.sqrt(1.01), abs=1e-6)
+    assert found.images["similarity"].to_pylist()[best] == 1
+    assert found.images["similarity"].to_pylist()[1 - best] == pytest.approx(1 / np.sqrt(1.01), abs=1e-6)
     assert found.summary["kind"].to_pylist() == ["component", "cluster"]
 
 
@@ -305,14 +303,14 @@ def test_pairs_below_the_threshold_join_nothing() -> None:
     vectors = unit(np.array([[1, 0], [1, 0.5], [1, 1]]))
     found = clustered(vectors, 0.99, floor=0.5)
     assert numbers(found, "component_id") == numbers(found, "cluster_id") == [0, 1, 2]
-    assert found.pictures["similarity"].to_pylist() == [1, 1, 1]
+    assert found.images["similarity"].to_pylist() == [1, 1, 1]
     assert found.summary.num_rows == 0
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_without_pairs_every_picture_is_alone(count: int) -> None:
+def test_without_pairs_every_image_is_alone(count: int) -> None:
     found = find_clusters(image_ids(count), random_units(count, 4), no_pairs(), np.arange(count), 0.95)
-    assert found.pictures.schema == PICTURES_SCHEMA
+    assert found.images.schema == IMAGES_SCHEMA
     assert numbers(found, "cluster_id") == numbers(found, "component_id") == list(range(count))
     assert found.summary.schema == SUMMARY_SCHEMA
     assert found.summary.num_rows == 0
@@ -335,7 +333,7 @@ def test_the_smallest_similarity_is_that_of_two_different_rows(rows: int, tile: 
 
 
 def test_a_vector_that_storage_made_short_does_not_pass_for_the_smallest_similarity_of_two() -> None:
-    """Two pictures that differ by half precision alone: their product is 1, the shorter one's with itself below 1."""
+    """Two images that differ by half precision alone: their product is 1, the shorter one's with itself below 1."""
     vectors = np.array([[0.9995, 0], [1.0005, 0]], np.float32)
     assert smallest_similarity(vectors) == pytest.approx(0.9995 * 1.0005, abs=1e-6)
 
@@ -344,13 +342,13 @@ def test_a_group_too_large_to_measure_in_full_says_on_how_many_it_was_measured(m
     monkeypatch.setattr(module, "MEASURED", 5)
     vectors = np.repeat(random_units(1, 8), 9, axis=0)
     records = clustered(vectors, 0.9).summary.to_pylist()
-    assert [(r["kind"], r["pictures"], r["pictures_measured"]) for r in records] == [
+    assert [(r["kind"], r["images"], r["images_measured"]) for r in records] == [
         ("component", 9, 5),
         ("cluster", 9, 5),
     ]
 
 
-def test_a_clique_of_3000_equal_pictures_costs_seconds_and_little_memory() -> None:
+def test_a_clique_of_3000_equal_images_costs_seconds_and_little_memory() -> None:
     count = 3_000
     vectors = np.repeat(random_units(1, 64).astype(np.float16), count, axis=0)
     # As a join with the 64 best leaves it: everyone with the first 64.
@@ -366,7 +364,7 @@ def test_a_clique_of_3000_equal_pictures_costs_seconds_and_little_memory() -> No
     tracemalloc.stop()
     assert set(numbers(found, "component_id")) == {0}
     assert set(numbers(found, "cluster_id")) == {int(np.argmin(priority))}
-    assert [(r["kind"], r["pictures"]) for r in found.summary.to_pylist()] == [("component", 3_000), ("cluster", 3_000)]
+    assert [(r["kind"], r["images"]) for r in found.summary.to_pylist()] == [("component", 3_000), ("cluster", 3_000)]
     assert found.summary["smallest_similarity"].to_pylist() == pytest.approx([1, 1], abs=1e-3)
     assert seconds < 10
     assert peak < 150e6

@@ -1,4 +1,4 @@
-"""Clusters of pairs that pixels confirmed: what passes on from picture to picture, and what a false pair must not."""
+"""Clusters of pairs that pixels confirmed: what passes on from image to image, and what a false pair must not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from visdiv_assets.duplicates import clusters as module
 from visdiv_assets.duplicates.clusters import (
-    PICTURES_SCHEMA,
+    IMAGES_SCHEMA,
     SUMMARY_SCHEMA,
     Clusters,
     Pairs,
@@ -26,7 +26,7 @@ Edge = tuple[int, int]
 
 
 def clustered(count: int, edges: list[Edge], priority: list[int] | np.ndarray | None = None) -> Clusters:
-    """Clusters of pictures whose vectors say nothing."""
+    """Clusters of images whose vectors say nothing."""
     found = find_confirmed_clusters(
         np.array([f"{number:032x}" for number in range(count)], "S32"),
         random_units(count, 6, seed=count).astype(np.float16),
@@ -37,21 +37,21 @@ def clustered(count: int, edges: list[Edge], priority: list[int] | np.ndarray | 
         ),
         np.arange(count) if priority is None else np.array(priority, np.int64),
     )
-    assert found.pictures.schema == PICTURES_SCHEMA
+    assert found.images.schema == IMAGES_SCHEMA
     assert found.summary.schema == SUMMARY_SCHEMA
     assert numbers(found, "image_id") == list(range(count))
     return found
 
 
 def numbers(found: Clusters, column: str) -> list[int]:
-    return [int(name, 16) for name in found.pictures[column].to_pylist()]
+    return [int(name, 16) for name in found.images[column].to_pylist()]
 
 
 def members(found: Clusters) -> list[set[int]]:
-    """The clusters of two or more, by their lowest picture."""
+    """The clusters of two or more, by their lowest image."""
     by_name: dict[int, set[int]] = {}
-    for picture, name in enumerate(numbers(found, "cluster_id")):
-        by_name.setdefault(name, set()).add(picture)
+    for image, name in enumerate(numbers(found, "cluster_id")):
+        by_name.setdefault(name, set()).add(image)
     return sorted((cluster for cluster in by_name.values() if len(cluster) > 1), key=min)
 
 
@@ -74,7 +74,7 @@ def test_of_a_pair_the_better_one_stands_for_both_and_a_third_is_alone(priority:
     best = 0 if priority[0] < priority[2] else 2
     assert numbers(found, "cluster_id") == [best, 1, best]
     assert numbers(found, "component_id") == [0, 1, 0]
-    similarity = found.pictures["similarity"].to_pylist()
+    similarity = found.images["similarity"].to_pylist()
     vectors = random_units(3, 6, seed=3).astype(np.float16)
     assert similarity[2 - best] == pytest.approx(slow_similarity(vectors[0], vectors[2]), abs=1e-6)
     assert (similarity[1], similarity[best]) == (1, 1)
@@ -84,7 +84,7 @@ def test_of_a_pair_the_better_one_stands_for_both_and_a_third_is_alone(priority:
     ("priority", "expected"),
     [([0, 1, 2], [{0, 1}]), ([2, 1, 0], [{1, 2}]), ([1, 0, 2], [{0, 1, 2}]), ([0, 2, 1], [{0, 1}])],
 )
-def test_a_chain_is_one_cluster_only_if_its_middle_is_the_best_picture(
+def test_a_chain_is_one_cluster_only_if_its_middle_is_the_best_image(
     priority: list[int], expected: list[set[int]]
 ) -> None:
     found = clustered(3, [(0, 1), (1, 2)], priority)
@@ -92,12 +92,12 @@ def test_a_chain_is_one_cluster_only_if_its_middle_is_the_best_picture(
     assert set(numbers(found, "component_id")) == {0}
 
 
-def test_two_parts_of_one_picture_that_are_no_copies_of_each_other_are_not_in_one_cluster() -> None:
+def test_two_parts_of_one_image_that_are_no_copies_of_each_other_are_not_in_one_cluster() -> None:
     # 1 holds 0 and 2, which share nothing; 3 is a copy of 2.
     assert members(clustered(4, [(0, 1), (1, 2), (2, 3)], [0, 1, 2, 3])) == [{0, 1}, {2, 3}]
 
 
-def test_groups_that_two_different_pictures_link_are_one_and_those_that_one_pair_links_are_not() -> None:
+def test_groups_that_two_different_images_link_are_one_and_those_that_one_pair_links_are_not() -> None:
     first, second = [(0, 1), (0, 2)], [(3, 4), (3, 5)]
     assert members(clustered(6, [*first, *second, (1, 4)])) == [{0, 1, 2}, {3, 4, 5}]
     assert members(clustered(6, [*first, *second, (1, 4), (2, 5)])) == [{0, 1, 2, 3, 4, 5}]
@@ -114,7 +114,7 @@ def test_a_clique_of_which_only_the_nearest_pairs_were_compared_is_one_cluster(s
     found = clustered(60, nearest(60, 6, seed), priority)
     assert members(found) == [set(range(60))]
     assert set(numbers(found, "cluster_id")) == {priority.index(0)}
-    assert [(record["kind"], record["pictures"]) for record in found.summary.to_pylist()] == [
+    assert [(record["kind"], record["images"]) for record in found.summary.to_pylist()] == [
         ("component", 60),
         ("cluster", 60),
     ]
@@ -133,9 +133,9 @@ def test_two_cliques_that_one_false_pair_links_stay_two(size: int, data: st.Data
     assert set(numbers(found, "component_id")) == {0}
 
 
-def test_two_cliques_that_a_false_pair_of_the_best_picture_links_stay_two() -> None:
+def test_two_cliques_that_a_false_pair_of_the_best_image_links_stay_two() -> None:
     found = clustered(20, [*clique(0, 10), *clique(10, 20), (0, 15)])
-    # The false pair costs the one picture in it, no more.
+    # The false pair costs the one image in it, no more.
     assert members(found) == [{*range(10), 15}, set(range(10, 20)) - {15}]
 
 
@@ -149,7 +149,7 @@ def graphs(draw: st.DrawFn) -> tuple[int, list[Edge], list[int]]:
 
 @relaxed
 @given(graphs(), st.integers(1, 5))
-def test_a_cluster_is_connected_and_its_best_picture_stands_for_it(
+def test_a_cluster_is_connected_and_its_best_image_stands_for_it(
     graph: tuple[int, list[Edge], list[int]], tile: int
 ) -> None:
     count, edges, priority = graph
@@ -158,13 +158,13 @@ def test_a_cluster_is_connected_and_its_best_picture_stands_for_it(
         found = clustered(count, edges, priority)
     component, representative = numbers(found, "component_id"), numbers(found, "cluster_id")
     vectors = random_units(count, 6, seed=count).astype(np.float16)
-    for picture in range(count):
-        best = representative[picture]
-        assert component[picture] == component[best]
+    for image in range(count):
+        best = representative[image]
+        assert component[image] == component[best]
         assert representative[best] == best
-        assert priority[best] <= priority[picture]
-        similarity = 1 if best == picture else min(slow_similarity(vectors[picture], vectors[best]), 1)
-        assert found.pictures["similarity"][picture].as_py() == pytest.approx(similarity, abs=1e-6)
+        assert priority[best] <= priority[image]
+        similarity = 1 if best == image else min(slow_similarity(vectors[image], vectors[best]), 1)
+        assert found.images["similarity"][image].as_py() == pytest.approx(similarity, abs=1e-6)
     both = np.array(edges, np.int64).reshape(-1, 2).T
     inside = np.array(representative)[both[0]] == np.array(representative)[both[1]]
     for pairs, names in ((both, component), (both[:, inside], representative)):
@@ -172,7 +172,7 @@ def test_a_cluster_is_connected_and_its_best_picture_stands_for_it(
         assert len(set(zip(labels.tolist(), names, strict=True))) == len(set(labels.tolist())) == len(set(names))
     assert all(name == component.index(name) for name in component), "not the lowest image_id"
     if edges:
-        # The best picture of all has all that it is paired with.
+        # The best image of all has all that it is paired with.
         first = priority.index(0)
         partners = {a if b == first else b for a, b in edges if first in (a, b)}
         assert {representative[partner] for partner in partners} <= {first}
@@ -186,13 +186,13 @@ def test_neither_the_order_of_the_pairs_nor_their_sides_matter(
     count, edges, priority = graph
     shuffled = [edge[::-1] if data.draw(st.booleans()) else edge for edge in data.draw(st.permutations(edges))]
     one, other = clustered(count, edges, priority), clustered(count, shuffled, priority)
-    assert one.pictures.equals(other.pictures)
+    assert one.images.equals(other.images)
     assert one.summary.equals(other.summary)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_without_pairs_every_picture_is_alone(count: int) -> None:
+def test_without_pairs_every_image_is_alone(count: int) -> None:
     found = clustered(count, [])
     assert numbers(found, "cluster_id") == numbers(found, "component_id") == list(range(count))
-    assert found.pictures["similarity"].to_pylist() == [1] * count
+    assert found.images["similarity"].to_pylist() == [1] * count
     assert found.summary.num_rows == 0

@@ -1,4 +1,4 @@
-"""Two subsets compared: every pair and share as the plain comparison of all their pictures gives them."""
+"""Two subsets compared: every pair and share as the plain comparison of all their images gives them."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def pairs_of(tile: Tile) -> dict[tuple[str, str], tuple[float, float | None]]:
     records = tile.pairs.to_pylist()
     keys = [(record["image_id_a"], record["image_id_b"]) for record in records]
     assert keys == sorted(set(keys)), "a pair twice, or out of order"
-    assert all(a < b for a, b in keys), "a pair of a picture with itself, or the higher image_id first"
-    return {key: (r["similarity"], r["similarity_normalised"]) for key, r in zip(keys, records, strict=True)}
+    assert all(a < b for a, b in keys), "a pair of an image with itself, or the higher image_id first"
+    return {key: (r["similarity"], r["similarity_normalized"]) for key, r in zip(keys, records, strict=True)}
 
 
 def plain_pairs(
     left: EmbeddedSubset, right: EmbeddedSubset, floor: float
 ) -> dict[tuple[str, str], tuple[float, float | None]]:
-    """Every picture of one compared with every one of the other; the better of two directions."""
+    """Every image of one compared with every one of the other; the better of two directions."""
     found: dict[tuple[str, str], tuple[float, float | None]] = {}
     backgrounds = left.background.to_pylist(), right.background.to_pylist()
     for i, a in enumerate(left.image_ids.to_pylist()):
@@ -51,16 +51,16 @@ def plain_pairs(
             if a == b or np.float32(value) < np.float32(floor):
                 continue
             behind = backgrounds[0][i], backgrounds[1][j]
-            normalised = None if None in behind else value - (behind[0] + behind[1]) / 2
+            normalized = None if None in behind else value - (behind[0] + behind[1]) / 2
             pair = (min(a, b), max(a, b))
             of_other = found.get(pair, (-1.0, None))
-            known = [score for score in (normalised, of_other[1]) if score is not None]
+            known = [score for score in (normalized, of_other[1]) if score is not None]
             found[pair] = (max(value, of_other[0]), max(known) if known else None)
     return found
 
 
 def plain_shares(one: EmbeddedSubset, other: EmbeddedSubset, threshold: float) -> tuple[int, int, int]:
-    """Pictures, those that the other holds or has a close one of, those that it holds."""
+    """Images, those that the other holds or has a close one of, those that it holds."""
     shared = exact = 0
     held = set(other.image_ids.to_pylist())
     for i, name in enumerate(one.image_ids.to_pylist()):
@@ -84,7 +84,7 @@ def check_shares(tile: Tile, left: EmbeddedSubset, right: EmbeddedSubset, thresh
 
 @st.composite
 def two_subsets(draw: st.DrawFn) -> tuple[EmbeddedSubset, EmbeddedSubset]:
-    """Pictures of which some lie in the one, some in the other and some in both, with ties and copies."""
+    """Images of which some lie in the one, some in the other and some in both, with ties and copies."""
     vectors = draw(exact_units(max_rows=16))
     places = draw(st.lists(st.sampled_from(["left", "right", "both"]), min_size=len(vectors), max_size=len(vectors)))
     order = draw(st.permutations(range(len(vectors))))
@@ -106,24 +106,24 @@ def test_pairs_and_shares_of_both_directions_equal_the_plain_comparison(
     tile = compare(left, right, floor=floor)
     found, expected = pairs_of(tile), plain_pairs(left, right, floor)
     assert found.keys() == expected.keys()
-    for pair, (similarity, normalised) in expected.items():
-        assert found[pair] == (pytest.approx(similarity), None if normalised is None else pytest.approx(normalised))
+    for pair, (similarity, normalized) in expected.items():
+        assert found[pair] == (pytest.approx(similarity), None if normalized is None else pytest.approx(normalized))
     check_shares(tile, left, right, [threshold for threshold in THRESHOLDS if threshold >= floor])
 
 
 @relaxed
 @given(two_subsets(), st.integers(1, 2))
-def test_shares_stay_exact_when_few_pairs_per_picture_are_kept(
+def test_shares_stay_exact_when_few_pairs_per_image_are_kept(
     sides: tuple[EmbeddedSubset, EmbeddedSubset], k_best: int
 ) -> None:
     left, right = sides
     tile = compare(left, right, k_best=k_best)
     found, everything = pairs_of(tile), plain_pairs(left, right, 0.5)
     assert found.keys() <= everything.keys()
-    # What a picture loses is no better than what it keeps: its copy in the other subset takes none of its places.
-    for picture in {name for pair in everything for name in pair}:
-        of_all = sorted((value for pair, (value, _) in everything.items() if picture in pair), reverse=True)
-        kept = sorted((value for pair, (value, _) in found.items() if picture in pair), reverse=True)
+    # What an image loses is no better than what it keeps: its copy in the other subset takes none of its places.
+    for image in {name for pair in everything for name in pair}:
+        of_all = sorted((value for pair, (value, _) in everything.items() if image in pair), reverse=True)
+        kept = sorted((value for pair, (value, _) in found.items() if image in pair), reverse=True)
         assert kept[:k_best] == of_all[:k_best]
     check_shares(tile, left, right, THRESHOLDS)
 
@@ -148,7 +148,7 @@ def test_near_copies_stored_in_half_precision_are_found_as_by_a_plain_join(
     check_shares(tile, left, right, [threshold for threshold in THRESHOLDS if threshold >= floor])
 
 
-def test_a_picture_that_both_hold_is_shared_at_every_threshold_although_rounding_shortened_its_vector() -> None:
+def test_a_image_that_both_hold_is_shared_at_every_threshold_although_rounding_shortened_its_vector() -> None:
     vectors = random_units(60, 512, 1).astype(np.float16)
     assert (np.einsum("nd,nd->n", vectors.astype(np.float64), vectors.astype(np.float64)) < 1).any()
     ids = [f"{n:032x}" for n in range(60)]
@@ -159,7 +159,7 @@ def test_a_picture_that_both_hold_is_shared_at_every_threshold_although_rounding
     assert shared["two", 1.0] == (20, 1.0)
 
 
-def test_two_close_pictures_that_both_subsets_hold_are_one_pair_with_the_better_score() -> None:
+def test_two_close_images_that_both_subsets_hold_are_one_pair_with_the_better_score() -> None:
     vectors = np.array([[1, 0], [0.8, 0.6]], np.float32)
     ids = ["a" * 32, "b" * 32]
     left, right = subset("l", ids, vectors, [0.1, 0.5]), subset("r", ids[::-1], vectors[::-1], [0.3, 0.5])
@@ -168,7 +168,7 @@ def test_two_close_pictures_that_both_subsets_hold_are_one_pair_with_the_better_
 
 
 @pytest.mark.parametrize(("lefts", "rights"), [(0, 0), (0, 3), (3, 0)])
-def test_a_subset_without_pictures_shares_nothing(lefts: int, rights: int) -> None:
+def test_a_subset_without_images_shares_nothing(lefts: int, rights: int) -> None:
     left = subset("l", [f"{n:032x}" for n in range(lefts)], random_units(lefts, 4))
     right = subset("r", [f"{n:032x}" for n in range(rights)], random_units(rights, 4))
     tile = compare(left, right)
@@ -177,7 +177,7 @@ def test_a_subset_without_pictures_shares_nothing(lefts: int, rights: int) -> No
     check_shares(tile, left, right, THRESHOLDS)
 
 
-def test_progress_ends_at_the_pictures_of_the_left_subset() -> None:
+def test_progress_ends_at_the_images_of_the_left_subset() -> None:
     done: list[int] = []
     left = subset("l", [f"{n:032x}" for n in range(7)], random_units(7, 4))
     right = subset("r", [f"{n:032x}" for n in range(10, 13)], random_units(3, 4))

@@ -1,4 +1,4 @@
-"""What the comparison of pixels makes of pictures drawn from one template, and of copies of such pictures."""
+"""What the comparison of pixels makes of images drawn from one template, and of copies of such images."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ from visdiv_assets_tests.testing.corpora import KINDS, LookAlike, draw, look_ali
     ("of_a_kind", "most", "most_of_a_kind"),
     [(8, 2, 2), pytest.param(44, 10, 3, marks=pytest.mark.nightly)],
 )
-def test_pictures_of_one_template_with_other_content_are_refused(
-    of_a_kind: int, most: int, most_of_a_kind: int
-) -> None:
+def test_images_of_one_template_with_other_content_are_refused(of_a_kind: int, most: int, most_of_a_kind: int) -> None:
     @lru_cache(maxsize=64)
     def prepared(kind: str, template: int, content: int) -> Prepared:
         return prepare(draw(kind, template, content))
@@ -42,15 +40,15 @@ def test_pictures_of_one_template_with_other_content_are_refused(
     ("strengths", "least"),
     [(copies.STRENGTHS[:2], 0.93), pytest.param(copies.STRENGTHS, 0.92, marks=pytest.mark.nightly)],
 )
-def test_copies_of_such_pictures_are_found(strengths: tuple[str, ...], least: float) -> None:
+def test_copies_of_such_images_are_found(strengths: tuple[str, ...], least: float) -> None:
     def compare(number: int) -> tuple[str, bool]:
         kind, of_copy = KINDS[number // len(copies.KINDS)], copies.KINDS[number % len(copies.KINDS)]
-        picture = _drawn(kind)
+        image = _drawn(kind)
         strength = strengths[number % len(strengths)]
-        copy = copies.make_copy(picture, of_copy, strength, seed=number)
-        return of_copy, verify(prepare(picture), prepare(copy)).verified
+        copy = copies.make_copy(image, of_copy, strength, seed=number)
+        return of_copy, verify(prepare(image), prepare(copy)).verified
 
-    # 5 and 12 have no divisor in common: every kind of picture with every kind of copy, if all are taken.
+    # 5 and 12 have no divisor in common: every kind of image with every kind of copy, if all are taken.
     step = 1 if len(strengths) == 3 else 5
     found = list(ordered_map(compare, range(0, len(KINDS) * len(copies.KINDS), step), threads=2))
     missed = Counter(of_copy for of_copy, verified in found if not verified)

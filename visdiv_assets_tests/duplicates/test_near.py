@@ -58,7 +58,7 @@ def test_an_image_id_goes_with_its_own_vector() -> None:
     assert found.counts["n"].to_pylist() == [0, 1, 0, 1]
 
 
-def test_neighbours_are_counted_in_full_at_every_threshold_although_few_pairs_are_kept() -> None:
+def test_neighbors_are_counted_in_full_at_every_threshold_although_few_pairs_are_kept() -> None:
     vectors = np.repeat(random_units(1, 16), 30, axis=0)
     names = pa.array([f"{number:03}" for number in range(30)])
     thresholds = {"low": 0.75, "high": 0.95}
@@ -82,7 +82,7 @@ def test_rounding_to_float16_never_makes_a_similarity_above_one() -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1])
-def test_too_few_pictures_have_no_pairs(rows: int) -> None:
+def test_too_few_images_have_no_pairs(rows: int) -> None:
     found = near_duplicates(
         pa.array(["a"][:rows], pa.string()), random_units(rows, 8), floor=0.75, k_best=4, count_at={"n": 0.9}
     )
@@ -90,7 +90,7 @@ def test_too_few_pictures_have_no_pairs(rows: int) -> None:
     assert found.counts["n"].to_pylist() == [0] * rows
 
 
-def test_progress_is_told_of_every_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_told_of_every_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TILE", 10)
     told: list[int] = []
     names = pa.array([f"{number:03}" for number in range(35)])

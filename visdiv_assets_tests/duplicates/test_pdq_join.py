@@ -15,16 +15,16 @@ relaxed = settings(deadline=None, max_examples=25)
 
 #: left, right -> bits
 Found = dict[tuple[int, int], int]
-#: Of one picture: its 8 hashes, bool [8, 256], or None.
+#: Of one image: its 8 hashes, bool [8, 256], or None.
 Bits = np.ndarray | None
 
 
-def encoded(pictures: list[Bits]) -> pa.Array:
-    return pa.array([None if bits is None else np.packbits(bits, axis=1).tobytes() for bits in pictures], pa.binary())
+def encoded(images: list[Bits]) -> pa.Array:
+    return pa.array([None if bits is None else np.packbits(bits, axis=1).tobytes() for bits in images], pa.binary())
 
 
 def drawn(random: np.random.Generator, count: int, empty: float = 0.2) -> list[Bits]:
-    """Pictures with unrelated hashes, some without."""
+    """Images with unrelated hashes, some without."""
     return [
         None if random.random() < empty else random.integers(0, 2, (ORIENTATIONS, BITS)).astype(bool)
         for _ in range(count)
@@ -32,7 +32,7 @@ def drawn(random: np.random.Generator, count: int, empty: float = 0.2) -> list[B
 
 
 def near(random: np.random.Generator, bits: np.ndarray, orientation: int, flipped: int) -> np.ndarray:
-    """A picture whose first hash is another's in one orientation, but for some bits."""
+    """An image whose first hash is another's in one orientation, but for some bits."""
     copy = random.integers(0, 2, (ORIENTATIONS, BITS)).astype(bool)
     copy[0] = bits[orientation]
     copy[0, random.permutation(BITS)[:flipped]] ^= True
@@ -76,11 +76,11 @@ def test_a_search_within_a_set_finds_what_the_plain_one_finds(
     seed: int, count: int, planted: int, distance: int
 ) -> None:
     random = np.random.default_rng(seed)
-    pictures = drawn(random, count)
-    pictures += plant(random, pictures, planted)
-    pictures = [pictures[number] for number in random.permutation(len(pictures))]
-    found = searched(pictures, None, distance)
-    assert found == slow_search(pictures, None, distance)
+    images = drawn(random, count)
+    images += plant(random, images, planted)
+    images = [images[number] for number in random.permutation(len(images))]
+    found = searched(images, None, distance)
+    assert found == slow_search(images, None, distance)
     assert all(left < right for left, right in found)
 
 
@@ -117,7 +117,7 @@ def test_a_pair_exactly_at_the_limit_counts_and_one_bit_more_does_not(orientatio
     assert searched([at, beyond], [bits], distance) == {(0, 0): distance}
 
 
-def test_a_picture_that_is_close_in_several_orientations_is_one_pair_with_the_least_distance() -> None:
+def test_a_image_that_is_close_in_several_orientations_is_one_pair_with_the_least_distance() -> None:
     random = np.random.default_rng(1)
     (one,) = drawn(random, 1, 0)
     assert one is not None
@@ -127,7 +127,7 @@ def test_a_picture_that_is_close_in_several_orientations_is_one_pair_with_the_le
     assert searched([one, other], None, 31) == {(0, 1): 3}
 
 
-def test_a_symmetric_picture_is_no_pair_with_itself() -> None:
+def test_a_symmetric_image_is_no_pair_with_itself() -> None:
     random = np.random.default_rng(2)
     (bits,) = drawn(random, 1, 0)
     assert bits is not None
@@ -135,11 +135,11 @@ def test_a_symmetric_picture_is_no_pair_with_itself() -> None:
     assert searched([symmetric, None, symmetric.copy()], None, 31) == {(0, 2): 0}
 
 
-def test_with_few_best_every_picture_keeps_its_best_partner() -> None:
+def test_with_few_best_every_image_keeps_its_best_partner() -> None:
     random = np.random.default_rng(3)
     (bits,) = drawn(random, 1, 0)
     assert bits is not None
-    # A family: the member n differs from the first in n bits, from its neighbours in one.
+    # A family: the member n differs from the first in n bits, from its neighbors in one.
     family = []
     for flipped in range(12):
         member = random.integers(0, 2, (ORIENTATIONS, BITS)).astype(bool)

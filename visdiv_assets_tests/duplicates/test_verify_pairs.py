@@ -1,4 +1,4 @@
-"""Many pairs compared: as each alone would be, in order, with every picture fetched as seldom as can be."""
+"""Many pairs compared: as each alone would be, in order, with every image fetched as seldom as can be."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ MAX_PIXELS = 100_000
 
 @cache
 def stored() -> dict[str, bytes | None]:
-    """Two pictures and a smaller copy of each, damaged bytes, one that is too large, and one that is gone."""
-    pictures: dict[str, bytes | None] = {}
+    """Two images and a smaller copy of each, damaged bytes, one that is too large, and one that is gone."""
+    images: dict[str, bytes | None] = {}
     for number, name in enumerate("ab"):
         patches = np.random.default_rng(number).integers(0, 256, (12, 16, 3), np.uint8)
         image = Image.fromarray(patches).resize((96, 72), Image.Resampling.BICUBIC)
-        pictures[name] = encoded(image)
-        pictures[f"{name} smaller"] = encoded(image.resize((64, 48), Image.Resampling.LANCZOS))
-    pictures["damaged"] = b"<html>404</html>"
-    pictures["too large"] = encoded(Image.new("RGB", (400, 400)))
-    pictures["gone"] = None
-    return pictures
+        images[name] = encoded(image)
+        images[f"{name} smaller"] = encoded(image.resize((64, 48), Image.Resampling.LANCZOS))
+    images["damaged"] = b"<html>404</html>"
+    images["too large"] = encoded(Image.new("RGB", (400, 400)))
+    images["gone"] = None
+    return images
 
 
 def encoded(image: Image.Image) -> bytes:
@@ -45,7 +45,7 @@ def encoded(image: Image.Image) -> bytes:
 
 
 class Fetcher:
-    """Gives stored pictures and remembers what it was asked for."""
+    """Gives stored images and remembers what it was asked for."""
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
@@ -98,7 +98,7 @@ def test_verdicts_are_those_of_each_pair_alone_in_the_order_of_the_pairs(
     monkeypatch: pytest.MonkeyPatch, threads: int, at_a_time: int, kept: int
 ) -> None:
     monkeypatch.setattr(module, "PAIRS_AT_A_TIME", at_a_time)
-    monkeypatch.setattr(module, "PICTURES_KEPT", kept)
+    monkeypatch.setattr(module, "IMAGES_KEPT", kept)
     assert compared(PAIRS, Fetcher(), Fetcher(), threads).equals(expected())
 
 
@@ -113,13 +113,13 @@ def test_copies_are_verified_and_others_are_not() -> None:
 
 
 @pytest.mark.parametrize("lost", ["gone", "damaged", "too large"])
-def test_a_picture_that_cannot_be_had_or_read_is_unconfirmed_for_that_reason(lost: str) -> None:
+def test_a_image_that_cannot_be_had_or_read_is_unconfirmed_for_that_reason(lost: str) -> None:
     for record in compared([("a", lost), (lost, "a"), (lost, lost)], Fetcher(), Fetcher()).to_pylist():
         assert (record["verified"], record["evidence"], record["reason"]) == (False, "unconfirmed", "unreadable")
         assert (record["transform"], record["overlap"], record["agreement"]) == ([], 0, 0)
 
 
-def test_each_picture_is_fetched_once_for_all_pairs_of_a_batch_whichever_side_it_is_on() -> None:
+def test_each_image_is_fetched_once_for_all_pairs_of_a_batch_whichever_side_it_is_on() -> None:
     left, right = Fetcher(), Fetcher()
     compared(PAIRS, left, right)
     assert sorted(left.fetched + right.fetched) == sorted(stored())
@@ -127,16 +127,16 @@ def test_each_picture_is_fetched_once_for_all_pairs_of_a_batch_whichever_side_it
     assert len(right.asked) <= 1
 
 
-def test_a_picture_is_not_fetched_again_for_later_batches_while_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_image_is_not_fetched_again_for_later_batches_while_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAIRS_AT_A_TIME", 2)
     left, right = Fetcher(), Fetcher()
     compared(PAIRS, left, right)
     assert sorted(left.fetched + right.fetched) == sorted(stored())
 
 
-def test_no_more_pictures_are_kept_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_images_are_kept_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAIRS_AT_A_TIME", 1)
-    monkeypatch.setattr(module, "PICTURES_KEPT", 2)
+    monkeypatch.setattr(module, "IMAGES_KEPT", 2)
     left, right = Fetcher(), Fetcher()
     compared([("gone", "damaged"), ("gone", "too large"), ("gone", "damaged")], left, right)
     assert left.fetched == ["gone"], "the one used last was dropped"
@@ -173,7 +173,7 @@ def units(left_ids: list[str], pairs: int, chunks: int = 1) -> dict[str, list[in
 
 @relaxed
 @given(st.integers(0, 2**16), st.integers(0, 150), st.integers(1, 9), st.integers(1, 3))
-def test_units_hold_every_pair_once_and_all_pairs_of_a_left_picture(
+def test_units_hold_every_pair_once_and_all_pairs_of_a_left_image(
     seed: int, count: int, pairs: int, chunks: int
 ) -> None:
     names = image_ids(seed, count)

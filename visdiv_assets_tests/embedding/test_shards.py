@@ -17,24 +17,24 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, first_positions, list_images
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets_tests.conftest import ColourEmbedder
-from visdiv_assets_tests.conftest import picture as draw
+from visdiv_assets_tests.conftest import ColorEmbedder
+from visdiv_assets_tests.conftest import image as draw
 
 MAX_PIXELS = 1_000_000
 BROKEN = -1
 
-#: Seeds of the pictures of each row; `BROKEN` is a picture that cannot be read.
+#: Seeds of the images of each row; `BROKEN` is an image that cannot be read.
 Layout = Sequence[Sequence[int]]
 
 
 @cache
-def picture(seed: int) -> bytes:
-    return b"no picture" if seed == BROKEN else draw(seed)
+def image(seed: int) -> bytes:
+    return b"no image" if seed == BROKEN else draw(seed)
 
 
 def shard(rows: Layout, batch_rows: int = 3) -> list[pa.RecordBatch]:
     """Rows as the batches of one shard."""
-    images = [[{"bytes": picture(seed), "path": None} for seed in row] for row in rows]
+    images = [[{"bytes": image(seed), "path": None} for seed in row] for row in rows]
     column = pa.array(images, pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())])))
     return pa.table({"images": column}).to_batches(max_chunksize=batch_rows)
 
@@ -48,7 +48,7 @@ def positions(rows: Layout, first_row: int = 0) -> pa.Table:
 def embed(
     batches: Iterator[pa.RecordBatch] | list[pa.RecordBatch],
     wanted: pa.Table,
-    embedder: ColourEmbedder,
+    embedder: ColorEmbedder,
     known: KnownVectors,
     first_row: int = 0,
 ) -> tuple[np.ndarray, int]:
@@ -60,9 +60,9 @@ def embed(
 
 
 def vector(seed: int) -> np.ndarray:
-    """What the embedder makes of a picture alone."""
+    """What the embedder makes of an image alone."""
     batch = shard([[seed]])
-    return embed(batch, positions([[seed]]), ColourEmbedder(), nothing())[0][0]
+    return embed(batch, positions([[seed]]), ColorEmbedder(), nothing())[0][0]
 
 
 def nothing() -> KnownVectors:
@@ -71,12 +71,12 @@ def nothing() -> KnownVectors:
 
 def saved(lake: Lake, seeds: Sequence[int], model_id: str) -> KnownVectors:
     """The vectors of an earlier state in two units, opened for a model."""
-    write = lake.write("sscd_embeddings", "some", code_version="1", model_id="colour@000000000000/skew_320")
+    write = lake.write("sscd_embeddings", "some", code_version="1", model_id="color@000000000000/skew_320")
     for name, part in (("a", seeds[:2]), ("b", seeds[2:])):
         with write.add(name) as unit:
             vectors = np.stack([vector(seed) for seed in part]) if part else np.empty((0, 192), np.float16)
             unit.array("vectors", vectors)
-            ids = pa.array([image_id(picture(seed)) for seed in part], pa.string())
+            ids = pa.array([image_id(image(seed)) for seed in part], pa.string())
             unit.table("ids", pa.table({"image_id": ids}), IDS_SCHEMA)
     return KnownVectors(lake, write.commit(), model_id)
 
@@ -84,13 +84,13 @@ def saved(lake: Lake, seeds: Sequence[int], model_id: str) -> KnownVectors:
 ROWS: Layout = [[], [1], [], [2, 3, 2, 4], [1, BROKEN, 5], [], [], [6], [3, 7]]
 
 
-def test_every_readable_picture_is_embedded_once_and_in_the_order_of_its_first_position() -> None:
-    embedder = ColourEmbedder()
+def test_every_readable_image_is_embedded_once_and_in_the_order_of_its_first_position() -> None:
+    embedder = ColorEmbedder()
     wanted = positions(ROWS)
     assert wanted.to_pydict() == {
         "row": [1, 3, 3, 3, 4, 7, 8],
         "image_index": [0, 0, 1, 3, 2, 0, 1],
-        "image_id": [image_id(picture(seed)) for seed in (1, 2, 3, 4, 5, 6, 7)],
+        "image_id": [image_id(image(seed)) for seed in (1, 2, 3, 4, 5, 6, 7)],
     }
     vectors, computed = embed(shard(ROWS), wanted, embedder, nothing())
     assert computed == embedder.embedded == 7
@@ -99,7 +99,7 @@ def test_every_readable_picture_is_embedded_once_and_in_the_order_of_its_first_p
 
 
 def test_rows_are_counted_from_the_first_row_of_the_shard() -> None:
-    vectors, _ = embed(shard(ROWS), positions(ROWS, first_row=1000), ColourEmbedder(), nothing(), first_row=1000)
+    vectors, _ = embed(shard(ROWS), positions(ROWS, first_row=1000), ColorEmbedder(), nothing(), first_row=1000)
     np.testing.assert_array_equal(vectors, [vector(seed) for seed in (1, 2, 3, 4, 5, 6, 7)])
 
 
@@ -109,7 +109,7 @@ def test_rows_are_counted_from_the_first_row_of_the_shard() -> None:
     cut=st.integers(0, 12),
     batch_rows=st.integers(1, 5),
 )
-def test_two_shards_together_hold_each_picture_once_wherever_they_are_cut(
+def test_two_shards_together_hold_each_image_once_wherever_they_are_cut(
     rows: list[list[int]], cut: int, batch_rows: int
 ) -> None:
     cut = min(cut, len(rows))
@@ -117,18 +117,18 @@ def test_two_shards_together_hold_each_picture_once_wherever_they_are_cut(
     found: dict[str, np.ndarray] = {}
     for first, end in ((0, cut), (cut, len(rows))):
         wanted = positions_between(everything, first, end)
-        vectors, _ = embed(shard(rows[first:end], batch_rows), wanted, ColourEmbedder(), nothing(), first)
+        vectors, _ = embed(shard(rows[first:end], batch_rows), wanted, ColorEmbedder(), nothing(), first)
         names = wanted["image_id"].to_pylist()
         assert not found.keys() & names
         found.update(zip(names, vectors, strict=True))
     seeds = {seed for row in rows for seed in row if seed != BROKEN}
-    assert found.keys() == {image_id(picture(seed)) for seed in seeds}
+    assert found.keys() == {image_id(image(seed)) for seed in seeds}
     for seed in seeds:
-        np.testing.assert_array_equal(found[image_id(picture(seed))], vector(seed))
+        np.testing.assert_array_equal(found[image_id(image(seed))], vector(seed))
 
 
 def test_known_vectors_are_taken_over_and_only_the_others_embedded(tmp_path: Path) -> None:
-    embedder = ColourEmbedder()
+    embedder = ColorEmbedder()
     known = saved(Lake(tmp_path), [6, 9, 2, 4], embedder.model_id)
     vectors, computed = embed(shard(ROWS), positions(ROWS), embedder, known)
     assert computed == embedder.embedded == 4
@@ -136,13 +136,13 @@ def test_known_vectors_are_taken_over_and_only_the_others_embedded(tmp_path: Pat
 
 
 def test_a_known_vector_is_not_computed_again_even_if_it_were_to_differ(tmp_path: Path) -> None:
-    embedder = ColourEmbedder()
+    embedder = ColorEmbedder()
     lake = Lake(tmp_path)
     write = lake.write("sscd_embeddings", "some", code_version="1", model_id=embedder.model_id)
     marker = np.full((1, 192), 0.5, np.float16)
     with write.add("a") as unit:
         unit.array("vectors", marker)
-        unit.table("ids", pa.table({"image_id": [image_id(picture(3))]}), IDS_SCHEMA)
+        unit.table("ids", pa.table({"image_id": [image_id(image(3))]}), IDS_SCHEMA)
     known = KnownVectors(lake, write.commit(), embedder.model_id)
     vectors, _ = embed(shard(ROWS), positions(ROWS), embedder, known)
     np.testing.assert_array_equal(vectors[2], marker[0])
@@ -153,7 +153,7 @@ def test_the_source_is_not_read_when_every_vector_is_known(tmp_path: Path) -> No
         raise AssertionError("the source was read")
         yield
 
-    embedder = ColourEmbedder()
+    embedder = ColorEmbedder()
     known = saved(Lake(tmp_path), [1, 2, 3], embedder.model_id)
     vectors, computed = embed(unreadable(), positions([[1], [3, 2]]), embedder, known)
     assert computed == embedder.embedded == 0
@@ -161,19 +161,19 @@ def test_the_source_is_not_read_when_every_vector_is_known(tmp_path: Path) -> No
 
 
 def test_vectors_of_another_model_are_not_used(tmp_path: Path) -> None:
-    embedder = ColourEmbedder()
+    embedder = ColorEmbedder()
     known = saved(Lake(tmp_path), [1, 2, 3], "other@000000000000/skew_320")
     assert embed(shard([[1]]), positions([[1]]), embedder, known)[1] == 1
 
 
-def test_an_earlier_state_without_pictures_knows_nothing(tmp_path: Path) -> None:
-    embedder = ColourEmbedder()
+def test_an_earlier_state_without_images_knows_nothing(tmp_path: Path) -> None:
+    embedder = ColorEmbedder()
     known = saved(Lake(tmp_path), [], embedder.model_id)
     assert embed(shard([[1]]), positions([[1]]), embedder, known)[1] == 1
 
 
 def test_nothing_wanted_gives_an_empty_matrix_of_the_model_s_width() -> None:
-    vectors, computed = embed(shard([[], [BROKEN]]), positions([[], [BROKEN]]), ColourEmbedder(), nothing())
+    vectors, computed = embed(shard([[], [BROKEN]]), positions([[], [BROKEN]]), ColorEmbedder(), nothing())
     assert vectors.shape == (0, 192)
     assert computed == 0
 
@@ -181,16 +181,16 @@ def test_nothing_wanted_gives_an_empty_matrix_of_the_model_s_width() -> None:
 @pytest.mark.parametrize(
     "now",
     [[[], [1, 8], [3]], [[], [1, 2], []], [[], [2, 1], [3]], [[], [1, BROKEN], [3]], [[], [1], [3]]],
-    ids=["other picture", "picture gone", "order", "unreadable", "fewer in the row"],
+    ids=["other image", "image gone", "order", "unreadable", "fewer in the row"],
 )
-def test_a_picture_that_changed_since_it_was_listed_is_an_error(now: Layout) -> None:
-    with pytest.raises(VisdivError, match="has changed since subset_images was made: materialise it again"):
-        embed(shard(now), positions([[], [1, 2], [3]]), ColourEmbedder(), nothing())
+def test_a_image_that_changed_since_it_was_listed_is_an_error(now: Layout) -> None:
+    with pytest.raises(VisdivError, match="has changed since subset_images was made: materialize it again"):
+        embed(shard(now), positions([[], [1, 2], [3]]), ColorEmbedder(), nothing())
 
 
 def test_rows_that_are_gone_since_they_were_listed_are_an_error() -> None:
     with pytest.raises(VisdivError, match="has changed since"):
-        embed(shard([[], [1, 2]]), positions([[], [1, 2], [3]]), ColourEmbedder(), nothing())
+        embed(shard([[], [1, 2]]), positions([[], [1, 2], [3]]), ColorEmbedder(), nothing())
 
 
 def test_positions_between_takes_the_rows_of_a_shard() -> None:
@@ -199,8 +199,8 @@ def test_positions_between_takes_the_rows_of_a_shard() -> None:
     assert taken == [[1], [3, 3, 3, 4], [7, 8]]
 
 
-def test_progress_counts_known_and_computed_pictures(tmp_path: Path) -> None:
-    embedder = ColourEmbedder()
+def test_progress_counts_known_and_computed_images(tmp_path: Path) -> None:
+    embedder = ColorEmbedder()
     told: list[int] = []
     embed_positions(
         shard(ROWS),

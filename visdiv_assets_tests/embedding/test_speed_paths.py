@@ -1,4 +1,4 @@
-"""What makes a GPU fast and leaves the vectors alone: batches in flight, fewer pictures when memory ends, float16."""
+"""What makes a GPU fast and leaves the vectors alone: batches in flight, fewer images when memory ends, float16."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from visdiv_assets.embedding.sscd.torchscript import TorchSscd
-from visdiv_assets.embedding.stream import embed_pictures
+from visdiv_assets.embedding.stream import embed_images
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.identity import image_id
-from visdiv_assets_tests.conftest import ColourEmbedder, picture
+from visdiv_assets_tests.conftest import ColorEmbedder, image
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
@@ -36,7 +36,7 @@ class Small(torch.nn.Module):
 
 
 class Hungry(torch.nn.Module):
-    """Asks for more memory than there is, 64 TiB, where a batch has more pictures than `most`."""
+    """Asks for more memory than there is, 64 TiB, where a batch has more images than `most`."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Hungry(torch.nn.Module):
 
 
 class Broken(torch.nn.Module):
-    """Cannot be run on more than one picture, for another reason than memory."""
+    """Cannot be run on more than one image, for another reason than memory."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.view(1, 3, 320, 320).mean(dim=(2, 3))
@@ -60,11 +60,11 @@ def save(module: torch.nn.Module, path: Path) -> Path:
     return path
 
 
-def random_pixels(pictures: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (pictures, 320, 320, 3), np.uint8)
+def random_pixels(images: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (images, 320, 320, 3), np.uint8)
 
 
-class InFlight(ColourEmbedder):
+class InFlight(ColorEmbedder):
     """Notes when a batch is started and when its result is fetched."""
 
     def __init__(self, in_flight: int) -> None:
@@ -72,9 +72,9 @@ class InFlight(ColourEmbedder):
         self.in_flight = in_flight
         self.events: list[str] = []
 
-    def stack(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+    def stack(self, images: Sequence[np.ndarray]) -> np.ndarray:
         self.events.append("stacked")
-        return super().stack(pictures)
+        return super().stack(images)
 
     def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
         self.events.append("started")
@@ -91,12 +91,12 @@ class InFlight(ColourEmbedder):
     [(0, ["started", "fetched"] * 3), (1, ["started", "started", "fetched", "started", "fetched", "fetched"])],
 )
 def test_a_batch_is_started_before_the_one_in_flight_is_fetched(in_flight: int, order: list[str]) -> None:
-    given = [(image_id(data), data) for data in (picture(seed) for seed in range(10))]
+    given = [(image_id(data), data) for data in (image(seed) for seed in range(10))]
     embedder = InFlight(in_flight)
-    vectors = list(embed_pictures(given, embedder, threads=2, max_pixels=10_000))
+    vectors = list(embed_images(given, embedder, threads=2, max_pixels=10_000))
     assert [event for event in embedder.events if event != "stacked"] == order
     assert embedder.events.count("stacked") == 3
-    direct = list(embed_pictures(given, ColourEmbedder(), threads=2, max_pixels=10_000))
+    direct = list(embed_images(given, ColorEmbedder(), threads=2, max_pixels=10_000))
     np.testing.assert_array_equal(np.concatenate(vectors), np.concatenate(direct))
 
 
@@ -108,14 +108,14 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path: Path, caplog: pyte
         again = embedder.run(pixels)
     # 7, then 3, then 1: learnt once, and kept for the batches that follow.
     told = [record.getMessage() for record in caplog.records]
-    assert told == [f"cpu is out of memory: going on with {most} pictures a batch" for most in (3, 1)]
+    assert told == [f"cpu is out of memory: going on with {most} images a batch" for most in (3, 1)]
     one_by_one = np.concatenate([embedder.run(pixels[place : place + 1]) for place in range(7)])
     np.testing.assert_allclose(vectors, one_by_one, atol=1e-6)
     np.testing.assert_array_equal(vectors, again)
 
 
-def test_one_picture_that_does_not_fit_is_an_error_of_one_line(tmp_path: Path) -> None:
-    with pytest.raises(VisdivError, match="cpu has not enough free memory for one picture") as caught:
+def test_one_image_that_does_not_fit_is_an_error_of_one_line(tmp_path: Path) -> None:
+    with pytest.raises(VisdivError, match="cpu has not enough free memory for one image") as caught:
         TorchSscd(save(Hungry(0), tmp_path / "hungry.pt"), "cpu")
     assert "\n" not in str(caught.value)
 
@@ -130,8 +130,8 @@ def test_the_cpu_computes_in_float32(tmp_path: Path) -> None:
     path = save(Small(), tmp_path / "small.pt")
     pixels = random_pixels(3)
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    normalised = ((pixels / 255 - mean) / deviation).transpose(0, 3, 1, 2).astype(np.float32)
-    direct = torch.jit.load(str(path))(torch.from_numpy(normalised)).detach().numpy()
+    normalized = ((pixels / 255 - mean) / deviation).transpose(0, 3, 1, 2).astype(np.float32)
+    direct = torch.jit.load(str(path))(torch.from_numpy(normalized)).detach().numpy()
     np.testing.assert_allclose(TorchSscd(path, "cpu").run(pixels), direct, atol=1e-6)
 
 
@@ -162,9 +162,9 @@ def test_half_precision_gives_the_vectors_of_float32(tmp_path: Path) -> None:
 @needs_cuda
 def test_the_stream_on_a_gpu_gives_the_vectors_of_the_cpu(tmp_path: Path) -> None:
     path = save(Small(), tmp_path / "small.pt")
-    given = [(image_id(data), data) for data in (picture(seed) for seed in range(30))]
+    given = [(image_id(data), data) for data in (image(seed) for seed in range(30))]
     on_gpu, on_cpu = (
-        np.concatenate(list(embed_pictures(given, TorchSscd(path, device, 4), threads=2, max_pixels=10_000)))
+        np.concatenate(list(embed_images(given, TorchSscd(path, device, 4), threads=2, max_pixels=10_000)))
         for device in ("cuda", "cpu")
     )
     assert (on_gpu.astype(np.float32) * on_cpu.astype(np.float32)).sum(axis=1).min() >= 0.999

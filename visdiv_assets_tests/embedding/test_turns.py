@@ -98,7 +98,7 @@ def test_every_turn_has_its_row_and_the_text_that_it_has(embedder: ClipTexts) ->
 
 
 def test_vectors_and_norms_are_those_of_the_texts_in_their_order(embedder: ClipTexts) -> None:
-    texts = ["the cat of a dog of the picture of a cat of a dog of a cat", "red", "a cat", "the blue dog", "of"]
+    texts = ["the cat of a dog of the image of a cat of a dog of a cat", "red", "a cat", "the blue dog", "of"]
     found = embed(embedder, batch(answers(*texts, "red")))
     expected = embedder.embed(texts)
     assert (found.vectors.dtype, found.norms.dtype) == (np.float16, np.float32)
@@ -150,7 +150,7 @@ def stored(lake: Lake, made: ShardTexts, model_id: str) -> KnownTexts:
 
 
 def test_texts_that_are_known_are_not_embedded_again(embedder: ClipTexts, tmp_path: Path) -> None:
-    long = "the cat of a dog of the picture of a cat of a dog of a cat"
+    long = "the cat of a dog of the image of a cat of a dog of a cat"
     lake = Lake(tmp_path)
     before = embed(embedder, batch(answers("a cat", long, "red")))
     known = stored(lake, before, embedder.model_id)

@@ -1,4 +1,4 @@
-"""Small pictures and encoded files for the tests of this folder."""
+"""Small images and encoded files for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def png(width: int, height: int, depth: int, colour: int, rows: bytes, extra: bytes = b"") -> bytes:
+def png(width: int, height: int, depth: int, color: int, rows: bytes, extra: bytes = b"") -> bytes:
     """A PNG from its parts: `rows` with their filter bytes, `extra` as chunks before the pixels."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + png_chunk(b"IHDR", header)

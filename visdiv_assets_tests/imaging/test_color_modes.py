@@ -89,7 +89,7 @@ def test_lab_becomes_rgb() -> None:
     assert np.abs(np.subtract(first_pixel(to_rgb(lab)), (200, 30, 40))).max() <= 3
 
 
-def test_the_given_picture_is_not_changed_and_not_shared() -> None:
+def test_the_given_image_is_not_changed_and_not_shared() -> None:
     image = Image.new("RGB", (2, 2), (10, 20, 30))
     image.info["comment"] = "kept"
     result = to_rgb(image)
@@ -125,9 +125,9 @@ def test_a_palette_with_alpha_of_its_own_is_laid_on_white() -> None:
 
 
 @pytest.mark.parametrize(
-    ("depth", "colour", "row", "key", "expected"),
+    ("depth", "color", "row", "key", "expected"),
     [
-        # Two pixels each, one of which has the transparent colour.
+        # Two pixels each, one of which has the transparent color.
         (8, 2, bytes([9, 9, 9, 5, 6, 7]), bytes([0, 9, 0, 9, 0, 9]), [[255] * 3, [5, 6, 7]]),
         (16, 2, b"\x90\x00" * 3 + b"\x10\x00" * 3, b"\x90\x00" * 3, [[255] * 3, [16] * 3]),
         (8, 0, bytes([50, 60]), b"\x00\x32", [[255] * 3, [60] * 3]),
@@ -139,10 +139,10 @@ def test_a_palette_with_alpha_of_its_own_is_laid_on_white() -> None:
         (1, 0, b"\x00", b"\x00\x00", [[255] * 3, [255] * 3]),
     ],
 )
-def test_the_transparent_colour_of_a_png_is_found_at_every_depth(
-    depth: int, colour: int, row: bytes, key: bytes, expected: list[list[int]]
+def test_the_transparent_color_of_a_png_is_found_at_every_depth(
+    depth: int, color: int, row: bytes, key: bytes, expected: list[list[int]]
 ) -> None:
-    data = png(2, 1, depth, colour, b"\0" + row, png_chunk(b"tRNS", key))
+    data = png(2, 1, depth, color, b"\0" + row, png_chunk(b"tRNS", key))
     assert decoded_pixels(data)[0].tolist() == expected
 
 
@@ -153,7 +153,7 @@ def test_16_bit_gray_keeps_its_upper_bits(kind: str) -> None:
     assert decoded_pixels(encode(image, kind))[0, :, 0].tolist() == [0, 1, 128, 255]
 
 
-def test_16_bit_colour_with_alpha_is_laid_on_white() -> None:
+def test_16_bit_color_with_alpha_is_laid_on_white() -> None:
     data = png(1, 1, 16, 6, b"\0" + b"\xff\xff\x00\x00\x00\x00\x80\x00")
     assert decoded_pixels(data)[0].tolist() == [[255, 127, 127]]
 

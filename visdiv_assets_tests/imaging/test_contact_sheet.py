@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visdiv_assets.imaging.contact_sheet import PairTile, PictureTile, pair_sheet, picture_sheet, thumbnail_data_uri
+from visdiv_assets.imaging.contact_sheet import ImageTile, PairTile, image_sheet, pair_sheet, thumbnail_data_uri
 from visdiv_assets_tests.imaging.images import noise
 
 
@@ -46,7 +46,7 @@ def test_the_bytes_are_the_same_each_time() -> None:
     assert pair_sheet(noise_pairs(4)) == pair_sheet(noise_pairs(4))
 
 
-def test_unreadable_pictures_are_gray() -> None:
+def test_unreadable_images_are_gray() -> None:
     sheet = np.asarray(opened(pair_sheet([PairTile(None, Image.new("RGB", (9, 9), (255, 0, 0)), "?")])))
     left, right = sheet[30, 30].astype(int), sheet[30, -30].astype(int)
     assert np.ptp(left) < 6
@@ -57,9 +57,9 @@ def test_unreadable_pictures_are_gray() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
 def test_three_pairs_stand_in_a_row(count: int) -> None:
-    picture = Image.new("RGB", (30, 20), (0, 128, 255))
-    one = opened(pair_sheet([PairTile(picture, picture, "a")]))
-    sheet = opened(pair_sheet([PairTile(picture, picture, "a")] * count))
+    image = Image.new("RGB", (30, 20), (0, 128, 255))
+    one = opened(pair_sheet([PairTile(image, image, "a")]))
+    sheet = opened(pair_sheet([PairTile(image, image, "a")] * count))
     assert round(sheet.width / one.width) == min(3, count)
     assert round(sheet.height / one.height) == -(-count // 3)
 
@@ -81,16 +81,16 @@ def test_a_data_uri_holds_the_bytes() -> None:
     assert base64.b64decode(body) == b"\xff\xd8\xff"
 
 
-def test_single_pictures_have_lines_below_them_and_fit() -> None:
-    pictures = [PictureTile(pair.left, ["row 1  0.31", "a red bird sits on a branch " * 9]) for pair in noise_pairs(12)]
-    sheet = picture_sheet([*pictures, PictureTile(None, ["row 2"])])
+def test_single_images_have_lines_below_them_and_fit() -> None:
+    images = [ImageTile(pair.left, ["row 1  0.31", "a red bird sits on a branch " * 9]) for pair in noise_pairs(12)]
+    sheet = image_sheet([*images, ImageTile(None, ["row 2"])])
     assert len(sheet) <= 100_000
-    one_line = picture_sheet([PictureTile(picture.picture, picture.captions[:1]) for picture in pictures[:6]])
-    two_lines = picture_sheet(pictures[:6])
+    one_line = image_sheet([ImageTile(image.image, image.captions[:1]) for image in images[:6]])
+    two_lines = image_sheet(images[:6])
     assert opened(one_line).width == opened(two_lines).width
     assert opened(one_line).height < opened(two_lines).height
 
 
-def test_no_pictures_are_an_error() -> None:
-    with pytest.raises(ValueError, match="at least one picture"):
-        picture_sheet([])
+def test_no_images_are_an_error() -> None:
+    with pytest.raises(ValueError, match="at least one image"):
+        image_sheet([])

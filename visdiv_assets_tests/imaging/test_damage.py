@@ -1,4 +1,4 @@
-"""Files that are not, or not wholly, pictures: a status, quickly and quietly, never an exception."""
+"""Files that are not, or not wholly, images: a status, quickly and quietly, never an exception."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_missing_bytes_that_do_not_matter_do_no_harm() -> None:
     assert check(without_end_chunk).status is check(without_trailer).status is ImageStatus.OK
 
 
-def test_what_the_header_said_of_a_truncated_picture_is_kept() -> None:
+def test_what_the_header_said_of_a_truncated_image_is_kept() -> None:
     result = decode(FILES["png"][:-500])
     assert (result.format, result.width, result.height) == ("png", 48, 40)
 
@@ -119,7 +119,7 @@ def test_damage_within_a_whole_file_is_corrupt() -> None:
     assert check(b"\xff\xd8\xff\xe0" + bytes(200)).status is ImageStatus.CORRUPT
 
 
-def test_a_picture_without_area_is_corrupt() -> None:
+def test_a_image_without_area_is_corrupt() -> None:
     assert check(png(0, 0, 8, 2, b"")).status is ImageStatus.CORRUPT
     assert check(b"P6\n0 5\n255\n").status is ImageStatus.CORRUPT
 
@@ -130,7 +130,7 @@ def huge_webp() -> bytes:
 
 
 def huge_gif() -> bytes:
-    """The screen is one pixel, the first picture in it is huge."""
+    """The screen is one pixel, the first image in it is huge."""
     screen = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0, 0, 0)
     return screen + b"," + struct.pack("<HHHHB", 0, 0, 30_000, 30_000, 0) + b"\x02\x01\x00\x00;"
 
@@ -146,7 +146,7 @@ def huge_gif() -> bytes:
     ],
     ids=["png", "png below Pillow's own limit", "ppm", "webp", "gif"],
 )
-def test_a_huge_picture_is_refused_from_its_header(data: bytes) -> None:
+def test_a_huge_image_is_refused_from_its_header(data: bytes) -> None:
     tracemalloc.start()
     begin = time.perf_counter()
     result = check(data)

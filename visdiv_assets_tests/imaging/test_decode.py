@@ -24,19 +24,19 @@ def exif(orientation: int) -> bytes:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_format_is_read(name: str) -> None:
-    colour = (200, 100, 50)
-    result = decode(encode(Image.new("RGB", (37, 21), colour), **FORMATS[name]))
+    color = (200, 100, 50)
+    result = decode(encode(Image.new("RGB", (37, 21), color), **FORMATS[name]))
     assert (result.status, result.detail, result.format) == (ImageStatus.OK, "", name)
     assert (result.width, result.height) == (37, 21)
     assert result.pixels is not None
     assert type(result.pixels) is Image.Image
     assert result.pixels.mode == "RGB"
-    assert np.abs(np.asarray(result.pixels).astype(int) - colour).max() <= 4
+    assert np.abs(np.asarray(result.pixels).astype(int) - color).max() <= 4
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1)])
 @pytest.mark.parametrize("name", FORMATS)
-def test_tiny_and_thin_pictures_are_read(name: str, size: tuple[int, int]) -> None:
+def test_tiny_and_thin_images_are_read(name: str, size: tuple[int, int]) -> None:
     result = decode(encode(Image.new("RGB", size), **FORMATS[name]))
     assert (result.status, result.width, result.height) == (ImageStatus.OK, *size)
 
@@ -67,7 +67,7 @@ def test_an_impossible_orientation_is_ignored(orientation: int) -> None:
     assert (result.status, result.width, result.height) == (ImageStatus.OK, 5, 3)
 
 
-def test_broken_exif_does_not_make_a_picture_unreadable() -> None:
+def test_broken_exif_does_not_make_a_image_unreadable() -> None:
     for junk in (
         b"Exif\0\0",
         b"Exif\0\0II*\0\xff\xff\xff\xff",
@@ -78,14 +78,14 @@ def test_broken_exif_does_not_make_a_picture_unreadable() -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_the_first_picture_of_several_is_taken(kind: str) -> None:
+def test_the_first_image_of_several_is_taken(kind: str) -> None:
     first, second = Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("RGB", (8, 8), (0, 0, 255))
     options = {"lossless": True} if kind == "WEBP" else {}
     data = encode(first, kind, save_all=True, append_images=[second], **options)
     assert (np.asarray(decode(data).pixels) == [255, 0, 0]).all()
 
 
-def test_the_first_picture_of_an_mpo_is_read_as_the_jpeg_it_is() -> None:
+def test_the_first_image_of_an_mpo_is_read_as_the_jpeg_it_is() -> None:
     data = encode(Image.new("RGB", (8, 8)), "MPO", save_all=True, append_images=[noise(8, 8)])
     result = decode(data)
     assert (result.status, result.format) == (ImageStatus.OK, "jpeg")

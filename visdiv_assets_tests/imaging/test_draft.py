@@ -57,7 +57,7 @@ def test_a_large_jpeg_that_ends_too_early_is_noticed(options: dict[str, bool]) -
     assert (result.status, result.pixels) == (ImageStatus.TRUNCATED, None)
 
 
-def test_an_rgb_picture_hands_over_its_pixels_and_leaves_the_file_behind() -> None:
+def test_an_rgb_image_hands_over_its_pixels_and_leaves_the_file_behind() -> None:
     with Image.open(io.BytesIO(encode(noise(9, 7), "PNG"))) as image:
         image.load()
         image.info["comment"] = "of the file"
@@ -68,14 +68,14 @@ def test_an_rgb_picture_hands_over_its_pixels_and_leaves_the_file_behind() -> No
     assert np.array_equal(np.asarray(taken), np.asarray(noise(9, 7)))
 
 
-def test_a_transparent_colour_is_still_laid_on_white() -> None:
+def test_a_transparent_color_is_still_laid_on_white() -> None:
     image = Image.new("RGB", (2, 1), (1, 2, 3))
     image.info["transparency"] = (1, 2, 3)
     assert into_rgb(image).getpixel((0, 0)) == (255, 255, 255)
     assert image.getpixel((0, 0)) == (1, 2, 3)
 
 
-def test_what_is_drawn_on_a_decoded_picture_stays_in_it() -> None:
+def test_what_is_drawn_on_a_decoded_image_stays_in_it() -> None:
     data = encode(noise(8, 8), "PNG")
     first, second = (decode_image(data, max_pixels=MAX_PIXELS).pixels for _ in range(2))
     assert first is not None

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, first_positions, image_bytes, list_images
 from visdiv_assets_tests.imaging.images import MAX_PIXELS, encode, noise
 
-PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 GOOD, OTHER = encode(noise(30, 20)), encode(noise(7, 9, seed=1), "JPEG")
 
 
 def table(rows: Sequence[Sequence[bytes | None] | None]) -> pa.Table:
     images = [None if row is None else [{"bytes": data, "path": None} for data in row] for row in rows]
-    return pa.table({"images": pa.array(images, pa.list_(PICTURE)), "other": pa.array(range(len(rows)))})
+    return pa.table({"images": pa.array(images, pa.list_(IMAGE)), "other": pa.array(range(len(rows)))})
 
 
 def listed(batches: Sequence[pa.RecordBatch], first_row: int = 0, threads: int = 2) -> pa.Table:
@@ -45,27 +45,27 @@ def test_a_position_is_described_in_full() -> None:
     assert all((r["detail"] == "") == (r["status"] == "ok") for r in result)
 
 
-def test_a_picture_with_too_many_pixels_is_recorded_and_not_decoded() -> None:
+def test_a_image_with_too_many_pixels_is_recorded_and_not_decoded() -> None:
     batches = table([[GOOD]]).to_batches()
     (batch,) = list_images(batches, first_row=0, threads=1, max_pixels=599)
     assert batch.to_pylist()[0]["status"] == "too_large"
 
 
 ROWS: list[list[bytes | None] | None] = [[GOOD], None, [], [b"a", b"b", b"c"], [None], [OTHER, OTHER], None, [b"d"]]
-EXPECTED = [(row, index, data) for row, pictures in enumerate(ROWS) for index, data in enumerate(pictures or [])]
+EXPECTED = [(row, index, data) for row, images in enumerate(ROWS) for index, data in enumerate(images or [])]
 
 
 @pytest.mark.parametrize("start", range(len(ROWS) + 1))
 @pytest.mark.parametrize("length", [0, 1, 3, 8])
-def test_pictures_of_a_slice_are_those_of_its_rows(start: int, length: int) -> None:
+def test_images_of_a_slice_are_those_of_its_rows(start: int, length: int) -> None:
     (batch,) = table(ROWS).to_batches()
     rows, index, encoded = image_bytes(batch.slice(start, length))
     found = list(zip(rows.tolist(), index.tolist(), encoded.to_pylist(), strict=True))
     assert found == [(r - start, i, data) for r, i, data in EXPECTED if start <= r < start + length]
 
 
-def test_what_lies_behind_a_null_row_is_not_a_picture() -> None:
-    values = pa.array([{"bytes": data, "path": None} for data in (b"a", b"hidden", b"b")], PICTURE)
+def test_what_lies_behind_a_null_row_is_not_a_image() -> None:
+    values = pa.array([{"bytes": data, "path": None} for data in (b"a", b"hidden", b"b")], IMAGE)
     column = pa.ListArray.from_arrays([0, 1, 2, 3], values, mask=pa.array([False, True, False]))
     rows, _, encoded = image_bytes(pa.record_batch({"images": column}))
     assert rows.tolist() == [0, 2]
@@ -90,19 +90,19 @@ def test_many_positions_come_in_several_batches_and_in_order() -> None:
     assert rows["row"].to_pylist() == [row for row in range(50) for _ in range(50)]
 
 
-def test_no_pictures_give_no_rows() -> None:
+def test_no_images_give_no_rows() -> None:
     assert listed(table([[], None, []]).to_batches()).num_rows == 0
     assert listed([]).num_rows == 0
 
 
-def test_progress_counts_rows_with_and_without_pictures() -> None:
+def test_progress_counts_rows_with_and_without_images() -> None:
     told: list[int] = []
     batches = table(ROWS).to_batches(max_chunksize=3)
     list(list_images(batches, first_row=0, threads=2, max_pixels=MAX_PIXELS, progress=told.append))
     assert told == [3, 3, 2]
 
 
-def test_few_batches_are_drawn_before_their_pictures_are_needed() -> None:
+def test_few_batches_are_drawn_before_their_images_are_needed() -> None:
     drawn = 0
 
     def endless() -> Iterator[pa.RecordBatch]:
@@ -127,7 +127,7 @@ def test_the_threads_end_with_the_iteration() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["ok", "ok", "corrupt"])), max_size=30))
-def test_first_positions_hold_each_readable_picture_once_where_it_first_occurs(found: list[tuple[int, str]]) -> None:
+def test_first_positions_hold_each_readable_image_once_where_it_first_occurs(found: list[tuple[int, str]]) -> None:
     images = pa.table(
         {
             "row": pa.array([number // 2 for number in range(len(found))], pa.int64()),
@@ -146,7 +146,7 @@ def test_first_positions_hold_each_readable_picture_once_where_it_first_occurs(f
 
 
 def test_first_positions_of_a_table_in_many_chunks() -> None:
-    (whole,) = table([[GOOD, OTHER], [GOOD], [OTHER], [b"no picture"]]).to_batches()
+    (whole,) = table([[GOOD, OTHER], [GOOD], [OTHER], [b"no image"]]).to_batches()
     images = listed([whole])
     chunks = pa.concat_tables([images.slice(number, 1) for number in range(images.num_rows)])
     assert first_positions(chunks).to_pydict() == first_positions(images).to_pydict()

@@ -1,4 +1,4 @@
-"""PDQ hashes: what a copy keeps of them, what a turned one does, and which pictures have none."""
+"""PDQ hashes: what a copy keeps of them, what a turned one does, and which images have none."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS, fingerprints
 CLOSE = 31
 
 
-def picture(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
-    """Patches of colour that run into one another."""
+def image(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
+    """Patches of color that run into one another."""
     patches = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), np.uint8)
     return Image.fromarray(patches).resize(size, Image.Resampling.BICUBIC)
 
@@ -33,7 +33,7 @@ def distances(one: np.ndarray, others: np.ndarray) -> list[int]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_copy_at_half_size_has_nearly_the_same_hashes(seed: int) -> None:
-    original = picture(seed)
+    original = image(seed)
     half = original.resize((160, 120), Image.Resampling.LANCZOS)
     apart = (hashes(original) != hashes(half)).sum(axis=1)
     assert apart.max() <= CLOSE
@@ -43,8 +43,8 @@ def test_a_copy_at_half_size_has_nearly_the_same_hashes(seed: int) -> None:
 def test_a_turned_or_mirrored_copy_is_close_in_one_of_the_orientations_and_in_no_other(turn: Image.Transpose) -> None:
     places = set()
     for seed in range(3):
-        original = hashes(picture(seed))
-        apart = distances(hashes(picture(seed).transpose(turn))[0], original)
+        original = hashes(image(seed))
+        apart = distances(hashes(image(seed).transpose(turn))[0], original)
         places.add(int(np.argmin(apart)))
         assert min(apart) <= CLOSE
         assert sorted(apart)[1] > 80
@@ -52,35 +52,35 @@ def test_a_turned_or_mirrored_copy_is_close_in_one_of_the_orientations_and_in_no
     assert places != {0}
 
 
-def test_every_turn_has_an_orientation_of_its_own_and_the_first_is_the_picture_as_it_is() -> None:
-    original = hashes(picture(5))
-    turned = [hashes(picture(5).transpose(turn))[0] for turn in Image.Transpose]
+def test_every_turn_has_an_orientation_of_its_own_and_the_first_is_the_image_as_it_is() -> None:
+    original = hashes(image(5))
+    turned = [hashes(image(5).transpose(turn))[0] for turn in Image.Transpose]
     places = [int(np.argmin(distances(one, original))) for one in (original[0], *turned)]
     assert places[0] == 0
     assert sorted(places) == list(range(ORIENTATIONS))
 
 
-def test_unrelated_pictures_differ_in_about_half_of_their_bits() -> None:
-    first = [hashes(picture(seed))[0] for seed in range(12)]
+def test_unrelated_images_differ_in_about_half_of_their_bits() -> None:
+    first = [hashes(image(seed))[0] for seed in range(12)]
     apart = [int((a != b).sum()) for number, a in enumerate(first) for b in first[:number]]
     assert min(apart) > 80
     assert np.mean(apart) == pytest.approx(BITS / 2, abs=8)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (63, 65), (400, 300)])
-@pytest.mark.parametrize("colour", ["black", "white", (9, 99, 200)])
-def test_a_blank_picture_has_none(size: tuple[int, int], colour: str | tuple[int, int, int]) -> None:
-    assert fingerprints(Image.new("RGB", size, colour)) is None
+@pytest.mark.parametrize("color", ["black", "white", (9, 99, 200)])
+def test_a_blank_image_has_none(size: tuple[int, int], color: str | tuple[int, int, int]) -> None:
+    assert fingerprints(Image.new("RGB", size, color)) is None
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (2, 2), (3, 64), (2000, 3)])
-def test_the_smallest_and_narrowest_pictures_are_hashed_or_not_without_complaint(size: tuple[int, int]) -> None:
+def test_the_smallest_and_narrowest_images_are_hashed_or_not_without_complaint(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
     assert len(fingerprints(Image.fromarray(pixels)) or b"") in (0, 256)
 
 
-def test_the_same_picture_has_the_same_hashes_and_is_left_as_it_was() -> None:
-    image = picture(7)
-    before = image.tobytes()
-    assert fingerprints(image) == fingerprints(picture(7))
-    assert image.tobytes() == before
+def test_the_same_image_has_the_same_hashes_and_is_left_as_it_was() -> None:
+    drawn = image(7)
+    before = drawn.tobytes()
+    assert fingerprints(drawn) == fingerprints(image(7))
+    assert drawn.tobytes() == before

@@ -18,7 +18,7 @@ def test_every_size_becomes_320_by_320(size: tuple[int, int]) -> None:
     assert (array == [10, 20, 30]).all()
 
 
-def test_a_picture_of_that_size_is_unchanged() -> None:
+def test_a_image_of_that_size_is_unchanged() -> None:
     image = noise(320, 320)
     assert np.array_equal(skew_320(image), np.asarray(image))
 

@@ -58,19 +58,19 @@ def test_a_special_row_has_its_status(what: str) -> None:
     assert (result.detail == "") == (result.status is ImageStatus.OK)
 
 
-def test_the_gray16_picture_is_not_clipped_to_white() -> None:
+def test_the_gray16_image_is_not_clipped_to_white() -> None:
     values = np.asarray(decoded("gray16_png").pixels)
     assert len(np.unique(values)) > 100
     assert 20 < values.mean() < 235
 
 
-def test_the_rotated_picture_has_its_sides_swapped() -> None:
+def test_the_rotated_image_has_its_sides_swapped() -> None:
     result = decoded("exif_rotated_jpeg")
     assert result.pixels is not None
     assert (result.width, result.height) == result.pixels.size == (90, 120)
 
 
-def test_the_palette_alpha_picture_lies_on_white() -> None:
+def test_the_palette_alpha_image_lies_on_white() -> None:
     with Image.open(io.BytesIO(special_rows()["palette_alpha_png"])) as image:
         transparent = np.asarray(image) == image.info["transparency"]
     assert transparent.any()

@@ -15,7 +15,7 @@ from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets_tests.conftest import QUIET, Pipeline, Ran, Row, near_copy, one_each, picture
+from visdiv_assets_tests.conftest import QUIET, Pipeline, Ran, Row, image, near_copy, one_each
 
 OF_A_SUBSET = {
     "subset_images",
@@ -197,7 +197,7 @@ def corpus(pipeline: Pipeline) -> Automation:
     return Automation(pipeline, automation.CORPUS_ASSETS)
 
 
-def test_the_corpus_is_not_asked_for_before_a_subset_is_materialised(pipeline: Pipeline) -> None:
+def test_the_corpus_is_not_asked_for_before_a_subset_is_materialized(pipeline: Pipeline) -> None:
     pipeline.write("one", one_each([1]))
     observed(pipeline)
     automated = corpus(pipeline)
@@ -236,14 +236,14 @@ def test_the_corpus_waits_while_a_subset_is_running(pipeline: Pipeline) -> None:
 
 def test_a_subset_that_is_gone_leaves_the_tables_and_fails_nothing(pipeline: Pipeline) -> None:
     with_pixels = pipeline.changed(copies_by="pixels")
-    pipeline.write("bench", [Row([picture(1)])], kind=Kind.BENCHMARK)
+    pipeline.write("bench", [Row([image(1)])], kind=Kind.BENCHMARK)
     assert pipeline.run("bench", kind=Kind.BENCHMARK).success
     pipeline.write("one", one_each([1, 2]))
-    pipeline.write("two", [Row([near_copy(1)]), Row([picture(2)])])
+    pipeline.write("two", [Row([near_copy(1)]), Row([image(2)])])
     materialize(with_pixels, ["one", "two"])
     assert with_pixels.publish().success
     shutil.rmtree(Path(pipeline.settings.source) / "subsets" / "one")
-    pipeline.write("two", [Row([near_copy(1)]), Row([picture(2)]), Row([picture(3)])])
+    pipeline.write("two", [Row([near_copy(1)]), Row([image(2)]), Row([image(3)])])
     materialize(with_pixels, ["two"])
     ran = with_pixels.publish()
     assert ran.success, ran.failures
@@ -300,7 +300,7 @@ def test_a_failed_run_is_told_in_one_line(pipeline: Pipeline, capfd: pytest.Capt
 # One row changed -----------------------------------------------------------------------------------------------------
 
 
-def test_of_a_changed_row_only_the_new_picture_is_embedded_and_compared(pipeline: Pipeline) -> None:
+def test_of_a_changed_row_only_the_new_image_is_embedded_and_compared(pipeline: Pipeline) -> None:
     with_pixels = pipeline.changed(copies_by="pixels")
     pipeline.write("one", one_each(range(6)), one_each(range(6, 12)))
     pipeline.write("two", one_each(range(20, 26)))

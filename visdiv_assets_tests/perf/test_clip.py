@@ -17,7 +17,7 @@ def test_the_stream_is_set_beside_what_the_cores_allow_and_a_loop(monkeypatch: p
 
     monkeypatch.setattr(clip, "_random_vit", small)
     told: list[int] = []
-    figures = clip.measure(pictures=2, rounds=1, progress=told.append)
+    figures = clip.measure(images=2, rounds=1, progress=told.append)
     assert sum(told) == len(FORMATS)
     for kind in FORMATS:
         of_kind = [figure for figure in figures if figure.name.endswith(f"CLIP ViT-B/32, {kind} of 1200 x 900")]
@@ -25,7 +25,7 @@ def test_the_stream_is_set_beside_what_the_cores_allow_and_a_loop(monkeypatch: p
         decode, model, stream, allowed, loop, alone = of_kind
         assert (decode.unit, model.unit, stream.unit) == ("core-ms",) * 3
         assert allowed.peer.startswith("what ")
-        assert (loop.peer, alone.peer) == ("one picture at a time", "the model alone")
+        assert (loop.peer, alone.peer) == ("one image at a time", "the model alone")
         for rate in (allowed, loop, alone):
             assert rate.theirs is not None
             assert rate.ratio == pytest.approx(rate.ours / rate.theirs)

@@ -1,4 +1,4 @@
-"""A rehearsal of a few hundred pictures, its stages run for real in this process, and the check of what they found."""
+"""A rehearsal of a few hundred images, its stages run for real in this process, and the check of what they found."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from visdiv_assets.perf import measuring
 from visdiv_assets.perf.measuring import Run
 from visdiv_assets.perf.rehearsal import stages
 from visdiv_assets.perf.rehearsal.checking import check
-from visdiv_assets.perf.rehearsal.dagster_runs import materialise
+from visdiv_assets.perf.rehearsal.dagster_runs import materialize
 from visdiv_assets.perf.rehearsal.plan import Plan, SetPlan
 from visdiv_assets.perf.rehearsal.rehearse import Rehearsal, read_rehearsal, rehearse, require_room
 from visdiv_assets.perf.rehearsal.shape import Shape
@@ -32,7 +32,7 @@ from visdiv_assets_tests.testing.readme import questions
 PLAN = Plan(
     subsets=(
         SetPlan("charts", 500, 500, 500),
-        SetPlan("several+pictures(a row)", 80, 320, 320),
+        SetPlan("several+images(a row)", 80, 320, 320),
         SetPlan("some without", 500, 250, 250),
         SetPlan("photographs", 400, 400, 400),
         SetPlan("tiny", 5, 5, 5),
@@ -74,7 +74,7 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rehearsal
     told: list[str] = []
     with pytest.MonkeyPatch.context() as patch, clean_environment():
         patch.setattr(stages, "apart", here)
-        result = rehearse(PLAN, Shape.of(real), folder, materialise, say=told.append)
+        result = rehearse(PLAN, Shape.of(real), folder, materialize, say=told.append)
     return folder, result, told
 
 
@@ -108,8 +108,8 @@ def test_the_lake_is_what_the_plan_says(rehearsed: tuple[Path, Rehearsal, list[s
         for plan in plans:
             facts = lake.require(table, plan.name).facts
             assert (facts["rows"], facts["images"]) == (plan.rows, plan.images)
-            assert facts["images_unique"] <= plan.pictures
-    several = lake.read(lake.require("subset_images", "several+pictures(a row)"), columns=["row", "image_index"])
+            assert facts["images_unique"] <= plan.images
+    several = lake.read(lake.require("subset_images", "several+images(a row)"), columns=["row", "image_index"])
     assert several["image_index"].to_pylist() == [0, 1, 2, 3] * 80
     vectors = lake.array(lake.require("sscd_embeddings", "charts"), "vectors")[:].astype(np.float64)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=2e-3)

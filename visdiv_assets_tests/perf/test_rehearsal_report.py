@@ -39,7 +39,7 @@ def test_a_plan_has_all_subsets_and_adds_up(images: int) -> None:
         assert subset.rows >= 1
         assert (subset.images >= FEW) if figure.images else (subset.images == 0)
     assert len(plan.benchmarks) == 66
-    assert all(0 < benchmark.pictures <= benchmark.images for benchmark in plan.benchmarks)
+    assert all(0 < benchmark.images <= benchmark.images for benchmark in plan.benchmarks)
 
 
 def test_a_plan_of_the_size_of_finevision_is_about_finevision() -> None:
@@ -52,7 +52,7 @@ def test_a_plan_of_the_size_of_finevision_is_about_finevision() -> None:
     assert benchmark_plans() == plan.benchmarks
 
 
-def test_too_few_pictures_are_refused() -> None:
+def test_too_few_images_are_refused() -> None:
     with pytest.raises(VisdivError, match="rehearse 1,000 or more"):
         finevision_plan(999)
 
@@ -112,13 +112,13 @@ def test_time_is_extrapolated_by_the_exponent_and_by_its_parts() -> None:
 
 
 def test_the_report_of_several_sizes_has_all_tables() -> None:
-    answers = [Answered("Which pictures?", size, 0.25) for size in SIZES]
+    answers = [Answered("Which images?", size, 0.25) for size in SIZES]
     text = report(Rehearsal(outcomes(1.0), answers, RATES))
     measured, _, grown = text.split("\n\n")[:3]
     for stage in STAGES:
         assert sum(line.startswith(f"| {stage.name} ") for line in measured.splitlines()) == len(SIZES)
         assert sum(line.startswith(f"| {stage.name} ") for line in grown.splitlines()) == 1
-    assert "| Which pictures? | 0.25 " in text
+    assert "| Which images? | 0.25 " in text
     assert f"hours for {WHOLE:,}" in text
     assert "No GPU was measured" in text
     assert "Not rehearsed" in text
@@ -132,7 +132,7 @@ def test_the_report_of_one_size_extrapolates_nothing() -> None:
 
 def test_what_is_missing_is_told_by_stage_and_size() -> None:
     lost = Outcome("clusters", 2_000, 1.0, None, 1.0, 1, 12, 11)
-    assert Rehearsal([*outcomes(1.0), lost]).missing() == ["clusters of 2,000 pictures found 11 of 12"]
+    assert Rehearsal([*outcomes(1.0), lost]).missing() == ["clusters of 2,000 images found 11 of 12"]
     assert Rehearsal(outcomes(1.0)).missing() == []
 
 
@@ -176,7 +176,7 @@ def test_the_command_tells_again_what_was_rehearsed_and_fails_if_pairs_are_missi
     file.write_text(json.dumps({"rehearsal": Rehearsal([lost]).row()}))
     told = CliRunner().invoke(main, ["bench", "--rehearsed", str(file)])
     assert told.exit_code == 2
-    assert f"planted pairs are missing: {STAGES[0].name} of 2,000 pictures found 11 of 12" in told.output
+    assert f"planted pairs are missing: {STAGES[0].name} of 2,000 images found 11 of 12" in told.output
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,12 @@ def test_every_method_runs_once_and_says_what_it_found(monkeypatch: pytest.Monke
     said = {figure.name.removesuffix(" of 1,200"): figure.remark for figure in figures}
     assert set(said) == set(selection.METHODS)
     assert said["ClipCov, a tenth"] == "120 picked"
-    assert said["k-centre greedy, 1,000"] == said["k-means++, 1,000"] == "20 picked"
+    assert said["k-center greedy, 1,000"] == said["k-means++, 1,000"] == "20 picked"
     # Every hundredth row holds a benchmark's text, of 28 runs of 13 words each.
     assert said["text overlap"] == "12 texts hold some of 1,120 runs of 13 words"
 
 
-def test_vectors_are_unit_and_texts_near_their_pictures(tmp_path: Path) -> None:
+def test_vectors_are_unit_and_texts_near_their_images(tmp_path: Path) -> None:
     selection.write_vectors(tmp_path, 500)
     images, texts = (np.load(tmp_path / name).astype(np.float32) for name in ("images.npy", "texts.npy"))
     np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1, atol=2e-3)

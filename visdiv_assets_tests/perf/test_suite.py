@@ -108,14 +108,14 @@ def test_the_table_has_a_line_for_every_figure_and_leaves_out_what_was_not_measu
     text = table(
         [
             Figure("join of 20,000", 1.234, "s", "FAISS", 37.5, 30.4, 12.3, 456.7, "the same 9 pairs"),
-            Figure("pictures", 1234.5, "pictures/s"),
+            Figure("images", 1234.5, "images/s"),
         ]
     )
     headers, _, *lines = ([cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines())
     assert tuple(headers) == HEADERS
     assert lines == [
         ["join of 20,000", "1.23", "FAISS", "37.50", "s", "30.40", "12", "457", "the same 9 pairs"],
-        ["pictures", "1,234", "", "", "pictures/s", "", "", "", ""],
+        ["images", "1,234", "", "", "images/s", "", "", "", ""],
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.publishing.reports import AlignedView, PairEntry, PictureRef, Table, Verdict, render
+from visdiv_assets.publishing.reports import AlignedView, ImageRef, PairEntry, Table, Verdict, render
 from visdiv_assets.publishing.text_cells import FULL, SHOWN, cell, clean, full_length, shorten
 from visdiv_assets_tests.publishing.reports.examples import MAX_PIXELS, Page, pair, report
 
@@ -30,7 +30,7 @@ EVIL = [
 
 
 def everywhere(text: str) -> str:
-    side = PictureRef(text, 1, 0, text, None, text)
+    side = ImageRef(text, 1, 0, text, None, text)
     verdict, view = Verdict(False, text, text), AlignedView(b"a", b"b", b"c", (2, 3), (2, 3), 0.1, text)
     return render(
         report(

@@ -47,7 +47,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def corpus(undisturbed: Settings, tmp_path: Path) -> Settings:
     """Settings with an empty data folder, for the same corpus.
 
-    It holds the subsets `a`, `b` and `c`, of three files each, with copies within and across, and in each a copy of a
-    picture of `a` that no other one holds.
+    It holds the subsets `a`, `b` and `c`, of three files each, with copies within and across, and in each a copy of an
+    image of `a` that no other one holds.
     """
     return undisturbed.model_copy(update={"data": str(tmp_path / "data")})

@@ -157,7 +157,7 @@ def finished(work: Work) -> dict[str, dict[str, Any]]:
     with dg.DagsterInstance.ephemeral() as instance:
         pipeline = Pipeline(work.settings, instance)
         of_a_subset, of_all = ((), ()) if work.everything else (work.stages or OF_A_SUBSET, work.stages or OF_ALL)
-        runs = [pipeline.run(subset, only=of_a_subset, sscd=other_model("colour")) for subset in work.subsets]
+        runs = [pipeline.run(subset, only=of_a_subset, sscd=other_model("color")) for subset in work.subsets]
         runs += [pipeline.publish(only=of_all)] if work.publish else []
         failures = [ran.failures for ran in runs if not ran.success]
         assert not failures, failures

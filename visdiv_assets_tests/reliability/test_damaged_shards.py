@@ -1,4 +1,4 @@
-"""A file of a source that is damaged: one line or a recorded picture, never a wrong table, and other subsets go on."""
+"""A file of a source that is damaged: one line or a recorded image, never a wrong table, and other subsets go on."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from visdiv_assets_tests.conftest import Pipeline, Row, one_each, picture
+from visdiv_assets_tests.conftest import Pipeline, Row, image, one_each
 from visdiv_assets_tests.reliability.processes import contents
 
 STAGES = ("subset_images", "quality_rows")
 
 #: Readable as it is, and met nowhere else in a file.
-MARKED = picture(7)
+MARKED = image(7)
 
 
 def cut_in_the_middle(file: Path) -> None:
@@ -22,8 +22,8 @@ def cut_in_the_middle(file: Path) -> None:
     file.write_bytes(content[: len(content) // 2])
 
 
-def flip_in_a_picture(file: Path) -> None:
-    """One byte of a picture's pixels; PNG has checksums of its own."""
+def flip_in_a_image(file: Path) -> None:
+    """One byte of an image's pixels; PNG has checksums of its own."""
     content = bytearray(file.read_bytes())
     place = content.index(MARKED) + len(MARKED) // 2
     content[place] ^= 1
@@ -31,7 +31,7 @@ def flip_in_a_picture(file: Path) -> None:
 
 
 def flip_in_a_length(file: Path) -> None:
-    """One byte of a picture's length, which comes before it: the page holds one gigabyte more by what it says."""
+    """One byte of an image's length, which comes before it: the page holds one gigabyte more by what it says."""
     content = bytearray(file.read_bytes())
     place = content.index(MARKED) - 1
     content[place] ^= 0x40
@@ -41,17 +41,17 @@ def flip_in_a_length(file: Path) -> None:
 def flip_in_a_page_header(file: Path) -> None:
     content = bytearray(file.read_bytes())
     columns = pq.read_metadata(file).row_group(0)
-    (pictures,) = (
+    (images,) = (
         columns.column(number)
         for number in range(columns.num_columns)
         if columns.column(number).path_in_schema == "images.list.element.bytes"
     )
-    content[pictures.data_page_offset] ^= 0xFF
+    content[images.data_page_offset] ^= 0xFF
     file.write_bytes(content)
 
 
 def rewrite(file: Path, *, checksums: bool) -> None:
-    """The same rows, uncompressed, so that a picture's bytes are found in the file."""
+    """The same rows, uncompressed, so that an image's bytes are found in the file."""
     table = pq.read_table(file)
     plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
     pq.write_table(table, file, **plain, write_page_checksum=checksums)
@@ -70,7 +70,7 @@ def with_a_second_file(pipeline: Pipeline, *, checksums: bool) -> Path:
         (cut_in_the_middle, False),
         (flip_in_a_page_header, False),
         (flip_in_a_length, False),
-        (flip_in_a_picture, True),
+        (flip_in_a_image, True),
         (flip_in_a_length, True),
         (flip_in_a_page_header, True),
     ],
@@ -99,10 +99,10 @@ def statuses(pipeline: Pipeline) -> list[str]:
     return found
 
 
-def test_a_flipped_byte_in_a_picture_that_the_file_has_no_checksum_of_is_a_recorded_picture(
+def test_a_flipped_byte_in_a_image_that_the_file_has_no_checksum_of_is_a_recorded_image(
     pipeline: Pipeline,
 ) -> None:
-    flip_in_a_picture(with_a_second_file(pipeline, checksums=False))
+    flip_in_a_image(with_a_second_file(pipeline, checksums=False))
     ran = pipeline.run("broken", only=STAGES)
     assert ran.success
     assert statuses(pipeline) == ["ok", "ok", "ok", "ok", "corrupt", "ok"]

@@ -82,7 +82,7 @@ def state():
 STAGES = ("subset_images", "sscd_embeddings")
 
 def run(settings):
-    return Pipeline(settings, instance).run("some", only=STAGES, sscd=other_model("colour"))
+    return Pipeline(settings, instance).run("some", only=STAGES, sscd=other_model("color"))
 
 with dg.DagsterInstance.ephemeral() as instance:
     assert run(settings).success

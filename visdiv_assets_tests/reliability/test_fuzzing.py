@@ -1,4 +1,4 @@
-"""Mutated pictures and Parquet files: a status or one line, whatever is in them, and never anything else."""
+"""Mutated images and Parquet files: a status or one line, whatever is in them, and never anything else."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from visdiv_assets.imaging.decode import ImageStatus, decode_image
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, list_images
 from visdiv_assets.sources import COLUMNS, SCHEMA, Kind
 from visdiv_assets.sources import open as open_source
-from visdiv_assets_tests.conftest import picture
+from visdiv_assets_tests.conftest import image
 from visdiv_assets_tests.imaging.images import encoded_noise
 
 MAX_PIXELS = 1_000_000
 
-#: Seconds of computing that one mutated picture or file may take.
+#: Seconds of computing that one mutated image or file may take.
 SECONDS = 10.0
 
 #: Places are shares of a file's length, so that the same mutations fit every file.
@@ -70,7 +70,7 @@ def mutated(data: bytes, mutations: Mutations, region: str) -> bytes:
 
 
 @cache
-def pictures() -> dict[str, bytes]:
+def images() -> dict[str, bytes]:
     return encoded_noise()
 
 
@@ -97,26 +97,26 @@ def fuzz(examples: int, *, same: bool = False) -> settings:
     )
 
 
-def check_pictures(name: str, mutations: Mutations, region: str) -> None:
-    decoded_to_a_status(mutated(pictures()[name], mutations, region))
+def check_images(name: str, mutations: Mutations, region: str) -> None:
+    decoded_to_a_status(mutated(images()[name], mutations, region))
 
 
 @fuzz(250, same=True)
-@given(st.sampled_from(sorted(pictures())), MUTATIONS, REGIONS)
-def test_mutated_pictures_have_a_status(name: str, mutations: Mutations, region: str) -> None:
-    check_pictures(name, mutations, region)
+@given(st.sampled_from(sorted(images())), MUTATIONS, REGIONS)
+def test_mutated_images_have_a_status(name: str, mutations: Mutations, region: str) -> None:
+    check_images(name, mutations, region)
 
 
 @pytest.mark.nightly
 @fuzz(15_000)
-@given(st.sampled_from(sorted(pictures())), MUTATIONS, REGIONS)
-def test_many_mutated_pictures_have_a_status(name: str, mutations: Mutations, region: str) -> None:
-    check_pictures(name, mutations, region)
+@given(st.sampled_from(sorted(images())), MUTATIONS, REGIONS)
+def test_many_mutated_images_have_a_status(name: str, mutations: Mutations, region: str) -> None:
+    check_images(name, mutations, region)
 
 
 @pytest.mark.nightly
 @fuzz(5_000)
-@given(st.binary(max_size=2000), st.sampled_from([b"", *sorted({data[:30] for data in pictures().values()})]))
+@given(st.binary(max_size=2000), st.sampled_from([b"", *sorted({data[:30] for data in images().values()})]))
 def test_random_bytes_have_a_status(data: bytes, start: bytes) -> None:
     decoded_to_a_status(start + data)
 
@@ -126,7 +126,7 @@ def shards() -> tuple[bytes, ...]:
     """Forms of the same rows: compressed or plain, one row group or several, with dictionaries and without."""
     rows = [
         {
-            "images": [{"bytes": picture(number + index), "path": None} for index in range(number % 3)],
+            "images": [{"bytes": image(number + index), "path": None} for index in range(number % 3)],
             "texts": [{"user": f"question {number}", "assistant": "answer"}] * (number % 4),
             "source": f"origin {number % 2}",
             "relevance_ratings": [number % 5 + 1, None],
@@ -158,7 +158,7 @@ def check_shard(folder: Path, form: int, mutations: Mutations, region: str) -> N
     source = open_source(str(folder))
     begin = time.process_time()
     refusals = []
-    for read in (_all_columns, _pictures, _ratings, _stored, _fetched):
+    for read in (_all_columns, _images, _ratings, _stored, _fetched):
         try:
             (shard,) = source.shards(Kind.SUBSET, "some")
             assert read(source, shard) == shard.rows
@@ -176,7 +176,7 @@ def _all_columns(source: Any, shard: Any) -> int:
     return rows
 
 
-def _pictures(source: Any, shard: Any) -> int:
+def _images(source: Any, shard: Any) -> int:
     batches = source.batches(Kind.SUBSET, "some", shard, columns=["images"])
     listed = list(list_images(batches, first_row=0, threads=1, max_pixels=MAX_PIXELS))
     positions = pa.Table.from_batches(listed, IMAGES_SCHEMA)

@@ -28,12 +28,12 @@ from visdiv_assets_tests.reliability.processes import (
 
 
 def test_killed_while_embedding_the_second_file(corpus: Settings, undisturbed: Settings) -> None:
-    # Four pictures are in the first file: the second batch of four is in the second file.
-    stopped_and_killed(Work(corpus, ("a",), stop=Stop("visdiv_assets_tests.conftest:ColourEmbedder.run", call=2)))
+    # Four images are in the first file: the second batch of four is in the second file.
+    stopped_and_killed(Work(corpus, ("a",), stop=Stop("visdiv_assets_tests.conftest:ColorEmbedder.run", call=2)))
     metadata = finished(Work(corpus, ("a",)))
     assert metadata["subset_images"]["units_reused"] == 3
     assert metadata["sscd_embeddings"]["units_reused"] == 1
-    # Of the other files' seven pictures two are in the first file or in the second one, too.
+    # Of the other files' seven images two are in the first file or in the second one, too.
     assert metadata["sscd_embeddings"]["images_embedded"] == 5
     copy(corpus, undisturbed, "b", "c")
     finished(Work(corpus, publish=True))

@@ -30,7 +30,7 @@ NAMES = {
 SHOWN = (*OF_A_SUBSET, "contamination", "verified_contamination", "duplicates_report")
 STAGES = ("subset_images", "sscd_embeddings")
 
-COLOUR = {"sscd": other_model("colour")}
+COLOR = {"sscd": other_model("color")}
 
 
 class Elements(HTMLParser):
@@ -63,9 +63,9 @@ def test_odd_names_have_their_own_folders_tables_and_reports_and_nothing_lies_el
         pipeline.write(name, [*one_each([number]), Row([near_copy(number)])])
     pipeline.write(HTML, one_each([list(NAMES).index(HTML)]), kind=Kind.BENCHMARK)
     outside = files_of(tmp_path)
-    assert pipeline.run(HTML, kind=Kind.BENCHMARK, **COLOUR).success
+    assert pipeline.run(HTML, kind=Kind.BENCHMARK, **COLOR).success
     for name in NAMES:
-        ran = pipeline.run(name, only=SHOWN if name == HTML else STAGES, **COLOUR)
+        ran = pipeline.run(name, only=SHOWN if name == HTML else STAGES, **COLOR)
         assert ran.success, (name, ran.failures)
     published = pipeline.publish(only=(*OF_ALL, "leak_reports"))
     assert published.success, published.failures
@@ -82,7 +82,7 @@ def test_odd_names_have_their_own_folders_tables_and_reports_and_nothing_lies_el
         (page,) = (data / "reports" / report).iterdir()
         assert page.name == f"{NAMES[HTML]}.html"
         elements = Elements(page.read_text())
-        # No page has an element of this name: pictures are backgrounds.
+        # No page has an element of this name: images are backgrounds.
         assert "img" not in elements.names
         assert {name for name in elements.attributes if name.startswith("on")} == set()
         assert MARKUP in "".join(elements.texts)

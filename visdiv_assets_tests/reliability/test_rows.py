@@ -1,4 +1,4 @@
-"""Rows that nobody expects: none with a picture, texts of any length and with any character in them."""
+"""Rows that nobody expects: none with an image, texts of any length and with any character in them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from visdiv_assets.sources import CRITERIA, SCHEMA
-from visdiv_assets_tests.conftest import Pipeline, near_copy, one_each, other_model, picture
+from visdiv_assets_tests.conftest import Pipeline, image, near_copy, one_each, other_model
 from visdiv_assets_tests.reliability.processes import FORKS, SECONDS, Work, finished, peak_bytes
 from visdiv_assets_tests.reliability.test_names import Elements
 
-COLOUR = {"sscd": other_model("colour")}
+COLOR = {"sscd": other_model("color")}
 STAGES = ("subset_images", "quality_rows")
 
 MARKUP = "<script>alert(2)</script><img src=x onerror=alert(3)>"
 
 
-def row(*pictures: bytes, user: str = "question", path: str | None = None) -> dict[str, Any]:
+def row(*images: bytes, user: str = "question", path: str | None = None) -> dict[str, Any]:
     return {
-        "images": [{"bytes": data, "path": path} for data in pictures],
+        "images": [{"bytes": data, "path": path} for data in images],
         "texts": [{"user": user, "assistant": "answer"}],
         "source": "test",
         **{f"{criterion}_ratings": [4] for criterion in CRITERIA},
@@ -47,7 +47,7 @@ def measured(work: Work, connection: Connection) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_a_hundred_thousand_rows_without_a_picture_take_seconds_and_no_memory_to_speak_of(pipeline: Pipeline) -> None:
+def test_a_hundred_thousand_rows_without_a_image_take_seconds_and_no_memory_to_speak_of(pipeline: Pipeline) -> None:
     thousand = pa.Table.from_pylist([row()] * 1000, SCHEMA)
     write(pipeline, "text", pa.concat_tables([thousand] * 100))
     ours, theirs = FORKS.Pipe()
@@ -67,9 +67,9 @@ def test_a_hundred_thousand_rows_without_a_picture_take_seconds_and_no_memory_to
 
 
 def test_markup_in_texts_and_paths_is_shown_as_text_or_not_at_all(pipeline: Pipeline) -> None:
-    rows = [row(data, user=MARKUP, path=f"{MARKUP}.png") for data in (picture(0), near_copy(0), MARKUP.encode())]
+    rows = [row(data, user=MARKUP, path=f"{MARKUP}.png") for data in (image(0), near_copy(0), MARKUP.encode())]
     write(pipeline, "some", pa.Table.from_pylist(rows, SCHEMA))
-    assert pipeline.run("some", **COLOUR).success
+    assert pipeline.run("some", **COLOR).success
     (page,) = (Path(pipeline.settings.data) / "reports" / "duplicates").glob("*.html")
     elements = Elements(page.read_text())
     assert "img" not in elements.names
@@ -85,7 +85,7 @@ def test_markup_in_texts_and_paths_is_shown_as_text_or_not_at_all(pipeline: Pipe
     ids=["null bytes", "characters that are none", "10 MB"],
 )
 def test_texts_of_any_length_with_any_character_are_read_and_rated(pipeline: Pipeline, text: str) -> None:
-    write(pipeline, "some", pa.Table.from_pylist([row(picture(0), user=text), row(picture(1))], SCHEMA))
+    write(pipeline, "some", pa.Table.from_pylist([row(image(0), user=text), row(image(1))], SCHEMA))
     ran = pipeline.run("some", only=STAGES)
     assert ran.success, ran.failures
     assert ran.metadata("quality_rows")["turns"] == 2
@@ -97,7 +97,7 @@ def test_texts_of_any_length_with_any_character_are_read_and_rated(pipeline: Pip
 )
 def test_a_text_that_is_not_utf8_is_one_line_and_other_subsets_go_on(pipeline: Pipeline, broken: bytes) -> None:
     """Such a file breaks Parquet's own rules; nothing that reads it with pyarrow or datasets gets further."""
-    table = pa.Table.from_pylist([row(picture(0)), row(picture(1))], SCHEMA)
+    table = pa.Table.from_pylist([row(image(0)), row(image(1))], SCHEMA)
     users = pa.Array.from_buffers(pa.string(), 2, pa.array([b"question", broken], pa.binary()).buffers())
     turns = pa.StructArray.from_arrays([users, pa.array(["answer", "answer"])], names=["user", "assistant"])
     texts = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), turns)

@@ -17,11 +17,11 @@ Rows = list[dict[str, Any]]
 
 
 def plain_rows(count: int, start: int = 0) -> Rows:
-    """Rows in normalised form; row i holds i % 3 pictures whose bytes say which they are."""
+    """Rows in normalized form; row i holds i % 3 images whose bytes say which they are."""
     return [
         {
             "images": [
-                {"bytes": f"picture {row}.{index}".encode(), "path": f"{row}_{index}.png"} for index in range(row % 3)
+                {"bytes": f"image {row}.{index}".encode(), "path": f"{row}_{index}.png"} for index in range(row % 3)
             ],
             "texts": [{"user": f"question {row}", "assistant": f"answer {row}"}],
             "source": f"origin {row % 2}",
@@ -48,7 +48,7 @@ class Corpus:
         kind: Kind = Kind.SUBSET,
         **options: Any,
     ) -> Path:
-        """Write one Parquet file; rows are written in the normalised schema."""
+        """Write one Parquet file; rows are written in the normalized schema."""
         path = self.root / kind.value / name / file
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table if isinstance(table, pa.Table) else pa.Table.from_pylist(table, SCHEMA), path, **options)

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import Kind
 from visdiv_assets.sources import schema as schema_module
-from visdiv_assets.sources.conform import PICTURE
+from visdiv_assets.sources.conform import IMAGE
 from visdiv_assets_tests.sources.conftest import Corpus
 
-LISTS = pa.list_(PICTURE)
+LISTS = pa.list_(IMAGE)
 
 
-def picture(content: str | None, path: str | None = None) -> dict[str, Any]:
+def image(content: str | None, path: str | None = None) -> dict[str, Any]:
     return {"bytes": content.encode() if content is not None else None, "path": path}
 
 
 def structs(*contents: str | None) -> pa.Array:
-    """A column with one picture a row; None is a null."""
-    return pa.array([None if content is None else picture(content) for content in contents], PICTURE)
+    """A column with one image a row; None is a null."""
+    return pa.array([None if content is None else image(content) for content in contents], IMAGE)
 
 
 def text(content: bytes) -> str:
@@ -31,7 +31,7 @@ def text(content: bytes) -> str:
 
 
 def read(corpus: Corpus, columns: dict[str, Any], **options: Any) -> list[list[bytes | None]]:
-    """The bytes of each row's pictures, found by `batches`; `fetch` must find the same."""
+    """The bytes of each row's images, found by `batches`; `fetch` must find the same."""
     corpus.write(pa.table(columns), kind=Kind.BENCHMARK, **options)
     by_batch = {
         size: [
@@ -46,24 +46,24 @@ def read(corpus: Corpus, columns: dict[str, Any], **options: Any) -> list[list[b
     source = corpus.open()
     assert source.fetch(Kind.BENCHMARK, "some", positions) == [rows[row][index] for row, index in positions]
     for row, images in enumerate(rows):
-        with pytest.raises(VisdivError, match=f"has no picture {len(images)}"):
+        with pytest.raises(VisdivError, match=f"has no image {len(images)}"):
             source.fetch(Kind.BENCHMARK, "some", [(row, len(images))])
     return rows
 
 
 @pytest.mark.parametrize("column", ["image", "images", "image_list", "decoded_image", "query_image", "image_0"])
-def test_one_picture_a_row(corpus: Corpus, column: str) -> None:
+def test_one_image_a_row(corpus: Corpus, column: str) -> None:
     assert read(corpus, {"id": [1, 2, 3], column: structs("a", None, "c")}) == [[b"a"], [], [b"c"]]
     assert read(corpus, {column: pa.array([b"a", None, b"c"])}) == [[b"a"], [], [b"c"]]
     assert read(corpus, {column: pa.array([text(b"a"), None, text(b"c")])}) == [[b"a"], [], [b"c"]]
 
 
 @pytest.mark.parametrize("column", ["image", "images", "image_list", "decoded_image", "image_0"])
-def test_lists_of_pictures(corpus: Corpus, column: str) -> None:
-    given = [[picture("a"), picture("b")], [], None, [picture("c")]]
+def test_lists_of_images(corpus: Corpus, column: str) -> None:
+    given = [[image("a"), image("b")], [], None, [image("c")]]
     expected = [[b"a", b"b"], [], [], [b"c"]]
     assert read(corpus, {column: pa.array(given, LISTS)}) == expected
-    assert read(corpus, {column: pa.array(given, pa.large_list(PICTURE))}) == expected
+    assert read(corpus, {column: pa.array(given, pa.large_list(IMAGE))}) == expected
     strings = pa.array([[text(b"a"), text(b"b")], [], None, [text(b"c")]])
     assert read(corpus, {column: strings}) == expected
 
@@ -96,9 +96,9 @@ def test_the_published_ranges_of_numbered_columns(corpus: Corpus, numbers: range
 
 
 def test_an_entry_of_a_numbered_column_without_bytes_and_path_does_not_exist(corpus: Corpus) -> None:
-    nothing = [picture(""), picture(None), picture("", ""), None]
-    by_path = [picture(None, "a.png"), picture("", "b.png")]
-    first = pa.array([*nothing, *by_path], PICTURE)
+    nothing = [image(""), image(None), image("", ""), None]
+    by_path = [image(None, "a.png"), image("", "b.png")]
+    first = pa.array([*nothing, *by_path], IMAGE)
     rows = read(corpus, {"image_1": first, "image_2": structs(*"abcdef")})
     assert rows == [[b"a"], [b"b"], [b"c"], [b"d"], [None, b"e"], [b"", b"f"]]
 
@@ -143,7 +143,7 @@ def test_columns_of_strings_come_after_others_and_nulls_last(corpus: Corpus) -> 
     assert read(corpus, {"images": strings.dictionary_encode(), "image": structs("a")}) == [[b"a"]]
 
 
-def test_columns_that_cannot_hold_pictures_are_passed_over(corpus: Corpus) -> None:
+def test_columns_that_cannot_hold_images_are_passed_over(corpus: Corpus) -> None:
     assert read(corpus, {"images": [7], "image_1": [8], "image": structs("a")}) == [[b"a"]]
     assert read(corpus, {"image_1": structs("a"), "image_2": [8], "image": structs("b")}) == [[b"b"]]
     corpus.write(pa.table({"images": [7], "image": [True]}), kind=Kind.BENCHMARK)
@@ -183,29 +183,29 @@ def test_a_string_that_is_not_base64_keeps_its_own_bytes(corpus: Corpus, string:
     assert read(corpus, {"image": [string]}) == [[string.encode()]]
 
 
-def test_an_empty_string_is_no_picture_and_in_a_list_an_entry_without_bytes_as_a_null_is(corpus: Corpus) -> None:
+def test_an_empty_string_is_no_image_and_in_a_list_an_entry_without_bytes_as_a_null_is(corpus: Corpus) -> None:
     assert read(corpus, {"image": ["", None, text(b"a")]}) == [[], [], [b"a"]]
     assert read(corpus, {"image": [["", text(b"a")], [None, text(b"b")]]}) == [[None, b"a"], [None, b"b"]]
-    assert read(corpus, {"image": [[None, picture("a")]]}) == [[None, b"a"]]
+    assert read(corpus, {"image": [[None, image("a")]]}) == [[None, b"a"]]
 
 
-def test_paths_stay_with_their_pictures(corpus: Corpus) -> None:
+def test_paths_stay_with_their_images(corpus: Corpus) -> None:
     columns = {
-        "image_2": pa.array([picture("b", "b.png"), None], PICTURE),
-        "image_1": pa.array([picture("a", "a.png"), picture(None, "c.png")], PICTURE),
+        "image_2": pa.array([image("b", "b.png"), None], IMAGE),
+        "image_1": pa.array([image("a", "a.png"), image(None, "c.png")], IMAGE),
     }
     corpus.write(pa.table(columns), kind=Kind.BENCHMARK)
     assert [row["images"] for row in corpus.read(kind=Kind.BENCHMARK)] == [
-        [picture("a", "a.png"), picture("b", "b.png")],
-        [picture(None, "c.png")],
+        [image("a", "a.png"), image("b", "b.png")],
+        [image(None, "c.png")],
     ]
 
 
-def test_a_subsets_pictures_are_found_in_the_same_places(corpus: Corpus) -> None:
+def test_a_subsets_images_are_found_in_the_same_places(corpus: Corpus) -> None:
     turns = pa.array([[]], schema_module.SCHEMA.field("texts").type)
     for columns in ({"image_0": structs("a")}, {"image": structs("a")}, {"image_list": structs("a")}):
         corpus.write(pa.table({"texts": turns, **columns}))
-        assert [picture["bytes"] for row in corpus.read() for picture in row["images"]] == [b"a"]
+        assert [image["bytes"] for row in corpus.read() for image in row["images"]] == [b"a"]
 
 
 def test_a_numbered_column_that_is_there_twice_is_an_error(corpus: Corpus) -> None:
@@ -230,7 +230,7 @@ def test_groups_of_any_shape_list_what_exists_in_order(
         if form == "struct":
             return structs(*cells)
         if form == "list":
-            return pa.array([None if cell is None else [picture(cell), picture(cell)] for cell in cells], LISTS)
+            return pa.array([None if cell is None else [image(cell), image(cell)] for cell in cells], LISTS)
         encoded = [None if cell is None else cell.encode() for cell in cells]
         if form == "bytes":
             return pa.array(encoded, pa.binary())

@@ -64,7 +64,7 @@ def test_fetch_reads_only_the_row_groups_and_the_column_it_needs(corpus: Corpus)
         spoil(file, group, "images.list.element.bytes")
     spoil(file, 1, "texts.list.element.user")
     source = corpus.open()
-    assert source.fetch(Kind.SUBSET, "some", [(38, 0), (20, 1)]) == [b"picture 38.0", b"picture 20.1"]
+    assert source.fetch(Kind.SUBSET, "some", [(38, 0), (20, 1)]) == [b"image 38.0", b"image 20.1"]
     with pytest.raises(VisdivError, match=rf"{file.name} is not a readable Parquet file"):
         source.fetch(Kind.SUBSET, "some", [(38, 0), (41, 0)])
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.sources import COLUMNS, SCHEMA, Kind, PictureFolderSource, image_folder
+from visdiv_assets.sources import COLUMNS, SCHEMA, ImageFolderSource, Kind, image_folder
 from visdiv_assets.sources import open as open_source
 from visdiv_assets_tests.sources.conftest import Rows
 
@@ -20,7 +20,7 @@ def put(folder: Path, *names: str) -> None:
         file.write_bytes(name.encode())
 
 
-def read(source: PictureFolderSource, name: str, columns: tuple[str, ...] = COLUMNS, batch_rows: int = 64) -> Rows:
+def read(source: ImageFolderSource, name: str, columns: tuple[str, ...] = COLUMNS, batch_rows: int = 64) -> Rows:
     return [
         row
         for shard in source.shards(Kind.SUBSET, name)
@@ -29,7 +29,7 @@ def read(source: PictureFolderSource, name: str, columns: tuple[str, ...] = COLU
     ]
 
 
-def paths(source: PictureFolderSource, name: str) -> list[str]:
+def paths(source: ImageFolderSource, name: str) -> list[str]:
     return [row["images"][0]["path"] for row in read(source, name)]
 
 
@@ -40,10 +40,10 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_each_subfolder_with_pictures_is_a_subset(folder: Path) -> None:
+def test_each_subfolder_with_images_is_a_subset(folder: Path) -> None:
     put(folder, "cats/a.jpg", "dogs (old)/2020/b.PNG", "notes/readme.txt", ".thumbs/c.jpg", "cats/._a.jpg")
     (folder / "empty").mkdir()
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
     assert source.subsets() == ["cats", "dogs (old)"]
     assert source.benchmarks() == []
     assert paths(source, "cats") == ["a.jpg"]
@@ -52,78 +52,78 @@ def test_each_subfolder_with_pictures_is_a_subset(folder: Path) -> None:
 
 def test_folders_below_benchmarks_are_benchmarks(folder: Path) -> None:
     put(folder, "cats/a.jpg", "benchmarks/exam/x.png", "benchmarks/exam/more/y.png", "benchmarks/empty/readme.txt")
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
     assert (source.subsets(), source.benchmarks()) == (["cats"], ["exam"])
     (shard,) = source.shards(Kind.BENCHMARK, "exam")
     batches = list(source.batches(Kind.BENCHMARK, "exam", shard, columns=["images"]))
     assert [row["images"][0]["path"] for batch in batches for row in batch.to_pylist()] == ["more/y.png", "x.png"]
     assert source.fetch(Kind.BENCHMARK, "exam", [(1, 0)]) == [b"benchmarks/exam/x.png"]
     put(folder, "benchmarks/loose.png")
-    with pytest.raises(VisdivError, match="benchmarks holds pictures beside folders of them: move them into"):
+    with pytest.raises(VisdivError, match="benchmarks holds images beside folders of them: move them into"):
         source.benchmarks()
 
 
 def test_a_subset_and_a_benchmark_of_one_name_are_two(folder: Path) -> None:
     put(folder, "cats/a.jpg", "benchmarks/cats/b.jpg", "benchmarks/cats/c.jpg")
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
     assert source.fetch(Kind.SUBSET, "cats", [(0, 0)]) == [b"cats/a.jpg"]
     assert source.fetch(Kind.BENCHMARK, "cats", [(1, 0)]) == [b"benchmarks/cats/c.jpg"]
 
 
-def test_a_folder_called_benchmarks_with_loose_pictures_is_a_subset(folder: Path) -> None:
+def test_a_folder_called_benchmarks_with_loose_images_is_a_subset(folder: Path) -> None:
     put(folder, "benchmarks/a.jpg")
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
     assert (source.subsets(), source.benchmarks()) == (["benchmarks"], [])
 
 
 def test_subsets_may_lie_below_subsets(folder: Path) -> None:
     put(folder, "subsets/cats/a.jpg", "benchmarks/exam/x.png", "elsewhere/b.jpg")
     source = open_source(folder)
-    assert isinstance(source, PictureFolderSource)
+    assert isinstance(source, ImageFolderSource)
     assert (source.subsets(), source.benchmarks()) == (["cats"], ["exam"])
     assert paths(source, "cats") == ["a.jpg"]
     put(folder, "loose.jpg")
-    with pytest.raises(VisdivError, match="holds pictures beside its folder 'subsets'"):
+    with pytest.raises(VisdivError, match="holds images beside its folder 'subsets'"):
         source.subsets()
 
 
-def test_loose_pictures_are_a_subset_named_after_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loose_images_are_a_subset_named_after_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(folder, "b.jpg", "a.png", "deep/er/readme.txt")
     monkeypatch.chdir(folder)
     for given in (folder, f"{folder}/", ".", "deep/..", "./"):
-        source = PictureFolderSource(given)
+        source = ImageFolderSource(given)
         assert source.subsets() == ["album"]
         assert paths(source, "album") == ["a.png", "b.jpg"]
 
 
-def test_loose_pictures_beside_subfolders_are_one_subset_more(folder: Path) -> None:
+def test_loose_images_beside_subfolders_are_one_subset_more(folder: Path) -> None:
     put(folder, "x.gif", "zebras/a.jpg", "ants/a.jpg", "ants/more/b.jpg")
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
     assert source.subsets() == ["album", "ants", "zebras"]
     assert paths(source, "album") == ["x.gif"]
     assert paths(source, "ants") == ["a.jpg", "more/b.jpg"]
 
 
-def test_a_subfolder_of_the_same_name_cannot_be_told_from_loose_pictures(folder: Path) -> None:
+def test_a_subfolder_of_the_same_name_cannot_be_told_from_loose_images(folder: Path) -> None:
     put(folder, "album/a.jpg")
-    assert paths(PictureFolderSource(folder), "album") == ["a.jpg"]
+    assert paths(ImageFolderSource(folder), "album") == ["a.jpg"]
     put(folder, "b.jpg")
     with pytest.raises(VisdivError, match="subfolder 'album' of the same name: rename"):
-        PictureFolderSource(folder).subsets()
+        ImageFolderSource(folder).subsets()
 
 
 def test_all_endings_count_in_any_case_and_paths_are_sorted(folder: Path) -> None:
     endings = ["jpg", "JPEG", "png", "gif", "webp", "bmp", "tif", "TIFF", "avif", "ppm"]
     put(folder, *(f"s/{9 - number}.{ending}" for number, ending in enumerate(endings)), "s/x.txt", "s/jpg")
     put(folder, "s/3/a.jpg")
-    found = paths(PictureFolderSource(folder), "s")
+    found = paths(ImageFolderSource(folder), "s")
     assert len(found) == 11
     assert found == sorted(found)
 
 
-def test_a_row_is_a_picture_and_nothing_else_is_known(folder: Path) -> None:
+def test_a_row_is_a_image_and_nothing_else_is_known(folder: Path) -> None:
     put(folder, "s/a.jpg")
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
     (shard,) = source.shards(Kind.SUBSET, "s")
     (batch,) = source.batches(Kind.SUBSET, "s", shard, columns=COLUMNS)
     assert batch.schema == SCHEMA
@@ -136,39 +136,39 @@ def test_shards_are_chunks_of_the_sorted_files(folder: Path, monkeypatch: pytest
     monkeypatch.setattr(image_folder, "SHARD_FILES", 4)
     names = [f"{number:02d}.png" for number in range(10)]
     put(folder, *(f"s/{name}" for name in names))
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
     shards = source.shards(Kind.SUBSET, "s")
-    assert [shard.name for shard in shards] == [f"pictures-0000{number}-of-00003" for number in range(3)]
+    assert [shard.name for shard in shards] == [f"images-0000{number}-of-00003" for number in range(3)]
     assert [shard.rows for shard in shards] == [4, 4, 2]
     assert sum(shard.size_bytes for shard in shards) == source.size_bytes(Kind.SUBSET, "s") == 80
     assert paths(source, "s") == names
     asked = [(9, 0), (0, 0), (4, 0), (9, 0)]
     assert source.fetch(Kind.SUBSET, "s", asked) == [f"s/{names[row]}".encode() for row, _ in asked]
-    assert PictureFolderSource(folder).fetch(Kind.SUBSET, "s", [(5, 0)]) == [b"s/05.png"]
+    assert ImageFolderSource(folder).fetch(Kind.SUBSET, "s", [(5, 0)]) == [b"s/05.png"]
 
 
 @pytest.mark.parametrize("columns", [("images",), ("texts", "source")])
 def test_batches_are_no_larger_than_asked(folder: Path, columns: tuple[str, ...]) -> None:
     put(folder, *(f"s/{number:02d}.png" for number in range(10)))
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
     (shard,) = source.shards(Kind.SUBSET, "s")
     batches = list(source.batches(Kind.SUBSET, "s", shard, columns=columns, batch_rows=4))
     assert [batch.num_rows for batch in batches] == [4, 4, 2]
     assert all(batch.schema.names == list(columns) for batch in batches)
 
 
-def test_large_pictures_end_a_batch_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_end_a_batch_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_folder, "BATCH_BYTES", 20)
     put(folder, "s/a.png", "s/b.png", "s/c.png", "s/d_is_larger_than_the_limit_by_far.png", "s/e.png")
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
     (shard,) = source.shards(Kind.SUBSET, "s")
     batches: list[pa.RecordBatch] = list(source.batches(Kind.SUBSET, "s", shard, columns=["images"]))
     assert [batch.num_rows for batch in batches] == [2, 1, 1, 1]
 
 
-def test_no_picture_is_opened_when_none_is_asked_for(folder: Path) -> None:
+def test_no_image_is_opened_when_none_is_asked_for(folder: Path) -> None:
     put(folder, "s/a.png", "s/b.png")
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
     (shard,) = source.shards(Kind.SUBSET, "s")
     (folder / "s" / "a.png").unlink()
     (batch,) = source.batches(Kind.SUBSET, "s", shard, columns=["texts"])
@@ -177,7 +177,7 @@ def test_no_picture_is_opened_when_none_is_asked_for(folder: Path) -> None:
 
 def test_the_digest_is_of_names_and_contents_the_fingerprint_of_times_too(folder: Path) -> None:
     put(folder, "s/a.png", "s/b.png")
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
     file = folder / "s" / "a.png"
 
     def state() -> tuple[str, str]:
@@ -197,9 +197,9 @@ def test_the_digest_is_of_names_and_contents_the_fingerprint_of_times_too(folder
     assert state()[0] != first[0]
 
 
-def test_a_picture_that_vanished_is_named(folder: Path) -> None:
+def test_a_image_that_vanished_is_named(folder: Path) -> None:
     put(folder, "s/a.png", "s/b.png")
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
     (shard,) = source.shards(Kind.SUBSET, "s")
     (folder / "s" / "b.png").unlink()
     with pytest.raises(VisdivError, match=r"b\.png cannot be read \(No such file"):
@@ -210,9 +210,9 @@ def test_a_picture_that_vanished_is_named(folder: Path) -> None:
         source.fetch(Kind.SUBSET, "s", [(0, 0), (1, 0)])
 
 
-def test_a_picture_that_may_not_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_image_that_may_not_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(folder, "s/a.png")
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
 
     def refuse(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
@@ -222,9 +222,9 @@ def test_a_picture_that_may_not_be_read_is_named(folder: Path, monkeypatch: pyte
         read(source, "s")
 
 
-def test_a_picture_that_changed_since_it_was_listed_is_named(folder: Path) -> None:
+def test_a_image_that_changed_since_it_was_listed_is_named(folder: Path) -> None:
     put(folder, "s/a.png", "s/b.png")
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
     (shard,) = source.shards(Kind.SUBSET, "s")
     (folder / "s" / "b.png").write_bytes(b"something else")
     with pytest.raises(VisdivError, match=r"b\.png has changed since it was listed"):
@@ -233,25 +233,25 @@ def test_a_picture_that_changed_since_it_was_listed_is_named(folder: Path) -> No
 
 def test_a_shard_of_an_older_listing_is_refused_once_files_have_moved(folder: Path) -> None:
     put(folder, "s/b.png")
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
     (shard,) = source.shards(Kind.SUBSET, "s")
     put(folder, "s/a.png")
     assert list(source.batches(Kind.SUBSET, "s", shard, columns=["images"]))
     source.shards(Kind.SUBSET, "s")
-    with pytest.raises(VisdivError, match=r"pictures-00000-of-00001 of 's' in .* has changed"):
+    with pytest.raises(VisdivError, match=r"images-00000-of-00001 of 's' in .* has changed"):
         source.batches(Kind.SUBSET, "s", shard, columns=["images"])
 
 
 @pytest.mark.parametrize("position", [(2, 0), (-1, 0), (0, 1), (0, -1)])
 def test_fetch_refuses_positions_that_do_not_exist(folder: Path, position: tuple[int, int]) -> None:
     put(folder, "s/a.png", "s/b.png")
-    with pytest.raises(VisdivError, match=r"has no (row|picture)"):
-        PictureFolderSource(folder).fetch(Kind.SUBSET, "s", [(0, 0), position])
+    with pytest.raises(VisdivError, match=r"has no (row|image)"):
+        ImageFolderSource(folder).fetch(Kind.SUBSET, "s", [(0, 0), position])
 
 
 def test_unknown_names_are_refused(folder: Path) -> None:
     put(folder, "cats/a.png")
-    source = PictureFolderSource(folder)
+    source = ImageFolderSource(folder)
     with pytest.raises(VisdivError, match="no 'cat' among its subsets: did you mean 'cats'"):
         source.shards(Kind.SUBSET, "cat")
     with pytest.raises(VisdivError, match="no 'cats' among its benchmarks"):

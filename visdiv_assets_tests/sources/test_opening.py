@@ -8,9 +8,9 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import (
     Downloads,
     HubSource,
+    ImageFolderSource,
     Kind,
     ParquetFolderSource,
-    PictureFolderSource,
     benchmarks,
 )
 from visdiv_assets.sources import open as open_source
@@ -65,7 +65,7 @@ def test_other_places_are_refused() -> None:
 
 @pytest.mark.parametrize("uri", ["no/such/folder", ""])
 def test_a_missing_folder_is_named_with_what_is_expected(uri: str) -> None:
-    with pytest.raises(VisdivError, match=rf"no folder '{uri}'.*subsets/<name>/\*\.parquet.*pictures"):
+    with pytest.raises(VisdivError, match=rf"no folder '{uri}'.*subsets/<name>/\*\.parquet.*images"):
         open_source(uri)
 
 
@@ -100,13 +100,13 @@ def test_the_layout_of_a_downloaded_repository_is_read_without_benchmarks(corpus
         source.shards(Kind.BENCHMARK, "art")
 
 
-def test_parquet_is_preferred_to_pictures_beside_it(corpus: Corpus) -> None:
+def test_parquet_is_preferred_to_images_beside_it(corpus: Corpus) -> None:
     corpus.write(plain_rows(1))
     (corpus.root / "logo.png").write_bytes(b"x")
     assert isinstance(open_source(corpus.root), ParquetFolderSource)
 
 
-def test_a_folder_of_pictures_opens(tmp_path: Path) -> None:
+def test_a_folder_of_images_opens(tmp_path: Path) -> None:
     (tmp_path / "cats").mkdir()
     (tmp_path / "cats" / "a.JPG").write_bytes(b"x")
-    assert isinstance(open_source(tmp_path), PictureFolderSource)
+    assert isinstance(open_source(tmp_path), ImageFolderSource)

@@ -41,7 +41,7 @@ def test_the_sample_is_read_whole_and_in_order(sample: Path) -> None:
         assert read == table.to_pylist()
 
 
-def test_a_benchmark_of_the_sample_has_its_single_pictures_as_lists(sample: Path) -> None:
+def test_a_benchmark_of_the_sample_has_its_single_images_as_lists(sample: Path) -> None:
     source = open_source(sample)
     (shard,) = source.shards(Kind.BENCHMARK, "clipart_bench")
     rows = [
@@ -144,7 +144,7 @@ def test_files_without_rows_are_legal(corpus: Corpus) -> None:
     source = corpus.open()
     assert [shard.rows for shard in source.shards(Kind.SUBSET, "some")] == [0, 2, 0]
     assert corpus.read() == plain_rows(2)
-    assert source.fetch(Kind.SUBSET, "some", [(1, 0)]) == [b"picture 1.0"]
+    assert source.fetch(Kind.SUBSET, "some", [(1, 0)]) == [b"image 1.0"]
 
 
 def test_a_subset_of_no_rows_at_all_is_legal(corpus: Corpus) -> None:
@@ -220,7 +220,7 @@ def test_fetch_reads_across_shards_in_the_order_asked_and_repeats(corpus: Corpus
     corpus.write(plain_rows(10, start=10), file="1.parquet", row_group_size=4)
     asked = [(17, 1), (1, 0), (11, 1), (11, 0), (1, 0), (8, 1), (10, 0)]
     fetched = corpus.open().fetch(Kind.SUBSET, "some", asked)
-    assert fetched == [f"picture {row}.{index}".encode() for row, index in asked]
+    assert fetched == [f"image {row}.{index}".encode() for row, index in asked]
 
 
 @pytest.mark.parametrize(
@@ -228,9 +228,9 @@ def test_fetch_reads_across_shards_in_the_order_asked_and_repeats(corpus: Corpus
     [
         ((20, 0), "has no row 20: it has 20 rows"),
         ((-1, 0), "has no row -1"),
-        ((11, 2), "row 11 of subsets/some .* has no picture 2: it has 2"),
-        ((11, -1), "has no picture -1"),
-        ((0, 0), "row 0 of .* has no picture 0: it has 0"),
+        ((11, 2), "row 11 of subsets/some .* has no image 2: it has 2"),
+        ((11, -1), "has no image -1"),
+        ((0, 0), "row 0 of .* has no image 0: it has 0"),
     ],
 )
 def test_fetch_refuses_positions_that_do_not_exist(corpus: Corpus, position: tuple[int, int], message: str) -> None:
@@ -240,7 +240,7 @@ def test_fetch_refuses_positions_that_do_not_exist(corpus: Corpus, position: tup
         corpus.open().fetch(Kind.SUBSET, "some", [(1, 0), position])
 
 
-def test_fetch_gives_none_for_a_picture_without_bytes(corpus: Corpus) -> None:
+def test_fetch_gives_none_for_a_image_without_bytes(corpus: Corpus) -> None:
     corpus.write([{"images": [{"bytes": None, "path": "x.png"}, {"bytes": b"", "path": None}], "texts": []}])
     assert corpus.open().fetch(Kind.SUBSET, "some", [(0, 1), (0, 0)]) == [b"", None]
 
@@ -256,10 +256,10 @@ def test_fetch_equals_batches(corpus: Corpus, data: st.DataObject) -> None:
     for number, size in enumerate(sizes):
         corpus.write(plain_rows(size, start), file=f"{number}.parquet", row_group_size=group)
         start += size
-    pictures = {
-        (row, index): picture["bytes"]
+    images = {
+        (row, index): image["bytes"]
         for row, content in enumerate(corpus.read(columns=["images"], batch_rows=data.draw(st.integers(1, 50))))
-        for index, picture in enumerate(content["images"])
+        for index, image in enumerate(content["images"])
     }
-    asked = data.draw(st.lists(st.sampled_from(sorted(pictures)), max_size=30)) if pictures else []
-    assert corpus.open().fetch(Kind.SUBSET, "some", asked) == [pictures[position] for position in asked]
+    asked = data.draw(st.lists(st.sampled_from(sorted(images)), max_size=30)) if images else []
+    assert corpus.open().fetch(Kind.SUBSET, "some", asked) == [images[position] for position in asked]

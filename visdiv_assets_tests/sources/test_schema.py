@@ -12,7 +12,7 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import COLUMNS, CRITERIA, SCHEMA, Kind
 from visdiv_assets_tests.sources.conftest import Corpus, plain_rows
 
-PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 TEXTS = pa.array([[{"user": "u", "assistant": "a"}]], SCHEMA.field("texts").type)
 
 
@@ -25,11 +25,11 @@ def one(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.array([values], kind)
 
 
-def test_a_subset_without_pictures_is_refused_with_the_columns_found(corpus: Corpus) -> None:
+def test_a_subset_without_images_is_refused_with_the_columns_found(corpus: Corpus) -> None:
     rows = pa.Table.from_pylist(plain_rows(3), SCHEMA).drop_columns(["images"])
     file = corpus.write(rows.append_column("extra", pa.array([1, 2, 3])))
     for columns in (COLUMNS, ["source"]):
-        with pytest.raises(VisdivError, match=rf"{file.name} lacks a column of pictures .*; columns found: .*extra"):
+        with pytest.raises(VisdivError, match=rf"{file.name} lacks a column of images .*; columns found: .*extra"):
             corpus.read(columns=columns)
 
 
@@ -40,9 +40,9 @@ def test_a_subset_needs_no_texts(corpus: Corpus) -> None:
 
 
 @pytest.mark.parametrize("column", ["image", "decoded_image", "image_0", "images"])
-def test_a_subset_may_keep_its_pictures_as_other_data_sets_do(corpus: Corpus, column: str) -> None:
-    pictures = pa.array([{"bytes": b"x", "path": None}, None], PICTURE)
-    corpus.write(pa.table({column: pictures, "caption": ["a cat", "a dog"]}))
+def test_a_subset_may_keep_its_images_as_other_data_sets_do(corpus: Corpus, column: str) -> None:
+    images = pa.array([{"bytes": b"x", "path": None}, None], IMAGE)
+    corpus.write(pa.table({column: images, "caption": ["a cat", "a dog"]}))
     rows = corpus.read()
     assert [row["images"] for row in rows] == [[{"bytes": b"x", "path": None}], []]
     assert {row[name] for row in rows for name in COLUMNS if name != "images"} == {None}
@@ -147,15 +147,15 @@ def test_columns_that_hold_nothing_but_nulls_are_read_whatever_their_type(corpus
     assert [(row["images"], row["texts"]) for row in corpus.read()] == [([], None)] * 3
 
 
-def test_rows_with_very_many_pictures(corpus: Corpus) -> None:
+def test_rows_with_very_many_images(corpus: Corpus) -> None:
     images = [{"bytes": str(number).encode(), "path": None} for number in range(5000)]
     corpus.write([{"images": images, "texts": []}, {"images": images[:1], "texts": []}])
     assert [row["images"] for row in corpus.read()] == [images, images[:1]]
     assert corpus.open().fetch(Kind.SUBSET, "some", [(0, 4999), (1, 0)]) == [b"4999", b"0"]
 
 
-def picture_types(*, views: bool) -> st.SearchStrategy[pa.DataType]:
-    """Physical types that a picture may have; a struct's fields may come in any order, and be more."""
+def image_types(*, views: bool) -> st.SearchStrategy[pa.DataType]:
+    """Physical types that an image may have; a struct's fields may come in any order, and be more."""
     binary = st.sampled_from([pa.binary(), pa.large_binary(), *([pa.binary_view()] if views else [])])
     string = st.sampled_from([pa.string(), pa.large_string(), *([pa.string_view()] if views else [])])
     return st.one_of(
@@ -166,18 +166,18 @@ def picture_types(*, views: bool) -> st.SearchStrategy[pa.DataType]:
     )
 
 
-def as_physical(picture: dict[str, Any] | None, kind: pa.DataType) -> Any:
-    if picture is None or pa.types.is_struct(kind):
-        return picture and {key: picture.get(key) for key in [field.name for field in kind]}
-    return picture["bytes"]
+def as_physical(image: dict[str, Any] | None, kind: pa.DataType) -> Any:
+    if image is None or pa.types.is_struct(kind):
+        return image and {key: image.get(key) for key in [field.name for field in kind]}
+    return image["bytes"]
 
 
-def as_expected(picture: dict[str, Any] | None, kind: pa.DataType) -> dict[str, Any]:
-    has_path = picture is not None and pa.types.is_struct(kind) and "path" in [field.name for field in kind]
-    return {"bytes": picture and picture["bytes"], "path": picture["path"] if picture and has_path else None}
+def as_expected(image: dict[str, Any] | None, kind: pa.DataType) -> dict[str, Any]:
+    has_path = image is not None and pa.types.is_struct(kind) and "path" in [field.name for field in kind]
+    return {"bytes": image and image["bytes"], "path": image["path"] if image and has_path else None}
 
 
-PICTURES = st.none() | st.fixed_dictionaries(
+IMAGES = st.none() | st.fixed_dictionaries(
     {"bytes": st.none() | st.binary(max_size=5), "path": st.none() | st.text(max_size=3)}
 )
 LISTS = st.sampled_from([pa.list_, pa.large_list])
@@ -185,8 +185,8 @@ LISTS = st.sampled_from([pa.list_, pa.large_list])
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    rows=st.lists(st.none() | st.lists(PICTURES, max_size=4), max_size=12),
-    kind=picture_types(views=False),  # pyarrow cannot write lists of views
+    rows=st.lists(st.none() | st.lists(IMAGES, max_size=4), max_size=12),
+    kind=image_types(views=False),  # pyarrow cannot write lists of views
     make_list=LISTS,
     rating=st.sampled_from([pa.int8(), pa.int32(), pa.int64(), pa.uint16(), pa.float32(), pa.float64()]),
     dictionary=st.booleans(),
@@ -201,7 +201,7 @@ def test_however_a_writer_types_its_columns_the_values_are_the_same(
     dictionary: bool,
     batch_rows: int,
 ) -> None:
-    physical = [row and [as_physical(picture, kind) for picture in row] for row in rows]
+    physical = [row and [as_physical(image, kind) for image in row] for row in rows]
     turn = pa.struct([("assistant", pa.large_string()), ("user", pa.large_string())])
     source = pa.array([str(number) for number in range(len(rows))])
     columns = {
@@ -213,7 +213,7 @@ def test_however_a_writer_types_its_columns_the_values_are_the_same(
     corpus.write(pa.table(columns), row_group_size=5)
     for number, row in enumerate(corpus.read(batch_rows=batch_rows)):
         assert row == {
-            "images": [as_expected(picture, kind) for picture in rows[number] or []],
+            "images": [as_expected(image, kind) for image in rows[number] or []],
             "texts": [{"user": "u", "assistant": None}],
             "source": str(number),
             **{f"{name}_ratings": [1, None, 5] for name in CRITERIA},
@@ -222,17 +222,17 @@ def test_however_a_writer_types_its_columns_the_values_are_the_same(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    pictures=st.lists(PICTURES, max_size=12),
-    kind=picture_types(views=True),
+    stored=st.lists(IMAGES, max_size=12),
+    kind=image_types(views=True),
     column=st.sampled_from(["image", "images"]),
 )
-def test_a_benchmark_may_hold_one_picture_a_row_or_none(
-    corpus: Corpus, pictures: list[dict[str, Any] | None], kind: pa.DataType, column: str
+def test_a_benchmark_may_hold_one_image_a_row_or_none(
+    corpus: Corpus, stored: list[dict[str, Any] | None], kind: pa.DataType, column: str
 ) -> None:
-    physical = [as_physical(picture, kind) for picture in pictures]
-    corpus.write(pa.table({"question": ["?"] * len(pictures), column: pa.array(physical, kind)}), kind=Kind.BENCHMARK)
+    physical = [as_physical(image, kind) for image in stored]
+    corpus.write(pa.table({"question": ["?"] * len(stored), column: pa.array(physical, kind)}), kind=Kind.BENCHMARK)
     expected = [
-        [] if value is None else [as_expected(picture, kind)] for value, picture in zip(physical, pictures, strict=True)
+        [] if value is None else [as_expected(image, kind)] for value, image in zip(physical, stored, strict=True)
     ]
     assert [row["images"] for row in corpus.read(kind=Kind.BENCHMARK)] == expected
     asked = [(row, 0) for row, images in enumerate(expected) if images]
@@ -240,8 +240,8 @@ def test_a_benchmark_may_hold_one_picture_a_row_or_none(
     assert fetched == [expected[row][0]["bytes"] for row, _ in asked]
 
 
-def test_a_benchmark_may_hold_lists_of_pictures_in_either_column(corpus: Corpus) -> None:
-    images = pa.array([[{"bytes": b"x", "path": None}], []], pa.list_(PICTURE))
+def test_a_benchmark_may_hold_lists_of_images_in_either_column(corpus: Corpus) -> None:
+    images = pa.array([[{"bytes": b"x", "path": None}], []], pa.list_(IMAGE))
     corpus.write(pa.table({"image": images}), "a", kind=Kind.BENCHMARK)
     corpus.write(pa.table({"images": images, "image": pa.array([1, 2])}), "b", kind=Kind.BENCHMARK)
     for name in ("a", "b"):
@@ -255,10 +255,10 @@ def test_a_benchmarks_other_columns_may_mean_anything(corpus: Corpus) -> None:
     assert (row["source"], row["texts"]) == (None, None)
 
 
-def test_a_benchmark_without_pictures_is_refused(corpus: Corpus) -> None:
+def test_a_benchmark_without_images_is_refused(corpus: Corpus) -> None:
     file = corpus.write(pa.table({"question": ["?"]}), kind=Kind.BENCHMARK)
     with pytest.raises(
-        VisdivError, match=rf"{file.name} lacks a column of pictures \(one of images, .*\); columns found: question"
+        VisdivError, match=rf"{file.name} lacks a column of images \(one of images, .*\); columns found: question"
     ):
         corpus.read(kind=Kind.BENCHMARK)
     corpus.write(pa.table({"image": [7]}), kind=Kind.BENCHMARK)

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.sources import SCHEMA, Kind, PictureFolderSource, parquet
+from visdiv_assets.sources import SCHEMA, ImageFolderSource, Kind, parquet
 from visdiv_assets.sources import open as open_source
 from visdiv_assets_tests.sources.conftest import Corpus, plain_rows
 
@@ -132,12 +132,12 @@ def test_a_damaged_file_is_named(corpus: Corpus) -> None:
         stored(corpus)
 
 
-def test_a_folder_of_pictures_has_images_texts_and_source(tmp_path: Path) -> None:
+def test_a_folder_of_images_has_images_texts_and_source(tmp_path: Path) -> None:
     folder = tmp_path / "album" / "cats"
     folder.mkdir(parents=True)
     for name in ("b.png", "a.jpg"):
         (folder / name).write_bytes(name.encode())
-    source = PictureFolderSource(folder.parent)
+    source = ImageFolderSource(folder.parent)
     (shard,) = source.shards(Kind.SUBSET, "cats")
     given = source.stored(Kind.SUBSET, "cats", shard)
     assert given.schema.equals(pa.schema([SCHEMA.field(name) for name in ("images", "texts", "source")]))

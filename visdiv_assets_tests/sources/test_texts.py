@@ -7,7 +7,7 @@ import pytest
 from visdiv_assets.sources import Kind, texts
 from visdiv_assets.sources import open as open_source
 from visdiv_assets.sources.texts import row_texts
-from visdiv_assets_tests.conftest import Row, picture, write_shard
+from visdiv_assets_tests.conftest import Row, image, write_shard
 
 
 @pytest.mark.parametrize("batch_rows", [1, 2, 1024])
@@ -16,7 +16,7 @@ def test_the_turns_of_the_rows_asked_for_are_joined(
 ) -> None:
     monkeypatch.setattr(texts, "BATCH_ROWS", batch_rows)
     for shard, turns in enumerate(([0, 1, 2], [1, 1], [3])):
-        write_shard(tmp_path, "some", [Row([picture(0)], turns=count) for count in turns], shard)
+        write_shard(tmp_path, "some", [Row([image(0)], turns=count) for count in turns], shard)
     found = row_texts(open_source(str(tmp_path)), Kind.SUBSET, "some", [5, 0, 2, 2, 3])
     assert found == {
         0: "",
@@ -26,9 +26,9 @@ def test_the_turns_of_the_rows_asked_for_are_joined(
     }
 
 
-def test_a_folder_of_pictures_has_no_texts_and_no_rows_are_none(tmp_path: Path) -> None:
+def test_a_folder_of_images_has_no_texts_and_no_rows_are_none(tmp_path: Path) -> None:
     (tmp_path / "birds").mkdir()
-    (tmp_path / "birds" / "one.png").write_bytes(picture(1))
+    (tmp_path / "birds" / "one.png").write_bytes(image(1))
     source = open_source(str(tmp_path))
     assert row_texts(source, Kind.SUBSET, "birds", [0]) == {0: ""}
     assert row_texts(source, Kind.SUBSET, "birds", []) == {}

@@ -108,7 +108,7 @@ class TestStates:
             lake.read(write_numbers(lake, "empty", {}))
 
     def test_a_partition_that_was_not_written_says_what_to_run(self, lake: Lake) -> None:
-        with pytest.raises(VisdivError, match="table of 'some' is not materialised: run `visdiv run 'some'` first"):
+        with pytest.raises(VisdivError, match="table of 'some' is not materialized: run `visdiv run 'some'` first"):
             lake.require("table", "some")
 
     def test_readers_see_the_old_state_until_the_commit(self, lake: Lake) -> None:
@@ -183,7 +183,7 @@ class TestStates:
         path.unlink()
         if harm == "cut off":
             path.write_bytes(content[:-1])
-        with pytest.raises(VisdivError, match="materialise table of 'some' again") as caught:
+        with pytest.raises(VisdivError, match="materialize table of 'some' again") as caught:
             {"rows": lake.read, "vectors": lake.array, "raw": lake.open_file}[role](manifest, role)
         assert str(path) in str(caught.value)
 

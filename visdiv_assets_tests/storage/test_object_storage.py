@@ -117,7 +117,7 @@ def test_a_damaged_or_lost_file_is_one_line_that_names_it_and_is_made_again(
     manifest = write_numbers(lake, "some", {str(number): [number] for number in range(units)})
     path = manifest.path_of(manifest.files("rows")[0].name)
     overwrite(lake, path, content)
-    with pytest.raises(VisdivError, match=r"\.rows\.parquet is missing or damaged: materialise table of 'some' again"):
+    with pytest.raises(VisdivError, match=r"\.rows\.parquet is missing or damaged: materialize table of 'some' again"):
         lake.read(manifest)
     write = begin(lake)
     assert [write.reuse(str(number)) for number in range(units)] == [False] + [True] * (units - 1)

@@ -1,10 +1,10 @@
 """Small CLIP and SigLIP checkpoints with random weights, as folders that transformers wrote.
 
-    folder = small_clip(tmp_path / "clip")          # both towers, 32 dimensions, pictures of 32 x 32, 16 tokens
+    folder = small_clip(tmp_path / "clip")          # both towers, 32 dimensions, images of 32 x 32, 16 tokens
     settings.model_copy(update={"clip_model": str(folder)})
 
 The weights are those of a seed, so that two folders of one seed hold the same model. They are drawn larger than for a
-training's beginning: different pictures and texts get clearly different vectors.
+training's beginning: different images and texts get clearly different vectors.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from visdiv_assets.embedding.clip.model import quiet
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-#: Pixels of a side of what the towers for pictures take.
+#: Pixels of a side of what the towers for images take.
 SIDE = 32
 #: Tokens that the towers for texts take.
 LIMIT = 16
 
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 #: Words that are one token each; of any other, each byte is one.
-WORDS = ("the", "a", "picture", "of", "cat", "dog", "red", "blue")
+WORDS = ("the", "a", "image", "of", "cat", "dog", "red", "blue")
 
 _SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 
@@ -47,10 +47,10 @@ def small_clip(
         folder: is made, and returned.
         dimension: of the vectors.
         seed: of the weights.
-        side: of the pictures that it takes, in pixels.
+        side: of the images that it takes, in pixels.
         limit: tokens that it takes, begin and end among them.
         towers: one alone is saved as CLIPVisionModelWithProjection or CLIPTextModelWithProjection.
-        processor: changes of the settings of the processor of pictures.
+        processor: changes of the settings of the processor of images.
     """
     from transformers import CLIPConfig, CLIPModel, CLIPTextModelWithProjection, CLIPVisionModelWithProjection
 
@@ -83,7 +83,7 @@ def small_clip(
 
 
 def small_siglip(folder: Path, *, seed: int = 0, side: int = SIDE, limit: int = LIMIT) -> Path:
-    """Make a SigLIP of 32 dimensions and save it: squashed pictures, texts padded to their full length."""
+    """Make a SigLIP of 32 dimensions and save it: squashed images, texts padded to their full length."""
     from transformers import SiglipConfig, SiglipModel
 
     tokenizer = clip_tokenizer(limit, model_input_names=["input_ids"])

@@ -208,7 +208,7 @@ def test_benchmarks_read_with_different_sizes_and_impossible_sizes_are_refused()
 
 
 def test_texts_of_a_benchmark_are_found_in_columns_of_any_shape() -> None:
-    picture = base64.b64encode(bytes(range(256)) * 8).decode()
+    image = base64.b64encode(bytes(range(256)) * 8).decode()
     table = pa.table(
         {
             "question": ["What?", None],
@@ -217,7 +217,7 @@ def test_texts_of_a_benchmark_are_found_in_columns_of_any_shape() -> None:
             "kind": pa.array(["x", "x"]).dictionary_encode(),
             "pairs": pa.array([[("key", "value")], []], pa.map_(pa.string(), pa.string())),
             "image": pa.array([b"bytes", b""]),
-            "encoded": [picture, "猫" * 1100],
+            "encoded": [image, "猫" * 1100],
             "number": [1, 2],
             "long": pa.array(["large", ""], pa.large_string()),
         }

@@ -169,8 +169,8 @@ class TestEveryPair:
 
     def test_pairs_equal_those_of_faiss_away_from_the_threshold(self) -> None:
         rng = np.random.default_rng(0)
-        centres = random_units(200, 128, seed=1)
-        vectors = unit(centres[rng.integers(0, 200, 5000)] + 0.04 * rng.standard_normal((5000, 128))).astype(np.float32)
+        centers = random_units(200, 128, seed=1)
+        vectors = unit(centers[rng.integers(0, 200, 5000)] + 0.04 * rng.standard_normal((5000, 128))).astype(np.float32)
         index = faiss.IndexFlatIP(128)
         index.add(vectors)
         for threshold in (0.75, 0.85):
@@ -274,7 +274,7 @@ class TestBest:
 
     @relaxed
     @given(exact_units(), st.none() | exact_units(), TILES, st.none() | st.integers(1, 3), ladders())
-    def test_neighbours_are_counted_in_full_whatever_is_kept(
+    def test_neighbors_are_counted_in_full_whatever_is_kept(
         self,
         tile: SetTile,
         left: np.ndarray,

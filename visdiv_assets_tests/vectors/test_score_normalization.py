@@ -24,7 +24,7 @@ def hashes(count: int, seed: int = 0) -> list[str]:
 
 
 def slow_background(image_ids: list[str], vectors: np.ndarray, sample: int) -> list[float]:
-    """Each picture compared with the others among the lowest image_ids, one after the other."""
+    """Each image compared with the others among the lowest image_ids, one after the other."""
     lowest = set(sorted(image_ids)[:sample])
     result = []
     for i in range(len(image_ids)):
@@ -59,19 +59,19 @@ def test_it_is_the_mean_of_the_3_nearest_others_of_the_sample_however_the_work_i
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
-def test_below_4_pictures_there_is_none(count: int) -> None:
+def test_below_4_images_there_is_none(count: int) -> None:
     found = background_similarity(pa.array(hashes(count), pa.string()), random_units(count, 4))
     assert found.shape == (count,)
     assert np.isnan(found).all()
 
 
-def test_4_pictures_are_each_others_background() -> None:
+def test_4_images_are_each_others_background() -> None:
     vectors = np.array([[1, 0], [1, 0], [0, 1], [-1, 0]], np.float32)
     found = background_similarity(pa.array(hashes(4)), vectors)
     np.testing.assert_allclose(found, [0, 0, 0, -2 / 3], atol=1e-7)
 
 
-def test_a_picture_outside_the_sample_weighs_on_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_image_outside_the_sample_weighs_on_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SAMPLE", 4)
     names = pa.array(["d" * 32, "f" * 32, "a" * 32, "e" * 32, "c" * 32, "b" * 32])
     vectors = random_units(6, 8)
@@ -82,7 +82,7 @@ def test_a_picture_outside_the_sample_weighs_on_nobody(monkeypatch: pytest.Monke
     np.testing.assert_array_equal(np.flatnonzero(before != after), [1])
 
 
-def test_a_picture_of_the_sample_is_not_its_own_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_image_of_the_sample_is_not_its_own_neighbor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TILE", 2)
     found = background_similarity(pa.array(hashes(6)), np.eye(6, dtype=np.float32))
     np.testing.assert_array_equal(found, np.zeros(6))
@@ -106,7 +106,7 @@ def test_a_set_larger_than_the_sample_and_the_tiles_of_real_size_equals_the_plai
     np.testing.assert_allclose(found, np.sort(similarity)[:, -3:].mean(axis=1), atol=2e-6)
 
 
-def test_charts_of_one_template_have_a_higher_background_than_unlike_pictures() -> None:
+def test_charts_of_one_template_have_a_higher_background_than_unlike_images() -> None:
     rng = np.random.default_rng(1)
     charts = unit(rng.standard_normal(64) * 3 + 0.4 * rng.standard_normal((20, 64)))
     vectors = np.concatenate([charts, random_units(20, 64, 2)]).astype(np.float32)

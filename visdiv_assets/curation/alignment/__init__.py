@@ -1,5 +1,5 @@
-"""How well the texts of rows fit their pictures, from stored CLIP vectors.
+"""How well the texts of rows fit their images, from stored CLIP vectors.
 
-Belongs here: the similarity of turns and pictures (`turns`), and what a subset's figures say (`summary`). Does not: how
+Belongs here: the similarity of turns and images (`turns`), and what a subset's figures say (`summary`). Does not: how
 vectors are made (`embedders`), or which rows stay (`curation`).
 """

@@ -16,7 +16,7 @@ ROWS_SCHEMA = pa.schema(
         ("turns", pa.int32()),
         ("turns_scored", pa.int32()),
         ("turns_truncated", pa.int32()),
-        ("pictures", pa.int32()),
+        ("images", pa.int32()),
         ("cosine_min", pa.float32()),
         ("cosine_mean", pa.float32()),
         ("clip_score_min", pa.float32()),
@@ -54,7 +54,7 @@ class Totals:
     """How much of a subset has a similarity.
 
     Attributes:
-        turns, turns_scored: turns, and those with a text in a row with a readable picture.
+        turns, turns_scored: turns, and those with a text in a row with a readable image.
         rows_scored: rows with a turn that is scored.
         texts, texts_truncated: turns with a text, and those whose text was cut.
     """
@@ -66,18 +66,18 @@ class Totals:
     texts_truncated: int
 
 
-def summarise_rows(turns: Iterable[pa.RecordBatch], pictures: np.ndarray) -> pa.Table:
+def summarize_rows(turns: Iterable[pa.RecordBatch], images: np.ndarray) -> pa.Table:
     """Gather the turns of every row.
 
     Args:
         turns: batches of `turns.TURNS_SCHEMA`.
-        pictures: int [rows], readable pictures of every row of the subset.
+        images: int [rows], readable images of every row of the subset.
 
     Returns:
         table of `ROWS_SCHEMA`, one row per row of the subset; minimum and mean are over its scored turns, each with the
-        picture that it fits best, and null where none is scored.
+        image that it fits best, and null where none is scored.
     """
-    rows = len(pictures)
+    rows = len(images)
     count, scored, truncated = (np.zeros(rows, np.int64) for _ in range(3))
     smallest = np.full(rows, np.inf, np.float32)
     cosine_sum, score_sum = np.zeros(rows), np.zeros(rows)
@@ -98,7 +98,7 @@ def summarise_rows(turns: Iterable[pa.RecordBatch], pictures: np.ndarray) -> pa.
     values: list[np.ndarray] = [smallest, cosine_sum / divisor, clip_score(smallest), score_sum / divisor]
     columns = [
         pa.array(np.arange(rows)),
-        *(pa.array(numbers, pa.int32()) for numbers in (count, scored, truncated, pictures)),
+        *(pa.array(numbers, pa.int32()) for numbers in (count, scored, truncated, images)),
         *(pa.array(value, pa.float32(), mask=none) for value in values),
     ]
     return pa.table(columns, schema=ROWS_SCHEMA)
@@ -112,7 +112,7 @@ def totals_of(rows: pa.Table, texts: int) -> Totals:
     return Totals(turns, scored, int((rows["turns_scored"].to_numpy() > 0).sum()), texts, truncated)
 
 
-def summarise_subset(turn_cosines: np.ndarray, row_cosines: np.ndarray, totals: Totals) -> pa.Table:
+def summarize_subset(turn_cosines: np.ndarray, row_cosines: np.ndarray, totals: Totals) -> pa.Table:
     """Quantiles, and what the named filters would keep, of turns and of rows.
 
     Args:

@@ -1,6 +1,6 @@
-"""The similarity of each turn's text and the pictures of its row, and CLIPScore made of it.
+"""The similarity of each turn's text and the images of its row, and CLIPScore made of it.
 
-A row may hold several pictures and several turns. Of a turn both are kept: the similarity to the picture that it fits
+A row may hold several images and several turns. Of a turn both are kept: the similarity to the image that it fits
 best, since a text is mostly about one of them, and the mean over all of them.
 """
 
@@ -22,7 +22,7 @@ TURNS_SCHEMA = pa.schema(
     [
         ("row", pa.int64()),
         ("turn", pa.int32()),
-        ("pictures", pa.int32()),
+        ("images", pa.int32()),
         ("cosine", pa.float32()),
         ("cosine_mean", pa.float32()),
         ("clip_score", pa.float32()),
@@ -31,17 +31,17 @@ TURNS_SCHEMA = pa.schema(
     ]
 )
 
-#: Pairs of a turn and a picture that are multiplied at a time: 2 x 32 MB at 512 dimensions.
+#: Pairs of a turn and an image that are multiplied at a time: 2 x 32 MB at 512 dimensions.
 PAIRS_AT_A_TIME = 16_384
 
 
 @dataclass(frozen=True)
-class RowPictures:
-    """The readable pictures of a subset's rows.
+class RowImages:
+    """The readable images of a subset's rows.
 
     Attributes:
         row: int64 [p], ascending.
-        vector: int64 [p], number of each picture's vector.
+        vector: int64 [p], number of each image's vector.
     """
 
     row: np.ndarray
@@ -55,19 +55,19 @@ def clip_score(cosine: np.ndarray) -> np.ndarray:
 
 
 def align_turns(
-    batches: Iterable[pa.RecordBatch], pictures: RowPictures, images: Matrix, texts: Matrix, truncated: np.ndarray
+    batches: Iterable[pa.RecordBatch], row_images: RowImages, images: Matrix, texts: Matrix, truncated: np.ndarray
 ) -> Iterator[pa.RecordBatch]:
-    """Compare the text of every turn with the pictures of its row.
+    """Compare the text of every turn with the images of its row.
 
     Args:
         batches: turns in order of row: row int64, turn int32, text int64 (number of its vector, -1 for none).
-        pictures: of the rows.
-        images: unit vectors [n, d] of pictures.
+        row_images: of the rows.
+        images: unit vectors [n, d] of row_images.
         texts: unit vectors [m, d] of texts, of the same model.
         truncated: bool [m], whether a text was cut before it was embedded.
 
     Yields:
-        batches of `TURNS_SCHEMA`, one row per turn. A turn without a text, or in a row without a readable picture, has
+        batches of `TURNS_SCHEMA`, one row per turn. A turn without a text, or in a row without a readable image, has
         nulls; `truncated` is null without a text.
 
     Raises:
@@ -75,17 +75,17 @@ def align_turns(
     """
     if images.shape[0] and texts.shape[0] and images.shape[1] != texts.shape[1]:
         raise VisdivError(
-            f"vectors of pictures have {images.shape[1]} dimensions and those of texts {texts.shape[1]}: materialise "
+            f"vectors of images have {images.shape[1]} dimensions and those of texts {texts.shape[1]}: materialize "
             "both again with the same model"
         )
     for batch in batches:
         row, text = batch.column("row").to_numpy(), batch.column("text").to_numpy()
-        first, end = np.searchsorted(pictures.row, [row, row + 1])
+        first, end = np.searchsorted(row_images.row, [row, row + 1])
         count = end - first
         best, mean, mean_score = (np.full(len(row), np.nan, np.float32) for _ in range(3))
         scored = np.flatnonzero((count > 0) & (text >= 0))
         for chosen in _parts(scored, count[scored]):
-            cosine, starts = _cosines(chosen, first, count, text, pictures.vector, images, texts)
+            cosine, starts = _cosines(chosen, first, count, text, row_images.vector, images, texts)
             best[chosen] = np.maximum.reduceat(cosine, starts)
             mean[chosen] = np.add.reduceat(cosine, starts) / count[chosen]
             mean_score[chosen] = np.add.reduceat(clip_score(cosine), starts) / count[chosen]
@@ -105,9 +105,9 @@ def align_turns(
         )
 
 
-def _parts(turns: np.ndarray, pictures: np.ndarray) -> Iterator[np.ndarray]:
+def _parts(turns: np.ndarray, images: np.ndarray) -> Iterator[np.ndarray]:
     """Turns in order, cut so that each part has about `PAIRS_AT_A_TIME` pairs; a turn is never cut."""
-    part = (np.cumsum(pictures) - 1) // PAIRS_AT_A_TIME
+    part = (np.cumsum(images) - 1) // PAIRS_AT_A_TIME
     if len(turns):
         yield from np.split(turns, np.flatnonzero(np.diff(part)) + 1)
 
@@ -121,13 +121,13 @@ def _cosines(
     images: Matrix,
     texts: Matrix,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Similarities of some turns with each of their pictures, one after the other, and where each turn begins."""
+    """Similarities of some turns with each of their images, one after the other, and where each turn begins."""
     counts = count[chosen]
     starts = np.cumsum(counts) - counts
     of_turn = np.repeat(np.arange(len(chosen)), counts)
     place = first[chosen][of_turn] + np.arange(len(of_turn)) - starts[of_turn]
-    pictured, place_of = np.unique(vector[place], return_inverse=True)
-    x = checked(widened(images[pictured]), 0)
+    imaged, place_of = np.unique(vector[place], return_inverse=True)
+    x = checked(widened(images[imaged]), 0)
     y = checked(widened(texts[text[chosen]]), 0)
     cosine: np.ndarray = np.einsum("nd,nd->n", x[place_of], y[of_turn])
     # Stored vectors are rounded to float16: the product may leave [-1, 1] by 1e-3.

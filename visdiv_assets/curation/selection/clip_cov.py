@@ -1,4 +1,4 @@
-"""ClipCov: a subset of pairs that preserves the cross-covariance of pictures and texts.
+"""ClipCov: a subset of pairs that preserves the cross-covariance of images and texts.
 
 Source: Joshi, Jain, Payani and Mirzasoleiman 2024, "Data-Efficient Contrastive Language-Image Pretraining: Prioritizing
 Data Quality over Quantity", arXiv 2403.12267; BigML-CS-UCLA/clipcov-data-efficient-clip, `clip_core.ipynb`.
@@ -36,9 +36,9 @@ def clip_cov(
     """Pick pairs greedily, best first.
 
     Within a class of m pairs let K_ij = max(0, v_i.t_j), cross_i = (sum_j K_ij + sum_j K_ji) / m, name_i the cosine of
-    the text to the name of its class, and the centres the mean vectors of the class. The score is
+    the text to the name of its class, and the centers the mean vectors of the class. The score is
 
-        cross_i + 2 v_i.t_i + name_i / 2 - (cos(v_i, centre of texts) + cos(t_i, centre of pictures)).
+        cross_i + 2 v_i.t_i + name_i / 2 - (cos(v_i, center of texts) + cos(t_i, center of images)).
 
     The best score of all classes is picked. Each time the picks P of a class reach 199, 399, 599 ..., the scores of
     the class are lowered by sum over new picks j of (K_ij + K_ji) / m, by sum over P of cross_j / m, and by sum over
@@ -48,10 +48,10 @@ def clip_cov(
     A class of m pairs costs m^2 products once, and m for each of its picks from the 199th on.
 
     Args:
-        images: unit vectors [n, d] of pictures.
+        images: unit vectors [n, d] of images.
         texts: of their texts [n, d], row by row.
         count: pairs wanted; all are put in order if there are no more.
-        labels: integer class of each pair [n], such as zero-shot classes (None: k-means clusters of the pictures, as
+        labels: integer class of each pair [n], such as zero-shot classes (None: k-means clusters of the images, as
             latent classes).
         names: float [n], name_i (None: 0).
         seed: of k-means.
@@ -61,13 +61,13 @@ def clip_cov(
         int64 [min(count, n)], row numbers in the order in which they were picked.
 
     Raises:
-        VisdivError: pictures, texts, labels or names differ in number or dimension; `count` is negative; a row is not
+        VisdivError: images, texts, labels or names differ in number or dimension; `count` is negative; a row is not
             finite or all zero; or a name_i is not finite.
     """
     check_pairs(images, texts)
     rows = images.shape[0]
     if images.shape[1] != texts.shape[1]:
-        raise VisdivError(f"pictures of {images.shape[1]} dimensions and texts of {texts.shape[1]}: two models")
+        raise VisdivError(f"images of {images.shape[1]} dimensions and texts of {texts.shape[1]}: two models")
     if count < 0:
         raise VisdivError(f"cannot pick {count} pairs: ask for 0 or more")
     given = {"labels": labels, "names": names}
@@ -108,7 +108,7 @@ class _Class:
     def __init__(self, images: Matrix, texts: Matrix, members: np.ndarray, names: np.ndarray) -> None:
         self._images, self._texts, self._members, self._names = images, texts, members, names
         self._cross = _cross(images, texts, members)
-        self._scores = self._cross + names / 2 + _own_less_centres(images, texts, members)
+        self._scores = self._cross + names / 2 + _own_less_centers(images, texts, members)
         self._picked: list[int] = []
         self._counted = 0
         self._sort(np.arange(len(members)))
@@ -164,8 +164,8 @@ def _cross(images: Matrix, texts: Matrix, members: np.ndarray) -> np.ndarray:
     return total / len(members)
 
 
-def _own_less_centres(images: Matrix, texts: Matrix, members: np.ndarray) -> np.ndarray:
-    """2 v_i.t_i - cos(v_i, centre of texts) - cos(t_i, centre of pictures), float64 [m]."""
+def _own_less_centers(images: Matrix, texts: Matrix, members: np.ndarray) -> np.ndarray:
+    """2 v_i.t_i - cos(v_i, center of texts) - cos(t_i, center of images), float64 [m]."""
     tiles = [members[start : start + TILE] for start in range(0, len(members), TILE)]
     of_images, of_texts = (
         _direction(sum((unit_at(side, rows).sum(axis=0, dtype=np.float64) for rows in tiles), np.zeros(side.shape[1])))
@@ -181,5 +181,5 @@ def _own_less_centres(images: Matrix, texts: Matrix, members: np.ndarray) -> np.
 
 def _direction(total: np.ndarray) -> np.ndarray:
     length = float(np.linalg.norm(total))
-    # Vectors that cancel out have no centre to be near to.
+    # Vectors that cancel out have no center to be near to.
     return total / length if length > 0 else total

@@ -1,4 +1,4 @@
-"""CLIPPINGS: one vector for a picture with its text, so that near-duplicate samples are found, not pictures alone.
+"""CLIPPINGS: one vector for an image with its text, so that near-duplicate samples are found, not images alone.
 
 Source: Arora and Dell 2023, "Linking Representations with Multimodal Contrastive Learning", arXiv 2304.03464. The paper
 trains the two encoders for this first; here stored CLIP vectors are pooled as they are.
@@ -16,7 +16,7 @@ from visdiv_assets.vectors.unit_rows import unit
 
 
 class PooledPairs:
-    """normalize(v + t) of unit vectors v of pictures and t of texts, row by row, read on demand.
+    """normalize(v + t) of unit vectors v of images and t of texts, row by row, read on demand.
 
     A `search.matrix.Matrix`: `search.join.self_join` finds near-duplicate samples in it.
 
@@ -25,19 +25,19 @@ class PooledPairs:
     """
 
     def __init__(self, images: Matrix, texts: Matrix) -> None:
-        """Pool vectors [n, d] of pictures and of their texts.
+        """Pool vectors [n, d] of images and of their texts.
 
         Raises:
             VisdivError: their numbers or dimensions differ.
         """
         check_pairs(images, texts)
         if images.shape[1] != texts.shape[1]:
-            raise VisdivError(f"pictures of {images.shape[1]} dimensions and texts of {texts.shape[1]}: two models")
+            raise VisdivError(f"images of {images.shape[1]} dimensions and texts of {texts.shape[1]}: two models")
         self._images, self._texts = images, texts
         self.shape: tuple[int, ...] = (images.shape[0], images.shape[1])
 
     def __getitem__(self, key: slice | np.ndarray, /) -> np.ndarray:
-        """Rows by slice or by number, float32; zeros where a picture and its text are exactly opposite.
+        """Rows by slice or by number, float32; zeros where an image and its text are exactly opposite.
 
         Raises:
             VisdivError: a row is not finite or all zero.

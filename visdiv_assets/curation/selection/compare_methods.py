@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.curation.selection.overlap_tables import diversity_before_and_after, overlaps, share_per_subset
-from visdiv_assets.curation.selection.select import DIVERSE, STORED, TEXTS, chosen_rows, pictures_of
+from visdiv_assets.curation.selection.select import DIVERSE, STORED, TEXTS, chosen_rows, images_of
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import Source
 from visdiv_assets.storage.lake import Lake
@@ -26,7 +26,7 @@ class Compared(NamedTuple):
 def compared(lake: Lake, source: Source, methods: Sequence[str], subsets: Sequence[str], fraction: float) -> Compared:
     """Let each method choose a share of the rows that it can judge, and hold what they chose side by side.
 
-    Rows without a readable picture are left out afterwards, since the diversity is that of first pictures: by CLIP, or
+    Rows without a readable image are left out afterwards, since the diversity is that of first images: by CLIP, or
     by SSCD where there are no CLIP vectors.
 
     Args:
@@ -38,11 +38,11 @@ def compared(lake: Lake, source: Source, methods: Sequence[str], subsets: Sequen
         fraction: the share.
 
     Raises:
-        VisdivError: as `chosen.chosen_rows`, or there is no picture.
+        VisdivError: as `chosen.chosen_rows`, or there is no image.
     """
-    rows, vectors = pictures_of(lake, subsets)
+    rows, vectors = images_of(lake, subsets)
     if not vectors.shape[0]:
-        raise VisdivError("there is no readable picture to compare methods by")
+        raise VisdivError("there is no readable image to compare methods by")
     names = sorted(set(rows.subset.to_pylist()))
     keys = _keys(rows.subset, rows.row, names)
     kept = {}

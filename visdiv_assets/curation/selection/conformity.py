@@ -1,4 +1,4 @@
-"""Conformity: how common a picture or text is among the others.
+"""Conformity: how common an image or text is among the others.
 
 Source: Levi and Gilboa 2024, "The Double-Ellipsoid Geometry of CLIP", arXiv 2411.14517.
 """
@@ -43,13 +43,13 @@ class UnitSum:
 
 
 def conformity(vectors: Matrix, among: UnitSum | None = None) -> np.ndarray:
-    """Mean cosine of each row to all other rows: high where a picture is common, low where it is rare.
+    """Mean cosine of each row to all other rows: high where an image is common, low where it is rare.
 
     The mean over j other than i of u_i.u_j, exactly, from the sum s of the unit vectors: (u_i.s - 1) / (n - 1). The
     paper estimates it from the cosine to the mean vector, which is an affine function of it.
 
     Args:
-        vectors: [n, d], pictures or texts of one model; brought to length 1, read twice in blocks.
+        vectors: [n, d], images or texts of one model; brought to length 1, read twice in blocks.
         among: sum over a larger set that holds these rows too, such as all subsets (None: over these rows).
 
     Returns:

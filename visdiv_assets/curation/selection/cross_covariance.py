@@ -1,4 +1,4 @@
-"""The cross-covariance of pictures and their texts, which data-efficient CLIP asks a subset to preserve."""
+"""The cross-covariance of images and their texts, which data-efficient CLIP asks a subset to preserve."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from visdiv_assets.vectors.unit_rows import BLOCK, unit
 
 @dataclass(frozen=True, eq=False)
 class CrossCovariance:
-    """The sum of v t^T over pairs of a picture's and its text's vector; those of several sets add up.
+    """The sum of v t^T over pairs of an image's and its text's vector; those of several sets add up.
 
     Attributes:
         n: pairs.
@@ -28,7 +28,7 @@ class CrossCovariance:
         """Sum over pairs, row i of the one with row i of the other, each brought to length 1.
 
         Raises:
-            VisdivError: there are not as many texts as pictures, or a row is not finite or all zero.
+            VisdivError: there are not as many texts as images, or a row is not finite or all zero.
         """
         check_pairs(images, texts)
         total = np.zeros((images.shape[1], texts.shape[1]))
@@ -42,13 +42,13 @@ class CrossCovariance:
 
     @property
     def mean(self) -> np.ndarray:
-        """C = mean of v t^T, float64 [d, e]; its trace is the mean cosine of a picture and its text.
+        """C = mean of v t^T, float64 [d, e]; its trace is the mean cosine of an image and its text.
 
         Raises:
             VisdivError: there is no pair.
         """
         if not self.n:
-            raise VisdivError("the cross-covariance of no pair is not defined: give at least one picture with a text")
+            raise VisdivError("the cross-covariance of no pair is not defined: give at least one image with a text")
         return self.total / self.n
 
     def kept_by(self, part: CrossCovariance) -> float:
@@ -57,12 +57,12 @@ class CrossCovariance:
 
 
 def check_pairs(images: Matrix, texts: Matrix) -> None:
-    """Refuse pictures and texts that are not pairs.
+    """Refuse images and texts that are not pairs.
 
     Raises:
         VisdivError: their numbers differ.
     """
     if images.shape[0] != texts.shape[0]:
         raise VisdivError(
-            f"{images.shape[0]} pictures and {texts.shape[0]} texts are no pairs: give the vectors of both, row by row"
+            f"{images.shape[0]} images and {texts.shape[0]} texts are no pairs: give the vectors of both, row by row"
         )

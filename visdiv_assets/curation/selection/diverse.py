@@ -1,4 +1,4 @@
-"""Rows that are far from each other: farthest-first (k-centre greedy) and k-means++ seeding."""
+"""Rows that are far from each other: farthest-first (k-center greedy) and k-means++ seeding."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def select_diverse_samples(
 ) -> np.ndarray:
     """Pick k rows that cover the whole set.
 
-    - "k_center": Gonzalez 1985, "Clustering to minimize the maximum intercluster distance", known as k-centre greedy
+    - "k_center": Gonzalez 1985, "Clustering to minimize the maximum intercluster distance", known as k-center greedy
       from Sener and Savarese (arXiv 1708.00489). The first row is drawn; each further one is the row whose nearest pick
       is farthest, argmax_i min_p |x_i - x_p|, of equals the lowest row. The covering radius is at most twice the best.
     - "k_means_plus_plus": Arthur and Vassilvitskii 2007, "k-means++: the advantages of careful seeding". Each further

@@ -90,7 +90,7 @@ def _not_in_file(path: str, rows: Mapping[str, int]) -> Going:
     named = set(given["subset"].unique().to_pylist())
     if not named & set(rows):
         raise VisdivError(
-            f"VISDIV_KEEP_ROWS={path} has no row of a materialised subset: it would leave nothing; write it again with "
+            f"VISDIV_KEEP_ROWS={path} has no row of a materialized subset: it would leave nothing; write it again with "
             "`visdiv select --out`"
         )
     for subset in named & set(rows):
@@ -120,7 +120,7 @@ def _not_best(lake: Lake, keep_by: str, keep_fraction: float, rows: Mapping[str,
     found = {name: going[codes == number] for number, name in held if name in rows}
     for name, of_subset in found.items():
         if len(of_subset) != rows[name]:
-            raise VisdivError(f"selection_scores are older than subset_images of {name!r}: materialise them again")
+            raise VisdivError(f"selection_scores are older than subset_images of {name!r}: materialize them again")
     return found
 
 

@@ -19,7 +19,7 @@ class Method:
     Attributes:
         name: by which it is called.
         function: module and function of this package that compute the scores.
-        needs: vectors of "images" or of "pairs" of a picture and a text, or raw "texts". Methods for pictures work on
+        needs: vectors of "images" or of "pairs" of an image and a text, or raw "texts". Methods for images work on
             the vectors of texts too.
         high: what a high score means.
         keeps: whether rows of "high" or of "low" scores are kept first.
@@ -65,7 +65,7 @@ METHODS: dict[str, Method] = {
             "clip_cov",
             "clip_cov.clip_cov",
             "pairs",
-            "picked early: preserves how pictures and texts vary together",
+            "picked early: preserves how images and texts vary together",
             "high",
             "Data-Efficient CLIP, arXiv 2403.12267, BigML-CS-UCLA/clipcov-data-efficient-clip",
         ),
@@ -89,7 +89,7 @@ METHODS: dict[str, Method] = {
             "clippings",
             "pooled_pairs.nearest_earlier",
             "pairs",
-            "near an earlier sample in picture and text together",
+            "near an earlier sample in image and text together",
             "low",
             "CLIPPINGS, arXiv 2304.03464",
         ),

@@ -118,11 +118,11 @@ def overlaps(kept: Kept) -> pa.Table:
 def diversity_before_and_after(kept: Kept, vectors: Matrix, *, centered: bool = True) -> pa.Table:
     """How diverse what each method keeps is: table of `DIVERSITY_SCHEMA`, all rows first, as `EVERYTHING`.
 
-    Ranks of fewer pictures read low by themselves: compare methods at the same fraction, or unbiased ratios.
+    Ranks of fewer images read low by themselves: compare methods at the same fraction, or unbiased ratios.
 
     Args:
         kept: bool [n] by method.
-        vectors: [n, d] of pictures, SSCD or CLIP; read in blocks, once and then for each method.
+        vectors: [n, d] of images, SSCD or CLIP; read in blocks, once and then for each method.
         centered: as `diversity.scores.scores`.
 
     Raises:

@@ -1,7 +1,7 @@
 """The rows that a selection method would choose, for `visdiv select`.
 
 Scores that need CLIP vectors alone are stored (`selection_scores`); the other methods are computed when they are asked
-for. A row stands for its first readable picture where a method picks pictures, and for all its texts joined where it
+for. A row stands for its first readable image where a method picks images, and for all its texts joined where it
 looks at texts.
 """
 
@@ -97,7 +97,7 @@ def chosen_rows(
 def keeps_what(method: str) -> str:
     """What a method keeps first, in words."""
     if method == "clip_score":
-        return "texts that fit their pictures"
+        return "texts that fit their images"
     said = METHODS[method]
     return said.high if said.keeps == "high" else f"the opposite of: {said.high}"
 
@@ -120,8 +120,8 @@ def stored_scores(lake: Lake, subsets: Sequence[str]) -> pa.Table:
     return lake.read(manifest, "scores", where=where)
 
 
-def first_pictures(lake: Lake, table: str, subsets: Sequence[str]) -> tuple[Rows, RowsOf]:
-    """The rows with a picture, and the vectors of their first readable pictures, row by row.
+def first_images(lake: Lake, table: str, subsets: Sequence[str]) -> tuple[Rows, RowsOf]:
+    """The rows with an image, and the vectors of their first readable images, row by row.
 
     Raises:
         VisdivError: a subset has no such vectors, or two were embedded by different models.
@@ -170,8 +170,8 @@ def _scored(lake: Lake, source: Source, method: str, subsets: Sequence[str]) -> 
     if method in FOUND:
         return _by_overlap(lake, subsets)
     if method in PAIRS:
-        rows, pictures, texts = _pairs(lake, subsets)
-        close = self_join(PooledPairs(pictures, texts), POOLED_CLOSE, k_best=POOLED_KEPT)
+        rows, images, texts = _pairs(lake, subsets)
+        close = self_join(PooledPairs(images, texts), POOLED_CLOSE, k_best=POOLED_KEPT)
         return rows, nearest_earlier(len(rows.row), close)
     raise VisdivError(f"no selection method {method!r}: there are {', '.join(CHOICES)}")
 
@@ -180,7 +180,7 @@ def _stored(lake: Lake, method: str, subsets: Sequence[str]) -> tuple[Rows, np.n
     table = stored_scores(lake, subsets)
     scored = table.filter(pc.is_valid(table[method]))
     if not scored.num_rows:
-        raise VisdivError(f"no row has a score by {method}: there may be too few pictures, or no texts")
+        raise VisdivError(f"no row has a score by {method}: there may be too few images, or no texts")
     return Rows(scored["subset"].combine_chunks(), scored["row"].to_numpy()), scored[method].to_numpy()
 
 
@@ -188,21 +188,21 @@ def _picked(
     lake: Lake, method: str, subsets: Sequence[str], count: int | None, fraction: float | None
 ) -> tuple[Rows, np.ndarray]:
     if method in DIVERSE:
-        rows, vectors = pictures_of(lake, subsets)
+        rows, vectors = images_of(lake, subsets)
         wanted = _wanted(vectors.shape[0], count, fraction)
         return rows, select_diverse_samples(vectors, wanted, cast("Literal['k_center', 'k_means_plus_plus']", method))
-    rows, pictures, texts = _pairs(lake, subsets)
-    return rows, clip_cov(pictures, texts, _wanted(len(rows.row), count, fraction))
+    rows, images, texts = _pairs(lake, subsets)
+    return rows, clip_cov(images, texts, _wanted(len(rows.row), count, fraction))
 
 
-def pictures_of(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, RowsOf]:
-    """As `first_pictures` of some subsets (none: all), by CLIP, or by SSCD where there are no CLIP vectors.
+def images_of(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, RowsOf]:
+    """As `first_images` of some subsets (none: all), by CLIP, or by SSCD where there are no CLIP vectors.
 
     Raises:
         VisdivError: there are neither.
     """
     table = "clip_image_embeddings" if lake.partitions("clip_image_embeddings") else "sscd_embeddings"
-    return first_pictures(lake, table, _all_of(lake, table, subsets))
+    return first_images(lake, table, _all_of(lake, table, subsets))
 
 
 def _all_of(lake: Lake, table: str, subsets: Sequence[str]) -> list[str]:
@@ -213,9 +213,9 @@ def _all_of(lake: Lake, table: str, subsets: Sequence[str]) -> list[str]:
 
 
 def _pairs(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, RowsOf, RowsOf]:
-    """The rows with a picture and a text, and the CLIP vectors of their first ones."""
+    """The rows with an image and a text, and the CLIP vectors of their first ones."""
     names = _all_of(lake, "clip_image_embeddings", subsets)
-    rows, vectors = first_pictures(lake, "clip_image_embeddings", names)
+    rows, vectors = first_images(lake, "clip_image_embeddings", names)
     texts, has = _first_texts(lake, rows, names)
     kept = np.flatnonzero(has)
     rows = Rows(rows.subset.take(pa.array(kept)), rows.row[kept])

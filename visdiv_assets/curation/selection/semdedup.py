@@ -54,7 +54,7 @@ def semdedup(
     so that one score serves every epsilon. Pairs in different clusters are missed.
 
     The rows of a cluster are compared in tiles. A cluster of m rows costs m^2 / 2 products, so one that holds most
-    of the rows (many identical pictures) makes this take long, though not much memory.
+    of the rows (many identical images) makes this take long, though not much memory.
 
     Args:
         vectors: [n, d], any float dtype; brought to length 1, read in blocks.

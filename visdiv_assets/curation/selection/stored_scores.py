@@ -1,7 +1,7 @@
 """What published selection methods say of every row of all subsets together, and which rows the best share is.
 
-The methods are those of `selection` that need stored CLIP vectors alone. They score pictures; a row has the lowest
-score of its pictures, so that one picture that is new, or odd, decides for the row. CLIPScore is the mean of the row's
+The methods are those of `selection` that need stored CLIP vectors alone. They score images; a row has the lowest
+score of its images, so that one image that is new, or odd, decides for the row. CLIPScore is the mean of the row's
 turns.
 """
 
@@ -35,16 +35,16 @@ SCORES_SCHEMA = pa.schema(
 def corpus_scores(lake: Lake, subsets: Sequence[str], *, progress: Progress = silent) -> Iterator[pa.Table]:
     """Score every row of some subsets, among all of them.
 
-    A picture that occurs in two subsets counts in each, and is the copy of an earlier one to SemDeDup.
+    An image that occurs in two subsets counts in each, and is the copy of an earlier one to SemDeDup.
 
     Args:
         lake: with `subset_images` and `clip_image_embeddings` of the subsets; `alignment` is used where it is there.
         subsets: their names, in order.
-        progress: told of pictures: four times each.
+        progress: told of images: four times each.
 
     Yields:
-        for each subset a table of `SCORES_SCHEMA`, by row. A score is null where a row has no readable picture or, for
-        CLIPScore, no scored turn; `whitened_clip` is null everywhere if there are no more pictures than dimensions.
+        for each subset a table of `SCORES_SCHEMA`, by row. A score is null where a row has no readable image or, for
+        CLIPScore, no scored turn; `whitened_clip` is null everywhere if there are no more images than dimensions.
 
     Raises:
         VisdivError: two subsets were embedded by different models, or a vector is not finite.
@@ -55,7 +55,7 @@ def corpus_scores(lake: Lake, subsets: Sequence[str], *, progress: Progress = si
     ends = np.cumsum([0, *(len(part) for part in parts)])
     vectors = StackedArray([array for part in parts for array in part.parts])
     norms = np.concatenate([np.empty(0, np.float32), *(lake.column(manifest, "norms")[:] for manifest in manifests)])
-    scores = _picture_scores(vectors, norms, progress)
+    scores = _image_scores(vectors, norms, progress)
     for number, (subset, manifest) in enumerate(zip(subsets, manifests, strict=True)):
         images = lake.require("subset_images", subset)
         listed = lake.read(images, columns=["row", "image_id"], where=pc.field("status") == "ok")
@@ -101,7 +101,7 @@ def best_share(scores: pa.Table, name: str, fraction: float) -> np.ndarray:
     return kept
 
 
-def _picture_scores(vectors: StackedArray, norms: np.ndarray, progress: Progress) -> dict[str, np.ndarray]:
+def _image_scores(vectors: StackedArray, norms: np.ndarray, progress: Progress) -> dict[str, np.ndarray]:
     """One score for each vector, by method."""
     none = np.full(len(vectors), np.nan, np.float32)
     if not len(vectors):
@@ -113,14 +113,14 @@ def _picture_scores(vectors: StackedArray, norms: np.ndarray, progress: Progress
     try:
         found["whitened_clip"] = log_likelihood(features, Whitening.of(moments))
     except VisdivError:
-        # Too few pictures, or all alike, to know what is typical: the other methods can do without.
+        # Too few images, or all alike, to know what is typical: the other methods can do without.
         found["whitened_clip"] = none
     progress(len(vectors))
     return found
 
 
 def _lowest(row: np.ndarray, score: np.ndarray, rows: int) -> np.ndarray:
-    """The lowest score of the pictures of each row, float32 [rows], NaN where there is none."""
+    """The lowest score of the images of each row, float32 [rows], NaN where there is none."""
     lowest = np.full(rows, np.inf, np.float32)
     there = ~np.isnan(score)
     np.minimum.at(lowest, row[there], score[there])

@@ -52,7 +52,7 @@ def raw_moments(features: Matrix, *, model_id: str = "") -> Moments:
         VisdivError: a row is not finite.
     """
     blocks = (features[start : start + BLOCK] for start in range(0, features.shape[0], BLOCK))
-    return Moments.from_batches(blocks, dimension=features.shape[1], model_id=model_id, normalise=False)
+    return Moments.from_batches(blocks, dimension=features.shape[1], model_id=model_id, normalize=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +79,12 @@ class Whitening:
         """
         if moments.n <= moments.dimension:
             raise VisdivError(
-                f"whitening {moments.dimension} dimensions needs more than {moments.dimension} pictures or texts, "
+                f"whitening {moments.dimension} dimensions needs more than {moments.dimension} images or texts, "
                 f"better ten times as many: there are {moments.n}; take more subsets together"
             )
         values, directions = np.linalg.eigh(moments.covariance())
         # Rounding of the sums alone leaves identical features a variance of this share of their squared length.
-        rounding = 1e-12 * float(np.trace(moments.uncentred()))
+        rounding = 1e-12 * float(np.trace(moments.uncenterd()))
         kept = values > max(NEAR_NULL * float(values.mean()), rounding)
         if not kept.any():
             raise VisdivError("whitening needs features that vary: all of these are the same")
@@ -92,9 +92,9 @@ class Whitening:
 
 
 def log_likelihood(features: Matrix, whitening: Whitening) -> np.ndarray:
-    """How typical each picture or text is: -(k ln(2 pi) + |w|^2) / 2 with w = (x - mean) W, in k directions.
+    """How typical each image or text is: -(k ln(2 pi) + |w|^2) / 2 with w = (x - mean) W, in k directions.
 
-    High: typical of what the whitening was taken from; low: an outlier. Pictures and texts have a whitening each.
+    High: typical of what the whitening was taken from; low: an outlier. Images and texts have a whitening each.
 
     Args:
         features: raw features [n, d], such as `RawFeatures`; read in blocks.
@@ -112,11 +112,11 @@ def log_likelihood(features: Matrix, whitening: Whitening) -> np.ndarray:
     matrix = whitening.matrix.astype(np.float32)
     out = np.empty(features.shape[0], np.float32)
     for start in range(0, features.shape[0], BLOCK):
-        # Centred in float64: the mean of CLIP's features is far larger than their spread.
+        # Centerd in float64: the mean of CLIP's features is far larger than their spread.
         w = (features[start : start + BLOCK] - whitening.mean).astype(np.float32) @ matrix
         squares = np.einsum("nk,nk->n", w, w)
         if not np.isfinite(squares).all():
             row = start + int(np.argmin(np.isfinite(squares)))
-            raise VisdivError(f"feature {row} is not finite: embed its picture or text again")
+            raise VisdivError(f"feature {row} is not finite: embed its image or text again")
         out[start : start + len(w)] = -(kept * math.log(2 * math.pi) + squares) / 2
     return out

@@ -1,6 +1,6 @@
-"""The ways in which pictures get copied: twelve kinds, each mild, medium and strong.
+"""The ways in which images get copied: twelve kinds, each mild, medium and strong.
 
-Strong is what a person would still call the same picture. A copy depends on the picture, the kind, the strength and a
+Strong is what a person would still call the same image. A copy depends on the image, the kind, the strength and a
 seed alone. `COPY_KINDS` is the table of what is done.
 """
 
@@ -28,7 +28,7 @@ SMALLEST_SIDE = 64
 
 @dataclass(frozen=True)
 class CopyKind:
-    """One way in which pictures get copied.
+    """One way in which images get copied.
 
     Attributes:
         name: what `make_copy` takes.
@@ -57,14 +57,14 @@ COPY_KINDS = (
     CopyKind("crop", "a part cut out; seed: its place and shape", "90 % of the area kept", "75 %", "60 %"),
     CopyKind(
         "border",
-        "padded; seed: white, black, a colour, one side only, or the bars of a window as in a screenshot",
+        "padded; seed: white, black, a color, one side only, or the bars of a window as in a screenshot",
         "5 % of the longer side in all",
         "12 %",
         "25 %",
     ),
     CopyKind(
         "caption",
-        "a line or two of text; seed: on a strip above, below, or on a band over the picture",
+        "a line or two of text; seed: on a strip above, below, or on a band over the image",
         "8 % of the height",
         "15 %",
         "22 %",
@@ -87,14 +87,14 @@ COPY_KINDS = (
     ),
     CopyKind(
         "grayscale",
-        "colour taken out; pictures without colour stay as they are when mild or medium",
+        "color taken out; images without color stay as they are when mild or medium",
         "40 % of the saturation kept",
         "gray",
         "gray with more contrast, toned (seed: sepia or blue), with grain",
     ),
     CopyKind(
-        "colour",
-        "three of brightness, contrast, saturation, gamma, colour temperature and hue; seed: which, and up or down",
+        "color",
+        "three of brightness, contrast, saturation, gamma, color temperature and hue; seed: which, and up or down",
         "by 10 %, hue by 4 degrees",
         "by 25 %, hue by 9 degrees",
         "by 40 %, hue by 14 degrees",
@@ -112,22 +112,22 @@ KINDS: tuple[str, ...] = tuple(kind.name for kind in COPY_KINDS)
 
 
 def make_copy(image: Image, kind: str, strength: str, seed: int) -> Image:
-    """Copy a picture in one way.
+    """Copy an image in one way.
 
     Args:
         image: mode RGB, any size from 1 x 1; it is left as it is.
         kind: one of `KINDS`.
         strength: one of `STRENGTHS`.
-        seed: chooses what is left open: places, directions, colours, words.
+        seed: chooses what is left open: places, directions, colors, words.
 
     Returns:
         RGB; the same for the same arguments.
 
     Raises:
-        ValueError: the picture is not RGB, or there is no such kind or strength.
+        ValueError: the image is not RGB, or there is no such kind or strength.
     """
     if image.mode != "RGB":
-        raise ValueError(f"make_copy takes RGB pictures, not {image.mode}")
+        raise ValueError(f"make_copy takes RGB images, not {image.mode}")
     if kind not in KINDS or strength not in STRENGTHS:
         raise ValueError(f"there is no {strength!r} copy of the kind {kind!r}")
     # A string is hashed, so kinds and strengths of one seed do not share their choices.
@@ -174,10 +174,10 @@ def _border(image: Image, level: int, random: Random) -> Image:
     from PIL.Image import new
 
     total = max(1, round(max(image.size) * (0.05, 0.12, 0.25)[level]))
-    style = random.choice(("white", "black", "colour", "one side", "window"))
-    colour = {"white": (255, 255, 255), "black": (0, 0, 0), "window": (240, 240, 242)}.get(style)
-    if colour is None:
-        colour = (random.randrange(256), random.randrange(256), random.randrange(256))
+    style = random.choice(("white", "black", "color", "one side", "window"))
+    color = {"white": (255, 255, 255), "black": (0, 0, 0), "window": (240, 240, 242)}.get(style)
+    if color is None:
+        color = (random.randrange(256), random.randrange(256), random.randrange(256))
     half = (total + 1) // 2
     left, top, right, bottom = half, half, half, half
     if style == "one side":
@@ -187,14 +187,14 @@ def _border(image: Image, level: int, random: Random) -> Image:
     elif style == "window":
         left = right = bottom = max(1, total // 12)
         top = max(1, total - bottom)
-    padded = new("RGB", (image.width + left + right, image.height + top + bottom), colour)
+    padded = new("RGB", (image.width + left + right, image.height + top + bottom), color)
     padded.paste(image, (left, top))
     if style == "window":
         draw = ImageDraw.Draw(padded)
         dot = top / 5
         for number, fill in enumerate(((237, 106, 94), (245, 191, 79), (98, 197, 84))):
-            centre = left + top * (0.5 + 0.6 * number)
-            draw.ellipse((centre - dot, top / 2 - dot, centre + dot, top / 2 + dot), fill=fill)
+            center = left + top * (0.5 + 0.6 * number)
+            draw.ellipse((center - dot, top / 2 - dot, center + dot, top / 2 + dot), fill=fill)
         start = left + 2.4 * top
         if padded.width - right > start:
             draw.rectangle((start, top * 0.25, padded.width - right, top * 0.75), fill=(255, 255, 255))
@@ -251,7 +251,7 @@ def _grayscale(image: Image, level: int, random: Random) -> Image:
     return fromarray(np.clip(np.asarray(toned) + grain, 0, 255).astype(np.uint8))
 
 
-def _colour(image: Image, level: int, random: Random) -> Image:
+def _color(image: Image, level: int, random: Random) -> Image:
     from PIL.ImageEnhance import Brightness, Color, Contrast
 
     amount = (0.10, 0.25, 0.40)[level]
@@ -303,6 +303,6 @@ _MAKERS: dict[str, Callable[[Image, int, Random], Image]] = {
     "quarter_turn": _quarter_turn,
     "mirror": _mirror,
     "grayscale": _grayscale,
-    "colour": _colour,
+    "color": _color,
     "overlay": _overlay,
 }

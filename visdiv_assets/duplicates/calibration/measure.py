@@ -1,13 +1,13 @@
-"""Copies of a subset's own pictures, and its nearest other pictures, through the model and the pixel verification.
+"""Copies of a subset's own images, and its nearest other images, through the model and the pixel verification.
 
-What is measured is kept pair by pair; `rates` counts it. Two questions are asked of sampled pictures.
+What is measured is kept pair by pair; `rates` counts it. Two questions are asked of sampled images.
 
 Is a copy of it found? Every copy is compared with its original, as a pair: by SSCD, by PDQ and by pixels. That is what
 the rules would say of the two if the subset held both; that a pair can be crowded out by 16 closer ones is not in it.
 
-Is another picture taken for a copy? Nobody has looked at the subset's pairs, so verification is the judge of the
+Is another image taken for a copy? Nobody has looked at the subset's pairs, so verification is the judge of the
 thresholds: a close pair that the pixels refuse is counted as wrong, one that they confirm as right. Verification cannot
-be its own judge. Its errors are measured on pairs known to be none: where it refused picture A and its neighbour B, a
+be its own judge. Its errors are measured on pairs known to be none: where it refused image A and its neighbor B, a
 copy of A takes A's place. A copy of A is no more a copy of B than A is, so each of those that it confirms is an error.
 That counts too many errors rather than too few: a B that is a copy of A after all, and was refused wrongly, is counted
 against it when A's copy is confirmed, and so is a crop of A that leaves only what A and B share.
@@ -64,10 +64,10 @@ PAIRS_SCHEMA = pa.schema(
 
 #: Changes every choice that is left to chance.
 SEED = 1
-#: Others of a picture are looked at from this similarity on, so many of them at most, the nearest.
+#: Others of an image are looked at from this similarity on, so many of them at most, the nearest.
 NEAREST_FLOOR = 0.45
 NEAREST_KEPT = 16
-#: Larger pictures are reduced to this before they are copied: the model sees 0.1 million, verification 0.36.
+#: Larger images are reduced to this before they are copied: the model sees 0.1 million, verification 0.36.
 MOST_PIXELS = 4_000_000
 
 #: What is done to make a copy: kind and strength.
@@ -75,7 +75,7 @@ EVERY_COPY = tuple(itertools.product(KINDS, STRENGTHS))
 
 
 class Near(NamedTuple):
-    """Another picture that is close to one."""
+    """Another image that is close to one."""
 
     image_id: str
     similarity: float
@@ -89,9 +89,9 @@ class Measured:
         copies: table of `COPIES_SCHEMA`, a row for each copy: its similarity to its original (of float16 vectors, as
             they are stored), the PDQ distance if it is within the limit, whether the two would be compared pixel by
             pixel (`candidate`), and what comparing them says, asked in any case.
-        pairs: table of `PAIRS_SCHEMA`, a row for each pair of a sampled picture with another of the subset, each pair
-            once; every other picture above the similarity `complete_above` has a row; where verification refused the
-            pair, which copy took the picture's place, and whether it was confirmed then.
+        pairs: table of `PAIRS_SCHEMA`, a row for each pair of a sampled image with another of the subset, each pair
+            once; every other image above the similarity `complete_above` has a row; where verification refused the
+            pair, which copy took the image's place, and whether it was confirmed then.
     """
 
     copies: pa.Table
@@ -99,7 +99,7 @@ class Measured:
 
 
 def measure(
-    pictures: Iterable[tuple[str, Image]],
+    images: Iterable[tuple[str, Image]],
     nearest: Mapping[str, Sequence[Near]],
     load: Callable[[str], Image],
     embedder: Embedder,
@@ -110,32 +110,32 @@ def measure(
     threads: int,
     progress: Progress = silent,
 ) -> Measured:
-    """Compare pictures with their nearest others, and some of them with 36 copies of each.
+    """Compare images with their nearest others, and some of them with 36 copies of each.
 
-    A copy whose pixels are those of its original (a picture without colour, made gray) tests nothing, and has no row.
-    One picture and one copy for each thread are in memory at a time.
+    A copy whose pixels are those of its original (an image without color, made gray) tests nothing, and has no row.
+    One image and one copy for each thread are in memory at a time.
 
     Args:
-        pictures: image_id and picture, mode RGB; drawn one at a time.
-        nearest: the nearest other pictures by image_id, the nearest first, at most `NEAREST_KEPT` and all from
+        images: image_id and image, mode RGB; drawn one at a time.
+        nearest: the nearest other images by image_id, the nearest first, at most `NEAREST_KEPT` and all from
             `NEAREST_FLOOR` on if they are fewer.
-        load: gives another picture of the subset by image_id, mode RGB; called in threads.
+        load: gives another image of the subset by image_id, mode RGB; called in threads.
         embedder: the model that made the subset's vectors.
-        copied: image_ids of those of the pictures that copies are made of.
+        copied: image_ids of those of the images that copies are made of.
         candidate_floor: similarity from which pixels are compared.
         pdq_distance: number of differing bits, of 256, up to which they are.
         threads: number of threads.
-        progress: told of each picture.
+        progress: told of each image.
 
     Returns:
-        the same for the same arguments, whatever the threads; a picture's rows do not depend on the other pictures,
-        but that a pair of two sampled pictures is counted with the first.
+        the same for the same arguments, whatever the threads; an image's rows do not depend on the other images,
+        but that a pair of two sampled images is counted with the first.
     """
     copies: list[dict[str, Any]] = []
     pairs: list[dict[str, Any]] = []
     seen: set[frozenset[str]] = set()
     with _one_thread_per_call():
-        for image_id, given in pictures:
+        for image_id, given in images:
             subject = _Subject(image_id, _not_too_large(given))
             if image_id in copied:
                 copies += _copies_of(subject, embedder, candidate_floor, pdq_distance, threads)
@@ -149,7 +149,7 @@ def measure(
 
 
 class _Subject:
-    """A sampled picture."""
+    """A sampled image."""
 
     def __init__(self, image_id: str, image: Image) -> None:
         self.image_id = image_id
@@ -219,7 +219,7 @@ def _pairs_of(
 
 
 def _embed(pixels: Sequence[np.ndarray], embedder: Embedder, threads: int) -> np.ndarray:
-    """Embed preprocessed pictures: float32 [n, dimension]."""
+    """Embed preprocessed images: float32 [n, dimension]."""
     batches = [pixels[start : start + embedder.batch_size] for start in range(0, len(pixels), embedder.batch_size)]
     runs = ordered_map(
         lambda batch: embedder.run(embedder.stack(batch)), batches, threads=threads if embedder.runs_in_threads else 1

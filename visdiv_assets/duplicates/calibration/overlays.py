@@ -19,16 +19,16 @@ _TEXT = (
     "good morning everyone look what they did again source unknown photo by archive read more below "
     "part two best of the year nobody expected that result"
 )
-_OWNERS = ("sample.example", "Stock Archive", "PREVIEW", "pictures.example", "(c) Photo Desk", "DRAFT")
+_OWNERS = ("sample.example", "Stock Archive", "PREVIEW", "images.example", "(c) Photo Desk", "DRAFT")
 
 
 def add_caption(image: Image, share: float, random: Random) -> Image:
-    """Put a line or two of text on a strip above or below, or on a band over the picture.
+    """Put a line or two of text on a strip above or below, or on a band over the image.
 
     Args:
         image: RGB.
-        share: height of the strip or band, as a share of the picture's height.
-        random: chooses the place, the words and the colours.
+        share: height of the strip or band, as a share of the image's height.
+        random: chooses the place, the words and the colors.
     """
     from PIL import ImageDraw
     from PIL.Image import blend, new
@@ -57,18 +57,18 @@ def add_caption(image: Image, share: float, random: Random) -> Image:
 
 
 def add_overlay(image: Image, level: int, random: Random) -> Image:
-    """Put a logo, an emoji or a watermark over a picture.
+    """Put a logo, an emoji or a watermark over an image.
 
     Args:
         image: RGB.
         level: 0 to 2, mild to strong.
-        random: chooses what, where and in which colours.
+        random: chooses what, where and in which colors.
     """
     style = random.choice(("logo", "emoji", "watermark"))
     if style == "watermark":
         return _watermark(image, level, random)
     side = max(1.0, math.sqrt(image.width * image.height * (0.02, 0.05, 0.10)[level]))
-    # A logo is half as high as wide; neither is larger than a very flat picture.
+    # A logo is half as high as wide; neither is larger than a very flat image.
     width, height = (side * math.sqrt(2), side / math.sqrt(2)) if style == "logo" else (side * 1.13, side * 1.13)
     shrink = min(1.0, image.width / width, image.height / height)
     size = (max(1, int(width * shrink)), max(1, int(height * shrink)))
@@ -84,8 +84,8 @@ def _logo(size: tuple[int, int], random: Random) -> tuple[Image, Image]:
     from PIL import ImageDraw
     from PIL.Image import new
 
-    colour = (random.randrange(200), random.randrange(200), random.randrange(200))
-    stamp, mask = new("RGB", size, colour), new("L", size, 0)
+    color = (random.randrange(200), random.randrange(200), random.randrange(200))
+    stamp, mask = new("RGB", size, color), new("L", size, 0)
     box = (0, 0, size[0] - 1, size[1] - 1)
     ImageDraw.Draw(mask).rounded_rectangle(box, radius=size[1] // 5, fill=255)
     letters = "".join(random.choices("ABCDEFGHKLMNPRSTVWXZ", k=3))

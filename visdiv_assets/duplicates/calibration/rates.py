@@ -20,7 +20,7 @@ CALIBRATION_SCHEMA = pa.schema(
         ("strength", pa.string()),
         ("rule", pa.string()),
         ("threshold", pa.float64()),
-        ("pictures", pa.int64()),
+        ("images", pa.int64()),
         ("copies", pa.int64()),
         ("copies_found", pa.int64()),
         ("recall", pa.float64()),
@@ -61,10 +61,10 @@ def rates(measured: Measured, thresholds: Iterable[float] = THRESHOLDS) -> pa.Ta
     The refused pairs are asked once more, so both are over the same `other_pairs`, and those known to be none are
     `other_pairs - (other_pairs_accepted - false_positives)`; without any, verification could not go wrong, and has no
     precision. Copies that verification misses count against the thresholds that accept them, and what it confirms
-    wrongly counts for them. Where a picture has more than 16 others from 0.45 on, the furthest were left out, which
+    wrongly counts for them. Where an image has more than 16 others from 0.45 on, the furthest were left out, which
     flatters the low thresholds; `recommended_threshold` is careful about that.
 
-    Intervals are Wilson's (1927) at 95 %. Copies and neighbours of one picture are found or missed together, so their
+    Intervals are Wilson's (1927) at 95 %. Copies and neighbors of one image are found or missed together, so their
     number is divided by the design effect (Kish 1965) where it is above 1.
 
     Args:
@@ -86,7 +86,7 @@ def rates(measured: Measured, thresholds: Iterable[float] = THRESHOLDS) -> pa.Ta
     if not copies.num_rows:
         return CALIBRATION_SCHEMA.empty_table()
     kinds, strengths = _column(copies, "kind"), _column(copies, "strength")
-    pictures = _numbered(copies["image_id"])
+    images = _numbered(copies["image_id"])
     similarity = _column(copies, "similarity")
     rules: list[tuple[str, float | None, np.ndarray]] = [
         (SIMILARITY, value, similarity >= np.float32(value)) for value in values
@@ -97,13 +97,13 @@ def rates(measured: Measured, thresholds: Iterable[float] = THRESHOLDS) -> pa.Ta
         for strength in (*STRENGTHS, ALL):
             chosen = ((kind == ALL) | (kinds == kind)) & ((strength == ALL) | (strengths == strength))
             for rule, threshold, found in rules:
-                low, high = _interval(found[chosen], pictures[chosen])
+                low, high = _interval(found[chosen], images[chosen])
                 record = {
                     "kind": kind,
                     "strength": strength,
                     "rule": rule,
                     "threshold": threshold,
-                    "pictures": len(np.unique(pictures[chosen])),
+                    "images": len(np.unique(images[chosen])),
                     "copies": int(chosen.sum()),
                     "copies_found": int(found[chosen].sum()),
                     "recall": float(found[chosen].mean()) if chosen.any() else None,
@@ -118,7 +118,7 @@ def rates(measured: Measured, thresholds: Iterable[float] = THRESHOLDS) -> pa.Ta
 
 def _precision(pairs: pa.Table, threshold: float | None) -> dict[str, Any]:
     confirmed = _column(pairs, "verified")
-    pictures = _numbered(pairs["image_id"])
+    images = _numbered(pairs["image_id"])
     if threshold is None:
         wrong = _column(pairs, "copy_verified")
         accepted = confirmed | wrong
@@ -126,7 +126,7 @@ def _precision(pairs: pa.Table, threshold: float | None) -> dict[str, Any]:
         accepted = _column(pairs, "similarity") >= np.float32(threshold)
     right = confirmed[accepted]
     tested = len(right) > 0 and not (threshold is None and confirmed.all())
-    low, high = _interval(right, pictures[accepted]) if tested else (None, None)
+    low, high = _interval(right, images[accepted]) if tested else (None, None)
     return {
         "other_pairs": pairs.num_rows,
         "other_pairs_accepted": len(right),
@@ -157,9 +157,9 @@ class Recommendation:
 def recommended_threshold(pairs: pa.Table) -> Recommendation:
     """The lowest similarity, in steps of 0.01, at which 99 % of the subset's nearest pairs are right.
 
-    Made copies are left out: with 36 of each picture, they would be most of what is accepted, and the precision would
-    say what was made. At each threshold a picture counts only if all its others from there on were looked at: of a
-    picture with 50 near copies only the nearest 16 were, and they say nothing of the similarities below.
+    Made copies are left out: with 36 of each image, they would be most of what is accepted, and the precision would
+    say what was made. At each threshold an image counts only if all its others from there on were looked at: of an
+    image with 50 near copies only the nearest 16 were, and they say nothing of the similarities below.
 
     Args:
         pairs: `Measured.pairs`.
@@ -216,21 +216,21 @@ def sentence(table: pa.Table, rule: str, threshold: float | None = None) -> str:
     row = row_of(table, rule, threshold)
     name = "comparing the pixels of candidates" if rule == VERIFIED else f"a similarity of {threshold:g}"
     if row is None:
-        return f"No copies were made of this subset's own pictures, so what {name} finds was not measured."
+        return f"No copies were made of this subset's own images, so what {name} finds was not measured."
     found = (
-        f"On {row['copies']:,} copies made of {row['pictures']:,} of this subset's own pictures "
+        f"On {row['copies']:,} copies made of {row['images']:,} of this subset's own images "
         f"({len(KINDS)} kinds at {len(STRENGTHS)} strengths), {name} finds {_percent(row['recall'])} "
         f"(95 % interval {_span(row['recall_low'], row['recall_high'])})"
     )
     pairs, accepted, wrong = (row[column] for column in ("other_pairs", "other_pairs_accepted", "false_positives"))
     if rule == SIMILARITY:
-        claims = f"of {pairs:,} pairs of the subset's pictures with their nearest others it accepts {accepted:,}"
+        claims = f"of {pairs:,} pairs of the subset's images with their nearest others it accepts {accepted:,}"
         return f"{found}; {claims}, of which the pixels refuse {wrong:,}." if accepted else f"{found}; {claims}."
     asked = pairs - (accepted - wrong)
     if not asked:
-        return f"{found}; there was no pair of other pictures close enough to mislead it."
+        return f"{found}; there was no pair of other images close enough to mislead it."
     return (
-        f"{found}; of {asked:,} pairs of a copy with another picture that is close to its original, but no copy of it, "
+        f"{found}; of {asked:,} pairs of a copy with another image that is close to its original, but no copy of it, "
         f"it confirms {wrong:,} ({_percent(wrong / asked)}, 95 % interval {_span(*wilson_interval(wrong, asked))})."
     )
 
@@ -242,13 +242,13 @@ def sentences(table: pa.Table) -> Iterator[str]:
         yield sentence(table, record["rule"], record["threshold"])
 
 
-def _interval(hits: np.ndarray, pictures: np.ndarray) -> tuple[float | None, float | None]:
-    """Wilson's interval of a share of hits, bool [n], that come in clusters by picture, int64 [n]."""
+def _interval(hits: np.ndarray, images: np.ndarray) -> tuple[float | None, float | None]:
+    """Wilson's interval of a share of hits, bool [n], that come in clusters by image, int64 [n]."""
     trials, share = float(len(hits)), float(hits.mean()) if len(hits) else 0.0
-    clusters = len(np.unique(pictures))
+    clusters = len(np.unique(images))
     if 1 < clusters < len(hits) and 0 < share < 1:
         # Variance of a ratio estimator between clusters (Cochran 1977), over that of independent trials.
-        spread = float((np.bincount(pictures, hits - share) ** 2).sum()) * clusters / (clusters - 1)
+        spread = float((np.bincount(images, hits - share) ** 2).sum()) * clusters / (clusters - 1)
         trials /= max(1.0, spread / (share * (1 - share) * len(hits)))
         return wilson_interval(share * trials, trials)  # type: ignore[arg-type]  # It holds for parts of a trial.
     return wilson_interval(int(hits.sum()), len(hits))

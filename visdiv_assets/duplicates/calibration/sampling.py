@@ -1,4 +1,4 @@
-"""Which pictures of a subset are looked at, and how they are fetched."""
+"""Which images of a subset are looked at, and how they are fetched."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.image_lookup import Place, pictures_at
+from visdiv_assets.corpus.image_lookup import Place, images_at
 from visdiv_assets.duplicates.calibration.measure import NEAREST_FLOOR, NEAREST_KEPT, Near
-from visdiv_assets.embedding.stream import picture_changed
+from visdiv_assets.embedding.stream import image_changed
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id as identity_of
-from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.vectors.join import cross_join
 from visdiv_assets.vectors.matrix import Matrix
@@ -24,35 +24,35 @@ if TYPE_CHECKING:
 
 #: Vectors compared with the sample's at a time; at most 17 pairs of each are held.
 BLOCK = 16_384
-#: About so many pictures are fetched together, still encoded: each time, every file of the subset may be read.
+#: About so many images are fetched together, still encoded: each time, every file of the subset may be read.
 FETCHED_TOGETHER = 512
 
 
-def choose_sample(images: pa.Table, pictures: int) -> list[str]:
-    """Choose pictures by chance, but always the same.
+def choose_sample(images: pa.Table, count: int) -> list[str]:
+    """Choose images by chance, but always the same.
 
-    image_ids are hashes of the pictures' bytes, so the lowest are a random sample; one more picture in the subset
-    changes at most one of them. Near-constant pictures and those of few colours are left out: a copy of a blank page
+    image_ids are hashes of the images' bytes, so the lowest are a random sample; one more image in the subset
+    changes at most one of them. Near-constant images and those of few colors are left out: a copy of a blank page
     is every blank page.
 
     Args:
         images: rows of `subset_images`: image_id, status, low_information.
-        pictures: how many.
+        count: how many.
 
     Returns:
         image_ids in ascending order, as many as asked for or all that there are; none of a subset with fewer than two
-        different readable pictures.
+        different readable images.
     """
     readable = images.filter(pc.equal(images["status"], "ok"))
     if pc.count_distinct(readable["image_id"]).as_py() < 2:
         return []
     telling = readable.filter(pc.invert(readable["low_information"]))
     image_ids: list[str] = sorted(pc.unique(telling["image_id"]).to_pylist())
-    return image_ids[:pictures]
+    return image_ids[:count]
 
 
 def nearest_others(image_ids: pa.Array, vectors: Matrix, sample: Sequence[str]) -> dict[str, list[Near]]:
-    """The nearest other pictures of some pictures: at most `NEAREST_KEPT` each, from `NEAREST_FLOOR` on.
+    """The nearest other images of some images: at most `NEAREST_KEPT` each, from `NEAREST_FLOOR` on.
 
     Args:
         image_ids: string [n] of the subset, each once.
@@ -86,15 +86,15 @@ def nearest_others(image_ids: pa.Array, vectors: Matrix, sample: Sequence[str]) 
 
 
 def within_budget(nearest: Mapping[str, list[Near]], *, copied: int, pairs: int) -> dict[str, list[Near]]:
-    """Take as many pictures as it needs for enough pairs.
+    """Take as many images as it needs for enough pairs.
 
-    In most subsets few pictures have another that is close, and those that are copied would give too few pairs to tell
+    In most subsets few images have another that is close, and those that are copied would give too few pairs to tell
     a precision by; where all have many, the number of pairs bounds the time.
 
     Args:
         nearest: nearest others by image_id, as `nearest_others` gives them, in the order of the sample.
         copied: so many of the first are taken in any case.
-        pairs: no further picture is taken once there are so many pairs, or where it has none.
+        pairs: no further image is taken once there are so many pairs, or where it has none.
     """
     taken: dict[str, list[Near]] = {}
     held = 0
@@ -105,8 +105,8 @@ def within_budget(nearest: Mapping[str, list[Near]], *, copied: int, pairs: int)
     return taken
 
 
-class SamplePictures:
-    """The sampled pictures of a subset and their nearest others, fetched group by group and decoded when asked for."""
+class SampleImages:
+    """The sampled images of a subset and their nearest others, fetched group by group and decoded when asked for."""
 
     def __init__(
         self,
@@ -114,15 +114,15 @@ class SamplePictures:
         places: Mapping[str, Place],
         *,
         max_pixels: int,
-        max_bytes: int = MAX_PICTURE_BYTES,
+        max_bytes: int = MAX_IMAGE_BYTES,
     ) -> None:
         """Fetch nothing yet.
 
         Args:
             source: where the subset is.
-            places: a position of each picture that will be asked for, by image_id.
-            max_pixels: limit that the pictures were listed with.
-            max_bytes: likewise, of an encoded picture.
+            places: a position of each image that will be asked for, by image_id.
+            max_pixels: limit that the images were listed with.
+            max_bytes: likewise, of an encoded image.
         """
         self._source = source
         self._places = places
@@ -130,10 +130,10 @@ class SamplePictures:
         self._encoded: dict[str, bytes | None] = {}
 
     def each(self, nearest: Mapping[str, Sequence[Near]]) -> Iterator[tuple[str, Image]]:
-        """Every key of `nearest` with its picture, mode RGB; until the next one, `load` gives its nearest others.
+        """Every key of `nearest` with its image, mode RGB; until the next one, `load` gives its nearest others.
 
         Raises:
-            VisdivError: a picture is not the one that was listed.
+            VisdivError: an image is not the one that was listed.
         """
         group: list[str] = []
         wanted: set[str] = set()
@@ -147,13 +147,13 @@ class SamplePictures:
 
     def _group(self, group: Sequence[str], wanted: set[str]) -> Iterator[tuple[str, Image]]:
         places = [self._places[image_id] for image_id in sorted(wanted)]
-        fetched = pictures_at(self._source, Kind.SUBSET, places)
-        self._encoded = {place.image_id: picture.data for place, picture in fetched.items()}
+        fetched = images_at(self._source, Kind.SUBSET, places)
+        self._encoded = {place.image_id: image.data for place, image in fetched.items()}
         for image_id in group:
             yield image_id, self.load(image_id)
 
     def load(self, image_id: str) -> Image:
-        """One picture of the present group, mode RGB.
+        """One image of the present group, mode RGB.
 
         Raises:
             VisdivError: it is not the one that was listed.
@@ -161,5 +161,5 @@ class SamplePictures:
         data = self._encoded[image_id]
         decoded = decode_image(data, max_pixels=self._max_pixels, max_bytes=self._max_bytes)
         if data is None or decoded.pixels is None or identity_of(data) != image_id:
-            raise picture_changed(image_id)
+            raise image_changed(image_id)
         return decoded.pixels

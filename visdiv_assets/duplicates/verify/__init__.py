@@ -1,6 +1,6 @@
-"""Deciding from the pixels whether two pictures are copies of one another.
+"""Deciding from the pixels whether two images are copies of one another.
 
-`prepare` a picture once, `verify` pairs of prepared pictures, `explain` a pair for a report. The modules import OpenCV
+`prepare` an image once, `verify` pairs of prepared images, `explain` a pair for a report. The modules import OpenCV
 when they first need it, not at import.
 """
 

@@ -1,4 +1,4 @@
-"""Whether two aligned pictures show the same in every place, at the scale of letters."""
+"""Whether two aligned images show the same in every place, at the scale of letters."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Agreement:
     Attributes:
         share: textured windows that agree, 0 to 1.
         windows: number of separate textured windows (their area over a window's).
-        noise: estimated noise, grey levels.
+        noise: estimated noise, gray levels.
         looseness: estimated share of the texture's deviation that noise in proportion to it (misalignment, compression)
             takes, 0 to 1.
-        disagrees: bool [h, w], centres of windows that disagree.
-        textured: bool [h, w], centres of windows with texture.
+        disagrees: bool [h, w], centers of windows that disagree.
+        textured: bool [h, w], centers of windows with texture.
     """
 
     share: float
@@ -40,7 +40,7 @@ class Agreement:
 
 
 def largest_place(disagrees: NDArray[np.bool_]) -> float:
-    """Area of the largest connected place of disagreeing windows' centres, in windows' areas."""
+    """Area of the largest connected place of disagreeing windows' centers, in windows' areas."""
     import cv2
 
     if not disagrees.any():
@@ -50,7 +50,7 @@ def largest_place(disagrees: NDArray[np.bool_]) -> float:
 
 
 def compare(one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray[np.bool_]) -> Agreement:
-    """Compare two aligned pictures of equal tone and sharpness window by window.
+    """Compare two aligned images of equal tone and sharpness window by window.
 
     In each window the one is fitted by the other times a gain plus an offset, and what remains is compared with what
     the pair's own noise explains: noise of a fixed size (compression, grain) and noise in proportion to the texture (a
@@ -63,7 +63,7 @@ def compare(one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray[
     """
     import cv2
 
-    # Every second window of every second row: neighbours share most of their pixels.
+    # Every second window of every second row: neighbors share most of their pixels.
     mean1, mean2 = _window_means(one), _window_means(two)
     var1 = np.maximum(_window_means(one * one) - mean1 * mean1, 0)
     var2 = np.maximum(_window_means(two * two) - mean2 * mean2, 0)
@@ -89,7 +89,7 @@ def compare(one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray[
     floor = params.QUIETEST**2 + min(fixed, params.NOISIEST**2)
     expected = floor + min(loose, params.LOOSEST) * both + ringing * around
     disagrees = (rest > params.EXCESS * expected) & (rest > params.UNEXPLAINED * (both + 1.0))
-    # Where nothing is alike no estimate of noise is an excuse: different pictures would estimate much.
+    # Where nothing is alike no estimate of noise is an excuse: different images would estimate much.
     noisy = params.UNLIKE_LEVELS**2 + params.UNLIKE_RINGING * ringing * around
     disagrees |= (rest > params.UNLIKE * (both + 1.0)) & (rest > noisy)
     disagrees &= textured

@@ -1,4 +1,4 @@
-"""Whether one global change of colour explains how two aligned pictures' colours differ."""
+"""Whether one global change of color explains how two aligned images' colors differ."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ColourChange:
-    """How the colours of two aligned pictures relate.
+class ColorChange:
+    """How the colors of two aligned images relate.
 
     Attributes:
         remaining: float32 [h, w], what the best plausible global change leaves of the difference, in levels.
-        valid: bool [h, w], where it was measured: places of even colour in both.
-        worst: the remaining difference that only `COLOUR_AREA` of the valid places exceed.
-        recoloured: whether the change is more than compression makes.
-        gain: how much saturation the less colourful keeps of the other's, about 1 where there is no change.
+        valid: bool [h, w], where it was measured: places of even color in both.
+        worst: the remaining difference that only `COLOR_AREA` of the valid places exceed.
+        recolored: whether the change is more than compression makes.
+        gain: how much saturation the less colorful keeps of the other's, about 1 where there is no change.
         turn: by how many degrees the hue is turned.
-        signals: complex64 [h, w], colour difference signals of the frame's picture and of the other.
-        views: uint8 [h, w, 3], RGB of the frame's picture and of the other.
+        signals: complex64 [h, w], color difference signals of the frame's image and of the other.
+        views: uint8 [h, w, 3], RGB of the frame's image and of the other.
         inside: bool [h, w], where both show something.
     """
 
     remaining: NDArray[np.float32]
     valid: NDArray[np.bool_]
     worst: float
-    recoloured: bool
+    recolored: bool
     gain: float
     turn: float
     signals: tuple[NDArray[np.complex64], NDArray[np.complex64]]
@@ -49,19 +49,19 @@ class ColourChange:
 
 
 def _worst(values: NDArray[np.float32]) -> float:
-    """The value that only `COLOUR_AREA` of all exceed."""
+    """The value that only `COLOR_AREA` of all exceed."""
     if not len(values):
         return 0.0
-    rank = max(int(params.COLOUR_AREA * len(values)), params.COLOUR_PLACES)
+    rank = max(int(params.COLOR_AREA * len(values)), params.COLOR_PLACES)
     return float(np.partition(values, max(0, len(values) - 1 - rank))[max(0, len(values) - 1 - rank)])
 
 
-def compare_colours(a: Prepared, b: Prepared, matrix: NDArray[np.float64], laid: Laid) -> ColourChange:
-    """Fit a global change of colour and measure what it leaves.
+def compare_colors(a: Prepared, b: Prepared, matrix: NDArray[np.float64], laid: Laid) -> ColorChange:
+    """Fit a global change of color and measure what it leaves.
 
-    The colour difference signals (Cb, Cr as one complex number) of the less colourful picture are the other's times one
+    The color difference signals (Cb, Cr as one complex number) of the less colorful image are the other's times one
     complex gain (saturation, and a turn of the hue of at most `HUE_TURN`) plus an offset that may grow with the
-    brightness (colour temperature, toning). Unlike a free map of RGB to RGB, that takes no flag to another flag.
+    brightness (color temperature, toning). Unlike a free map of RGB to RGB, that takes no flag to another flag.
 
     Args:
         a: the one.
@@ -71,7 +71,7 @@ def compare_colours(a: Prepared, b: Prepared, matrix: NDArray[np.float64], laid:
     """
     import cv2
 
-    frame, other = (a.colour, b.colour) if laid.of_a else (b.colour, a.colour)
+    frame, other = (a.color, b.color) if laid.of_a else (b.color, a.color)
     to_frame = matrix if laid.of_a else inverse(matrix)
     warped, inside = warp(other, to_frame, size_of(frame))
     margin = np.ones((3, 3), np.uint8)
@@ -83,20 +83,20 @@ def compare_colours(a: Prepared, b: Prepared, matrix: NDArray[np.float64], laid:
         even = inside
     if not even.any():
         blank = np.zeros(inside.shape, np.float32)
-        return ColourChange(blank, even, 0.0, False, 1.0, 0.0, (c1, c2), (frame, warped), inside)
-    colourfulness = [float(np.mean(np.abs(c[even] - np.mean(c[even])))) for c in (c1, c2)]
-    source, target, brightness = (c1, c2, y1) if colourfulness[0] >= colourfulness[1] else (c2, c1, y2)
+        return ColorChange(blank, even, 0.0, False, 1.0, 0.0, (c1, c2), (frame, warped), inside)
+    colorfulness = [float(np.mean(np.abs(c[even] - np.mean(c[even])))) for c in (c1, c2)]
+    source, target, brightness = (c1, c2, y1) if colorfulness[0] >= colorfulness[1] else (c2, c1, y2)
     gain, offset, slope = _fitted(source[even], target[even], brightness[even] / 255.0 - 0.5)
     remaining = np.abs(target - (gain * source + offset + slope * (brightness / 255.0 - 0.5))).astype(np.float32)
-    # Half a pixel of misalignment at an edge of colours is no difference of colours.
+    # Half a pixel of misalignment at an edge of colors is no difference of colors.
     calm = np.where(even, cv2.erode(cv2.blur(remaining, (3, 3)), margin), 0).astype(np.float32)
     shift = float(np.percentile(np.abs(target[even] - source[even]), 90))
     turn = abs(float(np.degrees(np.angle(gain)))) if abs(gain) > 0.05 else 0.0
-    return ColourChange(
+    return ColorChange(
         calm,
         even,
         _worst(calm[even]),
-        shift > params.RECOLOURED,
+        shift > params.RECOLORED,
         abs(gain),
         turn,
         (c1, c2),
@@ -106,7 +106,7 @@ def compare_colours(a: Prepared, b: Prepared, matrix: NDArray[np.float64], laid:
 
 
 def _signals(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.complex64]]:
-    """Luminance [h, w], and the colour difference signals as a complex number, unscaled: B - Y and R - Y."""
+    """Luminance [h, w], and the color difference signals as a complex number, unscaled: B - Y and R - Y."""
     values = image.astype(np.float32)
     brightness = values @ np.array([0.299, 0.587, 0.114], np.float32)
     signal = 0.564 * (values[..., 2] - brightness) + 1j * 0.713 * (values[..., 0] - brightness)
@@ -114,7 +114,7 @@ def _signals(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.
 
 
 def _unevenness(brightness: NDArray[np.float32], signal: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """How far places are from their 3 x 3 neighbourhoods' extremes, in levels."""
+    """How far places are from their 3 x 3 neighborhoods' extremes, in levels."""
     import cv2
 
     window = np.ones((3, 3), np.uint8)
@@ -128,13 +128,13 @@ def _fitted(
     source: NDArray[np.complex64], target: NDArray[np.complex64], brightness: NDArray[np.float32]
 ) -> tuple[complex, complex, complex]:
     """Robust fit of target = gain * source + offset + slope * brightness within plausible bounds."""
-    step = max(1, len(source) // params.COLOUR_SAMPLES)
+    step = max(1, len(source) // params.COLOR_SAMPLES)
     source, target, brightness = source[::step], target[::step], brightness[::step]
     columns = (source, np.ones_like(source), brightness.astype(np.complex64))
     weight = np.ones(len(source), np.float32)
     gain, offset, slope = 1 + 0j, 0j, 0j
     for _ in range(4):
-        # A pull towards no change decides where the colours say nothing.
+        # A pull towards no change decides where the colors say nothing.
         pull = np.array([0.3, 3e-3, 3e-3]) * float(weight.sum()) * 0.1
         solution = _least_squares(columns, target, weight, pull, np.array([1.0, 0, 0]))
         gain = _bounded(solution[0])
@@ -166,7 +166,7 @@ def _least_squares(
 def _bounded(gain: complex) -> complex:
     limit = np.radians(params.HUE_TURN)
     angle = float(np.clip(np.angle(gain), -limit, limit))
-    # Beyond a right angle there is nothing to keep of the colours.
+    # Beyond a right angle there is nothing to keep of the colors.
     size = max(0.0, float(abs(gain) * np.cos(np.angle(gain) - angle)))
     return complex(min(size, params.SATURATION) * np.exp(1j * angle))
 

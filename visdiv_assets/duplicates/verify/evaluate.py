@@ -1,4 +1,4 @@
-"""What one alignment of two pictures shows."""
+"""What one alignment of two images shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from visdiv_assets.duplicates.verify import evidence as said
 from visdiv_assets.duplicates.verify import params
 from visdiv_assets.duplicates.verify.agreement import Agreement, compare, largest_place
-from visdiv_assets.duplicates.verify.color import ColourChange, compare_colours
+from visdiv_assets.duplicates.verify.color import ColorChange, compare_colors
 from visdiv_assets.duplicates.verify.geometry import in_pixels, overlap_of, plausible
 from visdiv_assets.duplicates.verify.overlay import covered, thick, through_watermark
 from visdiv_assets.duplicates.verify.photometry import matched_sharpness, matched_tone
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgment:
     """What one alignment shows.
 
     Attributes:
         matrix: map [3, 3] from b to a in units.
-        agreement: the comparison of windows, without what was put over one of the pictures if that was found.
+        agreement: the comparison of windows, without what was put over one of the images if that was found.
         largest: area of the largest disagreeing place, in windows' areas.
-        overlap: share of the picture of smaller area that the other covers.
+        overlap: share of the image of smaller area that the other covers.
         tracked: share of tracked points that follow the alignment.
         sharpness: blur that made both equally sharp, pixels.
-        colours: the comparison of colours; None if contents differ anyway.
-        toned: whether brightness or contrast of the whole picture differ.
-        marked: whether something was found put over one of the pictures.
+        colors: the comparison of colors; None if contents differ anyway.
+        toned: whether brightness or contrast of the whole image differ.
+        marked: whether something was found put over one of the images.
         reason: why the pair is not confirmed under this alignment; empty if it is.
     """
 
@@ -46,7 +46,7 @@ class Judgement:
     overlap: float
     tracked: float
     sharpness: float
-    colours: ColourChange | None
+    colors: ColorChange | None
     toned: bool
     marked: bool
     reason: str
@@ -57,8 +57,8 @@ class Judgement:
         return self.tracked > params.DECISIVE and self.overlap > 0.9
 
 
-def judge(a: Prepared, b: Prepared, matrix: NDArray[np.float64]) -> Judgement | None:
-    """Make an alignment exact and compare the two pictures under it.
+def judge(a: Prepared, b: Prepared, matrix: NDArray[np.float64]) -> Judgment | None:
+    """Make an alignment exact and compare the two images under it.
 
     Args:
         a: the one.
@@ -80,9 +80,9 @@ def judge(a: Prepared, b: Prepared, matrix: NDArray[np.float64]) -> Judgement | 
     return _judge(a, b, matrix, tracked)
 
 
-def _judge(a: Prepared, b: Prepared, matrix: NDArray[np.float64], tracked: float) -> Judgement | None:
-    """Compare two pictures under an alignment."""
-    if not plausible(in_pixels(matrix, size_of(a.grey), size_of(b.grey))):
+def _judge(a: Prepared, b: Prepared, matrix: NDArray[np.float64], tracked: float) -> Judgment | None:
+    """Compare two images under an alignment."""
+    if not plausible(in_pixels(matrix, size_of(a.gray), size_of(b.gray))):
         return None
     overlap = max(overlap_of(matrix))
     if overlap < params.LEAST_OVERLAP:
@@ -100,34 +100,34 @@ def _judge(a: Prepared, b: Prepared, matrix: NDArray[np.float64], tracked: float
         agreement = compare(one, two, laid.inside)
     toned = _toned(laid)
     largest = largest_place(agreement.disagrees)
-    colours: ColourChange | None = None
+    colors: ColorChange | None = None
     marked = False
     if agreement.windows < params.FEWEST_WINDOWS:
         reason = said.TOO_LITTLE_TEXTURE
     elif hopeless or agreement.share < params.LEAST_MARKED:
         reason = said.CONTENTS_DIFFER
     else:
-        colours = compare_colours(a, b, matrix, laid)
-        reason = _reason(agreement, largest, _shading(one, two, laid.inside), colours.worst)
-        if reason == said.CONTENTS_DIFFER and agreement.share > params.LEAST_RECOLOURED:
-            levelled = _levelled(one, two, laid, colours)
-            if not _reason(levelled, largest_place(levelled.disagrees), 0.0, colours.worst):
-                agreement, largest, reason = levelled, largest_place(levelled.disagrees), ""
+        colors = compare_colors(a, b, matrix, laid)
+        reason = _reason(agreement, largest, _shading(one, two, laid.inside), colors.worst)
+        if reason == said.CONTENTS_DIFFER and agreement.share > params.LEAST_RECOLORED:
+            leveled = _leveled(one, two, laid, colors)
+            if not _reason(leveled, largest_place(leveled.disagrees), 0.0, colors.worst):
+                agreement, largest, reason = leveled, largest_place(leveled.disagrees), ""
         if reason:
-            without = _without_overlay(one, two, laid, agreement, colours)
+            without = _without_overlay(one, two, laid, agreement, colors)
             if without is not None:
                 agreement, marked, reason = without, True, ""
                 largest = largest_place(agreement.disagrees)
-    return Judgement(matrix, agreement, largest, overlap, tracked, sharpness, colours, toned, marked, reason)
+    return Judgment(matrix, agreement, largest, overlap, tracked, sharpness, colors, toned, marked, reason)
 
 
 def matched(
     laid: Laid, without: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
-    """Both pictures as float32 [h, w], of one tone and sharpness, and the blur that took, in pixels."""
+    """Both images as float32 [h, w], of one tone and sharpness, and the blur that took, in pixels."""
     inside = laid.inside if without is None else laid.inside & ~without
     one, two = matched_tone(laid.frame, laid.other, inside)
-    # What lies beyond the other picture must not bleed in when the frame's is blurred.
+    # What lies beyond the other image must not bleed in when the frame's is blurred.
     one = np.where(laid.inside, one, two)
     return matched_sharpness(one, two, inside)
 
@@ -144,23 +144,23 @@ def _toned(laid: Laid) -> bool:
     return abs(mean1 - mean2) > params.TONED_LEVELS or not 1 / params.TONED_RATIO < ratio < params.TONED_RATIO
 
 
-def _reason(agreement: Agreement, largest: float, shading: float, worst_colour: float) -> str:
+def _reason(agreement: Agreement, largest: float, shading: float, worst_color: float) -> str:
     if agreement.share < params.AGREEMENT or largest > params.LARGEST_PLACE:
         return said.CONTENTS_DIFFER
     if shading > params.SHADING:
         return said.CONTENTS_DIFFER
-    return said.COLOURS_DIFFER if worst_colour > params.COLOUR_DIFFERENCE else ""
+    return said.COLORS_DIFFER if worst_color > params.COLOR_DIFFERENCE else ""
 
 
-def _levelled(one: NDArray[np.float32], two: NDArray[np.float32], laid: Laid, colours: ColourChange) -> Agreement:
-    """The comparison with what a global change of colour does to the brightness taken into account."""
+def _leveled(one: NDArray[np.float32], two: NDArray[np.float32], laid: Laid, colors: ColorChange) -> Agreement:
+    """The comparison with what a global change of color does to the brightness taken into account."""
     import cv2
 
     size = (one.shape[1], one.shape[0])
-    limit = clipped(*colours.views, colours.inside)
+    limit = clipped(*colors.views, colors.inside)
     hidden = cv2.resize(limit.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     inside = laid.inside & (cv2.dilate(hidden, np.ones((3, 3), np.uint8)) == 0)
-    return compare(matched_brightness(one, two, inside, colours.signals[0]), two, inside)
+    return compare(matched_brightness(one, two, inside, colors.signals[0]), two, inside)
 
 
 def _shading(one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
@@ -186,27 +186,27 @@ def _without_overlay(
     two: NDArray[np.float32],
     laid: Laid,
     agreement: Agreement,
-    colours: ColourChange,
+    colors: ColorChange,
 ) -> Agreement | None:
-    """The comparison without what was put over one of the pictures; None if nothing was, or that is not all."""
+    """The comparison without what was put over one of the images; None if nothing was, or that is not all."""
     import cv2
 
     shape = (one.shape[1], one.shape[0])
-    remaining = cv2.resize(colours.remaining, shape, interpolation=cv2.INTER_LINEAR)
-    colours_differ = remaining > params.COLOUR_DIFFERENCE
-    place = covered(one, two, laid.inside, agreement.disagrees, colours_differ)
+    remaining = cv2.resize(colors.remaining, shape, interpolation=cv2.INTER_LINEAR)
+    colors_differ = remaining > params.COLOR_DIFFERENCE
+    place = covered(one, two, laid.inside, agreement.disagrees, colors_differ)
     if place is not None:
         outside = laid.inside & ~place
         one2, two2, _ = matched(laid, place)
         rest = compare(one2, two2, outside)
         shading = _shading(one2, two2, outside)
-        worst = colours.worst_outside(cv2.resize(place.astype(np.uint8), colours.valid.shape[::-1]) > 0)
+        worst = colors.worst_outside(cv2.resize(place.astype(np.uint8), colors.valid.shape[::-1]) > 0)
         if rest.windows >= params.FEWEST_WINDOWS and not _reason(rest, largest_place(rest.disagrees), shading, worst):
             return rest
-    signals = _enlarged(colours.signals[0], shape), _enlarged(colours.signals[1], shape)
+    signals = _enlarged(colors.signals[0], shape), _enlarged(colors.signals[1], shape)
     left = through_watermark(one, two, laid.inside, signals)
-    # A field filled with another colour is no mark, however little its brightness changed.
-    if left is not None and colours.worst < params.MARKED_COLOUR and not thick(colours_differ & laid.inside):
+    # A field filled with another color is no mark, however little its brightness changed.
+    if left is not None and colors.worst < params.MARKED_COLOR and not thick(colors_differ & laid.inside):
         odd = cv2.blur((left > params.MARK_REST).astype(np.float32), (params.WINDOW,) * 2) > 0.12
         odd &= agreement.disagrees
         share = 1.0 - float(np.count_nonzero(odd)) / max(1, int(np.count_nonzero(agreement.textured)))

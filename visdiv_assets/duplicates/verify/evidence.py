@@ -1,4 +1,4 @@
-"""What comparing two pictures' pixels shows."""
+"""What comparing two images' pixels shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KINDS = (
     "cropped",  # Each or one shows a part of the other.
     "bordered",  # One has a plain border around the other.
     "captioned",  # One carries a caption, a logo or a watermark that the other lacks.
-    "recoloured",  # Brightness, contrast, gamma, saturation or colour temperature of the whole picture differ.
+    "recolored",  # Brightness, contrast, gamma, saturation or color temperature of the whole image differ.
     "aligned",  # Same view: another size, another compression, another sharpness.
     "unconfirmed",
 )
@@ -22,30 +22,30 @@ TOO_SMALL = "too small"
 TOO_LITTLE_TEXTURE = "too little texture"
 NO_ALIGNMENT = "no alignment"
 CONTENTS_DIFFER = "contents differ"
-COLOURS_DIFFER = "colours differ"
+COLORS_DIFFER = "colors differ"
 #: Why a pair is unconfirmed.
-REASONS = (UNREADABLE, TOO_SMALL, TOO_LITTLE_TEXTURE, NO_ALIGNMENT, CONTENTS_DIFFER, COLOURS_DIFFER)
+REASONS = (UNREADABLE, TOO_SMALL, TOO_LITTLE_TEXTURE, NO_ALIGNMENT, CONTENTS_DIFFER, COLORS_DIFFER)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Whether two pictures are copies of one another, and what shows it.
+    """Whether two images are copies of one another, and what shows it.
 
     Attributes:
         verified: whether they are.
         kind: one of `KINDS`.
         reason: one of `REASONS` if unconfirmed, else empty.
-        transform: row-major 2 x 3 affine map that takes places in picture b to places in picture a, both in units of
-            their own width and height, corners at 0 and 1; the best that was found if contents or colours differ; empty
+        transform: row-major 2 x 3 affine map that takes places in image b to places in image a, both in units of
+            their own width and height, corners at 0 and 1; the best that was found if contents or colors differ; empty
             if there is none.
-        overlap: share of the picture of smaller area (under the transform) that the other covers, 0 to 1.
+        overlap: share of the image of smaller area (under the transform) that the other covers, 0 to 1.
         agreement: share of textured windows in the overlap that agree, 0 to 1.
         windows: number of separate textured windows that were compared.
         disagreement: area of the largest disagreeing place that nothing explains, in windows' areas.
-        colour_difference: what is left of the colours' difference after the best global change of colour, at the
+        color_difference: what is left of the colors' difference after the best global change of color, at the
             worst place of some size, in levels (0 to 255).
-        noise: estimated noise of the pair (compression, grain, misalignment), in grey levels.
-        sharpness: Gaussian blur that brought the sharper picture to the other's sharpness, in pixels of the comparison.
+        noise: estimated noise of the pair (compression, grain, misalignment), in gray levels.
+        sharpness: Gaussian blur that brought the sharper image to the other's sharpness, in pixels of the comparison.
     """
 
     verified: bool
@@ -56,7 +56,7 @@ class Evidence:
     agreement: float = 0.0
     windows: int = 0
     disagreement: float = 0.0
-    colour_difference: float = 0.0
+    color_difference: float = 0.0
     noise: float = 0.0
     sharpness: float = 0.0
 

@@ -1,4 +1,4 @@
-"""Affine maps between pictures, in units of their own width and height."""
+"""Affine maps between images, in units of their own width and height."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from visdiv_assets.duplicates.verify.prepared import Box
 
-#: The eight ways to lay one picture on another: (turns of 90 degrees, mirrored first), as numpy's rot90 and fliplr do.
+#: The eight ways to lay one image on another: (turns of 90 degrees, mirrored first), as numpy's rot90 and fliplr do.
 ORIENTATIONS = tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4))
 
 
@@ -22,7 +22,7 @@ def inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def orientation_map(turns: int, mirrored: bool) -> NDArray[np.float64]:
-    """Map [3, 3] that takes a place of the unit square to where `rot90(fliplr(picture), turns)` shows it."""
+    """Map [3, 3] that takes a place of the unit square to where `rot90(fliplr(image), turns)` shows it."""
     matrix = np.array([[-1.0, 0, 1], [0, 1, 0], [0, 0, 1]]) if mirrored else np.eye(3)
     quarter = np.array([[0.0, 1, 0], [-1, 0, 1], [0, 0, 1]])
     for _ in range(turns):
@@ -37,7 +37,7 @@ def box_map(box: Box) -> NDArray[np.float64]:
 
 
 def to_pixels(size: tuple[int, int]) -> NDArray[np.float64]:
-    """Map [3, 3] from units to pixel indices of a picture of a width and height, whose centres are whole numbers."""
+    """Map [3, 3] from units to pixel indices of an image of a width and height, whose centers are whole numbers."""
     return np.array([[size[0], 0, -0.5], [0, size[1], -0.5], [0, 0, 1.0]])
 
 
@@ -64,7 +64,7 @@ def plausible(pixels: NDArray[np.float64]) -> bool:
     if not np.isfinite(pixels).all():
         return False
     values = np.linalg.svd(pixels[:2, :2], compute_uv=False)
-    # A picture squeezed to another aspect by more than 3, or to less than a twentieth, is beyond what is looked at.
+    # An image squeezed to another aspect by more than 3, or to less than a twentieth, is beyond what is looked at.
     if values[1] < 0.04 or values[0] > 25 or values[0] / values[1] > 3.2:
         return False
     cosine = abs(float(pixels[:2, 0] @ pixels[:2, 1])) / float(
@@ -74,7 +74,7 @@ def plausible(pixels: NDArray[np.float64]) -> bool:
 
 
 def overlap_of(matrix: NDArray[np.float64]) -> tuple[float, float]:
-    """How much two pictures cover of one another.
+    """How much two images cover of one another.
 
     Args:
         matrix: map [3, 3] from units of the one to units of the other.
@@ -111,17 +111,17 @@ def _area(polygon: list[tuple[float, float]]) -> float:
 
 
 def turned_degrees(pixels: NDArray[np.float64]) -> float:
-    """How far a map between pixels turns a picture, 0 to 180; a mirror image is turned by nothing."""
+    """How far a map between pixels turns an image, 0 to 180; a mirror image is turned by nothing."""
     if np.linalg.det(pixels[:2, :2]) < 0:
         return 0.0
     return abs(math.degrees(math.atan2(pixels[1, 0] - pixels[0, 1], pixels[0, 0] + pixels[1, 1])))
 
 
 def uncovered(matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Where a frame of a width and height shows nothing of a picture mapped into it, a pixel's margin excepted.
+    """Where a frame of a width and height shows nothing of an image mapped into it, a pixel's margin excepted.
 
     Args:
-        matrix: map [3, 3] from units of the picture to units of the frame.
+        matrix: map [3, 3] from units of the image to units of the frame.
         size: width and height of the frame in pixels.
 
     Returns:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Keypoints:
-    """SIFT keypoints of one picture.
+    """SIFT keypoints of one image.
 
     Attributes:
         positions: float32 [n, 2], x and y in pixels of the keypoint view, pixel corners at whole numbers.
@@ -32,18 +32,18 @@ class Keypoints:
     size: tuple[int, int]
 
 
-def find_keypoints(grey: NDArray[np.uint8]) -> Keypoints:
-    """Find the strongest SIFT keypoints (Lowe 2004) of a picture at `KEYPOINT_PIXELS`.
+def find_keypoints(gray: NDArray[np.uint8]) -> Keypoints:
+    """Find the strongest SIFT keypoints (Lowe 2004) of an image at `KEYPOINT_PIXELS`.
 
     Args:
-        grey: uint8 [h, w].
+        gray: uint8 [h, w].
     """
     import cv2
 
-    size = (grey.shape[1], grey.shape[0])
-    # What touches the border has half its neighbourhood: keypoints of a cropped copy need some room.
+    size = (gray.shape[1], gray.shape[0])
+    # What touches the border has half its neighborhood: keypoints of a cropped copy need some room.
     margin = 8
-    view = cv2.copyMakeBorder(grey, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+    view = cv2.copyMakeBorder(gray, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
     # The stubs lack it, though it is in the main modules.
     sift = cv2.SIFT_create(  # type: ignore[attr-defined]
         nfeatures=params.KEYPOINTS, contrastThreshold=0.02, edgeThreshold=20
@@ -62,7 +62,7 @@ def find_keypoints(grey: NDArray[np.uint8]) -> Keypoints:
 
 
 def _mirrored_order() -> NDArray[np.int64]:
-    """Where each number of a descriptor comes from when the picture is mirrored.
+    """Where each number of a descriptor comes from when the image is mirrored.
 
     A descriptor holds 4 x 4 cells of 8 directions, all relative to the keypoint's own direction; a mirror swaps the
     cells' sides across that direction and negates the directions.
@@ -79,7 +79,7 @@ def aligned_by_keypoints(a: Keypoints, b: Keypoints, mirrored: bool) -> list[NDA
     random numbers, and it finds the few right among many wrong matches that pages of text give.
 
     Args:
-        a: keypoints of the one picture.
+        a: keypoints of the one image.
         b: keypoints of the other.
         mirrored: whether b is taken as a mirror image.
 

@@ -17,11 +17,11 @@ def covered(
     two: NDArray[np.float32],
     inside: NDArray[np.bool_],
     disagrees: NDArray[np.bool_],
-    colours_differ: NDArray[np.bool_],
+    colors_differ: NDArray[np.bool_],
 ) -> NDArray[np.bool_] | None:
-    """Find the one thing put over one of two aligned pictures that makes up nearly all of their disagreement.
+    """Find the one thing put over one of two aligned images that makes up nearly all of their disagreement.
 
-    What is put over a picture hides its place whole and has an outline of its own: a band from edge to edge, or a
+    What is put over an image hides its place whole and has an outline of its own: a band from edge to edge, or a
     box or disc with something in it. Changed contents (a digit, a word, a bar) do not: letters differ in strokes, the
     ground between them stays.
 
@@ -30,13 +30,13 @@ def covered(
         two: float32 [h, w].
         inside: bool [h, w], where both show something.
         disagrees: bool [h, w], where windows disagree.
-        colours_differ: bool [h, w], where colours differ.
+        colors_differ: bool [h, w], where colors differ.
 
     Returns:
         bool [h, w], the place; None if there is no such thing.
     """
-    differs = ((np.abs(one - two) > params.COVERED_LEVELS) | colours_differ) & inside
-    total = int(np.count_nonzero(disagrees | colours_differ))
+    differs = ((np.abs(one - two) > params.COVERED_LEVELS) | colors_differ) & inside
+    total = int(np.count_nonzero(disagrees | colors_differ))
     for place in (
         _band(differs, one, two, inside),
         _stamps(differs, one, two, inside),
@@ -45,7 +45,7 @@ def covered(
     ):
         if place is None:
             continue
-        left = int(np.count_nonzero((disagrees | colours_differ) & ~place))
+        left = int(np.count_nonzero((disagrees | colors_differ) & ~place))
         if left <= params.COVERED_REST * total:
             return place
     return None
@@ -80,7 +80,7 @@ def _band(
 
 
 def _strip(shape: tuple[int, ...], axis: int, backwards: bool, lines: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Rows (axis 0) or columns from the picture's very edge, where windows are not measured, through all of `lines`."""
+    """Rows (axis 0) or columns from the image's very edge, where windows are not measured, through all of `lines`."""
     place = np.zeros(shape, bool)
     low = int(lines.min()) if backwards else 0
     high = shape[axis] if backwards else int(lines.max()) + 1
@@ -89,10 +89,10 @@ def _strip(shape: tuple[int, ...], axis: int, backwards: bool, lines: NDArray[np
 
 
 def _put_over(place: NDArray[np.bool_], one: NDArray[np.float32], two: NDArray[np.float32]) -> int | None:
-    """Which of two pictures (0 or 1) has a step all along a place's outline where the other has nothing; None: neither.
+    """Which of two images (0 or 1) has a step all along a place's outline where the other has nothing; None: neither.
 
-    What is put over a picture cuts through what was there. A cell, a tile or a field that was filled otherwise has its
-    outline in both pictures, and a longer bar lacks one side of it.
+    What is put over an image cuts through what was there. A cell, a tile or a field that was filled otherwise has its
+    outline in both images, and a longer bar lacks one side of it.
     """
     import cv2
 
@@ -148,7 +148,7 @@ def _stamps(
 def _stamped(
     outline: NDArray[np.int32], differs: NDArray[np.bool_], one: NDArray[np.float32], two: NDArray[np.float32]
 ) -> int | None:
-    """Which of two pictures (0 or 1) bears a stamp in an outline; None for neither."""
+    """Which of two images (0 or 1) bears a stamp in an outline; None for neither."""
     import cv2
 
     hull = cv2.convexHull(outline)
@@ -179,9 +179,9 @@ def _stamped(
 def _faded_band(
     clean: NDArray[np.float32], marked: NDArray[np.float32], inside: NDArray[np.bool_]
 ) -> NDArray[np.bool_] | None:
-    """A translucent band along one side, under which the clean picture fades into one level.
+    """A translucent band along one side, under which the clean image fades into one level.
 
-    The band must cut through something: what the clean picture shows on both sides of the band's edge fades exactly
+    The band must cut through something: what the clean image shows on both sides of the band's edge fades exactly
     there. Another title above the same drawing cuts through nothing.
     """
     for turns in range(4):
@@ -221,23 +221,23 @@ def through_watermark(
     inside: NDArray[np.bool_],
     signals: tuple[NDArray[np.complex64], NDArray[np.complex64]],
 ) -> NDArray[np.float32] | None:
-    """What a translucent black or white mark over one of two pictures leaves of their difference.
+    """What a translucent black or white mark over one of two images leaves of their difference.
 
     A mark of opacity p takes every level v to v + p * (ink - v): all marked places go the same way and no further than
-    the opacity, what was under the mark still shows, and its colours only fade, as the mark has none. A changed letter
+    the opacity, what was under the mark still shows, and its colors only fade, as the mark has none. A changed letter
     goes both ways, all the way.
 
     Args:
         one: float32 [h, w], of one tone and sharpness with the other.
         two: float32 [h, w].
         inside: bool [h, w], where both show something.
-        signals: complex64 [h, w], colour difference signals of both.
+        signals: complex64 [h, w], color difference signals of both.
 
     Returns:
         float32 [h, w], the difference that no such mark explains, in levels; None if there is no sign of a mark.
     """
     best: tuple[float, NDArray[np.float32]] | None = None
-    for clean, marked, colour, marked_colour in ((one, two, *signals), (two, one, *signals[::-1])):
+    for clean, marked, color, marked_color in ((one, two, *signals), (two, one, *signals[::-1])):
         for ink in (0.0, 255.0):
             room = ink - clean
             change = marked - clean
@@ -256,8 +256,8 @@ def through_watermark(
                 continue
             if float((np.abs(opacity - typical) < 0.12).mean()) < params.MARK_EVEN:
                 continue
-            faded = colour[there] * (1 - np.clip(opacity, 0, 1))
-            if float((np.abs(marked_colour[there] - faded) > params.MARK_COLOUR).mean()) > 0.1:
+            faded = color[there] * (1 - np.clip(opacity, 0, 1))
+            if float((np.abs(marked_color[there] - faded) > params.MARK_COLOR).mean()) > 0.1:
                 continue
             full = (typical + 0.08) * room
             allowed = np.clip(change, np.minimum(full, 0), np.maximum(full, 0))

@@ -7,20 +7,20 @@ pages, screens, icons, photographs and clip art. Where none is named, the number
 Lengths are in pixels of the comparison unless said otherwise, levels 0 to 255.
 """
 
-# --- Working sizes: what of a picture is kept. 360,000 pixels are 693 x 520: letters of a page stay legible.
+# --- Working sizes: what of an image is kept. 360,000 pixels are 693 x 520: letters of a page stay legible.
 WORKING_PIXELS = 360_000
 WORKING_SIDE = 2_400
 #: Size at which points are tracked, and doubtful alignments are compared first.
 SMALL_PIXELS = 110_000
 #: Size at which keypoints are found, twice as fast as at `SMALL_PIXELS` and no worse.
 KEYPOINT_PIXELS = 60_000
-#: Colour is kept at a third of the size: JPEG halves it too, and hue is judged over areas.
-COLOUR_REDUCTION = 3
+#: Color is kept at a third of the size: JPEG halves it too, and hue is judged over areas.
+COLOR_REDUCTION = 3
 
-# --- Pictures there is nothing to compare of.
+# --- Images there is nothing to compare of.
 #: A shorter side below this holds two windows.
 SMALLEST_SIDE = 16
-#: Deviation of the brightness below which a picture is constant but for compression.
+#: Deviation of the brightness below which an image is constant but for compression.
 CONSTANT = 1.5
 
 # --- Cheap guesses: thumbnails laid on one another.
@@ -58,7 +58,7 @@ PLENTY_TRACKED = 25
 POORLY_TRACKED = 0.3
 #: From here up an alignment is taken as right: other alignments are not looked for (look-alikes of one template).
 DECISIVE = 0.45
-#: A common header of two pages is not a common picture.
+#: A common header of two pages is not a common image.
 LEAST_OVERLAP = 0.5
 
 # --- Tone and sharpness.
@@ -69,7 +69,7 @@ TONE_TRUNCATED = 20.0
 TONE_GAINED = 1.1
 #: Least slope of a tone curve: copies made at half the contrast have 0.5.
 TONE_RISE = 0.2
-#: Ratio of fine detail above which two pictures are equally sharp.
+#: Ratio of fine detail above which two images are equally sharp.
 EQUALLY_SHARP = 0.93
 #: Detail that must be left after blurring, of the detail wanted.
 DETAIL_KEPT = 0.7
@@ -114,29 +114,29 @@ LARGEST_PLACE = 0.45
 COARSE_AGREEMENT = 0.5
 #: Below this no overlay is looked for.
 LEAST_MARKED = 0.3
-#: From this agreement on, effects of a change of colour on the brightness are looked for.
-LEAST_RECOLOURED = 0.9
-#: Neighbouring levels (of 32) that must all be at the limit for a channel to count as clipped.
+#: From this agreement on, effects of a change of color on the brightness are looked for.
+LEAST_RECOLORED = 0.9
+#: Neighboring levels (of 32) that must all be at the limit for a channel to count as clipped.
 CLIPPED_LEVELS = 4
 #: Smooth shading: a place of this share of the overlap whose mean brightness differs by this is other contents.
 SHADING = 45.0
 SHADED_AREA = 0.005
 
-# --- Colours.
-#: Difference of neighbours up to which a place is of even colour.
+# --- Colors.
+#: Difference of neighbors up to which a place is of even color.
 EVEN = 24.0
 FEWEST_EVEN = 50
-COLOUR_SAMPLES = 4_000
+COLOR_SAMPLES = 4_000
 #: Plausible global changes: a hue turned by 20 degrees, saturation doubled, a tint of 20 levels. With a tint of 40
 #: France's flag passes for Ireland's (d).
 HUE_TURN = 20.0
 SATURATION = 2.0
 LARGEST_TINT = 20.0
-#: Colour difference left that is another colour, and the share (and number) of places that must show it. (d: 99 % of
-#: copies leave less than 11; t: a recoloured tile of an icon sheet leaves 23.)
-COLOUR_DIFFERENCE = 22.0
-COLOUR_AREA = 0.001
-COLOUR_PLACES = 4
+#: Color difference left that is another color, and the share (and number) of places that must show it. (d: 99 % of
+#: copies leave less than 11; t: a recolored tile of an icon sheet leaves 23.)
+COLOR_DIFFERENCE = 22.0
+COLOR_AREA = 0.001
+COLOR_PLACES = 4
 
 # --- Overlays: things put over one of two copies.
 #: Levels beyond which a pixel differs.
@@ -154,7 +154,7 @@ STAMP_SOLID = 0.85
 STAMP_BOX = 0.9
 STAMP_BUSY = 0.03
 STAMP_FILLED = 0.65
-#: An outline's step in the picture that bears the overlay (all but 15 % of it), and in the other, relative to that. (t:
+#: An outline's step in the image that bears the overlay (all but 15 % of it), and in the other, relative to that. (t:
 #: without it 5 of 12 QR codes with some squares exchanged pass as stamped.)
 OUTLINE_STEP = 10.0
 OUTLINE_CLEAN = 0.35
@@ -166,22 +166,22 @@ FADED_CUT = 0.04
 #: Share of such a band that is ink.
 FADED_INK = 0.01
 #: Watermarks: opacity up to this, even in half the places; strokes no wider than this share of the shorter side; what
-#: may be left of a difference, in levels of brightness and of colour.
+#: may be left of a difference, in levels of brightness and of color.
 MARK_OPACITY = 0.7
 MARK_EVEN = 0.5
 MARK_STROKE = 0.08
 MARK_REST = 24.0
-MARK_COLOUR = 15.0
-MARKED_COLOUR = 70.0
+MARK_COLOR = 15.0
+MARKED_COLOR = 70.0
 
 # --- Kinds of copies.
 ROTATED_DEGREES = 1.0
-#: Share from which a picture is covered whole.
+#: Share from which an image is covered whole.
 WHOLE = 0.97
-#: Share of what surrounds a picture that is of one level: in a border, and in a strip with a caption.
+#: Share of what surrounds an image that is of one level: in a border, and in a strip with a caption.
 PLAIN_BORDER = 0.97
 PLAIN_CAPTION = 0.6
-#: Change of the brightness's mean or deviation, or of colours, that counts as recoloured.
+#: Change of the brightness's mean or deviation, or of colors, that counts as recolored.
 TONED_LEVELS = 4.0
 TONED_RATIO = 1.06
-RECOLOURED = 9.0
+RECOLORED = 9.0

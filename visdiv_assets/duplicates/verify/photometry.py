@@ -19,9 +19,9 @@ _PLACE = 12
 def matched_tone(
     one: NDArray[np.uint8], two: NDArray[np.uint8], inside: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Bring two aligned pictures to one tone: the one of more contrast takes on the other's.
+    """Bring two aligned images to one tone: the one of more contrast takes on the other's.
 
-    The tone curve is the monotone one (isotonic regression) through the medians of the one picture's levels where the
+    The tone curve is the monotone one (isotonic regression) through the medians of the one image's levels where the
     other has a given level, so it follows brightness, contrast, gamma and clipped lights, and no local change.
 
     Args:
@@ -37,7 +37,7 @@ def matched_tone(
     mask = inside.astype(np.uint8)
     spread = [float(cv2.meanStdDev(image, mask=mask)[1][0, 0]) for image in (one, two)]
     source, target = (one, two) if spread[0] >= spread[1] else (two, one)
-    scale = params.COLOUR_REDUCTION
+    scale = params.COLOR_REDUCTION
     size = (max(1, one.shape[1] // scale), max(1, one.shape[0] // scale))
     small = [np.asarray(cv2.resize(i, size, interpolation=cv2.INTER_AREA), np.uint8) for i in (source, target)]
     small_mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8)
@@ -53,7 +53,7 @@ def _best_curve(
 ) -> NDArray[np.float64]:
     """Levels [256] of the target for the source's: unchanged if that does nearly as well as any curve.
 
-    The loss is truncated, so what covers a part of one picture does not decide.
+    The loss is truncated, so what covers a part of one image does not decide.
     """
     levels = np.arange(256, dtype=np.float64)
     there = mask > 0
@@ -63,8 +63,8 @@ def _best_curve(
     gain = min(spread) / max(max(spread), 1e-6)
     curve = _tone_curve(source, target, mask)
     candidates = [levels, float(t.mean()) + gain * (levels - float(s.mean()))]
-    # The levels of the one say nothing about the other's where medians flatten what is not the same picture: two flat
-    # pictures would agree everywhere.
+    # The levels of the one say nothing about the other's where medians flatten what is not the same image: two flat
+    # images would agree everywhere.
     if float(curve[s].std()) >= params.TONE_KEPT * float(t.std()):
         candidates.append(curve)
     loss = [float(np.minimum(np.abs(c.astype(np.float32)[s] - t), params.TONE_TRUNCATED).mean()) for c in candidates]
@@ -86,12 +86,12 @@ def _tone_curve(source: NDArray[np.uint8], target: NDArray[np.uint8], mask: NDAr
         return np.arange(256, dtype=np.float64)
     share = np.cumsum(counts[used], axis=1) / weight[used, None]
     medians = (share < 0.5).sum(1) * 2.0 + 0.5
-    centres = cv2.calcHist([source], [0], mask, [256], [0, 256]).reshape(_BINS, -1).astype(np.float64)
+    centers = cv2.calcHist([source], [0], mask, [256], [0, 256]).reshape(_BINS, -1).astype(np.float64)
     levels = np.arange(256).reshape(_BINS, -1)
-    centre = (centres * levels).sum(1)[used] / np.maximum(centres.sum(1)[used], 1e-9)
+    center = (centers * levels).sum(1)[used] / np.maximum(centers.sum(1)[used], 1e-9)
     rising = _isotonic(medians, weight[used])
-    curve = np.interp(np.arange(256), centre, rising)
-    middle = int(np.interp(0.5, np.cumsum(weight[used]) / float(weight[used].sum()), centre))
+    curve = np.interp(np.arange(256), center, rising)
+    middle = int(np.interp(0.5, np.cumsum(weight[used]) / float(weight[used].sum()), center))
     return _never_flat(curve, middle)
 
 
@@ -120,9 +120,9 @@ def _isotonic(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDAr
 def matched_sharpness(
     one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
-    """Blur the sharper of two aligned pictures as the other is blurred.
+    """Blur the sharper of two aligned images as the other is blurred.
 
-    The blur is the mixture of Gaussians that best predicts the blurrier picture from the sharper one (least squares),
+    The blur is the mixture of Gaussians that best predicts the blurrier image from the sharper one (least squares),
     which also covers resampling filters and a mild sharpening.
 
     Args:

@@ -1,4 +1,4 @@
-"""One picture made ready for comparison: small grey and colour views, and keypoints on demand."""
+"""One image made ready for comparison: small gray and color views, and keypoints on demand."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-#: x0, y0, x1, y1 in units of the picture's width and height.
+#: x0, y0, x1, y1 in units of the image's width and height.
 Box = tuple[float, float, float, float]
 FULL: Box = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A part of a picture that may be what another picture shows, as a thumbnail.
+    """A part of an image that may be what another image shows, as a thumbnail.
 
     Attributes:
         box: the part.
@@ -36,53 +36,53 @@ class Frame:
 
 
 class Prepared:
-    """One picture at working size; built by `prepare`, never changed, safe among threads.
+    """One image at working size; built by `prepare`, never changed, safe among threads.
 
-    It holds at most `thresholds.WORKING_PIXELS` bytes of grey and a third of that of colour (some 400 kB), and as much
+    It holds at most `thresholds.WORKING_PIXELS` bytes of gray and a third of that of color (some 400 kB), and as much
     as 100 kB of keypoints once a comparison needed them.
 
     Attributes:
-        readable: False for a picture that could not be decoded; then nothing else means anything.
+        readable: False for an image that could not be decoded; then nothing else means anything.
         size: width and height in pixels as given.
         digest: hash of size and RGB pixels.
-        grey: uint8 [h, w], luminance (ITU-R 601) at working size.
-        colour: uint8 [ceil(h / 3), ceil(w / 3), 3], RGB.
-        deviation: standard deviation of the luminance, grey levels.
+        gray: uint8 [h, w], luminance (ITU-R 601) at working size.
+        color: uint8 [ceil(h / 3), ceil(w / 3), 3], RGB.
+        deviation: standard deviation of the luminance, gray levels.
     """
 
     def __init__(
         self,
         size: tuple[int, int] = (0, 0),
         digest: bytes = b"",
-        grey: NDArray[np.uint8] | None = None,
-        colour: NDArray[np.uint8] | None = None,
+        gray: NDArray[np.uint8] | None = None,
+        color: NDArray[np.uint8] | None = None,
     ) -> None:
-        self.readable = grey is not None
+        self.readable = gray is not None
         self.size = size
         self.digest = digest
-        self.grey = np.zeros((1, 1), np.uint8) if grey is None else grey
-        self.colour = np.zeros((1, 1, 3), np.uint8) if colour is None else colour
-        self.deviation = float(self.grey.std())
+        self.gray = np.zeros((1, 1), np.uint8) if gray is None else gray
+        self.color = np.zeros((1, 1, 3), np.uint8) if color is None else color
+        self.deviation = float(self.gray.std())
         self._lock = threading.Lock()
         self._keypoints: Keypoints | None = None
 
     @property
     def keypoints(self) -> Keypoints:
-        """The picture's keypoints, found by the first comparison that needs them."""
+        """The image's keypoints, found by the first comparison that needs them."""
         if self._keypoints is None:
             with self._lock:
                 if self._keypoints is None:
-                    self._keypoints = find_keypoints(_shrunk(self.grey, params.KEYPOINT_PIXELS))
+                    self._keypoints = find_keypoints(_shrunk(self.gray, params.KEYPOINT_PIXELS))
         return self._keypoints
 
     @cached_property
     def small(self) -> NDArray[np.uint8]:
         """uint8 [h, w], the luminance at `SMALL_PIXELS` or less, where points are tracked."""
-        return _shrunk(self.grey, params.SMALL_PIXELS)
+        return _shrunk(self.gray, params.SMALL_PIXELS)
 
     @cached_property
     def frames(self) -> tuple[Frame, ...]:
-        """The whole picture, and what is left when its plain borders are cut off once and twice."""
+        """The whole image, and what is left when its plain borders are cut off once and twice."""
         boxes = [FULL]
         for _ in range(2):
             inner = _trimmed(self.small, boxes[-1])
@@ -93,7 +93,7 @@ class Prepared:
 
 
 def prepare(image: Image | None) -> Prepared:
-    """Make a picture ready for comparison.
+    """Make an image ready for comparison.
 
     Args:
         image: mode RGB, any size; None for one that could not be read.
@@ -108,48 +108,48 @@ def prepare(image: Image | None) -> Prepared:
     digest.update(np.ascontiguousarray(pixels).data)
     scale = min(1.0, (params.WORKING_PIXELS / (width * height)) ** 0.5, params.WORKING_SIDE / max(width, height))
     working = (max(1, round(width * scale)), max(1, round(height * scale)))
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     if working != (width, height):
-        grey = cv2.resize(grey, working, interpolation=cv2.INTER_AREA)
-    third = params.COLOUR_REDUCTION
+        gray = cv2.resize(gray, working, interpolation=cv2.INTER_AREA)
+    third = params.COLOR_REDUCTION
     small = (-(-working[0] // third), -(-working[1] // third))
-    colour = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
-    return Prepared((width, height), digest.digest(), np.asarray(grey, np.uint8), np.asarray(colour, np.uint8))
+    color = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
+    return Prepared((width, height), digest.digest(), np.asarray(gray, np.uint8), np.asarray(color, np.uint8))
 
 
-def _shrunk(grey: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
-    """A picture at so many pixels, or as it is if it has no more."""
+def _shrunk(gray: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
+    """An image at so many pixels, or as it is if it has no more."""
     import cv2
 
-    height, width = grey.shape
+    height, width = gray.shape
     scale = min(1.0, (pixels / (width * height)) ** 0.5)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if size == (width, height):
-        return grey
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return gray
+    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _thumb(grey: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
+def _thumb(gray: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
     import cv2
 
-    rows, columns = _pixels(grey, box)
+    rows, columns = _pixels(gray, box)
     side = params.THUMB_SIDE
-    thumb = np.asarray(cv2.resize(grey[rows, columns], (side, side), interpolation=cv2.INTER_AREA), np.float32)
+    thumb = np.asarray(cv2.resize(gray[rows, columns], (side, side), interpolation=cv2.INTER_AREA), np.float32)
     thumb = cv2.GaussianBlur(thumb, (0, 0), 0.7) - float(thumb.mean())
     return np.asarray(thumb / max(float(np.linalg.norm(thumb)), 1e-6), np.float32)
 
 
-def _pixels(grey: NDArray[np.uint8], box: Box) -> tuple[slice, slice]:
-    height, width = grey.shape
+def _pixels(gray: NDArray[np.uint8], box: Box) -> tuple[slice, slice]:
+    height, width = gray.shape
     x0, y0, x1, y1 = (round(v * n) for v, n in zip(box, (width, height, width, height), strict=True))
     return slice(y0, y1), slice(x0, x1)
 
 
-def _trimmed(grey: NDArray[np.uint8], box: Box) -> Box | None:
+def _trimmed(gray: NDArray[np.uint8], box: Box) -> Box | None:
     """The box without its plain border; None if it has none or nothing is left of it."""
-    height, width = grey.shape
-    rows, columns = _pixels(grey, box)
-    part = grey[rows, columns]
+    height, width = gray.shape
+    rows, columns = _pixels(gray, box)
+    part = gray[rows, columns]
     edges = np.concatenate([part[0], part[-1], part[:, 0], part[:, -1]])
     background = float(np.median(edges))
     differs = np.abs(part.astype(np.int16) - np.int16(background)) > params.BORDER_TOLERANCE

@@ -1,4 +1,4 @@
-"""What a global change of colour does to brightness, beyond a tone curve: colours that brighten, lights that clip."""
+"""What a global change of color does to brightness, beyond a tone curve: colors that brighten, lights that clip."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 def matched_brightness(
     one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray[np.bool_], signal: NDArray[np.complex64]
 ) -> NDArray[np.float32]:
-    """The one with its brightness changed in proportion to its colours, as a turned hue or another saturation does.
+    """The one with its brightness changed in proportion to its colors, as a turned hue or another saturation does.
 
     Args:
         one: float32 [h, w], of one tone with the other.
         two: float32 [h, w].
         inside: bool [h, w], where both show something.
-        signal: complex64 [H, W], colour difference signals of the one, at a smaller size.
+        signal: complex64 [H, W], color difference signals of the one, at a smaller size.
     """
     import cv2
 
@@ -46,10 +46,10 @@ def matched_brightness(
 
 
 def clipped(one: NDArray[np.uint8], two: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where brightening or more contrast drove a channel of one of the pictures to its limit: nothing to compare there.
+    """Where brightening or more contrast drove a channel of one of the images to its limit: nothing to compare there.
 
     A channel counts as driven to its limit only if that happens to a whole range of the other's levels, so ink on white
-    paper is no limit, nor are two colours of a flag.
+    paper is no limit, nor are two colors of a flag.
 
     Args:
         one: uint8 [h, w, 3], RGB.

@@ -1,4 +1,4 @@
-"""Laying one picture on the other: cheap guesses, and making a guess exact."""
+"""Laying one image on the other: cheap guesses, and making a guess exact."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """Two pictures in one frame, that of the coarser of the two.
+    """Two images in one frame, that of the coarser of the two.
 
     Attributes:
-        frame: uint8 [h, w], luminance of the picture whose frame it is.
+        frame: uint8 [h, w], luminance of the image whose frame it is.
         other: uint8 [h, w], the other's, warped.
         inside: bool [h, w], where there is something of the other.
-        of_a: whether the frame is picture a's.
+        of_a: whether the frame is image a's.
     """
 
     frame: NDArray[np.uint8]
@@ -61,7 +61,7 @@ def guesses(a: Prepared, b: Prepared) -> list[NDArray[np.float64]]:
                 if score < params.GUESS_CORRELATION:
                     continue
                 matrix = box_map(one.box) @ orientation_map(turns, mirrored) @ inverse(box_map(two.box))
-                if plausible(in_pixels(matrix, size_of(a.grey), size_of(b.grey))):
+                if plausible(in_pixels(matrix, size_of(a.gray), size_of(b.gray))):
                     # Of equals, the upright and untrimmed come first.
                     found.append((-score, number, matrix))
     found.sort(key=lambda item: (round(item[0], 3), item[1]))
@@ -69,19 +69,19 @@ def guesses(a: Prepared, b: Prepared) -> list[NDArray[np.float64]]:
 
 
 def lay(a: Prepared, b: Prepared, matrix: NDArray[np.float64], small: bool = False) -> Laid:
-    """Warp the finer of two pictures into the frame of the coarser.
+    """Warp the finer of two images into the frame of the coarser.
 
     Args:
         a: the one.
         b: the other.
         matrix: map [3, 3] from b to a in units.
-        small: whether to work on the pictures' small views.
+        small: whether to work on the images' small views.
     """
-    between = in_pixels(matrix, size_of(a.grey), size_of(b.grey))
+    between = in_pixels(matrix, size_of(a.gray), size_of(b.gray))
     # One pixel of b covers this many of a: above 1, a is the finer one.
     of_a = abs(float(np.linalg.det(between[:2, :2]))) <= 1.0
     one, two = (a, b) if of_a else (b, a)
-    frame, other = (one.small, two.small) if small else (one.grey, two.grey)
+    frame, other = (one.small, two.small) if small else (one.gray, two.gray)
     warped, inside = warp(other, matrix if of_a else inverse(matrix), size_of(frame))
     return Laid(frame, warped[..., 0], inside, of_a)
 
@@ -89,7 +89,7 @@ def lay(a: Prepared, b: Prepared, matrix: NDArray[np.float64], small: bool = Fal
 def warp(
     image: NDArray[np.uint8], matrix: NDArray[np.float64], size: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Show a picture in another's frame without aliasing.
+    """Show an image in another's frame without aliasing.
 
     Args:
         image: uint8 [h, w] or [h, w, 3].
@@ -97,12 +97,12 @@ def warp(
         size: the frame's width and height in pixels.
 
     Returns:
-        uint8 [height, width, channels], and bool [height, width] where there is something of the picture.
+        uint8 [height, width, channels], and bool [height, width] where there is something of the image.
     """
     import cv2
 
     pixels = in_pixels(matrix, size, size_of(image))
-    # Averaging comes before sampling, per axis: a column of the map is how far one pixel of the picture goes.
+    # Averaging comes before sampling, per axis: a column of the map is how far one pixel of the image goes.
     reach = np.linalg.norm(pixels[:2, :2], axis=0)
     small = tuple(
         max(1, round(n * min(1.0, float(r)))) if r < 0.95 else n for n, r in zip(size_of(image), reach, strict=True)
@@ -134,9 +134,9 @@ def _inside(back: NDArray[np.float64], size: tuple[int, int], source: tuple[int,
 
 
 def refine(a: Prepared, b: Prepared, matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, int]:
-    """Make a guess exact: track points from one picture to the other and fit an affine map to where most went.
+    """Make a guess exact: track points from one image to the other and fit an affine map to where most went.
 
-    Pyramidal Lucas-Kanade (Bouguet 2000) on pictures whose local contrast is evened out, so that brightness, contrast
+    Pyramidal Lucas-Kanade (Bouguet 2000) on images whose local contrast is evened out, so that brightness, contrast
     and gamma do not matter; iteratively reweighted least squares, so that places which differ do not either.
 
     Args:

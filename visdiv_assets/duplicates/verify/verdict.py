@@ -1,4 +1,4 @@
-"""Deciding from pixels whether two pictures are copies of one another."""
+"""Deciding from pixels whether two images are copies of one another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from visdiv_assets.duplicates.verify import evidence as said
 from visdiv_assets.duplicates.verify import params
-from visdiv_assets.duplicates.verify.evaluate import Judgement, judge
+from visdiv_assets.duplicates.verify.evaluate import Judgment, judge
 from visdiv_assets.duplicates.verify.evidence import Evidence, unconfirmed
 from visdiv_assets.duplicates.verify.geometry import (
     in_pixels,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def verify_pair(image_a: Image | None, image_b: Image | None) -> Evidence:
-    """Compare two pictures' pixels; `prepare` and `verify` do it for many pairs with each picture prepared once.
+    """Compare two images' pixels; `prepare` and `verify` do it for many pairs with each image prepared once.
 
     Args:
         image_a: mode RGB; None if it could not be read.
@@ -38,19 +38,19 @@ def verify_pair(image_a: Image | None, image_b: Image | None) -> Evidence:
 
 
 def verify(a: Prepared, b: Prepared) -> Evidence:
-    """Decide whether two pictures are copies of one another.
+    """Decide whether two images are copies of one another.
 
     An alignment is found (a stretch in one of 8 orientations, with or without borders; else keypoints), made exact, and
-    the two are compared window by window and colour by colour under it. The decision does not depend on the order of
+    the two are compared window by window and color by color under it. The decision does not depend on the order of
     the two, on earlier calls or on threads. Each call computes in one thread if `cv2.setNumThreads(1)` was called, as
     callers that verify many pairs in threads of their own should: OpenCV and numpy let other threads run.
 
     Args:
-        a: a prepared picture.
+        a: a prepared image.
         b: another.
 
     Returns:
-        The evidence. Nothing is raised for odd pictures.
+        The evidence. Nothing is raised for odd images.
     """
     refused = _nothing_to_compare(a, b)
     if refused is not None:
@@ -58,8 +58,8 @@ def verify(a: Prepared, b: Prepared) -> Evidence:
     if a.size == b.size and a.digest == b.digest:
         identity = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
         return Evidence(True, "identical_pixels", "", identity, overlap=1.0, agreement=1.0)
-    # One order for both calls: the larger picture first, so that the decision is the same.
-    swapped = (a.grey.size, a.digest) < (b.grey.size, b.digest)
+    # One order for both calls: the larger image first, so that the decision is the same.
+    swapped = (a.gray.size, a.digest) < (b.gray.size, b.digest)
     one, two = (b, a) if swapped else (a, b)
     found = _best(one, two)
     if found is None:
@@ -74,7 +74,7 @@ def verify(a: Prepared, b: Prepared) -> Evidence:
         agreement=found.agreement.share,
         windows=round(found.agreement.windows),
         disagreement=found.largest,
-        colour_difference=found.colours.worst if found.colours is not None else 0.0,
+        color_difference=found.colors.worst if found.colors is not None else 0.0,
         noise=found.agreement.noise,
         sharpness=found.sharpness,
     )
@@ -86,16 +86,16 @@ def _nothing_to_compare(a: Prepared, b: Prepared) -> Evidence | None:
     if min(*a.size, *b.size) < params.SMALLEST_SIDE:
         return unconfirmed(said.TOO_SMALL)
     # An extreme aspect leaves nothing of the shorter side at working size.
-    if min(*a.grey.shape, *b.grey.shape) < params.SMALLEST_SIDE:
+    if min(*a.gray.shape, *b.gray.shape) < params.SMALLEST_SIDE:
         return unconfirmed(said.TOO_SMALL)
     if min(a.deviation, b.deviation) < params.CONSTANT:
         return unconfirmed(said.TOO_LITTLE_TEXTURE)
     return None
 
 
-def _best(a: Prepared, b: Prepared) -> Judgement | None:
+def _best(a: Prepared, b: Prepared) -> Judgment | None:
     """The first alignment that confirms the pair; else the one under which most agrees."""
-    best: Judgement | None = None
+    best: Judgment | None = None
     for matrix in guesses(a, b):
         judged = judge(a, b, matrix)
         best = _better(best, judged)
@@ -103,24 +103,24 @@ def _best(a: Prepared, b: Prepared) -> Judgement | None:
             return best
     for mirrored in (False, True):
         for matrix in aligned_by_keypoints(a.keypoints, b.keypoints, mirrored):
-            if plausible(in_pixels(matrix, size_of(a.grey), size_of(b.grey))):
+            if plausible(in_pixels(matrix, size_of(a.gray), size_of(b.gray))):
                 best = _better(best, judge(a, b, matrix))
                 if best is not None and (not best.reason or best.decisive):
                     return best
     return best
 
 
-def _better(best: Judgement | None, other: Judgement | None) -> Judgement | None:
+def _better(best: Judgment | None, other: Judgment | None) -> Judgment | None:
     if best is None or other is None:
         return best or other
     return other if _merit(other) > _merit(best) else best
 
 
-def _merit(judged: Judgement) -> tuple[bool, bool, float]:
+def _merit(judged: Judgment) -> tuple[bool, bool, float]:
     return not judged.reason, judged.reason != said.TOO_LITTLE_TEXTURE, judged.agreement.share
 
 
-def _kind(a: Prepared, b: Prepared, found: Judgement) -> str:
+def _kind(a: Prepared, b: Prepared, found: Judgment) -> str:
     """The first of `KINDS` that fits a confirmed pair."""
     pixels = in_pixels(found.matrix, a.size, b.size)
     if np.linalg.det(pixels[:2, :2]) < 0:
@@ -135,17 +135,17 @@ def _kind(a: Prepared, b: Prepared, found: Judgement) -> str:
         return _around(outer, seen_in)
     if found.marked:
         return "captioned"
-    if found.toned or (found.colours is not None and found.colours.recoloured):
-        return "recoloured"
+    if found.toned or (found.colors is not None and found.colors.recolored):
+        return "recolored"
     return "aligned"
 
 
 def _around(outer: Prepared, inner: NDArray[np.float64]) -> str:
-    """What a picture that holds the other whole has around it: a plain border, a caption, or more of the picture."""
-    around = uncovered(inner, (outer.grey.shape[1], outer.grey.shape[0]))
+    """What an image that holds the other whole has around it: a plain border, a caption, or more of the image."""
+    around = uncovered(inner, (outer.gray.shape[1], outer.gray.shape[0]))
     if not around.any():
         return "cropped"
-    levels = outer.grey[around].astype(np.float32)
+    levels = outer.gray[around].astype(np.float32)
     plain = float((np.abs(levels - np.median(levels)) < params.BORDER_TOLERANCE).mean())
     if plain > params.PLAIN_BORDER:
         return "bordered"

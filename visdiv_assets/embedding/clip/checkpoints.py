@@ -26,12 +26,12 @@ Result = TypeVar("Result")
 HUB_SECONDS = 5.0
 #: Files that hold the weights, the first that is there; an index names the files that it is cut into.
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-#: How the two kinds of pictures' preprocessing and the tokenizers are stored; one of each is enough.
-PICTURE_FILES = ("preprocessor_config.json", "processor_config.json")
+#: How the two kinds of images' preprocessing and the tokenizers are stored; one of each is enough.
+IMAGE_FILES = ("preprocessor_config.json", "processor_config.json")
 TEXT_FILES = ("tokenizer.json", "vocab.json", "spiece.model", "tokenizer.model", "vocab.txt")
 #: What is fetched beside the weights.
 BESIDE_A_TOKENIZER = ("merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-SMALL_FILES = ("config.json", *PICTURE_FILES, *TEXT_FILES, *BESIDE_A_TOKENIZER)
+SMALL_FILES = ("config.json", *IMAGE_FILES, *TEXT_FILES, *BESIDE_A_TOKENIZER)
 
 HOW_TO_GET_THEM = (
     "fetch them on a machine with a network (`hf download openai/clip-vit-base-patch32 --local-dir FOLDER`) and set "
@@ -75,14 +75,14 @@ class Checkpoint:
 def weights_of(model_id: str) -> str:
     """The part of a CLIP's model_id that names its weights, "name@digest".
 
-    Vectors of pictures and of texts may be compared if this part of their model_ids is the same: what follows says how
-    the pictures were brought to size, or the texts cut.
+    Vectors of images and of texts may be compared if this part of their model_ids is the same: what follows says how
+    the images were brought to size, or the texts cut.
     """
     return model_id.rpartition("/")[0]
 
 
 def same_weights(model_id: str, other: str) -> bool:
-    """Whether two model_ids, of pictures and of texts, name the same CLIP."""
+    """Whether two model_ids, of images and of texts, name the same CLIP."""
     return "@" in weights_of(model_id) and weights_of(model_id) == weights_of(other)
 
 
@@ -158,7 +158,7 @@ def _of_the_hub(name: str) -> Path | str:
         VisdivError: the Hub has no such model.
     """
     cached = _cached(name)
-    if cached is not None and all(_has_one(cached, files) for files in (PICTURE_FILES, TEXT_FILES)):
+    if cached is not None and all(_has_one(cached, files) for files in (IMAGE_FILES, TEXT_FILES)):
         return cached
     try:
         return _fetched(name)

@@ -1,4 +1,4 @@
-"""CLIP's tower for pictures, as an embedder."""
+"""CLIP's tower for images, as an embedder."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from visdiv_assets.embedding.clip.model import ClipModel
-from visdiv_assets.embedding.clip.preprocessing import picture_preparation
+from visdiv_assets.embedding.clip.preprocessing import image_preparation
 from visdiv_assets.embedding.torch_embedder import TorchEmbedder, one_torch_thread
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-#: Pictures per call where none is set. On a CPU it is the cores that work side by side, not the pictures of a batch.
+#: Images per call where none is set. On a CPU it is the cores that work side by side, not the images of a batch.
 CPU_BATCH, CUDA_BATCH = 8, 128
 
 
 class ClipImages(TorchEmbedder):
-    """Pictures to CLIP's features, whose lengths are kept.
+    """Images to CLIP's features, whose lengths are kept.
 
     On the CPU several threads call the model at once, each on a core of its own. That needs no waiting for one another
-    within a layer, and the thread that decoded a picture goes on with it while it is in the cache.
+    within a layer, and the thread that decoded an image goes on with it while it is in the cache.
     """
 
     keeps_norms = True
@@ -34,18 +34,18 @@ class ClipImages(TorchEmbedder):
         Args:
             model: the checkpoint's model on its device.
             way: crop, pad or squash; see `clip_pixels`.
-            batch_size: pictures per call; 0 for what suits the device.
+            batch_size: images per call; 0 for what suits the device.
 
         Raises:
-            VisdivError: the checkpoint has no tower for pictures, or does not say how they are prepared.
+            VisdivError: the checkpoint has no tower for images, or does not say how they are prepared.
         """
         import torch
 
-        model.require_pictures()
+        model.require_images()
         cuda = model.device.type == "cuda"
         super().__init__(model.device, batch_size or (CUDA_BATCH if cuda else CPU_BATCH))
         self._model = model
-        self._preparation = preparation = picture_preparation(model.checkpoint, way)
+        self._preparation = preparation = image_preparation(model.checkpoint, way)
         self._mean = torch.tensor(preparation.mean, device=model.device).view(1, 3, 1, 1)
         self._scale = 1.0 / torch.tensor(preparation.deviation, device=model.device).view(1, 3, 1, 1)
         self.model_id = f"{model.checkpoint.weights_id}/{preparation.name}"
@@ -58,9 +58,9 @@ class ClipImages(TorchEmbedder):
         return nullcontext() if self._cuda else one_torch_thread()
 
     def preprocess(self, image: Image) -> np.ndarray:
-        """An RGB picture as the model's input: uint8 [height, width, 3]."""
+        """An RGB image as the model's input: uint8 [height, width, 3]."""
         return self._preparation.prepare(image)
 
     def _features(self, batch: Tensor) -> Tensor:
         pixels = batch.permute(0, 3, 1, 2).float() / 255.0
-        return self._model.picture_features((pixels - self._mean) * self._scale)
+        return self._model.image_features((pixels - self._mean) * self._scale)

@@ -1,4 +1,4 @@
-"""The model of a CLIP checkpoint: a tower for pictures, one for texts, or one of them alone.
+"""The model of a CLIP checkpoint: a tower for images, one for texts, or one of them alone.
 
 transformers loads it, so whatever it knows as a CLIP (OpenAI's, SigLIP, and others with `get_image_features` and
 `get_text_features`) can be used. A tower whose weights are not all in the checkpoint would be filled with random
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 #: What the names of a tower's weights have in them.
-_PICTURE_PARTS = ("vision", "visual", "image")
+_IMAGE_PARTS = ("vision", "visual", "image")
 _TEXT_PARTS = ("text",)
 
 #: The methods of a model with both towers.
-PICTURES, TEXTS = "get_image_features", "get_text_features"
+IMAGES, TEXTS = "get_image_features", "get_text_features"
 
 
 class ClipModel:
@@ -63,21 +63,21 @@ class ClipModel:
         found: torch.dtype = self._model.dtype
         return found
 
-    def picture_features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Features of normalised pictures [n, 3, height, width], as the model has them: float32 [n, dimension]."""
-        return self._features(PICTURES, {"pixel_values": pixels.to(self.dtype)})
+    def image_features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Features of normalized images [n, 3, height, width], as the model has them: float32 [n, dimension]."""
+        return self._features(IMAGES, {"pixel_values": pixels.to(self.dtype)})
 
     def text_features(self, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Features of tokenised texts, as the model has them: float32 [n, dimension]."""
+        """Features of tokenized texts, as the model has them: float32 [n, dimension]."""
         return self._features(TEXTS, tokens)
 
-    def require_pictures(self) -> None:
-        """Refuse a checkpoint without a tower for pictures.
+    def require_images(self) -> None:
+        """Refuse a checkpoint without a tower for images.
 
         Raises:
             VisdivError: it has none.
         """
-        self._require(PICTURES, "pictures", _PICTURE_PARTS)
+        self._require(IMAGES, "images", _IMAGE_PARTS)
 
     def require_texts(self) -> None:
         """Refuse a checkpoint without a tower for texts.
@@ -124,7 +124,7 @@ def _architecture(checkpoint: Checkpoint) -> tuple[PretrainedConfig, Any, dict[s
     kind = str(config.model_type)
     class_name = str((config.architectures or [""])[0])
     if kind.endswith("_vision_model") and _ends_in_the_common_space(kind, class_name):
-        return config, getattr(transformers, class_name), {PICTURES: _single("image_embeds")}
+        return config, getattr(transformers, class_name), {IMAGES: _single("image_embeds")}
     if kind.endswith("_text_model") and _ends_in_the_common_space(kind, class_name):
         return config, getattr(transformers, class_name), {TEXTS: _single("text_embeds")}
     try:
@@ -132,13 +132,13 @@ def _architecture(checkpoint: Checkpoint) -> tuple[PretrainedConfig, Any, dict[s
             towers = type(transformers.AutoModel.from_config(config))  # type: ignore[no-untyped-call]
     except (ValueError, RuntimeError, NotImplementedError, ImportError) as error:
         raise VisdivError(f"{checkpoint.name} is a {kind}, which cannot be loaded: {first_line(error)}") from None
-    lacking = [method for method in (PICTURES, TEXTS) if not hasattr(towers, method)]
+    lacking = [method for method in (IMAGES, TEXTS) if not hasattr(towers, method)]
     if lacking:
         raise VisdivError(
             f"{checkpoint.name} is a {kind}, not a CLIP: it has no {' and no '.join(lacking)}; name a CLIP or a SigLIP "
             "in VISDIV_CLIP_MODEL"
         )
-    return config, towers, {PICTURES: _method(PICTURES), TEXTS: _method(TEXTS)}
+    return config, towers, {IMAGES: _method(IMAGES), TEXTS: _method(TEXTS)}
 
 
 def _ends_in_the_common_space(kind: str, class_name: str) -> bool:

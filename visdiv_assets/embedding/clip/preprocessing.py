@@ -1,7 +1,7 @@
-"""Pictures brought to the size that a CLIP takes, as its own processor says.
+"""Images brought to the size that a CLIP takes, as its own processor says.
 
-A CLIP sees a square in the middle of a picture. That loses the margins of charts, documents and anything wide, so the
-whole picture can be had instead: padded to a square, or squashed into it, neither of which the model was trained with.
+A CLIP sees a square in the middle of an image. That loses the margins of charts, documents and anything wide, so the
+whole image can be had instead: padded to a square, or squashed into it, neither of which the model was trained with.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from visdiv_assets.embedding.clip.checkpoints import PICTURE_FILES, Checkpoint
+from visdiv_assets.embedding.clip.checkpoints import IMAGE_FILES, Checkpoint
 from visdiv_assets.embedding.clip.model import first_line, quiet
 from visdiv_assets.errors import VisdivError
 
@@ -23,16 +23,16 @@ CROP, PAD, SQUASH = "crop", "pad", "squash"
 
 
 @dataclass(frozen=True)
-class PicturePreparation:
-    """How a picture becomes the model's input, but for the normalisation.
+class ImagePreparation:
+    """How an image becomes the model's input, but for the normalization.
 
     Attributes:
-        way: crop (the middle), pad (the whole, with margins of the mean colour) or squash (the whole, distorted).
+        way: crop (the middle), pad (the whole, with margins of the mean color) or squash (the whole, distorted).
         height: of the input, in pixels.
         width: likewise.
-        shortest: the side to which a picture's shorter one is brought before it is cropped.
+        shortest: the side to which an image's shorter one is brought before it is cropped.
         resample: Pillow's number of the filter.
-        mean: of the normalisation, for values from 0 to 1.
+        mean: of the normalization, for values from 0 to 1.
         deviation: likewise.
     """
 
@@ -50,7 +50,7 @@ class PicturePreparation:
         return f"{self.way}_{self.height}" + ("" if self.height == self.width else f"x{self.width}")
 
     def prepare(self, image: Image) -> np.ndarray:
-        """An RGB picture of any size as the model's input: uint8 [height, width, 3]."""
+        """An RGB image of any size as the model's input: uint8 [height, width, 3]."""
         from PIL.Image import Resampling
 
         resample = Resampling(self.resample)
@@ -61,10 +61,10 @@ class PicturePreparation:
         return np.array(image.resize((self.width, self.height), resample))
 
     def _cropped(self, image: Image, resample: Any) -> np.ndarray:
-        """The middle of the resized picture, to the bit as transformers has it.
+        """The middle of the resized image, to the bit as transformers has it.
 
         Pillow can resize a part alone, which spares the pixels beside it, but counts its edges in float32: the result
-        would differ by a grey level here and there.
+        would differ by a gray level here and there.
         """
         width, height = image.size
         # As transformers rounds: the longer side down.
@@ -74,7 +74,7 @@ class PicturePreparation:
             else (int(self.shortest * width / height), self.shortest)
         )
         left, top = (resized[0] - self.width) // 2, (resized[1] - self.height) // 2
-        # Outside of a picture that is too small Pillow's crop is black, as transformers'.
+        # Outside of an image that is too small Pillow's crop is black, as transformers'.
         smaller = image.resize(resized, resample)
         return np.array(smaller.crop((left, top, left + self.width, top + self.height)))
 
@@ -89,37 +89,37 @@ class PicturePreparation:
         return canvas
 
 
-def picture_preparation(checkpoint: Checkpoint, way: str) -> PicturePreparation:
-    """How a checkpoint's pictures are prepared.
+def image_preparation(checkpoint: Checkpoint, way: str) -> ImagePreparation:
+    """How a checkpoint's images are prepared.
 
     Args:
-        checkpoint: whose processor says the size, the filter and the normalisation.
+        checkpoint: whose processor says the size, the filter and the normalization.
         way: crop, pad or squash; crop is what the checkpoint's processor does, so a SigLIP, which is trained with
-            squashed pictures, gets them squashed.
+            squashed images, gets them squashed.
 
     Raises:
-        VisdivError: the checkpoint has no processor of pictures, or one that gives no fixed size.
+        VisdivError: the checkpoint has no processor of images, or one that gives no fixed size.
     """
     from transformers import AutoImageProcessor
 
-    checkpoint.require(PICTURE_FILES)
+    checkpoint.require(IMAGE_FILES)
     try:
         with quiet():
             processor: Any = AutoImageProcessor
             said = processor.from_pretrained(checkpoint.folder, local_files_only=True).to_dict()
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise VisdivError(
-            f"{checkpoint.folder}: the processor of pictures cannot be read ({first_line(error)}): fetch it again"
+            f"{checkpoint.folder}: the processor of images cannot be read ({first_line(error)}): fetch it again"
         ) from None
     try:
         return _preparation(said, way)
     except (KeyError, TypeError, ValueError):
         raise VisdivError(
-            f"{checkpoint.name} does not bring its pictures to one size by a resize and a crop: use another checkpoint"
+            f"{checkpoint.name} does not bring its images to one size by a resize and a crop: use another checkpoint"
         ) from None
 
 
-def _preparation(said: Mapping[str, Any], way: str) -> PicturePreparation:
+def _preparation(said: Mapping[str, Any], way: str) -> ImagePreparation:
     if not all(said.get(step) for step in ("do_resize", "do_rescale", "do_normalize")):
         raise ValueError("a step is missing")
     crops = bool(said.get("do_center_crop"))
@@ -131,7 +131,7 @@ def _preparation(said: Mapping[str, Any], way: str) -> PicturePreparation:
         way = SQUASH if way == CROP else way
     elif shortest is None:
         raise ValueError("it squashes before it crops")
-    return PicturePreparation(
+    return ImagePreparation(
         way=way,
         height=int(height),
         width=int(width),

@@ -113,7 +113,7 @@ class ClipTexts:
         return self.embed_tokens([self.tokenize(text) for text in texts], threads=threads)
 
     def embed_tokens(self, texts: Sequence[Tokens], *, threads: int = 1) -> TextVectors:
-        """Embed tokenised texts, in batches of like length.
+        """Embed tokenized texts, in batches of like length.
 
         Args:
             texts: in any order; all are held in memory.
@@ -188,7 +188,7 @@ class ClipTexts:
         """A text in pieces whose tokens together are its own: a token takes 500 bytes while it is made.
 
         OpenAI's tokenizer throws white space away before it looks for tokens, so none spans any, and no ASCII letter or
-        digit joins what stands before it by being normalised. Other tokenizers get the text whole.
+        digit joins what stands before it by being normalized. Other tokenizers get the text whole.
         """
         start = 0
         while self._splits and len(text) - start > PIECE:

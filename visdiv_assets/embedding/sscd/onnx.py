@@ -12,8 +12,8 @@ from visdiv_assets.imaging.resize import PREPROCESSING
 class OnnxSscd(Embedder):
     """The default without a GPU.
 
-    The graph normalises its input itself, and a picture's vector does not depend on
-    the other pictures of its batch, so results do not depend on how work is cut.
+    The graph normalizes its input itself, and an image's vector does not depend on
+    the other images of its batch, so results do not depend on how work is cut.
     """
 
     def __init__(self, batch_size: int = 0) -> None:
@@ -35,5 +35,5 @@ class OnnxSscd(Embedder):
         self.runs_in_threads = True
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
-        """Embed preprocessed pictures: uint8 [n, 320, 320, 3] -> float32 [n, 512], unit length."""
+        """Embed preprocessed images: uint8 [n, 320, 320, 3] -> float32 [n, 512], unit length."""
         return unit_length(self._session.run(None, {"image": pixels})[0])

@@ -22,7 +22,7 @@ STANDARD_DEVIATION = (0.229, 0.224, 0.225)
 
 
 class TorchSscd(TorchEmbedder):
-    """A TorchScript module that maps normalised float32 [n, 3, 320, 320] to [n, dimension].
+    """A TorchScript module that maps normalized float32 [n, 3, 320, 320] to [n, dimension].
 
     On CUDA it runs in half precision where that does no harm: autocast keeps the pooling, which takes third powers, and
     the norm in float32. On the CPU it runs in float32.
@@ -44,7 +44,7 @@ class TorchSscd(TorchEmbedder):
             raise VisdivError(f"{weights} is not a TorchScript module: {str(error).splitlines()[0]}") from None
         self._model.eval()
         if self._cuda:
-            # The layout in which pictures arrive, and the one that half-precision convolutions are fast in.
+            # The layout in which images arrive, and the one that half-precision convolutions are fast in.
             self._model.to(memory_format=torch.channels_last)
         self._mean = torch.tensor(MEAN, device=found).view(1, 3, 1, 1)
         self._scale = 1.0 / torch.tensor(STANDARD_DEVIATION, device=found).view(1, 3, 1, 1)

@@ -1,4 +1,4 @@
-"""How well the texts of a subset fit their pictures."""
+"""How well the texts of a subset fit their images."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,14 +11,14 @@ from visdiv_assets.corpus.image_lookup import Place, decoded_at
 from visdiv_assets.curation.alignment.summary import (
     ROWS_SCHEMA,
     SUMMARY_SCHEMA,
-    summarise_rows,
-    summarise_subset,
+    summarize_rows,
+    summarize_subset,
     totals_of,
 )
-from visdiv_assets.curation.alignment.turns import TURNS_SCHEMA, RowPictures, align_turns
+from visdiv_assets.curation.alignment.turns import TURNS_SCHEMA, RowImages, align_turns
 from visdiv_assets.embedding.clip.checkpoints import same_weights
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.imaging.contact_sheet import PictureTile, picture_sheet, thumbnail_data_uri
+from visdiv_assets.imaging.contact_sheet import ImageTile, image_sheet, thumbnail_data_uri
 from visdiv_assets.orchestration.assets.common import (
     check,
     column_schema,
@@ -39,7 +39,7 @@ from visdiv_assets.vectors.id_index import VectorNumbers
 
 CODE_VERSION = "1"
 
-#: Characters of a row's texts below its picture; what does not fit is shortened there.
+#: Characters of a row's texts below its image; what does not fit is shortened there.
 TEXT_SHOWN = 80
 ROWS_SHOWN = 12
 #: As text, in base64, it is a third larger, and has to stay below 100 kB.
@@ -66,39 +66,39 @@ SHEET_BYTES = 72_000
 def alignment(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource, decoder: DecoderResource
 ) -> dg.MaterializeResult:
-    """How well the texts of a subset fit their pictures: CLIPScore of every turn, row, and the subset.
+    """How well the texts of a subset fit their images: CLIPScore of every turn, row, and the subset.
 
-    CLIPScore is 2.5 * max(cos, 0). Of a turn it is stored for the picture of its row that it fits best, and as the mean
-    over all of them; of a row the smallest and the mean over its turns. Rows without readable pictures or texts have
+    CLIPScore is 2.5 * max(cos, 0). Of a turn it is stored for the image of its row that it fits best, and as the mean
+    over all of them; of a row the smallest and the mean over its turns. Rows without readable images or texts have
     none. The thresholds of LAION and DataComp say how much each would keep; they were made for alt-text.
     """
     subset = context.partition_key
     with user_errors():
         store = lake.open()
         images = store.require("subset_images", subset)
-        pictured = current_embeddings(store, images, "clip_image_embeddings")
+        imaged = current_embeddings(store, images, "clip_image_embeddings")
         worded = current_embeddings(store, images, "clip_text_embeddings")
-        _require_same_weights(pictured, worded)
-        inputs = {part.table: part.digest for part in (images, pictured, worded)}
+        _require_same_weights(imaged, worded)
+        inputs = {part.table: part.digest for part in (images, imaged, worded)}
         write = store.write(
             "alignment",
             subset,
             code_version=CODE_VERSION,
             inputs=inputs,
-            model_id=pictured.model_id,
+            model_id=imaged.model_id,
             settings={"text_model_id": worded.model_id},
             source_revision=images.source_revision,
             run_id=context.run.run_id,
         )
         if not write.reuse("turns", inputs):
             with write.add("turns", inputs) as unit:
-                unit.table("turns", _aligned(store, images, pictured, worded), TURNS_SCHEMA)
+                unit.table("turns", _aligned(store, images, imaged, worded), TURNS_SCHEMA)
         if not write.reuse("rows", inputs):
             with write.add("rows", inputs) as unit:
                 turns = store.dataset(write.draft(), "turns")
-                rows = summarise_rows(turns.to_batches(), _pictures_of_rows(store, images))
+                rows = summarize_rows(turns.to_batches(), _images_of_rows(store, images))
                 texts = turns.count_rows(filter=pc.field("truncated").is_valid())
-                summary = summarise_subset(
+                summary = summarize_subset(
                     turns.to_table(columns=["cosine"])["cosine"].drop_null().to_numpy(),
                     rows["cosine_mean"].drop_null().to_numpy(),
                     totals_of(rows, texts),
@@ -125,16 +125,16 @@ def alignment(
     )
 
 
-def _aligned(store: Lake, images: Manifest, pictured: Manifest, worded: Manifest) -> Iterator[pa.RecordBatch]:
+def _aligned(store: Lake, images: Manifest, imaged: Manifest, worded: Manifest) -> Iterator[pa.RecordBatch]:
     positions = readable_positions(store, images)
-    vector = VectorNumbers(store.read(pictured, "ids")["image_id"]).of(positions["image_id"])
+    vector = VectorNumbers(store.read(imaged, "ids")["image_id"]).of(positions["image_id"])
     there = vector >= 0
     texts = store.read(worded, "texts", columns=["text_id", "truncated"])
     with progress(f"aligning {images.partition}", worded.rows("turns"), "turn") as advance:
         for batch in align_turns(
             _numbered(store, worded, VectorNumbers(texts["text_id"])),
-            RowPictures(positions["row"].to_numpy()[there], vector[there]),
-            store.array(pictured, "vectors"),
+            RowImages(positions["row"].to_numpy()[there], vector[there]),
+            store.array(imaged, "vectors"),
             store.array(worded, "vectors"),
             texts["truncated"].to_numpy(),
         ):
@@ -149,8 +149,8 @@ def _numbered(store: Lake, worded: Manifest, numbers: VectorNumbers) -> Iterator
         yield pa.record_batch([batch.column("row"), batch.column("turn"), text], names=["row", "turn", "text"])
 
 
-def _pictures_of_rows(store: Lake, images: Manifest) -> np.ndarray:
-    """How many readable pictures each row has, int64 [rows]."""
+def _images_of_rows(store: Lake, images: Manifest) -> np.ndarray:
+    """How many readable images each row has, int64 [rows]."""
     counts: np.ndarray = np.bincount(
         readable_positions(store, images)["row"].to_numpy(), minlength=int(images.facts["rows"])
     )
@@ -179,7 +179,7 @@ def _defects(rows: pa.Table, expected: int) -> dict[str, int]:
 def _row_sheets(
     store: Lake, source: Source, images: Manifest, rows: pa.Table, decoder: DecoderResource
 ) -> dict[str, dg.MetadataValue]:
-    """The rows whose texts fit worst and best, with their first picture and the start of their texts."""
+    """The rows whose texts fit worst and best, with their first image and the start of their texts."""
     scored = rows.filter(pc.is_valid(rows["cosine_mean"]))
     sheets: dict[str, dg.MetadataValue] = {}
     for name, order in (("worst_rows", "ascending"), ("best_rows", "descending")):
@@ -187,22 +187,22 @@ def _row_sheets(
         chosen = scored.take(pc.select_k_unstable(scored, k=min(ROWS_SHOWN, scored.num_rows), sort_keys=sorting))
         places = _places_of_rows(store, images, chosen["row"].to_pylist())
         texts = row_texts(source, Kind.SUBSET, images.partition, places)
-        pictures = decoded_at(source, Kind.SUBSET, list(places.values()), **decoder.limits)
+        decoded = decoded_at(source, Kind.SUBSET, list(places.values()), **decoder.limits)
         tiles = [
-            PictureTile(
-                pictures[places[record["row"]]],
+            ImageTile(
+                decoded[places[record["row"]]],
                 [f"row {record['row']}  {record['clip_score_mean']:.3f}", texts[record["row"]][:TEXT_SHOWN]],
             )
             for record in chosen.to_pylist()
         ]
         if tiles:
-            sheet = thumbnail_data_uri(picture_sheet(tiles, max_bytes=SHEET_BYTES))
+            sheet = thumbnail_data_uri(image_sheet(tiles, max_bytes=SHEET_BYTES))
             sheets[name] = dg.MetadataValue.md(f"![{name.replace('_', ' ')}]({sheet})")
     return sheets
 
 
 def _places_of_rows(store: Lake, images: Manifest, rows: Sequence[int]) -> dict[int, Place]:
-    """The first readable picture of some rows."""
+    """The first readable image of some rows."""
     listed = store.read(
         images,
         columns=["row", "image_index", "image_id"],
@@ -214,9 +214,9 @@ def _places_of_rows(store: Lake, images: Manifest, rows: Sequence[int]) -> dict[
     return found
 
 
-def _require_same_weights(pictured: Manifest, worded: Manifest) -> None:
-    if not same_weights(str(pictured.model_id), str(worded.model_id)):
+def _require_same_weights(imaged: Manifest, worded: Manifest) -> None:
+    if not same_weights(str(imaged.model_id), str(worded.model_id)):
         raise VisdivError(
-            f"the pictures of {pictured.partition!r} were embedded with {pictured.model_id} and its texts with "
-            f"{worded.model_id}: materialise both again with the same VISDIV_CLIP_MODEL"
+            f"the images of {imaged.partition!r} were embedded with {imaged.model_id} and its texts with "
+            f"{worded.model_id}: materialize both again with the same VISDIV_CLIP_MODEL"
         )

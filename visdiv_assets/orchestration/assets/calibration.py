@@ -1,4 +1,4 @@
-"""What thresholds and pixel verification find, and wrongly claim, on a subset's own pictures."""
+"""What thresholds and pixel verification find, and wrongly claim, on a subset's own images."""
 
 import base64
 import time
@@ -25,7 +25,7 @@ from visdiv_assets.duplicates.calibration.rates import (
     row_of,
     sentences,
 )
-from visdiv_assets.duplicates.calibration.sampling import SamplePictures, choose_sample, nearest_others, within_budget
+from visdiv_assets.duplicates.calibration.sampling import SampleImages, choose_sample, nearest_others, within_budget
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration.assets.common import (
     check,
@@ -81,12 +81,12 @@ def calibration(
     cleaning: CleaningResource,
     calibration_settings: CalibrationResource,
 ) -> dg.MaterializeResult:
-    """Recall and precision of each threshold, and of pixel verification, measured on pictures of the subset itself.
+    """Recall and precision of each threshold, and of pixel verification, measured on images of the subset itself.
 
-    Some pictures (VISDIV_CALIBRATION_PICTURES) are copied in 12 ways at 3 strengths. Recall is the share of the copies
-    that a rule finds. Precision is over pairs of these and further pictures with their nearest others in the subset, 16
-    for each picture copied: a pair that a threshold accepts and the pixels refuse is wrong; verification's own errors
-    are counted where a copy takes the place of a picture that was refused.
+    Some images (VISDIV_CALIBRATION_IMAGES) are copied in 12 ways at 3 strengths. Recall is the share of the copies
+    that a rule finds. Precision is over pairs of these and further images with their nearest others in the subset, 16
+    for each image copied: a pair that a threshold accepts and the pixels refuse is wrong; verification's own errors
+    are counted where a copy takes the place of an image that was refused.
     """
     subset = context.partition_key
     thresholds = sorted({*THRESHOLDS, cleaning.duplicate_threshold, cleaning.contamination_threshold}, reverse=True)
@@ -104,7 +104,7 @@ def calibration(
             inputs=inputs,
             model_id=embeddings.model_id,
             settings={
-                "pictures": calibration_settings.pictures,
+                "images": calibration_settings.images,
                 "candidate_floor": verification.candidate_floor,
                 "pdq_distance": verification.pdq_distance,
                 "thresholds": thresholds,
@@ -121,7 +121,7 @@ def calibration(
                     source.open(),
                     images,
                     embeddings,
-                    pictures=calibration_settings.pictures,
+                    sample_size=calibration_settings.images,
                     sscd=sscd,
                     decoder=decoder,
                     verification=verification,
@@ -139,7 +139,7 @@ def calibration(
         manifest,
         {
             "dagster/partition_row_count": table.num_rows,
-            "pictures": whole["pictures"] if whole else 0,
+            "images": whole["images"] if whole else 0,
             "copies": whole["copies"] if whole else 0,
             "seconds": seconds,
             "units_reused": write.reused,
@@ -157,13 +157,13 @@ def _measure(
     images: Manifest,
     embeddings: Manifest,
     *,
-    pictures: int,
+    sample_size: int,
     sscd: SscdResource,
     decoder: DecoderResource,
     verification: VerificationResource,
 ) -> Measured:
     subset = images.partition
-    pairs = pictures * NEAREST_KEPT
+    pairs = sample_size * NEAREST_KEPT
     sample = choose_sample(store.read(images, columns=["image_id", "status", "low_information"]), pairs)
     if not sample:
         return Measured(COPIES_SCHEMA.empty_table(), PAIRS_SCHEMA.empty_table())
@@ -171,20 +171,20 @@ def _measure(
     if embedder.model_id != embeddings.model_id:
         raise VisdivError(
             f"the vectors of {subset!r} were made by {embeddings.model_id}, but {embedder.model_id} is set: "
-            "materialise sscd_embeddings again"
+            "materialize sscd_embeddings again"
         )
     image_ids = store.read(embeddings, "ids")["image_id"].combine_chunks()
     found = nearest_others(image_ids, store.array(embeddings, "vectors"), sample)
-    nearest = within_budget(found, copied=pictures, pairs=pairs)
+    nearest = within_budget(found, copied=sample_size, pairs=pairs)
     used = {*nearest, *(other.image_id for others in nearest.values() for other in others)}
-    fetched = SamplePictures(source, first_places(store, subset, used), **decoder.limits)
-    with progress(f"calibrating {subset}", len(nearest), "picture") as advance:
+    fetched = SampleImages(source, first_places(store, subset, used), **decoder.limits)
+    with progress(f"calibrating {subset}", len(nearest), "image") as advance:
         return measure(
             fetched.each(nearest),
             nearest,
             fetched.load,
             embedder,
-            copied=sample[:pictures],
+            copied=sample[:sample_size],
             candidate_floor=verification.candidate_floor,
             pdq_distance=verification.pdq_distance,
             threads=decoder.thread_count,
@@ -200,8 +200,8 @@ def _shown(table: pa.Table) -> dict[str, dg.MetadataValue | float]:
     for threshold in sorted({value for value in table["threshold"].to_pylist() if value is not None}, reverse=True):
         shown |= _numbers(table, SIMILARITY, threshold, f"at_{threshold:g}")
     shown |= _numbers(table, VERIFIED, None, "verified")
-    picture = base64.b64encode(plot(table)).decode("ascii")
-    shown["rates"] = dg.MetadataValue.md(f"![recall and precision](data:image/png;base64,{picture})")
+    image = base64.b64encode(plot(table)).decode("ascii")
+    shown["rates"] = dg.MetadataValue.md(f"![recall and precision](data:image/png;base64,{image})")
     shown["in_words"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in sentences(table)))
     return shown
 

@@ -1,4 +1,4 @@
-"""Pictures and texts as CLIP's vectors. Without weights these are skipped, and so is whatever is made of them."""
+"""Images and texts as CLIP's vectors. Without weights these are skipped, and so is whatever is made of them."""
 
 import inspect
 import time
@@ -15,7 +15,7 @@ from visdiv_assets.embedding.clip.checkpoints import NoClipWeightsError
 from visdiv_assets.embedding.shards import IDS_SCHEMA, vector_defects
 from visdiv_assets.embedding.turns import TEXTS_SCHEMA, TURNS_SCHEMA, KnownTexts, SeenTexts, embed_turns
 from visdiv_assets.orchestration.assets.common import check, column_schema, listed_version, materialized, user_errors
-from visdiv_assets.orchestration.assets.embeddings import describe, embed_pictures_of, vector_checks
+from visdiv_assets.orchestration.assets.embeddings import describe, embed_images_of, vector_checks
 from visdiv_assets.orchestration.assets.indexes import index_checks, index_of
 from visdiv_assets.orchestration.partitions import subset_partitions
 from visdiv_assets.orchestration.resources import (
@@ -78,15 +78,15 @@ def clip_image_embeddings(
     engine: EngineResource,
     clip: ClipResource,
 ) -> Iterator[dg.MaterializeResult]:
-    """The CLIP embedding of every different readable picture of a subset: float16, unit length, with its image_id.
+    """The CLIP embedding of every different readable image of a subset: float16, unit length, with its image_id.
 
     Made as sscd_embeddings are. The lengths that the vectors had before are kept beside them, as methods exist that use
     them. Skipped where there are no weights.
     """
-    load = clip.pictures()
+    load = clip.images()
     if _loaded(context, lambda: describe(engine.open(), load)) is not None:
         yield from _stopped_by_checks(
-            embed_pictures_of(context, Kind.SUBSET, "clip_image_embeddings", source, lake, decoder, engine.open(), load)
+            embed_images_of(context, Kind.SUBSET, "clip_image_embeddings", source, lake, decoder, engine.open(), load)
         )
 
 
@@ -131,7 +131,7 @@ def clip_text_embeddings(
     check_specs=index_checks("clip_index"),
 )
 def clip_index(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
-    """A FAISS index over a subset's CLIP embeddings of pictures, for queries with a text or a picture; exact.
+    """A FAISS index over a subset's CLIP embeddings of images, for queries with a text or an image; exact.
 
     It holds the stored float16 values. Row i of the index is row i of the image_ids saved beside it.
     """

@@ -1,4 +1,4 @@
-"""Which pictures of a subset mean the same, and where CLIP and SSCD disagree."""
+"""Which images of a subset mean the same, and where CLIP and SSCD disagree."""
 
 import dagster as dg
 import pyarrow as pa
@@ -41,7 +41,7 @@ SIDES = ("image_id_a", "image_id_b")
             asset="clip_near_duplicates",
             partitions_def=subset_partitions,
             blocking=True,
-            description="No pair of a picture with itself, none below the floor, none twice.",
+            description="No pair of an image with itself, none below the floor, none twice.",
         )
     ],
 )
@@ -52,11 +52,11 @@ def clip_near_duplicates(
     decoder: DecoderResource,
     clip_pair_search: ClipPairsResource,
 ) -> dg.MaterializeResult:
-    """Pairs of different pictures of a subset that are close to CLIP, each with its SSCD similarity.
+    """Pairs of different images of a subset that are close to CLIP, each with its SSCD similarity.
 
-    CLIP looks at what a picture means, SSCD at whether it is a copy: a pair that CLIP calls close and SSCD does not is
-    mostly two pictures of one kind. As in near_duplicates a pair is stored if it is among the best (64 by default) of
-    one of its two pictures. The metadata shows the pairs on which the two disagree most.
+    CLIP looks at what an image means, SSCD at whether it is a copy: a pair that CLIP calls close and SSCD does not is
+    mostly two images of one kind. As in near_duplicates a pair is stored if it is among the best (64 by default) of
+    one of its two images. The metadata shows the pairs on which the two disagree most.
     """
     subset = context.partition_key
     floor = clip_pair_search.floor
@@ -74,7 +74,7 @@ def clip_near_duplicates(
             model_id=clip.model_id,
             settings={
                 "clip_floor": floor,
-                "neighbours_kept": clip_pair_search.neighbours_kept,
+                "neighbors_kept": clip_pair_search.neighbors_kept,
                 "sscd_model_id": sscd.model_id,
             },
             source_revision=images.source_revision,
@@ -84,7 +84,7 @@ def clip_near_duplicates(
         if not write.reuse("pairs", inputs):
             with (
                 write.add("pairs", inputs) as unit,
-                progress(f"comparing {subset} by CLIP", len(vectors), "picture") as advance,
+                progress(f"comparing {subset} by CLIP", len(vectors), "image") as advance,
             ):
                 found = clip_pairs(
                     store.read(clip, "ids")["image_id"].combine_chunks(),
@@ -92,7 +92,7 @@ def clip_near_duplicates(
                     store.read(sscd, "ids")["image_id"].combine_chunks(),
                     store.array(sscd, "vectors"),
                     floor=floor,
-                    k_best=clip_pair_search.neighbours_kept,
+                    k_best=clip_pair_search.neighbors_kept,
                     model_ids=(str(clip.model_id), str(sscd.model_id)),
                     device=clip_pair_search.joins_on(),
                     progress=advance,
@@ -122,12 +122,10 @@ def _pair_sheet(store: Lake, source: Source, subset: str, disputed: pa.Table, de
     if not records:
         return None
     places = first_places(store, subset, (record[side] for record in records for side in SIDES))
-    pictures = decoded_at(source, Kind.SUBSET, list(places.values()), **decoder.limits)
+    images = decoded_at(source, Kind.SUBSET, list(places.values()), **decoder.limits)
     tiles = []
     for record in records:
         first, second = sorted(places[record[side]] for side in SIDES)
         similarities = f"CLIP {record['clip_similarity']:.3f}  SSCD {record['sscd_similarity']:.3f}"
-        tiles.append(
-            PairTile(pictures[first], pictures[second], f"row {first.row} | row {second.row}   {similarities}")
-        )
+        tiles.append(PairTile(images[first], images[second], f"row {first.row} | row {second.row}   {similarities}"))
     return thumbnail_data_uri(pair_sheet(tiles, max_bytes=SHEET_BYTES))

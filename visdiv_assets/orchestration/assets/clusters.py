@@ -4,7 +4,7 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from visdiv_assets.curation.decisions import POSITIONS_SCHEMA, decide_positions
-from visdiv_assets.curation.linked_images import linked_pictures, one_model, positions_of, with_tables
+from visdiv_assets.curation.linked_images import linked_images, one_model, positions_of, with_tables
 from visdiv_assets.curation.row_findings import row_facts
 from visdiv_assets.curation.selection.keep_masks import ROWS_SCHEMA, as_table
 from visdiv_assets.duplicates.clusters import (
@@ -60,7 +60,7 @@ def duplicate_clusters(
 
     Exact copies are linked, and pairs whose pixels agree (with VISDIV_COPIES_BY=similarity, pairs from
     VISDIV_DUPLICATE_THRESHOLD on). A component is all that a chain of links connects; a cluster is a representative
-    with the pictures that are copies of it themselves, or of two others of the cluster. Of a cluster the best position
+    with the images that are copies of it themselves, or of two others of the cluster. Of a cluster the best position
     is kept: in a row that stays, not contaminated, best rated, most pixels, lossless, then the lowest (subset, row,
     image_index). Smallest similarities and diameters are computed from the vectors.
     """
@@ -111,21 +111,19 @@ def duplicate_clusters(
                     )
                     for subset in subsets
                 ]
-                linked = linked_pictures(store, subsets, cleaning.copies_by)
+                linked = linked_images(store, subsets, cleaning.copies_by)
                 positions = positions_of(store, facts, linked.image_ids)
-                priority = positions.picture_priority(len(linked.image_ids))
-                pictures = (linked.image_ids, linked.vectors, linked.pairs, priority)
+                priority = positions.image_priority(len(linked.image_ids))
+                images = (linked.image_ids, linked.vectors, linked.pairs, priority)
                 clusters = (
-                    find_confirmed_clusters(*pictures)
+                    find_confirmed_clusters(*images)
                     if cleaning.copies_by == "pixels"
-                    else find_clusters(*pictures, cleaning.duplicate_threshold)
+                    else find_clusters(*images, cleaning.duplicate_threshold)
                 )
-                close = linked_pictures(store, subsets, "similarity")
+                close = linked_images(store, subsets, "similarity")
                 thresholds = published_thresholds(pair_search.similarity_floor, cleaning.duplicate_threshold)
                 sizes = component_sizes(len(close.image_ids), close.pairs, thresholds)
-                decided = decide_positions(
-                    positions, clusters.pictures, linked.vectors, subsets, rule=cleaning.row_rule
-                )
+                decided = decide_positions(positions, clusters.images, linked.vectors, subsets, rule=cleaning.row_rule)
                 unit.table("positions", decided, POSITIONS_SCHEMA)
                 unit.table("summary", clusters.summary, SUMMARY_SCHEMA)
                 unit.table("sizes", sizes, SIZES_SCHEMA)
@@ -136,7 +134,7 @@ def duplicate_clusters(
         summary = store.read(manifest, "summary")
     kept = decided.filter(decided["keep"])
     with_keeper = pc.count_distinct(decided.filter(pc.is_valid(decided["keeper_row"]))["cluster_id"]).as_py()
-    largest = summary.sort_by([("pictures", "descending"), ("cluster_id", "ascending")])
+    largest = summary.sort_by([("images", "descending"), ("cluster_id", "ascending")])
     return materialized(
         manifest,
         {

@@ -25,7 +25,7 @@ from visdiv_assets.storage.manifest import Manifest
 
 @dataclass(frozen=True)
 class ContentTables:
-    """Tables of the lake, named as the assets that make them, that hold the pictures of one kind of set."""
+    """Tables of the lake, named as the assets that make them, that hold the images of one kind of set."""
 
     images: str
     embeddings: str
@@ -94,8 +94,8 @@ def shown(table: pa.Table) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records, schema=_table_schema(table.schema))
 
 
-def picture(name: str, png: bytes) -> dg.MarkdownMetadataValue:
-    """A picture for the UI, within the text that names it."""
+def image(name: str, png: bytes) -> dg.MarkdownMetadataValue:
+    """An image for the UI, within the text that names it."""
     return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode('ascii')})")
 
 
@@ -117,7 +117,7 @@ def materialized(
 def present(store: Lake, source: Source) -> Lake:
     """The lake with just the subsets and benchmarks that the source still holds.
 
-    Of the others no picture can be had any more; what is stored of them goes with `visdiv gc --vanished`.
+    Of the others no image can be had any more; what is stored of them goes with `visdiv gc --vanished`.
     """
     subsets, benchmarks = {*source.subsets(), WHOLE}, set(source.benchmarks())
     of_benchmarks = {*vars(CONTENT[Kind.BENCHMARK]).values(), "benchmark_texts", "leak_reports"}
@@ -133,7 +133,7 @@ def current_embeddings(store: Lake, images: Manifest, table: str = CONTENT[Kind.
     embeddings = store.require(table, images.partition)
     if embeddings.inputs[images.table] != images.digest:
         raise VisdivError(
-            f"{embeddings.table} of {images.partition!r} is older than its {images.table}: materialise "
+            f"{embeddings.table} of {images.partition!r} is older than its {images.table}: materialize "
             f"{embeddings.table} again"
         )
     return embeddings
@@ -148,7 +148,7 @@ def listed_version(source: Source, images: Manifest, kind: Kind = Kind.SUBSET) -
     version = version_of(source, kind, images.partition, known=images.facts["digests"])
     if version.revision != images.source_revision:
         raise VisdivError(
-            f"{images.partition!r} has changed since {images.table} listed it: materialise {images.table} again"
+            f"{images.partition!r} has changed since {images.table} listed it: materialize {images.table} again"
         )
     return version
 
@@ -165,7 +165,7 @@ def readable_positions(store: Lake, images: Manifest) -> pa.Table:
 
 
 def comparable_benchmarks(store: Lake, embeddings: Manifest) -> dict[str, tuple[Manifest, Manifest]]:
-    """The images and embeddings of every benchmark that is materialised, by name.
+    """The images and embeddings of every benchmark that is materialized, by name.
 
     Raises:
         VisdivError: one was embedded by another model than the subset.
@@ -184,7 +184,7 @@ def digests_by_partition(parts: Iterable[Manifest]) -> dict[str, str]:
 
 
 def locator(store: Lake, images: Manifest, nearest: Manifest) -> Callable[[pa.Table, Manifest], pa.Table]:
-    """A function that says where in a benchmark the pictures of a subset's pairs are; see `contamination.located`.
+    """A function that says where in a benchmark the images of a subset's pairs are; see `contamination.located`.
 
     It takes pairs with the columns of `LEAK_SCHEMA` and the manifest of the benchmark's images. What it needs of the
     subset is read once.

@@ -14,9 +14,9 @@ from visdiv_assets.orchestration.assets.common import (
     comparable_benchmarks,
     current_embeddings,
     digests_by_partition,
+    image,
     locator,
     materialized,
-    picture,
     present,
     read_pairs,
     readable_positions,
@@ -34,7 +34,7 @@ from visdiv_assets.orchestration.resources import (
 from visdiv_assets.orchestration.work.joins import Leaks
 from visdiv_assets.orchestration.work.make_units import Planned, make_units
 from visdiv_assets.progress import progress
-from visdiv_assets.publishing.site.chart_png import leaks_picture
+from visdiv_assets.publishing.site.chart_png import leaks_image
 from visdiv_assets.statistics import ALL
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.storage.partition_write import UnitWrite
@@ -61,7 +61,7 @@ CODE_VERSION = "2"
             asset="contamination",
             partitions_def=subset_partitions,
             blocking=True,
-            description="Both pictures of every pair exist where the pair says.",
+            description="Both images of every pair exist where the pair says.",
         ),
         check(
             "no_benchmark_against_itself",
@@ -74,7 +74,7 @@ CODE_VERSION = "2"
             "contaminated_share",
             asset="contamination",
             partitions_def=subset_partitions,
-            description="The share of contaminated pictures is at most VISDIV_CONTAMINATION_LIMIT (warns).",
+            description="The share of contaminated images is at most VISDIV_CONTAMINATION_LIMIT (warns).",
         ),
     ],
 )
@@ -86,16 +86,16 @@ def contamination(
     pair_search: PairSearchResource,
     cleaning: CleaningResource,
 ) -> dg.MaterializeResult:
-    """Pictures of a subset that are close to a benchmark's, and the share that they make.
+    """Images of a subset that are close to a benchmark's, and the share that they make.
 
-    The join with every benchmark that is materialised is exact; equal pictures of a benchmark are compared once. One
+    The join with every benchmark that is materialized is exact; equal images of a benchmark are compared once. One
     benchmark is one unit of work, so a new benchmark costs only itself. Beside the raw similarity stands SSCD's
-    normalised one, and a flag for pictures with little information, since charts of one template and blank pages are
+    normalized one, and a flag for images with little information, since charts of one template and blank pages are
     close without being copies. Rates are given per benchmark and for all together (`ALL`), with the Wilson 95 %
     interval.
     """
     subset = context.partition_key
-    floor, k_best = pair_search.similarity_floor, pair_search.neighbours_kept
+    floor, k_best = pair_search.similarity_floor, pair_search.neighbors_kept
     thresholds = published_thresholds(floor, cleaning.contamination_threshold)
     with user_errors():
         store = present(lake.open(), source.open())
@@ -108,7 +108,7 @@ def contamination(
             code_version=CODE_VERSION,
             inputs={name: of_benchmark.digest for name, (_, of_benchmark) in benchmarks.items()},
             model_id=embeddings.model_id,
-            settings={"similarity_floor": floor, "neighbours_kept": k_best, "thresholds": thresholds},
+            settings={"similarity_floor": floor, "neighbors_kept": k_best, "thresholds": thresholds},
             source_revision=embeddings.source_revision,
             run_id=context.run.run_id,
         )
@@ -143,7 +143,7 @@ def contamination(
         manifest = write.commit(benchmarks=sorted(benchmarks))
     at_threshold = rates.filter(pc.equal(rates["threshold"], cleaning.contamination_threshold))
     overall = at_threshold.filter(pc.equal(at_threshold["benchmark"], ALL)).to_pylist()[0]
-    drawn = leaks_picture(at_threshold)
+    drawn = leaks_image(at_threshold)
     unresolved = _unresolved(found, own_ids, listed_benchmarks)
     same = [name for name, (listed, _) in benchmarks.items() if listed.source_revision == images.source_revision]
     return materialized(
@@ -155,7 +155,7 @@ def contamination(
             **{name: overall[name] for name in ("images_contaminated", "rows_contaminated", "benchmark_images_leaked")},
             **({"rate": overall["rate"]} if overall["rate"] is not None else {}),
             "rates": shown(at_threshold),
-            **({"by_benchmark": picture("rates by benchmark", drawn)} if drawn else {}),
+            **({"by_benchmark": image("rates by benchmark", drawn)} if drawn else {}),
             "units_reused": write.reused,
         },
         [
@@ -176,7 +176,7 @@ def contamination(
 
 
 def _unresolved(found: pa.Table, image_ids: pa.Array, benchmarks: dict[str, pa.Table]) -> int:
-    """Pairs whose picture the subset does not hold, or whose benchmark does not hold its picture at that position."""
+    """Pairs whose image the subset does not hold, or whose benchmark does not hold its image at that position."""
     known = pc.is_in(found["image_id"], image_ids)
     unresolved: int = found.num_rows - int(pc.sum(known).as_py() or 0)
     for name, listed in benchmarks.items():

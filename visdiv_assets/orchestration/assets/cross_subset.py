@@ -1,4 +1,4 @@
-"""Which pictures several subsets share."""
+"""Which images several subsets share."""
 
 from itertools import combinations
 
@@ -44,7 +44,7 @@ CODE_VERSION = "1"
             "pairs_sound",
             asset="cross_subset_duplicates",
             blocking=True,
-            description="No pair of a picture with itself, none below the floor.",
+            description="No pair of an image with itself, none below the floor.",
         )
     ],
 )
@@ -56,10 +56,10 @@ def cross_subset_duplicates(
     pair_search: PairSearchResource,
     cleaning: CleaningResource,
 ) -> dg.MaterializeResult:
-    """Close pairs of pictures from two different subsets, and the share of each subset that occurs in each other one.
+    """Close pairs of images from two different subsets, and the share of each subset that occurs in each other one.
 
     Every two subsets are one tile, joined exactly. A tile whose two subsets did not change is not computed again, so
-    adding a subset costs one row of tiles. Byte-equal pictures are counted in the overlap; they are no pair here.
+    adding a subset costs one row of tiles. Byte-equal images are counted in the overlap; they are no pair here.
     """
     floor = pair_search.similarity_floor
     thresholds = published_thresholds(floor, cleaning.duplicate_threshold)
@@ -77,7 +77,7 @@ def cross_subset_duplicates(
             model_id=model_id,
             settings={
                 "similarity_floor": floor,
-                "neighbours_kept": pair_search.neighbours_kept,
+                "neighbors_kept": pair_search.neighbors_kept,
                 "thresholds": thresholds,
             },
             run_id=context.run.run_id,
@@ -94,13 +94,13 @@ def cross_subset_duplicates(
                 for part in sides[subset]
             }
             planned.append(Planned(f"{one} | {other}", inputs, TwoSubsets(sides[one], sides[other])))
-        work = SubsetTiles(lake.in_each_process(), floor, pair_search.neighbours_kept, thresholds)
+        work = SubsetTiles(lake.in_each_process(), floor, pair_search.neighbors_kept, thresholds)
 
         def keep(unit: UnitWrite, two: TwoSubsets, tile: Tile) -> None:
             unit.table("pairs", tile.pairs, PAIRS_SCHEMA)
             unit.table("overlap", tile.overlap, OVERLAP_SCHEMA)
 
-        with progress("comparing subsets", total, "picture") as advance:
+        with progress("comparing subsets", total, "image") as advance:
             make_units(write, engine.open(), work, planned, keep, advance)
         manifest = write.commit(subsets=subsets)
         found = store.read(manifest, "pairs") if manifest.units else PAIRS_SCHEMA.empty_table()
@@ -120,7 +120,7 @@ def cross_subset_duplicates(
         [
             dg.AssetCheckResult(
                 check_name="pairs_sound",
-                # The same two pictures may be shared by several tiles.
+                # The same two images may be shared by several tiles.
                 passed=not (defects["self_pairs"] or defects["below_floor"]),
                 metadata=defects,
             )

@@ -34,10 +34,10 @@ CODE_VERSION = "1"
 def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
     """The rows that a clean copy leaves out, each with its reason and witness; all others are kept.
 
-    A row goes for the first of: a picture of it cannot be read, its quality ratings, a picture of it is close to a
-    benchmark's, it is not selected (only with VISDIV_KEEP_BY or VISDIV_KEEP_ROWS), its pictures are copies of pictures
+    A row goes for the first of: an image of it cannot be read, its quality ratings, an image of it is close to a
+    benchmark's, it is not selected (only with VISDIV_KEEP_BY or VISDIV_KEEP_ROWS), its images are copies of images
     in rows that stay. VISDIV_DROP says which of these count,
-    VISDIV_ROW_RULE how many pictures of a row must be redundant. `visdiv export` writes the copy.
+    VISDIV_ROW_RULE how many images of a row must be redundant. `visdiv export` writes the copy.
     """
     with user_errors():
         store = lake.open()
@@ -95,7 +95,7 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
 
 
 def duplicate_rows(positions: pa.Table, subset: str) -> pa.Table:
-    """One entry for each row of a subset that goes as a duplicate: its first picture that another row holds."""
+    """One entry for each row of a subset that goes as a duplicate: its first image that another row holds."""
     mine = positions.filter(pc.and_(pc.equal(positions["subset"], subset), positions["row_duplicate"]))
     first = mine.append_column("place", pa.array(range(mine.num_rows), pa.int64()))
     first = first.filter(pc.is_in(first["reason"], pa.array(["exact_copy", "near_copy"])))

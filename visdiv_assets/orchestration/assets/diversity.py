@@ -13,8 +13,8 @@ from visdiv_assets.orchestration.assets.common import (
     check,
     column_schema,
     current_embeddings,
+    image,
     materialized,
-    picture,
     shown,
     user_errors,
 )
@@ -41,7 +41,7 @@ RAREFIED_VERSION = "1"
             asset="subset_diversity",
             partitions_def=subset_partitions,
             blocking=True,
-            description="The moments hold every readable image position, and every different picture once.",
+            description="The moments hold every readable image position, and every different image once.",
         )
     ],
 )
@@ -49,8 +49,8 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
     """Effective rank, participation ratio, Vendi and FineVision's score of a subset, and the moments behind them.
 
     The sums of x and x x^T are taken over the SSCD embeddings in float64, once with every readable image position
-    (scope `subset`, as FineVision counts) and once with every different picture (scope `subset_unique`). Each is
-    scored centred and not. Fewer than two pictures have no score.
+    (scope `subset`, as FineVision counts) and once with every different image (scope `subset_unique`). Each is
+    scored centerd and not. Fewer than two images have no score.
     """
     subset = context.partition_key
     with user_errors():
@@ -91,7 +91,7 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
         {
             "dagster/partition_row_count": len(scored),
             "images": first["images"],
-            # Fewer than two pictures a dimension: low for that alone.
+            # Fewer than two images a dimension: low for that alone.
             "too_few": first["too_few"],
             **numbers,
             "scores": shown(table),
@@ -116,10 +116,10 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
     metadata=column_schema(RAREFIED_SCHEMA),
 )
 def rarefied_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
-    """Effective rank, participation ratio and score of equally many pictures, which compares subsets of any size.
+    """Effective rank, participation ratio and score of equally many images, which compares subsets of any size.
 
     256, 1,024, 4,096 and 16,384 readable image positions, as far as there are as many, are drawn 8 times each with
-    fixed seeds; the interval holds 90 % of the draws. Centred, as FineVision scores.
+    fixed seeds; the interval holds 90 % of the draws. Centerd, as FineVision scores.
     """
     subset = context.partition_key
     with user_errors():
@@ -151,7 +151,7 @@ def rarefied_diversity(context: dg.AssetExecutionContext, lake: LakeResource) ->
         table = store.read(manifest, "scores")
     metadata = {"dagster/partition_row_count": table.num_rows, "scores": shown(table)}
     if table.num_rows:
-        metadata["against_sample_size"] = picture("scores", plot_rarefied(table))
+        metadata["against_sample_size"] = image("scores", plot_rarefied(table))
     return materialized(manifest, metadata)
 
 
@@ -160,11 +160,11 @@ def _spectrum(moments: Moments) -> dict[str, dg.MarkdownMetadataValue]:
     if not len(shares):
         return {}
     few = too_few(moments.n, moments.dimension)
-    return {"spectrum": picture("spectrum", plot_spectrum(shares, moments.n, few=few))}
+    return {"spectrum": image("spectrum", plot_spectrum(shares, moments.n, few=few))}
 
 
 def _occurrences(store: Lake, images: Manifest, embeddings: Manifest) -> np.ndarray:
-    """How many readable positions show each embedded picture, int64 [vectors]."""
+    """How many readable positions show each embedded image, int64 [vectors]."""
     listed = store.read(images, columns=["image_id", "status"])
     occurrences = listed.filter(pc.equal(listed["status"], "ok"))["image_id"].value_counts()
     ids = store.read(embeddings, "ids")["image_id"]

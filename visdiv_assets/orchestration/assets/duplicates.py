@@ -1,11 +1,11 @@
-"""Which pictures of a subset are close."""
+"""Which images of a subset are close."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 import dagster as dg
 
-from visdiv_assets.corpus.image_lookup import first_places, pictures_at
+from visdiv_assets.corpus.image_lookup import first_places, images_at
 from visdiv_assets.duplicates.cross_subset import embedded
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA, NearDuplicates, closest, pair_defects, told
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
@@ -30,7 +30,7 @@ from visdiv_assets.orchestration.resources import (
 from visdiv_assets.orchestration.work.joins import BlocksOfSubset, WholeSubset
 from visdiv_assets.orchestration.work.make_units import Planned, make_units
 from visdiv_assets.progress import Progress, progress
-from visdiv_assets.publishing.warehouse.images import neighbours_column
+from visdiv_assets.publishing.warehouse.images import neighbors_column
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
@@ -57,7 +57,7 @@ SIDES = ("image_id_a", "image_id_b")
             asset="near_duplicates",
             partitions_def=subset_partitions,
             blocking=True,
-            description="No pair of a picture with itself, none below the floor, none twice.",
+            description="No pair of an image with itself, none below the floor, none twice.",
         )
     ],
 )
@@ -69,15 +69,15 @@ def near_duplicates(
     engine: EngineResource,
     pair_search: PairSearchResource,
 ) -> dg.MaterializeResult:
-    """Pairs of different pictures of a subset whose SSCD similarity reaches the floor, each pair once.
+    """Pairs of different images of a subset whose SSCD similarity reaches the floor, each pair once.
 
-    Byte-equal copies are one picture here, since they share an image_id. The join is exact. A pair is stored if it is
-    among the best (64 by default) of one of its two pictures; the neighbours of each picture at the named thresholds
+    Byte-equal copies are one image here, since they share an image_id. The join is exact. A pair is stored if it is
+    among the best (64 by default) of one of its two images; the neighbors of each image at the named thresholds
     are counted in full.
     """
     subset = context.partition_key
     floor = pair_search.similarity_floor
-    counted = {neighbours_column(name): value for name, value in NAMED_THRESHOLDS.items() if value >= floor}
+    counted = {neighbors_column(name): value for name, value in NAMED_THRESHOLDS.items() if value >= floor}
     with user_errors():
         store = lake.open()
         embeddings = current_embeddings(store, store.require("subset_images", subset))
@@ -89,35 +89,35 @@ def near_duplicates(
             model_id=embeddings.model_id,
             settings={
                 "similarity_floor": floor,
-                "neighbours_kept": pair_search.neighbours_kept,
+                "neighbors_kept": pair_search.neighbors_kept,
                 "thresholds": NAMED_THRESHOLDS,
             },
             source_revision=embeddings.source_revision,
             run_id=context.run.run_id,
         )
-        pictures = embeddings.rows("ids")
-        work = WholeSubset(lake.in_each_process(), embeddings, floor, pair_search.neighbours_kept, counted)
+        images = embeddings.rows("ids")
+        work = WholeSubset(lake.in_each_process(), embeddings, floor, pair_search.neighbors_kept, counted)
         inputs = {"sscd_embeddings": embeddings.digest}
-        with progress(f"comparing {subset}", pictures, "picture") as advance:
-            if len(blocks_of(pictures)) < 2:
-                make_units(write, engine.open(), work, [Planned("pairs", inputs, pictures)], _keep, advance)
+        with progress(f"comparing {subset}", images, "image") as advance:
+            if len(blocks_of(images)) < 2:
+                make_units(write, engine.open(), work, [Planned("pairs", inputs, images)], _keep, advance)
             elif not write.reuse("pairs", inputs):
                 found = _by_blocks(write, engine.open(), work, advance)
                 with write.add("pairs", inputs) as unit:
-                    _keep(unit, pictures, found)
+                    _keep(unit, images, found)
         draft = write.draft()
         pairs = store.read(draft, "pairs")
         counts = store.read(draft, "counts")
         sheet = _contact_sheet(store, source.open(), draft, decoder)
         manifest = write.commit()
-    with_neighbours = {f"images_with_{name}": int((counts[name].to_numpy() > 0).sum()) for name in counted}
+    with_neighbors = {f"images_with_{name}": int((counts[name].to_numpy() > 0).sum()) for name in counted}
     defects = pair_defects(pairs, floor)
     return materialized(
         manifest,
         {
             "dagster/partition_row_count": pairs.num_rows,
-            "images": pictures,
-            **with_neighbours,
+            "images": images,
+            **with_neighbors,
             "floor": floor,
             **({"closest_pairs": dg.MetadataValue.md(f"![closest pairs]({sheet})")} if sheet else {}),
         },
@@ -125,7 +125,7 @@ def near_duplicates(
     )
 
 
-def _keep(unit: UnitWrite, pictures: int, found: NearDuplicates) -> None:
+def _keep(unit: UnitWrite, images: int, found: NearDuplicates) -> None:
     unit.table("pairs", found.pairs, PAIRS_SCHEMA)
     unit.table("counts", found.counts, found.counts.schema)
 
@@ -157,15 +157,15 @@ def _by_blocks(write: PartitionWrite, engine: Engine, work: WholeSubset, advance
 
 
 def _contact_sheet(store: Lake, source: Source, manifest: Manifest, decoder: DecoderResource) -> str | None:
-    """The closest pairs as a picture for the UI; None where there is no pair."""
+    """The closest pairs as an image for the UI; None where there is no pair."""
     top = closest(store.read(manifest, "pairs"), PAIRS_SHOWN).to_pylist()
     if not top:
         return None
     places = first_places(store, manifest.partition, (pair[side] for pair in top for side in SIDES))
-    pictures = pictures_at(source, Kind.SUBSET, list(places.values()))
+    images = images_at(source, Kind.SUBSET, list(places.values()))
     tiles_shown = []
     for pair in top:
         first, second = sorted(places[pair[side]] for side in SIDES)
-        left, right = (decode_image(pictures[place].data, **decoder.limits).pixels for place in (first, second))
+        left, right = (decode_image(images[place].data, **decoder.limits).pixels for place in (first, second))
         tiles_shown.append(PairTile(left, right, f"row {first.row} | row {second.row}   {pair['similarity']:.3f}"))
     return thumbnail_data_uri(pair_sheet(tiles_shown, max_bytes=SHEET_BYTES))

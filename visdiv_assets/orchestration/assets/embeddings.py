@@ -1,4 +1,4 @@
-"""Pictures as vectors."""
+"""Images as vectors."""
 
 import hashlib
 import time
@@ -37,14 +37,14 @@ CODE_VERSION = "1"
 
 
 def vector_checks(asset: str, partitions: dg.PartitionsDefinition, *, blocking: bool = True) -> list[dg.AssetCheckSpec]:
-    """The checks of an asset that `embed_pictures_of` makes."""
+    """The checks of an asset that `embed_images_of` makes."""
     return [
         check(
-            "one_vector_per_picture",
+            "one_vector_per_image",
             asset=asset,
             partitions_def=partitions,
             blocking=blocking,
-            description="There are as many vectors and image_ids as different readable pictures.",
+            description="There are as many vectors and image_ids as different readable images.",
         ),
         check(
             "finite_unit_length",
@@ -81,14 +81,14 @@ def sscd_embeddings(
     engine: EngineResource,
     sscd: SscdResource,
 ) -> dg.MaterializeResult:
-    """The SSCD embedding of every different readable picture of a subset: float16, unit length, with its image_id.
+    """The SSCD embedding of every different readable image of a subset: float16, unit length, with its image_id.
 
-    Pictures are streamed from the source, decoded in threads, brought to 320 x 320 and embedded in batches; one picture
+    Images are streamed from the source, decoded in threads, brought to 320 x 320 and embedded in batches; one image
     is embedded once, however often it occurs. One file of the subset is one unit of work, so a run that was killed goes
-    on after the last finished file, and vectors of pictures that were there before are taken over.
+    on after the last finished file, and vectors of images that were there before are taken over.
     """
     table = CONTENT[Kind.SUBSET].embeddings
-    return embed_pictures_of(context, Kind.SUBSET, table, source, lake, decoder, engine.open(), sscd.loader())
+    return embed_images_of(context, Kind.SUBSET, table, source, lake, decoder, engine.open(), sscd.loader())
 
 
 @dg.asset(
@@ -109,12 +109,12 @@ def benchmark_embeddings(
     engine: EngineResource,
     sscd: SscdResource,
 ) -> dg.MaterializeResult:
-    """The SSCD embedding of every different readable picture of a benchmark's test set, made as the subsets' are.
+    """The SSCD embedding of every different readable image of a benchmark's test set, made as the subsets' are.
 
-    A benchmark without a single readable picture is an error: it would look free of leaks.
+    A benchmark without a single readable image is an error: it would look free of leaks.
     """
     table = CONTENT[Kind.BENCHMARK].embeddings
-    return embed_pictures_of(context, Kind.BENCHMARK, table, source, lake, decoder, engine.open(), sscd.loader())
+    return embed_images_of(context, Kind.BENCHMARK, table, source, lake, decoder, engine.open(), sscd.loader())
 
 
 def describe(engine: Engine, load: Load) -> Description:
@@ -123,7 +123,7 @@ def describe(engine: Engine, load: Load) -> Description:
     return description
 
 
-def embed_pictures_of(
+def embed_images_of(
     context: dg.AssetExecutionContext,
     kind: Kind,
     table: str,
@@ -133,7 +133,7 @@ def embed_pictures_of(
     engine: Engine,
     load: Load,
 ) -> dg.MaterializeResult:
-    """Embed the pictures of a run's partition into a table of the lake: vectors, ids, and norms if they are kept."""
+    """Embed the images of a run's partition into a table of the lake: vectors, ids, and norms if they are kept."""
     name, tables = context.partition_key, CONTENT[kind]
     with user_errors():
         opened, store = source.open(), lake.open()
@@ -141,9 +141,7 @@ def embed_pictures_of(
         version = listed_version(opened, images, kind)
         positions = first_positions(store.read(images, columns=["row", "image_index", "image_id", "status"]))
         if kind is Kind.BENCHMARK and not positions.num_rows:
-            raise VisdivError(
-                f"benchmark {name!r} holds no readable picture: benchmark_images says why; mend its files"
-            )
+            raise VisdivError(f"benchmark {name!r} holds no readable image: benchmark_images says why; mend its files")
         embedder = describe(engine, load)
         earlier = store.manifest(table, name)
         write = store.write(
@@ -161,7 +159,7 @@ def embed_pictures_of(
         planned = []
         for shard in version.shards:
             wanted = positions_between(positions, shard.first_row, shard.first_row + shard.shard.rows)
-            inputs = {"pictures": hashlib.sha256("".join(wanted["image_id"].to_pylist()).encode()).hexdigest()}
+            inputs = {"images": hashlib.sha256("".join(wanted["image_id"].to_pylist()).encode()).hexdigest()}
             # A copy: a slice would be sent to another process with all that it was cut from.
             copied = wanted.take(pa.array(np.arange(wanted.num_rows)))
             planned.append(Planned(shard.shard.name, inputs, ShardUnit(shard.shard, shard.first_row, copied)))
@@ -175,7 +173,7 @@ def embed_pictures_of(
                 unit.array("norms", made.norms)
             unit.table("ids", shard.positions.select(["image_id"]), IDS_SCHEMA)
 
-        with progress(f"embedding {name}", positions.num_rows, "picture") as advance:
+        with progress(f"embedding {name}", positions.num_rows, "image") as advance:
             make_units(write, engine, work, planned, keep, advance)
         seconds = time.monotonic() - begin
         manifest = write.commit(dimension=embedder.dimension)
@@ -196,12 +194,12 @@ def embed_pictures_of(
         },
         [
             dg.AssetCheckResult(
-                check_name="one_vector_per_picture",
+                check_name="one_vector_per_image",
                 passed=len(stored) == manifest.rows("ids") == images.facts["images_unique"],
                 metadata={
                     "vectors": len(stored),
                     "image_ids": manifest.rows("ids"),
-                    "pictures": images.facts["images_unique"],
+                    "images": images.facts["images_unique"],
                 },
             ),
             dg.AssetCheckResult(check_name="finite_unit_length", passed=not any(defects.values()), metadata=defects),

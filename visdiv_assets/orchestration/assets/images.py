@@ -25,7 +25,7 @@ def _check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.Ass
             "unreadable_share",
             asset=asset,
             partitions_def=partitions,
-            description="The share of pictures that cannot be read is at most VISDIV_UNREADABLE_LIMIT (warns).",
+            description="The share of images that cannot be read is at most VISDIV_UNREADABLE_LIMIT (warns).",
         ),
         check(
             "all_rows_read",
@@ -49,9 +49,9 @@ def _check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.Ass
 def subset_images(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource, decoder: DecoderResource
 ) -> dg.MaterializeResult:
-    """Every image position of a subset: what the picture is, or why it cannot be read.
+    """Every image position of a subset: what the image is, or why it cannot be read.
 
-    Each picture is hashed and decoded in full, so a truncated file is found here. Pictures that cannot be read are
+    Each image is hashed and decoded in full, so a truncated file is found here. Images that cannot be read are
     recorded with their reason and stop nothing. One file of the subset is one unit of work: a run that is started
     again, or an unchanged file, costs nothing.
     """
@@ -70,9 +70,9 @@ def subset_images(
 def benchmark_images(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource, decoder: DecoderResource
 ) -> dg.MaterializeResult:
-    """Every image position of a benchmark's test set, decoded exactly as the subsets' pictures are.
+    """Every image position of a benchmark's test set, decoded exactly as the subsets' images are.
 
-    EXIF orientation is applied here too: a benchmark picture that lies on its side would not find its copy.
+    EXIF orientation is applied here too: a benchmark image that lies on its side would not find its copy.
     """
     return _list_images(context, Kind.BENCHMARK, source, lake, decoder)
 

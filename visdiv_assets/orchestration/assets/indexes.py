@@ -34,7 +34,7 @@ def index_checks(asset: str) -> list[dg.AssetCheckSpec]:
     check_specs=index_checks("sscd_index"),
 )
 def sscd_index(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
-    """A FAISS index over a subset's SSCD embeddings, for queries with a picture; exact, by inner product.
+    """A FAISS index over a subset's SSCD embeddings, for queries with an image; exact, by inner product.
 
     It holds the stored float16 values. Row i of the index is row i of the image_ids saved beside it.
     """

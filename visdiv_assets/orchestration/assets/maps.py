@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.image_lookup import Place, pictures_at
+from visdiv_assets.corpus.image_lookup import Place, images_at
 from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.imaging.thumbnails import key_of, thumbnails
 from visdiv_assets.orchestration.assets.common import (
@@ -41,8 +41,8 @@ from visdiv_assets.vectors.id_index import VectorNumbers
 
 CODE_VERSION = "1"
 
-#: Pictures that the page shows on hover, spread evenly over the points; each takes some kilobytes of it.
-PICTURES_SHOWN = 1500
+#: Images that the page shows on hover, spread evenly over the points; each takes some kilobytes of it.
+IMAGES_SHOWN = 1500
 
 #: What is mapped, by the table that holds its vectors.
 KINDS = {"sscd_embeddings": "sscd", "clip_image_embeddings": "clip_image", "clip_text_embeddings": "clip_text"}
@@ -72,10 +72,10 @@ def maps(
     reports: ReportsResource,
     map_settings: MapsResource,
 ) -> dg.MaterializeResult:
-    """Maps of a subset (UMAP): its pictures by SSCD and, where there are CLIP vectors, its pictures and texts by CLIP.
+    """Maps of a subset (UMAP): its images by SSCD and, where there are CLIP vectors, its images and texts by CLIP.
 
     Dense groups of points are clusters, named by the words that set the texts of their rows apart. Of a large subset a
-    seeded sample is shown (VISDIV_MAP_POINTS). The page below reports/maps shows pictures on hover and opens from disk.
+    seeded sample is shown (VISDIV_MAP_POINTS). The page below reports/maps shows images on hover and opens from disk.
     Part of no other job than maps_pipeline, since UMAP takes minutes.
     """
     subset = context.partition_key
@@ -133,12 +133,12 @@ def _there(store: Lake, table: str, subset: str) -> bool:
 
 def _mapped(store: Lake, source: Source, images: Manifest, used: list[Manifest], points: int) -> Iterator[pa.Table]:
     for embeddings in used:
-        sample = (_texts if KINDS[embeddings.table] == "clip_text" else _pictures)(store, images, embeddings, points)
+        sample = (_texts if KINDS[embeddings.table] == "clip_text" else _images)(store, images, embeddings, points)
         texts = row_texts(source, Kind.SUBSET, images.partition, sample.row.tolist())
         yield map_points(sample, [texts[row] for row in sample.row.tolist()])
 
 
-def _pictures(store: Lake, images: Manifest, embeddings: Manifest, points: int) -> Sampled:
+def _images(store: Lake, images: Manifest, embeddings: Manifest, points: int) -> Sampled:
     vectors = store.array(embeddings, "vectors")
     number = sampled(len(vectors), points)
     ids = store.read(embeddings, "ids")["image_id"].take(pa.array(number))
@@ -161,17 +161,17 @@ def _texts(store: Lake, images: Manifest, embeddings: Manifest, points: int) -> 
 
 
 def _write_page(path: Path, source: Source, subset: str, points: pa.Table, decoder: DecoderResource) -> None:
-    pictured = points.filter(pc.is_valid(points["image_index"])).group_by("id", use_threads=False)
-    distinct = pictured.aggregate([("row", "min"), ("image_index", "min")])
-    chosen = distinct.take(pa.array(sampled(distinct.num_rows, PICTURES_SHOWN)))
+    imaged = points.filter(pc.is_valid(points["image_index"])).group_by("id", use_threads=False)
+    distinct = imaged.aggregate([("row", "min"), ("image_index", "min")])
+    chosen = distinct.take(pa.array(sampled(distinct.num_rows, IMAGES_SHOWN)))
     places = [
         Place(subset, record["row_min"], record["image_index_min"], record["id"]) for record in chosen.to_pylist()
     ]
-    fetched = pictures_at(source, Kind.SUBSET, places)
-    small = thumbnails((picture.data for picture in fetched.values()), **decoder.limits)
-    pictures = {place.image_id: small[key_of(picture.data)].encoded for place, picture in fetched.items()}
+    fetched = images_at(source, Kind.SUBSET, places)
+    small = thumbnails((image.data for image in fetched.values()), **decoder.limits)
+    images = {place.image_id: small[key_of(image.data)].encoded for place, image in fetched.items()}
     texts = row_texts(source, Kind.SUBSET, subset, points["row"].to_pylist())
-    write_map(f"Maps of {subset}", points, path, pictures=pictures, texts=texts)
+    write_map(f"Maps of {subset}", points, path, images=images, texts=texts)
 
 
 def _defects(points: pa.Table) -> dict[str, int]:

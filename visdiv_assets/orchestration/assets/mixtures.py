@@ -36,7 +36,7 @@ def corpus_diversity(
 
     Sums of x and x x^T add, so no embedding is read again but those of rows that a clean copy leaves out. The scopes:
     `corpus` counts every readable image position; `without` lacks one subset, so the difference to `corpus` is what it
-    adds; `growing` has this subset and all of earlier steps, in the order that raises the uncentred participation ratio
+    adds; `growing` has this subset and all of earlier steps, in the order that raises the uncenterd participation ratio
     fastest; `corpus_...` and `subset_...` with `decontaminated`, `deduplicated` and `clean` lack the rows that
     curated_rows drops for being contaminated, for being duplicates, and for any reason.
     """
@@ -103,7 +103,7 @@ def corpus_diversity(
 
 
 def mixed_subsets(store: Lake) -> list[MixedSubset]:
-    """The materialised subsets that hold a readable picture, by name, with their moments."""
+    """The materialized subsets that hold a readable image, by name, with their moments."""
     found = []
     for subset in with_tables(store, "subset_images", "subset_diversity"):
         measured = store.require("subset_diversity", subset)
@@ -123,7 +123,7 @@ def _dropped(store: Lake, curated: Manifest | None) -> pa.Table:
 
 
 def _dropped_moments(store: Lake, images: Manifest, embeddings: Manifest, dropped: pa.Table) -> list[Moments]:
-    """Of the pictures that each way of `CLEANED` takes out."""
+    """Of the images that each way of `CLEANED` takes out."""
     found = moments_of_dropped(
         store.read(images, columns=["row", "image_id"], where=pc.field("status") == "ok"),
         dropped,

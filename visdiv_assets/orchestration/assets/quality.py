@@ -28,8 +28,8 @@ class QualityConfig(dg.Config):
         "none",
         description="Named thresholds: none (keep all; FineVision found filtering to train worse), or blog.",
     )
-    visual_dependency: int = Field(0, ge=0, le=5, description="Does the question need the picture?")
-    image_correspondence: int = Field(0, ge=0, le=5, description="Does the answer fit the picture?")
+    visual_dependency: int = Field(0, ge=0, le=5, description="Does the question need the image?")
+    image_correspondence: int = Field(0, ge=0, le=5, description="Does the answer fit the image?")
     relevance: int = Field(0, ge=0, le=5, description="Does the answer fit the question?")
     formatting: int = Field(0, ge=0, le=5, description="Is the text well formed?")
 

@@ -84,7 +84,7 @@ def leak_reports(
     cleaning: CleaningResource,
     reports: ReportsResource,
 ) -> dg.MaterializeResult:
-    """A page for each benchmark: its pictures beside the training pictures that are close to them or copies of them.
+    """A page for each benchmark: its images beside the training images that are close to them or copies of them.
 
     At most 300 pairs each, with what their pixels showed and the leak rate of every subset; the pages open from disk.
     """

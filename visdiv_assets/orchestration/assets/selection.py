@@ -27,7 +27,7 @@ def selection_scores(
 ) -> dg.MaterializeResult:
     """The scores of SemDeDup, conformity, whitened CLIP and CLIPScore for every row, among all subsets together.
 
-    Of several pictures of a row the lowest score counts. Nothing is left out by these unless VISDIV_KEEP_BY names one
+    Of several images of a row the lowest score counts. Nothing is left out by these unless VISDIV_KEEP_BY names one
     of them; `visdiv select` writes the best rows by one. Empty where there are no CLIP vectors.
     """
     with user_errors():
@@ -35,7 +35,7 @@ def selection_scores(
         subsets = with_tables(store, *NEEDED)
         embeddings = {subset: store.require("clip_image_embeddings", subset) for subset in subsets}
         images = {subset: store.require("subset_images", subset) for subset in subsets}
-        # Of a subset whose pictures were listed anew and not embedded since, there is nothing to say yet.
+        # Of a subset whose images were listed anew and not embedded since, there is nothing to say yet.
         subsets = [name for name in subsets if embeddings[name].inputs["subset_images"] == images[name].digest]
         used = [*(embeddings[name] for name in subsets), *(images[name] for name in subsets)]
         used += [aligned for name in subsets if (aligned := store.manifest("alignment", name))]
@@ -50,8 +50,8 @@ def selection_scores(
         )
         # Each score is among all, so this is one unit of work.
         if not write.reuse("scores", inputs):
-            pictures = sum(embeddings[name].rows("ids") for name in subsets)
-            with write.add("scores", inputs) as unit, progress("scoring rows", 4 * pictures, "picture") as advance:
+            vectors = sum(embeddings[name].rows("ids") for name in subsets)
+            with write.add("scores", inputs) as unit, progress("scoring rows", 4 * vectors, "image") as advance:
                 tables = corpus_scores(store, subsets, progress=advance)
                 unit.table("scores", (batch for table in tables for batch in table.to_batches()), SCORES_SCHEMA)
         manifest = write.commit(subsets=subsets)

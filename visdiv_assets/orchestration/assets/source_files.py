@@ -48,7 +48,7 @@ def benchmark_files(context: dg.OpExecutionContext, source: SourceResource) -> d
 def observation(kind: Kind, name: str, version: str) -> dg.AssetObservation:
     """The state of its files that a subset or benchmark was listed from.
 
-    Whoever lists the pictures reports it, so that the first observation after that changes nothing if no file changed.
+    Whoever lists the images reports it, so that the first observation after that changes nothing if no file changed.
     """
     files = "subset_files" if kind is Kind.SUBSET else "benchmark_files"
     return dg.AssetObservation(asset_key=files, partition=name, tags={"dagster/data_version": version})

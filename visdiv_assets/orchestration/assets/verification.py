@@ -1,4 +1,4 @@
-"""Which close pictures are copies: their pixels, compared."""
+"""Which close images are copies: their pixels, compared."""
 
 from itertools import chain, combinations
 
@@ -77,10 +77,10 @@ def verified_duplicates(
     engine: EngineResource,
     verification: VerificationResource,
 ) -> dg.MaterializeResult:
-    """Pairs of different pictures of a subset whose pixels were compared: whether they are copies, and what shows it.
+    """Pairs of different images of a subset whose pixels were compared: whether they are copies, and what shows it.
 
-    Compared are the best 16 pairs of each picture from a similarity of 0.45 on, and as many whose PDQ hashes are close
-    in one of 8 orientations. The two are aligned, and every textured place and every colour of the one must be found in
+    Compared are the best 16 pairs of each image from a similarity of 0.45 on, and as many whose PDQ hashes are close
+    in one of 8 orientations. The two are aligned, and every textured place and every color of the one must be found in
     the other, but for a caption, a border or a logo. Pairs that were compared before are not compared again.
     """
     subset = context.partition_key
@@ -142,7 +142,7 @@ def verified_cross_subset(
     engine: EngineResource,
     verification: VerificationResource,
 ) -> dg.MaterializeResult:
-    """Pairs of pictures from two different subsets whose pixels were compared: whether they are copies.
+    """Pairs of images from two different subsets whose pixels were compared: whether they are copies.
 
     Found and compared as in verified_duplicates. Every two subsets are units of work of their own: what concerns two
     subsets that did not change is not done again.
@@ -211,9 +211,9 @@ def verified_contamination(
     engine: EngineResource,
     verification: VerificationResource,
 ) -> dg.MaterializeResult:
-    """Pairs of a subset's and a benchmark's pictures whose pixels were compared, and the rates of those confirmed.
+    """Pairs of a subset's and a benchmark's images whose pixels were compared, and the rates of those confirmed.
 
-    Found and compared as in verified_duplicates. Here byte-equal pictures are pairs, too. One benchmark is one unit of
+    Found and compared as in verified_duplicates. Here byte-equal images are pairs, too. One benchmark is one unit of
     work.
     """
     subset = context.partition_key

@@ -42,15 +42,15 @@ def pixels_of(
     partition: str,
     ids: tuple[str, str] = SIDES,
 ) -> Pixels:
-    """Where pictures are compared, and the verdicts of an earlier run of the same code.
+    """Where images are compared, and the verdicts of an earlier run of the same code.
 
     Args:
-        source: where the pictures are.
+        source: where the images are.
         lake: where they are listed.
-        decoder: says what a picture may have at most.
+        decoder: says what an image may have at most.
         table: the table that holds the verdicts.
         partition: its partition.
-        ids: the columns of the two pictures' image_ids there.
+        ids: the columns of the two images' image_ids there.
     """
     manifest = lake.open().manifest(table, partition)
     earlier = manifest if manifest and manifest.code_version == CODE_VERSION else None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from visdiv_assets.orchestration.assets.common import check, picture, present, user_errors
+from visdiv_assets.orchestration.assets.common import check, image, present, user_errors
 from visdiv_assets.orchestration.resources import (
     CleaningResource,
     DecoderResource,
@@ -13,7 +13,7 @@ from visdiv_assets.orchestration.resources import (
     SourceResource,
     WarehouseResource,
 )
-from visdiv_assets.publishing.site.chart_png import corpus_pictures
+from visdiv_assets.publishing.site.chart_png import corpus_images
 from visdiv_assets.publishing.site.report_data import Corpus, opened
 from visdiv_assets.publishing.warehouse.publish import publish, publish_copy
 from visdiv_assets.sources.catalog import category
@@ -65,7 +65,7 @@ def warehouse(
     cleaning: CleaningResource,
     reports: ReportsResource,
 ) -> dg.MaterializeResult:
-    """The DuckDB file that BI tools read: every materialised subset of the source, as real rows, with comments.
+    """The DuckDB file that BI tools read: every materialized subset of the source, as real rows, with comments.
 
     It is built aside and put in place with one rename, so readers never wait for a run nor a run for readers. A
     reader that has the file open keeps the old state until it opens it again. The metadata has the heat maps of
@@ -87,7 +87,7 @@ def warehouse(
                 duplicate_threshold=cleaning.duplicate_threshold,
                 **decoder.limits,
             )
-            drawn = {name: picture(name, png) for name, png in corpus_pictures(corpus).items()}
+            drawn = {name: image(name, png) for name, png in corpus_images(corpus).items()}
     return dg.MaterializeResult(
         metadata={
             "dagster/uri": dg.MetadataValue.path(warehouse_file.path),

@@ -125,12 +125,12 @@ def check_lake(settings: Settings) -> Verdict:
             files = [file for unit in manifest.units for file in unit.files.values()]
             size += sum(file.size_bytes for file in files)
             if any(present.get(file.name) != file.size_bytes for file in files):
-                damaged.append(f"a file of {table} of {partition!r} is missing or damaged: materialise it again")
+                damaged.append(f"a file of {table} of {partition!r} is missing or damaged: materialize it again")
     if damaged:
         more = f" (and {len(damaged) - _NAMED} more)" if len(damaged) > _NAMED else ""
         return problem("; ".join(damaged[:_NAMED]) + more)
     if not partitions:
-        return ok("nothing materialised yet: `visdiv run --all` begins")
+        return ok("nothing materialized yet: `visdiv run --all` begins")
     return ok(f"{partitions} partitions of {len(tables)} tables, {size / 1e6:.1f} MB, every file there in its size")
 
 

@@ -6,7 +6,7 @@ import importlib.metadata
 import platform
 
 from visdiv_assets.orchestration.doctor.verdicts import Verdict, ok, problem, warning
-from visdiv_assets.settings import Settings, misspelt_variables, variable, variables_set
+from visdiv_assets.settings import Settings, misspelled_variables, variable, variables_set
 
 DISTRIBUTION = "visdiv-assets"
 #: Shown where all is well: those whose versions people ask for first.
@@ -46,14 +46,14 @@ def check_packages() -> Verdict:
 
 
 def check_settings(settings: Settings) -> Verdict:
-    """Which settings are set, and whether one that is missing or misspelt is likely to be meant otherwise."""
+    """Which settings are set, and whether one that is missing or misspelled is likely to be meant otherwise."""
     present = variables_set()
-    misspelt = misspelt_variables()
-    if misspelt:
-        typed, meant = misspelt[0]
+    misspelled = misspelled_variables()
+    if misspelled:
+        typed, meant = misspelled[0]
         return warning(f"{typed} is set, which is no setting: was {meant} meant?")
     if variable("source") not in present:
-        return warning(f"VISDIV_SOURCE is not set, so {settings.source} is read: name your own pictures there")
+        return warning(f"VISDIV_SOURCE is not set, so {settings.source} is read: name your own images there")
     return ok(
         f"{len(present)} set ({', '.join(present)}), the other {len(Settings.model_fields) - len(present)} as default"
     )

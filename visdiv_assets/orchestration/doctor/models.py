@@ -53,7 +53,7 @@ def check_weights_file(settings: Settings) -> Verdict:
 
 
 def check_model(settings: Settings) -> Verdict | None:
-    """Whether the model loads, and gives one picture a vector of unit length; None where it is not fetched yet."""
+    """Whether the model loads, and gives one image a vector of unit length; None where it is not fetched yet."""
     name = chosen_model(settings.sscd_model, chosen_device(settings.device))
     if name == TORCHSCRIPT and not _torchscript(settings).is_file():
         return None
@@ -77,7 +77,7 @@ def check_model(settings: Settings) -> Verdict | None:
     if not abs(length - 1) < 1e-3:
         return problem(f"{embedder.model_id} gives a vector of length {length:.4f}, not 1")
     return ok(
-        f"{embedder.model_id} on {embedder.device}: loaded in {loaded - begin:.1f} s, one picture embedded in "
+        f"{embedder.model_id} on {embedder.device}: loaded in {loaded - begin:.1f} s, one image embedded in "
         f"{ended - loaded:.2f} s, {DIMENSION} numbers of length 1"
     )
 

@@ -19,7 +19,7 @@ class Worker(NamedTuple):
 
     Attributes:
         device: for models and joins, as the setting names it: "auto", "cpu", "cuda", "cuda:1".
-        threads: threads that decode and compare pictures.
+        threads: threads that decode and compare images.
     """
 
     device: str

@@ -1,4 +1,4 @@
-"""Embedding as units of work that any engine can do: a unit is a shard, and its result the vectors of its pictures."""
+"""Embedding as units of work that any engine can do: a unit is a shard, and its result the vectors of its images."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class Describe:
 
 
 class ShardUnit(NamedTuple):
-    """A shard, and its pictures that are to be embedded.
+    """A shard, and its images that are to be embedded.
 
     Attributes:
         shard: the shard.
         first_row: the number of its first row in the subset.
-        positions: row, image_index and image_id of the pictures, in order.
+        positions: row, image_index and image_id of the images, in order.
     """
 
     shard: Shard
@@ -64,17 +64,17 @@ class ShardUnit(NamedTuple):
 
 @dataclass(frozen=True)
 class EmbedShards:
-    """Embeds the pictures of shards.
+    """Embeds the images of shards.
 
     Attributes:
-        source: where the pictures are.
+        source: where the images are.
         lake: where the vectors of an earlier state are.
         kind: subset or benchmark.
         name: its name.
         earlier: manifest of the earlier state; None if there was none.
         load: loads the model.
-        max_pixels: limit that the pictures were checked against.
-        max_bytes: likewise, of an encoded picture.
+        max_pixels: limit that the images were checked against.
+        max_bytes: likewise, of an encoded image.
     """
 
     holds_model: ClassVar[bool] = True
@@ -111,5 +111,5 @@ class EmbedShards:
         return embed
 
     def size(self, unit: ShardUnit) -> int:
-        """Pictures."""
+        """Images."""
         return int(unit.positions.num_rows)

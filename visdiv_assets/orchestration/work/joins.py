@@ -21,8 +21,8 @@ from visdiv_assets.vectors.join import Prepared, tiles_of
 from visdiv_assets.vectors.join_blocks import Part, part_of
 from visdiv_assets.vectors.lru import Kept
 
-#: Pictures of which image_ids and projections are kept between two units: 100 to 560 bytes each.
-PICTURES_KEPT = 2_000_000
+#: Images of which image_ids and projections are kept between two units: 100 to 560 bytes each.
+IMAGES_KEPT = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class _OfSubset:
         lake: where its vectors are.
         embeddings: manifest of `sscd_embeddings`.
         floor: smallest similarity of a pair.
-        k_best: pairs kept per picture.
-        count_at: thresholds by the column that counts neighbours there.
+        k_best: pairs kept per image.
+        count_at: thresholds by the column that counts neighbors there.
     """
 
     holds_model: ClassVar[bool] = False
@@ -49,13 +49,13 @@ class _OfSubset:
 
 @dataclass(frozen=True)
 class WholeSubset(_OfSubset):
-    """The near duplicates of a subset in one go; the unit is its number of pictures."""
+    """The near duplicates of a subset in one go; the unit is its number of images."""
 
     def open(self, worker: Worker) -> Callable[[int, Progress], NearDuplicates]:
         """Map the vectors."""
         own = embedded(self.lake.get(), self.embeddings)
 
-        def find(pictures: int, progress: Progress) -> NearDuplicates:
+        def find(images: int, progress: Progress) -> NearDuplicates:
             return near_duplicates(
                 own.image_ids,
                 own.vectors,
@@ -69,7 +69,7 @@ class WholeSubset(_OfSubset):
         return find
 
     def size(self, unit: int) -> int:
-        """Pictures."""
+        """Images."""
         return unit
 
 
@@ -95,7 +95,7 @@ class BlocksOfSubset(_OfSubset):
         return find
 
     def size(self, unit: tuple[int, int]) -> int:
-        """Pictures."""
+        """Images."""
         return unit[1] - unit[0]
 
 
@@ -114,7 +114,7 @@ class SubsetTiles:
     Attributes:
         lake: where their vectors are.
         floor: smallest similarity of a pair.
-        k_best: pairs kept per picture.
+        k_best: pairs kept per image.
         thresholds: at which overlaps are given.
     """
 
@@ -130,7 +130,7 @@ class SubsetTiles:
         """Keep what was opened last: every subset is in as many units as there are others, and most are small."""
         store = self.lake.get()
         device = chosen_device(worker.device)
-        kept: Kept[tuple[EmbeddedSubset, Prepared]] = Kept(lambda opened: opened[1].rows, PICTURES_KEPT)
+        kept: Kept[tuple[EmbeddedSubset, Prepared]] = Kept(lambda opened: opened[1].rows, IMAGES_KEPT)
 
         def opened(embeddings: Manifest, nearest: Manifest) -> tuple[EmbeddedSubset, Prepared]:
             subset = embedded(store, embeddings, nearest)
@@ -154,19 +154,19 @@ class SubsetTiles:
         return compare
 
     def size(self, unit: TwoSubsets) -> int:
-        """Pictures of the left subset."""
+        """Images of the left subset."""
         return unit.left[0].rows("ids")
 
 
 @dataclass(frozen=True)
 class Leaks:
-    """Pictures of a subset that are close to a benchmark's; a unit is the manifest of a benchmark's embeddings.
+    """Images of a subset that are close to a benchmark's; a unit is the manifest of a benchmark's embeddings.
 
     Attributes:
         lake: where the vectors are.
         embeddings: manifest of `sscd_embeddings` of the subset.
         floor: smallest similarity of a pair.
-        k_best: pairs kept per picture.
+        k_best: pairs kept per image.
     """
 
     holds_model: ClassVar[bool] = False

@@ -10,15 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.devices import chosen_device
-from visdiv_assets.duplicates.candidates import Pictures
+from visdiv_assets.duplicates.candidates import Images
 from visdiv_assets.duplicates.pair_verification import (
     SIDES,
     candidate_pairs,
     compared,
     either,
     fetch_of,
+    images_of,
     in_order,
-    pictures_of,
     verdicts_of,
 )
 from visdiv_assets.duplicates.verify_pairs import Fetch
@@ -48,7 +48,7 @@ class Rule:
     k_best: int
     pdq_distance: int
 
-    def candidates(self, left: Pictures, right: Pictures | None, worker: Worker) -> pa.Table:
+    def candidates(self, left: Images, right: Images | None, worker: Worker) -> pa.Table:
         """As `candidate_pairs`."""
         return candidate_pairs(
             left,
@@ -78,7 +78,7 @@ class FindCandidates:
     def open(self, worker: Worker) -> Callable[[Listed, Progress], pa.Table]:
         """Nothing is shared by all units."""
         store = self.lake.get()
-        return lambda unit, progress: self.rule.candidates(pictures_of(store, *unit), None, worker)
+        return lambda unit, progress: self.rule.candidates(images_of(store, *unit), None, worker)
 
     def size(self, unit: Listed) -> int:
         """It is not counted."""
@@ -87,15 +87,15 @@ class FindCandidates:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Where pictures are compared.
+    """Where images are compared.
 
     Attributes:
         lake: where they are listed.
         source: where they are.
         earlier: manifest of a table with verdicts that are known, if there is one.
-        max_pixels: pictures with more count as unreadable.
-        max_bytes: likewise, of an encoded picture.
-        ids: the columns of the two pictures' image_ids in the table.
+        max_pixels: images with more count as unreadable.
+        max_bytes: likewise, of an encoded image.
+        ids: the columns of the two images' image_ids in the table.
     """
 
     lake: PerProcess[Lake]
@@ -110,7 +110,7 @@ class Pixels:
         return fetch_of(self.lake.get(), self.source.get(), kind, images)
 
     def comparison(self, worker: Worker) -> Callable[[str, pa.Table, Fetch, Fetch, Progress], Compared]:
-        """A function that compares the pairs of a unit, by its name, where their pictures are fetched, progress."""
+        """A function that compares the pairs of a unit, by its name, where their images are fetched, progress."""
         known = verdicts_of(self.lake.get(), self.earlier, self.ids)
 
         def compare(name: str, pairs: pa.Table, fetch_a: Fetch, fetch_b: Fetch, progress: Progress) -> Compared:
@@ -151,7 +151,7 @@ class ComparePairs:
     images: Manifest
 
     def open(self, worker: Worker) -> Callable[[PairsUnit, Progress], Compared]:
-        """Read where the pictures are."""
+        """Read where the images are."""
         fetch, compare = self.pixels.fetch(Kind.SUBSET, self.images), self.pixels.comparison(worker)
         return lambda unit, progress: compare(unit.name, unit.pairs, fetch, fetch, progress)
 
@@ -161,7 +161,7 @@ class ComparePairs:
 
 
 class SetsUnit(NamedTuple):
-    """Two sets of pictures that are compared, and the name that they have as a unit."""
+    """Two sets of images that are compared, and the name that they have as a unit."""
 
     name: str
     left: Listed
@@ -175,8 +175,8 @@ class CompareSets:
     Attributes:
         pixels: where they are compared.
         rule: which pairs.
-        right_kind: whether the right set is a subset or a benchmark. Between two subsets a picture that both hold is no
-            pair, and of the two pictures of a pair the one with the lower image_id stands first.
+        right_kind: whether the right set is a subset or a benchmark. Between two subsets an image that both hold is no
+            pair, and of the two images of a pair the one with the lower image_id stands first.
     """
 
     holds_model: ClassVar[bool] = False
@@ -187,14 +187,14 @@ class CompareSets:
     right_kind: Kind
 
     def open(self, worker: Worker) -> Callable[[SetsUnit, Progress], Compared]:
-        """Keep the two sets used last: the hashes of all pictures of a large corpus would take gigabytes."""
+        """Keep the two sets used last: the hashes of all images of a large corpus would take gigabytes."""
         store, compare = self.pixels.lake.get(), self.pixels.comparison(worker)
-        kept: Kept[tuple[Pictures, Fetch]] = Kept()
+        kept: Kept[tuple[Images, Fetch]] = Kept()
 
-        def side(kind: Kind, listed: Listed) -> tuple[Pictures, Fetch]:
+        def side(kind: Kind, listed: Listed) -> tuple[Images, Fetch]:
             return kept.get(
                 (kind, listed.images.partition),
-                lambda: (pictures_of(store, *listed), self.pixels.fetch(kind, listed.images)),
+                lambda: (images_of(store, *listed), self.pixels.fetch(kind, listed.images)),
             )
 
         def compare_sets(unit: SetsUnit, progress: Progress) -> Compared:

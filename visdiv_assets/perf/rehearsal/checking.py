@@ -76,18 +76,18 @@ def _across(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Setting
         LEFT JOIN (SELECT DISTINCT image_id_a, image_id_b FROM pairs) p USING (image_id_a, image_id_b)""",
     )
     rows = connection.execute(
-        """SELECT t.pictures, coalesce(o.shared, 0)
-        FROM (SELECT least(set_a, set_b) AS one, greatest(set_a, set_b) AS other, count(*) AS pictures
+        """SELECT t.images, coalesce(o.shared, 0)
+        FROM (SELECT least(set_a, set_b) AS one, greatest(set_a, set_b) AS other, count(*) AS images
             FROM planted WHERE place = 'across' AND kind = 'exact' GROUP BY ALL) t
         LEFT JOIN (SELECT subset AS one, other_subset AS other, max(images_shared_exactly) AS shared
             FROM overlap GROUP BY ALL) o USING (one, other)"""
     ).fetchall()
-    exact = Found(sum(pictures for pictures, _ in rows), sum(min(pair) for pair in rows))
+    exact = Found(sum(images for images, _ in rows), sum(min(pair) for pair in rows))
     return Found(near.planted + exact.planted, near.found + exact.found)
 
 
 def _leaks(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
-    """Copies of benchmarks' pictures, exact ones too."""
+    """Copies of benchmarks' images, exact ones too."""
     columns = ["image_id", "benchmark", "benchmark_image_id"]
     tables = []
     for subset in lake.partitions("contamination"):
@@ -110,18 +110,18 @@ def _clusters(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Setti
     connection.register("positions", positions.select(["image_id", "cluster_id", "keep"]))
     return _counted(
         connection,
-        f"""WITH pictures AS (SELECT DISTINCT image_id, cluster_id FROM positions),
+        f"""WITH images AS (SELECT DISTINCT image_id, cluster_id FROM positions),
             kept AS (SELECT cluster_id, count_if(keep) AS keepers FROM positions GROUP BY ALL)
         SELECT coalesce(a.cluster_id = b.cluster_id AND k.keepers <= 1, false) FROM ({_COPIES}) t
-        LEFT JOIN pictures a ON a.image_id = t.image_id_a
-        LEFT JOIN pictures b ON b.image_id = t.image_id_b
+        LEFT JOIN images a ON a.image_id = t.image_id_a
+        LEFT JOIN images b ON b.image_id = t.image_id_b
         LEFT JOIN kept k ON k.cluster_id = a.cluster_id""",
         threshold=settings.duplicate_threshold,
     )
 
 
 def _rows_that_go(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
-    """Leaked pictures of which no row stays, and copies in rows of one picture of which at most one row stays."""
+    """Leaked images of which no row stays, and copies in rows of one image of which at most one row stays."""
     dropped = lake.read(lake.require("curated_rows", WHOLE), "dropped", columns=["subset", "row"])
     connection.register("dropped", dropped)
     ids = connection.execute("SELECT DISTINCT unnest([image_id_a, image_id_b]) FROM planted").fetchall()
@@ -149,7 +149,7 @@ def _rows_that_go(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: S
 
 
 def _places(lake: Lake, ids: pa.Array) -> pa.Table:
-    """The positions of some pictures: subset, row, image_id, and whether the row has no other picture."""
+    """The positions of some images: subset, row, image_id, and whether the row has no other image."""
     tables = []
     for subset in lake.partitions("subset_images"):
         listed = lake.read(lake.require("subset_images", subset), columns=["row", "image_id"])

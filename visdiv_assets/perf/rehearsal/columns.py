@@ -1,4 +1,4 @@
-"""Columns of the made-up tables: what pictures and ratings are, in the proportions of real ones."""
+"""Columns of the made-up tables: what images and ratings are, in the proportions of real ones."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from visdiv_assets.curation.quality import HISTOGRAM_SCHEMA, QUALITY_SCHEMA, RAT
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA
 from visdiv_assets.sources.schema import CRITERIA
 
-#: Bytes of a picture's PDQ hashes.
+#: Bytes of an image's PDQ hashes.
 PDQ_BYTES = 256
 
-#: Share of pictures with little in them.
+#: Share of images with little in them.
 LOW_INFORMATION = 0.01
 
 #: Turns of a row, on average: FineVision has 88.9 million in 24.3 million rows.

@@ -27,20 +27,20 @@ MODEL_SHARE, JOIN_SHARE = 0.25, 0.35
 MODEL_FLOP = 2 * 4.1e9 * (320 / 224) ** 2
 DIMENSION = 512
 
-#: Pairs of pictures whose pixels are compared, for each picture; at most `VISDIV_CANDIDATES_KEPT`, 16.
+#: Pairs of images whose pixels are compared, for each image; at most `VISDIV_CANDIDATES_KEPT`, 16.
 COMPARED = 1.0
 
-#: Of every size of picture, bytes like a photograph's.
+#: Of every size of image, bytes like a photograph's.
 KIND = "JPEG"
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What the work on pictures costs here, measured on textured pictures of 1200 x 900.
+    """What the work on images costs here, measured on textured images of 1200 x 900.
 
     Attributes:
         cores: that this process may use; the rehearsal, too, ran on so many.
-        listing_ms: core-milliseconds to decode a picture in full, hash it and take its signals and fingerprints.
+        listing_ms: core-milliseconds to decode an image in full, hash it and take its signals and fingerprints.
         decoding_ms: core-milliseconds to decode and resize it for the model.
         embedding_ms: core-milliseconds of the whole stream to its vector, on the CPU.
         comparing_ms: core-milliseconds to compare the pixels of a pair, mean of copies and others.
@@ -82,20 +82,20 @@ class Line(NamedTuple):
     gpus_from: str
 
 
-def measure(pictures: int = 24, progress: Progress = silent) -> Rates:
+def measure(images: int = 24, progress: Progress = silent) -> Rates:
     """Measure the rates on this machine; takes about a minute.
 
     Args:
-        pictures: how many are decoded and embedded.
+        images: how many are decoded and embedded.
         progress: told of the three measurements.
     """
-    encoded = [embedding.picture(seed, KIND) for seed in range(pictures)]
+    encoded = [embedding.image(seed, KIND) for seed in range(images)]
     listing = _listing_ms(encoded)
     progress(1)
-    figures = {figure.name: figure.ours for figure in embedding.measure(pictures, rounds=1)}
+    figures = {figure.name: figure.ours for figure in embedding.measure(images, rounds=1)}
     of = f"{KIND} of {embedding.WIDTH} x {embedding.HEIGHT}"
     progress(1)
-    compared = [figure.ours for figure in verification.measure(pictures=4)]
+    compared = [figure.ours for figure in verification.measure(images=4)]
     progress(1)
     cores = thread_count(0)
     return Rates(
@@ -108,11 +108,11 @@ def measure(pictures: int = 24, progress: Progress = silent) -> Rates:
 
 
 def _listing_ms(encoded: Sequence[bytes]) -> float:
-    """Core-milliseconds of a picture in `imaging.listing`, in one thread."""
-    pictures = pa.array([[{"bytes": data, "path": None}] for data in encoded])
-    batch = pa.record_batch({"images": pictures})
+    """Core-milliseconds of an image in `imaging.listing`, in one thread."""
+    images = pa.array([[{"bytes": data, "path": None}] for data in encoded])
+    batch = pa.record_batch({"images": images})
     listed = list_images([batch.slice(0, 1)], first_row=0, threads=1, max_pixels=embedding.MAX_PIXELS)
-    # The first picture pays for imports.
+    # The first image pays for imports.
     assert sum(part.num_rows for part in listed) == 1
     begin = time.process_time()
     for _ in list_images([batch], first_row=0, threads=1, max_pixels=embedding.MAX_PIXELS):
@@ -126,7 +126,7 @@ def costs(rates: Rates, seconds: dict[str, float], *, compared: float = COMPARED
     Args:
         rates: measured.
         seconds: of the stages of the rehearsal at FineVision's size, extrapolated, by their assets.
-        compared: pairs for each picture whose pixels are compared.
+        compared: pairs for each image whose pixels are compared.
     """
     near, across, leaks = (seconds[name] for name in ("near_duplicates", "cross_subset_duplicates", "contamination"))
     rest = sum(value for name, value in seconds.items() if name not in _IN_THREADS)
@@ -154,7 +154,7 @@ def costs(rates: Rates, seconds: dict[str, float], *, compared: float = COMPARED
         ),
         _line("contamination by 66 benchmarks", leaks * rates.cores, extrapolated, "as on the cores"),
         _line(
-            f"comparing pixels of {compared:g} pair for each picture",
+            f"comparing pixels of {compared:g} pair for each image",
             rates.comparing_ms * WHOLE * compared / 1e3,
             measured,
             "as on the cores",

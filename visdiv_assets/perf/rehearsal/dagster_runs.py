@@ -9,8 +9,8 @@ from visdiv_assets.perf.measuring import own_mb
 from visdiv_assets.settings import Settings
 
 
-def materialise(settings: Settings, asset: str, partitions: Sequence[str]) -> Callable[[], float | None]:
-    """Prepare to materialise one asset through Dagster; see `perf.rehearsal.stages.Materialise`."""
+def materialize(settings: Settings, asset: str, partitions: Sequence[str]) -> Callable[[], float | None]:
+    """Prepare to materialize one asset through Dagster; see `perf.rehearsal.stages.Materialize`."""
     run = prepare_materialization(settings, asset, partitions)
     before = own_mb()
 

@@ -1,4 +1,4 @@
-"""How cost grows with the number of pictures, and what follows for more of them."""
+"""How cost grows with the number of images, and what follows for more of them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Making the lake and the source that the stages read: real tables, made-up content, one shard at a time.
 
 The tables are those that `subset_images`, `quality_rows`, `sscd_embeddings` and the benchmarks' assets write. The
-source has the same rows, each picture a stand-in of a few bytes, so that what fetches single pictures finds files of
+source has the same rows, each image a stand-in of a few bytes, so that what fetches single images finds files of
 the right length. `verified_duplicates` is written without pairs: pixels are not compared.
 """
 
@@ -32,7 +32,7 @@ from visdiv_assets.storage.manifest import Manifest, digest_of
 MODEL_ID = "rehearsal/made_up"
 CODE_VERSION = "rehearsal"
 
-#: Tables of pictures and of vectors.
+#: Tables of images and of vectors.
 TABLES = {
     Kind.SUBSET: ("subset_images", "sscd_embeddings"),
     Kind.BENCHMARK: ("benchmark_images", "benchmark_embeddings"),
@@ -41,7 +41,7 @@ TABLES = {
 #: Rows of a shard; FineVision's have 2,000 to 20,000.
 SHARD_ROWS = 10_000
 
-#: Share of a subset's pictures that cannot be read.
+#: Share of a subset's images that cannot be read.
 UNREADABLE = 0.001
 
 
@@ -52,9 +52,9 @@ class _Set:
     Attributes:
         kind: which of the two.
         plan: how much is in it.
-        ids: S32 [pictures].
-        readable: bool [pictures].
-        planted: int64 [pictures], number among the planted ones, -1 for a picture that is drawn.
+        ids: S32 [images].
+        readable: bool [images].
+        planted: int64 [images], number among the planted ones, -1 for an image that is drawn.
     """
 
     kind: Kind
@@ -78,11 +78,11 @@ class _Set:
         """Image positions in earlier rows: they are spread evenly over the rows."""
         return row * self.plan.images // self.plan.rows
 
-    def picture_at(self, first: int, stop: int) -> np.ndarray:
-        """Numbers of the pictures at some positions of the set, int64 [stop - first]."""
+    def image_at(self, first: int, stop: int) -> np.ndarray:
+        """Numbers of the images at some positions of the set, int64 [stop - first]."""
         if not self.plan.images:
             return np.empty(0, np.int64)
-        return np.arange(first, stop) * self.plan.pictures // self.plan.images
+        return np.arange(first, stop) * self.plan.unique // self.plan.images
 
 
 def make_lake(
@@ -120,13 +120,13 @@ def make_lake(
 
 
 def _set(kind: Kind, plan: SetPlan, given: Given, planted: Planted, random: np.random.Generator) -> _Set:
-    ids = made_up_ids(random, plan.pictures).copy()
-    number = np.full(plan.pictures, -1, np.int64)
-    number[given.pictures] = given.planted
-    ids[given.pictures] = planted.ids[given.planted]
-    readable = np.ones(plan.pictures, bool)
+    ids = made_up_ids(random, plan.unique).copy()
+    number = np.full(plan.unique, -1, np.int64)
+    number[given.images] = given.planted
+    ids[given.images] = planted.ids[given.planted]
+    readable = np.ones(plan.unique, bool)
     if kind is Kind.SUBSET:
-        readable = (random.random(plan.pictures) >= UNREADABLE) | (number >= 0)
+        readable = (random.random(plan.unique) >= UNREADABLE) | (number >= 0)
     return _Set(kind, plan, ids, readable, number)
 
 
@@ -135,12 +135,12 @@ def _write_images(lake: Lake, made: _Set, random: np.random.Generator) -> Manife
     write = lake.write(table, made.plan.name, code_version=CODE_VERSION, source_revision=made.revision)
     for name, start, stop in made.shards():
         first = made.images_before(start)
-        pictures = made.picture_at(first, made.images_before(stop))
+        images = made.image_at(first, made.images_before(stop))
         # Positions of a row stand together, the last of the shard's rows included.
         before = np.arange(start, stop + 1) * made.plan.images // made.plan.rows
         with write.add(name) as unit:
             listed = columns.images(
-                np.arange(start, stop), np.diff(before), made.ids[pictures], made.readable[pictures], random
+                np.arange(start, stop), np.diff(before), made.ids[images], made.readable[images], random
             )
             unit.table("rows", listed, IMAGES_SCHEMA)
     statuses = lake.read(write.draft(), columns=["image_id", "status"])
@@ -194,14 +194,14 @@ def _write_quality(lake: Lake, made: _Set, random: np.random.Generator) -> None:
 
 
 def _write_source(source: Path, made: _Set) -> None:
-    """Parquet files with as many pictures in each row, all of them the same stand-in."""
+    """Parquet files with as many images in each row, all of them the same stand-in."""
     folder = source / made.kind.value / made.plan.name
     folder.mkdir(parents=True)
-    picture = pa.scalar(_stand_in(), pa.binary())
+    image = pa.scalar(_stand_in(), pa.binary())
     for name, start, stop in made.shards():
         offsets = np.arange(start, stop + 1) * made.plan.images // made.plan.rows
         offsets -= offsets[0]
-        encoded = pa.repeat(picture, int(offsets[-1]))
+        encoded = pa.repeat(image, int(offsets[-1]))
         images = pa.StructArray.from_arrays([encoded, pa.nulls(len(encoded), pa.string())], ["bytes", "path"])
         lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), images)
         pq.write_table(pa.table({"images": lists}), folder / name, compression="zstd")

@@ -1,8 +1,8 @@
-"""How many pictures and rows each made-up subset and benchmark has: FineVision's proportions.
+"""How many images and rows each made-up subset and benchmark has: FineVision's proportions.
 
 The subsets are FineVision's 185, shrunk alike. The benchmarks are the 66 that it was compared with, at their own size
 whatever the size of the rehearsal, as they do not grow with the training set: `benchmark_sizes.csv` has their positions
-and different pictures, rounded, of which only the order of magnitude matters here.
+and different images, rounded, of which only the order of magnitude matters here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources.catalog import FINEVISION_LIST, finevision_categories, on_lists, published
 
-#: Pictures that every subset has at least, unless it is of texts alone.
+#: Images that every subset has at least, unless it is of texts alone.
 FEW = 4
 
 #: The smallest rehearsal: with fewer, the subsets would all be of `FEW`.
@@ -30,15 +30,15 @@ class SetPlan:
 
     Attributes:
         name: as published.
-        rows: those without pictures too.
+        rows: those without images too.
         images: image positions.
-        pictures: different pictures before anything is planted; those that repeat stand side by side.
+        unique: different images before anything is planted; those that repeat stand side by side.
     """
 
     name: str
     rows: int
     images: int
-    pictures: int
+    unique: int
 
 
 @dataclass(frozen=True)
@@ -61,31 +61,31 @@ def finevision_plan(images: int) -> Plan:
         VisdivError: there are too few for so many subsets.
     """
     if images < SMALLEST:
-        raise VisdivError(f"{images} pictures are too few for FineVision's subsets: rehearse {SMALLEST:,} or more")
+        raise VisdivError(f"{images} images are too few for FineVision's subsets: rehearse {SMALLEST:,} or more")
     names = sorted(finevision_categories())
     figures = [found for name in names if (found := published(name))]
     total = sum(figure.images for figure in figures)
-    with_pictures = [number for number, figure in enumerate(figures) if figure.images]
+    with_images = [number for number, figure in enumerate(figures) if figure.images]
     shares = dict(
-        zip(with_pictures, proportional(images, [figures[number].images for number in with_pictures], FEW), strict=True)
+        zip(with_images, proportional(images, [figures[number].images for number in with_images], FEW), strict=True)
     )
     subsets = []
     for number, (name, figure) in enumerate(zip(names, figures, strict=True)):
         own = shares.get(number, 0)
-        # A row of several pictures stays one; a subset that is not shrunk below `FEW` keeps its ratio.
+        # A row of several images stays one; a subset that is not shrunk below `FEW` keeps its ratio.
         ratio = own / figure.images if own else images / total
         subsets.append(SetPlan(name, max(1, round(figure.samples * ratio)), own, own))
     return Plan(tuple(subsets), benchmark_plans())
 
 
 def benchmark_plans() -> tuple[SetPlan, ...]:
-    """FineVision's 66 benchmarks, in the catalogue's order."""
+    """FineVision's 66 benchmarks, in the catalog's order."""
     text = resources.files("visdiv_assets.perf.rehearsal").joinpath("benchmark_sizes.csv").read_text("utf-8")
     sizes = {line["benchmark"]: line for line in csv.DictReader(text.splitlines())}
     found = []
     for benchmark in on_lists(FINEVISION_LIST):
-        positions, pictures = (int(sizes[benchmark.name][name]) for name in ("positions", "pictures"))
-        found.append(SetPlan(benchmark.name, positions, positions, pictures))
+        positions, images = (int(sizes[benchmark.name][name]) for name in ("positions", "images"))
+        found.append(SetPlan(benchmark.name, positions, positions, images))
     return tuple(found)
 
 

@@ -1,7 +1,7 @@
-"""What is planted among made-up pictures: copies of known similarity, and templates that are no copies.
+"""What is planted among made-up images: copies of known similarity, and templates that are no copies.
 
-A planted picture is one of few that are made beforehand, id and vector, and stand at certain places of the sets; all
-others are drawn when their shard is written. So memory is 1 KB for every planted picture, about a fifteenth of all.
+A planted image is one of few that are made beforehand, id and vector, and stand at certain places of the sets; all
+others are drawn when their shard is written. So memory is 1 KB for every planted image, about a fifteenth of all.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import pyarrow as pa
 from visdiv_assets.perf.rehearsal.plan import Plan
 from visdiv_assets.perf.rehearsal.shape import Shape
 
-#: Pairs planted, by number of pictures of a subset.
+#: Pairs planted, by number of images of a subset.
 NEAR_WITHIN, EXACT_WITHIN = 0.01, 0.005
 NEAR_ACROSS, EXACT_ACROSS = 0.005, 0.0025
 NEAR_BENCHMARK, EXACT_BENCHMARK = 0.004, 0.001
 
-#: Share of pictures that are of a template, how many of one, and their similarity to what they have in common: any two
+#: Share of images that are of a template, how many of one, and their similarity to what they have in common: any two
 #: are at about its square, 0.86, above the floor and no copies.
 TEMPLATE, OF_A_TEMPLATE, TO_TEMPLATE = 0.02, 200, 0.93
 
@@ -31,7 +31,7 @@ SIMILARITIES, HIGH_SIMILARITIES = (0.76, 0.999), (0.955, 0.999)
 #: Pairs of each kind across subsets and with benchmarks that are planted at least, as far as there is room.
 LEAST = 20
 
-#: Share of a benchmark's pictures that may leak.
+#: Share of a benchmark's images that may leak.
 LEAKING = 0.25
 
 PLANTED_SCHEMA = pa.schema(
@@ -48,9 +48,9 @@ PLANTED_SCHEMA = pa.schema(
 
 
 class Given(NamedTuple):
-    """Which pictures of a set are planted ones: their numbers in the set, and among the planted, int64 [n]."""
+    """Which images of a set are planted ones: their numbers in the set, and among the planted, int64 [n]."""
 
-    pictures: np.ndarray
+    images: np.ndarray
     planted: np.ndarray
 
 
@@ -80,7 +80,7 @@ def made_up_ids(random: np.random.Generator, count: int) -> np.ndarray:
 
 
 def plant(plan: Plan, shape: Shape, random: np.random.Generator) -> Planted:
-    """Choose places for pairs and templates, and make their pictures."""
+    """Choose places for pairs and templates, and make their images."""
     places = _Places(plan, random)
     pairs: list[_Pairs] = []
     for number, subset in enumerate(plan.subsets):
@@ -103,27 +103,27 @@ def plant(plan: Plan, shape: Shape, random: np.random.Generator) -> Planted:
 
 
 class _Places:
-    """Hands out pictures of sets, none twice: int64 [n, 2], set (benchmarks after subsets) and picture."""
+    """Hands out images of sets, none twice: int64 [n, 2], set (benchmarks after subsets) and image."""
 
     def __init__(self, plan: Plan, random: np.random.Generator) -> None:
         self._plan, self._random = plan, random
-        self._left = [random.permutation(of_set.pictures) for of_set in (*plan.subsets, *plan.benchmarks)]
+        self._left = [random.permutation(of_set.unique) for of_set in (*plan.subsets, *plan.benchmarks)]
         self._benchmarks = self._pool()
 
     def of_subset(self, number: int, count: int) -> np.ndarray:
-        """So many pictures of a subset, or as many as are left."""
+        """So many images of a subset, or as many as are left."""
         taken, self._left[number] = self._left[number][:count], self._left[number][count:]
         return np.stack([np.full(len(taken), number, np.int64), taken.astype(np.int64)], axis=1)
 
     def of_all_subsets(self, share: float) -> np.ndarray:
-        """A share of the pictures of every subset."""
+        """A share of the images of every subset."""
         subsets = self._plan.subsets
         return np.concatenate(
             [self.of_subset(number, _rounded(self._random, share * of.images)) for number, of in enumerate(subsets)]
         )
 
     def of_benchmarks(self, count: int) -> np.ndarray:
-        """So many pictures of benchmarks, or as many as may leak."""
+        """So many images of benchmarks, or as many as may leak."""
         taken, self._benchmarks = self._benchmarks[:count], self._benchmarks[count:]
         return taken
 
@@ -131,7 +131,7 @@ class _Places:
         """What may leak, in an order in which every benchmark comes early once."""
         first = len(self._plan.subsets)
         pools = [
-            self.of_subset(first + number, max(1, int(LEAKING * of.pictures)))
+            self.of_subset(first + number, max(1, int(LEAKING * of.unique)))
             for number, of in enumerate(self._plan.benchmarks)
         ]
         none = np.empty((0, 2), np.int64)
@@ -159,7 +159,7 @@ def _apart(random: np.random.Generator, places: np.ndarray) -> tuple[np.ndarray,
 
 
 class _Making:
-    """Makes the pictures of pairs and templates, and keeps account of where they stand."""
+    """Makes the images of pairs and templates, and keeps account of where they stand."""
 
     def __init__(self, plan: Plan, shape: Shape, random: np.random.Generator) -> None:
         self._plan, self._shape, self._random = plan, shape, random
@@ -189,7 +189,7 @@ class _Making:
         return Planted(ids, vectors, given[:count], given[count:], pa.concat_tables(tables))
 
     def _pair(self, pairs: _Pairs) -> tuple[np.ndarray, np.ndarray]:
-        """Make pairs, and say which planted pictures they are; two exact copies are one."""
+        """Make pairs, and say which planted images they are; two exact copies are one."""
         first = self._shape.draw(self._random, len(pairs.left))
         mine = other = self._add(first, pairs.left)
         if pairs.kind == "near":
@@ -216,14 +216,14 @@ class _Making:
 
 
 def _similarity(vectors: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """In float64 from what is stored, as the joins do it; float32 [n], 1 for a picture with itself."""
+    """In float64 from what is stored, as the joins do it; float32 [n], 1 for an image with itself."""
     exact = np.einsum("nd,nd->n", vectors[left].astype(np.float64), vectors[right].astype(np.float64))
     return np.where(left == right, 1, np.minimum(exact, 1)).astype(np.float32)
 
 
 def _table(pairs: _Pairs, names: np.ndarray, a: np.ndarray, b: np.ndarray, similarity: np.ndarray) -> pa.Table:
     if pairs.place != "benchmark":
-        # As pairs of pictures are stored.
+        # As pairs of images are stored.
         a, b = np.where(a < b, a, b), np.where(a < b, b, a)
     columns = [
         pa.repeat(pairs.place, len(a)),

@@ -18,7 +18,7 @@ from visdiv_assets.perf.rehearsal.making import make_lake
 from visdiv_assets.perf.rehearsal.plan import Plan
 from visdiv_assets.perf.rehearsal.questions import Answered, ask
 from visdiv_assets.perf.rehearsal.shape import Shape
-from visdiv_assets.perf.rehearsal.stages import STAGES, Materialise, Outcome, run_stage, written
+from visdiv_assets.perf.rehearsal.stages import STAGES, Materialize, Outcome, run_stage, written
 from visdiv_assets.progress import progress
 from visdiv_assets.settings import Settings, load_settings
 from visdiv_assets.storage.disk_space import GIGABYTE, reserve_on, space_of
@@ -52,7 +52,7 @@ class Rehearsal:
     def missing(self) -> list[str]:
         """A line for each stage that did not find all that was planted for it."""
         return [
-            f"{outcome.stage} of {outcome.images:,} pictures found {outcome.found:,} of {outcome.planted:,}"
+            f"{outcome.stage} of {outcome.images:,} images found {outcome.found:,} of {outcome.planted:,}"
             for outcome in self.outcomes
             if outcome.found is not None and outcome.planted is not None and outcome.found < outcome.planted
         ]
@@ -96,7 +96,7 @@ def require_room(folder: Path, images: int, reserve_gigabytes: float) -> None:
     free = space.free - reserve_on(space, round(reserve_gigabytes * GIGABYTE))
     if free < needed:
         raise VisdivError(
-            f"a rehearsal of {images:,} pictures needs {needed / GIGABYTE:,.0f} GB in {folder}, where "
+            f"a rehearsal of {images:,} images needs {needed / GIGABYTE:,.0f} GB in {folder}, where "
             f"{max(free, 0) / GIGABYTE:.1f} GB are free beyond the reserve: free some space, or name another folder "
             "with --folder"
         )
@@ -106,7 +106,7 @@ def rehearse(
     plan: Plan,
     shape: Shape,
     folder: Path,
-    materialise: Materialise,
+    materialize: Materialize,
     *,
     settings: Settings | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -117,7 +117,7 @@ def rehearse(
         plan: what the lake holds.
         shape: of the vectors.
         folder: for everything that is written; what is in it stays.
-        materialise: runs an asset.
+        materialize: runs an asset.
         settings: of the stages, but for the places; those that are set in the environment have no say.
         say: told a line whenever something is finished.
     """
@@ -125,15 +125,15 @@ def rehearse(
         update={"source": str(folder / "source"), "data": str(folder / "data"), "copies_by": "similarity"}
     )
     begin = time.perf_counter()
-    with progress(f"making {plan.images:,} pictures", _positions(plan), "picture") as advance:
+    with progress(f"making {plan.images:,} images", _positions(plan), "image") as advance:
         planted = make_lake(Lake(settings.lake_root), folder / "source", plan, shape, progress=advance)
     # For whoever keeps the folder.
     pq.write_table(planted, folder / "planted.parquet")
-    say(f"{plan.images:,} pictures made in {time.perf_counter() - begin:,.0f} s, {planted.num_rows:,} pairs planted")
+    say(f"{plan.images:,} images made in {time.perf_counter() - begin:,.0f} s, {planted.num_rows:,} pairs planted")
     subsets = [subset.name for subset in plan.subsets]
     outcomes = []
     for stage in STAGES:
-        run = run_stage(materialise, settings, stage, subsets)
+        run = run_stage(materialize, settings, stage, subsets)
         found = check(stage.asset, settings, planted)
         outcome = Outcome(
             stage.name,

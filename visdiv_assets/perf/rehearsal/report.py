@@ -11,7 +11,7 @@ from visdiv_assets.perf.rehearsal.rehearse import Rehearsal, stages_of
 from visdiv_assets.perf.rehearsal.stages import STAGES, Outcome, Stage
 
 NOT_REHEARSED = (
-    "Not rehearsed: pictures are not decoded, embedded or compared by their pixels; contact sheets show a stand-in; "
+    "Not rehearsed: images are not decoded, embedded or compared by their pixels; contact sheets show a stand-in; "
     "copies are told by similarity (VISDIV_COPIES_BY=similarity)."
 )
 
@@ -28,7 +28,7 @@ def report(rehearsal: Rehearsal) -> str:
 
 def stages(rehearsal: Rehearsal) -> str:
     """What each stage cost and found at each size."""
-    headers = ("stage", "pictures", "seconds", "peak MB", "disk MB", "files", "planted", "found")
+    headers = ("stage", "images", "seconds", "peak MB", "disk MB", "files", "planted", "found")
     rows = []
     for stage in STAGES:
         for outcome in stages_of(rehearsal.outcomes, stage.name):
@@ -51,7 +51,7 @@ def questions(rehearsal: Rehearsal) -> str:
 
 
 def growths(rehearsal: Rehearsal) -> str:
-    """Exponents over the sizes, and what follows for `WHOLE` pictures."""
+    """Exponents over the sizes, and what follows for `WHOLE` images."""
     headers = (
         "stage",
         "exponent of time",
@@ -74,7 +74,7 @@ def growths(rehearsal: Rehearsal) -> str:
         rows.append((stage.name, *map(_number, (*exponents, by_exponent, by_parts, memory, disk), [2] * 7)))
     told = (
         f"Extrapolated to {WHOLE:,}: by the exponent, from the largest size; by its parts, as what a stage costs "
-        "anyway and what grows as its work does once pictures are many (as the square where all are compared with all, "
+        "anyway and what grows as its work does once images are many (as the square where all are compared with all, "
         "else in proportion), fitted to all sizes. Memory and disk by the exponent."
     )
     return f"{_table(rows, headers)}\n\n{told}"
@@ -101,16 +101,16 @@ def at_whole(rehearsal: Rehearsal) -> dict[str, float]:
 
 
 def costs(rates: cost.Rates, seconds: dict[str, float]) -> str:
-    """Hours of each stage at `WHOLE` pictures on several machines."""
+    """Hours of each stage at `WHOLE` images on several machines."""
     headers = (f"hours for {WHOLE:,}", *(machine.name for machine in cost.MACHINES), "on cores", "on GPUs")
     lines = cost.costs(rates, seconds)
     rows = [(line.stage, *map(_number, line.hours, [2] * 4), line.cores_from, line.gpus_from) for line in lines]
     together = [sum(line.hours[number] for line in lines) for number in range(len(cost.MACHINES))]
     rows.append(("together", *map(_number, together, [2] * 4), "", ""))
     told = (
-        f"Rates measured here on {rates.cores} cores: {rates.listing_ms:.1f} core-ms a picture to list, "
+        f"Rates measured here on {rates.cores} cores: {rates.listing_ms:.1f} core-ms an image to list, "
         f"{rates.decoding_ms:.1f} to decode and resize, {rates.embedding_ms:.1f} to embed, {rates.comparing_ms:.0f} a "
-        "pair to compare, pictures of 1200 x 900 in JPEG. Of what was extrapolated the longer "
+        "pair to compare, images of 1200 x 900 in JPEG. Of what was extrapolated the longer "
         "counts. More cores are taken to do as much more. No GPU was "
         f"measured: its hours are estimated from {cost.H200 / 1e12:.0f} TFLOP/s, of which a model is taken to reach "
         f"{cost.MODEL_SHARE:.0%}. Fetching is not counted."

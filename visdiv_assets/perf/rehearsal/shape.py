@@ -19,7 +19,7 @@ class Shape:
     @classmethod
     def of(cls, real: np.ndarray) -> Shape:
         """Of real vectors [n, d]."""
-        # A little in every direction, as more pictures would have.
+        # A little in every direction, as more images would have.
         covariance = np.cov(real.T) + 1e-6 * np.eye(real.shape[1])
         return cls(real.mean(axis=0).astype(np.float32), np.linalg.cholesky(covariance).T.astype(np.float32))
 

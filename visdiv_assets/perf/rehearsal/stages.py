@@ -19,7 +19,7 @@ class Stage:
         name: as it is told.
         asset: the Dagster asset, and the lake's table.
         by_subset: whether it is run for each subset, or once for all.
-        growth: exponent of its work in the number of pictures, once they are many: 2 where all are compared with all.
+        growth: exponent of its work in the number of images, once they are many: 2 where all are compared with all.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Outcome:
         return asdict(self)
 
 
-class Materialise(Protocol):
+class Materialize(Protocol):
     """Prepares to run an asset; called in the stage's own process, so it must be a function of a module."""
 
     def __call__(self, settings: Settings, asset: str, partitions: Sequence[str]) -> Callable[[], float | None]:
@@ -86,9 +86,9 @@ class Materialise(Protocol):
         """
 
 
-def run_stage(materialise: Materialise, settings: Settings, stage: Stage, subsets: Sequence[str]) -> Run:
+def run_stage(materialize: Materialize, settings: Settings, stage: Stage, subsets: Sequence[str]) -> Run:
     """Run a stage for real; the peak is that of the whole process."""
-    run = apart(materialise, settings, stage.asset, subsets if stage.by_subset else [])
+    run = apart(materialize, settings, stage.asset, subsets if stage.by_subset else [])
     peak = None if run.peak_mb is None or run.result is None else run.result + run.peak_mb
     return Run(None, run.seconds, peak)
 

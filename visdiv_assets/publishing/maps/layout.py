@@ -9,9 +9,9 @@ import numpy as np
 from visdiv_assets.vectors.matrix import Matrix, checked, widened
 
 SEED = 0
-#: Below so many points there are no neighbourhoods for UMAP to keep: the two main directions are shown instead.
+#: Below so many points there are no neighborhoods for UMAP to keep: the two main directions are shown instead.
 LEAST_FOR_UMAP = 32
-NEIGHBOURS = 15
+NEIGHBORS = 15
 
 
 def sampled(rows: int, points: int, seed: int = SEED) -> np.ndarray:
@@ -47,7 +47,7 @@ def layout(vectors: Matrix, rows: np.ndarray, seed: int = SEED) -> np.ndarray:
     with warnings.catch_warnings():
         # That one seed means one thread is what is wanted; isolated points are placed as well as can be.
         warnings.simplefilter("ignore")
-        made = umap.UMAP(n_neighbors=NEIGHBOURS, min_dist=0.1, metric="cosine", random_state=seed, n_jobs=1)
+        made = umap.UMAP(n_neighbors=NEIGHBORS, min_dist=0.1, metric="cosine", random_state=seed, n_jobs=1)
         places: np.ndarray = np.asarray(made.fit_transform(chosen), np.float32)
     # A point that is linked to no other has no place of its own: the middle of the map says least of it.
     lost = ~np.isfinite(places).all(axis=1)
@@ -57,10 +57,10 @@ def layout(vectors: Matrix, rows: np.ndarray, seed: int = SEED) -> np.ndarray:
 
 def _principal(vectors: np.ndarray) -> np.ndarray:
     """The first two principal components, each with its largest entry positive, so that they are the same anywhere."""
-    centred = vectors - vectors.mean(axis=0)
-    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    centerd = vectors - vectors.mean(axis=0)
+    _, _, directions = np.linalg.svd(centerd, full_matrices=False)
     out = np.zeros((len(vectors), 2), np.float32)
     for axis, direction in enumerate(directions[:2]):
         sign = np.sign(direction[np.argmax(np.abs(direction))])
-        out[:, axis] = centred @ (direction * sign)
+        out[:, axis] = centerd @ (direction * sign)
     return out

@@ -20,7 +20,7 @@ def map_page(
     title: str,
     points: pa.Table,
     *,
-    pictures: Mapping[str, str] | None = None,
+    images: Mapping[str, str] | None = None,
     texts: Mapping[int, str] | None = None,
 ) -> str:
     """Write maps as a page that needs no server and no network.
@@ -28,11 +28,11 @@ def map_page(
     Args:
         title: what they show.
         points: of `maps.points.POINTS_SCHEMA`, with rows.
-        pictures: JPEGs in Base64 by image_id; a point without one is shown by its texts alone.
+        images: JPEGs in Base64 by image_id; a point without one is shown by its texts alone.
         texts: by row.
 
     Returns:
-        The page, which UTF-8 can encode: about 40 bytes for each point, and the pictures. Nothing in it can run but its
+        The page, which UTF-8 can encode: about 40 bytes for each point, and the images. Nothing in it can run but its
         own script, and all texts are shown as texts.
 
     Raises:
@@ -40,8 +40,8 @@ def map_page(
     """
     if not points.num_rows:
         raise ValueError("there is nothing to show: the subset has no vectors")
-    pictures, texts = pictures or {}, texts or {}
-    number_of = {image_id: number for number, image_id in enumerate(pictures)}
+    images, texts = images or {}, texts or {}
+    number_of = {image_id: number for number, image_id in enumerate(images)}
     rows = list(dict.fromkeys(points["row"].to_pylist()))
     place_of = {row: number for number, row in enumerate(rows)}
     maps = []
@@ -74,7 +74,7 @@ def map_page(
         ]
     data = {
         "maps": maps,
-        "pictures": list(pictures.values()),
+        "images": list(images.values()),
         "texts": [text_cells.shorten(texts.get(row, ""), shown=TEXT_SHOWN, full=0).shown for row in rows],
     }
     style, script = read_template("map.css"), read_template("map.js")
@@ -93,7 +93,7 @@ def write_map(
     points: pa.Table,
     path: Path,
     *,
-    pictures: Mapping[str, str] | None = None,
+    images: Mapping[str, str] | None = None,
     texts: Mapping[int, str] | None = None,
 ) -> int:
     """Write a `map_page` to a file in one atomic step; returns its size in bytes.
@@ -101,4 +101,4 @@ def write_map(
     Raises:
         VisdivError: the disk is full, or the place cannot be written.
     """
-    return write_page(map_page(title, points, pictures=pictures, texts=texts), path)
+    return write_page(map_page(title, points, images=images, texts=texts), path)

@@ -1,4 +1,4 @@
-"""The table `calibration` as a picture for the UI."""
+"""The table `calibration` as an image for the UI."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH, HEIGHT = 900, 500
-#: So many are told apart in text on a colour scale, and they make the file half as large.
-COLOURS = 64
+#: So many are told apart in text on a color scale, and they make the file half as large.
+COLORS = 64
 
 _INK = "#222222"
 _BAR = "#5a8f7b"
-_COLOUR_MAP = "YlGn"
+_COLOR_MAP = "YlGn"
 _DARK = 0.6
 
 
@@ -51,13 +51,13 @@ def plot(table: pa.Table) -> bytes:
     figure.subplots_adjust(left=0.115, right=0.985, top=0.86, bottom=0.1, wspace=0.32)
     _draw_recall(heat, rows, [_label(record) for record in whole])
     _draw_precision(bars, whole)
-    copies, pictures = whole[0]["copies"], whole[0]["pictures"]
-    figure.suptitle(f"{copies:,} copies of {pictures:,} pictures of this subset", fontsize=11, color=_INK, y=0.975)
+    copies, images = whole[0]["copies"], whole[0]["images"]
+    figure.suptitle(f"{copies:,} copies of {images:,} images of this subset", fontsize=11, color=_INK, y=0.975)
     canvas.draw()  # type: ignore[no-untyped-call]
     drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    picture = fromarray(drawn).convert("RGB").quantize(COLOURS, dither=Dither.NONE)
+    image = fromarray(drawn).convert("RGB").quantize(COLORS, dither=Dither.NONE)
     stream = io.BytesIO()
-    picture.save(stream, "PNG", optimize=True)
+    image.save(stream, "PNG", optimize=True)
     return stream.getvalue()
 
 
@@ -66,10 +66,10 @@ def _draw_recall(axes: Axes, rows: list[dict[str, Any]], rules: list[str]) -> No
     shares = np.array(
         [[np.nan if row["recall"] is None else row["recall"] for row in rows if row["kind"] == kind] for kind in kinds]
     )
-    axes.imshow(shares, cmap=_COLOUR_MAP, vmin=0, vmax=1, aspect="auto")
+    axes.imshow(shares, cmap=_COLOR_MAP, vmin=0, vmax=1, aspect="auto")
     for (y, x), share in np.ndenumerate(shares):
-        colour = "white" if share > _DARK else _INK
-        axes.text(x, y, "-" if np.isnan(share) else f"{100 * share:.0f}", ha="center", va="center", color=colour)
+        color = "white" if share > _DARK else _INK
+        axes.text(x, y, "-" if np.isnan(share) else f"{100 * share:.0f}", ha="center", va="center", color=color)
     axes.axhline(len(KINDS) - 0.5, color="white", linewidth=3)
     axes.set_xticks(range(len(rules)), rules)
     axes.set_yticks(range(len(kinds)), [*(kind.replace("_", " ") for kind in KINDS), "all kinds"])

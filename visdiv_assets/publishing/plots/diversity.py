@@ -1,4 +1,4 @@
-"""Diversity against the number of pictures, and spectra, as pictures for the UI."""
+"""Diversity against the number of images, and spectra, as images for the UI."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _LINE = "#0b57a4"
 
 
 def plot_rarefied(table: pa.Table) -> bytes:
-    """Draw the scores of a subset at each number of pictures, with the interval of the draws.
+    """Draw the scores of a subset at each number of images, with the interval of the draws.
 
     Args:
         table: of `rarefaction.RAREFIED_SCHEMA`, with rows.
 
     Returns:
-        PNG, 900 x 300 pixels, below 60 kB. Points are hollow where the pictures are too few.
+        PNG, 900 x 300 pixels, below 60 kB. Points are hollow where the images are too few.
     """
     figure = _figure(WIDTH)
     sizes = table["sample_size"].to_pylist()
-    # Rows come by size, so that those with too few pictures are the first.
+    # Rows come by size, so that those with too few images are the first.
     hollow = sizes[: sum(table["too_few"].to_pylist())]
     for axes, name in zip(figure.subplots(1, len(SCORES)), SCORES, strict=True):
         low, mean, high = (table[f"{name}_{part}"].to_pylist() for part in ("low", "mean", "high"))
@@ -43,7 +43,7 @@ def plot_rarefied(table: pa.Table) -> bytes:
         axes.minorticks_off()
         axes.set_ylim(0, 1.1 * max(high))
         axes.set_title(name.replace("_", " "), fontsize=10, color=_INK)
-        axes.set_xlabel("pictures drawn", color=_INK)
+        axes.set_xlabel("images drawn", color=_INK)
         if hollow:
             axes.legend(loc="lower right", frameon=False, fontsize=8)
     return _png(figure)
@@ -54,7 +54,7 @@ def plot_spectrum(shares: np.ndarray, images: int, *, few: bool) -> bytes:
 
     Args:
         shares: of `spectrum`, not empty.
-        images: pictures behind them.
+        images: images behind them.
         few: whether these are too few for the dimension, which the title then says.
 
     Returns:
@@ -64,7 +64,7 @@ def plot_spectrum(shares: np.ndarray, images: int, *, few: bool) -> bytes:
     axes = figure.subplots()
     axes.loglog(np.arange(1, len(shares) + 1), shares, color=_LINE)
     axes.set_ylim(bottom=max(float(shares.min()), 1e-6))
-    axes.set_title(f"spectrum of {images:,} pictures{', too few' if few else ''}", fontsize=10, color=_INK)
+    axes.set_title(f"spectrum of {images:,} images{', too few' if few else ''}", fontsize=10, color=_INK)
     axes.set_xlabel("direction, the largest first", color=_INK)
     axes.set_ylabel("share of the variance", color=_INK)
     axes.grid(color="#dddddd", linewidth=0.5)

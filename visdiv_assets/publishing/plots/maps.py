@@ -1,4 +1,4 @@
-"""Maps as one picture for the UI."""
+"""Maps as one image for the UI."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 WIDTH, HEIGHT = 450, 450
-COLOURS = 64
+COLORS = 64
 #: Clusters that are named beside the map.
 NAMED = 12
 
@@ -18,7 +18,7 @@ _INK = "#222222"
 
 
 def plot(points: pa.Table) -> bytes:
-    """Draw the maps of a subset side by side, clusters in colours, the largest with their names.
+    """Draw the maps of a subset side by side, clusters in colors, the largest with their names.
 
     Args:
         points: of `points.POINTS_SCHEMA`, with rows.
@@ -43,8 +43,8 @@ def plot(points: pa.Table) -> bytes:
     for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
         shown = points.filter(pc.equal(points["kind"], kind))
         x, y, cluster = (shown[name].to_numpy() for name in ("x", "y", "cluster"))
-        colours = [palette[number % 20] if number >= 0 else _NO_CLUSTER for number in cluster]
-        axes.scatter(x, y, s=max(1.5, min(20, 20_000 / len(x))), c=colours, linewidths=0)
+        colors = [palette[number % 20] if number >= 0 else _NO_CLUSTER for number in cluster]
+        axes.scatter(x, y, s=max(1.5, min(20, 20_000 / len(x))), c=colors, linewidths=0)
         names = shown["cluster_name"].to_pylist()
         for number in range(min(int(cluster.max()) + 1, NAMED)):
             members = np.flatnonzero(cluster == number)
@@ -59,7 +59,7 @@ def plot(points: pa.Table) -> bytes:
     figure.tight_layout()
     canvas.draw()  # type: ignore[no-untyped-call]
     drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    picture = fromarray(drawn).convert("RGB").quantize(COLOURS, dither=Dither.NONE)
+    image = fromarray(drawn).convert("RGB").quantize(COLORS, dither=Dither.NONE)
     stream = io.BytesIO()
-    picture.save(stream, "PNG", optimize=True)
+    image.save(stream, "PNG", optimize=True)
     return stream.getvalue()

@@ -15,13 +15,13 @@ from visdiv_assets.publishing.text_cells import Text
 
 #: For people who never heard of the programme, one for each of `search.verify.KINDS` but `unconfirmed`.
 KINDS = {
-    "identical_pixels": "The two have the same size and the same colour at every pixel.",
+    "identical_pixels": "The two have the same size and the same color at every pixel.",
     "mirrored": "One is the mirror image of the other, turned or not.",
     "rotated": "One is the other turned.",
-    "cropped": "One shows a part of the other, or each shows a part of the same picture.",
+    "cropped": "One shows a part of the other, or each shows a part of the same image.",
     "bordered": "One has a plain border around what the other shows.",
     "captioned": "One carries a caption, a logo or a watermark that the other lacks.",
-    "recoloured": "Brightness, contrast or colours of the whole picture differ, and nothing else.",
+    "recolored": "Brightness, contrast or colors of the whole image differ, and nothing else.",
     "aligned": "Both show the same, in another size, compression or sharpness.",
 }
 
@@ -32,13 +32,13 @@ REASONS = {
     "too little texture": "The two are too plain to tell a copy from a likeness; they may be copies all the same.",
     "no alignment": "No way was found to lay the one over the other.",
     "contents differ": "Laid over one another, the two differ at a place that is more than noise.",
-    "colours differ": "Laid over one another, the two differ in colour at a place, not as a whole.",
+    "colors differ": "Laid over one another, the two differ in color at a place, not as a whole.",
 }
 
 #: Columns of a table of pairs that a page shows as they are, in its order, and their headings.
 _MEASURES = {
     "similarity": "similarity",
-    "similarity_normalised": "normalised",
+    "similarity_normalized": "normalized",
     "pdq_distance": "PDQ distance",
     "low_information": "low information",
     "overlap": "overlap",

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.image_lookup import Place, first_places, pictures_at
+from visdiv_assets.corpus.image_lookup import Place, first_places, images_at
 from visdiv_assets.publishing.reports.badges import measures_of, verdict_counts, verdict_of
 from visdiv_assets.publishing.reports.model import PairEntry, Report, Table
 from visdiv_assets.publishing.reports.pair_selection import records_on_page
@@ -17,7 +17,7 @@ from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
 INTRODUCTION = (
-    "Training pictures beside the pictures of the benchmark's test set that they are close to. A high similarity is a "
+    "Training images beside the images of the benchmark's test set that they are close to. A high similarity is a "
     "reason to look, not a proof. Low information marks blank pages and the like, which are close to each other "
     "without being copies."
 )
@@ -40,11 +40,11 @@ def leak_report(
     verified: Mapping[str, Manifest] | None = None,
     measured: Sequence[str] = (),
 ) -> Report:
-    """The closest pairs of a benchmark's pictures with those of all subsets, and each subset's rate.
+    """The closest pairs of a benchmark's images with those of all subsets, and each subset's rate.
 
     Args:
         store: the lake.
-        source: where the pictures are fetched.
+        source: where the images are fetched.
         benchmark: its name.
         contamination: manifests of `contamination` by subset.
         threshold: at which the rates are given; one that they were published at.
@@ -67,25 +67,25 @@ def leak_report(
     tested = [
         Place(benchmark, pair["benchmark_row"], pair["benchmark_image"], pair["benchmark_image_id"]) for pair in pairs
     ]
-    train_pictures = pictures_at(source, Kind.SUBSET, training)
-    test_pictures = pictures_at(source, Kind.BENCHMARK, tested)
+    train_images = images_at(source, Kind.SUBSET, training)
+    test_images = images_at(source, Kind.BENCHMARK, tested)
     return Report(
         title=f"Leaks of {benchmark}",
         introduction=f"{INTRODUCTION}\n\n{COMPARED}" if compared else INTRODUCTION,
         facts={
-            "pictures of the benchmark": f"{rates[0]['benchmark_images']:,}" if rates else "0",
+            "images of the benchmark": f"{rates[0]['benchmark_images']:,}" if rates else "0",
             "subsets compared": f"{len({record['subset'] for record in rates})}",
             "threshold of the rates": f"{threshold}",
             **({} if together is None else verdict_counts(together)),
         },
         table=_table(benchmark, rates, threshold, by_pixels=bool(compared)),
         pairs=[
-            PairEntry(train_pictures[left], test_pictures[right], measures_of(pair), verdict_of(pair))
+            PairEntry(train_images[left], test_images[right], measures_of(pair), verdict_of(pair))
             for pair, left, right in zip(pairs, training, tested, strict=True)
         ],
         pairs_total=0 if together is None else together.num_rows,
-        left_heading="Training picture",
-        right_heading="Benchmark picture",
+        left_heading="Training image",
+        right_heading="Benchmark image",
         measured=measured,
     )
 
@@ -102,14 +102,14 @@ def _pairs(store: Lake, benchmark: str, manifests: Mapping[str, Manifest]) -> pa
 
 
 def _table(benchmark: str, rates: Sequence[Mapping[str, Any]], threshold: float, *, by_pixels: bool) -> Table:
-    names = ["subset", "pictures", "contaminated", "rate", "95 % interval", "benchmark pictures leaked"]
+    names = ["subset", "images", "contaminated", "rate", "95 % interval", "benchmark images leaked"]
     if not by_pixels:
-        caption = f"Pictures of each subset whose similarity to a picture of {benchmark} is at least {threshold}"
+        caption = f"Images of each subset whose similarity to an image of {benchmark} is at least {threshold}"
         return Table(names, [_rate_row(record) for record in rates], caption)
     # A rate by pixels has no threshold.
     rules = ["pixels agree" if record["threshold"] is None else f"similarity at least {threshold}" for record in rates]
     rows = [[row[0], rule, *row[1:]] for row, rule in zip(map(_rate_row, rates), rules, strict=True)]
-    caption = f"Pictures of each subset that are pictures of {benchmark}, by their similarity and by their pixels"
+    caption = f"Images of each subset that are images of {benchmark}, by their similarity and by their pixels"
     return Table([names[0], "by", *names[1:]], rows, caption)
 
 
@@ -122,7 +122,7 @@ def _rate_row(record: Mapping[str, Any]) -> list[str]:
 
 
 def _training_places(store: Lake, pairs: list[dict[str, Any]]) -> list[Place]:
-    """The first position of each pair's training picture."""
+    """The first position of each pair's training image."""
     places = {
         subset: first_places(store, subset, (pair["image_id"] for pair in pairs if pair["subset"] == subset))
         for subset in {pair["subset"] for pair in pairs}

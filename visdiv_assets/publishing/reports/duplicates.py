@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from visdiv_assets.corpus.image_lookup import first_places, pictures_at
+from visdiv_assets.corpus.image_lookup import first_places, images_at
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA
 from visdiv_assets.publishing.reports.badges import measures_of, verdict_counts, verdict_of
 from visdiv_assets.publishing.reports.model import PairEntry, Report
@@ -14,13 +14,13 @@ from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
 INTRODUCTION = (
-    "Pairs of different pictures of this subset that are close to each other. Byte-equal copies are one picture here. "
+    "Pairs of different images of this subset that are close to each other. Byte-equal copies are one image here. "
     "A high similarity is a reason to look, not a proof: charts of one template are close as well."
 )
 
 COMPARED = (
-    "Pairs of different pictures of this subset whose pixels were compared: pairs from a low similarity on, and pairs "
-    "whose PDQ hashes are close in any of 8 orientations. Byte-equal copies are one picture here. A high similarity is "
+    "Pairs of different images of this subset whose pixels were compared: pairs from a low similarity on, and pairs "
+    "whose PDQ hashes are close in any of 8 orientations. Byte-equal copies are one image here. A high similarity is "
     "no proof: charts of one template are close as well. That the pixels agree is one."
 )
 
@@ -38,7 +38,7 @@ def duplicates_report(
 
     Args:
         store: the lake.
-        source: where the pictures are fetched.
+        source: where the images are fetched.
         nearest: manifest of `near_duplicates`.
         images: manifest of `subset_images`.
         verified: manifest of `verified_duplicates`, whose pairs are told of instead of those of `nearest`.
@@ -50,15 +50,15 @@ def duplicates_report(
     table = store.read(told, "pairs") if told.files("pairs") else PAIRS_SCHEMA.empty_table()
     pairs = records_on_page(table, [("image_id_a", "ascending"), ("image_id_b", "ascending")])
     places = first_places(store, subset, (pair[side] for pair in pairs for side in ("image_id_a", "image_id_b")))
-    pictures = pictures_at(source, Kind.SUBSET, list(places.values()))
-    # Which of two pictures has the lower hash means nothing to a reader: the one that comes first stands left.
+    found = images_at(source, Kind.SUBSET, list(places.values()))
+    # Which of two images has the lower hash means nothing to a reader: the one that comes first stands left.
     ordered = [sorted((places[pair["image_id_a"]], places[pair["image_id_b"]])) for pair in pairs]
     return Report(
         title=f"Near duplicates in {subset}",
         introduction=INTRODUCTION if verified is None else COMPARED,
         facts={
             "image positions": f"{facts['images']:,}",
-            "different readable pictures": f"{facts['images_unique']:,}",
+            "different readable images": f"{facts['images_unique']:,}",
             "byte-equal copies": f"{facts['images'] - facts['images_unreadable'] - facts['images_unique']:,}",
             **_bounds(told),
             "model": str(told.model_id),
@@ -66,12 +66,12 @@ def duplicates_report(
         },
         table=None,
         pairs=[
-            PairEntry(pictures[left], pictures[right], measures_of(pair), verdict_of(pair))
+            PairEntry(found[left], found[right], measures_of(pair), verdict_of(pair))
             for pair, (left, right) in zip(pairs, ordered, strict=True)
         ],
         pairs_total=table.num_rows,
-        left_heading="Picture",
-        right_heading="Close picture",
+        left_heading="Image",
+        right_heading="Close image",
         measured=measured,
     )
 

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from visdiv_assets.corpus.image_lookup import PictureRef
+from visdiv_assets.corpus.image_lookup import ImageRef
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.reports.badges import percent
@@ -25,7 +25,7 @@ _CAPTION = 300
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One picture of the evidence.
+    """One image of the evidence.
 
     Attributes:
         name: its classes in the page.
@@ -54,7 +54,7 @@ def drawn_pairs(report: Report, shown: Sequence[PairEntry]) -> tuple[list[DrawnP
         shown: the pairs of the page.
 
     Returns:
-        The evidence of each pair, None where none is drawn; and the style sheet with the pictures, each once.
+        The evidence of each pair, None where none is drawn; and the style sheet with the images, each once.
     """
     chosen = drawn([pair.similarity for pair in shown], [pair.verified for pair in shown])
     styles: dict[str, tuple[str, str]] = {}
@@ -86,7 +86,7 @@ def _views(report: Report, pair: PairEntry, styles: dict[str, tuple[str, str]]) 
     assert view is not None
     left, right = text_cells.shorten(report.left_heading, shown=60, full=0), report.right_heading
     over = f"{right}, laid over it" if view.marked is not None else f"{right}, not aligned"
-    alternative = f"{_name(pair.right)}, warped onto the frame of the other; grey where it shows nothing"
+    alternative = f"{_name(pair.right)}, warped onto the frame of the other; gray where it shows nothing"
     views = [
         View(_class(view.left, view.size, styles), left, f"{_name(pair.left)}, in its own frame"),
         View(
@@ -109,12 +109,12 @@ def _alternative(view: AlignedView, pair: PairEntry) -> str:
     return f"{_name(pair.left)}, darkened: {found}"
 
 
-def _name(side: PictureRef) -> str:
-    return f"Picture of {text_cells.clean(side.place, text_cells.SHOWN)}, row {side.row}, image {side.image_index}"
+def _name(side: ImageRef) -> str:
+    return f"Image of {text_cells.clean(side.place, text_cells.SHOWN)}, row {side.row}, image {side.image_index}"
 
 
 def _class(data: bytes, size: tuple[int, int], styles: dict[str, tuple[str, str]]) -> str:
-    """The classes of a picture, with a rule for it added if it is the first time that the page shows it."""
+    """The classes of an image, with a rule for it added if it is the first time that the page shows it."""
     key = image_id(data)
     if key not in styles:
         name = f"v{len(styles)}"

@@ -1,4 +1,4 @@
-"""Pairs laid over one another for a page: verified again from their pixels, since the lake keeps no pictures."""
+"""Pairs laid over one another for a page: verified again from their pixels, since the lake keeps no images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
 from visdiv_assets.publishing.reports.badges import percent
 from visdiv_assets.publishing.reports.model import VIEW_BYTES, AlignedView, PairEntry, Report
 from visdiv_assets.publishing.reports.pair_selection import drawn
@@ -28,25 +28,25 @@ SIDE = 320
 #: first or second.
 _STEPS = ((75, SIDE), (60, SIDE), (40, SIDE), (30, 240), (10, 200), (0, 160))
 
-#: Neither red nor green, and found in few pictures: it stands out for colour-blind people too, more so on a picture
-#: that is darkened and grey.
+#: Neither red nor green, and found in few images: it stands out for color-blind people too, more so on an image
+#: that is darkened and gray.
 _MAGENTA = (255, 0, 255)
 _DARKENED = 0.4
-#: Share of magenta inside a marked place, under which the picture can still be made out.
+#: Share of magenta inside a marked place, under which the image can still be made out.
 _TINT = 0.45
 #: Width of the outline in pixels; a place is marked however small it is.
 _OUTLINE = 2
 
 
 def aligned_view(
-    data_a: bytes | None, data_b: bytes | None, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES
+    data_a: bytes | None, data_b: bytes | None, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES
 ) -> AlignedView | None:
-    """Lay a picture over another and mark what disagrees.
+    """Lay an image over another and mark what disagrees.
 
     Args:
-        data_a: an encoded picture, which keeps its frame.
+        data_a: an encoded image, which keeps its frame.
         data_b: another, which is warped.
-        max_pixels: a picture with more pixels is not decoded.
+        max_pixels: an image with more pixels is not decoded.
         max_bytes: nor is one of more bytes.
 
     Returns:
@@ -72,7 +72,7 @@ def aligned_view(
     return AlignedView(_encoded(left), _encoded(right), marked, left.size, right.size, disagreeing, _caption(evidence))
 
 
-def with_alignments(report: Report, *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES) -> Report:
+def with_alignments(report: Report, *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES) -> Report:
     """Draw the evidence of those pairs of a report that the page draws it for.
 
     Args:
@@ -99,12 +99,12 @@ def _caption(evidence: Evidence) -> str:
 
 
 def _marked(image: Image, disagrees: NDArray[np.bool_]) -> Image:
-    """The picture grey and dark, what disagrees magenta with an outline."""
+    """The image gray and dark, what disagrees magenta with an outline."""
     from PIL import ImageFilter
     from PIL.Image import Resampling, fromarray
 
-    grey = np.asarray(image.convert("L"), np.float32)[..., None] * _DARKENED
-    picture = np.repeat(grey, 3, axis=2)
+    gray = np.asarray(image.convert("L"), np.float32)[..., None] * _DARKENED
+    canvas = np.repeat(gray, 3, axis=2)
     # Reduced by its maximum: a place of one pixel must not vanish.
     mask = fromarray(np.where(disagrees, np.uint8(255), np.uint8(0)))
     mask = mask.filter(ImageFilter.MaxFilter(2 * (max(mask.size) // (2 * max(image.size))) + 1))
@@ -112,9 +112,9 @@ def _marked(image: Image, disagrees: NDArray[np.bool_]) -> Image:
     inside = np.asarray(mask) > 0
     around = np.asarray(mask.filter(ImageFilter.MaxFilter(2 * _OUTLINE + 1))) > 0
     magenta = np.array(_MAGENTA, np.float32)
-    picture[inside] = (1 - _TINT) * picture[inside] / _DARKENED + _TINT * magenta
-    picture[around & ~inside] = magenta
-    return fromarray(np.asarray(picture.clip(0, 255), np.uint8))
+    canvas[inside] = (1 - _TINT) * canvas[inside] / _DARKENED + _TINT * magenta
+    canvas[around & ~inside] = magenta
+    return fromarray(np.asarray(canvas.clip(0, 255), np.uint8))
 
 
 def _fitted(image: Image, side: int) -> Image:

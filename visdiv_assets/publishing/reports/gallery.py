@@ -1,4 +1,4 @@
-"""Single pictures with the start of their texts in one HTML file, such as what a search found."""
+"""Single images with the start of their texts in one HTML file, such as what a search found."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from visdiv_assets.corpus.image_lookup import PictureRef
+from visdiv_assets.corpus.image_lookup import ImageRef
 from visdiv_assets.imaging import thumbnails
-from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
 from visdiv_assets.imaging.thumbnails import Thumbnail
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.html_files import content_policy, read_template, template, write_page
@@ -20,14 +20,14 @@ _TEXT = 160
 
 @dataclass(frozen=True, slots=True)
 class GalleryEntry:
-    """A picture of the page.
+    """An image of the page.
 
     Attributes:
-        picture: where it lies, its bytes, and the text of its row as its note.
+        image: where it lies, its bytes, and the text of its row as its note.
         score: as it is shown beside it.
     """
 
-    picture: PictureRef
+    image: ImageRef
     score: float
 
 
@@ -40,37 +40,37 @@ class _Shown:
     text: Text
 
 
-def gallery(title: str, entries: Sequence[GalleryEntry], *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES) -> str:
-    """Write pictures as a page that needs no server, no network and no script.
+def gallery(title: str, entries: Sequence[GalleryEntry], *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES) -> str:
+    """Write images as a page that needs no server, no network and no script.
 
     Args:
         title: what they are.
-        entries: in order. A picture that cannot be read is a gray box which says why.
-        max_pixels: a picture with more pixels is not decoded.
+        entries: in order. An image that cannot be read is a gray box which says why.
+        max_pixels: an image with more pixels is not decoded.
         max_bytes: nor is one of more bytes.
 
     Returns:
         The page, below 6 MB; all texts are escaped.
     """
-    small = thumbnails.thumbnails((e.picture.data for e in entries), max_pixels=max_pixels, max_bytes=max_bytes)
-    full = text_cells.full_length([entry.picture.note for entry in entries])
+    small = thumbnails.thumbnails((e.image.data for e in entries), max_pixels=max_pixels, max_bytes=max_bytes)
+    full = text_cells.full_length([entry.image.note for entry in entries])
     styles = {
         "gallery": read_template("gallery.css"),
-        "pictures": thumbnails.styles(small.values()),
+        "images": thumbnails.styles(small.values()),
     }
     shown = [
         _Shown(
-            small[thumbnails.key_of(entry.picture.data)],
-            text_cells.shorten(entry.picture.place),
-            f"row {entry.picture.row}, image {entry.picture.image_index}",
+            small[thumbnails.key_of(entry.image.data)],
+            text_cells.shorten(entry.image.place),
+            f"row {entry.image.row}, image {entry.image.image_index}",
             f"{entry.score:.3f}",
-            text_cells.shorten(entry.picture.note, shown=_TEXT, full=full),
+            text_cells.shorten(entry.image.note, shown=_TEXT, full=full),
         )
         for entry in entries
     ]
     return template("gallery.html").render(
         title=text_cells.clean(title, _TITLE),
-        count=f"{len(entries)} {'picture' if len(entries) == 1 else 'pictures'}, the best first.",
+        count=f"{len(entries)} {'image' if len(entries) == 1 else 'images'}, the best first.",
         entries=shown,
         styles=styles,
         policy=content_policy(styles.values()),
@@ -78,7 +78,7 @@ def gallery(title: str, entries: Sequence[GalleryEntry], *, max_pixels: int, max
 
 
 def write_gallery(
-    title: str, entries: Sequence[GalleryEntry], path: Path, *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES
+    title: str, entries: Sequence[GalleryEntry], path: Path, *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES
 ) -> int:
     """Write a `gallery` to a file in one atomic step; returns its size in bytes.
 

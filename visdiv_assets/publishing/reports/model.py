@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from visdiv_assets.corpus.image_lookup import PictureRef
+from visdiv_assets.corpus.image_lookup import ImageRef
 from visdiv_assets.publishing.reports.pair_selection import on_page
 
 #: The column that says how close a pair is: the page is ordered by it, and its slider sets a bound on it.
 SIMILARITY = "similarity"
 
-#: Longest picture of an `AlignedView`. A page holds three of them for each of at most 60 pairs: 3.2 MB in Base64.
+#: Longest image of an `AlignedView`. A page holds three of them for each of at most 60 pairs: 3.2 MB in Base64.
 VIEW_BYTES = 13_000
 
 Value: TypeAlias = float | int | str | bool | None
@@ -21,7 +21,7 @@ Value: TypeAlias = float | int | str | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the pixels confirm that two pictures are copies of one another.
+    """Whether the pixels confirm that two images are copies of one another.
 
     Attributes:
         verified: whether they do.
@@ -36,15 +36,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class AlignedView:
-    """A pair laid over one another, as small WebP pictures.
+    """A pair laid over one another, as small WebP images.
 
     Attributes:
-        left: the left picture in its own frame.
-        right: the right picture, warped onto the left one's frame; in its own frame if there is no alignment.
-        marked: the left picture darkened, with what disagrees marked; None if there is no alignment.
+        left: the left image in its own frame.
+        right: the right image, warped onto the left one's frame; in its own frame if there is no alignment.
+        marked: the left image darkened, with what disagrees marked; None if there is no alignment.
         size: width and height of `left` and `marked` in pixels.
         right_size: of `right`; another one only if there is no alignment.
-        disagreeing: share of the left picture that is marked.
+        disagreeing: share of the left image that is marked.
         caption: how they were aligned and how well they agree.
     """
 
@@ -59,23 +59,23 @@ class AlignedView:
     def __post_init__(self) -> None:
         longest = max(len(self.left), len(self.right), len(self.marked or b""))
         if longest > VIEW_BYTES:
-            raise ValueError(f"a picture of {longest} bytes, where {VIEW_BYTES} are the limit")
+            raise ValueError(f"an image of {longest} bytes, where {VIEW_BYTES} are the limit")
 
 
 @dataclass(frozen=True)
 class PairEntry:
-    """Two pictures, and what is known about the pair.
+    """Two images, and what is known about the pair.
 
     Attributes:
-        left: one picture.
+        left: one image.
         right: the other.
         columns: further columns, by name; the page has a column for every name that any of its pairs has.
         verdict: what the pixels say; None if they were not compared.
         aligned: the pair laid over one another; the page has it for the pairs that `choice.drawn` chooses.
     """
 
-    left: PictureRef
-    right: PictureRef
+    left: ImageRef
+    right: ImageRef
     columns: Mapping[str, Value]
     verdict: Verdict | None = None
     aligned: AlignedView | None = None
@@ -124,8 +124,8 @@ class Report:
         facts: counts, threshold, model_id, date: what must be known to read or repeat the report.
         pairs: in any order; the page has at most `PAIRS_SHOWN` of them, those that `choice.on_page` chooses.
         pairs_total: how many pairs were found, of which `pairs` may be a part.
-        left_heading: what the left pictures are.
-        right_heading: what the right pictures are.
+        left_heading: what the left images are.
+        right_heading: what the right images are.
         table: shown above the pairs.
         measured: sentences on the recall and the precision that were measured for what the page reports.
     """

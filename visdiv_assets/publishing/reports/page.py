@@ -1,7 +1,7 @@
 """A report as one HTML file.
 
 The page asks for nothing: its Content-Security-Policy forbids every request, and lets in only the script and the styles
-whose digests it names, so that even a text which escaped escaping could neither run nor load anything. A picture is
+whose digests it names, so that even a text which escaped escaping could neither run nor load anything. An image is
 the background of a class in a style sheet. So it is embedded once however many pairs show it, and shows without
 JavaScript too, which only sorts and filters.
 """
@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from visdiv_assets.corpus.image_lookup import PictureRef
+from visdiv_assets.corpus.image_lookup import ImageRef
 from visdiv_assets.imaging import thumbnails
-from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
 from visdiv_assets.imaging.thumbnails import Thumbnail
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.html_files import content_policy, read_template, template, write_page
@@ -28,13 +28,13 @@ _HEADING = 60
 _TITLE = 300
 _PARAGRAPH = 5000
 
-#: Width in pixels below which a pair is a card instead of a row: what number, pictures and page margins take, and what
+#: Width in pixels below which a pair is a card instead of a row: what number, images and page margins take, and what
 #: each further column does.
 _WIDTH, _COLUMN_WIDTH = 640, 110
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
+class _Image:
     """One side of a pair, as the template wants it."""
 
     thumbnail: Thumbnail
@@ -45,15 +45,15 @@ class _Picture:
     key: str
 
 
-def render(report: Report, *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES) -> str:
+def render(report: Report, *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES) -> str:
     """Write a report as HTML.
 
-    The same report gives the same page. The page is below 6 MB, or 10 MB with evidence: pictures that are hard to
+    The same report gives the same page. The page is below 6 MB, or 10 MB with evidence: images that are hard to
     compress, or very many long texts, are made smaller, and the evidence is drawn for 60 pairs at most.
 
     Args:
-        report: what to say. A picture that cannot be read is a gray box which says why.
-        max_pixels: a picture with more pixels is not decoded.
+        report: what to say. An image that cannot be read is a gray box which says why.
+        max_pixels: an image with more pixels is not decoded.
         max_bytes: nor is one of more bytes.
 
     Returns:
@@ -71,7 +71,7 @@ def render(report: Report, *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTE
     styles = {
         "page": read_template("page.css"),
         "cards": read_template("cards.css"),
-        "pictures": thumbnails.styles(drawn.values()),
+        "images": thumbnails.styles(drawn.values()),
         "views": view_styles,
     }
     script = read_template("page.js")
@@ -87,7 +87,7 @@ def render(report: Report, *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTE
         right_heading=text_cells.shorten(report.right_heading, shown=_HEADING),
         columns=[(text_cells.shorten(_heading(name), shown=_HEADING), _is_numeric(shown, name)) for name in names],
         pairs=[
-            (_picture(pair.left, drawn, full), _picture(pair.right, drawn, full), _cells(pair, names, full))
+            (_image(pair.left, drawn, full), _image(pair.right, drawn, full), _cells(pair, names, full))
             for pair in shown
         ],
         badges=[None if pair.verdict is None else badges.badge(pair.verdict) for pair in shown],
@@ -107,7 +107,7 @@ def render(report: Report, *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTE
     )
 
 
-def write_report(report: Report, path: Path, *, max_pixels: int, max_bytes: int = MAX_PICTURE_BYTES) -> int:
+def write_report(report: Report, path: Path, *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES) -> int:
     """Write a report to a file in one atomic step.
 
     Args:
@@ -143,8 +143,8 @@ def _is_numeric(pairs: Sequence[PairEntry], name: str) -> bool:
     return not any(isinstance(pair.columns.get(name), str) for pair in pairs)
 
 
-def _picture(side: PictureRef, drawn: dict[str | None, Thumbnail], full: int) -> _Picture:
-    return _Picture(
+def _image(side: ImageRef, drawn: dict[str | None, Thumbnail], full: int) -> _Image:
+    return _Image(
         thumbnail=drawn[thumbnails.key_of(side.data)],
         place=text_cells.shorten(side.place),
         position=f"row {side.row}, image {side.image_index}",

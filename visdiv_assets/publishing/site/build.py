@@ -44,7 +44,7 @@ def build_site(corpus: Corpus, progress: Progress = silent) -> Path:
         The page to open, `index.html`.
 
     Raises:
-        VisdivError: a picture or number cannot be read, the disk is full, or the place cannot be written; the site that
+        VisdivError: an image or number cannot be read, the disk is full, or the place cannot be written; the site that
             was there before stays.
     """
     folder = corpus.reports / FOLDER

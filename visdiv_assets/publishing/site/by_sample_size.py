@@ -1,4 +1,4 @@
-"""The chart of scores against the number of pictures."""
+"""The chart of scores against the number of images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from visdiv_assets.publishing.site.score_cells import MEASURES, TOO_FEW, interva
 
 
 def against_size(rows: list[dict[str, Any]], whole: list[dict[str, Any]]) -> Chart:
-    """A line for each subset through its means at each number of pictures, to the score of all of it.
+    """A line for each subset through its means at each number of images, to the score of all of it.
 
     Args:
         rows: of the table `diversity_rarefied`, with the subset's category.
@@ -30,7 +30,7 @@ def against_size(rows: list[dict[str, Any]], whole: list[dict[str, Any]]) -> Cha
             }
             for row in rows
         ]
-        # Of exactly as many pictures as are drawn there is a row already.
+        # Of exactly as many images as are drawn there is a row already.
         there = {(row["subset"], row["sample_size"]) for row in rows}
         drawn += [
             {
@@ -42,26 +42,26 @@ def against_size(rows: list[dict[str, Any]], whole: list[dict[str, Any]]) -> Cha
             for row in whole
             if row[measure] is not None and (row["subset"], row["images"]) not in there
         ]
-    drawn.sort(key=lambda row: (row["subset"], row["pictures"]))
+    drawn.sort(key=lambda row: (row["subset"], row["images"]))
     for row in drawn:
         row.update({name: round(row[name], 5) for name in ("value", "low", "high")})
     summary = (
-        "A line is a subset, and its last point all of it. Scores rise with the number of pictures: lines compare at "
+        "A line is a subset, and its last point all of it. Scores rise with the number of images: lines compare at "
         "equal numbers, ends of lines do not. Upright strokes are the intervals."
     )
     if any(row["too_few"] for row in drawn):
-        summary += f" Hollow points have {TOO_FEW} pictures, fewer than two a dimension, and are low for that alone."
+        summary += f" Hollow points have {TOO_FEW} images, fewer than two a dimension, and are low for that alone."
     return Chart(
         "against_size",
-        "Diversity against the number of pictures",
+        "Diversity against the number of images",
         summary,
         charts.curves(
-            x=charts.quantity("pictures", "pictures drawn (logarithmic)", log=True),
+            x=charts.quantity("images", "images drawn (logarithmic)", log=True),
             y=charts.quantity("value", "mean of the draws"),
             line="subset",
             names={row["subset"] for row in drawn},
-            colour=charts.coloured_by([row["subset"] for row in drawn]),
-            tooltip={"subset": "subset", "drawn": "pictures", "measure": "measure", "said": "mean (90 % of draws)"},
+            color=charts.colored_by([row["subset"] for row in drawn]),
+            tooltip={"subset": "subset", "drawn": "images", "measure": "measure", "said": "mean (90 % of draws)"},
             band=("low", "high"),
             choice=charts.choose("measure", list(MEASURES.values()), "Measure"),
             hollow="too_few",
@@ -70,11 +70,11 @@ def against_size(rows: list[dict[str, Any]], whole: list[dict[str, Any]]) -> Cha
     )
 
 
-def _named(row: dict[str, Any], pictures: int, measure: str) -> dict[str, Any]:
+def _named(row: dict[str, Any], images: int, measure: str) -> dict[str, Any]:
     return {
         "subset": row["subset"],
         "category": row["category"],
-        "pictures": pictures,
+        "images": images,
         "measure": measure,
         "too_few": bool(row["too_few"]),
     }

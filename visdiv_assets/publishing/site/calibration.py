@@ -40,7 +40,7 @@ def calibration_section(corpus: Corpus) -> Section:
     kinds = [{**row, "name": _rule(row)} for row in corpus.warehouse.rows(_KINDS)]
     return Section(
         heading,
-        ["Copies were made of a subset's own pictures, so that it is known what there is to find."],
+        ["Copies were made of a subset's own images, so that it is known what there is to find."],
         charts=[_rules(rows), _by_kind(kinds)],
     )
 
@@ -105,7 +105,7 @@ def _rules(rows: list[dict[str, Any]]) -> Chart:
             line="subset",
             names={row["subset"] for row in rows},
             part="part",
-            colour=charts.coloured_by([row["subset"] for row in rows]),
+            color=charts.colored_by([row["subset"] for row in rows]),
             tooltip={"subset": "subset", "rule": "rule", "measure": "measure", "said": "share"},
             band=("low", "high"),
             choice=charts.choose("measure", list(dict.fromkeys(row["measure"] for row in drawn)), "Measure"),
@@ -143,7 +143,7 @@ def _by_kind(kinds: list[dict[str, Any]]) -> Chart:
             names,
             row="kind",
             column="rule",
-            title="recall: share of the copies that is found (grey: none)",
+            title="recall: share of the copies that is found (gray: none)",
             tooltip={"kind": "kind of copy", "rule": "rule", "said": "found"},
             small=False,
         ),

@@ -1,4 +1,4 @@
-"""Charts of the site as pictures, for Dagster's metadata."""
+"""Charts of the site as images, for Dagster's metadata."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from visdiv_assets.publishing.site.page_model import Chart
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.statistics import ALL
 
-#: Bytes of a picture that the UI still shows quickly.
+#: Bytes of an image that the UI still shows quickly.
 LARGEST = 96_000
 #: Names along an axis at most: of more, those with the largest shares.
 NAMES = 60
-#: Few colours make a small file, and a heat map has few.
-COLOURS = 64
+#: Few colors make a small file, and a heat map has few.
+COLORS = 64
 
-_COLOUR = re.compile(r"--([a-z0-9]+): (#[0-9a-f]{6})")
+_COLOR = re.compile(r"--([a-z0-9]+): (#[0-9a-f]{6})")
 
 
-def corpus_pictures(corpus: Corpus) -> dict[str, bytes]:
+def corpus_images(corpus: Corpus) -> dict[str, bytes]:
     """The heat maps of contamination and overlap, by name; without those that have nothing but 0, or are too large."""
     found = {}
     for name, page in (("contamination", contamination.page(corpus)), ("overlap", overlap.page(corpus))):
@@ -35,20 +35,20 @@ def corpus_pictures(corpus: Corpus) -> dict[str, bytes]:
     return found
 
 
-def leaks_picture(rates: pa.Table) -> bytes | None:
-    """The benchmarks that share most pictures with a subset, as bars with their intervals.
+def leaks_image(rates: pa.Table) -> bytes | None:
+    """The benchmarks that share most images with a subset, as bars with their intervals.
 
     Args:
         rates: of `search.contamination.RATES_SCHEMA`, a row for each benchmark.
 
     Returns:
-        PNG of less than `LARGEST` bytes; None where no benchmark shares a picture.
+        PNG of less than `LARGEST` bytes; None where no benchmark shares an image.
     """
     rows = [row for row in rates.to_pylist() if row["benchmark"] != ALL and row["images_contaminated"]]
     rows.sort(key=lambda row: (-row["rate"], row["benchmark"]))
     across = {
         "type": "quantitative",
-        "axis": {"title": "share of the subset's pictures, 95 % interval", "format": "~%"},
+        "axis": {"title": "share of the subset's images, 95 % interval", "format": "~%"},
     }
     spec = {
         "width": 400,
@@ -66,7 +66,7 @@ def leaks_picture(rates: pa.Table) -> bytes | None:
 
 
 def png(chart: Chart) -> bytes | None:
-    """Draw a heat map in its light colours, as it is before anything is chosen or pointed at.
+    """Draw a heat map in its light colors, as it is before anything is chosen or pointed at.
 
     Args:
         chart: one of the site's heat maps, its data with the largest shares first.
@@ -90,28 +90,28 @@ def _drawn(spec: Spec, rows: list[dict[str, Any]]) -> bytes | None:
     import vl_convert
     from PIL import Image
 
-    spec = _coloured({**spec, "background": "$paper", "data": {"values": rows}}, _light())
+    spec = _colored({**spec, "background": "$paper", "data": {"values": rows}}, _light())
     drawn = Image.open(io.BytesIO(vl_convert.vegalite_to_png(spec)))
     stream = io.BytesIO()
-    drawn.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
+    drawn.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
     content = stream.getvalue()
     return content if len(content) < LARGEST else None
 
 
 def _light() -> dict[str, str]:
-    """The page's colours by name; the dark ones come later in its style sheets."""
-    colours: dict[str, str] = {}
+    """The page's colors by name; the dark ones come later in its style sheets."""
+    colors: dict[str, str] = {}
     for sheet in ("page.css", "site.css"):
-        for name, value in _COLOUR.findall(read_template(sheet).partition("@media (prefers-color-scheme: dark)")[0]):
-            colours.setdefault(name, value)
-    return colours
+        for name, value in _COLOR.findall(read_template(sheet).partition("@media (prefers-color-scheme: dark)")[0]):
+            colors.setdefault(name, value)
+    return colors
 
 
-def _coloured(value: Any, colours: dict[str, str]) -> Any:
+def _colored(value: Any, colors: dict[str, str]) -> Any:
     if isinstance(value, str) and value.startswith("$"):
-        return colours[value[1:]]
+        return colors[value[1:]]
     if isinstance(value, list):
-        return [_coloured(each, colours) for each in value]
+        return [_colored(each, colors) for each in value]
     if isinstance(value, dict):
-        return {key: _coloured(each, colours) for key, each in value.items()}
+        return {key: _colored(each, colors) for key, each in value.items()}
     return value

@@ -1,6 +1,6 @@
 """Charts as Vega-Lite, without their data; heat maps are in `heat_maps`.
 
-Colours that begin with $ are names of the page's own (`reports/template/site.css`), so that charts are light or dark as
+Colors that begin with $ are names of the page's own (`reports/template/site.css`), so that charts are light or dark as
 the page is.
 """
 
@@ -16,8 +16,8 @@ STEP, LABELS = 14, 230
 #: Pixels of what stretches over the page, downwards.
 HEIGHT = 320
 
-#: Colours that are told apart: of so many subsets each has its own, of more each category.
-COLOURS = 9
+#: Colors that are told apart: of so many subsets each has its own, of more each category.
+COLORS = 9
 
 #: Many lines are pale, so that those that are pointed at or chosen stand out.
 _PALE = 0.3
@@ -32,7 +32,7 @@ def curves(
     y: Spec,
     line: str,
     names: Collection[str],
-    colour: str,
+    color: str,
     tooltip: Mapping[str, str],
     part: str = "",
     band: tuple[str, str] | None = None,
@@ -47,7 +47,7 @@ def curves(
         y: likewise.
         line: the data's column that tells lines apart.
         names: of the lines, all in that column.
-        colour: the data's column by which lines are coloured.
+        color: the data's column by which lines are colored.
         tooltip: what pointing at a mark says: columns of the data and what they are called.
         part: a column by which a line is in parts that are not connected.
         band: the data's columns with the ends of an interval around the line.
@@ -55,7 +55,7 @@ def curves(
         points: whether each number is seen as a point; it can be pointed at in any case.
         hollow: the data's column of yes and no: points that say yes are hollow.
     """
-    many = len(names) > COLOURS
+    many = len(names) > COLORS
     chosen = choice or {}
     lit: Spec = {"param": "pointed", "empty": False}
     params = [*chosen.get("params", [])]
@@ -64,7 +64,7 @@ def curves(
         listed = ["", *sorted(names, key=str.lower)]
         bound = {"input": "select", "options": listed, "labels": ["none", *listed[1:]], "name": "Highlighted "}
         params.append({"name": "highlighted", "value": "", "bind": bound})
-    paint = colours(colour, symbol="stroke")
+    paint = colors(color, symbol="stroke")
     unnamed = {**paint, "legend": None}
     encoding: Spec = {"x": x, "y": y, "detail": {"field": part or line, "type": "nominal"}, "color": paint}
     opacity: Spec = {"condition": {"test": lit, "value": 1}, "value": _PALE if many else 1}
@@ -112,7 +112,7 @@ def ranking(
     high: str,
     name: str,
     title: str,
-    colour: str,
+    color: str,
     tooltip: Mapping[str, str],
     choice: Spec,
 ) -> Spec:
@@ -126,7 +126,7 @@ def ranking(
         high: the data's column with the upper end.
         name: the data's column with the names.
         title: of the axis.
-        colour: the data's column by which dots are coloured.
+        color: the data's column by which dots are colored.
         tooltip: see `curves`.
         choice: of `choose`.
     """
@@ -136,7 +136,7 @@ def ranking(
         "axis": {"title": title, "orient": "top", "tickCount": 6},
     }
     # The legend is beside the axis, since 185 names are three screens high.
-    paint = colours(colour, orient="top", symbol="stroke")
+    paint = colors(color, orient="top", symbol="stroke")
     return {
         **choice,
         "width": 480,
@@ -181,12 +181,12 @@ def bars(*, x: Spec, y: Spec, facet: str, columns: int, tooltip: Mapping[str, st
     }
 
 
-def dots(*, x: Spec, y: Spec, colour: str, tooltip: Mapping[str, str], choice: Spec) -> Spec:
+def dots(*, x: Spec, y: Spec, color: str, tooltip: Mapping[str, str], choice: Spec) -> Spec:
     """A dot for each row of the data, hollow where its column `too_few` says yes; a click follows its column `link`.
 
     What is chosen is the vertical axis's title, so `y` has none.
     """
-    paint = colours(colour)
+    paint = colors(color)
     named = {"title": {"text": {"expr": "chosen"}, "orient": "left", "anchor": "middle"}} if choice else {}
     return {
         **choice,
@@ -221,13 +221,13 @@ def fields(tooltip: Mapping[str, str]) -> list[Spec]:
     return [{"field": field, "title": title} for field, title in tooltip.items()]
 
 
-def coloured_by(subsets: Collection[str]) -> str:
-    """The column of the data that colours subsets: their names if they are few, else their categories."""
-    return "subset" if len(set(subsets)) <= COLOURS else "category"
+def colored_by(subsets: Collection[str]) -> str:
+    """The column of the data that colors subsets: their names if they are few, else their categories."""
+    return "subset" if len(set(subsets)) <= COLORS else "category"
 
 
-def colours(column: str, *, orient: str = "bottom", symbol: str = "circle") -> Spec:
-    """Colours by a column of few names, told in a legend."""
+def colors(column: str, *, orient: str = "bottom", symbol: str = "circle") -> Spec:
+    """Colors by a column of few names, told in a legend."""
     legend = {
         "title": None,
         "orient": orient,

@@ -1,29 +1,29 @@
-"""The page of the largest groups of copies, with pictures."""
+"""The page of the largest groups of copies, with images."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from visdiv_assets.corpus.image_lookup import Place, pictures_at
+from visdiv_assets.corpus.image_lookup import Place, images_at
 from visdiv_assets.publishing.site.page_model import Entry, Grid, Group, Heading, Page, Section, count, number, several
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.sources import Kind
 
-#: Groups with pictures, pictures of each, and groups in the table.
-GROUPS, PICTURES, LISTED = 24, 8, 500
+#: Groups with images, images of each, and groups in the table.
+GROUPS, IMAGES, LISTED = 24, 8, 500
 #: Subsets of a group that are named.
 NAMED = 3
 
 #: Components have a chain of close pairs between any two; positions are counted too, byte-equal ones among them.
 _LARGEST = """
 WITH positions AS (
-    SELECT component_id, count(*) AS positions, count(DISTINCT image_id) AS pictures, count(DISTINCT subset) AS subsets,
+    SELECT component_id, count(*) AS positions, count(DISTINCT image_id) AS images, count(DISTINCT subset) AS subsets,
         list(DISTINCT subset ORDER BY subset)[:$named] AS names
     FROM duplicate_clusters GROUP BY component_id
 )
 SELECT p.*, s.smallest_similarity FROM positions p
 LEFT JOIN cluster_summary s ON s.kind = 'component' AND s.cluster_id = p.component_id
-ORDER BY p.positions DESC, p.pictures DESC, p.component_id LIMIT $limit
+ORDER BY p.positions DESC, p.images DESC, p.component_id LIMIT $limit
 """
 
 _PLACES = """
@@ -34,8 +34,8 @@ ORDER BY component_id, subset, "row", image_index
 """
 
 _INTRODUCTION = (
-    "Groups of pictures that are copies of each other, over all subsets. With VISDIV_COPIES_BY=pixels the pixels "
-    "of neighbours along a chain agree. Of each different picture the first position is shown."
+    "Groups of images that are copies of each other, over all subsets. With VISDIV_COPIES_BY=pixels the pixels "
+    "of neighbors along a chain agree. Of each different image the first position is shown."
 )
 
 
@@ -59,17 +59,17 @@ def _groups(corpus: Corpus, largest: list[dict[str, Any]]) -> list[Group]:
     chosen: dict[str, list[Place]] = {row["component_id"]: [] for row in largest}
     for row in corpus.warehouse.rows(_PLACES, components=list(chosen)):
         places = chosen[row["component_id"]]
-        if len(places) < PICTURES:
+        if len(places) < IMAGES:
             places.append(Place(row["subset"], row["row"], row["image_index"], row["image_id"]))
-    found = pictures_at(corpus.source, Kind.SUBSET, [place for places in chosen.values() for place in places])
+    found = images_at(corpus.source, Kind.SUBSET, [place for places in chosen.values() for place in places])
     groups = []
     for rank, row in enumerate(largest, start=1):
         places = chosen[row["component_id"]]
         similarity = row["smallest_similarity"]
-        about = f"{several(row['pictures'], 'different picture')} in {_subsets(row)}"
+        about = f"{several(row['images'], 'different image')} in {_subsets(row)}"
         if similarity is not None:
             about += f", any two of them with a similarity of {similarity:.2f} or more"
-        if len(places) < row["pictures"]:
+        if len(places) < row["images"]:
             about += f"; {len(places)} are shown"
         heading = f"Group {rank}: {several(row['positions'], 'position')}"
         groups.append(Group(heading, f"{about}.", [found[place] for place in places]))
@@ -86,15 +86,15 @@ def _grid(largest: list[dict[str, Any]]) -> Grid:
     headings = [
         Heading("Group", "Its component_id in duplicate_clusters."),
         Heading("Positions"),
-        Heading("Different pictures", "By their bytes."),
+        Heading("Different images", "By their bytes."),
         Heading("Subsets"),
-        Heading("Smallest similarity", "Of any two of its pictures; none where all have the same bytes."),
+        Heading("Smallest similarity", "Of any two of its images; none where all have the same bytes."),
     ]
     rows = [
         [
             Entry(row["component_id"]),
             count(row["positions"]),
-            count(row["pictures"]),
+            count(row["images"]),
             Entry(_subsets(row)),
             number(row["smallest_similarity"], 2),
         ]

@@ -32,7 +32,7 @@ ORDER BY rule DESC, images_contaminated DESC, subset, benchmark
 _PIXELS_AGREE = "the pixels agree"
 
 _INTRODUCTION = (
-    "How much of each subset is in a benchmark's test set. By pixels: the two pictures were laid over one another and "
+    "How much of each subset is in a benchmark's test set. By pixels: the two images were laid over one another and "
     "agree. By similarity: the vectors are close, which is a reason to look and not a proof."
 )
 
@@ -44,7 +44,7 @@ def page(corpus: Corpus) -> Page:
         rows = corpus.warehouse.rows(_RATES, threshold=corpus.contamination_threshold)
     rules = {"verified": _PIXELS_AGREE, "similarity": f"similarity is at least {corpus.contamination_threshold}"}
     named = [{**row, "rule": rules[row["rule"]]} for row in rows if row["benchmark"] != "ALL"]
-    # Subsets without a picture, which are texts alone, have no rate.
+    # Subsets without an image, which are texts alone, have no rate.
     rates = [row for row in named if row["rate"] is not None]
     without = len({row["subset"] for row in named}) - len({row["subset"] for row in rates})
     if not rates:
@@ -66,7 +66,7 @@ def _heat_map(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str], wit
     links = {name: corpus.link("leaks", name) for name in {row["benchmark"] for row in rates}}
     subsets, benchmarks = (_most_first(first, column) for column in ("subset", "benchmark"))
     found = [row for row in rates if row["images_contaminated"]]
-    left_out = f" {several(without, 'subset')} without pictures cannot be compared." if without else ""
+    left_out = f" {several(without, 'subset')} without images cannot be compared." if without else ""
     drawn = pa.table(
         {
             "subset": [row["subset"] for row in rates],
@@ -74,7 +74,7 @@ def _heat_map(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str], wit
             "rule": [row["rule"] for row in rates],
             "value": [round(row["rate"], 6) for row in rates],
             "rate": [share(row["rate"], row["ci_low"], row["ci_high"]).said for row in rates],
-            "pictures": [f"{row['images_contaminated']:,} of {row['images']:,}" for row in rates],
+            "images": [f"{row['images_contaminated']:,} of {row['images']:,}" for row in rates],
             "leaked": [f"{row['benchmark_images_leaked']:,} of {row['benchmark_images']:,}" for row in rates],
             "link": [links[row["benchmark"]] for row in rates],
         }
@@ -88,15 +88,15 @@ def _heat_map(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str], wit
             benchmarks,
             row="subset",
             column="benchmark",
-            title="share of the subset's pictures (grey: none)",
+            title="share of the subset's images (gray: none)",
             tooltip={
                 "subset": "subset",
                 "benchmark": "benchmark",
                 "rate": "rate (95 % interval)",
-                "pictures": "pictures",
+                "images": "images",
                 "leaked": "of the benchmark",
             },
-            choice=charts.choose("rule", rules, "A picture counts if"),
+            choice=charts.choose("rule", rules, "An image counts if"),
             link=True,
         ),
         drawn,
@@ -107,14 +107,14 @@ def _heat_map(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str], wit
 def _summary(rates: list[dict[str, Any]], rule: str) -> str:
     hit = [row for row in rates if row["images_contaminated"]]
     if not hit:
-        return f"No subset has a picture of a benchmark, if {rule}: all {len(rates):,} cells are 0."
+        return f"No subset has an image of a benchmark, if {rule}: all {len(rates):,} cells are 0."
     worst = max(hit, key=lambda row: row["rate"])
     return (
         f"If {rule}, {several(len({row['subset'] for row in hit}), 'subset')} and "
-        f"{several(len({row['benchmark'] for row in hit}), 'benchmark')} share pictures: {len(hit):,} of "
+        f"{several(len({row['benchmark'] for row in hit}), 'benchmark')} share images: {len(hit):,} of "
         f"{len(rates):,} cells are not 0. The highest rate is {percent(worst['rate'])}, of "
         f"{worst['subset']} in {worst['benchmark']}. Subsets and benchmarks with the most such "
-        "pictures come first. Pointing at a cell names it; a click leads to the benchmark's leak report, as the "
+        "images come first. Pointing at a cell names it; a click leads to the benchmark's leak report, as the "
         "table's links do."
     )
 
@@ -130,11 +130,11 @@ def _pairs(found: list[dict[str, Any]], links: dict[str, str], cells: int) -> Gr
     headings = [
         Heading("Subset"),
         Heading("Benchmark", "Leads to its leak report."),
-        Heading("A picture counts if"),
+        Heading("An image counts if"),
         Heading("Rate", "Share of the subset's readable positions, with the 95 % interval."),
-        Heading("Pictures"),
+        Heading("Images"),
         Heading("Rows"),
-        Heading("Benchmark's pictures leaked"),
+        Heading("Benchmark's images leaked"),
     ]
     # Both rules have their most contaminated ones in what is shown.
     ranked = sorted(found, key=lambda row: -row["rate"])[:ROWS_SHOWN]
@@ -156,14 +156,14 @@ def _pairs(found: list[dict[str, Any]], links: dict[str, str], cells: int) -> Gr
 
 def _benchmarks(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str]) -> Grid:
     headings = [
-        Heading("Benchmark", "Leads to its leak report: the pictures side by side."),
-        Heading("Its pictures", "Readable image positions of the benchmark."),
+        Heading("Benchmark", "Leads to its leak report: the images side by side."),
+        Heading("Its images", "Readable image positions of the benchmark."),
     ]
     for rule in rules:
         by = "by pixels" if rule == _PIXELS_AGREE else "by similarity"
         headings += [
-            Heading(f"Subsets, {by}", f"Subsets that have some of its pictures; one counts if {rule}."),
-            Heading(f"Their pictures, {by}", f"Image positions of these subsets; one counts if {rule}."),
+            Heading(f"Subsets, {by}", f"Subsets that have some of its images; one counts if {rule}."),
+            Heading(f"Their images, {by}", f"Image positions of these subsets; one counts if {rule}."),
         ]
     by_name: dict[str, list[dict[str, Any]]] = {}
     for row in rates:

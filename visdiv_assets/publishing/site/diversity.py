@@ -1,4 +1,4 @@
-"""The page of how diverse subsets are, compared at equal numbers of pictures."""
+"""The page of how diverse subsets are, compared at equal numbers of images."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ FROM diversity WHERE scope = 'corpus' AND centered ORDER BY score DESC
 """
 
 _INTRODUCTION = (
-    "How many directions the pictures of a subset fill, by the eigenvalues of their embeddings' covariance. Small sets "
-    "read low, so subsets are compared at equal numbers of pictures, drawn again and again; the intervals hold 90 % of "
+    "How many directions the images of a subset fill, by the eigenvalues of their embeddings' covariance. Small sets "
+    "read low, so subsets are compared at equal numbers of images, drawn again and again; the intervals hold 90 % of "
     "the draws."
 )
 
@@ -61,13 +61,13 @@ def page(corpus: Corpus) -> Page:
 
 
 def _rarefied(corpus: Corpus, whole: list[dict[str, Any]]) -> Section:
-    heading = "At equal numbers of pictures"
+    heading = "At equal numbers of images"
     rows: list[dict[str, Any]] = []
     if corpus.warehouse.has_rows("diversity_rarefied"):
         rows = corpus.warehouse.rows(_RAREFIED, other=OTHER)
     if not rows:
         nothing = (
-            "No subset has as many as 256 readable pictures, or the asset rarefied_diversity was not run: "
+            "No subset has as many as 256 readable images, or the asset rarefied_diversity was not run: "
             "`visdiv run --all`."
         )
         return Section(heading, nothing=nothing)
@@ -75,7 +75,7 @@ def _rarefied(corpus: Corpus, whole: list[dict[str, Any]]) -> Section:
 
 
 def _ranking(rows: list[dict[str, Any]]) -> Chart:
-    """At first at the largest number of pictures that nine of ten subsets have, so that few are missing."""
+    """At first at the largest number of images that nine of ten subsets have, so that few are missing."""
     subsets = {row["subset"] for row in rows}
     few = {row["sample_size"]: row["too_few"] for row in rows}
     labels = {size: f"{size:,} ({TOO_FEW})" if few[size] else f"{size:,}" for size in sorted(few)}
@@ -83,14 +83,14 @@ def _ranking(rows: list[dict[str, Any]]) -> Chart:
     having = [row for row in rows if row["sample_size"] == first]
     best, worst = having[0], having[-1]
     summary = (
-        f"With {first:,} pictures drawn of each, {best['subset']} is the most diverse: score "
+        f"With {first:,} images drawn of each, {best['subset']} is the most diverse: score "
         f"{best['score_mean']:.3f}. The least is {worst['subset']}: {worst['score_mean']:.3f}. "
-        f"{several(len(having), 'subset has', 'subsets have')} as many pictures. Where intervals overlap, the order "
+        f"{several(len(having), 'subset has', 'subsets have')} as many images. Where intervals overlap, the order "
         "may be chance."
     )
     if few[first]:
         summary += (
-            f" {first:,} are {TOO_FEW}, fewer than two pictures a dimension: these scores are low for that alone, and "
+            f" {first:,} are {TOO_FEW}, fewer than two images a dimension: these scores are low for that alone, and "
             "compare with each other only."
         )
     drawn = pa.table(
@@ -106,7 +106,7 @@ def _ranking(rows: list[dict[str, Any]]) -> Chart:
     )
     return Chart(
         "ranking",
-        "Score of equally many pictures of each subset",
+        "Score of equally many images of each subset",
         summary,
         charts.ranking(
             value="mean",
@@ -114,9 +114,9 @@ def _ranking(rows: list[dict[str, Any]]) -> Chart:
             high="high",
             name="subset",
             title="score: mean of the draws, and the interval of 90 % of them",
-            colour=charts.coloured_by(subsets),
-            tooltip={"subset": "subset", "said": "score (90 % of draws)", "images": "pictures in all"},
-            choice=charts.choose("size", list(labels.values()), "Pictures drawn", labels[first]),
+            color=charts.colored_by(subsets),
+            tooltip={"subset": "subset", "said": "score (90 % of draws)", "images": "images in all"},
+            choice=charts.choose("size", list(labels.values()), "Images drawn", labels[first]),
         ),
         drawn,
         _rarefied_grid(rows, list(labels)),
@@ -124,7 +124,7 @@ def _ranking(rows: list[dict[str, Any]]) -> Chart:
 
 
 def _rarefied_grid(rows: list[dict[str, Any]], sizes: list[int]) -> Grid:
-    headings = [Heading("Subset"), Heading("Pictures drawn"), Heading("Draws")]
+    headings = [Heading("Subset"), Heading("Images drawn"), Heading("Draws")]
     headings += [
         Heading(name.capitalize(), f"Mean, with the interval of 90 % of the draws. {TOO_FEW_MEANING}")
         for name in MEASURES.values()
@@ -138,20 +138,20 @@ def _rarefied_grid(rows: list[dict[str, Any]], sizes: list[int]) -> Grid:
         ]
         for row in rows
     ]
-    return Grid(f"Scores at {', '.join(f'{size:,}' for size in sorted(sizes))} pictures", headings, table)
+    return Grid(f"Scores at {', '.join(f'{size:,}' for size in sorted(sizes))} images", headings, table)
 
 
 def _whole(corpus: Corpus, whole: list[dict[str, Any]]) -> Section:
-    heading = "Of all pictures, and what was published"
+    heading = "Of all images, and what was published"
     if not whole:
         return Section(heading, nothing="No subset has scores: run `visdiv run --all`.")
     headings = [
         Heading("Subset"),
-        Heading("Pictures"),
+        Heading("Images"),
         Heading("Effective rank", f"exp of the eigenvalues' entropy. {TOO_FEW_MEANING}"),
         Heading("Participation ratio", f"(sum of eigenvalues)² / sum of their squares. {TOO_FEW_MEANING}"),
         Heading("PR, unbiased", "With unbiased numerator and denominator: an estimate of what many more would give."),
-        Heading("Vendi", f"Effective rank of the uncentred second moment. {TOO_FEW_MEANING}"),
+        Heading("Vendi", f"Effective rank of the uncenterd second moment. {TOO_FEW_MEANING}"),
         Heading("Score", f"sqrt(effective rank * participation ratio) / dimension. {TOO_FEW_MEANING}"),
     ]
     measures = ("effective_rank", "participation_ratio", "participation_ratio_unbiased", "vendi")

@@ -34,11 +34,11 @@ def matrix(
         columns: names from left to right.
         row: the data's column with the names of rows.
         column: the data's column with the names of columns.
-        title: of the colours.
+        title: of the colors.
         tooltip: what pointing at a cell says: columns of the data and what they are called.
         choice: of `choose`, where the data has several matrices.
         link: whether a click follows the data's column `link`.
-        small: whether most shares are small, so that the differences among the small ones matter; else the colours
+        small: whether most shares are small, so that the differences among the small ones matter; else the colors
             are even from 0 to 100 %.
         sparse: whether cells that the data lacks are 0.
     """
@@ -56,7 +56,7 @@ def matrix(
         **({"href": {"field": "link"}} if link else {}),
     }
     range_ = {"range": ["$low", "$middle", "$high"]}
-    colour: Spec = {
+    color: Spec = {
         "condition": _EMPTY,
         "field": "value",
         "type": "quantitative",
@@ -72,10 +72,10 @@ def matrix(
         },
     }
     cell: Spec = {"type": "rect", "stroke": "$paper", "strokeWidth": 1}
-    drawn: Spec = {"mark": cell, "encoding": {**place, "color": colour}}
+    drawn: Spec = {"mark": cell, "encoding": {**place, "color": color}}
     transform = [*(choice or {}).get("transform", [])]
     if roomy:
-        # Black or white, as the cell's own colour is light or dark.
+        # Black or white, as the cell's own color is light or dark.
         ink = {"test": "luminance(scale('color', datum.value)) > 0.25", "value": "#000000"}
         written: Spec = {
             "mark": {"type": "text", "fontSize": 11},
@@ -84,7 +84,7 @@ def matrix(
                 "color": {"condition": [{**_EMPTY, "value": "$ink"}, ink], "value": "#ffffff"},
             },
         }
-        drawn = {"encoding": place, "layer": [{"mark": cell, "encoding": {"color": colour}}, written]}
+        drawn = {"encoding": place, "layer": [{"mark": cell, "encoding": {"color": color}}, written]}
         transform.append({"calculate": _PERCENT, "as": "written"})
     return {
         **(choice or {}),

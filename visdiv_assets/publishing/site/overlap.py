@@ -1,4 +1,4 @@
-"""The page of pictures that subsets share."""
+"""The page of images that subsets share."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def page(corpus: Corpus) -> Page:
     """The matrix of subsets with each other."""
     threshold = corpus.duplicate_threshold
     introduction = (
-        "The share of each subset's pictures that occur in another subset, with the same bytes or a similarity of at "
+        "The share of each subset's images that occur in another subset, with the same bytes or a similarity of at "
         f"least {threshold}. A row is read from left to right: how much of this subset is in the others."
     )
     rows: list[dict[str, Any]] = []
@@ -55,12 +55,12 @@ def page(corpus: Corpus) -> Page:
 
 def _chart(rows: list[dict[str, Any]], subsets: list[str]) -> Chart:
     cells = len(subsets) * (len(subsets) - 1)
-    summary = f"No two of the {several(len(subsets), 'subset')} share a picture."
+    summary = f"No two of the {several(len(subsets), 'subset')} share an image."
     if rows:
         most = rows[0]
         summary = (
             f"{len(rows):,} of {cells:,} cells are not 0. The most is {percent(most['share'])}, of {most['subset']} in "
-            f"{most['other_subset']}: {several(most['images_shared'], 'picture')}, "
+            f"{most['other_subset']}: {several(most['images_shared'], 'image')}, "
             f"{most['images_shared_exactly']:,} of them with the same bytes. Pointing at a cell names it."
         )
     drawn = pa.table(
@@ -69,7 +69,7 @@ def _chart(rows: list[dict[str, Any]], subsets: list[str]) -> Chart:
             "other": pa.array([row["other_subset"] for row in rows], pa.string()),
             "value": pa.array([round(row["share"], 6) for row in rows], pa.float64()),
             "share": pa.array([percent(row["share"]) for row in rows], pa.string()),
-            "pictures": pa.array([f"{row['images_shared']:,} of {row['images']:,}" for row in rows], pa.string()),
+            "images": pa.array([f"{row['images_shared']:,} of {row['images']:,}" for row in rows], pa.string()),
         }
     )
     return Chart(
@@ -81,8 +81,8 @@ def _chart(rows: list[dict[str, Any]], subsets: list[str]) -> Chart:
             subsets,
             row="subset",
             column="other",
-            title="share of the pictures of the row's subset (grey: none)",
-            tooltip={"subset": "of", "other": "in", "share": "share", "pictures": "pictures"},
+            title="share of the images of the row's subset (gray: none)",
+            tooltip={"subset": "of", "other": "in", "share": "share", "images": "images"},
             sparse=True,
         ),
         drawn,
@@ -95,7 +95,7 @@ def _grid(rows: list[dict[str, Any]]) -> Grid:
         Heading("Of subset"),
         Heading("In subset"),
         Heading("Share"),
-        Heading("Pictures"),
+        Heading("Images"),
         Heading("With the same bytes"),
     ]
     shown = [

@@ -67,7 +67,7 @@ def page(corpus: Corpus) -> Page:
         "subset's name leads to its report on copies."
     )
     if not rows:
-        nothing = "No subset is materialised: run `visdiv run --all`."
+        nothing = "No subset is materialized: run `visdiv run --all`."
         return Page("index.html", "Overview", introduction, [Section("Subsets", nothing=nothing)])
     rarefied = {}
     if corpus.warehouse.has_rows("diversity_rarefied"):
@@ -87,7 +87,7 @@ def _facts(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
         "rows": "rows",
         "images": "image positions",
         "images_unreadable": "that cannot be read",
-        "images_unique": "different pictures, by subset",
+        "images_unique": "different images, by subset",
         "exact_copies": "byte-equal copies within a subset",
         "redundant": "copies that another stands for",
         "leaked": "in a benchmark, by pixels",
@@ -107,13 +107,13 @@ def _grid(corpus: Corpus, rows: list[dict[str, Any]], rarefied: dict[str, dict[s
     categories = any(row["category"] != OTHER for row in rows)
     size = next((row["sample_size"] for row in rarefied.values()), None)
     headings = [
-        Heading("Subset", "Leads to the pairs of close pictures in it."),
+        Heading("Subset", "Leads to the pairs of close images in it."),
         *([Heading("Category", "FineVision's.")] if categories else []),
         Heading("Rows", "Rows of the source; one may have several images, or none."),
         Heading("Images", "Image positions, unreadable ones included."),
-        Heading("Unique", "Different readable pictures, by their bytes."),
-        Heading("Unreadable", "Image positions without a picture that can be decoded."),
-        Heading("Byte-equal copies", "Share of the readable positions that repeat a picture of the subset."),
+        Heading("Unique", "Different readable images, by their bytes."),
+        Heading("Unreadable", "Image positions without an image that can be decoded."),
+        Heading("Byte-equal copies", "Share of the readable positions that repeat an image of the subset."),
         Heading(
             "Verified copies",
             "Share of the readable positions that another position, of any subset, stands for in a clean copy: equal "
@@ -121,7 +121,7 @@ def _grid(corpus: Corpus, rows: list[dict[str, Any]], rarefied: dict[str, dict[s
         ),
         Heading("In a benchmark, by pixels", "Share of the readable positions, with the 95 % interval."),
         Heading(f"In a benchmark, similarity from {threshold}", "Likewise, by similarity alone."),
-        Heading("Effective rank", f"Centred, every position counted. {TOO_FEW_MEANING}"),
+        Heading("Effective rank", f"Centerd, every position counted. {TOO_FEW_MEANING}"),
         Heading("PR, unbiased", f"Participation ratio, unbiased. {TOO_FEW_MEANING}"),
         Heading("Score", f"FineVision's: sqrt(effective rank * participation ratio) / dimension. {TOO_FEW_MEANING}"),
     ]
@@ -129,7 +129,7 @@ def _grid(corpus: Corpus, rows: list[dict[str, Any]], rarefied: dict[str, dict[s
         headings.append(
             Heading(
                 f"Score of {size:,}",
-                f"What compares subsets: mean of draws of {size:,} pictures, with the interval of 90 % of them. "
+                f"What compares subsets: mean of draws of {size:,} images, with the interval of 90 % of them. "
                 f"{TOO_FEW_MEANING}",
             )
         )
@@ -174,16 +174,16 @@ def _chart(corpus: Corpus, rows: list[dict[str, Any]]) -> Chart:
         if row["images"] and (value := _part(row, column) if column == "redundant" else row[column]) is not None
     ]
     names = list(dict.fromkeys(row["measure"] for row in drawn))
-    pictured = [row for row in rows if row["images"]] or rows
-    largest, smallest = pictured[0], pictured[-1]
-    few = sum(bool(row["too_few"]) for row in pictured)
+    imaged = [row for row in rows if row["images"]] or rows
+    largest, smallest = imaged[0], imaged[-1]
+    few = sum(bool(row["too_few"]) for row in imaged)
     summary = (
         f"A dot is a subset; a click leads to its report. The largest is {largest['subset']} with "
         f"{largest['images']:,} images, the smallest {smallest['subset']} with {smallest['images']:,}."
     )
     if few:
         summary += (
-            f" The scores of {several(few, 'subset')}, hollow, are low because their pictures are {TOO_FEW}: fewer "
+            f" The scores of {several(few, 'subset')}, hollow, are low because their images are {TOO_FEW}: fewer "
             "than two a dimension."
         )
     y = charts.quantity("value", None)
@@ -195,7 +195,7 @@ def _chart(corpus: Corpus, rows: list[dict[str, Any]]) -> Chart:
         charts.dots(
             x=charts.quantity("images", "images (logarithmic)", log=True),
             y=y,
-            colour=charts.coloured_by([row["subset"] for row in drawn]),
+            color=charts.colored_by([row["subset"] for row in drawn]),
             tooltip={"subset": "subset", "positions": "images", "measure": "measure", "said": "value"},
             choice=charts.choose("measure", names, "Of each subset its"),
         ),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from visdiv_assets.corpus.image_lookup import PictureRef
+from visdiv_assets.corpus.image_lookup import ImageRef
 from visdiv_assets.publishing.reports.model import Value
 
 #: Rows of a table at most; what has more is cut, and says so.
@@ -71,7 +71,7 @@ class Chart:
         name: unique in its page.
         heading: above it.
         summary: one to three sentences that say what there is to see.
-        spec: Vega-Lite, without data. A colour such as "$ink" is the page's, light or dark.
+        spec: Vega-Lite, without data. A color such as "$ink" is the page's, light or dark.
         data: the rows that it draws.
         grid: the same numbers to read; None where another table of the page has them.
     """
@@ -86,11 +86,11 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Pictures that belong together."""
+    """Images that belong together."""
 
     heading: str
     about: str
-    pictures: Sequence[PictureRef]
+    images: Sequence[ImageRef]
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ def _heat_map(rows: list[dict[str, Any]]) -> Chart:
             list(dict.fromkeys(_words(row["criterion"]) for row in rows)),
             row="subset",
             column="criterion",
-            title="share of the rated turns that are rated 1 or 2 (grey: none)",
+            title="share of the rated turns that are rated 1 or 2 (gray: none)",
             tooltip={
                 "subset": "subset",
                 "criterion": "criterion",

@@ -36,7 +36,7 @@ class _Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
+class _Image:
     small: Thumbnail
     place: str
     position: str
@@ -49,7 +49,7 @@ def render(page: Page, pages: Sequence[Page], about: str, *, max_pixels: int, ma
         page: what it says.
         pages: all of the site, for its navigation.
         about: a line on where the numbers are from.
-        max_pixels: a picture with more pixels is not decoded.
+        max_pixels: an image with more pixels is not decoded.
         max_bytes: nor is one of more bytes.
 
     Returns:
@@ -57,12 +57,12 @@ def render(page: Page, pages: Sequence[Page], about: str, *, max_pixels: int, ma
     """
     groups = [group for section in page.sections for group in section.groups]
     small = thumbnails.thumbnails(
-        (picture.data for group in groups for picture in group.pictures), max_pixels=max_pixels, max_bytes=max_bytes
+        (image.data for group in groups for image in group.images), max_pixels=max_pixels, max_bytes=max_bytes
     )
     styles = {
         "page": read_template("page.css"),
         "site": read_template("site.css"),
-        "pictures": thumbnails.styles(small.values()),
+        "images": thumbnails.styles(small.values()),
     }
     script = read_template("site.js")
     # Files beside a page have no origin of their own where it is opened from disk, so that their scheme is named; Vega
@@ -77,7 +77,7 @@ def render(page: Page, pages: Sequence[Page], about: str, *, max_pixels: int, ma
         page=page,
         sections=page.sections,
         grid=_grid,
-        pictures=lambda group: _pictures(group, small),
+        images=lambda group: _images(group, small),
         clean=lambda value: text_cells.clean(value, 5_000),
         data=_chart_data,
         styles=styles,
@@ -107,14 +107,14 @@ def _shown(entry: Entry, right: bool) -> _Shown:
     return _Shown(cell, entry.link, right, text_cells.clean(entry.below, _NAMES))
 
 
-def _pictures(group: Group, small: dict[str | None, Thumbnail]) -> list[_Picture]:
+def _images(group: Group, small: dict[str | None, Thumbnail]) -> list[_Image]:
     return [
-        _Picture(
-            small[thumbnails.key_of(picture.data)],
-            text_cells.clean(picture.place, _NAMES),
-            f"row {picture.row}, image {picture.image_index}",
+        _Image(
+            small[thumbnails.key_of(image.data)],
+            text_cells.clean(image.place, _NAMES),
+            f"row {image.row}, image {image.image_index}",
         )
-        for picture in group.pictures
+        for image in group.images
     ]
 
 

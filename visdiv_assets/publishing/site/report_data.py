@@ -1,4 +1,4 @@
-"""Where the site's numbers and pictures come from."""
+"""Where the site's numbers and images come from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.imaging.limits import MAX_PICTURE_BYTES
+from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
 from visdiv_assets.sources import Source
 from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.lake import Lake
@@ -68,11 +68,11 @@ class Corpus:
     Attributes:
         warehouse: the published numbers.
         lake: for spectra, which are not published.
-        source: for pictures; None: pages without pictures.
+        source: for images; None: pages without images.
         reports: the folder of the reports on single subsets and benchmarks; the site is a folder in it.
-        contamination_threshold: similarity from which a picture counts as contaminated.
+        contamination_threshold: similarity from which an image counts as contaminated.
         duplicate_threshold: similarity from which it counts as shared.
-        max_pixels: pictures with more are not decoded.
+        max_pixels: images with more are not decoded.
         max_bytes: nor are those of more bytes.
     """
 
@@ -83,7 +83,7 @@ class Corpus:
     contamination_threshold: float
     duplicate_threshold: float
     max_pixels: int
-    max_bytes: int = MAX_PICTURE_BYTES
+    max_bytes: int = MAX_IMAGE_BYTES
 
     def link(self, kind: str, name: str) -> str:
         """Address of a report from the site's folder; empty if it was not written. `kind` is its folder."""

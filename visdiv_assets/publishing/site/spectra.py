@@ -26,7 +26,7 @@ _HEADING = "Spectra"
 
 @dataclass(frozen=True, slots=True)
 class _Spectrum:
-    """Of a subset; `few`: it has fewer than two pictures a dimension."""
+    """Of a subset; `few`: it has fewer than two images a dimension."""
 
     category: str
     shares: np.ndarray
@@ -47,7 +47,7 @@ def spectra_section(corpus: Corpus) -> Section:
         if len(shares):
             found[row["subset"]] = _Spectrum(row["category"], shares, too_few(moments.n, moments.dimension))
     if not found:
-        return Section(_HEADING, nothing="No subset has two different pictures or more: run `visdiv run --all`.")
+        return Section(_HEADING, nothing="No subset has two different images or more: run `visdiv run --all`.")
     return Section(_HEADING, charts=[_chart(found)])
 
 
@@ -93,7 +93,7 @@ def _chart(found: dict[str, _Spectrum]) -> Chart:
             y=charts.quantity("share", "share of the variance", log=True, form="~%"),
             line="subset",
             names=found,
-            colour=charts.coloured_by(found),
+            color=charts.colored_by(found),
             tooltip={"subset": "subset", "rank": "direction", "said": "share"},
             points=False,
         ),

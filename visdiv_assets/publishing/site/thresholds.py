@@ -12,17 +12,17 @@ from visdiv_assets.publishing.site.calibration import calibration_section
 from visdiv_assets.publishing.site.overview import OTHER
 from visdiv_assets.publishing.site.page_model import Chart, Entry, Grid, Heading, Page, Section, count, percent, share
 from visdiv_assets.publishing.site.report_data import Corpus
-from visdiv_assets.publishing.warehouse.images import neighbours_column
+from visdiv_assets.publishing.warehouse.images import neighbors_column
 
 _INTRODUCTION = (
     "A threshold of similarity claims look-alikes that are no copies and misses copies that were changed. Here is what "
     "each threshold finds, and what it was measured to find and to claim wrongly."
 )
 
-_NEIGHBOURS = f"""
+_NEIGHBORS = f"""
 SELECT i.subset, coalesce(any_value(s.category), $other) AS category, count(*) AS images,
-    {", ".join(f"count(*) FILTER (i.{neighbours_column(name)} > 0) AS {name}" for name in NAMED_THRESHOLDS)},
-    {", ".join(f"count(i.{neighbours_column(name)}) AS known_{name}" for name in NAMED_THRESHOLDS)}
+    {", ".join(f"count(*) FILTER (i.{neighbors_column(name)} > 0) AS {name}" for name in NAMED_THRESHOLDS)},
+    {", ".join(f"count(i.{neighbors_column(name)}) AS known_{name}" for name in NAMED_THRESHOLDS)}
 FROM images i LEFT JOIN subsets s USING (subset) WHERE i.status = 'ok' GROUP BY i.subset ORDER BY i.subset
 """
 
@@ -47,14 +47,14 @@ def _found(corpus: Corpus) -> Section:
     heading = "What each threshold finds"
     found: list[dict[str, Any]] = []
     if corpus.warehouse.has_rows("images"):
-        found += _neighbours(corpus)
+        found += _neighbors(corpus)
     if corpus.warehouse.has_rows("contamination_rates"):
         found += [
             {**row, "measure": "in a benchmark", "found": row["images_contaminated"], "value": row["rate"]}
             for row in corpus.warehouse.rows(_LEAKED, other=OTHER)
         ]
     if not found:
-        return Section(heading, nothing="No pictures were compared: run `visdiv run --all`.")
+        return Section(heading, nothing="No images were compared: run `visdiv run --all`.")
     measures = list(dict.fromkeys(row["measure"] for row in found))
     drawn = pa.table(
         {
@@ -65,10 +65,10 @@ def _found(corpus: Corpus) -> Section:
     )
     headings = [
         Heading("Subset"),
-        Heading("Pictures that are"),
+        Heading("Images that are"),
         Heading("Threshold"),
         Heading("Share"),
-        Heading("Pictures"),
+        Heading("Images"),
     ]
     rows = [
         [
@@ -82,8 +82,8 @@ def _found(corpus: Corpus) -> Section:
     ]
     chart = Chart(
         "found",
-        "Share of the pictures by threshold",
-        "A line is a subset. Near copies have another picture of their subset that is this close; pictures in a "
+        "Share of the images by threshold",
+        "A line is a subset. Near copies have another image of their subset that is this close; images in a "
         "benchmark have one of a benchmark. Where a line rises steeply to the left, the threshold "
         "begins to claim look-alikes.",
         charts.curves(
@@ -91,14 +91,14 @@ def _found(corpus: Corpus) -> Section:
             y=charts.quantity("value", "share of the readable positions", form="~%"),
             line="subset",
             names={row["subset"] for row in found},
-            colour=charts.coloured_by([row["subset"] for row in found]),
+            color=charts.colored_by([row["subset"] for row in found]),
             tooltip={
                 "subset": "subset",
                 "threshold": "similarity from",
-                "measure": "pictures that are",
+                "measure": "images that are",
                 "said": "share",
             },
-            choice=charts.choose("measure", measures, "Pictures that are"),
+            choice=charts.choose("measure", measures, "Images that are"),
         ),
         drawn,
         Grid("Shares by subset and threshold", headings, rows),
@@ -106,7 +106,7 @@ def _found(corpus: Corpus) -> Section:
     return Section(heading, charts=[chart])
 
 
-def _neighbours(corpus: Corpus) -> list[dict[str, Any]]:
+def _neighbors(corpus: Corpus) -> list[dict[str, Any]]:
     return [
         {
             "subset": row["subset"],
@@ -117,7 +117,7 @@ def _neighbours(corpus: Corpus) -> list[dict[str, Any]]:
             "images": row["images"],
             "value": row[name] / row["images"],
         }
-        for row in corpus.warehouse.rows(_NEIGHBOURS, other=OTHER)
+        for row in corpus.warehouse.rows(_NEIGHBORS, other=OTHER)
         for name, threshold in NAMED_THRESHOLDS.items()
         if row[f"known_{name}"]
     ]
@@ -128,7 +128,7 @@ def _components(corpus: Corpus) -> Section:
     if not corpus.warehouse.has_rows("cluster_sizes"):
         return Section(heading, nothing="There are no groups of copies yet: run `visdiv run --all`.")
     sizes = corpus.warehouse.rows("FROM cluster_sizes ORDER BY threshold")
-    names = {"components": "groups", "pictures": "pictures in them", "largest_component": "pictures of the largest"}
+    names = {"components": "groups", "images": "images in them", "largest_component": "images of the largest"}
     drawn = [
         {"threshold": row["threshold"], "what": name, "value": row[column], "said": f"{row[column]:,}"}
         for column, name in names.items()
@@ -136,20 +136,20 @@ def _components(corpus: Corpus) -> Section:
     ]
     lowest = sizes[0]
     summary = (
-        f"Pictures that chains of close pairs connect, all subsets together. From {lowest['threshold']:g} on there are "
-        f"{lowest['components']:,} groups of {lowest['pictures']:,} pictures, the largest of "
+        f"Images that chains of close pairs connect, all subsets together. From {lowest['threshold']:g} on there are "
+        f"{lowest['components']:,} groups of {lowest['images']:,} images, the largest of "
         f"{lowest['largest_component']:,}. A largest group that grows suddenly is no group of copies any more."
     )
     chart = Chart(
         "components",
-        "Groups of pictures that chains of close pairs connect",
+        "Groups of images that chains of close pairs connect",
         summary,
         charts.curves(
             x=charts.similarity("threshold", {row["threshold"] for row in sizes}),
-            y=charts.quantity("value", "groups, or pictures"),
+            y=charts.quantity("value", "groups, or images"),
             line="what",
             names=list(names.values()),
-            colour="what",
+            color="what",
             tooltip={"threshold": "similarity from", "what": "what", "said": "number"},
         ),
         pa.Table.from_pylist(drawn),

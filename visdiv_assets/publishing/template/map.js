@@ -2,12 +2,12 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const canvas = document.getElementById("map"), stage = document.getElementById("stage");
-  const card = document.getElementById("card"), picture = document.getElementById("picture");
+  const card = document.getElementById("card"), frame = document.getElementById("image");
   const words = document.getElementById("words"), kinds = document.getElementById("kinds");
   const drawing = canvas.getContext("2d");
   let kind = data.maps[0].kind, alone = null, view = null, dragged = null;
   const map = () => data.maps.find((each) => each.kind === kind);
-  const colour = (cluster) => cluster < 0 ? "#9998" : `hsl(${(cluster * 137.5) % 360} 65% 50%)`;
+  const color = (cluster) => cluster < 0 ? "#9998" : `hsl(${(cluster * 137.5) % 360} 65% 50%)`;
 
   const fit = () => {
     const { x, y } = map();
@@ -29,7 +29,7 @@
     const size = x.length > 5000 ? 2 : 4;
     for (let i = 0; i < x.length; i++) {
       drawing.globalAlpha = alone === null || alone === cluster[i] ? 1 : 0.08;
-      drawing.fillStyle = colour(cluster[i]);
+      drawing.fillStyle = color(cluster[i]);
       drawing.fillRect(x[i] * view.scale + view.x - size / 2, y[i] * view.scale + view.y - size / 2, size, size);
     }
     for (const row of document.querySelectorAll("tbody tr")) {
@@ -61,13 +61,13 @@
     const i = nearest(px, py), { row, image, text, name, cluster } = map();
     card.hidden = i < 0;
     if (i < 0) return;
-    picture.replaceChildren();
-    const encoded = image[i] >= 0 ? data.pictures[image[i]] : "";
+    frame.replaceChildren();
+    const encoded = image[i] >= 0 ? data.images[image[i]] : "";
     if (encoded) {
       const drawn = document.createElement("img");
       drawn.src = `data:image/jpeg;base64,${encoded}`;
-      drawn.alt = `Picture of row ${row[i]}`;
-      picture.append(drawn);
+      drawn.alt = `Image of row ${row[i]}`;
+      frame.append(drawn);
     }
     words.textContent = [`row ${row[i]}`, cluster[i] < 0 ? "in no cluster" : name[cluster[i]] || `cluster ${cluster[i]}`,
       data.texts[text[i]]].filter(Boolean).join("\n");

@@ -51,14 +51,14 @@
     });
   };
 
-  const colourOf = (style) => (name) => style.getPropertyValue(`--${name}`).trim();
+  const colorOf = (style) => (name) => style.getPropertyValue(`--${name}`).trim();
 
-  // "$ink" is the page's colour of that name.
-  const coloured = (value, colour) => {
-    if (typeof value === "string" && value.startsWith("$")) return colour(value.slice(1));
-    if (Array.isArray(value)) return value.map((each) => coloured(each, colour));
+  // "$ink" is the page's color of that name.
+  const colored = (value, color) => {
+    if (typeof value === "string" && value.startsWith("$")) return color(value.slice(1));
+    if (Array.isArray(value)) return value.map((each) => colored(each, color));
     if (value === null || typeof value !== "object") return value;
-    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, coloured(each, colour)]));
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, colored(each, color)]));
   };
 
   const rowsOf = ({ columns, rows }) => {
@@ -74,24 +74,24 @@
     });
   };
 
-  const theme = (colour) => ({
+  const theme = (color) => ({
     background: null,
     font: "system-ui, sans-serif",
-    axis: { labelColor: colour("ink"), titleColor: colour("ink"), gridColor: colour("line"), domainColor: colour("aside"), tickColor: colour("aside"), titleFontWeight: "normal", labelFontSize: 12, titleFontSize: 12 },
-    legend: { labelColor: colour("ink"), titleColor: colour("ink"), titleFontWeight: "normal", labelFontSize: 12 },
-    header: { labelColor: colour("ink"), labelFontSize: 12 },
-    title: { color: colour("ink"), fontSize: 12, fontWeight: "normal" },
-    view: { stroke: colour("line") },
-    range: { category: Array.from({ length: 9 }, (_, number) => colour(`c${number}`)) },
+    axis: { labelColor: color("ink"), titleColor: color("ink"), gridColor: color("line"), domainColor: color("aside"), tickColor: color("aside"), titleFontWeight: "normal", labelFontSize: 12, titleFontSize: 12 },
+    legend: { labelColor: color("ink"), titleColor: color("ink"), titleFontWeight: "normal", labelFontSize: 12 },
+    header: { labelColor: color("ink"), labelFontSize: 12 },
+    title: { color: color("ink"), fontSize: 12, fontWeight: "normal" },
+    view: { stroke: color("line") },
+    range: { category: Array.from({ length: 9 }, (_, number) => color(`c${number}`)) },
   });
 
   const draw = async (place) => {
     const data = JSON.parse(document.getElementById(`${place.dataset.chart}-data`).textContent);
-    const colour = colourOf(getComputedStyle(document.documentElement));
-    const spec = { ...coloured(data.spec, colour), data: { values: rowsOf(data) } };
+    const color = colorOf(getComputedStyle(document.documentElement));
+    const spec = { ...colored(data.spec, color), data: { values: rowsOf(data) } };
     place.classList.toggle("fixed", spec.width !== "container");
     if (place.view) {
-      // What the reader chose stays chosen in other colours.
+      // What the reader chose stays chosen in other colors.
       for (const param of spec.params ?? []) param.value = place.view.signal(param.name);
       place.view.finalize();
     }
@@ -99,7 +99,7 @@
       actions: false,
       // Without eval, which the page's policy forbids.
       ast: true,
-      config: theme(colour),
+      config: theme(color),
       defaultStyle: false,
       loader: { target: "_self" },
       renderer: data.canvas ? "canvas" : "svg",

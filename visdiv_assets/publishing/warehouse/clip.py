@@ -6,16 +6,16 @@ from visdiv_assets.publishing.warehouse.columns import ROW, SUBSET, Column, Tabl
 
 ALIGNMENT = Table(
     "alignment",
-    "One row per row of a subset: how well its texts fit its pictures, by CLIP. NULL where there is no readable "
-    "picture or no text.",
+    "One row per row of a subset: how well its texts fit its images, by CLIP. NULL where there is no readable "
+    "image or no text.",
     (
         SUBSET,
         ROW,
         Column("turns", "INTEGER", "Turns of the row."),
-        Column("turns_scored", "INTEGER", "Turns with a text, in a row with a readable picture."),
+        Column("turns_scored", "INTEGER", "Turns with a text, in a row with a readable image."),
         Column("turns_truncated", "INTEGER", "Turns whose text is longer than CLIP reads, and was cut."),
-        Column("pictures", "INTEGER", "Readable pictures of the row."),
-        Column("cosine_min", "FLOAT", "Of each scored turn the cosine to the picture that fits best: the smallest."),
+        Column("images", "INTEGER", "Readable images of the row."),
+        Column("cosine_min", "FLOAT", "Of each scored turn the cosine to the image that fits best: the smallest."),
         Column("cosine_mean", "FLOAT", "The mean of the same over the scored turns."),
         Column("clip_score_min", "FLOAT", "CLIPScore, 2.5 * max(cosine, 0), of cosine_min."),
         Column("clip_score_mean", "FLOAT", "Mean CLIPScore over the scored turns."),
@@ -24,13 +24,13 @@ ALIGNMENT = Table(
 
 ALIGNMENT_SUMMARY = Table(
     "alignment_summary",
-    "How the texts of a subset fit its pictures as a whole: quantiles, and what named thresholds would keep.",
+    "How the texts of a subset fit its images as a whole: quantiles, and what named thresholds would keep.",
     (
         SUBSET,
         Column(
             "unit",
             "VARCHAR",
-            "turn (with the picture that fits best), row (mean of its turns), or text (for truncated).",
+            "turn (with the image that fits best), row (mean of its turns), or text (for truncated).",
         ),
         Column("measure", "VARCHAR", "quantile, filter or truncated."),
         Column(
@@ -50,12 +50,12 @@ ALIGNMENT_SUMMARY = Table(
 
 CLIP_PAIRS = Table(
     "clip_pairs",
-    "Pairs of different pictures of a subset that are close to CLIP, each once, with their SSCD similarity: alike in "
+    "Pairs of different images of a subset that are close to CLIP, each once, with their SSCD similarity: alike in "
     "what they show, copies or not.",
     (
         SUBSET,
-        Column("image_id_a", "VARCHAR", "The picture with the lower image_id."),
-        Column("image_id_b", "VARCHAR", "The picture with the higher image_id."),
+        Column("image_id_a", "VARCHAR", "The image with the lower image_id."),
+        Column("image_id_b", "VARCHAR", "The image with the higher image_id."),
         Column("clip_similarity", "FLOAT", "Cosine similarity of the CLIP embeddings."),
         Column("sscd_similarity", "FLOAT", "Cosine similarity of the SSCD embeddings; NULL if one has none."),
         Column("clip_model_id", "VARCHAR", "Model, weights and preprocessing of the CLIP embeddings."),
@@ -66,27 +66,27 @@ CLIP_PAIRS = Table(
 SELECTION_SCORES = Table(
     "selection_scores",
     "One row per row of a subset: what published selection methods say of it, among all subsets together. Of several "
-    "pictures of a row the lowest score counts; NULL where a method has nothing to go by.",
+    "images of a row the lowest score counts; NULL where a method has nothing to go by.",
     (
         SUBSET,
         ROW,
-        Column("semdedup", "FLOAT", "Similarity to an earlier picture of its cluster; low ones are kept (SemDeDup)."),
-        Column("conformity", "FLOAT", "Mean cosine to all other pictures; low ones, which are rare, are kept."),
-        Column("whitened_clip", "FLOAT", "Log-likelihood of the picture; low: an outlier. High ones are kept."),
+        Column("semdedup", "FLOAT", "Similarity to an earlier image of its cluster; low ones are kept (SemDeDup)."),
+        Column("conformity", "FLOAT", "Mean cosine to all other images; low ones, which are rare, are kept."),
+        Column("whitened_clip", "FLOAT", "Log-likelihood of the image; low: an outlier. High ones are kept."),
         Column("clip_score", "FLOAT", "Mean CLIPScore of the row's turns; high ones are kept."),
     ),
 )
 
 MAP_POINTS = Table(
     "map_points",
-    "One row per picture or text on a subset's maps (UMAP): points that are near each other are alike; distances "
+    "One row per image or text on a subset's maps (UMAP): points that are near each other are alike; distances "
     "across a map mean little.",
     (
         SUBSET,
         Column("kind", "VARCHAR", "The vectors that the map was made of: sscd, clip_image or clip_text."),
         Column("id", "VARCHAR", "image_id or text_id of the point."),
         Column("row", "BIGINT", "First row with it."),
-        Column("image_index", "INTEGER", "Place of the picture in that row; NULL for a text."),
+        Column("image_index", "INTEGER", "Place of the image in that row; NULL for a text."),
         Column("x", "FLOAT", "Place on the map, without unit."),
         Column("y", "FLOAT", "Place on the map, without unit."),
         Column("cluster", "INTEGER", "Number of its cluster on this map; -1 for none."),

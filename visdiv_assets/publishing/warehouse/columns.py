@@ -41,20 +41,20 @@ def _quoted(text: str) -> str:
 
 SUBSET = Column("subset", "VARCHAR", "Name of the subset, as published.")
 ROW = Column("row", "BIGINT", "Row of the subset, from 0 across its shards in file-name order.")
-IMAGE_INDEX = Column("image_index", "INTEGER", "Place of the picture in its row, from 0.")
+IMAGE_INDEX = Column("image_index", "INTEGER", "Place of the image in its row, from 0.")
 IMAGE_ID = Column(
     "image_id",
     "VARCHAR",
-    "First 16 bytes of the SHA-256 of the encoded picture, in hex; equal for byte-equal pictures; NULL where a "
+    "First 16 bytes of the SHA-256 of the encoded image, in hex; equal for byte-equal images; NULL where a "
     "position holds no bytes.",
 )
 MODEL_ID = Column("model_id", "VARCHAR", "Model, weights and preprocessing of the vectors; never mixed.")
 SIMILARITY = Column("similarity", "FLOAT", "Cosine similarity of the two embeddings.")
-NORMALISED = Column(
-    "similarity_normalised",
+NORMALIZED = Column(
+    "similarity_normalized",
     "FLOAT",
-    "SSCD's normalised score: similarity minus the background similarity; low for pictures of one template. NULL if "
-    "there were too few pictures to tell.",
+    "SSCD's normalized score: similarity minus the background similarity; low for images of one template. NULL if "
+    "there were too few images to tell.",
 )
 LOW_INFORMATION = Column("low_information", "BOOLEAN", "Whether one of the two has little in it, as a blank page has.")
 THRESHOLD = Column(
@@ -66,12 +66,12 @@ VERIFIED = Column("verified", "BOOLEAN", "Whether the pixels confirm the pair; N
 EVIDENCE = Column("evidence", "VARCHAR", "What the pixels showed; NULL: not looked at.")
 VERDICT = (
     Column("reason", "VARCHAR", "Why the pixels did not confirm the pair; empty if they did; NULL: not looked at."),
-    Column("overlap", "FLOAT", "Share of the smaller picture that the other shows; NULL: not looked at."),
+    Column("overlap", "FLOAT", "Share of the smaller image that the other shows; NULL: not looked at."),
     Column("agreement", "FLOAT", "Share of the textured places of the overlap that agree; NULL: not looked at."),
     Column(
         "transform",
         "FLOAT[]",
-        "Row-major 2 x 3 affine map from places in the second picture to places in the first, both in units of their "
+        "Row-major 2 x 3 affine map from places in the second image to places in the first, both in units of their "
         "own width and height; empty if none was found.",
     ),
     Column("pdq_distance", "SMALLINT", "Differing bits, of 256, of the PDQ hashes; NULL: PDQ did not find the pair."),

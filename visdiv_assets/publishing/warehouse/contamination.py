@@ -1,4 +1,4 @@
-"""The warehouse's tables of pictures that leaked from benchmarks, and of how far the rules that find copies go."""
+"""The warehouse's tables of images that leaked from benchmarks, and of how far the rules that find copies go."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from visdiv_assets.publishing.warehouse.columns import (
     IMAGE_INDEX,
     LOW_INFORMATION,
     MODEL_ID,
-    NORMALISED,
+    NORMALIZED,
     ROW,
     SIMILARITY,
     SUBSET,
@@ -21,7 +21,7 @@ from visdiv_assets.publishing.warehouse.columns import (
 
 CONTAMINATION_PAIRS = Table(
     "contamination_pairs",
-    "One row per image position of a subset and benchmark picture that are close or copies; a benchmark picture that "
+    "One row per image position of a subset and benchmark image that are close or copies; a benchmark image that "
     "occurs several times stands at its first position.",
     (
         SUBSET,
@@ -30,14 +30,14 @@ CONTAMINATION_PAIRS = Table(
         IMAGE_ID,
         Column("benchmark", "VARCHAR", "Name of the benchmark."),
         Column("benchmark_row", "BIGINT", "Row of the benchmark's test set, from 0."),
-        Column("benchmark_image", "INTEGER", "Place of the picture in its row, from 0."),
+        Column("benchmark_image", "INTEGER", "Place of the image in its row, from 0."),
         SIMILARITY,
         VERIFIED,
         EVIDENCE,
-        NORMALISED,
+        NORMALIZED,
         LOW_INFORMATION,
-        Column("benchmark_image_id", "VARCHAR", "image_id of the benchmark's picture."),
-        Column("benchmark_positions", "BIGINT", "How often the benchmark holds that picture."),
+        Column("benchmark_image_id", "VARCHAR", "image_id of the benchmark's image."),
+        Column("benchmark_positions", "BIGINT", "How often the benchmark holds that image."),
         MODEL_ID,
         *VERDICT,
     ),
@@ -52,16 +52,16 @@ CONTAMINATION_RATES = Table(
         Column(
             "rule",
             "VARCHAR",
-            "similarity: a picture counts from the threshold on; verified: it counts if the pixels confirm it, and the "
+            "similarity: an image counts from the threshold on; verified: it counts if the pixels confirm it, and the "
             "threshold is NULL.",
         ),
         THRESHOLD,
         Column("images", "BIGINT", "Readable image positions of the subset."),
         Column("images_contaminated", "BIGINT", "Those whose best match reaches the threshold."),
         Column("rows", "BIGINT", "Rows of the subset."),
-        Column("rows_contaminated", "BIGINT", "Rows with a contaminated picture."),
+        Column("rows_contaminated", "BIGINT", "Rows with a contaminated image."),
         Column("benchmark_images", "BIGINT", "Readable image positions of the benchmark."),
-        Column("benchmark_images_leaked", "BIGINT", "Those that are close to a picture of the subset."),
+        Column("benchmark_images_leaked", "BIGINT", "Those that are close to an image of the subset."),
         Column("rate", "DOUBLE", "images_contaminated / images; NULL without images."),
         Column("ci_low", "DOUBLE", "Lower end of the Wilson 95 % interval of the rate."),
         Column("ci_high", "DOUBLE", "Upper end of the Wilson 95 % interval of the rate."),
@@ -70,21 +70,21 @@ CONTAMINATION_RATES = Table(
 
 CALIBRATION = Table(
     "calibration",
-    "How much of the copies made of a subset's own pictures each rule finds, and how much of what it accepts of the "
-    "subset's nearest other pictures is wrong.",
+    "How much of the copies made of a subset's own images each rule finds, and how much of what it accepts of the "
+    "subset's nearest other images is wrong.",
     (
         SUBSET,
         Column("kind", "VARCHAR", "Kind of copy, such as jpeg or crop; ALL for all of them."),
         Column("strength", "VARCHAR", "mild, medium or strong; ALL for all of them."),
         Column("rule", "VARCHAR", "similarity: at or above the threshold; verified: confirmed by the pixels."),
         THRESHOLD,
-        Column("pictures", "BIGINT", "Pictures of the subset that copies were made of."),
+        Column("images", "BIGINT", "Images of the subset that copies were made of."),
         Column("copies", "BIGINT", "Copies made."),
         Column("copies_found", "BIGINT", "Those that the rule finds."),
         Column("recall", "DOUBLE", "copies_found / copies; NULL without copies."),
         Column("recall_low", "DOUBLE", "Lower end of the Wilson 95 % interval of the recall."),
         Column("recall_high", "DOUBLE", "Upper end of the Wilson 95 % interval of the recall."),
-        Column("other_pairs", "BIGINT", "Pairs of those pictures and their nearest others; NULL but for ALL, ALL."),
+        Column("other_pairs", "BIGINT", "Pairs of those images and their nearest others; NULL but for ALL, ALL."),
         Column("other_pairs_accepted", "BIGINT", "Those that the rule accepts."),
         Column("false_positives", "BIGINT", "Accepted pairs that are not copies, as far as their pixels tell."),
         Column("precision", "DOUBLE", "Share of the accepted pairs that are copies; NULL if none is accepted."),

@@ -7,25 +7,25 @@ from visdiv_assets.publishing.warehouse.columns import MODEL_ID, SUBSET, Column,
 
 DIVERSITY = Table(
     "diversity",
-    "How many directions a subset's pictures fill, by the eigenvalues of their embeddings' second moment.",
+    "How many directions a subset's images fill, by the eigenvalues of their embeddings' second moment.",
     (
         Column(
             "scope",
             "VARCHAR",
-            "subset: every readable image position counts, repeated pictures as often as they occur (as FineVision "
-            "counts); subset_unique: each picture once; subset_decontaminated, subset_deduplicated, subset_clean: "
+            "subset: every readable image position counts, repeated images as often as they occur (as FineVision "
+            "counts); subset_unique: each image once; subset_decontaminated, subset_deduplicated, subset_clean: "
             "without the rows that a clean copy drops as contaminated, as duplicates, for any reason; corpus and "
             "corpus_...: all subsets together; without: all but this one; growing: this one and those of earlier "
             "steps.",
         ),
         Column("subset", "VARCHAR", "The subset; NULL where the scope is the corpus."),
-        Column("images", "BIGINT", "Pictures counted."),
+        Column("images", "BIGINT", "Images counted."),
         MODEL_ID,
         Column("centered", "BOOLEAN", "Whether the mean was subtracted (covariance) or not (second moment)."),
         Column(
             "effective_rank",
             "DOUBLE",
-            "exp of the entropy of the normalised eigenvalues; NULL below 2 pictures.",
+            "exp of the entropy of the normalized eigenvalues; NULL below 2 images.",
         ),
         Column(
             "participation_ratio",
@@ -33,17 +33,17 @@ DIVERSITY = Table(
             "(sum of eigenvalues)^2 / sum of their squares; biased low in small subsets.",
         ),
         Column("participation_ratio_unbiased", "DOUBLE", "The same with unbiased numerator and denominator."),
-        Column("vendi", "DOUBLE", "Vendi score of order 1: effective rank of the uncentred second moment."),
+        Column("vendi", "DOUBLE", "Vendi score of order 1: effective rank of the uncenterd second moment."),
         Column(
             "score",
             "DOUBLE",
             "sqrt(effective_rank * participation_ratio) / dimension, as FineVision's article.",
         ),
-        Column("mean_norm", "DOUBLE", "Length of the mean vector: near 1 if all pictures look alike."),
+        Column("mean_norm", "DOUBLE", "Length of the mean vector: near 1 if all images look alike."),
         Column(
             "too_few",
             "BOOLEAN",
-            "Fewer than two pictures for each dimension: the scores are low for that alone, compare with no other set.",
+            "Fewer than two images for each dimension: the scores are low for that alone, compare with no other set.",
         ),
         Column("step", "INTEGER", "Place in the order of scope growing, from 1; NULL elsewhere."),
     ),
@@ -54,7 +54,7 @@ DIVERSITY_PUBLISHED = Table(
     "The diversity of four data sets as FineVision's authors published it; compare with scope corpus, centered.",
     (
         Column("dataset", "VARCHAR", "The data set."),
-        Column("images", "BIGINT", "Pictures, rounded to 0.1 million."),
+        Column("images", "BIGINT", "Images, rounded to 0.1 million."),
         Column("effective_rank", "DOUBLE", "arXiv 2510.17269, table 1; of the covariance, it is assumed."),
         Column("participation_ratio", "DOUBLE", "Likewise."),
         Column("score", "DOUBLE", "sqrt(effective_rank * participation_ratio) / 512, as published."),
@@ -65,12 +65,12 @@ MIXTURE_WEIGHTS = Table(
     "mixture_weights",
     "The most diverse mixture of subsets that `visdiv mixture` found last: how much of each.",
     (
-        Column("objective", "VARCHAR", "effective_rank (the same as vendi) or participation_ratio, uncentred."),
+        Column("objective", "VARCHAR", "effective_rank (the same as vendi) or participation_ratio, uncenterd."),
         Column("budget", "BIGINT", "Rows of the mixture; NULL: shares alone."),
         SUBSET,
         Column("weight", "DOUBLE", "Share of the mixture's rows."),
         Column("rows", "BIGINT", "Rows of the subset, of the budget."),
-        Column("rows_available", "BIGINT", "Rows of the subset that hold a readable picture."),
+        Column("rows_available", "BIGINT", "Rows of the subset that hold a readable image."),
         Column("score", "DOUBLE", "What the mixture reaches."),
         Column("best_possible", "DOUBLE", "No weights within the bounds reach more: the certificate."),
         Column("score_uniform", "DOUBLE", "The score with as many rows of each subset."),
@@ -81,8 +81,8 @@ MIXTURE_WEIGHTS = Table(
 
 DIVERSITY_RAREFIED = Table(
     "diversity_rarefied",
-    "Scores of equally many pictures of each subset, drawn again and again: what compares a small subset with a large "
-    "one. Centred, every readable image position counts. A subset has the sizes for which it has enough pictures.",
+    "Scores of equally many images of each subset, drawn again and again: what compares a small subset with a large "
+    "one. Centerd, every readable image position counts. A subset has the sizes for which it has enough images.",
     (
         SUBSET,
         MODEL_ID,
@@ -101,7 +101,7 @@ DIVERSITY_RAREFIED = Table(
         Column(
             "too_few",
             "BOOLEAN",
-            "Fewer than two pictures a dimension in a draw: low for that alone, so compare only with the same size.",
+            "Fewer than two images a dimension in a draw: low for that alone, so compare only with the same size.",
         ),
     ),
 )

@@ -8,7 +8,7 @@ from visdiv_assets.publishing.warehouse.columns import (
     IMAGE_INDEX,
     LOW_INFORMATION,
     MODEL_ID,
-    NORMALISED,
+    NORMALIZED,
     ROW,
     SIMILARITY,
     SUBSET,
@@ -21,16 +21,16 @@ from visdiv_assets.publishing.warehouse.columns import (
 
 DUPLICATE_PAIRS = Table(
     "duplicate_pairs",
-    "Pairs of different pictures that are close, or that the pixels confirm to be copies, each once; byte-equal copies "
+    "Pairs of different images that are close, or that the pixels confirm to be copies, each once; byte-equal copies "
     "share an image_id and are no pair.",
     (
-        Column("image_id_a", "VARCHAR", "The picture with the lower image_id."),
-        Column("image_id_b", "VARCHAR", "The picture with the higher image_id."),
+        Column("image_id_a", "VARCHAR", "The image with the lower image_id."),
+        Column("image_id_b", "VARCHAR", "The image with the higher image_id."),
         SIMILARITY,
         MODEL_ID,
         VERIFIED,
         EVIDENCE,
-        NORMALISED,
+        NORMALIZED,
         LOW_INFORMATION,
         *VERDICT,
     ),
@@ -47,10 +47,10 @@ DUPLICATE_PAIR_POSITIONS = Table(
             "Subset of the first position; the first is the lower by subset, row, index.",
         ),
         Column("row_a", "BIGINT", "Row of the first position."),
-        Column("image_a", "INTEGER", "Place of the first picture in its row."),
+        Column("image_a", "INTEGER", "Place of the first image in its row."),
         Column("subset_b", "VARCHAR", "Subset of the second position."),
         Column("row_b", "BIGINT", "Row of the second position."),
-        Column("image_b", "INTEGER", "Place of the second picture in its row."),
+        Column("image_b", "INTEGER", "Place of the second image in its row."),
         Column("similarity", "FLOAT", "Cosine similarity of the embeddings; 1 for exact copies."),
         Column("kind", "VARCHAR", "exact: the same bytes; near: other bytes, but close, or confirmed by the pixels."),
         Column("verified", "BOOLEAN", "Whether the pixels confirm the pair; true for exact; NULL: not looked at."),
@@ -62,7 +62,7 @@ DUPLICATE_CLUSTERS = Table(
     "One row per image position that has a copy anywhere: its cluster, and the one of each cluster that is kept.",
     (
         Column(
-            "cluster_id", "VARCHAR", "image_id of the representative, to which every picture of the cluster is close."
+            "cluster_id", "VARCHAR", "image_id of the representative, to which every image of the cluster is close."
         ),
         SUBSET,
         ROW,
@@ -74,25 +74,25 @@ DUPLICATE_CLUSTERS = Table(
             "VARCHAR",
             "best: kept; exact_copy or near_copy: of the keeper; row_dropped: its row goes for another reason.",
         ),
-        Column("component_id", "VARCHAR", "Lowest image_id of all pictures that a chain of close pairs connects."),
+        Column("component_id", "VARCHAR", "Lowest image_id of all images that a chain of close pairs connects."),
         Column("row_duplicate", "BOOLEAN", "Whether its row goes as a duplicate, by the rule for rows."),
         Column("keeper_subset", "VARCHAR", "Where the position that is kept lies; NULL where none is."),
         Column("keeper_row", "BIGINT", "Row of the position that is kept."),
-        Column("keeper_image", "INTEGER", "Place of the kept picture in its row."),
-        Column("similarity", "FLOAT", "Cosine similarity to the picture that is kept."),
+        Column("keeper_image", "INTEGER", "Place of the kept image in its row."),
+        Column("similarity", "FLOAT", "Cosine similarity to the image that is kept."),
     ),
 )
 
 CLUSTER_SUMMARY = Table(
     "cluster_summary",
-    "One row per component and per cluster of two or more different pictures, measured from the vectors.",
+    "One row per component and per cluster of two or more different images, measured from the vectors.",
     (
         Column("kind", "VARCHAR", "component (linked by chains) or cluster (all close to one representative)."),
         Column("cluster_id", "VARCHAR", "The component_id or cluster_id of duplicate_clusters."),
-        Column("pictures", "BIGINT", "Different pictures in it."),
-        Column("smallest_similarity", "FLOAT", "The smallest similarity of any two of its pictures."),
+        Column("images", "BIGINT", "Different images in it."),
+        Column("smallest_similarity", "FLOAT", "The smallest similarity of any two of its images."),
         Column("diameter", "FLOAT", "The largest cosine distance of any two: 1 - smallest_similarity."),
-        Column("pictures_measured", "BIGINT", "On how many of its pictures the two were measured (at most 50,000)."),
+        Column("images_measured", "BIGINT", "On how many of its images the two were measured (at most 50,000)."),
     ),
 )
 
@@ -101,24 +101,24 @@ CLUSTER_SIZES = Table(
     "How components of copies grow as the threshold falls: single linkage can swallow a data set.",
     (
         THRESHOLD,
-        Column("components", "BIGINT", "Components of two or more different pictures."),
-        Column("pictures", "BIGINT", "Pictures in them."),
+        Column("components", "BIGINT", "Components of two or more different images."),
+        Column("images", "BIGINT", "Images in them."),
         Column(
             "largest_component",
             "BIGINT",
-            "Pictures of the largest; at least, since of each picture only the best pairs are stored.",
+            "Images of the largest; at least, since of each image only the best pairs are stored.",
         ),
     ),
 )
 
 SUBSET_OVERLAP = Table(
     "subset_overlap",
-    "The share of each subset's pictures that occur in each other subset.",
+    "The share of each subset's images that occur in each other subset.",
     (
         SUBSET,
         Column("other_subset", "VARCHAR", "The subset in which they occur too."),
         THRESHOLD,
-        Column("images", "BIGINT", "Different readable pictures of the subset."),
+        Column("images", "BIGINT", "Different readable images of the subset."),
         Column("images_shared", "BIGINT", "Those with the same bytes, or a similarity >= threshold, in the other."),
         Column("images_shared_exactly", "BIGINT", "Those with the same bytes in the other."),
         Column("share", "DOUBLE", "images_shared / images."),
@@ -134,7 +134,7 @@ WITH near AS (
         p.similarity, p.verified,
         (x.subset, x."row", x.image_index) < (y.subset, y."row", y.image_index) AS in_order
     FROM (
-        -- Pictures of two subsets that different models embedded may be a pair of each.
+        -- Images of two subsets that different models embedded may be a pair of each.
         SELECT image_id_a, image_id_b, max(similarity) AS similarity, bool_or(verified) AS verified
         FROM duplicate_pairs GROUP BY image_id_a, image_id_b
     ) p

@@ -15,7 +15,7 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.publishing.warehouse import clip, schema, texts
 from visdiv_assets.publishing.warehouse.columns import Table
 from visdiv_assets.publishing.warehouse.duplicates import DUPLICATE_PAIR_POSITIONS_STATEMENT
-from visdiv_assets.publishing.warehouse.images import neighbours_column
+from visdiv_assets.publishing.warehouse.images import neighbors_column
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -120,13 +120,13 @@ class Filler:
     def _images(self, images: Manifest) -> None:
         nearest = self._lake.manifest("near_duplicates", images.partition)
         counted = self._lake.read(nearest, "counts") if nearest else pa.table({"image_id": pa.array([], pa.string())})
-        numbers = ["background_similarity", *(neighbours_column(name) for name in NAMED_THRESHOLDS)]
+        numbers = ["background_similarity", *(neighbors_column(name) for name in NAMED_THRESHOLDS)]
         columns = ", ".join(f"c.{name}" if name in counted.column_names else "NULL" for name in numbers)
         with self._registered(listed=self._stream(images, "rows"), counted=counted):
             self._connection.execute(
                 f"""INSERT INTO images
                 SELECT $subset, i."row", i.image_index, i.image_id, i.format, i.width, i.height, i.size_bytes, i.status,
-                    i.detail, i.brightness_deviation, i.colours, i.low_information, {columns}
+                    i.detail, i.brightness_deviation, i.colors, i.low_information, {columns}
                 FROM listed i LEFT JOIN counted c ON c.image_id = i.image_id AND i.status = 'ok'
                 ORDER BY i."row", i.image_index""",
                 {"subset": images.partition},
@@ -145,7 +145,7 @@ class Filler:
         self._expected["quality"] += histogram.group_by(["criterion", "rating"]).aggregate([]).num_rows
 
     def _contamination_pairs(self, images: Manifest, contamination: Manifest) -> None:
-        """The pairs of pictures at every position that the subset's picture has."""
+        """The pairs of images at every position that the subset's image has."""
         verified = self._lake.manifest("verified_contamination", images.partition)
         found = self._lake.read(contamination, "pairs")
         if verified and verified.files("pairs"):
@@ -166,7 +166,7 @@ class Filler:
             self._connection.execute(
                 f"""INSERT INTO contamination_pairs
                 SELECT $subset, i."row", i.image_index, p.image_id, p.benchmark, p.benchmark_row, p.benchmark_image,
-                    p.similarity, p.verified, p.evidence, p.similarity_normalised, p.low_information,
+                    p.similarity, p.verified, p.evidence, p.similarity_normalized, p.low_information,
                     p.benchmark_image_id, p.benchmark_positions, $model_id,
                     {", ".join(f"p.{name}" for name in _VERDICT[2:])}
                 FROM leaks p JOIN listed i ON i.image_id = p.image_id AND i.status = 'ok'
@@ -182,14 +182,14 @@ class Filler:
         self._connection.execute("DROP TABLE leaks")
 
     def _pairs(self, subsets: list[str]) -> None:
-        """Pairs within and between subsets; two pictures that occur together in several places are one pair.
+        """Pairs within and between subsets; two images that occur together in several places are one pair.
 
         Of the compared pairs that are below the floor, those are listed that the pixels confirm.
         """
         verdict = ", ".join(f"{name} {kind}" for name, kind in zip(_VERDICT, _VERDICT_TYPES, strict=True))
         self._connection.execute(
             f"""CREATE TEMP TABLE found (image_id_a VARCHAR, image_id_b VARCHAR, similarity FLOAT,
-            similarity_normalised FLOAT, model_id VARCHAR, {verdict})"""
+            similarity_normalized FLOAT, model_id VARCHAR, {verdict})"""
         )
         close = [self._lake.manifest("near_duplicates", subset) for subset in subsets]
         close.append(self._lake.manifest("cross_subset_duplicates", "all"))
@@ -197,7 +197,7 @@ class Filler:
         compared.append(self._lake.manifest("verified_cross_subset", "all"))
         stored = 0
         for manifests, columns in (
-            (close, f"similarity_normalised, $model_id, {', '.join(['NULL'] * len(_VERDICT))}"),
+            (close, f"similarity_normalized, $model_id, {', '.join(['NULL'] * len(_VERDICT))}"),
             (compared, f"NULL, $model_id, {', '.join(_VERDICT)}"),
         ):
             for manifest in manifests:
@@ -212,7 +212,7 @@ class Filler:
             f"""INSERT INTO duplicate_pairs
             WITH flagged AS (SELECT DISTINCT image_id FROM images WHERE low_information)
             SELECT image_id_a, image_id_b, max(similarity), model_id, bool_or(verified), any_value(evidence),
-                max(similarity_normalised), image_id_a IN (FROM flagged) OR image_id_b IN (FROM flagged),
+                max(similarity_normalized), image_id_a IN (FROM flagged) OR image_id_b IN (FROM flagged),
                 {", ".join(f"any_value({name})" for name in _VERDICT[2:])}
             FROM found GROUP BY image_id_a, image_id_b, model_id
             HAVING bool_or(verified IS NULL) OR bool_or(verified)
@@ -255,7 +255,7 @@ class Filler:
         if set(stored) | {"subset"} != set(columns) | {"subset"}:
             raise VisdivError(
                 f"{manifest.table} of {manifest.partition!r} was written by another version of this program, with the "
-                f"columns {', '.join(stored)}: materialise it again"
+                f"columns {', '.join(stored)}: materialize it again"
             )
         values = [f'"{name}"' if name in stored else "$subset" for name in columns]
         with self._registered(stored=self._stream(manifest, role)):

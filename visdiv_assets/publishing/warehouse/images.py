@@ -1,4 +1,4 @@
-"""The warehouse's tables of subsets, their pictures and ratings, and which rows a clean copy leaves out."""
+"""The warehouse's tables of subsets, their images and ratings, and which rows a clean copy leaves out."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from visdiv_assets.publishing.warehouse.columns import (
 )
 
 
-def neighbours_column(threshold_name: str) -> str:
-    """The column of `images` that counts neighbours at a named threshold: `neighbours_finevision`."""
-    return f"neighbours_{threshold_name}"
+def neighbors_column(threshold_name: str) -> str:
+    """The column of `images` that counts neighbors at a named threshold: `neighbors_finevision`."""
+    return f"neighbors_{threshold_name}"
 
 
 SUBSETS = Table(
@@ -33,7 +33,7 @@ SUBSETS = Table(
             "Rows that the quality thresholds keep (all that have a turn, unless some are set).",
         ),
         Column("images", "BIGINT", "Image positions, unreadable ones included."),
-        Column("images_unique", "BIGINT", "Different readable pictures, by their bytes."),
+        Column("images_unique", "BIGINT", "Different readable images, by their bytes."),
         Column(
             "images_unreadable",
             "BIGINT",
@@ -47,36 +47,36 @@ SUBSETS = Table(
 
 IMAGES = Table(
     "images",
-    "One row per image position: what the picture is, or why it cannot be read.",
+    "One row per image position: what the image is, or why it cannot be read.",
     (
         SUBSET,
         ROW,
         IMAGE_INDEX,
         IMAGE_ID,
-        Column("format", "VARCHAR", "File format: jpeg, png, ...; NULL if it is not a picture."),
+        Column("format", "VARCHAR", "File format: jpeg, png, ...; NULL if it is not an image."),
         Column("width", "INTEGER", "Pixels, as shown (EXIF orientation applied)."),
         Column("height", "INTEGER", "Pixels, as shown (EXIF orientation applied)."),
-        Column("size_bytes", "BIGINT", "Size of the encoded picture in bytes."),
+        Column("size_bytes", "BIGINT", "Size of the encoded image in bytes."),
         Column("status", "VARCHAR", "ok, empty, not_an_image, truncated, corrupt or too_large."),
         Column("detail", "VARCHAR", "Why it cannot be read; empty if it can."),
         Column("brightness_deviation", "FLOAT", "Standard deviation of brightness, 0 to 127.5, in a 64 x 64 copy."),
-        Column("colours", "INTEGER", "Colours, of 512, that cover 99 % of a 64 x 64 copy."),
+        Column("colors", "INTEGER", "Colors, of 512, that cover 99 % of a 64 x 64 copy."),
         Column(
             "low_information",
             "BOOLEAN",
-            "Near-constant or few colours, as blank and text pages are: a similarity says less there.",
+            "Near-constant or few colors, as blank and text pages are: a similarity says less there.",
         ),
         Column(
             "background_similarity",
             "FLOAT",
-            "Mean similarity to the 3 nearest pictures of a seeded sample of the subset's other pictures; subtract it "
-            "from a similarity for SSCD's normalised score. NULL if not computed.",
+            "Mean similarity to the 3 nearest images of a seeded sample of the subset's other images; subtract it "
+            "from a similarity for SSCD's normalized score. NULL if not computed.",
         ),
         *(
             Column(
-                neighbours_column(name),
+                neighbors_column(name),
                 "BIGINT",
-                f"Other pictures of the subset with similarity >= {value} (threshold {name}), counted in full; NULL if "
+                f"Other images of the subset with similarity >= {value} (threshold {name}), counted in full; NULL if "
                 "not computed, or if the floor is above the threshold.",
             )
             for name, value in NAMED_THRESHOLDS.items()
@@ -97,17 +97,17 @@ QUALITY = Table(
 
 DROPPED_ROWS = Table(
     "dropped_rows",
-    "One row per row that a clean copy leaves out: why, and the picture that is the reason.",
+    "One row per row that a clean copy leaves out: why, and the image that is the reason.",
     (
         SUBSET,
         ROW,
         Column("reason", "VARCHAR", "unreadable, quality, contaminated, selection or duplicate: the first one."),
         Column("detail", "VARCHAR", "More about the reason."),
         Column("witness_kind", "VARCHAR", "subset or benchmark: where the witness lies; NULL where there is none."),
-        Column("witness", "VARCHAR", "Subset or benchmark of the picture that made the row redundant or contaminated."),
+        Column("witness", "VARCHAR", "Subset or benchmark of the image that made the row redundant or contaminated."),
         Column("witness_row", "BIGINT", "Row of the witness."),
         Column("witness_image", "INTEGER", "Place of the witness in its row."),
         Column("similarity", "FLOAT", "Cosine similarity to the witness."),
-        Column("image_index", "INTEGER", "Place in the dropped row of the picture that it is about."),
+        Column("image_index", "INTEGER", "Place in the dropped row of the image that it is about."),
     ),
 )

@@ -217,7 +217,7 @@ class HubClient:
         from huggingface_hub.utils import get_session, hf_raise_for_status
 
         url = hf_hub_url(file.dataset, file.path, repo_type="dataset", revision=file.commit, endpoint=self.endpoint)
-        # Compressed answers have no ranges, and pictures do not get smaller.
+        # Compressed answers have no ranges, and images do not get smaller.
         headers = {**self._headers(), "Accept-Encoding": "identity"}
         if start or end is not None:
             headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"

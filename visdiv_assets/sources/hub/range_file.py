@@ -9,7 +9,7 @@ from typing import Any
 
 from visdiv_assets.sources.hub.client import HubClient, HubFile
 
-#: Fetched at least at a time: the footer of most files, and the small chunks beside the pictures.
+#: Fetched at least at a time: the footer of most files, and the small chunks beside the images.
 LEAST_BYTES = 1 << 16
 
 #: Pieces that are remembered: the footer, and what lies around the present position.

@@ -38,7 +38,7 @@ class HubSource:
     What a revision is, and which files it has, is asked once, when it is first needed, and then stays: whatever is read
     through one source is of one commit. A file that is read as a whole is fetched once into a folder, its digest
     compared with the one that the Hub announced, while the next one of the subset is fetched in the background; of a
-    file from which single pictures are wanted only these are.
+    file from which single images are wanted only these are.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class HubSource:
         return StoredShard(found.schema, found.compression, self._stored(kind, name, shard))
 
     def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
-        """Encoded bytes of single pictures; see `interface.Source.fetch`."""
+        """Encoded bytes of single images; see `interface.Source.fetch`."""
         found = list(self._files(kind, name).values())
         return fetching.fetch(
             self.uri, kind, name, self._rows.of(found), lambda number: self._anywhere(found[number]), positions
@@ -230,7 +230,7 @@ class HubSource:
         raise VisdivError(
             f"benchmark {benchmark.name!r}: hf://datasets/{dataset} has no .parquet file of split {benchmark.split!r}"
             f"{f' of config {benchmark.config!r}' if benchmark.config else ''}, nor has its branch {CONVERTED}: "
-            f"correct its line in VISDIV_BENCHMARK_CATALOGUE"
+            f"correct its line in VISDIV_BENCHMARK_CATALOG"
         )
 
     def _under_either_name(self, benchmark: Benchmark) -> tuple[str, list[HubFile]]:
@@ -245,7 +245,7 @@ class HubSource:
             raise MissingDatasetError(
                 f"benchmark {benchmark.name!r}: neither hf://datasets/{benchmark.hub_id} nor its alias "
                 f"hf://datasets/{benchmark.alias} is on the Hub, or they are private: correct its line in "
-                f"VISDIV_BENCHMARK_CATALOGUE, or set HF_TOKEN"
+                f"VISDIV_BENCHMARK_CATALOG, or set HF_TOKEN"
             ) from None
 
     def _list(self, dataset: str, revision: str | None) -> list[HubFile]:

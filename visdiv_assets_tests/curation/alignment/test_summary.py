@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from visdiv_assets.curation.alignment.summary import QUANTILES, Totals, summarise_rows, summarise_subset, totals_of
+from visdiv_assets.curation.alignment.summary import QUANTILES, Totals, summarize_rows, summarize_subset, totals_of
 from visdiv_assets.curation.alignment.turns import TURNS_SCHEMA
 
 
@@ -16,16 +16,16 @@ def turns(*told: tuple[int, float | None, bool | None]) -> pa.Table:
 def summary(cosines: list[float], rows: list[float] | None = None) -> dict[tuple[str, str], dict[str, object]]:
     totals = Totals(turns=len(cosines), turns_scored=len(cosines), rows_scored=1, texts=8, texts_truncated=2)
     values = np.array(cosines, np.float32)
-    found = summarise_subset(values, values if rows is None else np.array(rows, np.float32), totals)
+    found = summarize_subset(values, values if rows is None else np.array(rows, np.float32), totals)
     return {(record["unit"], record["name"]): record for record in found.to_pylist()}
 
 
 def test_a_row_has_the_least_and_the_mean_of_its_scored_turns() -> None:
     told = turns((0, 0.2, False), (0, -0.4, True), (0, None, None), (2, 0.3, False))
     parts = [batch for start in (0, 1) for batch in told.slice(start * 2, 2).to_batches()]
-    rows = summarise_rows(parts, np.array([1, 2, 3])).to_pylist()
+    rows = summarize_rows(parts, np.array([1, 2, 3])).to_pylist()
     assert [row["row"] for row in rows] == [0, 1, 2]
-    assert [(row["turns"], row["turns_scored"], row["turns_truncated"], row["pictures"]) for row in rows] == [
+    assert [(row["turns"], row["turns_scored"], row["turns_truncated"], row["images"]) for row in rows] == [
         (3, 2, 1, 1),
         (0, 0, 0, 2),
         (1, 1, 0, 3),
@@ -38,7 +38,7 @@ def test_a_row_has_the_least_and_the_mean_of_its_scored_turns() -> None:
 
 
 def test_totals_are_counted() -> None:
-    rows = summarise_rows(turns((0, 0.2, True), (0, None, None), (1, None, False)).to_batches(), np.array([1, 0]))
+    rows = summarize_rows(turns((0, 0.2, True), (0, None, None), (1, None, False)).to_batches(), np.array([1, 0]))
     assert totals_of(rows, 2) == Totals(turns=3, turns_scored=1, rows_scored=1, texts=2, texts_truncated=1)
 
 

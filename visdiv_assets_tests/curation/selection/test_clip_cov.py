@@ -30,15 +30,15 @@ def plain(
     size = together.sum(axis=1)
     k = np.where(together, np.maximum(cosine, 0), 0)
     cross = (k.sum(axis=1) + k.sum(axis=0)) / size
-    centre_of = {label: (v[labels == label].mean(axis=0), t[labels == label].mean(axis=0)) for label in set(labels)}
+    center_of = {label: (v[labels == label].mean(axis=0), t[labels == label].mean(axis=0)) for label in set(labels)}
 
     def cosine_of(a: np.ndarray, b: np.ndarray) -> float:
         return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
-    to_centres = np.array(
-        [cosine_of(v[i], centre_of[labels[i]][1]) + cosine_of(t[i], centre_of[labels[i]][0]) for i in range(len(v))]
+    to_centers = np.array(
+        [cosine_of(v[i], center_of[labels[i]][1]) + cosine_of(t[i], center_of[labels[i]][0]) for i in range(len(v))]
     )
-    scores = cross + 2 * np.diag(cosine) + names / 2 - to_centres
+    scores = cross + 2 * np.diag(cosine) + names / 2 - to_centers
     picked: list[int] = []
     of_class: dict[int, list[int]] = {label: [] for label in labels}
     new: dict[int, list[int]] = {label: [] for label in labels}
@@ -88,7 +88,7 @@ def test_scores_are_lowered_after_199_and_399_picks_of_a_class() -> None:
     assert found.tolist() != plain(images, texts, 450, labels, np.zeros(450), 10_000), "the batches change nothing"
 
 
-def test_without_labels_the_classes_are_clusters_of_the_pictures() -> None:
+def test_without_labels_the_classes_are_clusters_of_the_images() -> None:
     images, texts = pairs(100, 5)
     clusters = k_means(images, seed=2).cluster
     np.testing.assert_array_equal(clip_cov(images, texts, 30, seed=2), clip_cov(images, texts, 30, labels=clusters))
@@ -106,14 +106,14 @@ def test_identical_pairs_are_picked_in_the_order_of_their_rows() -> None:
     assert clip_cov(images, images, 12, labels=np.zeros(12, np.int64)).tolist() == list(range(12))
 
 
-def test_a_class_whose_vectors_cancel_out_has_no_centre_and_is_picked_all_the_same() -> None:
+def test_a_class_whose_vectors_cancel_out_has_no_center_and_is_picked_all_the_same() -> None:
     images = np.array([[1, 0], [-1, 0]], np.float32)
     assert clip_cov(images, images, 2, labels=np.zeros(2, np.int64)).tolist() == [0, 1]
 
 
 def test_what_does_not_fit_together_is_refused() -> None:
     images, texts = pairs(6, 0)
-    with pytest.raises(VisdivError, match="6 pictures and 5 texts are no pairs"):
+    with pytest.raises(VisdivError, match="6 images and 5 texts are no pairs"):
         clip_cov(images, texts[:5], 2)
     with pytest.raises(VisdivError, match="two models"):
         clip_cov(images, texts[:, :3], 2)
@@ -144,5 +144,5 @@ def test_a_subset_that_is_a_copy_preserves_all_and_an_opposite_one_nothing() -> 
 
 
 def test_the_cross_covariance_of_no_pair_is_refused() -> None:
-    with pytest.raises(VisdivError, match="give at least one picture with a text"):
+    with pytest.raises(VisdivError, match="give at least one image with a text"):
         _ = CrossCovariance.of(random_units(0, 3), random_units(0, 3)).mean

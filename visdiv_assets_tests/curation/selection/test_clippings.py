@@ -13,7 +13,7 @@ from visdiv_assets.vectors.join import PAIR_SCHEMA, self_join
 from visdiv_assets_tests.testing.vectors import random_units, slow_join, unit
 
 
-def test_rows_are_the_normalised_sum_of_picture_and_text_however_they_are_read() -> None:
+def test_rows_are_the_normalized_sum_of_image_and_text_however_they_are_read() -> None:
     images, texts = random_units(20, 8), random_units(20, 8, seed=1)
     pooled = PooledPairs(StackedArray([images[:7], images[7:]]), texts)
     wanted = unit(images.astype(np.float64) + texts)
@@ -26,7 +26,7 @@ def test_rows_are_the_normalised_sum_of_picture_and_text_however_they_are_read()
 def test_the_join_finds_the_samples_that_are_alike_in_both() -> None:
     images, texts = random_units(40, 16), random_units(40, 16, seed=1)
     images[9], texts[9] = images[4], texts[4]
-    images[20] = images[30]  # the same picture, another question
+    images[20] = images[30]  # the same image, another question
     pooled = PooledPairs(images.astype(np.float16), texts.astype(np.float16))
     found = self_join(pooled, 0.9)
     assert found.select(["left", "right"]).to_pylist() == [{"left": 4, "right": 9}]
@@ -35,7 +35,7 @@ def test_the_join_finds_the_samples_that_are_alike_in_both() -> None:
     assert [tuple(pair.values())[:2] for pair in lower.to_pylist()] == [pair[:2] for pair in wanted]
 
 
-def test_a_text_opposite_to_its_picture_is_like_nothing() -> None:
+def test_a_text_opposite_to_its_image_is_like_nothing() -> None:
     images = random_units(3, 4)
     texts = images.copy()
     texts[1] = -images[1]
@@ -49,7 +49,7 @@ def test_the_score_is_the_similarity_to_the_nearest_sample_before() -> None:
 
 
 def test_what_are_no_pairs_is_refused() -> None:
-    with pytest.raises(VisdivError, match="3 pictures and 4 texts are no pairs"):
+    with pytest.raises(VisdivError, match="3 images and 4 texts are no pairs"):
         PooledPairs(random_units(3, 4), random_units(4, 4))
-    with pytest.raises(VisdivError, match="pictures of 4 dimensions and texts of 5"):
+    with pytest.raises(VisdivError, match="images of 4 dimensions and texts of 5"):
         PooledPairs(random_units(3, 4), random_units(3, 5))

@@ -42,7 +42,7 @@ def farthest_first(vectors: np.ndarray, first: int, k: int) -> list[int]:
     layout=LAYOUTS,
     data=st.data(),
 )
-def test_k_centre_picks_the_farthest_row_and_of_equals_the_lowest(
+def test_k_center_picks_the_farthest_row_and_of_equals_the_lowest(
     monkeypatch: pytest.MonkeyPatch,
     vectors: np.ndarray,
     pool: int,
@@ -59,7 +59,7 @@ def test_k_centre_picks_the_farthest_row_and_of_equals_the_lowest(
 
 
 @pytest.mark.parametrize("pool", [5, 60, 100_000])
-def test_k_centre_over_many_rows_refills_its_pool_without_changing_a_pick(
+def test_k_center_over_many_rows_refills_its_pool_without_changing_a_pick(
     monkeypatch: pytest.MonkeyPatch, pool: int
 ) -> None:
     monkeypatch.setattr(module, "POOL", pool)
@@ -70,7 +70,7 @@ def test_k_centre_over_many_rows_refills_its_pool_without_changing_a_pick(
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_k_centre_takes_equally_far_rows_in_their_order_though_the_pool_holds_others(
+def test_k_center_takes_equally_far_rows_in_their_order_though_the_pool_holds_others(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(module, "POOL", 3)

@@ -79,7 +79,7 @@ def test_another_content_of_the_file_is_another_setting(file: Path) -> None:
     [
         ({"subset": ["one"], "number": [1]}, "is no Parquet file with the columns subset and row"),
         ({"subset": ["one"], "row": ["first"]}, "is no Parquet file with the columns subset and row"),
-        ({"subset": ["gone"], "row": [1]}, "has no row of a materialised subset"),
+        ({"subset": ["gone"], "row": [1]}, "has no row of a materialized subset"),
         ({"subset": ["one"], "row": [2]}, "names rows that 'one' does not have: they go from 0 to 1"),
         ({"subset": ["one"], "row": [-1]}, "names rows that 'one' does not have"),
         ({"subset": ["one"], "row": pa.array([None], pa.int64())}, "names rows that 'one' does not have"),

@@ -64,9 +64,7 @@ def test_matches_counts_and_probabilities_are_those_of_plain_search(
 
 def test_only_whole_words_match_in_the_case_given() -> None:
     matcher = EntryMatcher(["cat", "New York", "York"])
-    matched = [
-        matcher.matches(text).tolist() for text in ("a cat, sat", "catalogue", "Cat", "new york", "In New York!")
-    ]
+    matched = [matcher.matches(text).tolist() for text in ("a cat, sat", "catalog", "Cat", "new york", "In New York!")]
     assert matched == [[0], [], [], [], [1, 2]]
 
 

@@ -36,7 +36,7 @@ def add_scores(lake: Lake, **columns: list[float | None]) -> None:
     write.commit(subsets=["one", "two"])
 
 
-def test_rows_have_the_lowest_score_of_their_pictures_among_all_subsets(lake: Lake) -> None:
+def test_rows_have_the_lowest_score_of_their_images_among_all_subsets(lake: Lake) -> None:
     random = np.random.default_rng(0)
     vectors = {letter: unit(random.standard_normal(6)) for letter in "abcde"}
     one = add_images(lake, "one", 4, [Listed(0, "a"), Listed(0, "b", 1), Listed(1, "c"), Listed(2, "", status="empty")])
@@ -53,12 +53,12 @@ def test_rows_have_the_lowest_score_of_their_pictures_among_all_subsets(lake: La
     for name, plain in (("conformity", common), ("semdedup", duplicate)):
         expected = [min(plain[:2]), plain[2], None, None, plain[3], plain[4]]
         assert found[name] == [None if value is None else pytest.approx(value, abs=1e-6) for value in expected]
-    # Five pictures cannot say what is typical in six dimensions.
+    # Five images cannot say what is typical in six dimensions.
     assert found["whitened_clip"] == [None] * 6
     assert found["clip_score"] == [None] * 6
 
 
-def test_enough_pictures_are_whitened_and_the_scores_of_alignment_are_taken_over(lake: Lake) -> None:
+def test_enough_images_are_whitened_and_the_scores_of_alignment_are_taken_over(lake: Lake) -> None:
     random = np.random.default_rng(1)
     letters = "abcdefghij"
     images = add_images(lake, "one", 10, [Listed(row, letter) for row, letter in enumerate(letters)])
@@ -76,7 +76,7 @@ def test_enough_pictures_are_whitened_and_the_scores_of_alignment_are_taken_over
     )
 
 
-def test_no_subset_has_no_scores_and_a_subset_without_pictures_has_nulls(lake: Lake) -> None:
+def test_no_subset_has_no_scores_and_a_subset_without_images_has_nulls(lake: Lake) -> None:
     assert list(corpus_scores(lake, [])) == []
     images = add_images(lake, "one", 2)
     add_clip_images(lake, "one", {}, images=images)

@@ -82,7 +82,7 @@ def test_an_outlier_is_less_likely_than_all_others() -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, 8])
 def test_no_more_rows_than_dimensions_are_refused(rows: int) -> None:
-    with pytest.raises(VisdivError, match=f"needs more than 8 pictures or texts.*there are {rows}"):
+    with pytest.raises(VisdivError, match=f"needs more than 8 images or texts.*there are {rows}"):
         Whitening.of(raw_moments(raw(rows, 8)))
 
 

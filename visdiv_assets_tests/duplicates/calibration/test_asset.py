@@ -17,11 +17,11 @@ from visdiv_assets_tests.conftest import (
     QUIET,
     Pipeline,
     Row,
+    image,
     lake_files,
     near_copy,
     one_each,
     other_model,
-    picture,
     png,
     written_at,
 )
@@ -30,14 +30,14 @@ EMBEDDED = ("subset_images", "sscd_embeddings")
 
 
 def embed(pipeline: Pipeline, name: str = "some") -> None:
-    assert pipeline.run(name, only=EMBEDDED, sscd=other_model("colour")).success
+    assert pipeline.run(name, only=EMBEDDED, sscd=other_model("color")).success
 
 
 def calibrate(
-    pipeline: Pipeline, name: str = "some", pictures: int = 2, model: str = "colour", **settings: Any
+    pipeline: Pipeline, name: str = "some", images: int = 2, model: str = "color", **settings: Any
 ) -> tuple[dict[str, Any], dg.ExecuteInProcessResult]:
-    """Materialise the asset alone; its metadata, empty if it failed, and how the run ended."""
-    changed = pipeline.settings.model_copy(update={"calibration_pictures": pictures, **settings})
+    """Materialize the asset alone; its metadata, empty if it failed, and how the run ended."""
+    changed = pipeline.settings.model_copy(update={"calibration_images": images, **settings})
     result = dg.materialize(
         [calibration],
         partition_key=name,
@@ -53,13 +53,13 @@ def calibrate(
 
 @pytest.fixture
 def calibrated(pipeline: Pipeline) -> Pipeline:
-    """Eight pictures, one of them with a near copy, in two files."""
+    """Eight images, one of them with a near copy, in two files."""
     pipeline.write("some", one_each(range(5)), [*one_each([5, 6, 7]), Row([near_copy(0)])])
     embed(pipeline)
     return pipeline
 
 
-def test_rates_of_the_subsets_own_pictures_are_stored_and_shown(calibrated: Pipeline) -> None:
+def test_rates_of_the_subsets_own_images_are_stored_and_shown(calibrated: Pipeline) -> None:
     metadata, result = calibrate(calibrated)
     assert result.success
     assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
@@ -73,7 +73,7 @@ def test_rates_of_the_subsets_own_pictures_are_stored_and_shown(calibrated: Pipe
     telling = sorted({row["image_id"] for row in listed.to_pylist() if not row["low_information"]})
     assert set(copies["image_id"].to_pylist()) == set(telling[:2])
     assert 60 <= copies.num_rows == metadata["copies"] <= 72
-    assert metadata["pictures"] == 2
+    assert metadata["images"] == 2
     ids = store.read(store.require("sscd_embeddings", "some"), "ids")["image_id"].to_pylist()
     vectors = store.array(store.require("sscd_embeddings", "some"), "vectors")[:].astype(np.float64)
     near = {
@@ -96,7 +96,7 @@ def test_rates_of_the_subsets_own_pictures_are_stored_and_shown(calibrated: Pipe
 
 
 def test_the_plot_is_in_the_metadata(calibrated: Pipeline) -> None:
-    metadata, _ = calibrate(calibrated, pictures=1)
+    metadata, _ = calibrate(calibrated, images=1)
     found = re.fullmatch(r"!\[recall and precision\]\(data:image/png;base64,([A-Za-z0-9+/=]+)\)", metadata["rates"])
     assert found
     assert len(metadata["rates"]) < 80_000
@@ -104,18 +104,18 @@ def test_the_plot_is_in_the_metadata(calibrated: Pipeline) -> None:
 
 
 def test_nothing_is_measured_twice_and_two_runs_agree(calibrated: Pipeline) -> None:
-    first, _ = calibrate(calibrated, pictures=1)
+    first, _ = calibrate(calibrated, images=1)
     root = calibrated.settings.lake_root
     before, content = written_at(root, "calibration"), lake_files(root, "calibration")
-    again, _ = calibrate(calibrated, pictures=1)
+    again, _ = calibrate(calibrated, images=1)
     assert (first["units_reused"], again["units_reused"]) == (0, 1)
     assert written_at(root, "calibration") == before
     assert {**first, "seconds": 0, "units_reused": 0} == {**again, "seconds": 0, "units_reused": 0}
     for path in (calibrated.settings.data_folder / "lake" / "calibration").rglob("*.*"):
         path.unlink()
-    calibrate(calibrated, pictures=1)
+    calibrate(calibrated, images=1)
     assert lake_files(root, "calibration") == content
-    other, _ = calibrate(calibrated, pictures=1, duplicate_threshold=0.97)
+    other, _ = calibrate(calibrated, images=1, duplicate_threshold=0.97)
     assert other["units_reused"] == 0
     assert "recall_at_0.97" in other
 
@@ -124,26 +124,26 @@ def test_nothing_is_measured_twice_and_two_runs_agree(calibrated: Pipeline) -> N
     "rows",
     [
         [Row(), Row()],
-        [Row([b"no picture"]), Row([None])],
-        [Row([picture(1)]), Row([picture(1)])],
-        [Row([png(Image.new("RGB", (32, 32), colour))]) for colour in ("white", "black", "red")],
+        [Row([b"no image"]), Row([None])],
+        [Row([image(1)]), Row([image(1)])],
+        [Row([png(Image.new("RGB", (32, 32), color))]) for color in ("white", "black", "red")],
     ],
-    ids=["no pictures", "unreadable", "one picture", "blank pictures"],
+    ids=["no images", "unreadable", "one image", "blank images"],
 )
 def test_subsets_with_nothing_to_measure_get_an_empty_table(pipeline: Pipeline, rows: list[Row]) -> None:
     pipeline.write("some", rows)
     embed(pipeline)
     metadata, result = calibrate(pipeline)
     assert result.success
-    assert metadata["dagster/partition_row_count"] == metadata["copies"] == metadata["pictures"] == 0
+    assert metadata["dagster/partition_row_count"] == metadata["copies"] == metadata["images"] == 0
     assert metadata["recommended_threshold"] == "none"
     assert "rates" not in metadata
     store = pipeline.lake
     assert store.read(store.require("calibration", "some"), "rates").equals(CALIBRATION_SCHEMA.empty_table())
 
 
-def test_zero_pictures_turn_it_off(calibrated: Pipeline) -> None:
-    metadata, result = calibrate(calibrated, pictures=0)
+def test_zero_images_turn_it_off(calibrated: Pipeline) -> None:
+    metadata, result = calibrate(calibrated, images=0)
     assert result.success
     assert metadata["copies"] == 0
 
@@ -155,6 +155,6 @@ def test_vectors_of_another_model_are_an_error_of_one_line(pipeline: Pipeline) -
     (failed,) = [event for event in result.all_events if event.is_step_failure]
     assert failed.step_failure_data.user_failure_data is not None
     assert failed.step_failure_data.user_failure_data.description == (
-        "the vectors of 'some' were made by colour@000000000000/skew_320, but broken@000000000000/skew_320 is set: "
-        "materialise sscd_embeddings again"
+        "the vectors of 'some' were made by color@000000000000/skew_320, but broken@000000000000/skew_320 is set: "
+        "materialize sscd_embeddings again"
     )

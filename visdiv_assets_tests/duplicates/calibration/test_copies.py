@@ -12,7 +12,7 @@ EVERY_COPY = list(itertools.product(KINDS, STRENGTHS))
 
 
 def photograph(width: int = 240, height: int = 180) -> Image.Image:
-    """Colour gradients with shapes: no two places are alike."""
+    """Color gradients with shapes: no two places are alike."""
     y, x = np.mgrid[0:height, 0:width]
     values = np.stack([x * 255 / width, y * 255 / height, (x * 3 + y * 5) % 256], axis=2).astype(np.uint8)
     image = Image.fromarray(values)
@@ -34,7 +34,7 @@ def test_twelve_kinds_are_described_at_every_strength() -> None:
 
 
 @pytest.mark.parametrize(("kind", "strength"), EVERY_COPY)
-def test_a_copy_is_rgb_another_picture_and_the_same_for_the_same_seed(kind: str, strength: str) -> None:
+def test_a_copy_is_rgb_another_image_and_the_same_for_the_same_seed(kind: str, strength: str) -> None:
     original = photograph()
     before = original.tobytes()
     for seed in range(6):
@@ -47,7 +47,7 @@ def test_a_copy_is_rgb_another_picture_and_the_same_for_the_same_seed(kind: str,
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 3), (7, 5), (16, 16), (90, 30)])
-def test_tiny_and_thin_pictures_are_copied(size: tuple[int, int]) -> None:
+def test_tiny_and_thin_images_are_copied(size: tuple[int, int]) -> None:
     original = Image.fromarray(np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), np.uint8))
     for (kind, strength), seed in itertools.product(EVERY_COPY, range(8)):
         copy = make_copy(original, kind, strength, seed)
@@ -55,13 +55,13 @@ def test_tiny_and_thin_pictures_are_copied(size: tuple[int, int]) -> None:
         assert min(copy.size) >= 1
 
 
-@pytest.mark.parametrize("kind", ["crop", "border", "caption", "rotate", "grayscale", "colour", "overlay", "resize"])
+@pytest.mark.parametrize("kind", ["crop", "border", "caption", "rotate", "grayscale", "color", "overlay", "resize"])
 def test_the_seed_chooses(kind: str) -> None:
     copies = {make_copy(photograph(), kind, "strong", seed).tobytes() for seed in range(12)}
     assert len(copies) > 1
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "blur", "colour"])
+@pytest.mark.parametrize("kind", ["jpeg", "blur", "color"])
 def test_stronger_changes_more(kind: str) -> None:
     original = photograph()
     changes = [
@@ -78,7 +78,7 @@ def test_a_crop_keeps_its_share_of_the_area(strength: str, area: float) -> None:
         assert copy.width * copy.height == pytest.approx(area * 240 * 180, rel=0.02)
 
 
-def test_a_border_and_a_strip_leave_the_picture_whole() -> None:
+def test_a_border_and_a_strip_leave_the_image_whole() -> None:
     original = pixels(photograph())
     whole = 0
     for kind, seed in itertools.product(("border", "caption"), range(10)):

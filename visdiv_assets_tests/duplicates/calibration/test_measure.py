@@ -35,7 +35,7 @@ from visdiv_assets.duplicates.calibration.rates import (
     sentence,
     sentences,
 )
-from visdiv_assets.duplicates.calibration.sampling import SamplePictures, choose_sample, nearest_others, within_budget
+from visdiv_assets.duplicates.calibration.sampling import SampleImages, choose_sample, nearest_others, within_budget
 from visdiv_assets.duplicates.verify import verify_pair
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.identity import image_id as identity_of
@@ -43,13 +43,13 @@ from visdiv_assets.publishing.plots.calibration import plot
 from visdiv_assets.sources import Kind
 from visdiv_assets.sources import open as open_source
 from visdiv_assets.statistics import ALL, wilson_interval
-from visdiv_assets_tests.conftest import ColourEmbedder, one_each, picture, write_shard
+from visdiv_assets_tests.conftest import ColorEmbedder, image, one_each, write_shard
 
 # Measuring -----------------------------------------------------------------------------------------------------------
 
 
 def scene(seed: int, side: int = 96) -> Image.Image:
-    """Soft coloured blobs with grain on them: texture everywhere, and no two seeds alike."""
+    """Soft colored blobs with grain on them: texture everywhere, and no two seeds alike."""
     chance = np.random.default_rng(seed)
     coarse = Image.fromarray(chance.integers(0, 256, (7, 7, 3), np.uint8)).resize(
         (side, side - 8), Image.Resampling.BICUBIC
@@ -68,8 +68,8 @@ NEAREST = {
 
 def measured(threads: int = 2, **changed: Any) -> Measured:
     arguments = {"copied": ["a"], "candidate_floor": 0.5, "pdq_distance": 31, **changed}
-    pictures = ((image_id, SCENES[image_id]) for image_id in NEAREST)
-    return measure(pictures, NEAREST, SCENES.__getitem__, ColourEmbedder(batch_size=5), threads=threads, **arguments)
+    images = ((image_id, SCENES[image_id]) for image_id in NEAREST)
+    return measure(images, NEAREST, SCENES.__getitem__, ColorEmbedder(batch_size=5), threads=threads, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_every_copy_is_compared_as_a_plain_loop_compares_it(found: Measured) -> 
     rows = {(row["kind"], row["strength"]): row for row in found.copies.to_pylist()}
     assert {row["image_id"] for row in rows.values()} == {"a"}
     assert list(rows) == list(product(KINDS, STRENGTHS)) == list(EVERY_COPY)
-    embedder = ColourEmbedder()
+    embedder = ColorEmbedder()
     original = embedder.embed([SCENES["a"]])[0].astype(np.float16).astype(float)
     seed = random.Random("1/a").getrandbits(32)
     for (kind, strength), row in rows.items():
@@ -94,7 +94,7 @@ def test_every_copy_is_compared_as_a_plain_loop_compares_it(found: Measured) -> 
         assert row["candidate"] == (row["similarity"] >= np.float32(0.5) or row["pdq_distance"] is not None)
         assert row["pdq_distance"] is None or 0 <= row["pdq_distance"] <= 31
     assert sum(row["verified"] for row in rows.values()) > 24
-    # Turned pictures look different to this embedder; PDQ knows the orientations.
+    # Turned images look different to this embedder; PDQ knows the orientations.
     turned = [row for row in rows.values() if row["kind"] == "quarter_turn"]
     assert any(row["similarity"] < 0.5 and row["candidate"] for row in turned)
 
@@ -115,7 +115,7 @@ def test_pairs_that_are_refused_are_asked_again_with_a_copy_and_each_pair_counts
         assert row["complete_above"] == 0
 
 
-def test_the_result_depends_on_neither_threads_nor_other_pictures(found: Measured) -> None:
+def test_the_result_depends_on_neither_threads_nor_other_images(found: Measured) -> None:
     again = measured(threads=1, copied=["c", "a"])
     assert again.pairs.equals(found.pairs)
     assert again.copies.slice(0, found.copies.num_rows).equals(found.copies)
@@ -134,7 +134,7 @@ def test_a_copy_that_changes_no_pixel_is_not_counted() -> None:
         [("gray", gray)],
         none,
         SCENES.__getitem__,
-        ColourEmbedder(),
+        ColorEmbedder(),
         copied={"gray"},
         candidate_floor=0.5,
         pdq_distance=31,
@@ -145,7 +145,7 @@ def test_a_copy_that_changes_no_pixel_is_not_counted() -> None:
     assert found.pairs.num_rows == 0
 
 
-def test_a_picture_with_more_others_than_are_looked_at_says_from_where_on_they_are_complete() -> None:
+def test_a_image_with_more_others_than_are_looked_at_says_from_where_on_they_are_complete() -> None:
     others = [Near(f"{number}", 0.9 - number / 100) for number in range(NEAREST_KEPT)]
     flat = Image.new("RGB", (40, 40), "red")
     for kept, above in ((others, others[-1].similarity), (others[:-1], 0.0)):
@@ -153,7 +153,7 @@ def test_a_picture_with_more_others_than_are_looked_at_says_from_where_on_they_a
             [("x", scene(1, 40))],
             {"x": kept},
             lambda _: flat,
-            ColourEmbedder(),
+            ColorEmbedder(),
             copied=(),
             candidate_floor=0.5,
             pdq_distance=31,
@@ -162,7 +162,7 @@ def test_a_picture_with_more_others_than_are_looked_at_says_from_where_on_they_a
         assert found.pairs["complete_above"].to_pylist() == pytest.approx([above] * len(kept))
 
 
-def test_large_pictures_are_reduced_before_they_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_are_reduced_before_they_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measuring._not_too_large(scene(1)).size == (96, 88)
     monkeypatch.setattr(measuring, "MOST_PIXELS", 1000)
     width, height = measuring._not_too_large(Image.new("RGB", (400, 100))).size
@@ -173,9 +173,9 @@ def test_large_pictures_are_reduced_before_they_are_copied(monkeypatch: pytest.M
 # Counting ------------------------------------------------------------------------------------------------------------
 
 
-def copy_row(picture: int, kind: str, strength: str, similarity: float, *, candidate: bool, verified: bool) -> dict:
+def copy_row(image: int, kind: str, strength: str, similarity: float, *, candidate: bool, verified: bool) -> dict:
     return {
-        "image_id": f"{picture:032}",
+        "image_id": f"{image:032}",
         "kind": kind,
         "strength": strength,
         "similarity": similarity,
@@ -185,9 +185,9 @@ def copy_row(picture: int, kind: str, strength: str, similarity: float, *, candi
     }
 
 
-def pair_row(picture: int, similarity: float, *, verified: bool, misled: bool = False, complete: float = 0.0) -> dict:
+def pair_row(image: int, similarity: float, *, verified: bool, misled: bool = False, complete: float = 0.0) -> dict:
     return {
-        "image_id": f"{picture:032}",
+        "image_id": f"{image:032}",
         "other_image_id": "other",
         "similarity": similarity,
         "complete_above": complete,
@@ -205,7 +205,7 @@ def made(copies: Sequence[dict], pairs: Sequence[dict]) -> Measured:
 
 @pytest.fixture(scope="module")
 def chance() -> Measured:
-    """24 pictures with rows of chance; one copy in ten is missing."""
+    """24 images with rows of chance; one copy in ten is missing."""
     draw = random.Random(7)
     copies = [
         copy_row(number, kind, strength, draw.random(), candidate=draw.random() < 0.9, verified=draw.random() < 0.8)
@@ -240,7 +240,7 @@ def test_rates_equal_plain_counts(chance: Measured) -> None:
             )
         ]
         assert (row["copies"], row["copies_found"]) == (len(chosen), len(found))
-        assert row["pictures"] == len({copy["image_id"] for copy in chosen})
+        assert row["images"] == len({copy["image_id"] for copy in chosen})
         assert row["recall"] == pytest.approx(len(found) / len(chosen))
         assert row["recall_low"] <= row["recall"] <= row["recall_high"]
         assert (row["threshold"] is None) == (row["rule"] == VERIFIED)
@@ -298,7 +298,7 @@ def test_verification_that_could_not_go_wrong_has_no_precision() -> None:
     assert plot(table)
 
 
-def test_intervals_are_wilsons_for_single_copies_and_wider_where_pictures_fail_together() -> None:
+def test_intervals_are_wilsons_for_single_copies_and_wider_where_images_fail_together() -> None:
     def copies(hit: Any) -> list[dict]:
         return [
             copy_row(number, "jpeg", strength, 0.99 if hit(number, place) else 0.1, candidate=True, verified=True)
@@ -369,16 +369,16 @@ def test_sentences_give_numbers_with_their_intervals() -> None:
     ]
     pairs = [pair_row(0, 0.97, verified=n < 2, misled=n == 2) for n in range(42)]
     table = rates(made(copies, pairs), [0.99, 0.95])
-    begin = r"On 144 copies made of 4 of this subset's own pictures (12 kinds at 3 strengths), "
+    begin = r"On 144 copies made of 4 of this subset's own images (12 kinds at 3 strengths), "
     text = sentence(table, SIMILARITY, 0.95)
     assert text.startswith(begin + "a similarity of 0.95 finds 25 % (95 % interval ")
     assert text.endswith(
-        "; of 42 pairs of the subset's pictures with their nearest others it accepts 42, of which the pixels refuse 40."
+        "; of 42 pairs of the subset's images with their nearest others it accepts 42, of which the pixels refuse 40."
     )
     text = sentence(table, VERIFIED)
     assert text.startswith(begin + "comparing the pixels of candidates finds 75 % (95 % interval ")
     assert text.endswith(
-        "; of 40 pairs of a copy with another picture that is close to its original, but no copy of it, it confirms 1 "
+        "; of 40 pairs of a copy with another image that is close to its original, but no copy of it, it confirms 1 "
         "(2.5 %, 95 % interval 0.4 to 13 %)."
     )
     assert sentence(table, SIMILARITY, 0.99).endswith("with their nearest others it accepts 0.")
@@ -388,14 +388,14 @@ def test_sentences_give_numbers_with_their_intervals() -> None:
         sentence(table, VERIFIED),
     ]
     alone = rates(made(copies, []))
-    assert sentence(alone, VERIFIED).endswith("; there was no pair of other pictures close enough to mislead it.")
+    assert sentence(alone, VERIFIED).endswith("; there was no pair of other images close enough to mislead it.")
 
 
 def test_without_copies_there_are_no_rows_and_a_sentence_that_says_so() -> None:
     table = rates(made([], []))
     assert table.equals(CALIBRATION_SCHEMA.empty_table())
     assert sentence(table, VERIFIED) == (
-        "No copies were made of this subset's own pictures, so what comparing the pixels of candidates finds was not "
+        "No copies were made of this subset's own images, so what comparing the pixels of candidates finds was not "
         "measured."
     )
     assert "similarity of 0.95 finds was not measured" in sentence(table, SIMILARITY, 0.95)
@@ -407,8 +407,8 @@ def test_without_copies_there_are_no_rows_and_a_sentence_that_says_so() -> None:
 def test_the_plot_is_a_small_png_and_the_same_each_time(chance: Measured) -> None:
     table = rates(chance, [*THRESHOLDS, 0.98, 0.8])
     drawn = plot(table)
-    picture = Image.open(io.BytesIO(drawn))
-    assert (picture.format, picture.size) == ("PNG", (900, 500))
+    image = Image.open(io.BytesIO(drawn))
+    assert (image.format, image.size) == ("PNG", (900, 500))
     assert len(drawn) < 60_000
     assert plot(table) == drawn
     # Nulls, too: one kind only, and no pairs.
@@ -462,7 +462,7 @@ def test_nearest_others_equal_a_brute_force(monkeypatch: pytest.MonkeyPatch) -> 
     assert nearest_others(pa.array(names), vectors, []) == {}
 
 
-def test_further_pictures_are_taken_until_there_are_enough_pairs() -> None:
+def test_further_images_are_taken_until_there_are_enough_pairs() -> None:
     two = [Near("x", 0.9), Near("y", 0.8)]
     nearest: dict[str, list[Near]] = {"a": [], "b": two, "c": [], "d": two, "e": two, "f": two}
     assert list(within_budget(nearest, copied=1, pairs=0)) == ["a"]
@@ -473,32 +473,32 @@ def test_further_pictures_are_taken_until_there_are_enough_pairs() -> None:
 @pytest.fixture
 def stored(tmp_path: Path) -> tuple[Path, dict[str, Place]]:
     write_shard(tmp_path, "some", one_each(range(5)))
-    identities = [identity_of(picture(seed)) for seed in range(5)]
+    identities = [identity_of(image(seed)) for seed in range(5)]
     return tmp_path, {name: Place("some", row, 0, name) for row, name in enumerate(identities)}
 
 
 @pytest.mark.parametrize("together", [1, 3, 512])
-def test_pictures_are_fetched_with_their_nearest(
+def test_images_are_fetched_with_their_nearest(
     stored: tuple[Path, dict[str, Place]], together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("visdiv_assets.duplicates.calibration.sampling.FETCHED_TOGETHER", together)
     folder, places = stored
     first, second, third, *_ = places
-    fetched = SamplePictures(open_source(str(folder)), places, max_pixels=10**6)
+    fetched = SampleImages(open_source(str(folder)), places, max_pixels=10**6)
     nearest = {first: [Near(second, 0.9)], second: [], third: [Near(first, 0.5)]}
     seen = []
-    for image_id, image in fetched.each(nearest):
+    for image_id, loaded in fetched.each(nearest):
         seen.append(image_id)
-        assert image.size == fetched.load(image_id).size == (64, 64)
+        assert loaded.size == fetched.load(image_id).size == (64, 64)
         for other in nearest[image_id]:
             assert fetched.load(other.image_id).mode == "RGB"
     assert seen == [first, second, third]
 
 
-def test_a_picture_that_was_replaced_is_an_error(stored: tuple[Path, dict[str, Place]]) -> None:
+def test_a_image_that_was_replaced_is_an_error(stored: tuple[Path, dict[str, Place]]) -> None:
     folder, places = stored
     write_shard(folder, "some", one_each([9, 1, 2, 3, 4]))
     assert open_source(str(folder)).fetch(Kind.SUBSET, "some", [(0, 0)])
-    fetched = SamplePictures(open_source(str(folder)), places, max_pixels=10**6)
+    fetched = SampleImages(open_source(str(folder)), places, max_pixels=10**6)
     with pytest.raises(VisdivError, match="has changed since subset_images was made"):
         list(fetched.each({next(iter(places)): []}))

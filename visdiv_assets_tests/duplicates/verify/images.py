@@ -1,4 +1,4 @@
-"""Drawn pictures for the tests: one of natural texture, and one of a table."""
+"""Drawn images for the tests: one of natural texture, and one of a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 
 def scene(seed: int = 0, width: int = 480, height: int = 360) -> Image.Image:
-    """Clouds of colour with edges at all scales, as a photograph has them; another seed is another scene."""
+    """Clouds of color with edges at all scales, as a photograph has them; another seed is another scene."""
     random = np.random.default_rng(seed)
     canvas = np.zeros((height, width, 3), np.float32)
     for cells, weight in ((3, 1.0), (8, 0.6), (24, 0.35), (70, 0.18)):
@@ -19,21 +19,21 @@ def scene(seed: int = 0, width: int = 480, height: int = 360) -> Image.Image:
             for c in range(3)
         ]
         canvas += weight * np.stack(channels, axis=-1)
-    picture = Image.fromarray(np.clip(128 + 45 * canvas, 0, 255).astype(np.uint8))
-    draw = ImageDraw.Draw(picture)
+    image = Image.fromarray(np.clip(128 + 45 * canvas, 0, 255).astype(np.uint8))
+    draw = ImageDraw.Draw(image)
     for _ in range(14):
         x, y = random.integers(0, width), random.integers(0, height)
         w, h = random.integers(20, 90, 2)
         fill = tuple(int(v) for v in random.integers(0, 256, 3))
         draw.polygon([(x, y), (x + w, y + h // 3), (x + w // 2, y + h)], fill=fill)
-    return picture
+    return image
 
 
 def table(changed: dict[tuple[int, int], str] | None = None, seed: int = 0) -> Image.Image:
     """A table of numbers, 640 x 480; `changed` gives other texts to cells by row and column."""
     random = np.random.default_rng(seed)
-    picture = Image.new("RGB", (640, 480), "white")
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (640, 480), "white")
+    draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(size=18)
     for row in range(12):
         for column in range(6):
@@ -41,21 +41,21 @@ def table(changed: dict[tuple[int, int], str] | None = None, seed: int = 0) -> I
             text = (changed or {}).get((row, column), text)
             draw.text((30 + column * 100, 30 + row * 36), text, fill="black", font=font)
         draw.line((20, 60 + row * 36, 620, 60 + row * 36), fill=(170, 170, 170))
-    return picture
+    return image
 
 
-def flag(colours: tuple[str, str, str]) -> Image.Image:
+def flag(colors: tuple[str, str, str]) -> Image.Image:
     """Three upright stripes and a disc."""
-    picture = Image.new("RGB", (360, 240), colours[1])
-    draw = ImageDraw.Draw(picture)
-    draw.rectangle((0, 0, 119, 239), fill=colours[0])
-    draw.rectangle((240, 0, 359, 239), fill=colours[2])
+    image = Image.new("RGB", (360, 240), colors[1])
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, 119, 239), fill=colors[0])
+    draw.rectangle((240, 0, 359, 239), fill=colors[2])
     draw.ellipse((150, 90, 210, 150), fill="black")
-    return picture
+    return image
 
 
-def as_jpeg(picture: Image.Image, quality: int) -> Image.Image:
+def as_jpeg(image: Image.Image, quality: int) -> Image.Image:
     """What a JPEG of a quality shows."""
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=quality)
+    image.save(stream, "JPEG", quality=quality)
     return Image.open(stream).convert("RGB")

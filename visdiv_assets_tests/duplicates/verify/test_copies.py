@@ -12,46 +12,46 @@ from visdiv_assets_tests.duplicates.verify.images import as_jpeg, scene, table
 Change = Callable[[Image.Image], Image.Image]
 
 
-def padded(picture: Image.Image) -> Image.Image:
-    return ImageOps.expand(picture, (40, 60, 50, 30), fill=(20, 40, 90))
+def padded(image: Image.Image) -> Image.Image:
+    return ImageOps.expand(image, (40, 60, 50, 30), fill=(20, 40, 90))
 
 
-def captioned(picture: Image.Image) -> Image.Image:
-    draw = ImageDraw.Draw(picture := picture.copy())
-    draw.rectangle((0, picture.height - 44, picture.width, picture.height), fill="black")
-    draw.text((20, picture.height - 38), "what they found", fill="white", font=ImageFont.load_default(size=26))
-    return picture
+def captioned(image: Image.Image) -> Image.Image:
+    draw = ImageDraw.Draw(image := image.copy())
+    draw.rectangle((0, image.height - 44, image.width, image.height), fill="black")
+    draw.text((20, image.height - 38), "what they found", fill="white", font=ImageFont.load_default(size=26))
+    return image
 
 
-def stamped(picture: Image.Image) -> Image.Image:
-    draw = ImageDraw.Draw(picture := picture.copy())
+def stamped(image: Image.Image) -> Image.Image:
+    draw = ImageDraw.Draw(image := image.copy())
     draw.rectangle((200, 120, 320, 180), fill=(10, 90, 60))
     draw.text((215, 130), "LOGO", fill="white", font=ImageFont.load_default(size=36))
-    return picture
+    return image
 
 
-def watermarked(picture: Image.Image) -> Image.Image:
-    mask = Image.new("L", picture.size)
+def watermarked(image: Image.Image) -> Image.Image:
+    mask = Image.new("L", image.size)
     ImageDraw.Draw(mask).text((60, 150), "PREVIEW", fill=90, font=ImageFont.load_default(size=80))
-    result = picture.copy()
+    result = image.copy()
     result.paste("black", (0, 0), mask)
     return result
 
 
-def cropped(picture: Image.Image) -> Image.Image:
-    width, height = picture.size
-    return picture.crop((round(0.2 * width), round(0.05 * height), round(0.95 * width), round(0.9 * height)))
+def cropped(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    return image.crop((round(0.2 * width), round(0.05 * height), round(0.95 * width), round(0.9 * height)))
 
 
 COPIES: dict[str, tuple[Change, set[str]]] = {
-    "jpeg": (lambda p: as_jpeg(p, 25), {"aligned", "recoloured"}),
+    "jpeg": (lambda p: as_jpeg(p, 25), {"aligned", "recolored"}),
     "half the size": (lambda p: p.resize((p.width // 2, p.height // 2)), {"aligned"}),
     "another aspect": (lambda p: p.resize((p.width, p.height * 3 // 4)), {"aligned"}),
-    "blurred": (lambda p: p.filter(ImageFilter.GaussianBlur(2)), {"aligned", "recoloured"}),
-    "gray": (lambda p: p.convert("L").convert("RGB"), {"recoloured", "identical_pixels", "aligned"}),
-    "darker": (lambda p: ImageEnhance.Brightness(p).enhance(0.7), {"recoloured"}),
-    "less contrast": (lambda p: ImageEnhance.Contrast(p).enhance(0.6), {"recoloured"}),
-    "gamma": (lambda p: p.point([round(255 * (v / 255) ** 1.5) for v in range(256)] * 3), {"recoloured", "aligned"}),
+    "blurred": (lambda p: p.filter(ImageFilter.GaussianBlur(2)), {"aligned", "recolored"}),
+    "gray": (lambda p: p.convert("L").convert("RGB"), {"recolored", "identical_pixels", "aligned"}),
+    "darker": (lambda p: ImageEnhance.Brightness(p).enhance(0.7), {"recolored"}),
+    "less contrast": (lambda p: ImageEnhance.Contrast(p).enhance(0.6), {"recolored"}),
+    "gamma": (lambda p: p.point([round(255 * (v / 255) ** 1.5) for v in range(256)] * 3), {"recolored", "aligned"}),
     "turned by 7 degrees": (
         lambda p: p.rotate(7, Image.Resampling.BICUBIC, expand=True, fillcolor="white"),
         {"rotated"},
@@ -64,7 +64,7 @@ COPIES: dict[str, tuple[Change, set[str]]] = {
     "bordered": (padded, {"bordered"}),
     "captioned": (captioned, {"captioned"}),
     "stamped": (stamped, {"captioned"}),
-    "watermarked": (watermarked, {"captioned", "recoloured"}),
+    "watermarked": (watermarked, {"captioned", "recolored"}),
 }
 
 
@@ -72,8 +72,8 @@ COPIES: dict[str, tuple[Change, set[str]]] = {
 @pytest.mark.parametrize("change", COPIES)
 def test_a_copy_is_confirmed_with_its_kind(source: Callable[[], Image.Image], change: str) -> None:
     make, kinds = COPIES[change]
-    picture = source()
-    evidence = verify_pair(picture, make(picture))
+    image = source()
+    evidence = verify_pair(image, make(image))
     assert evidence.verified, evidence
     assert evidence.kind in kinds, evidence
     assert evidence.reason == ""
@@ -84,9 +84,9 @@ def test_a_copy_is_confirmed_with_its_kind(source: Callable[[], Image.Image], ch
     "change", ["cropped", "mirrored and cropped", "bordered", "turned by 7 degrees", "half the size"]
 )
 def test_the_order_of_the_two_does_not_matter(change: str) -> None:
-    picture = scene(3)
-    copy = COPIES[change][0](picture)
-    there, back = verify_pair(picture, copy), verify_pair(copy, picture)
+    image = scene(3)
+    copy = COPIES[change][0](image)
+    there, back = verify_pair(image, copy), verify_pair(copy, image)
     assert (there.verified, there.kind, there.agreement) == (back.verified, back.kind, back.agreement)
     forth = np.vstack([np.reshape(there.transform, (2, 3)), [0, 0, 1]])
     return_ = np.vstack([np.reshape(back.transform, (2, 3)), [0, 0, 1]])
@@ -95,12 +95,12 @@ def test_the_order_of_the_two_does_not_matter(change: str) -> None:
 
 @pytest.mark.parametrize("source", [scene, table])
 def test_the_transform_takes_the_corners_of_a_crop_to_where_it_was_cut(source: Callable[[], Image.Image]) -> None:
-    picture = source()
-    width, height = picture.size
+    image = source()
+    width, height = image.size
     box = (90, 30, width - 40, height - 60)
-    part = picture.crop(box)
+    part = image.crop(box)
     part = part.resize((part.width * 2 // 3, part.height * 2 // 3))
-    evidence = verify_pair(picture, part)
+    evidence = verify_pair(image, part)
     assert evidence.kind == "cropped"
     matrix = np.reshape(evidence.transform, (2, 3))
     corners = matrix @ np.array([[0, 1, 1, 0], [0, 0, 1, 1], [1, 1, 1, 1]])

@@ -21,15 +21,15 @@ def test_the_changed_place_is_marked_and_nothing_else() -> None:
 
 
 def test_a_copy_is_shown_in_the_frame_of_the_other() -> None:
-    picture = scene(5)
-    a, b = prepare(picture), prepare(picture.transpose(2).crop((10, 20, 320, 440)))
+    image = scene(5)
+    a, b = prepare(image), prepare(image.transpose(2).crop((10, 20, 320, 440)))
     shown = explain(a, b, verify(a, b))
     assert shown.b is not None
     difference = np.abs(np.asarray(shown.a, np.float32) - np.asarray(shown.b, np.float32))
     assert np.median(difference) < 6
 
 
-def test_a_changed_colour_is_marked() -> None:
+def test_a_changed_color_is_marked() -> None:
     a, b = prepare(flag(("#c8102e", "#ffffff", "#0038a8"))), prepare(flag(("#c8102e", "#ffffff", "#007a3d")))
     shown = explain(a, b, verify(a, b))
     assert shown.disagrees is not None
@@ -37,7 +37,7 @@ def test_a_changed_colour_is_marked() -> None:
 
 
 @pytest.mark.parametrize("other", [None, scene(7)])
-def test_without_an_alignment_there_is_only_the_picture(other: object) -> None:
+def test_without_an_alignment_there_is_only_the_image(other: object) -> None:
     a, b = prepare(table()), prepare(other)  # type: ignore[arg-type]
     evidence = verify(a, b)
     shown = explain(a, b, evidence)

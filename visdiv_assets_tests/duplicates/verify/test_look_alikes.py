@@ -37,13 +37,13 @@ def test_another_scene_is_no_copy() -> None:
 
 
 @pytest.mark.parametrize(
-    "colours", [("#007a3d", "#ffffff", "#0038a8"), ("#0038a8", "#ffffff", "#c8102e"), ("#c8102e", "#fcd116", "#0038a8")]
+    "colors", [("#007a3d", "#ffffff", "#0038a8"), ("#0038a8", "#ffffff", "#c8102e"), ("#c8102e", "#fcd116", "#0038a8")]
 )
-def test_a_flag_of_other_colours_is_refused(colours: tuple[str, str, str]) -> None:
-    evidence = verify_pair(flag(FLAG), flag(colours))
+def test_a_flag_of_other_colors_is_refused(colors: tuple[str, str, str]) -> None:
+    evidence = verify_pair(flag(FLAG), flag(colors))
     assert not evidence.verified
-    # A flag and its mirror image with two colours exchanged are the same flag.
-    assert evidence.reason in ("colours differ", "contents differ")
+    # A flag and its mirror image with two colors exchanged are the same flag.
+    assert evidence.reason in ("colors differ", "contents differ")
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.5, 1.4])
@@ -51,22 +51,22 @@ def test_a_flag_of_more_or_less_saturation_is_confirmed(factor: float) -> None:
     assert verify_pair(flag(FLAG), ImageEnhance.Color(flag(FLAG)).enhance(factor)).verified
 
 
-def test_unreadable_pictures_are_unconfirmed() -> None:
+def test_unreadable_images_are_unconfirmed() -> None:
     assert verify_pair(None, scene()).reason == "unreadable"
     assert verify_pair(scene(), None).reason == "unreadable"
     assert verify_pair(None, None).reason == "unreadable"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (15, 400), (4000, 3)])
-def test_tiny_pictures_are_unconfirmed_even_if_equal(size: tuple[int, int]) -> None:
-    picture = scene().resize(size)
-    assert verify_pair(picture, picture).reason == "too small"
-    assert verify_pair(picture, scene()).reason == "too small"
+def test_tiny_images_are_unconfirmed_even_if_equal(size: tuple[int, int]) -> None:
+    image = scene().resize(size)
+    assert verify_pair(image, image).reason == "too small"
+    assert verify_pair(image, scene()).reason == "too small"
 
 
-@pytest.mark.parametrize("colour", ["white", "black", (12, 200, 40)])
-def test_constant_pictures_are_unconfirmed_even_if_equal(colour: str | tuple[int, int, int]) -> None:
-    blank = Image.new("RGB", (300, 200), colour)
+@pytest.mark.parametrize("color", ["white", "black", (12, 200, 40)])
+def test_constant_images_are_unconfirmed_even_if_equal(color: str | tuple[int, int, int]) -> None:
+    blank = Image.new("RGB", (300, 200), color)
     assert verify_pair(blank, blank.copy()).reason == "too little texture"
     assert verify_pair(blank, scene()).reason == "too little texture"
 
@@ -86,7 +86,7 @@ def test_a_smooth_gradient_holds_too_little() -> None:
     st.integers(0, 2**32 - 1),
     st.sampled_from([1, 2, 64, 256]),
 )
-def test_odd_pictures_raise_nothing_and_the_order_does_not_matter(
+def test_odd_images_raise_nothing_and_the_order_does_not_matter(
     w1: int, h1: int, w2: int, h2: int, seed: int, levels: int
 ) -> None:
     random = np.random.default_rng(seed)

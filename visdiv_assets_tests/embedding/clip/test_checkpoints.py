@@ -19,7 +19,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from visdiv_assets.embedding import load_clip_pictures, load_clip_texts
+from visdiv_assets.embedding import load_clip_images, load_clip_texts
 from visdiv_assets.embedding.clip import checkpoints
 from visdiv_assets.embedding.clip.checkpoints import (
     NoClipWeightsError,
@@ -104,17 +104,17 @@ def test_a_file_that_a_folder_lacks_is_named(folder: Path, file: str, said: str)
     assert f"{folder} lacks {said}: VISDIV_CLIP_MODEL needs" in refused(lambda: find_checkpoint(str(folder)))
 
 
-def test_a_folder_without_a_processor_of_pictures_still_embeds_texts(folder: Path) -> None:
+def test_a_folder_without_a_processor_of_images_still_embeds_texts(folder: Path) -> None:
     (folder / "preprocessor_config.json").unlink()
-    line = refused(lambda: load_clip_pictures(str(folder), device="cpu"))
+    line = refused(lambda: load_clip_images(str(folder), device="cpu"))
     assert "clip lacks preprocessor_config.json or processor_config.json" in line
     assert load_clip_texts(str(folder), device="cpu").embed(["a cat"]).vectors.shape == (1, 32)
 
 
-def test_a_folder_without_a_tokenizer_still_embeds_pictures(folder: Path) -> None:
+def test_a_folder_without_a_tokenizer_still_embeds_images(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
     assert "clip lacks tokenizer.json or vocab.json" in refused(lambda: load_clip_texts(str(folder), device="cpu"))
-    assert load_clip_pictures(str(folder), device="cpu").dimension == 32
+    assert load_clip_images(str(folder), device="cpu").dimension == 32
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./clip", "~/no such folder", "some/where/else"])
@@ -126,12 +126,12 @@ def test_no_name_means_no_clip() -> None:
     assert refused(lambda: find_checkpoint(""), NoClipWeightsError) == "no CLIP weights: VISDIV_CLIP_MODEL is empty"
 
 
-def test_model_ids_of_pictures_and_texts_tell_whether_the_weights_are_the_same() -> None:
-    pictures, texts = "openai/clip@0123456789ab/crop_224", "openai/clip@0123456789ab/text_77_windows"
-    assert weights_of(pictures) == weights_of(texts) == "openai/clip@0123456789ab"
-    assert same_weights(pictures, texts)
-    assert not same_weights(pictures, "openai/clip@ffffffffffff/text_77")
-    assert not same_weights(pictures, "other/clip@0123456789ab/text_77")
+def test_model_ids_of_images_and_texts_tell_whether_the_weights_are_the_same() -> None:
+    images, texts = "openai/clip@0123456789ab/crop_224", "openai/clip@0123456789ab/text_77_windows"
+    assert weights_of(images) == weights_of(texts) == "openai/clip@0123456789ab"
+    assert same_weights(images, texts)
+    assert not same_weights(images, "openai/clip@ffffffffffff/text_77")
+    assert not same_weights(images, "other/clip@0123456789ab/text_77")
     assert not same_weights("model", "model")
 
 

@@ -1,4 +1,4 @@
-"""CLIP's tower for pictures beside transformers called directly, on small models with random weights."""
+"""CLIP's tower for images beside transformers called directly, on small models with random weights."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import pytest
 import torch
 from PIL import Image
 
-from visdiv_assets.embedding import Embedder, load_clip_pictures
+from visdiv_assets.embedding import Embedder, load_clip_images
 from visdiv_assets.embedding.clip.checkpoints import Checkpoint, find_checkpoint
-from visdiv_assets.embedding.clip.preprocessing import picture_preparation
+from visdiv_assets.embedding.clip.preprocessing import image_preparation
 from visdiv_assets.embedding.interface import unit_length
-from visdiv_assets.embedding.stream import embed_pictures, embed_with_norms
+from visdiv_assets.embedding.stream import embed_images, embed_with_norms
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.identity import image_id
-from visdiv_assets_tests.conftest import made_once, picture, shapes
+from visdiv_assets_tests.conftest import image, made_once, shapes
 from visdiv_assets_tests.testing.clip_models import save_processor, small_clip, small_siglip
 
-#: As wide, as high and as small as pictures come; odd sizes round in every way.
+#: As wide, as high and as small as images come; odd sizes round in every way.
 SIZES = [(32, 32), (33, 47), (201, 90), (90, 201), (640, 31), (1, 1), (3, 200), (400, 301)]
 
 
@@ -43,7 +43,7 @@ def own(clip: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(clip, tmp_path / "own"))
 
 
-def pictures() -> list[Image.Image]:
+def images() -> list[Image.Image]:
     return [shapes(seed, 300).resize(size) for seed, size in enumerate(SIZES)]
 
 
@@ -66,11 +66,11 @@ def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", ["clip", "siglip"])
 def test_vectors_are_those_of_transformers(name: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(name)
-    expected = direct(folder, pictures())
-    vectors = load_clip_pictures(str(folder), device="cpu").embed(pictures())
+    expected = direct(folder, images())
+    vectors = load_clip_images(str(folder), device="cpu").embed(images())
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     assert cosines(vectors, expected).min() > 0.9999
-    # The pictures differ enough for that to say something.
+    # The images differ enough for that to say something.
     assert (unit_length(expected) @ unit_length(expected).T)[~np.eye(len(SIZES), dtype=bool)].max() < 0.9999
 
 
@@ -94,12 +94,12 @@ def test_a_crop_is_to_the_bit_that_of_transformers(own: Path, processor: dict[st
     theirs = AutoImageProcessor.from_pretrained(own)(
         images=shapes(1, 300).resize(size), do_rescale=False, do_normalize=False, return_tensors="np"
     )["pixel_values"][0]
-    ours = picture_preparation(find_checkpoint(str(own)), "crop").prepare(shapes(1, 300).resize(size))
+    ours = image_preparation(find_checkpoint(str(own)), "crop").prepare(shapes(1, 300).resize(size))
     np.testing.assert_array_equal(ours, theirs.transpose(1, 2, 0))
 
 
 def stripes() -> Image.Image:
-    """A wide white picture with a red left and a blue right margin: 90 x 30."""
+    """A wide white image with a red left and a blue right margin: 90 x 30."""
     image = Image.new("RGB", (90, 30), "white")
     image.paste((255, 0, 0), (0, 0, 15, 30))
     image.paste((0, 0, 255), (75, 0, 90, 30))
@@ -107,21 +107,21 @@ def stripes() -> Image.Image:
 
 
 def prepared(folder: Path, way: str) -> np.ndarray:
-    return picture_preparation(find_checkpoint(str(folder)), way).prepare(stripes()).astype(int)
+    return image_preparation(find_checkpoint(str(folder)), way).prepare(stripes()).astype(int)
 
 
 def test_a_crop_loses_the_margins(clip: Path) -> None:
     assert (prepared(clip, "crop") == 255).all()
 
 
-def test_a_squashed_picture_keeps_its_margins_and_not_its_shape(clip: Path) -> None:
+def test_a_squashed_image_keeps_its_margins_and_not_its_shape(clip: Path) -> None:
     pixels = prepared(clip, "squash")
     assert pixels.shape == (32, 32, 3)
     assert (pixels[:, 0] == (255, 0, 0)).all()
     assert (pixels[:, -1] == (0, 0, 255)).all()
 
 
-def test_a_padded_picture_keeps_margins_and_shape_between_margins_of_the_mean_colour(clip: Path) -> None:
+def test_a_padded_image_keeps_margins_and_shape_between_margins_of_the_mean_color(clip: Path) -> None:
     pixels = prepared(clip, "pad")
     top = (32 - 11) // 2
     assert (pixels[:top] == (123, 117, 104)).all()
@@ -132,8 +132,8 @@ def test_a_padded_picture_keeps_margins_and_shape_between_margins_of_the_mean_co
 
 @pytest.mark.parametrize("way", ["crop", "pad", "squash"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (32, 32), (31, 33)])
-def test_pictures_of_any_size_come_out_in_one(clip: Path, way: str, size: tuple[int, int]) -> None:
-    pixels = picture_preparation(find_checkpoint(str(clip)), way).prepare(shapes(3).resize(size))
+def test_images_of_any_size_come_out_in_one(clip: Path, way: str, size: tuple[int, int]) -> None:
+    pixels = image_preparation(find_checkpoint(str(clip)), way).prepare(shapes(3).resize(size))
     assert (pixels.shape, pixels.dtype) == ((32, 32, 3), np.uint8)
     assert pixels.flags.writeable
 
@@ -145,14 +145,14 @@ def test_pictures_of_any_size_come_out_in_one(clip: Path, way: str, size: tuple[
 )  # fmt: skip
 def test_the_model_id_says_what_is_done(name: str, way: str, expected: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(name)
-    embedder = load_clip_pictures(str(folder), device="cpu", crop=way)
+    embedder = load_clip_images(str(folder), device="cpu", crop=way)
     assert embedder.model_id == f"{find_checkpoint(str(folder)).weights_id}/{expected}"
     assert (embedder.dimension, embedder.device, embedder.keeps_norms) == (32, "cpu", True)
 
 
 def test_a_size_that_is_no_square_is_in_the_model_id(own: Path) -> None:
     save_processor(own, do_center_crop=False, size={"height": 32, "width": 16})
-    preparation = picture_preparation(find_checkpoint(str(own)), "crop")
+    preparation = image_preparation(find_checkpoint(str(own)), "crop")
     assert preparation.name == "squash_32x16"
     assert preparation.prepare(shapes(1)).shape == (32, 16, 3)
 
@@ -161,12 +161,12 @@ def test_a_size_that_is_no_square_is_in_the_model_id(own: Path) -> None:
 
 
 def given(count: int) -> list[tuple[str, bytes]]:
-    return [(image_id(data), data) for data in (picture(seed) for seed in range(count))]
+    return [(image_id(data), data) for data in (image(seed) for seed in range(count))]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_stream_keeps_the_lengths_beside_unit_vectors(clip: Path, threads: int) -> None:
-    embedder = load_clip_pictures(str(clip), device="cpu", batch_size=4)
+    embedder = load_clip_images(str(clip), device="cpu", batch_size=4)
     expected = direct(clip, [shapes(seed) for seed in range(10)])
     parts = list(embed_with_norms(given(10), embedder, threads=threads, max_pixels=10_000))
     assert [len(part.vectors) for part in parts] == [4, 4, 2]
@@ -179,11 +179,11 @@ def test_the_stream_keeps_the_lengths_beside_unit_vectors(clip: Path, threads: i
 
 
 def test_torch_uses_one_core_a_call_while_the_stream_runs_and_then_what_it_used_before(clip: Path) -> None:
-    embedder = load_clip_pictures(str(clip), device="cpu", batch_size=1)
+    embedder = load_clip_images(str(clip), device="cpu", batch_size=1)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        stream = embed_pictures(given(3), embedder, threads=2, max_pixels=10_000)
+        stream = embed_images(given(3), embedder, threads=2, max_pixels=10_000)
         next(stream)
         assert torch.get_num_threads() == 1
         stream.close()
@@ -201,7 +201,7 @@ def test_half_precision_is_for_cuda_alone(clip: Path) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_vectors_of_a_gpu_are_those_of_the_cpu(clip: Path) -> None:
-    on_cpu, on_gpu = (load_clip_pictures(str(clip), device=device).embed(pictures()) for device in ("cpu", "cuda"))
+    on_cpu, on_gpu = (load_clip_images(str(clip), device=device).embed(images()) for device in ("cpu", "cuda"))
     assert cosines(on_cpu, on_gpu).min() > 0.999
 
 
@@ -217,18 +217,18 @@ def refused(work: Callable[[], object]) -> str:
 
 
 def load(folder: Path) -> Embedder:
-    return load_clip_pictures(str(folder), device="cpu")
+    return load_clip_images(str(folder), device="cpu")
 
 
-def test_a_checkpoint_with_the_tower_for_pictures_alone_is_enough(clip: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_with_the_tower_for_images_alone_is_enough(clip: Path, tmp_path: Path) -> None:
     alone = load(small_clip(tmp_path / "vision", towers=["vision"]))
     assert alone.dimension == 32
-    assert alone.embed(pictures()).shape == (len(SIZES), 32)
+    assert alone.embed(images()).shape == (len(SIZES), 32)
 
 
-def test_a_checkpoint_without_a_tower_for_pictures_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_without_a_tower_for_images_is_refused(tmp_path: Path) -> None:
     folder = small_clip(tmp_path / "text", towers=["text"])
-    assert refused(lambda: load(folder)) == "text has no tower for pictures; use a checkpoint with both"
+    assert refused(lambda: load(folder)) == "text has no tower for images; use a checkpoint with both"
 
 
 def test_a_tower_whose_weights_are_not_all_there_is_not_filled_with_random_numbers(own: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_tower_whose_weights_are_not_all_there_is_not_filled_with_random_numbe
     save_file(
         {name: value for name, value in weights.items() if "visual_projection" not in name}, own / "model.safetensors"
     )
-    assert "own has no tower for pictures: its weights lack visual_projection.weight" in refused(lambda: load(own))
+    assert "own has no tower for images: its weights lack visual_projection.weight" in refused(lambda: load(own))
 
 
 def test_a_model_that_is_no_clip_is_refused(own: Path) -> None:
@@ -275,16 +275,16 @@ def test_weights_of_another_size_than_the_config_says_are_refused(own: Path) -> 
 )
 def test_a_processor_that_gives_no_fixed_size_is_refused(own: Path, processor: dict[str, Any]) -> None:
     save_processor(own, **{"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}, **processor})
-    assert "own does not bring its pictures to one size by a resize and a crop" in refused(lambda: load(own))
+    assert "own does not bring its images to one size by a resize and a crop" in refused(lambda: load(own))
 
 
 def test_a_damaged_processor_is_refused(own: Path) -> None:
     (own / "preprocessor_config.json").write_text("{")
-    assert "the processor of pictures cannot be read" in refused(lambda: load(own))
+    assert "the processor of images cannot be read" in refused(lambda: load(own))
 
 
 def test_a_device_that_is_not_there_is_refused(clip: Path) -> None:
-    line = refused(lambda: load_clip_pictures(str(clip), device="cuda:99"))
+    line = refused(lambda: load_clip_images(str(clip), device="cuda:99"))
     assert line.startswith("the device cuda:99 cannot be used")
 
 

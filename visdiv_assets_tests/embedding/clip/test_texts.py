@@ -27,7 +27,7 @@ TEXTS = [
     "the blue dog",
     "",
     "   ",
-    "the picture of a cat of the dog of a red cat of the blue dog",
+    "the image of a cat of the dog of a red cat of the blue dog",
     "x" * 300,
     "Ein Bild, größer als 3 Äpfel\nund 日本語 🎈",
     "a cat <|endoftext|> a dog",
@@ -185,7 +185,7 @@ def test_a_text_in_pieces_has_the_tokens_of_the_whole(embedder: ClipTexts, text:
         assert embedder._encode(text) == [token for part in embedder._pieces(text) for token in embedder._encode(part)]
 
 
-def test_a_long_text_is_tokenised_in_pieces_and_one_without_white_space_whole(clip: Path) -> None:
+def test_a_long_text_is_tokenized_in_pieces_and_one_without_white_space_whole(clip: Path) -> None:
     embedder = load(clip)
     text = "a cat; a dog\n" * 20_000
     pieces = list(embedder._pieces(text))

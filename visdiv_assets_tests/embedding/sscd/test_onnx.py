@@ -1,4 +1,4 @@
-"""The int8 SSCD model itself, on pictures of the sample."""
+"""The int8 SSCD model itself, on images of the sample."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def embedder() -> Embedder:
 
 @pytest.fixture(scope="module")
 def clipart(sample_folder: Path) -> list[Image.Image]:
-    """The first eight pictures of the sample, which was chosen so that none is like another."""
+    """The first eight images of the sample, which was chosen so that none is like another."""
     file = sample_folder / "subsets" / "clipart_nature" / "train-00000-of-00002.parquet"
     rows = pq.read_table(file, columns=["images"]).column("images").to_pylist()[:8]
     return [Image.open(io.BytesIO(row[0]["bytes"])).convert("RGB") for row in rows]
@@ -40,14 +40,14 @@ def test_model_id_names_model_weights_and_preprocessing(embedder: Embedder) -> N
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 3), (320, 320), (900, 700)])
-def test_pictures_of_any_size_give_unit_vectors_of_512_dimensions(embedder: Embedder, size: tuple[int, int]) -> None:
+def test_images_of_any_size_give_unit_vectors_of_512_dimensions(embedder: Embedder, size: tuple[int, int]) -> None:
     vectors = embedder.embed([shapes(1).resize(size)])
     assert vectors.shape == (1, 512)
     assert vectors.dtype == np.float32
     assert np.linalg.norm(vectors[0]) == pytest.approx(1, abs=1e-6)
 
 
-def test_no_pictures_give_an_empty_matrix(embedder: Embedder) -> None:
+def test_no_images_give_an_empty_matrix(embedder: Embedder) -> None:
     vectors = embedder.embed([])
     assert vectors.shape == (0, 512)
     assert vectors.dtype == np.float32
@@ -70,7 +70,7 @@ def test_threads_give_what_one_thread_gives(embedder: Embedder, clipart: list[Im
     np.testing.assert_array_equal(np.concatenate(threaded), np.concatenate(serial))
 
 
-def test_a_jpeg_copy_is_closer_than_any_other_picture(embedder: Embedder, clipart: list[Image.Image]) -> None:
+def test_a_jpeg_copy_is_closer_than_any_other_image(embedder: Embedder, clipart: list[Image.Image]) -> None:
     originals = embedder.embed(clipart)
     copies = embedder.embed([jpeg_copy(image) for image in clipart])
     similarity = copies @ originals.T
@@ -78,9 +78,9 @@ def test_a_jpeg_copy_is_closer_than_any_other_picture(embedder: Embedder, clipar
     assert similarity.diagonal().min() > others.max()
 
 
-def test_colour_channels_are_not_swapped(embedder: Embedder, clipart: list[Image.Image]) -> None:
+def test_color_channels_are_not_swapped(embedder: Embedder, clipart: list[Image.Image]) -> None:
     swapped = [Image.merge("RGB", image.split()[::-1]) for image in clipart]
-    coloured = [image for image, other in zip(clipart, swapped, strict=True) if image.tobytes() != other.tobytes()]
-    assert coloured
-    difference = embedder.embed(coloured) - embedder.embed([Image.merge("RGB", i.split()[::-1]) for i in coloured])
+    colored = [image for image, other in zip(clipart, swapped, strict=True) if image.tobytes() != other.tobytes()]
+    assert colored
+    difference = embedder.embed(colored) - embedder.embed([Image.merge("RGB", i.split()[::-1]) for i in colored])
     assert (np.abs(difference).max(axis=1) > 1e-3).all()

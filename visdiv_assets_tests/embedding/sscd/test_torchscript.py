@@ -43,22 +43,22 @@ def blocks(tmp_path: Path) -> Path:
     return save(Blocks(), tmp_path / "blocks.pt")
 
 
-def random_pixels(pictures: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (pictures, 320, 320, 3), np.uint8)
+def random_pixels(images: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (images, 320, 320, 3), np.uint8)
 
 
-def test_the_model_is_fed_what_imagenet_normalisation_gives(tmp_path: Path) -> None:
+def test_the_model_is_fed_what_imagenet_normalization_gives(tmp_path: Path) -> None:
     embedder = TorchSscd(save(Channels(), tmp_path / "channels.pt"), "cpu")
-    colour = np.array([10, 200, 90], np.uint8)
-    expected = (colour / 255 - MEAN) / STANDARD_DEVIATION
-    vectors = embedder.run(np.broadcast_to(colour, (2, 320, 320, 3)).copy())
+    color = np.array([10, 200, 90], np.uint8)
+    expected = (color / 255 - MEAN) / STANDARD_DEVIATION
+    vectors = embedder.run(np.broadcast_to(color, (2, 320, 320, 3)).copy())
     np.testing.assert_allclose(vectors, [expected / np.linalg.norm(expected)] * 2, atol=1e-5)
 
 
 def test_vectors_are_those_of_torch_brought_to_unit_length(blocks: Path) -> None:
     pixels = random_pixels(3)
-    normalised = ((pixels / 255 - MEAN) / STANDARD_DEVIATION).transpose(0, 3, 1, 2)
-    direct = torch.jit.load(str(blocks))(torch.from_numpy(normalised)).numpy()
+    normalized = ((pixels / 255 - MEAN) / STANDARD_DEVIATION).transpose(0, 3, 1, 2)
+    direct = torch.jit.load(str(blocks))(torch.from_numpy(normalized)).numpy()
     vectors = TorchSscd(blocks, "cpu").run(pixels)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
@@ -72,7 +72,7 @@ def test_model_id_and_dimension_come_from_the_file(blocks: Path) -> None:
     assert embedder.dimension == 48
 
 
-def test_pictures_of_any_number_and_size_are_embedded(blocks: Path) -> None:
+def test_images_of_any_number_and_size_are_embedded(blocks: Path) -> None:
     embedder = TorchSscd(blocks, "cpu", batch_size=2)
     images = [shapes(seed).resize((40 + seed, 70)) for seed in range(5)]
     together = embedder.embed(images)

@@ -12,7 +12,7 @@ from visdiv_assets.orchestration.assets.alignment import alignment
 from visdiv_assets.orchestration.assets.clip_pairs import clip_near_duplicates
 from visdiv_assets.orchestration.resources import build_resources
 from visdiv_assets.publishing.warehouse.publish import publish
-from visdiv_assets_tests.conftest import Pipeline, Ran, Row, near_copy, other_model, picture, written_at
+from visdiv_assets_tests.conftest import Pipeline, Ran, Row, image, near_copy, other_model, written_at
 from visdiv_assets_tests.testing.clip_lakes import add_clip_images, add_clip_texts
 
 SUBSET = "some"
@@ -20,10 +20,10 @@ SUBSET = "some"
 
 @pytest.fixture
 def listed(pipeline: Pipeline) -> Pipeline:
-    """Rows with one picture, two, an unreadable one, none, and again the first; with SSCD's place taken by colours."""
-    rows = [Row([picture(1)], turns=2), Row([picture(2), near_copy(1)]), Row([b"broken"]), Row([]), Row([picture(1)])]
+    """Rows with one image, two, an unreadable one, none, and again the first; with SSCD's place taken by colors."""
+    rows = [Row([image(1)], turns=2), Row([image(2), near_copy(1)]), Row([b"broken"]), Row([]), Row([image(1)])]
     pipeline.write(SUBSET, rows[:2], rows[2:])
-    ran = pipeline.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("colour"))
+    ran = pipeline.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("color"))
     assert ran.success, ran.failures
     return pipeline
 
@@ -35,7 +35,7 @@ def image_ids(pipeline: Pipeline) -> list[str]:
 
 
 def add_vectors(pipeline: Pipeline, **texts: Any) -> None:
-    """Pictures along the axes, but for the near copy, which is to CLIP all but the first; texts between them."""
+    """Images along the axes, but for the near copy, which is to CLIP all but the first; texts between them."""
     store = pipeline.lake
     images = store.require("subset_images", SUBSET)
     first, second, copy = image_ids(pipeline)
@@ -63,13 +63,13 @@ def scored(listed: Pipeline) -> Pipeline:
     return listed
 
 
-def test_rows_have_clip_scores_and_those_without_pictures_or_texts_have_none(scored: Pipeline) -> None:
+def test_rows_have_clip_scores_and_those_without_images_or_texts_have_none(scored: Pipeline) -> None:
     ran = run(scored, alignment)
     assert ran.success, ran.failures
     assert ran.checks["scores_sound"].passed
     publish(scored.lake, scored.settings.warehouse_path)
     rows = scored.query(
-        """SELECT "row", turns, turns_scored, turns_truncated, pictures, round(cosine_min::DOUBLE, 3),
+        """SELECT "row", turns, turns_scored, turns_truncated, images, round(cosine_min::DOUBLE, 3),
         round(cosine_mean::DOUBLE, 3), round(clip_score_min::DOUBLE, 3), round(clip_score_mean::DOUBLE, 3)
         FROM alignment ORDER BY "row" """
     )
@@ -88,7 +88,7 @@ def test_rows_have_clip_scores_and_those_without_pictures_or_texts_have_none(sco
     )
 
 
-def test_the_turns_and_their_mean_over_the_pictures_are_stored(scored: Pipeline) -> None:
+def test_the_turns_and_their_mean_over_the_images_are_stored(scored: Pipeline) -> None:
     assert run(scored, alignment).success
     store = scored.lake
     turns = store.read(store.require("alignment", SUBSET), "turns").to_pylist()
@@ -121,19 +121,19 @@ def test_a_second_run_repeats_nothing(scored: Pipeline) -> None:
 def test_texts_of_other_weights_are_refused_in_one_line(listed: Pipeline) -> None:
     add_vectors(listed, model="small@ba9876543210/text_77")
     ran = run(listed, alignment)
-    assert "materialise both again with the same VISDIV_CLIP_MODEL" in str(ran.failures["alignment"])
+    assert "materialize both again with the same VISDIV_CLIP_MODEL" in str(ran.failures["alignment"])
 
 
 def test_vectors_of_an_older_list_of_images_are_refused(scored: Pipeline) -> None:
-    scored.write(SUBSET, [Row([picture(7)])])
+    scored.write(SUBSET, [Row([image(7)])])
     assert scored.run(SUBSET, only=["subset_images"]).success
     ran = run(scored, alignment)
-    assert "materialise clip_image_embeddings again" in str(ran.failures["alignment"])
+    assert "materialize clip_image_embeddings again" in str(ran.failures["alignment"])
 
 
-def test_a_subset_without_pictures_and_texts_has_no_scores(pipeline: Pipeline) -> None:
+def test_a_subset_without_images_and_texts_has_no_scores(pipeline: Pipeline) -> None:
     pipeline.write(SUBSET, [Row([], turns=0)])
-    assert pipeline.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("colour")).success
+    assert pipeline.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("color")).success
     images = pipeline.lake.require("subset_images", SUBSET)
     add_clip_images(pipeline.lake, SUBSET, {}, images=images)
     add_clip_texts(pipeline.lake, SUBSET, {}, [], images=images)

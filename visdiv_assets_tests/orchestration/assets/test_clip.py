@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from visdiv_assets.embedding import load_clip_pictures, load_clip_texts
+from visdiv_assets.embedding import load_clip_images, load_clip_texts
 from visdiv_assets.embedding.clip.checkpoints import same_weights
 from visdiv_assets.embedding.turns import text_id
 from visdiv_assets.orchestration import assets
@@ -22,13 +22,13 @@ from visdiv_assets.settings import Settings
 from visdiv_assets.sources import SCHEMA
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.vectors.faiss_index import nearest, read_index
-from visdiv_assets_tests.conftest import CHECKOUT, Pipeline, made_once, picture, shapes, written_at
+from visdiv_assets_tests.conftest import CHECKOUT, Pipeline, image, made_once, shapes, written_at
 from visdiv_assets_tests.testing.clip_models import small_clip
 
 CLIP = ("clip_image_embeddings", "clip_text_embeddings", "clip_index")
 STAGES = ("subset_images", *CLIP)
 
-#: A row: the seeds of its pictures, and its turns.
+#: A row: the seeds of its images, and its turns.
 Row = tuple[Sequence[int], Sequence[tuple[str | None, str | None]]]
 
 
@@ -50,7 +50,7 @@ def write(pipeline: Pipeline, *shards: Sequence[Row], name: str = "some") -> lis
         path.parent.mkdir(parents=True, exist_ok=True)
         records = [
             {
-                "images": [{"bytes": picture(seed), "path": None} for seed in seeds],
+                "images": [{"bytes": image(seed), "path": None} for seed in seeds],
                 "texts": [{"user": user, "assistant": answer} for user, answer in turns],
             }
             for seeds, turns in rows
@@ -61,7 +61,7 @@ def write(pipeline: Pipeline, *shards: Sequence[Row], name: str = "some") -> lis
 
 
 def answered(seed: int, text: str | None) -> Row:
-    """A row of one picture and one turn."""
+    """A row of one image and one turn."""
     return [seed], [("what is it?", text)]
 
 
@@ -72,7 +72,7 @@ def content(pipeline: Pipeline, table: str, role: str, name: str = "some") -> li
 
 ROWS: list[Row] = [
     answered(0, "a red cat"),
-    ([], [("a question", "an answer without a picture")]),
+    ([], [("a question", "an answer without an image")]),
     ([1, 2], []),
     ([3], [("first", "a red cat"), ("second", ""), ("third", "the blue dog")]),
     ([0], [(None, None)]),
@@ -82,7 +82,7 @@ ROWS: list[Row] = [
 # What is stored ------------------------------------------------------------------------------------------------------
 
 
-def test_pictures_are_stored_as_unit_vectors_with_their_lengths_and_ids(clip: Pipeline, clip_folder: Path) -> None:
+def test_images_are_stored_as_unit_vectors_with_their_lengths_and_ids(clip: Pipeline, clip_folder: Path) -> None:
     write(clip, ROWS[:3], ROWS[3:])
     ran = clip.run("some", only=STAGES)
     assert ran.success, ran.failures
@@ -90,7 +90,7 @@ def test_pictures_are_stored_as_unit_vectors_with_their_lengths_and_ids(clip: Pi
     assert all(check.passed for check in ran.checks.values())
     manifest = clip.lake.require("clip_image_embeddings", "some")
     vectors, norms = clip.lake.array(manifest, "vectors"), clip.lake.column(manifest, "norms")
-    embedder = load_clip_pictures(str(clip_folder), device="cpu")
+    embedder = load_clip_images(str(clip_folder), device="cpu")
     raw = embedder.run(embedder.stack([embedder.preprocess(shapes(seed)) for seed in range(4)]))
     assert (vectors.dtype, vectors.shape, norms.dtype) == (np.float16, (4, 32), np.float32)
     np.testing.assert_allclose(vectors[:].astype(np.float32) * norms[:, None], raw, atol=1e-2)
@@ -102,7 +102,7 @@ def test_pictures_are_stored_as_unit_vectors_with_their_lengths_and_ids(clip: Pi
     assert not clip.lake.require("sscd_embeddings", "some").files("norms")
 
 
-def test_the_index_finds_every_picture(clip: Pipeline) -> None:
+def test_the_index_finds_every_image(clip: Pipeline) -> None:
     write(clip, ROWS)
     assert clip.run("some", only=STAGES).success
     manifest = clip.lake.require("clip_index", "some")
@@ -118,7 +118,7 @@ def test_texts_are_stored_once_and_every_turn_says_which_it_has(clip: Pipeline, 
     write(clip, ROWS[:2], ROWS[2:])
     ran = clip.run("some", only=STAGES)
     assert ran.success, ran.failures
-    cat, answer, dog = (text_id(text) for text in ("a red cat", "an answer without a picture", "the blue dog"))
+    cat, answer, dog = (text_id(text) for text in ("a red cat", "an answer without an image", "the blue dog"))
     assert content(clip, "clip_text_embeddings", "turns") == [
         {"row": row, "turn": turn, "text_id": name}
         for row, turn, name in [(0, 0, cat), (1, 0, answer), (3, 0, cat), (3, 1, None), (3, 2, dog), (4, 0, None)]
@@ -128,7 +128,7 @@ def test_texts_are_stored_once_and_every_turn_says_which_it_has(clip: Pipeline, 
     assert [text["truncated"] for text in texts] == [False, True, False]
     manifest = clip.lake.require("clip_text_embeddings", "some")
     embedder = load_clip_texts(str(clip_folder), device="cpu")
-    expected = embedder.embed(["a red cat", "an answer without a picture", "the blue dog"])
+    expected = embedder.embed(["a red cat", "an answer without an image", "the blue dog"])
     np.testing.assert_allclose(clip.lake.array(manifest, "vectors")[:], expected.vectors, atol=1e-3)
     np.testing.assert_allclose(clip.lake.column(manifest, "norms"), expected.norms, rtol=1e-4)
     metadata = ran.metadata("clip_text_embeddings")
@@ -147,13 +147,13 @@ def test_which_text_of_a_turn_is_embedded_is_a_setting(clip: Pipeline, which: st
 
 
 @pytest.mark.parametrize("rows", [[], [([], [])], [([], [("q", "a cat")])], [([1], [])]], ids=str)
-def test_a_subset_without_pictures_or_texts_is_no_failure(clip: Pipeline, rows: list[Row]) -> None:
+def test_a_subset_without_images_or_texts_is_no_failure(clip: Pipeline, rows: list[Row]) -> None:
     write(clip, rows)
     ran = clip.run("some", only=STAGES)
     assert ran.success, ran.failures
     assert ran.materialized == set(STAGES)
-    pictures, texts = (clip.lake.require(table, "some") for table in CLIP[:2])
-    assert clip.lake.array(pictures, "vectors").shape == (sum(len(seeds) for seeds, _ in rows), 32)
+    images, texts = (clip.lake.require(table, "some") for table in CLIP[:2])
+    assert clip.lake.array(images, "vectors").shape == (sum(len(seeds) for seeds, _ in rows), 32)
     assert clip.lake.array(texts, "vectors").shape == (sum(len(turns) for _, turns in rows), 32)
 
 
@@ -167,8 +167,8 @@ def test_a_second_run_finds_every_unit_again(clip: Pipeline) -> None:
     ran = clip.run("some", only=STAGES)
     assert ran.success
     assert written_at(clip.settings.lake_root, *CLIP) == before
-    pictures, texts = (ran.metadata(asset) for asset in CLIP[:2])
-    assert (pictures["images_embedded"], pictures["units_reused"]) == (0, 2)
+    images, texts = (ran.metadata(asset) for asset in CLIP[:2])
+    assert (images["images_embedded"], images["units_reused"]) == (0, 2)
     assert (texts["texts_embedded"], texts["units_reused"], texts["texts_reused"]) == (0, 2, 3)
 
 
@@ -210,8 +210,8 @@ def test_of_a_changed_subset_only_what_is_new_is_embedded(clip: Pipeline) -> Non
     ran = clip.run("some", only=STAGES)
     assert ran.success
     assert fresh.run("some", only=STAGES).success
-    pictures, texts = (ran.metadata(asset) for asset in CLIP[:2])
-    assert (pictures["images_embedded"], pictures["images_reused"]) == (1, 6)
+    images, texts = (ran.metadata(asset) for asset in CLIP[:2])
+    assert (images["images_embedded"], images["images_reused"]) == (1, 6)
     assert (texts["texts_embedded"], texts["texts_reused"]) == (1, 5)
     for table, roles in ((CLIP[0], ["ids"]), (CLIP[1], ["texts", "turns"])):
         for role in roles:
@@ -237,13 +237,13 @@ def test_another_model_or_another_way_to_prepare_embeds_everything_again(clip: P
     assert other.lake.array(other.lake.require("clip_image_embeddings", "some"), "vectors").shape == (4, 16)
 
 
-def test_a_picture_that_changed_since_it_was_listed_is_an_error(clip: Pipeline) -> None:
+def test_a_image_that_changed_since_it_was_listed_is_an_error(clip: Pipeline) -> None:
     write(clip, ROWS)
     assert clip.run("some", only=["subset_images"]).success
     write(clip, [answered(7, "a cat")])
     ran = clip.run("some", only=CLIP)
     assert set(ran.failures) == set(CLIP[:2])
-    assert all("materialise subset_images again" in str(line) for line in ran.failures.values())
+    assert all("materialize subset_images again" in str(line) for line in ran.failures.values())
 
 
 # Without weights -----------------------------------------------------------------------------------------------------
@@ -300,7 +300,7 @@ def test_a_folder_that_is_not_there_is_a_failure_of_one_line(pipeline: Pipeline)
     ("tower", "works", "fails", "what"),
     [
         ("vision", {"clip_image_embeddings", "clip_index"}, "clip_text_embeddings", "texts"),
-        ("text", {"clip_text_embeddings"}, "clip_image_embeddings", "pictures"),
+        ("text", {"clip_text_embeddings"}, "clip_image_embeddings", "images"),
     ],
 )
 def test_with_one_tower_alone_the_other_asset_fails_in_one_line(
@@ -331,13 +331,13 @@ def test_vectors_that_are_not_finite_are_found(clip: Pipeline, monkeypatch: pyte
     write(clip, ROWS)
     original = assets.clip.embed_turns
 
-    def spoilt(*arguments: Any, **options: Any) -> Any:
+    def spoiled(*arguments: Any, **options: Any) -> Any:
         made = original(*arguments, **options)
         vectors = made.vectors.copy()
         vectors[0] = np.nan
         return made._replace(vectors=vectors, texts=made.texts.slice(1))
 
-    monkeypatch.setattr(assets.clip, "embed_turns", spoilt)
+    monkeypatch.setattr(assets.clip, "embed_turns", spoiled)
     ran = clip.run("some", only=STAGES)
     assert ran.failures == {
         "clip_text_embeddings": "a check of what was stored failed (one_vector_per_text, every_turn_has_its_text, "
@@ -345,7 +345,7 @@ def test_vectors_that_are_not_finite_are_found(clip: Pipeline, monkeypatch: pyte
     }
     text_checks = {"one_vector_per_text", "every_turn_has_its_text"}
     assert not any(ran.checks[name].passed for name in text_checks)
-    # A check of the pictures has the same name.
+    # A check of the images has the same name.
     found = [
         check.passed for check in ran.result.get_asset_check_evaluations() if check.check_name == "finite_unit_length"
     ]
@@ -355,7 +355,7 @@ def test_vectors_that_are_not_finite_are_found(clip: Pipeline, monkeypatch: pyte
 def test_the_lake_of_a_run_without_clip_differs_in_nothing_else(pipeline: Pipeline, clip_folder: Path) -> None:
     write(pipeline, ROWS)
     write(pipeline, [answered(9, "red")], name="other")
-    (Path(pipeline.settings.source) / "subsets" / "other" / "note.txt").write_text("no picture")
+    (Path(pipeline.settings.source) / "subsets" / "other" / "note.txt").write_text("no image")
     with_clip = pipeline.elsewhere().changed(clip_model=str(clip_folder))
     assert pipeline.run("some").success
     assert with_clip.run("some").success

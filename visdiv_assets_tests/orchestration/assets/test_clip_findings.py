@@ -9,7 +9,7 @@ import pytest
 
 from visdiv_assets.orchestration.automation import MAPS_JOB
 from visdiv_assets.orchestration.code_location import build_definitions
-from visdiv_assets_tests.conftest import QUIET, Pipeline, Ran, Row, near_copy, other_model, picture, written_at
+from visdiv_assets_tests.conftest import QUIET, Pipeline, Ran, Row, image, near_copy, other_model, written_at
 from visdiv_assets_tests.testing.clip_models import small_clip
 
 SUBSET = "some"
@@ -18,7 +18,7 @@ FINDINGS = {"alignment", "clip_near_duplicates"}
 
 @pytest.fixture
 def with_clip(pipeline: Pipeline, tmp_path: Path) -> Pipeline:
-    pipeline.write(SUBSET, [Row([picture(1)], turns=2), Row([picture(2), near_copy(1)]), Row([])])
+    pipeline.write(SUBSET, [Row([image(1)], turns=2), Row([image(2), near_copy(1)]), Row([])])
     return pipeline.changed(clip_model=str(small_clip(tmp_path / "clip")))
 
 
@@ -31,7 +31,7 @@ def run_maps(pipeline: Pipeline) -> Ran:
 
 
 def test_a_subset_goes_through_all_stages_and_into_the_warehouse(with_clip: Pipeline) -> None:
-    ran = with_clip.run(SUBSET, sscd=other_model("colour"))
+    ran = with_clip.run(SUBSET, sscd=other_model("color"))
     assert ran.success, ran.failures
     assert ran.materialized >= FINDINGS
     drawn = run_maps(with_clip)
@@ -52,9 +52,9 @@ def test_a_subset_goes_through_all_stages_and_into_the_warehouse(with_clip: Pipe
 
 
 def test_without_weights_the_findings_are_skipped_and_nothing_else_changes(pipeline: Pipeline) -> None:
-    pipeline.write(SUBSET, [Row([picture(1)]), Row([near_copy(1)])])
+    pipeline.write(SUBSET, [Row([image(1)]), Row([near_copy(1)])])
     without = pipeline.changed(clip_model="")
-    ran = without.run(SUBSET, sscd=other_model("colour"))
+    ran = without.run(SUBSET, sscd=other_model("color"))
     assert ran.success, ran.failures
     assert not FINDINGS & ran.materialized
     assert "duplicates_report" in ran.materialized
@@ -68,7 +68,7 @@ def test_without_weights_the_findings_are_skipped_and_nothing_else_changes(pipel
 
 
 def test_maps_are_drawn_once_and_the_page_again_if_it_is_gone(with_clip: Pipeline) -> None:
-    assert with_clip.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("colour")).success
+    assert with_clip.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("color")).success
     ran = run_maps(with_clip)
     assert ran.success, ran.failures
     assert ran.checks["points_sound"].passed
@@ -83,25 +83,25 @@ def test_maps_are_drawn_once_and_the_page_again_if_it_is_gone(with_clip: Pipelin
     assert written_at(with_clip.settings.lake_root, "maps") == before
 
 
-def test_a_subset_without_pictures_has_no_map(pipeline: Pipeline) -> None:
+def test_a_subset_without_images_has_no_map(pipeline: Pipeline) -> None:
     pipeline.write(SUBSET, [Row([])])
-    assert pipeline.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("colour")).success
+    assert pipeline.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("color")).success
     ran = run_maps(pipeline)
     assert ran.success, ran.failures
     assert "report" not in ran.metadata("maps")
 
 
-def test_of_many_pictures_a_sample_is_shown(with_clip: Pipeline) -> None:
-    assert with_clip.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("colour")).success
+def test_of_many_images_a_sample_is_shown(with_clip: Pipeline) -> None:
+    assert with_clip.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("color")).success
     ran = run_maps(with_clip.changed(map_points=2))
     assert ran.metadata("maps")["points_sscd"] == 2
 
 
 def test_no_maps_without_vectors(pipeline: Pipeline) -> None:
-    pipeline.write(SUBSET, [Row([picture(1)])])
+    pipeline.write(SUBSET, [Row([image(1)])])
     pipeline.instance.add_dynamic_partitions("subset", [SUBSET])
     assert pipeline.run(SUBSET, only=["subset_images"]).success
-    assert "sscd_embeddings of 'some' is not materialised" in str(run_maps(pipeline).failures["maps"])
+    assert "sscd_embeddings of 'some' is not materialized" in str(run_maps(pipeline).failures["maps"])
 
 
 def test_maps_are_of_one_job_that_takes_subsets() -> None:

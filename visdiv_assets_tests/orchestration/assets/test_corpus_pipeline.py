@@ -1,4 +1,4 @@
-"""Benchmarks, shared pictures and the clean copy end to end: the sample against brute force, and small corpora."""
+"""Benchmarks, shared images and the clean copy end to end: the sample against brute force, and small corpora."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from visdiv_assets_tests.conftest import (
     Ran,
     Row,
     clean_environment,
+    image,
     lake_files,
     made_once,
     near_copy,
     one_each,
     other_model,
-    picture,
     query,
     written_at,
 )
 from visdiv_assets_tests.orchestration.assets.test_pipeline import BENCHMARK, SUBSETS, run_sample, sample_settings
 
-#: Subset (or benchmark), row, index of the picture in the row.
+#: Subset (or benchmark), row, index of the image in the row.
 Position = tuple[str, int, int]
 
 FLOOR = 0.75
@@ -74,7 +74,7 @@ class Sample:
         return float(x @ y)
 
     def close(self, one: str, other: str, threshold: float) -> dict[tuple[str, str], float]:
-        """All pairs of pictures of two sets whose similarity reaches a threshold, by one plain product."""
+        """All pairs of images of two sets whose similarity reaches a threshold, by one plain product."""
         left, right = self.vectors[one], self.vectors[other]
         product = np.minimum(np.array(list(left.values())) @ np.array(list(right.values())).T, 1)
         # A margin of 1e-9 for the order of a sum; no stored similarity may lie that close to a threshold.
@@ -132,8 +132,8 @@ def test_contamination_pairs_are_those_of_brute_force_none_missing_none_twice(sa
     expected = {
         (place, first[other]): value
         for place, name in sample.positions[subset].items()
-        for (picture_id, other), value in close.items()
-        if picture_id == name
+        for (image_id, other), value in close.items()
+        if image_id == name
     }
     rows = sample.query(
         "SELECT subset, row, image_index, benchmark, benchmark_row, benchmark_image, similarity, image_id, "
@@ -242,7 +242,7 @@ def test_rates_by_pixels_are_what_sql_counts_from_the_confirmed_pairs(sample: Sa
 
 
 def related(copies: list[dict[str, Any]], sample: Sample) -> dict[str, str]:
-    """For every picture that was copied or is a copy, one picture that stands for all copies of one source."""
+    """For every image that was copied or is a copy, one image that stands for all copies of one source."""
     stands: dict[str, str] = {}
 
     def top(name: str) -> str:
@@ -359,7 +359,7 @@ def test_every_witness_exists_stays_itself_and_is_as_similar_as_told(sample: Sam
         assert similarity == pytest.approx(real, abs=1e-6)
 
 
-def test_every_picture_of_a_row_that_goes_as_a_duplicate_has_a_copy_in_a_row_that_stays(sample: Sample) -> None:
+def test_every_image_of_a_row_that_goes_as_a_duplicate_has_a_copy_in_a_row_that_stays(sample: Sample) -> None:
     """Of its own cluster: at most two steps of similarity away, through the representative."""
     gone = set(sample.query("SELECT subset, row FROM dropped_rows"))
     positions = [place for subset in SUBSETS for place in sample.positions[subset]]
@@ -373,7 +373,7 @@ def test_every_picture_of_a_row_that_goes_as_a_duplicate_has_a_copy_in_a_row_tha
         if place[:2] in duplicates:
             assert clusters[place][0] in kept_clusters
     assert {cluster for cluster, keep in clusters.values() if keep} == kept_clusters
-    # What stays holds no two byte-equal pictures, except where another picture of the row holds it.
+    # What stays holds no two byte-equal images, except where another image of the row holds it.
     alone = [place for place in positions if place[:2] not in gone and (*place[:2], 1) not in sample.image_id]
     names = [sample.image_id[place] for place in alone]
     assert len(set(names)) == len(names)
@@ -415,8 +415,8 @@ def test_a_subset_more_costs_its_own_tiles_only_and_its_copies_go(copied: Pipeli
         "SELECT images, images_shared, images_shared_exactly, share FROM subset_overlap "
         "WHERE subset = 'copy (of people)' AND other_subset = 'clipart_people' AND threshold = 0.98"
     )
-    ((pictures,),) = copied.query("SELECT images_unique FROM subsets WHERE subset = 'copy (of people)'")
-    assert shared == [(pictures, pictures, pictures, 1.0)]
+    ((images,),) = copied.query("SELECT images_unique FROM subsets WHERE subset = 'copy (of people)'")
+    assert shared == [(images, images, images, 1.0)]
     # Names decide between equals: of a row and its copy the one in the later subset goes.
     kept = copied.query(
         """
@@ -437,17 +437,17 @@ def write_benchmark(pipeline: Pipeline, name: str, rows: list[Row]) -> None:
 
 def run(pipeline: Pipeline, name: str, kind: Kind = Kind.SUBSET, only: tuple[str, ...] = ()) -> Ran:
     """With a small embedder, which is as good here and faster."""
-    return pipeline.run(name, kind=kind, only=only, sscd=other_model("colour"))
+    return pipeline.run(name, kind=kind, only=only, sscd=other_model("color"))
 
 
-def test_a_benchmark_without_a_readable_picture_is_one_error_that_names_it_and_stops_no_subset(
+def test_a_benchmark_without_a_readable_image_is_one_error_that_names_it_and_stops_no_subset(
     pipeline: Pipeline,
 ) -> None:
-    write_benchmark(pipeline, "broken", [Row([b"no picture", None]), Row()])
+    write_benchmark(pipeline, "broken", [Row([b"no image", None]), Row()])
     write_benchmark(pipeline, "good", one_each([0]))
     pipeline.write("some", one_each([0, 1]))
     failures = run(pipeline, "broken", Kind.BENCHMARK).failures
-    message = "benchmark 'broken' holds no readable picture: benchmark_images says why; mend its files"
+    message = "benchmark 'broken' holds no readable image: benchmark_images says why; mend its files"
     assert failures == {"benchmark_embeddings": message}
     assert run(pipeline, "good", Kind.BENCHMARK).success
     assert run(pipeline, "some").success
@@ -457,9 +457,9 @@ def test_a_benchmark_without_a_readable_picture_is_one_error_that_names_it_and_s
 
 
 @pytest.mark.parametrize(
-    "rows", [[Row(), Row()], [Row([b"x"]), Row([b"", None])], []], ids=["no pictures", "none readable", "no rows"]
+    "rows", [[Row(), Row()], [Row([b"x"]), Row([b"", None])], []], ids=["no images", "none readable", "no rows"]
 )
-def test_a_subset_without_a_readable_picture_goes_through_beside_others(pipeline: Pipeline, rows: list[Row]) -> None:
+def test_a_subset_without_a_readable_image_goes_through_beside_others(pipeline: Pipeline, rows: list[Row]) -> None:
     write_benchmark(pipeline, "bench", one_each([0]))
     pipeline.write("none", rows)
     pipeline.write("some", one_each([0, 1]))
@@ -477,7 +477,7 @@ def test_a_subset_without_a_readable_picture_goes_through_beside_others(pipeline
     assert set(rates) == {(0, 0, len(rows), 1, 0, None, None, None)}
     overlap = pipeline.query("SELECT images, images_shared, share FROM subset_overlap WHERE subset = 'none'")
     assert set(overlap) == {(0, 0, None)}
-    unreadable = sum(bool(row.pictures) for row in rows)
+    unreadable = sum(bool(row.images) for row in rows)
     dropped = pipeline.query("SELECT count(*) FROM dropped_rows WHERE subset = 'none' AND reason = 'unreadable'")
     assert dropped == [(unreadable,)]
 
@@ -497,7 +497,7 @@ def test_a_corpus_without_a_copy_loses_nothing(pipeline: Pipeline) -> None:
     assert published.success, published.failures
     assert published.metadata("curated_rows")["rows_kept"] == 3
     assert pipeline.query("SELECT * FROM duplicate_clusters") == []
-    assert pipeline.query("SELECT DISTINCT components, pictures, largest_component FROM cluster_sizes") == [(0, 0, 0)]
+    assert pipeline.query("SELECT DISTINCT components, images, largest_component FROM cluster_sizes") == [(0, 0, 0)]
 
 
 def test_a_corpus_without_subsets_is_decided_too(pipeline: Pipeline) -> None:
@@ -580,7 +580,7 @@ def test_a_new_benchmark_costs_only_itself_and_one_that_changed_is_compared_agai
         write_benchmark(pipeline, name, one_each([number]))
         assert run(pipeline, name, Kind.BENCHMARK).success
         assert run(pipeline, "some").metadata("contamination")["units_reused"] == number
-    write_benchmark(pipeline, "second", [Row([picture(2)]), Row([picture(2)])])
+    write_benchmark(pipeline, "second", [Row([image(2)]), Row([image(2)])])
     assert run(pipeline, "second", Kind.BENCHMARK).success
     assert run(pipeline, "some").metadata("contamination")["units_reused"] == 1
     assert pipeline.publish().success
@@ -591,16 +591,16 @@ def test_a_new_benchmark_costs_only_itself_and_one_that_changed_is_compared_agai
 
 
 def test_settings_of_the_clean_copy_decide_what_goes(pipeline: Pipeline) -> None:
-    """Row 0 leaks; row 1 is its near copy; rows 2 and 3 share one of two pictures; row 4 cannot be read."""
+    """Row 0 leaks; row 1 is its near copy; rows 2 and 3 share one of two images; row 4 cannot be read."""
     write_benchmark(pipeline, "bench", one_each([0]))
     pipeline.write(
         "some",
         [
-            Row([picture(0)]),
+            Row([image(0)]),
             Row([near_copy(0)]),
-            Row([picture(1), picture(2)]),
-            Row([picture(1), picture(3)]),
-            Row([b"no picture"]),
+            Row([image(1), image(2)]),
+            Row([image(1), image(3)]),
+            Row([b"no image"]),
         ],
     )
     assert run(pipeline, "bench", Kind.BENCHMARK).success

@@ -109,7 +109,7 @@ def test_a_source_that_changed_after_its_images_were_listed_is_a_failure(pipelin
     for asset in ("sscd_embeddings", "quality_rows"):
         ran = pipeline.run("some", only=[asset])
         assert ran.failures == {
-            asset: "'some' has changed since subset_images listed it: materialise subset_images again"
+            asset: "'some' has changed since subset_images listed it: materialize subset_images again"
         }
     assert lake_files(pipeline.settings.lake_root) == before
     assert pipeline.run("some").success
@@ -120,14 +120,14 @@ def test_a_stage_whose_input_is_missing_names_it(pipeline: Pipeline, asset: str)
     pipeline.write("some", one_each([0]))
     message = pipeline.run("some", only=[asset]).failures[asset]
     assert message is not None
-    assert "of 'some' is not materialised" in message
+    assert "of 'some' is not materialized" in message
 
 
 @pytest.mark.parametrize("asset", ["near_duplicates", "subset_diversity"])
 def test_embeddings_that_are_older_than_the_list_of_images_are_a_failure_that_names_them(
     pipeline: Pipeline, asset: str
 ) -> None:
-    """In the UI one asset can be materialised without those that it depends on."""
+    """In the UI one asset can be materialized without those that it depends on."""
     pipeline.write("some", [*one_each(range(3)), Row([near_copy(0)])])
     assert pipeline.run("some").success
     pipeline.write("some", one_each([4, 5]))
@@ -190,18 +190,18 @@ def test_a_data_folder_that_is_a_file_is_named(pipeline: Pipeline) -> None:
 def test_vectors_of_another_model_are_replaced_in_every_stage(pipeline: Pipeline) -> None:
     pipeline.write("some", [*one_each(range(4)), Row([near_copy(0)])])
     sscd = pipeline.run("some").metadata("sscd_embeddings")["model_id"]
-    ran = pipeline.run("some", sscd=other_model("colour"))
+    ran = pipeline.run("some", sscd=other_model("color"))
     assert ran.success
     embeddings = ran.metadata("sscd_embeddings")
     assert (embeddings["images_embedded"], embeddings["images_reused"]) == (5, 0)
-    colour = "colour@000000000000/skew_320"
-    assert embeddings["model_id"] == colour != sscd
+    color = "color@000000000000/skew_320"
+    assert embeddings["model_id"] == color != sscd
     tables = ("sscd_embeddings", "sscd_index", "near_duplicates", "subset_diversity")
-    assert {pipeline.lake.require(table, "some").model_id for table in tables} == {colour}
+    assert {pipeline.lake.require(table, "some").model_id for table in tables} == {color}
     assert pipeline.lake.array(pipeline.lake.require("sscd_embeddings", "some"), "vectors").shape == (5, 192)
     assert pipeline.publish().success
     for table in ("subsets", "duplicate_pairs", "diversity"):
-        assert pipeline.query(f"SELECT DISTINCT model_id FROM {table}") == [(colour,)]
+        assert pipeline.query(f"SELECT DISTINCT model_id FROM {table}") == [(color,)]
 
 
 def test_the_first_model_s_vectors_are_found_again_after_another_one(pipeline: Pipeline) -> None:
@@ -209,7 +209,7 @@ def test_the_first_model_s_vectors_are_found_again_after_another_one(pipeline: P
     pipeline.write("some", one_each(range(3)))
     assert pipeline.run("some", only=stages).success
     first = pipeline.lake.require("sscd_embeddings", "some").digest
-    assert pipeline.run("some", only=stages, sscd=other_model("colour")).success
+    assert pipeline.run("some", only=stages, sscd=other_model("color")).success
     ran = pipeline.run("some", only=stages)
     assert ran.metadata("sscd_embeddings")["units_reused"] == 1
     assert pipeline.lake.require("sscd_embeddings", "some").digest == first
@@ -221,12 +221,12 @@ def test_vectors_of_two_models_are_never_compared(pipeline: Pipeline, kind: Kind
     pipeline.write("some", one_each([0, 1]))
     pipeline.write("other", one_each([2, 3]), kind=kind)
     assert pipeline.run("other", kind=kind).success
-    ran = pipeline.run("some", sscd=other_model("colour"))
+    ran = pipeline.run("some", sscd=other_model("color"))
     step = "contamination" if kind is Kind.BENCHMARK else "cross_subset_duplicates"
     failures = ran.failures if kind is Kind.BENCHMARK else pipeline.publish().failures
     assert list(failures) == [step]
     message = failures[step] or ""
-    for part in ("'some'", "'other'", "colour@000000000000/skew_320", "sscd_disc_mixup_int8@86386042eb85/skew_320"):
+    for part in ("'some'", "'other'", "color@000000000000/skew_320", "sscd_disc_mixup_int8@86386042eb85/skew_320"):
         assert part in message
     assert pipeline.run("some").success
     assert pipeline.publish().success
@@ -297,7 +297,7 @@ def test_a_run_that_was_killed_goes_on_after_its_last_finished_file(pipeline: Pi
         except subprocess.TimeoutExpired:
             pytest.fail(f"a run after one that was killed does not end; it printed: {log.read_text()!r}")
     assert code == 0, log.read_text()
-    assert f"{(SHARDS - finished) * ROWS} pictures embedded" in log.read_text()
+    assert f"{(SHARDS - finished) * ROWS} images embedded" in log.read_text()
     after = written_at(settings.lake_root, *pipeline.lake.tables())
     kept = {name for name in before if not Path(name).name.startswith(".")}
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}

@@ -19,7 +19,7 @@ from visdiv_assets.settings import Settings
 from visdiv_assets.sources import HubSource, Kind, opening
 from visdiv_assets.sources.catalog import BENCHMARK_COLUMNS
 from visdiv_assets.wiring import open_source
-from visdiv_assets_tests.conftest import SAMPLE, Pipeline, other_model, picture
+from visdiv_assets_tests.conftest import SAMPLE, Pipeline, image, other_model
 from visdiv_assets_tests.testing.hub_server import FAULTS, HubServer, folder_files, serving
 
 SUBSETS = ("clipart_nature", "clipart_people", "clipart_things")
@@ -44,7 +44,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
         yield server
 
 
-def catalogue(folder: Path) -> str:
+def catalog(folder: Path) -> str:
     """A list of one benchmark."""
     cells = {"list": "finevision66", "hub_id": "lmms-lab/clipart", "split": "test"}
     file = folder / "benchmarks.csv"
@@ -53,13 +53,13 @@ def catalogue(folder: Path) -> str:
 
 
 def hub_settings(folder: Path) -> Settings:
-    """Settings that compare the pixels of few pictures, which takes most of the time."""
+    """Settings that compare the pixels of few images, which takes most of the time."""
     return Settings(
         source=URI,
         data=str(folder / "from_hub"),
         device="cpu",
         copies_by="similarity",
-        benchmark_catalogue=catalogue(folder),
+        benchmark_catalog=catalog(folder),
         candidate_floor=0.99,
         candidates_kept=1,
         pdq_distance=2,
@@ -76,10 +76,10 @@ def write_small_sample(folder: Path) -> None:
 
 
 def run_all(pipeline: Pipeline) -> None:
-    colour = other_model("colour")
-    assert pipeline.run(BENCHMARK, kind=Kind.BENCHMARK, sscd=colour).failures == {}
+    color = other_model("color")
+    assert pipeline.run(BENCHMARK, kind=Kind.BENCHMARK, sscd=color).failures == {}
     for name in SUBSETS:
-        assert pipeline.run(name, sscd=colour).failures == {}
+        assert pipeline.run(name, sscd=color).failures == {}
     assert pipeline.publish().failures == {}
 
 
@@ -145,7 +145,7 @@ def test_a_run_asks_the_hub_for_its_commit_once(server: HubServer, tmp_path: Pat
     with dg.DagsterInstance.ephemeral() as instance:
         pipeline = Pipeline(hub_settings(tmp_path), instance)
         ran = pipeline.run(
-            SUBSETS[0], only=["subset_images", "quality_rows", "sscd_embeddings"], sscd=other_model("colour")
+            SUBSETS[0], only=["subset_images", "quality_rows", "sscd_embeddings"], sscd=other_model("color")
         )
     assert ran.failures == {}
     assert ran.materialized == {"subset_images", "quality_rows", "sscd_embeddings"}
@@ -167,12 +167,12 @@ def parquet(columns: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize("place", ["hub", "folder"])
-def test_any_data_set_with_pictures_goes_through_every_stage(server: HubServer, tmp_path: Path, place: str) -> None:
-    pictures = [{"bytes": picture(seed), "path": f"{seed}.png"} for seed in (1, 2, 3, 1)]
+def test_any_data_set_with_images_goes_through_every_stage(server: HubServer, tmp_path: Path, place: str) -> None:
+    images = [{"bytes": image(seed), "path": f"{seed}.png"} for seed in (1, 2, 3, 1)]
     files = {
-        "alone/train-00000-of-00001.parquet": parquet({"image": pictures}),
-        "captioned/train/0000.parquet": parquet({"image": pictures, "caption": ["a", "b", "c", "d"], "texts": [1] * 4}),
-        "captioned/test/0000.parquet": parquet({"image": pictures}),
+        "alone/train-00000-of-00001.parquet": parquet({"image": images}),
+        "captioned/train/0000.parquet": parquet({"image": images, "caption": ["a", "b", "c", "d"], "texts": [1] * 4}),
+        "captioned/test/0000.parquet": parquet({"image": images}),
     }
     settings = hub_settings(tmp_path).model_copy(update={"benchmark_list": "none"})
     if place == "hub":
@@ -187,7 +187,7 @@ def test_any_data_set_with_pictures_goes_through_every_stage(server: HubServer, 
     with dg.DagsterInstance.ephemeral() as instance:
         pipeline = Pipeline(settings, instance)
         for name in ("alone", "captioned"):
-            assert pipeline.run(name, sscd=other_model("colour")).failures == {}
+            assert pipeline.run(name, sscd=other_model("color")).failures == {}
         assert pipeline.publish().failures == {}
     assert pipeline.query('SELECT subset, "rows", images, images_unique FROM subsets ORDER BY subset') == [
         ("alone", 4, 4, 3),
@@ -196,7 +196,7 @@ def test_any_data_set_with_pictures_goes_through_every_stage(server: HubServer, 
 
 
 def test_what_was_published_stands_beside_what_is_there(server: HubServer, tmp_path: Path) -> None:
-    row = {"image": [{"bytes": picture(1), "path": None}] * 3}
+    row = {"image": [{"bytes": image(1), "path": None}] * 3}
     server.add("HuggingFaceM4/FineVision", {f"{name}/train-0.parquet": parquet(row) for name in ("tqa", "another")})
     with dg.DagsterInstance.ephemeral() as instance:
         pipeline = Pipeline(hub_settings(tmp_path), instance)

@@ -22,8 +22,8 @@ from visdiv_assets_tests.testing.s3_server import S3Server
 
 @pytest.fixture
 def on_s3(pipeline: Pipeline, s3: S3Server, tmp_path: Path) -> Pipeline:
-    """The jobs on two subsets that share pictures, with their data on S3."""
-    pipeline.write("one", one_each([1, 2, 3]), [Row([near_copy(1)]), Row([b"no picture"])])
+    """The jobs on two subsets that share images, with their data on S3."""
+    pipeline.write("one", one_each([1, 2, 3]), [Row([near_copy(1)]), Row([b"no image"])])
     pipeline.write("other (+)", one_each([3, 4, 5]))
     return pipeline.changed(
         data=s3.uri(s3.new_bucket()), local_data=str(tmp_path / "local"), sscd_model="sscd_disc_mixup_int8"
@@ -33,7 +33,7 @@ def on_s3(pipeline: Pipeline, s3: S3Server, tmp_path: Path) -> Pipeline:
 def run_all(pipeline: Pipeline, benchmarks: Sequence[str], subsets: Sequence[str] = ("one", "other (+)")) -> None:
     for kind, names in ((Kind.BENCHMARK, benchmarks), (Kind.SUBSET, subsets)):
         for name in names:
-            ran = pipeline.run(name, kind=kind, sscd=other_model("colour"))
+            ran = pipeline.run(name, kind=kind, sscd=other_model("color"))
             assert ran.success, ran.failures
     ran = pipeline.publish()
     assert ran.success, ran.failures
@@ -67,7 +67,7 @@ def test_a_run_on_s3_gives_the_tables_of_a_run_on_disk_and_a_second_one_does_not
         if benchmarks:
             run_all(on_s3, benchmarks)
         else:
-            assert on_s3.run("one", sscd=other_model("colour")).success
+            assert on_s3.run("one", sscd=other_model("color")).success
     written = {request.rpartition("/")[2] for request in again if request.startswith("PUT")}
     assert written == ({"manifest.json", "visdiv.duckdb"} if benchmarks else {"manifest.json"})
     assert not any(".npy" in request for request in again)
@@ -123,7 +123,7 @@ def check_refused_copy(on_s3: Pipeline, s3: S3Server) -> None:
 
 def test_a_store_that_refuses_is_the_one_line_of_the_run(on_s3: Pipeline, s3: S3Server) -> None:
     s3.refuse = lambda request, environment: "AccessDenied"
-    said = on_s3.run("one", only=["subset_images"], sscd=other_model("colour")).failures["subset_images"] or ""
+    said = on_s3.run("one", only=["subset_images"], sscd=other_model("color")).failures["subset_images"] or ""
     assert re.search(r"^cannot (read|write) s3://\S+/some/prefix/lake/\S*: access is denied", said)
     assert "AWS_ACCESS_KEY_ID" in said
 

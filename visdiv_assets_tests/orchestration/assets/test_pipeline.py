@@ -32,12 +32,12 @@ from visdiv_assets_tests.conftest import (
     Pipeline,
     Row,
     clean_environment,
+    image,
     lake_files,
     made_once,
     near_copy,
     one_each,
     other_model,
-    picture,
     query,
     written_at,
 )
@@ -45,7 +45,7 @@ from visdiv_assets_tests.conftest import (
 SUBSETS = ("clipart_nature", "clipart_people", "clipart_things")
 BENCHMARK = "clipart_bench"
 
-#: Subset, row, index of the picture in the row.
+#: Subset, row, index of the image in the row.
 Position = tuple[str, int, int]
 
 
@@ -131,7 +131,7 @@ def found_pairs(run: SampleRun, kind: str) -> set[frozenset[Position]]:
 def test_all_runs_of_the_sample_succeed(sample_run: SampleRun) -> None:
     assert [outcome.name for outcome in sample_run.outcomes] == [BENCHMARK, *SUBSETS, "all subsets together"]
     assert all(outcome.succeeded for outcome in sample_run.outcomes), sample_run.outcomes
-    assert re.fullmatch(r"314 pictures embedded, \d+\.\d per second", sample_run.outcomes[1].detail)
+    assert re.fullmatch(r"314 images embedded, \d+\.\d per second", sample_run.outcomes[1].detail)
 
 
 def test_every_check_of_every_run_passes_and_none_is_left_out(sample_run: SampleRun) -> None:
@@ -157,7 +157,7 @@ def test_every_check_of_every_run_passes_and_none_is_left_out(sample_run: Sample
     assert len(evaluated) >= 10
 
 
-def test_the_warehouse_lists_exactly_the_unreadable_pictures_of_the_truth(
+def test_the_warehouse_lists_exactly_the_unreadable_images_of_the_truth(
     sample_run: SampleRun, truth: dict[str, list[dict[str, Any]]]
 ) -> None:
     special = {(row["subset"], row["row"]): row["readable"] for row in truth["special_rows"]}
@@ -203,10 +203,10 @@ def test_more_than_half_of_the_near_copies_are_found(
     assert by_transform.keys() == set(planted.values())
 
 
-def test_no_near_pair_joins_pictures_that_the_truth_does_not_relate(
+def test_no_near_pair_joins_images_that_the_truth_does_not_relate(
     sample_run: SampleRun, truth: dict[str, list[dict[str, Any]]]
 ) -> None:
-    """Copies of one source are copies of each other; the special rows share one noise picture and say nothing."""
+    """Copies of one source are copies of each other; the special rows share one noise image and say nothing."""
     group: dict[Position, Position] = {}
 
     def representative(position: Position) -> Position:
@@ -226,7 +226,7 @@ def test_no_near_pair_joins_pictures_that_the_truth_does_not_relate(
 
 
 @pytest.mark.parametrize("subset", SUBSETS)
-def test_pairs_and_counts_of_neighbours_equal_a_brute_force_over_the_stored_vectors(
+def test_pairs_and_counts_of_neighbors_equal_a_brute_force_over_the_stored_vectors(
     sample_run: SampleRun, subset: str
 ) -> None:
     ids, vectors = sample_run.vectors(subset)
@@ -249,13 +249,13 @@ def test_pairs_and_counts_of_neighbours_equal_a_brute_force_over_the_stored_vect
     assert stored == pytest.approx(expected, abs=1e-6)
     for name, threshold in NAMED_THRESHOLDS.items():
         rows = sample_run.query(
-            f"SELECT DISTINCT image_id, neighbours_{name} FROM images WHERE subset = '{subset}' AND status = 'ok'"
+            f"SELECT DISTINCT image_id, neighbors_{name} FROM images WHERE subset = '{subset}' AND status = 'ok'"
         )
         assert dict(rows) == dict(zip(ids, (similarity >= threshold).sum(axis=1).tolist(), strict=True))
 
 
-def test_unreadable_pictures_have_no_count_of_neighbours(sample_run: SampleRun) -> None:
-    columns = ", ".join(f"neighbours_{name}" for name in NAMED_THRESHOLDS)
+def test_unreadable_images_have_no_count_of_neighbors(sample_run: SampleRun) -> None:
+    columns = ", ".join(f"neighbors_{name}" for name in NAMED_THRESHOLDS)
     assert set(sample_run.query(f"SELECT {columns} FROM images WHERE status <> 'ok'")) == {(None,) * 4}
 
 
@@ -293,11 +293,11 @@ def test_diversity_equals_scores_made_from_the_vectors_with_numpy(
     times = [occurrences[name] if scope == "subset" else 1 for name in ids]
     x = np.repeat(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), times, axis=0)
     gram = x @ x.T / len(x)
-    for centred, matrix in ((True, np.cov(x, rowvar=False)), (False, x.T @ x / len(x))):
+    for centerd, matrix in ((True, np.cov(x, rowvar=False)), (False, x.T @ x / len(x))):
         rank, ratio = effective_rank(matrix), np.trace(matrix) ** 2 / (matrix**2).sum()
         ((images, *values),) = sample_run.query(
             "SELECT images, effective_rank, participation_ratio, vendi, score, mean_norm FROM diversity "
-            f"WHERE subset = '{subset}' AND scope = '{scope}' AND centered = {centred}"
+            f"WHERE subset = '{subset}' AND scope = '{scope}' AND centered = {centerd}"
         )
         assert images == len(x)
         expected = [rank, ratio, effective_rank(gram), np.sqrt(rank * ratio) / 512, np.linalg.norm(x.mean(axis=0))]
@@ -326,7 +326,7 @@ def test_the_histogram_of_ratings_equals_a_count_over_the_files(
 
 
 @pytest.mark.parametrize("subset", SUBSETS)
-def test_the_contact_sheet_is_a_small_picture_inside_the_metadata(sample_run: SampleRun, subset: str) -> None:
+def test_the_contact_sheet_is_a_small_image_inside_the_metadata(sample_run: SampleRun, subset: str) -> None:
     sheet = sample_run.metadata("near_duplicates", subset)["closest_pairs"]
     found = re.fullmatch(r"!\[closest pairs\]\(data:image/jpeg;base64,([A-Za-z0-9+/=]+)\)", sheet)
     assert found
@@ -380,7 +380,7 @@ def test_a_second_run_embeds_nothing_and_changes_no_data_file(sample_run: Sample
     assert written_at(root, *tables) == times
 
 
-#: Enough for questions about pictures and their vectors.
+#: Enough for questions about images and their vectors.
 EMBEDDED = ("subset_images", "sscd_embeddings")
 
 
@@ -409,7 +409,7 @@ def test_a_file_that_was_only_touched_is_not_read_as_new(pipeline: Pipeline) -> 
 
 
 def test_two_independent_runs_give_equal_files_and_equal_tables(pipeline: Pipeline) -> None:
-    pipeline.write("some", [*one_each(range(5)), Row([near_copy(0), picture(1)])], one_each([7, 8]))
+    pipeline.write("some", [*one_each(range(5)), Row([near_copy(0), image(1)])], one_each([7, 8]))
     other = pipeline.elsewhere()
     for each in (pipeline, other):
         assert each.run("some").success
@@ -431,24 +431,24 @@ def test_two_independent_runs_give_equal_files_and_equal_tables(pipeline: Pipeli
 
 
 def test_threads_and_batches_do_not_change_a_byte(pipeline: Pipeline) -> None:
-    pipeline.write("some", one_each(range(7)), [Row([]), Row([picture(8), picture(9)])])
+    pipeline.write("some", one_each(range(7)), [Row([]), Row([image(8), image(9)])])
     other, another = pipeline.changed(threads=1, batch_size=1), pipeline.elsewhere().changed(threads=3, batch_size=3)
     for each in (other, another):
         assert each.run("some", only=EMBEDDED).success
     assert lake_files(other.settings.lake_root) == lake_files(another.settings.lake_root)
 
 
-def test_of_a_changed_file_only_the_new_pictures_are_embedded(pipeline: Pipeline) -> None:
+def test_of_a_changed_file_only_the_new_images_are_embedded(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each(range(4)), one_each([4, 5]))
     assert pipeline.run("some", only=EMBEDDED).success
     # A row more in the first file moves all rows of the second one.
-    pipeline.write("some", [Row([picture(10)]), *one_each(range(4))], one_each([4, 5]))
+    pipeline.write("some", [Row([image(10)]), *one_each(range(4))], one_each([4, 5]))
     ran = pipeline.run("some", only=EMBEDDED)
     assert ran.success
     embeddings = ran.metadata("sscd_embeddings")
     assert (embeddings["images_embedded"], embeddings["images_reused"]) == (1, 6)
     ids = pipeline.lake.read(pipeline.lake.require("sscd_embeddings", "some"), "ids")["image_id"].to_pylist()
-    assert ids == [hashlib.sha256(picture(seed)).hexdigest()[:32] for seed in (10, 0, 1, 2, 3, 4, 5)]
+    assert ids == [hashlib.sha256(image(seed)).hexdigest()[:32] for seed in (10, 0, 1, 2, 3, 4, 5)]
     rows = pipeline.lake.read(pipeline.lake.require("subset_images", "some"))["row"].to_pylist()
     assert rows == [0, 1, 2, 3, 4, 5, 6]
 
@@ -481,12 +481,12 @@ def test_another_floor_recomputes_the_pairs_and_not_what_they_are_made_from(pipe
     assert manifest.settings["similarity_floor"] == 0.92
     assert manifest.rows("pairs") == 1
     assert other.publish().success
-    columns = ", ".join(f"sum(neighbours_{name})" for name in NAMED_THRESHOLDS)
-    # Below the floor neighbours are not known, which is not the same as none.
+    columns = ", ".join(f"sum(neighbors_{name})" for name in NAMED_THRESHOLDS)
+    # Below the floor neighbors are not known, which is not the same as none.
     assert other.query(f"SELECT {columns} FROM images") == [(2, 2, None, None)]
 
 
-def test_a_lower_limit_of_pixels_lists_the_pictures_again(pipeline: Pipeline) -> None:
+def test_a_lower_limit_of_pixels_lists_the_images_again(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each(range(3)))
     assert pipeline.run("some", only=EMBEDDED).success
     smaller = pipeline.changed(max_pixels=64 * 64 - 1)
@@ -496,11 +496,11 @@ def test_a_lower_limit_of_pixels_lists_the_pictures_again(pipeline: Pipeline) ->
     assert ran.metadata("sscd_embeddings")["dagster/partition_row_count"] == 0
 
 
-def test_the_same_picture_in_several_files_is_embedded_once(pipeline: Pipeline) -> None:
+def test_the_same_image_in_several_files_is_embedded_once(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0, 1]), one_each([1, 2]), one_each([0, 2]))
     ran = pipeline.run("some", only=EMBEDDED)
     assert ran.metadata("sscd_embeddings")["images_embedded"] == 3
-    assert ran.checks["one_vector_per_picture"].passed
+    assert ran.checks["one_vector_per_image"].passed
     manifest = pipeline.lake.require("sscd_embeddings", "some")
     assert [file.rows for file in manifest.files("ids")] == [2, 1, 0]
 
@@ -519,8 +519,8 @@ def test_a_blocking_check_that_fails_keeps_later_stages_from_running(pipeline: P
     assert pipeline.lake.manifest("near_duplicates", "some") is None
 
 
-def test_too_many_unreadable_pictures_warn_and_stop_nothing(pipeline: Pipeline) -> None:
-    pipeline.write("some", [Row([picture(0), b"no picture"]), *one_each([1, 2])])
+def test_too_many_unreadable_images_warn_and_stop_nothing(pipeline: Pipeline) -> None:
+    pipeline.write("some", [Row([image(0), b"no image"]), *one_each([1, 2])])
     ran = pipeline.run("some")
     assert ran.success
     check = ran.checks["unreadable_share"]
@@ -530,8 +530,8 @@ def test_too_many_unreadable_pictures_warn_and_stop_nothing(pipeline: Pipeline) 
     assert {"near_duplicates", "subset_diversity"} <= ran.materialized
 
 
-def test_the_limit_of_unreadable_pictures_is_a_setting(pipeline: Pipeline) -> None:
-    pipeline.write("some", [Row([picture(0), b"no picture"]), *one_each([1, 2])])
+def test_the_limit_of_unreadable_images_is_a_setting(pipeline: Pipeline) -> None:
+    pipeline.write("some", [Row([image(0), b"no image"]), *one_each([1, 2])])
     lenient = pipeline.changed(unreadable_limit=0.25)
     assert lenient.run("some", only=["subset_images"]).checks["unreadable_share"].passed
 
@@ -539,8 +539,8 @@ def test_the_limit_of_unreadable_pictures_is_a_setting(pipeline: Pipeline) -> No
 # Small subsets: unusual ones -----------------------------------------------------------------------------------------
 
 
-def test_rows_without_pictures_are_rows(pipeline: Pipeline) -> None:
-    pipeline.write("some", [Row(), *one_each([0]), Row(), Row([picture(1), picture(2)])], [Row(), Row()])
+def test_rows_without_images_are_rows(pipeline: Pipeline) -> None:
+    pipeline.write("some", [Row(), *one_each([0]), Row(), Row([image(1), image(2)])], [Row(), Row()])
     ran = pipeline.run("some")
     assert ran.success
     assert all(check.passed for check in ran.checks.values())
@@ -550,9 +550,9 @@ def test_rows_without_pictures_are_rows(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", [[Row(), Row()], [Row([b"x"]), Row([b"", None])], []], ids=["no pictures", "none readable", "no rows"]
+    "rows", [[Row(), Row()], [Row([b"x"]), Row([b"", None])], []], ids=["no images", "none readable", "no rows"]
 )
-def test_a_subset_without_a_readable_picture_goes_through_all_stages(pipeline: Pipeline, rows: list[Row]) -> None:
+def test_a_subset_without_a_readable_image_goes_through_all_stages(pipeline: Pipeline, rows: list[Row]) -> None:
     pipeline.write("some", rows)
     ran = pipeline.run("some")
     assert ran.success, ran.failures
@@ -566,7 +566,7 @@ def test_a_subset_without_a_readable_picture_goes_through_all_stages(pipeline: P
     assert set(scores) == {(0, None, None, None, None)}
 
 
-def test_one_picture_has_no_diversity_and_no_pairs(pipeline: Pipeline) -> None:
+def test_one_image_has_no_diversity_and_no_pairs(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0]))
     ran = pipeline.run("some")
     assert ran.success
@@ -575,11 +575,11 @@ def test_one_picture_has_no_diversity_and_no_pairs(pipeline: Pipeline) -> None:
         (1, None, None)
     }
     assert pipeline.query("SELECT * FROM duplicate_pair_positions") == []
-    assert pipeline.query("SELECT neighbours_finevision FROM images") == [(0,)]
+    assert pipeline.query("SELECT neighbors_finevision FROM images") == [(0,)]
 
 
-def test_copies_of_one_picture_are_exact_pairs_and_no_near_ones(pipeline: Pipeline) -> None:
-    pipeline.write("some", [Row([picture(0), picture(0)]), *one_each([0, 1])])
+def test_copies_of_one_image_are_exact_pairs_and_no_near_ones(pipeline: Pipeline) -> None:
+    pipeline.write("some", [Row([image(0), image(0)]), *one_each([0, 1])])
     assert pipeline.run("some").success
     assert pipeline.publish().success
     rows = pipeline.query("SELECT row_a, image_a, row_b, image_b, kind FROM duplicate_pair_positions ORDER BY ALL")
@@ -599,7 +599,7 @@ def test_names_as_published_go_through_all_stages(pipeline: Pipeline, name: str)
     assert pipeline.query("SELECT DISTINCT subset FROM images") == [(name,)]
 
 
-def test_subsets_that_share_pictures_are_told_apart(pipeline: Pipeline) -> None:
+def test_subsets_that_share_images_are_told_apart(pipeline: Pipeline) -> None:
     pipeline.write("one", one_each([0, 1]))
     pipeline.write("two", one_each([1, 2]))
     for subset in ("one", "two"):
@@ -610,11 +610,11 @@ def test_subsets_that_share_pictures_are_told_apart(pipeline: Pipeline) -> None:
 
 
 RATED = [
-    Row([picture(0)], turns=2, ratings={"visual_dependency": [5, 2], "relevance": [5, 5]}),
-    Row([picture(1)], turns=1, ratings={"visual_dependency": [3]}),
-    Row([picture(2)], turns=2, ratings={"formatting": [2, 1]}),
-    Row([picture(3)], turns=1),
-    Row([picture(4)], turns=0),
+    Row([image(0)], turns=2, ratings={"visual_dependency": [5, 2], "relevance": [5, 5]}),
+    Row([image(1)], turns=1, ratings={"visual_dependency": [3]}),
+    Row([image(2)], turns=2, ratings={"formatting": [2, 1]}),
+    Row([image(3)], turns=1),
+    Row([image(4)], turns=0),
 ]
 
 
@@ -656,7 +656,7 @@ def test_a_threshold_of_its_own_overrides_the_profile(pipeline: Pipeline) -> Non
     assert ran.metadata("quality_rows")["thresholds"]["visual_dependency"] == 3
 
 
-def test_another_quality_profile_leaves_pictures_and_vectors_alone(pipeline: Pipeline) -> None:
+def test_another_quality_profile_leaves_images_and_vectors_alone(pipeline: Pipeline) -> None:
     pipeline.write("some", RATED)
     assert pipeline.run("some").success
     root = pipeline.settings.lake_root

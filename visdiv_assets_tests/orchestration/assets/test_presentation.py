@@ -79,7 +79,7 @@ def test_columns_come_from_columns_that_are_there(asset: str) -> None:
             assert name in columns(origin)
 
 
-def test_a_materialisation_says_what_its_columns_are_made_from(pipeline: Pipeline) -> None:
+def test_a_materialization_says_what_its_columns_are_made_from(pipeline: Pipeline) -> None:
     pipeline.write("one", one_each([0, 1]))
     pipeline.run("one", only=["subset_images"])
     lineage = pipeline.run("one", only=["quality_rows"]).metadata("quality_rows")["dagster/column_lineage"]

@@ -26,7 +26,7 @@ def test_every_question_has_the_answer_that_the_sample_gives(warehouse: Path) ->
     assert {sql: answer(warehouse, sql) for sql, _ in asked} == dict(asked)
 
 
-def test_every_picture_that_is_shown_is_there() -> None:
+def test_every_image_that_is_shown_is_there() -> None:
     text = README.read_text(encoding="utf-8")
     shown = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
     assert len(shown) >= 3

@@ -11,20 +11,20 @@ import pytest
 
 from visdiv_assets.publishing.warehouse.publish import publish
 from visdiv_assets.sources import Kind
-from visdiv_assets_tests.conftest import Pipeline, Ran, picture, query, written_at
+from visdiv_assets_tests.conftest import Pipeline, Ran, image, query, written_at
 
-LONG = "how many of the seven grey geese in front of the old mill are looking at the camera"
+LONG = "how many of the seven gray geese in front of the old mill are looking at the camera"
 OPTION = "the third one from the left behind the fence"
 TEMPLATE = "answer the question with the letter of the right option from the given choices only please"
 #: Eleven questions share the template: one more than GPT-3's limit.
-QUESTIONS = [LONG, *(f"{TEMPLATE} what is shown in picture {number}" for number in range(11))]
+QUESTIONS = [LONG, *(f"{TEMPLATE} what is shown in image {number}" for number in range(11))]
 
 
 def write_benchmark(pipeline: Pipeline, name: str, questions: list[str]) -> Path:
     path = Path(pipeline.settings.source) / "benchmarks" / name / "test.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     columns: dict[str, Any] = {
-        "image": [{"bytes": picture(number + 1), "path": f"{name}.png"} for number in range(len(questions))],
+        "image": [{"bytes": image(number + 1), "path": f"{name}.png"} for number in range(len(questions))],
         "question": questions,
         "options": [["yes", OPTION] if question == LONG else ["yes"] for question in questions],
     }
@@ -37,8 +37,8 @@ def write_subset(pipeline: Pipeline, *shards: list[list[tuple[str | None, str | 
     folder.mkdir(parents=True, exist_ok=True)
     for number, rows in enumerate(shards):
         texts = [[{"user": user, "assistant": assistant} for user, assistant in turns] for turns in rows]
-        pictures = [[{"bytes": picture(1), "path": None}] for _ in rows]
-        pq.write_table(pa.table({"images": pictures, "texts": texts}), folder / f"train-{number:05}.parquet")
+        images = [[{"bytes": image(1), "path": None}] for _ in rows]
+        pq.write_table(pa.table({"images": images, "texts": texts}), folder / f"train-{number:05}.parquet")
 
 
 def run_benchmark(pipeline: Pipeline, name: str) -> Ran:

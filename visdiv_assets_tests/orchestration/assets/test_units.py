@@ -60,17 +60,17 @@ def subset(pipeline: Pipeline) -> Pipeline:
 
 def test_units_lie_in_their_order_however_they_were_finished(subset: Pipeline) -> None:
     other = subset.elsewhere()
-    assert subset.run("a", only=BEFORE, sscd=other_model("colour")).failures == {}
-    assert other.run("a", only=BEFORE, sscd=other_model("colour"), engine=backwards()).failures == {}
+    assert subset.run("a", only=BEFORE, sscd=other_model("color")).failures == {}
+    assert other.run("a", only=BEFORE, sscd=other_model("color"), engine=backwards()).failures == {}
     assert lake_files(other.settings.lake_root) == lake_files(subset.settings.lake_root)
 
 
 def test_units_that_were_there_and_those_that_were_not_lie_in_their_order(subset: Pipeline) -> None:
     other = subset.elsewhere()
-    assert subset.run("a", only=BEFORE, sscd=other_model("colour")).failures == {}
+    assert subset.run("a", only=BEFORE, sscd=other_model("color")).failures == {}
     # The description of the model, and two files.
-    assert not other.run("a", only=BEFORE, sscd=other_model("colour"), engine=backwards(most=3)).success
-    ran = other.run("a", only=BEFORE, sscd=other_model("colour"))
+    assert not other.run("a", only=BEFORE, sscd=other_model("color"), engine=backwards(most=3)).success
+    ran = other.run("a", only=BEFORE, sscd=other_model("color"))
     assert ran.metadata("sscd_embeddings")["units_reused"] == 2
     assert lake_files(other.settings.lake_root) == lake_files(subset.settings.lake_root)
 
@@ -89,10 +89,10 @@ def _two_devices() -> ProcessEngine:
 
 def test_one_process_for_each_device_writes_what_one_process_writes(subset: Pipeline) -> None:
     other = subset.elsewhere()
-    assert subset.run("a", only=BEFORE, sscd=other_model("colour")).failures == {}
+    assert subset.run("a", only=BEFORE, sscd=other_model("color")).failures == {}
     engine = TwoDevicesResource(device="cpu", threads=1)
     try:
-        ran = other.run("a", only=BEFORE, sscd=other_model("colour"), engine=engine)
+        ran = other.run("a", only=BEFORE, sscd=other_model("color"), engine=engine)
     finally:
         _two_devices().close()
     assert ran.failures == {}
@@ -110,7 +110,7 @@ def test_near_duplicates_found_block_by_block_in_several_goes_are_those_of_one_g
 ) -> None:
     other = subset.elsewhere()
     for each in (subset, other):
-        assert each.run("a", only=BEFORE, sscd=other_model("colour")).success
+        assert each.run("a", only=BEFORE, sscd=other_model("color")).success
     assert subset.run("a", only=["near_duplicates"]).failures == {}
     monkeypatch.setattr(join_blocks, "ROWS_OF_A_BLOCK", 4)
     monkeypatch.setattr(join_blocks, "PAIRS_OF_A_BLOCK", 60)

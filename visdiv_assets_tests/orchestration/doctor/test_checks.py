@@ -21,7 +21,7 @@ from visdiv_assets.publishing.warehouse.publish import publish
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage import disk_space
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets_tests.conftest import SAMPLE, BrokenEmbedder, ColourEmbedder, one_each, write_shard
+from visdiv_assets_tests.conftest import SAMPLE, BrokenEmbedder, ColorEmbedder, one_each, write_shard
 from visdiv_assets_tests.storage.helpers import NUMBERS, files_below, numbers, write_numbers
 
 GB = 10**9
@@ -102,7 +102,7 @@ def test_packages_that_are_missing_or_too_old_are_named(installed: Path) -> None
     assert "another-one-missing" not in said
 
 
-def test_a_source_that_is_not_set_and_a_misspelt_variable_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_is_not_set_and_a_misspelled_variable_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "VISDIV_SOURCE is not set" in text(installation.check_settings(Settings()), Level.WARNING)
     monkeypatch.setenv("VISDIV_SOURCE", "x")
     assert text(installation.check_settings(Settings()), Level.OK).startswith("1 set (VISDIV_SOURCE), the other ")
@@ -185,7 +185,7 @@ def test_weights_that_will_be_fetched_are_not_fetched_now(
 
 @pytest.mark.parametrize(
     ("embedder", "dimension", "said"),
-    [(ColourEmbedder, 512, "gives vectors [1, 192], not [1, 512]"), (BrokenEmbedder, 192, "of length 2.0000, not 1")],
+    [(ColorEmbedder, 512, "gives vectors [1, 192], not [1, 512]"), (BrokenEmbedder, 192, "of length 2.0000, not 1")],
 )
 def test_a_model_that_gives_other_vectors_is_named(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, embedder: type, dimension: int, said: str
@@ -254,7 +254,7 @@ def test_a_file_system_without_locks_is_named(settings: Settings, monkeypatch: p
 
 
 def test_a_lake_is_counted_and_its_damage_named(settings: Settings) -> None:
-    assert "nothing materialised yet" in text(data.check_lake(settings), Level.OK)
+    assert "nothing materialized yet" in text(data.check_lake(settings), Level.OK)
     lake = Lake(settings.lake_root)
     for name in ("a", "b", "c", "d", "e"):
         write_numbers(lake, name, {"unit": [1]})
@@ -266,8 +266,8 @@ def test_a_lake_is_counted_and_its_damage_named(settings: Settings) -> None:
     (folder / "c" / "manifest.json").write_bytes(b"{")
     (folder / "d" / "manifest.json").write_bytes(b"[]")
     said = text(data.check_lake(settings), Level.PROBLEM)
-    assert "a file of table of 'a' is missing or damaged: materialise it again" in said
-    assert "a file of table of 'b' is missing or damaged: materialise it again" in said
+    assert "a file of table of 'a' is missing or damaged: materialize it again" in said
+    assert "a file of table of 'b' is missing or damaged: materialize it again" in said
     assert f"{folder / 'c' / 'manifest.json'} is not a manifest of this program" in said
     assert said.endswith(" (and 1 more)")
 

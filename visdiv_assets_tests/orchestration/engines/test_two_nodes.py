@@ -130,16 +130,16 @@ def check_lost_work_alone_was_repeated(cluster: Cluster, folder: Path, units: in
 
 
 def test_all_tables_are_those_of_the_local_engine(cluster: Cluster, pipeline: Pipeline) -> None:
-    colour = {"sscd": other_model("colour")}
+    color = {"sscd": other_model("color")}
     for number, name in enumerate(("a", "b")):
         first = 20 * number
         pipeline.write(name, one_each(range(first, first + 4)), [Row([near_copy(first)]), *one_each([1, 2])])
     pipeline.write("bench", [*one_each([1, 50]), Row([near_copy(20)])], kind=Kind.BENCHMARK)
     compared = []
     for each in (pipeline, on_ray(pipeline)):
-        assert each.run("bench", kind=Kind.BENCHMARK, **colour).failures == {}
+        assert each.run("bench", kind=Kind.BENCHMARK, **color).failures == {}
         for name in ("a", "b"):
-            assert each.run(name, **colour).failures == {}
+            assert each.run(name, **color).failures == {}
         assert each.publish().failures == {}
         compared.append(lake_files(each.settings.lake_root))
     assert len(compared[0]) > 50
@@ -149,12 +149,12 @@ def test_all_tables_are_those_of_the_local_engine(cluster: Cluster, pipeline: Pi
 def test_a_node_killed_in_the_middle_of_embedding(cluster: Cluster, pipeline: Pipeline, tmp_path: Path) -> None:
     stages = ("subset_images", "sscd_embeddings")
     pipeline.write("a", *(one_each([2 * number, 2 * number + 1]) for number in range(16)))
-    assert pipeline.run("a", only=stages, sscd=other_model("colour")).success
+    assert pipeline.run("a", only=stages, sscd=other_model("color")).success
     folder = tmp_path / "watched"
     folder.mkdir()
     killing = cluster.kill_in_the_middle(folder, finished=5)
     remote = on_ray(pipeline)
-    ran = remote.run("a", only=stages, sscd=other_model("colour"), engine=watched(remote.settings, folder))
+    ran = remote.run("a", only=stages, sscd=other_model("color"), engine=watched(remote.settings, folder))
     assert ran.failures == {}
     killing.join()
     check_lost_work_alone_was_repeated(cluster, folder, units=16)
@@ -171,7 +171,7 @@ def test_a_node_killed_in_the_middle_of_a_join(
     pipeline.write("a", [*one_each(range(20)), *(Row([near_copy(seed)]) for seed in range(20))])
     remote = on_ray(pipeline)
     for each in (pipeline, remote.changed(engine="local")):
-        assert each.run("a", only=before, sscd=other_model("colour")).success
+        assert each.run("a", only=before, sscd=other_model("color")).success
     assert pipeline.run("a", only=["near_duplicates"]).success
     folder = tmp_path / "watched"
     folder.mkdir()

@@ -49,8 +49,8 @@ def test_a_few_points_lie_along_their_main_directions(count: int) -> None:
     assert places.shape == (count, 2)
     assert np.isfinite(places).all()
     if count > 2:
-        centred = vectors.astype(float) - vectors.astype(float).mean(axis=0)
-        assert places.var(axis=0) * count == pytest.approx(np.linalg.svd(centred)[1][:2] ** 2, rel=1e-2)
+        centerd = vectors.astype(float) - vectors.astype(float).mean(axis=0)
+        assert places.var(axis=0) * count == pytest.approx(np.linalg.svd(centerd)[1][:2] ** 2, rel=1e-2)
 
 
 def test_only_the_chosen_rows_are_laid_out() -> None:
@@ -93,7 +93,7 @@ def test_a_few_points_are_no_clusters(count: int) -> None:
 
 
 def test_a_cluster_is_named_by_the_words_that_the_others_lack() -> None:
-    texts = ["the picture shows a red bird"] * 5 + ["the picture shows a chart of prices 2024"] * 5 + ["owl"]
+    texts = ["the image shows a red bird"] * 5 + ["the image shows a chart of prices 2024"] * 5 + ["owl"]
     first, second = cluster_names(texts, np.array([0] * 5 + [1] * 5 + [-1]))
     assert {"bird", "red"} <= set(first.split(", "))
     assert {"chart", "prices"} <= set(second.split(", "))
@@ -127,7 +127,7 @@ def test_points_are_told_as_rows() -> None:
     ]
 
 
-def test_the_plot_is_one_picture_for_all_maps() -> None:
+def test_the_plot_is_one_image_for_all_maps() -> None:
     drawn = plot(pa.concat_tables([points("sscd", 40, "a $ sign"), points("clip_text", 7)]))
     assert drawn.startswith(b"\x89PNG")
     assert len(drawn) < 100_000
@@ -141,15 +141,15 @@ def page_data(page: str) -> dict[str, object]:
     return data
 
 
-def test_the_page_holds_every_map_with_its_pictures_and_texts() -> None:
+def test_the_page_holds_every_map_with_its_images_and_texts() -> None:
     table = pa.concat_tables([points("sscd", 6), points("clip_text", 3)])
-    page = map_page("Maps of some", table, pictures={f"{1:032x}": "QUJD"}, texts={1: "a red bird"})
+    page = map_page("Maps of some", table, images={f"{1:032x}": "QUJD"}, texts={1: "a red bird"})
     data = page_data(page)
     first, second = data["maps"]  # type: ignore[misc]
     assert (first["kind"], second["kind"]) == ("sscd", "clip_text")
     assert first["image"] == [-1, 0, -1, -1, -1, -1]
     assert first["y"] == [1.5] * 6
-    assert data["pictures"] == ["QUJD"]
+    assert data["images"] == ["QUJD"]
     assert [data["texts"][place] for place in first["text"]][1] == "a red bird"  # type: ignore[index]
     assert first["name"] == ["bird, red", "bird, red"]
     assert page.count("<tr data-kind") == 4

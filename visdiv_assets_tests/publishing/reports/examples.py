@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from visdiv_assets.imaging.identity import image_id
-from visdiv_assets.publishing.reports import AlignedView, PairEntry, PictureRef, Report, Value, Verdict
+from visdiv_assets.publishing.reports import AlignedView, ImageRef, PairEntry, Report, Value, Verdict
 
 MAX_PIXELS = 10_000_000
 
@@ -26,21 +26,21 @@ def jpeg(seed: int, width: int = 40, height: int = 30) -> bytes:
     return stream.getvalue()
 
 
-def picture(data: bytes | None, row: int = 0, *, place: str = "clipart_nature", note: str = "") -> PictureRef:
-    return PictureRef(place, row, 0, image_id(data or b""), data, note)
+def image(data: bytes | None, row: int = 0, *, place: str = "clipart_nature", note: str = "") -> ImageRef:
+    return ImageRef(place, row, 0, image_id(data or b""), data, note)
 
 
 def pair(
     left: bytes | None, right: bytes | None, columns: Mapping[str, Value] | None = None, **texts: str
 ) -> PairEntry:
-    return PairEntry(picture(left, 1, **texts), picture(right, 2, **texts), columns or {"similarity": 0.9})
+    return PairEntry(image(left, 1, **texts), image(right, 2, **texts), columns or {"similarity": 0.9})
 
 
 def verified(similarity: float | None, confirmed: bool | None, *, view: AlignedView | None = None) -> PairEntry:
-    """A pair without pictures; confirmed is None for one whose pixels were not compared."""
+    """A pair without images; confirmed is None for one whose pixels were not compared."""
     verdict = Verdict(True, "cropped") if confirmed else Verdict(False, "unconfirmed", "contents differ")
     columns: dict[str, Value] = {"similarity": similarity}
-    return PairEntry(picture(None, 1), picture(None, 2), columns, None if confirmed is None else verdict, view)
+    return PairEntry(image(None, 1), image(None, 2), columns, None if confirmed is None else verdict, view)
 
 
 def aligned(seed: int, *, length: int = 20, marked: bool = True) -> AlignedView:
@@ -52,11 +52,11 @@ def aligned(seed: int, *, length: int = 20, marked: bool = True) -> AlignedView:
 def report(pairs: Sequence[PairEntry], **changes: Any) -> Report:
     values: dict[str, Any] = {
         "title": "Leaks of a benchmark",
-        "introduction": "Training pictures beside the benchmark's.",
+        "introduction": "Training images beside the benchmark's.",
         "facts": {"Threshold": "0.95"},
         "pairs_total": len(pairs),
-        "left_heading": "Training picture",
-        "right_heading": "Benchmark picture",
+        "left_heading": "Training image",
+        "right_heading": "Benchmark image",
     }
     return Report(pairs=pairs, **values | changes)
 

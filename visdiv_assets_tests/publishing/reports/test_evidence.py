@@ -9,7 +9,7 @@ from visdiv_assets.publishing.reports import PAIRS_SHOWN, PairEntry, Report, Ver
 from visdiv_assets.publishing.reports.badges import KINDS, REASONS, badge, measures_of, percent, verdict_of
 from visdiv_assets.publishing.reports.model import VIEW_BYTES
 from visdiv_assets.publishing.reports.pair_selection import DRAWN
-from visdiv_assets_tests.publishing.reports.examples import MAX_PIXELS, Page, aligned, pair, picture, report, verified
+from visdiv_assets_tests.publishing.reports.examples import MAX_PIXELS, Page, aligned, image, pair, report, verified
 
 
 def html_of(content: Report) -> str:
@@ -31,11 +31,11 @@ def test_a_pair_shows_its_evidence() -> None:
     assert html.count("data:image/webp;base64,") == len(found.all("figure")) == 6
     labels = [each["aria-label"] for each in found.all("span", role="img")]
     assert labels[:3] == [
-        "Picture of clipart_nature, row 1, image 0, in its own frame",
-        "Picture of clipart_nature, row 2, image 0, warped onto the frame of the other; grey where it shows nothing",
-        "Picture of clipart_nature, row 1, image 0, darkened: 25 % of it disagrees and is marked in magenta",
+        "Image of clipart_nature, row 1, image 0, in its own frame",
+        "Image of clipart_nature, row 2, image 0, warped onto the frame of the other; gray where it shows nothing",
+        "Image of clipart_nature, row 1, image 0, darkened: 25 % of it disagrees and is marked in magenta",
     ]
-    for heading in ("Training picture", "Benchmark picture, laid over it", "What disagrees, in magenta"):
+    for heading in ("Training image", "Benchmark image, laid over it", "What disagrees, in magenta"):
         assert html.count(f"<figcaption><bdi>{heading}</bdi></figcaption>") == 2
     for name in [each["class"] for each in found.all("span", role="img")]:
         assert f".{name.split()[1]}{{background-image:url(data:image/webp;base64," in html
@@ -44,7 +44,7 @@ def test_a_pair_shows_its_evidence() -> None:
 def test_a_pair_that_was_not_aligned_has_two_views() -> None:
     found = Page(html_of(report([verified(0.9, False, view=aligned(0, marked=False))])))
     assert len(found.all("figure")) == 2
-    assert "Benchmark picture, not aligned" in found.text
+    assert "Benchmark image, not aligned" in found.text
 
 
 def test_a_view_is_embedded_once() -> None:
@@ -156,7 +156,7 @@ def test_a_record_gives_a_verdict_and_numbers() -> None:
     assert measures_of(record | {"transform": [1, 0, 0, 0, 1, 0], "overlap": 0.5})["overlap"] == 0.5
     assert verdict_of({"similarity": 0.9}) is None
     assert verdict_of({"verified": None}) is None
-    assert measures_of({"similarity": 0.9, "similarity_normalised": 0.2}) == {"similarity": 0.9, "normalised": 0.2}
+    assert measures_of({"similarity": 0.9, "similarity_normalized": 0.2}) == {"similarity": 0.9, "normalized": 0.2}
 
 
 @pytest.mark.parametrize(
@@ -167,6 +167,6 @@ def test_a_share_is_all_only_if_it_is_all(share: float, words: str) -> None:
     assert percent(share) == words
 
 
-def test_a_picture_that_cannot_be_read_says_why() -> None:
-    entry = PairEntry(picture(b"x"), picture(None), {}, Verdict(False, "unconfirmed", "unreadable"))
+def test_a_image_that_cannot_be_read_says_why() -> None:
+    entry = PairEntry(image(b"x"), image(None), {}, Verdict(False, "unconfirmed", "unreadable"))
     assert "refused: unreadable" in Page(html_of(report([entry]))).text

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from visdiv_assets.publishing.reports import PairEntry, Report, Verdict, aligned_view, with_alignments
 from visdiv_assets.publishing.reports.model import VIEW_BYTES
 from visdiv_assets.publishing.reports.pair_selection import DRAWN
-from visdiv_assets_tests.publishing.reports.examples import MAX_PIXELS, jpeg, picture, report, verified
+from visdiv_assets_tests.publishing.reports.examples import MAX_PIXELS, image, jpeg, report, verified
 
 
 def scene(seed: int = 0, size: tuple[int, int] = (480, 360)) -> Image.Image:
@@ -43,7 +43,7 @@ def test_a_crop_is_laid_where_it_was() -> None:
     assert view.size == view.right_size == (320, 240)
     left, right = opened(view.left), opened(view.right)
     assert left.size == right.size == (320, 240)
-    # In the middle of the crop both show the same; where it shows nothing it is grey.
+    # In the middle of the crop both show the same; where it shows nothing it is gray.
     inside = (110, 70, 280, 200)
     difference = np.asarray(left.crop(inside), np.int16) - np.asarray(right.crop(inside), np.int16)
     assert np.abs(difference).mean() < 8
@@ -62,7 +62,7 @@ def test_what_disagrees_is_marked_and_nothing_else() -> None:
     assert not marks[:, :120].any()
 
 
-def test_identical_pictures_have_no_mark() -> None:
+def test_identical_images_have_no_mark() -> None:
     view = aligned_view(png(scene()), png(scene()), MAX_PIXELS)
     assert view is not None
     assert view.disagreeing == 0
@@ -80,14 +80,14 @@ def test_without_an_alignment_both_stand_in_their_own_frame() -> None:
 
 
 @pytest.mark.parametrize("data", [None, b"", b"<html>404", jpeg(0)[:200], jpeg(0, 4000, 3000)])
-def test_an_unreadable_picture_gives_no_view(data: bytes | None) -> None:
+def test_an_unreadable_image_gives_no_view(data: bytes | None) -> None:
     good = png(scene())
     assert aligned_view(good, data, MAX_PIXELS) is None
     assert aligned_view(data, good, MAX_PIXELS) is None
 
 
 @pytest.mark.parametrize("size", [(900, 900), (1, 700), (1, 1), (5000, 20)])
-def test_any_picture_fits(size: tuple[int, int]) -> None:
+def test_any_image_fits(size: tuple[int, int]) -> None:
     """Noise is the hardest to compress; a view is never larger than its limit."""
     view = aligned_view(jpeg(0, *size), jpeg(1, *size), MAX_PIXELS)
     assert view is not None
@@ -97,7 +97,7 @@ def test_any_picture_fits(size: tuple[int, int]) -> None:
 def test_a_view_above_its_limit_is_an_error() -> None:
     view = aligned_view(png(scene()), png(scene()), MAX_PIXELS)
     assert view is not None
-    with pytest.raises(ValueError, match="a picture of 13001 bytes, where 13000 are the limit"):
+    with pytest.raises(ValueError, match="an image of 13001 bytes, where 13000 are the limit"):
         replace(view, left=bytes(VIEW_BYTES + 1))
 
 
@@ -112,7 +112,7 @@ def test_views_are_drawn_for_the_extremes_alone(monkeypatch: pytest.MonkeyPatch)
         "visdiv_assets.publishing.reports.evidence_view.aligned_view", lambda a, b, *limits: asked.append(a)
     )
     pairs = [verified(0.5 + number / 1000, number % 2 == 0) for number in range(200)]
-    given = [replace(pair, left=picture(b"%d" % number)) for number, pair in enumerate(pairs)]
+    given = [replace(pair, left=image(b"%d" % number)) for number, pair in enumerate(pairs)]
     with_alignments(report(given), max_pixels=MAX_PIXELS)
     expected = {*range(0, 2 * DRAWN, 2), *range(199, 199 - 2 * DRAWN, -2)}
     assert {int(data or b"-1") for data in asked} == expected
@@ -120,9 +120,9 @@ def test_views_are_drawn_for_the_extremes_alone(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_pair_of_which_one_is_gone_stays_without_a_view() -> None:
-    good = picture(png(scene()), 1)
+    good = image(png(scene()), 1)
     entries = [
-        PairEntry(good, picture(data, 2), {"similarity": similarity}, Verdict(True, "cropped"))
+        PairEntry(good, image(data, 2), {"similarity": similarity}, Verdict(True, "cropped"))
         for data, similarity in ((b"gone", 0.8), (good.data, 0.7))
     ]
     content: Report = with_alignments(report(entries), max_pixels=MAX_PIXELS)

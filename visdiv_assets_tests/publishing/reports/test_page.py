@@ -15,7 +15,7 @@ from PIL import Image
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.publishing.reports import PAIRS_SHOWN, PairEntry, Report, Table, render, write_report
-from visdiv_assets_tests.publishing.reports.examples import MAX_PIXELS, Page, jpeg, pair, picture, report
+from visdiv_assets_tests.publishing.reports.examples import MAX_PIXELS, Page, image, jpeg, pair, report
 
 EMBEDDED = re.compile(r"\.(p\d+)\{background-image:url\(data:image/jpeg;base64,([A-Za-z0-9+/=]+)\)\}")
 
@@ -32,7 +32,7 @@ def similarities(content: Report) -> list[str]:
     return [row["data-similarity"] for row in parsed(content).all("tr") if "data-similarity" in row]
 
 
-def test_a_picture_is_embedded_once_however_many_pairs_show_it() -> None:
+def test_a_image_is_embedded_once_however_many_pairs_show_it() -> None:
     content = report([pair(jpeg(0), jpeg(1)), pair(jpeg(1), jpeg(0)), pair(jpeg(0), jpeg(2))])
     html = render(content, max_pixels=MAX_PIXELS)
     assert len(embedded(html)) == html.count("data:image/jpeg") == 3
@@ -40,8 +40,8 @@ def test_a_picture_is_embedded_once_however_many_pairs_show_it() -> None:
     assert shown == ["p0", "p1", "p1", "p0", "p0", "p2"]
 
 
-def test_pictures_are_told_apart_by_their_bytes() -> None:
-    first, second = picture(jpeg(0)), picture(jpeg(1))
+def test_images_are_told_apart_by_their_bytes() -> None:
+    first, second = image(jpeg(0)), image(jpeg(1))
     lying = type(first)(second.place, 7, 0, first.image_id, second.data)
     html = render(report([PairEntry(first, lying, {})]), max_pixels=MAX_PIXELS)
     assert len(embedded(html)) == 2
@@ -50,7 +50,7 @@ def test_pictures_are_told_apart_by_their_bytes() -> None:
 @pytest.mark.parametrize(
     ("size", "expected"), [((800, 400), (160, 80)), ((30, 20), (30, 20)), ((1, 2000), (1, 160)), ((2000, 1), (160, 1))]
 )
-def test_pictures_are_fitted_and_never_enlarged(size: tuple[int, int], expected: tuple[int, int]) -> None:
+def test_images_are_fitted_and_never_enlarged(size: tuple[int, int], expected: tuple[int, int]) -> None:
     html = render(report([pair(jpeg(0, *size), None)]), max_pixels=MAX_PIXELS)
     (image,) = embedded(html).values()
     assert image.format == "JPEG"
@@ -68,17 +68,17 @@ def test_pictures_are_fitted_and_never_enlarged(size: tuple[int, int], expected:
         (jpeg(0, 4000, 3000), "cannot be read: too large (4000 x 3000 pixels, the limit is 10000000)"),
     ],
 )
-def test_an_unreadable_picture_is_a_box_with_the_reason(data: bytes | None, reason: str) -> None:
+def test_an_unreadable_image_is_a_box_with_the_reason(data: bytes | None, reason: str) -> None:
     found = parsed(report([pair(data, jpeg(1))]))
     assert reason in found.text
     assert len(found.all("span", role="img")) == 1
     assert len(found.all("span", **{"class": "pixels unreadable"})) == 1
 
 
-def test_a_picture_says_which_it_is() -> None:
+def test_a_image_says_which_it_is() -> None:
     found = parsed(report([pair(jpeg(0), jpeg(1))]))
     labels = [image["aria-label"] for image in found.all("span", role="img")]
-    assert labels == ["Picture of clipart_nature, row 1, image 0", "Picture of clipart_nature, row 2, image 0"]
+    assert labels == ["Image of clipart_nature, row 1, image 0", "Image of clipart_nature, row 2, image 0"]
 
 
 def test_the_closest_pairs_are_shown_and_all_are_counted() -> None:
@@ -212,7 +212,7 @@ def test_the_same_report_gives_the_same_page() -> None:
 
 
 def test_the_largest_page_is_below_six_megabytes() -> None:
-    """600 pictures of noise, and texts of quotes, each of which takes five bytes."""
+    """600 images of noise, and texts of quotes, each of which takes five bytes."""
     pairs = [
         pair(
             jpeg(2 * n, 200, 200),
@@ -227,7 +227,7 @@ def test_the_largest_page_is_below_six_megabytes() -> None:
     assert 3_000_000 < len(html.encode()) < 6_000_000
 
 
-def test_a_usual_page_has_pictures_of_full_size() -> None:
+def test_a_usual_page_has_images_of_full_size() -> None:
     pairs = [pair(jpeg(n, 320, 200), jpeg(n + 1, 320, 200), note="word " * 500) for n in range(20)]
     content = render(report(pairs), max_pixels=MAX_PIXELS)
     assert {image.size for image in embedded(content).values()} == {(160, 100)}

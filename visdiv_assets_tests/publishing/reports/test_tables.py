@@ -11,7 +11,7 @@ import pytest
 
 from visdiv_assets.contamination.images import LOCATED_SCHEMA, RATES_SCHEMA
 from visdiv_assets.corpus.image_lookup import Place
-from visdiv_assets.publishing.reports import PictureRef, Report, Verdict, contamination, duplicates
+from visdiv_assets.publishing.reports import ImageRef, Report, Verdict, contamination, duplicates
 
 VERDICTS = {
     "verified": [True, False],
@@ -48,16 +48,16 @@ def _places(monkeypatch: pytest.MonkeyPatch) -> None:
     def first_places(store: Any, subset: str, image_ids: Iterable[str]) -> dict[str, Place]:
         return {image_id: Place(subset, ord(image_id) - ord("a"), 0, image_id) for image_id in image_ids}
 
-    def pictures_at(source: Any, kind: Any, places: Sequence[Place]) -> dict[Place, PictureRef]:
-        return {place: PictureRef(*place, None) for place in places}
+    def images_at(source: Any, kind: Any, places: Sequence[Place]) -> dict[Place, ImageRef]:
+        return {place: ImageRef(*place, None) for place in places}
 
     for module in (duplicates, contamination):
         monkeypatch.setattr(module, "first_places", first_places)
-        monkeypatch.setattr(module, "pictures_at", pictures_at)
+        monkeypatch.setattr(module, "images_at", images_at)
 
 
 def duplicates_of(**changes: Any) -> Report:
-    near = pa.table({"image_id_a": ["a"], "image_id_b": ["b"], "similarity": [0.9], "similarity_normalised": [0.3]})
+    near = pa.table({"image_id_a": ["a"], "image_id_b": ["b"], "similarity": [0.9], "similarity_normalized": [0.3]})
     nearest = manifest({"similarity_floor": 0.75}, pairs=near)
     return duplicates.duplicates_report(Store(), None, nearest, manifest(), **changes)  # type: ignore[arg-type]
 
@@ -65,7 +65,7 @@ def duplicates_of(**changes: Any) -> Report:
 def test_duplicates_without_verdicts_are_the_near_ones() -> None:
     content = duplicates_of()
     (only,) = content.pairs
-    assert only.columns == {"similarity": 0.9, "normalised": 0.3}
+    assert only.columns == {"similarity": 0.9, "normalized": 0.3}
     assert only.verdict is None
     assert content.facts["similarity from"] == "0.75"
     assert "pairs confirmed" not in content.facts
@@ -105,7 +105,7 @@ def located(image_ids: str, similarities: Sequence[float]) -> pa.Table:
             "benchmark_image_id": "x",
             "benchmark_positions": 1,
             "similarity": similarity,
-            "similarity_normalised": 0.25,
+            "similarity_normalized": 0.25,
             "low_information": False,
         }
         for number, (image_id, similarity) in enumerate(zip(image_ids, similarities, strict=True))
@@ -129,10 +129,10 @@ def contamination_tables() -> dict[str, Any]:
 def test_leaks_without_verdicts() -> None:
     content = contamination.leak_report(Store(), None, "bench", contamination_tables(), 0.95)  # type: ignore[arg-type]
     assert [pair.columns for pair in content.pairs] == [
-        {"similarity": 0.75, "normalised": 0.25, "low information": False}
+        {"similarity": 0.75, "normalized": 0.25, "low information": False}
     ] * 2
     assert content.table is not None
-    assert content.table.headers[1] == "pictures"
+    assert content.table.headers[1] == "images"
     assert [row[2] for row in content.table.rows] == ["3", "3"]
     assert content.facts["subsets compared"] == "2"
 

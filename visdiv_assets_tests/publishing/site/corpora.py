@@ -39,7 +39,7 @@ class MadeUp:
 
 
 def make(folder: Path, subsets: Sequence[str], tests: Sequence[str], *, seed: int = 0) -> MadeUp:
-    """Publish findings of these subsets and benchmarks, with moments of 24 dimensions in the lake, but no pictures."""
+    """Publish findings of these subsets and benchmarks, with moments of 24 dimensions in the lake, but no images."""
     made = MadeUp(folder / "visdiv.duckdb", Lake(folder / "lake"), folder / "reports")
     random = np.random.default_rng(seed)
     rows = _Rows(random, subsets, tests)
@@ -95,9 +95,9 @@ class _Rows:
         for subset in self._names:
             for row, near in enumerate(self._random.integers(0, 4, 5).tolist()):
                 counted = {
-                    "neighbours_sscd_paper": near,
-                    "neighbours_hf_toolkit": near // 2,
-                    "neighbours_finevision": 0,
+                    "neighbors_sscd_paper": near,
+                    "neighbors_hf_toolkit": near // 2,
+                    "neighbors_finevision": 0,
                 }
                 yield {"subset": subset, "row": row, "image_index": 0, "status": "ok", **counted}
 
@@ -192,7 +192,7 @@ class _Rows:
     def cluster_sizes(self) -> Iterator[dict[str, Any]]:
         for threshold in THRESHOLDS:
             many = int(4_000 * (1.3 - threshold) ** 2)
-            yield {"threshold": threshold, "components": many, "pictures": 3 * many, "largest_component": many // 9}
+            yield {"threshold": threshold, "components": many, "images": 3 * many, "largest_component": many // 9}
 
     def calibration(self) -> Iterator[dict[str, Any]]:
         for subset in self._names[:3]:
@@ -206,7 +206,7 @@ class _Rows:
                         "strength": "ALL",
                         "rule": rule,
                         "threshold": threshold,
-                        "pictures": 24,
+                        "images": 24,
                         "copies": 100,
                         "copies_found": found,
                         "recall": found / 100,

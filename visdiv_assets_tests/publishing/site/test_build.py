@@ -142,7 +142,7 @@ def test_the_matrix_of_overlaps_has_every_share_that_is_not_0(made: MadeUp, copi
     chart = page.charts["overlap"]
     assert [(row["subset"], row["other"], row["value"]) for row in chart["values"]] == [("small", "other", 0.25)]
     assert chart["spec"]["encoding"]["x"]["scale"]["domain"] == ["other", "small"]
-    assert "1 of 2 cells are not 0. The most is 25.00 %, of small in other: 10 pictures, 4 of them" in page.words
+    assert "1 of 2 cells are not 0. The most is 25.00 %, of small in other: 10 images, 4 of them" in page.words
 
 
 def test_rarefied_scores_and_their_intervals_are_those_of_the_table(made: MadeUp, pages: dict[str, ReadPage]) -> None:
@@ -162,7 +162,7 @@ def test_subsets_are_first_compared_at_the_largest_number_that_nine_of_ten_have(
     assert pages["index"].tables[table][0][-1] == "Score of 256"
     (chosen,) = pages["diversity"].charts["ranking"]["spec"]["params"]
     assert chosen["value"] == "256 (too few)"
-    assert "256 are too few, fewer than two pictures a dimension" in pages["diversity"].words
+    assert "256 are too few, fewer than two images a dimension" in pages["diversity"].words
     expected = dict(sql(made, "SELECT subset, score_mean FROM diversity_rarefied WHERE sample_size = 256"))
     names = pages["index"].column(table, "Subset")
     assert dict(zip(names, pages["index"].values(table, "Score of 256"), strict=True)) == expected
@@ -174,11 +174,11 @@ def test_the_whole_corpus_is_marked_if_it_is_too_small(copied: MadeUp) -> None:
     assert [row[-2].split() for row in rows] == [["0.250", "too", "few"]]
 
 
-def test_scores_of_too_few_pictures_are_hollow_and_say_so(made: MadeUp, pages: dict[str, ReadPage]) -> None:
+def test_scores_of_too_few_images_are_hollow_and_say_so(made: MadeUp, pages: dict[str, ReadPage]) -> None:
     few = {(subset, images) for subset, images in sql(made, "SELECT subset, images FROM diversity WHERE too_few")}
     few |= {(subset, 256) for (subset,) in sql(made, "SELECT subset FROM diversity_rarefied WHERE sample_size = 256")}
     rows = pages["diversity"].charts["against_size"]["values"]
-    assert {(row["subset"], row["pictures"]) for row in rows if row["too_few"]} == few
+    assert {(row["subset"], row["images"]) for row in rows if row["too_few"]} == few
     assert all(row["said"].endswith("too few)") == row["too_few"] for row in rows)
     dots = pages["index"].charts["sizes"]["values"]
     assert {row["subset"] for row in dots if row["too_few"]} == {
@@ -193,10 +193,10 @@ def test_of_many_subsets_one_can_be_highlighted_by_keyboard(tmp_path: Path, page
     assert "params" not in pages["diversity"].charts["spectra"]["spec"]
 
 
-def test_subsets_without_pictures_have_no_cells(copied: MadeUp) -> None:
+def test_subsets_without_images_have_no_cells(copied: MadeUp) -> None:
     execute(copied, "UPDATE contamination_rates SET rate = NULL, images = 0 WHERE subset = 'small'")
     page = built(copied)["contamination"]
-    assert "1 subset without pictures cannot be compared." in page.words
+    assert "1 subset without images cannot be compared." in page.words
     chart = page.charts["rates"]
     assert {row["subset"] for row in chart["values"]} == set(SUBSETS) - {"small"}
     assert len(chart["spec"]["encoding"]["y"]["scale"]["domain"]) == len(SUBSETS) - 1
@@ -375,8 +375,8 @@ def test_the_site_of_all_of_finevision_stays_small(tmp_path: Path) -> None:
     (table,) = pages["index"].tables
     assert len(pages["index"].tables[table]) == 1 + len(subsets) == 186
     chart = pages["contamination"].charts["rates"]
-    pictured = sum(number > 0 for number in pages["index"].values(table, "Images") if number is not None)
-    assert len(chart["values"]) == 2 * pictured * 66
+    imaged = sum(number > 0 for number in pages["index"].values(table, "Images") if number is not None)
+    assert len(chart["values"]) == 2 * imaged * 66
     assert chart["canvas"]
     assert "layer" not in chart["spec"]
     assert max(page.path.stat().st_size for page in pages.values()) < 4_000_000

@@ -1,4 +1,4 @@
-"""The heat maps of the site as pictures for Dagster's metadata."""
+"""The heat maps of the site as images for Dagster's metadata."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from visdiv_assets.publishing.site import chart_png, contamination
-from visdiv_assets.publishing.site.chart_png import LARGEST, NAMES, corpus_pictures, leaks_picture, png
+from visdiv_assets.publishing.site.chart_png import LARGEST, NAMES, corpus_images, leaks_image, png
 from visdiv_assets.publishing.site.report_data import Corpus, opened
 from visdiv_assets_tests.publishing.site.corpora import make
 
@@ -19,10 +19,10 @@ from visdiv_assets_tests.publishing.site.corpora import make
 def drawn(folder: Path, subsets: list[str], benchmarks: list[str]) -> dict[str, bytes]:
     made = make(folder, subsets, benchmarks, seed=3)
     with opened(made.warehouse) as warehouse:
-        return corpus_pictures(Corpus(warehouse, made.lake, None, made.reports, 0.95, 0.95, max_pixels=1_000_000))
+        return corpus_images(Corpus(warehouse, made.lake, None, made.reports, 0.95, 0.95, max_pixels=1_000_000))
 
 
-def test_the_heat_maps_are_small_pictures(tmp_path: Path) -> None:
+def test_the_heat_maps_are_small_images(tmp_path: Path) -> None:
     found = drawn(tmp_path, [f"subset {number}" for number in range(30)], ["a", "b"])
     assert set(found) == {"contamination", "overlap"}
     for content in found.values():
@@ -41,20 +41,20 @@ def test_of_very_many_subsets_those_with_the_largest_shares_are_drawn(tmp_path: 
 def test_the_benchmarks_that_leaked_into_a_subset_are_bars() -> None:
     about = {"rate": 0.1, "ci_low": 0.05, "ci_high": 0.2}
     rates = [{"benchmark": name, "images_contaminated": hit, **about} for name, hit in (("a", 3), ("b", 0), ("ALL", 3))]
-    one = leaks_picture(pa.Table.from_pylist(rates))
-    two = leaks_picture(pa.Table.from_pylist([*rates, {"benchmark": "c", "images_contaminated": 1, **about}]))
+    one = leaks_image(pa.Table.from_pylist(rates))
+    two = leaks_image(pa.Table.from_pylist([*rates, {"benchmark": "c", "images_contaminated": 1, **about}]))
     assert one is not None
     assert two is not None
     heights = [Image.open(io.BytesIO(content)).height for content in (one, two)]
     assert heights[0] < heights[1]
-    assert leaks_picture(pa.Table.from_pylist(rates[1:])) is None
+    assert leaks_image(pa.Table.from_pylist(rates[1:])) is None
 
 
 def test_where_nothing_is_shared_nothing_is_drawn(tmp_path: Path) -> None:
     assert drawn(tmp_path, ["alone"], []) == {}
 
 
-def test_cells_that_are_not_0_have_other_colours_and_too_large_ones_no_picture(
+def test_cells_that_are_not_0_have_other_colors_and_too_large_ones_no_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = make(tmp_path, [f"subset {number}" for number in range(12)], ["a", "b", "c"], seed=3)

@@ -48,7 +48,7 @@ CONTRACT = {
     "provenance": "table_name subset model_id source_revision settings code_version run_id materialized_at",
 }
 
-NEIGHBOURS = [f"neighbours_{name}" for name in NAMED_THRESHOLDS]
+NEIGHBORS = [f"neighbors_{name}" for name in NAMED_THRESHOLDS]
 STAGES = ("subset_images", "quality_rows", "sscd_embeddings", "sscd_index", "near_duplicates", "subset_diversity")
 
 #: (row, image_index, image_id, status)
@@ -76,7 +76,7 @@ class Contents:
     model_id: str = "model@weights/skew_320"
     ratings: Sequence[dict[tuple[str, int | None], int]] = ({("relevance", 5): 2, ("relevance", None): 1},)
     stages: Sequence[str] = STAGES
-    counted: Sequence[str] = tuple(NEIGHBOURS)
+    counted: Sequence[str] = tuple(NEIGHBORS)
 
     @property
     def unique(self) -> list[str]:
@@ -316,20 +316,20 @@ class TestTables:
             (None, None, None, 101, "it is empty")
         ]
 
-    def test_neighbours_are_told_at_every_readable_position(self, sample: Sample) -> None:
-        names = ", ".join(NEIGHBOURS)
+    def test_neighbors_are_told_at_every_readable_position(self, sample: Sample) -> None:
+        names = ", ".join(NEIGHBORS)
         rows = query(sample.path, f"SELECT subset, image_id, status, {names} FROM images")
         assert len(rows) == 9
         expected = {("some", A): 1, ("some", B): 1, ("other+(x)", A): 1, ("other+(x)", B): 2, ("other+(x)", C): 1}
         for subset, name, status, *counts in rows:
-            assert counts == [expected[subset, name] if status == "ok" else None] * len(NEIGHBOURS)
+            assert counts == [expected[subset, name] if status == "ok" else None] * len(NEIGHBORS)
 
-    def test_neighbours_below_the_floor_or_not_computed_are_unknown(self, tmp_path: Path, path: Path) -> None:
+    def test_neighbors_below_the_floor_or_not_computed_are_unknown(self, tmp_path: Path, path: Path) -> None:
         lake = Lake(tmp_path / "lake")
-        Contents([(0, 0, A, "ok")], counted=["neighbours_finevision"]).write(lake, "high")
+        Contents([(0, 0, A, "ok")], counted=["neighbors_finevision"]).write(lake, "high")
         Contents([(0, 0, A, "ok")], stages=["subset_images"]).write(lake, "early")
         publish(lake, path)
-        rows = query(path, f"SELECT subset, {', '.join(NEIGHBOURS)} FROM images ORDER BY subset")
+        rows = query(path, f"SELECT subset, {', '.join(NEIGHBORS)} FROM images ORDER BY subset")
         assert rows == [("early", None, None, None, None), ("high", 0, None, None, None)]
 
     def test_ratings_of_all_shards_are_added_up(self, tmp_path: Path, path: Path) -> None:
@@ -426,7 +426,7 @@ class TestPairs:
         assert len(listed) == len(set(listed))
         assert ("some", 0, 0, "some", 2, 0) in listed
         assert ("other+(x)", 0, 0, "some", 0, 0) in listed
-        # The same bytes, but they are no picture.
+        # The same bytes, but they are no image.
         assert ("some", 2, 1, "some", 3, 0) not in listed
 
     def test_a_pair_that_two_models_found_is_listed_once(self, tmp_path: Path, path: Path) -> None:
@@ -444,7 +444,7 @@ NUMBER_PAIRS = st.sets(st.sampled_from(list(itertools.combinations(range(5), 2))
 
 
 def named_pairs(pairs: set[tuple[int, int]], readable: set[int]) -> dict[tuple[str, str], float]:
-    """Those of readable pictures; a similarity depends on the two pictures alone."""
+    """Those of readable images; a similarity depends on the two images alone."""
     return {(image_id(a), image_id(b)): 0.75 + (5 * a + b) / 128 for a, b in pairs if {a, b} <= readable}
 
 
@@ -648,7 +648,7 @@ import duckdb
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.warehouse import publish
-from visdiv_assets_tests.storage.test_warehouse import Contents, NEIGHBOURS, image_id, publications
+from visdiv_assets_tests.storage.test_warehouse import Contents, NEIGHBORS, image_id, publications
 
 path = Path(sys.argv[1])
 lake = Lake(path.parent.parent / "lake")
@@ -663,7 +663,7 @@ def state():
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
             count, = connection.execute(
-                f"SELECT count(DISTINCT image_id) FROM images WHERE status = 'ok' AND {NEIGHBOURS[0]} IS NOT NULL"
+                f"SELECT count(DISTINCT image_id) FROM images WHERE status = 'ok' AND {NEIGHBORS[0]} IS NOT NULL"
             ).fetchone()
             pairs, = connection.execute("SELECT count(*) FROM duplicate_pair_positions").fetchone()
             return "complete" if (count, pairs) == (rows, 1) else f"{count} of {rows}, {pairs} pairs"

@@ -9,11 +9,11 @@ from visdiv_assets.sources.hub.layout import benchmark_files, subsets_of
 
 
 def files(*paths: str) -> list[HubFile]:
-    return [HubFile("me/pictures", "c" * 40, path, 1, "b" * 40, None) for path in paths]
+    return [HubFile("me/images", "c" * 40, path, 1, "b" * 40, None) for path in paths]
 
 
 def grouped(*paths: str) -> dict[str, list[str]]:
-    return {name: list(found) for name, found in subsets_of("me/pictures", files(*paths)).items()}
+    return {name: list(found) for name, found in subsets_of("me/images", files(*paths)).items()}
 
 
 def test_each_folder_at_the_top_is_a_subset_with_its_files_in_order() -> None:
@@ -35,7 +35,7 @@ def test_each_folder_at_the_top_is_a_subset_with_its_files_in_order() -> None:
 )
 def test_files_in_data_in_folders_of_splits_or_at_the_top_are_one_subset(paths: tuple[str, ...]) -> None:
     wanted = [path for path in paths if path.lower().endswith(".parquet")]
-    assert grouped(*paths) == {"pictures": wanted}
+    assert grouped(*paths) == {"images": wanted}
 
 
 def test_of_a_subset_with_a_split_train_only_that_one_counts() -> None:
@@ -47,7 +47,7 @@ def test_of_a_subset_with_a_split_train_only_that_one_counts() -> None:
         "c": ["test-0.parquet"],
     }
     assert grouped("data/test-0.parquet", "data/train-0.parquet", "validation/0.parquet") == {
-        "pictures": ["data/train-0.parquet"]
+        "images": ["data/train-0.parquet"]
     }
     assert grouped("a/training_notes.parquet", "a/other.parquet") == {"a": ["other.parquet", "training_notes.parquet"]}
 

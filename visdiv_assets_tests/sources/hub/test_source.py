@@ -134,7 +134,7 @@ def test_everything_is_as_the_folder_source_gives_it(hub: HubServer, sample: Pat
         assert version_of(remote, Kind.SUBSET, name).revision == version_of(local, Kind.SUBSET, name).revision
 
 
-def test_single_pictures_are_those_of_the_folder_source(hub: HubServer, sample: Path, tmp_path: Path) -> None:
+def test_single_images_are_those_of_the_folder_source(hub: HubServer, sample: Path, tmp_path: Path) -> None:
     local, remote = ParquetFolderSource(sample / "subsets"), opened(hub, tmp_path)
     listed = [
         (row, index)
@@ -150,12 +150,12 @@ def test_single_pictures_are_those_of_the_folder_source(hub: HubServer, sample: 
     before = hub.requests.total()
     assert remote.fetch(Kind.SUBSET, SUBSETS[0], positions) == expected
     assert hub.requests.total() == before, "the files are there now"
-    for position, problem in (((10_000, 0), "has no row 10000"), ((0, 99), "has no picture 99")):
+    for position, problem in (((10_000, 0), "has no row 10000"), ((0, 99), "has no image 99")):
         with pytest.raises(VisdivError, match=problem):
             remote.fetch(Kind.SUBSET, SUBSETS[0], [position])
 
 
-def test_a_single_picture_costs_a_part_of_the_file_and_many_no_more_than_the_file(
+def test_a_single_image_costs_a_part_of_the_file_and_many_no_more_than_the_file(
     server: HubServer, tmp_path: Path
 ) -> None:
     noise = random.Random(1)

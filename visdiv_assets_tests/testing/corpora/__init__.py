@@ -1,16 +1,16 @@
-"""Hard negatives: pictures that look alike and are no copies.
+"""Hard negatives: images that look alike and are no copies.
 
 A kind (a bar chart, an invoice, a flag) has templates, a template has contents. The template fixes layout, sizes, fonts
-and colours; the content is what a reader would look for: numbers, words, places, the colours of a flag. Two contents of
+and colors; the content is what a reader would look for: numbers, words, places, the colors of a flag. Two contents of
 one template are look-alikes, and to call them copies is an error, however close their vectors are.
 
-    draw("invoice", template=3, content=0)     # the same picture whenever and wherever it is drawn
+    draw("invoice", template=3, content=0)     # the same image whenever and wherever it is drawn
     draw("invoice", template=3, content=4)     # the same letterhead, another buyer, other lines
     draw("invoice", template=3, content=1)     # as content 0, with one line of it different
 
 Contents come in groups of four. The first of a group (0, 4, 8, ...) is new throughout; the next three are that one with
 one thing changed: one cell of a table, one word of a page, one bar, one label, one piece on a board. Both ways of being
-alike are in `look_alikes`, an index from which pictures can be drawn when they are needed; `look_alike_pairs` draws
+alike are in `look_alikes`, an index from which images can be drawn when they are needed; `look_alike_pairs` draws
 them. Two contents always differ visibly: with a long side of 480 pixels some window of 9 x 9 differs by more than 20
 levels on average (the tests look).
 
@@ -64,7 +64,7 @@ _PAIRED = ((0, 1), (0, GROUP), (GROUP + 2, GROUP + 3), (GROUP, 2 * GROUP))
 
 @dataclass(frozen=True)
 class LookAlike:
-    """Two pictures of one template: `draw(kind, template, content_a)` and `draw(kind, template, content_b)`.
+    """Two images of one template: `draw(kind, template, content_a)` and `draw(kind, template, content_b)`.
 
     Attributes:
         small: they differ in one thing, or in two; otherwise throughout.
@@ -81,7 +81,7 @@ class LookAlike:
 
 
 def draw(kind: str, template: int, content: int) -> Image:
-    """One picture, RGB; the same for the same numbers."""
+    """One image, RGB; the same for the same numbers."""
     return _DRAWN[kind](Random(f"template/{kind}/{template}"), Content(kind, template, content))
 
 
@@ -94,6 +94,6 @@ def look_alikes(per_kind: int) -> Iterator[LookAlike]:
 
 
 def look_alike_pairs(per_kind: int) -> Iterator[tuple[str, Image, Image]]:
-    """The kind and the two pictures of every pair of `look_alikes`."""
+    """The kind and the two images of every pair of `look_alikes`."""
     for pair in look_alikes(per_kind):
         yield pair.kind, draw(pair.kind, pair.template, pair.content_a), draw(pair.kind, pair.template, pair.content_b)

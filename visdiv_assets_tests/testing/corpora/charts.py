@@ -24,7 +24,7 @@ _MAPS = ("viridis", "plasma", "coolwarm", "YlGnBu", "RdYlGn", "magma")
 
 
 def bar_chart(template: Random, content: Content) -> Image.Image:
-    figure, axes, colours = _axes(template)
+    figure, axes, colors = _axes(template)
     count, grouped, lying = template.randint(5, 9), template.random() < 0.4, template.random() < 0.3
     labels = [word.capitalize()[:8] for word in template.sample(WORDS, count)]
     title, unit = _title(template), template.choice(("Share (%)", "Count", "Sales", "Score"))
@@ -34,10 +34,10 @@ def bar_chart(template: Random, content: Content) -> Image.Image:
     width, many = 0.8 / series, not grouped and template.random() < 0.4
     for row in range(series):
         places = np.arange(count) + (row - (series - 1) / 2) * width
-        colour: Any = [colours[i % 6] for i in range(count)] if many else colours[row]
+        color: Any = [colors[i % 6] for i in range(count)] if many else colors[row]
         heights = values[row * count : (row + 1) * count]
         bars = (
-            axes.barh(places, heights, width, color=colour) if lying else axes.bar(places, heights, width, color=colour)
+            axes.barh(places, heights, width, color=color) if lying else axes.bar(places, heights, width, color=color)
         )
         if series == 1 and not lying:
             axes.bar_label(bars, [f"{value:.0f}" for value in heights])
@@ -47,27 +47,25 @@ def bar_chart(template: Random, content: Content) -> Image.Image:
         axes.set(xticks=range(count), xticklabels=labels, ylim=(0, 105), ylabel=unit)
         axes.tick_params(axis="x", rotation=30)
     axes.set_title(title)
-    return _picture(figure)
+    return _image(figure)
 
 
 def line_chart(template: Random, content: Content) -> Image.Image:
-    figure, axes, colours = _axes(template)
+    figure, axes, colors = _axes(template)
     count, points, marker = template.randint(3, 4), template.randint(12, 24), template.choice(("o", "s", None))
     names = [word.capitalize() for word in template.sample(WORDS, count)]
     lines = [_walk(content.random, points, level) for level in range(count)]
     content.alter(lines, lambda line, random: 100 - line if random.random() < 0.5 else line[::-1] * 0.6 + 18)
-    for name, line, colour in zip(names, lines, colours, strict=False):
-        axes.plot(
-            range(2000, 2000 + points), line, color=colour, marker=marker, markersize=5, linewidth=2.4, label=name
-        )
+    for name, line, color in zip(names, lines, colors, strict=False):
+        axes.plot(range(2000, 2000 + points), line, color=color, marker=marker, markersize=5, linewidth=2.4, label=name)
     axes.set(ylim=(0, 100), title=_title(template), xlabel="Year", ylabel=template.choice(("Index", "Value", "Rate")))
     axes.legend(loc="upper left")
     axes.grid(visible=True, alpha=0.4)
-    return _picture(figure)
+    return _image(figure)
 
 
 def scatter_plot(template: Random, content: Content) -> Image.Image:
-    figure, axes, colours = _axes(template)
+    figure, axes, colors = _axes(template)
     slope, count = template.choice((0.7, -0.7, 0.4)), template.randint(22, 40)
     points = []
     for i in range(count):
@@ -77,15 +75,15 @@ def scatter_plot(template: Random, content: Content) -> Image.Image:
         points, lambda p, random: (p[0], 100 - p[1]) if abs(p[1] - 50) > 9 else (p[0], random.choice((8, 92)))
     )
     x_values, y_values = zip(*points, strict=True)
-    axes.scatter(x_values, y_values, s=80, c=[colours[i % 2] for i in range(count)], edgecolors="white")
+    axes.scatter(x_values, y_values, s=80, c=[colors[i % 2] for i in range(count)], edgecolors="white")
     axes.plot([0, 100], [50 - 50 * slope, 50 + 50 * slope], color="gray", linestyle="--")
     axes.set(xlim=(0, 100), ylim=(0, 100), title=_title(template), xlabel=_title(template), ylabel=_title(template))
     axes.grid(visible=True, alpha=0.4)
-    return _picture(figure)
+    return _image(figure)
 
 
 def pie_chart(template: Random, content: Content) -> Image.Image:
-    figure, axes, colours = _axes(template)
+    figure, axes, colors = _axes(template)
     count, hole = template.randint(4, 6), template.random() < 0.4
     names = [word.capitalize() for word in template.sample(WORDS, count)]
     shares = [content.random.uniform(12, 30) for _ in range(count)]
@@ -93,14 +91,14 @@ def pie_chart(template: Random, content: Content) -> Image.Image:
     axes.pie(
         shares,
         labels=names,
-        colors=colours[:count],
+        colors=colors[:count],
         autopct="%.0f%%",
         startangle=90,
         wedgeprops={"width": 0.45 if hole else 1, "edgecolor": "white"},
         pctdistance=0.75,
     )
     axes.set_title(_title(template), fontweight="bold")
-    return _picture(figure)
+    return _image(figure)
 
 
 def heat_map(template: Random, content: Content) -> Image.Image:
@@ -118,7 +116,7 @@ def heat_map(template: Random, content: Content) -> Image.Image:
     axes.set(xticks=range(columns), xticklabels=[word[:4] for word in template.sample(WORDS, columns)])
     axes.set(yticks=range(rows), yticklabels=[word[:6] for word in template.sample(WORDS, rows)])
     axes.set_title(_title(template))
-    return _picture(figure)
+    return _image(figure)
 
 
 #: What is %s is the content.
@@ -146,7 +144,7 @@ def formula(template: Random, content: Content) -> Image.Image:
             0.5, place, f"${shape % tuple(filling)}$", size=size, ha="center", va="center", math_fontfamily=family
         )
         figure.text(0.03, place, f"({i + 1})", size=size * 0.6, va="center")
-    return _picture(figure)
+    return _image(figure)
 
 
 def _figure(template: Random, least: float = 6.4, most: float = 10) -> Figure:
@@ -168,7 +166,7 @@ def _axes(template: Random) -> tuple[Figure, Axes, tuple[str, ...]]:
     return figure, axes, template.choice(_CYCLES)
 
 
-def _picture(figure: Figure) -> Image.Image:
+def _image(figure: Figure) -> Image.Image:
     figure.canvas.draw()
     return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[:, :, :3].copy())  # type: ignore[attr-defined]
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from visdiv_assets_tests.testing.corpora.shared import (
     INK,
-    STRONG_COLOURS,
+    STRONG_COLORS,
     WHITE,
     WORDS,
     Content,
@@ -29,11 +29,11 @@ def geometry(template: Random, content: Content) -> Image.Image:
     height = round(width * 0.8)
     image, draw = page(width, height)
     circle, filled = template.random() < 0.5, template.random() < 0.4
-    centre, radius = (width / 2, height / 2), height * 0.36
+    center, radius = (width / 2, height / 2), height * 0.36
     start = template.uniform(0, 2 * math.pi)
     corners = template.choice((3, 3, 4))
     angles = [start + 2 * math.pi * (i + template.uniform(-0.18, 0.18)) / corners for i in range(corners)]
-    points = [(centre[0] + radius * math.cos(angle), centre[1] + radius * math.sin(angle)) for angle in angles]
+    points = [(center[0] + radius * math.cos(angle), center[1] + radius * math.sin(angle)) for angle in angles]
     letters = content.random.sample("ABCDEFGHKLMNPQRSTUVXYZ", corners)
     labels = (
         letters
@@ -45,13 +45,13 @@ def geometry(template: Random, content: Content) -> Image.Image:
         lambda label, random: other_number(label, random) if len(label) > 1 else _other_letter(label, letters, random),
     )
     if circle:
-        draw.circle(centre, radius, outline=(60, 60, 60), width=3)
-        draw.circle(centre, 5, fill=INK)
-    draw.polygon(points, fill=soft(STRONG_COLOURS[1], 0.15) if filled else None, outline=INK, width=4)
+        draw.circle(center, radius, outline=(60, 60, 60), width=3)
+        draw.circle(center, 5, fill=INK)
+    draw.polygon(points, fill=soft(STRONG_COLORS[1], 0.15) if filled else None, outline=INK, width=4)
     draw.line((points[0], _between(points[1], points[2], 0.5)), fill=(200, 16, 46), width=3)
     size = template.randint(28, 34)
     for i, (x, y) in enumerate(points):
-        out = (centre[0] + (x - centre[0]) * 1.16, centre[1] + (y - centre[1]) * 1.16)
+        out = (center[0] + (x - center[0]) * 1.16, center[1] + (y - center[1]) * 1.16)
         draw.text(out, labels[i], INK, font(size, "serif"), anchor="mm")
         middle = _between((x, y), points[(i + 1) % corners], 0.45)
         draw.text(
@@ -63,7 +63,7 @@ def geometry(template: Random, content: Content) -> Image.Image:
             stroke_width=6,
             stroke_fill=WHITE,
         )
-    draw.text(_between(points[0], centre, 0.4), labels[-1], (0, 122, 61), font(size - 4, "serif"), anchor="mm")
+    draw.text(_between(points[0], center, 0.4), labels[-1], (0, 122, 61), font(size - 4, "serif"), anchor="mm")
     draw.text((20, 16), f"Fig. {template.randint(1, 60)}", INK, font(22, "serif"))
     return image
 
@@ -74,7 +74,7 @@ def region_map(template: Random, content: Content) -> Image.Image:
     regions, shaded = template.randint(12, 18), template.random() < 0.5
     seeds = [(template.uniform(0.1, 0.9) * width, template.uniform(0.1, 0.9) * height) for _ in range(regions)]
     owner, sea = _regions(template, width, height, seeds)
-    tint = template.choice((*STRONG_COLOURS[:3], (128, 0, 128)))
+    tint = template.choice((*STRONG_COLORS[:3], (128, 0, 128)))
     if shaded:
         classes = [content.random.randrange(5) for _ in range(regions)]
         on_land = sorted(set(owner[~sea].tolist()), key=lambda region: -int(((owner == region) & ~sea).sum()))
@@ -84,7 +84,7 @@ def region_map(template: Random, content: Content) -> Image.Image:
             classes[region] = level
         fills = [soft(tint, 0.15 + 0.2 * level) for level in classes]
     else:
-        pastel = [soft(colour, 0.25) for colour in STRONG_COLOURS[:3] + STRONG_COLOURS[6:9]]
+        pastel = [soft(color, 0.25) for color in STRONG_COLORS[:3] + STRONG_COLORS[6:9]]
         fills = [template.choice(pastel) for _ in range(regions)]
     values = np.array(fills, np.uint8)[owner]
     borders = (owner != np.roll(owner, 1, 0)) | (owner != np.roll(owner, 1, 1)) | (sea != np.roll(sea, 1, 1))

@@ -12,7 +12,7 @@ from visdiv_assets_tests.testing.corpora.shared import (
     MONTHS,
     NAMES,
     SHORT_WORDS,
-    STRONG_COLOURS,
+    STRONG_COLORS,
     WHITE,
     WORDS,
     Content,
@@ -31,15 +31,15 @@ def number_table(template: Random, content: Content) -> Image.Image:
     """A heading row, names of rows, and numbers."""
     rows, columns = template.randint(7, 12), template.randint(4, 6)
     width, row_height = template.randint(680, 900), template.randint(36, 44)
-    colour, ruled, face = (
-        template.choice(STRONG_COLOURS[:3]),
+    color, ruled, face = (
+        template.choice(STRONG_COLORS[:3]),
         template.random() < 0.5,
         template.choice(("sans", "serif")),
     )
     image, draw = page(width, row_height * (rows + 2) + 20)
     draw.text((20, 12), f"Table {template.randint(1, 9)}: {words(template, 3)}", INK, font(20, "bold"))
     first, cell = 160, (width - 180) // columns
-    draw.rectangle((10, row_height, width - 10, 2 * row_height), fill=colour)
+    draw.rectangle((10, row_height, width - 10, 2 * row_height), fill=color)
     cells = [number(content.random) for _ in range(rows * columns)]
     content.alter(cells, other_number)
     for column in range(columns):
@@ -50,7 +50,7 @@ def number_table(template: Random, content: Content) -> Image.Image:
         if ruled:
             draw.line((10, y + row_height, width - 10, y + row_height), fill=(170, 170, 170))
         elif row % 2:
-            draw.rectangle((10, y, width - 10, y + row_height), fill=soft(colour, 0.12))
+            draw.rectangle((10, y, width - 10, y + row_height), fill=soft(color, 0.12))
         draw.text((20, y + row_height / 2), template.choice(WORDS).capitalize(), INK, font(18, face), anchor="lm")
         for column in range(columns):
             place = (first + (column + 1) * cell - 8, y + row_height / 2)
@@ -62,8 +62,8 @@ def invoice(template: Random, content: Content) -> Image.Image:
     """A letterhead, a buyer, lines with amounts, and a total."""
     width = template.randint(700, 800)
     image, draw = page(width, round(width * 1.3))
-    colour, rows = template.choice(STRONG_COLOURS[:4]), template.randint(6, 9)
-    draw.rectangle((0, 0, width, 90), fill=colour)
+    color, rows = template.choice(STRONG_COLORS[:4]), template.randint(6, 9)
+    draw.rectangle((0, 0, width, 90), fill=color)
     draw.text((30, 45), f"{words(template, 1)} & Co.", WHITE, font(34, "bold"), anchor="lm")
     draw.text((width - 30, 45), "INVOICE", WHITE, font(30), anchor="rm")
     blocks = [content.random.choice(NAMES), f"No. {number(content.random, 6, 0)}"]
@@ -76,7 +76,7 @@ def invoice(template: Random, content: Content) -> Image.Image:
     ]
     content.alter(lines, lambda line, random: (other_words(line[0], random), line[1], other_number(line[2], random)))
     top, row_height = 240, template.randint(42, 50)
-    draw.rectangle((30, top - 36, width - 30, top), fill=soft(colour, 0.25))
+    draw.rectangle((30, top - 36, width - 30, top), fill=soft(color, 0.25))
     for x, head, anchor in ((40, "Description", "lm"), (width * 0.62, "Qty", "rm"), (width - 40, "Amount", "rm")):
         draw.text((x, top - 18), head, INK, font(18, "bold"), anchor=anchor)
     for row, (what, quantity, amount) in enumerate(lines):
@@ -125,8 +125,8 @@ def form(template: Random, content: Content) -> Image.Image:
     width, rows = template.randint(660, 820), template.randint(6, 9)
     height = 74
     image, draw = page(width, 110 + rows * height, template.choice((WHITE, (247, 248, 240))))
-    colour, ink = template.choice(STRONG_COLOURS[:3]), template.choice(((20, 40, 140), INK))
-    draw.text((30, 30), f"Form {template.randint(10, 99)}-{template.choice('ABC')}", colour, font(28, "bold"))
+    color, ink = template.choice(STRONG_COLORS[:3]), template.choice(((20, 40, 140), INK))
+    draw.text((30, 30), f"Form {template.randint(10, 99)}-{template.choice('ABC')}", color, font(28, "bold"))
     draw.text((width - 30, 40), f"Department of {words(template, 1)}", INK, font(18), anchor="ra")
     halves = [template.random() < 0.5 for _ in range(rows)]
     entries = []
@@ -142,7 +142,7 @@ def form(template: Random, content: Content) -> Image.Image:
         spans = ((30, width * 0.45), (width * 0.5, width - 130)) if half else ((30, width - 130),)
         for left, right in spans:
             draw.text((left, y), template.choice(WORDS).capitalize() + ":", (90, 90, 90), font(15))
-            draw.rectangle((left, y + 20, right, y + 58), outline=colour, width=2)
+            draw.rectangle((left, y + 20, right, y + 58), outline=color, width=2)
             draw.text((left + 12, y + 39), next(remaining), ink, font(24, "serif"), anchor="lm")
         draw.rectangle((width - 100, y + 24, width - 72, y + 52), outline=INK, width=2)
         if ticks[row]:
@@ -156,8 +156,8 @@ def calendar(template: Random, content: Content) -> Image.Image:
     width = template.randint(760, 1000)
     cell, row_height = (width - 40) // 7, template.randint(84, 100)
     image, draw = page(width, 130 + 6 * row_height + 20)
-    colours = template.sample(STRONG_COLOURS[:3] + STRONG_COLOURS[6:12], 3)
-    draw.rectangle((0, 0, width, 80), fill=colours[0])
+    colors = template.sample(STRONG_COLORS[:3] + STRONG_COLORS[6:12], 3)
+    draw.rectangle((0, 0, width, 80), fill=colors[0])
     month = content.random.choice(MONTHS)
     draw.text((20, 40), f"{month} {content.random.randint(2001, 2029)}", WHITE, font(36, "bold"), anchor="lm")
     for i, weekday in enumerate(("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")):
@@ -173,9 +173,9 @@ def calendar(template: Random, content: Content) -> Image.Image:
         day = box - start + 1
         if 1 <= day <= (28 if month == "February" else 30):
             draw.text((x + 8, y + 6), str(day), INK, font(20))
-            for when, what, colour in events:
+            for when, what, color in events:
                 if when == day:
-                    draw.rounded_rectangle((x + 4, y + 36, x + cell - 4, y + 64), 5, fill=colours[colour])
+                    draw.rounded_rectangle((x + 4, y + 36, x + cell - 4, y + 64), 5, fill=colors[color])
                     draw.text((x + cell / 2, y + 50), what, WHITE, font(16), anchor="mm")
     return image
 

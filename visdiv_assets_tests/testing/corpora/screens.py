@@ -10,10 +10,10 @@ from visdiv_assets_tests.testing.corpora.shared import (
     INK,
     MONTHS,
     NAMES,
-    STRONG_COLOURS,
+    STRONG_COLORS,
     WHITE,
     WORDS,
-    Colour,
+    Color,
     Content,
     font,
     number,
@@ -24,7 +24,7 @@ from visdiv_assets_tests.testing.corpora.shared import (
     words,
 )
 
-_TINTS = STRONG_COLOURS[:3] + STRONG_COLOURS[8:11]
+_TINTS = STRONG_COLORS[:3] + STRONG_COLORS[8:11]
 
 
 def file_window(template: Random, content: Content) -> Image.Image:
@@ -32,7 +32,7 @@ def file_window(template: Random, content: Content) -> Image.Image:
     width, row_height = template.randint(860, 1100), template.randint(36, 42)
     rows, tint, dark = template.randint(9, 13), template.choice(_TINTS), template.random() < 0.35
     ground, ink = ((36, 38, 44), (225, 225, 225)) if dark else (WHITE, INK)
-    bar: Colour = (58, 60, 68) if dark else (232, 234, 238)
+    bar: Color = (58, 60, 68) if dark else (232, 234, 238)
     image, draw = page(width, 120 + rows * row_height + 40, ground)
     draw.rectangle((0, 0, width, 36), fill=tint)
     draw.text((14, 18), words(template, 2), WHITE, font(18, "bold"), anchor="lm")
@@ -44,7 +44,7 @@ def file_window(template: Random, content: Content) -> Image.Image:
     side = 190
     draw.rectangle((0, 80, side, image.height), fill=bar)
     for i in range(template.randint(5, 8)):
-        draw.rectangle((18, 104 + i * 40, 36, 122 + i * 40), fill=template.choice(STRONG_COLOURS))
+        draw.rectangle((18, 104 + i * 40, 36, 122 + i * 40), fill=template.choice(STRONG_COLORS))
         draw.text((48, 113 + i * 40), template.choice(WORDS).capitalize(), ink, font(18), anchor="lm")
     endings = ("pdf", "png", "csv", "txt", "doc")
     files = [
@@ -98,7 +98,7 @@ def chat_screen(template: Random, content: Content) -> Image.Image:
 
 
 def slide(template: Random, content: Content) -> Image.Image:
-    """A title, points, a picture that is the template's, and a footer."""
+    """A title, points, an image that is the template's, and a footer."""
     width = template.randint(900, 1100)
     height = round(width * template.choice((0.5625, 0.75)))
     tint, side = template.choice(_TINTS), template.random() < 0.5
@@ -116,7 +116,7 @@ def slide(template: Random, content: Content) -> Image.Image:
     draw.rectangle(box, fill=soft(tint, 0.3), outline=tint, width=3)
     for _ in range(template.randint(3, 6)):
         x, y, r = template.uniform(box[0], box[2] - 60), template.uniform(box[1], box[3] - 60), template.uniform(25, 55)
-        draw.ellipse((x, y, x + r, y + r), fill=template.choice(STRONG_COLOURS))
+        draw.ellipse((x, y, x + r, y + r), fill=template.choice(STRONG_COLORS))
     draw.line((width * 0.07, height * 0.92, width * 0.95, height * 0.92), fill=tint, width=2)
     draw.text(
         (width * 0.07, height * 0.96), f"{words(template, 2)} 20{template.randint(10, 26)}", INK, font(17), anchor="lm"

@@ -1,4 +1,4 @@
-"""What the families of drawings share: numbered contents, fonts, words and colours."""
+"""What the families of drawings share: numbered contents, fonts, words and colors."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import TypeVar
 from PIL import Image, ImageDraw, ImageFont
 
 T = TypeVar("T")
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 #: Contents come in groups: the first of a group is new throughout, the others differ from it in one thing each.
 GROUP = 4
 
-INK: Colour = (30, 30, 30)
-WHITE: Colour = (255, 255, 255)
+INK: Color = (30, 30, 30)
+WHITE: Color = (255, 255, 255)
 
 #: Any two differ by more than 40 levels in some channel.
-STRONG_COLOURS: tuple[Colour, ...] = (
+STRONG_COLORS: tuple[Color, ...] = (
     (200, 16, 46),
     (0, 56, 168),
     (0, 122, 61),
@@ -41,7 +41,7 @@ _TEXT = (
     "station harbour window garden meadow bridge winter summer candle letter market orange purple silver "
     "animal forest island kitchen ladder mirror needle office pencil quarter river shadow tunnel umbrella valley "
     "weather yellow bottle carpet dinner engine feather glacier hammer insect jacket kettle lantern monkey number "
-    "oyster picture quality rabbit saddle temple uniform village walnut zebra anchor basket castle desert effort "
+    "oyster image quality rabbit saddle temple uniform village walnut zebra anchor basket castle desert effort "
     "figure gravel height income jungle kernel linen marble nation object palace quartz record school timber urban "
     "velvet wisdom yearly zenith amount belief copper degree energy family growth health impact justice knight "
     "mountain hospital"
@@ -154,13 +154,13 @@ def font(size: int, face: str = "sans") -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size)
 
 
-def page(width: int, height: int, colour: Colour = WHITE) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    """An empty picture and what draws on it."""
-    image = Image.new("RGB", (width, height), colour)
+def page(width: int, height: int, color: Color = WHITE) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    """An empty image and what draws on it."""
+    image = Image.new("RGB", (width, height), color)
     return image, ImageDraw.Draw(image)
 
 
-def soft(colour: Colour, share: float) -> Colour:
-    """A colour mixed with white: `share` of it is left."""
-    red, green, blue = (round(255 - (255 - level) * share) for level in colour)
+def soft(color: Color, share: float) -> Color:
+    """A color mixed with white: `share` of it is left."""
+    red, green, blue = (round(255 - (255 - level) * share) for level in color)
     return red, green, blue

@@ -10,10 +10,10 @@ from PIL import Image, ImageDraw
 
 from visdiv_assets_tests.testing.corpora.shared import (
     INK,
-    STRONG_COLOURS,
+    STRONG_COLORS,
     WHITE,
     WORDS,
-    Colour,
+    Color,
     Content,
     font,
     other_of,
@@ -21,9 +21,9 @@ from visdiv_assets_tests.testing.corpora.shared import (
     soft,
 )
 
-#: Colours of flags, each with what it becomes when a flag's one colour changes: no colour is in both columns, so that
+#: Colors of flags, each with what it becomes when a flag's one color changes: no color is in both columns, so that
 #: a changed flag is never that of another group. Dark stays dark and light stays light.
-_DARK: tuple[tuple[Colour, Colour], ...] = (
+_DARK: tuple[tuple[Color, Color], ...] = (
     ((200, 16, 46), (25, 25, 95)),
     ((0, 56, 168), (120, 20, 20)),
     ((0, 122, 61), (200, 0, 120)),
@@ -32,7 +32,7 @@ _DARK: tuple[tuple[Colour, Colour], ...] = (
     ((90, 100, 110), (165, 50, 75)),
     ((0, 130, 140), (175, 80, 25)),
 )
-_LIGHT: tuple[tuple[Colour, Colour], ...] = (
+_LIGHT: tuple[tuple[Color, Color], ...] = (
     ((252, 209, 22), (165, 240, 205)),
     ((255, 255, 255), (255, 200, 160)),
     ((255, 150, 40), (110, 225, 225)),
@@ -43,7 +43,7 @@ _LIGHT: tuple[tuple[Colour, Colour], ...] = (
 
 
 def flag(template: Random, content: Content) -> Image.Image:
-    """One pattern in other colours: dark, light, and dark again."""
+    """One pattern in other colors: dark, light, and dark again."""
     width = template.randint(660, 960)
     height = round(width * template.choice((0.5, 0.6, 0.667)))
     pattern = template.choice(("rows", "columns", "cross", "disc", "triangle", "canton"))
@@ -61,10 +61,10 @@ def flag(template: Random, content: Content) -> Image.Image:
         draw.rectangle((width / 3, 0, width * 2 / 3, height), fill=second)
         draw.rectangle((width * 2 / 3, 0, width, height), fill=third)
     elif pattern == "cross":
-        for thickness, colour in ((0.26, second), (0.12, third)):
+        for thickness, color in ((0.26, second), (0.12, third)):
             half = height * thickness / 2
-            draw.rectangle((width * 0.36 - half, 0, width * 0.36 + half, height), fill=colour)
-            draw.rectangle((0, height / 2 - half, width, height / 2 + half), fill=colour)
+            draw.rectangle((width * 0.36 - half, 0, width * 0.36 + half, height), fill=color)
+            draw.rectangle((0, height / 2 - half, width, height / 2 + half), fill=color)
     elif pattern == "disc":
         draw.rectangle((0, height / 2, width, height), fill=second)
         draw.circle((width / 2, height / 2), height * 0.28, fill=third)
@@ -82,20 +82,20 @@ _GLYPHS = tuple(
 
 
 def icon(template: Random, content: Content) -> Image.Image:
-    """A sheet of icons: their shape and size are the template's, glyphs and colours the content's."""
+    """A sheet of icons: their shape and size are the template's, glyphs and colors the content's."""
     columns, rows, side = template.randint(3, 5), template.randint(2, 4), template.randint(150, 190)
     image, draw = page(columns * side, rows * side, template.choice((WHITE, (238, 240, 244), (30, 34, 44))))
     shape, glyph_share = template.choice(("round", "disc", "square")), template.uniform(0.4, 0.55)
     light = template.random() < 0.75
-    # One colour for all: an icon with a colour of its own would be the most of what a model sees.
-    tint = template.choice(STRONG_COLOURS[:3] + STRONG_COLOURS[8:11])
+    # One color for all: an icon with a color of its own would be the most of what a model sees.
+    tint = template.choice(STRONG_COLORS[:3] + STRONG_COLORS[8:11])
     icons = [(content.random.choice(_GLYPHS), tint) for _ in range(columns * rows)]
     content.alter(icons, _other_icon)
-    for i, (glyph, colour) in enumerate(icons):
+    for i, (glyph, color) in enumerate(icons):
         x, y = (i % columns + 0.5) * side, (i // columns + 0.5) * side
         half = side * 0.4
         box = (x - half, y - half, x + half, y + half)
-        ground, ink = (colour, WHITE) if light else (soft(colour, 0.25), colour)
+        ground, ink = (color, WHITE) if light else (soft(color, 0.25), color)
         if shape == "disc":
             draw.ellipse(box, fill=ground)
         else:
@@ -108,7 +108,7 @@ def qr_code(template: Random, content: Content) -> Image.Image:
     """Finder patterns with modules between them, on a label."""
     modules, module = template.choice((25, 29, 33)), template.randint(18, 22)
     side, margin = modules * module, template.randint(60, 110)
-    tint = template.choice((INK, INK, STRONG_COLOURS[1], STRONG_COLOURS[8]))
+    tint = template.choice((INK, INK, STRONG_COLORS[1], STRONG_COLORS[8]))
     image, draw = page(side + 2 * margin, side + 2 * margin + 60, template.choice((WHITE, (245, 245, 240))))
     cells = np.random.default_rng(content.random.getrandbits(64)).random((modules, modules)) < 0.5
     blocks = [cells[row : row + 5, column : column + 5] for row in range(9, modules - 5, 5) for column in (9, 14)]
@@ -157,12 +157,12 @@ def barcode(template: Random, content: Content) -> Image.Image:
     return image
 
 
-def _other_icon(value: tuple[str, Colour], random: Random) -> tuple[str, Colour]:
-    """Another glyph, or another colour."""
-    glyph, colour = value
+def _other_icon(value: tuple[str, Color], random: Random) -> tuple[str, Color]:
+    """Another glyph, or another color."""
+    glyph, color = value
     if random.random() < 0.5:
-        return other_of(_GLYPHS)(glyph, random), colour
-    return glyph, random.choice([c for c in STRONG_COLOURS[:3] + STRONG_COLOURS[8:12] if c != colour])
+        return other_of(_GLYPHS)(glyph, random), color
+    return glyph, random.choice([c for c in STRONG_COLORS[:3] + STRONG_COLORS[8:12] if c != color])
 
 
 def _emblem(draw: ImageDraw.ImageDraw, template: Random, width: int, height: int, pattern: str) -> None:

@@ -28,26 +28,26 @@ def test_there_are_many_kinds() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_numbers_give_the_same_picture_and_no_others_do(kind: str) -> None:
+def test_the_same_numbers_give_the_same_image_and_no_others_do(kind: str) -> None:
     for template in (0, 1):
-        pictures = {content: draw(kind, template, content) for content in (0, 1, 3, 4, 8)}
-        first = pictures[0]
+        images = {content: draw(kind, template, content) for content in (0, 1, 3, 4, 8)}
+        first = images[0]
         assert first.mode == "RGB"
         assert 560 <= max(first.size) <= 1200
         assert draw(kind, template, 0).tobytes() == first.tobytes()
-        assert {picture.size for picture in pictures.values()} == {first.size}
-        small = [shown(picture) for picture in pictures.values()]
+        assert {image.size for image in images.values()} == {first.size}
+        small = [shown(image) for image in images.values()]
         for a, b in itertools.combinations(small, 2):
             assert visible_difference(a, b) > VISIBLE
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_thing_changed_leaves_most_of_the_picture(kind: str) -> None:
+def test_one_thing_changed_leaves_most_of_the_image(kind: str) -> None:
     shares = []
     for template in (0, 1, 2):
         difference = np.asarray(ImageChops.difference(draw(kind, template, 0), draw(kind, template, 1)))
         shares.append(float((difference.max(axis=2) > 8).mean()))
-    # A flag has but three colours.
+    # A flag has but three colors.
     assert max(shares) < (0.7 if kind == "flag" else 0.2)
 
 

@@ -1,4 +1,4 @@
-"""Pictures that claim, or are, far more pixels than their bytes suggest: refused at once, in little memory."""
+"""Images that claim, or are, far more pixels than their bytes suggest: refused at once, in little memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from visdiv_assets_tests.imaging.images import encode, noise, png_chunk
 
 SIDE = 50_000
 
-#: What looking at one such picture may take, in bytes, and in seconds.
+#: What looking at one such image may take, in bytes, and in seconds.
 MEMORY, SECONDS = 16 << 20, 1.0
 
 # In a process of its own, and by VmHWM: ru_maxrss begins with the peak of the process that started this one.
@@ -25,7 +25,7 @@ import json, re, sys, time
 from pathlib import Path
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.formats import openers
-from visdiv_assets_tests.imaging.pictures import FORMATS, encode, noise
+from visdiv_assets_tests.imaging.images import FORMATS, encode, noise
 from visdiv_assets.settings import Settings
 
 def peak():
@@ -45,7 +45,7 @@ print(json.dumps(told))
 
 
 def png_bomb() -> bytes:
-    """A whole picture: 2.5 billion pixels of one bit, all black, in 300 kB."""
+    """A whole image: 2.5 billion pixels of one bit, all black, in 300 kB."""
     pixels, row = zlib.compressobj(), bytes(1 + SIDE // 8) * 100
     body = b"".join(pixels.compress(row) for _ in range(SIDE // 100)) + pixels.flush()
     header = struct.pack(">IIBBBBB", SIDE, SIDE, 1, 0, 0, 0, 0)
@@ -86,7 +86,7 @@ def bmp_bomb() -> bytes:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_pictures_of_billions_of_pixels_are_too_large_at_once_and_take_no_memory(tmp_path: Path) -> None:
+def test_images_of_billions_of_pixels_are_too_large_at_once_and_take_no_memory(tmp_path: Path) -> None:
     bombs = {
         "bmp": bmp_bomb(),
         "gif": gif_bomb(),
