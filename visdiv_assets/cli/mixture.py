@@ -36,7 +36,7 @@ _WHOLE = "all"
 def mixture(budget: int, repeats: float, bounds_file: Path | None, objective: str) -> None:
     """Find how much of each materialized subset makes the most diverse mixture.
 
-    A row counts once, however many images it holds; rows without images take no part. The scores are uncenterd, so
+    A row counts once, however many images it holds; rows without images take no part. The scores are uncentered, so
     that nothing can exceed the certified bound; effective_rank and vendi are the same then. Writes the table
     mixture_weights.
     """
@@ -62,7 +62,7 @@ def mixture(budget: int, repeats: float, bounds_file: Path | None, objective: st
     shown = table.select(columns).sort_by([("weight", "descending"), ("subset", "ascending")])
     click.echo(tabulate(shown.to_pylist(), headers="keys", tablefmt="simple", floatfmt=".4f"))
     name = "participation ratio" if objective == "participation_ratio" else "effective rank"
-    click.echo(f"\n{name}, uncenterd")
+    click.echo(f"\n{name}, uncentered")
     click.echo(f"  this mixture             {found.mixture.score:10.4f}")
     click.echo(f"  no weights exceed        {found.mixture.best_possible:10.4f}")
     click.echo(f"  all subsets alike        {found.uniform:10.4f}")

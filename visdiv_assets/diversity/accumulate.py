@@ -110,7 +110,7 @@ class RunningSums:
         roots = None if counts is None else np.sqrt(counts)[:, np.newaxis]
         if self._float32_will_do(len(x), n, total):
             mean = total / n
-            y = self._centerd(x, mean, roots)
+            y = self._centered(x, mean, roots)
             self.second += y.T @ y
             self.second += np.outer(total, mean)
         else:
@@ -120,7 +120,7 @@ class RunningSums:
         self.n += n
         self.sum_x += total
 
-    def _centerd(self, x: Float64Array, mean: Float64Array, roots: Float64Array | None) -> NDArray[np.float32]:
+    def _centered(self, x: Float64Array, mean: Float64Array, roots: Float64Array | None) -> NDArray[np.float32]:
         """The rows less their mean, times the roots of their counts, rounded to float32 last."""
         if len(self._narrow) < len(x):
             self._narrow = np.empty(x.shape, dtype=np.float32)

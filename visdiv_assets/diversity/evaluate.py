@@ -40,7 +40,7 @@ def scores_of(embeddings: ArrayLike, centered: bool = True) -> DiversityScores:
 
 
 def get_diversity_components(embeddings: ArrayLike) -> dict[str, float | None]:
-    """All diversity numbers of an array of embeddings, centerd and uncenterd.
+    """All diversity numbers of an array of embeddings, centered and uncentered.
 
     Args:
         embeddings: [n, D], as for `scores_of`.
@@ -159,12 +159,12 @@ def _image_files(folder: Path) -> list[Path]:
 
 
 def _components(moments: Moments) -> dict[str, float | None]:
-    centerd, uncenterd = scores(moments, centered=True), scores(moments, centered=False)
+    centered, uncentered = scores(moments, centered=True), scores(moments, centered=False)
     return {
-        "images": centerd.images,
-        "dimension": centerd.dimension,
-        "mean_norm": centerd.mean_norm,
-        "vendi": centerd.vendi,
-        **{name: getattr(centerd, name) for name in _OF_A_MATRIX},
-        **{f"{name}_uncentered": getattr(uncenterd, name) for name in _OF_A_MATRIX},
+        "images": centered.images,
+        "dimension": centered.dimension,
+        "mean_norm": centered.mean_norm,
+        "vendi": centered.vendi,
+        **{name: getattr(centered, name) for name in _OF_A_MATRIX},
+        **{f"{name}_uncentered": getattr(uncentered, name) for name in _OF_A_MATRIX},
     }

@@ -1,13 +1,13 @@
 """The most diverse mixture: how much of each subset makes the union as diverse as it can be.
 
 The second moment of a mixture, R(w) = sum w_i R_i, is linear in the weights. Its entropy -tr(R log R) is concave (von
-Neumann), and so is -tr(R^2); the exponential of the one is the uncenterd effective rank, which for unit vectors is the
-Vendi score, the inverse of the other the uncenterd participation ratio. So the best weights can be found and certified:
+Neumann), and so is -tr(R^2); the exponential of the one is the uncentered effective rank, which for unit vectors is the
+Vendi score, the inverse of the other the uncentered participation ratio. So the best weights can be found and certified:
 the Frank-Wolfe gap, max over feasible v of <gradient, v - w>, bounds what any other weights could gain (Jaggi 2013).
 
 The weights are found by the spectral projected gradient method (Birgin, Martinez and Raydan 2000): steps along the
 gradient, projected onto the weights within bounds, as long as Barzilai and Borwein's estimate of the curvature says.
-Centerd scores are not concave in the weights, so nothing could be certified of them.
+Centered scores are not concave in the weights, so nothing could be certified of them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Mixture:
 
     Attributes:
         weights: float64 [n], 0 or more, summing to 1.
-        score: the uncenterd effective rank or participation ratio of the mixture.
+        score: the uncentered effective rank or participation ratio of the mixture.
         best_possible: no weights within the bounds have a higher score than this.
         iterations: steps that it took.
         converged: whether the gap that was asked for was reached.
@@ -75,7 +75,7 @@ class Entropy:
         self._upper = np.triu_indices(self._dimension)
         # Off the diagonal everything occurs twice: with this, products of halves are those of whole matrices.
         self._scale = np.where(self._upper[0] == self._upper[1], 1.0, math.sqrt(2.0))
-        self._halves = np.stack([of_subset.uncenterd()[self._upper] * self._scale for of_subset in moments])
+        self._halves = np.stack([of_subset.uncentered()[self._upper] * self._scale for of_subset in moments])
 
     def value(self, weights: Float64Array) -> tuple[float, Float64Array]:
         """See `Objective`."""
@@ -96,7 +96,7 @@ class Purity:
 
     def __init__(self, moments: Sequence[Moments]) -> None:
         """Hold the products <R_i, R_j> of all two subsets."""
-        flat = np.stack([of_subset.uncenterd().ravel() for of_subset in moments])
+        flat = np.stack([of_subset.uncentered().ravel() for of_subset in moments])
         self._products = flat @ flat.T
 
     def value(self, weights: Float64Array) -> tuple[float, Float64Array]:
@@ -122,7 +122,7 @@ def best_mixture(
 
     Args:
         moments: of each subset, of unit vectors of one model, none empty.
-        objective: one of `OBJECTIVES`; `vendi` is `effective_rank`, both uncenterd.
+        objective: one of `OBJECTIVES`; `vendi` is `effective_rank`, both uncentered.
         lower: smallest weights [n]; None: 0.
         upper: largest weights [n]; None: 1.
         tolerance: the gap that ends the search: of the entropy in nats, so 1e-7 is one ten-millionth of the effective
@@ -139,7 +139,7 @@ def best_mixture(
     low, high = checked_bounds(lower, upper, len(moments))
     function: Objective = Purity(moments) if objective == "participation_ratio" else Entropy(moments)
     weights = nearest_weights(np.full(len(moments), 1.0 / len(moments)), low, high)
-    value, gradient = _centerd(function, weights)
+    value, gradient = _centered(function, weights)
     step = 1.0
     before = deque([value], maxlen=REMEMBERED)
     iterations = 0
@@ -156,7 +156,7 @@ def best_mixture(
         share = 1.0
         while True:
             moved = weights + share * direction
-            new_value, new_gradient = _centerd(function, moved)
+            new_value, new_gradient = _centered(function, moved)
             # Rounding decides when there is nothing left to gain.
             if new_value >= min(before) + SUFFICIENT * share * promised or share < 1e-9:
                 break
@@ -169,7 +169,7 @@ def best_mixture(
         iterations += 1
 
 
-def _centerd(function: Objective, weights: Float64Array) -> tuple[float, Float64Array]:
+def _centered(function: Objective, weights: Float64Array) -> tuple[float, Float64Array]:
     """Value and gradient; what is added to all of the gradient means nothing where weights sum to 1, but rounds."""
     value, gradient = function.value(weights)
     return value, gradient - float(gradient @ weights)

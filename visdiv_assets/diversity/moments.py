@@ -161,7 +161,7 @@ class Moments:
         return float(np.linalg.norm(self.sum_x)) / self.n
 
     def covariance(self) -> Float64Array:
-        """Centerd covariance (M - s s^T / n) / (n - 1), float64 [D, D]; what `numpy.cov` gives.
+        """Centered covariance (M - s s^T / n) / (n - 1), float64 [D, D]; what `numpy.cov` gives.
 
         Raises:
             VisdivError: there are fewer than two images.
@@ -169,7 +169,7 @@ class Moments:
         self._need(2)
         return (self.second_moment - np.outer(self.sum_x, self.sum_x) / self.n) / (self.n - 1)
 
-    def uncenterd(self) -> Float64Array:
+    def uncentered(self) -> Float64Array:
         """Second moment M / n, float64 [D, D]; its trace is 1 for unit vectors.
 
         Raises:

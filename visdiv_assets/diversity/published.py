@@ -2,8 +2,8 @@
 
 Effective rank and participation ratio are of arXiv 2510.17269, table 1, the score of the article published with it;
 images are in millions there, rounded to one place. They are of SSCD's 512 dimensions and of all images, repeated
-ones as often as they occur. The paper says "covariance", computed by Welford's method, which is centerd; it also says
-"Vendi score", which is not. Centerd is assumed here.
+ones as often as they occur. The paper says "covariance", computed by Welford's method, which is centered; it also says
+"Vendi score", which is not. Centered is assumed here.
 """
 
 from __future__ import annotations

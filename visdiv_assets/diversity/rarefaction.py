@@ -99,7 +99,7 @@ def rarefied(
 
 
 def rarefied_table(vectors: Matrix, shown: np.ndarray, *, model_id: str) -> pa.Table:
-    """The centerd scores of a subset at each of `SIZES` for which it has enough positions.
+    """The centered scores of a subset at each of `SIZES` for which it has enough positions.
 
     Of 100,000 vectors of 512 dimensions 174,000 are read in all, in about 3 core-seconds; of more no more.
 

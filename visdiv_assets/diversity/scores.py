@@ -7,8 +7,8 @@ With C the matrix whose eigenvalues l count, and p = l / sum(l):
 - score: sqrt(effective rank * participation ratio) / D.
 
 These are FineVision's (arXiv 2510.17269, section 3.3, and the article published with it for the score). C is
-the covariance (centerd) or the second moment M / n (uncenterd). The paper says both "covariance" and
-"equivalent to the Vendi score"; the second holds for the uncenterd one only, so both are offered and a row
+the covariance (centered) or the second moment M / n (uncentered). The paper says both "covariance" and
+"equivalent to the Vendi score"; the second holds for the uncentered one only, so both are offered and a row
 says which it is.
 """
 
@@ -40,12 +40,12 @@ class DiversityScores:
         images: positions in the set; an image that occurs three times counts three times.
         dimension: length D of the embeddings.
         centered: True if the scores are of the covariance, False if of the second moment.
-        effective_rank: 1 to min(D, images - 1 if centerd else images).
+        effective_rank: 1 to min(D, images - 1 if centered else images).
         participation_ratio: 1 to `effective_rank`. Small sets read low: 1 / participation_ratio is too large
             by about 1 / (images - 1).
         participation_ratio_unbiased: an estimate of what a much larger sample would give; may exceed D. None
-            for fewer than 4 images (2 if uncenterd), or too few to estimate its denominator.
-        vendi: Vendi score of order 1, which is the uncenterd effective rank, in both kinds of row.
+            for fewer than 4 images (2 if uncentered), or too few to estimate its denominator.
+        vendi: Vendi score of order 1, which is the uncentered effective rank, in both kinds of row.
         score: sqrt(effective_rank * participation_ratio) / dimension, 0 to 1.
         mean_norm: length of the mean vector; 0 to 1 for unit vectors.
     """
@@ -65,7 +65,7 @@ def scores(moments: Moments, *, centered: bool = True) -> DiversityScores:
     """All scores of a set of images.
 
     Fewer than two images have no diversity: every score is None. Identical images have no variance:
-    centerd, the scores are 0 (0/0 by definition) and uncenterd the ranks are 1. The unbiased participation
+    centered, the scores are 0 (0/0 by definition) and uncentered the ranks are 1. The unbiased participation
     ratio and the Vendi score need vectors of unit length and are None for others.
 
     Repeated images (integer weights) count as separate positions. Repeating the whole set changes nothing
@@ -77,9 +77,9 @@ def scores(moments: Moments, *, centered: bool = True) -> DiversityScores:
     """
     if moments.n < 2:
         return DiversityScores(moments.n, moments.dimension, centered)
-    uncenterd = moments.uncenterd()
-    matrix = moments.covariance() if centered else uncenterd
-    length = float(np.trace(uncenterd))
+    uncentered = moments.uncentered()
+    matrix = moments.covariance() if centered else uncentered
+    length = float(np.trace(uncentered))
     if not float(np.trace(matrix)) > IDENTICAL * length:
         rank = ratio = 0.0
         unbiased: float | None = 0.0
@@ -89,7 +89,7 @@ def scores(moments: Moments, *, centered: bool = True) -> DiversityScores:
         unbiased = unbiased_participation_ratio(moments, centered=centered)
     vendi = None
     if moments.unit:
-        vendi = effective_rank(uncenterd, rounding=ROUNDING * length) if centered else rank
+        vendi = effective_rank(uncentered, rounding=ROUNDING * length) if centered else rank
     return DiversityScores(
         images=moments.n,
         dimension=moments.dimension,
@@ -143,14 +143,14 @@ def unbiased_participation_ratio(moments: Moments, *, centered: bool = True) -> 
 
     Both are U-statistics, averages over tuples of different images:
 
-    - centerd, i, j, k, l different (arXiv 2509.26560, estimator for sampled rows and all columns observed):
+    - centered, i, j, k, l different (arXiv 2509.26560, estimator for sampled rows and all columns observed):
       tr(C)^2 as the mean of 1 - 2 xi.xj + (xi.xj)(xk.xl) and
       |C|_F^2 as the mean of (xi.xj)^2 - 2 (xi.xj)(xi.xk) + (xi.xj)(xk.xl);
-    - uncenterd: the trace of M / n is 1 for unit vectors, so tr^2 = 1 exactly, and
+    - uncentered: the trace of M / n is 1 for unit vectors, so tr^2 = 1 exactly, and
       |R|_F^2 is the mean of (xi.xj)^2, which is (|M|_F^2 - n) / (n (n - 1)).
 
     Returns:
-        The ratio. None if there are fewer than 4 images (2 if uncenterd), if the vectors are not of unit
+        The ratio. None if there are fewer than 4 images (2 if uncentered), if the vectors are not of unit
         length, or if the estimated denominator is not positive, which happens by chance for few and nearly
         orthogonal images.
     """

@@ -33,7 +33,7 @@ CORPUS_SCHEMA = pa.schema([("subset", pa.string()), *SCORES_SCHEMA])
 
 
 def score_table(moments: Mapping[str, Moments]) -> pa.Table:
-    """Two rows of `SCORES_SCHEMA`, centerd and not, for each set of images.
+    """Two rows of `SCORES_SCHEMA`, centered and not, for each set of images.
 
     Args:
         moments: by scope.
@@ -79,7 +79,7 @@ def corpus_table(
 
 
 def _rows(scope: str, moments: Moments, **further: Any) -> list[dict[str, Any]]:
-    """Two rows, centerd and not."""
+    """Two rows, centered and not."""
     about = {
         "scope": scope,
         "model_id": moments.model_id,

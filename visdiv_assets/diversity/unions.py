@@ -51,7 +51,7 @@ def left_out(moments: Mapping[str, Moments], progress: Progress = silent) -> dic
 def greedy_order(moments: Mapping[str, Moments]) -> list[str]:
     """The subsets in an order that raises the diversity of their union fastest.
 
-    Begins with the subset of the largest uncenterd participation ratio and goes on with the one that makes the union's
+    Begins with the subset of the largest uncentered participation ratio and goes on with the one that makes the union's
     largest; ties go to the first name. Of a union, tr^2 / |M|_F^2 follows from the products of all two subsets'
     second moments, so 185 subsets take no eigenvalues.
 

@@ -55,7 +55,7 @@ def plain_unbiased(x, centered):
 
 
 def facts_formula(x):
-    """The same centerd estimator as published in closed form from n, s and M, without centring first."""
+    """The same centered estimator as published in closed form from n, s and M, without centring first."""
     n, s, m = len(x), x.sum(0), x.T @ x
     t, t1, t2, t3, t5 = np.trace(m), (m * m).sum(), n, s @ s, s @ m @ s
     t6, t7, t9 = t * t, t * (s @ s), (s @ s) ** 2
@@ -66,7 +66,7 @@ def facts_formula(x):
 
 
 def two_pass_unbiased(x):
-    """The centerd estimator from vectors whose mean was taken off first, which no single pass can do."""
+    """The centered estimator from vectors whose mean was taken off first, which no single pass can do."""
     y = x - x.mean(0)
     n = len(y)
     scatter, fourth = y.T @ y, ((y * y).sum(1) ** 2).sum()

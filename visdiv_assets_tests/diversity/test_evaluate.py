@@ -54,12 +54,12 @@ def write_images(folder, colors, size=(6, 5)):
 def test_components_hold_both_kinds():
     x = random_unit(1, 30, 8, offset=0.5)
     components = get_diversity_components(x.astype(np.float32) * 3)
-    centerd, uncenterd = scores_of(x), scores_of(x, centered=False)
+    centered, uncentered = scores_of(x), scores_of(x, centered=False)
     assert components["images"] == 30
     assert components["dimension"] == 8
     for name in ("effective_rank", "participation_ratio", "participation_ratio_unbiased", "score"):
-        assert components[name] == pytest.approx(getattr(centerd, name), rel=1e-5)
-        assert components[f"{name}_uncentered"] == pytest.approx(getattr(uncenterd, name), rel=1e-5)
+        assert components[name] == pytest.approx(getattr(centered, name), rel=1e-5)
+        assert components[f"{name}_uncentered"] == pytest.approx(getattr(uncentered, name), rel=1e-5)
     assert components["vendi"] == components["effective_rank_uncentered"]
     assert components["mean_norm"] == pytest.approx(np.linalg.norm(x.mean(0)), rel=1e-5)
 

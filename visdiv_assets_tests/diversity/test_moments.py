@@ -23,9 +23,9 @@ def test_sums_are_those_of_the_definition():
     np.testing.assert_allclose(moments.sum_x, x.sum(0), atol=1e-12)
     np.testing.assert_allclose(moments.second_moment, sum(np.outer(row, row) for row in x), atol=1e-12)
     np.testing.assert_allclose(moments.covariance(), np.cov(x, rowvar=False), atol=1e-14)
-    np.testing.assert_allclose(moments.uncenterd(), x.T @ x / 40, atol=1e-14)
+    np.testing.assert_allclose(moments.uncentered(), x.T @ x / 40, atol=1e-14)
     assert moments.mean_norm == pytest.approx(np.linalg.norm(x.mean(0)))
-    assert np.trace(moments.uncenterd()) == pytest.approx(1)
+    assert np.trace(moments.uncentered()) == pytest.approx(1)
 
 
 @fast
@@ -192,7 +192,7 @@ def test_too_few_images_have_no_matrices():
     with pytest.raises(VisdivError, match="at least 2"):
         one.covariance()
     with pytest.raises(VisdivError, match="at least 1"):
-        Moments.zero(3).uncenterd()
+        Moments.zero(3).uncentered()
     with pytest.raises(VisdivError, match="at least 1"):
         _ = Moments.zero(3).mean_norm
 

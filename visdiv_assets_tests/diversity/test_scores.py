@@ -105,21 +105,21 @@ def test_the_union_obeys_the_bounds_of_entropy_and_purity(x, y):
 def test_orthonormal_vectors_equally_used_have_their_number_as_rank(k, copies):
     rotation = np.linalg.qr(np.random.default_rng(k).standard_normal((16, 16)))[0]
     x = np.tile(rotation[:k], (copies, 1))
-    uncenterd, centerd = scores_of(x, centered=False), scores_of(x)
-    assert values(uncenterd)[:4] == pytest.approx([k, k, k, k / 16])
-    assert values(centerd)[:4] == pytest.approx([k - 1, k - 1, k, (k - 1) / 16])
-    assert centerd.mean_norm == pytest.approx(1 / math.sqrt(k))
+    uncentered, centered = scores_of(x, centered=False), scores_of(x)
+    assert values(uncentered)[:4] == pytest.approx([k, k, k, k / 16])
+    assert values(centered)[:4] == pytest.approx([k - 1, k - 1, k, (k - 1) / 16])
+    assert centered.mean_norm == pytest.approx(1 / math.sqrt(k))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("n", [2, 3, 4, 1000])
 def test_identical_images_have_no_diversity(n, dtype):
     x = np.repeat(random_unit(n, 1, 32).astype(dtype), n, axis=0)
-    centerd, uncenterd = scores_of(x), scores_of(x, centered=False)
-    assert values(centerd) == pytest.approx([0, 0, 1, 0, 1])
-    assert centerd.participation_ratio_unbiased == 0
-    assert values(uncenterd) == pytest.approx([1, 1, 1, 1 / 32, 1])
-    assert uncenterd.participation_ratio_unbiased == pytest.approx(1)
+    centered, uncentered = scores_of(x), scores_of(x, centered=False)
+    assert values(centered) == pytest.approx([0, 0, 1, 0, 1])
+    assert centered.participation_ratio_unbiased == 0
+    assert values(uncentered) == pytest.approx([1, 1, 1, 1 / 32, 1])
+    assert uncentered.participation_ratio_unbiased == pytest.approx(1)
 
 
 def test_the_noise_of_a_float32_model_is_not_diversity():

@@ -84,7 +84,7 @@ class Whitening:
             )
         values, directions = np.linalg.eigh(moments.covariance())
         # Rounding of the sums alone leaves identical features a variance of this share of their squared length.
-        rounding = 1e-12 * float(np.trace(moments.uncenterd()))
+        rounding = 1e-12 * float(np.trace(moments.uncentered()))
         kept = values > max(NEAR_NULL * float(values.mean()), rounding)
         if not kept.any():
             raise VisdivError("whitening needs features that vary: all of these are the same")
@@ -112,7 +112,7 @@ def log_likelihood(features: Matrix, whitening: Whitening) -> np.ndarray:
     matrix = whitening.matrix.astype(np.float32)
     out = np.empty(features.shape[0], np.float32)
     for start in range(0, features.shape[0], BLOCK):
-        # Centerd in float64: the mean of CLIP's features is far larger than their spread.
+        # Centered in float64: the mean of CLIP's features is far larger than their spread.
         w = (features[start : start + BLOCK] - whitening.mean).astype(np.float32) @ matrix
         squares = np.einsum("nk,nk->n", w, w)
         if not np.isfinite(squares).all():

@@ -50,7 +50,7 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
 
     The sums of x and x x^T are taken over the SSCD embeddings in float64, once with every readable image position
     (scope `subset`, as FineVision counts) and once with every different image (scope `subset_unique`). Each is
-    scored centerd and not. Fewer than two images have no score.
+    scored centered and not. Fewer than two images have no score.
     """
     subset = context.partition_key
     with user_errors():
@@ -119,7 +119,7 @@ def rarefied_diversity(context: dg.AssetExecutionContext, lake: LakeResource) ->
     """Effective rank, participation ratio and score of equally many images, which compares subsets of any size.
 
     256, 1,024, 4,096 and 16,384 readable image positions, as far as there are as many, are drawn 8 times each with
-    fixed seeds; the interval holds 90 % of the draws. Centerd, as FineVision scores.
+    fixed seeds; the interval holds 90 % of the draws. Centered, as FineVision scores.
     """
     subset = context.partition_key
     with user_errors():

@@ -36,7 +36,7 @@ def corpus_diversity(
 
     Sums of x and x x^T add, so no embedding is read again but those of rows that a clean copy leaves out. The scopes:
     `corpus` counts every readable image position; `without` lacks one subset, so the difference to `corpus` is what it
-    adds; `growing` has this subset and all of earlier steps, in the order that raises the uncenterd participation ratio
+    adds; `growing` has this subset and all of earlier steps, in the order that raises the uncentered participation ratio
     fastest; `corpus_...` and `subset_...` with `decontaminated`, `deduplicated` and `clean` lack the rows that
     curated_rows drops for being contaminated, for being duplicates, and for any reason.
     """

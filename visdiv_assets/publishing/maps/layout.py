@@ -57,10 +57,10 @@ def layout(vectors: Matrix, rows: np.ndarray, seed: int = SEED) -> np.ndarray:
 
 def _principal(vectors: np.ndarray) -> np.ndarray:
     """The first two principal components, each with its largest entry positive, so that they are the same anywhere."""
-    centerd = vectors - vectors.mean(axis=0)
-    _, _, directions = np.linalg.svd(centerd, full_matrices=False)
+    centered = vectors - vectors.mean(axis=0)
+    _, _, directions = np.linalg.svd(centered, full_matrices=False)
     out = np.zeros((len(vectors), 2), np.float32)
     for axis, direction in enumerate(directions[:2]):
         sign = np.sign(direction[np.argmax(np.abs(direction))])
-        out[:, axis] = centerd @ (direction * sign)
+        out[:, axis] = centered @ (direction * sign)
     return out

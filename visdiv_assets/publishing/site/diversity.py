@@ -151,7 +151,7 @@ def _whole(corpus: Corpus, whole: list[dict[str, Any]]) -> Section:
         Heading("Effective rank", f"exp of the eigenvalues' entropy. {TOO_FEW_MEANING}"),
         Heading("Participation ratio", f"(sum of eigenvalues)² / sum of their squares. {TOO_FEW_MEANING}"),
         Heading("PR, unbiased", "With unbiased numerator and denominator: an estimate of what many more would give."),
-        Heading("Vendi", f"Effective rank of the uncenterd second moment. {TOO_FEW_MEANING}"),
+        Heading("Vendi", f"Effective rank of the uncentered second moment. {TOO_FEW_MEANING}"),
         Heading("Score", f"sqrt(effective rank * participation ratio) / dimension. {TOO_FEW_MEANING}"),
     ]
     measures = ("effective_rank", "participation_ratio", "participation_ratio_unbiased", "vendi")

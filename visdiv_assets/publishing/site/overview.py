@@ -121,7 +121,7 @@ def _grid(corpus: Corpus, rows: list[dict[str, Any]], rarefied: dict[str, dict[s
         ),
         Heading("In a benchmark, by pixels", "Share of the readable positions, with the 95 % interval."),
         Heading(f"In a benchmark, similarity from {threshold}", "Likewise, by similarity alone."),
-        Heading("Effective rank", f"Centerd, every position counted. {TOO_FEW_MEANING}"),
+        Heading("Effective rank", f"Centered, every position counted. {TOO_FEW_MEANING}"),
         Heading("PR, unbiased", f"Participation ratio, unbiased. {TOO_FEW_MEANING}"),
         Heading("Score", f"FineVision's: sqrt(effective rank * participation ratio) / dimension. {TOO_FEW_MEANING}"),
     ]

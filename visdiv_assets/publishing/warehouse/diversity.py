@@ -33,7 +33,7 @@ DIVERSITY = Table(
             "(sum of eigenvalues)^2 / sum of their squares; biased low in small subsets.",
         ),
         Column("participation_ratio_unbiased", "DOUBLE", "The same with unbiased numerator and denominator."),
-        Column("vendi", "DOUBLE", "Vendi score of order 1: effective rank of the uncenterd second moment."),
+        Column("vendi", "DOUBLE", "Vendi score of order 1: effective rank of the uncentered second moment."),
         Column(
             "score",
             "DOUBLE",
@@ -65,7 +65,7 @@ MIXTURE_WEIGHTS = Table(
     "mixture_weights",
     "The most diverse mixture of subsets that `visdiv mixture` found last: how much of each.",
     (
-        Column("objective", "VARCHAR", "effective_rank (the same as vendi) or participation_ratio, uncenterd."),
+        Column("objective", "VARCHAR", "effective_rank (the same as vendi) or participation_ratio, uncentered."),
         Column("budget", "BIGINT", "Rows of the mixture; NULL: shares alone."),
         SUBSET,
         Column("weight", "DOUBLE", "Share of the mixture's rows."),
@@ -82,7 +82,7 @@ MIXTURE_WEIGHTS = Table(
 DIVERSITY_RAREFIED = Table(
     "diversity_rarefied",
     "Scores of equally many images of each subset, drawn again and again: what compares a small subset with a large "
-    "one. Centerd, every readable image position counts. A subset has the sizes for which it has enough images.",
+    "one. Centered, every readable image position counts. A subset has the sizes for which it has enough images.",
     (
         SUBSET,
         MODEL_ID,

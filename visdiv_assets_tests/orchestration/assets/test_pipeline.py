@@ -293,11 +293,11 @@ def test_diversity_equals_scores_made_from_the_vectors_with_numpy(
     times = [occurrences[name] if scope == "subset" else 1 for name in ids]
     x = np.repeat(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), times, axis=0)
     gram = x @ x.T / len(x)
-    for centerd, matrix in ((True, np.cov(x, rowvar=False)), (False, x.T @ x / len(x))):
+    for centered, matrix in ((True, np.cov(x, rowvar=False)), (False, x.T @ x / len(x))):
         rank, ratio = effective_rank(matrix), np.trace(matrix) ** 2 / (matrix**2).sum()
         ((images, *values),) = sample_run.query(
             "SELECT images, effective_rank, participation_ratio, vendi, score, mean_norm FROM diversity "
-            f"WHERE subset = '{subset}' AND scope = '{scope}' AND centered = {centerd}"
+            f"WHERE subset = '{subset}' AND scope = '{scope}' AND centered = {centered}"
         )
         assert images == len(x)
         expected = [rank, ratio, effective_rank(gram), np.sqrt(rank * ratio) / 512, np.linalg.norm(x.mean(axis=0))]

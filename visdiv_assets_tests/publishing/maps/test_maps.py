@@ -49,8 +49,8 @@ def test_a_few_points_lie_along_their_main_directions(count: int) -> None:
     assert places.shape == (count, 2)
     assert np.isfinite(places).all()
     if count > 2:
-        centerd = vectors.astype(float) - vectors.astype(float).mean(axis=0)
-        assert places.var(axis=0) * count == pytest.approx(np.linalg.svd(centerd)[1][:2] ** 2, rel=1e-2)
+        centered = vectors.astype(float) - vectors.astype(float).mean(axis=0)
+        assert places.var(axis=0) * count == pytest.approx(np.linalg.svd(centered)[1][:2] ** 2, rel=1e-2)
 
 
 def test_only_the_chosen_rows_are_laid_out() -> None:
