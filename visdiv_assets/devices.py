@@ -33,7 +33,7 @@ def has_cuda() -> bool:
 ALL_DEVICES = "cuda:all"
 
 
-def chosen_device(setting: str) -> str:
+def resolve_device(setting: str) -> str:
     """The one device that a setting means: `auto` is CUDA if there is a device, else the CPU; all means the first."""
     if setting == "auto":
         return "cuda" if has_cuda() else "cpu"

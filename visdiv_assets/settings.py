@@ -295,7 +295,7 @@ class Settings(BaseModel):
     @property
     def lake_root(self) -> str:
         """Where the Parquet lake lies: a folder or a URI."""
-        return uris.below(self.data, "lake")
+        return uris.join(self.data, "lake")
 
     @property
     def warehouse_path(self) -> str:
@@ -305,7 +305,7 @@ class Settings(BaseModel):
     @property
     def warehouse_copy(self) -> str:
         """Where the DuckDB file is copied to on object storage; empty if the data lies on a disk."""
-        return uris.below(self.data, "visdiv.duckdb") if self.is_remote else ""
+        return uris.join(self.data, "visdiv.duckdb") if self.is_remote else ""
 
     @property
     def reports_folder(self) -> Path:

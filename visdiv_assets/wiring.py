@@ -59,14 +59,14 @@ def load_sscd(settings: Settings) -> Embedder:
 
 def query_models(settings: Settings) -> QueryModels:
     """Build the models that embed the queries of `visdiv search`; each is loaded when it is first asked for."""
-    from visdiv_assets.devices import chosen_device
+    from visdiv_assets.devices import resolve_device
     from visdiv_assets.embedding.clip.checkpoints import find_checkpoint
     from visdiv_assets.embedding.clip.model import ClipModel
     from visdiv_assets.embedding.queries import QueryModels
 
     return QueryModels(
         load_sscd=lambda: load_sscd(settings),
-        load_clip=lambda: ClipModel(find_checkpoint(settings.clip_model), chosen_device(settings.device)),
+        load_clip=lambda: ClipModel(find_checkpoint(settings.clip_model), resolve_device(settings.device)),
         clip_crop=settings.clip_crop,
         clip_text_windows=settings.clip_text_windows,
         max_pixels=settings.max_pixels,

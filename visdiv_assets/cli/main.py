@@ -20,8 +20,8 @@ from visdiv_assets.cli.select import select
 from visdiv_assets.cli.upkeep import doctor, gc
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.settings import Settings, absolute_paths, dagster_home, load_settings, variable
-from visdiv_assets.storage.error_messages import is_of_object_storage, reading_failed
-from visdiv_assets.storage.uris import shown
+from visdiv_assets.storage.error_messages import is_of_object_storage, read_error
+from visdiv_assets.storage.uris import display
 
 EXAMPLES = """
 \b
@@ -48,7 +48,7 @@ class _Command(click.Group):
             if not is_of_object_storage(error):
                 raise
             # While a table is streamed, it is an error of whoever reads it.
-            click.echo(f"visdiv: {reading_failed('VISDIV_DATA', error)}", err=True)
+            click.echo(f"visdiv: {read_error('VISDIV_DATA', error)}", err=True)
             context.exit(2)
 
 
@@ -114,7 +114,7 @@ def status() -> None:
     settings = load_settings()
     states = subset_states(open_source(settings), open_lake(settings))
     click.echo(f"source  {settings.source}")
-    click.echo(f"data    {shown(settings.data) if settings.is_remote else settings.data_folder}")
+    click.echo(f"data    {display(settings.data) if settings.is_remote else settings.data_folder}")
     width = max([len(state.subset) for state in states], default=6)
     for state in states:
         click.echo(f"{state.subset:<{width}}  {state.summary}")
@@ -150,14 +150,14 @@ def export(folder: Path, dry_run: bool) -> None:
     source is never written to.
     """
     settings = load_settings()
-    from visdiv_assets.curation.clean_copy import decisions
+    from visdiv_assets.curation.clean_copy import load_decisions
     from visdiv_assets.curation.export import export as write_copy
     from visdiv_assets.curation.export import preview
     from visdiv_assets.progress import progress
     from visdiv_assets.wiring import open_lake, open_source
 
     source, lake = open_source(settings), open_lake(settings)
-    decided = list(decisions(lake, source))
+    decided = list(load_decisions(lake, source))
     click.echo(_table(preview(decided)))
     if dry_run:
         click.echo(f"Nothing was written. `visdiv export {folder}` writes the rows that are kept.")
@@ -246,7 +246,7 @@ def _table(rows: Any) -> str:
 
 
 def _next_commands(settings: Settings) -> str:
-    copy = f" and in {shown(settings.warehouse_copy)}" if settings.warehouse_copy else ""
+    copy = f" and in {display(settings.warehouse_copy)}" if settings.warehouse_copy else ""
     return "\n".join(
         [
             "",

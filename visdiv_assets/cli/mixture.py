@@ -44,14 +44,14 @@ def mixture(budget: int, repeats: float, bounds_file: Path | None, objective: st
     from tabulate import tabulate
 
     from visdiv_assets.diversity.mixture_budget import WEIGHTS_SCHEMA, plan, read_bounds, weights_table
-    from visdiv_assets.orchestration.assets.common import present
+    from visdiv_assets.orchestration.assets.common import present_partitions
     from visdiv_assets.orchestration.assets.mixtures import mixed_subsets
     from visdiv_assets.publishing.warehouse.publish import publish, publish_copy
     from visdiv_assets.sources.catalog import category
     from visdiv_assets.storage.manifest import digest_of
     from visdiv_assets.wiring import open_lake, open_source
 
-    lake = present(open_lake(settings), open_source(settings))
+    lake = present_partitions(open_lake(settings), open_source(settings))
     subsets = mixed_subsets(lake)
     if not subsets:
         raise VisdivError("no subset with images is materialized: run `visdiv run --all` first")

@@ -24,10 +24,13 @@ def report(opens: bool, no_images: bool) -> None:
     settings = load_settings()
     from visdiv_assets.progress import progress
     from visdiv_assets.publishing.site.build import PAGES, build_site
-    from visdiv_assets.publishing.site.report_data import Corpus, opened
+    from visdiv_assets.publishing.site.report_data import Corpus, open_report_data
     from visdiv_assets.wiring import open_lake, open_source
 
-    with opened(Path(settings.warehouse_path)) as warehouse, progress("report", len(PAGES), "page") as advance:
+    with (
+        open_report_data(Path(settings.warehouse_path)) as warehouse,
+        progress("report", len(PAGES), "page") as advance,
+    ):
         path = build_site(
             Corpus(
                 warehouse,

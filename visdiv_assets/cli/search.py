@@ -18,7 +18,7 @@ from visdiv_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from visdiv_assets.corpus.image_lookup import ImageRef
-    from visdiv_assets.embedding.queries import By, Question
+    from visdiv_assets.embedding.queries import By, Query
     from visdiv_assets.sources import Source
     from visdiv_assets.storage.lake import Lake
     from visdiv_assets.storage.manifest import Manifest
@@ -73,11 +73,11 @@ def search(
     Several questions are added up by their weights. The search is exact. An image that occurs several times is listed
     once in each subset, at its first position.
     """
-    from visdiv_assets.embedding.queries import Question, parsed
+    from visdiv_assets.embedding.queries import Query, parse_weighted
 
     settings = load_settings()
-    questions = [Question(text=text) for text in texts if text.strip()]
-    questions += [Question(weight, text) for weight, text in map(parsed, queries)]
+    questions = [Query(text=text) for text in texts if text.strip()]
+    questions += [Query(weight, text) for weight, text in map(parse_weighted, queries)]
     questions += [_image_question(value) for value in images]
     if not questions:
         raise click.UsageError("give a text, a --query or an --image to look for")
@@ -97,39 +97,39 @@ def search(
 
 
 def find_matches(
-    settings: Settings, questions: Sequence[Question], by: By, subsets: Sequence[str], count: int
+    settings: Settings, questions: Sequence[Query], by: By, subsets: Sequence[str], count: int
 ) -> list[Match]:
     """The images that fit some questions best, best first.
 
     Raises:
         VisdivError: a subset has no vectors of the model, two were embedded by different models, or as
-            `search.questions.embed`.
+            `search.questions.embed_queries`.
     """
-    from visdiv_assets.curation.linked_images import one_model
-    from visdiv_assets.embedding.queries import embed
+    from visdiv_assets.curation.linked_images import require_one_model
+    from visdiv_assets.embedding.queries import embed_queries
     from visdiv_assets.progress import progress
-    from visdiv_assets.vectors.nearest import combined, look_up
+    from visdiv_assets.vectors.nearest import combine_queries, find_nearest
     from visdiv_assets.wiring import open_lake, open_source, query_models
 
     lake, source = open_lake(settings), open_source(settings)
     embeddings = _embeddings(lake, source, by, subsets)
-    vectors = embed(questions, query_models(settings), by, str(one_model(embeddings)))
-    question = combined(vectors, [question.weight for question in questions])
+    vectors = embed_queries(questions, query_models(settings), by, str(require_one_model(embeddings)))
+    question = combine_queries(vectors, [question.weight for question in questions])
     parts = [lake.array(manifest, "vectors") for manifest in embeddings]
     with progress("searching", sum(len(part) for part in parts), "image") as advance:
-        found = look_up(parts, question, count, progress=advance)
+        found = find_nearest(parts, question, count, progress=advance)
     return _matches(lake, source, embeddings, found)
 
 
-def _image_question(value: str) -> Question:
-    from visdiv_assets.embedding.queries import Question, parsed
+def _image_question(value: str) -> Query:
+    from visdiv_assets.embedding.queries import Query, parse_weighted
 
     if Path(value).is_file():
-        return Question(image=Path(value))
-    weight, name = parsed(value)
+        return Query(image=Path(value))
+    weight, name = parse_weighted(value)
     if not Path(name).is_file():
         raise VisdivError(f"there is no file {name!r}: give an image to --image")
-    return Question(weight, image=Path(name))
+    return Query(weight, image=Path(name))
 
 
 def _embeddings(lake: Lake, source: Source, by: By, subsets: Sequence[str]) -> list[Manifest]:
@@ -156,7 +156,7 @@ def _matches(lake: Lake, source: Source, embeddings: Sequence[Manifest], found: 
     """What was found, with places, images and texts."""
     import pyarrow as pa
 
-    from visdiv_assets.corpus.image_lookup import first_places, images_at
+    from visdiv_assets.corpus.image_lookup import fetch_images, find_first_positions
     from visdiv_assets.sources import Kind
     from visdiv_assets.sources.texts import row_texts
 
@@ -166,13 +166,13 @@ def _matches(lake: Lake, source: Source, embeddings: Sequence[Manifest], found: 
         if not chosen:
             continue
         ids = lake.read(manifest, "ids")["image_id"].take(pa.array(found.row[chosen])).to_pylist()
-        places = first_places(lake, manifest.partition, ids)
+        places = find_first_positions(lake, manifest.partition, ids)
         if lost := [image_id for image_id in ids if image_id not in places]:
             raise VisdivError(
                 f"{manifest.table} of {manifest.partition!r} knows image {lost[0]}, which subset_images does not "
                 f"list: materialize {manifest.table} again"
             )
-        images = images_at(source, Kind.SUBSET, list(places.values()))
+        images = fetch_images(source, Kind.SUBSET, list(places.values()))
         texts = row_texts(source, Kind.SUBSET, manifest.partition, (place.row for place in places.values()))
         for place, image_id in zip(chosen, ids, strict=True):
             where = places[image_id]
@@ -207,7 +207,8 @@ def _start(text: str) -> str:
 def _write_sheet(matches: Sequence[Match], path: Path, settings: Settings) -> None:
     from visdiv_assets.imaging.contact_sheet import ImageTile, image_sheet
     from visdiv_assets.imaging.decode import decode_image
-    from visdiv_assets.storage.files import replace_local, writing_failed
+    from visdiv_assets.storage.error_messages import write_error
+    from visdiv_assets.storage.files import replace_local
 
     tiles = []
     for match in matches:
@@ -221,4 +222,4 @@ def _write_sheet(matches: Sequence[Match], path: Path, settings: Settings) -> No
         with replace_local(path) as stream:
             stream.write(image_sheet(tiles, max_bytes=SHEET_BYTES))
     except OSError as error:
-        raise writing_failed(str(path), error) from error
+        raise write_error(str(path), error) from error

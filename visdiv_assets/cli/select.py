@@ -16,7 +16,7 @@ from visdiv_assets.settings import load_settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from visdiv_assets.curation.selection.compare_methods import Compared
+    from visdiv_assets.curation.selection.compare_methods import MethodComparison
 
 #: Rows that the terminal shows where no file is written.
 ROWS_SHOWN = 20
@@ -54,8 +54,8 @@ def select(
     that the data allow. To leave the other rows out of a clean copy, set VISDIV_KEEP_ROWS to the file that --out
     writes, or VISDIV_KEEP_BY and VISDIV_KEEP_FRACTION to a method with stored scores.
     """
-    from visdiv_assets.curation.selection.compare_methods import compared
-    from visdiv_assets.curation.selection.select import chosen_rows, keeps_what
+    from visdiv_assets.curation.selection.compare_methods import compare_methods
+    from visdiv_assets.curation.selection.select import describe_preference, select_rows
     from visdiv_assets.wiring import open_lake, open_source
 
     settings = load_settings()
@@ -64,13 +64,13 @@ def select(
     if compare:
         if count or out or fraction is None:
             raise click.UsageError("--compare takes methods, --fraction, and perhaps --subset, alone")
-        click.echo(_comparison(compared(lake, source, methods, subsets, fraction)))
+        click.echo(_comparison(compare_methods(lake, source, methods, subsets, fraction)))
         return
     if len(methods) != 1 or (count is None) == (fraction is None):
         raise click.UsageError("name one method and either --k or --fraction, or --compare")
     (method,) = methods
-    chosen = chosen_rows(lake, source, method, subsets, count=count, fraction=fraction)
-    click.echo(f"{chosen.num_rows} rows, kept first: {keeps_what(method)}.")
+    chosen = select_rows(lake, source, method, subsets, count=count, fraction=fraction)
+    click.echo(f"{chosen.num_rows} rows, kept first: {describe_preference(method)}.")
     if out:
         _write(chosen, out)
         click.echo(f"They are in {out}.")
@@ -78,7 +78,7 @@ def select(
         click.echo(_text(chosen.slice(0, ROWS_SHOWN)))
 
 
-def _comparison(tables: Compared) -> str:
+def _comparison(tables: MethodComparison) -> str:
     parts = (
         ("What each method keeps of each subset", tables.shares),
         ("How far each two agree", tables.overlaps),
@@ -93,13 +93,14 @@ _SCORES = ("effective_rank", "participation_ratio", "vendi", "score")
 def _write(chosen: pa.Table, path: Path) -> None:
     import pyarrow.parquet as pq
 
-    from visdiv_assets.storage.files import replace_local, writing_failed
+    from visdiv_assets.storage.error_messages import write_error
+    from visdiv_assets.storage.files import replace_local
 
     try:
         with replace_local(path) as stream:
             pq.write_table(chosen, stream)
     except OSError as error:
-        raise writing_failed(str(path), error) from error
+        raise write_error(str(path), error) from error
 
 
 def _text(table: pa.Table) -> str:

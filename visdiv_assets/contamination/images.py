@@ -48,7 +48,7 @@ RATES_SCHEMA = pa.schema(
 SIMILARITY, VERIFIED = "similarity", "verified"
 
 
-def leaks(
+def find_leaks(
     image_ids: pa.Array,
     vectors: Matrix,
     benchmark_ids: pa.Array,
@@ -94,7 +94,7 @@ def leaks(
     return pairs.sort_by([("image_id", "ascending"), ("benchmark_image_id", "ascending")])
 
 
-def located(
+def locate_pairs(
     pairs: pa.Table,
     benchmark: str,
     benchmark_positions: pa.Table,

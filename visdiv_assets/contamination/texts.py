@@ -15,10 +15,10 @@ from visdiv_assets.texts.columns import string_columns
 from visdiv_assets.texts.overlap import OVERLAP_SCHEMA, BenchmarkTexts, find_text_overlaps
 
 #: Runs of words, and short texts, that more texts of a benchmark hold are its template: Brown et al. 2020, appendix C.
-MOST = 10
+MAX_TEXTS_OF_A_RUN = 10
 
 #: Words of a whole text at least that counts if it equals one of a benchmark: "yes" and "a red car" are everybody's.
-SHORTEST_WHOLE = 5
+MIN_WHOLE_WORDS = 5
 
 #: The two sides of a turn.
 SIDES = ("user", "assistant")
@@ -59,10 +59,10 @@ def read_benchmark(source: Source, name: str) -> BenchmarkTexts:
             for batch in stored.batches:
                 yield from string_columns(batch, columns)
 
-    return BenchmarkTexts.of(name, texts(), most=MOST)
+    return BenchmarkTexts.of(name, texts(), most=MAX_TEXTS_OF_A_RUN)
 
 
-def overlaps_of(
+def find_subset_overlaps(
     batches: Iterable[pa.RecordBatch],
     benchmarks: Iterable[BenchmarkTexts],
     *,
@@ -79,7 +79,7 @@ def overlaps_of(
 
     Returns:
         table of `TEXT_OVERLAPS_SCHEMA`, only of what was found, by row, turn, side (user first), benchmark and size;
-        see `text_overlap.find_text_overlaps`. `size` 0 is a whole text of at least `SHORTEST_WHOLE` words.
+        see `text_overlap.find_text_overlaps`. `size` 0 is a whole text of at least `MIN_WHOLE_WORDS` words.
     """
     rows, turns, sides = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
 
@@ -111,7 +111,7 @@ def overlaps_of(
         ],
         schema=TEXT_OVERLAPS_SCHEMA,
     )
-    kept = pc.or_(pc.greater(found["size"], 0), pc.greater_equal(found["longest"], SHORTEST_WHOLE))
+    kept = pc.or_(pc.greater(found["size"], 0), pc.greater_equal(found["longest"], MIN_WHOLE_WORDS))
     order = np.lexsort((np.arange(len(text)), side, located["turn"].to_numpy(), located["row"].to_numpy()))
     return located.take(pa.array(order)).filter(kept.take(pa.array(order)))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-class Place(NamedTuple):
+class ImagePosition(NamedTuple):
     """An image position and its image."""
 
     name: str
@@ -49,7 +49,7 @@ class ImageRef:
     note: str = ""
 
 
-def first_places(store: Lake, subset: str, image_ids: Iterable[str]) -> dict[str, Place]:
+def find_first_positions(store: Lake, subset: str, image_ids: Iterable[str]) -> dict[str, ImagePosition]:
     """The first position of some images of a subset, by image_id."""
     listed = store.read(
         store.require("subset_images", subset),
@@ -57,14 +57,14 @@ def first_places(store: Lake, subset: str, image_ids: Iterable[str]) -> dict[str
         where=pc.field("image_id").isin(pa.array(sorted(set(image_ids)), pa.string())),
     )
     return {
-        record["image_id"]: Place(subset, record["row"], record["image_index"], record["image_id"])
+        record["image_id"]: ImagePosition(subset, record["row"], record["image_index"], record["image_id"])
         for record in first_positions(listed).to_pylist()
     }
 
 
-def images_at(source: Source, kind: Kind, places: Sequence[Place]) -> dict[Place, ImageRef]:
+def fetch_images(source: Source, kind: Kind, places: Sequence[ImagePosition]) -> dict[ImagePosition, ImageRef]:
     """The encoded images at some positions of subsets or benchmarks, each fetched once."""
-    found: dict[Place, ImageRef] = {}
+    found: dict[ImagePosition, ImageRef] = {}
     for name in sorted({place.name for place in places}):
         once = sorted({place for place in places if place.name == name})
         encoded = source.fetch(kind, name, [(place.row, place.image_index) for place in once])
@@ -73,11 +73,11 @@ def images_at(source: Source, kind: Kind, places: Sequence[Place]) -> dict[Place
     return found
 
 
-def decoded_at(
-    source: Source, kind: Kind, places: Sequence[Place], *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES
-) -> dict[Place, Image | None]:
+def fetch_decoded(
+    source: Source, kind: Kind, places: Sequence[ImagePosition], *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES
+) -> dict[ImagePosition, Image | None]:
     """The images at some positions, decoded; None for one that cannot be read."""
     return {
         place: decode_image(found.data, max_pixels=max_pixels, max_bytes=max_bytes).pixels
-        for place, found in images_at(source, kind, places).items()
+        for place, found in fetch_images(source, kind, places).items()
     }

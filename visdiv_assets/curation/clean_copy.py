@@ -14,7 +14,7 @@ from visdiv_assets.sources.versions import version_of
 from visdiv_assets.storage.lake import Lake
 
 
-def decisions(lake: Lake, source: Source) -> Iterator[SubsetDecision]:
+def load_decisions(lake: Lake, source: Source) -> Iterator[SubsetDecision]:
     """Which rows of each subset a clean copy keeps, as `curated_rows` decided.
 
     Raises:

@@ -65,7 +65,7 @@ def with_features(schema: pa.Schema) -> pa.Schema:
     return schema.with_metadata({**(schema.metadata or {}), **metadata})
 
 
-def card(origin: str, rows: Mapping[str, tuple[int, int]]) -> str:
+def render_card(origin: str, rows: Mapping[str, tuple[int, int]]) -> str:
     """The dataset card of an export.
 
     Args:

@@ -27,13 +27,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from visdiv_assets.curation.dataset_card import card, folder_name, is_plain, with_features
-from visdiv_assets.curation.resume_marker import Unfinished
+from visdiv_assets.curation.dataset_card import folder_name, is_plain, render_card, with_features
+from visdiv_assets.curation.resume_marker import ResumeMarker
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.sources.interface import Kind, Shard, Source, StoredShard
 from visdiv_assets.sources.versions import Version, VersionedShard, version_of
-from visdiv_assets.storage.files import replace_local, writing_failed
+from visdiv_assets.storage.error_messages import write_error
+from visdiv_assets.storage.files import replace_local
 from visdiv_assets.storage.manifest import digest_of
 
 DROPPED_SCHEMA = pa.schema(
@@ -83,7 +84,7 @@ class SubsetDecision:
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What an export wrote.
 
     Attributes:
@@ -128,7 +129,7 @@ def preview(decisions: Iterable[SubsetDecision]) -> pa.Table:
 
 def export(
     source: Source, decisions: Iterable[SubsetDecision], folder: Path, *, progress: Progress = silent
-) -> Exported:
+) -> ExportResult:
     """Write the kept rows of all subsets, the list of the others, and a dataset card.
 
     Kept rows are written as they are stored, with the stored schema and its metadata. A shard whose metadata does not
@@ -154,7 +155,7 @@ def export(
         raise ValueError("a subset is decided on twice")
     dropped = [_dropped(decision) for decision in decided]
     versions = [_unchanged(source, decision) for decision in decided]
-    with Unfinished(folder) as unfinished:
+    with ResumeMarker(folder) as unfinished:
         sizes: list[int] = []
         for decision, version in zip(decided, versions, strict=True):
             names = file_names([versioned.shard for versioned in version.shards])
@@ -169,9 +170,9 @@ def export(
         rows = {decision.subset: (decision.version.rows, int(np.count_nonzero(decision.kept))) for decision in decided}
         unfinished.begin(CARD_FILE)
         with _named(folder / CARD_FILE), replace_local(folder / CARD_FILE) as stream:
-            stream.write(card(source.uri, rows).encode())
+            stream.write(render_card(source.uri, rows).encode())
     kept = sum(kept for _, kept in rows.values())
-    return Exported(
+    return ExportResult(
         subsets=len(decided),
         rows_kept=kept,
         rows_dropped=sum(count for count, _ in rows.values()) - kept,
@@ -230,7 +231,7 @@ def _shard(
     source: Source,
     decision: SubsetDecision,
     versioned: VersionedShard,
-    unfinished: Unfinished,
+    unfinished: ResumeMarker,
     path: str,
     progress: Progress,
 ) -> int:
@@ -286,4 +287,4 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise writing_failed(str(path), error) from error
+        raise write_error(str(path), error) from error

@@ -32,13 +32,13 @@ POSITION_TYPES = {
 }
 
 
-def with_tables(lake: Lake, *tables: str) -> list[str]:
+def partitions_with(lake: Lake, *tables: str) -> list[str]:
     """The partitions that have all of these tables, by name."""
     found = [set(lake.partitions(table)) for table in tables]
     return sorted(set.intersection(*found))
 
 
-def one_model(manifests: Iterable[Manifest]) -> str | None:
+def require_one_model(manifests: Iterable[Manifest]) -> str | None:
     """The model_id that all of these share; None where there are none.
 
     Raises:
@@ -77,7 +77,7 @@ PAIR_TABLES = {
 }
 
 
-def linked_images(lake: Lake, subsets: Sequence[str], copies_by: str) -> LinkedImages:
+def load_linked_images(lake: Lake, subsets: Sequence[str], copies_by: str) -> LinkedImages:
     """Collect the linked images of some subsets.
 
     Args:
@@ -125,7 +125,7 @@ def find(image_ids: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndar
     return number[held], held
 
 
-def positions_of(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray) -> Positions:
+def load_positions(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray) -> Positions:
     """The positions of some images in all subsets.
 
     Args:

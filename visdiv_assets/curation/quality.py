@@ -76,7 +76,7 @@ class RatingCounts:
         return pa.table([pa.array(CRITERIA), self.turns_dropped, self.rows_dropped], schema=RULES_SCHEMA)
 
 
-def summed(table: pa.Table, by: list[str]) -> pa.Table:
+def sum_counts(table: pa.Table, by: list[str]) -> pa.Table:
     """Add up the counts of several shards: one row per value of the columns `by`, in order of first occurrence."""
     counts = [name for name in table.column_names if name not in by]
     grouped = table.group_by(by, use_threads=False).aggregate([(name, "sum") for name in counts])

@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.storage.files import sync_folder, writing_failed
+from visdiv_assets.storage.error_messages import write_error
+from visdiv_assets.storage.files import sync_folder
 
 MARKER = ".unfinished"
 #: Names of files that are being written, see `storage.files.temporary_beside`.
@@ -22,7 +23,7 @@ _ASIDE = re.compile(r"\.(.+)\.[0-9a-f]{32}\.tmp")
 _FIRST_LINE = json.dumps({"program": "visdiv-assets", "unfinished": "export"}).encode() + b"\n"
 
 
-class Unfinished:
+class ResumeMarker:
     """A folder that an export writes to, from the first file to the last; a context manager.
 
     Leaving the context without an exception removes what an earlier attempt wrote and this one did not, and the marker;
@@ -51,7 +52,7 @@ class Unfinished:
         except (FileExistsError, NotADirectoryError):
             raise VisdivError(f"{folder} is a file or lies in one: choose a new or empty folder") from None
         except OSError as error:
-            raise writing_failed(str(folder), error) from error
+            raise write_error(str(folder), error) from error
 
     def size_of(self, path: str, made_from: str) -> int | None:
         """The size in bytes of a file that is complete and was made from the same; None if it must be written.
@@ -78,7 +79,7 @@ class Unfinished:
         self._append({"file": path, "made_from": made_from, "size_bytes": size})
         return size
 
-    def __enter__(self) -> Unfinished:
+    def __enter__(self) -> ResumeMarker:
         return self
 
     def __exit__(
@@ -91,7 +92,7 @@ class Unfinished:
             (self.folder / MARKER).unlink()
             sync_folder(self.folder)
         except OSError as failed:
-            raise writing_failed(str(self.folder), failed) from failed
+            raise write_error(str(self.folder), failed) from failed
 
     def _content(self) -> bytes:
         """What the marker holds, empty where there is none or its first line was cut off."""
@@ -114,7 +115,7 @@ class Unfinished:
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
-            raise writing_failed(str(self.folder / MARKER), error) from error
+            raise write_error(str(self.folder / MARKER), error) from error
 
     def _remove_leftovers(self) -> None:
         """Remove files that this attempt did not write, and what a killed attempt wrote aside."""

@@ -40,7 +40,7 @@ class RowFacts:
     leaks: pa.Table
 
 
-def row_facts(
+def load_row_facts(
     lake: Lake,
     subset: str,
     *,

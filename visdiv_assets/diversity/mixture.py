@@ -2,8 +2,9 @@
 
 The second moment of a mixture, R(w) = sum w_i R_i, is linear in the weights. Its entropy -tr(R log R) is concave (von
 Neumann), and so is -tr(R^2); the exponential of the one is the uncentered effective rank, which for unit vectors is the
-Vendi score, the inverse of the other the uncentered participation ratio. So the best weights can be found and certified:
-the Frank-Wolfe gap, max over feasible v of <gradient, v - w>, bounds what any other weights could gain (Jaggi 2013).
+Vendi score, the inverse of the other the uncentered participation ratio. So the best weights can be found and
+certified: the Frank-Wolfe gap, max over feasible v of <gradient, v - w>, bounds what any other weights could gain
+(Jaggi 2013).
 
 The weights are found by the spectral projected gradient method (Birgin, Martinez and Raydan 2000): steps along the
 gradient, projected onto the weights within bounds, as long as Barzilai and Borwein's estimate of the curvature says.
@@ -22,13 +23,13 @@ import numpy as np
 
 from visdiv_assets.diversity.accumulate import Float64Array
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.diversity.simplex import best_weights, checked_bounds, nearest_weights
+from visdiv_assets.diversity.simplex import best_weights, check_bounds, nearest_weights
 from visdiv_assets.errors import VisdivError
 
 OBJECTIVES = ("effective_rank", "vendi", "participation_ratio")
 
 #: Eigenvalues below this count as this in logarithms, so that a direction that the mixture lacks gains much, not all.
-SMALLEST_EIGENVALUE = 1e-18
+MIN_EIGENVALUE = 1e-18
 
 #: A step must gain this share of what the gradient promises, compared with the worst of so many steps before.
 SUFFICIENT = 1e-4
@@ -83,7 +84,7 @@ class Entropy:
         mixed[self._upper] = (weights @ self._halves) / self._scale
         values, vectors = np.linalg.eigh(mixed, UPLO="U")
         positive = values[values > 0]
-        logarithm = (vectors * np.log(np.maximum(values, SMALLEST_EIGENVALUE))) @ vectors.T
+        logarithm = (vectors * np.log(np.maximum(values, MIN_EIGENVALUE))) @ vectors.T
         return -float(positive @ np.log(positive)), -(self._halves @ (logarithm[self._upper] * self._scale))
 
     def score(self, value: float) -> float:
@@ -136,7 +137,7 @@ def best_mixture(
     if objective not in OBJECTIVES:
         raise VisdivError(f"{objective!r} is no objective of a mixture: use {', '.join(OBJECTIVES)}")
     _check(moments)
-    low, high = checked_bounds(lower, upper, len(moments))
+    low, high = check_bounds(lower, upper, len(moments))
     function: Objective = Purity(moments) if objective == "participation_ratio" else Entropy(moments)
     weights = nearest_weights(np.full(len(moments), 1.0 / len(moments)), low, high)
     value, gradient = _centered(function, weights)

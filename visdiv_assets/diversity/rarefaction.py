@@ -55,7 +55,7 @@ class Rarefied:
     high: float
 
 
-def rarefied(
+def rarefy(
     vectors: Matrix,
     size: int,
     *,
@@ -113,7 +113,7 @@ def rarefied_table(vectors: Matrix, shown: np.ndarray, *, model_id: str) -> pa.T
     """
     rows = []
     for size in SIZES:
-        found = rarefied(vectors, size, shown=shown, model_id=model_id)
+        found = rarefy(vectors, size, shown=shown, model_id=model_id)
         if found:
             numbers = {
                 f"{name}_{part}": getattr(found[name], part) for name in SCORES for part in ("mean", "low", "high")

@@ -8,7 +8,7 @@ from visdiv_assets.diversity.accumulate import Float64Array
 from visdiv_assets.errors import VisdivError
 
 
-def checked_bounds(
+def check_bounds(
     lower: Float64Array | None, upper: Float64Array | None, count: int
 ) -> tuple[Float64Array, Float64Array]:
     """Bounds of `count` weights as float64 [count], 0 and 1 where none are given.

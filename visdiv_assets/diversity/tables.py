@@ -10,7 +10,7 @@ import pyarrow as pa
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.rarefaction import too_few
 from visdiv_assets.diversity.scores import scores
-from visdiv_assets.diversity.unions import greedy_order, left_out, union
+from visdiv_assets.diversity.unions import greedy_order, leave_one_out, union
 from visdiv_assets.progress import Progress, silent
 
 SCORES_SCHEMA = pa.schema(
@@ -67,7 +67,7 @@ def corpus_table(
     rows = _rows("corpus", union(whole))
     for kind, of_all in together.items():
         rows += _rows(f"corpus_{kind}", of_all)
-    for subset, without in left_out(whole).items():
+    for subset, without in leave_one_out(whole).items():
         rows += _rows("without", without, subset=subset)
     so_far = None
     for step, subset in enumerate(greedy_order(whole), start=1):

@@ -23,7 +23,7 @@ def union(moments: Mapping[str, Moments]) -> Moments:
     return sum(others, first)
 
 
-def left_out(moments: Mapping[str, Moments], progress: Progress = silent) -> dict[str, Moments]:
+def leave_one_out(moments: Mapping[str, Moments], progress: Progress = silent) -> dict[str, Moments]:
     """The moments of the union without each subset, by its name: what it adds is what the union loses.
 
     Nothing is subtracted: sums before and after each subset are added, so a small subset costs no precision.

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.progress import Progress, silent
-from visdiv_assets.vectors.id_index import VectorNumbers
+from visdiv_assets.vectors.id_index import IdIndex
 from visdiv_assets.vectors.join import self_join
-from visdiv_assets.vectors.matrix import Matrix, widened
+from visdiv_assets.vectors.matrix import Matrix, as_float32
 
 CLIP_PAIRS_SCHEMA = pa.schema(
     [
@@ -65,7 +65,7 @@ def clip_pairs(
     """
     found = self_join(vectors, floor, k_best=k_best, device=device, progress=progress)
     left, right = pc.take(image_ids, found["left"]), pc.take(image_ids, found["right"])
-    numbers = VectorNumbers(sscd_ids)
+    numbers = IdIndex(sscd_ids)
     sscd = similarities(sscd_vectors, numbers.of(left), numbers.of(right))
     count = found.num_rows
     table = pa.table(
@@ -97,7 +97,7 @@ def similarities(vectors: Matrix, left: np.ndarray, right: np.ndarray) -> np.nda
     there = np.flatnonzero((left >= 0) & (right >= 0))
     for start in range(0, len(there), PAIRS_AT_A_TIME):
         chosen = there[start : start + PAIRS_AT_A_TIME]
-        x, y = widened(vectors[left[chosen]]), widened(vectors[right[chosen]])
+        x, y = as_float32(vectors[left[chosen]]), as_float32(vectors[right[chosen]])
         found = np.einsum("nd,nd->n", x, y)
         if not np.isfinite(found).all():
             raise VisdivError("an SSCD vector is not finite: materialize sscd_embeddings again")

@@ -46,7 +46,7 @@ class EmbeddedSubset:
     background: pa.Array
 
 
-def embedded(store: Lake, embeddings: Manifest, nearest: Manifest | None = None) -> EmbeddedSubset:
+def load_embeddings(store: Lake, embeddings: Manifest, nearest: Manifest | None = None) -> EmbeddedSubset:
     """The vectors of a subset or benchmark, memory-mapped, with their image_ids.
 
     Args:
@@ -64,7 +64,7 @@ def embedded(store: Lake, embeddings: Manifest, nearest: Manifest | None = None)
 
 
 @dataclass(frozen=True)
-class Tile:
+class SubsetComparison:
     """What two subsets share.
 
     Attributes:
@@ -86,7 +86,7 @@ def compare_subsets(
     prepared: tuple[Prepared | None, Prepared | None] = (None, None),
     device: str = "cpu",
     progress: Progress = silent,
-) -> Tile:
+) -> SubsetComparison:
     """Compare all images of two subsets.
 
     An image is shared at a threshold if the other subset holds the same bytes, or an image whose similarity reaches
@@ -149,4 +149,4 @@ def compare_subsets(
                 }
             )
     sorted_pairs = once.sort_by([("image_id_a", "ascending"), ("image_id_b", "ascending")])
-    return Tile(sorted_pairs, pa.Table.from_pylist(records, schema=OVERLAP_SCHEMA))
+    return SubsetComparison(sorted_pairs, pa.Table.from_pylist(records, schema=OVERLAP_SCHEMA))

@@ -62,10 +62,10 @@ def near_duplicates(
     result = join(
         vectors, None, floor, k_best=k_best, count_at=list(count_at.values()), device=device, progress=progress
     )
-    return told(result, image_ids, vectors, list(count_at))
+    return to_image_ids(result, image_ids, vectors, list(count_at))
 
 
-def told(result: Join, image_ids: pa.Array, vectors: Matrix, count_columns: Sequence[str]) -> NearDuplicates:
+def to_image_ids(result: Join, image_ids: pa.Array, vectors: Matrix, count_columns: Sequence[str]) -> NearDuplicates:
     """A self-join told in image_ids.
 
     Args:
@@ -108,7 +108,7 @@ def pair_table(
     return pa.table([pc.min_element_wise(a, b), pc.max_element_wise(a, b), similarity, normalized], schema=PAIRS_SCHEMA)
 
 
-def closest(pairs: pa.Table, count: int) -> pa.Table:
+def closest_pairs(pairs: pa.Table, count: int) -> pa.Table:
     """The closest pairs of a table of `PAIRS_SCHEMA`, ties by image_id."""
     order = [("similarity", "descending"), ("image_id_a", "ascending"), ("image_id_b", "ascending")]
     return pairs.take(pc.select_k_unstable(pairs, k=min(count, pairs.num_rows), sort_keys=order))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.duplicates.candidates import Images, candidates
-from visdiv_assets.duplicates.cross_subset import embedded
+from visdiv_assets.duplicates.cross_subset import load_embeddings
 from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS, VERDICT_SCHEMA, Fetch, compare_pairs
 from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.progress import Progress, silent
@@ -32,15 +32,15 @@ VERIFIED_SCHEMA = pa.schema([*PAIR_SCHEMA, *VERDICT_FIELDS])
 SIDES = ("image_id_a", "image_id_b")
 
 
-def images_of(store: Lake, images: Manifest, embeddings: Manifest) -> Images:
+def load_images(store: Lake, images: Manifest, embeddings: Manifest) -> Images:
     """The images of a subset or benchmark, by the manifests of its images and embeddings."""
-    of_side = embedded(store, embeddings)
+    of_side = load_embeddings(store, embeddings)
     listed = store.read(images, columns=["image_id", "pdq"])
     hashes = listed.take(pc.index_in(of_side.image_ids, listed["image_id"].combine_chunks()))["pdq"].combine_chunks()
     return Images(of_side.image_ids, of_side.vectors, hashes)
 
 
-def fetch_of(store: Lake, source: Source, kind: Kind, images: Manifest) -> Fetch:
+def make_fetch(store: Lake, source: Source, kind: Kind, images: Manifest) -> Fetch:
     """A function that fetches images of a subset or benchmark by image_id."""
     first = first_positions(store.read(images, columns=["row", "image_index", "image_id", "status"]))
     ids = first["image_id"].to_numpy().astype("S32")
@@ -71,11 +71,11 @@ def candidate_pairs(
         schema=PAIR_SCHEMA,
     )
     if right is None:
-        pairs = in_order(pairs)
+        pairs = order_sides(pairs)
     return pairs.sort_by([(name, "ascending") for name in SIDES])
 
 
-def compared(
+def verify_candidates(
     pairs: pa.Table,
     fetch_a: Fetch,
     fetch_b: Fetch,
@@ -106,7 +106,7 @@ def _beside(pairs: pa.Table, verdicts: pa.Table) -> pa.Table:
     return pa.table([*pairs.columns, *verdicts.columns], schema=VERIFIED_SCHEMA)
 
 
-def either(left_ids: pa.Array, fetch_left: Fetch, fetch_right: Fetch) -> Fetch:
+def fetch_from_either(left_ids: pa.Array, fetch_left: Fetch, fetch_right: Fetch) -> Fetch:
     """Fetches images that one of two sets holds; those of `left_ids` from the left one."""
 
     def fetch(image_ids: Sequence[str]) -> list[bytes | None]:
@@ -122,7 +122,7 @@ def either(left_ids: pa.Array, fetch_left: Fetch, fetch_right: Fetch) -> Fetch:
     return fetch
 
 
-def verdicts_of(store: Lake, earlier: Manifest | None, ids: tuple[str, str] = SIDES) -> Callable[[str], pa.Table]:
+def known_verdicts(store: Lake, earlier: Manifest | None, ids: tuple[str, str] = SIDES) -> Callable[[str], pa.Table]:
     """The verdicts of an earlier run; a verdict depends on the two images and on the code alone.
 
     Args:
@@ -148,7 +148,7 @@ def verdicts_of(store: Lake, earlier: Manifest | None, ids: tuple[str, str] = SI
     return of
 
 
-def in_order(pairs: pa.Table) -> pa.Table:
+def order_sides(pairs: pa.Table) -> pa.Table:
     """The pairs with the lower image_id first."""
     a, b = pairs["image_id_a"], pairs["image_id_b"]
     swapped = pc.greater(a, b)

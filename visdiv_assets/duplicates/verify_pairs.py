@@ -77,10 +77,10 @@ def compare_pairs(
         for evidence in ordered_map(lambda pair: verify(*pair), pairs, threads=threads, ahead=4):
             found.append(evidence)
             progress(1)
-    return table_of(found)
+    return verdict_table(found)
 
 
-def table_of(found: Sequence[Evidence]) -> pa.Table:
+def verdict_table(found: Sequence[Evidence]) -> pa.Table:
     """Evidence as a table of `VERDICT_SCHEMA`."""
     columns = [
         [evidence.verified for evidence in found],
@@ -120,7 +120,7 @@ class _Kept:
         return prepare(decode_image(data, max_pixels=self._max_pixels, max_bytes=self._max_bytes).pixels)
 
 
-def units_of(left_ids: pa.ChunkedArray, pairs: int) -> Iterator[tuple[str, pa.Array]]:
+def split_into_units(left_ids: pa.ChunkedArray, pairs: int) -> Iterator[tuple[str, pa.Array]]:
     """Cut pairs into units of work by their left image, so that a new image changes few of them.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from visdiv_assets.devices import chosen_device
+from visdiv_assets.devices import resolve_device
 from visdiv_assets.embedding.clip.checkpoints import Checkpoint, find_checkpoint
 from visdiv_assets.embedding.clip.images import ClipImages
 from visdiv_assets.embedding.clip.model import ClipModel
@@ -15,7 +15,7 @@ from visdiv_assets.errors import VisdivError
 ONNX, TORCHSCRIPT = "sscd_disc_mixup_int8", "sscd_disc_mixup"
 
 
-def chosen_model(name: str, device: str) -> str:
+def resolve_model(name: str, device: str) -> str:
     """The embedder that a setting means on a device ("cpu", "cuda", "cuda:1"); `auto` is the one that suits it."""
     if name == "auto":
         return ONNX if device == "cpu" else TORCHSCRIPT
@@ -43,8 +43,8 @@ def load(
     Raises:
         VisdivError: the name is unknown, the device cannot be used, or the weights are not to be had.
     """
-    device = chosen_device(device)
-    name = chosen_model(name, device)
+    device = resolve_device(device)
+    name = resolve_model(name, device)
     if name == ONNX:
         if device != "cpu":
             raise VisdivError(
@@ -75,7 +75,7 @@ def load_clip_images(name: str, *, device: str = "auto", crop: str = "crop", bat
         NoClipWeightsError: there are no weights to be had.
         VisdivError: they are not those of a CLIP with a tower for images, or the device cannot be used.
     """
-    return ClipImages(_clip(find_checkpoint(name), chosen_device(device)), crop, batch_size)
+    return ClipImages(_clip(find_checkpoint(name), resolve_device(device)), crop, batch_size)
 
 
 def load_clip_texts(name: str, *, device: str = "auto", windows: bool = False, batch_size: int = 0) -> ClipTexts:
@@ -91,7 +91,7 @@ def load_clip_texts(name: str, *, device: str = "auto", windows: bool = False, b
         NoClipWeightsError: there are no weights to be had.
         VisdivError: they are not those of a CLIP with a tower for texts, or the device cannot be used.
     """
-    return ClipTexts(_clip(find_checkpoint(name), chosen_device(device)), windows=windows, batch_size=batch_size)
+    return ClipTexts(_clip(find_checkpoint(name), resolve_device(device)), windows=windows, batch_size=batch_size)
 
 
 @lru_cache(maxsize=1)

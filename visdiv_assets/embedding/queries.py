@@ -49,7 +49,7 @@ class QueryModels:
 
 
 @dataclass(frozen=True)
-class Question:
+class Query:
     """What is looked for.
 
     Attributes:
@@ -69,7 +69,7 @@ class Question:
         return what if self.weight == 1 else f"{self.weight:g} x {what}"
 
 
-def parsed(value: str) -> tuple[float, str]:
+def parse_weighted(value: str) -> tuple[float, str]:
     """A weight and what follows it: "2:red bird" -> 2 and "red bird"; without a number before a colon the weight is 1.
 
     Raises:
@@ -85,7 +85,7 @@ def parsed(value: str) -> tuple[float, str]:
     return weight, value.strip()
 
 
-def embed(questions: Sequence[Question], models: QueryModels, by: By, stored: str) -> np.ndarray:
+def embed_queries(questions: Sequence[Query], models: QueryModels, by: By, stored: str) -> np.ndarray:
     """The vectors of questions, by the model that made the stored ones: float32 [q, d], unit length.
 
     Args:
@@ -105,15 +105,15 @@ def embed(questions: Sequence[Question], models: QueryModels, by: By, stored: st
     return _by_clip(questions, models, stored)
 
 
-def _by_sscd(questions: Sequence[Question], models: QueryModels, stored: str) -> np.ndarray:
+def _by_sscd(questions: Sequence[Query], models: QueryModels, stored: str) -> np.ndarray:
     embedder = models.load_sscd()
     _require_model(embedder.model_id, stored, embedder.model_id == stored, "sscd_embeddings")
     return embedder.embed([_image(question, models) for question in questions])
 
 
-def _by_clip(questions: Sequence[Question], models: QueryModels, stored: str) -> np.ndarray:
+def _by_clip(questions: Sequence[Query], models: QueryModels, stored: str) -> np.ndarray:
     model = models.load_clip()
-    towers: dict[bool, Callable[[Sequence[Question], QueryModels, str, ClipModel], np.ndarray]] = {
+    towers: dict[bool, Callable[[Sequence[Query], QueryModels, str, ClipModel], np.ndarray]] = {
         True: _texts_by_clip,
         False: _images_by_clip,
     }
@@ -126,7 +126,7 @@ def _by_clip(questions: Sequence[Question], models: QueryModels, stored: str) ->
     return np.stack([parts[number] for number in range(len(questions))])
 
 
-def _texts_by_clip(questions: Sequence[Question], models: QueryModels, stored: str, model: ClipModel) -> np.ndarray:
+def _texts_by_clip(questions: Sequence[Query], models: QueryModels, stored: str, model: ClipModel) -> np.ndarray:
     from visdiv_assets.embedding.clip.texts import ClipTexts
 
     texts = ClipTexts(model, windows=models.clip_text_windows)
@@ -134,7 +134,7 @@ def _texts_by_clip(questions: Sequence[Question], models: QueryModels, stored: s
     return texts.embed([question.text for question in questions]).vectors
 
 
-def _images_by_clip(questions: Sequence[Question], models: QueryModels, stored: str, model: ClipModel) -> np.ndarray:
+def _images_by_clip(questions: Sequence[Query], models: QueryModels, stored: str, model: ClipModel) -> np.ndarray:
     from visdiv_assets.embedding.clip.images import ClipImages
 
     images = ClipImages(model, models.clip_crop)
@@ -150,7 +150,7 @@ def _require_model(asked: str, stored: str, fits: bool, table: str) -> None:
         )
 
 
-def _image(question: Question, models: QueryModels) -> Image:
+def _image(question: Query, models: QueryModels) -> Image:
     assert question.image is not None
     try:
         data = question.image.read_bytes()

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.storage.files import replace_local, writing_failed
+from visdiv_assets.storage.error_messages import write_error
+from visdiv_assets.storage.files import replace_local
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ def _fetch(url: str, path: Path, sha256: str) -> None:
     except urllib.error.URLError as error:
         raise _not_fetched(url, error.reason) from error
     except OSError as error:
-        raise writing_failed(str(path), error) from error
+        raise write_error(str(path), error) from error
     if file_sha256(path) != sha256:
         path.unlink()
         raise VisdivError(

@@ -115,7 +115,7 @@ def _refuse_padding(name: str, data: bytes) -> None:
     """Find truncation although someone in this process told Pillow to pad truncated images with gray."""
     from PIL import ImageFile
 
-    if ImageFile.LOAD_TRUNCATED_IMAGES and formats.is_cut_short(name, data):
+    if ImageFile.LOAD_TRUNCATED_IMAGES and formats.is_truncated(name, data):
         raise OSError("image file is truncated")
 
 
@@ -148,7 +148,7 @@ def _status_of(error: Exception, name: str, data: bytes) -> ImageStatus:
     # Pillow names its limit on texts and profiles, which is what they inflate to, in a plain ValueError.
     if isinstance(error, MemoryError | DecompressionBombError) or "MAX_TEXT_" in str(error):
         return ImageStatus.TOO_LARGE
-    if formats.is_cut_short(name, data) or _ENDED.search(str(error)):
+    if formats.is_truncated(name, data) or _ENDED.search(str(error)):
         return ImageStatus.TRUNCATED
     return ImageStatus.CORRUPT
 

@@ -135,7 +135,7 @@ def declared_size(name: str, data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def is_cut_short(name: str, data: bytes) -> bool:
+def is_truncated(name: str, data: bytes) -> bool:
     """Tell whether a file's own structure says that it goes on after its last byte.
 
     Meant for files that failed to decode: an image may well be complete although bytes that do not matter

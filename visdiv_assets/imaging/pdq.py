@@ -17,7 +17,7 @@ BITS = 256
 #: As it is, turned by quarters, and mirrored; in pdqhash's order, the first is the image as it is.
 ORIENTATIONS = 8
 #: Of the 100 that PDQ gives at most: below, an image has too few gradients, and its hash is one of chance.
-LEAST_QUALITY = 50
+MIN_QUALITY = 50
 #: PDQ looks at so many averages a side. Averages of equal areas, made here, change less when an image is made smaller
 #: than those of PDQ's own filters, and take a tenth of the time.
 SIDE = 64
@@ -34,4 +34,4 @@ def fingerprints(image: Image) -> bytes | None:
 
     small = image.resize((SIDE, SIDE), Resampling.BOX, reducing_gap=2.0)
     hashes, quality = pdqhash.compute_dihedral(np.asarray(small))
-    return np.packbits(np.array(hashes, np.uint8), axis=1).tobytes() if quality >= LEAST_QUALITY else None
+    return np.packbits(np.array(hashes, np.uint8), axis=1).tobytes() if quality >= MIN_QUALITY else None

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from visdiv_assets.orchestration import assets, automation
-from visdiv_assets.orchestration.presentation import presented
+from visdiv_assets.orchestration.presentation import with_presentation
 from visdiv_assets.orchestration.resources import build_resources
 from visdiv_assets.settings import Settings, load_settings
 
@@ -21,7 +21,7 @@ def build_definitions(settings: Settings | None = None, **resource_overrides: An
     """
     settings = settings or load_settings()
     return dg.Definitions(
-        assets=presented(automation.with_conditions(dg.load_assets_from_modules(assets.STAGES))),
+        assets=with_presentation(automation.with_conditions(dg.load_assets_from_modules(assets.STAGES))),
         jobs=automation.JOBS,
         schedules=automation.schedules(settings.observe_cron),
         sensors=automation.SENSORS,

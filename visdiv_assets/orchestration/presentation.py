@@ -139,7 +139,7 @@ LINEAGE: dict[str, dict[str, _Origins]] = {
 _TABLES: dict[str, Table] = {table.name: table for table in TABLES}
 
 
-def presented(assets: Iterable[object]) -> list[Any]:
+def with_presentation(assets: Iterable[object]) -> list[Any]:
     """All assets with owners, tags, described columns, and links to their tables and reports; observed ones as is."""
     return [asset.map_asset_specs(_presented) if isinstance(asset, dg.AssetsDefinition) else asset for asset in assets]
 

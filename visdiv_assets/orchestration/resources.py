@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr
 
 from visdiv_assets import embedding, sources
 from visdiv_assets.curation.selection.keep_masks import Selection
-from visdiv_assets.devices import ALL_DEVICES, chosen_device, cuda_devices
+from visdiv_assets.devices import ALL_DEVICES, cuda_devices, resolve_device
 from visdiv_assets.orchestration.engines import Engine, LocalEngine, PerProcess, ProcessEngine, RayEngine, Worker
 from visdiv_assets.orchestration.work.embed import Load
 from visdiv_assets.settings import Settings, ray_address
@@ -211,7 +211,7 @@ class ClipPairsResource(dg.ConfigurableResource):
 
     def joins_on(self) -> str:
         """The device that compares vectors."""
-        return chosen_device(self.device)
+        return resolve_device(self.device)
 
 
 class MapsResource(dg.ConfigurableResource):

@@ -28,7 +28,7 @@ _NOT_SET = re.compile(r'the environment variable "(\w+)" which is not set')
 
 
 @contextmanager
-def opened(home: Path) -> Iterator[dg.DagsterInstance | None]:
+def open_instance(home: Path) -> Iterator[dg.DagsterInstance | None]:
     """The instance whose home a folder is; None if there is none yet.
 
     Raises:
@@ -72,7 +72,7 @@ def runs_under_way(home: Path) -> list[str]:
     Raises:
         VisdivError: the state cannot be opened.
     """
-    with opened(home) as instance:
+    with open_instance(home) as instance:
         if instance is None:
             return []
         return [_line(run) for run in _runs(instance) if not _was_killed(home, run)]
@@ -81,7 +81,7 @@ def runs_under_way(home: Path) -> list[str]:
 def checks(home: Path) -> Iterator[tuple[str, Check]]:
     """The checks of the state in a folder, to be made as they come: the instance is open meanwhile."""
     try:
-        with opened(home) as instance:
+        with open_instance(home) as instance:
             if instance is None:
                 yield "state", partial(ok, f"{home}: none yet, the first run makes it")
                 return

@@ -24,7 +24,7 @@ def subset_states(source: Source, lake: Lake) -> list[SubsetState]:
     Whether a subset has changed is told from its files' names, sizes and checksums or times of change.
     """
     held = source.subsets()
-    lake = lake.as_it_is_now("subset_images", "sscd_embeddings", "near_duplicates")
+    lake = lake.snapshot("subset_images", "sscd_embeddings", "near_duplicates")
     names = sorted({*held, *lake.partitions("subset_images")})
     return [SubsetState(name, _summary(source, lake, name, held=name in held)) for name in names]
 
@@ -32,7 +32,7 @@ def subset_states(source: Source, lake: Lake) -> list[SubsetState]:
 def changed_subsets(source: Source, lake: Lake) -> list[str]:
     """Subsets that were materialized, are still in the source, and whose files have changed since, by name."""
     held = set(source.subsets())
-    lake = lake.as_it_is_now("subset_images")
+    lake = lake.snapshot("subset_images")
     listed = (lake.require("subset_images", name) for name in lake.partitions("subset_images") if name in held)
     return [images.partition for images in listed if _changed(source, images, Kind.SUBSET)]
 
@@ -42,7 +42,7 @@ def stale_benchmarks(source: Source, lake: Lake) -> list[str]:
 
     One that was materialized and cannot be looked at now, as it is gone from the Hub, is not stale.
     """
-    lake = lake.as_it_is_now("benchmark_images", "benchmark_embeddings", "benchmark_texts")
+    lake = lake.snapshot("benchmark_images", "benchmark_embeddings", "benchmark_texts")
     return [name for name in source.benchmarks() if _is_stale(source, lake, name)]
 
 

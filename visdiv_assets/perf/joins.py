@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from visdiv_assets.perf.measuring import Figure, Run, apart
+from visdiv_assets.perf.measuring import Figure, Run, measure_in_subprocess
 from visdiv_assets.perf.vectors import write_vectors
 from visdiv_assets.progress import Progress, silent
 
@@ -53,7 +53,7 @@ def measure(
             seconds: dict[str, list[float]] = {}
             for size in sizes:
                 ours, *peers = (
-                    _told(apart(side, path, size, None, threshold, device), progress)
+                    _told(measure_in_subprocess(side, path, size, None, threshold, device), progress)
                     for side in (_ours, _faiss, _numpy)
                 )
                 name = f"self-join{where} of {size:,} at {threshold}"
@@ -65,7 +65,9 @@ def measure(
                 figures.append(_growth(f"self-join{where} of {WHOLE:,} at {threshold}", sizes, seconds))
         half = max(sizes) // 2
         name = f"join{where} of {half:,} with {half:,} others at 0.93"
-        ours, theirs = (_told(apart(side, path, half, half, 0.93, device), progress) for side in (_ours, _faiss))
+        ours, theirs = (
+            _told(measure_in_subprocess(side, path, half, half, 0.93, device), progress) for side in (_ours, _faiss)
+        )
         figures.append(_figure(name, ours, FAISS, theirs, 0.93))
     return figures
 

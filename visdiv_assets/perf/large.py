@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from visdiv_assets.perf.joins import WHOLE
-from visdiv_assets.perf.measuring import Figure, apart
+from visdiv_assets.perf.measuring import Figure, measure_in_subprocess
 from visdiv_assets.perf.vectors import write_vectors
 
 #: Share of the tiles that is run.
@@ -39,8 +39,8 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="visdiv-bench-") as folder:
         path = Path(folder) / "vectors.npy"
         write_vectors(path, real, count)
-        projected = apart(_share_of_tiles, path, threshold, 0.0, device)
-        run = apart(_share_of_tiles, path, threshold, share, device)
+        projected = measure_in_subprocess(_share_of_tiles, path, threshold, 0.0, device)
+        run = measure_in_subprocess(_share_of_tiles, path, threshold, share, device)
     result: _Slice = run.result
     seconds = run.seconds - projected.seconds
     hours = (projected.seconds + seconds * result.of_tiles / max(result.tiles, 1)) / 3600

@@ -61,7 +61,7 @@ class Run:
     peak_mb: float | None
 
 
-def apart(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> Run:
+def measure_in_subprocess(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> Run:
     """Measure in a fresh process, so that a peak is that side's alone.
 
     Args:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from visdiv_assets.perf.measuring import Figure, Run, apart
+from visdiv_assets.perf.measuring import Figure, Run, measure_in_subprocess
 from visdiv_assets.progress import Progress, silent
 
 DIMENSION = 512
@@ -43,9 +43,9 @@ def measure(vectors: int = 1_000_000, rounds: int = 2, progress: Progress = sile
             sides: list[list[Run]] = [[], []]
             for _ in range(rounds):
                 for side, prepare in zip(sides, (_ours, _peer), strict=True):
-                    side.append(apart(prepare, path))
+                    side.append(measure_in_subprocess(prepare, path))
                     progress(1)
-            exact = apart(_all_float64, path).result
+            exact = measure_in_subprocess(_all_float64, path).result
         ours, peer = (min(side, key=lambda run: run.seconds) for side in sides)
         peak, peer_peak = (max((run.peak_mb for run in side if run.peak_mb), default=None) for side in sides)
         error = max(abs(mine / true - 1) for mine, true in zip(ours.result, exact, strict=True))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.perf.measuring import Figure, apart
+from visdiv_assets.perf.measuring import Figure, measure_in_subprocess
 from visdiv_assets.progress import Progress, silent
 
 DIMENSION = 512
@@ -41,7 +41,7 @@ def measure(rows: int = 200_000, progress: Progress = silent) -> list[Figure]:
         write_vectors(Path(folder), rows)
         write_texts(Path(folder), rows)
         for name, prepare in METHODS.items():
-            run = apart(prepare, Path(folder))
+            run = measure_in_subprocess(prepare, Path(folder))
             figures.append(Figure(f"{name} of {rows:,}", run.seconds, "s", peak_mb=run.peak_mb, remark=run.result))
             progress(1)
     return figures

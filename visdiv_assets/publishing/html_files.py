@@ -11,7 +11,8 @@ from pathlib import Path
 
 import jinja2
 
-from visdiv_assets.storage.files import replace_local, writing_failed
+from visdiv_assets.storage.error_messages import write_error
+from visdiv_assets.storage.files import replace_local
 
 _FOLDER = Path(__file__).parent / "template"
 _NONE = "'none'"
@@ -62,7 +63,7 @@ def write_page(page: str, path: Path) -> int:
         with replace_local(path) as stream:
             stream.write(data)
     except OSError as error:
-        raise writing_failed(str(path), error) from error
+        raise write_error(str(path), error) from error
     return len(data)
 
 

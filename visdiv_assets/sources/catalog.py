@@ -99,7 +99,7 @@ def benchmarks(path: str | Path | None = None) -> list[Benchmark]:
     return list(found.values())
 
 
-def on_lists(lists: str, path: str | Path | None = None) -> list[Benchmark]:
+def benchmarks_on(lists: str, path: str | Path | None = None) -> list[Benchmark]:
     """The benchmarks of some of a catalog's lists, in its order.
 
     Args:
@@ -122,7 +122,7 @@ def on_lists(lists: str, path: str | Path | None = None) -> list[Benchmark]:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedSubset:
     """What FineVision's authors say that a subset holds: images, rows and turns."""
 
     images: int
@@ -130,10 +130,10 @@ class Published:
     turns: int
 
 
-def published(subset: str) -> Published | None:
+def published(subset: str) -> PublishedSubset | None:
     """What was published of one of FineVision's subsets; None if FineVision has none of this name."""
     row = _finevision().get(subset)
-    return Published(int(row["images"]), int(row["samples"]), int(row["turns"])) if row else None
+    return PublishedSubset(int(row["images"]), int(row["samples"]), int(row["turns"])) if row else None
 
 
 def finevision_categories() -> dict[str, str]:

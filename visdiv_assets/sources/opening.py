@@ -7,7 +7,7 @@ from pathlib import Path
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import files, image_folder, parquet_folder
-from visdiv_assets.sources.catalog import FINEVISION_LIST, on_lists
+from visdiv_assets.sources.catalog import FINEVISION_LIST, benchmarks_on
 from visdiv_assets.sources.downloads import Downloads
 from visdiv_assets.sources.hub.source import HubSource
 from visdiv_assets.sources.interface import Kind, Source
@@ -40,7 +40,7 @@ def open_source(
     """
     text = os.fspath(uri)
     if text.startswith("hf://"):
-        return HubSource(text, downloads=downloads, benchmarks=on_lists(benchmark_list, benchmark_catalog or None))
+        return HubSource(text, downloads=downloads, benchmarks=benchmarks_on(benchmark_list, benchmark_catalog or None))
     if "://" in text:
         raise VisdivError(f"{text} is not a place this version can read: give {EXPECTED}")
     root = Path(text)

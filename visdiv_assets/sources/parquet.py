@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources.files import FoundFile, cannot_read
 from visdiv_assets.sources.interface import Kind, StoredShard
-from visdiv_assets.sources.schema import reading
+from visdiv_assets.sources.schema import plan_columns
 
 BUFFER_BYTES = 1 << 20
 
@@ -36,7 +36,7 @@ STORED_BYTES = 4 << 20
 CODECS = ("zstd", "snappy", "gzip", "brotli", "lz4")
 
 #: What to do about a damaged file.
-MEND = "it may be damaged or cut off, so download or write it again"
+REMEDY = "it may be damaged or cut off, so download or write it again"
 
 _REASON_LENGTH = 200
 
@@ -98,7 +98,7 @@ def read(path: Place, kind: Kind, columns: Sequence[str], batch_rows: int, rows:
     with _named(path):
         parquet = _opened(path)
     with parquet:
-        plan = reading(kind, parquet.schema_arrow, columns, str(path))
+        plan = plan_columns(kind, parquet.schema_arrow, columns, str(path))
         count = 0
         # Twenty columns of images take the memory of twenty rows with one image each.
         batch_rows = max(1, batch_rows // plan.image_columns)
@@ -142,7 +142,7 @@ def _stored(path: Place, schema: pa.Schema, batch_rows: int, rows: int) -> Itera
 
 def _all_there(path: Place, count: int, rows: int) -> None:
     if count != rows:
-        raise VisdivError(f"{path} holds {count} rows where its footer says {rows}: {MEND}")
+        raise VisdivError(f"{path} holds {count} rows where its footer says {rows}: {REMEDY}")
 
 
 def images(path: Place, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
@@ -163,7 +163,7 @@ def images(path: Place, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int
     with _named(path):
         parquet = _opened(path)
     with parquet:
-        plan = reading(kind, parquet.schema_arrow, ["images"], str(path))
+        plan = plan_columns(kind, parquet.schema_arrow, ["images"], str(path))
         batch_rows = max(1, FETCH_ROWS // plan.image_columns)
         ends = [*accumulate(_groups(parquet))]
         for group, end in enumerate(ends):
@@ -181,7 +181,7 @@ def images(path: Place, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int
                 if not wanted or wanted[-1] >= end:
                     break
             else:
-                raise VisdivError(f"{path} holds fewer rows than its footer says: {MEND}")
+                raise VisdivError(f"{path} holds fewer rows than its footer says: {REMEDY}")
 
 
 def _raw(
@@ -228,4 +228,4 @@ def _named(path: Place) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise cannot_read(str(path), error) from None
         reason = " ".join(str(error).split())[:_REASON_LENGTH] or type(error).__name__
-        raise VisdivError(f"{path} is not a readable Parquet file ({reason}): {MEND}") from None
+        raise VisdivError(f"{path} is not a readable Parquet file ({reason}): {REMEDY}") from None

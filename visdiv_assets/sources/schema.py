@@ -35,8 +35,8 @@ _NAMES_SHOWN = 30
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How to read the asked normalized columns from one file. Made by `reading`.
+class ColumnPlan:
+    """How to read the asked normalized columns from one file. Made by `plan_columns`.
 
     Attributes:
         columns: normalized names asked for.
@@ -102,7 +102,7 @@ def schema_of(columns: Sequence[str]) -> pa.Schema:
     return pa.schema([SCHEMA.field(column) for column in columns])
 
 
-def reading(kind: Kind, schema: pa.Schema, columns: Sequence[str], file: str) -> Reading:
+def plan_columns(kind: Kind, schema: pa.Schema, columns: Sequence[str], file: str) -> ColumnPlan:
     """Find out how to read normalized columns from a file with this schema.
 
     Args:
@@ -121,7 +121,7 @@ def reading(kind: Kind, schema: pa.Schema, columns: Sequence[str], file: str) ->
         raise VisdivError(_missing(kind, schema, file))
     strict = _strict(kind, schema)
     found = {column: _where(column, strict, schema, places, file) for column in columns}
-    return Reading(tuple(columns), {column: names for column, names in found.items() if names}, file)
+    return ColumnPlan(tuple(columns), {column: names for column, names in found.items() if names}, file)
 
 
 def _strict(kind: Kind, schema: pa.Schema) -> bool:
@@ -145,7 +145,7 @@ def _where(
         try:
             # On no rows at all, so that a file without rows is checked as well.
             nothing = pa.RecordBatch.from_arrays([empty(schema.field(name).type) for name in names], names=names)
-            Reading((column,), {column: names}, file).normalize(nothing)
+            ColumnPlan((column,), {column: names}, file).normalize(nothing)
         except VisdivError as error:
             failed = failed or error
         else:

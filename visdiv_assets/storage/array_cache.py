@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.storage.error_messages import reading_failed
+from visdiv_assets.storage.error_messages import read_error
 from visdiv_assets.storage.file_cache import FileCache
 from visdiv_assets.storage.files import Files
 
@@ -71,7 +71,7 @@ class ArrayCache:
             except OSError as error:
                 if error.errno:
                     raise  # It is the disk that refuses.
-                raise reading_failed(files.shown(path), error) from error
+                raise read_error(files.shown(path), error) from error
             if digest.hexdigest() != file.sha256:
                 stream.truncate(0)
                 raise VisdivError(f"{files.shown(path)} is missing or damaged: materialize its partition again")

@@ -73,14 +73,14 @@ def is_of_object_storage(error: OSError) -> bool:
     return error.errno is None and _AWS.search(str(error)) is not None
 
 
-def reading_failed(path: str, error: OSError) -> VisdivError:
+def read_error(path: str, error: OSError) -> VisdivError:
     """The one line for something that cannot be looked at or read."""
     reason = reason_of(error)
     advice = "" if reason.advice == _OF_DISK else f": {reason.advice}"
     return VisdivError(f"cannot read {path}: {reason.text}{advice}")
 
 
-def writing_failed(path: str, error: OSError) -> VisdivError:
+def write_error(path: str, error: OSError) -> VisdivError:
     """The one line for a write that was refused."""
     reason = reason_of(error)
     return VisdivError(
@@ -89,7 +89,7 @@ def writing_failed(path: str, error: OSError) -> VisdivError:
     )
 
 
-def removing_failed(path: str, error: OSError) -> VisdivError:
+def remove_error(path: str, error: OSError) -> VisdivError:
     """The one line for a file that cannot be removed."""
     reason = reason_of(error)
     advice = "mend the permissions" if reason.advice == _OF_DISK else reason.advice

@@ -18,7 +18,8 @@ from time import sleep, time_ns
 from typing import BinaryIO
 
 from visdiv_assets.storage import disk_space
-from visdiv_assets.storage.files import sync_folder, writing_failed
+from visdiv_assets.storage.error_messages import write_error
+from visdiv_assets.storage.files import sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class FileCache:
             while descriptor is None:
                 descriptor = self._fetched(path, size_bytes, fetch)
         except OSError as error:
-            raise writing_failed(str(path), error) from error
+            raise write_error(str(path), error) from error
         try:
             yield path
         finally:

@@ -23,12 +23,12 @@ import pyarrow.fs as pafs
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage import object_store, uris
-from visdiv_assets.storage.error_messages import reading_failed, removing_failed
-from visdiv_assets.storage.error_messages import writing_failed as writing_failed
+from visdiv_assets.storage.error_messages import read_error, remove_error
+from visdiv_assets.storage.error_messages import write_error as write_error
 from visdiv_assets.storage.streams import Guarded
 
 #: Bytes of the longest name of a folder, so that one more ending, such as `.html`, fits what file systems allow.
-LONGEST_NAME = 250
+MAX_NAME_LENGTH = 250
 
 #: Bytes that a name keeps in that of its temporary file.
 _NAME_KEPT = 200
@@ -54,9 +54,9 @@ def check_length(name: str) -> None:
         VisdivError: it is, once it is escaped.
     """
     size = len(escape(name))
-    if size > LONGEST_NAME:
+    if size > MAX_NAME_LENGTH:
         raise VisdivError(
-            f"the name {name[:40] + '...'!r} takes {size} bytes as a folder, where {LONGEST_NAME} fit (letters and "
+            f"the name {name[:40] + '...'!r} takes {size} bytes as a folder, where {MAX_NAME_LENGTH} fit (letters and "
             "digits take one byte each, others up to twelve): rename the subset or benchmark"
         )
 
@@ -82,7 +82,7 @@ class Files:
             VisdivError: the URI is not understood.
         """
         self._place = str(root)
-        self.filesystem, self.root = uris.opened(self._place)
+        self.filesystem, self.root = uris.open_filesystem(self._place)
         self._bucket_seen = self.filesystem.type_name != "s3"
 
     @property
@@ -96,7 +96,7 @@ class Files:
 
     def shown(self, path: str) -> str:
         """The path as lines for people name it."""
-        return uris.shown(uris.below(self._place, path)) if not self.is_local else self.full_path(path)
+        return uris.display(uris.join(self._place, path)) if not self.is_local else self.full_path(path)
 
     def size(self, path: str) -> int | None:
         """The size in bytes, or None if there is no such file."""
@@ -143,7 +143,7 @@ class Files:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise removing_failed(self.shown(path), error) from error
+            raise remove_error(self.shown(path), error) from error
 
     def remove_empty_folder(self, path: str) -> None:
         """Remove a folder if nothing is in it; object storage has none, and another machine may be writing there."""
@@ -162,7 +162,7 @@ class Files:
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 return None  # there cannot be one
-            raise reading_failed(self.shown(path), error) from error
+            raise read_error(self.shown(path), error) from error
 
     def remove_temporary(self, path: str) -> None:
         """Remove what killed writers left in a local folder. Nobody may be writing there.
@@ -173,7 +173,7 @@ class Files:
         try:
             remove_temporary(Path(self.full_path(path)))
         except OSError as error:
-            raise writing_failed(self.full_path(path), error) from error
+            raise write_error(self.full_path(path), error) from error
 
     @contextmanager
     def replace(self, path: str) -> Iterator[BinaryIO | pa.NativeFile]:
@@ -199,7 +199,7 @@ class Files:
             # An error of whoever writes, such as one in reading what is to be written, is not one of this file.
             if error is failed_inside and error is not guarded.refused:
                 raise
-            raise writing_failed(self.shown(path), error) from error
+            raise write_error(self.shown(path), error) from error
 
     @contextmanager
     def _refusals(self, path: str) -> Iterator[None]:
@@ -209,7 +209,7 @@ class Files:
         except OSError as error:
             if self.is_local:
                 raise
-            raise reading_failed(self.shown(path), error) from error
+            raise read_error(self.shown(path), error) from error
 
     def _require_bucket(self) -> None:
         """To S3, what lies in a bucket that does not exist is merely not there; asked once, where something is not.

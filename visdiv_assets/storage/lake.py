@@ -26,12 +26,12 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.array_cache import ArrayCache
 from visdiv_assets.storage.arrays import StackedArray
 from visdiv_assets.storage.disk_space import require_space
-from visdiv_assets.storage.error_messages import reading_failed
+from visdiv_assets.storage.error_messages import read_error
 from visdiv_assets.storage.files import Files, check_length, escape, unescape
-from visdiv_assets.storage.locks import LOCKS, Hold, OvertakenError
+from visdiv_assets.storage.locks import LOCKS, ConcurrentWriteError, Hold
 from visdiv_assets.storage.manifest import MANIFEST, DataFile, Manifest, manifest_from_json, path_in_lake
 from visdiv_assets.storage.partition_write import PartitionWrite as PartitionWrite
-from visdiv_assets.storage.snapshot_files import KnownFiles
+from visdiv_assets.storage.snapshot_files import SnapshotFiles
 
 #: Files of a partition from which one listing is cheaper than asking object storage for the size of each.
 LISTED_FROM = 3
@@ -60,7 +60,7 @@ class Lake:
         """Names of the tables, sorted."""
         return [folder for folder in self.files.folders("") if folder != LOCKS]
 
-    def as_it_is_now(self, *tables: str) -> Lake:
+    def snapshot(self, *tables: str) -> Lake:
         """The lake at this moment, for reading: on object storage, which is far away, all manifests are read together.
 
         Args:
@@ -69,7 +69,7 @@ class Lake:
         if self.files.is_local:
             return self
         now = copy(self)
-        now.files = KnownFiles(self.files, tables or self.tables(), MANIFEST)
+        now.files = SnapshotFiles(self.files, tables or self.tables(), MANIFEST)
         return now
 
     def only(self, is_listed: Callable[[str, str], bool]) -> Lake:
@@ -119,7 +119,7 @@ class Lake:
         try:
             return self.dataset(manifest, role).to_table(columns=columns, filter=where)
         except OSError as error:
-            raise reading_failed(self.files.shown(path_in_lake(manifest.table, manifest.partition)), error) from error
+            raise read_error(self.files.shown(path_in_lake(manifest.table, manifest.partition)), error) from error
 
     def dataset(self, manifest: Manifest, role: str = "rows") -> pads.Dataset:
         """One role of a partition as a lazy dataset, for streaming.
@@ -209,7 +209,7 @@ class Lake:
         present = self.manifest(plan.table, plan.partition) if held.waited else None
         if present and present.inputs != plan.inputs:
             held.release()
-            raise OvertakenError(
+            raise ConcurrentWriteError(
                 f"another run has written {plan.table} of {plan.partition!r} from other inputs while this one waited: "
                 "start this run again"
             )

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.storage.files import writing_failed
+from visdiv_assets.storage.error_messages import write_error
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ LOCKS = ".locks"
 _ending: ContextVar[ExitStack | None] = ContextVar("visdiv_locks_ending", default=None)
 
 
-class OvertakenError(VisdivError):
+class ConcurrentWriteError(VisdivError):
     """Another process wrote, from other inputs, what this one waited for: what this one has read may be old."""
 
 
@@ -63,7 +63,7 @@ class Hold:
                 logger.warning("waiting for another run, which is writing %s", what)
                 lock.acquire()
         except OSError as error:
-            raise writing_failed(str(path), error) from error
+            raise write_error(str(path), error) from error
         self._finalizer = weakref.finalize(self, lock.release)
         if ending := _ending.get():
             ending.callback(self._finalizer)
@@ -74,7 +74,7 @@ class Hold:
 
 
 @contextmanager
-def none_left() -> Iterator[None]:
+def release_all() -> Iterator[None]:
     """Let go, at the end of the block, of every lock that was taken in it and is still held, as after an exception."""
     with ExitStack() as ending:
         token = _ending.set(ending)

@@ -12,7 +12,7 @@ from visdiv_assets.storage.files import Entry, Files
 REQUESTS = 16
 
 
-class KnownFiles(Files):
+class SnapshotFiles(Files):
     """What lies in some folders, listed once, and all files of one name in them, read at the same time.
 
     Files that have come since are not seen. What lies elsewhere is asked for as ever.

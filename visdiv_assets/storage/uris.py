@@ -37,7 +37,7 @@ def local_folder(place: str) -> Path:
     return Path(path).absolute()
 
 
-def below(place: str, name: str) -> str:
+def join(place: str, name: str) -> str:
     """The place of a folder or file below a place: `s3://b/p?region=x`, `lake` -> `s3://b/p/lake?region=x`."""
     if not is_uri(place):
         return str(local_folder(place) / name)
@@ -45,7 +45,7 @@ def below(place: str, name: str) -> str:
     return f"{base.rstrip('/')}/{name}{mark}{options}"
 
 
-def shown(place: str) -> str:
+def display(place: str) -> str:
     """A place as lines for people name it, without how it is reached."""
     return place.partition("?")[0].rstrip("/") if is_uri(place) else place
 
@@ -60,7 +60,7 @@ def check(place: str) -> None:
         _taken_apart(place)
 
 
-def opened(place: str) -> tuple[pafs.FileSystem, str]:
+def open_filesystem(place: str) -> tuple[pafs.FileSystem, str]:
     """The file system of a place, and the path in it. Nothing is asked of a store yet.
 
     Raises:
@@ -76,7 +76,9 @@ def opened(place: str) -> tuple[pafs.FileSystem, str]:
     try:
         filesystem, root = pafs.FileSystem.from_uri(place)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise VisdivError(f"{shown(place)} cannot be opened ({error}): give a folder or s3://bucket/prefix") from error
+        raise VisdivError(
+            f"{display(place)} cannot be opened ({error}): give a folder or s3://bucket/prefix"
+        ) from error
     return filesystem, root.rstrip("/")
 
 
@@ -108,7 +110,7 @@ def _taken_apart(place: str) -> tuple[str, dict[str, str]]:
         unknown = [f"scheme={options['scheme']}"]
     if unknown:
         raise VisdivError(
-            f"{shown(place)}: {unknown[0]!r} is not understood: after the question mark give {', '.join(_OPTIONS)} "
+            f"{display(place)}: {unknown[0]!r} is not understood: after the question mark give {', '.join(_OPTIONS)} "
             "(http or https is the scheme)"
         )
     # A character such as # or : ends the name for urlsplit; no bucket has one.

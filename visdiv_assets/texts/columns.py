@@ -13,7 +13,7 @@ from visdiv_assets.errors import VisdivError
 #: Texts that are Python strings at a time; each may have megabytes.
 TOGETHER = 64
 #: A string of ASCII without a blank that is longer than this is no text: images are stored in base64.
-LONGEST_WORD = 1000
+MAX_WORD_LENGTH = 1000
 
 #: A string or large_string array or chunked array, or several that are drawn one after the other.
 Texts = Any
@@ -73,7 +73,7 @@ def _strings_in(array: pa.Array) -> Iterator[pa.Array]:
         for part in array.flatten():
             yield from _strings_in(part)
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        long = pc.greater(pc.binary_length(array), LONGEST_WORD)
+        long = pc.greater(pc.binary_length(array), MAX_WORD_LENGTH)
         encoded = pc.and_(long, pc.and_(pc.string_is_ascii(array), pc.invert(pc.match_substring_regex(array, r"\s"))))
         kept = array.filter(pc.invert(encoded))
         if len(kept):

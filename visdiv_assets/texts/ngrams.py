@@ -133,7 +133,7 @@ class CountedHashes:
         self._more, self._waiting = [], 0
 
 
-def united(arrays: Iterable[np.ndarray]) -> np.ndarray:
+def merge_hashes(arrays: Iterable[np.ndarray]) -> np.ndarray:
     """The distinct values of several uint64 arrays, ascending."""
     values: np.ndarray = np.unique(np.concatenate([np.empty(0, np.uint64), *arrays]))
     return values

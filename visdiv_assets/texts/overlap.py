@@ -15,7 +15,7 @@ import pyarrow as pa
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.texts.columns import Texts
-from visdiv_assets.texts.ngrams import CountedHashes, Words, among, hashed_words, united
+from visdiv_assets.texts.ngrams import CountedHashes, Words, among, hashed_words, merge_hashes
 
 SIZES = (8, 13)
 
@@ -102,8 +102,8 @@ def find_text_overlaps(texts: Texts, benchmarks: Iterable[BenchmarkTexts], *, pr
     # Nearly all texts are in none, which one look tells.
     of_any = BenchmarkTexts(
         "",
-        {size: united(benchmark.runs[size] for benchmark in wanted) for size in sizes},
-        united(benchmark.short for benchmark in wanted),
+        {size: merge_hashes(benchmark.runs[size] for benchmark in wanted) for size in sizes},
+        merge_hashes(benchmark.short for benchmark in wanted),
     )
     tables = [OVERLAP_SCHEMA.empty_table()]
     for words in hashed_words(texts):

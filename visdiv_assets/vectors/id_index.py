@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 
-class VectorNumbers:
+class IdIndex:
     """The numbers of vectors by their identity, an image_id or text_id of 32 hex characters; 40 bytes each."""
 
     def __init__(self, ids: pa.Array | pa.ChunkedArray) -> None:

@@ -184,7 +184,7 @@ def join(
         progress(tile.rows_done)
     if left_best is not None and right_best is not None:
         found = [left_best.pairs()] if within else [left_best.pairs(), right_best.pairs()[::-1]]
-    return Join(rescored(left, other, found, threshold, within=within), left_counts, right_counts)
+    return Join(rescore(left, other, found, threshold, within=within), left_counts, right_counts)
 
 
 def tiles_of(
@@ -261,7 +261,7 @@ def _count(counts: np.ndarray, rows: np.ndarray) -> None:
         counts[first : first + len(found)] += found
 
 
-def rescored(left: Matrix, right: Matrix, found: list[np.ndarray], threshold: float, *, within: bool) -> pa.Table:
+def rescore(left: Matrix, right: Matrix, found: list[np.ndarray], threshold: float, *, within: bool) -> pa.Table:
     """The pairs that reach a threshold in float64, each once: table of `PAIR_SCHEMA` from arrays int64 [2, m]."""
     pairs = np.concatenate([np.empty((2, 0), np.int64), *found], axis=1)
     if within:

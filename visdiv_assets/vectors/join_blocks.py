@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.progress import Progress, silent
-from visdiv_assets.vectors.join import Join, count_partners, rescored
+from visdiv_assets.vectors.join import Join, count_partners, rescore
 from visdiv_assets.vectors.matrix import Matrix
 from visdiv_assets.vectors.tiles import FullTiles, ProjectedTiles
 from visdiv_assets.vectors.top_k import BestPartners
@@ -45,7 +45,7 @@ class Part:
     counts: pa.Table
 
 
-def blocks_of(rows: int) -> list[tuple[int, int]]:
+def split_into_blocks(rows: int) -> list[tuple[int, int]]:
     """First row of each block of a self-join, and the row after its last; one block if the set is small."""
     pairs = rows * (rows - 1) // 2
     each = pairs / max(-(-pairs // PAIRS_OF_A_BLOCK), 1)
@@ -60,7 +60,7 @@ def blocks_of(rows: int) -> list[tuple[int, int]]:
     return found
 
 
-def part_of(
+def compute_part(
     tiles: FullTiles | ProjectedTiles,
     block: tuple[int, int],
     rows: int,
@@ -73,7 +73,7 @@ def part_of(
 
     Args:
         tiles: of the self-join.
-        block: one of `blocks_of`.
+        block: one of `split_into_blocks`.
         rows: of the set.
         k_best: partners kept of each row.
         count_at: as `join.join`.
@@ -96,7 +96,7 @@ def part_of(
     )
 
 
-def joined(vectors: Matrix, parts: Iterable[Part], threshold: float, *, k_best: int, thresholds: int) -> Join:
+def merge_parts(vectors: Matrix, parts: Iterable[Part], threshold: float, *, k_best: int, thresholds: int) -> Join:
     """What `join.join` finds in one go.
 
     Args:
@@ -118,7 +118,7 @@ def joined(vectors: Matrix, parts: Iterable[Part], threshold: float, *, k_best: 
             counts[number, row] += part.counts[f"count_{number}"].to_numpy()
     best = _best_of([best, *waiting], k_best)
     pairs = np.stack([best["row"].to_numpy(), best["partner"].to_numpy()])
-    return Join(rescored(vectors, vectors, [pairs], threshold, within=True), counts, counts)
+    return Join(rescore(vectors, vectors, [pairs], threshold, within=True), counts, counts)
 
 
 def _best_of(tables: list[pa.Table], k: int) -> pa.Table:

@@ -10,7 +10,7 @@ import numpy as np
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.vectors.matrix import Matrix
-from visdiv_assets.vectors.tiles import rounded
+from visdiv_assets.vectors.tiles import round_to_bfloat16
 from visdiv_assets.vectors.unit_rows import BLOCK, unit_at, unit_blocks
 
 ITERATIONS = 10
@@ -80,7 +80,7 @@ def k_means(vectors: Matrix, clusters: int | None = None, *, seed: int = 0, prog
     index.add(trained.centroids)
     for start, block in unit_blocks(vectors):
         nearest, number = index.search(block, 1)
-        similarity[start : start + len(block)] = rounded(nearest[:, 0])
+        similarity[start : start + len(block)] = round_to_bfloat16(nearest[:, 0])
         cluster[start : start + len(block)] = number[:, 0]
         progress(len(block))
     return Clustering(cluster, similarity, trained.centroids)

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 Opened = TypeVar("Opened")
 
 
-class Kept(Generic[Opened]):
+class LruCache(Generic[Opened]):
     """Keeps the two things used last, and more of those before as long as all together are not too large."""
 
     def __init__(self, size_of: Callable[[Opened], int] = lambda opened: 0, most: int = -1) -> None:

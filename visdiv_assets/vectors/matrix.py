@@ -26,10 +26,10 @@ def read_block(vectors: Matrix, start: int, rows: int) -> np.ndarray:
     Raises:
         VisdivError: one of them is not finite.
     """
-    return checked(np.ascontiguousarray(vectors[start : start + rows], dtype=np.float32), start)
+    return check_matrix(np.ascontiguousarray(vectors[start : start + rows], dtype=np.float32), start)
 
 
-def checked(block: np.ndarray, start: int) -> np.ndarray:
+def check_matrix(block: np.ndarray, start: int) -> np.ndarray:
     """The rows themselves, of which the first has the number `start`.
 
     Raises:
@@ -44,7 +44,7 @@ def checked(block: np.ndarray, start: int) -> np.ndarray:
     return block
 
 
-def widened(vectors: np.ndarray) -> np.ndarray:
+def as_float32(vectors: np.ndarray) -> np.ndarray:
     """Vectors as float32; torch widens float16 with the processor's instruction for it, NumPy 20 times as slowly."""
     import torch
 

@@ -14,13 +14,13 @@ import numpy as np
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map, thread_count
-from visdiv_assets.vectors.matrix import Matrix, checked, widened
+from visdiv_assets.vectors.matrix import Matrix, as_float32, check_matrix
 
 #: Rows that a thread multiplies at a time: 16 MB of 512 dimensions in float32.
 BLOCK = 8192
 
 #: Shorter than this, a sum of vectors has no direction that means anything.
-SHORTEST = 1e-3
+MIN_NORM = 1e-3
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Found:
     score: np.ndarray
 
 
-def combined(vectors: np.ndarray, weights: Sequence[float]) -> np.ndarray:
+def combine_queries(vectors: np.ndarray, weights: Sequence[float]) -> np.ndarray:
     """One question out of several: their weighted sum, float32 [d] of length 1.
 
     Args:
@@ -50,13 +50,13 @@ def combined(vectors: np.ndarray, weights: Sequence[float]) -> np.ndarray:
     """
     total: np.ndarray = np.asarray(weights, np.float64) @ vectors.astype(np.float64)
     length = float(np.linalg.norm(total))
-    if not length > SHORTEST:
+    if not length > MIN_NORM:
         raise VisdivError("the questions cancel each other out: give them other weights")
     unit: np.ndarray = (total / length).astype(np.float32)
     return unit
 
 
-def look_up(parts: Sequence[Matrix], question: np.ndarray, k: int, *, progress: Progress = silent) -> Found:
+def find_nearest(parts: Sequence[Matrix], question: np.ndarray, k: int, *, progress: Progress = silent) -> Found:
     """Find the k vectors that are closest to a question.
 
     Args:
@@ -75,7 +75,7 @@ def look_up(parts: Sequence[Matrix], question: np.ndarray, k: int, *, progress: 
 
     def compare(place: tuple[int, int]) -> tuple[Found, int]:
         number, start = place
-        block = checked(widened(parts[number][start : start + BLOCK]), start)
+        block = check_matrix(as_float32(parts[number][start : start + BLOCK]), start)
         # Stored vectors are rounded to float16: the product may leave [-1, 1] by 1e-3.
         score = np.clip(block @ question, -1, 1)
         part = np.full(len(score), number, np.int64)

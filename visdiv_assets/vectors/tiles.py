@@ -17,7 +17,7 @@ import numpy as np
 
 from visdiv_assets.devices import torch_device
 from visdiv_assets.threads import ordered_map, thread_count
-from visdiv_assets.vectors.matrix import Matrix, checked, read_block, widened
+from visdiv_assets.vectors.matrix import Matrix, as_float32, check_matrix, read_block
 from visdiv_assets.vectors.projection import Projection
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Candidates:
     rows_done: int
 
 
-def candidates_in(
+def find_candidates(
     product: np.ndarray, threshold: float, *, above: int | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions of a tile that reach a threshold within the margin, in row order, with their products.
@@ -75,10 +75,10 @@ def candidates_in(
     if above is not None:
         reached = np.triu(reached, above + 1)
     a, b = np.nonzero(reached)
-    return a, b, rounded(product[a, b])
+    return a, b, round_to_bfloat16(product[a, b])
 
 
-def rounded(similarity: np.ndarray) -> np.ndarray:
+def round_to_bfloat16(similarity: np.ndarray) -> np.ndarray:
     """Products of equal vectors differ in the last bits from place to place: rounding makes ties of them."""
     values: np.ndarray = np.round(similarity * np.float32(1 << 20)) / np.float32(1 << 20)
     return values
@@ -106,7 +106,7 @@ class FullTiles:
                 diagonal = self._within and i == j
                 whole = diagonal and stop - i >= min(tile, self._right.shape[0] - j)
                 columns = rows if whole else read_block(self._right, j, tile)
-                a, b, similarity = candidates_in(rows @ columns.T, self._threshold, above=0 if diagonal else None)
+                a, b, similarity = find_candidates(rows @ columns.T, self._threshold, above=0 if diagonal else None)
                 last = j + tile >= self._right.shape[0]
                 yield Candidates(a + i, b + j, similarity, len(rows) if last else 0)
 
@@ -139,7 +139,7 @@ class Projected:
         out = torch.empty((vectors.shape[0], width), dtype=dtype, device=torch_device(device))
 
         def project(start: int) -> float:
-            block = projection.apply(checked(widened(vectors[start : start + PROJECTED_ROWS]), start))
+            block = projection.apply(check_matrix(as_float32(vectors[start : start + PROJECTED_ROWS]), start))
             out[start : start + len(block)] = torch.from_numpy(block)
             return float(np.sqrt(np.einsum("nk,nk->n", block, block).max()))
 
@@ -266,7 +266,7 @@ class ProjectedTiles:
         """A tile of which so much passes that multiplying it in full is cheaper."""
         rows, columns = self._tile
         x, y = read_block(self._left, i, rows), read_block(self._right, j, columns)
-        a, b, similarity = candidates_in(x @ y.T, self._threshold, above=i - j if self._within else None)
+        a, b, similarity = find_candidates(x @ y.T, self._threshold, above=i - j if self._within else None)
         return a + i, b + j, similarity
 
     def _reaching(
@@ -334,9 +334,9 @@ class ProjectedTiles:
         similarity = np.empty(len(a), np.float32)
         for start in range(0, len(a), 4096):
             chosen = slice(start, start + 4096)
-            x, y = widened(self._left[a[chosen]]), widened(self._right[b[chosen]])
+            x, y = as_float32(self._left[a[chosen]]), as_float32(self._right[b[chosen]])
             similarity[chosen] = np.einsum("nd,nd->n", x, y)
-        return rounded(similarity)
+        return round_to_bfloat16(similarity)
 
 
 @lru_cache(maxsize=8)

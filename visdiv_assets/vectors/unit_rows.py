@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.vectors.matrix import Matrix, checked, widened
+from visdiv_assets.vectors.matrix import Matrix, as_float32, check_matrix
 
 #: Rows read at a time: 16 MB of 512 dimensions in float32.
 BLOCK = 8192
@@ -45,14 +45,14 @@ def unit(block: np.ndarray, numbers: int | np.ndarray) -> np.ndarray:
     Raises:
         VisdivError: a row is not finite, or all zero.
     """
-    wide = np.ascontiguousarray(widened(block))
+    wide = np.ascontiguousarray(as_float32(block))
     if isinstance(numbers, int):
-        checked(wide, numbers)
+        check_matrix(wide, numbers)
         first = numbers
     else:
         bad = np.flatnonzero(~np.isfinite(np.einsum("nd,nd->n", wide, wide)))
         if len(bad):
-            checked(wide[bad[0] : bad[0] + 1], int(numbers[bad[0]]))
+            check_matrix(wide[bad[0] : bad[0] + 1], int(numbers[bad[0]]))
         first = 0
     length = np.sqrt(np.einsum("nd,nd->n", wide, wide))
     if length.size and not length.min() > 0:

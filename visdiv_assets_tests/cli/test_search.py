@@ -14,7 +14,7 @@ from visdiv_assets.embedding.clip.checkpoints import find_checkpoint
 from visdiv_assets.embedding.clip.images import ClipImages
 from visdiv_assets.embedding.clip.model import ClipModel
 from visdiv_assets.embedding.clip.texts import ClipTexts
-from visdiv_assets.embedding.queries import parsed
+from visdiv_assets.embedding.queries import parse_weighted
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.settings import Settings
@@ -174,7 +174,7 @@ def test_what_was_never_materialized_is_named(made: Path, tmp_path: Path) -> Non
 
 
 def test_a_weight_stands_before_a_colon() -> None:
-    assert parsed("2:red bird") == (2, "red bird")
-    assert parsed("-1.5:a: b") == (-1.5, "a: b")
-    assert parsed("note: a bird") == (1, "note: a bird")
-    assert parsed("a bird") == (1, "a bird")
+    assert parse_weighted("2:red bird") == (2, "red bird")
+    assert parse_weighted("-1.5:a: b") == (-1.5, "a: b")
+    assert parse_weighted("note: a bird") == (1, "note: a bird")
+    assert parse_weighted("a bird") == (1, "a bird")

@@ -9,7 +9,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from visdiv_assets.contamination.images import LEAK_SCHEMA, LOCATED_SCHEMA, RATES_SCHEMA, leak_rates, leaks, located
+from visdiv_assets.contamination.images import (
+    LEAK_SCHEMA,
+    LOCATED_SCHEMA,
+    RATES_SCHEMA,
+    find_leaks,
+    leak_rates,
+    locate_pairs,
+)
 from visdiv_assets.statistics import ALL, wilson_interval
 from visdiv_assets_tests.testing.vectors import exact_units, random_units, unit
 
@@ -27,7 +34,7 @@ def found_pairs(
     left: np.ndarray, right: np.ndarray, floor: float, k_best: int, ids: tuple[pa.Array, pa.Array] | None = None
 ) -> Found:
     left_ids, right_ids = ids or (names("a", len(left)), names("b", len(right)))
-    table = leaks(left_ids, left, right_ids, right, floor=floor, k_best=k_best)
+    table = find_leaks(left_ids, left, right_ids, right, floor=floor, k_best=k_best)
     assert table.schema == LEAK_SCHEMA
     keys = list(zip(table["image_id"].to_pylist(), table["benchmark_image_id"].to_pylist(), strict=True))
     assert keys == sorted(set(keys)), "a pair twice, or out of order"
@@ -127,7 +134,7 @@ def test_a_image_that_both_sides_hold_is_a_pair_of_itself_with_similarity_1_at_m
 
 
 def locate(pairs: list[tuple[str, str, float]], benchmark: list[tuple[int, int, str, bool]]) -> list[dict[str, object]]:
-    table = located(
+    table = locate_pairs(
         pa.table(list(zip(*pairs, strict=True)) or [[], [], []], schema=LEAK_SCHEMA),
         "bench",
         pa.table(

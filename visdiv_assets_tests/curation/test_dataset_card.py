@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from visdiv_assets import sources
-from visdiv_assets.curation.dataset_card import card, folder_name, with_features
+from visdiv_assets.curation.dataset_card import folder_name, render_card, with_features
 from visdiv_assets.curation.export import export
 from visdiv_assets.sources import SCHEMA
 from visdiv_assets.sources.conform import IMAGE
@@ -202,7 +202,7 @@ def test_images_of_another_shape_keep_their_type(kind: pa.DataType) -> None:
 
 
 def test_the_card_has_one_config_for_each_subset_with_rows_and_says_how_it_was_made() -> None:
-    text = card("data/sample", {"a": (10, 7), 'o"dd': (5, 5), "gone": (3, 0)})
+    text = render_card("data/sample", {"a": (10, 7), 'o"dd': (5, 5), "gone": (3, 0)})
     _, head, body = text.split("---\n")
     assert yaml.safe_load(head) == {
         "configs": [
@@ -213,4 +213,4 @@ def test_the_card_has_one_config_for_each_subset_with_rows_and_says_how_it_was_m
     assert "12 of 18 rows in 3 subsets" in body
     assert "from data/sample" in body
     assert 'No row is left of "gone".' in body
-    assert card("x", {"gone": (3, 0)}).startswith("# A clean copy of x\n")
+    assert render_card("x", {"gone": (3, 0)}).startswith("# A clean copy of x\n")

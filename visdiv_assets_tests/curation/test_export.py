@@ -13,7 +13,7 @@ import pytest
 
 from visdiv_assets import sources
 from visdiv_assets.curation import export as module
-from visdiv_assets.curation.export import DROPPED_SCHEMA, Exported, SubsetDecision, export, preview
+from visdiv_assets.curation.export import DROPPED_SCHEMA, ExportResult, SubsetDecision, export, preview
 from visdiv_assets.sources import SCHEMA, parquet
 from visdiv_assets_tests.curation.exports import decide, dropped, rows, snapshot, write
 
@@ -51,7 +51,7 @@ def test_the_copy_of_the_sample_is_what_plain_pyarrow_would_keep(sample_folder: 
             assert given.equals(expected)
             assert given.schema.equals(stored.schema, check_metadata=True)
     kept = sum(int(decision.kept.sum()) for decision in decisions)
-    assert result == Exported(3, kept, 939 - kept, 6, sum(file.stat().st_size for file in written))
+    assert result == ExportResult(3, kept, 939 - kept, 6, sum(file.stat().st_size for file in written))
     assert sorted(snapshot(folder)) == sorted(
         ["README.md", "dropped.parquet", *(file.relative_to(folder).as_posix() for file in written)]
     )

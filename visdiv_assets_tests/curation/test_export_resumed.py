@@ -12,7 +12,7 @@ import pytest
 
 from visdiv_assets import sources
 from visdiv_assets.curation.export import SubsetDecision, export
-from visdiv_assets.curation.resume_marker import MARKER, Unfinished
+from visdiv_assets.curation.resume_marker import MARKER, ResumeMarker
 from visdiv_assets.errors import VisdivError
 from visdiv_assets_tests.curation.exports import decide, snapshot
 
@@ -155,14 +155,14 @@ def test_an_export_that_failed_goes_on_once_the_source_is_mended(
 
 
 def test_a_marker_that_was_cut_off_is_understood(tmp_path: Path) -> None:
-    with Unfinished(tmp_path / "one") as first:
+    with ResumeMarker(tmp_path / "one") as first:
         first.begin("a/1.parquet")
         content = (first.folder / MARKER).read_bytes()
     for length in range(len(content)):
         folder = tmp_path / f"cut {length}"
         folder.mkdir()
         (folder / MARKER).write_bytes(content[:length])
-        with Unfinished(folder) as again:
+        with ResumeMarker(folder) as again:
             again.begin("b/2.parquet")
             lines = (folder / MARKER).read_bytes().splitlines()
             assert lines[0] == content.splitlines()[0]
@@ -174,22 +174,22 @@ def test_a_file_named_as_the_marker_that_is_none_is_refused(tmp_path: Path) -> N
     for content in (b"mine", b"{}\n"):
         (tmp_path / MARKER).write_bytes(content)
         with pytest.raises(VisdivError, match="choose a new or empty folder"):
-            Unfinished(tmp_path)
+            ResumeMarker(tmp_path)
         assert (tmp_path / MARKER).read_bytes() == content
 
 
 def test_a_file_counts_as_complete_only_for_what_it_was_made_from(tmp_path: Path) -> None:
-    unfinished = Unfinished(tmp_path / "copy")
+    unfinished = ResumeMarker(tmp_path / "copy")
     (unfinished.folder / "a").mkdir()
     (unfinished.folder / "a" / "1.parquet").write_bytes(b"12345")
     unfinished.begin("a/1.parquet")
-    assert Unfinished(unfinished.folder).size_of("a/1.parquet", "x") is None
+    assert ResumeMarker(unfinished.folder).size_of("a/1.parquet", "x") is None
     assert unfinished.finish("a/1.parquet", "x") == 5
-    assert Unfinished(unfinished.folder).size_of("a/1.parquet", "x") == 5
-    assert Unfinished(unfinished.folder).size_of("a/1.parquet", "y") is None
-    assert Unfinished(unfinished.folder).size_of("a/2.parquet", "x") is None
+    assert ResumeMarker(unfinished.folder).size_of("a/1.parquet", "x") == 5
+    assert ResumeMarker(unfinished.folder).size_of("a/1.parquet", "y") is None
+    assert ResumeMarker(unfinished.folder).size_of("a/2.parquet", "x") is None
     unfinished.begin("a/1.parquet")
-    assert Unfinished(unfinished.folder).size_of("a/1.parquet", "x") is None
+    assert ResumeMarker(unfinished.folder).size_of("a/1.parquet", "x") is None
 
 
 @pytest.mark.parametrize("path", ["../kept", "/tmp/kept", "a/../../kept", "a/b/kept"])
@@ -199,9 +199,9 @@ def test_a_marker_cannot_make_it_remove_files_elsewhere(tmp_path: Path, path: st
     kept = [tmp_path / "kept", folder / "a" / "b" / "kept"]
     for file in kept:
         file.write_text("kept")
-    Unfinished(folder / "new").begin(path)
+    ResumeMarker(folder / "new").begin(path)
     (folder / "new" / MARKER).rename(folder / MARKER)
-    with Unfinished(folder):
+    with ResumeMarker(folder):
         pass
     assert all(file.exists() for file in kept)
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from visdiv_assets.curation.linked_images import (
     LinkedImages,
     find,
-    linked_images,
-    one_model,
-    positions_of,
-    with_tables,
+    load_linked_images,
+    load_positions,
+    partitions_with,
+    require_one_model,
 )
 from visdiv_assets.curation.reasons import DROP_REASONS
-from visdiv_assets.curation.row_findings import row_facts
+from visdiv_assets.curation.row_findings import load_row_facts
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.curation.lakes import (
@@ -83,7 +83,7 @@ def test_linked_are_images_of_a_pair_within_or_between_subsets_and_those_at_seve
     add_subset(lake, "two", ["dg", "ef"], [])
     add_subset(lake, "three", ["d"], [])
     add_pairs(lake, "cross_subset_duplicates", "all", [("a", "e", 0.9)], [])
-    linked = linked_images(lake, ["one", "three", "two"], "similarity")
+    linked = load_linked_images(lake, ["one", "three", "two"], "similarity")
     # a twice in one subset, b and c close, d in two subsets, a and e close across; f, g and h are alone.
     assert letters(linked) == "abcde"
     assert linked.image_ids.dtype == np.dtype("S32")
@@ -97,7 +97,7 @@ def test_a_pair_that_several_tables_hold_is_one_pair(lake: Lake) -> None:
     for subset in ("one", "two"):
         add_subset(lake, subset, ["ab"], [("a", "b", 0.9)])
     add_pairs(lake, "cross_subset_duplicates", "all", [("a", "b", 0.9)])
-    assert told_pairs(linked_images(lake, ["one", "two"], "similarity")) == {("a", "b"): pytest.approx(0.9)}
+    assert told_pairs(load_linked_images(lake, ["one", "two"], "similarity")) == {("a", "b"): pytest.approx(0.9)}
 
 
 def add_compared(lake: Lake, table: str, partition: str, pairs: list[tuple[str, str, float, bool]]) -> None:
@@ -127,7 +127,7 @@ def test_by_pixels_confirmed_pairs_alone_are_linked_however_close_others_are(lak
     add_compared(lake, "verified_duplicates", "one", [("a", "b", 0.99, False), ("b", "c", 0.5, True)])
     add_compared(lake, "verified_duplicates", "two", [])
     add_compared(lake, "verified_cross_subset", "all", [("a", "d", 0.6, True), ("c", "d", 0.9, False)])
-    linked = linked_images(lake, ["one", "two"], "pixels")
+    linked = load_linked_images(lake, ["one", "two"], "pixels")
     assert told_pairs(linked) == {("b", "c"): pytest.approx(0.5), ("a", "d"): pytest.approx(0.6)}
 
 
@@ -135,18 +135,18 @@ def test_positions_that_cannot_be_read_link_nothing(lake: Lake) -> None:
     add_images(lake, "one", 3, [Listed(0, "a"), Listed(1, "a", status="truncated"), Listed(2, "", status="empty")])
     add_embeddings(lake, "one", ("a", vectors_of("a")))
     add_pairs(lake, "near_duplicates", "one", [])
-    assert letters(linked_images(lake, ["one"], "similarity")) == ""
+    assert letters(load_linked_images(lake, ["one"], "similarity")) == ""
 
 
 def test_without_copies_nothing_is_linked(lake: Lake) -> None:
     add_subset(lake, "one", ["abc"], [])
-    linked = linked_images(lake, ["one"], "similarity")
+    linked = load_linked_images(lake, ["one"], "similarity")
     assert len(linked.image_ids) == len(linked.pairs.left) == 0
     assert linked.vectors.shape == (0, 8)
 
 
 def test_without_subsets_nothing_is_linked(lake: Lake) -> None:
-    linked = linked_images(lake, [], "similarity")
+    linked = load_linked_images(lake, [], "similarity")
     assert len(linked.image_ids) == len(linked.pairs.left) == 0
 
 
@@ -154,9 +154,9 @@ def test_only_subsets_that_have_all_tables_take_part(lake: Lake) -> None:
     add_subset(lake, "whole", ["a"], [])
     add_subset(lake, "a+(b)", ["b"], [])
     add_images(lake, "listed", 0)
-    assert with_tables(lake, "subset_images", "sscd_embeddings", "near_duplicates") == ["a+(b)", "whole"]
-    assert with_tables(lake, "subset_images") == ["a+(b)", "listed", "whole"]
-    assert with_tables(lake, "subset_images", "contamination") == []
+    assert partitions_with(lake, "subset_images", "sscd_embeddings", "near_duplicates") == ["a+(b)", "whole"]
+    assert partitions_with(lake, "subset_images") == ["a+(b)", "listed", "whole"]
+    assert partitions_with(lake, "subset_images", "contamination") == []
 
 
 # Find ----------------------------------------------------------------------------------------------------------------
@@ -193,10 +193,12 @@ def test_positions_tell_of_all_places_of_the_images_what_keep_best_asks(lake: La
     add_leaks(lake, "one", {"bench": [("a", 0, 0.96)]})
     add_images(lake, "two", 1, [Listed(0, "x", 0), Listed(0, "b", 1, format="tiff")])
     facts = [
-        row_facts(lake, subset, copies_by="similarity", contamination_threshold=0.95, drop=["quality", "unreadable"])
+        load_row_facts(
+            lake, subset, copies_by="similarity", contamination_threshold=0.95, drop=["quality", "unreadable"]
+        )
         for subset in ("one", "two")
     ]
-    found = positions_of(lake, facts, np.array([image_id("a"), image_id("b")], "S32"))
+    found = load_positions(lake, facts, np.array([image_id("a"), image_id("b")], "S32"))
     assert found.subset.tolist() == [0, 0, 0, 1]
     assert found.row.tolist() == [0, 2, 3, 0]
     assert found.image_index.tolist() == [0, 0, 1, 1]
@@ -213,13 +215,13 @@ def test_positions_tell_of_all_places_of_the_images_what_keep_best_asks(lake: La
 
 def test_no_images_have_no_positions(lake: Lake) -> None:
     add_images(lake, "one", 2, [Listed(0, "a")])
-    facts = [row_facts(lake, "one", copies_by="similarity", contamination_threshold=0.95, drop=DROP_REASONS)]
-    found = positions_of(lake, facts, np.empty(0, "S32"))
+    facts = [load_row_facts(lake, "one", copies_by="similarity", contamination_threshold=0.95, drop=DROP_REASONS)]
+    found = load_positions(lake, facts, np.empty(0, "S32"))
     assert len(found.row) == len(found.ranks()) == 0
 
 
 def test_no_subsets_have_no_positions(lake: Lake) -> None:
-    assert len(positions_of(lake, [], np.empty(0, "S32")).row) == 0
+    assert len(load_positions(lake, [], np.empty(0, "S32")).row) == 0
 
 
 # One model -----------------------------------------------------------------------------------------------------------
@@ -232,6 +234,6 @@ def test_vectors_of_two_models_are_an_error_that_names_both_and_what_they_embedd
         add_embeddings(lake, "three", ("a", vectors_of("a")), model_id="other@2/skew_320"),
     ]
     with pytest.raises(VisdivError, match="'one' was embedded with sscd@1/skew_320 and 'three' with other@2/skew_320"):
-        one_model(manifests)
-    assert one_model(manifests[:2]) == "sscd@1/skew_320"
-    assert one_model([]) is None
+        require_one_model(manifests)
+    assert require_one_model(manifests[:2]) == "sscd@1/skew_320"
+    assert require_one_model([]) is None

@@ -19,7 +19,7 @@ from visdiv_assets.curation.quality import (
     RatingCounts,
     columns_read,
     rate_rows,
-    summed,
+    sum_counts,
 )
 from visdiv_assets.sources.schema import CRITERIA, SCHEMA
 
@@ -283,10 +283,10 @@ def test_counts_go_on_where_they_were() -> None:
 def test_counts_of_shards_add_up_to_those_of_the_whole(shards: list[list[Row]], thresholds: dict[str, int]) -> None:
     parts = [rate([as_batch(shard)], thresholds)[1] for shard in shards]
     whole = rate([as_batch([one for shard in shards for one in shard])], thresholds)[1]
-    histogram = summed(pa.concat_tables(part.table() for part in parts), ["criterion", "rating"])
+    histogram = sum_counts(pa.concat_tables(part.table() for part in parts), ["criterion", "rating"])
     assert histogram.schema == HISTOGRAM_SCHEMA
     assert sorted(map(repr, histogram.to_pylist())) == sorted(map(repr, whole.table().to_pylist()))
-    rules = summed(pa.concat_tables(part.rules_table() for part in parts), ["criterion"])
+    rules = sum_counts(pa.concat_tables(part.rules_table() for part in parts), ["criterion"])
     assert rules.equals(whole.rules_table())
 
 

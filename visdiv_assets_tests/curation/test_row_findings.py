@@ -12,7 +12,7 @@ import pytest
 
 from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.curation.reasons import DROP_REASONS
-from visdiv_assets.curation.row_findings import RowFacts, dropped_rows, row_facts
+from visdiv_assets.curation.row_findings import RowFacts, dropped_rows, load_row_facts
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.curation.lakes import Listed, add_images, add_leaks, add_quality, image_id
@@ -62,7 +62,7 @@ def example(lake: Lake) -> Lake:
 
 
 def facts_of(lake: Lake, *, threshold: float = 0.95, drop: Sequence[str] = DROP_REASONS) -> RowFacts:
-    return row_facts(lake, "some", copies_by="similarity", contamination_threshold=threshold, drop=drop)
+    return load_row_facts(lake, "some", copies_by="similarity", contamination_threshold=threshold, drop=drop)
 
 
 def reasons(facts: RowFacts) -> list[str | None]:

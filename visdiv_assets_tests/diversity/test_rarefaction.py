@@ -10,7 +10,7 @@ from PIL import Image
 
 from visdiv_assets.diversity import rarefaction
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.diversity.rarefaction import RAREFIED_SCHEMA, SCORES, SIZES, rarefied, rarefied_table
+from visdiv_assets.diversity.rarefaction import RAREFIED_SCHEMA, SCORES, SIZES, rarefied_table, rarefy
 from visdiv_assets.diversity.scores import scores
 from visdiv_assets.diversity.spectrum import spectrum
 from visdiv_assets.publishing.plots.diversity import HEIGHT, WIDTH, plot_rarefied, plot_spectrum
@@ -25,12 +25,12 @@ def vectors(count: int, dimension: int = 8) -> np.ndarray:
 def test_a_position_counts_as_often_as_its_image_is_shown() -> None:
     images = vectors(40)
     shown = np.random.default_rng(1).integers(0, 40, 90)
-    whole = rarefied(images, 90, shown=shown)
+    whole = rarefy(images, 90, shown=shown)
     expected = scores(Moments.from_vectors(images[shown]))
     for name in SCORES:
         assert whole[name].mean == pytest.approx(getattr(expected, name), rel=1e-9)
         assert whole[name].draws == 1
-    drawn, expanded = rarefied(images, 50, shown=shown), rarefied(images[shown], 50)
+    drawn, expanded = rarefy(images, 50, shown=shown), rarefy(images[shown], 50)
     for name in SCORES:
         assert vars(drawn[name]) == pytest.approx(vars(expanded[name]), rel=1e-9)
 
@@ -42,7 +42,7 @@ def test_the_table_has_the_sizes_for_which_there_are_enough_positions() -> None:
     assert table["sample_size"].to_pylist() == [256, 1_024]
     assert set(table["images"].to_pylist()) == {1_100}
     assert table["too_few"].to_pylist() == [False, False]
-    found = rarefied(images, 256, shown=np.arange(1_100) % 30)["score"]
+    found = rarefy(images, 256, shown=np.arange(1_100) % 30)["score"]
     assert table["score_mean"][0].as_py() == found.mean
     assert rarefied_table(images, np.arange(255) % 30, model_id="m").num_rows == 0
 

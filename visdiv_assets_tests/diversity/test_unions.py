@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.diversity.rarefaction import rarefied, too_few
+from visdiv_assets.diversity.rarefaction import rarefy, too_few
 from visdiv_assets.diversity.scores import scores
-from visdiv_assets.diversity.unions import greedy_order, left_out, union
+from visdiv_assets.diversity.unions import greedy_order, leave_one_out, union
 from visdiv_assets.errors import VisdivError
 
 
@@ -25,7 +25,7 @@ def three() -> dict[str, Moments]:
 
 
 def test_the_union_without_a_subset_is_that_of_the_others_computed_afresh() -> None:
-    for name, found in left_out(three()).items():
+    for name, found in leave_one_out(three()).items():
         others = np.concatenate([vectors(seed, 10 * seed + 5) for seed in range(3) if f"s{seed}" != name])
         expected = Moments.from_vectors(others, model_id="m")
         assert found.n == expected.n
@@ -34,15 +34,15 @@ def test_the_union_without_a_subset_is_that_of_the_others_computed_afresh() -> N
 
 
 def test_of_one_subset_nothing_is_left() -> None:
-    (found,) = left_out({"only": three()["s1"]}).values()
+    (found,) = leave_one_out({"only": three()["s1"]}).values()
     assert found.n == 0
-    assert left_out({}) == {}
+    assert leave_one_out({}) == {}
 
 
 def test_leaving_out_a_tiny_subset_keeps_its_effect() -> None:
     large = Moments(10**9, np.zeros(2), np.diag([10**9, 0.0]), "m")
     tiny = Moments.from_vectors(np.array([[0.0, 1.0]]), model_id="m")
-    found = left_out({"large": large, "tiny": tiny})
+    found = leave_one_out({"large": large, "tiny": tiny})
     assert found["large"].second_moment[1, 1] == 1.0
     assert found["tiny"].second_moment[1, 1] == 0.0
 
@@ -82,7 +82,7 @@ def test_models_do_not_meet() -> None:
 def test_a_part_of_a_large_set_scores_lower_than_the_set_and_its_interval_holds_the_mean() -> None:
     large = vectors(3, 3_000, 40)
     whole = scores(Moments.from_vectors(large))
-    found = rarefied(large, 100)
+    found = rarefy(large, 100)
     for name in ("effective_rank", "participation_ratio", "score"):
         assert found[name].images == 100
         assert found[name].low <= found[name].mean <= found[name].high
@@ -91,24 +91,24 @@ def test_a_part_of_a_large_set_scores_lower_than_the_set_and_its_interval_holds_
 
 def test_two_sets_of_one_distribution_agree_at_equal_size_whatever_their_own() -> None:
     large, small = vectors(3, 4_000, 20), vectors(3, 4_000, 20)[:300]
-    assert rarefied(large, 256)["effective_rank"].mean == pytest.approx(
-        rarefied(small, 256)["effective_rank"].mean, rel=0.02
+    assert rarefy(large, 256)["effective_rank"].mean == pytest.approx(
+        rarefy(small, 256)["effective_rank"].mean, rel=0.02
     )
 
 
 def test_a_set_of_exactly_the_size_is_drawn_once_and_a_smaller_one_not_at_all() -> None:
-    exact = rarefied(vectors(1, 64), 64)["score"]
+    exact = rarefy(vectors(1, 64), 64)["score"]
     assert exact.draws == 1
     assert exact.low == exact.mean == exact.high
     assert exact.mean == pytest.approx(scores(Moments.from_vectors(vectors(1, 64))).score)
-    assert rarefied(vectors(1, 63), 64) == {}
-    assert rarefied(vectors(1, 1), 1) == {}
+    assert rarefy(vectors(1, 63), 64) == {}
+    assert rarefy(vectors(1, 1), 1) == {}
 
 
 def test_the_draws_depend_on_the_seed_alone() -> None:
     large = vectors(3, 500, 8)
-    assert rarefied(large, 100) == rarefied(large, 100)
-    assert rarefied(large, 100, seed=1) != rarefied(large, 100)
+    assert rarefy(large, 100) == rarefy(large, 100)
+    assert rarefy(large, 100, seed=1) != rarefy(large, 100)
 
 
 def test_fewer_than_two_images_a_dimension_are_too_few() -> None:

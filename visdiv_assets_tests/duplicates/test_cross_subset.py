@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.duplicates.cross_subset import OVERLAP_SCHEMA, EmbeddedSubset, Tile, compare_subsets
+from visdiv_assets.duplicates.cross_subset import OVERLAP_SCHEMA, EmbeddedSubset, SubsetComparison, compare_subsets
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA
 from visdiv_assets_tests.testing.vectors import exact_units, random_units, unit
 
@@ -24,14 +24,14 @@ def subset(
     return EmbeddedSubset(name, pa.array(ids, pa.string()), vectors, pa.array(values, pa.float32()))
 
 
-def compare(left: EmbeddedSubset, right: EmbeddedSubset, *, floor: float = 0.5, k_best: int = 64) -> Tile:
+def compare(left: EmbeddedSubset, right: EmbeddedSubset, *, floor: float = 0.5, k_best: int = 64) -> SubsetComparison:
     tile = compare_subsets(left, right, floor=floor, k_best=k_best, thresholds=[t for t in THRESHOLDS if t >= floor])
     assert tile.pairs.schema == PAIRS_SCHEMA
     assert tile.overlap.schema == OVERLAP_SCHEMA
     return tile
 
 
-def pairs_of(tile: Tile) -> dict[tuple[str, str], tuple[float, float | None]]:
+def pairs_of(tile: SubsetComparison) -> dict[tuple[str, str], tuple[float, float | None]]:
     records = tile.pairs.to_pylist()
     keys = [(record["image_id_a"], record["image_id_b"]) for record in records]
     assert keys == sorted(set(keys)), "a pair twice, or out of order"
@@ -70,7 +70,7 @@ def plain_shares(one: EmbeddedSubset, other: EmbeddedSubset, threshold: float) -
     return len(one.image_ids), shared, exact
 
 
-def check_shares(tile: Tile, left: EmbeddedSubset, right: EmbeddedSubset, thresholds: list[float]) -> None:
+def check_shares(tile: SubsetComparison, left: EmbeddedSubset, right: EmbeddedSubset, thresholds: list[float]) -> None:
     found = {(r["subset"], r["other_subset"], r["threshold"]): r for r in tile.overlap.to_pylist()}
     assert len(found) == tile.overlap.num_rows == 2 * len(thresholds)
     for one, other in ((left, right), (right, left)):

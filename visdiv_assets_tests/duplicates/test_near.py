@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.duplicates.near import closest, near_duplicates, pair_defects
+from visdiv_assets.duplicates.near import closest_pairs, near_duplicates, pair_defects
 from visdiv_assets.vectors import join as module
 from visdiv_assets_tests.testing.vectors import exact_units, random_units, slow_counts, slow_join, unit
 
@@ -102,14 +102,14 @@ def test_the_closest_pairs_come_first_and_ties_by_image_id() -> None:
     pairs = pair_table(("a", "d", 0.9), ("b", "c", 0.95), ("a", "c", 0.9), ("a", "b", 0.8), ("c", "d", 0.95))
     ranked = [("b", "c"), ("c", "d"), ("a", "c"), ("a", "d"), ("a", "b")]
     for count in range(7):
-        assert [pair[:2] for pair in listed(closest(pairs, count))] == ranked[:count]
-    assert listed(closest(pair_table(), 3)) == []
+        assert [pair[:2] for pair in listed(closest_pairs(pairs, count))] == ranked[:count]
+    assert listed(closest_pairs(pair_table(), 3)) == []
 
 
 def test_the_closest_pairs_do_not_depend_on_the_order_of_the_table() -> None:
     pairs = [("a", "b", 0.9), ("a", "c", 0.9), ("b", "c", 0.9)]
     for order in itertools.permutations(pairs):
-        assert listed(closest(pair_table(*order), 2)) == listed(pair_table(*pairs[:2]))
+        assert listed(closest_pairs(pair_table(*order), 2)) == listed(pair_table(*pairs[:2]))
 
 
 def test_sound_pairs_have_no_defects() -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from visdiv_assets.duplicates import verify_pairs as module
 from visdiv_assets.duplicates.verify import verify_pair
-from visdiv_assets.duplicates.verify_pairs import VERDICT_SCHEMA, compare_pairs, table_of, units_of
+from visdiv_assets.duplicates.verify_pairs import VERDICT_SCHEMA, compare_pairs, split_into_units, verdict_table
 
 relaxed = settings(deadline=None, max_examples=40)
 
@@ -89,7 +89,7 @@ def opened(image_id: str) -> Image.Image | None:
 @cache
 def expected() -> pa.Table:
     """Each pair compared alone."""
-    return table_of([verify_pair(opened(a), opened(b)) for a, b in PAIRS])
+    return verdict_table([verify_pair(opened(a), opened(b)) for a, b in PAIRS])
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -166,7 +166,7 @@ def image_ids(seed: int, count: int) -> list[str]:
 def units(left_ids: list[str], pairs: int, chunks: int = 1) -> dict[str, list[int]]:
     cuts = np.linspace(0, len(left_ids), chunks + 1).astype(int)
     parts = [left_ids[start:end] for start, end in pairwise(cuts)]
-    found = [(name, rows.to_pylist()) for name, rows in units_of(pa.chunked_array(parts, pa.string()), pairs)]
+    found = [(name, rows.to_pylist()) for name, rows in split_into_units(pa.chunked_array(parts, pa.string()), pairs)]
     assert len({name for name, _ in found}) == len(found)
     return dict(found)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from visdiv_assets.perf.measuring import Figure, Run, apart, own_mb
+from visdiv_assets.perf.measuring import Figure, Run, measure_in_subprocess, own_mb
 
 BYTES = 60_000_000
 
@@ -33,7 +33,7 @@ def fail() -> Callable[[], None]:
 
 
 def test_a_side_has_its_result_its_seconds_and_its_peak_above_the_input() -> None:
-    run = apart(hold, BYTES // 2, 0.2)
+    run = measure_in_subprocess(hold, BYTES // 2, 0.2)
     assert isinstance(run, Run)
     process, total = run.result
     assert process != os.getpid()
@@ -49,7 +49,7 @@ def test_a_side_has_its_result_its_seconds_and_its_peak_above_the_input() -> Non
 
 def test_what_a_side_raises_reaches_the_caller() -> None:
     with pytest.raises(ValueError, match="no such measurement"):
-        apart(fail)
+        measure_in_subprocess(fail)
 
 
 def test_own_memory_grows_by_what_is_taken() -> None:

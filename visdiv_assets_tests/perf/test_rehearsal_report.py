@@ -14,8 +14,8 @@ from visdiv_assets.cli.main import main
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.perf.joins import WHOLE
 from visdiv_assets.perf.rehearsal import cost
-from visdiv_assets.perf.rehearsal.growth import exponent, extrapolated, fixed_and_growing
-from visdiv_assets.perf.rehearsal.plan import FEW, benchmark_plans, finevision_plan, proportional
+from visdiv_assets.perf.rehearsal.growth import exponent, extrapolate, fixed_and_growing
+from visdiv_assets.perf.rehearsal.plan import MIN_SUBSET, benchmark_plans, finevision_plan, proportional
 from visdiv_assets.perf.rehearsal.questions import Answered, questions, readme
 from visdiv_assets.perf.rehearsal.rehearse import Rehearsal
 from visdiv_assets.perf.rehearsal.report import at_whole, hours, report
@@ -37,7 +37,7 @@ def test_a_plan_has_all_subsets_and_adds_up(images: int) -> None:
         figure = published(subset.name)
         assert figure is not None
         assert subset.rows >= 1
-        assert (subset.images >= FEW) if figure.images else (subset.images == 0)
+        assert (subset.images >= MIN_SUBSET) if figure.images else (subset.images == 0)
     assert len(plan.benchmarks) == 66
     assert all(0 < benchmark.images <= benchmark.images for benchmark in plan.benchmarks)
 
@@ -47,8 +47,8 @@ def test_a_plan_of_the_size_of_finevision_is_about_finevision() -> None:
     for subset in plan.subsets:
         figure = published(subset.name)
         assert figure is not None
-        assert subset.images == pytest.approx(figure.images, rel=1e-4, abs=FEW)
-        assert subset.rows == pytest.approx(figure.samples, rel=0.02, abs=FEW)
+        assert subset.images == pytest.approx(figure.images, rel=1e-4, abs=MIN_SUBSET)
+        assert subset.rows == pytest.approx(figure.samples, rel=0.02, abs=MIN_SUBSET)
     assert benchmark_plans() == plan.benchmarks
 
 
@@ -70,7 +70,7 @@ def test_parts_add_up_and_none_is_off_by_one(weights: list[int], beyond: int) ->
 def test_the_exponent_of_a_power_law_is_its_power(power: float) -> None:
     values = [3.0 * size**power for size in SIZES]
     assert exponent(SIZES, values) == pytest.approx(power, abs=1e-9)
-    assert extrapolated(SIZES, values, 10**6, power) == pytest.approx(3.0 * 10 ** (6 * power))
+    assert extrapolate(SIZES, values, 10**6, power) == pytest.approx(3.0 * 10 ** (6 * power))
 
 
 def test_one_size_has_no_exponent_nor_have_values_that_are_not_known() -> None:

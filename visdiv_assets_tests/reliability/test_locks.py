@@ -15,7 +15,7 @@ import pytest
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.files import temporary_beside
 from visdiv_assets.storage.lake import Lake, PartitionWrite
-from visdiv_assets.storage.locks import OvertakenError, none_left
+from visdiv_assets.storage.locks import ConcurrentWriteError, release_all
 from visdiv_assets_tests.storage.helpers import read_numbers, write_numbers
 
 
@@ -68,7 +68,7 @@ def test_locks_are_no_table_and_one_partition_does_not_lock_another(lake: Lake) 
 
 def test_a_write_that_failed_is_let_go_of_at_the_end_of_the_block_even_if_the_error_is_kept(lake: Lake) -> None:
     def fail() -> None:
-        with none_left():
+        with release_all():
             write = begin(lake)
             with write.add("unit"):
                 raise ValueError("broken")
@@ -126,12 +126,12 @@ def test_who_has_waited_is_told_if_the_other_has_written_from_other_inputs(
 ) -> None:
     elsewhere = Lake(tmp_path / "elsewhere")
     write_numbers(elsewhere, "some", {"unit": [1]}, inputs={"subset": others})
-    outcomes: list[PartitionWrite | OvertakenError] = []
+    outcomes: list[PartitionWrite | ConcurrentWriteError] = []
 
     def write() -> None:
         try:
             outcomes.append(begin(lake, subset="new"))
-        except OvertakenError as error:
+        except ConcurrentWriteError as error:
             outcomes.append(error)
 
     with held_by_another(lake):

@@ -9,21 +9,21 @@ import pytest
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import Kind
-from visdiv_assets.storage.files import LONGEST_NAME, check_length
+from visdiv_assets.storage.files import MAX_NAME_LENGTH, check_length
 from visdiv_assets_tests.conftest import Pipeline, Row, near_copy, one_each, other_model
 from visdiv_assets_tests.reliability.processes import OF_A_SUBSET, OF_ALL
 
 MARKUP = '<img src=x onerror=alert(1)> & "quo\'ted"'
 FOLDER = "%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E%20%26%20%22quo%27ted%22"
 #: Markup in a name that is as long as a name may be.
-HTML = MARKUP + "n" * (LONGEST_NAME - len(FOLDER))
+HTML = MARKUP + "n" * (MAX_NAME_LENGTH - len(FOLDER))
 
 NAMES = {
     "geoqa+(mathv360k)": "geoqa%2B%28mathv360k%29",
     "%2e": "%252e",
     "a b": "a%20b",
     "été 中文": "%C3%A9t%C3%A9%20%E4%B8%AD%E6%96%87",
-    HTML: FOLDER + "n" * (LONGEST_NAME - len(FOLDER)),
+    HTML: FOLDER + "n" * (MAX_NAME_LENGTH - len(FOLDER)),
 }
 
 #: What reports are made of; for all names but one it is enough to be listed, embedded and published.
@@ -88,7 +88,7 @@ def test_odd_names_have_their_own_folders_tables_and_reports_and_nothing_lies_el
         assert MARKUP in "".join(elements.texts)
 
 
-@pytest.mark.parametrize("name", ["n" * (LONGEST_NAME + 1), "é" * 42, "中" * 28])
+@pytest.mark.parametrize("name", ["n" * (MAX_NAME_LENGTH + 1), "é" * 42, "中" * 28])
 def test_a_name_too_long_for_a_folder_is_one_line_and_other_subsets_go_on(pipeline: Pipeline, name: str) -> None:
     for subset in (name, "fine"):
         pipeline.write(subset, one_each([0]))
@@ -102,9 +102,9 @@ def test_a_name_too_long_for_a_folder_is_one_line_and_other_subsets_go_on(pipeli
 
 
 def test_the_longest_name_fits_and_one_byte_more_does_not() -> None:
-    check_length("n" * LONGEST_NAME)
+    check_length("n" * MAX_NAME_LENGTH)
     with pytest.raises(VisdivError, match="251 bytes"):
-        check_length("n" * (LONGEST_NAME + 1))
+        check_length("n" * (MAX_NAME_LENGTH + 1))
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc", ".", "some/../../x", "..%2fx"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from visdiv_assets.curation.linked_images import PAIR_TABLES, linked_images
+from visdiv_assets.curation.linked_images import PAIR_TABLES, load_linked_images
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.orchestration.assets.test_failures import visdiv
@@ -106,7 +106,7 @@ def test_pairs_with_a_subset_that_is_not_there_in_full_link_nothing(undisturbed:
         for subset in ("a", "c")
         for image in lake.read(lake.require("sscd_embeddings", subset), "ids")["image_id"].to_pylist()
     }
-    linked = linked_images(lake, ["a", "c"], copies_by)
+    linked = load_linked_images(lake, ["a", "c"], copies_by)
     names = linked.image_ids.astype(str)
     assert set(names) <= held
     pairs = {(names[left], names[right]) for left, right in zip(linked.pairs.left, linked.pairs.right, strict=True)}

@@ -7,7 +7,7 @@ import pytest
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import benchmarks, category, finevision_categories
-from visdiv_assets.sources.catalog import BENCHMARK_COLUMNS, Published, published
+from visdiv_assets.sources.catalog import BENCHMARK_COLUMNS, PublishedSubset, published
 
 MINE = {"list": "mine", "hub_id": "me/some", "split": "test"}
 
@@ -26,7 +26,7 @@ def test_categories_are_found_by_the_exact_name() -> None:
 
 
 def test_what_was_published_of_a_subset_is_found_by_the_exact_name() -> None:
-    assert published("coco_colors") == Published(images=118_287, samples=118_287, turns=118_287)
+    assert published("coco_colors") == PublishedSubset(images=118_287, samples=118_287, turns=118_287)
     found = [published(name) for name in finevision_categories()]
     assert sum(subset.samples for subset in found if subset) == 24_322_193
     assert published("clipart_nature") is None

@@ -20,7 +20,7 @@ from visdiv_assets_tests.testing.s3_server import S3Server
 
 @pytest.fixture
 def on_s3(s3: S3Server) -> str:
-    return uris.below(s3.uri(s3.new_bucket()), "lake")
+    return uris.join(s3.uri(s3.new_bucket()), "lake")
 
 
 @pytest.fixture(params=["disk", "s3"])
@@ -63,7 +63,7 @@ def test_partitions_may_have_odd_names(lake: Lake) -> None:
         write_numbers(lake, name, {"u/n:i t": [number]})
     assert lake.partitions("table") == sorted(ODD_NAMES)
     assert [read_numbers(lake, name) for name in ODD_NAMES] == [[number] for number in range(len(ODD_NAMES))]
-    assert lake.as_it_is_now().partitions("table") == sorted(ODD_NAMES)
+    assert lake.snapshot().partitions("table") == sorted(ODD_NAMES)
 
 
 def test_readers_see_the_old_state_until_the_commit_and_can_finish_with_it(lake: Lake) -> None:
@@ -187,7 +187,7 @@ def test_looking_at_a_lake_takes_few_requests(on_s3: str, s3: S3Server) -> None:
         assert len(lake.partitions("table")) == 20
     assert len(listing) == 1
     with s3.counted() as looking:
-        now = lake.as_it_is_now()
+        now = lake.snapshot()
         for name in now.partitions("table"):
             assert now.require("table", name).partition == name
             assert now.manifest("table", name + "?") is None
@@ -201,7 +201,7 @@ def test_looking_at_a_lake_takes_few_requests(on_s3: str, s3: S3Server) -> None:
 def test_what_comes_after_a_look_is_not_seen_by_it(on_s3: str) -> None:
     lake = Lake(on_s3)
     write_numbers(lake, "old", {"unit": [1]})
-    now = lake.as_it_is_now("table")
+    now = lake.snapshot("table")
     write_numbers(lake, "new", {"unit": [2]})
     write_numbers(lake, "other", {"unit": [3]}, table="another")
     assert (now.partitions("table"), now.manifest("table", "new")) == (["old"], None)
@@ -244,7 +244,7 @@ def test_what_the_server_refuses_is_one_line_that_names_the_place_and_what_to_do
     s3: S3Server, code: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uris, "ATTEMPTS", 1)
-    lake = Lake(uris.below(s3.uri("bucket"), "lake"))
+    lake = Lake(uris.join(s3.uri("bucket"), "lake"))
     s3.refuse = lambda request, environment: code
     for line in told(lake):
         assert "s3://bucket/some/prefix/lake" in line
@@ -260,13 +260,13 @@ def test_no_credentials_at_all_are_told_as_such(s3: S3Server, monkeypatch: pytes
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     s3.refuse = lambda request, environment: None if "HTTP_AUTHORIZATION" in environment else "AccessDenied"
-    for line in told(Lake(uris.below(s3.uri("bucket"), "lake"))):
+    for line in told(Lake(uris.join(s3.uri("bucket"), "lake"))):
         assert "access is denied" in line
         assert "AWS_ACCESS_KEY_ID" in line
 
 
 def test_a_bucket_that_does_not_exist_is_not_an_empty_lake(s3: S3Server) -> None:
-    lines = told(Lake(uris.below(s3.uri("no-such-bucket"), "lake")), 3)
+    lines = told(Lake(uris.join(s3.uri("no-such-bucket"), "lake")), 3)
     assert all("no bucket 'no-such-bucket'" in line or "no such bucket" in line for line in lines)
     assert all("correct VISDIV_DATA" in line for line in lines)
 

@@ -26,7 +26,7 @@ WEEK = 7 * 24 * HOUR
 
 @pytest.fixture
 def root(s3: S3Server) -> str:
-    return uris.below(s3.uri(s3.new_bucket()), "lake")
+    return uris.join(s3.uri(s3.new_bucket()), "lake")
 
 
 @pytest.fixture

@@ -23,22 +23,24 @@ from visdiv_assets.storage import error_messages, uris
     ],
 )
 def test_a_name_below_a_place_comes_before_how_it_is_reached(place: str, expected: str) -> None:
-    assert uris.below(place, "lake") == expected
+    assert uris.join(place, "lake") == expected
 
 
 def test_a_relative_folder_stays_where_it_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert uris.below("data", "lake") == str(tmp_path / "data" / "lake")
-    filesystem, root = uris.opened("data")
+    assert uris.join("data", "lake") == str(tmp_path / "data" / "lake")
+    filesystem, root = uris.open_filesystem("data")
     assert isinstance(filesystem, pafs.LocalFileSystem)
     assert root == str(tmp_path / "data")
 
 
 def test_an_s3_place_is_opened_without_a_request_and_its_path_has_no_options() -> None:
-    filesystem, root = uris.opened("s3://b/some/p%20x/?endpoint_override=127.0.0.1:9&scheme=http&region=eu-west-1")
+    filesystem, root = uris.open_filesystem(
+        "s3://b/some/p%20x/?endpoint_override=127.0.0.1:9&scheme=http&region=eu-west-1"
+    )
     assert isinstance(filesystem, pafs.S3FileSystem)
     assert (root, filesystem.region) == ("b/some/p x", "eu-west-1")
-    assert uris.shown("s3://b/p/?endpoint_override=127.0.0.1:9") == "s3://b/p"
+    assert uris.display("s3://b/p/?endpoint_override=127.0.0.1:9") == "s3://b/p"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_an_s3_place_is_opened_without_a_request_and_its_path_has_no_options() -
 )
 def test_a_uri_that_is_not_understood_is_one_line(place: str, message: str) -> None:
     with pytest.raises(VisdivError, match=message):
-        uris.opened(place)
+        uris.open_filesystem(place)
 
 
 def test_credentials_in_a_uri_are_refused_and_not_repeated() -> None:

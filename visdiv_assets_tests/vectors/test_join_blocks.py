@@ -8,7 +8,7 @@ import pytest
 from visdiv_assets.vectors import join_blocks as module
 from visdiv_assets.vectors import projection
 from visdiv_assets.vectors.join import join
-from visdiv_assets.vectors.join_blocks import Part, blocks_of, joined, part_of
+from visdiv_assets.vectors.join_blocks import Part, compute_part, merge_parts, split_into_blocks
 from visdiv_assets.vectors.tiles import FullTiles, Projected, ProjectedTiles
 from visdiv_assets_tests.testing.vectors import random_units, unit
 
@@ -38,15 +38,15 @@ def test_the_blocks_together_are_the_join_in_one_go(kind: str, waiting: int, mon
     monkeypatch.setattr(module, "PAIRS_OF_A_BLOCK", 3000)
     monkeypatch.setattr(module, "ENTRIES_WAITING", waiting)
     vectors = alike()
-    blocks = blocks_of(ROWS)
+    blocks = split_into_blocks(ROWS)
     assert len(blocks) > 3
     done: list[int] = []
     of_subset = tiles(vectors, kind)
 
     def part(block: tuple[int, int]) -> Part:
-        return part_of(of_subset, block, ROWS, k_best=K, count_at=COUNT_AT, progress=done.append)
+        return compute_part(of_subset, block, ROWS, k_best=K, count_at=COUNT_AT, progress=done.append)
 
-    found = joined(vectors, map(part, blocks), THRESHOLD, k_best=K, thresholds=len(COUNT_AT))
+    found = merge_parts(vectors, map(part, blocks), THRESHOLD, k_best=K, thresholds=len(COUNT_AT))
     expected = join(vectors, None, THRESHOLD, k_best=K, count_at=COUNT_AT)
     assert expected.pairs.num_rows > ROWS
     assert expected.left_counts.max() > K
@@ -59,12 +59,12 @@ def test_the_blocks_together_are_the_join_in_one_go(kind: str, waiting: int, mon
 def test_blocks_cover_all_rows_and_begin_where_tiles_do(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROWS_OF_A_BLOCK", 16)
     monkeypatch.setattr(module, "PAIRS_OF_A_BLOCK", 1000)
-    blocks = blocks_of(rows)
+    blocks = split_into_blocks(rows)
     assert [row for start, stop in blocks for row in range(start, stop)] == list(range(rows))
     assert all(start % 16 == 0 for start, _ in blocks)
 
 
 def test_a_set_that_takes_a_minute_is_one_block() -> None:
-    assert blocks_of(92_682) == [(0, 92_682)]
-    assert len(blocks_of(92_683)) == 2
-    assert len(blocks_of(1_000_000)) > 50
+    assert split_into_blocks(92_682) == [(0, 92_682)]
+    assert len(split_into_blocks(92_683)) == 2
+    assert len(split_into_blocks(1_000_000)) > 50

@@ -6,8 +6,8 @@ import pytest
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.vectors import nearest
-from visdiv_assets.vectors.id_index import VectorNumbers
-from visdiv_assets.vectors.nearest import combined, look_up
+from visdiv_assets.vectors.id_index import IdIndex
+from visdiv_assets.vectors.nearest import combine_queries, find_nearest
 from visdiv_assets_tests.testing.clip_lakes import unit
 
 
@@ -24,7 +24,7 @@ def test_the_best_are_those_of_a_full_sort(monkeypatch: pytest.MonkeyPatch, bloc
     # Some vectors stand several times.
     parts[2][:10] = parts[0][:10]
     question = unit(random.standard_normal(6)).astype(np.float32)
-    found = look_up([*parts, np.empty((0, 6), np.float16)], question, k)
+    found = find_nearest([*parts, np.empty((0, 6), np.float16)], question, k)
     scores = [
         (-float(np.float32(v.astype(np.float32) @ question)), p, r)
         for p, m in enumerate(parts)
@@ -39,7 +39,7 @@ def test_the_best_are_those_of_a_full_sort(monkeypatch: pytest.MonkeyPatch, bloc
 
 def test_equal_scores_come_in_order_of_part_and_row() -> None:
     same = np.tile(np.eye(2)[:1], (5, 1)).astype(np.float16)
-    assert places(look_up([same, same], np.array([1, 0], np.float32), 7)) == [
+    assert places(find_nearest([same, same], np.array([1, 0], np.float32), 7)) == [
         *((0, row) for row in range(5)),
         (1, 0),
         (1, 1),
@@ -48,36 +48,36 @@ def test_equal_scores_come_in_order_of_part_and_row() -> None:
 
 def test_progress_counts_every_vector() -> None:
     done: list[int] = []
-    look_up([np.eye(4, dtype=np.float16)] * 3, np.eye(4, dtype=np.float32)[0], 1, progress=done.append)
+    find_nearest([np.eye(4, dtype=np.float16)] * 3, np.eye(4, dtype=np.float32)[0], 1, progress=done.append)
     assert sum(done) == 12
 
 
 def test_another_dimension_and_broken_vectors_are_refused() -> None:
     with pytest.raises(VisdivError, match="4 dimensions and the question 2"):
-        look_up([np.eye(4, dtype=np.float16)], np.eye(2, dtype=np.float32)[0], 1)
+        find_nearest([np.eye(4, dtype=np.float16)], np.eye(2, dtype=np.float32)[0], 1)
     with pytest.raises(VisdivError, match="not finite"):
-        look_up([np.full((1, 2), np.nan, np.float16)], np.eye(2, dtype=np.float32)[0], 1)
+        find_nearest([np.full((1, 2), np.nan, np.float16)], np.eye(2, dtype=np.float32)[0], 1)
 
 
 def test_nothing_stored_finds_nothing() -> None:
-    assert len(look_up([], np.eye(2, dtype=np.float32)[0], 5).score) == 0
+    assert len(find_nearest([], np.eye(2, dtype=np.float32)[0], 5).score) == 0
 
 
 def test_questions_are_added_by_their_weights() -> None:
-    question = combined(np.eye(3), [2, -1, 0])
+    question = combine_queries(np.eye(3), [2, -1, 0])
     assert question == pytest.approx(np.array([2, -1, 0]) / np.sqrt(5))
     assert np.linalg.norm(question) == pytest.approx(1)
 
 
 def test_questions_that_cancel_each_other_out_are_refused() -> None:
     with pytest.raises(VisdivError, match="cancel each other out"):
-        combined(np.array([[1.0, 0], [1, 0]]), [1, -1])
+        combine_queries(np.array([[1.0, 0], [1, 0]]), [1, -1])
 
 
 def test_a_vector_is_found_by_its_identity_alone() -> None:
     names = [f"{number:032x}" for number in (9, 3, 7)]
-    numbers = VectorNumbers(pa.chunked_array([pa.array(names[:2]), pa.array(names[2:])]))
+    numbers = IdIndex(pa.chunked_array([pa.array(names[:2]), pa.array(names[2:])]))
     assert len(numbers) == 3
     asked = pa.array([names[2], None, "f" * 32, names[0], "0" * 32, names[1]])
     assert numbers.of(asked).tolist() == [2, -1, -1, 0, -1, 1]
-    assert VectorNumbers(pa.array([], pa.string())).of(asked).tolist() == [-1] * 6
+    assert IdIndex(pa.array([], pa.string())).of(asked).tolist() == [-1] * 6

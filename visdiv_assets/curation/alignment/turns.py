@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.vectors.matrix import Matrix, checked, widened
+from visdiv_assets.vectors.matrix import Matrix, as_float32, check_matrix
 
 #: CLIPScore = 2.5 * max(cos, 0), so that it spreads from 0 to about 1 (Hessel et al. 2021, jmhessel/clipscore).
 CLIP_SCORE_SCALE = 2.5
@@ -127,8 +127,8 @@ def _cosines(
     of_turn = np.repeat(np.arange(len(chosen)), counts)
     place = first[chosen][of_turn] + np.arange(len(of_turn)) - starts[of_turn]
     imaged, place_of = np.unique(vector[place], return_inverse=True)
-    x = checked(widened(images[imaged]), 0)
-    y = checked(widened(texts[text[chosen]]), 0)
+    x = check_matrix(as_float32(images[imaged]), 0)
+    y = check_matrix(as_float32(texts[text[chosen]]), 0)
     cosine: np.ndarray = np.einsum("nd,nd->n", x[place_of], y[of_turn])
     # Stored vectors are rounded to float16: the product may leave [-1, 1] by 1e-3.
     return np.clip(cosine, -1, 1), starts

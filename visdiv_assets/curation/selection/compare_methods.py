@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.curation.selection.overlap_tables import diversity_before_and_after, overlaps, share_per_subset
-from visdiv_assets.curation.selection.select import DIVERSE, STORED, TEXTS, chosen_rows, images_of
+from visdiv_assets.curation.selection.select import DIVERSE, STORED, TEXTS, images_of, select_rows
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import Source
 from visdiv_assets.storage.lake import Lake
 
 
-class Compared(NamedTuple):
+class MethodComparison(NamedTuple):
     """Tables of `selection.compare`: where what each method keeps comes from, how far they agree, how diverse it is."""
 
     shares: pa.Table
@@ -23,7 +23,9 @@ class Compared(NamedTuple):
     diversity: pa.Table
 
 
-def compared(lake: Lake, source: Source, methods: Sequence[str], subsets: Sequence[str], fraction: float) -> Compared:
+def compare_methods(
+    lake: Lake, source: Source, methods: Sequence[str], subsets: Sequence[str], fraction: float
+) -> MethodComparison:
     """Let each method choose a share of the rows that it can judge, and hold what they chose side by side.
 
     Rows without a readable image are left out afterwards, since the diversity is that of first images: by CLIP, or
@@ -38,7 +40,7 @@ def compared(lake: Lake, source: Source, methods: Sequence[str], subsets: Sequen
         fraction: the share.
 
     Raises:
-        VisdivError: as `chosen.chosen_rows`, or there is no image.
+        VisdivError: as `chosen.select_rows`, or there is no image.
     """
     rows, vectors = images_of(lake, subsets)
     if not vectors.shape[0]:
@@ -47,9 +49,11 @@ def compared(lake: Lake, source: Source, methods: Sequence[str], subsets: Sequen
     keys = _keys(rows.subset, rows.row, names)
     kept = {}
     for method in methods or _usual(lake, names):
-        chosen = chosen_rows(lake, source, method, names, count=None, fraction=fraction)
+        chosen = select_rows(lake, source, method, names, count=None, fraction=fraction)
         kept[method] = np.isin(keys, _keys(chosen["subset"].combine_chunks(), chosen["row"].to_numpy(), names))
-    return Compared(share_per_subset(kept, rows.subset), overlaps(kept), diversity_before_and_after(kept, vectors))
+    return MethodComparison(
+        share_per_subset(kept, rows.subset), overlaps(kept), diversity_before_and_after(kept, vectors)
+    )
 
 
 def _usual(lake: Lake, subsets: Sequence[str]) -> list[str]:

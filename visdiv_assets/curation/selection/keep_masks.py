@@ -20,7 +20,7 @@ from visdiv_assets.storage.lake import Lake
 ROWS_SCHEMA = pa.schema([("subset", pa.string()), ("row", pa.int64())])
 
 #: The rows that go, as bool [rows] by subset.
-Going = Mapping[str, np.ndarray]
+DropMasks = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Selection:
                 raise _unreadable(self.keep_rows, error) from error
         return {"keep_by": self.keep_by, "keep_fraction": self.keep_fraction} if self.keep_by else {}
 
-    def going(self, lake: Lake, rows: Mapping[str, int]) -> Going:
+    def drop_masks(self, lake: Lake, rows: Mapping[str, int]) -> DropMasks:
         """The rows that are not selected; empty if nothing selects.
 
         Args:
@@ -66,7 +66,7 @@ class Selection:
         return _not_best(lake, self.keep_by, self.keep_fraction, rows) if self.keep_by else {}
 
 
-def as_table(going: Going) -> pa.Table:
+def as_table(going: DropMasks) -> pa.Table:
     """The rows that go as a table of `ROWS_SCHEMA`."""
     tables = [ROWS_SCHEMA.empty_table()]
     for subset, mask in going.items():
@@ -82,7 +82,7 @@ def as_mask(table: pa.Table, subset: str, rows: int) -> np.ndarray:
     return mask
 
 
-def _not_in_file(path: str, rows: Mapping[str, int]) -> Going:
+def _not_in_file(path: str, rows: Mapping[str, int]) -> DropMasks:
     try:
         given = pq.read_table(path, columns=ROWS_SCHEMA.names).cast(ROWS_SCHEMA)
     except (OSError, pa.ArrowException, KeyError) as error:
@@ -103,7 +103,7 @@ def _not_in_file(path: str, rows: Mapping[str, int]) -> Going:
     return {subset: ~as_mask(given, subset, count) for subset, count in rows.items()}
 
 
-def _not_best(lake: Lake, keep_by: str, keep_fraction: float, rows: Mapping[str, int]) -> Going:
+def _not_best(lake: Lake, keep_by: str, keep_fraction: float, rows: Mapping[str, int]) -> DropMasks:
     manifest = lake.manifest("selection_scores", "all")
     if manifest is None or not manifest.files("scores"):
         raise VisdivError(

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.curation.linked_images import one_model
+from visdiv_assets.curation.linked_images import require_one_model
 from visdiv_assets.curation.reasons import KEEP_BY
 from visdiv_assets.curation.selection import select_diverse_samples
 from visdiv_assets.curation.selection.clip_cov import clip_cov
@@ -29,7 +29,7 @@ from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.texts import joined_turns
 from visdiv_assets.storage.arrays import RowsOf, StackedArray
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.vectors.id_index import VectorNumbers
+from visdiv_assets.vectors.id_index import IdIndex
 from visdiv_assets.vectors.join import self_join
 
 STORED = tuple(name for name in KEEP_BY if name)
@@ -62,7 +62,7 @@ class Rows:
     row: np.ndarray
 
 
-def chosen_rows(
+def select_rows(
     lake: Lake, source: Source, method: str, subsets: Sequence[str], *, count: int | None, fraction: float | None
 ) -> pa.Table:
     """The rows that a method chooses, best first.
@@ -94,7 +94,7 @@ def chosen_rows(
     )
 
 
-def keeps_what(method: str) -> str:
+def describe_preference(method: str) -> str:
     """What a method keeps first, in words."""
     if method == "clip_score":
         return "texts that fit their images"
@@ -127,7 +127,7 @@ def first_images(lake: Lake, table: str, subsets: Sequence[str]) -> tuple[Rows, 
         VisdivError: a subset has no such vectors, or two were embedded by different models.
     """
     manifests = [lake.require(table, subset) for subset in subsets]
-    one_model(manifests)
+    require_one_model(manifests)
     names: list[str] = []
     rows, numbers, parts, offset = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [], 0
     for manifest in manifests:
@@ -136,7 +136,7 @@ def first_images(lake: Lake, table: str, subsets: Sequence[str]) -> tuple[Rows, 
             columns=["row", "image_id"],
             where=pc.field("status") == "ok",
         )
-        vector = VectorNumbers(lake.read(manifest, "ids")["image_id"]).of(listed["image_id"])
+        vector = IdIndex(lake.read(manifest, "ids")["image_id"]).of(listed["image_id"])
         row = listed["row"].to_numpy()[vector >= 0]
         once, first = np.unique(row, return_index=True)
         rows.append(once)
@@ -249,7 +249,7 @@ def _first_texts(lake: Lake, rows: Rows, subsets: Sequence[str]) -> tuple[RowsOf
     for subset in subsets:
         manifest = lake.require("clip_text_embeddings", subset)
         turns = lake.read(manifest, "turns", columns=["row", "text_id"], where=pc.field("text_id").is_valid())
-        text = VectorNumbers(lake.read(manifest, "texts", columns=["text_id"])["text_id"]).of(turns["text_id"])
+        text = IdIndex(lake.read(manifest, "texts", columns=["text_id"])["text_id"]).of(turns["text_id"])
         first_row, first = np.unique(turns["row"].to_numpy(), return_index=True)
         mine = np.flatnonzero(names == subset)
         place = np.searchsorted(first_row, rows.row[mine])

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.curation.linked_images import one_model
+from visdiv_assets.curation.linked_images import require_one_model
 from visdiv_assets.curation.reasons import KEEP_BY
 from visdiv_assets.curation.selection.conformity import conformity
 from visdiv_assets.curation.selection.methods import METHODS
@@ -23,7 +23,7 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.storage.arrays import StackedArray
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.vectors.id_index import VectorNumbers
+from visdiv_assets.vectors.id_index import IdIndex
 
 CLIP_SCORE = "clip_score"
 
@@ -50,7 +50,7 @@ def corpus_scores(lake: Lake, subsets: Sequence[str], *, progress: Progress = si
         VisdivError: two subsets were embedded by different models, or a vector is not finite.
     """
     manifests = [lake.require("clip_image_embeddings", subset) for subset in subsets]
-    one_model(manifests)
+    require_one_model(manifests)
     parts = [lake.array(manifest, "vectors") for manifest in manifests]
     ends = np.cumsum([0, *(len(part) for part in parts)])
     vectors = StackedArray([array for part in parts for array in part.parts])
@@ -59,7 +59,7 @@ def corpus_scores(lake: Lake, subsets: Sequence[str], *, progress: Progress = si
     for number, (subset, manifest) in enumerate(zip(subsets, manifests, strict=True)):
         images = lake.require("subset_images", subset)
         listed = lake.read(images, columns=["row", "image_id"], where=pc.field("status") == "ok")
-        vector = VectorNumbers(lake.read(manifest, "ids")["image_id"]).of(listed["image_id"])
+        vector = IdIndex(lake.read(manifest, "ids")["image_id"]).of(listed["image_id"])
         row, there = listed["row"].to_numpy(), vector >= 0
         rows = int(images.facts["rows"])
         columns: dict[str, object] = {

@@ -13,7 +13,7 @@ import numpy as np
 
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.vectors.matrix import Matrix, widened
+from visdiv_assets.vectors.matrix import Matrix, as_float32
 from visdiv_assets.vectors.unit_rows import BLOCK
 
 #: Directions whose variance is below this share of the mean variance are left out. Rounding the stored unit vectors to
@@ -41,7 +41,7 @@ class RawFeatures:
 
     def __getitem__(self, key: slice | np.ndarray, /) -> np.ndarray:
         """Rows by slice or by number, float32."""
-        features: np.ndarray = widened(self._vectors[key]) * self._norms[key, np.newaxis].astype(np.float32)
+        features: np.ndarray = as_float32(self._vectors[key]) * self._norms[key, np.newaxis].astype(np.float32)
         return features
 
 

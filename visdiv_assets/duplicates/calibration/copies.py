@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STRENGTHS = ("mild", "medium", "strong")
 
 #: Shrinking stops at this length of the shorter side, below which a thumbnail shows nothing.
-SMALLEST_SIDE = 64
+MIN_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ COPY_KINDS = (
     CopyKind("jpeg", "saved as JPEG of a lower quality", "quality 70", "quality 40", "quality 20"),
     CopyKind(
         "resize",
-        f"made smaller, no side below {SMALLEST_SIDE} pixels; seed: filter",
+        f"made smaller, no side below {MIN_SIDE} pixels; seed: filter",
         "70 % of the sides",
         "50 %",
         "30 %",
@@ -151,7 +151,7 @@ def _resize(image: Image, level: int, random: Random) -> Image:
     from PIL.Image import Resampling
 
     shorter = min(image.size)
-    factor = max((0.7, 0.5, 0.3)[level], min(1.0, SMALLEST_SIDE / shorter))
+    factor = max((0.7, 0.5, 0.3)[level], min(1.0, MIN_SIDE / shorter))
     size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
     return image.resize(size, random.choice((Resampling.BILINEAR, Resampling.BICUBIC, Resampling.LANCZOS)))
 

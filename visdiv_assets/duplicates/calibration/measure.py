@@ -68,7 +68,7 @@ SEED = 1
 NEAREST_FLOOR = 0.45
 NEAREST_KEPT = 16
 #: Larger images are reduced to this before they are copied: the model sees 0.1 million, verification 0.36.
-MOST_PIXELS = 4_000_000
+MAX_PIXELS = 4_000_000
 
 #: What is done to make a copy: kind and strength.
 EVERY_COPY = tuple(itertools.product(KINDS, STRENGTHS))
@@ -82,7 +82,7 @@ class Near(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """What calibration saw.
 
     Attributes:
@@ -109,7 +109,7 @@ def measure(
     pdq_distance: int,
     threads: int,
     progress: Progress = silent,
-) -> Measured:
+) -> Measurement:
     """Compare images with their nearest others, and some of them with 36 copies of each.
 
     A copy whose pixels are those of its original (an image without color, made gray) tests nothing, and has no row.
@@ -145,7 +145,7 @@ def measure(
             above = near[-1].similarity if len(near) >= NEAREST_KEPT else 0.0
             pairs += _pairs_of(subject, new, load, above, threads)
             progress(1)
-    return Measured(pa.Table.from_pylist(copies, COPIES_SCHEMA), pa.Table.from_pylist(pairs, PAIRS_SCHEMA))
+    return Measurement(pa.Table.from_pylist(copies, COPIES_SCHEMA), pa.Table.from_pylist(pairs, PAIRS_SCHEMA))
 
 
 class _Subject:
@@ -240,7 +240,7 @@ def _distances(original: bytes | None, copies: Sequence[bytes | None], limit: in
 def _not_too_large(image: Image) -> Image:
     from PIL.Image import Resampling
 
-    factor = (MOST_PIXELS / (image.width * image.height)) ** 0.5
+    factor = (MAX_PIXELS / (image.width * image.height)) ** 0.5
     if factor >= 1:
         return image
     size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))

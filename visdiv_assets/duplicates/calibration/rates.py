@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.duplicates.calibration.copies import KINDS, STRENGTHS
-from visdiv_assets.duplicates.calibration.measure import NEAREST_FLOOR, Measured
+from visdiv_assets.duplicates.calibration.measure import NEAREST_FLOOR, Measurement
 from visdiv_assets.statistics import ALL, wilson_interval
 
 CALIBRATION_SCHEMA = pa.schema(
@@ -46,10 +46,10 @@ THRESHOLDS = (0.95, 0.93, 0.90, 0.75, 0.60, 0.45)
 #: Of what the recommended threshold accepts, this share is right.
 RECOMMENDED_PRECISION = 0.99
 #: Pairs without which no threshold is recommended. Even 20 of 20 leave 16 % within the 95 % interval.
-FEWEST_PAIRS = 20
+MIN_PAIRS = 20
 
 
-def rates(measured: Measured, thresholds: Iterable[float] = THRESHOLDS) -> pa.Table:
+def compute_rates(measured: Measurement, thresholds: Iterable[float] = THRESHOLDS) -> pa.Table:
     """Count what was measured.
 
     Recall is the share of copies that a rule finds, by kind and strength and (`ALL`) over them. Where nothing is said
@@ -172,13 +172,13 @@ def recommended_threshold(pairs: pa.Table) -> Recommendation:
         accepted = (similarity >= np.float32(threshold)) & (complete < np.float32(threshold))
         count, refused = int(accepted.sum()), int((accepted & ~confirmed).sum())
         most = max(most, count)
-        if count >= FEWEST_PAIRS and refused <= (1 - RECOMMENDED_PRECISION) * count:
+        if count >= MIN_PAIRS and refused <= (1 - RECOMMENDED_PRECISION) * count:
             note = f"the pixels refuse {refused} of the {count} nearest pairs from {threshold:.2f} on"
             return Recommendation(threshold, count, refused, note)
-    if most < FEWEST_PAIRS:
-        note = f"no threshold has {FEWEST_PAIRS} nearest pairs to judge it by: the most are {most}"
+    if most < MIN_PAIRS:
+        note = f"no threshold has {MIN_PAIRS} nearest pairs to judge it by: the most are {most}"
     else:
-        note = f"from no threshold with {FEWEST_PAIRS} or more nearest pairs on do the pixels confirm 99 % of them"
+        note = f"from no threshold with {MIN_PAIRS} or more nearest pairs on do the pixels confirm 99 % of them"
     return Recommendation(None, 0, 0, note)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.image_lookup import Place, images_at
+from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_images
 from visdiv_assets.duplicates.calibration.measure import NEAREST_FLOOR, NEAREST_KEPT, Near
 from visdiv_assets.embedding.stream import image_changed
 from visdiv_assets.imaging.decode import decode_image
@@ -111,7 +111,7 @@ class SampleImages:
     def __init__(
         self,
         source: Source,
-        places: Mapping[str, Place],
+        places: Mapping[str, ImagePosition],
         *,
         max_pixels: int,
         max_bytes: int = MAX_IMAGE_BYTES,
@@ -147,7 +147,7 @@ class SampleImages:
 
     def _group(self, group: Sequence[str], wanted: set[str]) -> Iterator[tuple[str, Image]]:
         places = [self._places[image_id] for image_id in sorted(wanted)]
-        fetched = images_at(self._source, Kind.SUBSET, places)
+        fetched = fetch_images(self._source, Kind.SUBSET, places)
         self._encoded = {place.image_id: image.data for place, image in fetched.items()}
         for image_id in group:
             yield image_id, self.load(image_id)

@@ -39,7 +39,7 @@ class Agreement:
         return replace(self, disagrees=disagrees, share=share)
 
 
-def largest_place(disagrees: NDArray[np.bool_]) -> float:
+def largest_region(disagrees: NDArray[np.bool_]) -> float:
     """Area of the largest connected place of disagreeing windows' centers, in windows' areas."""
     import cv2
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from visdiv_assets.duplicates.verify import params
 from visdiv_assets.duplicates.verify.geometry import inverse
-from visdiv_assets.duplicates.verify.registration import Laid, size_of, warp
+from visdiv_assets.duplicates.verify.registration import Registered, size_of, warp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +56,7 @@ def _worst(values: NDArray[np.float32]) -> float:
     return float(np.partition(values, max(0, len(values) - 1 - rank))[max(0, len(values) - 1 - rank)])
 
 
-def compare_colors(a: Prepared, b: Prepared, matrix: NDArray[np.float64], laid: Laid) -> ColorChange:
+def compare_colors(a: Prepared, b: Prepared, matrix: NDArray[np.float64], laid: Registered) -> ColorChange:
     """Fit a global change of color and measure what it leaves.
 
     The color difference signals (Cb, Cr as one complex number) of the less colorful image are the other's times one

@@ -9,13 +9,13 @@ import numpy as np
 
 from visdiv_assets.duplicates.verify import evidence as said
 from visdiv_assets.duplicates.verify import params
-from visdiv_assets.duplicates.verify.agreement import Agreement, compare, largest_place
+from visdiv_assets.duplicates.verify.agreement import Agreement, compare, largest_region
 from visdiv_assets.duplicates.verify.color import ColorChange, compare_colors
 from visdiv_assets.duplicates.verify.geometry import in_pixels, overlap_of, plausible
-from visdiv_assets.duplicates.verify.overlay import covered, thick, through_watermark
+from visdiv_assets.duplicates.verify.overlay import find_overlay, thick, through_watermark
 from visdiv_assets.duplicates.verify.photometry import matched_sharpness, matched_tone
 from visdiv_assets.duplicates.verify.recolor import clipped, matched_brightness
-from visdiv_assets.duplicates.verify.registration import Laid, lay, refine, size_of
+from visdiv_assets.duplicates.verify.registration import Registered, refine, size_of, warp_into_frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgment:
+class Evaluation:
     """What one alignment shows.
 
     Attributes:
@@ -57,7 +57,7 @@ class Judgment:
         return self.tracked > params.DECISIVE and self.overlap > 0.9
 
 
-def judge(a: Prepared, b: Prepared, matrix: NDArray[np.float64]) -> Judgment | None:
+def evaluate_alignment(a: Prepared, b: Prepared, matrix: NDArray[np.float64]) -> Evaluation | None:
     """Make an alignment exact and compare the two images under it.
 
     Args:
@@ -80,7 +80,7 @@ def judge(a: Prepared, b: Prepared, matrix: NDArray[np.float64]) -> Judgment | N
     return _judge(a, b, matrix, tracked)
 
 
-def _judge(a: Prepared, b: Prepared, matrix: NDArray[np.float64], tracked: float) -> Judgment | None:
+def _judge(a: Prepared, b: Prepared, matrix: NDArray[np.float64], tracked: float) -> Evaluation | None:
     """Compare two images under an alignment."""
     if not plausible(in_pixels(matrix, size_of(a.gray), size_of(b.gray))):
         return None
@@ -90,16 +90,16 @@ def _judge(a: Prepared, b: Prepared, matrix: NDArray[np.float64], tracked: float
     hopeless = False
     if tracked < params.DECISIVE:
         # A quick look first: most alignments of this kind are wrong.
-        laid = lay(a, b, matrix, small=True)
+        laid = warp_into_frame(a, b, matrix, small=True)
         one, two, sharpness = matched(laid)
         agreement = compare(one, two, laid.inside)
         hopeless = agreement.share < params.COARSE_AGREEMENT
     if not hopeless:
-        laid = lay(a, b, matrix)
+        laid = warp_into_frame(a, b, matrix)
         one, two, sharpness = matched(laid)
         agreement = compare(one, two, laid.inside)
     toned = _toned(laid)
-    largest = largest_place(agreement.disagrees)
+    largest = largest_region(agreement.disagrees)
     colors: ColorChange | None = None
     marked = False
     if agreement.windows < params.FEWEST_WINDOWS:
@@ -111,18 +111,18 @@ def _judge(a: Prepared, b: Prepared, matrix: NDArray[np.float64], tracked: float
         reason = _reason(agreement, largest, _shading(one, two, laid.inside), colors.worst)
         if reason == said.CONTENTS_DIFFER and agreement.share > params.LEAST_RECOLORED:
             leveled = _leveled(one, two, laid, colors)
-            if not _reason(leveled, largest_place(leveled.disagrees), 0.0, colors.worst):
-                agreement, largest, reason = leveled, largest_place(leveled.disagrees), ""
+            if not _reason(leveled, largest_region(leveled.disagrees), 0.0, colors.worst):
+                agreement, largest, reason = leveled, largest_region(leveled.disagrees), ""
         if reason:
             without = _without_overlay(one, two, laid, agreement, colors)
             if without is not None:
                 agreement, marked, reason = without, True, ""
-                largest = largest_place(agreement.disagrees)
-    return Judgment(matrix, agreement, largest, overlap, tracked, sharpness, colors, toned, marked, reason)
+                largest = largest_region(agreement.disagrees)
+    return Evaluation(matrix, agreement, largest, overlap, tracked, sharpness, colors, toned, marked, reason)
 
 
 def matched(
-    laid: Laid, without: NDArray[np.bool_] | None = None
+    laid: Registered, without: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
     """Both images as float32 [h, w], of one tone and sharpness, and the blur that took, in pixels."""
     inside = laid.inside if without is None else laid.inside & ~without
@@ -132,7 +132,7 @@ def matched(
     return matched_sharpness(one, two, inside)
 
 
-def _toned(laid: Laid) -> bool:
+def _toned(laid: Registered) -> bool:
     """Whether the levels of the one are not those of the other."""
     import cv2
 
@@ -152,7 +152,7 @@ def _reason(agreement: Agreement, largest: float, shading: float, worst_color: f
     return said.COLORS_DIFFER if worst_color > params.COLOR_DIFFERENCE else ""
 
 
-def _leveled(one: NDArray[np.float32], two: NDArray[np.float32], laid: Laid, colors: ColorChange) -> Agreement:
+def _leveled(one: NDArray[np.float32], two: NDArray[np.float32], laid: Registered, colors: ColorChange) -> Agreement:
     """The comparison with what a global change of color does to the brightness taken into account."""
     import cv2
 
@@ -184,7 +184,7 @@ def _shading(one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray
 def _without_overlay(
     one: NDArray[np.float32],
     two: NDArray[np.float32],
-    laid: Laid,
+    laid: Registered,
     agreement: Agreement,
     colors: ColorChange,
 ) -> Agreement | None:
@@ -194,14 +194,14 @@ def _without_overlay(
     shape = (one.shape[1], one.shape[0])
     remaining = cv2.resize(colors.remaining, shape, interpolation=cv2.INTER_LINEAR)
     colors_differ = remaining > params.COLOR_DIFFERENCE
-    place = covered(one, two, laid.inside, agreement.disagrees, colors_differ)
+    place = find_overlay(one, two, laid.inside, agreement.disagrees, colors_differ)
     if place is not None:
         outside = laid.inside & ~place
         one2, two2, _ = matched(laid, place)
         rest = compare(one2, two2, outside)
         shading = _shading(one2, two2, outside)
         worst = colors.worst_outside(cv2.resize(place.astype(np.uint8), colors.valid.shape[::-1]) > 0)
-        if rest.windows >= params.FEWEST_WINDOWS and not _reason(rest, largest_place(rest.disagrees), shading, worst):
+        if rest.windows >= params.FEWEST_WINDOWS and not _reason(rest, largest_region(rest.disagrees), shading, worst):
             return rest
     signals = _enlarged(colors.signals[0], shape), _enlarged(colors.signals[1], shape)
     left = through_watermark(one, two, laid.inside, signals)
@@ -210,7 +210,7 @@ def _without_overlay(
         odd = cv2.blur((left > params.MARK_REST).astype(np.float32), (params.WINDOW,) * 2) > 0.12
         odd &= agreement.disagrees
         share = 1.0 - float(np.count_nonzero(odd)) / max(1, int(np.count_nonzero(agreement.textured)))
-        if share >= params.AGREEMENT and largest_place(odd) <= params.LARGEST_PLACE:
+        if share >= params.AGREEMENT and largest_region(odd) <= params.LARGEST_PLACE:
             return agreement.with_disagreement(odd, share)
     return None
 

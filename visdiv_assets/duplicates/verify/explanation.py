@@ -11,7 +11,7 @@ from visdiv_assets.duplicates.verify import params
 from visdiv_assets.duplicates.verify.agreement import compare
 from visdiv_assets.duplicates.verify.color import compare_colors
 from visdiv_assets.duplicates.verify.evaluate import matched
-from visdiv_assets.duplicates.verify.registration import lay, size_of, warp
+from visdiv_assets.duplicates.verify.registration import size_of, warp, warp_into_frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +56,7 @@ def explain(a: Prepared, b: Prepared, evidence: Evidence) -> Explanation:
     warped[~inside] = 128
     disagrees = np.zeros(a.gray.shape, bool)
     if evidence.kind != "identical_pixels":
-        laid = lay(a, b, matrix)
+        laid = warp_into_frame(a, b, matrix)
         one, two, _ = matched(laid)
         centers = compare(one, two, laid.inside).disagrees.astype(np.uint8)
         # A window disagrees, not its center alone.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def covered(
+def find_overlay(
     one: NDArray[np.float32],
     two: NDArray[np.float32],
     inside: NDArray[np.bool_],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class Registered:
     """Two images in one frame, that of the coarser of the two.
 
     Attributes:
@@ -46,7 +46,7 @@ def size_of(image: NDArray[np.uint8]) -> tuple[int, int]:
     return image.shape[1], image.shape[0]
 
 
-def guesses(a: Prepared, b: Prepared) -> list[NDArray[np.float64]]:
+def guess_transforms(a: Prepared, b: Prepared) -> list[NDArray[np.float64]]:
     """Maps from b to a that stretch one upon the other, with or without plain borders, in 8 orientations.
 
     Returns:
@@ -68,7 +68,7 @@ def guesses(a: Prepared, b: Prepared) -> list[NDArray[np.float64]]:
     return [matrix for _, _, matrix in found[: params.GUESSES]]
 
 
-def lay(a: Prepared, b: Prepared, matrix: NDArray[np.float64], small: bool = False) -> Laid:
+def warp_into_frame(a: Prepared, b: Prepared, matrix: NDArray[np.float64], small: bool = False) -> Registered:
     """Warp the finer of two images into the frame of the coarser.
 
     Args:
@@ -83,7 +83,7 @@ def lay(a: Prepared, b: Prepared, matrix: NDArray[np.float64], small: bool = Fal
     one, two = (a, b) if of_a else (b, a)
     frame, other = (one.small, two.small) if small else (one.gray, two.gray)
     warped, inside = warp(other, matrix if of_a else inverse(matrix), size_of(frame))
-    return Laid(frame, warped[..., 0], inside, of_a)
+    return Registered(frame, warped[..., 0], inside, of_a)
 
 
 def warp(
@@ -151,7 +151,7 @@ def refine(a: Prepared, b: Prepared, matrix: NDArray[np.float64]) -> tuple[NDArr
 
     share, count = 0.0, 0
     for number in range(2):
-        laid = lay(a, b, matrix, small=True)
+        laid = warp_into_frame(a, b, matrix, small=True)
         one, two = _evened(laid.frame), _evened(laid.other)
         mask = laid.inside.astype(np.uint8)
         points = cv2.goodFeaturesToTrack(one, params.TRACKED, params.TRACK_QUALITY, 6, mask=mask, blockSize=5)

@@ -8,7 +8,7 @@ import numpy as np
 
 from visdiv_assets.duplicates.verify import evidence as said
 from visdiv_assets.duplicates.verify import params
-from visdiv_assets.duplicates.verify.evaluate import Judgment, judge
+from visdiv_assets.duplicates.verify.evaluate import Evaluation, evaluate_alignment
 from visdiv_assets.duplicates.verify.evidence import Evidence, unconfirmed
 from visdiv_assets.duplicates.verify.geometry import (
     in_pixels,
@@ -20,7 +20,7 @@ from visdiv_assets.duplicates.verify.geometry import (
 )
 from visdiv_assets.duplicates.verify.keypoints import aligned_by_keypoints
 from visdiv_assets.duplicates.verify.prepared import Prepared, prepare
-from visdiv_assets.duplicates.verify.registration import guesses, size_of
+from visdiv_assets.duplicates.verify.registration import guess_transforms, size_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,34 +93,34 @@ def _nothing_to_compare(a: Prepared, b: Prepared) -> Evidence | None:
     return None
 
 
-def _best(a: Prepared, b: Prepared) -> Judgment | None:
+def _best(a: Prepared, b: Prepared) -> Evaluation | None:
     """The first alignment that confirms the pair; else the one under which most agrees."""
-    best: Judgment | None = None
-    for matrix in guesses(a, b):
-        judged = judge(a, b, matrix)
+    best: Evaluation | None = None
+    for matrix in guess_transforms(a, b):
+        judged = evaluate_alignment(a, b, matrix)
         best = _better(best, judged)
         if best is not None and (not best.reason or best.decisive):
             return best
     for mirrored in (False, True):
         for matrix in aligned_by_keypoints(a.keypoints, b.keypoints, mirrored):
             if plausible(in_pixels(matrix, size_of(a.gray), size_of(b.gray))):
-                best = _better(best, judge(a, b, matrix))
+                best = _better(best, evaluate_alignment(a, b, matrix))
                 if best is not None and (not best.reason or best.decisive):
                     return best
     return best
 
 
-def _better(best: Judgment | None, other: Judgment | None) -> Judgment | None:
+def _better(best: Evaluation | None, other: Evaluation | None) -> Evaluation | None:
     if best is None or other is None:
         return best or other
     return other if _merit(other) > _merit(best) else best
 
 
-def _merit(judged: Judgment) -> tuple[bool, bool, float]:
+def _merit(judged: Evaluation) -> tuple[bool, bool, float]:
     return not judged.reason, judged.reason != said.TOO_LITTLE_TEXTURE, judged.agreement.share
 
 
-def _kind(a: Prepared, b: Prepared, found: Judgment) -> str:
+def _kind(a: Prepared, b: Prepared, found: Evaluation) -> str:
     """The first of `KINDS` that fits a confirmed pair."""
     pixels = in_pixels(found.matrix, a.size, b.size)
     if np.linalg.det(pixels[:2, :2]) < 0:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.image_lookup import Place, decoded_at
+from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_decoded
 from visdiv_assets.curation.alignment.summary import (
     ROWS_SCHEMA,
     SUMMARY_SCHEMA,
@@ -20,12 +20,12 @@ from visdiv_assets.embedding.clip.checkpoints import same_weights
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.contact_sheet import ImageTile, image_sheet, thumbnail_data_uri
 from visdiv_assets.orchestration.assets.common import (
-    check,
+    check_spec,
     column_schema,
     current_embeddings,
     materialized,
     readable_positions,
-    shown,
+    table_preview,
     user_errors,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
@@ -35,7 +35,7 @@ from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.texts import row_texts
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
-from visdiv_assets.vectors.id_index import VectorNumbers
+from visdiv_assets.vectors.id_index import IdIndex
 
 CODE_VERSION = "1"
 
@@ -54,7 +54,7 @@ SHEET_BYTES = 72_000
     code_version=CODE_VERSION,
     metadata=column_schema(ROWS_SCHEMA),
     check_specs=[
-        check(
+        check_spec(
             "scores_sound",
             asset="alignment",
             partitions_def=subset_partitions,
@@ -118,7 +118,7 @@ def alignment(
             "turns": pc.sum(rows["turns"]).as_py() or 0,
             "turns_scored": pc.sum(rows["turns_scored"]).as_py() or 0,
             **_numbers(summary),
-            "filters": shown(summary.filter(pc.is_in(summary["measure"], pa.array(["filter", "truncated"])))),
+            "filters": table_preview(summary.filter(pc.is_in(summary["measure"], pa.array(["filter", "truncated"])))),
             **sheets,
         },
         [dg.AssetCheckResult(check_name="scores_sound", passed=not any(defects.values()), metadata=defects)],
@@ -127,12 +127,12 @@ def alignment(
 
 def _aligned(store: Lake, images: Manifest, imaged: Manifest, worded: Manifest) -> Iterator[pa.RecordBatch]:
     positions = readable_positions(store, images)
-    vector = VectorNumbers(store.read(imaged, "ids")["image_id"]).of(positions["image_id"])
+    vector = IdIndex(store.read(imaged, "ids")["image_id"]).of(positions["image_id"])
     there = vector >= 0
     texts = store.read(worded, "texts", columns=["text_id", "truncated"])
     with progress(f"aligning {images.partition}", worded.rows("turns"), "turn") as advance:
         for batch in align_turns(
-            _numbered(store, worded, VectorNumbers(texts["text_id"])),
+            _numbered(store, worded, IdIndex(texts["text_id"])),
             RowImages(positions["row"].to_numpy()[there], vector[there]),
             store.array(imaged, "vectors"),
             store.array(worded, "vectors"),
@@ -142,7 +142,7 @@ def _aligned(store: Lake, images: Manifest, imaged: Manifest, worded: Manifest) 
             advance(batch.num_rows)
 
 
-def _numbered(store: Lake, worded: Manifest, numbers: VectorNumbers) -> Iterator[pa.RecordBatch]:
+def _numbered(store: Lake, worded: Manifest, numbers: IdIndex) -> Iterator[pa.RecordBatch]:
     """The turns with the numbers of their texts' vectors in the place of the text_ids."""
     for batch in store.dataset(worded, "turns").to_batches(columns=["row", "turn", "text_id"]):
         text = pa.array(numbers.of(batch.column("text_id")))
@@ -187,7 +187,7 @@ def _row_sheets(
         chosen = scored.take(pc.select_k_unstable(scored, k=min(ROWS_SHOWN, scored.num_rows), sort_keys=sorting))
         places = _places_of_rows(store, images, chosen["row"].to_pylist())
         texts = row_texts(source, Kind.SUBSET, images.partition, places)
-        decoded = decoded_at(source, Kind.SUBSET, list(places.values()), **decoder.limits)
+        decoded = fetch_decoded(source, Kind.SUBSET, list(places.values()), **decoder.limits)
         tiles = [
             ImageTile(
                 decoded[places[record["row"]]],
@@ -201,16 +201,16 @@ def _row_sheets(
     return sheets
 
 
-def _places_of_rows(store: Lake, images: Manifest, rows: Sequence[int]) -> dict[int, Place]:
+def _places_of_rows(store: Lake, images: Manifest, rows: Sequence[int]) -> dict[int, ImagePosition]:
     """The first readable image of some rows."""
     listed = store.read(
         images,
         columns=["row", "image_index", "image_id"],
         where=(pc.field("status") == "ok") & pc.field("row").isin(pa.array(rows, pa.int64())),
     )
-    found: dict[int, Place] = {}
+    found: dict[int, ImagePosition] = {}
     for record in listed.to_pylist():
-        found.setdefault(record["row"], Place(images.partition, *record.values()))
+        found.setdefault(record["row"], ImagePosition(images.partition, *record.values()))
     return found
 
 

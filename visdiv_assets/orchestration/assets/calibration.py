@@ -6,13 +6,13 @@ import time
 import dagster as dg
 import pyarrow as pa
 
-from visdiv_assets.corpus.image_lookup import first_places
+from visdiv_assets.corpus.image_lookup import find_first_positions
 from visdiv_assets.duplicates.calibration.measure import (
     COPIES_SCHEMA,
     NEAREST_KEPT,
     PAIRS_SCHEMA,
     SEED,
-    Measured,
+    Measurement,
     measure,
 )
 from visdiv_assets.duplicates.calibration.rates import (
@@ -20,7 +20,7 @@ from visdiv_assets.duplicates.calibration.rates import (
     SIMILARITY,
     THRESHOLDS,
     VERIFIED,
-    rates,
+    compute_rates,
     recommended_threshold,
     row_of,
     sentences,
@@ -28,7 +28,7 @@ from visdiv_assets.duplicates.calibration.rates import (
 from visdiv_assets.duplicates.calibration.sampling import SampleImages, choose_sample, nearest_others, within_budget
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration.assets.common import (
-    check,
+    check_spec,
     column_schema,
     current_embeddings,
     materialized,
@@ -63,7 +63,7 @@ CODE_VERSION = "2"
     code_version=CODE_VERSION,
     metadata=column_schema(CALIBRATION_SCHEMA),
     check_specs=[
-        check(
+        check_spec(
             "rates_sound",
             asset="calibration",
             partitions_def=subset_partitions,
@@ -126,7 +126,7 @@ def calibration(
                     decoder=decoder,
                     verification=verification,
                 )
-                unit.table("rates", rates(measured, thresholds), CALIBRATION_SCHEMA)
+                unit.table("rates", compute_rates(measured, thresholds), CALIBRATION_SCHEMA)
                 unit.table("copies", measured.copies, COPIES_SCHEMA)
                 unit.table("pairs", measured.pairs, PAIRS_SCHEMA)
         seconds = time.monotonic() - begin
@@ -161,12 +161,12 @@ def _measure(
     sscd: SscdResource,
     decoder: DecoderResource,
     verification: VerificationResource,
-) -> Measured:
+) -> Measurement:
     subset = images.partition
     pairs = sample_size * NEAREST_KEPT
     sample = choose_sample(store.read(images, columns=["image_id", "status", "low_information"]), pairs)
     if not sample:
-        return Measured(COPIES_SCHEMA.empty_table(), PAIRS_SCHEMA.empty_table())
+        return Measurement(COPIES_SCHEMA.empty_table(), PAIRS_SCHEMA.empty_table())
     embedder = sscd.load()
     if embedder.model_id != embeddings.model_id:
         raise VisdivError(
@@ -177,7 +177,7 @@ def _measure(
     found = nearest_others(image_ids, store.array(embeddings, "vectors"), sample)
     nearest = within_budget(found, copied=sample_size, pairs=pairs)
     used = {*nearest, *(other.image_id for others in nearest.values() for other in others)}
-    fetched = SampleImages(source, first_places(store, subset, used), **decoder.limits)
+    fetched = SampleImages(source, find_first_positions(store, subset, used), **decoder.limits)
     with progress(f"calibrating {subset}", len(nearest), "image") as advance:
         return measure(
             fetched.each(nearest),

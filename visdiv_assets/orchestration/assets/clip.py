@@ -14,7 +14,13 @@ from visdiv_assets.embedding import ClipTexts
 from visdiv_assets.embedding.clip.checkpoints import NoClipWeightsError
 from visdiv_assets.embedding.shards import IDS_SCHEMA, vector_defects
 from visdiv_assets.embedding.turns import TEXTS_SCHEMA, TURNS_SCHEMA, KnownTexts, SeenTexts, embed_turns
-from visdiv_assets.orchestration.assets.common import check, column_schema, listed_version, materialized, user_errors
+from visdiv_assets.orchestration.assets.common import (
+    check_spec,
+    column_schema,
+    listed_version,
+    materialized,
+    user_errors,
+)
 from visdiv_assets.orchestration.assets.embeddings import describe, embed_images_of, vector_checks
 from visdiv_assets.orchestration.assets.indexes import index_checks, index_of
 from visdiv_assets.orchestration.partitions import subset_partitions
@@ -98,7 +104,7 @@ def _text_checks(asset: str) -> list[dg.AssetCheckSpec]:
         "one_model": "The stored vectors were made by the model that is set, and by no other.",
     }
     return [
-        check(name, asset=asset, partitions_def=subset_partitions, description=description)
+        check_spec(name, asset=asset, partitions_def=subset_partitions, description=description)
         for name, description in described.items()
     ]
 

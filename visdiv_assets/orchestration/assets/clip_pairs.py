@@ -3,16 +3,16 @@
 import dagster as dg
 import pyarrow as pa
 
-from visdiv_assets.corpus.image_lookup import decoded_at, first_places
+from visdiv_assets.corpus.image_lookup import fetch_decoded, find_first_positions
 from visdiv_assets.duplicates.clip_pairs import CLIP_PAIRS_SCHEMA, clip_pairs, most_disputed
 from visdiv_assets.duplicates.near import pair_defects
 from visdiv_assets.imaging.contact_sheet import PairTile, pair_sheet, thumbnail_data_uri
 from visdiv_assets.orchestration.assets.common import (
-    check,
+    check_spec,
     column_schema,
     current_embeddings,
     materialized,
-    shown,
+    table_preview,
     user_errors,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
@@ -36,7 +36,7 @@ SIDES = ("image_id_a", "image_id_b")
     code_version=CODE_VERSION,
     metadata=column_schema(CLIP_PAIRS_SCHEMA),
     check_specs=[
-        check(
+        check_spec(
             "clip_pairs_sound",
             asset="clip_near_duplicates",
             partitions_def=subset_partitions,
@@ -109,7 +109,7 @@ def clip_near_duplicates(
             "dagster/partition_row_count": pairs.num_rows,
             "images": len(vectors),
             "floor": floor,
-            "disputed": shown(disputed),
+            "disputed": table_preview(disputed),
             **({"disputed_pairs": dg.MetadataValue.md(f"![disputed pairs]({sheet})")} if sheet else {}),
         },
         [dg.AssetCheckResult(check_name="clip_pairs_sound", passed=not any(defects.values()), metadata=defects)],
@@ -121,8 +121,8 @@ def _pair_sheet(store: Lake, source: Source, subset: str, disputed: pa.Table, de
     records = disputed.to_pylist()
     if not records:
         return None
-    places = first_places(store, subset, (record[side] for record in records for side in SIDES))
-    images = decoded_at(source, Kind.SUBSET, list(places.values()), **decoder.limits)
+    places = find_first_positions(store, subset, (record[side] for record in records for side in SIDES))
+    images = fetch_decoded(source, Kind.SUBSET, list(places.values()), **decoder.limits)
     tiles = []
     for record in records:
         first, second = sorted(places[record[side]] for side in SIDES)

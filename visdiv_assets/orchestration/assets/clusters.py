@@ -4,8 +4,8 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from visdiv_assets.curation.decisions import POSITIONS_SCHEMA, decide_positions
-from visdiv_assets.curation.linked_images import linked_images, one_model, positions_of, with_tables
-from visdiv_assets.curation.row_findings import row_facts
+from visdiv_assets.curation.linked_images import load_linked_images, load_positions, partitions_with, require_one_model
+from visdiv_assets.curation.row_findings import load_row_facts
 from visdiv_assets.curation.selection.keep_masks import ROWS_SCHEMA, as_table
 from visdiv_assets.duplicates.clusters import (
     SIZES_SCHEMA,
@@ -17,11 +17,11 @@ from visdiv_assets.duplicates.clusters import (
 from visdiv_assets.duplicates.thresholds import published_thresholds
 from visdiv_assets.orchestration.assets.common import (
     WHOLE,
-    check,
+    check_spec,
     column_schema,
     materialized,
-    present,
-    shown,
+    present_partitions,
+    table_preview,
     user_errors,
 )
 from visdiv_assets.orchestration.resources import CleaningResource, LakeResource, PairSearchResource, SourceResource
@@ -41,7 +41,7 @@ CORPUS_TABLES = ("cross_subset_duplicates", "verified_cross_subset")
     code_version=CODE_VERSION,
     metadata=column_schema(POSITIONS_SCHEMA),
     check_specs=[
-        check(
+        check_spec(
             "one_keeper_per_cluster",
             asset="duplicate_clusters",
             blocking=True,
@@ -65,20 +65,20 @@ def duplicate_clusters(
     image_index). Smallest similarities and diameters are computed from the vectors.
     """
     with user_errors():
-        store = present(lake.open(), source.open())
-        subsets = with_tables(store, *NEEDED)
+        store = present_partitions(lake.open(), source.open())
+        subsets = partitions_with(store, *NEEDED)
         manifests = {
             f"{subset} {table}": manifest
             for subset in subsets
             for table in USED
             if (manifest := store.manifest(table, subset))
         }
-        model_id = one_model(store.require("sscd_embeddings", subset) for subset in subsets)
+        model_id = require_one_model(store.require("sscd_embeddings", subset) for subset in subsets)
         inputs = {name: manifest.digest for name, manifest in manifests.items()}
         across = {table: store.manifest(table, WHOLE) for table in CORPUS_TABLES}
         inputs |= {table: manifest.digest for table, manifest in across.items() if manifest}
         rows = {subset: store.require("subset_images", subset).facts["rows"] for subset in subsets}
-        going = cleaning.selection.going(store, rows)
+        going = cleaning.selection.drop_masks(store, rows)
         if cleaning.keep_by:
             inputs["selection_scores"] = store.require("selection_scores", WHOLE).digest
         write = store.write(
@@ -101,7 +101,7 @@ def duplicate_clusters(
         if not write.reuse("clusters", inputs):
             with write.add("clusters", inputs) as unit:
                 facts = [
-                    row_facts(
+                    load_row_facts(
                         store,
                         subset,
                         copies_by=cleaning.copies_by,
@@ -111,8 +111,8 @@ def duplicate_clusters(
                     )
                     for subset in subsets
                 ]
-                linked = linked_images(store, subsets, cleaning.copies_by)
-                positions = positions_of(store, facts, linked.image_ids)
+                linked = load_linked_images(store, subsets, cleaning.copies_by)
+                positions = load_positions(store, facts, linked.image_ids)
                 priority = positions.image_priority(len(linked.image_ids))
                 images = (linked.image_ids, linked.vectors, linked.pairs, priority)
                 clusters = (
@@ -120,7 +120,7 @@ def duplicate_clusters(
                     if cleaning.copies_by == "pixels"
                     else find_clusters(*images, cleaning.duplicate_threshold)
                 )
-                close = linked_images(store, subsets, "similarity")
+                close = load_linked_images(store, subsets, "similarity")
                 thresholds = published_thresholds(pair_search.similarity_floor, cleaning.duplicate_threshold)
                 sizes = component_sizes(len(close.image_ids), close.pairs, thresholds)
                 decided = decide_positions(positions, clusters.images, linked.vectors, subsets, rule=cleaning.row_rule)
@@ -141,8 +141,8 @@ def duplicate_clusters(
             "dagster/row_count": decided.num_rows,
             "clusters": pc.count_distinct(decided["cluster_id"]).as_py(),
             "positions_redundant": decided.num_rows - kept.num_rows,
-            "largest_components_by_threshold": shown(sizes),
-            "largest_clusters": shown(largest),
+            "largest_components_by_threshold": table_preview(sizes),
+            "largest_clusters": table_preview(largest),
         },
         [
             dg.AssetCheckResult(

@@ -11,14 +11,14 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.contamination.images import located
-from visdiv_assets.curation.linked_images import one_model
+from visdiv_assets.contamination.images import locate_pairs
+from visdiv_assets.curation.linked_images import require_one_model
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration.presentation import column_lineage
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.versions import Version, version_of
 from visdiv_assets.storage import locks
-from visdiv_assets.storage.error_messages import is_of_object_storage, reading_failed
+from visdiv_assets.storage.error_messages import is_of_object_storage, read_error
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -43,7 +43,7 @@ WHOLE = "all"
 ROWS_SHOWN = 20
 
 #: How often an asset begins again because another run wrote its partition from other inputs.
-TIMES_OVERTAKEN = 20
+MAX_CONFLICT_RETRIES = 20
 
 
 @contextmanager
@@ -53,20 +53,20 @@ def user_errors() -> Iterator[None]:
     What was overtaken by another run begins again, and whatever happens, no partition stays locked.
     """
     try:
-        with locks.none_left():
+        with locks.release_all():
             yield
-    except locks.OvertakenError as error:
-        raise dg.RetryRequested(max_retries=TIMES_OVERTAKEN) from error
+    except locks.ConcurrentWriteError as error:
+        raise dg.RetryRequested(max_retries=MAX_CONFLICT_RETRIES) from error
     except VisdivError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
     except OSError as error:
         if not is_of_object_storage(error):
             raise
         # While a table is streamed, it is an error of whoever reads it.
-        raise dg.Failure(description=str(reading_failed("VISDIV_DATA", error)), allow_retries=False) from None
+        raise dg.Failure(description=str(read_error("VISDIV_DATA", error)), allow_retries=False) from None
 
 
-def check(
+def check_spec(
     name: str,
     *,
     asset: str,
@@ -88,13 +88,13 @@ def column_schema(schema: pa.Schema) -> dict[str, dg.TableSchema]:
     return {"dagster/column_schema": _table_schema(schema)}
 
 
-def shown(table: pa.Table) -> dg.TableMetadataValue:
+def table_preview(table: pa.Table) -> dg.TableMetadataValue:
     """The first rows of a table, for the UI; more would make its pages slow."""
     records = [dg.TableRecord(record) for record in table.slice(0, ROWS_SHOWN).to_pylist()]
     return dg.MetadataValue.table(records, schema=_table_schema(table.schema))
 
 
-def image(name: str, png: bytes) -> dg.MarkdownMetadataValue:
+def image_markdown(name: str, png: bytes) -> dg.MarkdownMetadataValue:
     """An image for the UI, within the text that names it."""
     return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode('ascii')})")
 
@@ -114,7 +114,7 @@ def materialized(
     )
 
 
-def present(store: Lake, source: Source) -> Lake:
+def present_partitions(store: Lake, source: Source) -> Lake:
     """The lake with just the subsets and benchmarks that the source still holds.
 
     Of the others no image can be had any more; what is stored of them goes with `visdiv gc --vanished`.
@@ -174,7 +174,7 @@ def comparable_benchmarks(store: Lake, embeddings: Manifest) -> dict[str, tuple[
     found = {
         name: (store.require("benchmark_images", name), store.require("benchmark_embeddings", name)) for name in names
     }
-    one_model([embeddings, *(of_benchmark for _, of_benchmark in found.values())])
+    require_one_model([embeddings, *(of_benchmark for _, of_benchmark in found.values())])
     return found
 
 
@@ -183,8 +183,8 @@ def digests_by_partition(parts: Iterable[Manifest]) -> dict[str, str]:
     return {f"{part.partition} {part.table}": part.digest for part in parts}
 
 
-def locator(store: Lake, images: Manifest, nearest: Manifest) -> Callable[[pa.Table, Manifest], pa.Table]:
-    """A function that says where in a benchmark the images of a subset's pairs are; see `contamination.located`.
+def make_locator(store: Lake, images: Manifest, nearest: Manifest) -> Callable[[pa.Table, Manifest], pa.Table]:
+    """A function that says where in a benchmark the images of a subset's pairs are; see `contamination.locate_pairs`.
 
     It takes pairs with the columns of `LEAK_SCHEMA` and the manifest of the benchmark's images. What it needs of the
     subset is read once.
@@ -193,6 +193,6 @@ def locator(store: Lake, images: Manifest, nearest: Manifest) -> Callable[[pa.Ta
     background = store.read(nearest, "counts", columns=["image_id", "background_similarity"])
 
     def locate(pairs: pa.Table, listed: Manifest) -> pa.Table:
-        return located(pairs, listed.partition, readable_positions(store, listed), flags, background)
+        return locate_pairs(pairs, listed.partition, readable_positions(store, listed), flags, background)
 
     return locate

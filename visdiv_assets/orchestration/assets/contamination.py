@@ -9,18 +9,18 @@ import pyarrow.compute as pc
 from visdiv_assets.contamination.images import LOCATED_SCHEMA, RATES_SCHEMA, leak_rates
 from visdiv_assets.duplicates.thresholds import published_thresholds
 from visdiv_assets.orchestration.assets.common import (
-    check,
+    check_spec,
     column_schema,
     comparable_benchmarks,
     current_embeddings,
     digests_by_partition,
-    image,
-    locator,
+    image_markdown,
+    make_locator,
     materialized,
-    present,
+    present_partitions,
     read_pairs,
     readable_positions,
-    shown,
+    table_preview,
     user_errors,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
@@ -56,21 +56,21 @@ CODE_VERSION = "2"
     code_version=CODE_VERSION,
     metadata=column_schema(LOCATED_SCHEMA),
     check_specs=[
-        check(
+        check_spec(
             "ids_resolve",
             asset="contamination",
             partitions_def=subset_partitions,
             blocking=True,
             description="Both images of every pair exist where the pair says.",
         ),
-        check(
+        check_spec(
             "no_benchmark_against_itself",
             asset="contamination",
             partitions_def=subset_partitions,
             blocking=True,
             description="The subset is not one of the benchmarks: their files are not the same.",
         ),
-        check(
+        check_spec(
             "contaminated_share",
             asset="contamination",
             partitions_def=subset_partitions,
@@ -98,7 +98,7 @@ def contamination(
     floor, k_best = pair_search.similarity_floor, pair_search.neighbors_kept
     thresholds = published_thresholds(floor, cleaning.contamination_threshold)
     with user_errors():
-        store = present(lake.open(), source.open())
+        store = present_partitions(lake.open(), source.open())
         images, nearest = (store.require(table, subset) for table in ("subset_images", "near_duplicates"))
         embeddings = current_embeddings(store, images)
         benchmarks = comparable_benchmarks(store, embeddings)
@@ -114,7 +114,7 @@ def contamination(
         )
         own_ids = store.read(embeddings, "ids")["image_id"].combine_chunks()
         positions = readable_positions(store, images)
-        locate = locator(store, images, nearest)
+        locate = make_locator(store, images, nearest)
         lists = {of_benchmark.partition: listed for listed, of_benchmark in benchmarks.values()}
         planned = [
             Planned(
@@ -154,8 +154,8 @@ def contamination(
             "threshold": overall["threshold"],
             **{name: overall[name] for name in ("images_contaminated", "rows_contaminated", "benchmark_images_leaked")},
             **({"rate": overall["rate"]} if overall["rate"] is not None else {}),
-            "rates": shown(at_threshold),
-            **({"by_benchmark": image("rates by benchmark", drawn)} if drawn else {}),
+            "rates": table_preview(at_threshold),
+            **({"by_benchmark": image_markdown("rates by benchmark", drawn)} if drawn else {}),
             "units_reused": write.reused,
         },
         [

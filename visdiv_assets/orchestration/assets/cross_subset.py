@@ -5,17 +5,17 @@ from itertools import combinations
 import dagster as dg
 import pyarrow.compute as pc
 
-from visdiv_assets.curation.linked_images import one_model, with_tables
-from visdiv_assets.duplicates.cross_subset import OVERLAP_SCHEMA, Tile
+from visdiv_assets.curation.linked_images import partitions_with, require_one_model
+from visdiv_assets.duplicates.cross_subset import OVERLAP_SCHEMA, SubsetComparison
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA, pair_defects
 from visdiv_assets.duplicates.thresholds import published_thresholds
 from visdiv_assets.orchestration.assets.common import (
     WHOLE,
-    check,
+    check_spec,
     column_schema,
     materialized,
-    present,
-    shown,
+    present_partitions,
+    table_preview,
     user_errors,
 )
 from visdiv_assets.orchestration.resources import (
@@ -40,7 +40,7 @@ CODE_VERSION = "1"
     code_version=CODE_VERSION,
     metadata=column_schema(PAIRS_SCHEMA),
     check_specs=[
-        check(
+        check_spec(
             "pairs_sound",
             asset="cross_subset_duplicates",
             blocking=True,
@@ -64,11 +64,11 @@ def cross_subset_duplicates(
     floor = pair_search.similarity_floor
     thresholds = published_thresholds(floor, cleaning.duplicate_threshold)
     with user_errors():
-        store = present(lake.open(), source.open())
-        subsets = with_tables(store, "sscd_embeddings", "near_duplicates")
+        store = present_partitions(lake.open(), source.open())
+        subsets = partitions_with(store, "sscd_embeddings", "near_duplicates")
         embeddings = {subset: store.require("sscd_embeddings", subset) for subset in subsets}
         nearest = {subset: store.require("near_duplicates", subset) for subset in subsets}
-        model_id = one_model(embeddings.values())
+        model_id = require_one_model(embeddings.values())
         write = store.write(
             "cross_subset_duplicates",
             WHOLE,
@@ -96,7 +96,7 @@ def cross_subset_duplicates(
             planned.append(Planned(f"{one} | {other}", inputs, TwoSubsets(sides[one], sides[other])))
         work = SubsetTiles(lake.in_each_process(), floor, pair_search.neighbors_kept, thresholds)
 
-        def keep(unit: UnitWrite, two: TwoSubsets, tile: Tile) -> None:
+        def keep(unit: UnitWrite, two: TwoSubsets, tile: SubsetComparison) -> None:
             unit.table("pairs", tile.pairs, PAIRS_SCHEMA)
             unit.table("overlap", tile.overlap, OVERLAP_SCHEMA)
 
@@ -115,7 +115,7 @@ def cross_subset_duplicates(
             "subsets": len(subsets),
             "tiles": len(pairs_of_subsets),
             "tiles_reused": write.reused,
-            "largest_overlaps": shown(most),
+            "largest_overlaps": table_preview(most),
         },
         [
             dg.AssetCheckResult(

@@ -6,11 +6,11 @@ import pyarrow.compute as pc
 
 from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.curation.reasons import DROP_REASONS
-from visdiv_assets.curation.row_findings import dropped_rows, row_facts
+from visdiv_assets.curation.row_findings import dropped_rows, load_row_facts
 from visdiv_assets.curation.selection.keep_masks import as_mask
 from visdiv_assets.orchestration.assets.clusters import CODE_VERSION as CLUSTERS_VERSION
 from visdiv_assets.orchestration.assets.clusters import USED
-from visdiv_assets.orchestration.assets.common import WHOLE, check, column_schema, materialized, user_errors
+from visdiv_assets.orchestration.assets.common import WHOLE, check_spec, column_schema, materialized, user_errors
 from visdiv_assets.orchestration.resources import LakeResource
 
 CODE_VERSION = "1"
@@ -23,7 +23,7 @@ CODE_VERSION = "1"
     code_version=CODE_VERSION,
     metadata=column_schema(DROPPED_SCHEMA),
     check_specs=[
-        check(
+        check_spec(
             "each_row_once",
             asset="curated_rows",
             blocking=True,
@@ -60,7 +60,7 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
             if write.reuse(subset, inputs):
                 continue
             with write.add(subset, inputs) as unit:
-                facts = row_facts(
+                facts = load_row_facts(
                     store,
                     subset,
                     copies_by=clusters.settings["copies_by"],

@@ -10,12 +10,12 @@ from visdiv_assets.diversity.rarefaction import RAREFIED_SCHEMA, rarefied_table,
 from visdiv_assets.diversity.spectrum import spectrum
 from visdiv_assets.diversity.tables import SCORES_SCHEMA, score_table
 from visdiv_assets.orchestration.assets.common import (
-    check,
+    check_spec,
     column_schema,
     current_embeddings,
-    image,
+    image_markdown,
     materialized,
-    shown,
+    table_preview,
     user_errors,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
@@ -36,7 +36,7 @@ RAREFIED_VERSION = "1"
     code_version=CODE_VERSION,
     metadata=column_schema(SCORES_SCHEMA),
     check_specs=[
-        check(
+        check_spec(
             "every_position_counted",
             asset="subset_diversity",
             partitions_def=subset_partitions,
@@ -94,7 +94,7 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
             # Fewer than two images a dimension: low for that alone.
             "too_few": first["too_few"],
             **numbers,
-            "scores": shown(table),
+            "scores": table_preview(table),
             **_spectrum(of_positions),
         },
         [
@@ -149,9 +149,9 @@ def rarefied_diversity(context: dg.AssetExecutionContext, lake: LakeResource) ->
                 )
         manifest = write.commit()
         table = store.read(manifest, "scores")
-    metadata = {"dagster/partition_row_count": table.num_rows, "scores": shown(table)}
+    metadata = {"dagster/partition_row_count": table.num_rows, "scores": table_preview(table)}
     if table.num_rows:
-        metadata["against_sample_size"] = image("scores", plot_rarefied(table))
+        metadata["against_sample_size"] = image_markdown("scores", plot_rarefied(table))
     return materialized(manifest, metadata)
 
 
@@ -160,7 +160,7 @@ def _spectrum(moments: Moments) -> dict[str, dg.MarkdownMetadataValue]:
     if not len(shares):
         return {}
     few = too_few(moments.n, moments.dimension)
-    return {"spectrum": image("spectrum", plot_spectrum(shares, moments.n, few=few))}
+    return {"spectrum": image_markdown("spectrum", plot_spectrum(shares, moments.n, few=few))}
 
 
 def _occurrences(store: Lake, images: Manifest, embeddings: Manifest) -> np.ndarray:

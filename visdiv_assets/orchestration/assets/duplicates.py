@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import dagster as dg
 
-from visdiv_assets.corpus.image_lookup import first_places, images_at
-from visdiv_assets.duplicates.cross_subset import embedded
-from visdiv_assets.duplicates.near import PAIRS_SCHEMA, NearDuplicates, closest, pair_defects, told
+from visdiv_assets.corpus.image_lookup import fetch_images, find_first_positions
+from visdiv_assets.duplicates.cross_subset import load_embeddings
+from visdiv_assets.duplicates.near import PAIRS_SCHEMA, NearDuplicates, closest_pairs, pair_defects, to_image_ids
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
 from visdiv_assets.imaging.contact_sheet import PairTile, pair_sheet, thumbnail_data_uri
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.orchestration.assets.common import (
-    check,
+    check_spec,
     column_schema,
     current_embeddings,
     materialized,
@@ -35,7 +35,7 @@ from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.storage.partition_write import PartitionWrite, UnitWrite
-from visdiv_assets.vectors.join_blocks import BEST_SCHEMA, Part, blocks_of, joined
+from visdiv_assets.vectors.join_blocks import BEST_SCHEMA, Part, merge_parts, split_into_blocks
 
 CODE_VERSION = "1"
 PAIRS_SHOWN = 12
@@ -52,7 +52,7 @@ SIDES = ("image_id_a", "image_id_b")
     code_version=CODE_VERSION,
     metadata=column_schema(PAIRS_SCHEMA),
     check_specs=[
-        check(
+        check_spec(
             "pairs_sound",
             asset="near_duplicates",
             partitions_def=subset_partitions,
@@ -99,7 +99,7 @@ def near_duplicates(
         work = WholeSubset(lake.in_each_process(), embeddings, floor, pair_search.neighbors_kept, counted)
         inputs = {"sscd_embeddings": embeddings.digest}
         with progress(f"comparing {subset}", images, "image") as advance:
-            if len(blocks_of(images)) < 2:
+            if len(split_into_blocks(images)) < 2:
                 make_units(write, engine.open(), work, [Planned("pairs", inputs, images)], _keep, advance)
             elif not write.reuse("pairs", inputs):
                 found = _by_blocks(write, engine.open(), work, advance)
@@ -135,7 +135,7 @@ def _by_blocks(write: PartitionWrite, engine: Engine, work: WholeSubset, advance
     store, embeddings = write.lake, work.embeddings
     blocks = [
         Planned(f"rows {start} to {stop}", {"sscd_embeddings": embeddings.digest}, (start, stop))
-        for start, stop in blocks_of(embeddings.rows("ids"))
+        for start, stop in split_into_blocks(embeddings.rows("ids"))
     ]
 
     def keep(unit: UnitWrite, block: tuple[int, int], part: Part) -> None:
@@ -151,18 +151,18 @@ def _by_blocks(write: PartitionWrite, engine: Engine, work: WholeSubset, advance
             only = replace(scratch.draft(), units=(unit,))
             yield Part(store.read(only, "best"), store.read(only, "counts"))
 
-    own = embedded(store, embeddings)
-    result = joined(own.vectors, parts(), work.floor, k_best=work.k_best, thresholds=len(work.count_at))
-    return told(result, own.image_ids, own.vectors, list(work.count_at))
+    own = load_embeddings(store, embeddings)
+    result = merge_parts(own.vectors, parts(), work.floor, k_best=work.k_best, thresholds=len(work.count_at))
+    return to_image_ids(result, own.image_ids, own.vectors, list(work.count_at))
 
 
 def _contact_sheet(store: Lake, source: Source, manifest: Manifest, decoder: DecoderResource) -> str | None:
     """The closest pairs as an image for the UI; None where there is no pair."""
-    top = closest(store.read(manifest, "pairs"), PAIRS_SHOWN).to_pylist()
+    top = closest_pairs(store.read(manifest, "pairs"), PAIRS_SHOWN).to_pylist()
     if not top:
         return None
-    places = first_places(store, manifest.partition, (pair[side] for pair in top for side in SIDES))
-    images = images_at(source, Kind.SUBSET, list(places.values()))
+    places = find_first_positions(store, manifest.partition, (pair[side] for pair in top for side in SIDES))
+    images = fetch_images(source, Kind.SUBSET, list(places.values()))
     tiles_shown = []
     for pair in top:
         first, second = sorted(places[pair[side]] for side in SIDES)

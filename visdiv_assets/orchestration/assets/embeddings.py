@@ -12,7 +12,7 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.orchestration.assets.common import (
     CONTENT,
-    check,
+    check_spec,
     column_schema,
     listed_version,
     materialized,
@@ -39,21 +39,21 @@ CODE_VERSION = "1"
 def vector_checks(asset: str, partitions: dg.PartitionsDefinition, *, blocking: bool = True) -> list[dg.AssetCheckSpec]:
     """The checks of an asset that `embed_images_of` makes."""
     return [
-        check(
+        check_spec(
             "one_vector_per_image",
             asset=asset,
             partitions_def=partitions,
             blocking=blocking,
             description="There are as many vectors and image_ids as different readable images.",
         ),
-        check(
+        check_spec(
             "finite_unit_length",
             asset=asset,
             partitions_def=partitions,
             blocking=blocking,
             description="Every vector is finite and has length 1 (within 0.001, float16 storage).",
         ),
-        check(
+        check_spec(
             "one_model",
             asset=asset,
             partitions_def=partitions,

@@ -7,7 +7,7 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, list_images
-from visdiv_assets.orchestration.assets.common import CONTENT, check, column_schema, materialized, user_errors
+from visdiv_assets.orchestration.assets.common import CONTENT, check_spec, column_schema, materialized, user_errors
 from visdiv_assets.orchestration.assets.source_files import observation
 from visdiv_assets.orchestration.partitions import benchmark_partitions, subset_partitions
 from visdiv_assets.orchestration.resources import DecoderResource, LakeResource, SourceResource
@@ -21,13 +21,13 @@ CODE_VERSION = "2"
 
 def _check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
     return [
-        check(
+        check_spec(
             "unreadable_share",
             asset=asset,
             partitions_def=partitions,
             description="The share of images that cannot be read is at most VISDIV_UNREADABLE_LIMIT (warns).",
         ),
-        check(
+        check_spec(
             "all_rows_read",
             asset=asset,
             partitions_def=partitions,

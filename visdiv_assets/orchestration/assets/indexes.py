@@ -4,7 +4,7 @@ import dagster as dg
 import numpy as np
 
 from visdiv_assets.embedding.shards import IDS_SCHEMA
-from visdiv_assets.orchestration.assets.common import check, materialized, user_errors
+from visdiv_assets.orchestration.assets.common import check_spec, materialized, user_errors
 from visdiv_assets.orchestration.partitions import subset_partitions
 from visdiv_assets.orchestration.resources import LakeResource
 from visdiv_assets.vectors.faiss_index import build_index, nearest, read_index, write_index
@@ -15,7 +15,7 @@ CODE_VERSION = "1"
 def index_checks(asset: str) -> list[dg.AssetCheckSpec]:
     """The checks of an asset that `index_of` makes."""
     return [
-        check(
+        check_spec(
             "every_vector_finds_itself",
             asset=asset,
             partitions_def=subset_partitions,

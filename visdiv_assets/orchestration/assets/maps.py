@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.image_lookup import Place, images_at
+from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_images
 from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.imaging.thumbnails import key_of, thumbnails
 from visdiv_assets.orchestration.assets.common import (
-    check,
+    check_spec,
     column_schema,
     current_embeddings,
     materialized,
@@ -28,7 +28,7 @@ from visdiv_assets.orchestration.resources import (
     ReportsResource,
     SourceResource,
 )
-from visdiv_assets.publishing.maps.layout import SEED, sampled
+from visdiv_assets.publishing.maps.layout import SEED, draw_sample
 from visdiv_assets.publishing.maps.page import write_map
 from visdiv_assets.publishing.maps.points import POINTS_SCHEMA, Sampled, map_points
 from visdiv_assets.publishing.plots.maps import plot
@@ -37,7 +37,7 @@ from visdiv_assets.sources.texts import row_texts
 from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
-from visdiv_assets.vectors.id_index import VectorNumbers
+from visdiv_assets.vectors.id_index import IdIndex
 
 CODE_VERSION = "1"
 
@@ -56,7 +56,7 @@ KINDS = {"sscd_embeddings": "sscd", "clip_image_embeddings": "clip_image", "clip
     code_version=CODE_VERSION,
     metadata=column_schema(POINTS_SCHEMA),
     check_specs=[
-        check(
+        check_spec(
             "points_sound",
             asset="maps",
             partitions_def=subset_partitions,
@@ -140,34 +140,35 @@ def _mapped(store: Lake, source: Source, images: Manifest, used: list[Manifest],
 
 def _images(store: Lake, images: Manifest, embeddings: Manifest, points: int) -> Sampled:
     vectors = store.array(embeddings, "vectors")
-    number = sampled(len(vectors), points)
+    number = draw_sample(len(vectors), points)
     ids = store.read(embeddings, "ids")["image_id"].take(pa.array(number))
     places = first_positions(store.read(images, columns=["row", "image_index", "image_id", "status"]))
-    at = places.take(pa.array(VectorNumbers(places["image_id"]).of(ids)))
+    at = places.take(pa.array(IdIndex(places["image_id"]).of(ids)))
     row, index = at["row"].to_numpy(), at["image_index"].to_pylist()
     return Sampled(KINDS[embeddings.table], vectors, number, ids.to_pylist(), row, index)
 
 
 def _texts(store: Lake, images: Manifest, embeddings: Manifest, points: int) -> Sampled:
     vectors = store.array(embeddings, "vectors")
-    number = sampled(len(vectors), points)
+    number = draw_sample(len(vectors), points)
     ids = store.read(embeddings, "texts", columns=["text_id"])["text_id"].take(pa.array(number))
     turns = store.read(
         embeddings, "turns", columns=["row", "text_id"], where=pc.field("text_id").isin(ids.combine_chunks())
     )
     first = turns.group_by("text_id", use_threads=False).aggregate([("row", "min")])
-    row = first["row_min"].take(pa.array(VectorNumbers(first["text_id"]).of(ids))).to_numpy()
+    row = first["row_min"].take(pa.array(IdIndex(first["text_id"]).of(ids))).to_numpy()
     return Sampled(KINDS[embeddings.table], vectors, number, ids.to_pylist(), row, [None] * len(number))
 
 
 def _write_page(path: Path, source: Source, subset: str, points: pa.Table, decoder: DecoderResource) -> None:
     imaged = points.filter(pc.is_valid(points["image_index"])).group_by("id", use_threads=False)
     distinct = imaged.aggregate([("row", "min"), ("image_index", "min")])
-    chosen = distinct.take(pa.array(sampled(distinct.num_rows, IMAGES_SHOWN)))
+    chosen = distinct.take(pa.array(draw_sample(distinct.num_rows, IMAGES_SHOWN)))
     places = [
-        Place(subset, record["row_min"], record["image_index_min"], record["id"]) for record in chosen.to_pylist()
+        ImagePosition(subset, record["row_min"], record["image_index_min"], record["id"])
+        for record in chosen.to_pylist()
     ]
-    fetched = images_at(source, Kind.SUBSET, places)
+    fetched = fetch_images(source, Kind.SUBSET, places)
     small = thumbnails((image.data for image in fetched.values()), **decoder.limits)
     images = {place.image_id: small[key_of(image.data)].encoded for place, image in fetched.items()}
     texts = row_texts(source, Kind.SUBSET, subset, points["row"].to_pylist())

@@ -7,13 +7,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.curation.export import DROPPED_SCHEMA
-from visdiv_assets.curation.linked_images import one_model, with_tables
+from visdiv_assets.curation.linked_images import partitions_with, require_one_model
 from visdiv_assets.diversity.after_cleaning import CLEANED, moments_of_dropped
 from visdiv_assets.diversity.mixture_budget import MixedSubset
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.diversity.tables import CORPUS_SCHEMA, corpus_table
-from visdiv_assets.orchestration.assets.common import WHOLE, column_schema, materialized, present, shown, user_errors
+from visdiv_assets.orchestration.assets.common import (
+    WHOLE,
+    column_schema,
+    materialized,
+    present_partitions,
+    table_preview,
+    user_errors,
+)
 from visdiv_assets.orchestration.resources import LakeResource, SourceResource
 from visdiv_assets.progress import progress
 from visdiv_assets.storage.lake import Lake
@@ -36,13 +43,13 @@ def corpus_diversity(
 
     Sums of x and x x^T add, so no embedding is read again but those of rows that a clean copy leaves out. The scopes:
     `corpus` counts every readable image position; `without` lacks one subset, so the difference to `corpus` is what it
-    adds; `growing` has this subset and all of earlier steps, in the order that raises the uncentered participation ratio
-    fastest; `corpus_...` and `subset_...` with `decontaminated`, `deduplicated` and `clean` lack the rows that
+    adds; `growing` has this subset and all of earlier steps, in the order that raises the uncentered participation
+    ratio fastest; `corpus_...` and `subset_...` with `decontaminated`, `deduplicated` and `clean` lack the rows that
     curated_rows drops for being contaminated, for being duplicates, and for any reason.
     """
     with user_errors():
-        store = present(lake.open(), source.open())
-        subsets = with_tables(store, "subset_images", "sscd_embeddings", "subset_diversity")
+        store = present_partitions(lake.open(), source.open())
+        subsets = partitions_with(store, "subset_images", "sscd_embeddings", "subset_diversity")
         measured = {subset: store.require("subset_diversity", subset) for subset in subsets}
         curated = store.manifest("curated_rows", WHOLE)
         write = store.write(
@@ -50,7 +57,7 @@ def corpus_diversity(
             WHOLE,
             code_version=CODE_VERSION,
             inputs={subset: of_subset.digest for subset, of_subset in measured.items()},
-            model_id=one_model(measured.values()),
+            model_id=require_one_model(measured.values()),
             run_id=context.run.run_id,
         )
         dropped = _dropped(store, curated)
@@ -95,9 +102,9 @@ def corpus_diversity(
             "dagster/row_count": table.num_rows,
             "subsets": len(subsets),
             **numbers,
-            "corpus": shown(of_corpus),
-            "published": shown(published_scores()),
-            "without_each": shown(without.sort_by([("score", "ascending"), ("subset", "ascending")])),
+            "corpus": table_preview(of_corpus),
+            "published": table_preview(published_scores()),
+            "without_each": table_preview(without.sort_by([("score", "ascending"), ("subset", "ascending")])),
         },
     )
 
@@ -105,7 +112,7 @@ def corpus_diversity(
 def mixed_subsets(store: Lake) -> list[MixedSubset]:
     """The materialized subsets that hold a readable image, by name, with their moments."""
     found = []
-    for subset in with_tables(store, "subset_images", "subset_diversity"):
+    for subset in partitions_with(store, "subset_images", "subset_diversity"):
         measured = store.require("subset_diversity", subset)
         (moments, *_) = _moments(store, measured, "moments")
         if moments.n:

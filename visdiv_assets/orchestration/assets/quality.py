@@ -7,11 +7,11 @@ from pydantic import Field
 from visdiv_assets.curation import quality
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration.assets.common import (
-    check,
+    check_spec,
     column_schema,
     listed_version,
     materialized,
-    shown,
+    table_preview,
     user_errors,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
@@ -50,7 +50,7 @@ class QualityConfig(dg.Config):
     code_version=CODE_VERSION,
     metadata=column_schema(quality.QUALITY_SCHEMA),
     check_specs=[
-        check(
+        check_spec(
             "every_row_rated",
             asset="quality_rows",
             partitions_def=subset_partitions,
@@ -96,7 +96,7 @@ def quality_rows(
                 unit.table("rules", counts.rules_table(), quality.RULES_SCHEMA)
         draft = write.draft()
         rows = store.read(draft, columns=["turns", "turns_kept", "kept"])
-        rules = quality.summed(store.read(draft, "rules"), ["criterion"])
+        rules = quality.sum_counts(store.read(draft, "rules"), ["criterion"])
         manifest = write.commit(
             rows=rows.num_rows,
             rows_kept=int(pc.sum(rows["kept"]).as_py() or 0),
@@ -110,7 +110,7 @@ def quality_rows(
             "dagster/partition_row_count": facts["rows"],
             **facts,
             "thresholds": thresholds,
-            "dropped_by_each_rule": shown(rules),
+            "dropped_by_each_rule": table_preview(rules),
         },
         [
             dg.AssetCheckResult(

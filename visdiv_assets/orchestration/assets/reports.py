@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from visdiv_assets.duplicates.calibration.rates import SIMILARITY, VERIFIED, sentence
-from visdiv_assets.orchestration.assets.common import present, user_errors
+from visdiv_assets.orchestration.assets.common import present_partitions, user_errors
 from visdiv_assets.orchestration.partitions import subset_partitions
 from visdiv_assets.orchestration.resources import (
     CleaningResource,
@@ -90,7 +90,7 @@ def leak_reports(
     """
     with user_errors():
         opened = source.open()
-        store = present(lake.open(), opened)
+        store = present_partitions(lake.open(), opened)
         tables_of = {name: store.require("contamination", name) for name in store.partitions("contamination")}
         tables = ("verified_contamination", "calibration")
         verified, calibrated = (

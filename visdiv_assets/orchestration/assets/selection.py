@@ -3,9 +3,15 @@
 import dagster as dg
 import pyarrow.compute as pc
 
-from visdiv_assets.curation.linked_images import one_model, with_tables
+from visdiv_assets.curation.linked_images import partitions_with, require_one_model
 from visdiv_assets.curation.selection.stored_scores import SCORES_SCHEMA, corpus_scores
-from visdiv_assets.orchestration.assets.common import WHOLE, column_schema, materialized, present, user_errors
+from visdiv_assets.orchestration.assets.common import (
+    WHOLE,
+    column_schema,
+    materialized,
+    present_partitions,
+    user_errors,
+)
 from visdiv_assets.orchestration.resources import LakeResource, SourceResource
 from visdiv_assets.progress import progress
 
@@ -31,8 +37,8 @@ def selection_scores(
     of them; `visdiv select` writes the best rows by one. Empty where there are no CLIP vectors.
     """
     with user_errors():
-        store = present(lake.open(), source.open())
-        subsets = with_tables(store, *NEEDED)
+        store = present_partitions(lake.open(), source.open())
+        subsets = partitions_with(store, *NEEDED)
         embeddings = {subset: store.require("clip_image_embeddings", subset) for subset in subsets}
         images = {subset: store.require("subset_images", subset) for subset in subsets}
         # Of a subset whose images were listed anew and not embedded since, there is nothing to say yet.
@@ -45,7 +51,7 @@ def selection_scores(
             WHOLE,
             code_version=CODE_VERSION,
             inputs=inputs,
-            model_id=one_model(embeddings[name] for name in subsets),
+            model_id=require_one_model(embeddings[name] for name in subsets),
             run_id=context.run.run_id,
         )
         # Each score is among all, so this is one unit of work.

@@ -4,11 +4,11 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from visdiv_assets.contamination.texts import (
-    MOST,
-    SHORTEST_WHOLE,
+    MAX_TEXTS_OF_A_RUN,
+    MIN_WHOLE_WORDS,
     TEXT_OVERLAPS_SCHEMA,
     TEXT_RATES_SCHEMA,
-    overlaps_of,
+    find_subset_overlaps,
     read_benchmark,
     text_rates,
 )
@@ -16,8 +16,8 @@ from visdiv_assets.orchestration.assets.common import (
     column_schema,
     listed_version,
     materialized,
-    present,
-    shown,
+    present_partitions,
+    table_preview,
     user_errors,
 )
 from visdiv_assets.orchestration.partitions import benchmark_partitions, subset_partitions
@@ -59,7 +59,7 @@ def benchmark_texts(
             name,
             code_version=CODE_VERSION,
             inputs={"source": version.revision},
-            settings={"sizes": SIZES, "most": MOST},
+            settings={"sizes": SIZES, "most": MAX_TEXTS_OF_A_RUN},
             source_revision=version.revision,
             run_id=context.run.run_id,
         )
@@ -94,7 +94,7 @@ def text_contamination(
     subset = context.partition_key
     with user_errors():
         opened = source.open()
-        store = present(lake.open(), opened)
+        store = present_partitions(lake.open(), opened)
         images = store.require("subset_images", subset)
         version = listed_version(opened, images)
         names = store.partitions("benchmark_texts")
@@ -108,7 +108,7 @@ def text_contamination(
                 "source": version.revision,
                 **{f"benchmark {name}": digest for name, digest in of_benchmarks.items()},
             },
-            settings={"shortest_whole": SHORTEST_WHOLE},
+            settings={"shortest_whole": MIN_WHOLE_WORDS},
             source_revision=version.revision,
             run_id=context.run.run_id,
         )
@@ -126,7 +126,7 @@ def text_contamination(
                 read = _read(store, benchmarks) if read is None else read
                 batches = opened.batches(Kind.SUBSET, subset, shard.shard, columns=["texts"], batch_rows=BATCH_ROWS)
                 with write.add(shard.shard.name, inputs) as unit:
-                    located = overlaps_of(batches, read, first_row=shard.first_row, progress=advance)
+                    located = find_subset_overlaps(batches, read, first_row=shard.first_row, progress=advance)
                     unit.table("overlaps", located, TEXT_OVERLAPS_SCHEMA)
         found = store.read(write.draft(), "overlaps")
         inputs = {"source": version.revision, "benchmarks": digest_of(of_benchmarks)}
@@ -144,7 +144,7 @@ def text_contamination(
             "benchmarks": len(names),
             **{name: overall[name] for name in ("rows_found", "rows_half_found")},
             **({"rate": overall["rate"]} if overall["rate"] is not None else {}),
-            "rates": shown(longest),
+            "rates": table_preview(longest),
             "units_reused": write.reused,
         },
     )

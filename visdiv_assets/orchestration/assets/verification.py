@@ -7,32 +7,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.contamination.images import RATES_SCHEMA, verified_rates
-from visdiv_assets.curation.linked_images import one_model, with_tables
+from visdiv_assets.curation.linked_images import partitions_with, require_one_model
 from visdiv_assets.duplicates.pair_verification import PAIR_SCHEMA, VERIFIED_SCHEMA
-from visdiv_assets.duplicates.verify_pairs import PAIRS_OF_A_UNIT, units_of
+from visdiv_assets.duplicates.verify_pairs import PAIRS_OF_A_UNIT, split_into_units
 from visdiv_assets.orchestration.assets.common import (
     WHOLE,
     column_schema,
     comparable_benchmarks,
     current_embeddings,
     digests_by_partition,
-    locator,
+    make_locator,
     materialized,
-    present,
+    present_partitions,
     read_pairs,
     readable_positions,
-    shown,
+    table_preview,
     user_errors,
 )
 from visdiv_assets.orchestration.assets.verification_shared import (
     CODE_VERSION,
     LEAKS_SCHEMA,
-    digest_of,
+    candidate_rule,
+    candidate_settings,
     located_pairs,
-    metadata_of,
-    pixels_of,
-    rule_of,
-    settings_of,
+    make_pixels,
+    pairs_digest,
+    verification_metadata,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
 from visdiv_assets.orchestration.resources import (
@@ -94,24 +94,24 @@ def verified_duplicates(
             code_version=CODE_VERSION,
             inputs={"subset_images": images.digest, "sscd_embeddings": embeddings.digest},
             model_id=embeddings.model_id,
-            settings=settings_of(verification),
+            settings=candidate_settings(verification),
             source_revision=images.source_revision,
             run_id=context.run.run_id,
         )
-        pixels = pixels_of(source, lake, decoder, "verified_duplicates", subset)
+        pixels = make_pixels(source, lake, decoder, "verified_duplicates", subset)
         candidates = Planned("candidates", digests_by_partition([images, embeddings]), Listed(images, embeddings))
         make_units(
             write,
             engine.open(),
-            FindCandidates(pixels.lake, rule_of(verification)),
+            FindCandidates(pixels.lake, candidate_rule(verification)),
             [candidates],
             _keep_candidates,
         )
         pairs = store.read(write.draft(), "candidates")
         planned = []
-        for name, numbers in units_of(pairs["image_id_a"], PAIRS_OF_A_UNIT):
+        for name, numbers in split_into_units(pairs["image_id_a"], PAIRS_OF_A_UNIT):
             chosen = pairs.take(numbers)
-            planned.append(Planned(name, {"pairs": digest_of(chosen)}, PairsUnit(name, chosen)))
+            planned.append(Planned(name, {"pairs": pairs_digest(chosen)}, PairsUnit(name, chosen)))
         fresh_pairs = 0
 
         def keep(unit: UnitWrite, of_unit: PairsUnit, found: Compared) -> None:
@@ -124,7 +124,7 @@ def verified_duplicates(
             make_units(write, engine.open(), ComparePairs(pixels, images), planned, keep, advance)
         manifest = write.commit()
         found = read_pairs(store, manifest, VERIFIED_SCHEMA)
-    return materialized(manifest, metadata_of(found, fresh_pairs, write))
+    return materialized(manifest, verification_metadata(found, fresh_pairs, write))
 
 
 @dg.asset(
@@ -148,8 +148,8 @@ def verified_cross_subset(
     subsets that did not change is not done again.
     """
     with user_errors():
-        store = present(lake.open(), source.open())
-        subsets = with_tables(store, "subset_images", "sscd_embeddings")
+        store = present_partitions(lake.open(), source.open())
+        subsets = partitions_with(store, "subset_images", "sscd_embeddings")
         images = {subset: store.require("subset_images", subset) for subset in subsets}
         embeddings = {subset: current_embeddings(store, images[subset]) for subset in subsets}
         write = store.write(
@@ -157,8 +157,8 @@ def verified_cross_subset(
             WHOLE,
             code_version=CODE_VERSION,
             inputs={subset: of_subset.digest for subset, of_subset in embeddings.items()},
-            model_id=one_model(embeddings.values()),
-            settings=settings_of(verification),
+            model_id=require_one_model(embeddings.values()),
+            settings=candidate_settings(verification),
             run_id=context.run.run_id,
         )
         sets = {subset: Listed(images[subset], embeddings[subset]) for subset in subsets}
@@ -179,13 +179,13 @@ def verified_cross_subset(
             unit.table("pairs", table, VERIFIED_SCHEMA)
             fresh_pairs += fresh
 
-        pixels = pixels_of(source, lake, decoder, "verified_cross_subset", WHOLE)
-        work = CompareSets(pixels, rule_of(verification), Kind.SUBSET)
+        pixels = make_pixels(source, lake, decoder, "verified_cross_subset", WHOLE)
+        work = CompareSets(pixels, candidate_rule(verification), Kind.SUBSET)
         with progress("comparing pixels across subsets", len(planned), "two subsets") as advance:
             make_units(write, engine.open(), work, planned, keep, advance)
         manifest = write.commit(subsets=subsets)
         found = read_pairs(store, manifest, VERIFIED_SCHEMA)
-    return materialized(manifest, {**metadata_of(found, fresh_pairs, write), "tiles": len(planned)})
+    return materialized(manifest, {**verification_metadata(found, fresh_pairs, write), "tiles": len(planned)})
 
 
 @dg.asset(
@@ -218,7 +218,7 @@ def verified_contamination(
     """
     subset = context.partition_key
     with user_errors():
-        store = present(lake.open(), source.open())
+        store = present_partitions(lake.open(), source.open())
         images, nearest = (store.require(table, subset) for table in ("subset_images", "near_duplicates"))
         embeddings = current_embeddings(store, images)
         benchmarks = comparable_benchmarks(store, embeddings)
@@ -228,11 +228,11 @@ def verified_contamination(
             code_version=CODE_VERSION,
             inputs={name: of_benchmark.digest for name, (_, of_benchmark) in benchmarks.items()},
             model_id=embeddings.model_id,
-            settings=settings_of(verification),
+            settings=candidate_settings(verification),
             source_revision=images.source_revision,
             run_id=context.run.run_id,
         )
-        locate = locator(store, images, nearest)
+        locate = make_locator(store, images, nearest)
         planned = [
             Planned(
                 name,
@@ -250,8 +250,8 @@ def verified_contamination(
             fresh_pairs += fresh
 
         ids = ("image_id", "benchmark_image_id")
-        pixels = pixels_of(source, lake, decoder, "verified_contamination", subset, ids)
-        work = CompareSets(pixels, rule_of(verification), Kind.BENCHMARK)
+        pixels = make_pixels(source, lake, decoder, "verified_contamination", subset, ids)
+        work = CompareSets(pixels, candidate_rule(verification), Kind.BENCHMARK)
         with progress(f"comparing pixels of {subset} with benchmarks", len(benchmarks), "benchmark") as advance:
             make_units(write, engine.open(), work, planned, keep, advance)
         found = read_pairs(store, write.draft(), LEAKS_SCHEMA)
@@ -264,4 +264,4 @@ def verified_contamination(
                 unit.table("rates", rates, RATES_SCHEMA)
         manifest = write.commit(benchmarks=sorted(benchmarks))
         rates = store.read(manifest, "rates")
-    return materialized(manifest, {**metadata_of(found, fresh_pairs, write), "rates": shown(rates)})
+    return materialized(manifest, {**verification_metadata(found, fresh_pairs, write), "rates": table_preview(rates)})

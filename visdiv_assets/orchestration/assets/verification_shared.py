@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from visdiv_assets.contamination.images import LOCATED_SCHEMA
 from visdiv_assets.duplicates.pair_verification import SIDES
 from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS, VERDICT_SCHEMA
-from visdiv_assets.orchestration.assets.common import shown
+from visdiv_assets.orchestration.assets.common import table_preview
 from visdiv_assets.orchestration.resources import DecoderResource, LakeResource, SourceResource, VerificationResource
 from visdiv_assets.orchestration.work.verify import Pixels, Rule
 from visdiv_assets.storage.manifest import Manifest
@@ -20,7 +20,7 @@ CODE_VERSION = "2"
 LEAKS_SCHEMA = pa.schema([*LOCATED_SCHEMA, ("pdq_distance", pa.int16()), *VERDICT_FIELDS])
 
 
-def settings_of(verification: VerificationResource) -> dict[str, float]:
+def candidate_settings(verification: VerificationResource) -> dict[str, float]:
     """The settings that decide which pairs are compared."""
     return {
         "candidate_floor": verification.candidate_floor,
@@ -29,12 +29,12 @@ def settings_of(verification: VerificationResource) -> dict[str, float]:
     }
 
 
-def rule_of(verification: VerificationResource) -> Rule:
+def candidate_rule(verification: VerificationResource) -> Rule:
     """The same, as work takes it."""
     return Rule(verification.candidate_floor, verification.candidates_kept, verification.pdq_distance)
 
 
-def pixels_of(
+def make_pixels(
     source: SourceResource,
     lake: LakeResource,
     decoder: DecoderResource,
@@ -57,7 +57,7 @@ def pixels_of(
     return Pixels(lake.in_each_process(), source.in_each_process(), earlier, **decoder.limits, ids=ids)
 
 
-def digest_of(pairs: pa.Table) -> str:
+def pairs_digest(pairs: pa.Table) -> str:
     """SHA-256 of the image_ids of pairs, in their order."""
     found = hashlib.sha256()
     for name in SIDES:
@@ -72,7 +72,7 @@ def located_pairs(pairs: pa.Table, locate: Callable[[pa.Table, Manifest], pa.Tab
     return pa.table([*locate(named, listed).columns, *rest], schema=LEAKS_SCHEMA)
 
 
-def metadata_of(found: pa.Table, compared: int, write: PartitionWrite) -> dict[str, object]:
+def verification_metadata(found: pa.Table, compared: int, write: PartitionWrite) -> dict[str, object]:
     """What the UI shows of compared pairs, of which `compared` were compared in this run."""
     by_evidence = found.group_by(["evidence", "reason"]).aggregate([([], "count_all")])
     order = [("count_all", "descending"), ("evidence", "ascending"), ("reason", "ascending")]
@@ -81,6 +81,6 @@ def metadata_of(found: pa.Table, compared: int, write: PartitionWrite) -> dict[s
         "pairs_compared": compared,
         "pairs_reused": found.num_rows - compared,
         "pairs_confirmed": int(pc.sum(found["verified"]).as_py() or 0),
-        "evidence": shown(by_evidence.sort_by(order)),
+        "evidence": table_preview(by_evidence.sort_by(order)),
         "units_reused": write.reused,
     }

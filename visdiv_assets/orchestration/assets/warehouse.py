@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from visdiv_assets.orchestration.assets.common import check, image, present, user_errors
+from visdiv_assets.orchestration.assets.common import check_spec, image_markdown, present_partitions, user_errors
 from visdiv_assets.orchestration.resources import (
     CleaningResource,
     DecoderResource,
@@ -14,7 +14,7 @@ from visdiv_assets.orchestration.resources import (
     WarehouseResource,
 )
 from visdiv_assets.publishing.site.chart_png import corpus_images
-from visdiv_assets.publishing.site.report_data import Corpus, opened
+from visdiv_assets.publishing.site.report_data import Corpus, open_report_data
 from visdiv_assets.publishing.warehouse.publish import publish, publish_copy
 from visdiv_assets.sources.catalog import category
 
@@ -48,7 +48,7 @@ from visdiv_assets.sources.catalog import category
     code_version="1",
     pool="warehouse",
     check_specs=[
-        check(
+        check_spec(
             "counts_equal_lake",
             asset="warehouse",
             blocking=True,
@@ -72,12 +72,12 @@ def warehouse(
     `visdiv report`, of at most 60 subsets.
     """
     with user_errors():
-        store = present(lake.open(), source.open())
+        store = present_partitions(lake.open(), source.open())
         store.require_space()
         published = publish(store, warehouse_file.path, category=category)
         if warehouse_file.copy_to:
             publish_copy(warehouse_file.path, warehouse_file.copy_to)
-        with opened(Path(warehouse_file.path)) as found:
+        with open_report_data(Path(warehouse_file.path)) as found:
             corpus = Corpus(
                 found,
                 store,
@@ -87,7 +87,7 @@ def warehouse(
                 duplicate_threshold=cleaning.duplicate_threshold,
                 **decoder.limits,
             )
-            drawn = {name: image(name, png) for name, png in corpus_images(corpus).items()}
+            drawn = {name: image_markdown(name, png) for name, png in corpus_images(corpus).items()}
     return dg.MaterializeResult(
         metadata={
             "dagster/uri": dg.MetadataValue.path(warehouse_file.path),

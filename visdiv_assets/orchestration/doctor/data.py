@@ -110,7 +110,7 @@ def check_storage(settings: Settings) -> Verdict | None:
 
 def check_lake(settings: Settings) -> Verdict:
     """Whether every manifest can be read, and every file that it names is there in its size."""
-    lake = open_lake(settings).as_it_is_now()
+    lake = open_lake(settings).snapshot()
     partitions, size, damaged = 0, 0, []
     tables = lake.tables()
     for table in tables:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from visdiv_assets.devices import chosen_device, has_cuda, has_driver, torch_device
+from visdiv_assets.devices import has_cuda, has_driver, resolve_device, torch_device
 from visdiv_assets.embedding import load
-from visdiv_assets.embedding.loading import ONNX, TORCHSCRIPT, chosen_model
+from visdiv_assets.embedding.loading import ONNX, TORCHSCRIPT, resolve_model
 from visdiv_assets.embedding.weights import (
     TORCHSCRIPT_SHA256,
     TORCHSCRIPT_URL,
@@ -26,7 +26,7 @@ DIMENSION = 512
 
 def check_device(settings: Settings) -> Verdict:
     """Whether the device that is asked for is there."""
-    device = chosen_device(settings.device)
+    device = resolve_device(settings.device)
     if device == "cpu":
         if settings.device == "auto" and has_driver() and not has_cuda():
             return warning("a CUDA driver is installed, but torch finds no device: the CPU is used")
@@ -40,7 +40,7 @@ def check_device(settings: Settings) -> Verdict:
 
 def check_weights_file(settings: Settings) -> Verdict:
     """Whether the model's weights are there and the published ones; nothing is fetched."""
-    name = chosen_model(settings.sscd_model, chosen_device(settings.device))
+    name = resolve_model(settings.sscd_model, resolve_device(settings.device))
     if name == ONNX:
         return ok(f"{name}: {onnx_weights()}, SHA-256 as published")
     path = _torchscript(settings)
@@ -54,7 +54,7 @@ def check_weights_file(settings: Settings) -> Verdict:
 
 def check_model(settings: Settings) -> Verdict | None:
     """Whether the model loads, and gives one image a vector of unit length; None where it is not fetched yet."""
-    name = chosen_model(settings.sscd_model, chosen_device(settings.device))
+    name = resolve_model(settings.sscd_model, resolve_device(settings.device))
     if name == TORCHSCRIPT and not _torchscript(settings).is_file():
         return None
     from PIL.Image import fromarray

@@ -9,17 +9,17 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from visdiv_assets.contamination.images import leaks
-from visdiv_assets.devices import chosen_device
-from visdiv_assets.duplicates.cross_subset import EmbeddedSubset, Tile, compare_subsets, embedded
+from visdiv_assets.contamination.images import find_leaks
+from visdiv_assets.devices import resolve_device
+from visdiv_assets.duplicates.cross_subset import EmbeddedSubset, SubsetComparison, compare_subsets, load_embeddings
 from visdiv_assets.duplicates.near import NearDuplicates, near_duplicates
 from visdiv_assets.orchestration.engines import PerProcess, Worker
 from visdiv_assets.progress import Progress
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.vectors.join import Prepared, tiles_of
-from visdiv_assets.vectors.join_blocks import Part, part_of
-from visdiv_assets.vectors.lru import Kept
+from visdiv_assets.vectors.join_blocks import Part, compute_part
+from visdiv_assets.vectors.lru import LruCache
 
 #: Images of which image_ids and projections are kept between two units: 100 to 560 bytes each.
 IMAGES_KEPT = 2_000_000
@@ -53,7 +53,7 @@ class WholeSubset(_OfSubset):
 
     def open(self, worker: Worker) -> Callable[[int, Progress], NearDuplicates]:
         """Map the vectors."""
-        own = embedded(self.lake.get(), self.embeddings)
+        own = load_embeddings(self.lake.get(), self.embeddings)
 
         def find(images: int, progress: Progress) -> NearDuplicates:
             return near_duplicates(
@@ -62,7 +62,7 @@ class WholeSubset(_OfSubset):
                 floor=self.floor,
                 k_best=self.k_best,
                 count_at=self.count_at,
-                device=chosen_device(worker.device),
+                device=resolve_device(worker.device),
                 progress=progress,
             )
 
@@ -80,10 +80,10 @@ class BlocksOfSubset(_OfSubset):
     def open(self, worker: Worker) -> Callable[[tuple[int, int], Progress], Part]:
         """Project the vectors, once for all blocks that a process does."""
         vectors = self.lake.get().array(self.embeddings, "vectors")
-        tiles = tiles_of(vectors, vectors, self.floor, within=True, device=chosen_device(worker.device))
+        tiles = tiles_of(vectors, vectors, self.floor, within=True, device=resolve_device(worker.device))
 
         def find(block: tuple[int, int], progress: Progress) -> Part:
-            return part_of(
+            return compute_part(
                 tiles,
                 block,
                 len(vectors),
@@ -126,17 +126,17 @@ class SubsetTiles:
     k_best: int
     thresholds: list[float]
 
-    def open(self, worker: Worker) -> Callable[[TwoSubsets, Progress], Tile]:
+    def open(self, worker: Worker) -> Callable[[TwoSubsets, Progress], SubsetComparison]:
         """Keep what was opened last: every subset is in as many units as there are others, and most are small."""
         store = self.lake.get()
-        device = chosen_device(worker.device)
-        kept: Kept[tuple[EmbeddedSubset, Prepared]] = Kept(lambda opened: opened[1].rows, IMAGES_KEPT)
+        device = resolve_device(worker.device)
+        kept: LruCache[tuple[EmbeddedSubset, Prepared]] = LruCache(lambda opened: opened[1].rows, IMAGES_KEPT)
 
         def opened(embeddings: Manifest, nearest: Manifest) -> tuple[EmbeddedSubset, Prepared]:
-            subset = embedded(store, embeddings, nearest)
+            subset = load_embeddings(store, embeddings, nearest)
             return subset, Prepared(subset.vectors, self.floor, device=device)
 
-        def compare(two: TwoSubsets, progress: Progress) -> Tile:
+        def compare(two: TwoSubsets, progress: Progress) -> SubsetComparison:
             (left, left_prepared), (right, right_prepared) = (
                 kept.get(tuple(each.digest for each in side), partial(opened, *side)) for side in (two.left, two.right)
             )
@@ -180,13 +180,13 @@ class Leaks:
     def open(self, worker: Worker) -> Callable[[Manifest, Progress], pa.Table]:
         """Map the subset's vectors, and project them once for all benchmarks."""
         store = self.lake.get()
-        own = embedded(store, self.embeddings)
-        device = chosen_device(worker.device)
+        own = load_embeddings(store, self.embeddings)
+        device = resolve_device(worker.device)
         prepared = Prepared(own.vectors, self.floor, device=device)
 
         def find(of_benchmark: Manifest, progress: Progress) -> pa.Table:
-            other = embedded(store, of_benchmark)
-            found = leaks(
+            other = load_embeddings(store, of_benchmark)
+            found = find_leaks(
                 own.image_ids,
                 own.vectors,
                 other.image_ids,

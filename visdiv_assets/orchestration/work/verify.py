@@ -9,17 +9,17 @@ from typing import ClassVar, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.devices import chosen_device
+from visdiv_assets.devices import resolve_device
 from visdiv_assets.duplicates.candidates import Images
 from visdiv_assets.duplicates.pair_verification import (
     SIDES,
     candidate_pairs,
-    compared,
-    either,
-    fetch_of,
-    images_of,
-    in_order,
-    verdicts_of,
+    fetch_from_either,
+    known_verdicts,
+    load_images,
+    make_fetch,
+    order_sides,
+    verify_candidates,
 )
 from visdiv_assets.duplicates.verify_pairs import Fetch
 from visdiv_assets.orchestration.engines import PerProcess, Worker
@@ -27,7 +27,7 @@ from visdiv_assets.progress import Progress
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
-from visdiv_assets.vectors.lru import Kept
+from visdiv_assets.vectors.lru import LruCache
 
 #: What a unit gives: its pairs with their verdicts, and how many were not known before.
 Compared = tuple[pa.Table, int]
@@ -56,7 +56,7 @@ class Rule:
             floor=self.floor,
             k_best=self.k_best,
             pdq_distance=self.pdq_distance,
-            device=chosen_device(worker.device),
+            device=resolve_device(worker.device),
         )
 
 
@@ -78,7 +78,7 @@ class FindCandidates:
     def open(self, worker: Worker) -> Callable[[Listed, Progress], pa.Table]:
         """Nothing is shared by all units."""
         store = self.lake.get()
-        return lambda unit, progress: self.rule.candidates(images_of(store, *unit), None, worker)
+        return lambda unit, progress: self.rule.candidates(load_images(store, *unit), None, worker)
 
     def size(self, unit: Listed) -> int:
         """It is not counted."""
@@ -106,15 +106,15 @@ class Pixels:
     ids: tuple[str, str] = SIDES
 
     def fetch(self, kind: Kind, images: Manifest) -> Fetch:
-        """As `fetch_of`."""
-        return fetch_of(self.lake.get(), self.source.get(), kind, images)
+        """As `make_fetch`."""
+        return make_fetch(self.lake.get(), self.source.get(), kind, images)
 
     def comparison(self, worker: Worker) -> Callable[[str, pa.Table, Fetch, Fetch, Progress], Compared]:
         """A function that compares the pairs of a unit, by its name, where their images are fetched, progress."""
-        known = verdicts_of(self.lake.get(), self.earlier, self.ids)
+        known = known_verdicts(self.lake.get(), self.earlier, self.ids)
 
         def compare(name: str, pairs: pa.Table, fetch_a: Fetch, fetch_b: Fetch, progress: Progress) -> Compared:
-            return compared(
+            return verify_candidates(
                 pairs,
                 fetch_a,
                 fetch_b,
@@ -189,12 +189,12 @@ class CompareSets:
     def open(self, worker: Worker) -> Callable[[SetsUnit, Progress], Compared]:
         """Keep the two sets used last: the hashes of all images of a large corpus would take gigabytes."""
         store, compare = self.pixels.lake.get(), self.pixels.comparison(worker)
-        kept: Kept[tuple[Images, Fetch]] = Kept()
+        kept: LruCache[tuple[Images, Fetch]] = LruCache()
 
         def side(kind: Kind, listed: Listed) -> tuple[Images, Fetch]:
             return kept.get(
                 (kind, listed.images.partition),
-                lambda: (images_of(store, *listed), self.pixels.fetch(kind, listed.images)),
+                lambda: (load_images(store, *listed), self.pixels.fetch(kind, listed.images)),
             )
 
         def compare_sets(unit: SetsUnit, progress: Progress) -> Compared:
@@ -202,8 +202,8 @@ class CompareSets:
             right, fetch_right = side(self.right_kind, unit.right)
             pairs = self.rule.candidates(left, right, worker)
             if self.right_kind is Kind.SUBSET:
-                pairs = in_order(pairs.filter(pc.not_equal(pairs["image_id_a"], pairs["image_id_b"])))
-                fetch_left = fetch_right = either(left.image_ids, fetch_left, fetch_right)
+                pairs = order_sides(pairs.filter(pc.not_equal(pairs["image_id_a"], pairs["image_id_b"])))
+                fetch_left = fetch_right = fetch_from_either(left.image_ids, fetch_left, fetch_right)
             found = compare(unit.name, pairs, fetch_left, fetch_right, lambda done: None)
             progress(1)
             return found

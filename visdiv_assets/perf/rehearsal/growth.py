@@ -29,7 +29,7 @@ def fixed_and_growing(sizes: Sequence[float], values: Sequence[float], power: fl
     return float(fixed), float(growing)
 
 
-def extrapolated(sizes: Sequence[float], values: Sequence[float], to: float, power: float) -> float:
+def extrapolate(sizes: Sequence[float], values: Sequence[float], to: float, power: float) -> float:
     """The value at another size, from that of the largest measured and a power of the size."""
     largest = int(np.argmax(sizes))
     return float(values[largest] * (to / sizes[largest]) ** power)

@@ -15,13 +15,13 @@ from importlib import resources
 import numpy as np
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.sources.catalog import FINEVISION_LIST, finevision_categories, on_lists, published
+from visdiv_assets.sources.catalog import FINEVISION_LIST, benchmarks_on, finevision_categories, published
 
 #: Images that every subset has at least, unless it is of texts alone.
-FEW = 4
+MIN_SUBSET = 4
 
-#: The smallest rehearsal: with fewer, the subsets would all be of `FEW`.
-SMALLEST = 1_000
+#: The smallest rehearsal: with fewer, the subsets would all be of `MIN_SUBSET`.
+MIN_SIZE = 1_000
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,23 @@ def finevision_plan(images: int) -> Plan:
     Raises:
         VisdivError: there are too few for so many subsets.
     """
-    if images < SMALLEST:
-        raise VisdivError(f"{images} images are too few for FineVision's subsets: rehearse {SMALLEST:,} or more")
+    if images < MIN_SIZE:
+        raise VisdivError(f"{images} images are too few for FineVision's subsets: rehearse {MIN_SIZE:,} or more")
     names = sorted(finevision_categories())
     figures = [found for name in names if (found := published(name))]
     total = sum(figure.images for figure in figures)
     with_images = [number for number, figure in enumerate(figures) if figure.images]
     shares = dict(
-        zip(with_images, proportional(images, [figures[number].images for number in with_images], FEW), strict=True)
+        zip(
+            with_images,
+            proportional(images, [figures[number].images for number in with_images], MIN_SUBSET),
+            strict=True,
+        )
     )
     subsets = []
     for number, (name, figure) in enumerate(zip(names, figures, strict=True)):
         own = shares.get(number, 0)
-        # A row of several images stays one; a subset that is not shrunk below `FEW` keeps its ratio.
+        # A row of several images stays one; a subset that is not shrunk below `MIN_SUBSET` keeps its ratio.
         ratio = own / figure.images if own else images / total
         subsets.append(SetPlan(name, max(1, round(figure.samples * ratio)), own, own))
     return Plan(tuple(subsets), benchmark_plans())
@@ -83,7 +87,7 @@ def benchmark_plans() -> tuple[SetPlan, ...]:
     text = resources.files("visdiv_assets.perf.rehearsal").joinpath("benchmark_sizes.csv").read_text("utf-8")
     sizes = {line["benchmark"]: line for line in csv.DictReader(text.splitlines())}
     found = []
-    for benchmark in on_lists(FINEVISION_LIST):
+    for benchmark in benchmarks_on(FINEVISION_LIST):
         positions, images = (int(sizes[benchmark.name][name]) for name in ("positions", "images"))
         found.append(SetPlan(benchmark.name, positions, positions, images))
     return tuple(found)

@@ -29,7 +29,7 @@ TEMPLATE, OF_A_TEMPLATE, TO_TEMPLATE = 0.02, 200, 0.93
 SIMILARITIES, HIGH_SIMILARITIES = (0.76, 0.999), (0.955, 0.999)
 
 #: Pairs of each kind across subsets and with benchmarks that are planted at least, as far as there is room.
-LEAST = 20
+MIN_PLANTED = 20
 
 #: Share of a benchmark's images that may leak.
 LEAKING = 0.25
@@ -88,7 +88,7 @@ def plant(plan: Plan, shape: Shape, random: np.random.Generator) -> Planted:
             chosen = places.of_subset(number, 2 * _rounded(random, share * subset.images))
             half = len(chosen) // 2
             pairs.append(_Pairs("within", kind, chosen[:half], chosen[half : 2 * half]))
-    least = LEAST / max(plan.images, 1)
+    least = MIN_PLANTED / max(plan.images, 1)
     for kind, share in (("near", NEAR_ACROSS), ("exact", EXACT_ACROSS)):
         pairs.append(_Pairs("across", kind, *_apart(random, places.of_all_subsets(2 * max(share, least)))))
     for kind, share in (("near", NEAR_BENCHMARK), ("exact", EXACT_BENCHMARK)):

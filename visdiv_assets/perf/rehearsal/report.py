@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from visdiv_assets.perf.joins import WHOLE
 from visdiv_assets.perf.rehearsal import cost
-from visdiv_assets.perf.rehearsal.growth import exponent, extrapolated, fixed_and_growing
+from visdiv_assets.perf.rehearsal.growth import exponent, extrapolate, fixed_and_growing
 from visdiv_assets.perf.rehearsal.rehearse import Rehearsal, stages_of
 from visdiv_assets.perf.rehearsal.stages import STAGES, Outcome, Stage
 
@@ -68,7 +68,7 @@ def growths(rehearsal: Rehearsal) -> str:
         exponents = [exponent(_sizes(outcomes), values) for values in _values(outcomes)]
         by_exponent, by_parts = hours(stage, outcomes)
         memory, disk = (
-            None if power is None else extrapolated(_sizes(outcomes), values, WHOLE, max(power, 0.0)) / 1e3
+            None if power is None else extrapolate(_sizes(outcomes), values, WHOLE, max(power, 0.0)) / 1e3
             for power, values in zip(exponents[1:], _values(outcomes)[1:], strict=True)
         )
         rows.append((stage.name, *map(_number, (*exponents, by_exponent, by_parts, memory, disk), [2] * 7)))
@@ -87,7 +87,7 @@ def hours(stage: Stage, outcomes: Sequence[Outcome]) -> tuple[float | None, floa
     if power is None:
         return None, None
     fixed, growing = fixed_and_growing(sizes, seconds, stage.growth)
-    return extrapolated(sizes, seconds, WHOLE, power) / 3600, (fixed + growing * WHOLE**stage.growth) / 3600
+    return extrapolate(sizes, seconds, WHOLE, power) / 3600, (fixed + growing * WHOLE**stage.growth) / 3600
 
 
 def at_whole(rehearsal: Rehearsal) -> dict[str, float]:

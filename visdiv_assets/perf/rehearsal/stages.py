@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from visdiv_assets.perf.measuring import Run, apart
+from visdiv_assets.perf.measuring import Run, measure_in_subprocess
 from visdiv_assets.settings import Settings
 
 
@@ -88,7 +88,7 @@ class Materialize(Protocol):
 
 def run_stage(materialize: Materialize, settings: Settings, stage: Stage, subsets: Sequence[str]) -> Run:
     """Run a stage for real; the peak is that of the whole process."""
-    run = apart(materialize, settings, stage.asset, subsets if stage.by_subset else [])
+    run = measure_in_subprocess(materialize, settings, stage.asset, subsets if stage.by_subset else [])
     peak = None if run.peak_mb is None or run.result is None else run.result + run.peak_mb
     return Run(None, run.seconds, peak)
 

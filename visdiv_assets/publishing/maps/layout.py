@@ -6,15 +6,15 @@ import warnings
 
 import numpy as np
 
-from visdiv_assets.vectors.matrix import Matrix, checked, widened
+from visdiv_assets.vectors.matrix import Matrix, as_float32, check_matrix
 
 SEED = 0
 #: Below so many points there are no neighborhoods for UMAP to keep: the two main directions are shown instead.
-LEAST_FOR_UMAP = 32
+MIN_FOR_UMAP = 32
 NEIGHBORS = 15
 
 
-def sampled(rows: int, points: int, seed: int = SEED) -> np.ndarray:
+def draw_sample(rows: int, points: int, seed: int = SEED) -> np.ndarray:
     """Numbers of at most so many of n rows, drawn without replacement, ascending: int64 [m]."""
     if rows <= points:
         return np.arange(rows)
@@ -39,8 +39,8 @@ def layout(vectors: Matrix, rows: np.ndarray, seed: int = SEED) -> np.ndarray:
     """
     if not len(rows):
         return np.empty((0, 2), np.float32)
-    chosen = checked(widened(vectors[rows]), 0)
-    if len(rows) < LEAST_FOR_UMAP:
+    chosen = check_matrix(as_float32(vectors[rows]), 0)
+    if len(rows) < MIN_FOR_UMAP:
         return _principal(chosen)
     import umap
 

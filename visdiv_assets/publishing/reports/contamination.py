@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.image_lookup import Place, first_places, images_at
+from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_images, find_first_positions
 from visdiv_assets.publishing.reports.badges import measures_of, verdict_counts, verdict_of
 from visdiv_assets.publishing.reports.model import PairEntry, Report, Table
 from visdiv_assets.publishing.reports.pair_selection import records_on_page
@@ -65,10 +65,11 @@ def leak_report(
     pairs = [] if together is None else records_on_page(together, _TIES)
     training = _training_places(store, pairs)
     tested = [
-        Place(benchmark, pair["benchmark_row"], pair["benchmark_image"], pair["benchmark_image_id"]) for pair in pairs
+        ImagePosition(benchmark, pair["benchmark_row"], pair["benchmark_image"], pair["benchmark_image_id"])
+        for pair in pairs
     ]
-    train_images = images_at(source, Kind.SUBSET, training)
-    test_images = images_at(source, Kind.BENCHMARK, tested)
+    train_images = fetch_images(source, Kind.SUBSET, training)
+    test_images = fetch_images(source, Kind.BENCHMARK, tested)
     return Report(
         title=f"Leaks of {benchmark}",
         introduction=f"{INTRODUCTION}\n\n{COMPARED}" if compared else INTRODUCTION,
@@ -121,10 +122,10 @@ def _rate_row(record: Mapping[str, Any]) -> list[str]:
     return [record["subset"], *counts, rate, interval, f"{record['benchmark_images_leaked']:,}"]
 
 
-def _training_places(store: Lake, pairs: list[dict[str, Any]]) -> list[Place]:
+def _training_places(store: Lake, pairs: list[dict[str, Any]]) -> list[ImagePosition]:
     """The first position of each pair's training image."""
     places = {
-        subset: first_places(store, subset, (pair["image_id"] for pair in pairs if pair["subset"] == subset))
+        subset: find_first_positions(store, subset, (pair["image_id"] for pair in pairs if pair["subset"] == subset))
         for subset in {pair["subset"] for pair in pairs}
     }
     return [places[pair["subset"]][pair["image_id"]] for pair in pairs]

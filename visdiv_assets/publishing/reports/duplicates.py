@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from visdiv_assets.corpus.image_lookup import first_places, images_at
+from visdiv_assets.corpus.image_lookup import fetch_images, find_first_positions
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA
 from visdiv_assets.publishing.reports.badges import measures_of, verdict_counts, verdict_of
 from visdiv_assets.publishing.reports.model import PairEntry, Report
@@ -49,8 +49,10 @@ def duplicates_report(
     # A manifest of no units has no table.
     table = store.read(told, "pairs") if told.files("pairs") else PAIRS_SCHEMA.empty_table()
     pairs = records_on_page(table, [("image_id_a", "ascending"), ("image_id_b", "ascending")])
-    places = first_places(store, subset, (pair[side] for pair in pairs for side in ("image_id_a", "image_id_b")))
-    found = images_at(source, Kind.SUBSET, list(places.values()))
+    places = find_first_positions(
+        store, subset, (pair[side] for pair in pairs for side in ("image_id_a", "image_id_b"))
+    )
+    found = fetch_images(source, Kind.SUBSET, list(places.values()))
     # Which of two images has the lower hash means nothing to a reader: the one that comes first stands left.
     ordered = [sorted((places[pair["image_id_a"]], places[pair["image_id_b"]])) for pair in pairs]
     return Report(

@@ -13,7 +13,8 @@ from visdiv_assets.publishing.site import clusters, contamination, diversity, ov
 from visdiv_assets.publishing.site.page_model import Page
 from visdiv_assets.publishing.site.render import SCRIPT, render
 from visdiv_assets.publishing.site.report_data import Corpus
-from visdiv_assets.storage.files import sync_folder, temporary_beside, writing_failed
+from visdiv_assets.storage.error_messages import write_error
+from visdiv_assets.storage.files import sync_folder, temporary_beside
 
 #: The site's folder among the reports.
 FOLDER = "site"
@@ -57,7 +58,7 @@ def build_site(corpus: Corpus, progress: Progress = silent) -> Path:
         _write(corpus, pages, aside)
         _put_in_place(aside, folder)
     except OSError as error:
-        raise writing_failed(str(folder), error) from error
+        raise write_error(str(folder), error) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return folder / "index.html"

@@ -138,7 +138,7 @@ def _by_kind(kinds: list[dict[str, Any]]) -> Chart:
         "kinds",
         "Copies found, by how they were changed",
         f"All calibrated subsets together. The hardest to find, over all rules, are copies of the kind {hardest}.",
-        heat_maps.matrix(
+        heat_maps.heat_map(
             order,
             names,
             row="kind",

@@ -16,7 +16,7 @@ from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.statistics import ALL
 
 #: Bytes of an image that the UI still shows quickly.
-LARGEST = 96_000
+MAX_SUBSETS = 96_000
 #: Names along an axis at most: of more, those with the largest shares.
 NAMES = 60
 #: Few colors make a small file, and a heat map has few.
@@ -42,7 +42,7 @@ def leaks_image(rates: pa.Table) -> bytes | None:
         rates: of `search.contamination.RATES_SCHEMA`, a row for each benchmark.
 
     Returns:
-        PNG of less than `LARGEST` bytes; None where no benchmark shares an image.
+        PNG of less than `MAX_SUBSETS` bytes; None where no benchmark shares an image.
     """
     rows = [row for row in rates.to_pylist() if row["benchmark"] != ALL and row["images_contaminated"]]
     rows.sort(key=lambda row: (-row["rate"], row["benchmark"]))
@@ -72,7 +72,7 @@ def png(chart: Chart) -> bytes | None:
         chart: one of the site's heat maps, its data with the largest shares first.
 
     Returns:
-        PNG of less than `LARGEST` bytes, of `NAMES` rows and columns at most; None if it would be larger.
+        PNG of less than `MAX_SUBSETS` bytes, of `NAMES` rows and columns at most; None if it would be larger.
     """
     # Most cells of a heat map are 0: as its ground they cost nothing.
     rows = [row for row in chart.data.to_pylist() if row.get("value") != 0]
@@ -95,7 +95,7 @@ def _drawn(spec: Spec, rows: list[dict[str, Any]]) -> bytes | None:
     stream = io.BytesIO()
     drawn.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(stream, "PNG", optimize=True)
     content = stream.getvalue()
-    return content if len(content) < LARGEST else None
+    return content if len(content) < MAX_SUBSETS else None
 
 
 def _light() -> dict[str, str]:

@@ -83,7 +83,7 @@ def _heat_map(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str], wit
         "rates",
         f"{several(len(subsets), 'subset')} by {several(len(benchmarks), 'benchmark')}",
         _summary(first, rules[0]) + left_out,
-        heat_maps.matrix(
+        heat_maps.heat_map(
             subsets,
             benchmarks,
             row="subset",

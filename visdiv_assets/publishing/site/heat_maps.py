@@ -14,7 +14,7 @@ _EMPTY = {"test": "datum.value === 0", "value": "$empty"}
 _PERCENT = "datum.value === 0 ? '0' : datum.value < 0.0005 ? '<0.1%' : format(datum.value, '.1%')"
 
 
-def matrix(
+def heat_map(
     rows: Sequence[str],
     columns: Sequence[str],
     *,

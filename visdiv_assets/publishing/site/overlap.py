@@ -76,7 +76,7 @@ def _chart(rows: list[dict[str, Any]], subsets: list[str]) -> Chart:
         "overlap",
         f"{several(len(subsets), 'subset')} by {several(len(subsets), 'subset')}",
         summary,
-        heat_maps.matrix(
+        heat_maps.heat_map(
             subsets,
             subsets,
             row="subset",

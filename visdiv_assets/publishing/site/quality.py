@@ -137,7 +137,7 @@ def _heat_map(rows: list[dict[str, Any]]) -> Chart:
         "Share of the turns that are rated 1 or 2",
         f"Of {several(len(subsets), 'subset')}, {worst['subset']} has the highest share: {percent(worst['low'])} for "
         f"{_words(worst['criterion'])}. Subsets with the highest shares come first.",
-        heat_maps.matrix(
+        heat_maps.heat_map(
             subsets,
             list(dict.fromkeys(_words(row["criterion"]) for row in rows)),
             row="subset",

@@ -44,7 +44,7 @@ class Warehouse:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Warehouse]:
+def open_report_data(path: Path) -> Iterator[Warehouse]:
     """Open the published file.
 
     Raises:

@@ -18,8 +18,8 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.publishing.warehouse import schema
 from visdiv_assets.publishing.warehouse.fill import Filler
 from visdiv_assets.storage import object_store, uris
-from visdiv_assets.storage.error_messages import reason_of
-from visdiv_assets.storage.files import remove_temporary, sync_folder, temporary_beside, writing_failed
+from visdiv_assets.storage.error_messages import reason_of, write_error
+from visdiv_assets.storage.files import remove_temporary, sync_folder, temporary_beside
 from visdiv_assets.storage.lake import Lake
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def publish(lake: Lake, path: str | Path, *, category: Callable[[str], str | Non
         if held and held.first:
             remove_temporary(target.parent, target.name)
         with duckdb.connect(str(aside), config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
-            expected = Filler(connection, lake.as_it_is_now(), category).fill()
+            expected = Filler(connection, lake.snapshot(), category).fill()
             # Closing writes what is left, too, but says nothing if that fails.
             connection.execute("CHECKPOINT")
         # Counted in the file that was written, not in the memory of the connection that wrote it.
@@ -82,7 +82,7 @@ def publish(lake: Lake, path: str | Path, *, category: Callable[[str], str | Non
         aside.replace(target)
         sync_folder(target.parent)
     except OSError as error:
-        raise writing_failed(str(target), error) from error
+        raise write_error(str(target), error) from error
     except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
         raise VisdivError(f"cannot write {target}: {error}; the file that was there before is intact") from error
     finally:
@@ -104,14 +104,14 @@ def publish_copy(path: str | Path, place: str) -> None:
     Raises:
         VisdivError: it cannot be written there; the file stays, as does the copy that was there before.
     """
-    filesystem, target = uris.opened(place)
+    filesystem, target = uris.open_filesystem(place)
     try:
         with Path(path).open("rb") as content:
             object_store.send(filesystem, content, target)
     except OSError as error:
         reason = reason_of(error)
         raise VisdivError(
-            f"{path} is published, but cannot be copied to {uris.shown(place)}: {reason.text}: {reason.advice}, then "
+            f"{path} is published, but cannot be copied to {uris.display(place)}: {reason.text}: {reason.advice}, then "
             "start the run again"
         ) from error
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources.hub.errors import hub_errors
-from visdiv_assets.sources.hub.retries import Fault, Retries, retried
+from visdiv_assets.sources.hub.retries import Fault, Retries, retry
 
 if TYPE_CHECKING:
     from httpx2 import Response
@@ -194,7 +194,7 @@ class HubClient:
             self._reached = True
             return result
 
-        return retried(attempt, what, self._retries)
+        return retry(attempt, what, self._retries)
 
     def _page(self, url: str, parameters: dict[str, Any] | None) -> tuple[list[dict[str, Any]], str | None]:
         """A page of a list of files, and the address of the next."""

@@ -10,7 +10,7 @@ from typing import Any
 from visdiv_assets.sources.hub.client import HubClient, HubFile
 
 #: Fetched at least at a time: the footer of most files, and the small chunks beside the images.
-LEAST_BYTES = 1 << 16
+MIN_READ_BYTES = 1 << 16
 
 #: Pieces that are remembered: the footer, and what lies around the present position.
 PIECES = 3
@@ -61,8 +61,8 @@ class RangeFile(io.RawIOBase):
         for first, piece in self._pieces:
             if first <= start and start + length <= first + len(piece):
                 return piece[start - first : start - first + length]
-        first = max(0, min(start, self._file.size_bytes - LEAST_BYTES))
-        stop = min(max(start + length, first + LEAST_BYTES), self._file.size_bytes)
+        first = max(0, min(start, self._file.size_bytes - MIN_READ_BYTES))
+        stop = min(max(start + length, first + MIN_READ_BYTES), self._file.size_bytes)
         piece = self._client.read(self._file, first, stop - first)
         self.fetched_bytes += len(piece)
         self._pieces.append((first, piece))

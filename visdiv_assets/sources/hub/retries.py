@@ -52,7 +52,7 @@ class Fault(Exception):  # noqa: N818 - it is no error until it has come too oft
         self.unreached = unreached
 
 
-def retried(attempt: Callable[[], Result], what: str, retries: Retries) -> Result:
+def retry(attempt: Callable[[], Result], what: str, retries: Retries) -> Result:
     """What `attempt` returns, tried again while it raises Fault; each time is a line in the log.
 
     Args:

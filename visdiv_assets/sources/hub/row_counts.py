@@ -9,7 +9,8 @@ from pathlib import Path
 from visdiv_assets.sources import parquet
 from visdiv_assets.sources.hub.client import HubClient, HubFile
 from visdiv_assets.sources.hub.range_file import RangeFile
-from visdiv_assets.storage.files import replace_local, writing_failed
+from visdiv_assets.storage.error_messages import write_error
+from visdiv_assets.storage.files import replace_local
 from visdiv_assets.threads import ordered_map
 
 
@@ -58,7 +59,7 @@ class RowCounts:
             with replace_local(place) as stream:
                 stream.write(json.dumps({"rows": rows}).encode())
         except OSError as error:
-            raise writing_failed(str(place), error) from error
+            raise write_error(str(place), error) from error
         self._known[file.key] = rows
 
     def _place(self, file: HubFile) -> Path:

@@ -117,7 +117,7 @@ def collect(lake: Lake, request: Request) -> Findings:
         VisdivError: a file cannot be removed.
     """
     findings = Findings()
-    now = lake.as_it_is_now()
+    now = lake.snapshot()
     for table in now.tables():
         for folder in now.files.folders(table):
             # Any other folder is none of this program's.

@@ -39,32 +39,32 @@ def masks(going: Any) -> dict[str, list[bool]]:
 
 def test_the_share_is_of_all_subsets_together(lake: Lake) -> None:
     add_scores(lake, semdedup=[0.1, 0.9, 0.8, 0.7])
-    going = Selection("semdedup", 0.5).going(lake, ROWS)
+    going = Selection("semdedup", 0.5).drop_masks(lake, ROWS)
     assert masks(going) == {"one": [False, True], "two": [True, False]}
 
 
 def test_nothing_is_selected_unless_it_is_asked_for(lake: Lake) -> None:
-    assert Selection().going(lake, ROWS) == {}
+    assert Selection().drop_masks(lake, ROWS) == {}
     assert Selection().settings() == {}
 
 
 def test_a_method_without_scores_is_refused_in_one_line(lake: Lake) -> None:
     with pytest.raises(VisdivError, match="VISDIV_KEEP_BY=semdedup needs scores made of CLIP vectors"):
-        Selection("semdedup", 0.5).going(lake, ROWS)
+        Selection("semdedup", 0.5).drop_masks(lake, ROWS)
     add_scores(lake, semdedup=[0.1, 0.2])
     with pytest.raises(VisdivError, match="no row has a score by clip_score"):
-        Selection("clip_score", 0.5).going(lake, ROWS)
+        Selection("clip_score", 0.5).drop_masks(lake, ROWS)
 
 
 def test_scores_of_an_older_list_of_rows_are_refused(lake: Lake) -> None:
     add_scores(lake, semdedup=[0.1, 0.2])
     with pytest.raises(VisdivError, match="older than subset_images of 'one'"):
-        Selection("semdedup", 0.5).going(lake, {"one": 7})
+        Selection("semdedup", 0.5).drop_masks(lake, {"one": 7})
 
 
 def test_none_but_the_rows_of_a_file_stay(lake: Lake, file: Path) -> None:
     given = write(file, subset=["one", "gone"], row=[1, 5], score=[0.5, 0.1])
-    going = Selection(keep_rows=given).going(lake, ROWS)
+    going = Selection(keep_rows=given).drop_masks(lake, ROWS)
     assert masks(going) == {"one": [True, False], "two": [True, True]}
 
 
@@ -89,11 +89,11 @@ def test_a_file_that_is_not_one_of_rows_is_refused_in_one_line(
     lake: Lake, file: Path, columns: dict[str, Any], line: str
 ) -> None:
     with pytest.raises(VisdivError, match=line):
-        Selection(keep_rows=write(file, **columns)).going(lake, ROWS)
+        Selection(keep_rows=write(file, **columns)).drop_masks(lake, ROWS)
 
 
 def test_a_file_that_is_not_there_is_refused_in_one_line(lake: Lake, file: Path) -> None:
-    for ask in (Selection(keep_rows=str(file)).settings, lambda: Selection(keep_rows=str(file)).going(lake, ROWS)):
+    for ask in (Selection(keep_rows=str(file)).settings, lambda: Selection(keep_rows=str(file)).drop_masks(lake, ROWS)):
         with pytest.raises(VisdivError, match="is no Parquet file with the columns subset and row"):
             ask()
 

@@ -8,7 +8,7 @@ import pytest
 
 from visdiv_assets.curation.alignment.summary import ROWS_SCHEMA
 from visdiv_assets.curation.reasons import DROP_REASONS
-from visdiv_assets.curation.row_findings import dropped_rows, row_facts
+from visdiv_assets.curation.row_findings import dropped_rows, load_row_facts
 from visdiv_assets.curation.selection.conformity import conformity
 from visdiv_assets.curation.selection.semdedup import semdedup
 from visdiv_assets.curation.selection.stored_scores import SCORES_SCHEMA, best_first, best_share, corpus_scores
@@ -105,7 +105,7 @@ def test_a_row_that_is_not_selected_goes_with_that_reason_after_all_others_but_c
     add_images(lake, "one", 3, [Listed(0, "a"), Listed(1, "", status="empty"), Listed(2, "b")])
     going = np.array([False, True, True])
     for drop, expected in ((DROP_REASONS, {1: "unreadable", 2: "selection"}), (DROP_REASONS[:-1], {1: "unreadable"})):
-        facts = row_facts(
+        facts = load_row_facts(
             lake, "one", copies_by="similarity", contamination_threshold=0.95, drop=drop, not_selected=going
         )
         dropped = dropped_rows(facts, pa.table({}))

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from visdiv_assets.corpus.image_lookup import Place
+from visdiv_assets.corpus.image_lookup import ImagePosition
 from visdiv_assets.duplicates.calibration import measure as measuring
 from visdiv_assets.duplicates.calibration.copies import KINDS, STRENGTHS, make_copy
 from visdiv_assets.duplicates.calibration.measure import (
@@ -20,7 +20,7 @@ from visdiv_assets.duplicates.calibration.measure import (
     EVERY_COPY,
     NEAREST_KEPT,
     PAIRS_SCHEMA,
-    Measured,
+    Measurement,
     Near,
     measure,
 )
@@ -29,7 +29,7 @@ from visdiv_assets.duplicates.calibration.rates import (
     SIMILARITY,
     THRESHOLDS,
     VERIFIED,
-    rates,
+    compute_rates,
     recommended_threshold,
     row_of,
     sentence,
@@ -66,18 +66,18 @@ NEAREST = {
 }
 
 
-def measured(threads: int = 2, **changed: Any) -> Measured:
+def measured(threads: int = 2, **changed: Any) -> Measurement:
     arguments = {"copied": ["a"], "candidate_floor": 0.5, "pdq_distance": 31, **changed}
     images = ((image_id, SCENES[image_id]) for image_id in NEAREST)
     return measure(images, NEAREST, SCENES.__getitem__, ColorEmbedder(batch_size=5), threads=threads, **arguments)
 
 
 @pytest.fixture(scope="module")
-def found() -> Measured:
+def found() -> Measurement:
     return measured()
 
 
-def test_every_copy_is_compared_as_a_plain_loop_compares_it(found: Measured) -> None:
+def test_every_copy_is_compared_as_a_plain_loop_compares_it(found: Measurement) -> None:
     assert found.copies.schema == COPIES_SCHEMA
     rows = {(row["kind"], row["strength"]): row for row in found.copies.to_pylist()}
     assert {row["image_id"] for row in rows.values()} == {"a"}
@@ -99,7 +99,7 @@ def test_every_copy_is_compared_as_a_plain_loop_compares_it(found: Measured) -> 
     assert any(row["similarity"] < 0.5 and row["candidate"] for row in turned)
 
 
-def test_pairs_that_are_refused_are_asked_again_with_a_copy_and_each_pair_counts_once(found: Measured) -> None:
+def test_pairs_that_are_refused_are_asked_again_with_a_copy_and_each_pair_counts_once(found: Measurement) -> None:
     assert found.pairs.schema == PAIRS_SCHEMA
     by_pair = {(row["image_id"], row["other_image_id"]): row for row in found.pairs.to_pylist()}
     assert list(by_pair) == [("a", "copy of a"), ("a", "b"), ("a", "c")]
@@ -115,14 +115,14 @@ def test_pairs_that_are_refused_are_asked_again_with_a_copy_and_each_pair_counts
         assert row["complete_above"] == 0
 
 
-def test_the_result_depends_on_neither_threads_nor_other_images(found: Measured) -> None:
+def test_the_result_depends_on_neither_threads_nor_other_images(found: Measurement) -> None:
     again = measured(threads=1, copied=["c", "a"])
     assert again.pairs.equals(found.pairs)
     assert again.copies.slice(0, found.copies.num_rows).equals(found.copies)
     assert set(again.copies["image_id"].to_pylist()) == {"a", "c"}
 
 
-def test_the_seed_changes_what_is_left_to_chance(found: Measured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_seed_changes_what_is_left_to_chance(found: Measurement, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "SEED", 2)
     assert not measured().copies.equals(found.copies)
 
@@ -164,7 +164,7 @@ def test_a_image_with_more_others_than_are_looked_at_says_from_where_on_they_are
 
 def test_large_images_are_reduced_before_they_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measuring._not_too_large(scene(1)).size == (96, 88)
-    monkeypatch.setattr(measuring, "MOST_PIXELS", 1000)
+    monkeypatch.setattr(measuring, "MAX_PIXELS", 1000)
     width, height = measuring._not_too_large(Image.new("RGB", (400, 100))).size
     assert 900 <= width * height <= 1100
     assert width == pytest.approx(4 * height, abs=3)
@@ -199,12 +199,14 @@ def pair_row(image: int, similarity: float, *, verified: bool, misled: bool = Fa
     }
 
 
-def made(copies: Sequence[dict], pairs: Sequence[dict]) -> Measured:
-    return Measured(pa.Table.from_pylist(list(copies), COPIES_SCHEMA), pa.Table.from_pylist(list(pairs), PAIRS_SCHEMA))
+def made(copies: Sequence[dict], pairs: Sequence[dict]) -> Measurement:
+    return Measurement(
+        pa.Table.from_pylist(list(copies), COPIES_SCHEMA), pa.Table.from_pylist(list(pairs), PAIRS_SCHEMA)
+    )
 
 
 @pytest.fixture(scope="module")
-def chance() -> Measured:
+def chance() -> Measurement:
     """24 images with rows of chance; one copy in ten is missing."""
     draw = random.Random(7)
     copies = [
@@ -221,8 +223,8 @@ def chance() -> Measured:
     return made(copies, pairs)
 
 
-def test_rates_equal_plain_counts(chance: Measured) -> None:
-    table = rates(chance)
+def test_rates_equal_plain_counts(chance: Measurement) -> None:
+    table = compute_rates(chance)
     assert table.schema == CALIBRATION_SCHEMA
     assert table.num_rows == 13 * 4 * 7
     copies = chance.copies.to_pylist()
@@ -249,9 +251,9 @@ def test_rates_equal_plain_counts(chance: Measured) -> None:
     assert table["threshold"].to_pylist()[:7] == [*THRESHOLDS, None]
 
 
-def test_precision_of_a_threshold_is_what_the_pixels_confirm_of_what_it_accepts(chance: Measured) -> None:
+def test_precision_of_a_threshold_is_what_the_pixels_confirm_of_what_it_accepts(chance: Measurement) -> None:
     pairs = chance.pairs.to_pylist()
-    table = rates(chance)
+    table = compute_rates(chance)
     for threshold in THRESHOLDS:
         row = row_of(table, SIMILARITY, threshold)
         assert row is not None
@@ -263,9 +265,9 @@ def test_precision_of_a_threshold_is_what_the_pixels_confirm_of_what_it_accepts(
         assert row["precision_low"] < row["precision"] < row["precision_high"]
 
 
-def test_precision_of_verification_counts_what_it_confirms_of_pairs_known_to_be_none(chance: Measured) -> None:
+def test_precision_of_verification_counts_what_it_confirms_of_pairs_known_to_be_none(chance: Measurement) -> None:
     pairs = chance.pairs.to_pylist()
-    row = row_of(rates(chance), VERIFIED, None)
+    row = row_of(compute_rates(chance), VERIFIED, None)
     assert row is not None
     right = sum(pair["verified"] for pair in pairs)
     wrong = sum(pair["copy_verified"] is True for pair in pairs)
@@ -276,7 +278,7 @@ def test_precision_of_verification_counts_what_it_confirms_of_pairs_known_to_be_
 def test_nothing_accepted_has_no_precision() -> None:
     copies = [copy_row(1, "jpeg", "mild", 0.5, candidate=True, verified=True)]
     for pairs in ([], [pair_row(1, 0.5, verified=False)]):
-        table = rates(made(copies, pairs), [0.9])
+        table = compute_rates(made(copies, pairs), [0.9])
         for rule, threshold in ((SIMILARITY, 0.9), (VERIFIED, None)):
             row = row_of(table, rule, threshold)
             assert row is not None
@@ -288,7 +290,7 @@ def test_nothing_accepted_has_no_precision() -> None:
 
 def test_verification_that_could_not_go_wrong_has_no_precision() -> None:
     copies = [copy_row(1, "jpeg", "mild", 0.5, candidate=True, verified=True)]
-    table = rates(made(copies, [pair_row(1, 0.95, verified=True)] * 3), [0.9])
+    table = compute_rates(made(copies, [pair_row(1, 0.95, verified=True)] * 3), [0.9])
     verified, similarity = row_of(table, VERIFIED, None), row_of(table, SIMILARITY, 0.9)
     assert verified is not None
     assert similarity is not None
@@ -306,10 +308,10 @@ def test_intervals_are_wilsons_for_single_copies_and_wider_where_images_fail_tog
             for place, strength in enumerate(STRENGTHS)
         ]
 
-    def interval(found: Measured, strength: str) -> tuple[float, float]:
+    def interval(found: Measurement, strength: str) -> tuple[float, float]:
         (row,) = [
             row
-            for row in rates(found, [0.9]).to_pylist()
+            for row in compute_rates(found, [0.9]).to_pylist()
             if (row["kind"], row["strength"], row["rule"]) == ("jpeg", strength, SIMILARITY)
         ]
         return row["recall_low"], row["recall_high"]
@@ -324,11 +326,11 @@ def test_intervals_are_wilsons_for_single_copies_and_wider_where_images_fail_tog
     assert interval(made(copies(lambda *_: True), []), ALL) == wilson_interval(36, 36)
 
 
-def test_a_threshold_that_was_not_looked_at_is_refused(chance: Measured) -> None:
+def test_a_threshold_that_was_not_looked_at_is_refused(chance: Measurement) -> None:
     with pytest.raises(ValueError, match="are not looked at"):
-        rates(chance, [0.4])
+        compute_rates(chance, [0.4])
     with pytest.raises(ValueError, match="was not calibrated"):
-        sentence(rates(chance), SIMILARITY, 0.8)
+        sentence(compute_rates(chance), SIMILARITY, 0.8)
 
 
 def test_the_recommended_threshold_is_the_lowest_that_is_right_in_99_of_100() -> None:
@@ -368,7 +370,7 @@ def test_sentences_give_numbers_with_their_intervals() -> None:
         for kind, strength in EVERY_COPY
     ]
     pairs = [pair_row(0, 0.97, verified=n < 2, misled=n == 2) for n in range(42)]
-    table = rates(made(copies, pairs), [0.99, 0.95])
+    table = compute_rates(made(copies, pairs), [0.99, 0.95])
     begin = r"On 144 copies made of 4 of this subset's own images (12 kinds at 3 strengths), "
     text = sentence(table, SIMILARITY, 0.95)
     assert text.startswith(begin + "a similarity of 0.95 finds 25 % (95 % interval ")
@@ -387,12 +389,12 @@ def test_sentences_give_numbers_with_their_intervals() -> None:
         sentence(table, SIMILARITY, 0.95),
         sentence(table, VERIFIED),
     ]
-    alone = rates(made(copies, []))
+    alone = compute_rates(made(copies, []))
     assert sentence(alone, VERIFIED).endswith("; there was no pair of other images close enough to mislead it.")
 
 
 def test_without_copies_there_are_no_rows_and_a_sentence_that_says_so() -> None:
-    table = rates(made([], []))
+    table = compute_rates(made([], []))
     assert table.equals(CALIBRATION_SCHEMA.empty_table())
     assert sentence(table, VERIFIED) == (
         "No copies were made of this subset's own images, so what comparing the pixels of candidates finds was not "
@@ -404,15 +406,15 @@ def test_without_copies_there_are_no_rows_and_a_sentence_that_says_so() -> None:
         plot(table)
 
 
-def test_the_plot_is_a_small_png_and_the_same_each_time(chance: Measured) -> None:
-    table = rates(chance, [*THRESHOLDS, 0.98, 0.8])
+def test_the_plot_is_a_small_png_and_the_same_each_time(chance: Measurement) -> None:
+    table = compute_rates(chance, [*THRESHOLDS, 0.98, 0.8])
     drawn = plot(table)
     image = Image.open(io.BytesIO(drawn))
     assert (image.format, image.size) == ("PNG", (900, 500))
     assert len(drawn) < 60_000
     assert plot(table) == drawn
     # Nulls, too: one kind only, and no pairs.
-    assert plot(rates(made([copy_row(1, "jpeg", "mild", 0.5, candidate=True, verified=True)], [])))
+    assert plot(compute_rates(made([copy_row(1, "jpeg", "mild", 0.5, candidate=True, verified=True)], [])))
 
 
 # Sampling ------------------------------------------------------------------------------------------------------------
@@ -471,15 +473,15 @@ def test_further_images_are_taken_until_there_are_enough_pairs() -> None:
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> tuple[Path, dict[str, Place]]:
+def stored(tmp_path: Path) -> tuple[Path, dict[str, ImagePosition]]:
     write_shard(tmp_path, "some", one_each(range(5)))
     identities = [identity_of(image(seed)) for seed in range(5)]
-    return tmp_path, {name: Place("some", row, 0, name) for row, name in enumerate(identities)}
+    return tmp_path, {name: ImagePosition("some", row, 0, name) for row, name in enumerate(identities)}
 
 
 @pytest.mark.parametrize("together", [1, 3, 512])
 def test_images_are_fetched_with_their_nearest(
-    stored: tuple[Path, dict[str, Place]], together: int, monkeypatch: pytest.MonkeyPatch
+    stored: tuple[Path, dict[str, ImagePosition]], together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("visdiv_assets.duplicates.calibration.sampling.FETCHED_TOGETHER", together)
     folder, places = stored
@@ -495,7 +497,7 @@ def test_images_are_fetched_with_their_nearest(
     assert seen == [first, second, third]
 
 
-def test_a_image_that_was_replaced_is_an_error(stored: tuple[Path, dict[str, Place]]) -> None:
+def test_a_image_that_was_replaced_is_an_error(stored: tuple[Path, dict[str, ImagePosition]]) -> None:
     folder, places = stored
     write_shard(folder, "some", one_each([9, 1, 2, 3, 4]))
     assert open_source(str(folder)).fetch(Kind.SUBSET, "some", [(0, 0)])

@@ -17,7 +17,7 @@ import pytest
 from scipy.stats import binomtest
 
 from visdiv_assets import sources
-from visdiv_assets.curation.clean_copy import decisions
+from visdiv_assets.curation.clean_copy import load_decisions
 from visdiv_assets.duplicates.thresholds import PUBLISHED_THRESHOLDS
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
@@ -312,7 +312,7 @@ def test_rows_that_go_and_rows_that_stay_are_all_rows_each_once(sample: Sample) 
     assert len(set(dropped)) == len(dropped)
     rows = dict(sample.query('SELECT subset, "rows" FROM subsets'))
     kept = {}
-    for decision in decisions(sample.lake, sources.open(str(SAMPLE))):
+    for decision in load_decisions(sample.lake, sources.open(str(SAMPLE))):
         going = [row for subset, row in dropped if subset == decision.subset]
         assert len(decision.kept) == rows[decision.subset]
         assert np.flatnonzero(~decision.kept).tolist() == sorted(going)

@@ -54,7 +54,7 @@ def test_a_run_on_s3_gives_the_tables_of_a_run_on_disk_and_a_second_one_does_not
     assert bool(found["contamination_pairs"]) == bool(benchmarks)
 
     # The published file lies beside the lake, and what cannot lie there on the disk alone.
-    filesystem, root = uris.opened(on_s3.settings.data)
+    filesystem, root = uris.open_filesystem(on_s3.settings.data)
     with filesystem.open_input_stream(f"{root}/visdiv.duckdb") as stream:
         assert stream.read() == Path(on_s3.settings.warehouse_path).read_bytes()
     assert sorted(info.base_name for info in filesystem.get_file_info(pafs.FileSelector(root))) == [
@@ -89,7 +89,7 @@ def check_commands(on_s3: Pipeline, s3: S3Server) -> None:
         with s3.counted() as looking:
             status = CliRunner().invoke(main, ["status"])
         assert status.exit_code == 0, status.output
-        assert f"data    {uris.shown(settings.data)}\n" in status.output
+        assert f"data    {uris.display(settings.data)}\n" in status.output
         assert re.search(r"^one +5 images, 1 unreadable, 4 embedded", status.output, re.MULTILINE)
         # A listing of each of three tables, and two requests for each of six manifests.
         assert len(looking) == 3 + 2 * 6
@@ -110,7 +110,7 @@ def check_commands(on_s3: Pipeline, s3: S3Server) -> None:
 
 def check_refused_copy(on_s3: Pipeline, s3: S3Server) -> None:
     """A copy that is refused is one line, and the local file stays, as does the copy that was there."""
-    filesystem, root = uris.opened(on_s3.settings.data)
+    filesystem, root = uris.open_filesystem(on_s3.settings.data)
     before = filesystem.get_file_info(f"{root}/visdiv.duckdb").mtime_ns
     s3.refuse = lambda request, environment: "AccessDenied" if "PUT" in request and "visdiv.duckdb" in request else None
     said = on_s3.publish(only=["warehouse"]).failures["warehouse"] or ""

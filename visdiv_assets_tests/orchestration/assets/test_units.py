@@ -114,7 +114,7 @@ def test_near_duplicates_found_block_by_block_in_several_goes_are_those_of_one_g
     assert subset.run("a", only=["near_duplicates"]).failures == {}
     monkeypatch.setattr(join_blocks, "ROWS_OF_A_BLOCK", 4)
     monkeypatch.setattr(join_blocks, "PAIRS_OF_A_BLOCK", 60)
-    count = len(join_blocks.blocks_of(32))
+    count = len(join_blocks.split_into_blocks(32))
     assert count > 5
 
     assert not other.run("a", only=["near_duplicates"], engine=backwards(most=3)).success

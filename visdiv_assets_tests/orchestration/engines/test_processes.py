@@ -50,4 +50,4 @@ def test_all_devices_need_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "has_cuda", lambda: False)
     with pytest.raises(VisdivError, match=r"VISDIV_DEVICE=cuda:all, but torch finds no CUDA device here"):
         build_resources(Settings(device="cuda:all"))["engine"].open()  # type: ignore[attr-defined]
-    assert devices.chosen_device("cuda:all") == "cuda"
+    assert devices.resolve_device("cuda:all") == "cuda"

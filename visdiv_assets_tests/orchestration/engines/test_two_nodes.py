@@ -179,8 +179,8 @@ def test_a_node_killed_in_the_middle_of_a_join(
     ran = remote.run("a", only=["near_duplicates"], engine=watched(remote.settings, folder))
     assert ran.failures == {}
     killing.join()
-    check_lost_work_alone_was_repeated(cluster, folder, units=len(join_blocks.blocks_of(40)))
-    assert len(join_blocks.blocks_of(40)) > 7
+    check_lost_work_alone_was_repeated(cluster, folder, units=len(join_blocks.split_into_blocks(40)))
+    assert len(join_blocks.split_into_blocks(40)) > 7
     assert remote.lake.read(remote.lake.require("near_duplicates", "a"), "pairs").num_rows >= 20
     assert lake_files(remote.settings.lake_root) == lake_files(pipeline.settings.lake_root)
 

@@ -9,7 +9,7 @@ import pytest
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.publishing.maps.clusters import cluster_names, find_clusters
-from visdiv_assets.publishing.maps.layout import LEAST_FOR_UMAP, layout, sampled
+from visdiv_assets.publishing.maps.layout import MIN_FOR_UMAP, draw_sample, layout
 from visdiv_assets.publishing.maps.page import map_page
 from visdiv_assets.publishing.maps.points import POINTS_SCHEMA, Sampled, map_points
 from visdiv_assets.publishing.plots.maps import plot
@@ -34,15 +34,15 @@ def points(kind: str, count: int, name: str = "bird, red") -> pa.Table:
 
 
 def test_a_sample_is_seeded_ascending_and_all_of_what_is_small() -> None:
-    assert sampled(5, 10).tolist() == [0, 1, 2, 3, 4]
-    chosen = sampled(1000, 50)
-    assert np.array_equal(chosen, sampled(1000, 50))
+    assert draw_sample(5, 10).tolist() == [0, 1, 2, 3, 4]
+    chosen = draw_sample(1000, 50)
+    assert np.array_equal(chosen, draw_sample(1000, 50))
     assert len(set(chosen.tolist())) == 50
     assert (np.diff(chosen) > 0).all()
-    assert not np.array_equal(chosen, sampled(1000, 50, seed=1))
+    assert not np.array_equal(chosen, draw_sample(1000, 50, seed=1))
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 5, LEAST_FOR_UMAP - 1])
+@pytest.mark.parametrize("count", [0, 1, 2, 5, MIN_FOR_UMAP - 1])
 def test_a_few_points_lie_along_their_main_directions(count: int) -> None:
     vectors = unit(np.random.default_rng(count).standard_normal((max(count, 1), 8)))[:count].astype(np.float16)
     places = layout(vectors, np.arange(count))

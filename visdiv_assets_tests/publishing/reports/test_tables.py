@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from visdiv_assets.contamination.images import LOCATED_SCHEMA, RATES_SCHEMA
-from visdiv_assets.corpus.image_lookup import Place
+from visdiv_assets.corpus.image_lookup import ImagePosition
 from visdiv_assets.publishing.reports import ImageRef, Report, Verdict, contamination, duplicates
 
 VERDICTS = {
@@ -45,10 +45,10 @@ def manifest(settings: dict[str, float] | None = None, **tables: pa.Table) -> An
 
 @pytest.fixture(autouse=True)
 def _places(monkeypatch: pytest.MonkeyPatch) -> None:
-    def first_places(store: Any, subset: str, image_ids: Iterable[str]) -> dict[str, Place]:
-        return {image_id: Place(subset, ord(image_id) - ord("a"), 0, image_id) for image_id in image_ids}
+    def first_places(store: Any, subset: str, image_ids: Iterable[str]) -> dict[str, ImagePosition]:
+        return {image_id: ImagePosition(subset, ord(image_id) - ord("a"), 0, image_id) for image_id in image_ids}
 
-    def images_at(source: Any, kind: Any, places: Sequence[Place]) -> dict[Place, ImageRef]:
+    def images_at(source: Any, kind: Any, places: Sequence[ImagePosition]) -> dict[ImagePosition, ImageRef]:
         return {place: ImageRef(*place, None) for place in places}
 
     for module in (duplicates, contamination):

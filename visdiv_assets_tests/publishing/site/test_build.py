@@ -18,7 +18,7 @@ from visdiv_assets.publishing.html_files import write_page
 from visdiv_assets.publishing.site import build
 from visdiv_assets.publishing.site.build import PAGES, build_site
 from visdiv_assets.publishing.site.render import SCRIPT
-from visdiv_assets.publishing.site.report_data import Corpus, opened
+from visdiv_assets.publishing.site.report_data import Corpus, open_report_data
 from visdiv_assets.storage.files import escape
 from visdiv_assets_tests.publishing.site.corpora import MadeUp, finevision, make
 from visdiv_assets_tests.publishing.site.pages import ReadPage
@@ -32,7 +32,7 @@ FILES = ("index", "contamination", "overlap", "diversity", "thresholds", "cluste
 
 @contextmanager
 def corpus_of(made: MadeUp) -> Iterator[Corpus]:
-    with opened(made.warehouse) as warehouse:
+    with open_report_data(made.warehouse) as warehouse:
         yield Corpus(
             warehouse,
             made.lake,

@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from visdiv_assets.publishing.site import chart_png, contamination
-from visdiv_assets.publishing.site.chart_png import LARGEST, NAMES, corpus_images, leaks_image, png
-from visdiv_assets.publishing.site.report_data import Corpus, opened
+from visdiv_assets.publishing.site.chart_png import MAX_SUBSETS, NAMES, corpus_images, leaks_image, png
+from visdiv_assets.publishing.site.report_data import Corpus, open_report_data
 from visdiv_assets_tests.publishing.site.corpora import make
 
 
 def drawn(folder: Path, subsets: list[str], benchmarks: list[str]) -> dict[str, bytes]:
     made = make(folder, subsets, benchmarks, seed=3)
-    with opened(made.warehouse) as warehouse:
+    with open_report_data(made.warehouse) as warehouse:
         return corpus_images(Corpus(warehouse, made.lake, None, made.reports, 0.95, 0.95, max_pixels=1_000_000))
 
 
@@ -26,7 +26,7 @@ def test_the_heat_maps_are_small_images(tmp_path: Path) -> None:
     found = drawn(tmp_path, [f"subset {number}" for number in range(30)], ["a", "b"])
     assert set(found) == {"contamination", "overlap"}
     for content in found.values():
-        assert len(content) < LARGEST
+        assert len(content) < MAX_SUBSETS
         assert Image.open(io.BytesIO(content)).height > 30 * 14
 
 
@@ -34,7 +34,7 @@ def test_of_very_many_subsets_those_with_the_largest_shares_are_drawn(tmp_path: 
     many = [f"subset {number:03}" for number in range(3 * NAMES)]
     found = drawn(tmp_path, many, ["a", "b"])
     content = found["overlap"]
-    assert len(content) < LARGEST
+    assert len(content) < MAX_SUBSETS
     assert NAMES * 14 < Image.open(io.BytesIO(content)).height < 2 * NAMES * 14
 
 
@@ -58,11 +58,11 @@ def test_cells_that_are_not_0_have_other_colors_and_too_large_ones_no_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = make(tmp_path, [f"subset {number}" for number in range(12)], ["a", "b", "c"], seed=3)
-    with opened(made.warehouse) as warehouse:
+    with open_report_data(made.warehouse) as warehouse:
         page = contamination.page(Corpus(warehouse, made.lake, None, made.reports, 0.95, 0.95, max_pixels=1_000_000))
     chart = page.sections[0].charts[0]
     number = chart.data.column_names.index("value")
     nothing = replace(chart, data=chart.data.set_column(number, "value", pa.array([0.0] * chart.data.num_rows)))
     assert png(chart) != png(nothing)
-    monkeypatch.setattr(chart_png, "LARGEST", 100)
+    monkeypatch.setattr(chart_png, "MAX_SUBSETS", 100)
     assert png(chart) is None

@@ -17,7 +17,7 @@ from visdiv_assets.sources import COLUMNS, Downloads, HubSource, Kind, ParquetFo
 from visdiv_assets.sources.hub import retries
 from visdiv_assets.sources.hub.client import HubClient
 from visdiv_assets.sources.hub.errors import asked_wait
-from visdiv_assets.sources.hub.retries import Fault, Retries, retried
+from visdiv_assets.sources.hub.retries import Fault, Retries, retry
 from visdiv_assets_tests.testing.hub_server import FAULTS, QUICK, HubServer, folder_files, serving
 
 DATASET = "HuggingFaceM4/FineVision"
@@ -105,7 +105,7 @@ def test_waits_double_and_are_never_longer_than_the_longest(waits: list[float]) 
         raise Fault("it is down")
 
     with pytest.raises(VisdivError, match=r"^the file could not be fetched in 9 attempts \(it is down\): run again"):
-        retried(attempt, "the file", Retries(attempts=9, first_wait=1, longest_wait=30))
+        retry(attempt, "the file", Retries(attempts=9, first_wait=1, longest_wait=30))
     assert len(waits) == 8
     for number, wait in enumerate(waits):
         assert min(30, 2**number) / 2 <= wait <= min(30, 2**number)
@@ -121,7 +121,7 @@ def test_a_server_is_given_the_time_that_it_asks_for(waits: list[float]) -> None
             return "done"
         raise Fault("HTTP 429 Too Many Requests", asked=seconds)
 
-    assert retried(attempt, "the file", Retries(first_wait=0.5)) == "done"
+    assert retry(attempt, "the file", Retries(first_wait=0.5)) == "done"
     assert 7 <= waits[0] <= 7.5
     assert 3 <= waits[1] <= 3.5
 
@@ -131,7 +131,7 @@ def test_a_server_that_asks_for_too_long_is_not_waited_for(waits: list[float]) -
         raise Fault("HTTP 429 Too Many Requests", asked=86_400)
 
     with pytest.raises(VisdivError, match=r"asks to wait 86400 seconds .*run again later, or set HF_TOKEN"):
-        retried(attempt, "the file", Retries())
+        retry(attempt, "the file", Retries())
     assert waits == []
 
 

@@ -25,7 +25,7 @@ from visdiv_assets.sources import (
     ParquetFolderSource,
     finevision_categories,
 )
-from visdiv_assets.sources.catalog import on_lists
+from visdiv_assets.sources.catalog import benchmarks_on
 from visdiv_assets.sources.versions import version_of
 from visdiv_assets_tests.sources.conftest import plain_rows
 from visdiv_assets_tests.testing.hub_server import HubServer, folder_files, serving
@@ -323,7 +323,7 @@ def test_the_address_and_the_token_are_those_that_huggingface_hub_reads(hub: Hub
 
 
 def test_benchmarks_are_those_of_the_lists_without_a_request(server: HubServer, tmp_path: Path) -> None:
-    source = opened(server, tmp_path, benchmarks=on_lists("finevision66"))
+    source = opened(server, tmp_path, benchmarks=benchmarks_on("finevision66"))
     assert len(source.benchmarks()) == 66
     assert "lmms-lab-DocVQA_InfographicVQA_test" in source.benchmarks()
     assert source.benchmarks() == sorted(source.benchmarks())
