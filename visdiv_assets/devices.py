@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -44,10 +44,10 @@ def cuda_devices() -> list[str]:
     """The names of all CUDA devices of this machine.
 
     Raises:
-        VisdivError: there is none.
+        ModelError: there is none.
     """
     if not has_cuda():
-        raise VisdivError(f"VISDIV_DEVICE={ALL_DEVICES}, but torch finds no CUDA device here: set another device")
+        raise ModelError(f"VISDIV_DEVICE={ALL_DEVICES}, but torch finds no CUDA device here: set another device")
     import torch
 
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
@@ -57,7 +57,7 @@ def torch_device(name: str) -> torch.device:
     """The device of torch with that name ("cpu", "cuda", "cuda:1").
 
     Raises:
-        VisdivError: there is none.
+        ModelError: there is none.
     """
     import torch
 
@@ -65,5 +65,5 @@ def torch_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise VisdivError(f"the device {name} cannot be used: {str(error).splitlines()[0]}") from None
+        raise ModelError(f"the device {name} cannot be used: {str(error).splitlines()[0]}") from None
     return device

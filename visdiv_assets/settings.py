@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from visdiv_assets.curation.reasons import DROP_REASONS
-from visdiv_assets.errors import VisdivError
-from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES, MAX_PIXELS
+from visdiv_assets.errors import ConfigError
+from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES, MAX_PIXELS, DecodeLimits
 from visdiv_assets.sources.catalog import FINEVISION_LIST
 from visdiv_assets.storage import uris
 
@@ -268,6 +268,11 @@ class Settings(BaseModel):
         return value
 
     @property
+    def decode_limits(self) -> DecodeLimits:
+        """What an image may have at most."""
+        return DecodeLimits(self.max_pixels, self.max_image_bytes)
+
+    @property
     def is_remote(self) -> bool:
         """Whether the lake lies on object storage."""
         return uris.is_uri(self.data)
@@ -330,7 +335,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         environment: variables by name; the process environment if None.
 
     Raises:
-        VisdivError: a variable that begins with VISDIV_ names no setting, or has an impossible value.
+        ConfigError: a variable that begins with VISDIV_ names no setting, or has an impossible value.
     """
     environment = os.environ if environment is None else environment
     known = {variable(name): name for name in Settings.model_fields}
@@ -340,7 +345,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
             continue
         if key not in known:
             close = difflib.get_close_matches(key.upper(), known, n=1, cutoff=0.0)[0]
-            raise VisdivError(f"{key} is not a setting: did you mean {close}? `visdiv settings` lists them all")
+            raise ConfigError(f"{key} is not a setting: did you mean {close}? `visdiv settings` lists them all")
         values[known[key]] = value
     try:
         return Settings.model_validate(values)
@@ -348,9 +353,9 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         first = error.errors()[0]
         reason = first["msg"].removeprefix("Value error, ")
         if not first["loc"]:
-            raise VisdivError(reason) from None
+            raise ConfigError(reason) from None
         name = str(first["loc"][0])
-        raise VisdivError(f"{variable(name)}={first['input']!r} is impossible: {reason}") from None
+        raise ConfigError(f"{variable(name)}={first['input']!r} is impossible: {reason}") from None
 
 
 def variables_set(environment: Mapping[str, str] | None = None) -> list[str]:

@@ -69,6 +69,5 @@ def query_models(settings: Settings) -> QueryModels:
         load_clip=lambda: ClipModel(find_checkpoint(settings.clip_model), resolve_device(settings.device)),
         clip_crop=settings.clip_crop,
         clip_text_windows=settings.clip_text_windows,
-        max_pixels=settings.max_pixels,
-        max_bytes=settings.max_image_bytes,
+        limits=settings.decode_limits,
     )

@@ -35,25 +35,27 @@ LIMIT = 5_000
 
 
 def test_the_limit_of_bytes_is_inclusive_and_says_what_was_found() -> None:
-    assert decode_image(LARGE, max_pixels=MAX_PIXELS, max_bytes=len(LARGE)).status is ImageStatus.OK
-    found = decode_image(LARGE, max_pixels=MAX_PIXELS, max_bytes=len(LARGE) - 1)
+    assert decode_image(LARGE, limits=DecodeLimits(MAX_PIXELS, max_bytes=len(LARGE))).status is ImageStatus.OK
+    found = decode_image(LARGE, limits=DecodeLimits(MAX_PIXELS, max_bytes=len(LARGE) - 1))
     assert (found.status, found.format, found.pixels) == (ImageStatus.TOO_LARGE, "png", None)
     assert found.detail == f"{len(LARGE)} bytes, the limit is {len(LARGE) - 1}"
 
 
 def test_without_a_limit_given_it_is_the_one_of_the_settings() -> None:
     data = image(0)[:8] + bytes(100_000_000 - 8)
-    assert "bytes, the limit is" not in decode_image(data, max_pixels=1).detail
-    assert decode_image(data + b"\0", max_pixels=1).detail == "100000001 bytes, the limit is 100000000"
+    assert "bytes, the limit is" not in decode_image(data, limits=DecodeLimits(1)).detail
+    assert decode_image(data + b"\0", limits=DecodeLimits(1)).detail == "100000001 bytes, the limit is 100000000"
 
 
 def test_what_is_no_image_is_told_as_such_however_large() -> None:
-    assert decode_image(b"<html>" * 1000, max_pixels=1, max_bytes=10).status is ImageStatus.NOT_AN_IMAGE
+    assert decode_image(b"<html>" * 1000, limits=DecodeLimits(1, max_bytes=10)).status is ImageStatus.NOT_AN_IMAGE
 
 
 def test_a_image_of_too_many_bytes_is_never_embedded() -> None:
     embedder = ColorEmbedder()
-    stream = embed_images([(image_id(LARGE), LARGE)], embedder, threads=1, max_pixels=MAX_PIXELS, max_bytes=LIMIT)
+    stream = embed_images(
+        [(image_id(LARGE), LARGE)], embedder, threads=1, limits=DecodeLimits(MAX_PIXELS, max_bytes=LIMIT)
+    )
     with pytest.raises(VisdivError, match="materialize it again"):
         list(stream)
     assert embedder.embedded == 0
@@ -67,8 +69,7 @@ def test_a_image_of_too_many_bytes_is_never_compared() -> None:
             lambda ids: [LARGE],
             lambda ids: [LARGE],
             threads=1,
-            max_pixels=MAX_PIXELS,
-            max_bytes=max_bytes,
+            limits=DecodeLimits(MAX_PIXELS, max_bytes=max_bytes),
         ).to_pylist()[0]
         return found["verified"], found["reason"]
 
@@ -77,10 +78,10 @@ def test_a_image_of_too_many_bytes_is_never_compared() -> None:
 
 
 def test_a_image_of_too_many_bytes_is_never_drawn() -> None:
-    (drawn,) = thumbnails([LARGE], max_pixels=MAX_PIXELS, max_bytes=LIMIT).values()
+    (drawn,) = thumbnails([LARGE], limits=DecodeLimits(MAX_PIXELS, max_bytes=LIMIT)).values()
     assert (drawn.encoded, drawn.about) == ("", f"too large ({len(LARGE)} bytes, the limit is {LIMIT})")
-    assert aligned_view(LARGE, LARGE, MAX_PIXELS, LIMIT) is None
-    assert aligned_view(LARGE, LARGE, MAX_PIXELS, len(LARGE)) is not None
+    assert aligned_view(LARGE, LARGE, DecodeLimits(MAX_PIXELS, LIMIT)) is None
+    assert aligned_view(LARGE, LARGE, DecodeLimits(MAX_PIXELS, len(LARGE))) is not None
 
 
 def test_a_folder_is_measured_without_images_of_too_many_bytes(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from visdiv_assets.cli.report import report
 from visdiv_assets.cli.search import search
 from visdiv_assets.cli.select import select
 from visdiv_assets.cli.upkeep import doctor, gc
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.errors import ConfigError, VisdivError
 from visdiv_assets.settings import Settings, absolute_paths, dagster_home, load_settings, variable
 from visdiv_assets.storage.error_messages import is_of_object_storage, read_error
 from visdiv_assets.storage.uris import display
@@ -81,7 +82,7 @@ def run(subsets: tuple[str, ...], every: bool, changed: bool) -> None:
     known = source.subsets()
     unknown = [subset for subset in subsets if subset not in known]
     if unknown:
-        raise VisdivError(f"{settings.source} has no subset {unknown[0]!r}: it has {', '.join(known)}")
+        raise ConfigError(f"{settings.source} has no subset {unknown[0]!r}: it has {', '.join(known)}")
     from visdiv_assets.orchestration import runs
     from visdiv_assets.orchestration.status import changed_subsets, stale_benchmarks
 
@@ -95,7 +96,7 @@ def run(subsets: tuple[str, ...], every: bool, changed: bool) -> None:
         outcomes.append(outcome)
     failed = [outcome.name for outcome in outcomes if not outcome.succeeded]
     if failed:
-        raise VisdivError(
+        raise ConfigError(
             f"not everything was materialized ({', '.join(failed)}): see the lines above; what was there before is "
             "intact, and the same command goes on from here"
         )
@@ -183,7 +184,7 @@ def benchmarks() -> None:
 
     settings = load_settings()
     held = set(open_source(settings).benchmarks())
-    done = set(open_lake(settings).partitions("benchmark_embeddings"))
+    done = set(open_lake(settings).partitions(LakeTable.BENCHMARK_EMBEDDINGS))
     listed = catalog(settings.benchmark_catalog or None)
     rows = [(entry.name, entry.list, entry.hub_id, entry.config or "", entry.split) for entry in listed]
     known = {entry.name for entry in listed}

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import click
 
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.diversity.mixture import OBJECTIVES
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ConfigError
 from visdiv_assets.settings import load_settings
-
-#: The one partition of what concerns all subsets.
-_WHOLE = "all"
 
 
 @click.command()
@@ -54,7 +52,7 @@ def mixture(budget: int, repeats: float, bounds_file: Path | None, objective: st
     lake = present_partitions(open_lake(settings), open_source(settings))
     subsets = mixed_subsets(lake)
     if not subsets:
-        raise VisdivError("no subset with images is materialized: run `visdiv run --all` first")
+        raise ConfigError("no subset with images is materialized: run `visdiv run --all` first")
     bounds = read_bounds(bounds_file) if bounds_file else None
     found = plan(subsets, budget=budget, repeats=repeats, bounds=bounds, objective=objective)
     table = weights_table(subsets, found, budget=budget, objective=objective)
@@ -68,8 +66,8 @@ def mixture(budget: int, repeats: float, bounds_file: Path | None, objective: st
     click.echo(f"  all subsets alike        {found.uniform:10.4f}")
     click.echo(f"  all rows that there are  {found.present:10.4f}")
     write = lake.write(
-        "mixture_weights",
-        _WHOLE,
+        LakeTable.MIXTURE_WEIGHTS,
+        CORPUS_PARTITION,
         code_version="1",
         model_id=subsets[0].moments.model_id,
         settings={"objective": objective, "budget": budget, "repeats": repeats, "bounds": bounds or {}},

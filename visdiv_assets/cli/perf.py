@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ConfigError
 from visdiv_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _rehearsed(
     _write(json_file, {"machine": described, "rehearsal": found.row()})
     click.echo(report(found))
     if missing := found.missing():
-        raise VisdivError(f"planted pairs are missing: {'; '.join(missing)}")
+        raise ConfigError(f"planted pairs are missing: {'; '.join(missing)}")
 
 
 def _rehearse(size: int, folder: Path | None) -> Rehearsal:
@@ -131,9 +131,9 @@ def _place(folder: Path | None, size: int) -> Iterator[Path]:
     try:
         place.mkdir(parents=True)
     except FileExistsError:
-        raise VisdivError(f"{place} is there already: remove it, or name another --folder") from None
+        raise ConfigError(f"{place} is there already: remove it, or name another --folder") from None
     except OSError as error:
-        raise VisdivError(f"cannot make {place}: {error.strerror or error}") from None
+        raise ConfigError(f"cannot make {place}: {error.strerror or error}") from None
     yield place
 
 

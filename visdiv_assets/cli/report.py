@@ -39,8 +39,7 @@ def report(opens: bool, no_images: bool) -> None:
                 settings.reports_folder,
                 contamination_threshold=settings.contamination_threshold,
                 duplicate_threshold=settings.duplicate_threshold,
-                max_pixels=settings.max_pixels,
-                max_bytes=settings.max_image_bytes,
+                limits=settings.decode_limits,
             ),
             advance,
         )

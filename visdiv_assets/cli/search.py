@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ConfigError
 from visdiv_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def search(
         from visdiv_assets.publishing.reports.gallery import GalleryEntry, write_gallery
 
         entries = [GalleryEntry(match.image, match.score) for match in matches]
-        write_gallery(title, entries, html, max_pixels=settings.max_pixels, max_bytes=settings.max_image_bytes)
+        write_gallery(title, entries, html, limits=settings.decode_limits)
         click.echo(f"{html} shows them.")
     if sheet:
         _write_sheet(matches[:SHEET_IMAGES], sheet, settings)
@@ -102,7 +102,7 @@ def find_matches(
     """The images that fit some questions best, best first.
 
     Raises:
-        VisdivError: a subset has no vectors of the model, two were embedded by different models, or as
+        ConfigError: a subset has no vectors of the model, two were embedded by different models, or as
             `search.questions.embed_queries`.
     """
     from visdiv_assets.curation.linked_images import require_one_model
@@ -128,7 +128,7 @@ def _image_question(value: str) -> Query:
         return Query(image=Path(value))
     weight, name = parse_weighted(value)
     if not Path(name).is_file():
-        raise VisdivError(f"there is no file {name!r}: give an image to --image")
+        raise ConfigError(f"there is no file {name!r}: give an image to --image")
     return Query(weight, image=Path(name))
 
 
@@ -139,13 +139,13 @@ def _embeddings(lake: Lake, source: Source, by: By, subsets: Sequence[str]) -> l
     table = TABLES[by]
     held = source.subsets()
     if unknown := [subset for subset in subsets if subset not in held]:
-        raise VisdivError(f"{source.uri} has no subset {unknown[0]!r}: it has {', '.join(held)}")
+        raise ConfigError(f"{source.uri} has no subset {unknown[0]!r}: it has {', '.join(held)}")
     stored = lake.partitions(table)
     names = list(dict.fromkeys(subsets)) or [name for name in stored if name in held]
     missing = [name for name in names if name not in stored]
     if missing or not names:
         where = repr(missing[0]) if missing else "any subset"
-        raise VisdivError(
+        raise ConfigError(
             f"there is no {table} of {where}: run `visdiv run {missing[0] if missing else '--all'}`"
             f"{' with CLIP weights (VISDIV_CLIP_MODEL)' if by == 'clip' else ''} first"
         )
@@ -168,7 +168,7 @@ def _matches(lake: Lake, source: Source, embeddings: Sequence[Manifest], found: 
         ids = lake.read(manifest, "ids")["image_id"].take(pa.array(found.row[chosen])).to_pylist()
         places = find_first_positions(lake, manifest.partition, ids)
         if lost := [image_id for image_id in ids if image_id not in places]:
-            raise VisdivError(
+            raise ConfigError(
                 f"{manifest.table} of {manifest.partition!r} knows image {lost[0]}, which subset_images does not "
                 f"list: materialize {manifest.table} again"
             )
@@ -213,11 +213,11 @@ def _write_sheet(matches: Sequence[Match], path: Path, settings: Settings) -> No
     tiles = []
     for match in matches:
         image = match.image
-        decoded = decode_image(image.data, max_pixels=settings.max_pixels, max_bytes=settings.max_image_bytes)
+        decoded = decode_image(image.data, limits=settings.decode_limits)
         captions = [f"{image.place} {image.row}  {match.score:.3f}", _start(image.note)]
         tiles.append(ImageTile(decoded.pixels, captions))
     if not tiles:
-        raise VisdivError("nothing was found, so there is no contact sheet to write")
+        raise ConfigError("nothing was found, so there is no contact sheet to write")
     try:
         with replace_local(path) as stream:
             stream.write(image_sheet(tiles, max_bytes=SHEET_BYTES))

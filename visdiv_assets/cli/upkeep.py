@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.corpus.tables import CORPUS_PARTITION
+from visdiv_assets.errors import ConfigError, VisdivError
 from visdiv_assets.orchestration.doctor import Check, Finding, Level, examine
 from visdiv_assets.settings import GRACE_DAYS, Settings, dagster_home, load_settings
 
 if TYPE_CHECKING:
     from visdiv_assets.storage.gc.units import Findings, Garbage, Request
-
-#: What concerns all subsets together is a partition of this name.
-_WHOLE = "all"
 
 
 @click.command()
@@ -71,7 +69,7 @@ def _held_names(settings: Settings) -> Collection[str] | None:
     if not subsets:
         click.echo(f"{settings.source} holds no subset at all, so nothing is taken for lost", err=True)
         return None
-    return {*subsets, *benchmarks, _WHOLE}
+    return {*subsets, *benchmarks, CORPUS_PARTITION}
 
 
 def _refuse_while_runs_write(settings: Settings) -> None:
@@ -79,11 +77,11 @@ def _refuse_while_runs_write(settings: Settings) -> None:
 
     home = dagster_home(settings)
     if sessions.running(home):
-        raise VisdivError("a `visdiv run` is at work on this state: wait for its end, then start `visdiv gc` again")
+        raise ConfigError("a `visdiv run` is at work on this state: wait for its end, then start `visdiv gc` again")
     from visdiv_assets.orchestration import state
 
     if under_way := state.runs_under_way(home):
-        raise VisdivError(
+        raise ConfigError(
             f"runs are under way ({', '.join(under_way[:3])}): wait for their end, or end them in `visdiv ui`, then "
             "start `visdiv gc` again"
         )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
@@ -52,7 +53,7 @@ class ImageRef:
 def find_first_positions(store: Lake, subset: str, image_ids: Iterable[str]) -> dict[str, ImagePosition]:
     """The first position of some images of a subset, by image_id."""
     listed = store.read(
-        store.require("subset_images", subset),
+        store.require(LakeTable.SUBSET_IMAGES, subset),
         columns=["row", "image_index", "image_id", "status"],
         where=pc.field("image_id").isin(pa.array(sorted(set(image_ids)), pa.string())),
     )
@@ -74,10 +75,10 @@ def fetch_images(source: Source, kind: Kind, places: Sequence[ImagePosition]) ->
 
 
 def fetch_decoded(
-    source: Source, kind: Kind, places: Sequence[ImagePosition], *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES
+    source: Source, kind: Kind, places: Sequence[ImagePosition], *, limits: DecodeLimits
 ) -> dict[ImagePosition, Image | None]:
     """The images at some positions, decoded; None for one that cannot be read."""
     return {
-        place: decode_image(found.data, max_pixels=max_pixels, max_bytes=max_bytes).pixels
+        place: decode_image(found.data, limits=limits).pixels
         for place, found in fetch_images(source, kind, places).items()
     }

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.export import SubsetDecision
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import Kind, Source
@@ -20,9 +21,9 @@ def load_decisions(lake: Lake, source: Source) -> Iterator[SubsetDecision]:
     Raises:
         VisdivError: nothing is decided yet, or a subset was materialized or has changed since.
     """
-    curated = lake.require("curated_rows", "all")
+    curated = lake.require(LakeTable.CURATED_ROWS, CORPUS_PARTITION)
     for subset in curated.facts["subsets"]:
-        images = lake.require("subset_images", subset)
+        images = lake.require(LakeTable.SUBSET_IMAGES, subset)
         version = version_of(source, Kind.SUBSET, subset, known=images.facts["digests"])
         decided_for = curated.inputs[f"{subset} subset_images"]
         if images.digest != decided_for or version.revision != images.source_revision:

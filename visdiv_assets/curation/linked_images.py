@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.decisions import LOSSLESS, Positions
 from visdiv_assets.curation.row_findings import RowFacts
 from visdiv_assets.duplicates.clusters import Pairs
@@ -72,8 +73,8 @@ class LinkedImages:
 
 #: The tables of pairs within and between subsets, by what makes two images copies.
 PAIR_TABLES = {
-    "similarity": ("near_duplicates", "cross_subset_duplicates"),
-    "pixels": ("verified_duplicates", "verified_cross_subset"),
+    "similarity": (LakeTable.NEAR_DUPLICATES, LakeTable.CROSS_SUBSET_DUPLICATES),
+    "pixels": (LakeTable.VERIFIED_DUPLICATES, LakeTable.VERIFIED_CROSS_SUBSET),
 }
 
 
@@ -86,7 +87,7 @@ def load_linked_images(lake: Lake, subsets: Sequence[str], copies_by: str) -> Li
         copies_by: `pixels` for the confirmed pairs alone, or `similarity` for all that are stored.
     """
     within, across = PAIR_TABLES[copies_by]
-    manifests = [*(lake.require(within, subset) for subset in subsets), lake.manifest(across, "all")]
+    manifests = [*(lake.require(within, subset) for subset in subsets), lake.manifest(across, CORPUS_PARTITION)]
     tables = [lake.read(manifest, "pairs") for manifest in manifests if manifest and manifest.files("pairs")]
     if copies_by == "pixels":
         tables = [table.filter(table["verified"]) for table in tables]
@@ -97,7 +98,7 @@ def load_linked_images(lake: Lake, subsets: Sequence[str], copies_by: str) -> Li
     parts: list[np.ndarray] = []
     offset = 0
     for subset in subsets:
-        embeddings = lake.require("sscd_embeddings", subset)
+        embeddings = lake.require(LakeTable.SSCD_EMBEDDINGS, subset)
         ids = lake.read(embeddings, "ids")["image_id"].to_numpy().astype("S32")
         number, held = find(image_ids, ids)
         place[number] = offset + np.flatnonzero(held)
@@ -136,7 +137,7 @@ def load_positions(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray)
     columns: dict[str, list[np.ndarray]] = {name: [] for name in Positions.__dataclass_fields__}
     for number, of_subset in enumerate(facts):
         images = lake.read(
-            lake.require("subset_images", of_subset.subset),
+            lake.require(LakeTable.SUBSET_IMAGES, of_subset.subset),
             columns=["row", "image_index", "image_id", "status", "width", "height", "format"],
         )
         in_row = np.bincount(images["row"].to_numpy(), minlength=of_subset.rows)
@@ -180,7 +181,7 @@ def _repeated(lake: Lake, subsets: Sequence[str]) -> np.ndarray:
     found = [np.empty(0, "S32")]
     counted = [np.empty(0, np.int64)]
     for subset in subsets:
-        images = lake.read(lake.require("subset_images", subset), columns=["image_id", "status"])
+        images = lake.read(lake.require(LakeTable.SUBSET_IMAGES, subset), columns=["image_id", "status"])
         ids = images.filter(pc.equal(images["status"], "ok"))["image_id"].to_numpy().astype("S32")
         once, counts = np.unique(ids, return_counts=True)
         found.append(once)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.storage.lake import Lake
@@ -60,12 +61,12 @@ def load_row_facts(
         drop: those of `DROP_REASONS` for which rows go.
         not_selected: bool [rows], rows that nobody selected; None: nothing is selected.
     """
-    images = lake.require("subset_images", subset)
+    images = lake.require(LakeTable.SUBSET_IMAGES, subset)
     rows = int(images.facts["rows"])
     listed = lake.read(images, columns=["row", "image_index", "image_id", "status", "detail"])
     defects = listed.filter(pc.not_equal(listed["status"], "ok")).drop_columns(["image_id"])
     rating, quality_kept = np.full(rows, np.nan, np.float32), np.ones(rows, bool)
-    quality = lake.manifest("quality_rows", subset)
+    quality = lake.manifest(LakeTable.QUALITY_ROWS, subset)
     if quality and rows:
         rated = lake.read(quality, columns=["kept", "rating"])
         rating = rated["rating"].to_numpy().astype(np.float32)
@@ -100,7 +101,7 @@ def leak_positions(lake: Lake, subset: str, listed: pa.Table, threshold: float, 
         ]
     )
     by_pixels = copies_by == "pixels"
-    contamination = lake.manifest("verified_contamination" if by_pixels else "contamination", subset)
+    contamination = lake.manifest(LakeTable.VERIFIED_CONTAMINATION if by_pixels else "contamination", subset)
     if contamination is None or not contamination.files("pairs"):
         return schema.empty_table()
     counts = pc.field("verified") if by_pixels else pc.field("similarity") >= np.float32(threshold)

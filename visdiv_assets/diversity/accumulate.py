@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.threads import ordered_map, thread_count
 
 Float64Array = NDArray[np.float64]
@@ -81,7 +81,7 @@ class RunningSums:
         """Add the rows of an array; arguments and errors as `Moments.from_vectors`."""
         rows, dimension = vectors.shape
         if dimension != self.sum_x.size:
-            raise VisdivError(f"embeddings of {self.sum_x.size} and {dimension} dimensions cannot be combined")
+            raise InputError(f"embeddings of {self.sum_x.size} and {dimension} dimensions cannot be combined")
         counts = None if weights is None else _as_counts(weights, rows)
         step = max(1, BLOCK_BYTES // (8 * dimension) if block is None else block)
         for start in range(0, rows, step):
@@ -193,12 +193,12 @@ def _check_and_normalize(x: Float64Array, first: int, normalize: bool) -> None:
     bad = ~np.isfinite(peak)
     if bad.any():
         row = first + int(bad.argmax())
-        raise VisdivError(f"embedding row {row} holds NaN or infinity: embed that image again or leave it out")
+        raise InputError(f"embedding row {row} holds NaN or infinity: embed that image again or leave it out")
     if not normalize:
         return
     if not peak.all():
         row = first + int((peak == 0).argmax())
-        raise VisdivError(f"embedding row {row} is all zero and has no direction: embed it again or leave it out")
+        raise InputError(f"embedding row {row} is all zero and has no direction: embed it again or leave it out")
     # Dividing by the largest entry first keeps the squares of very long or short vectors in range.
     x /= peak[:, np.newaxis]
     x /= np.sqrt(np.einsum("ij,ij->i", x, x))[:, np.newaxis]
@@ -208,18 +208,18 @@ def as_matrix(vectors: ArrayLike) -> NDArray[Any]:
     """The embeddings as an array [n, D], not copied if they are one.
 
     Raises:
-        VisdivError: they are something else.
+        InputError: they are something else.
     """
     matrix = np.asarray(vectors)
     if matrix.ndim != 2 or matrix.shape[1] == 0 or matrix.dtype.kind not in "fiu":
-        raise VisdivError(f"embeddings are an array [n, D] of floats, got {matrix.dtype} {list(matrix.shape)}")
+        raise InputError(f"embeddings are an array [n, D] of floats, got {matrix.dtype} {list(matrix.shape)}")
     return matrix
 
 
 def _as_counts(weights: ArrayLike, rows: int) -> NDArray[Any]:
     counts = np.asarray(weights)
     if counts.shape != (rows,):
-        raise VisdivError(f"weights are one integer per row: {rows} rows, weights of shape {list(counts.shape)}")
+        raise InputError(f"weights are one integer per row: {rows} rows, weights of shape {list(counts.shape)}")
     if rows and (counts.dtype.kind not in "iu" or counts.min() < 0):
-        raise VisdivError("weights are how often each row occurs: whole numbers, 0 or more, of an integer dtype")
+        raise InputError("weights are how often each row occurs: whole numbers, 0 or more, of an integer dtype")
     return counts.astype(np.int64)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.scores import DiversityScores, scores
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.imaging.limits import DEFAULT_LIMITS, DecodeLimits
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def scores_of(embeddings: ArrayLike, centered: bool = True) -> DiversityScores:
         centered: scores of the covariance (default) or of the second moment.
 
     Raises:
-        VisdivError: a row holds NaN or infinity or is all zero, or the array is not [n, D].
+        InputError: a row holds NaN or infinity or is all zero, or the array is not [n, D].
     """
     return scores(Moments.from_vectors(embeddings), centered=centered)
 
@@ -51,7 +51,7 @@ def get_diversity_components(embeddings: ArrayLike) -> dict[str, float | None]:
         with `_uncentered` appended. See `DiversityScores` for what they mean and when they are None.
 
     Raises:
-        VisdivError: as `scores_of`.
+        InputError: as `scores_of`.
     """
     return _components(Moments.from_vectors(embeddings))
 
@@ -84,15 +84,15 @@ def evaluate_diversity(
         of them that could not be decoded and are not in the scores.
 
     Raises:
-        VisdivError: there is no such folder, or no readable image in it, or the model is unknown or cannot
+        InputError: there is no such folder, or no readable image in it, or the model is unknown or cannot
             be loaded.
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise VisdivError(f"{folder} is not a folder: give a folder that holds images")
+        raise InputError(f"{folder} is not a folder: give a folder that holds images")
     files = _image_files(folder)
     if not files:
-        raise VisdivError(f"{folder} holds no images: no file in it or below ends in .jpg, .png, .webp or the like")
+        raise InputError(f"{folder} holds no images: no file in it or below ends in .jpg, .png, .webp or the like")
 
     from visdiv_assets import embedding
 
@@ -104,7 +104,7 @@ def evaluate_diversity(
         model_id=embedder.model_id,
     )
     if moments.n == 0:
-        raise VisdivError(f"none of the {len(files)} images in {folder} can be read; the first: {reading.first_reason}")
+        raise InputError(f"none of the {len(files)} images in {folder} can be read; the first: {reading.first_reason}")
     return {
         **_components(moments),
         "model_id": embedder.model_id,
@@ -133,7 +133,7 @@ class _Reading:
                 data = file.read_bytes()
             except OSError:
                 data = None
-            decoded = decode_image(data, max_pixels=self.limits.max_pixels, max_bytes=self.limits.max_bytes)
+            decoded = decode_image(data, limits=self.limits)
             if decoded.pixels is None:
                 self.unreadable += 1
                 self.first_reason = self.first_reason or f"{file}: {decoded.status} {decoded.detail}".strip()

@@ -24,7 +24,7 @@ import numpy as np
 from visdiv_assets.diversity.accumulate import Float64Array
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.simplex import best_weights, check_bounds, nearest_weights
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 
 OBJECTIVES = ("effective_rank", "vendi", "participation_ratio")
 
@@ -131,11 +131,11 @@ def best_mixture(
         most_iterations: the search ends after this many steps, certified as far as it came.
 
     Raises:
-        VisdivError: there is no subset, one is empty or of another model, vectors are not of unit length, the objective
+        InputError: there is no subset, one is empty or of another model, vectors are not of unit length, the objective
             is unknown, or no weights lie within the bounds.
     """
     if objective not in OBJECTIVES:
-        raise VisdivError(f"{objective!r} is no objective of a mixture: use {', '.join(OBJECTIVES)}")
+        raise InputError(f"{objective!r} is no objective of a mixture: use {', '.join(OBJECTIVES)}")
     _check(moments)
     low, high = check_bounds(lower, upper, len(moments))
     function: Objective = Purity(moments) if objective == "participation_ratio" else Entropy(moments)
@@ -185,12 +185,12 @@ def score_of(moments: Sequence[Moments], weights: Float64Array, objective: str =
 
 def _check(moments: Sequence[Moments]) -> None:
     if not moments:
-        raise VisdivError("a mixture needs at least one subset with images")
+        raise InputError("a mixture needs at least one subset with images")
     for of_subset in moments:
         if of_subset.n < 1 or not of_subset.unit:
-            raise VisdivError("a mixture is made of subsets that hold images, as vectors of unit length")
+            raise InputError("a mixture is made of subsets that hold images, as vectors of unit length")
         if (of_subset.model_id, of_subset.dimension) != (moments[0].model_id, moments[0].dimension):
-            raise VisdivError(
+            raise InputError(
                 f"subsets of the models {moments[0].model_id!r} and {of_subset.model_id!r} cannot be mixed: embed both "
                 "with the same model"
             )

@@ -13,7 +13,7 @@ import pyarrow as pa
 from visdiv_assets.diversity.accumulate import Float64Array
 from visdiv_assets.diversity.mixture import Mixture, best_mixture, score_of
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 
 BOUNDS_COLUMNS = ("subset", "lower", "upper")
 
@@ -70,21 +70,21 @@ def read_bounds(path: str | Path) -> dict[str, tuple[float, float]]:
     An empty cell is no bound.
 
     Raises:
-        VisdivError: the file cannot be read, lacks a column, names a subset twice, or a bound is no share.
+        InputError: the file cannot be read, lacks a column, names a subset twice, or a bound is no share.
     """
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
             columns, lines = reader.fieldnames or [], list(reader)
     except (OSError, UnicodeDecodeError) as error:
-        raise VisdivError(f"{path} cannot be read ({error}): give a CSV file in UTF-8") from None
+        raise InputError(f"{path} cannot be read ({error}): give a CSV file in UTF-8") from None
     if missing := [column for column in BOUNDS_COLUMNS if column not in columns]:
-        raise VisdivError(f"{path} lacks the columns {', '.join(missing)}: its first line must be subset,lower,upper")
+        raise InputError(f"{path} lacks the columns {', '.join(missing)}: its first line must be subset,lower,upper")
     found: dict[str, tuple[float, float]] = {}
     for number, line in enumerate(lines, start=2):
         name = (line["subset"] or "").strip()
         if name in found:
-            raise VisdivError(f"{path}, line {number}: {name} is there a second time: keep one of the lines")
+            raise InputError(f"{path}, line {number}: {name} is there a second time: keep one of the lines")
         found[name] = (_share(path, number, line["lower"], 0.0), _share(path, number, line["upper"], 1.0))
     return found
 
@@ -97,7 +97,7 @@ def _share(path: str | Path, number: int, cell: str | None, default: float) -> f
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise VisdivError(f"{path}, line {number}: {cell!r} is no share: give a number from 0 to 1")
+        raise InputError(f"{path}, line {number}: {cell!r} is no share: give a number from 0 to 1")
     return value
 
 
@@ -119,17 +119,17 @@ def plan(
         objective: one of `mixture.OBJECTIVES`.
 
     Raises:
-        VisdivError: see `best_mixture`; the budget is more than there is, or a bound is of no subset.
+        InputError: see `best_mixture`; the budget is more than there is, or a bound is of no subset.
     """
     names = [subset.name for subset in subsets]
     if unknown := sorted(set(bounds or {}) - set(names)):
-        raise VisdivError(f"there are bounds for {unknown[0]!r}, which is not materialized: it has {', '.join(names)}")
+        raise InputError(f"there are bounds for {unknown[0]!r}, which is not materialized: it has {', '.join(names)}")
     given = np.array([(bounds or {}).get(name, (0.0, 1.0)) for name in names], np.float64).reshape(-1, 2)
     lower, upper = given[:, 0], given[:, 1]
     rows = np.array([subset.rows for subset in subsets], np.float64)
     if budget:
         if budget > rows.sum() * repeats:
-            raise VisdivError(
+            raise InputError(
                 f"a budget of {budget} rows is more than the {int(rows.sum())} rows with images give: lower it, or "
                 "raise --repeats"
             )

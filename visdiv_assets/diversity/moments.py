@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from visdiv_assets.diversity.accumulate import Float64Array, RunningSums, as_matrix
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +41,7 @@ class Moments:
             participation ratio needs, so it follows exactly from these attributes; otherwise it is None.
 
     Raises:
-        VisdivError: shapes disagree, n is negative, a value is not finite, or the trace denies `unit`.
+        InputError: shapes disagree, n is negative, a value is not finite, or the trace denies `unit`.
     """
 
     n: int
@@ -54,14 +54,14 @@ class Moments:
         sum_x = np.array(self.sum_x, dtype=np.float64)
         second = np.array(self.second_moment, dtype=np.float64)
         if sum_x.ndim != 1 or sum_x.size == 0 or second.shape != (sum_x.size, sum_x.size):
-            raise VisdivError(f"moments need sum_x [D] and second_moment [D, D], got {sum_x.shape}, {second.shape}")
+            raise InputError(f"moments need sum_x [D] and second_moment [D, D], got {sum_x.shape}, {second.shape}")
         if self.n < 0:
-            raise VisdivError(f"moments of {self.n} images: the number cannot be negative")
+            raise InputError(f"moments of {self.n} images: the number cannot be negative")
         if not (np.isfinite(sum_x).all() and np.isfinite(second).all()):
-            raise VisdivError("moments hold NaN or infinity: compute them again from the embeddings")
+            raise InputError("moments hold NaN or infinity: compute them again from the embeddings")
         # The trace of unit vectors is n. Vectors only rounded to fp16 miss it by less than this.
         if self.unit and abs(float(np.trace(second)) - self.n) > 1e-3 * max(self.n, 1):
-            raise VisdivError(f"moments of {self.n} unit vectors have trace {np.trace(second):.6g}: not unit length")
+            raise InputError(f"moments of {self.n} unit vectors have trace {np.trace(second):.6g}: not unit length")
         second = (second + second.T) / 2
         sum_x.setflags(write=False)
         second.setflags(write=False)
@@ -95,7 +95,7 @@ class Moments:
             block: rows cast to float64 at a time (None: 16 MiB of them).
 
         Raises:
-            VisdivError: a row holds NaN or infinity, or is all zero while `normalize`; or shapes or dtypes
+            InputError: a row holds NaN or infinity, or is all zero while `normalize`; or shapes or dtypes
                 are wrong.
         """
         return cls.from_batches(
@@ -128,7 +128,7 @@ class Moments:
             block: as in `from_vectors`.
 
         Raises:
-            VisdivError: as `from_vectors`; batches of different D; or no batch and no `dimension`.
+            InputError: as `from_vectors`; batches of different D; or no batch and no `dimension`.
         """
         sums = None if dimension is None else RunningSums(dimension, normalize)
         pairs = ((b, None) for b in batches) if weights is None else zip(batches, weights, strict=True)
@@ -138,7 +138,7 @@ class Moments:
                 sums = RunningSums(vectors.shape[1], normalize)
             sums.add(vectors, counts, block)
         if sums is None:
-            raise VisdivError("no embeddings to sum over: give at least one batch, or the dimension")
+            raise InputError("no embeddings to sum over: give at least one batch, or the dimension")
         return cls(sums.n, sums.sum_x, sums.second, model_id, normalize or sums.n == 0)
 
     def with_vectors(self, vectors: ArrayLike, weights: ArrayLike | None = None, *, normalize: bool = True) -> Moments:
@@ -155,7 +155,7 @@ class Moments:
         """Length of the mean vector; for unit vectors 0 (spread over all directions) to 1 (all the same).
 
         Raises:
-            VisdivError: there is no image.
+            InputError: there is no image.
         """
         self._need(1)
         return float(np.linalg.norm(self.sum_x)) / self.n
@@ -164,7 +164,7 @@ class Moments:
         """Centered covariance (M - s s^T / n) / (n - 1), float64 [D, D]; what `numpy.cov` gives.
 
         Raises:
-            VisdivError: there are fewer than two images.
+            InputError: there are fewer than two images.
         """
         self._need(2)
         return (self.second_moment - np.outer(self.sum_x, self.sum_x) / self.n) / (self.n - 1)
@@ -173,7 +173,7 @@ class Moments:
         """Second moment M / n, float64 [D, D]; its trace is 1 for unit vectors.
 
         Raises:
-            VisdivError: there is no image.
+            InputError: there is no image.
         """
         self._need(1)
         return self.second_moment / self.n
@@ -194,12 +194,12 @@ class Moments:
             return NotImplemented
         self._same_kind(other)
         if other.n > self.n:
-            raise VisdivError(f"cannot leave {other.n} images out of {self.n}: the set must hold what is left out")
+            raise InputError(f"cannot leave {other.n} images out of {self.n}: the set must hold what is left out")
         n = self.n - other.n
         second = self.second_moment - other.second_moment
         slack = SLACK * float(np.trace(self.second_moment))
         if np.diagonal(second).min() < -slack or (n == 0 and np.abs(second).max() > slack):
-            raise VisdivError("cannot leave out these images: the set does not hold them")
+            raise InputError("cannot leave out these images: the set does not hold them")
         if n == 0:
             return Moments.zero(self.dimension, model_id=self.model_id)
         return Moments(n, self.sum_x - other.sum_x, second, self.model_id, self.unit and other.unit)
@@ -227,31 +227,31 @@ class Moments:
         """Moments out of the table that `to_arrow` made; further columns are ignored.
 
         Raises:
-            VisdivError: there is not exactly one row, a column is missing, or a list has the wrong length.
+            InputError: there is not exactly one row, a column is missing, or a list has the wrong length.
         """
         missing = [name for name in ARROW_COLUMNS if name not in table.column_names]
         if missing or table.num_rows != 1:
             lacks = f", without the columns {', '.join(missing)}" if missing else ""
-            raise VisdivError(f"moments are one row, this table has {table.num_rows}{lacks}: materialize it again")
+            raise InputError(f"moments are one row, this table has {table.num_rows}{lacks}: materialize it again")
         dimension = int(table["dimension"][0].as_py())
         sum_x, second = (table[name][0].values.to_numpy(zero_copy_only=False) for name in ARROW_COLUMNS[4:])
         if sum_x.size != dimension or second.size != dimension**2:
-            raise VisdivError(f"moments of dimension {dimension} hold {sum_x.size} and {second.size} values: damaged")
+            raise InputError(f"moments of dimension {dimension} hold {sum_x.size} and {second.size} values: damaged")
         n, model_id, unit = (table[name][0].as_py() for name in ("images", "model_id", "unit"))
         return cls(n, sum_x, second.reshape(dimension, dimension), model_id, unit)
 
     def _need(self, images: int) -> None:
         if self.n < images:
-            raise VisdivError(f"this needs at least {images} image(s), the set holds {self.n}")
+            raise InputError(f"this needs at least {images} image(s), the set holds {self.n}")
 
     def _same_kind(self, other: Moments) -> None:
         if self.model_id != other.model_id:
-            raise VisdivError(
+            raise InputError(
                 f"moments of the models {self.model_id!r} and {other.model_id!r} cannot be combined: "
                 "embed both sets with the same model"
             )
         if self.dimension != other.dimension:
-            raise VisdivError(f"moments of {self.dimension} and {other.dimension} dimensions cannot be combined")
+            raise InputError(f"moments of {self.dimension} and {other.dimension} dimensions cannot be combined")
 
 
 def _one_list(values: Float64Array) -> Any:

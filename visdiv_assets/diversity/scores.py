@@ -21,7 +21,7 @@ import numpy as np
 
 from visdiv_assets.diversity.accumulate import Float64Array
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 
 #: Variance, as a share of the mean squared length, at and below which vectors count as identical. Two runs of
 #: a float32 model on one image differ by about 1e-14, the rounding of the sums by less; one fp16 step is
@@ -107,10 +107,10 @@ def combined_score(effective_rank: float, participation_ratio: float, dimension:
     """FineVision's published score: sqrt(effective rank * participation ratio) / dimension, there 512.
 
     Raises:
-        VisdivError: the dimension is less than 1 or a rank is negative.
+        InputError: the dimension is less than 1 or a rank is negative.
     """
     if dimension < 1 or effective_rank < 0 or participation_ratio < 0:
-        raise VisdivError("a diversity score needs a dimension of 1 or more and ranks of 0 or more")
+        raise InputError("a diversity score needs a dimension of 1 or more and ranks of 0 or more")
     return math.sqrt(effective_rank * participation_ratio) / dimension
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from visdiv_assets.diversity.accumulate import Float64Array
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 
 
 def check_bounds(
@@ -14,18 +14,18 @@ def check_bounds(
     """Bounds of `count` weights as float64 [count], 0 and 1 where none are given.
 
     Raises:
-        VisdivError: a bound is not between 0 and 1, two contradict each other, or no weights within them sum to 1.
+        InputError: a bound is not between 0 and 1, two contradict each other, or no weights within them sum to 1.
     """
     low = np.zeros(count) if lower is None else np.asarray(lower, np.float64)
     high = np.ones(count) if upper is None else np.asarray(upper, np.float64)
     if low.shape != (count,) or high.shape != (count,):
-        raise VisdivError(f"bounds of {count} weights are needed, got {low.shape} and {high.shape}")
+        raise InputError(f"bounds of {count} weights are needed, got {low.shape} and {high.shape}")
     if not (np.isfinite(low).all() and np.isfinite(high).all()) or low.min() < 0 or high.max() > 1:
-        raise VisdivError("bounds of weights must lie between 0 and 1")
+        raise InputError("bounds of weights must lie between 0 and 1")
     if (low > high).any():
-        raise VisdivError(f"weight {int(np.argmax(low > high))} has a lower bound above its upper one")
+        raise InputError(f"weight {int(np.argmax(low > high))} has a lower bound above its upper one")
     if low.sum() > 1 + 1e-12 or high.sum() < 1 - 1e-12:
-        raise VisdivError(
+        raise InputError(
             f"no weights within the bounds sum to 1: the lower bounds sum to {low.sum():.6g}, the upper ones to "
             f"{high.sum():.6g}; lower the lower ones, raise the upper ones, or ask for fewer rows"
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.progress import Progress, silent
 
 
@@ -15,10 +15,10 @@ def union(moments: Mapping[str, Moments]) -> Moments:
     """The moments of all subsets together.
 
     Raises:
-        VisdivError: there is none, or two are of different models.
+        InputError: there is none, or two are of different models.
     """
     if not moments:
-        raise VisdivError("a union needs at least one subset: materialize one")
+        raise InputError("a union needs at least one subset: materialize one")
     first, *others = moments.values()
     return sum(others, first)
 
@@ -56,7 +56,7 @@ def greedy_order(moments: Mapping[str, Moments]) -> list[str]:
     second moments, so 185 subsets take no eigenvalues.
 
     Raises:
-        VisdivError: two subsets are of different models.
+        InputError: two subsets are of different models.
     """
     names = sorted(moments)
     if not names:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from visdiv_assets.duplicates.candidates import Images, candidates
 from visdiv_assets.duplicates.cross_subset import load_embeddings
 from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS, VERDICT_SCHEMA, Fetch, compare_pairs
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.sources import Kind, Source
@@ -82,8 +83,7 @@ def verify_candidates(
     known: pa.Table,
     *,
     threads: int,
-    max_pixels: int,
-    max_bytes: int,
+    limits: DecodeLimits,
     progress: Progress = silent,
 ) -> tuple[pa.Table, int]:
     """The pairs with their verdicts, table of `VERIFIED_SCHEMA`, and how many were not among the known ones."""
@@ -94,9 +94,7 @@ def verify_candidates(
     parts = [_beside(old, known.select(VERDICT_SCHEMA.names).take(place.drop_null()))]
     if fresh.num_rows:
         a, b = (fresh[name].to_pylist() for name in SIDES)
-        found = compare_pairs(
-            a, b, fetch_a, fetch_b, threads=threads, max_pixels=max_pixels, max_bytes=max_bytes, progress=progress
-        )
+        found = compare_pairs(a, b, fetch_a, fetch_b, threads=threads, limits=limits, progress=progress)
         parts.append(_beside(fresh, found))
     together = pa.concat_tables(parts)
     return together.sort_by([(name, "ascending") for name in SIDES]), fresh.num_rows

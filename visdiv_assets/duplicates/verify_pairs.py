@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.duplicates.verify import Evidence, Prepared, prepare, verify
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map
 
@@ -45,8 +45,7 @@ def compare_pairs(
     fetch_right: Fetch,
     *,
     threads: int,
-    max_pixels: int,
-    max_bytes: int = MAX_IMAGE_BYTES,
+    limits: DecodeLimits,
     progress: Progress = silent,
 ) -> pa.Table:
     """Compare pairs of images.
@@ -57,8 +56,7 @@ def compare_pairs(
         fetch_left: gives the images of the left ids.
         fetch_right: gives those of the right ids.
         threads: threads that decode and compare.
-        max_pixels: images with more count as unreadable.
-        max_bytes: likewise, of an encoded image.
+        limits: of images; a larger one counts as unreadable.
         progress: told of pairs done.
 
     Returns:
@@ -68,7 +66,7 @@ def compare_pairs(
 
     # Every pair is one thread's; OpenCV's own threads would fight with them.
     cv2.setNumThreads(1)
-    kept = _Kept(threads, max_pixels, max_bytes)
+    kept = _Kept(threads, limits)
     found: list[Evidence] = []
     for start in range(0, len(left), PAIRS_AT_A_TIME):
         a, b = left[start : start + PAIRS_AT_A_TIME], right[start : start + PAIRS_AT_A_TIME]
@@ -99,8 +97,8 @@ def verdict_table(found: Sequence[Evidence]) -> pa.Table:
 class _Kept:
     """The images that were prepared last."""
 
-    def __init__(self, threads: int, max_pixels: int, max_bytes: int) -> None:
-        self._threads, self._max_pixels, self._max_bytes = threads, max_pixels, max_bytes
+    def __init__(self, threads: int, limits: DecodeLimits) -> None:
+        self._threads, self._limits = threads, limits
         self._images: OrderedDict[str, Prepared] = OrderedDict()
 
     def prepared(self, image_ids: Sequence[str], fetch: Fetch) -> dict[str, Prepared]:
@@ -117,7 +115,7 @@ class _Kept:
         return images
 
     def _prepare(self, data: bytes | None) -> Prepared:
-        return prepare(decode_image(data, max_pixels=self._max_pixels, max_bytes=self._max_bytes).pixels)
+        return prepare(decode_image(data, limits=self._limits).pixels)
 
 
 def split_into_units(left_ids: pa.ChunkedArray, pairs: int) -> Iterator[tuple[str, pa.Array]]:

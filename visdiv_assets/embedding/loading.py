@@ -10,7 +10,7 @@ from visdiv_assets.embedding.clip.images import ClipImages
 from visdiv_assets.embedding.clip.model import ClipModel
 from visdiv_assets.embedding.clip.texts import ClipTexts
 from visdiv_assets.embedding.interface import Embedder
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ModelError
 
 ONNX, TORCHSCRIPT = "sscd_disc_mixup_int8", "sscd_disc_mixup"
 
@@ -41,13 +41,13 @@ def load(
         batch_size: images per call; 0 for what suits the device.
 
     Raises:
-        VisdivError: the name is unknown, the device cannot be used, or the weights are not to be had.
+        ModelError: the name is unknown, the device cannot be used, or the weights are not to be had.
     """
     device = resolve_device(device)
     name = resolve_model(name, device)
     if name == ONNX:
         if device != "cpu":
-            raise VisdivError(
+            raise ModelError(
                 f"sscd_disc_mixup_int8 runs on the CPU only, not on {device}: set VISDIV_DEVICE=cpu, or "
                 "VISDIV_SSCD_MODEL=sscd_disc_mixup"
             )
@@ -59,7 +59,7 @@ def load(
         from visdiv_assets.embedding.weights import torchscript_weights
 
         return TorchSscd(torchscript_weights(weights, weights_folder), device, batch_size)
-    raise VisdivError(f"{name!r} is not an embedder: use auto, sscd_disc_mixup_int8 or sscd_disc_mixup")
+    raise ModelError(f"{name!r} is not an embedder: use auto, sscd_disc_mixup_int8 or sscd_disc_mixup")
 
 
 def load_clip_images(name: str, *, device: str = "auto", crop: str = "crop", batch_size: int = 0) -> Embedder:
@@ -73,7 +73,7 @@ def load_clip_images(name: str, *, device: str = "auto", crop: str = "crop", bat
 
     Raises:
         NoClipWeightsError: there are no weights to be had.
-        VisdivError: they are not those of a CLIP with a tower for images, or the device cannot be used.
+        ModelError: they are not those of a CLIP with a tower for images, or the device cannot be used.
     """
     return ClipImages(_clip(find_checkpoint(name), resolve_device(device)), crop, batch_size)
 
@@ -89,7 +89,7 @@ def load_clip_texts(name: str, *, device: str = "auto", windows: bool = False, b
 
     Raises:
         NoClipWeightsError: there are no weights to be had.
-        VisdivError: they are not those of a CLIP with a tower for texts, or the device cannot be used.
+        ModelError: they are not those of a CLIP with a tower for texts, or the device cannot be used.
     """
     return ClipTexts(_clip(find_checkpoint(name), resolve_device(device)), windows=windows, batch_size=batch_size)
 

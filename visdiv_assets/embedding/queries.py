@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from visdiv_assets.embedding.clip.checkpoints import same_weights
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ModelError
 from visdiv_assets.imaging.decode import decode_image
+from visdiv_assets.imaging.limits import DecodeLimits
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,16 +37,14 @@ class QueryModels:
         load_clip: loads the CLIP model.
         clip_crop: how CLIP gets an image; see `clip.preprocessing`.
         clip_text_windows: whether long texts are read in overlapping windows.
-        max_pixels: an image with more pixels is refused.
-        max_bytes: an image of more encoded bytes is refused.
+        limits: of images; a larger one counts as unreadable.
     """
 
     load_sscd: Callable[[], Embedder]
     load_clip: Callable[[], ClipModel]
     clip_crop: str
     clip_text_windows: bool
-    max_pixels: int
-    max_bytes: int
+    limits: DecodeLimits
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def parse_weighted(value: str) -> tuple[float, str]:
     """A weight and what follows it: "2:red bird" -> 2 and "red bird"; without a number before a colon the weight is 1.
 
     Raises:
-        VisdivError: the weight is not finite, or nothing follows it.
+        ModelError: the weight is not finite, or nothing follows it.
     """
     before, colon, rest = value.partition(":")
     weight = 1.0
@@ -81,7 +80,7 @@ def parse_weighted(value: str) -> tuple[float, str]:
         with suppress(ValueError):
             weight, value = float(before), rest
     if not math.isfinite(weight) or not value.strip():
-        raise VisdivError(f"{value!r} asks for nothing: give a text, or WEIGHT:TEXT such as -1:photo")
+        raise ModelError(f"{value!r} asks for nothing: give a text, or WEIGHT:TEXT such as -1:photo")
     return weight, value.strip()
 
 
@@ -95,12 +94,12 @@ def embed_queries(questions: Sequence[Query], models: QueryModels, by: By, store
         stored: model_id of the stored vectors of images.
 
     Raises:
-        VisdivError: a text is asked for by SSCD, there are no weights, they are not those of the stored vectors, or an
+        ModelError: a text is asked for by SSCD, there are no weights, they are not those of the stored vectors, or an
             image cannot be read.
     """
     if by == "sscd":
         if any(question.text for question in questions):
-            raise VisdivError("SSCD knows images alone: search for texts with --by clip")
+            raise ModelError("SSCD knows images alone: search for texts with --by clip")
         return _by_sscd(questions, models, stored)
     return _by_clip(questions, models, stored)
 
@@ -144,7 +143,7 @@ def _images_by_clip(questions: Sequence[Query], models: QueryModels, stored: str
 
 def _require_model(asked: str, stored: str, fits: bool, table: str) -> None:
     if not fits:
-        raise VisdivError(
+        raise ModelError(
             f"the stored vectors were made by {stored}, but {asked} is set: set that model, or materialize {table} "
             "again"
         )
@@ -155,8 +154,8 @@ def _image(question: Query, models: QueryModels) -> Image:
     try:
         data = question.image.read_bytes()
     except OSError as error:
-        raise VisdivError(f"{question.image} cannot be read: {error.strerror or error}") from None
-    decoded = decode_image(data, max_pixels=models.max_pixels, max_bytes=models.max_bytes)
+        raise ModelError(f"{question.image} cannot be read: {error.strerror or error}") from None
+    decoded = decode_image(data, limits=models.limits)
     if decoded.pixels is None:
-        raise VisdivError(f"{question.image} is no image that can be read ({decoded.status}): {decoded.detail}")
+        raise ModelError(f"{question.image} is no image that can be read ({decoded.status}): {decoded.detail}")
     return decoded.pixels

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from visdiv_assets.embedding.interface import Embedder
 from visdiv_assets.embedding.stream import EncodedImage, embed_with_norms, image_changed
-from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.listing import image_bytes
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.storage.lake import Lake
@@ -92,8 +92,7 @@ def embed_positions(
     first_row: int,
     known: KnownVectors,
     threads: int,
-    max_pixels: int,
-    max_bytes: int = MAX_IMAGE_BYTES,
+    limits: DecodeLimits,
     progress: Progress = silent,
 ) -> PositionVectors:
     """Embed the images at some positions of one shard.
@@ -105,12 +104,11 @@ def embed_positions(
         first_row: number of the shard's first row.
         known: vectors that need not be computed.
         threads: threads that decode.
-        max_pixels: as the images were listed with.
-        max_bytes: likewise.
+        limits: of images; a larger one counts as unreadable.
         progress: told of images embedded.
 
     Raises:
-        VisdivError: an image has changed since it was listed.
+        ModelError: an image has changed since it was listed.
     """
     ids = positions["image_id"].to_numpy().astype("S32")
     vectors = np.empty((len(ids), embedder.dimension), np.float16)
@@ -125,9 +123,7 @@ def embed_positions(
     if len(wanted):
         images = _images(batches, positions.take(wanted), first_row)
         done = 0
-        parts = embed_with_norms(
-            images, embedder, threads=threads, max_pixels=max_pixels, max_bytes=max_bytes, progress=progress
-        )
+        parts = embed_with_norms(images, embedder, threads=threads, limits=limits, progress=progress)
         for part in parts:
             places = wanted[done : done + len(part.vectors)]
             vectors[places] = part.vectors

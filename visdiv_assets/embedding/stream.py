@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 
 from visdiv_assets.embedding.interface import Embedder, unit_length_and_norms
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ModelError
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
-from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map
 
@@ -47,8 +47,7 @@ def embed_images(
     embedder: Embedder,
     *,
     threads: int,
-    max_pixels: int,
-    max_bytes: int = MAX_IMAGE_BYTES,
+    limits: DecodeLimits,
     progress: Progress = silent,
 ) -> Iterator[np.ndarray]:
     """Embed images that are known to be readable.
@@ -57,20 +56,17 @@ def embed_images(
         images: drawn lazily, in order.
         embedder: the model.
         threads: threads that decode.
-        max_pixels: limit that the images were checked against.
-        max_bytes: likewise, of an encoded image.
+        limits: of images; a larger one counts as unreadable.
         progress: told of each batch.
 
     Yields:
         float16 [n, dimension], the vectors of the next n images, in order.
 
     Raises:
-        VisdivError: an image is not the one that its image_id names, or cannot be read: the source has changed since
+        ModelError: an image is not the one that its image_id names, or cannot be read: the source has changed since
             its images were listed.
     """
-    for part in embed_with_norms(
-        images, embedder, threads=threads, max_pixels=max_pixels, max_bytes=max_bytes, progress=progress
-    ):
+    for part in embed_with_norms(images, embedder, threads=threads, limits=limits, progress=progress):
         yield part.vectors
 
 
@@ -79,14 +75,13 @@ def embed_with_norms(
     embedder: Embedder,
     *,
     threads: int,
-    max_pixels: int,
-    max_bytes: int = MAX_IMAGE_BYTES,
+    limits: DecodeLimits,
     progress: Progress = silent,
 ) -> Iterator[Embedded]:
     """As `embed_images`, with the lengths that the vectors had where the embedder keeps them."""
 
     def prepare(batch: list[EncodedImage]) -> np.ndarray:
-        pixels = embedder.stack([embedder.preprocess(_decode(image, max_pixels, max_bytes)) for image in batch])
+        pixels = embedder.stack([embedder.preprocess(_decode(image, limits)) for image in batch])
         return embedder.run(pixels) if embedder.runs_in_threads else pixels
 
     with embedder.working():
@@ -107,17 +102,17 @@ def _started(batches: Iterable[np.ndarray], embedder: Embedder) -> Iterator[np.n
         yield running.popleft()()
 
 
-def _decode(image: EncodedImage, max_pixels: int, max_bytes: int):  # type: ignore[no-untyped-def]
+def _decode(image: EncodedImage, limits: DecodeLimits):  # type: ignore[no-untyped-def]
     expected, data = image
-    decoded = decode_image(data, max_pixels=max_pixels, max_bytes=max_bytes)
+    decoded = decode_image(data, limits=limits)
     if decoded.pixels is None or image_id(data) != expected:
         raise image_changed(expected)
     return decoded.pixels
 
 
-def image_changed(image_id: str) -> VisdivError:
+def image_changed(image_id: str) -> ModelError:
     """The error to raise where an image is not, or no longer, the one that was listed."""
-    return VisdivError(f"image {image_id} has changed since subset_images was made: materialize it again")
+    return ModelError(f"image {image_id} has changed since subset_images was made: materialize it again")
 
 
 def _batches(items: Iterable[EncodedImage], size: int) -> Iterator[list[EncodedImage]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from visdiv_assets.embedding.interface import Embedder, unit_length
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +60,7 @@ class TorchEmbedder(Embedder):
         """Begin with what `run` does; what does not fit into the device's memory is halved, and so is all that follows.
 
         Raises:
-            VisdivError: not even one image fits.
+            ModelError: not even one image fits.
         """
         parts: list[Callable[[], np.ndarray]] = []
         place = 0
@@ -71,7 +71,7 @@ class TorchEmbedder(Embedder):
                 parts.append(launched)
                 place += len(part)
             elif len(part) == 1:
-                raise VisdivError(f"the device {self.device} has not enough free memory for one image")
+                raise ModelError(f"the device {self.device} has not enough free memory for one image")
             else:
                 self._most = len(part) // 2
                 logger.warning("%s is out of memory: going on with %d images a batch", self.device, self._most)

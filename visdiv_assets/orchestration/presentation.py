@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.publishing.warehouse.columns import Table
 from visdiv_assets.publishing.warehouse.schema import TABLES
 from visdiv_assets.sources import CRITERIA
@@ -16,41 +17,41 @@ OWNERS = ("team:visdiv",)
 
 #: Tables of the DuckDB file that an asset's findings are in.
 TABLES_OF: dict[str, tuple[str, ...]] = {
-    "subset_images": ("images", "subsets"),
-    "quality_rows": ("quality",),
-    "near_duplicates": ("duplicate_pairs",),
-    "verified_duplicates": ("duplicate_pairs",),
-    "cross_subset_duplicates": ("duplicate_pairs", "subset_overlap"),
-    "verified_cross_subset": ("duplicate_pairs",),
-    "contamination": ("contamination_pairs", "contamination_rates"),
-    "verified_contamination": ("contamination_pairs", "contamination_rates"),
-    "text_contamination": ("text_overlaps", "text_contamination_rates"),
-    "subset_diversity": ("diversity",),
-    "rarefied_diversity": ("diversity_rarefied",),
-    "corpus_diversity": ("diversity",),
-    "alignment": ("alignment", "alignment_summary"),
-    "clip_near_duplicates": ("clip_pairs",),
-    "calibration": ("calibration",),
-    "maps": ("map_points",),
-    "selection_scores": ("selection_scores",),
-    "duplicate_clusters": ("duplicate_clusters", "cluster_summary", "cluster_sizes"),
-    "curated_rows": ("dropped_rows",),
+    LakeTable.SUBSET_IMAGES: ("images", "subsets"),
+    LakeTable.QUALITY_ROWS: ("quality",),
+    LakeTable.NEAR_DUPLICATES: ("duplicate_pairs",),
+    LakeTable.VERIFIED_DUPLICATES: ("duplicate_pairs",),
+    LakeTable.CROSS_SUBSET_DUPLICATES: ("duplicate_pairs", "subset_overlap"),
+    LakeTable.VERIFIED_CROSS_SUBSET: ("duplicate_pairs",),
+    LakeTable.CONTAMINATION: ("contamination_pairs", "contamination_rates"),
+    LakeTable.VERIFIED_CONTAMINATION: ("contamination_pairs", "contamination_rates"),
+    LakeTable.TEXT_CONTAMINATION: ("text_overlaps", "text_contamination_rates"),
+    LakeTable.SUBSET_DIVERSITY: ("diversity",),
+    LakeTable.RAREFIED_DIVERSITY: ("diversity_rarefied",),
+    LakeTable.CORPUS_DIVERSITY: ("diversity",),
+    LakeTable.ALIGNMENT: (LakeTable.ALIGNMENT, "alignment_summary"),
+    LakeTable.CLIP_NEAR_DUPLICATES: ("clip_pairs",),
+    LakeTable.CALIBRATION: ("calibration",),
+    LakeTable.MAPS: ("map_points",),
+    LakeTable.SELECTION_SCORES: ("selection_scores",),
+    LakeTable.DUPLICATE_CLUSTERS: ("duplicate_clusters", "cluster_summary", "cluster_sizes"),
+    LakeTable.CURATED_ROWS: ("dropped_rows",),
 }
 
 #: The asset that draws an asset's findings as pages.
-REPORT_OF = {
-    "near_duplicates": "duplicates_report",
-    "verified_duplicates": "duplicates_report",
-    "contamination": "leak_reports",
-    "verified_contamination": "leak_reports",
+REPORT_OF: dict[str, str] = {
+    LakeTable.NEAR_DUPLICATES: LakeTable.DUPLICATES_REPORT,
+    LakeTable.VERIFIED_DUPLICATES: LakeTable.DUPLICATES_REPORT,
+    LakeTable.CONTAMINATION: LakeTable.LEAK_REPORTS,
+    LakeTable.VERIFIED_CONTAMINATION: LakeTable.LEAK_REPORTS,
 }
 
 #: Assets that are not in the DuckDB file but have columns of a table that is.
 _COLUMNS_LIKE: dict[str, tuple[str, ...]] = {
-    "benchmark_images": ("images",),
-    "benchmark_embeddings": ("images",),
-    "sscd_embeddings": ("images",),
-    "clip_image_embeddings": ("images",),
+    LakeTable.BENCHMARK_IMAGES: ("images",),
+    LakeTable.BENCHMARK_EMBEDDINGS: ("images",),
+    LakeTable.SSCD_EMBEDDINGS: ("images",),
+    LakeTable.CLIP_IMAGE_EMBEDDINGS: ("images",),
 }
 
 #: Columns of the lake that no table of the DuckDB file has, or has with another meaning.
@@ -77,62 +78,68 @@ def _pair_of(embeddings: str) -> dict[str, _Origins]:
 
 
 _VERIFIED_PAIR: dict[str, _Origins] = {
-    **_pair_of("sscd_embeddings"),
-    "pdq_distance": (("subset_images", "pdq"),),
+    **_pair_of(LakeTable.SSCD_EMBEDDINGS),
+    "pdq_distance": ((LakeTable.SUBSET_IMAGES, "pdq"),),
 }
 _LEAK: dict[str, _Origins] = {
-    "image_id": (("sscd_embeddings", "image_id"),),
-    "benchmark_row": (("benchmark_images", "row"),),
-    "benchmark_image": (("benchmark_images", "image_index"),),
-    "benchmark_image_id": (("benchmark_embeddings", "image_id"),),
-    "benchmark_positions": (("benchmark_images", "image_id"),),
-    "low_information": (("subset_images", "low_information"), ("benchmark_images", "low_information")),
+    "image_id": ((LakeTable.SSCD_EMBEDDINGS, "image_id"),),
+    "benchmark_row": ((LakeTable.BENCHMARK_IMAGES, "row"),),
+    "benchmark_image": ((LakeTable.BENCHMARK_IMAGES, "image_index"),),
+    "benchmark_image_id": ((LakeTable.BENCHMARK_EMBEDDINGS, "image_id"),),
+    "benchmark_positions": ((LakeTable.BENCHMARK_IMAGES, "image_id"),),
+    "low_information": ((LakeTable.SUBSET_IMAGES, "low_information"), (LakeTable.BENCHMARK_IMAGES, "low_information")),
 }
 
 #: Columns and the columns that they are made from. What is made of vectors, texts or pixels has no column as origin.
 LINEAGE: dict[str, dict[str, _Origins]] = {
-    "quality_rows": {"row": (("subset_images", "row"),)},
-    "sscd_embeddings": {"image_id": (("subset_images", "image_id"),)},
-    "clip_image_embeddings": {"image_id": (("subset_images", "image_id"),)},
-    "benchmark_embeddings": {"image_id": (("benchmark_images", "image_id"),)},
-    "near_duplicates": _pair_of("sscd_embeddings"),
-    "verified_duplicates": _VERIFIED_PAIR,
-    "cross_subset_duplicates": _pair_of("sscd_embeddings"),
-    "verified_cross_subset": _VERIFIED_PAIR,
-    "clip_near_duplicates": _pair_of("clip_image_embeddings"),
-    "contamination": _LEAK,
-    "verified_contamination": {
+    LakeTable.QUALITY_ROWS: {"row": ((LakeTable.SUBSET_IMAGES, "row"),)},
+    LakeTable.SSCD_EMBEDDINGS: {"image_id": ((LakeTable.SUBSET_IMAGES, "image_id"),)},
+    LakeTable.CLIP_IMAGE_EMBEDDINGS: {"image_id": ((LakeTable.SUBSET_IMAGES, "image_id"),)},
+    LakeTable.BENCHMARK_EMBEDDINGS: {"image_id": ((LakeTable.BENCHMARK_IMAGES, "image_id"),)},
+    LakeTable.NEAR_DUPLICATES: _pair_of(LakeTable.SSCD_EMBEDDINGS),
+    LakeTable.VERIFIED_DUPLICATES: _VERIFIED_PAIR,
+    LakeTable.CROSS_SUBSET_DUPLICATES: _pair_of(LakeTable.SSCD_EMBEDDINGS),
+    LakeTable.VERIFIED_CROSS_SUBSET: _VERIFIED_PAIR,
+    LakeTable.CLIP_NEAR_DUPLICATES: _pair_of(LakeTable.CLIP_IMAGE_EMBEDDINGS),
+    LakeTable.CONTAMINATION: _LEAK,
+    LakeTable.VERIFIED_CONTAMINATION: {
         **_LEAK,
-        "pdq_distance": (("subset_images", "pdq"), ("benchmark_images", "pdq")),
+        "pdq_distance": ((LakeTable.SUBSET_IMAGES, "pdq"), (LakeTable.BENCHMARK_IMAGES, "pdq")),
     },
-    "alignment": {"row": (("subset_images", "row"),), "images": (("subset_images", "status"),)},
-    "selection_scores": {
-        "row": (("subset_images", "row"),),
-        "clip_score": (("alignment", "clip_score_mean"),),
+    LakeTable.ALIGNMENT: {"row": ((LakeTable.SUBSET_IMAGES, "row"),), "images": ((LakeTable.SUBSET_IMAGES, "status"),)},
+    LakeTable.SELECTION_SCORES: {
+        "row": ((LakeTable.SUBSET_IMAGES, "row"),),
+        "clip_score": ((LakeTable.ALIGNMENT, "clip_score_mean"),),
     },
-    "duplicate_clusters": {
-        "row": (("subset_images", "row"),),
-        "image_index": (("subset_images", "image_index"),),
-        "image_id": (("subset_images", "image_id"),),
-        "cluster_id": (("verified_duplicates", "verified"), ("verified_cross_subset", "verified")),
+    LakeTable.DUPLICATE_CLUSTERS: {
+        "row": ((LakeTable.SUBSET_IMAGES, "row"),),
+        "image_index": ((LakeTable.SUBSET_IMAGES, "image_index"),),
+        "image_id": ((LakeTable.SUBSET_IMAGES, "image_id"),),
+        "cluster_id": ((LakeTable.VERIFIED_DUPLICATES, "verified"), (LakeTable.VERIFIED_CROSS_SUBSET, "verified")),
         "keep": (
-            ("quality_rows", "rating"),
-            ("verified_contamination", "verified"),
-            ("subset_images", "width"),
-            ("subset_images", "height"),
-            ("subset_images", "format"),
+            (LakeTable.QUALITY_ROWS, "rating"),
+            (LakeTable.VERIFIED_CONTAMINATION, "verified"),
+            (LakeTable.SUBSET_IMAGES, "width"),
+            (LakeTable.SUBSET_IMAGES, "height"),
+            (LakeTable.SUBSET_IMAGES, "format"),
         ),
     },
-    "curated_rows": {
-        "row": (("subset_images", "row"),),
+    LakeTable.CURATED_ROWS: {
+        "row": ((LakeTable.SUBSET_IMAGES, "row"),),
         "reason": (
-            ("subset_images", "status"),
-            ("quality_rows", "kept"),
-            ("verified_contamination", "verified"),
-            ("duplicate_clusters", "row_duplicate"),
+            (LakeTable.SUBSET_IMAGES, "status"),
+            (LakeTable.QUALITY_ROWS, "kept"),
+            (LakeTable.VERIFIED_CONTAMINATION, "verified"),
+            (LakeTable.DUPLICATE_CLUSTERS, "row_duplicate"),
         ),
-        "witness_row": (("verified_contamination", "benchmark_row"), ("duplicate_clusters", "keeper_row")),
-        "witness_image": (("verified_contamination", "benchmark_image"), ("duplicate_clusters", "keeper_image")),
+        "witness_row": (
+            (LakeTable.VERIFIED_CONTAMINATION, "benchmark_row"),
+            (LakeTable.DUPLICATE_CLUSTERS, "keeper_row"),
+        ),
+        "witness_image": (
+            (LakeTable.VERIFIED_CONTAMINATION, "benchmark_image"),
+            (LakeTable.DUPLICATE_CLUSTERS, "keeper_image"),
+        ),
     },
 }
 
@@ -168,9 +175,9 @@ def _tags(spec: dg.AssetSpec) -> dict[str, str]:
     one = partitions.name if isinstance(partitions, dg.DynamicPartitionsDefinition) else None
     name = spec.key.to_user_string()
     tags = {"visdiv/of": one or "corpus"}
-    if name.startswith("clip_") or name in ("alignment", "selection_scores"):
+    if name.startswith("clip_") or name in ("alignment", LakeTable.SELECTION_SCORES):
         tags["visdiv/needs"] = "clip"
-    if name in ("calibration", "maps"):
+    if name in (LakeTable.CALIBRATION, LakeTable.MAPS):
         tags["visdiv/launch"] = "by_hand"
     return tags
 
@@ -205,7 +212,7 @@ def _described(name: str, schema: Any) -> dg.TableSchema:
 
 def _comments(name: str) -> dict[str, str]:
     """What the columns of an asset hold; the first table that has a column speaks for it."""
-    if name == "quality_rows":
+    if name == LakeTable.QUALITY_ROWS:
         return _COLUMNS_OF_QUALITY | {
             f"turns_dropped_by_{criterion}": f"Turns whose rating of {criterion} is below its threshold."
             for criterion in CRITERIA

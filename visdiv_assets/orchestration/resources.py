@@ -4,7 +4,6 @@ Belongs here: what assets ask for by type. Does not: logic. They are bound once,
 """
 
 from functools import lru_cache, partial
-from typing import TypedDict
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
@@ -12,6 +11,7 @@ from pydantic import Field, PrivateAttr
 from visdiv_assets import embedding, sources
 from visdiv_assets.curation.selection.keep_masks import Selection
 from visdiv_assets.devices import ALL_DEVICES, cuda_devices, resolve_device
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.orchestration.engines import Engine, LocalEngine, PerProcess, ProcessEngine, RayEngine, Worker
 from visdiv_assets.orchestration.work.embed import Load
 from visdiv_assets.settings import Settings, ray_address
@@ -123,13 +123,6 @@ def _engine(engine: str, device: str, threads: int, ray_workers: int, ray_gpus: 
     return ProcessEngine([Worker(each, max(here.threads // len(devices), 1)) for each in devices], here)
 
 
-class Limits(TypedDict):
-    """What an image may have at most: pixels, and bytes as it is stored."""
-
-    max_pixels: int
-    max_bytes: int
-
-
 class DecoderResource(dg.ConfigurableResource):
     """How images are decoded."""
 
@@ -144,9 +137,9 @@ class DecoderResource(dg.ConfigurableResource):
         return thread_count(self.threads)
 
     @property
-    def limits(self) -> Limits:
-        """What an image may have at most, as arguments of everything that decodes images."""
-        return {"max_pixels": self.max_pixels, "max_bytes": self.max_image_bytes}
+    def limits(self) -> DecodeLimits:
+        """What an image may have at most."""
+        return DecodeLimits(self.max_pixels, self.max_image_bytes)
 
 
 class SscdResource(dg.ConfigurableResource):

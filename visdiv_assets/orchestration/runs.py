@@ -17,6 +17,7 @@ import dagster as dg
 from filelock import FileLock
 from sqlalchemy.exc import DatabaseError
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration import sessions, state
 from visdiv_assets.orchestration.automation import BENCHMARK_JOB, CORPUS_JOB, SUBSET_JOB, failure_cause
@@ -207,10 +208,10 @@ def _numbers(result: dg.ExecuteInProcessResult) -> str:
         if event.asset_key
     }
     if "warehouse" in metadata:
-        curated = metadata["curated_rows"]
+        curated = metadata[LakeTable.CURATED_ROWS]
         kept, rows = curated["rows_kept"].value, curated["rows"].value
         return f"a clean copy keeps {kept} of {rows} rows; DuckDB file published"
-    embeddings = metadata.get("sscd_embeddings") or metadata["benchmark_embeddings"]
+    embeddings = metadata.get(LakeTable.SSCD_EMBEDDINGS) or metadata[LakeTable.BENCHMARK_EMBEDDINGS]
     embedded = int(str(embeddings["images_embedded"].value))
     if not embedded:
         return "nothing to embed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
@@ -24,16 +25,18 @@ def subset_states(source: Source, lake: Lake) -> list[SubsetState]:
     Whether a subset has changed is told from its files' names, sizes and checksums or times of change.
     """
     held = source.subsets()
-    lake = lake.snapshot("subset_images", "sscd_embeddings", "near_duplicates")
-    names = sorted({*held, *lake.partitions("subset_images")})
+    lake = lake.snapshot(LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES)
+    names = sorted({*held, *lake.partitions(LakeTable.SUBSET_IMAGES)})
     return [SubsetState(name, _summary(source, lake, name, held=name in held)) for name in names]
 
 
 def changed_subsets(source: Source, lake: Lake) -> list[str]:
     """Subsets that were materialized, are still in the source, and whose files have changed since, by name."""
     held = set(source.subsets())
-    lake = lake.snapshot("subset_images")
-    listed = (lake.require("subset_images", name) for name in lake.partitions("subset_images") if name in held)
+    lake = lake.snapshot(LakeTable.SUBSET_IMAGES)
+    listed = (
+        lake.require(LakeTable.SUBSET_IMAGES, name) for name in lake.partitions(LakeTable.SUBSET_IMAGES) if name in held
+    )
     return [images.partition for images in listed if _changed(source, images, Kind.SUBSET)]
 
 
@@ -42,13 +45,13 @@ def stale_benchmarks(source: Source, lake: Lake) -> list[str]:
 
     One that was materialized and cannot be looked at now, as it is gone from the Hub, is not stale.
     """
-    lake = lake.snapshot("benchmark_images", "benchmark_embeddings", "benchmark_texts")
+    lake = lake.snapshot(LakeTable.BENCHMARK_IMAGES, LakeTable.BENCHMARK_EMBEDDINGS, LakeTable.BENCHMARK_TEXTS)
     return [name for name in source.benchmarks() if _is_stale(source, lake, name)]
 
 
 def _is_stale(source: Source, lake: Lake, benchmark: str) -> bool:
-    images = lake.manifest("benchmark_images", benchmark)
-    made = (lake.manifest(table, benchmark) for table in ("benchmark_embeddings", "benchmark_texts"))
+    images = lake.manifest(LakeTable.BENCHMARK_IMAGES, benchmark)
+    made = (lake.manifest(table, benchmark) for table in (LakeTable.BENCHMARK_EMBEDDINGS, LakeTable.BENCHMARK_TEXTS))
     if images is None or None in made:
         return True
     try:
@@ -63,15 +66,15 @@ def _changed(source: Source, images: Manifest, kind: Kind) -> bool:
 
 
 def _summary(source: Source, lake: Lake, subset: str, *, held: bool) -> str:
-    images = lake.manifest("subset_images", subset)
+    images = lake.manifest(LakeTable.SUBSET_IMAGES, subset)
     if images is None:
         return "not materialized"
     facts = images.facts
     parts = [f"{facts['images']} images", f"{facts['images_unreadable']} unreadable"]
-    embeddings = lake.manifest("sscd_embeddings", subset)
+    embeddings = lake.manifest(LakeTable.SSCD_EMBEDDINGS, subset)
     if embeddings:
         parts.append(f"{embeddings.rows('ids')} embedded")
-    pairs = lake.manifest("near_duplicates", subset)
+    pairs = lake.manifest(LakeTable.NEAR_DUPLICATES, subset)
     if pairs:
         parts.append(f"{pairs.rows('pairs')} close pairs")
     parts.append(images.materialized_at)

@@ -26,6 +26,7 @@ from visdiv_assets.embedding.stream import EncodedImage, embed_images
 from visdiv_assets.embedding.weights import onnx_weights
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.resize import SIDE
 from visdiv_assets.perf.measuring import Figure
 from visdiv_assets.progress import Progress, silent
@@ -172,7 +173,7 @@ def _read(path: Path) -> Iterator[EncodedImage]:
 def _prepared(encoded: list[bytes], embedder: Embedder) -> np.ndarray:
     prepared = []
     for data in encoded:
-        image = decode_image(data, max_pixels=MAX_PIXELS).pixels
+        image = decode_image(data, limits=DecodeLimits(MAX_PIXELS)).pixels
         assert image is not None
         prepared.append(embedder.preprocess(image))
     return embedder.stack(prepared)
@@ -186,7 +187,7 @@ def _run(embedder: Embedder, pixels: np.ndarray) -> None:
 
 def _stream(path: Path, embedder: Embedder, cores: int) -> None:
     """The whole way: read, decode, orient, resize, hash, model, write."""
-    vectors = list(embed_images(_read(path), embedder, threads=cores, max_pixels=MAX_PIXELS))
+    vectors = list(embed_images(_read(path), embedder, threads=cores, limits=DecodeLimits(MAX_PIXELS)))
     _save(path, np.concatenate(vectors))
 
 

@@ -20,7 +20,7 @@ from visdiv_assets.progress import Progress, silent
 SIZES = (20_000, 50_000, 100_000)
 THRESHOLDS = (0.93, 0.75)
 #: FineVision's images.
-WHOLE = 17_300_000
+FINEVISION_IMAGES = 17_300_000
 #: Two float32 products may differ by this much.
 UNCERTAIN = 1e-5
 FAISS = "FAISS range_search"
@@ -42,7 +42,7 @@ def measure(
         progress: told of every run.
 
     Returns:
-        the figures; for each threshold also the hours for `WHOLE`, extrapolated.
+        the figures; for each threshold also the hours for `FINEVISION_IMAGES`, extrapolated.
     """
     figures: list[Figure] = []
     where = "" if device == "cpu" else f" on {device}"
@@ -62,7 +62,7 @@ def measure(
                 for side, run in zip(("ours", FAISS), (ours, peers[0]), strict=True):
                     seconds.setdefault(side, []).append(run.seconds)
             if len(sizes) > 1:
-                figures.append(_growth(f"self-join{where} of {WHOLE:,} at {threshold}", sizes, seconds))
+                figures.append(_growth(f"self-join{where} of {FINEVISION_IMAGES:,} at {threshold}", sizes, seconds))
         half = max(sizes) // 2
         name = f"join{where} of {half:,} with {half:,} others at 0.93"
         ours, theirs = (
@@ -116,7 +116,7 @@ def _growth(name: str, sizes: tuple[int, ...], seconds: dict[str, list[float]]) 
     for side, measured in seconds.items():
         exponents[side] = float(np.polyfit(np.log(sizes), np.log(measured), 1)[0])
         # What every join costs, whatever its size, pulls the exponent below that of the pairs, which decides at last.
-        hours[side] = measured[-1] * (WHOLE / sizes[-1]) ** max(exponents[side], 2) / 3600
+        hours[side] = measured[-1] * (FINEVISION_IMAGES / sizes[-1]) ** max(exponents[side], 2) / 3600
     return Figure(
         name,
         hours["ours"],

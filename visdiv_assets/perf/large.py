@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from visdiv_assets.perf.joins import WHOLE
+from visdiv_assets.perf.joins import FINEVISION_IMAGES
 from visdiv_assets.perf.measuring import Figure, measure_in_subprocess
 from visdiv_assets.perf.vectors import write_vectors
 
@@ -25,7 +25,12 @@ class _Slice(NamedTuple):
 
 
 def measure(
-    real: np.ndarray, *, count: int = WHOLE, threshold: float = 0.93, share: float = SHARE, device: str = "cpu"
+    real: np.ndarray,
+    *,
+    count: int = FINEVISION_IMAGES,
+    threshold: float = 0.93,
+    share: float = SHARE,
+    device: str = "cpu",
 ) -> list[Figure]:
     """Make a file of vectors and run a random share of the tiles of its self-join, projection included.
 

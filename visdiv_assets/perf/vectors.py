@@ -13,6 +13,7 @@ from visdiv_assets.embedding.stream import EncodedImage, embed_images
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.listing import image_bytes
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.threads import thread_count
@@ -38,7 +39,7 @@ def real_vectors(source: Source) -> np.ndarray:
     encoded = [data for subset in subsets for data in islice(_encoded(source, subset), each)]
     embedder = load("sscd_disc_mixup_int8", device="cpu")
     images: list[EncodedImage] = [(image_id(data), data) for data in encoded]
-    vectors = list(embed_images(images, embedder, threads=thread_count(0), max_pixels=MAX_PIXELS))
+    vectors = list(embed_images(images, embedder, threads=thread_count(0), limits=DecodeLimits(MAX_PIXELS)))
     together = np.concatenate([np.empty((0, 512), np.float16), *vectors]).astype(np.float32)
     if len(together) < 64:
         raise VisdivError(f"the source has only {len(together)} readable images: too few to take a covariance from")
@@ -50,7 +51,7 @@ def _encoded(source: Source, subset: str) -> Iterator[bytes]:
         for batch in source.batches(Kind.SUBSET, subset, shard, columns=["images"]):
             for data in image_bytes(batch)[2]:
                 image = data.as_py()
-                if decode_image(image, max_pixels=MAX_PIXELS, keep_pixels=False).status == "ok":
+                if decode_image(image, limits=DecodeLimits(MAX_PIXELS), keep_pixels=False).status == "ok":
                     yield image
 
 

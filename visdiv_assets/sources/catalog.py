@@ -16,7 +16,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import SourceError
 
 #: The list of the packaged catalog that names the benchmarks which FineVision was compared with.
 FINEVISION_LIST = "finevision66"
@@ -73,7 +73,7 @@ def benchmarks(path: str | Path | None = None) -> list[Benchmark]:
         path: a CSV file with the columns `BENCHMARK_COLUMNS`, in UTF-8; None is the packaged list.
 
     Raises:
-        VisdivError: the file cannot be read, lacks a column, is empty, names a benchmark twice, or a line of it is
+        SourceError: the file cannot be read, lacks a column, is empty, names a benchmark twice, or a line of it is
             incomplete.
     """
     file = resources.files("visdiv_assets.sources").joinpath("benchmarks.csv") if path is None else Path(path)
@@ -83,7 +83,7 @@ def benchmarks(path: str | Path | None = None) -> list[Benchmark]:
         dataset, config, split = cells["hub_id"], given["config"], cells["split"]
         name = "_".join(part for part in (dataset.replace("/", "-"), config, split) if part)
         if name in found:
-            raise VisdivError(f"{file}, line {line}: {name} is there a second time: keep one of the lines")
+            raise SourceError(f"{file}, line {line}: {name} is there a second time: keep one of the lines")
         found[name] = Benchmark(
             name=name,
             list=cells["list"],
@@ -107,7 +107,7 @@ def benchmarks_on(lists: str, path: str | Path | None = None) -> list[Benchmark]
         path: as of `benchmarks`.
 
     Raises:
-        VisdivError: as of `benchmarks`, or there is no such list.
+        SourceError: as of `benchmarks`, or there is no such list.
     """
     if lists.strip() == "none":
         return []
@@ -115,7 +115,7 @@ def benchmarks_on(lists: str, path: str | Path | None = None) -> list[Benchmark]
     wanted = [name.strip() for name in lists.split(",") if name.strip()]
     known = list(dict.fromkeys(benchmark.list for benchmark in found))
     if unknown := [name for name in wanted if name not in known]:
-        raise VisdivError(
+        raise SourceError(
             f"VISDIV_BENCHMARK_LIST: there is no list {unknown[0]!r} in the catalog, use {', '.join(known)}, or none"
         )
     return [benchmark for benchmark in found if not wanted or benchmark.list in wanted]
@@ -160,13 +160,13 @@ def _benchmark_lines(file: Traversable | Path) -> Iterator[tuple[int, dict[str, 
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise VisdivError(f"{file} cannot be read ({error.strerror}): check that it exists and is a file") from None
+        raise SourceError(f"{file} cannot be read ({error.strerror}): check that it exists and is a file") from None
     except UnicodeDecodeError:
-        raise VisdivError(f"{file} is not in UTF-8: save it as CSV in UTF-8") from None
+        raise SourceError(f"{file} is not in UTF-8: save it as CSV in UTF-8") from None
     reader = csv.DictReader(io.StringIO(text, newline=""))
     columns = reader.fieldnames or []
     if missing := [column for column in BENCHMARK_COLUMNS if column not in columns]:
-        raise VisdivError(
+        raise SourceError(
             f"{file} lacks the columns {', '.join(missing)}; columns found: {', '.join(columns) or 'none'}; "
             f"add them, even if they stay empty"
         )
@@ -174,13 +174,13 @@ def _benchmark_lines(file: Traversable | Path) -> Iterator[tuple[int, dict[str, 
     for row in reader:
         line = f"{file}, line {reader.line_num},"
         if None in row or None in row.values():
-            raise VisdivError(f"{line} has not as many cells as the first line: put text with commas in quotes")
+            raise SourceError(f"{line} has not as many cells as the first line: put text with commas in quotes")
         cells = {column: row[column].strip() for column in BENCHMARK_COLUMNS}
         if not any(cells.values()):
             continue
         if lacking := [column for column in _FILLED if not cells[column]]:
-            raise VisdivError(f"{line} has no {' and no '.join(lacking)}: fill it in")
+            raise SourceError(f"{line} has no {' and no '.join(lacking)}: fill it in")
         empty = False
         yield reader.line_num, cells
     if empty:
-        raise VisdivError(f"{file} names no benchmark: add one line for each")
+        raise SourceError(f"{file} names no benchmark: add one line for each")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import accumulate
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import parquet
 from visdiv_assets.sources.interface import Kind
 
@@ -35,7 +35,7 @@ def fetch(
     wanted: dict[int, dict[int, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     for slot, (row, image_index) in enumerate(positions):
         if not 0 <= row < starts[-1]:
-            raise VisdivError(f"{kind.value}/{name} in {uri} has no row {row}: it has {starts[-1]} rows")
+            raise SourceError(f"{kind.value}/{name} in {uri} has no row {row}: it has {starts[-1]} rows")
         number = bisect_right(starts, row) - 1
         wanted[number][row - starts[number]].append((image_index, slot))
     answers: list[bytes | None] = [None] * len(positions)
@@ -45,7 +45,7 @@ def fetch(
                 encoded = entries.field("bytes")
                 for image_index, slot in asked[row]:
                     if not 0 <= image_index < len(encoded):
-                        raise VisdivError(
+                        raise SourceError(
                             f"row {starts[number] + row} of {kind.value}/{name} in {uri} has no image "
                             f"{image_index}: it has {len(encoded)}"
                         )

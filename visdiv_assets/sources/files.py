@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import SourceError
 from visdiv_assets.sources.interface import Kind
 from visdiv_assets.storage.manifest import digest_of
 
@@ -33,17 +33,17 @@ class FoundFile:
     mtime_ns: int
 
 
-def cannot_read(path: Path | str, error: OSError) -> VisdivError:
+def cannot_read(path: Path | str, error: OSError) -> SourceError:
     """The error to raise where the system refuses a file or folder."""
     reason = error.strerror or str(error)
-    return VisdivError(f"{path} cannot be read ({reason}): check that it exists and that you may read it")
+    return SourceError(f"{path} cannot be read ({reason}): check that it exists and that you may read it")
 
 
 def look(folder: Path, relative: str) -> FoundFile:
     """Look at one file.
 
     Raises:
-        VisdivError: it is not there (a link may point to nothing), or is no ordinary file.
+        SourceError: it is not there (a link may point to nothing), or is no ordinary file.
     """
     path = folder / relative
     try:
@@ -52,7 +52,7 @@ def look(folder: Path, relative: str) -> FoundFile:
     except OSError as error:
         raise cannot_read(path, error) from None
     if not regular:
-        raise VisdivError(f"{path} is not an ordinary file: move it out of the folder")
+        raise SourceError(f"{path} is not an ordinary file: move it out of the folder")
     return FoundFile(relative, path, status.st_size, status.st_mtime_ns)
 
 
@@ -67,7 +67,7 @@ def walk(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
         suffixes: lower-case endings with their dot; those of files may be in any case.
 
     Raises:
-        VisdivError: a folder cannot be read, or a name is not UTF-8.
+        SourceError: a folder cannot be read, or a name is not UTF-8.
     """
     yield from _walk(folder, "", frozenset(suffixes), frozenset())
 
@@ -96,7 +96,7 @@ def subfolders(folder: Path) -> list[str]:
     """Names of the folders directly in a folder, sorted, without hidden ones. Links to folders count.
 
     Raises:
-        VisdivError: the folder cannot be read, or a name is not UTF-8.
+        SourceError: the folder cannot be read, or a name is not UTF-8.
     """
     return sorted(_utf8(name, folder) for name, is_folder in _entries(folder) if is_folder)
 
@@ -105,7 +105,7 @@ def files_in(folder: Path, suffixes: Collection[str]) -> list[str]:
     """Names of the files directly in a folder with one of the endings, sorted, without hidden ones.
 
     Raises:
-        VisdivError: the folder cannot be read, or a name is not UTF-8.
+        SourceError: the folder cannot be read, or a name is not UTF-8.
     """
     names = [name for name, is_folder in _entries(folder) if not is_folder]
     return sorted(_utf8(name, folder) for name in names if Path(name).suffix.lower() in suffixes)
@@ -128,7 +128,7 @@ def content_digest(path: Path) -> str:
     """SHA-256 of a file's bytes as 64 hex characters, read in blocks.
 
     Raises:
-        VisdivError: it cannot be read.
+        SourceError: it cannot be read.
     """
     try:
         with path.open("rb") as stream:
@@ -137,17 +137,17 @@ def content_digest(path: Path) -> str:
         raise cannot_read(path, error) from None
 
 
-def changed(path: Path | str) -> VisdivError:
+def changed(path: Path | str) -> SourceError:
     """The error to raise where a shard is no longer what `shards` described."""
-    return VisdivError(f"{path} has changed since it was listed: run again, and leave it alone meanwhile")
+    return SourceError(f"{path} has changed since it was listed: run again, and leave it alone meanwhile")
 
 
-def no_such(uri: str, kind: Kind, name: str, names: Sequence[str]) -> VisdivError:
+def no_such(uri: str, kind: Kind, name: str, names: Sequence[str]) -> SourceError:
     """The error to raise where a source is asked for a subset or benchmark that it does not have."""
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     others = ", ".join(names[:_NAMES_SHOWN]) or "nothing"
     hint = f"did you mean {close[0]!r}?" if close else f"it has {others}"
-    return VisdivError(f"{uri} has no {name!r} among its {kind.value}: {hint}")
+    return SourceError(f"{uri} has no {name!r} among its {kind.value}: {hint}")
 
 
 def _entries(folder: Path) -> list[tuple[str, bool]]:
@@ -164,5 +164,5 @@ def _utf8(name: str, folder: Path) -> str:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise VisdivError(f"{str(folder)!a} holds the name {name!a}, which is not UTF-8: rename it") from None
+        raise SourceError(f"{str(folder)!a} holds the name {name!a}, which is not UTF-8: rename it") from None
     return name

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import files
 from visdiv_assets.sources.interface import Kind, Shard, StoredShard
 from visdiv_assets.sources.schema import schema_of
@@ -47,18 +47,18 @@ class ImageFolderSource:
         """Names of the subsets, sorted.
 
         Raises:
-            VisdivError: the folder and a subfolder of the same name both hold images, or images lie where their set
+            SourceError: the folder and a subfolder of the same name both hold images, or images lie where their set
                 would have no name.
         """
         if (self._root / Kind.SUBSET.value).is_dir():
             if files.files_in(self._root, SUFFIXES):
-                raise VisdivError(f"{self.uri} holds images beside its folder 'subsets': move them into one there")
+                raise SourceError(f"{self.uri} holds images beside its folder 'subsets': move them into one there")
             return self._sets(Kind.SUBSET)
         not_subsets = Kind.BENCHMARK.value if self.benchmarks() else None
         names = [name for name in _with_images(self._root) if name != not_subsets]
         if files.files_in(self._root, SUFFIXES):
             if self._own_name() in names:
-                raise VisdivError(
+                raise SourceError(
                     f"{self.uri} holds images, and so does its subfolder {self._own_name()!r} "
                     f"of the same name: rename the subfolder, or move the images into another"
                 )
@@ -69,7 +69,7 @@ class ImageFolderSource:
         """Names of the benchmarks, sorted.
 
         Raises:
-            VisdivError: images lie directly in `benchmarks`, beside folders of them.
+            SourceError: images lie directly in `benchmarks`, beside folders of them.
         """
         return self._sets(Kind.BENCHMARK)
 
@@ -85,7 +85,7 @@ class ImageFolderSource:
         """One shard per 1000 files.
 
         Raises:
-            VisdivError: there are no images.
+            SourceError: there are no images.
         """
         found = self._find(kind, name)
         self._stock[kind, name] = found
@@ -126,9 +126,9 @@ class ImageFolderSource:
         found = self._known(kind, name)
         for row, image_index in positions:
             if not 0 <= row < len(found):
-                raise VisdivError(f"{kind.value}/{name} in {self.uri} has no row {row}: it has {len(found)} rows")
+                raise SourceError(f"{kind.value}/{name} in {self.uri} has no row {row}: it has {len(found)} rows")
             if image_index != 0:
-                raise VisdivError(f"row {row} of {name!r} in {self.uri} has no image {image_index}: it has 1")
+                raise SourceError(f"row {row} of {name!r} in {self.uri} has no image {image_index}: it has 1")
         return [_content(found[row]) for row, _ in positions]
 
     def _own_name(self) -> str:
@@ -142,7 +142,7 @@ class ImageFolderSource:
         folder = self._root / kind.value
         names = _with_images(folder) if folder.is_dir() else []
         if names and files.files_in(folder, SUFFIXES):
-            raise VisdivError(f"{folder} holds images beside folders of them: move them into {kind.value}/<name>/")
+            raise SourceError(f"{folder} holds images beside folders of them: move them into {kind.value}/<name>/")
         return names
 
     def _find(self, kind: Kind, name: str) -> list[files.FoundFile]:
@@ -215,7 +215,7 @@ def _content(file: files.FoundFile) -> bytes:
         if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
             raise files.changed(file.path)
         if file.size_bytes > _LARGEST_FILE:
-            raise VisdivError(f"{file.path} is larger than 2 GiB, too large for an image: move it away")
+            raise SourceError(f"{file.path} is larger than 2 GiB, too large for an image: move it away")
         return file.path.read_bytes()
     except OSError as error:
         raise files.cannot_read(file.path, error) from None

@@ -104,7 +104,7 @@ class Source(Protocol):
             batch_rows: rows in a batch, at most.
 
         Raises:
-            VisdivError: as the class says; also in the middle, at the first damaged page.
+            SourceError: as the class says; also in the middle, at the first damaged page.
             ValueError: a column that is not in `schema.COLUMNS`, or batch_rows below 1.
         """
         ...
@@ -121,7 +121,7 @@ class Source(Protocol):
             One entry per position, in the order asked; None where the row names an image but holds no bytes.
 
         Raises:
-            VisdivError: as the class says, and for a position that does not exist.
+            SourceError: as the class says, and for a position that does not exist.
         """
         ...
 
@@ -136,6 +136,6 @@ class Source(Protocol):
             shard: one that `shards` returned.
 
         Raises:
-            VisdivError: as the class says; the batches raise it in the middle, at the first damaged page.
+            SourceError: as the class says; the batches raise it in the middle, at the first damaged page.
         """
         ...

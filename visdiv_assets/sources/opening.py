@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import files, image_folder, parquet_folder
 from visdiv_assets.sources.catalog import FINEVISION_LIST, benchmarks_on
 from visdiv_assets.sources.downloads import Downloads
@@ -36,18 +36,18 @@ def open_source(
         benchmark_list: which lists of it, with commas between; empty: all.
 
     Raises:
-        VisdivError: there is no such folder, it holds none of these, or the place is of another kind.
+        SourceError: there is no such folder, it holds none of these, or the place is of another kind.
     """
     text = os.fspath(uri)
     if text.startswith("hf://"):
         return HubSource(text, downloads=downloads, benchmarks=benchmarks_on(benchmark_list, benchmark_catalog or None))
     if "://" in text:
-        raise VisdivError(f"{text} is not a place this version can read: give {EXPECTED}")
+        raise SourceError(f"{text} is not a place this version can read: give {EXPECTED}")
     root = Path(text)
     if not text or not root.exists():
-        raise VisdivError(f"there is no folder {text!r} (looked in {Path.cwd()}): give {EXPECTED}")
+        raise SourceError(f"there is no folder {text!r} (looked in {Path.cwd()}): give {EXPECTED}")
     if not root.is_dir():
-        raise VisdivError(f"{text} is a file, not a folder: give {EXPECTED}")
+        raise SourceError(f"{text} is a file, not a folder: give {EXPECTED}")
     subsets = root / Kind.SUBSET.value
     of_images = subsets.is_dir() and not any(files.walk(subsets, parquet_folder.SUFFIXES))
     of_images = of_images and any(files.walk(subsets, image_folder.SUFFIXES))
@@ -58,4 +58,4 @@ def open_source(
     hint = ""
     if files.files_in(root, parquet_folder.SUFFIXES):
         hint = " (Parquet files lie directly in it: give the folder above it, so that each subset has a name)"
-    raise VisdivError(f"{text} holds nothing to read{hint}: give {EXPECTED}")
+    raise SourceError(f"{text} holds nothing to read{hint}: give {EXPECTED}")

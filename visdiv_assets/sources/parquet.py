@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import SourceError
 from visdiv_assets.sources.files import FoundFile, cannot_read
 from visdiv_assets.sources.interface import Kind, StoredShard
 from visdiv_assets.sources.schema import plan_columns
@@ -65,7 +65,7 @@ def group_rows(file: FoundFile) -> tuple[int, ...]:
     """Rows of each row group, from the footer. Remembered while the file's size and time stay the same.
 
     Raises:
-        VisdivError: the file is not readable as Parquet.
+        SourceError: the file is not readable as Parquet.
     """
     return _group_rows(file.path, file.size_bytes, file.mtime_ns)
 
@@ -93,7 +93,7 @@ def read(path: Place, kind: Kind, columns: Sequence[str], batch_rows: int, rows:
         rows: how many rows the file must turn out to hold.
 
     Raises:
-        VisdivError: the file is damaged, holds another number of rows, or lacks a column.
+        SourceError: the file is damaged, holds another number of rows, or lacks a column.
     """
     with _named(path):
         parquet = _opened(path)
@@ -116,7 +116,7 @@ def stored(path: Place, rows: int) -> StoredShard:
         rows: how many rows the file must turn out to hold.
 
     Raises:
-        VisdivError: the file is damaged.
+        SourceError: the file is damaged.
     """
     with _named(path), _opened(path) as parquet:
         metadata, schema = parquet.metadata, parquet.schema_arrow
@@ -142,7 +142,7 @@ def _stored(path: Place, schema: pa.Schema, batch_rows: int, rows: int) -> Itera
 
 def _all_there(path: Place, count: int, rows: int) -> None:
     if count != rows:
-        raise VisdivError(f"{path} holds {count} rows where its footer says {rows}: {REMEDY}")
+        raise SourceError(f"{path} holds {count} rows where its footer says {rows}: {REMEDY}")
 
 
 def images(path: Place, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
@@ -157,7 +157,7 @@ def images(path: Place, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int
         (row, struct<bytes: binary, path: string> [images of the row]), in row order.
 
     Raises:
-        VisdivError: the file is damaged, holds fewer rows than its footer says, or lacks the column.
+        SourceError: the file is damaged, holds fewer rows than its footer says, or lacks the column.
     """
     wanted = sorted(set(rows), reverse=True)
     with _named(path):
@@ -181,7 +181,7 @@ def images(path: Place, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int
                 if not wanted or wanted[-1] >= end:
                     break
             else:
-                raise VisdivError(f"{path} holds fewer rows than its footer says: {REMEDY}")
+                raise SourceError(f"{path} holds fewer rows than its footer says: {REMEDY}")
 
 
 def _raw(
@@ -228,4 +228,4 @@ def _named(path: Place) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise cannot_read(str(path), error) from None
         reason = " ".join(str(error).split())[:_REASON_LENGTH] or type(error).__name__
-        raise VisdivError(f"{path} is not a readable Parquet file ({reason}): {REMEDY}") from None
+        raise SourceError(f"{path} is not a readable Parquet file ({reason}): {REMEDY}") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import fetching, files, parquet
 from visdiv_assets.sources.interface import Kind, Shard, StoredShard
 from visdiv_assets.sources.schema import schema_of
@@ -50,7 +50,7 @@ class ParquetFolderSource:
         """One shard per file, in the order of their relative posix paths.
 
         Raises:
-            VisdivError: there is no Parquet file, or one is not readable.
+            SourceError: there is no Parquet file, or one is not readable.
         """
         return [
             Shard(file.relative, sum(parquet.group_rows(file)), file.size_bytes, files.fingerprint([file]))
@@ -104,7 +104,7 @@ class ParquetFolderSource:
     def _files(self, kind: Kind, name: str) -> list[files.FoundFile]:
         folder = self._folder(kind, name)
         if not (found := files.find(folder, SUFFIXES)):
-            raise VisdivError(f"{folder} holds no .parquet file: put the files there, or remove the folder")
+            raise SourceError(f"{folder} holds no .parquet file: put the files there, or remove the folder")
         return found
 
     def _current(self, kind: Kind, name: str, shard: Shard) -> Path:

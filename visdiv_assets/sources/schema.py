@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import SourceError, VisdivError
 from visdiv_assets.sources.conform import WrongTypeError, conform, empty
 from visdiv_assets.sources.image_columns import IMAGES, LOOKED_FOR, candidates, images
 from visdiv_assets.sources.interface import Kind
@@ -63,7 +63,7 @@ class ColumnPlan:
         """Turn a batch of the file's columns into one of the normalized columns.
 
         Raises:
-            VisdivError: a value cannot be kept, such as a rating of 3.5, or a text that is not UTF-8.
+            SourceError: a value cannot be kept, such as a rating of 3.5, or a text that is not UTF-8.
         """
         arrays = [self._array(column, batch) for column in self.columns]
         return pa.RecordBatch.from_arrays(arrays, schema=schema_of(self.columns))
@@ -79,12 +79,12 @@ class ColumnPlan:
             array.validate(full=True)
         except WrongTypeError:
             types = " and ".join(dict.fromkeys(str(one.type) for one in given))
-            raise VisdivError(
+            raise SourceError(
                 f"{self.file}: column {names} is {types}, "
                 f"which cannot be read as {target}: write it again with that type"
             ) from None
         except pa.ArrowException as error:
-            raise VisdivError(
+            raise SourceError(
                 f"{self.file}: column {names} holds a value that cannot be read as {target} ({error}): "
                 f"write it again without it"
             ) from None
@@ -112,13 +112,13 @@ def plan_columns(kind: Kind, schema: pa.Schema, columns: Sequence[str], file: st
         file: the file's name for messages.
 
     Raises:
-        VisdivError: the file has no images (`image_columns` says where they are looked for), or a column is there
+        SourceError: the file has no images (`image_columns` says where they are looked for), or a column is there
             twice, or of the wrong type.
         ValueError: a name is not in COLUMNS.
     """
     schema_of(columns)
     if not (places := candidates(schema)):
-        raise VisdivError(_missing(kind, schema, file))
+        raise SourceError(_missing(kind, schema, file))
     strict = _strict(kind, schema)
     found = {column: _where(column, strict, schema, places, file) for column in columns}
     return ColumnPlan(tuple(columns), {column: names for column, names in found.items() if names}, file)
@@ -141,7 +141,7 @@ def _where(
     failed: VisdivError | None = None
     for names in places:
         if twice := [name for name in names if schema.names.count(name) > 1]:
-            raise VisdivError(f"{file} has the column {twice[0]!r} more than once: keep one")
+            raise SourceError(f"{file} has the column {twice[0]!r} more than once: keep one")
         try:
             # On no rows at all, so that a file without rows is checked as well.
             nothing = pa.RecordBatch.from_arrays([empty(schema.field(name).type) for name in names], names=names)

@@ -28,7 +28,7 @@ def row_texts(source: Source, kind: Kind, name: str, rows: Iterable[int]) -> dic
         By row; empty for a row without texts, or of a source that has none.
 
     Raises:
-        VisdivError: a file cannot be read.
+        SourceError: a file cannot be read.
     """
     wanted = np.unique(np.fromiter(rows, np.int64))
     found: dict[int, str] = {}

@@ -52,7 +52,7 @@ def version_of(source: Source, kind: Kind, name: str, known: Mapping[str, str] |
         known: digests by fingerprint from an earlier call; a shard whose fingerprint is among them is not read again.
 
     Raises:
-        VisdivError: the subset is empty, or a file cannot be read.
+        SourceError: the subset is empty, or a file cannot be read.
     """
     known = known or {}
     shards = []

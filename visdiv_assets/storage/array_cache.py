@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import StorageError
 from visdiv_assets.storage.error_messages import read_error
 from visdiv_assets.storage.file_cache import FileCache
 from visdiv_assets.storage.files import Files
@@ -54,7 +54,7 @@ class ArrayCache:
             file: what the manifest says of it.
 
         Raises:
-            VisdivError: it cannot be fetched, is not what the manifest says, or the folder cannot be written.
+            StorageError: it cannot be fetched, is not what the manifest says, or the folder cannot be written.
         """
 
         def fetch(stream: BinaryIO) -> None:
@@ -74,7 +74,7 @@ class ArrayCache:
                 raise read_error(files.shown(path), error) from error
             if digest.hexdigest() != file.sha256:
                 stream.truncate(0)
-                raise VisdivError(f"{files.shown(path)} is missing or damaged: materialize its partition again")
+                raise StorageError(f"{files.shown(path)} is missing or damaged: materialize its partition again")
 
         with self._copies.file(f"{file.sha256}{SUFFIX}", file.size_bytes, fetch) as copy:
             mapped: np.ndarray = np.load(copy, mmap_mode="r", allow_pickle=False)

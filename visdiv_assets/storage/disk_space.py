@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import StorageError
 
 GIGABYTE = 10**9
 
@@ -38,14 +38,14 @@ def require_space(folder: Path, reserve_bytes: int) -> None:
         reserve_bytes: what is to stay free; 0 for no reserve.
 
     Raises:
-        VisdivError: less is free.
+        StorageError: less is free.
     """
     if not reserve_bytes:
         return
     space = space_of(folder)
     reserve = reserve_on(space, reserve_bytes)
     if space.free < reserve:
-        raise VisdivError(
+        raise StorageError(
             f"the disk of {folder} has {space.free / GIGABYTE:.2f} GB free, less than the {reserve / GIGABYTE:.2f} GB "
             "that VISDIV_DISK_RESERVE_GIGABYTES keeps: free some space (`visdiv gc` shows what can go) or set it "
             "lower, then start the run again; what is finished is kept"

@@ -6,7 +6,7 @@ import os
 import re
 from typing import NamedTuple
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import StorageError
 
 _OF_DISK = "free some space or mend the permissions"
 
@@ -73,24 +73,24 @@ def is_of_object_storage(error: OSError) -> bool:
     return error.errno is None and _AWS.search(str(error)) is not None
 
 
-def read_error(path: str, error: OSError) -> VisdivError:
+def read_error(path: str, error: OSError) -> StorageError:
     """The one line for something that cannot be looked at or read."""
     reason = reason_of(error)
     advice = "" if reason.advice == _OF_DISK else f": {reason.advice}"
-    return VisdivError(f"cannot read {path}: {reason.text}{advice}")
+    return StorageError(f"cannot read {path}: {reason.text}{advice}")
 
 
-def write_error(path: str, error: OSError) -> VisdivError:
+def write_error(path: str, error: OSError) -> StorageError:
     """The one line for a write that was refused."""
     reason = reason_of(error)
-    return VisdivError(
+    return StorageError(
         f"cannot write {path}: {reason.text}; what was there before is intact: {reason.advice}, then start the run "
         "again"
     )
 
 
-def remove_error(path: str, error: OSError) -> VisdivError:
+def remove_error(path: str, error: OSError) -> StorageError:
     """The one line for a file that cannot be removed."""
     reason = reason_of(error)
     advice = "mend the permissions" if reason.advice == _OF_DISK else reason.advice
-    return VisdivError(f"cannot remove {path}: {reason.text}: {advice}")
+    return StorageError(f"cannot remove {path}: {reason.text}: {advice}")

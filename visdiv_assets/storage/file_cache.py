@@ -58,7 +58,7 @@ class FileCache:
             fetch: writes the file and verifies it; gets a stream for reading and writing that may hold its beginning.
 
         Raises:
-            VisdivError: the folder cannot be written, its disk is full but for the reserve, or `fetch` raised it.
+            StorageError: the folder cannot be written, its disk is full but for the reserve, or `fetch` raised it.
         """
         path = self._folder / key
         try:

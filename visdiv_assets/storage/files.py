@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import StorageError
 from visdiv_assets.storage import object_store, uris
 from visdiv_assets.storage.error_messages import read_error, remove_error
 from visdiv_assets.storage.error_messages import write_error as write_error
@@ -51,11 +51,11 @@ def check_length(name: str) -> None:
     """Refuse a name that is too long for a folder.
 
     Raises:
-        VisdivError: it is, once it is escaped.
+        StorageError: it is, once it is escaped.
     """
     size = len(escape(name))
     if size > MAX_NAME_LENGTH:
-        raise VisdivError(
+        raise StorageError(
             f"the name {name[:40] + '...'!r} takes {size} bytes as a folder, where {MAX_NAME_LENGTH} fit (letters and "
             "digits take one byte each, others up to twelve): rename the subset or benchmark"
         )
@@ -79,7 +79,7 @@ class Files:
             root: a local path, or a URI such as `s3://bucket/prefix`; see `places`.
 
         Raises:
-            VisdivError: the URI is not understood.
+            StorageError: the URI is not understood.
         """
         self._place = str(root)
         self.filesystem, self.root = uris.open_filesystem(self._place)
@@ -168,7 +168,7 @@ class Files:
         """Remove what killed writers left in a local folder. Nobody may be writing there.
 
         Raises:
-            VisdivError: the folder cannot be written.
+            StorageError: the folder cannot be written.
         """
         try:
             remove_temporary(Path(self.full_path(path)))
@@ -183,7 +183,7 @@ class Files:
             a binary stream to write to.
 
         Raises:
-            VisdivError: the disk is full, or the place cannot be written.
+            StorageError: the disk is full, or the place cannot be written.
         """
         full = self.full_path(path)
         failed_inside: BaseException | None = None
@@ -215,7 +215,7 @@ class Files:
         """To S3, what lies in a bucket that does not exist is merely not there; asked once, where something is not.
 
         Raises:
-            VisdivError: there is no such bucket.
+            StorageError: there is no such bucket.
         """
         if self._bucket_seen:
             return
@@ -223,7 +223,7 @@ class Files:
         with self._refusals(""):
             found = self.filesystem.get_file_info(bucket)
         if found.type == pafs.FileType.NotFound:
-            raise VisdivError(f"there is no bucket {bucket!r} for {self.shown('')}: make it, or correct VISDIV_DATA")
+            raise StorageError(f"there is no bucket {bucket!r} for {self.shown('')}: make it, or correct VISDIV_DATA")
         self._bucket_seen = True
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import NotMaterializedError, StorageError
 from visdiv_assets.storage.array_cache import ArrayCache
 from visdiv_assets.storage.arrays import StackedArray
 from visdiv_assets.storage.disk_space import require_space
@@ -49,7 +49,7 @@ class Lake:
             cache: local copies of matrices on object storage, to be memory-mapped; without it they are read whole.
 
         Raises:
-            VisdivError: the URI is not understood.
+            StorageError: the URI is not understood.
         """
         self.files = Files(root)
         self._reserve_bytes = reserve_bytes
@@ -87,7 +87,7 @@ class Lake:
         """The manifest of a partition, or None if it was never materialized.
 
         Raises:
-            VisdivError: the manifest is not one that this program wrote.
+            StorageError: the manifest is not one that this program wrote.
         """
         path = path_in_lake(table, partition, MANIFEST)
         data = self.files.read(path)
@@ -96,20 +96,20 @@ class Lake:
         try:
             return manifest_from_json(data)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise VisdivError(
+            raise StorageError(
                 f"{self.files.shown(path)} is not a manifest of this program ({error}): remove it and materialize "
                 f"{table} of {partition} again"
             ) from error
 
     def require(self, table: str, partition: str) -> Manifest:
-        """The manifest of a partition.
+        """Return the manifest of a partition.
 
         Raises:
-            VisdivError: it was never materialized.
+            NotMaterializedError: it was never materialized.
         """
         manifest = self.manifest(table, partition)
         if manifest is None:
-            raise VisdivError(f"{table} of {partition!r} is not materialized: run `visdiv run {partition!r}` first")
+            raise NotMaterializedError(table, partition)
         return manifest
 
     def read(
@@ -125,11 +125,11 @@ class Lake:
         """One role of a partition as a lazy dataset, for streaming.
 
         Raises:
-            VisdivError: the partition has no file of that role.
+            StorageError: the partition has no file of that role.
         """
         files = manifest.files(role)
         if not files:
-            raise VisdivError(f"{manifest.table} of {manifest.partition!r} has no {role}")
+            raise StorageError(f"{manifest.table} of {manifest.partition!r} has no {role}")
         paths, filesystem = self._paths(manifest, files), self.files.filesystem
         if self.files.is_local:
             return pads.dataset(paths, format="parquet", filesystem=filesystem)
@@ -173,7 +173,7 @@ class Lake:
         `commit`, or until nobody has what it returns any more.
 
         Raises:
-            VisdivError: the partition's name is too long, or the lake cannot be written.
+            StorageError: the partition's name is too long, or the lake cannot be written.
             OvertakenError: another process wrote the partition from other inputs meanwhile.
         """
         check_length(partition)
@@ -219,7 +219,7 @@ class Lake:
         """Refuse to go on where the disk has less free than the reserve; on object storage the disk of the cache.
 
         Raises:
-            VisdivError: less is free.
+            StorageError: less is free.
         """
         if self.files.is_local:
             require_space(Path(self.files.root), self._reserve_bytes)
@@ -244,7 +244,7 @@ class Lake:
         """The full paths of files of a partition, each of which is there in its size.
 
         Raises:
-            VisdivError: one is not.
+            StorageError: one is not.
         """
         if self.files.is_local or len(files) < LISTED_FROM:
             sizes = {file.name: self.files.size(manifest.path_of(file.name)) for file in files}
@@ -253,7 +253,7 @@ class Lake:
             sizes = {entry.name: entry.size_bytes for entry in listed}
         for file in files:
             if sizes.get(file.name) != file.size_bytes:
-                raise VisdivError(
+                raise StorageError(
                     f"{self.files.shown(manifest.path_of(file.name))} is missing or damaged: materialize "
                     f"{manifest.table} of {manifest.partition!r} again"
                 )
@@ -270,7 +270,7 @@ def lake_at(root: str, *, reserve_bytes: int = 0, vectors_folder: str = "", cach
         cache_bytes: size of all copies together.
 
     Raises:
-        VisdivError: the URI is not understood.
+        StorageError: the URI is not understood.
     """
     cache = ArrayCache(Path(vectors_folder), cache_bytes, reserve_bytes) if vectors_folder else None
     return Lake(root, reserve_bytes=reserve_bytes, cache=cache)

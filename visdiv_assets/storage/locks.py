@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import StorageError
 from visdiv_assets.storage.error_messages import write_error
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ LOCKS = ".locks"
 _ending: ContextVar[ExitStack | None] = ContextVar("visdiv_locks_ending", default=None)
 
 
-class ConcurrentWriteError(VisdivError):
+class ConcurrentWriteError(StorageError):
     """Another process wrote, from other inputs, what this one waited for: what this one has read may be old."""
 
 
@@ -47,7 +47,7 @@ class Hold:
             what: what is written meanwhile, for the log.
 
         Raises:
-            VisdivError: the file cannot be made.
+            StorageError: the file cannot be made.
         """
         from filelock import FileLock, Timeout
 

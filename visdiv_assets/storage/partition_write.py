@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import StorageError
 from visdiv_assets.storage.files import Entry
 from visdiv_assets.storage.locks import Hold
 from visdiv_assets.storage.manifest import MANIFEST, DataFile, Manifest, Unit, digest_of, unit_from_json, unit_to_json
@@ -69,7 +69,7 @@ class PartitionWrite:
         """Write the files of one unit; it counts as finished only when the block ends without an exception.
 
         Raises:
-            VisdivError: the disk has less free than the lake's reserve; nothing was begun.
+            StorageError: the disk has less free than the lake's reserve; nothing was begun.
         """
         self.lake.require_space()
         digest = self._digest(name, inputs)
@@ -104,7 +104,7 @@ class PartitionWrite:
             facts: small numbers about the content, kept in the manifest.
 
         Raises:
-            VisdivError: the manifest cannot be written, or what is to be named was removed meanwhile.
+            StorageError: the manifest cannot be written, or what is to be named was removed meanwhile.
         """
         self._require_units()
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -144,7 +144,7 @@ class PartitionWrite:
             return
         there = {entry.name for entry in self.lake.files.entries(self._path(""))}
         if any(file.name not in there for unit in self._units for file in unit.files.values()):
-            raise VisdivError(
+            raise StorageError(
                 f"a file of {self.plan.table} of {self.plan.partition!r} was removed while this run was about to name "
                 "it, as by `visdiv gc` on another machine: start this run again"
             )

@@ -27,7 +27,7 @@ class SnapshotFiles(Files):
             name: of the files that are read, such as the manifests.
 
         Raises:
-            VisdivError: object storage refuses it.
+            StorageError: object storage refuses it.
         """
         self.__dict__.update(vars(files))
         self._known = frozenset(folders)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import StorageError
 
 if TYPE_CHECKING:
     import pyarrow.fs as pafs
@@ -54,7 +54,7 @@ def check(place: str) -> None:
     """Refuse a URI that cannot be one, before anything is done with it.
 
     Raises:
-        VisdivError: it is one of S3, and names no bucket, holds credentials or has options that are not understood.
+        StorageError: it is one of S3, and names no bucket, holds credentials or has options that are not understood.
     """
     if place.startswith("s3://"):
         _taken_apart(place)
@@ -64,7 +64,7 @@ def open_filesystem(place: str) -> tuple[pafs.FileSystem, str]:
     """The file system of a place, and the path in it. Nothing is asked of a store yet.
 
     Raises:
-        VisdivError: it is a URI that is not understood.
+        StorageError: it is a URI that is not understood.
     """
     import pyarrow as pa
     import pyarrow.fs as pafs
@@ -76,7 +76,7 @@ def open_filesystem(place: str) -> tuple[pafs.FileSystem, str]:
     try:
         filesystem, root = pafs.FileSystem.from_uri(place)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise VisdivError(
+        raise StorageError(
             f"{display(place)} cannot be opened ({error}): give a folder or s3://bucket/prefix"
         ) from error
     return filesystem, root.rstrip("/")
@@ -109,17 +109,17 @@ def _taken_apart(place: str) -> tuple[str, dict[str, str]]:
     if options.get("scheme", "https") not in ("http", "https"):
         unknown = [f"scheme={options['scheme']}"]
     if unknown:
-        raise VisdivError(
+        raise StorageError(
             f"{display(place)}: {unknown[0]!r} is not understood: after the question mark give {', '.join(_OPTIONS)} "
             "(http or https is the scheme)"
         )
     # A character such as # or : ends the name for urlsplit; no bucket has one.
     bucket = parts.netloc
     if "@" in bucket:
-        raise VisdivError(
+        raise StorageError(
             f"s3://{bucket.rpartition('@')[2]}: credentials do not belong into a URI, which is shown: set "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
         )
     if not bucket or parts.fragment or "//" in parts.path.rstrip("/"):
-        raise VisdivError(f"{place.partition('?')[0]!r} does not name a bucket and a prefix: give s3://bucket/prefix")
+        raise StorageError(f"{place.partition('?')[0]!r} does not name a bucket and a prefix: give s3://bucket/prefix")
     return unquote(f"{bucket}{parts.path.rstrip('/')}"), options

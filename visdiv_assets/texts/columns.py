@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 
 #: Texts that are Python strings at a time; each may have megabytes.
 TOGETHER = 64
@@ -26,12 +26,12 @@ def each_text(texts: Texts) -> Iterator[str]:
         texts: an Arrow array or chunked array of strings, or an iterable of these.
 
     Raises:
-        VisdivError: an array holds something else.
+        InputError: an array holds something else.
     """
     arrays: Iterable[Any] = [texts] if isinstance(texts, pa.Array | pa.ChunkedArray) else texts
     for array in arrays:
         if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
-            raise VisdivError(f"texts are Arrow strings, got an array of {array.type}: choose a column of texts")
+            raise InputError(f"texts are Arrow strings, got an array of {array.type}: choose a column of texts")
         for start in range(0, len(array), TOGETHER):
             for text in array.slice(start, TOGETHER).to_pylist():
                 yield text or ""
@@ -48,12 +48,12 @@ def string_columns(batch: pa.RecordBatch | pa.Table, columns: Iterable[str] | No
         columns: names to look at (None: all).
 
     Raises:
-        VisdivError: a column named is not there.
+        InputError: a column named is not there.
     """
     names = list(batch.schema.names) if columns is None else list(columns)
     missing = [name for name in names if name not in batch.schema.names]
     if missing:
-        raise VisdivError(f"no column {', '.join(missing)}: there are {', '.join(batch.schema.names)}")
+        raise InputError(f"no column {', '.join(missing)}: there are {', '.join(batch.schema.names)}")
     for name in names:
         column = batch.column(name)
         for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:

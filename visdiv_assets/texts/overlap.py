@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.texts.columns import Texts
 from visdiv_assets.texts.ngrams import CountedHashes, Words, among, hashed_words, merge_hashes
@@ -59,10 +59,10 @@ class BenchmarkTexts:
                 in common ("answer with the letter of the option") tells nothing (Brown et al. set 10). None: none are.
 
         Raises:
-            VisdivError: a size is below 1, or there is none.
+            InputError: a size is below 1, or there is none.
         """
         if not sizes or min(sizes) < 1:
-            raise VisdivError(f"runs of {list(sizes)} words: give one or more numbers of 1 or more")
+            raise InputError(f"runs of {list(sizes)} words: give one or more numbers of 1 or more")
         runs = {size: CountedHashes() for size in sorted(set(sizes))}
         short = CountedHashes()
         for words in hashed_words(texts):
@@ -91,11 +91,11 @@ def find_text_overlaps(texts: Texts, benchmarks: Iterable[BenchmarkTexts], *, pr
         has a row of size 0, with share 1 and its words as `longest`.
 
     Raises:
-        VisdivError: the benchmarks have different sizes.
+        InputError: the benchmarks have different sizes.
     """
     wanted = sorted(benchmarks, key=lambda benchmark: benchmark.name)
     if len({tuple(benchmark.runs) for benchmark in wanted}) > 1:
-        raise VisdivError("benchmarks with runs of different numbers of words: read them again with the same sizes")
+        raise InputError("benchmarks with runs of different numbers of words: read them again with the same sizes")
     if not wanted:
         return OVERLAP_SCHEMA.empty_table()
     sizes = list(wanted[0].runs)

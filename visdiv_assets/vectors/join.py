@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.devices import torch_device
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.vectors.matrix import Matrix
 from visdiv_assets.vectors.projection import choose_projection
@@ -77,7 +77,7 @@ def self_join(
         table of left, right, similarity (see `Join.pairs`).
 
     Raises:
-        VisdivError: a vector is not finite, or two dimensions differ.
+        InputError: a vector is not finite, or two dimensions differ.
     """
     return join(vectors, None, threshold, k_best=k_best, device=device, progress=progress).pairs
 
@@ -104,7 +104,7 @@ def cross_join(
         progress: told of rows of the left set done.
 
     Raises:
-        VisdivError: the dimensions differ, a vector is not finite, or two dimensions differ.
+        InputError: the dimensions differ, a vector is not finite, or two dimensions differ.
     """
     return join(left, right, threshold, k_best=k_best, prepared=prepared, device=device, progress=progress).pairs
 
@@ -122,7 +122,7 @@ class Prepared:
         """The projections; None if the set is too small to tell what to project on, or a projection does not pay.
 
         Raises:
-            VisdivError: a vector is not finite.
+            InputError: a vector is not finite.
         """
         if self.rows < PREPARED_ROWS:
             return None
@@ -155,7 +155,7 @@ def join(
         progress: told of rows of the left set done.
 
     Raises:
-        VisdivError: see `self_join` and `cross_join`.
+        InputError: see `self_join` and `cross_join`.
         ValueError: a threshold of `count_at` is below `threshold`.
     """
     if any(value < threshold for value in count_at):
@@ -165,7 +165,7 @@ def join(
     within = right is None
     other = left if right is None else right
     if left.shape[1] != other.shape[1]:
-        raise VisdivError(f"vectors of {left.shape[1]} and {other.shape[1]} dimensions cannot be joined")
+        raise InputError(f"vectors of {left.shape[1]} and {other.shape[1]} dimensions cannot be joined")
     left_best = BestPartners(left.shape[0], k_best) if k_best else None
     right_best = left_best if within else BestPartners(other.shape[0], k_best) if k_best else None
     left_counts = np.zeros((len(count_at), left.shape[0]), np.int64)

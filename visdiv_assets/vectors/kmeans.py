@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.vectors.matrix import Matrix
 from visdiv_assets.vectors.tiles import round_to_bfloat16
@@ -48,11 +48,11 @@ def k_means(vectors: Matrix, clusters: int | None = None, *, seed: int = 0, prog
         progress: told of rows whose centroid is found.
 
     Raises:
-        VisdivError: fewer than one cluster is asked for, or a row is not finite or all zero.
+        InputError: fewer than one cluster is asked for, or a row is not finite or all zero.
     """
     rows, dimension = vectors.shape
     if clusters is not None and clusters < 1:
-        raise VisdivError(f"k-means cannot make {clusters} clusters: ask for 1 or more")
+        raise InputError(f"k-means cannot make {clusters} clusters: ask for 1 or more")
     count = min(clusters or default_clusters(rows), rows)
     cluster, similarity = np.empty(rows, np.int32), np.empty(rows, np.float32)
     if not rows:

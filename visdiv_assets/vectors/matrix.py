@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 
 
 class Matrix(Protocol):
@@ -24,7 +24,7 @@ def read_block(vectors: Matrix, start: int, rows: int) -> np.ndarray:
     """Some rows as contiguous float32.
 
     Raises:
-        VisdivError: one of them is not finite.
+        InputError: one of them is not finite.
     """
     return check_matrix(np.ascontiguousarray(vectors[start : start + rows], dtype=np.float32), start)
 
@@ -33,14 +33,14 @@ def check_matrix(block: np.ndarray, start: int) -> np.ndarray:
     """The rows themselves, of which the first has the number `start`.
 
     Raises:
-        VisdivError: one of them is not finite.
+        InputError: one of them is not finite.
     """
     # One number tells of a whole block: NaN and infinity survive every sum of squares.
     if np.isfinite(np.vdot(block, block)):
         return block
     finite = np.isfinite(block).all(axis=1)
     if not finite.all():
-        raise VisdivError(f"vector {start + int(np.argmin(finite))} is not finite: embed its image again")
+        raise InputError(f"vector {start + int(np.argmin(finite))} is not finite: embed its image again")
     return block
 
 

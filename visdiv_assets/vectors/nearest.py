@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map, thread_count
 from visdiv_assets.vectors.matrix import Matrix, as_float32, check_matrix
@@ -46,12 +46,12 @@ def combine_queries(vectors: np.ndarray, weights: Sequence[float]) -> np.ndarray
         weights: [q]; negative ones lead away.
 
     Raises:
-        VisdivError: they cancel each other out.
+        InputError: they cancel each other out.
     """
     total: np.ndarray = np.asarray(weights, np.float64) @ vectors.astype(np.float64)
     length = float(np.linalg.norm(total))
     if not length > MIN_NORM:
-        raise VisdivError("the questions cancel each other out: give them other weights")
+        raise InputError("the questions cancel each other out: give them other weights")
     unit: np.ndarray = (total / length).astype(np.float32)
     return unit
 
@@ -66,11 +66,11 @@ def find_nearest(parts: Sequence[Matrix], question: np.ndarray, k: int, *, progr
         progress: told of vectors compared.
 
     Raises:
-        VisdivError: a vector is not finite or has another dimension than the question.
+        InputError: a vector is not finite or has another dimension than the question.
     """
     for part in parts:
         if part.shape[0] and part.shape[1] != len(question):
-            raise VisdivError(f"stored vectors have {part.shape[1]} dimensions and the question {len(question)}")
+            raise InputError(f"stored vectors have {part.shape[1]} dimensions and the question {len(question)}")
     best = Found(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
     def compare(place: tuple[int, int]) -> tuple[Found, int]:

@@ -130,7 +130,7 @@ class Projected:
         """Project vectors [n, d].
 
         Raises:
-            VisdivError: one of them is not finite.
+            InputError: one of them is not finite.
         """
         import torch
 

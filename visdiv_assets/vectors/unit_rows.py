@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.vectors.matrix import Matrix, as_float32, check_matrix
 
 #: Rows read at a time: 16 MB of 512 dimensions in float32.
@@ -17,7 +17,7 @@ def unit_blocks(vectors: Matrix, rows: int = BLOCK) -> Iterator[tuple[int, np.nd
     """The number of a block's first row, and the block as `unit` gives it, first to last.
 
     Raises:
-        VisdivError: as `unit`.
+        InputError: as `unit`.
     """
     for start in range(0, vectors.shape[0], rows):
         yield start, unit(vectors[start : start + rows], start)
@@ -27,7 +27,7 @@ def unit_at(vectors: Matrix, rows: np.ndarray) -> np.ndarray:
     """Some rows by number (int64 [m]), as `unit` gives them.
 
     Raises:
-        VisdivError: as `unit`.
+        InputError: as `unit`.
     """
     return unit(vectors[rows], rows)
 
@@ -43,7 +43,7 @@ def unit(block: np.ndarray, numbers: int | np.ndarray) -> np.ndarray:
         float32 [m, d], contiguous.
 
     Raises:
-        VisdivError: a row is not finite, or all zero.
+        InputError: a row is not finite, or all zero.
     """
     wide = np.ascontiguousarray(as_float32(block))
     if isinstance(numbers, int):
@@ -58,6 +58,6 @@ def unit(block: np.ndarray, numbers: int | np.ndarray) -> np.ndarray:
     if length.size and not length.min() > 0:
         row = int(np.argmin(length > 0))
         row = int(numbers[row]) if isinstance(numbers, np.ndarray) else first + row
-        raise VisdivError(f"vector {row} is all zero and has no direction: embed it again or leave it out")
+        raise InputError(f"vector {row} is all zero and has no direction: embed it again or leave it out")
     scaled: np.ndarray = wide * (1 / length)[:, np.newaxis]
     return scaled

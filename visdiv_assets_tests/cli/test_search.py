@@ -17,6 +17,7 @@ from visdiv_assets.embedding.clip.texts import ClipTexts
 from visdiv_assets.embedding.queries import parse_weighted
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.cli.test_main import refused, visdiv
@@ -29,7 +30,7 @@ SUBSETS = {"birds": (1, 2, 3, 4), "geoqa+(x)": (5, 6, 7)}
 
 
 def pixels(data: bytes) -> Image.Image:
-    decoded = decode_image(data, max_pixels=10**6).pixels
+    decoded = decode_image(data, limits=DecodeLimits(10**6)).pixels
     assert decoded is not None
     return decoded
 

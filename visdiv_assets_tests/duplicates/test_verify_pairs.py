@@ -17,6 +17,7 @@ from PIL import Image
 from visdiv_assets.duplicates import verify_pairs as module
 from visdiv_assets.duplicates.verify import verify_pair
 from visdiv_assets.duplicates.verify_pairs import VERDICT_SCHEMA, compare_pairs, split_into_units, verdict_table
+from visdiv_assets.imaging.limits import DecodeLimits
 
 relaxed = settings(deadline=None, max_examples=40)
 
@@ -74,7 +75,7 @@ PAIRS = [
 
 def compared(pairs: list[tuple[str, str]], left: Fetcher, right: Fetcher, threads: int = 2) -> pa.Table:
     table = compare_pairs(
-        [a for a, _ in pairs], [b for _, b in pairs], left, right, threads=threads, max_pixels=MAX_PIXELS
+        [a for a, _ in pairs], [b for _, b in pairs], left, right, threads=threads, limits=DecodeLimits(MAX_PIXELS)
     )
     assert table.schema == VERDICT_SCHEMA
     assert table.num_rows == len(pairs)
@@ -149,7 +150,9 @@ def test_without_pairs_there_are_no_verdicts() -> None:
 
 def test_progress_is_told_of_every_pair() -> None:
     told: list[int] = []
-    compare_pairs(["gone"] * 5, ["gone"] * 5, Fetcher(), Fetcher(), threads=2, max_pixels=1, progress=told.append)
+    compare_pairs(
+        ["gone"] * 5, ["gone"] * 5, Fetcher(), Fetcher(), threads=2, limits=DecodeLimits(1), progress=told.append
+    )
     assert sum(told) == 5
 
 

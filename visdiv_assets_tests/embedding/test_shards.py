@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from visdiv_assets.embedding.shards import IDS_SCHEMA, KnownVectors, embed_positions, positions_between, vector_defects
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, first_positions, list_images
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.conftest import ColorEmbedder
@@ -41,7 +42,7 @@ def shard(rows: Layout, batch_rows: int = 3) -> list[pa.RecordBatch]:
 
 def positions(rows: Layout, first_row: int = 0) -> pa.Table:
     """`first_positions` of a subset that is one shard."""
-    listed = list_images(shard(rows), first_row=first_row, threads=1, max_pixels=MAX_PIXELS)
+    listed = list_images(shard(rows), first_row=first_row, threads=1, limits=DecodeLimits(MAX_PIXELS))
     return first_positions(pa.Table.from_batches(listed, IMAGES_SCHEMA))
 
 
@@ -53,7 +54,7 @@ def embed(
     first_row: int = 0,
 ) -> tuple[np.ndarray, int]:
     made = embed_positions(
-        batches, wanted, embedder, first_row=first_row, known=known, threads=2, max_pixels=MAX_PIXELS
+        batches, wanted, embedder, first_row=first_row, known=known, threads=2, limits=DecodeLimits(MAX_PIXELS)
     )
     assert made.norms is None
     return made.vectors, made.computed
@@ -209,7 +210,7 @@ def test_progress_counts_known_and_computed_images(tmp_path: Path) -> None:
         first_row=0,
         known=saved(Lake(tmp_path), [1, 2, 3], embedder.model_id),
         threads=1,
-        max_pixels=MAX_PIXELS,
+        limits=DecodeLimits(MAX_PIXELS),
         progress=told.append,
     )
     assert told[0] == 3

@@ -14,6 +14,7 @@ from visdiv_assets.embedding import Embedder, load
 from visdiv_assets.embedding.stream import EncodedImage, embed_images
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets_tests.conftest import ColorEmbedder, image
 
 MAX_PIXELS = 1_000_000
@@ -33,7 +34,7 @@ def expected(embedder: Embedder, given: list[EncodedImage]) -> np.ndarray:
 def test_vectors_come_in_the_order_of_the_images(threads: int, runs_in_threads: bool) -> None:
     given = images(26)
     embedder = ColorEmbedder(runs_in_threads=runs_in_threads)
-    parts = list(embed_images(given, embedder, threads=threads, max_pixels=MAX_PIXELS))
+    parts = list(embed_images(given, embedder, threads=threads, limits=DecodeLimits(MAX_PIXELS)))
     assert [len(part) for part in parts] == [4, 4, 4, 4, 4, 4, 2]
     assert all(part.dtype == np.float16 for part in parts)
     np.testing.assert_array_equal(np.concatenate(parts), expected(embedder, given))
@@ -42,20 +43,20 @@ def test_vectors_come_in_the_order_of_the_images(threads: int, runs_in_threads: 
 def test_sscd_gives_the_vectors_that_it_gives_directly() -> None:
     given = images(6)
     embedder = load("sscd_disc_mixup_int8", device="cpu")
-    streamed = np.concatenate(list(embed_images(given, embedder, threads=2, max_pixels=MAX_PIXELS)))
+    streamed = np.concatenate(list(embed_images(given, embedder, threads=2, limits=DecodeLimits(MAX_PIXELS))))
     np.testing.assert_array_equal(streamed, expected(embedder, given))
 
 
 def test_a_cpu_model_runs_in_the_worker_threads_and_a_gpu_model_in_the_calling_one() -> None:
     for runs_in_threads in (True, False):
         embedder = ColorEmbedder(runs_in_threads=runs_in_threads)
-        list(embed_images(images(12), embedder, threads=2, max_pixels=MAX_PIXELS))
+        list(embed_images(images(12), embedder, threads=2, limits=DecodeLimits(MAX_PIXELS)))
         assert (threading.current_thread().name in embedder.threads) == (not runs_in_threads)
         assert len(embedder.threads) >= 1
 
 
 def test_no_images_give_no_vectors() -> None:
-    assert list(embed_images([], ColorEmbedder(), threads=2, max_pixels=MAX_PIXELS)) == []
+    assert list(embed_images([], ColorEmbedder(), threads=2, limits=DecodeLimits(MAX_PIXELS))) == []
 
 
 @pytest.mark.parametrize("runs_in_threads", [True, False])
@@ -72,7 +73,7 @@ def test_few_images_are_held_however_many_follow(runs_in_threads: bool) -> None:
 
     threads, batch_size = 2, 3
     embedder = ColorEmbedder(batch_size=batch_size, runs_in_threads=runs_in_threads)
-    stream = embed_images(endless(), embedder, threads=threads, max_pixels=MAX_PIXELS)
+    stream = embed_images(endless(), embedder, threads=threads, limits=DecodeLimits(MAX_PIXELS))
     given = most_held = 0
     for _ in range(20):
         given += len(next(stream))
@@ -84,14 +85,14 @@ def test_few_images_are_held_however_many_follow(runs_in_threads: bool) -> None:
 
 def test_progress_is_told_of_every_image() -> None:
     told: list[int] = []
-    list(embed_images(images(10), ColorEmbedder(), threads=2, max_pixels=MAX_PIXELS, progress=told.append))
+    list(embed_images(images(10), ColorEmbedder(), threads=2, limits=DecodeLimits(MAX_PIXELS), progress=told.append))
     assert told == [4, 4, 2]
 
 
 def test_a_image_that_is_not_the_one_listed_stops_the_stream_and_is_named() -> None:
     given = images(10)
     given[6] = (given[6][0], given[7][1])
-    stream = embed_images(given, ColorEmbedder(), threads=2, max_pixels=MAX_PIXELS)
+    stream = embed_images(given, ColorEmbedder(), threads=2, limits=DecodeLimits(MAX_PIXELS))
     assert len(next(stream)) == 4
     with pytest.raises(VisdivError, match=f"image {given[6][0]} has changed since subset_images was made"):
         next(stream)
@@ -99,11 +100,11 @@ def test_a_image_that_is_not_the_one_listed_stops_the_stream_and_is_named() -> N
 
 @pytest.mark.parametrize("data", [b"", b"<html>", image(1)[:60]], ids=["empty", "other", "truncated"])
 def test_a_image_that_cannot_be_read_stops_the_stream(data: bytes) -> None:
-    stream = embed_images([(image_id(data), data)], ColorEmbedder(), threads=2, max_pixels=MAX_PIXELS)
+    stream = embed_images([(image_id(data), data)], ColorEmbedder(), threads=2, limits=DecodeLimits(MAX_PIXELS))
     with pytest.raises(VisdivError, match=image_id(data)):
         list(stream)
 
 
 def test_a_image_above_the_limit_of_pixels_stops_the_stream() -> None:
     with pytest.raises(VisdivError, match="has changed"):
-        list(embed_images(images(1), ColorEmbedder(), threads=1, max_pixels=64 * 64 - 1))
+        list(embed_images(images(1), ColorEmbedder(), threads=1, limits=DecodeLimits(64 * 64 - 1)))

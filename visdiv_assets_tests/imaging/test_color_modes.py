@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from visdiv_assets.imaging.decode import ImageStatus, decode_image, to_rgb
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets_tests.imaging.images import MAX_PIXELS, encode, png, png_chunk
 
 Pixel = tuple[int, int, int]
@@ -20,7 +21,7 @@ def first_pixel(image: Image.Image) -> Pixel:
 
 
 def decoded_pixels(data: bytes) -> np.ndarray:
-    result = decode_image(data, max_pixels=MAX_PIXELS)
+    result = decode_image(data, limits=DecodeLimits(MAX_PIXELS))
     assert result.status is ImageStatus.OK, result.detail
     return np.asarray(result.pixels)
 

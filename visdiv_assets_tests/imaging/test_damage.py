@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile, PngImagePlugin
 
 from visdiv_assets.imaging.decode import DecodedImage, ImageStatus, decode_image
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.silence_pillow import quiet
 from visdiv_assets_tests.imaging.images import MAX_PIXELS, encode, encoded_noise, noise, png, png_chunk
 
@@ -28,7 +29,7 @@ LIBTIFF = re.compile(r"(_?TIFF|LZW|ZIP|JPEG|tempfile\.tif)\w*: ")
 
 
 def decode(data: bytes | None) -> DecodedImage:
-    return decode_image(data, max_pixels=MAX_PIXELS)
+    return decode_image(data, limits=DecodeLimits(MAX_PIXELS))
 
 
 def check(data: bytes) -> DecodedImage:
@@ -160,8 +161,8 @@ def test_a_huge_image_is_refused_from_its_header(data: bytes) -> None:
 
 def test_the_limit_is_inclusive_and_reports_the_header() -> None:
     data = encode(noise(40, 30))
-    assert decode_image(data, max_pixels=1200).status is ImageStatus.OK
-    result = decode_image(data, max_pixels=1199)
+    assert decode_image(data, limits=DecodeLimits(1200)).status is ImageStatus.OK
+    result = decode_image(data, limits=DecodeLimits(1199))
     assert (result.status, result.width, result.height) == (ImageStatus.TOO_LARGE, 40, 30)
     assert result.detail == "40 x 30 pixels, the limit is 1199"
 

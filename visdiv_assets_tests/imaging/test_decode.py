@@ -9,11 +9,12 @@ import pytest
 from PIL import Image, ImageOps
 
 from visdiv_assets.imaging.decode import DecodedImage, ImageStatus, decode_image
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets_tests.imaging.images import FORMATS, MAX_PIXELS, encode, encoded_noise, noise
 
 
 def decode(data: bytes) -> DecodedImage:
-    return decode_image(data, max_pixels=MAX_PIXELS)
+    return decode_image(data, limits=DecodeLimits(MAX_PIXELS))
 
 
 def exif(orientation: int) -> bytes:
@@ -95,7 +96,7 @@ def test_the_first_image_of_an_mpo_is_read_as_the_jpeg_it_is() -> None:
 def test_pixels_are_dropped_unless_kept() -> None:
     data = encode(noise(), exif=exif(6))
     kept = decode(data)
-    dropped = decode_image(data, max_pixels=MAX_PIXELS, keep_pixels=False)
+    dropped = decode_image(data, limits=DecodeLimits(MAX_PIXELS), keep_pixels=False)
     assert dropped == DecodedImage(ImageStatus.OK, "", "png", kept.width, kept.height, None)
 
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from visdiv_assets.imaging.color_modes import into_rgb
 from visdiv_assets.imaging.decode import ImageStatus, decode_image
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.resize import skew_320
 from visdiv_assets_tests.imaging.images import encode, noise
 
@@ -43,7 +44,7 @@ def test_a_large_jpeg_keeps_every_bit_of_the_full_decode(kind: str, orientation:
     mode, options = KINDS[kind]
     data = encode(photograph().convert(mode), "JPEG", exif=oriented(orientation), **options)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
-    result = decode_image(data, max_pixels=MAX_PIXELS)
+    result = decode_image(data, limits=DecodeLimits(MAX_PIXELS))
     assert result.pixels is not None
     assert (result.width, result.height) == expected.size
     assert np.array_equal(np.asarray(result.pixels), np.asarray(expected))
@@ -53,7 +54,7 @@ def test_a_large_jpeg_keeps_every_bit_of_the_full_decode(kind: str, orientation:
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])
 def test_a_large_jpeg_that_ends_too_early_is_noticed(options: dict[str, bool]) -> None:
     data = encode(photograph(), "JPEG", **options)
-    result = decode_image(data[: len(data) * 9 // 10], max_pixels=MAX_PIXELS)
+    result = decode_image(data[: len(data) * 9 // 10], limits=DecodeLimits(MAX_PIXELS))
     assert (result.status, result.pixels) == (ImageStatus.TRUNCATED, None)
 
 
@@ -77,7 +78,7 @@ def test_a_transparent_color_is_still_laid_on_white() -> None:
 
 def test_what_is_drawn_on_a_decoded_image_stays_in_it() -> None:
     data = encode(noise(8, 8), "PNG")
-    first, second = (decode_image(data, max_pixels=MAX_PIXELS).pixels for _ in range(2))
+    first, second = (decode_image(data, limits=DecodeLimits(MAX_PIXELS)).pixels for _ in range(2))
     assert first is not None
     assert second is not None
     first.putpixel((0, 0), (0, 0, 0))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, first_positions, image_bytes, list_images
 from visdiv_assets_tests.imaging.images import MAX_PIXELS, encode, noise
 
@@ -24,7 +25,7 @@ def table(rows: Sequence[Sequence[bytes | None] | None]) -> pa.Table:
 
 
 def listed(batches: Sequence[pa.RecordBatch], first_row: int = 0, threads: int = 2) -> pa.Table:
-    found = list_images(batches, first_row=first_row, threads=threads, max_pixels=MAX_PIXELS)
+    found = list_images(batches, first_row=first_row, threads=threads, limits=DecodeLimits(MAX_PIXELS))
     return pa.Table.from_batches(found, IMAGES_SCHEMA)
 
 
@@ -47,7 +48,7 @@ def test_a_position_is_described_in_full() -> None:
 
 def test_a_image_with_too_many_pixels_is_recorded_and_not_decoded() -> None:
     batches = table([[GOOD]]).to_batches()
-    (batch,) = list_images(batches, first_row=0, threads=1, max_pixels=599)
+    (batch,) = list_images(batches, first_row=0, threads=1, limits=DecodeLimits(599))
     assert batch.to_pylist()[0]["status"] == "too_large"
 
 
@@ -84,7 +85,9 @@ def test_rows_are_counted_across_batches(batch_rows: int, threads: int) -> None:
 
 
 def test_many_positions_come_in_several_batches_and_in_order() -> None:
-    result = list(list_images(table([[None] * 50] * 50).to_batches(), first_row=0, threads=2, max_pixels=MAX_PIXELS))
+    result = list(
+        list_images(table([[None] * 50] * 50).to_batches(), first_row=0, threads=2, limits=DecodeLimits(MAX_PIXELS))
+    )
     assert len(result) > 1
     rows = pa.Table.from_batches(result, IMAGES_SCHEMA)
     assert rows["row"].to_pylist() == [row for row in range(50) for _ in range(50)]
@@ -98,7 +101,7 @@ def test_no_images_give_no_rows() -> None:
 def test_progress_counts_rows_with_and_without_images() -> None:
     told: list[int] = []
     batches = table(ROWS).to_batches(max_chunksize=3)
-    list(list_images(batches, first_row=0, threads=2, max_pixels=MAX_PIXELS, progress=told.append))
+    list(list_images(batches, first_row=0, threads=2, limits=DecodeLimits(MAX_PIXELS), progress=told.append))
     assert told == [3, 3, 2]
 
 
@@ -111,7 +114,7 @@ def test_few_batches_are_drawn_before_their_images_are_needed() -> None:
             drawn += 1
             yield from table([[None] * 100]).to_batches()
 
-    found = list_images(endless(), first_row=0, threads=2, max_pixels=MAX_PIXELS)
+    found = list_images(endless(), first_row=0, threads=2, limits=DecodeLimits(MAX_PIXELS))
     given = sum(next(found).num_rows for _ in range(3))
     found.close()
     assert drawn * 100 - given <= 200
@@ -119,7 +122,7 @@ def test_few_batches_are_drawn_before_their_images_are_needed() -> None:
 
 def test_the_threads_end_with_the_iteration() -> None:
     before = threading.active_count()
-    found = list_images(table([[GOOD]] * 2000).to_batches(), first_row=0, threads=3, max_pixels=MAX_PIXELS)
+    found = list_images(table([[GOOD]] * 2000).to_batches(), first_row=0, threads=3, limits=DecodeLimits(MAX_PIXELS))
     next(found)
     found.close()
     assert threading.active_count() == before

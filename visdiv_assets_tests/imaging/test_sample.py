@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from visdiv_assets.imaging.decode import DecodedImage, ImageStatus, decode_image
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets_tests.imaging.images import MAX_PIXELS
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
@@ -43,7 +44,7 @@ def special_rows() -> dict[str, bytes]:
 
 
 def decoded(what: str) -> DecodedImage:
-    return decode_image(special_rows()[what], max_pixels=MAX_PIXELS)
+    return decode_image(special_rows()[what], limits=DecodeLimits(MAX_PIXELS))
 
 
 def test_every_special_row_is_expected_here() -> None:

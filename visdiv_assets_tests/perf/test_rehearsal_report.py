@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from visdiv_assets.cli.main import main
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.perf.joins import WHOLE
+from visdiv_assets.perf.joins import FINEVISION_IMAGES
 from visdiv_assets.perf.rehearsal import cost
 from visdiv_assets.perf.rehearsal.growth import exponent, extrapolate, fixed_and_growing
 from visdiv_assets.perf.rehearsal.plan import MIN_SUBSET, benchmark_plans, finevision_plan, proportional
@@ -103,11 +103,11 @@ def test_no_part_of_a_cost_is_negative() -> None:
 def test_time_is_extrapolated_by_the_exponent_and_by_its_parts() -> None:
     squared, linear = STAGES[0], STAGES[1]
     assert (squared.growth, linear.growth) == (2, 1)
-    expected = 1e-3 * WHOLE**1.5 / 3600
+    expected = 1e-3 * FINEVISION_IMAGES**1.5 / 3600
     assert hours(squared, outcomes(1.5)[:3])[0] == pytest.approx(expected)
     assert hours(linear, outcomes(1.5)[:3])[0] == pytest.approx(expected)
-    assert hours(squared, outcomes(2.0)[:3]) == pytest.approx((1e-3 * WHOLE**2 / 3600,) * 2)
-    assert hours(linear, outcomes(1.0)[:3]) == pytest.approx((1e-3 * WHOLE / 3600,) * 2)
+    assert hours(squared, outcomes(2.0)[:3]) == pytest.approx((1e-3 * FINEVISION_IMAGES**2 / 3600,) * 2)
+    assert hours(linear, outcomes(1.0)[:3]) == pytest.approx((1e-3 * FINEVISION_IMAGES / 3600,) * 2)
     assert hours(squared, outcomes(1.0)[:1]) == (None, None)
 
 
@@ -119,7 +119,7 @@ def test_the_report_of_several_sizes_has_all_tables() -> None:
         assert sum(line.startswith(f"| {stage.name} ") for line in measured.splitlines()) == len(SIZES)
         assert sum(line.startswith(f"| {stage.name} ") for line in grown.splitlines()) == 1
     assert "| Which images? | 0.25 " in text
-    assert f"hours for {WHOLE:,}" in text
+    assert f"hours for {FINEVISION_IMAGES:,}" in text
     assert "No GPU was measured" in text
     assert "Not rehearsed" in text
 
@@ -127,7 +127,7 @@ def test_the_report_of_several_sizes_has_all_tables() -> None:
 def test_the_report_of_one_size_extrapolates_nothing() -> None:
     text = report(Rehearsal([outcome for outcome in outcomes(1.0) if outcome.images == SIZES[0]], [], RATES))
     assert "extrapolated" not in text.lower()
-    assert f"{WHOLE:,}" not in text
+    assert f"{FINEVISION_IMAGES:,}" not in text
 
 
 def test_what_is_missing_is_told_by_stage_and_size() -> None:
@@ -144,11 +144,13 @@ def test_of_two_rehearsals_of_one_size_the_later_counts() -> None:
 def test_costs_follow_from_the_rates_and_what_one_thread_does_takes_as_long_anywhere() -> None:
     seconds = at_whole(Rehearsal(outcomes(1.0)))
     lines = {line.stage.split(":")[0]: line for line in cost.costs(RATES, seconds)}
-    assert lines["listing"].hours == pytest.approx([WHOLE * 0.010 / cores / 3600 for cores in (2, 16, 16, 128)])
+    assert lines["listing"].hours == pytest.approx(
+        [FINEVISION_IMAGES * 0.010 / cores / 3600 for cores in (2, 16, 16, 128)]
+    )
     vectors = lines["SSCD vectors"].hours
-    assert vectors[:2] == pytest.approx([WHOLE * 0.030 / cores / 3600 for cores in (2, 16)])
+    assert vectors[:2] == pytest.approx([FINEVISION_IMAGES * 0.030 / cores / 3600 for cores in (2, 16)])
     # Decoding is slower than the model.
-    assert vectors[2:] == pytest.approx([WHOLE * 0.006 / cores / 3600 for cores in (16, 128)])
+    assert vectors[2:] == pytest.approx([FINEVISION_IMAGES * 0.006 / cores / 3600 for cores in (16, 128)])
     rest = lines["diversity, clusters, rows that go, the DuckDB file"]
     assert len(set(rest.hours)) == 1
     linear = [stage.asset for stage in STAGES if stage.growth == 1 and stage.asset != "contamination"]

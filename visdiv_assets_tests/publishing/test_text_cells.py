@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.publishing.reports import AlignedView, ImageRef, PairEntry, Table, Verdict, render
 from visdiv_assets.publishing.text_cells import FULL, SHOWN, cell, clean, full_length, shorten
 from visdiv_assets_tests.publishing.reports.examples import MAX_PIXELS, Page, pair, report
@@ -44,7 +45,7 @@ def everywhere(text: str) -> str:
             # A sentence of nothing is left out.
             measured=[f"Measured: {text}"],
         ),
-        max_pixels=MAX_PIXELS,
+        limits=DecodeLimits(MAX_PIXELS),
     )
 
 
@@ -137,5 +138,5 @@ def test_what_is_not_known_is_no_number(value: float | None) -> None:
 
 
 def test_every_text_of_a_pair_is_isolated_in_its_direction() -> None:
-    html = render(report([pair(None, None, note="مرحبا")]), max_pixels=MAX_PIXELS)
+    html = render(report([pair(None, None, note="مرحبا")]), limits=DecodeLimits(MAX_PIXELS))
     assert html.count("<bdi>مرحبا</bdi>") == 2

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from visdiv_assets.curation import quality
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.decode import ImageStatus, decode_image
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, list_images
 from visdiv_assets.sources import COLUMNS, SCHEMA, Kind
 from visdiv_assets.sources import open as open_source
@@ -76,7 +77,7 @@ def images() -> dict[str, bytes]:
 
 def decoded_to_a_status(data: bytes) -> None:
     begin = time.process_time()
-    result = decode_image(data, max_pixels=MAX_PIXELS)
+    result = decode_image(data, limits=DecodeLimits(MAX_PIXELS))
     assert time.process_time() - begin < SECONDS
     assert (result.pixels is not None) == (result.status is ImageStatus.OK)
     assert len(result.detail.splitlines()) <= 1
@@ -178,7 +179,7 @@ def _all_columns(source: Any, shard: Any) -> int:
 
 def _images(source: Any, shard: Any) -> int:
     batches = source.batches(Kind.SUBSET, "some", shard, columns=["images"])
-    listed = list(list_images(batches, first_row=0, threads=1, max_pixels=MAX_PIXELS))
+    listed = list(list_images(batches, first_row=0, threads=1, limits=DecodeLimits(MAX_PIXELS)))
     positions = pa.Table.from_batches(listed, IMAGES_SCHEMA)
     assert all(0 <= row < shard.rows for row in positions["row"].to_pylist())
     return int(shard.rows)

@@ -11,7 +11,7 @@ import heapq
 import numpy as np
 
 from visdiv_assets.curation.selection.cross_covariance import check_pairs
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.vectors.kmeans import k_means
 from visdiv_assets.vectors.matrix import Matrix
@@ -61,19 +61,19 @@ def clip_cov(
         int64 [min(count, n)], row numbers in the order in which they were picked.
 
     Raises:
-        VisdivError: images, texts, labels or names differ in number or dimension; `count` is negative; a row is not
+        InputError: images, texts, labels or names differ in number or dimension; `count` is negative; a row is not
             finite or all zero; or a name_i is not finite.
     """
     check_pairs(images, texts)
     rows = images.shape[0]
     if images.shape[1] != texts.shape[1]:
-        raise VisdivError(f"images of {images.shape[1]} dimensions and texts of {texts.shape[1]}: two models")
+        raise InputError(f"images of {images.shape[1]} dimensions and texts of {texts.shape[1]}: two models")
     if count < 0:
-        raise VisdivError(f"cannot pick {count} pairs: ask for 0 or more")
+        raise InputError(f"cannot pick {count} pairs: ask for 0 or more")
     given = {"labels": labels, "names": names}
     for what, values in given.items():
         if values is not None and (values.shape != (rows,) or not np.isfinite(values).all()):
-            raise VisdivError(f"{what} are one finite number per pair: {rows} pairs, {what} {list(values.shape)}")
+            raise InputError(f"{what} are one finite number per pair: {rows} pairs, {what} {list(values.shape)}")
     named = np.zeros(rows) if names is None else names.astype(np.float64)
     classes = k_means(images, seed=seed).cluster if labels is None else labels
     order = np.argsort(classes, kind="stable")

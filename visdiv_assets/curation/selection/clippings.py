@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.curation.selection.cross_covariance import check_pairs
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.vectors.matrix import Matrix
 from visdiv_assets.vectors.unit_rows import unit
 
@@ -28,11 +28,11 @@ class PooledPairs:
         """Pool vectors [n, d] of images and of their texts.
 
         Raises:
-            VisdivError: their numbers or dimensions differ.
+            InputError: their numbers or dimensions differ.
         """
         check_pairs(images, texts)
         if images.shape[1] != texts.shape[1]:
-            raise VisdivError(f"images of {images.shape[1]} dimensions and texts of {texts.shape[1]}: two models")
+            raise InputError(f"images of {images.shape[1]} dimensions and texts of {texts.shape[1]}: two models")
         self._images, self._texts = images, texts
         self.shape: tuple[int, ...] = (images.shape[0], images.shape[1])
 
@@ -40,7 +40,7 @@ class PooledPairs:
         """Rows by slice or by number, float32; zeros where an image and its text are exactly opposite.
 
         Raises:
-            VisdivError: a row is not finite or all zero.
+            InputError: a row is not finite or all zero.
         """
         numbers = key.indices(self.shape[0])[0] if isinstance(key, slice) else key
         pooled: np.ndarray = unit(self._images[key], numbers) + unit(self._texts[key], numbers)

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.selection.overlap_tables import diversity_before_and_after, overlaps, share_per_subset
 from visdiv_assets.curation.selection.select import DIVERSE, STORED, TEXTS, images_of, select_rows
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.sources import Source
 from visdiv_assets.storage.lake import Lake
 
@@ -40,11 +41,11 @@ def compare_methods(
         fraction: the share.
 
     Raises:
-        VisdivError: as `chosen.select_rows`, or there is no image.
+        InputError: as `chosen.select_rows`, or there is no image.
     """
     rows, vectors = images_of(lake, subsets)
     if not vectors.shape[0]:
-        raise VisdivError("there is no readable image to compare methods by")
+        raise InputError("there is no readable image to compare methods by")
     names = sorted(set(rows.subset.to_pylist()))
     keys = _keys(rows.subset, rows.row, names)
     kept = {}
@@ -57,9 +58,9 @@ def compare_methods(
 
 
 def _usual(lake: Lake, subsets: Sequence[str]) -> list[str]:
-    manifest = lake.manifest("selection_scores", "all")
+    manifest = lake.manifest(LakeTable.SELECTION_SCORES, CORPUS_PARTITION)
     if manifest is None or not manifest.rows("scores"):
-        rated = (lake.manifest("quality_rows", subset) for subset in subsets)
+        rated = (lake.manifest(LakeTable.QUALITY_ROWS, subset) for subset in subsets)
         has_texts = any(each.facts["turns"] for each in rated if each)
         return [*DIVERSE, *(TEXTS if has_texts else ())]
     scores = lake.read(manifest, "scores", columns=list(STORED))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.vectors.matrix import Matrix
 from visdiv_assets.vectors.unit_rows import unit_blocks
 
@@ -31,7 +31,7 @@ class UnitSum:
         """Sum the rows [n, d], each brought to length 1.
 
         Raises:
-            VisdivError: a row is not finite or all zero.
+            InputError: a row is not finite or all zero.
         """
         total = np.zeros(vectors.shape[1])
         for _, block in unit_blocks(vectors):
@@ -56,11 +56,11 @@ def conformity(vectors: Matrix, among: UnitSum | None = None) -> np.ndarray:
         float32 [n]; 0 for a row that has no other beside it.
 
     Raises:
-        VisdivError: a row is not finite or all zero, or `among` has another dimension or fewer rows.
+        InputError: a row is not finite or all zero, or `among` has another dimension or fewer rows.
     """
     everything = among or UnitSum.of(vectors)
     if everything.n < vectors.shape[0] or everything.total.shape != vectors.shape[1:]:
-        raise VisdivError(
+        raise InputError(
             f"conformity of {vectors.shape[0]} vectors of {vectors.shape[1]} dimensions among {everything.n} of "
             f"{len(everything.total)}: sum over a set that holds them"
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.vectors.matrix import Matrix
 from visdiv_assets.vectors.unit_rows import BLOCK, unit
 
@@ -28,7 +28,7 @@ class CrossCovariance:
         """Sum over pairs, row i of the one with row i of the other, each brought to length 1.
 
         Raises:
-            VisdivError: there are not as many texts as images, or a row is not finite or all zero.
+            InputError: there are not as many texts as images, or a row is not finite or all zero.
         """
         check_pairs(images, texts)
         total = np.zeros((images.shape[1], texts.shape[1]))
@@ -45,10 +45,10 @@ class CrossCovariance:
         """C = mean of v t^T, float64 [d, e]; its trace is the mean cosine of an image and its text.
 
         Raises:
-            VisdivError: there is no pair.
+            InputError: there is no pair.
         """
         if not self.n:
-            raise VisdivError("the cross-covariance of no pair is not defined: give at least one image with a text")
+            raise InputError("the cross-covariance of no pair is not defined: give at least one image with a text")
         return self.total / self.n
 
     def kept_by(self, part: CrossCovariance) -> float:
@@ -60,9 +60,9 @@ def check_pairs(images: Matrix, texts: Matrix) -> None:
     """Refuse images and texts that are not pairs.
 
     Raises:
-        VisdivError: their numbers differ.
+        InputError: their numbers differ.
     """
     if images.shape[0] != texts.shape[0]:
-        raise VisdivError(
+        raise InputError(
             f"{images.shape[0]} images and {texts.shape[0]} texts are no pairs: give the vectors of both, row by row"
         )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from visdiv_assets.diversity.accumulate import as_matrix
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.vectors.matrix import Matrix
 from visdiv_assets.vectors.tiles import round_to_bfloat16
 from visdiv_assets.vectors.unit_rows import BLOCK, unit_at, unit_blocks
@@ -47,17 +47,17 @@ def select_diverse_samples(
         int64 [min(k, n)], row numbers in the order in which they were picked, each once.
 
     Raises:
-        VisdivError: k is negative, the method is unknown, the embeddings are not [n, d], or a row is not finite or all
+        InputError: k is negative, the method is unknown, the embeddings are not [n, d], or a row is not finite or all
             zero.
     """
     vectors = embeddings if hasattr(embeddings, "shape") else as_matrix(embeddings)
     if len(vectors.shape) != 2:
-        raise VisdivError(f"embeddings are an array [n, d] of floats, got {list(vectors.shape)}")
+        raise InputError(f"embeddings are an array [n, d] of floats, got {list(vectors.shape)}")
     if k < 0:
-        raise VisdivError(f"cannot pick {k} rows: ask for 0 or more")
+        raise InputError(f"cannot pick {k} rows: ask for 0 or more")
     picks = {"k_center": _farthest_first, "k_means_plus_plus": _seeded}.get(method)
     if picks is None:
-        raise VisdivError(f"no method {method!r}: it is k_center or k_means_plus_plus")
+        raise InputError(f"no method {method!r}: it is k_center or k_means_plus_plus")
     k = min(k, vectors.shape[0])
     if k == 0:
         return np.empty(0, np.int64)

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.selection.stored_scores import best_share
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.storage.lake import Lake
 
 #: Rows of subsets.
@@ -41,7 +42,7 @@ class Selection:
         """What the selection depends on beside the lake, as settings of a partition.
 
         Raises:
-            VisdivError: the file cannot be read.
+            InputError: the file cannot be read.
         """
         if self.keep_rows:
             try:
@@ -59,7 +60,7 @@ class Selection:
             rows: how many rows each subset has.
 
         Raises:
-            VisdivError: there are no scores, or they are older than the subsets; or the file is not one of rows.
+            InputError: there are no scores, or they are older than the subsets; or the file is not one of rows.
         """
         if self.keep_rows:
             return _not_in_file(self.keep_rows, rows)
@@ -89,14 +90,14 @@ def _not_in_file(path: str, rows: Mapping[str, int]) -> DropMasks:
         raise _unreadable(path, error) from error
     named = set(given["subset"].unique().to_pylist())
     if not named & set(rows):
-        raise VisdivError(
+        raise InputError(
             f"VISDIV_KEEP_ROWS={path} has no row of a materialized subset: it would leave nothing; write it again with "
             "`visdiv select --out`"
         )
     for subset in named & set(rows):
         row = given.filter(pc.equal(given["subset"], subset))["row"]
         if row.null_count or pc.min(row).as_py() < 0 or pc.max(row).as_py() >= rows[subset]:
-            raise VisdivError(
+            raise InputError(
                 f"VISDIV_KEEP_ROWS={path} names rows that {subset!r} does not have: they go from 0 to "
                 f"{rows[subset] - 1}; write it again with `visdiv select --out`"
             )
@@ -104,15 +105,15 @@ def _not_in_file(path: str, rows: Mapping[str, int]) -> DropMasks:
 
 
 def _not_best(lake: Lake, keep_by: str, keep_fraction: float, rows: Mapping[str, int]) -> DropMasks:
-    manifest = lake.manifest("selection_scores", "all")
+    manifest = lake.manifest(LakeTable.SELECTION_SCORES, CORPUS_PARTITION)
     if manifest is None or not manifest.files("scores"):
-        raise VisdivError(
+        raise InputError(
             f"VISDIV_KEEP_BY={keep_by} needs scores made of CLIP vectors: get CLIP weights (VISDIV_CLIP_MODEL) and run "
             "`visdiv run --all`, or set it to nothing"
         )
     scores = lake.read(manifest, "scores", columns=["subset", keep_by])
     if scores[keep_by].null_count == scores.num_rows:
-        raise VisdivError(f"no row has a score by {keep_by}: choose another VISDIV_KEEP_BY, or set it to nothing")
+        raise InputError(f"no row has a score by {keep_by}: choose another VISDIV_KEEP_BY, or set it to nothing")
     going = ~best_share(scores, keep_by, keep_fraction)
     names = scores["subset"].combine_chunks().dictionary_encode()
     codes = names.indices.to_numpy()
@@ -120,13 +121,13 @@ def _not_best(lake: Lake, keep_by: str, keep_fraction: float, rows: Mapping[str,
     found = {name: going[codes == number] for number, name in held if name in rows}
     for name, of_subset in found.items():
         if len(of_subset) != rows[name]:
-            raise VisdivError(f"selection_scores are older than subset_images of {name!r}: materialize them again")
+            raise InputError(f"selection_scores are older than subset_images of {name!r}: materialize them again")
     return found
 
 
-def _unreadable(path: str, error: Exception) -> VisdivError:
+def _unreadable(path: str, error: Exception) -> InputError:
     reason = " ".join(str(error).split())[:200]
-    return VisdivError(
+    return InputError(
         f"VISDIV_KEEP_ROWS={path} is no Parquet file with the columns subset and row ({reason}): write one with "
         "`visdiv select --out`, or set it to nothing"
     )

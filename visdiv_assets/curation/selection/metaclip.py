@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.texts.columns import Texts, each_text
 
 #: Entries matched by more texts than this are thinned out; the paper's choice for 400 million pairs.
@@ -55,13 +55,13 @@ class EntryMatcher:
         """Prepare a list of words or phrases.
 
         Raises:
-            VisdivError: it is empty.
+            InputError: it is empty.
         """
         import ahocorasick_rs
 
         self.entries: Sequence[str] = list(dict.fromkeys(stripped for entry in entries if (stripped := entry.strip())))
         if not self.entries:
-            raise VisdivError("the list of concepts is empty: give a file with one word or phrase a line")
+            raise InputError("the list of concepts is empty: give a file with one word or phrase a line")
         self._automaton = ahocorasick_rs.AhoCorasick([_padded(entry) for entry in self.entries])
 
     @classmethod
@@ -69,12 +69,12 @@ class EntryMatcher:
         """Read a UTF-8 file with one entry a line.
 
         Raises:
-            VisdivError: it cannot be read, or has no entry.
+            InputError: it cannot be read, or has no entry.
         """
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise VisdivError(f"{path} is no list of concepts, one a line in UTF-8: {error}") from error
+            raise InputError(f"{path} is no list of concepts, one a line in UTF-8: {error}") from error
         return cls(lines)
 
     def matches(self, text: str) -> np.ndarray:
@@ -101,14 +101,12 @@ class EntryMatcher:
             float32 [n]; 0 for a text that no entry matches.
 
         Raises:
-            VisdivError: the counts are of another list, or t is not positive.
+            InputError: the counts are of another list, or t is not positive.
         """
         if counts.shape != (len(self.entries),):
-            raise VisdivError(
-                f"counts of {len(counts)} entries for a list of {len(self.entries)}: count with this list"
-            )
+            raise InputError(f"counts of {len(counts)} entries for a list of {len(self.entries)}: count with this list")
         if not threshold > 0:
-            raise VisdivError(f"t = {threshold} keeps nothing: give a number above 0")
+            raise InputError(f"t = {threshold} keeps nothing: give a number above 0")
         # An entry that was never counted is rarer than any threshold.
         missed = 1 - np.minimum(1, threshold / np.maximum(counts, 1))
 
@@ -125,14 +123,14 @@ def threshold_of_tail(counts: np.ndarray, share: float) -> int:
     Counts are sorted and summed up; t is the count at which the sum is closest to the share. At least 1.
 
     Raises:
-        VisdivError: the share is not between 0 and 1, or nothing was counted.
+        InputError: the share is not between 0 and 1, or nothing was counted.
     """
     if not 0 <= share <= 1:
-        raise VisdivError(f"a tail share of {share}: it is between 0 and 1")
+        raise InputError(f"a tail share of {share}: it is between 0 and 1")
     ordered = np.sort(counts)
     cumulated = np.cumsum(ordered)
     if not len(cumulated) or not cumulated[-1]:
-        raise VisdivError("no text holds any entry of the list: give a list in the language of the texts")
+        raise InputError("no text holds any entry of the list: give a list in the language of the texts")
     return max(1, int(ordered[np.argmin(np.abs(cumulated / cumulated[-1] - share))]))
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 
 Needs = Literal["images", "texts", "pairs"]
 
@@ -132,15 +132,15 @@ def order(name: str, scores: np.ndarray) -> np.ndarray:
         int64 [n].
 
     Raises:
-        VisdivError: there is no such method, or the scores are not [n] numbers without NaN.
+        InputError: there is no such method, or the scores are not [n] numbers without NaN.
     """
     method = METHODS.get(name)
     if method is None:
-        raise VisdivError(f"no selection method {name!r}: there are {', '.join(METHODS)}")
+        raise InputError(f"no selection method {name!r}: there are {', '.join(METHODS)}")
     if scores.ndim != 1:
-        raise VisdivError(f"scores of {name} are one number per row, got an array {list(scores.shape)}")
+        raise InputError(f"scores of {name} are one number per row, got an array {list(scores.shape)}")
     if np.isnan(scores).any():
-        raise VisdivError(f"the score of row {int(np.isnan(scores).argmax())} by {name} is NaN: compute it again")
+        raise InputError(f"the score of row {int(np.isnan(scores).argmax())} by {name} is NaN: compute it again")
     return np.argsort(-scores.astype(np.float64) if method.keeps == "high" else scores, kind="stable")
 
 
@@ -148,10 +148,10 @@ def keep_fraction(name: str, scores: np.ndarray, fraction: float) -> np.ndarray:
     """Which rows a method keeps of a share: the first round(fraction n) of its `order`, as bool [n].
 
     Raises:
-        VisdivError: the fraction is not between 0 and 1, or as `order`.
+        InputError: the fraction is not between 0 and 1, or as `order`.
     """
     if not 0 <= fraction <= 1:
-        raise VisdivError(f"cannot keep a fraction of {fraction}: it is between 0 and 1")
+        raise InputError(f"cannot keep a fraction of {fraction}: it is between 0 and 1")
     mask = np.zeros(len(scores), bool)
     mask[order(name, scores)[: round(fraction * len(scores))]] = True
     return mask
@@ -168,10 +168,10 @@ def scores_of_picks(picks: np.ndarray, rows: int) -> np.ndarray:
         float32 [n].
 
     Raises:
-        VisdivError: a pick is no row.
+        InputError: a pick is no row.
     """
     if len(picks) and not (picks.min() >= 0 and picks.max() < rows):
-        raise VisdivError(f"picks {picks.min()} to {picks.max()} of {rows} rows: they belong to another set")
+        raise InputError(f"picks {picks.min()} to {picks.max()} of {rows} rows: they belong to another set")
     scores = np.zeros(rows)
     scores[picks] = 1 - np.arange(len(picks)) / max(len(picks), 1)
     return scores.astype(np.float32)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from visdiv_assets.curation.selection.methods import keep_fraction
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.scores import scores
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.vectors.matrix import Matrix
 from visdiv_assets.vectors.unit_rows import BLOCK
 
@@ -61,7 +61,7 @@ def kept_at(scores_by_method: Mapping[str, np.ndarray], fraction: float) -> dict
     """What each method keeps of the same share of rows: bool [n] by name, from scores float [n] by name.
 
     Raises:
-        VisdivError: as `methods.keep_fraction`, or the methods scored different numbers of rows.
+        InputError: as `methods.keep_fraction`, or the methods scored different numbers of rows.
     """
     kept = {name: keep_fraction(name, values, fraction) for name, values in scores_by_method.items()}
     _rows(kept, None)
@@ -76,7 +76,7 @@ def share_per_subset(kept: Kept, subsets: pa.Array | pa.ChunkedArray) -> pa.Tabl
         subsets: the subset of each row, Arrow strings [n].
 
     Raises:
-        VisdivError: a mask is not bool [n].
+        InputError: a mask is not bool [n].
     """
     _rows(kept, len(subsets))
     names, codes = np.unique(np.asarray(subsets.to_numpy(zero_copy_only=False), dtype=str), return_inverse=True)
@@ -96,7 +96,7 @@ def overlaps(kept: Kept) -> pa.Table:
     f come to f / (2 - f).
 
     Raises:
-        VisdivError: a mask is not bool [n].
+        InputError: a mask is not bool [n].
     """
     _rows(kept, None)
     records = []
@@ -126,10 +126,10 @@ def diversity_before_and_after(kept: Kept, vectors: Matrix, *, centered: bool = 
         centered: as `diversity.scores.scores`.
 
     Raises:
-        VisdivError: a mask is not bool [n], a method is called `EVERYTHING`, or a row is not finite or all zero.
+        InputError: a mask is not bool [n], a method is called `EVERYTHING`, or a row is not finite or all zero.
     """
     if EVERYTHING in kept:
-        raise VisdivError(f"no method can be called {EVERYTHING!r}: that stands for all rows")
+        raise InputError(f"no method can be called {EVERYTHING!r}: that stands for all rows")
     _rows(kept, vectors.shape[0])
     records = []
     for method, mask in {EVERYTHING: np.ones(vectors.shape[0], bool), **kept}.items():
@@ -150,11 +150,11 @@ def _rows(kept: Kept, rows: int | None) -> None:
     """Refuse masks that are not of the same rows.
 
     Raises:
-        VisdivError: one of them is not bool [n].
+        InputError: one of them is not bool [n].
     """
     for method, mask in kept.items():
         rows = len(mask) if rows is None else rows
         if mask.dtype != bool or mask.shape != (rows,):
-            raise VisdivError(
+            raise InputError(
                 f"what {method} keeps is {mask.dtype} {list(mask.shape)}: give a bool for each of {rows} rows"
             )

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.linked_images import require_one_model
 from visdiv_assets.curation.reasons import KEEP_BY
 from visdiv_assets.curation.selection import select_diverse_samples
@@ -24,7 +25,7 @@ from visdiv_assets.curation.selection.metaclip import EntryMatcher, corpus_entri
 from visdiv_assets.curation.selection.methods import METHODS, scores_of_picks
 from visdiv_assets.curation.selection.stored_scores import best_first
 from visdiv_assets.curation.selection.wfpp import count_words, wfpp
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.texts import joined_turns
 from visdiv_assets.storage.arrays import RowsOf, StackedArray
@@ -79,7 +80,7 @@ def select_rows(
         table of `CHOSEN_SCHEMA`. Of methods that pick, the score falls evenly from 1 in the order of the picks.
 
     Raises:
-        VisdivError: the method is unknown, or the lake lacks what it needs.
+        InputError: the method is unknown, or the lake lacks what it needs.
     """
     if method in DIVERSE or method == "clip_cov":
         rows, order = _picked(lake, method, subsets, count, fraction)
@@ -106,16 +107,16 @@ def stored_scores(lake: Lake, subsets: Sequence[str]) -> pa.Table:
     """The rows of `selection_scores` of some subsets (none: all).
 
     Raises:
-        VisdivError: there are none.
+        InputError: there are none.
     """
-    manifest = lake.manifest("selection_scores", "all")
+    manifest = lake.manifest(LakeTable.SELECTION_SCORES, CORPUS_PARTITION)
     if manifest is None or not manifest.rows("scores"):
-        raise VisdivError(
+        raise InputError(
             "there are no selection_scores: get CLIP weights (VISDIV_CLIP_MODEL) and run `visdiv run --all`, or choose "
             f"one of {', '.join((*DIVERSE, *TEXTS))}, which need none"
         )
     if missing := [name for name in subsets if name not in manifest.facts["subsets"]]:
-        raise VisdivError(f"selection_scores have no row of {missing[0]!r}: run `visdiv run {missing[0]!r}` first")
+        raise InputError(f"selection_scores have no row of {missing[0]!r}: run `visdiv run {missing[0]!r}` first")
     where = pc.field("subset").isin(pa.array(list(subsets))) if subsets else None
     return lake.read(manifest, "scores", where=where)
 
@@ -124,7 +125,7 @@ def first_images(lake: Lake, table: str, subsets: Sequence[str]) -> tuple[Rows, 
     """The rows with an image, and the vectors of their first readable images, row by row.
 
     Raises:
-        VisdivError: a subset has no such vectors, or two were embedded by different models.
+        InputError: a subset has no such vectors, or two were embedded by different models.
     """
     manifests = [lake.require(table, subset) for subset in subsets]
     require_one_model(manifests)
@@ -132,7 +133,7 @@ def first_images(lake: Lake, table: str, subsets: Sequence[str]) -> tuple[Rows, 
     rows, numbers, parts, offset = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [], 0
     for manifest in manifests:
         listed = lake.read(
-            lake.require("subset_images", manifest.partition),
+            lake.require(LakeTable.SUBSET_IMAGES, manifest.partition),
             columns=["row", "image_id"],
             where=pc.field("status") == "ok",
         )
@@ -157,7 +158,7 @@ def _wanted(rows: int, count: int | None, fraction: float | None) -> int:
 def _held(source: Source, subsets: Sequence[str]) -> list[str]:
     held = source.subsets()
     if missing := [name for name in subsets if name not in held]:
-        raise VisdivError(f"{source.uri} has no subset {missing[0]!r}: it has {', '.join(held)}")
+        raise InputError(f"{source.uri} has no subset {missing[0]!r}: it has {', '.join(held)}")
     return sorted(set(subsets)) or held
 
 
@@ -173,14 +174,14 @@ def _scored(lake: Lake, source: Source, method: str, subsets: Sequence[str]) -> 
         rows, images, texts = _pairs(lake, subsets)
         close = self_join(PooledPairs(images, texts), POOLED_CLOSE, k_best=POOLED_KEPT)
         return rows, nearest_earlier(len(rows.row), close)
-    raise VisdivError(f"no selection method {method!r}: there are {', '.join(CHOICES)}")
+    raise InputError(f"no selection method {method!r}: there are {', '.join(CHOICES)}")
 
 
 def _stored(lake: Lake, method: str, subsets: Sequence[str]) -> tuple[Rows, np.ndarray]:
     table = stored_scores(lake, subsets)
     scored = table.filter(pc.is_valid(table[method]))
     if not scored.num_rows:
-        raise VisdivError(f"no row has a score by {method}: there may be too few images, or no texts")
+        raise InputError(f"no row has a score by {method}: there may be too few images, or no texts")
     return Rows(scored["subset"].combine_chunks(), scored["row"].to_numpy()), scored[method].to_numpy()
 
 
@@ -199,23 +200,27 @@ def images_of(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, RowsOf]:
     """As `first_images` of some subsets (none: all), by CLIP, or by SSCD where there are no CLIP vectors.
 
     Raises:
-        VisdivError: there are neither.
+        InputError: there are neither.
     """
-    table = "clip_image_embeddings" if lake.partitions("clip_image_embeddings") else "sscd_embeddings"
+    table = (
+        LakeTable.CLIP_IMAGE_EMBEDDINGS
+        if lake.partitions(LakeTable.CLIP_IMAGE_EMBEDDINGS)
+        else LakeTable.SSCD_EMBEDDINGS
+    )
     return first_images(lake, table, _all_of(lake, table, subsets))
 
 
 def _all_of(lake: Lake, table: str, subsets: Sequence[str]) -> list[str]:
     names = sorted(set(subsets)) or lake.partitions(table)
     if not names:
-        raise VisdivError(f"there is no {table} of any subset: run `visdiv run --all` first")
+        raise InputError(f"there is no {table} of any subset: run `visdiv run --all` first")
     return names
 
 
 def _pairs(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, RowsOf, RowsOf]:
     """The rows with an image and a text, and the CLIP vectors of their first ones."""
-    names = _all_of(lake, "clip_image_embeddings", subsets)
-    rows, vectors = first_images(lake, "clip_image_embeddings", names)
+    names = _all_of(lake, LakeTable.CLIP_IMAGE_EMBEDDINGS, subsets)
+    rows, vectors = first_images(lake, LakeTable.CLIP_IMAGE_EMBEDDINGS, names)
     texts, has = _first_texts(lake, rows, names)
     kept = np.flatnonzero(has)
     rows = Rows(rows.subset.take(pa.array(kept)), rows.row[kept])
@@ -224,11 +229,11 @@ def _pairs(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, RowsOf, RowsOf]:
 
 def _by_overlap(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, np.ndarray]:
     """Every row, and the largest share of a text of it that stands word by word in a benchmark; 0 for none."""
-    names = _all_of(lake, "text_contamination", subsets)
+    names = _all_of(lake, LakeTable.TEXT_CONTAMINATION, subsets)
     found_in: list[np.ndarray] = []
     for name in names:
-        found = lake.read(lake.require("text_contamination", name), "overlaps", columns=["row", "share"])
-        score = np.zeros(int(lake.require("subset_images", name).facts["rows"]), np.float32)
+        found = lake.read(lake.require(LakeTable.TEXT_CONTAMINATION, name), "overlaps", columns=["row", "share"])
+        score = np.zeros(int(lake.require(LakeTable.SUBSET_IMAGES, name).facts["rows"]), np.float32)
         np.maximum.at(score, found["row"].to_numpy(), found["share"].to_numpy())
         found_in.append(score)
     return _every_row(names, [len(score) for score in found_in]), np.concatenate(found_in)
@@ -247,7 +252,7 @@ def _first_texts(lake: Lake, rows: Rows, subsets: Sequence[str]) -> tuple[RowsOf
     offset = 0
     names = rows.subset.to_numpy(zero_copy_only=False)
     for subset in subsets:
-        manifest = lake.require("clip_text_embeddings", subset)
+        manifest = lake.require(LakeTable.CLIP_TEXT_EMBEDDINGS, subset)
         turns = lake.read(manifest, "turns", columns=["row", "text_id"], where=pc.field("text_id").is_valid())
         text = IdIndex(lake.read(manifest, "texts", columns=["text_id"])["text_id"]).of(turns["text_id"])
         first_row, first = np.unique(turns["row"].to_numpy(), return_index=True)
@@ -283,7 +288,7 @@ def _by_texts(source: Source, method: str, subsets: Sequence[str]) -> tuple[Rows
     else:
         entries = corpus_entries(texts)
         if not entries:
-            raise VisdivError("the texts have no word that occurs often enough to balance by: choose another method")
+            raise InputError("the texts have no word that occurs often enough to balance by: choose another method")
         matcher = EntryMatcher(entries)
         counts = matcher.counts(texts)
         scores = draw_scores(matcher.keep_probabilities(texts, counts, threshold_of_tail(counts, TAIL_SHARE)))

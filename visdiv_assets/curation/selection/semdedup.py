@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.vectors.kmeans import k_means
 from visdiv_assets.vectors.matrix import Matrix
@@ -65,10 +65,10 @@ def semdedup(
         progress: told of rows whose cluster is found and of rows scored: twice n in all.
 
     Raises:
-        VisdivError: a row is not finite or all zero, fewer than one cluster is asked for, or `keep` is unknown.
+        InputError: a row is not finite or all zero, fewer than one cluster is asked for, or `keep` is unknown.
     """
     if keep not in get_args(Keep):
-        raise VisdivError(f"keep = {keep!r}: it is {', '.join(get_args(Keep))}")
+        raise InputError(f"keep = {keep!r}: it is {', '.join(get_args(Keep))}")
     clustering = k_means(vectors, clusters, seed=seed, progress=progress)
     if keep == "random":
         key: np.ndarray = np.random.default_rng(seed).permutation(len(clustering.cluster))

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.linked_images import require_one_model
 from visdiv_assets.curation.reasons import KEEP_BY
 from visdiv_assets.curation.selection.conformity import conformity
@@ -47,9 +48,9 @@ def corpus_scores(lake: Lake, subsets: Sequence[str], *, progress: Progress = si
         CLIPScore, no scored turn; `whitened_clip` is null everywhere if there are no more images than dimensions.
 
     Raises:
-        VisdivError: two subsets were embedded by different models, or a vector is not finite.
+        InputError: two subsets were embedded by different models, or a vector is not finite.
     """
-    manifests = [lake.require("clip_image_embeddings", subset) for subset in subsets]
+    manifests = [lake.require(LakeTable.CLIP_IMAGE_EMBEDDINGS, subset) for subset in subsets]
     require_one_model(manifests)
     parts = [lake.array(manifest, "vectors") for manifest in manifests]
     ends = np.cumsum([0, *(len(part) for part in parts)])
@@ -57,7 +58,7 @@ def corpus_scores(lake: Lake, subsets: Sequence[str], *, progress: Progress = si
     norms = np.concatenate([np.empty(0, np.float32), *(lake.column(manifest, "norms")[:] for manifest in manifests)])
     scores = _image_scores(vectors, norms, progress)
     for number, (subset, manifest) in enumerate(zip(subsets, manifests, strict=True)):
-        images = lake.require("subset_images", subset)
+        images = lake.require(LakeTable.SUBSET_IMAGES, subset)
         listed = lake.read(images, columns=["row", "image_id"], where=pc.field("status") == "ok")
         vector = IdIndex(lake.read(manifest, "ids")["image_id"]).of(listed["image_id"])
         row, there = listed["row"].to_numpy(), vector >= 0
@@ -129,8 +130,11 @@ def _lowest(row: np.ndarray, score: np.ndarray, rows: int) -> np.ndarray:
 
 
 def _clip_scores(lake: Lake, subset: str, rows: int) -> np.ndarray:
-    aligned = lake.manifest("alignment", subset)
-    if aligned is None or aligned.inputs["subset_images"] != lake.require("subset_images", subset).digest:
+    aligned = lake.manifest(LakeTable.ALIGNMENT, subset)
+    if (
+        aligned is None
+        or aligned.inputs[LakeTable.SUBSET_IMAGES] != lake.require(LakeTable.SUBSET_IMAGES, subset).digest
+    ):
         return np.full(rows, np.nan, np.float32)
     scores: np.ndarray = lake.read(aligned, "rows", columns=["clip_score_mean"])["clip_score_mean"].to_numpy()
     return scores

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.vectors.matrix import Matrix, as_float32
 from visdiv_assets.vectors.unit_rows import BLOCK
 
@@ -32,10 +32,10 @@ class RawFeatures:
         """Join unit vectors [n, d] and norms [n].
 
         Raises:
-            VisdivError: there are more or fewer norms than vectors.
+            InputError: there are more or fewer norms than vectors.
         """
         if norms.shape != vectors.shape[:1]:
-            raise VisdivError(f"{vectors.shape[0]} vectors have norms of shape {list(norms.shape)}: give one for each")
+            raise InputError(f"{vectors.shape[0]} vectors have norms of shape {list(norms.shape)}: give one for each")
         self._vectors, self._norms = vectors, norms
         self.shape: tuple[int, ...] = (vectors.shape[0], vectors.shape[1])
 
@@ -49,7 +49,7 @@ def raw_moments(features: Matrix, *, model_id: str = "") -> Moments:
     """n, sum x and sum x x^T of raw features in float64; those of several subsets add up.
 
     Raises:
-        VisdivError: a row is not finite.
+        InputError: a row is not finite.
     """
     blocks = (features[start : start + BLOCK] for start in range(0, features.shape[0], BLOCK))
     return Moments.from_batches(blocks, dimension=features.shape[1], model_id=model_id, normalize=False)
@@ -75,10 +75,10 @@ class Whitening:
         covariance invertible; here directions of next to no variance are left out instead.
 
         Raises:
-            VisdivError: there are no more features than dimensions, or they do not vary.
+            InputError: there are no more features than dimensions, or they do not vary.
         """
         if moments.n <= moments.dimension:
-            raise VisdivError(
+            raise InputError(
                 f"whitening {moments.dimension} dimensions needs more than {moments.dimension} images or texts, "
                 f"better ten times as many: there are {moments.n}; take more subsets together"
             )
@@ -87,7 +87,7 @@ class Whitening:
         rounding = 1e-12 * float(np.trace(moments.uncentered()))
         kept = values > max(NEAR_NULL * float(values.mean()), rounding)
         if not kept.any():
-            raise VisdivError("whitening needs features that vary: all of these are the same")
+            raise InputError("whitening needs features that vary: all of these are the same")
         return cls(moments.sum_x / moments.n, directions[:, kept] / np.sqrt(values[kept]))
 
 
@@ -104,11 +104,11 @@ def log_likelihood(features: Matrix, whitening: Whitening) -> np.ndarray:
         float32 [n].
 
     Raises:
-        VisdivError: a row is not finite, or the whitening has another dimension.
+        InputError: a row is not finite, or the whitening has another dimension.
     """
     dimension, kept = whitening.matrix.shape
     if features.shape[1] != dimension:
-        raise VisdivError(f"features of {features.shape[1]} dimensions and a whitening of {dimension}: two models")
+        raise InputError(f"features of {features.shape[1]} dimensions and a whitening of {dimension}: two models")
     matrix = whitening.matrix.astype(np.float32)
     out = np.empty(features.shape[0], np.float32)
     for start in range(0, features.shape[0], BLOCK):
@@ -117,6 +117,6 @@ def log_likelihood(features: Matrix, whitening: Whitening) -> np.ndarray:
         squares = np.einsum("nk,nk->n", w, w)
         if not np.isfinite(squares).all():
             row = start + int(np.argmin(np.isfinite(squares)))
-            raise VisdivError(f"feature {row} is not finite: embed its image or text again")
+            raise InputError(f"feature {row} is not finite: embed its image or text again")
         out[start : start + len(w)] = -(kept * math.log(2 * math.pi) + squares) / 2
     return out

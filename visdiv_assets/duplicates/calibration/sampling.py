@@ -14,7 +14,7 @@ from visdiv_assets.duplicates.calibration.measure import NEAREST_FLOOR, NEAREST_
 from visdiv_assets.embedding.stream import image_changed
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id as identity_of
-from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.vectors.join import cross_join
 from visdiv_assets.vectors.matrix import Matrix
@@ -113,20 +113,18 @@ class SampleImages:
         source: Source,
         places: Mapping[str, ImagePosition],
         *,
-        max_pixels: int,
-        max_bytes: int = MAX_IMAGE_BYTES,
+        limits: DecodeLimits,
     ) -> None:
         """Fetch nothing yet.
 
         Args:
             source: where the subset is.
             places: a position of each image that will be asked for, by image_id.
-            max_pixels: limit that the images were listed with.
-            max_bytes: likewise, of an encoded image.
+            limits: of images; a larger one counts as unreadable.
         """
         self._source = source
         self._places = places
-        self._max_pixels, self._max_bytes = max_pixels, max_bytes
+        self._limits = limits
         self._encoded: dict[str, bytes | None] = {}
 
     def each(self, nearest: Mapping[str, Sequence[Near]]) -> Iterator[tuple[str, Image]]:
@@ -159,7 +157,7 @@ class SampleImages:
             VisdivError: it is not the one that was listed.
         """
         data = self._encoded[image_id]
-        decoded = decode_image(data, max_pixels=self._max_pixels, max_bytes=self._max_bytes)
+        decoded = decode_image(data, limits=self._limits)
         if data is None or decoded.pixels is None or identity_of(data) != image_id:
             raise image_changed(image_id)
         return decoded.pixels

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ModelError, VisdivError
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ HOW_TO_GET_THEM = (
 )
 
 
-class NoClipWeightsError(VisdivError):
+class NoClipWeightsError(ModelError):
     """There are no CLIP weights to be had; whatever needs none can go on."""
 
 
@@ -66,7 +66,7 @@ class Checkpoint:
         """Refuse a folder that has none of some files.
 
         Raises:
-            VisdivError: it lacks them.
+            ModelError: it lacks them.
         """
         if not _has_one(self.folder, files):
             raise _lacks(self.folder, tuple(files))
@@ -94,7 +94,7 @@ def find_checkpoint(setting: str) -> Checkpoint:
 
     Raises:
         NoClipWeightsError: none is wanted, or the model is not on this machine and the Hub does not answer.
-        VisdivError: the folder lacks a file, or the Hub has no such model.
+        ModelError: the folder lacks a file, or the Hub has no such model.
     """
     if not setting:
         raise NoClipWeightsError("no CLIP weights: VISDIV_CLIP_MODEL is empty")
@@ -102,7 +102,7 @@ def find_checkpoint(setting: str) -> Checkpoint:
     if folder.is_dir():
         return _checkpoint(folder.absolute().name, str(folder.absolute()))
     if setting.count("/") > 1 or setting.startswith((".", "/", "~")):
-        raise VisdivError(f"VISDIV_CLIP_MODEL names {setting}, which is not a folder")
+        raise ModelError(f"VISDIV_CLIP_MODEL names {setting}, which is not a folder")
     found = _of_the_hub(setting)
     if isinstance(found, str):
         raise NoClipWeightsError(found)
@@ -127,7 +127,7 @@ def _weight_files(folder: Path) -> list[Path]:
     """The files of weights in a folder, by name.
 
     Raises:
-        VisdivError: one is missing.
+        ModelError: one is missing.
     """
     found = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
     if found is None:
@@ -137,15 +137,15 @@ def _weight_files(folder: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(found.read_bytes())["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise VisdivError(f"{found} is damaged: fetch it again") from None
+        raise ModelError(f"{found} is damaged: fetch it again") from None
     for name in names:
         if not (folder / name).is_file():
             raise _lacks(folder, (name,))
     return [folder / name for name in names]
 
 
-def _lacks(folder: Path, files: tuple[str, ...]) -> VisdivError:
-    return VisdivError(
+def _lacks(folder: Path, files: tuple[str, ...]) -> ModelError:
+    return ModelError(
         f"{folder} lacks {' or '.join(files)}: VISDIV_CLIP_MODEL needs all files of a model as it is published"
     )
 
@@ -155,7 +155,7 @@ def _of_the_hub(name: str) -> Path | str:
     """Where a model of the Hub lies, fetched if need be; a line that says why there is none. Tried once in a process.
 
     Raises:
-        VisdivError: the Hub has no such model.
+        ModelError: the Hub has no such model.
     """
     cached = _cached(name)
     if cached is not None and all(_has_one(cached, files) for files in (IMAGE_FILES, TEXT_FILES)):
@@ -177,7 +177,7 @@ def _cached(name: str) -> Path | None:
     """Where the local cache has a model's config and weights; None if it has not.
 
     Raises:
-        VisdivError: no model can have that name.
+        ModelError: no model can have that name.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
@@ -186,7 +186,7 @@ def _cached(name: str) -> Path | None:
         folder = Path(snapshot_download(name, local_files_only=True))
         return folder if _has_one(folder, ("config.json",)) and _weight_files(folder) else None
     except HFValidationError:
-        raise VisdivError(f"VISDIV_CLIP_MODEL={name!r} is neither a folder nor the name of a model") from None
+        raise ModelError(f"VISDIV_CLIP_MODEL={name!r} is neither a folder nor the name of a model") from None
     except (OSError, VisdivError):
         return None
 
@@ -202,13 +202,13 @@ def _fetched(name: str) -> Path:
     try:
         listed = within(HUB_SECONDS, lambda: HfApi().model_info(name, timeout=HUB_SECONDS))
     except RepositoryNotFoundError:
-        raise VisdivError(
+        raise ModelError(
             f"VISDIV_CLIP_MODEL={name!r} is neither a folder nor a model of the Hub that you may read: correct it"
         ) from None
     held = {file.rfilename for file in listed.siblings or []}
     weights = next((file for file in WEIGHTS if file in held), None)
     if weights is None:
-        raise VisdivError(
+        raise ModelError(
             f"the model {name} of the Hub has neither model.safetensors nor pytorch_model.bin: use another"
         )
     logger.warning("fetching the CLIP weights %s from the Hugging Face Hub", name)

@@ -37,7 +37,7 @@ class ClipImages(TorchEmbedder):
             batch_size: images per call; 0 for what suits the device.
 
         Raises:
-            VisdivError: the checkpoint has no tower for images, or does not say how they are prepared.
+            ModelError: the checkpoint has no tower for images, or does not say how they are prepared.
         """
         import torch
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from visdiv_assets.devices import torch_device
 from visdiv_assets.embedding.clip.checkpoints import Checkpoint
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +41,7 @@ class ClipModel:
         """Load the weights onto a device ("cpu", "cuda", "cuda:1").
 
         Raises:
-            VisdivError: they are no CLIP's, or damaged, or there is no such device.
+            ModelError: they are no CLIP's, or damaged, or there is no such device.
         """
         import torch
 
@@ -75,7 +75,7 @@ class ClipModel:
         """Refuse a checkpoint without a tower for images.
 
         Raises:
-            VisdivError: it has none.
+            ModelError: it has none.
         """
         self._require(IMAGES, "images", _IMAGE_PARTS)
 
@@ -83,7 +83,7 @@ class ClipModel:
         """Refuse a checkpoint without a tower for texts.
 
         Raises:
-            VisdivError: it has none.
+            ModelError: it has none.
         """
         self._require(TEXTS, "texts", _TEXT_PARTS)
 
@@ -99,7 +99,7 @@ class ClipModel:
         lacking = next((name for name in self._missing if any(part in name for part in parts)), None)
         if method not in self._methods or lacking:
             reason = f": its weights lack {lacking}" if lacking else ""
-            raise VisdivError(f"{self.checkpoint.name} has no tower for {what}{reason}; use a checkpoint with both")
+            raise ModelError(f"{self.checkpoint.name} has no tower for {what}{reason}; use a checkpoint with both")
 
 
 #: Calls a tower of a model.
@@ -110,7 +110,7 @@ def _architecture(checkpoint: Checkpoint) -> tuple[PretrainedConfig, Any, dict[s
     """The checkpoint's config, the class that loads it, and how its towers are called, by method.
 
     Raises:
-        VisdivError: it is not like a CLIP.
+        ModelError: it is not like a CLIP.
     """
     import torch
     import transformers
@@ -118,7 +118,7 @@ def _architecture(checkpoint: Checkpoint) -> tuple[PretrainedConfig, Any, dict[s
     try:
         config = transformers.AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise VisdivError(
+        raise ModelError(
             f"{checkpoint.folder / 'config.json'} is of no model that transformers knows: {first_line(error)}"
         ) from None
     kind = str(config.model_type)
@@ -131,10 +131,10 @@ def _architecture(checkpoint: Checkpoint) -> tuple[PretrainedConfig, Any, dict[s
         with torch.device("meta"):
             towers = type(transformers.AutoModel.from_config(config))  # type: ignore[no-untyped-call]
     except (ValueError, RuntimeError, NotImplementedError, ImportError) as error:
-        raise VisdivError(f"{checkpoint.name} is a {kind}, which cannot be loaded: {first_line(error)}") from None
+        raise ModelError(f"{checkpoint.name} is a {kind}, which cannot be loaded: {first_line(error)}") from None
     lacking = [method for method in (IMAGES, TEXTS) if not hasattr(towers, method)]
     if lacking:
-        raise VisdivError(
+        raise ModelError(
             f"{checkpoint.name} is a {kind}, not a CLIP: it has no {' and no '.join(lacking)}; name a CLIP or a SigLIP "
             "in VISDIV_CLIP_MODEL"
         )
@@ -165,21 +165,21 @@ def _loaded(checkpoint: Checkpoint, load: Any) -> tuple[PreTrainedModel, list[st
     """The model, and the names of the weights that the checkpoint does not have.
 
     Raises:
-        VisdivError: the weights are damaged, or do not fit the config.
+        ModelError: the weights are damaged, or do not fit the config.
     """
     from safetensors import SafetensorError
 
     try:
         model, info = load.from_pretrained(checkpoint.folder, local_files_only=True, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, KeyError, EOFError, SafetensorError) as error:
-        raise VisdivError(
+        raise ModelError(
             f"the weights in {checkpoint.folder} cannot be loaded ({first_line(error)}): fetch them again"
         ) from None
     except Exception as error:
         # torch's reader of .bin files raises pickle's errors, which share no base but this.
         if type(error).__module__ not in ("pickle", "_pickle", "zipfile"):
             raise
-        raise VisdivError(
+        raise ModelError(
             f"the weights in {checkpoint.folder} cannot be loaded ({first_line(error)}): fetch them again"
         ) from None
     return model, sorted(_names(info["missing_keys"]))

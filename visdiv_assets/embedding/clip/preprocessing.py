@@ -14,7 +14,7 @@ import numpy as np
 
 from visdiv_assets.embedding.clip.checkpoints import IMAGE_FILES, Checkpoint
 from visdiv_assets.embedding.clip.model import first_line, quiet
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ModelError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -98,7 +98,7 @@ def image_preparation(checkpoint: Checkpoint, way: str) -> ImagePreparation:
             squashed images, gets them squashed.
 
     Raises:
-        VisdivError: the checkpoint has no processor of images, or one that gives no fixed size.
+        ModelError: the checkpoint has no processor of images, or one that gives no fixed size.
     """
     from transformers import AutoImageProcessor
 
@@ -108,13 +108,13 @@ def image_preparation(checkpoint: Checkpoint, way: str) -> ImagePreparation:
             processor: Any = AutoImageProcessor
             said = processor.from_pretrained(checkpoint.folder, local_files_only=True).to_dict()
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        raise VisdivError(
+        raise ModelError(
             f"{checkpoint.folder}: the processor of images cannot be read ({first_line(error)}): fetch it again"
         ) from None
     try:
         return _preparation(said, way)
     except (KeyError, TypeError, ValueError):
-        raise VisdivError(
+        raise ModelError(
             f"{checkpoint.name} does not bring its images to one size by a resize and a crop: use another checkpoint"
         ) from None
 

@@ -15,7 +15,7 @@ from visdiv_assets.embedding.clip.checkpoints import TEXT_FILES
 from visdiv_assets.embedding.clip.model import ClipModel, first_line, quiet
 from visdiv_assets.embedding.interface import unit_length, unit_length_and_norms
 from visdiv_assets.embedding.torch_embedder import one_torch_thread
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ModelError
 from visdiv_assets.threads import ordered_map
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class ClipTexts:
             batch_size: sequences per call; 0 for what suits the device.
 
         Raises:
-            VisdivError: the checkpoint has no tower for texts, or no tokenizer.
+            ModelError: the checkpoint has no tower for texts, or no tokenizer.
         """
         model.require_texts()
         self._model = model
@@ -223,7 +223,7 @@ def _tokenizer(model: ClipModel) -> Any:
     """The checkpoint's tokenizer, which neither cuts nor pads by itself.
 
     Raises:
-        VisdivError: there is none, or it cannot be read.
+        ModelError: there is none, or it cannot be read.
     """
     from transformers import AutoTokenizer
 
@@ -233,10 +233,10 @@ def _tokenizer(model: ClipModel) -> Any:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        raise VisdivError(f"{folder}: the tokenizer cannot be read ({first_line(error)}): fetch it again") from None
+        raise ModelError(f"{folder}: the tokenizer cannot be read ({first_line(error)}): fetch it again") from None
     if tokenizer.is_fast:
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
     if tokenizer.pad_token_id is None:
-        raise VisdivError(f"{folder}: the tokenizer has no token to pad with: use another checkpoint")
+        raise ModelError(f"{folder}: the tokenizer has no token to pad with: use another checkpoint")
     return tokenizer

@@ -20,7 +20,7 @@ class OnnxSscd(Embedder):
         """Load the model; one call of `run` uses one core, and several threads may call it.
 
         Raises:
-            VisdivError: the weights are not installed.
+            ModelError: the weights are not installed.
         """
         import onnxruntime
 

@@ -10,7 +10,7 @@ import numpy as np
 from visdiv_assets.devices import torch_device
 from visdiv_assets.embedding.torch_embedder import TorchEmbedder
 from visdiv_assets.embedding.weights import file_sha256
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ModelError
 from visdiv_assets.imaging.resize import PREPROCESSING
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class TorchSscd(TorchEmbedder):
         """Load the module onto a device ("cpu", "cuda", "cuda:1").
 
         Raises:
-            VisdivError: the file is not a TorchScript module, or there is no such device.
+            ModelError: the file is not a TorchScript module, or there is no such device.
         """
         import torch
 
@@ -41,7 +41,7 @@ class TorchSscd(TorchEmbedder):
         try:
             self._model = torch.jit.load(str(weights), map_location=found)  # type: ignore[no-untyped-call]
         except RuntimeError as error:
-            raise VisdivError(f"{weights} is not a TorchScript module: {str(error).splitlines()[0]}") from None
+            raise ModelError(f"{weights} is not a TorchScript module: {str(error).splitlines()[0]}") from None
         self._model.eval()
         if self._cuda:
             # The layout in which images arrive, and the one that half-precision convolutions are fast in.

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_decoded
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.alignment.summary import (
     ROWS_SCHEMA,
     SUMMARY_SCHEMA,
@@ -48,7 +49,7 @@ SHEET_BYTES = 72_000
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=["subset_images", "clip_image_embeddings", "clip_text_embeddings"],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.CLIP_IMAGE_EMBEDDINGS, LakeTable.CLIP_TEXT_EMBEDDINGS],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -56,7 +57,7 @@ SHEET_BYTES = 72_000
     check_specs=[
         check_spec(
             "scores_sound",
-            asset="alignment",
+            asset=LakeTable.ALIGNMENT,
             partitions_def=subset_partitions,
             blocking=True,
             description="Every row of the subset has one entry, and every similarity lies between -1 and 1.",
@@ -75,13 +76,13 @@ def alignment(
     subset = context.partition_key
     with user_errors():
         store = lake.open()
-        images = store.require("subset_images", subset)
-        imaged = current_embeddings(store, images, "clip_image_embeddings")
-        worded = current_embeddings(store, images, "clip_text_embeddings")
+        images = store.require(LakeTable.SUBSET_IMAGES, subset)
+        imaged = current_embeddings(store, images, LakeTable.CLIP_IMAGE_EMBEDDINGS)
+        worded = current_embeddings(store, images, LakeTable.CLIP_TEXT_EMBEDDINGS)
         _require_same_weights(imaged, worded)
         inputs = {part.table: part.digest for part in (images, imaged, worded)}
         write = store.write(
-            "alignment",
+            LakeTable.ALIGNMENT,
             subset,
             code_version=CODE_VERSION,
             inputs=inputs,
@@ -187,7 +188,7 @@ def _row_sheets(
         chosen = scored.take(pc.select_k_unstable(scored, k=min(ROWS_SHOWN, scored.num_rows), sort_keys=sorting))
         places = _places_of_rows(store, images, chosen["row"].to_pylist())
         texts = row_texts(source, Kind.SUBSET, images.partition, places)
-        decoded = fetch_decoded(source, Kind.SUBSET, list(places.values()), **decoder.limits)
+        decoded = fetch_decoded(source, Kind.SUBSET, list(places.values()), limits=decoder.limits)
         tiles = [
             ImageTile(
                 decoded[places[record["row"]]],

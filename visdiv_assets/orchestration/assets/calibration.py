@@ -7,6 +7,7 @@ import dagster as dg
 import pyarrow as pa
 
 from visdiv_assets.corpus.image_lookup import find_first_positions
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.duplicates.calibration.measure import (
     COPIES_SCHEMA,
     NEAREST_KEPT,
@@ -56,7 +57,7 @@ CODE_VERSION = "2"
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=["subset_images", "sscd_embeddings"],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS],
     group_name="5_findings",
     kinds={"parquet", "onnx", "pytorch"},
     pool="gpu",
@@ -65,7 +66,7 @@ CODE_VERSION = "2"
     check_specs=[
         check_spec(
             "rates_sound",
-            asset="calibration",
+            asset=LakeTable.CALIBRATION,
             partitions_def=subset_partitions,
             description="No rule finds more copies than there are, and a lower threshold never finds fewer.",
         )
@@ -94,11 +95,11 @@ def calibration(
     thresholds = [value for value in thresholds if value >= min(THRESHOLDS)]
     with user_errors():
         store = lake.open()
-        images = store.require("subset_images", subset)
+        images = store.require(LakeTable.SUBSET_IMAGES, subset)
         embeddings = current_embeddings(store, images)
-        inputs = {"subset_images": images.digest, "sscd_embeddings": embeddings.digest}
+        inputs: dict[str, str] = {LakeTable.SUBSET_IMAGES: images.digest, LakeTable.SSCD_EMBEDDINGS: embeddings.digest}
         write = store.write(
-            "calibration",
+            LakeTable.CALIBRATION,
             subset,
             code_version=CODE_VERSION,
             inputs=inputs,
@@ -177,7 +178,7 @@ def _measure(
     found = nearest_others(image_ids, store.array(embeddings, "vectors"), sample)
     nearest = within_budget(found, copied=sample_size, pairs=pairs)
     used = {*nearest, *(other.image_id for others in nearest.values() for other in others)}
-    fetched = SampleImages(source, find_first_positions(store, subset, used), **decoder.limits)
+    fetched = SampleImages(source, find_first_positions(store, subset, used), limits=decoder.limits)
     with progress(f"calibrating {subset}", len(nearest), "image") as advance:
         return measure(
             fetched.each(nearest),

@@ -10,6 +10,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.embedding import ClipTexts
 from visdiv_assets.embedding.clip.checkpoints import NoClipWeightsError
 from visdiv_assets.embedding.shards import IDS_SCHEMA, vector_defects
@@ -57,7 +58,7 @@ def _may_be_skipped(
         name: str = function.__name__
         spec = dg.AssetSpec(
             name,
-            deps=["subset_images"],
+            deps=[LakeTable.SUBSET_IMAGES],
             description=inspect.getdoc(function),
             metadata=column_schema(columns),
             skippable=True,
@@ -92,7 +93,9 @@ def clip_image_embeddings(
     load = clip.images()
     if _loaded(context, lambda: describe(engine.open(), load)) is not None:
         yield from _stopped_by_checks(
-            embed_images_of(context, Kind.SUBSET, "clip_image_embeddings", source, lake, decoder, engine.open(), load)
+            embed_images_of(
+                context, Kind.SUBSET, LakeTable.CLIP_IMAGE_EMBEDDINGS, source, lake, decoder, engine.open(), load
+            )
         )
 
 
@@ -130,18 +133,18 @@ def clip_text_embeddings(
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=["clip_image_embeddings"],
+    deps=[LakeTable.CLIP_IMAGE_EMBEDDINGS],
     group_name="4_embeddings",
     kinds={"faiss"},
     code_version=CODE_VERSION,
-    check_specs=index_checks("clip_index"),
+    check_specs=index_checks(LakeTable.CLIP_INDEX),
 )
 def clip_index(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
     """A FAISS index over a subset's CLIP embeddings of images, for queries with a text or an image; exact.
 
     It holds the stored float16 values. Row i of the index is row i of the image_ids saved beside it.
     """
-    return index_of(context, lake, "clip_index", "clip_image_embeddings")
+    return index_of(context, lake, LakeTable.CLIP_INDEX, LakeTable.CLIP_IMAGE_EMBEDDINGS)
 
 
 def _loaded(context: dg.AssetExecutionContext, load: Callable[[], Loaded]) -> Loaded | None:
@@ -176,14 +179,14 @@ def _embed_texts(
     subset = context.partition_key
     with user_errors():
         opened, store = source.open(), lake.open()
-        images = store.require("subset_images", subset)
+        images = store.require(LakeTable.SUBSET_IMAGES, subset)
         version = listed_version(opened, images)
-        known = KnownTexts(store, store.manifest("clip_text_embeddings", subset), embedder.model_id)
+        known = KnownTexts(store, store.manifest(LakeTable.CLIP_TEXT_EMBEDDINGS, subset), embedder.model_id)
         write = store.write(
-            "clip_text_embeddings",
+            LakeTable.CLIP_TEXT_EMBEDDINGS,
             subset,
             code_version=CODE_VERSION,
-            inputs={"subset_images": images.digest},
+            inputs={LakeTable.SUBSET_IMAGES: images.digest},
             model_id=embedder.model_id,
             settings={"text": clip.text},
             source_revision=version.revision,

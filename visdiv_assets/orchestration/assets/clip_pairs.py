@@ -4,6 +4,7 @@ import dagster as dg
 import pyarrow as pa
 
 from visdiv_assets.corpus.image_lookup import fetch_decoded, find_first_positions
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.duplicates.clip_pairs import CLIP_PAIRS_SCHEMA, clip_pairs, most_disputed
 from visdiv_assets.duplicates.near import pair_defects
 from visdiv_assets.imaging.contact_sheet import PairTile, pair_sheet, thumbnail_data_uri
@@ -30,7 +31,7 @@ SIDES = ("image_id_a", "image_id_b")
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=["subset_images", "sscd_embeddings", "clip_image_embeddings"],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.CLIP_IMAGE_EMBEDDINGS],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -38,7 +39,7 @@ SIDES = ("image_id_a", "image_id_b")
     check_specs=[
         check_spec(
             "clip_pairs_sound",
-            asset="clip_near_duplicates",
+            asset=LakeTable.CLIP_NEAR_DUPLICATES,
             partitions_def=subset_partitions,
             blocking=True,
             description="No pair of an image with itself, none below the floor, none twice.",
@@ -62,12 +63,12 @@ def clip_near_duplicates(
     floor = clip_pair_search.floor
     with user_errors():
         store = lake.open()
-        images = store.require("subset_images", subset)
+        images = store.require(LakeTable.SUBSET_IMAGES, subset)
         sscd = current_embeddings(store, images)
-        clip = current_embeddings(store, images, "clip_image_embeddings")
+        clip = current_embeddings(store, images, LakeTable.CLIP_IMAGE_EMBEDDINGS)
         inputs = {part.table: part.digest for part in (sscd, clip)}
         write = store.write(
-            "clip_near_duplicates",
+            LakeTable.CLIP_NEAR_DUPLICATES,
             subset,
             code_version=CODE_VERSION,
             inputs=inputs,
@@ -122,7 +123,7 @@ def _pair_sheet(store: Lake, source: Source, subset: str, disputed: pa.Table, de
     if not records:
         return None
     places = find_first_positions(store, subset, (record[side] for record in records for side in SIDES))
-    images = fetch_decoded(source, Kind.SUBSET, list(places.values()), **decoder.limits)
+    images = fetch_decoded(source, Kind.SUBSET, list(places.values()), limits=decoder.limits)
     tiles = []
     for record in records:
         first, second = sorted(places[record[side]] for side in SIDES)

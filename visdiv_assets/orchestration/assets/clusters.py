@@ -3,6 +3,7 @@
 import dagster as dg
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.decisions import POSITIONS_SCHEMA, decide_positions
 from visdiv_assets.curation.linked_images import load_linked_images, load_positions, partitions_with, require_one_model
 from visdiv_assets.curation.row_findings import load_row_facts
@@ -16,7 +17,6 @@ from visdiv_assets.duplicates.clusters import (
 )
 from visdiv_assets.duplicates.thresholds import published_thresholds
 from visdiv_assets.orchestration.assets.common import (
-    WHOLE,
     check_spec,
     column_schema,
     materialized,
@@ -29,13 +29,13 @@ from visdiv_assets.orchestration.resources import CleaningResource, LakeResource
 CODE_VERSION = "3"
 
 #: What the decisions are made from; a subset that lacks one of the first three takes no part.
-NEEDED = ("subset_images", "sscd_embeddings", "near_duplicates", "verified_duplicates")
-USED = (*NEEDED, "quality_rows", "contamination", "verified_contamination")
-CORPUS_TABLES = ("cross_subset_duplicates", "verified_cross_subset")
+NEEDED = (LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES, LakeTable.VERIFIED_DUPLICATES)
+USED = (*NEEDED, LakeTable.QUALITY_ROWS, LakeTable.CONTAMINATION, LakeTable.VERIFIED_CONTAMINATION)
+CORPUS_TABLES = (LakeTable.CROSS_SUBSET_DUPLICATES, LakeTable.VERIFIED_CROSS_SUBSET)
 
 
 @dg.asset(
-    deps=[*USED, *CORPUS_TABLES, "selection_scores"],
+    deps=[*USED, *CORPUS_TABLES, LakeTable.SELECTION_SCORES],
     group_name="6_corpus",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -43,7 +43,7 @@ CORPUS_TABLES = ("cross_subset_duplicates", "verified_cross_subset")
     check_specs=[
         check_spec(
             "one_keeper_per_cluster",
-            asset="duplicate_clusters",
+            asset=LakeTable.DUPLICATE_CLUSTERS,
             blocking=True,
             description="Of every cluster that a remaining row holds, exactly one position is kept.",
         )
@@ -73,17 +73,17 @@ def duplicate_clusters(
             for table in USED
             if (manifest := store.manifest(table, subset))
         }
-        model_id = require_one_model(store.require("sscd_embeddings", subset) for subset in subsets)
+        model_id = require_one_model(store.require(LakeTable.SSCD_EMBEDDINGS, subset) for subset in subsets)
         inputs = {name: manifest.digest for name, manifest in manifests.items()}
-        across = {table: store.manifest(table, WHOLE) for table in CORPUS_TABLES}
+        across = {table: store.manifest(table, CORPUS_PARTITION) for table in CORPUS_TABLES}
         inputs |= {table: manifest.digest for table, manifest in across.items() if manifest}
-        rows = {subset: store.require("subset_images", subset).facts["rows"] for subset in subsets}
+        rows = {subset: store.require(LakeTable.SUBSET_IMAGES, subset).facts["rows"] for subset in subsets}
         going = cleaning.selection.drop_masks(store, rows)
         if cleaning.keep_by:
-            inputs["selection_scores"] = store.require("selection_scores", WHOLE).digest
+            inputs[LakeTable.SELECTION_SCORES] = store.require(LakeTable.SELECTION_SCORES, CORPUS_PARTITION).digest
         write = store.write(
-            "duplicate_clusters",
-            WHOLE,
+            LakeTable.DUPLICATE_CLUSTERS,
+            CORPUS_PARTITION,
             code_version=CODE_VERSION,
             inputs=inputs,
             model_id=model_id,

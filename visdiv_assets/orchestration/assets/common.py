@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.contamination.images import locate_pairs
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.linked_images import require_one_model
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration.presentation import column_lineage
@@ -33,12 +34,9 @@ class ContentTables:
 
 #: Subsets and benchmarks go through the same stages, into tables of their own.
 CONTENT = {
-    Kind.SUBSET: ContentTables("subset_images", "sscd_embeddings"),
-    Kind.BENCHMARK: ContentTables("benchmark_images", "benchmark_embeddings"),
+    Kind.SUBSET: ContentTables(LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS),
+    Kind.BENCHMARK: ContentTables(LakeTable.BENCHMARK_IMAGES, LakeTable.BENCHMARK_EMBEDDINGS),
 }
-
-#: The one partition of a corpus-level table.
-WHOLE = "all"
 
 ROWS_SHOWN = 20
 
@@ -119,8 +117,8 @@ def present_partitions(store: Lake, source: Source) -> Lake:
 
     Of the others no image can be had any more; what is stored of them goes with `visdiv gc --vanished`.
     """
-    subsets, benchmarks = {*source.subsets(), WHOLE}, set(source.benchmarks())
-    of_benchmarks = {*vars(CONTENT[Kind.BENCHMARK]).values(), "benchmark_texts", "leak_reports"}
+    subsets, benchmarks = {*source.subsets(), CORPUS_PARTITION}, set(source.benchmarks())
+    of_benchmarks = {*vars(CONTENT[Kind.BENCHMARK]).values(), LakeTable.BENCHMARK_TEXTS, LakeTable.LEAK_REPORTS}
     return store.only(lambda table, name: name in (benchmarks if table in of_benchmarks else subsets))
 
 
@@ -170,9 +168,10 @@ def comparable_benchmarks(store: Lake, embeddings: Manifest) -> dict[str, tuple[
     Raises:
         VisdivError: one was embedded by another model than the subset.
     """
-    names = store.partitions("benchmark_embeddings")
+    names = store.partitions(LakeTable.BENCHMARK_EMBEDDINGS)
     found = {
-        name: (store.require("benchmark_images", name), store.require("benchmark_embeddings", name)) for name in names
+        name: (store.require(LakeTable.BENCHMARK_IMAGES, name), store.require(LakeTable.BENCHMARK_EMBEDDINGS, name))
+        for name in names
     }
     require_one_model([embeddings, *(of_benchmark for _, of_benchmark in found.values())])
     return found

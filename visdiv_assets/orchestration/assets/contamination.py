@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.contamination.images import LOCATED_SCHEMA, RATES_SCHEMA, leak_rates
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.duplicates.thresholds import published_thresholds
 from visdiv_assets.orchestration.assets.common import (
     check_spec,
@@ -45,11 +46,11 @@ CODE_VERSION = "2"
 @dg.asset(
     partitions_def=subset_partitions,
     deps=[
-        "subset_images",
-        "sscd_embeddings",
-        "near_duplicates",
-        dg.AssetDep("benchmark_images", partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep("benchmark_embeddings", partition_mapping=dg.AllPartitionMapping()),
+        LakeTable.SUBSET_IMAGES,
+        LakeTable.SSCD_EMBEDDINGS,
+        LakeTable.NEAR_DUPLICATES,
+        dg.AssetDep(LakeTable.BENCHMARK_IMAGES, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(LakeTable.BENCHMARK_EMBEDDINGS, partition_mapping=dg.AllPartitionMapping()),
     ],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
@@ -58,21 +59,21 @@ CODE_VERSION = "2"
     check_specs=[
         check_spec(
             "ids_resolve",
-            asset="contamination",
+            asset=LakeTable.CONTAMINATION,
             partitions_def=subset_partitions,
             blocking=True,
             description="Both images of every pair exist where the pair says.",
         ),
         check_spec(
             "no_benchmark_against_itself",
-            asset="contamination",
+            asset=LakeTable.CONTAMINATION,
             partitions_def=subset_partitions,
             blocking=True,
             description="The subset is not one of the benchmarks: their files are not the same.",
         ),
         check_spec(
             "contaminated_share",
-            asset="contamination",
+            asset=LakeTable.CONTAMINATION,
             partitions_def=subset_partitions,
             description="The share of contaminated images is at most VISDIV_CONTAMINATION_LIMIT (warns).",
         ),
@@ -99,11 +100,13 @@ def contamination(
     thresholds = published_thresholds(floor, cleaning.contamination_threshold)
     with user_errors():
         store = present_partitions(lake.open(), source.open())
-        images, nearest = (store.require(table, subset) for table in ("subset_images", "near_duplicates"))
+        images, nearest = (
+            store.require(table, subset) for table in (LakeTable.SUBSET_IMAGES, LakeTable.NEAR_DUPLICATES)
+        )
         embeddings = current_embeddings(store, images)
         benchmarks = comparable_benchmarks(store, embeddings)
         write = store.write(
-            "contamination",
+            LakeTable.CONTAMINATION,
             subset,
             code_version=CODE_VERSION,
             inputs={name: of_benchmark.digest for name, (_, of_benchmark) in benchmarks.items()},

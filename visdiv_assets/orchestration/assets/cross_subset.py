@@ -5,12 +5,12 @@ from itertools import combinations
 import dagster as dg
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.linked_images import partitions_with, require_one_model
 from visdiv_assets.duplicates.cross_subset import OVERLAP_SCHEMA, SubsetComparison
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA, pair_defects
 from visdiv_assets.duplicates.thresholds import published_thresholds
 from visdiv_assets.orchestration.assets.common import (
-    WHOLE,
     check_spec,
     column_schema,
     materialized,
@@ -34,7 +34,7 @@ CODE_VERSION = "1"
 
 
 @dg.asset(
-    deps=["sscd_embeddings", "near_duplicates"],
+    deps=[LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES],
     group_name="6_corpus",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -42,7 +42,7 @@ CODE_VERSION = "1"
     check_specs=[
         check_spec(
             "pairs_sound",
-            asset="cross_subset_duplicates",
+            asset=LakeTable.CROSS_SUBSET_DUPLICATES,
             blocking=True,
             description="No pair of an image with itself, none below the floor.",
         )
@@ -65,13 +65,13 @@ def cross_subset_duplicates(
     thresholds = published_thresholds(floor, cleaning.duplicate_threshold)
     with user_errors():
         store = present_partitions(lake.open(), source.open())
-        subsets = partitions_with(store, "sscd_embeddings", "near_duplicates")
-        embeddings = {subset: store.require("sscd_embeddings", subset) for subset in subsets}
-        nearest = {subset: store.require("near_duplicates", subset) for subset in subsets}
+        subsets = partitions_with(store, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES)
+        embeddings = {subset: store.require(LakeTable.SSCD_EMBEDDINGS, subset) for subset in subsets}
+        nearest = {subset: store.require(LakeTable.NEAR_DUPLICATES, subset) for subset in subsets}
         model_id = require_one_model(embeddings.values())
         write = store.write(
-            "cross_subset_duplicates",
-            WHOLE,
+            LakeTable.CROSS_SUBSET_DUPLICATES,
+            CORPUS_PARTITION,
             code_version=CODE_VERSION,
             inputs={subset: of_subset.digest for subset, of_subset in embeddings.items()},
             model_id=model_id,

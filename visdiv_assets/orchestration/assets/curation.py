@@ -4,20 +4,21 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.curation.row_findings import dropped_rows, load_row_facts
 from visdiv_assets.curation.selection.keep_masks import as_mask
 from visdiv_assets.orchestration.assets.clusters import CODE_VERSION as CLUSTERS_VERSION
 from visdiv_assets.orchestration.assets.clusters import USED
-from visdiv_assets.orchestration.assets.common import WHOLE, check_spec, column_schema, materialized, user_errors
+from visdiv_assets.orchestration.assets.common import check_spec, column_schema, materialized, user_errors
 from visdiv_assets.orchestration.resources import LakeResource
 
 CODE_VERSION = "1"
 
 
 @dg.asset(
-    deps=[*USED, "duplicate_clusters", "selection_scores"],
+    deps=[*USED, LakeTable.DUPLICATE_CLUSTERS, LakeTable.SELECTION_SCORES],
     group_name="6_corpus",
     kinds={"parquet"},
     code_version=CODE_VERSION,
@@ -25,7 +26,7 @@ CODE_VERSION = "1"
     check_specs=[
         check_spec(
             "each_row_once",
-            asset="curated_rows",
+            asset=LakeTable.CURATED_ROWS,
             blocking=True,
             description="No row is dropped twice, and no witness of a duplicate is a row that goes.",
         )
@@ -41,12 +42,16 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
     """
     with user_errors():
         store = lake.open()
-        clusters = store.require("duplicate_clusters", WHOLE)
+        clusters = store.require(LakeTable.DUPLICATE_CLUSTERS, CORPUS_PARTITION)
         subsets = clusters.facts["subsets"]
-        inputs = {"duplicate_clusters": clusters.digest, **clusters.inputs, "version": CLUSTERS_VERSION}
+        inputs: dict[str, str] = {
+            LakeTable.DUPLICATE_CLUSTERS: clusters.digest,
+            **clusters.inputs,
+            "version": CLUSTERS_VERSION,
+        }
         write = store.write(
-            "curated_rows",
-            WHOLE,
+            LakeTable.CURATED_ROWS,
+            CORPUS_PARTITION,
             code_version=CODE_VERSION,
             inputs=inputs,
             model_id=clusters.model_id,
@@ -55,7 +60,7 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
         )
         positions = store.read(clusters, "positions")
         not_selected = store.read(clusters, "not_selected")
-        rows = {subset: store.require("subset_images", subset).facts["rows"] for subset in subsets}
+        rows = {subset: store.require(LakeTable.SUBSET_IMAGES, subset).facts["rows"] for subset in subsets}
         for subset in subsets:
             if write.reuse(subset, inputs):
                 continue

@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.rarefaction import RAREFIED_SCHEMA, rarefied_table, too_few
 from visdiv_assets.diversity.spectrum import spectrum
@@ -30,7 +31,7 @@ RAREFIED_VERSION = "1"
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=["subset_images", "sscd_embeddings"],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -38,7 +39,7 @@ RAREFIED_VERSION = "1"
     check_specs=[
         check_spec(
             "every_position_counted",
-            asset="subset_diversity",
+            asset=LakeTable.SUBSET_DIVERSITY,
             partitions_def=subset_partitions,
             blocking=True,
             description="The moments hold every readable image position, and every different image once.",
@@ -55,18 +56,18 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
     subset = context.partition_key
     with user_errors():
         store = lake.open()
-        images = store.require("subset_images", subset)
+        images = store.require(LakeTable.SUBSET_IMAGES, subset)
         embeddings = current_embeddings(store, images)
         write = store.write(
-            "subset_diversity",
+            LakeTable.SUBSET_DIVERSITY,
             subset,
             code_version=CODE_VERSION,
-            inputs={"subset_images": images.digest, "sscd_embeddings": embeddings.digest},
+            inputs={LakeTable.SUBSET_IMAGES: images.digest, LakeTable.SSCD_EMBEDDINGS: embeddings.digest},
             model_id=embeddings.model_id,
             source_revision=embeddings.source_revision,
             run_id=context.run.run_id,
         )
-        inputs = {"subset_images": images.digest, "sscd_embeddings": embeddings.digest}
+        inputs: dict[str, str] = {LakeTable.SUBSET_IMAGES: images.digest, LakeTable.SSCD_EMBEDDINGS: embeddings.digest}
         if not write.reuse("moments", inputs):
             with write.add("moments", inputs) as unit:
                 moments = _moments(store, images, embeddings)
@@ -109,7 +110,7 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=["subset_images", "sscd_embeddings"],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=RAREFIED_VERSION,
@@ -124,11 +125,11 @@ def rarefied_diversity(context: dg.AssetExecutionContext, lake: LakeResource) ->
     subset = context.partition_key
     with user_errors():
         store = lake.open()
-        images = store.require("subset_images", subset)
+        images = store.require(LakeTable.SUBSET_IMAGES, subset)
         embeddings = current_embeddings(store, images)
-        inputs = {"subset_images": images.digest, "sscd_embeddings": embeddings.digest}
+        inputs: dict[str, str] = {LakeTable.SUBSET_IMAGES: images.digest, LakeTable.SSCD_EMBEDDINGS: embeddings.digest}
         write = store.write(
-            "rarefied_diversity",
+            LakeTable.RAREFIED_DIVERSITY,
             subset,
             code_version=RAREFIED_VERSION,
             inputs=inputs,

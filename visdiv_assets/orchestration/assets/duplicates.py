@@ -6,6 +6,7 @@ from dataclasses import replace
 import dagster as dg
 
 from visdiv_assets.corpus.image_lookup import fetch_images, find_first_positions
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.duplicates.cross_subset import load_embeddings
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA, NearDuplicates, closest_pairs, pair_defects, to_image_ids
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
@@ -46,7 +47,7 @@ SIDES = ("image_id_a", "image_id_b")
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=["subset_images", "sscd_embeddings"],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -54,7 +55,7 @@ SIDES = ("image_id_a", "image_id_b")
     check_specs=[
         check_spec(
             "pairs_sound",
-            asset="near_duplicates",
+            asset=LakeTable.NEAR_DUPLICATES,
             partitions_def=subset_partitions,
             blocking=True,
             description="No pair of an image with itself, none below the floor, none twice.",
@@ -80,12 +81,12 @@ def near_duplicates(
     counted = {neighbors_column(name): value for name, value in NAMED_THRESHOLDS.items() if value >= floor}
     with user_errors():
         store = lake.open()
-        embeddings = current_embeddings(store, store.require("subset_images", subset))
+        embeddings = current_embeddings(store, store.require(LakeTable.SUBSET_IMAGES, subset))
         write = store.write(
-            "near_duplicates",
+            LakeTable.NEAR_DUPLICATES,
             subset,
             code_version=CODE_VERSION,
-            inputs={"sscd_embeddings": embeddings.digest},
+            inputs={LakeTable.SSCD_EMBEDDINGS: embeddings.digest},
             model_id=embeddings.model_id,
             settings={
                 "similarity_floor": floor,
@@ -97,7 +98,7 @@ def near_duplicates(
         )
         images = embeddings.rows("ids")
         work = WholeSubset(lake.in_each_process(), embeddings, floor, pair_search.neighbors_kept, counted)
-        inputs = {"sscd_embeddings": embeddings.digest}
+        inputs: dict[str, str] = {LakeTable.SSCD_EMBEDDINGS: embeddings.digest}
         with progress(f"comparing {subset}", images, "image") as advance:
             if len(split_into_blocks(images)) < 2:
                 make_units(write, engine.open(), work, [Planned("pairs", inputs, images)], _keep, advance)
@@ -134,7 +135,7 @@ def _by_blocks(write: PartitionWrite, engine: Engine, work: WholeSubset, advance
     """What `work` finds, block by block: what a run that was killed had finished of it is found again."""
     store, embeddings = write.lake, work.embeddings
     blocks = [
-        Planned(f"rows {start} to {stop}", {"sscd_embeddings": embeddings.digest}, (start, stop))
+        Planned(f"rows {start} to {stop}", {LakeTable.SSCD_EMBEDDINGS: embeddings.digest}, (start, stop))
         for start, stop in split_into_blocks(embeddings.rows("ids"))
     ]
 
@@ -166,6 +167,6 @@ def _contact_sheet(store: Lake, source: Source, manifest: Manifest, decoder: Dec
     tiles_shown = []
     for pair in top:
         first, second = sorted(places[pair[side]] for side in SIDES)
-        left, right = (decode_image(images[place].data, **decoder.limits).pixels for place in (first, second))
+        left, right = (decode_image(images[place].data, limits=decoder.limits).pixels for place in (first, second))
         tiles_shown.append(PairTile(left, right, f"row {first.row} | row {second.row}   {pair['similarity']:.3f}"))
     return thumbnail_data_uri(pair_sheet(tiles_shown, max_bytes=SHEET_BYTES))

@@ -7,6 +7,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.embedding.shards import IDS_SCHEMA, PositionVectors, positions_between, vector_defects
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.listing import first_positions
@@ -65,13 +66,13 @@ def vector_checks(asset: str, partitions: dg.PartitionsDefinition, *, blocking: 
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=["subset_images"],
+    deps=[LakeTable.SUBSET_IMAGES],
     group_name="4_embeddings",
     kinds={"numpy", "onnx", "pytorch"},
     pool="gpu",
     code_version=CODE_VERSION,
     metadata=column_schema(IDS_SCHEMA),
-    check_specs=vector_checks("sscd_embeddings", subset_partitions),
+    check_specs=vector_checks(LakeTable.SSCD_EMBEDDINGS, subset_partitions),
 )
 def sscd_embeddings(
     context: dg.AssetExecutionContext,
@@ -93,13 +94,13 @@ def sscd_embeddings(
 
 @dg.asset(
     partitions_def=benchmark_partitions,
-    deps=["benchmark_images"],
+    deps=[LakeTable.BENCHMARK_IMAGES],
     group_name="2_benchmarks",
     kinds={"numpy", "onnx", "pytorch"},
     pool="gpu",
     code_version=CODE_VERSION,
     metadata=column_schema(IDS_SCHEMA),
-    check_specs=vector_checks("benchmark_embeddings", benchmark_partitions),
+    check_specs=vector_checks(LakeTable.BENCHMARK_EMBEDDINGS, benchmark_partitions),
 )
 def benchmark_embeddings(
     context: dg.AssetExecutionContext,
@@ -154,7 +155,7 @@ def embed_images_of(
             run_id=context.run.run_id,
         )
         work = EmbedShards(
-            source.in_each_process(), lake.in_each_process(), kind, name, earlier, load, **decoder.limits
+            source.in_each_process(), lake.in_each_process(), kind, name, earlier, load, limits=decoder.limits
         )
         planned = []
         for shard in version.shards:

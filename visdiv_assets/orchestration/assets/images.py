@@ -1,11 +1,13 @@
 """What is there: every image position of a subset or benchmark."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, list_images
 from visdiv_assets.orchestration.assets.common import CONTENT, check_spec, column_schema, materialized, user_errors
 from visdiv_assets.orchestration.assets.source_files import observation
@@ -44,7 +46,7 @@ def _check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.Ass
     kinds={"parquet", "pillow"},
     code_version=CODE_VERSION,
     metadata=column_schema(IMAGES_SCHEMA),
-    check_specs=_check_specs("subset_images", subset_partitions),
+    check_specs=_check_specs(LakeTable.SUBSET_IMAGES, subset_partitions),
 )
 def subset_images(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource, decoder: DecoderResource
@@ -65,7 +67,7 @@ def subset_images(
     kinds={"parquet", "pillow"},
     code_version=CODE_VERSION,
     metadata=column_schema(IMAGES_SCHEMA),
-    check_specs=_check_specs("benchmark_images", benchmark_partitions),
+    check_specs=_check_specs(LakeTable.BENCHMARK_IMAGES, benchmark_partitions),
 )
 def benchmark_images(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource, decoder: DecoderResource
@@ -96,7 +98,7 @@ def _list_images(
             name,
             code_version=CODE_VERSION,
             inputs={shard.shard.name: shard.digest for shard in version.shards},
-            settings=decoder.limits,
+            settings=asdict(decoder.limits),
             source_revision=version.revision,
             run_id=context.run.run_id,
         )
@@ -111,7 +113,7 @@ def _list_images(
                         opened.batches(kind, name, shard.shard, columns=["images"]),
                         first_row=shard.first_row,
                         threads=decoder.thread_count,
-                        **decoder.limits,
+                        limits=decoder.limits,
                         progress=advance,
                     )
                     unit.table("rows", listed, IMAGES_SCHEMA)

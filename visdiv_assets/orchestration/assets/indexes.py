@@ -3,6 +3,7 @@
 import dagster as dg
 import numpy as np
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.embedding.shards import IDS_SCHEMA
 from visdiv_assets.orchestration.assets.common import check_spec, materialized, user_errors
 from visdiv_assets.orchestration.partitions import subset_partitions
@@ -27,18 +28,18 @@ def index_checks(asset: str) -> list[dg.AssetCheckSpec]:
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=["sscd_embeddings"],
+    deps=[LakeTable.SSCD_EMBEDDINGS],
     group_name="4_embeddings",
     kinds={"faiss"},
     code_version=CODE_VERSION,
-    check_specs=index_checks("sscd_index"),
+    check_specs=index_checks(LakeTable.SSCD_INDEX),
 )
 def sscd_index(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
     """A FAISS index over a subset's SSCD embeddings, for queries with an image; exact, by inner product.
 
     It holds the stored float16 values. Row i of the index is row i of the image_ids saved beside it.
     """
-    return index_of(context, lake, "sscd_index", "sscd_embeddings")
+    return index_of(context, lake, LakeTable.SSCD_INDEX, LakeTable.SSCD_EMBEDDINGS)
 
 
 def index_of(context: dg.AssetExecutionContext, lake: LakeResource, table: str, indexed: str) -> dg.MaterializeResult:

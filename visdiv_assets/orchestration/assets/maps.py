@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_images
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.imaging.thumbnails import key_of, thumbnails
 from visdiv_assets.orchestration.assets.common import (
@@ -45,12 +46,16 @@ CODE_VERSION = "1"
 IMAGES_SHOWN = 1500
 
 #: What is mapped, by the table that holds its vectors.
-KINDS = {"sscd_embeddings": "sscd", "clip_image_embeddings": "clip_image", "clip_text_embeddings": "clip_text"}
+KINDS: dict[str, str] = {
+    LakeTable.SSCD_EMBEDDINGS: "sscd",
+    LakeTable.CLIP_IMAGE_EMBEDDINGS: "clip_image",
+    LakeTable.CLIP_TEXT_EMBEDDINGS: "clip_text",
+}
 
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=["subset_images", *KINDS],
+    deps=[LakeTable.SUBSET_IMAGES, *KINDS],
     group_name="5_findings",
     kinds={"parquet", "html"},
     code_version=CODE_VERSION,
@@ -58,7 +63,7 @@ KINDS = {"sscd_embeddings": "sscd", "clip_image_embeddings": "clip_image", "clip
     check_specs=[
         check_spec(
             "points_sound",
-            asset="maps",
+            asset=LakeTable.MAPS,
             partitions_def=subset_partitions,
             description="Every point has a place, and stands once on each map.",
         )
@@ -82,11 +87,11 @@ def maps(
     path = Path(reports.folder) / "maps" / f"{escape(subset)}.html"
     with user_errors():
         store = lake.open()
-        images = store.require("subset_images", subset)
+        images = store.require(LakeTable.SUBSET_IMAGES, subset)
         used = [current_embeddings(store, images, table) for table in KINDS if _there(store, table, subset)]
         inputs = {part.table: part.digest for part in (images, *used)}
         write = store.write(
-            "maps",
+            LakeTable.MAPS,
             subset,
             code_version=CODE_VERSION,
             inputs=inputs,
@@ -169,7 +174,7 @@ def _write_page(path: Path, source: Source, subset: str, points: pa.Table, decod
         for record in chosen.to_pylist()
     ]
     fetched = fetch_images(source, Kind.SUBSET, places)
-    small = thumbnails((image.data for image in fetched.values()), **decoder.limits)
+    small = thumbnails((image.data for image in fetched.values()), limits=decoder.limits)
     images = {place.image_id: small[key_of(image.data)].encoded for place, image in fetched.items()}
     texts = row_texts(source, Kind.SUBSET, subset, points["row"].to_pylist())
     write_map(f"Maps of {subset}", points, path, images=images, texts=texts)

@@ -6,6 +6,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.curation.linked_images import partitions_with, require_one_model
 from visdiv_assets.diversity.after_cleaning import CLEANED, moments_of_dropped
@@ -14,7 +15,6 @@ from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.diversity.tables import CORPUS_SCHEMA, corpus_table
 from visdiv_assets.orchestration.assets.common import (
-    WHOLE,
     column_schema,
     materialized,
     present_partitions,
@@ -30,7 +30,7 @@ CODE_VERSION = "1"
 
 
 @dg.asset(
-    deps=["subset_images", "sscd_embeddings", "subset_diversity", "curated_rows"],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.SUBSET_DIVERSITY, LakeTable.CURATED_ROWS],
     group_name="6_corpus",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -49,12 +49,12 @@ def corpus_diversity(
     """
     with user_errors():
         store = present_partitions(lake.open(), source.open())
-        subsets = partitions_with(store, "subset_images", "sscd_embeddings", "subset_diversity")
-        measured = {subset: store.require("subset_diversity", subset) for subset in subsets}
-        curated = store.manifest("curated_rows", WHOLE)
+        subsets = partitions_with(store, LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.SUBSET_DIVERSITY)
+        measured = {subset: store.require(LakeTable.SUBSET_DIVERSITY, subset) for subset in subsets}
+        curated = store.manifest(LakeTable.CURATED_ROWS, CORPUS_PARTITION)
         write = store.write(
-            "corpus_diversity",
-            WHOLE,
+            LakeTable.CORPUS_DIVERSITY,
+            CORPUS_PARTITION,
             code_version=CODE_VERSION,
             inputs={subset: of_subset.digest for subset, of_subset in measured.items()},
             model_id=require_one_model(measured.values()),
@@ -63,11 +63,13 @@ def corpus_diversity(
         dropped = _dropped(store, curated)
         with progress("diversity without dropped rows", len(subsets), "subset") as advance:
             for subset in subsets:
-                images, embeddings = (store.require(table, subset) for table in ("subset_images", "sscd_embeddings"))
+                images, embeddings = (
+                    store.require(table, subset) for table in (LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS)
+                )
                 rows = dropped.filter(pc.equal(dropped["subset"], subset)).select(["row", "reason"])
                 inputs = {
-                    "subset_diversity": measured[subset].digest,
-                    "subset_images": images.digest,
+                    LakeTable.SUBSET_DIVERSITY: measured[subset].digest,
+                    LakeTable.SUBSET_IMAGES: images.digest,
                     "dropped": digest_of(rows.to_pydict()),
                 }
                 if not write.reuse(subset, inputs):
@@ -112,11 +114,11 @@ def corpus_diversity(
 def mixed_subsets(store: Lake) -> list[MixedSubset]:
     """The materialized subsets that hold a readable image, by name, with their moments."""
     found = []
-    for subset in partitions_with(store, "subset_images", "subset_diversity"):
-        measured = store.require("subset_diversity", subset)
+    for subset in partitions_with(store, LakeTable.SUBSET_IMAGES, LakeTable.SUBSET_DIVERSITY):
+        measured = store.require(LakeTable.SUBSET_DIVERSITY, subset)
         (moments, *_) = _moments(store, measured, "moments")
         if moments.n:
-            images = store.require("subset_images", subset)
+            images = store.require(LakeTable.SUBSET_IMAGES, subset)
             rows = store.read(images, columns=["row"], where=pc.field("status") == "ok")["row"]
             found.append(MixedSubset(subset, pc.count_distinct(rows).as_py(), moments))
     return found

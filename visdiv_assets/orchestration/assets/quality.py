@@ -4,6 +4,7 @@ import dagster as dg
 import pyarrow.compute as pc
 from pydantic import Field
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation import quality
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration.assets.common import (
@@ -44,7 +45,7 @@ class QualityConfig(dg.Config):
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=["subset_images"],
+    deps=[LakeTable.SUBSET_IMAGES],
     group_name="3_images",
     kinds={"parquet"},
     code_version=CODE_VERSION,
@@ -52,7 +53,7 @@ class QualityConfig(dg.Config):
     check_specs=[
         check_spec(
             "every_row_rated",
-            asset="quality_rows",
+            asset=LakeTable.QUALITY_ROWS,
             partitions_def=subset_partitions,
             blocking=True,
             description="There is one row for every row of the subset.",
@@ -70,10 +71,10 @@ def quality_rows(
     subset = context.partition_key
     with user_errors():
         opened, store = source.open(), lake.open()
-        version = listed_version(opened, store.require("subset_images", subset))
+        version = listed_version(opened, store.require(LakeTable.SUBSET_IMAGES, subset))
         thresholds = config.thresholds()
         write = store.write(
-            "quality_rows",
+            LakeTable.QUALITY_ROWS,
             subset,
             code_version=CODE_VERSION,
             inputs={"source": version.revision},

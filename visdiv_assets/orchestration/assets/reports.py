@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.duplicates.calibration.rates import SIMILARITY, VERIFIED, sentence
 from visdiv_assets.orchestration.assets.common import present_partitions, user_errors
 from visdiv_assets.orchestration.partitions import subset_partitions
@@ -24,7 +25,7 @@ CODE_VERSION = "3"
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=["subset_images", "near_duplicates", "verified_duplicates", "calibration"],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.NEAR_DUPLICATES, LakeTable.VERIFIED_DUPLICATES, LakeTable.CALIBRATION],
     group_name="5_findings",
     kinds={"html"},
     code_version=CODE_VERSION,
@@ -46,14 +47,14 @@ def duplicates_report(
     path = Path(reports.folder) / "duplicates" / f"{escape(subset)}.html"
     with user_errors():
         store = lake.open()
-        nearest = store.require("near_duplicates", subset)
-        images = store.require("subset_images", subset)
-        verified = store.require("verified_duplicates", subset)
-        calibrated = store.manifest("calibration", subset)
+        nearest = store.require(LakeTable.NEAR_DUPLICATES, subset)
+        images = store.require(LakeTable.SUBSET_IMAGES, subset)
+        verified = store.require(LakeTable.VERIFIED_DUPLICATES, subset)
+        calibrated = store.manifest(LakeTable.CALIBRATION, subset)
         inputs = {part.table: part.digest for part in (nearest, images, verified, calibrated) if part}
         inputs["threshold"] = str(cleaning.duplicate_threshold)
         write = store.write(
-            "duplicates_report", subset, code_version=CODE_VERSION, inputs=inputs, run_id=context.run.run_id
+            LakeTable.DUPLICATES_REPORT, subset, code_version=CODE_VERSION, inputs=inputs, run_id=context.run.run_id
         )
         if not (write.reuse("page", inputs) and path.is_file()):
             with write.add("page", inputs):
@@ -65,13 +66,13 @@ def duplicates_report(
                     verified=verified,
                     measured=_measured(store, calibrated, cleaning.duplicate_threshold),
                 )
-                write_report(with_alignments(report, **decoder.limits), path, **decoder.limits)
+                write_report(with_alignments(report, limits=decoder.limits), path, limits=decoder.limits)
         write.commit()
     return dg.MaterializeResult(metadata={"report": dg.MetadataValue.path(path), "pairs": verified.rows("pairs")})
 
 
 @dg.asset(
-    deps=["contamination", "verified_contamination", "calibration", "benchmark_images"],
+    deps=[LakeTable.CONTAMINATION, LakeTable.VERIFIED_CONTAMINATION, LakeTable.CALIBRATION, LakeTable.BENCHMARK_IMAGES],
     group_name="6_corpus",
     kinds={"html"},
     code_version=CODE_VERSION,
@@ -91,13 +92,15 @@ def leak_reports(
     with user_errors():
         opened = source.open()
         store = present_partitions(lake.open(), opened)
-        tables_of = {name: store.require("contamination", name) for name in store.partitions("contamination")}
-        tables = ("verified_contamination", "calibration")
+        tables_of = {
+            name: store.require(LakeTable.CONTAMINATION, name) for name in store.partitions(LakeTable.CONTAMINATION)
+        }
+        tables = (LakeTable.VERIFIED_CONTAMINATION, LakeTable.CALIBRATION)
         verified, calibrated = (
             {name: store.require(table, name) for name in store.partitions(table)} for table in tables
         )
         paths = {}
-        for benchmark in store.partitions("benchmark_embeddings"):
+        for benchmark in store.partitions(LakeTable.BENCHMARK_EMBEDDINGS):
             path = Path(reports.folder) / "leaks" / f"{escape(benchmark)}.html"
             paths[benchmark] = path
             inputs = {name: manifest.digest for name, manifest in tables_of.items()}
@@ -106,7 +109,7 @@ def leak_reports(
             }
             inputs["threshold"] = str(cleaning.contamination_threshold)
             write = store.write(
-                "leak_reports", benchmark, code_version=CODE_VERSION, inputs=inputs, run_id=context.run.run_id
+                LakeTable.LEAK_REPORTS, benchmark, code_version=CODE_VERSION, inputs=inputs, run_id=context.run.run_id
             )
             if not (write.reuse("page", inputs) and path.is_file()):
                 with write.add("page", inputs):
@@ -119,7 +122,7 @@ def leak_reports(
                     report = contamination.leak_report(
                         store, opened, benchmark, tables_of, threshold, verified=verified, measured=measured
                     )
-                    write_report(with_alignments(report, **decoder.limits), path, **decoder.limits)
+                    write_report(with_alignments(report, limits=decoder.limits), path, limits=decoder.limits)
             write.commit()
     return dg.MaterializeResult(
         metadata={

@@ -3,10 +3,10 @@
 import dagster as dg
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.linked_images import partitions_with, require_one_model
 from visdiv_assets.curation.selection.stored_scores import SCORES_SCHEMA, corpus_scores
 from visdiv_assets.orchestration.assets.common import (
-    WHOLE,
     column_schema,
     materialized,
     present_partitions,
@@ -18,7 +18,7 @@ from visdiv_assets.progress import progress
 CODE_VERSION = "1"
 
 #: A subset that lacks one of these takes no part.
-NEEDED = ("subset_images", "clip_image_embeddings")
+NEEDED = (LakeTable.SUBSET_IMAGES, LakeTable.CLIP_IMAGE_EMBEDDINGS)
 
 
 @dg.asset(
@@ -39,16 +39,16 @@ def selection_scores(
     with user_errors():
         store = present_partitions(lake.open(), source.open())
         subsets = partitions_with(store, *NEEDED)
-        embeddings = {subset: store.require("clip_image_embeddings", subset) for subset in subsets}
-        images = {subset: store.require("subset_images", subset) for subset in subsets}
+        embeddings = {subset: store.require(LakeTable.CLIP_IMAGE_EMBEDDINGS, subset) for subset in subsets}
+        images = {subset: store.require(LakeTable.SUBSET_IMAGES, subset) for subset in subsets}
         # Of a subset whose images were listed anew and not embedded since, there is nothing to say yet.
-        subsets = [name for name in subsets if embeddings[name].inputs["subset_images"] == images[name].digest]
+        subsets = [name for name in subsets if embeddings[name].inputs[LakeTable.SUBSET_IMAGES] == images[name].digest]
         used = [*(embeddings[name] for name in subsets), *(images[name] for name in subsets)]
-        used += [aligned for name in subsets if (aligned := store.manifest("alignment", name))]
+        used += [aligned for name in subsets if (aligned := store.manifest(LakeTable.ALIGNMENT, name))]
         inputs = {f"{part.partition} {part.table}": part.digest for part in used}
         write = store.write(
-            "selection_scores",
-            WHOLE,
+            LakeTable.SELECTION_SCORES,
+            CORPUS_PARTITION,
             code_version=CODE_VERSION,
             inputs=inputs,
             model_id=require_one_model(embeddings[name] for name in subsets),

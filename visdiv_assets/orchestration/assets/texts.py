@@ -12,6 +12,7 @@ from visdiv_assets.contamination.texts import (
     read_benchmark,
     text_rates,
 )
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.orchestration.assets.common import (
     column_schema,
     listed_version,
@@ -37,7 +38,7 @@ BATCH_ROWS = 256
 
 @dg.asset(
     partitions_def=benchmark_partitions,
-    deps=["benchmark_images"],
+    deps=[LakeTable.BENCHMARK_IMAGES],
     group_name="2_benchmarks",
     kinds={"numpy"},
     code_version=CODE_VERSION,
@@ -52,10 +53,10 @@ def benchmark_texts(
     name = context.partition_key
     with user_errors():
         opened, store = source.open(), lake.open()
-        images = store.require("benchmark_images", name)
+        images = store.require(LakeTable.BENCHMARK_IMAGES, name)
         version = listed_version(opened, images, Kind.BENCHMARK)
         write = store.write(
-            "benchmark_texts",
+            LakeTable.BENCHMARK_TEXTS,
             name,
             code_version=CODE_VERSION,
             inputs={"source": version.revision},
@@ -77,7 +78,7 @@ def benchmark_texts(
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=["subset_images", dg.AssetDep("benchmark_texts", partition_mapping=dg.AllPartitionMapping())],
+    deps=[LakeTable.SUBSET_IMAGES, dg.AssetDep(LakeTable.BENCHMARK_TEXTS, partition_mapping=dg.AllPartitionMapping())],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -95,13 +96,13 @@ def text_contamination(
     with user_errors():
         opened = source.open()
         store = present_partitions(lake.open(), opened)
-        images = store.require("subset_images", subset)
+        images = store.require(LakeTable.SUBSET_IMAGES, subset)
         version = listed_version(opened, images)
-        names = store.partitions("benchmark_texts")
-        benchmarks = {name: store.require("benchmark_texts", name) for name in names}
+        names = store.partitions(LakeTable.BENCHMARK_TEXTS)
+        benchmarks = {name: store.require(LakeTable.BENCHMARK_TEXTS, name) for name in names}
         of_benchmarks = {name: of_benchmark.digest for name, of_benchmark in benchmarks.items()}
         write = store.write(
-            "text_contamination",
+            LakeTable.TEXT_CONTAMINATION,
             subset,
             code_version=CODE_VERSION,
             inputs={

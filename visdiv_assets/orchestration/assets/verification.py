@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.contamination.images import RATES_SCHEMA, verified_rates
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.linked_images import partitions_with, require_one_model
 from visdiv_assets.duplicates.pair_verification import PAIR_SCHEMA, VERIFIED_SCHEMA
 from visdiv_assets.duplicates.verify_pairs import PAIRS_OF_A_UNIT, split_into_units
 from visdiv_assets.orchestration.assets.common import (
-    WHOLE,
     column_schema,
     comparable_benchmarks,
     current_embeddings,
@@ -63,7 +63,7 @@ def _keep_candidates(unit: UnitWrite, listed: Listed, found: pa.Table) -> None:
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=["subset_images", "sscd_embeddings", "near_duplicates"],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -86,19 +86,19 @@ def verified_duplicates(
     subset = context.partition_key
     with user_errors():
         store = lake.open()
-        images = store.require("subset_images", subset)
+        images = store.require(LakeTable.SUBSET_IMAGES, subset)
         embeddings = current_embeddings(store, images)
         write = store.write(
-            "verified_duplicates",
+            LakeTable.VERIFIED_DUPLICATES,
             subset,
             code_version=CODE_VERSION,
-            inputs={"subset_images": images.digest, "sscd_embeddings": embeddings.digest},
+            inputs={LakeTable.SUBSET_IMAGES: images.digest, LakeTable.SSCD_EMBEDDINGS: embeddings.digest},
             model_id=embeddings.model_id,
             settings=candidate_settings(verification),
             source_revision=images.source_revision,
             run_id=context.run.run_id,
         )
-        pixels = make_pixels(source, lake, decoder, "verified_duplicates", subset)
+        pixels = make_pixels(source, lake, decoder, LakeTable.VERIFIED_DUPLICATES, subset)
         candidates = Planned("candidates", digests_by_partition([images, embeddings]), Listed(images, embeddings))
         make_units(
             write,
@@ -128,7 +128,7 @@ def verified_duplicates(
 
 
 @dg.asset(
-    deps=["subset_images", "sscd_embeddings", "cross_subset_duplicates"],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.CROSS_SUBSET_DUPLICATES],
     group_name="6_corpus",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -149,12 +149,12 @@ def verified_cross_subset(
     """
     with user_errors():
         store = present_partitions(lake.open(), source.open())
-        subsets = partitions_with(store, "subset_images", "sscd_embeddings")
-        images = {subset: store.require("subset_images", subset) for subset in subsets}
+        subsets = partitions_with(store, LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS)
+        images = {subset: store.require(LakeTable.SUBSET_IMAGES, subset) for subset in subsets}
         embeddings = {subset: current_embeddings(store, images[subset]) for subset in subsets}
         write = store.write(
-            "verified_cross_subset",
-            WHOLE,
+            LakeTable.VERIFIED_CROSS_SUBSET,
+            CORPUS_PARTITION,
             code_version=CODE_VERSION,
             inputs={subset: of_subset.digest for subset, of_subset in embeddings.items()},
             model_id=require_one_model(embeddings.values()),
@@ -179,7 +179,7 @@ def verified_cross_subset(
             unit.table("pairs", table, VERIFIED_SCHEMA)
             fresh_pairs += fresh
 
-        pixels = make_pixels(source, lake, decoder, "verified_cross_subset", WHOLE)
+        pixels = make_pixels(source, lake, decoder, LakeTable.VERIFIED_CROSS_SUBSET, CORPUS_PARTITION)
         work = CompareSets(pixels, candidate_rule(verification), Kind.SUBSET)
         with progress("comparing pixels across subsets", len(planned), "two subsets") as advance:
             make_units(write, engine.open(), work, planned, keep, advance)
@@ -191,12 +191,12 @@ def verified_cross_subset(
 @dg.asset(
     partitions_def=subset_partitions,
     deps=[
-        "subset_images",
-        "sscd_embeddings",
-        "near_duplicates",
-        "contamination",
-        dg.AssetDep("benchmark_images", partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep("benchmark_embeddings", partition_mapping=dg.AllPartitionMapping()),
+        LakeTable.SUBSET_IMAGES,
+        LakeTable.SSCD_EMBEDDINGS,
+        LakeTable.NEAR_DUPLICATES,
+        LakeTable.CONTAMINATION,
+        dg.AssetDep(LakeTable.BENCHMARK_IMAGES, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(LakeTable.BENCHMARK_EMBEDDINGS, partition_mapping=dg.AllPartitionMapping()),
     ],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
@@ -219,11 +219,13 @@ def verified_contamination(
     subset = context.partition_key
     with user_errors():
         store = present_partitions(lake.open(), source.open())
-        images, nearest = (store.require(table, subset) for table in ("subset_images", "near_duplicates"))
+        images, nearest = (
+            store.require(table, subset) for table in (LakeTable.SUBSET_IMAGES, LakeTable.NEAR_DUPLICATES)
+        )
         embeddings = current_embeddings(store, images)
         benchmarks = comparable_benchmarks(store, embeddings)
         write = store.write(
-            "verified_contamination",
+            LakeTable.VERIFIED_CONTAMINATION,
             subset,
             code_version=CODE_VERSION,
             inputs={name: of_benchmark.digest for name, (_, of_benchmark) in benchmarks.items()},
@@ -250,7 +252,7 @@ def verified_contamination(
             fresh_pairs += fresh
 
         ids = ("image_id", "benchmark_image_id")
-        pixels = make_pixels(source, lake, decoder, "verified_contamination", subset, ids)
+        pixels = make_pixels(source, lake, decoder, LakeTable.VERIFIED_CONTAMINATION, subset, ids)
         work = CompareSets(pixels, candidate_rule(verification), Kind.BENCHMARK)
         with progress(f"comparing pixels of {subset} with benchmarks", len(benchmarks), "benchmark") as advance:
             make_units(write, engine.open(), work, planned, keep, advance)

@@ -54,7 +54,7 @@ def make_pixels(
     """
     manifest = lake.open().manifest(table, partition)
     earlier = manifest if manifest and manifest.code_version == CODE_VERSION else None
-    return Pixels(lake.in_each_process(), source.in_each_process(), earlier, **decoder.limits, ids=ids)
+    return Pixels(lake.in_each_process(), source.in_each_process(), earlier, limits=decoder.limits, ids=ids)
 
 
 def pairs_digest(pairs: pa.Table) -> str:

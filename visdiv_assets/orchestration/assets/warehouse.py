@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.orchestration.assets.common import check_spec, image_markdown, present_partitions, user_errors
 from visdiv_assets.orchestration.resources import (
     CleaningResource,
@@ -22,26 +23,26 @@ from visdiv_assets.sources.catalog import category
 @dg.asset(
     name="warehouse",
     deps=[
-        "subset_images",
-        "quality_rows",
-        "sscd_embeddings",
-        "near_duplicates",
-        "subset_diversity",
-        "rarefied_diversity",
+        LakeTable.SUBSET_IMAGES,
+        LakeTable.QUALITY_ROWS,
+        LakeTable.SSCD_EMBEDDINGS,
+        LakeTable.NEAR_DUPLICATES,
+        LakeTable.SUBSET_DIVERSITY,
+        LakeTable.RAREFIED_DIVERSITY,
         "contamination",
-        "text_contamination",
-        "verified_duplicates",
-        "verified_contamination",
-        "verified_cross_subset",
+        LakeTable.TEXT_CONTAMINATION,
+        LakeTable.VERIFIED_DUPLICATES,
+        LakeTable.VERIFIED_CONTAMINATION,
+        LakeTable.VERIFIED_CROSS_SUBSET,
         "calibration",
         "alignment",
-        "clip_near_duplicates",
+        LakeTable.CLIP_NEAR_DUPLICATES,
         "maps",
-        "selection_scores",
-        "cross_subset_duplicates",
-        "duplicate_clusters",
-        "curated_rows",
-        "corpus_diversity",
+        LakeTable.SELECTION_SCORES,
+        LakeTable.CROSS_SUBSET_DUPLICATES,
+        LakeTable.DUPLICATE_CLUSTERS,
+        LakeTable.CURATED_ROWS,
+        LakeTable.CORPUS_DIVERSITY,
     ],
     group_name="7_warehouse",
     kinds={"duckdb"},
@@ -85,7 +86,7 @@ def warehouse(
                 Path(reports.folder),
                 contamination_threshold=cleaning.contamination_threshold,
                 duplicate_threshold=cleaning.duplicate_threshold,
-                **decoder.limits,
+                limits=decoder.limits,
             )
             drawn = {name: image_markdown(name, png) for name, png in corpus_images(corpus).items()}
     return dg.MaterializeResult(

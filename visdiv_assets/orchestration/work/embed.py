@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from visdiv_assets.embedding.interface import Embedder
 from visdiv_assets.embedding.shards import KnownVectors, PositionVectors, embed_positions
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.orchestration.engines import PerProcess, Worker
 from visdiv_assets.progress import Progress
 from visdiv_assets.sources import Kind, Shard, Source
@@ -73,8 +74,7 @@ class EmbedShards:
         name: its name.
         earlier: manifest of the earlier state; None if there was none.
         load: loads the model.
-        max_pixels: limit that the images were checked against.
-        max_bytes: likewise, of an encoded image.
+        limits: of images; a larger one counts as unreadable.
     """
 
     holds_model: ClassVar[bool] = True
@@ -86,8 +86,7 @@ class EmbedShards:
     name: str
     earlier: Manifest | None
     load: Load
-    max_pixels: int
-    max_bytes: int
+    limits: DecodeLimits
 
     def open(self, worker: Worker) -> Callable[[ShardUnit, Progress], PositionVectors]:
         """Load the model, and map the earlier vectors."""
@@ -103,8 +102,7 @@ class EmbedShards:
                 first_row=unit.first_row,
                 known=known,
                 threads=worker.threads,
-                max_pixels=self.max_pixels,
-                max_bytes=self.max_bytes,
+                limits=self.limits,
                 progress=progress,
             )
 

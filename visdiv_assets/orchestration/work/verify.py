@@ -22,6 +22,7 @@ from visdiv_assets.duplicates.pair_verification import (
     verify_candidates,
 )
 from visdiv_assets.duplicates.verify_pairs import Fetch
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.orchestration.engines import PerProcess, Worker
 from visdiv_assets.progress import Progress
 from visdiv_assets.sources import Kind, Source
@@ -93,16 +94,14 @@ class Pixels:
         lake: where they are listed.
         source: where they are.
         earlier: manifest of a table with verdicts that are known, if there is one.
-        max_pixels: images with more count as unreadable.
-        max_bytes: likewise, of an encoded image.
+        limits: of images; a larger one counts as unreadable.
         ids: the columns of the two images' image_ids in the table.
     """
 
     lake: PerProcess[Lake]
     source: PerProcess[Source]
     earlier: Manifest | None
-    max_pixels: int
-    max_bytes: int
+    limits: DecodeLimits
     ids: tuple[str, str] = SIDES
 
     def fetch(self, kind: Kind, images: Manifest) -> Fetch:
@@ -120,8 +119,7 @@ class Pixels:
                 fetch_b,
                 known(name),
                 threads=worker.threads,
-                max_pixels=self.max_pixels,
-                max_bytes=self.max_bytes,
+                limits=self.limits,
                 progress=progress,
             )
 

@@ -10,14 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
 
 if TYPE_CHECKING:
     import duckdb
-
-#: The one partition of what concerns all subsets.
-WHOLE = "all"
 
 #: Planted pairs that are copies, by the threshold that decides it.
 _COPIES = "SELECT * FROM planted WHERE place <> 'benchmark' AND similarity >= $threshold::FLOAT"
@@ -52,8 +50,10 @@ def check(asset: str, settings: Settings, planted: pa.Table) -> Found | None:
 def _within(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
     """Near copies of one subset, among the pairs of that subset."""
     tables = []
-    for subset in lake.partitions("near_duplicates"):
-        pairs = lake.read(lake.require("near_duplicates", subset), "pairs", columns=["image_id_a", "image_id_b"])
+    for subset in lake.partitions(LakeTable.NEAR_DUPLICATES):
+        pairs = lake.read(
+            lake.require(LakeTable.NEAR_DUPLICATES, subset), "pairs", columns=["image_id_a", "image_id_b"]
+        )
         tables.append(pairs.append_column("subset", pa.repeat(subset, pairs.num_rows)))
     connection.register("pairs", pa.concat_tables(tables))
     return _counted(
@@ -66,7 +66,7 @@ def _within(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Setting
 
 def _across(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
     """Near copies of two subsets among the pairs, and exact ones in what the subsets share."""
-    manifest = lake.require("cross_subset_duplicates", WHOLE)
+    manifest = lake.require(LakeTable.CROSS_SUBSET_DUPLICATES, CORPUS_PARTITION)
     connection.register("pairs", lake.read(manifest, "pairs", columns=["image_id_a", "image_id_b"]))
     connection.register("overlap", lake.read(manifest, "overlap"))
     near = _counted(
@@ -90,8 +90,8 @@ def _leaks(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings
     """Copies of benchmarks' images, exact ones too."""
     columns = ["image_id", "benchmark", "benchmark_image_id"]
     tables = []
-    for subset in lake.partitions("contamination"):
-        manifest = lake.require("contamination", subset)
+    for subset in lake.partitions(LakeTable.CONTAMINATION):
+        manifest = lake.require(LakeTable.CONTAMINATION, subset)
         if manifest.files("pairs"):
             pairs = lake.read(manifest, "pairs", columns=columns)
             tables.append(pairs.append_column("subset", pa.repeat(subset, pairs.num_rows)))
@@ -106,7 +106,7 @@ def _leaks(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings
 
 def _clusters(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
     """Copies, exact ones too, that are in one cluster of which one position stands for all."""
-    positions = lake.read(lake.require("duplicate_clusters", WHOLE), "positions")
+    positions = lake.read(lake.require(LakeTable.DUPLICATE_CLUSTERS, CORPUS_PARTITION), "positions")
     connection.register("positions", positions.select(["image_id", "cluster_id", "keep"]))
     return _counted(
         connection,
@@ -122,7 +122,7 @@ def _clusters(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Setti
 
 def _rows_that_go(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
     """Leaked images of which no row stays, and copies in rows of one image of which at most one row stays."""
-    dropped = lake.read(lake.require("curated_rows", WHOLE), "dropped", columns=["subset", "row"])
+    dropped = lake.read(lake.require(LakeTable.CURATED_ROWS, CORPUS_PARTITION), "dropped", columns=["subset", "row"])
     connection.register("dropped", dropped)
     ids = connection.execute("SELECT DISTINCT unnest([image_id_a, image_id_b]) FROM planted").fetchall()
     connection.register("places", _places(lake, pa.array([image_id for (image_id,) in ids], pa.string())))
@@ -151,8 +151,8 @@ def _rows_that_go(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: S
 def _places(lake: Lake, ids: pa.Array) -> pa.Table:
     """The positions of some images: subset, row, image_id, and whether the row has no other image."""
     tables = []
-    for subset in lake.partitions("subset_images"):
-        listed = lake.read(lake.require("subset_images", subset), columns=["row", "image_id"])
+    for subset in lake.partitions(LakeTable.SUBSET_IMAGES):
+        listed = lake.read(lake.require(LakeTable.SUBSET_IMAGES, subset), columns=["row", "image_id"])
         alone = np.bincount(listed["row"].to_numpy(), minlength=1) == 1
         here = listed.filter(pc.is_in(listed["image_id"], ids))
         here = here.append_column("alone", pa.array(alone[here["row"].to_numpy()]))
@@ -187,10 +187,10 @@ def _counted(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: floa
 
 
 _CHECKS: dict[str, Callable[[duckdb.DuckDBPyConnection, Lake, Settings], Found]] = {
-    "near_duplicates": _within,
-    "cross_subset_duplicates": _across,
-    "contamination": _leaks,
-    "duplicate_clusters": _clusters,
-    "curated_rows": _rows_that_go,
+    LakeTable.NEAR_DUPLICATES: _within,
+    LakeTable.CROSS_SUBSET_DUPLICATES: _across,
+    LakeTable.CONTAMINATION: _leaks,
+    LakeTable.DUPLICATE_CLUSTERS: _clusters,
+    LakeTable.CURATED_ROWS: _rows_that_go,
     "warehouse": _published,
 }

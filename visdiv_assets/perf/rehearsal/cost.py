@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.listing import list_images
 from visdiv_assets.perf import embedding, verification
-from visdiv_assets.perf.joins import WHOLE
+from visdiv_assets.perf.joins import FINEVISION_IMAGES
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import thread_count
 
@@ -111,11 +113,11 @@ def _listing_ms(encoded: Sequence[bytes]) -> float:
     """Core-milliseconds of an image in `imaging.listing`, in one thread."""
     images = pa.array([[{"bytes": data, "path": None}] for data in encoded])
     batch = pa.record_batch({"images": images})
-    listed = list_images([batch.slice(0, 1)], first_row=0, threads=1, max_pixels=embedding.MAX_PIXELS)
+    listed = list_images([batch.slice(0, 1)], first_row=0, threads=1, limits=DecodeLimits(embedding.MAX_PIXELS))
     # The first image pays for imports.
     assert sum(part.num_rows for part in listed) == 1
     begin = time.process_time()
-    for _ in list_images([batch], first_row=0, threads=1, max_pixels=embedding.MAX_PIXELS):
+    for _ in list_images([batch], first_row=0, threads=1, limits=DecodeLimits(embedding.MAX_PIXELS)):
         pass
     return (time.process_time() - begin) * 1e3 / len(encoded)
 
@@ -128,21 +130,29 @@ def costs(rates: Rates, seconds: dict[str, float], *, compared: float = COMPARED
         seconds: of the stages of the rehearsal at FineVision's size, extrapolated, by their assets.
         compared: pairs for each image whose pixels are compared.
     """
-    near, across, leaks = (seconds[name] for name in ("near_duplicates", "cross_subset_duplicates", "contamination"))
+    near, across, leaks = (
+        seconds[name]
+        for name in (LakeTable.NEAR_DUPLICATES, LakeTable.CROSS_SUBSET_DUPLICATES, LakeTable.CONTAMINATION)
+    )
     rest = sum(value for name, value in seconds.items() if name not in _IN_THREADS)
-    join_flop = WHOLE**2 / 2 * 2 * DIMENSION
+    join_flop = FINEVISION_IMAGES**2 / 2 * 2 * DIMENSION
     measured, extrapolated = "measured rate", "rehearsal, extrapolated"
     return [
-        _line("listing: decode, hash, fingerprints", rates.listing_ms * WHOLE / 1e3, measured, "as on the cores"),
+        _line(
+            "listing: decode, hash, fingerprints",
+            rates.listing_ms * FINEVISION_IMAGES / 1e3,
+            measured,
+            "as on the cores",
+        ),
         _line(
             "SSCD vectors",
-            rates.embedding_ms * WHOLE / 1e3,
+            rates.embedding_ms * FINEVISION_IMAGES / 1e3,
             measured,
             "estimated: decoding on the cores or the model on the GPU, whichever is slower",
             # What decodes and what multiplies work side by side.
             on_gpus=lambda machine: max(
-                rates.decoding_ms * WHOLE / 1e3 / machine.cores,
-                MODEL_FLOP * WHOLE / (MODEL_SHARE * H200 * machine.gpus),
+                rates.decoding_ms * FINEVISION_IMAGES / 1e3 / machine.cores,
+                MODEL_FLOP * FINEVISION_IMAGES / (MODEL_SHARE * H200 * machine.gpus),
             ),
         ),
         _line(
@@ -155,7 +165,7 @@ def costs(rates: Rates, seconds: dict[str, float], *, compared: float = COMPARED
         _line("contamination by 66 benchmarks", leaks * rates.cores, extrapolated, "as on the cores"),
         _line(
             f"comparing pixels of {compared:g} pair for each image",
-            rates.comparing_ms * WHOLE * compared / 1e3,
+            rates.comparing_ms * FINEVISION_IMAGES * compared / 1e3,
             measured,
             "as on the cores",
         ),
@@ -169,7 +179,7 @@ def costs(rates: Rates, seconds: dict[str, float], *, compared: float = COMPARED
 
 
 #: Assets whose work is spread over threads or GPUs.
-_IN_THREADS = ("near_duplicates", "cross_subset_duplicates", "contamination")
+_IN_THREADS = (LakeTable.NEAR_DUPLICATES, LakeTable.CROSS_SUBSET_DUPLICATES, LakeTable.CONTAMINATION)
 
 
 def _line(

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.quality import HISTOGRAM_SCHEMA, QUALITY_SCHEMA, RULES_SCHEMA
 from visdiv_assets.embedding.shards import IDS_SCHEMA, positions_between
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, first_positions
@@ -34,8 +35,8 @@ CODE_VERSION = "rehearsal"
 
 #: Tables of images and of vectors.
 TABLES = {
-    Kind.SUBSET: ("subset_images", "sscd_embeddings"),
-    Kind.BENCHMARK: ("benchmark_images", "benchmark_embeddings"),
+    Kind.SUBSET: (LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS),
+    Kind.BENCHMARK: (LakeTable.BENCHMARK_IMAGES, LakeTable.BENCHMARK_EMBEDDINGS),
 }
 
 #: Rows of a shard; FineVision's have 2,000 to 20,000.
@@ -114,7 +115,9 @@ def make_lake(
             _write_source(source, made)
             if kind is Kind.SUBSET:
                 _write_quality(lake, made, random)
-                lake.write("verified_duplicates", of_set.name, code_version=CODE_VERSION, model_id=MODEL_ID).commit()
+                lake.write(
+                    LakeTable.VERIFIED_DUPLICATES, of_set.name, code_version=CODE_VERSION, model_id=MODEL_ID
+                ).commit()
             progress(of_set.images)
     return planted.pairs
 
@@ -181,7 +184,7 @@ def _write_embeddings(
 
 
 def _write_quality(lake: Lake, made: _Set, random: np.random.Generator) -> None:
-    write = lake.write("quality_rows", made.plan.name, code_version=CODE_VERSION, source_revision=made.revision)
+    write = lake.write(LakeTable.QUALITY_ROWS, made.plan.name, code_version=CODE_VERSION, source_revision=made.revision)
     turns = 0
     for name, start, stop in made.shards():
         rated = columns.ratings(np.arange(start, stop), random)

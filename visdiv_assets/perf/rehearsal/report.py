@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from visdiv_assets.perf.joins import WHOLE
+from visdiv_assets.perf.joins import FINEVISION_IMAGES
 from visdiv_assets.perf.rehearsal import cost
 from visdiv_assets.perf.rehearsal.growth import exponent, extrapolate, fixed_and_growing
 from visdiv_assets.perf.rehearsal.rehearse import Rehearsal, stages_of
@@ -51,13 +51,13 @@ def questions(rehearsal: Rehearsal) -> str:
 
 
 def growths(rehearsal: Rehearsal) -> str:
-    """Exponents over the sizes, and what follows for `WHOLE` images."""
+    """Exponents over the sizes, and what follows for `FINEVISION_IMAGES` images."""
     headers = (
         "stage",
         "exponent of time",
         "of memory",
         "of disk",
-        f"hours at {WHOLE:,} by the exponent",
+        f"hours at {FINEVISION_IMAGES:,} by the exponent",
         "by its parts",
         "GB of memory",
         "GB of disk",
@@ -68,30 +68,32 @@ def growths(rehearsal: Rehearsal) -> str:
         exponents = [exponent(_sizes(outcomes), values) for values in _values(outcomes)]
         by_exponent, by_parts = hours(stage, outcomes)
         memory, disk = (
-            None if power is None else extrapolate(_sizes(outcomes), values, WHOLE, max(power, 0.0)) / 1e3
+            None if power is None else extrapolate(_sizes(outcomes), values, FINEVISION_IMAGES, max(power, 0.0)) / 1e3
             for power, values in zip(exponents[1:], _values(outcomes)[1:], strict=True)
         )
         rows.append((stage.name, *map(_number, (*exponents, by_exponent, by_parts, memory, disk), [2] * 7)))
     told = (
-        f"Extrapolated to {WHOLE:,}: by the exponent, from the largest size; by its parts, as what a stage costs "
-        "anyway and what grows as its work does once images are many (as the square where all are compared with all, "
+        f"Extrapolated to {FINEVISION_IMAGES:,}: by the exponent, from the largest size; by its parts, as what a stage "
+        "costs anyway and what grows as its work does once images are many (as the square where all are compared with all, "
         "else in proportion), fitted to all sizes. Memory and disk by the exponent."
     )
     return f"{_table(rows, headers)}\n\n{told}"
 
 
 def hours(stage: Stage, outcomes: Sequence[Outcome]) -> tuple[float | None, float | None]:
-    """Hours of a stage at `WHOLE`, by its exponent, and by what it costs anyway and what grows as its work does."""
+    """Hours of a stage at `FINEVISION_IMAGES`: by its exponent, and by its fixed and its growing part."""
     sizes, seconds = _sizes(outcomes), [outcome.seconds for outcome in outcomes]
     power = exponent(sizes, seconds)
     if power is None:
         return None, None
     fixed, growing = fixed_and_growing(sizes, seconds, stage.growth)
-    return extrapolate(sizes, seconds, WHOLE, power) / 3600, (fixed + growing * WHOLE**stage.growth) / 3600
+    return extrapolate(sizes, seconds, FINEVISION_IMAGES, power) / 3600, (
+        fixed + growing * FINEVISION_IMAGES**stage.growth
+    ) / 3600
 
 
 def at_whole(rehearsal: Rehearsal) -> dict[str, float]:
-    """Seconds of each stage at `WHOLE`, the longer of the two that `hours` gives, by its asset."""
+    """Seconds of each stage at `FINEVISION_IMAGES`, the longer of the two that `hours` gives, by its asset."""
     found = {}
     for stage in STAGES:
         by_exponent, by_parts = hours(stage, stages_of(rehearsal.outcomes, stage.name))
@@ -101,8 +103,8 @@ def at_whole(rehearsal: Rehearsal) -> dict[str, float]:
 
 
 def costs(rates: cost.Rates, seconds: dict[str, float]) -> str:
-    """Hours of each stage at `WHOLE` images on several machines."""
-    headers = (f"hours for {WHOLE:,}", *(machine.name for machine in cost.MACHINES), "on cores", "on GPUs")
+    """Hours of each stage at `FINEVISION_IMAGES` images on several machines."""
+    headers = (f"hours for {FINEVISION_IMAGES:,}", *(machine.name for machine in cost.MACHINES), "on cores", "on GPUs")
     lines = cost.costs(rates, seconds)
     rows = [(line.stage, *map(_number, line.hours, [2] * 4), line.cores_from, line.gpus_from) for line in lines]
     together = [sum(line.hours[number] for line in lines) for number in range(len(cost.MACHINES))]

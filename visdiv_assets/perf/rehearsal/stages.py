@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.perf.measuring import Run, measure_in_subprocess
 from visdiv_assets.settings import Settings
 
@@ -29,13 +30,13 @@ class Stage:
 
 
 STAGES = (
-    Stage("near duplicates in each subset", "near_duplicates", True, 2),
-    Stage("diversity of each subset", "subset_diversity", True, 1),
-    Stage("copies across subsets", "cross_subset_duplicates", False, 2),
-    Stage("contamination by 66 benchmarks", "contamination", True, 1),
-    Stage("clusters and keep-best", "duplicate_clusters", False, 1),
-    Stage("rows that go", "curated_rows", False, 1),
-    Stage("diversity of mixtures", "corpus_diversity", False, 1),
+    Stage("near duplicates in each subset", LakeTable.NEAR_DUPLICATES, True, 2),
+    Stage("diversity of each subset", LakeTable.SUBSET_DIVERSITY, True, 1),
+    Stage("copies across subsets", LakeTable.CROSS_SUBSET_DUPLICATES, False, 2),
+    Stage("contamination by 66 benchmarks", LakeTable.CONTAMINATION, True, 1),
+    Stage("clusters and keep-best", LakeTable.DUPLICATE_CLUSTERS, False, 1),
+    Stage("rows that go", LakeTable.CURATED_ROWS, False, 1),
+    Stage("diversity of mixtures", LakeTable.CORPUS_DIVERSITY, False, 1),
     Stage("the DuckDB file", "warehouse", False, 1),
 )
 

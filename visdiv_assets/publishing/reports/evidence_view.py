@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.publishing.reports.badges import percent
 from visdiv_assets.publishing.reports.model import VIEW_BYTES, AlignedView, PairEntry, Report
 from visdiv_assets.publishing.reports.pair_selection import drawn
@@ -38,24 +38,21 @@ _TINT = 0.45
 _OUTLINE = 2
 
 
-def aligned_view(
-    data_a: bytes | None, data_b: bytes | None, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES
-) -> AlignedView | None:
+def aligned_view(data_a: bytes | None, data_b: bytes | None, limits: DecodeLimits) -> AlignedView | None:
     """Lay an image over another and mark what disagrees.
 
     Args:
         data_a: an encoded image, which keeps its frame.
         data_b: another, which is warped.
-        max_pixels: an image with more pixels is not decoded.
-        max_bytes: nor is one of more bytes.
+        limits: of images; a larger one counts as unreadable.
 
     Returns:
         The views; None if one of the two cannot be read.
     """
     from visdiv_assets.duplicates.verify import explain, prepare, verify
 
-    image_a = decode_image(data_a, max_pixels=max_pixels, max_bytes=max_bytes).pixels
-    image_b = decode_image(data_b, max_pixels=max_pixels, max_bytes=max_bytes).pixels
+    image_a = decode_image(data_a, limits=limits).pixels
+    image_b = decode_image(data_b, limits=limits).pixels
     if image_a is None or image_b is None:
         return None
     a, b = prepare(image_a), prepare(image_b)
@@ -72,19 +69,18 @@ def aligned_view(
     return AlignedView(_encoded(left), _encoded(right), marked, left.size, right.size, disagreeing, _caption(evidence))
 
 
-def with_alignments(report: Report, *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES) -> Report:
+def with_alignments(report: Report, *, limits: DecodeLimits) -> Report:
     """Draw the evidence of those pairs of a report that the page draws it for.
 
     Args:
         report: what to say. Without verdicts, it stays as it is.
-        max_pixels: see `aligned_view`.
-        max_bytes: likewise.
+        limits: of images; a larger one counts as unreadable.
     """
     shown = report.pairs_shown()
     numbers = sorted(drawn([pair.similarity for pair in shown], [pair.verified for pair in shown]))
 
     def view(number: int) -> AlignedView | None:
-        return aligned_view(shown[number].left.data, shown[number].right.data, max_pixels, max_bytes)
+        return aligned_view(shown[number].left.data, shown[number].right.data, limits)
 
     views = dict(zip(numbers, ordered_map(view, numbers, threads=thread_count(0)), strict=True))
     pairs: list[PairEntry] = [replace(pair, aligned=views.get(number)) for number, pair in enumerate(shown)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from visdiv_assets.corpus.image_lookup import ImageRef
 from visdiv_assets.imaging import thumbnails
-from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.thumbnails import Thumbnail
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.html_files import content_policy, read_template, template, write_page
@@ -40,19 +40,18 @@ class _Shown:
     text: Text
 
 
-def gallery(title: str, entries: Sequence[GalleryEntry], *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES) -> str:
+def gallery(title: str, entries: Sequence[GalleryEntry], *, limits: DecodeLimits) -> str:
     """Write images as a page that needs no server, no network and no script.
 
     Args:
         title: what they are.
         entries: in order. An image that cannot be read is a gray box which says why.
-        max_pixels: an image with more pixels is not decoded.
-        max_bytes: nor is one of more bytes.
+        limits: of images; a larger one counts as unreadable.
 
     Returns:
         The page, below 6 MB; all texts are escaped.
     """
-    small = thumbnails.thumbnails((e.image.data for e in entries), max_pixels=max_pixels, max_bytes=max_bytes)
+    small = thumbnails.thumbnails((e.image.data for e in entries), limits=limits)
     full = text_cells.full_length([entry.image.note for entry in entries])
     styles = {
         "gallery": read_template("gallery.css"),
@@ -77,12 +76,10 @@ def gallery(title: str, entries: Sequence[GalleryEntry], *, max_pixels: int, max
     )
 
 
-def write_gallery(
-    title: str, entries: Sequence[GalleryEntry], path: Path, *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES
-) -> int:
+def write_gallery(title: str, entries: Sequence[GalleryEntry], path: Path, *, limits: DecodeLimits) -> int:
     """Write a `gallery` to a file in one atomic step; returns its size in bytes.
 
     Raises:
         VisdivError: the disk is full, or the place cannot be written.
     """
-    return write_page(gallery(title, entries, max_pixels=max_pixels, max_bytes=max_bytes), path)
+    return write_page(gallery(title, entries, limits=limits), path)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from visdiv_assets.corpus.image_lookup import ImageRef
 from visdiv_assets.imaging import thumbnails
-from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.thumbnails import Thumbnail
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.html_files import content_policy, read_template, template, write_page
@@ -45,7 +45,7 @@ class _Image:
     key: str
 
 
-def render(report: Report, *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES) -> str:
+def render(report: Report, *, limits: DecodeLimits) -> str:
     """Write a report as HTML.
 
     The same report gives the same page. The page is below 6 MB, or 10 MB with evidence: images that are hard to
@@ -53,16 +53,13 @@ def render(report: Report, *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES)
 
     Args:
         report: what to say. An image that cannot be read is a gray box which says why.
-        max_pixels: an image with more pixels is not decoded.
-        max_bytes: nor is one of more bytes.
+        limits: of images; a larger one counts as unreadable.
 
     Returns:
         The page, which UTF-8 can encode.
     """
     shown = report.pairs_shown()
-    drawn = thumbnails.thumbnails(
-        (side.data for pair in shown for side in (pair.left, pair.right)), max_pixels=max_pixels, max_bytes=max_bytes
-    )
+    drawn = thumbnails.thumbnails((side.data for pair in shown for side in (pair.left, pair.right)), limits=limits)
     full = text_cells.full_length(_texts(shown))
     evidence, view_styles = evidence_html.drawn_pairs(report, shown)
     judged = any(pair.verdict is not None for pair in shown)
@@ -107,14 +104,13 @@ def render(report: Report, *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES)
     )
 
 
-def write_report(report: Report, path: Path, *, max_pixels: int, max_bytes: int = MAX_IMAGE_BYTES) -> int:
+def write_report(report: Report, path: Path, *, limits: DecodeLimits) -> int:
     """Write a report to a file in one atomic step.
 
     Args:
         report: what to say.
         path: the file; its folder is made if there is none.
-        max_pixels: see `render`.
-        max_bytes: likewise.
+        limits: of images; a larger one counts as unreadable.
 
     Returns:
         The file's size in bytes.
@@ -122,7 +118,7 @@ def write_report(report: Report, path: Path, *, max_pixels: int, max_bytes: int 
     Raises:
         VisdivError: the disk is full, or the place cannot be written.
     """
-    return write_page(render(report, max_pixels=max_pixels, max_bytes=max_bytes), path)
+    return write_page(render(report, limits=limits), path)
 
 
 def _texts(pairs: Sequence[PairEntry]) -> Iterator[str]:

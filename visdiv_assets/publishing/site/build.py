@@ -67,7 +67,7 @@ def build_site(corpus: Corpus, progress: Progress = silent) -> Path:
 def _write(corpus: Corpus, pages: Sequence[Page], folder: Path) -> None:
     about = f"The numbers are those of {_published(corpus)}."
     for page in pages:
-        html = render(page, pages, about, max_pixels=corpus.max_pixels, max_bytes=corpus.max_bytes)
+        html = render(page, pages, about, limits=corpus.limits)
         write_page(html, folder / page.file)
     write_page(bundle(), folder / SCRIPT)
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.imaging import thumbnails
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.thumbnails import Thumbnail
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.html_files import content_policy, read_template, script_json, template
@@ -42,23 +43,20 @@ class _Image:
     position: str
 
 
-def render(page: Page, pages: Sequence[Page], about: str, *, max_pixels: int, max_bytes: int) -> str:
+def render(page: Page, pages: Sequence[Page], about: str, *, limits: DecodeLimits) -> str:
     """Write a page of the site.
 
     Args:
         page: what it says.
         pages: all of the site, for its navigation.
         about: a line on where the numbers are from.
-        max_pixels: an image with more pixels is not decoded.
-        max_bytes: nor is one of more bytes.
+        limits: of images; a larger one counts as unreadable.
 
     Returns:
         The page. It asks for nothing but the script beside it, and all texts in it are escaped.
     """
     groups = [group for section in page.sections for group in section.groups]
-    small = thumbnails.thumbnails(
-        (image.data for group in groups for image in group.images), max_pixels=max_pixels, max_bytes=max_bytes
-    )
+    small = thumbnails.thumbnails((image.data for group in groups for image in group.images), limits=limits)
     styles = {
         "page": read_template("page.css"),
         "site": read_template("site.css"),

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.sources import Source
 from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.lake import Lake
@@ -72,8 +72,7 @@ class Corpus:
         reports: the folder of the reports on single subsets and benchmarks; the site is a folder in it.
         contamination_threshold: similarity from which an image counts as contaminated.
         duplicate_threshold: similarity from which it counts as shared.
-        max_pixels: images with more are not decoded.
-        max_bytes: nor are those of more bytes.
+        limits: of images; a larger one counts as unreadable.
     """
 
     warehouse: Warehouse
@@ -82,8 +81,7 @@ class Corpus:
     reports: Path
     contamination_threshold: float
     duplicate_threshold: float
-    max_pixels: int
-    max_bytes: int = MAX_IMAGE_BYTES
+    limits: DecodeLimits
 
     def link(self, kind: str, name: str) -> str:
         """Address of a report from the site's folder; empty if it was not written. `kind` is its folder."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.rarefaction import too_few
 from visdiv_assets.diversity.spectrum import spectrum
@@ -39,7 +40,7 @@ def spectra_section(corpus: Corpus) -> Section:
     for row in corpus.warehouse.rows(
         "SELECT subset, coalesce(category, $other) AS category FROM subsets ORDER BY subset", other=OTHER
     ):
-        manifest = corpus.lake.manifest("subset_diversity", row["subset"])
+        manifest = corpus.lake.manifest(LakeTable.SUBSET_DIVERSITY, row["subset"])
         if manifest is None:
             continue
         moments = Moments.from_arrow(corpus.lake.read(manifest, "moments").slice(0, 1))

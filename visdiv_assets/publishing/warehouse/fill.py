@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
 from visdiv_assets.errors import VisdivError
@@ -24,27 +25,27 @@ if TYPE_CHECKING:
 
 #: Tables that are copied as they are: the lake's table, the role of its files, the warehouse's table.
 COPIED_BY_SUBSET = (
-    ("subset_diversity", "scores", schema.DIVERSITY),
-    ("rarefied_diversity", "scores", schema.DIVERSITY_RAREFIED),
-    ("contamination", "rates", schema.CONTAMINATION_RATES),
-    ("verified_contamination", "rates", schema.CONTAMINATION_RATES),
-    ("text_contamination", "overlaps", texts.TEXT_OVERLAPS),
-    ("text_contamination", "rates", texts.TEXT_CONTAMINATION_RATES),
-    ("calibration", "rates", schema.CALIBRATION),
-    ("alignment", "rows", clip.ALIGNMENT),
-    ("alignment", "summary", clip.ALIGNMENT_SUMMARY),
-    ("clip_near_duplicates", "pairs", clip.CLIP_PAIRS),
-    ("maps", "points", clip.MAP_POINTS),
+    (LakeTable.SUBSET_DIVERSITY, "scores", schema.DIVERSITY),
+    (LakeTable.RAREFIED_DIVERSITY, "scores", schema.DIVERSITY_RAREFIED),
+    (LakeTable.CONTAMINATION, "rates", schema.CONTAMINATION_RATES),
+    (LakeTable.VERIFIED_CONTAMINATION, "rates", schema.CONTAMINATION_RATES),
+    (LakeTable.TEXT_CONTAMINATION, "overlaps", texts.TEXT_OVERLAPS),
+    (LakeTable.TEXT_CONTAMINATION, "rates", texts.TEXT_CONTAMINATION_RATES),
+    (LakeTable.CALIBRATION, "rates", schema.CALIBRATION),
+    (LakeTable.ALIGNMENT, "rows", clip.ALIGNMENT),
+    (LakeTable.ALIGNMENT, "summary", clip.ALIGNMENT_SUMMARY),
+    (LakeTable.CLIP_NEAR_DUPLICATES, "pairs", clip.CLIP_PAIRS),
+    (LakeTable.MAPS, "points", clip.MAP_POINTS),
 )
 COPIED = (
-    ("duplicate_clusters", "positions", schema.DUPLICATE_CLUSTERS),
-    ("duplicate_clusters", "summary", schema.CLUSTER_SUMMARY),
-    ("duplicate_clusters", "sizes", schema.CLUSTER_SIZES),
-    ("cross_subset_duplicates", "overlap", schema.SUBSET_OVERLAP),
-    ("curated_rows", "dropped", schema.DROPPED_ROWS),
-    ("corpus_diversity", "scores", schema.DIVERSITY),
-    ("mixture_weights", "weights", schema.MIXTURE_WEIGHTS),
-    ("selection_scores", "scores", clip.SELECTION_SCORES),
+    (LakeTable.DUPLICATE_CLUSTERS, "positions", schema.DUPLICATE_CLUSTERS),
+    (LakeTable.DUPLICATE_CLUSTERS, "summary", schema.CLUSTER_SUMMARY),
+    (LakeTable.DUPLICATE_CLUSTERS, "sizes", schema.CLUSTER_SIZES),
+    (LakeTable.CROSS_SUBSET_DUPLICATES, "overlap", schema.SUBSET_OVERLAP),
+    (LakeTable.CURATED_ROWS, "dropped", schema.DROPPED_ROWS),
+    (LakeTable.CORPUS_DIVERSITY, "scores", schema.DIVERSITY),
+    (LakeTable.MIXTURE_WEIGHTS, "weights", schema.MIXTURE_WEIGHTS),
+    (LakeTable.SELECTION_SCORES, "scores", clip.SELECTION_SCORES),
 )
 
 
@@ -69,7 +70,7 @@ class Filler:
         """Create and fill all tables and views, with comments; returns the rows that the lake holds for each table."""
         for table in schema.TABLES:
             self._connection.execute(table.create_statement())
-        subsets = self._lake.partitions("subset_images")
+        subsets = self._lake.partitions(LakeTable.SUBSET_IMAGES)
         for subset in subsets:
             self._subset(subset)
         self._pairs(subsets)
@@ -87,9 +88,9 @@ class Filler:
         return self._expected
 
     def _subset(self, subset: str) -> None:
-        images = self._lake.require("subset_images", subset)
-        quality = self._lake.manifest("quality_rows", subset)
-        embeddings = self._lake.manifest("sscd_embeddings", subset)
+        images = self._lake.require(LakeTable.SUBSET_IMAGES, subset)
+        quality = self._lake.manifest(LakeTable.QUALITY_ROWS, subset)
+        embeddings = self._lake.manifest(LakeTable.SSCD_EMBEDDINGS, subset)
         facts = images.facts
         self._insert(
             schema.SUBSETS,
@@ -113,12 +114,12 @@ class Filler:
             manifest = self._lake.manifest(table_name, subset)
             if manifest:
                 self._copy(manifest, role, table)
-        contamination = self._lake.manifest("contamination", subset)
+        contamination = self._lake.manifest(LakeTable.CONTAMINATION, subset)
         if contamination and contamination.files("pairs"):
             self._contamination_pairs(images, contamination)
 
     def _images(self, images: Manifest) -> None:
-        nearest = self._lake.manifest("near_duplicates", images.partition)
+        nearest = self._lake.manifest(LakeTable.NEAR_DUPLICATES, images.partition)
         counted = self._lake.read(nearest, "counts") if nearest else pa.table({"image_id": pa.array([], pa.string())})
         numbers = ["background_similarity", *(neighbors_column(name) for name in NAMED_THRESHOLDS)]
         columns = ", ".join(f"c.{name}" if name in counted.column_names else "NULL" for name in numbers)
@@ -146,7 +147,7 @@ class Filler:
 
     def _contamination_pairs(self, images: Manifest, contamination: Manifest) -> None:
         """The pairs of images at every position that the subset's image has."""
-        verified = self._lake.manifest("verified_contamination", images.partition)
+        verified = self._lake.manifest(LakeTable.VERIFIED_CONTAMINATION, images.partition)
         found = self._lake.read(contamination, "pairs")
         if verified and verified.files("pairs"):
             compared = self._lake.read(verified, "pairs")
@@ -191,10 +192,10 @@ class Filler:
             f"""CREATE TEMP TABLE found (image_id_a VARCHAR, image_id_b VARCHAR, similarity FLOAT,
             similarity_normalized FLOAT, model_id VARCHAR, {verdict})"""
         )
-        close = [self._lake.manifest("near_duplicates", subset) for subset in subsets]
-        close.append(self._lake.manifest("cross_subset_duplicates", "all"))
-        compared = [self._lake.manifest("verified_duplicates", subset) for subset in subsets]
-        compared.append(self._lake.manifest("verified_cross_subset", "all"))
+        close = [self._lake.manifest(LakeTable.NEAR_DUPLICATES, subset) for subset in subsets]
+        close.append(self._lake.manifest(LakeTable.CROSS_SUBSET_DUPLICATES, CORPUS_PARTITION))
+        compared = [self._lake.manifest(LakeTable.VERIFIED_DUPLICATES, subset) for subset in subsets]
+        compared.append(self._lake.manifest(LakeTable.VERIFIED_CROSS_SUBSET, CORPUS_PARTITION))
         stored = 0
         for manifests, columns in (
             (close, f"similarity_normalized, $model_id, {', '.join(['NULL'] * len(_VERDICT))}"),

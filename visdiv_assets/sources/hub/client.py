@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import SourceError
 from visdiv_assets.sources.hub.errors import hub_errors
 from visdiv_assets.sources.hub.retries import Fault, Retries, retry
 
@@ -101,7 +101,7 @@ class HubClient:
         Raises:
             MissingDatasetError: there is no such dataset.
             MissingRevisionError: it has no such revision.
-            VisdivError: it may not be read, or the Hub does not answer.
+            SourceError: it may not be read, or the Hub does not answer.
         """
         from huggingface_hub import HfApi
 
@@ -153,7 +153,7 @@ class HubClient:
             stream: open for reading and writing; it may hold the beginning from an earlier time, and is not closed.
 
         Raises:
-            VisdivError: as `commit` raises it, or what came was wrong again and again.
+            SourceError: as `commit` raises it, or what came was wrong again and again.
             OSError: the stream cannot be written.
         """
         digest = file.new_digest()
@@ -235,7 +235,7 @@ def parse_uri(uri: str) -> tuple[str, str | None]:
     """Dataset and revision (None: the main branch) that `hf://datasets/owner/name[@revision]` names.
 
     Raises:
-        VisdivError: it names none.
+        SourceError: it names none.
     """
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
@@ -246,7 +246,7 @@ def parse_uri(uri: str) -> tuple[str, str | None]:
             raise HFValidationError
         validate_repo_id(dataset)
     except HFValidationError:
-        raise VisdivError(
+        raise SourceError(
             f"{uri} names no dataset: write hf://datasets/<owner>/<name>, or with a branch, tag or commit "
             f"hf://datasets/<owner>/<name>@<revision>"
         ) from None

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import SourceError
 from visdiv_assets.sources.hub.retries import Fault
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 _REASON_LENGTH = 200
 
 
-class MissingDatasetError(VisdivError):
+class MissingDatasetError(SourceError):
     """The Hub has no dataset of that name, or does not show it to this user."""
 
 
-class MissingRevisionError(VisdivError):
+class MissingRevisionError(SourceError):
     """The dataset has no such branch, tag or commit."""
 
 
@@ -42,12 +42,12 @@ def hub_errors(dataset: str, endpoint: str, *, reached: bool) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise _meaning(error, dataset, endpoint) from None
     except OfflineModeIsEnabled:
-        raise VisdivError(
+        raise SourceError(
             f"hf://datasets/{dataset} cannot be read while HF_HUB_OFFLINE is set: unset it, or give a folder in "
             f"VISDIV_SOURCE"
         ) from None
     except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
-        raise VisdivError(f"{endpoint} is no address of a Hub ({error}): correct or unset HF_ENDPOINT") from None
+        raise SourceError(f"{endpoint} is no address of a Hub ({error}): correct or unset HF_ENDPOINT") from None
     except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
         raise Fault(f"no connection: {error or 'timed out'}", unreached=not reached) from None
     except httpx2.TimeoutException as error:
@@ -84,25 +84,25 @@ def _meaning(error: HfHubHTTPError, dataset: str, endpoint: str) -> Exception:
         # Not the Hub but the storage that it sent us to, whose signed addresses expire: the Hub gives a new one.
         return Fault(f"HTTP {status} of the storage")
     if code == "GatedRepo":
-        return VisdivError(
+        return SourceError(
             f"{uri} is gated: accept its terms at {endpoint}/datasets/{dataset}, and set HF_TOKEN to a token of the "
             f"account that did"
         )
     if code == "RevisionNotFound":
         return MissingRevisionError(f"{uri} has no such revision: check what follows the @ ({said or 'HTTP 404'})")
     if code == "EntryNotFound":
-        return VisdivError(f"{uri}: {response.url.path} is not there any more: run again")
+        return SourceError(f"{uri}: {response.url.path} is not there any more: run again")
     if status == 401 and "invalid credentials" in said.lower():
-        return VisdivError(f"{uri}: the Hub does not accept your token ({said}): correct or unset HF_TOKEN")
+        return SourceError(f"{uri}: the Hub does not accept your token ({said}): correct or unset HF_TOKEN")
     if status in (401, 404):
         return MissingDatasetError(
             f"{uri} is not on the Hub, or is private (HTTP {status}): check the name; to read a private dataset set "
             f"HF_TOKEN"
         )
     if status == 403:
-        return VisdivError(
+        return SourceError(
             f"{uri} may not be read with your token (HTTP 403 {said}): set HF_TOKEN to a token that may read it"
         )
     if status == 416:
         return Fault("HTTP 416: the file is shorter than it should be")
-    return VisdivError(f"{uri}: the Hub refuses the request (HTTP {status} {said}): check the name and the revision")
+    return SourceError(f"{uri}: the Hub refuses the request (HTTP {status} {said}): check the name and the revision")

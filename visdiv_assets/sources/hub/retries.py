@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from time import sleep
 from typing import TypeVar
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import SourceError
 
 logger = logging.getLogger(__name__)
 
@@ -61,24 +61,24 @@ def retry(attempt: Callable[[], Result], what: str, retries: Retries) -> Result:
         retries: how often and how long apart.
 
     Raises:
-        VisdivError: the last attempt failed as well, or the server asks for a wait that is too long.
+        SourceError: the last attempt failed as well, or the server asks for a wait that is too long.
     """
     for number in range(1, retries.attempts + 1):
         try:
             return attempt()
         except Fault as fault:
             if fault.asked is not None and fault.asked > retries.longest_asked:
-                raise VisdivError(
+                raise SourceError(
                     f"{what}: the server asks to wait {fault.asked:.0f} seconds ({fault.reason}): run again later, or "
                     f"set HF_TOKEN, which allows more requests"
                 ) from None
             if fault.unreached and number >= retries.attempts_unreached:
-                raise VisdivError(
+                raise SourceError(
                     f"{what}: the server cannot be reached ({fault.reason}): check the network, the proxy and "
                     f"HF_ENDPOINT; without a network, give a folder in VISDIV_SOURCE"
                 ) from None
             if number == retries.attempts:
-                raise VisdivError(
+                raise SourceError(
                     f"{what} could not be fetched in {number} attempts ({fault.reason}): run again later, what was "
                     f"fetched is kept"
                 ) from None

@@ -34,7 +34,7 @@ class RowCounts:
         """Rows of each file, in order.
 
         Raises:
-            VisdivError: a footer cannot be fetched, or is none of a Parquet file.
+            SourceError: a footer cannot be fetched, or is none of a Parquet file.
         """
         return list(ordered_map(self._rows, files, threads=self._threads))
 

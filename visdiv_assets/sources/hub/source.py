@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import SourceError, VisdivError
 from visdiv_assets.sources import fetching, files, parquet
 from visdiv_assets.sources.catalog import Benchmark
 from visdiv_assets.sources.downloads import Downloads
@@ -58,7 +58,7 @@ class HubSource:
             client: makes the requests; None: one that goes to HF_ENDPOINT with HF_TOKEN.
 
         Raises:
-            VisdivError: the URI names no dataset.
+            SourceError: the URI names no dataset.
         """
         downloads = downloads or Downloads()
         self.uri = uri
@@ -98,7 +98,7 @@ class HubSource:
         """One shard per file, in the order of their paths. Of each file only the footer is read, once ever.
 
         Raises:
-            VisdivError: there is no such subset, or a file's footer cannot be read.
+            SourceError: there is no such subset, or a file's footer cannot be read.
         """
         found = self._files(kind, name)
         counts = self._rows.of(list(found.values()))
@@ -200,7 +200,7 @@ class HubSource:
             if self._subset_files is None:
                 found = subsets_of(self._dataset, self._list(self._dataset, self._revision))
                 if not found:
-                    raise VisdivError(f"{self.uri} holds no .parquet file: name a dataset that does")
+                    raise SourceError(f"{self.uri} holds no .parquet file: name a dataset that does")
                 self._subset_files = found
             return self._subset_files
 
@@ -227,7 +227,7 @@ class HubSource:
             converted = []
         if found := benchmark_files(converted, benchmark.config, benchmark.split):
             return found
-        raise VisdivError(
+        raise SourceError(
             f"benchmark {benchmark.name!r}: hf://datasets/{dataset} has no .parquet file of split {benchmark.split!r}"
             f"{f' of config {benchmark.config!r}' if benchmark.config else ''}, nor has its branch {CONVERTED}: "
             f"correct its line in VISDIV_BENCHMARK_CATALOG"

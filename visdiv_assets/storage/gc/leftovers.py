@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import StorageError
 from visdiv_assets.storage.array_cache import unnamed_copies
 from visdiv_assets.storage.files import is_temporary, unescape
 from visdiv_assets.storage.gc.units import SUPERSEDED, TEMPORARY, TEMPORARY_AGE, VANISHED, Findings, Garbage, Request
@@ -22,7 +22,7 @@ def collect_leftovers(data_folder: Path, request: Request) -> Findings:
     """Find what can go of a data folder, its lake and Dagster's state aside, and remove it if asked.
 
     Raises:
-        VisdivError: something cannot be removed.
+        StorageError: something cannot be removed.
     """
     findings = Findings()
     for path, why in _found(data_folder, request):
@@ -52,7 +52,7 @@ def collect_copies(folder: Path, named: Collection[str], request: Request) -> Fi
         request: what is wanted.
 
     Raises:
-        VisdivError: one cannot be removed.
+        StorageError: one cannot be removed.
     """
     findings = Findings()
     # One that was used just now may be of a partition that was committed just now.
@@ -86,4 +86,4 @@ def _remove(path: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise VisdivError(f"cannot remove {path}: {error.strerror}: mend the permissions") from error
+        raise StorageError(f"cannot remove {path}: {error.strerror}: mend the permissions") from error

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import StorageError, VisdivError
 from visdiv_assets.storage.files import Entry, escape, is_temporary, unescape
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import MANIFEST, Manifest
@@ -114,7 +114,7 @@ def collect(lake: Lake, request: Request) -> Findings:
     """Find what can go of a lake, and remove it if asked; of a partition that is being written nothing is removed.
 
     Raises:
-        VisdivError: a file cannot be removed.
+        StorageError: a file cannot be removed.
     """
     findings = Findings()
     now = lake.snapshot()
@@ -173,7 +173,7 @@ def _look(place: _Partition, request: Request) -> _Seen:
     """Sort the files of a partition; those that the program does not name are none of its business.
 
     Raises:
-        VisdivError: its manifest is damaged, so that nobody knows what counts.
+        StorageError: its manifest is damaged, so that nobody knows what counts.
     """
 
     def age(entry: Entry) -> float:
@@ -261,7 +261,7 @@ def _held(place: _Partition) -> Iterator[bool]:
         yield False
         return
     except OSError as error:
-        raise VisdivError(f"cannot remove anything of {place.lake.files.root}: {error.strerror}") from error
+        raise StorageError(f"cannot remove anything of {place.lake.files.root}: {error.strerror}") from error
     try:
         yield True
     finally:

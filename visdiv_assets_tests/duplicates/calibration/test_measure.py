@@ -39,6 +39,7 @@ from visdiv_assets.duplicates.calibration.sampling import SampleImages, choose_s
 from visdiv_assets.duplicates.verify import verify_pair
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.identity import image_id as identity_of
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.publishing.plots.calibration import plot
 from visdiv_assets.sources import Kind
 from visdiv_assets.sources import open as open_source
@@ -486,7 +487,7 @@ def test_images_are_fetched_with_their_nearest(
     monkeypatch.setattr("visdiv_assets.duplicates.calibration.sampling.FETCHED_TOGETHER", together)
     folder, places = stored
     first, second, third, *_ = places
-    fetched = SampleImages(open_source(str(folder)), places, max_pixels=10**6)
+    fetched = SampleImages(open_source(str(folder)), places, limits=DecodeLimits(10**6))
     nearest = {first: [Near(second, 0.9)], second: [], third: [Near(first, 0.5)]}
     seen = []
     for image_id, loaded in fetched.each(nearest):
@@ -501,6 +502,6 @@ def test_a_image_that_was_replaced_is_an_error(stored: tuple[Path, dict[str, Ima
     folder, places = stored
     write_shard(folder, "some", one_each([9, 1, 2, 3, 4]))
     assert open_source(str(folder)).fetch(Kind.SUBSET, "some", [(0, 0)])
-    fetched = SampleImages(open_source(str(folder)), places, max_pixels=10**6)
+    fetched = SampleImages(open_source(str(folder)), places, limits=DecodeLimits(10**6))
     with pytest.raises(VisdivError, match="has changed since subset_images was made"):
         list(fetched.each({next(iter(places)): []}))

@@ -20,6 +20,7 @@ from visdiv_assets.embedding.interface import unit_length
 from visdiv_assets.embedding.stream import embed_images, embed_with_norms
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets_tests.conftest import image, made_once, shapes
 from visdiv_assets_tests.testing.clip_models import save_processor, small_clip, small_siglip
 
@@ -168,7 +169,7 @@ def given(count: int) -> list[tuple[str, bytes]]:
 def test_the_stream_keeps_the_lengths_beside_unit_vectors(clip: Path, threads: int) -> None:
     embedder = load_clip_images(str(clip), device="cpu", batch_size=4)
     expected = direct(clip, [shapes(seed) for seed in range(10)])
-    parts = list(embed_with_norms(given(10), embedder, threads=threads, max_pixels=10_000))
+    parts = list(embed_with_norms(given(10), embedder, threads=threads, limits=DecodeLimits(10_000)))
     assert [len(part.vectors) for part in parts] == [4, 4, 2]
     vectors = np.concatenate([part.vectors for part in parts])
     norms = np.concatenate([part.norms for part in parts if part.norms is not None])
@@ -183,7 +184,7 @@ def test_torch_uses_one_core_a_call_while_the_stream_runs_and_then_what_it_used_
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        stream = embed_images(given(3), embedder, threads=2, max_pixels=10_000)
+        stream = embed_images(given(3), embedder, threads=2, limits=DecodeLimits(10_000))
         next(stream)
         assert torch.get_num_threads() == 1
         stream.close()

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from visdiv_assets.duplicates.verify import evidence as said
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.publishing.reports import PAIRS_SHOWN, PairEntry, Report, Verdict, render
 from visdiv_assets.publishing.reports.badges import KINDS, REASONS, badge, measures_of, percent, verdict_of
 from visdiv_assets.publishing.reports.model import VIEW_BYTES
@@ -13,7 +14,7 @@ from visdiv_assets_tests.publishing.reports.examples import MAX_PIXELS, Page, al
 
 
 def html_of(content: Report) -> str:
-    return render(content, max_pixels=MAX_PIXELS)
+    return render(content, limits=DecodeLimits(MAX_PIXELS))
 
 
 def test_every_kind_and_reason_is_told() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.publishing.reports import PairEntry, Report, Verdict, aligned_view, with_alignments
 from visdiv_assets.publishing.reports.model import VIEW_BYTES
 from visdiv_assets.publishing.reports.pair_selection import DRAWN
@@ -37,7 +38,7 @@ def magenta(image: Image.Image) -> np.ndarray:
 
 def test_a_crop_is_laid_where_it_was() -> None:
     whole = scene()
-    view = aligned_view(png(whole), png(whole.crop((120, 60, 460, 340))), MAX_PIXELS)
+    view = aligned_view(png(whole), png(whole.crop((120, 60, 460, 340))), DecodeLimits(MAX_PIXELS))
     assert view is not None
     assert view.caption.startswith("confirmed: cropped; overlap ")
     assert view.size == view.right_size == (320, 240)
@@ -53,7 +54,7 @@ def test_a_crop_is_laid_where_it_was() -> None:
 def test_what_disagrees_is_marked_and_nothing_else() -> None:
     changed = scene()
     ImageDraw.Draw(changed).ellipse((300, 200, 380, 280), (255, 255, 255))
-    view = aligned_view(png(scene()), png(changed), MAX_PIXELS)
+    view = aligned_view(png(scene()), png(changed), DecodeLimits(MAX_PIXELS))
     assert view is not None
     assert 0 < view.disagreeing < 0.25
     marks = magenta(opened(view.marked))
@@ -63,7 +64,7 @@ def test_what_disagrees_is_marked_and_nothing_else() -> None:
 
 
 def test_identical_images_have_no_mark() -> None:
-    view = aligned_view(png(scene()), png(scene()), MAX_PIXELS)
+    view = aligned_view(png(scene()), png(scene()), DecodeLimits(MAX_PIXELS))
     assert view is not None
     assert view.disagreeing == 0
     assert view.caption == "confirmed: identical pixels; overlap 100 %; 100 % of the textured places agree"
@@ -71,7 +72,7 @@ def test_identical_images_have_no_mark() -> None:
 
 
 def test_without_an_alignment_both_stand_in_their_own_frame() -> None:
-    view = aligned_view(png(scene(0, (480, 360))), png(Image.new("RGB", (40, 80), "red")), MAX_PIXELS)
+    view = aligned_view(png(scene(0, (480, 360))), png(Image.new("RGB", (40, 80), "red")), DecodeLimits(MAX_PIXELS))
     assert view is not None
     assert view.marked is None
     assert view.caption == "refused: too little texture"
@@ -82,27 +83,27 @@ def test_without_an_alignment_both_stand_in_their_own_frame() -> None:
 @pytest.mark.parametrize("data", [None, b"", b"<html>404", jpeg(0)[:200], jpeg(0, 4000, 3000)])
 def test_an_unreadable_image_gives_no_view(data: bytes | None) -> None:
     good = png(scene())
-    assert aligned_view(good, data, MAX_PIXELS) is None
-    assert aligned_view(data, good, MAX_PIXELS) is None
+    assert aligned_view(good, data, DecodeLimits(MAX_PIXELS)) is None
+    assert aligned_view(data, good, DecodeLimits(MAX_PIXELS)) is None
 
 
 @pytest.mark.parametrize("size", [(900, 900), (1, 700), (1, 1), (5000, 20)])
 def test_any_image_fits(size: tuple[int, int]) -> None:
     """Noise is the hardest to compress; a view is never larger than its limit."""
-    view = aligned_view(jpeg(0, *size), jpeg(1, *size), MAX_PIXELS)
+    view = aligned_view(jpeg(0, *size), jpeg(1, *size), DecodeLimits(MAX_PIXELS))
     assert view is not None
     assert max(len(view.left), len(view.right), len(view.marked or b"")) <= VIEW_BYTES
 
 
 def test_a_view_above_its_limit_is_an_error() -> None:
-    view = aligned_view(png(scene()), png(scene()), MAX_PIXELS)
+    view = aligned_view(png(scene()), png(scene()), DecodeLimits(MAX_PIXELS))
     assert view is not None
     with pytest.raises(ValueError, match="an image of 13001 bytes, where 13000 are the limit"):
         replace(view, left=bytes(VIEW_BYTES + 1))
 
 
 def test_a_report_without_verdicts_gets_no_views() -> None:
-    content = with_alignments(report([verified(0.9, None)]), max_pixels=MAX_PIXELS)
+    content = with_alignments(report([verified(0.9, None)]), limits=DecodeLimits(MAX_PIXELS))
     assert [pair.aligned for pair in content.pairs] == [None]
 
 
@@ -113,7 +114,7 @@ def test_views_are_drawn_for_the_extremes_alone(monkeypatch: pytest.MonkeyPatch)
     )
     pairs = [verified(0.5 + number / 1000, number % 2 == 0) for number in range(200)]
     given = [replace(pair, left=image(b"%d" % number)) for number, pair in enumerate(pairs)]
-    with_alignments(report(given), max_pixels=MAX_PIXELS)
+    with_alignments(report(given), limits=DecodeLimits(MAX_PIXELS))
     expected = {*range(0, 2 * DRAWN, 2), *range(199, 199 - 2 * DRAWN, -2)}
     assert {int(data or b"-1") for data in asked} == expected
     assert len(asked) == 2 * DRAWN
@@ -125,5 +126,5 @@ def test_a_pair_of_which_one_is_gone_stays_without_a_view() -> None:
         PairEntry(good, image(data, 2), {"similarity": similarity}, Verdict(True, "cropped"))
         for data, similarity in ((b"gone", 0.8), (good.data, 0.7))
     ]
-    content: Report = with_alignments(report(entries), max_pixels=MAX_PIXELS)
+    content: Report = with_alignments(report(entries), limits=DecodeLimits(MAX_PIXELS))
     assert [pair.aligned is None for pair in content.pairs] == [True, False]

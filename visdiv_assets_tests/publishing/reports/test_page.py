@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.publishing.reports import PAIRS_SHOWN, PairEntry, Report, Table, render, write_report
 from visdiv_assets_tests.publishing.reports.examples import MAX_PIXELS, Page, image, jpeg, pair, report
 
@@ -21,7 +22,7 @@ EMBEDDED = re.compile(r"\.(p\d+)\{background-image:url\(data:image/jpeg;base64,(
 
 
 def parsed(content: Report) -> Page:
-    return Page(render(content, max_pixels=MAX_PIXELS))
+    return Page(render(content, limits=DecodeLimits(MAX_PIXELS)))
 
 
 def embedded(html: str) -> dict[str, Image.Image]:
@@ -34,7 +35,7 @@ def similarities(content: Report) -> list[str]:
 
 def test_a_image_is_embedded_once_however_many_pairs_show_it() -> None:
     content = report([pair(jpeg(0), jpeg(1)), pair(jpeg(1), jpeg(0)), pair(jpeg(0), jpeg(2))])
-    html = render(content, max_pixels=MAX_PIXELS)
+    html = render(content, limits=DecodeLimits(MAX_PIXELS))
     assert len(embedded(html)) == html.count("data:image/jpeg") == 3
     shown = [found["class"].split()[1] for found in Page(html).all("span", role="img")]
     assert shown == ["p0", "p1", "p1", "p0", "p0", "p2"]
@@ -43,7 +44,7 @@ def test_a_image_is_embedded_once_however_many_pairs_show_it() -> None:
 def test_images_are_told_apart_by_their_bytes() -> None:
     first, second = image(jpeg(0)), image(jpeg(1))
     lying = type(first)(second.place, 7, 0, first.image_id, second.data)
-    html = render(report([PairEntry(first, lying, {})]), max_pixels=MAX_PIXELS)
+    html = render(report([PairEntry(first, lying, {})]), limits=DecodeLimits(MAX_PIXELS))
     assert len(embedded(html)) == 2
 
 
@@ -51,7 +52,7 @@ def test_images_are_told_apart_by_their_bytes() -> None:
     ("size", "expected"), [((800, 400), (160, 80)), ((30, 20), (30, 20)), ((1, 2000), (1, 160)), ((2000, 1), (160, 1))]
 )
 def test_images_are_fitted_and_never_enlarged(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    html = render(report([pair(jpeg(0, *size), None)]), max_pixels=MAX_PIXELS)
+    html = render(report([pair(jpeg(0, *size), None)]), limits=DecodeLimits(MAX_PIXELS))
     (image,) = embedded(html).values()
     assert image.format == "JPEG"
     assert image.size == expected
@@ -175,7 +176,7 @@ def test_what_the_script_and_the_labels_name_is_there() -> None:
 
 def test_facts_and_table_are_shown() -> None:
     table = Table(["Subset", "Leaked", "Rate"], [["clipart_people", 9, 0.029], ["ALL", None, "2 %"]], "Rate by subset")
-    html = render(report([], facts={"Model": "sscd"}, table=table), max_pixels=MAX_PIXELS)
+    html = render(report([], facts={"Model": "sscd"}, table=table), limits=DecodeLimits(MAX_PIXELS))
     for text in ("Model", "sscd", "Rate by subset", "Leaked", "clipart_people", "9", "0.0290", "2 %"):
         assert f"<bdi>{text}</bdi>" in html
     assert html.count("no value") == 1
@@ -193,7 +194,7 @@ def test_the_page_asks_for_nothing() -> None:
 
 
 def test_the_policy_forbids_the_network_and_lets_in_only_what_the_page_holds() -> None:
-    html = render(report([pair(jpeg(0), jpeg(1))]), max_pixels=MAX_PIXELS)
+    html = render(report([pair(jpeg(0), jpeg(1))]), limits=DecodeLimits(MAX_PIXELS))
     (policy,) = (meta["content"] for meta in Page(html).all("meta", **{"http-equiv": "Content-Security-Policy"}))
     rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split("; ")}
     assert rules["default-src"] == ["'none'"]
@@ -208,7 +209,7 @@ def test_the_policy_forbids_the_network_and_lets_in_only_what_the_page_holds() -
 
 def test_the_same_report_gives_the_same_page() -> None:
     content = report([pair(jpeg(n), jpeg(n + 1), {"similarity": 0.9, "kind": "near"}) for n in range(30)])
-    assert render(content, max_pixels=MAX_PIXELS) == render(content, max_pixels=MAX_PIXELS)
+    assert render(content, limits=DecodeLimits(MAX_PIXELS)) == render(content, limits=DecodeLimits(MAX_PIXELS))
 
 
 def test_the_largest_page_is_below_six_megabytes() -> None:
@@ -222,14 +223,14 @@ def test_the_largest_page_is_below_six_megabytes() -> None:
         )
         for n in range(PAIRS_SHOWN)
     ]
-    html = render(report(pairs), max_pixels=MAX_PIXELS)
+    html = render(report(pairs), limits=DecodeLimits(MAX_PIXELS))
     assert len(embedded(html)) == 600
     assert 3_000_000 < len(html.encode()) < 6_000_000
 
 
 def test_a_usual_page_has_images_of_full_size() -> None:
     pairs = [pair(jpeg(n, 320, 200), jpeg(n + 1, 320, 200), note="word " * 500) for n in range(20)]
-    content = render(report(pairs), max_pixels=MAX_PIXELS)
+    content = render(report(pairs), limits=DecodeLimits(MAX_PIXELS))
     assert {image.size for image in embedded(content).values()} == {(160, 100)}
     assert f'title="{"word " * 400}…"' in content
 
@@ -237,8 +238,8 @@ def test_a_usual_page_has_images_of_full_size() -> None:
 def test_a_report_is_written_in_one_step(tmp_path: Path) -> None:
     path = tmp_path / "reports" / "leaks (1).html"
     content = report([pair(jpeg(0), jpeg(1))])
-    size = write_report(content, path, max_pixels=MAX_PIXELS)
-    assert path.read_bytes().decode() == render(content, max_pixels=MAX_PIXELS)
+    size = write_report(content, path, limits=DecodeLimits(MAX_PIXELS))
+    assert path.read_bytes().decode() == render(content, limits=DecodeLimits(MAX_PIXELS))
     assert size == path.stat().st_size
     assert list(path.parent.iterdir()) == [path]
 
@@ -252,6 +253,6 @@ def test_a_write_that_fails_leaves_the_old_report(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(VisdivError, match=r"leaks\.html: No space left on device"):
-        write_report(report([]), path, max_pixels=MAX_PIXELS)
+        write_report(report([]), path, limits=DecodeLimits(MAX_PIXELS))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

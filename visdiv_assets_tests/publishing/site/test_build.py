@@ -14,6 +14,7 @@ import pytest
 import vl_convert
 
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.publishing.html_files import write_page
 from visdiv_assets.publishing.site import build
 from visdiv_assets.publishing.site.build import PAGES, build_site
@@ -40,7 +41,7 @@ def corpus_of(made: MadeUp) -> Iterator[Corpus]:
             made.reports,
             contamination_threshold=0.95,
             duplicate_threshold=0.95,
-            max_pixels=1_000_000,
+            limits=DecodeLimits(1_000_000),
         )
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.publishing.site import chart_png, contamination
 from visdiv_assets.publishing.site.chart_png import MAX_SUBSETS, NAMES, corpus_images, leaks_image, png
 from visdiv_assets.publishing.site.report_data import Corpus, open_report_data
@@ -19,7 +20,9 @@ from visdiv_assets_tests.publishing.site.corpora import make
 def drawn(folder: Path, subsets: list[str], benchmarks: list[str]) -> dict[str, bytes]:
     made = make(folder, subsets, benchmarks, seed=3)
     with open_report_data(made.warehouse) as warehouse:
-        return corpus_images(Corpus(warehouse, made.lake, None, made.reports, 0.95, 0.95, max_pixels=1_000_000))
+        return corpus_images(
+            Corpus(warehouse, made.lake, None, made.reports, 0.95, 0.95, limits=DecodeLimits(1_000_000))
+        )
 
 
 def test_the_heat_maps_are_small_images(tmp_path: Path) -> None:
@@ -59,7 +62,9 @@ def test_cells_that_are_not_0_have_other_colors_and_too_large_ones_no_image(
 ) -> None:
     made = make(tmp_path, [f"subset {number}" for number in range(12)], ["a", "b", "c"], seed=3)
     with open_report_data(made.warehouse) as warehouse:
-        page = contamination.page(Corpus(warehouse, made.lake, None, made.reports, 0.95, 0.95, max_pixels=1_000_000))
+        page = contamination.page(
+            Corpus(warehouse, made.lake, None, made.reports, 0.95, 0.95, limits=DecodeLimits(1_000_000))
+        )
     chart = page.sections[0].charts[0]
     number = chart.data.column_names.index("value")
     nothing = replace(chart, data=chart.data.set_column(number, "value", pa.array([0.0] * chart.data.num_rows)))
