@@ -74,8 +74,8 @@ def growths(rehearsal: Rehearsal) -> str:
         rows.append((stage.name, *map(_number, (*exponents, by_exponent, by_parts, memory, disk), [2] * 7)))
     told = (
         f"Extrapolated to {FINEVISION_IMAGES:,}: by the exponent, from the largest size; by its parts, as what a stage "
-        "costs anyway and what grows as its work does once images are many (as the square where all are compared with all, "
-        "else in proportion), fitted to all sizes. Memory and disk by the exponent."
+        "costs anyway and what grows as its work does once images are many (as the square where all are compared with "
+        "all, else in proportion), fitted to all sizes. Memory and disk by the exponent."
     )
     return f"{_table(rows, headers)}\n\n{told}"
 
