@@ -71,10 +71,10 @@ class ArrayCache:
             except OSError as error:
                 if error.errno:
                     raise  # It is the disk that refuses.
-                raise read_error(files.shown(path), error) from error
+                raise read_error(files.display(path), error) from error
             if digest.hexdigest() != file.sha256:
                 stream.truncate(0)
-                raise StorageError(f"{files.shown(path)} is missing or damaged: materialize its partition again")
+                raise StorageError(f"{files.display(path)} is missing or damaged: materialize its partition again")
 
         with self._copies.file(f"{file.sha256}{SUFFIX}", file.size_bytes, fetch) as copy:
             mapped: np.ndarray = np.load(copy, mmap_mode="r", allow_pickle=False)

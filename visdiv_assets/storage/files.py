@@ -94,7 +94,7 @@ class Files:
         """The path as the file system wants it."""
         return f"{self.root}/{path}" if path else self.root
 
-    def shown(self, path: str) -> str:
+    def display(self, path: str) -> str:
         """The path as lines for people name it."""
         return uris.display(uris.join(self._place, path)) if not self.is_local else self.full_path(path)
 
@@ -143,7 +143,7 @@ class Files:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise remove_error(self.shown(path), error) from error
+            raise remove_error(self.display(path), error) from error
 
     def remove_empty_folder(self, path: str) -> None:
         """Remove a folder if nothing is in it; object storage has none, and another machine may be writing there."""
@@ -162,7 +162,7 @@ class Files:
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 return None  # there cannot be one
-            raise read_error(self.shown(path), error) from error
+            raise read_error(self.display(path), error) from error
 
     def remove_temporary(self, path: str) -> None:
         """Remove what killed writers left in a local folder. Nobody may be writing there.
@@ -199,7 +199,7 @@ class Files:
             # An error of whoever writes, such as one in reading what is to be written, is not one of this file.
             if error is failed_inside and error is not guarded.refused:
                 raise
-            raise write_error(self.shown(path), error) from error
+            raise write_error(self.display(path), error) from error
 
     @contextmanager
     def _refusals(self, path: str) -> Iterator[None]:
@@ -209,7 +209,7 @@ class Files:
         except OSError as error:
             if self.is_local:
                 raise
-            raise read_error(self.shown(path), error) from error
+            raise read_error(self.display(path), error) from error
 
     def _require_bucket(self) -> None:
         """To S3, what lies in a bucket that does not exist is merely not there; asked once, where something is not.
@@ -223,7 +223,7 @@ class Files:
         with self._refusals(""):
             found = self.filesystem.get_file_info(bucket)
         if found.type == pafs.FileType.NotFound:
-            raise StorageError(f"there is no bucket {bucket!r} for {self.shown('')}: make it, or correct VISDIV_DATA")
+            raise StorageError(f"there is no bucket {bucket!r} for {self.display('')}: make it, or correct VISDIV_DATA")
         self._bucket_seen = True
 
 

@@ -180,7 +180,7 @@ def test_looking_at_a_lake_takes_few_requests(on_s3: str, s3: S3Server) -> None:
     lake = Lake(on_s3)
     with s3.counted() as writing:
         write_numbers(lake, "0", {"unit": [0]})
-    assert [request.partition(" ")[0] for request in writing] == ["PUT", "PUT", "GET", "PUT"]
+    assert [request.partition(" ")[0] for request in writing] == ["HEAD", "HEAD", "PUT", "PUT", "GET", "PUT"]
     for number in range(1, 20):
         write_numbers(lake, str(number), {"unit": [number]})
     with s3.counted() as listing:

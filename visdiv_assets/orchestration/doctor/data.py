@@ -104,8 +104,8 @@ def check_storage(settings: Settings) -> Verdict | None:
     listed, read = [entry.name for entry in files.entries("")], files.read(path)
     files.remove(path)
     if read != b"second" or path not in listed:
-        return problem(f"what is written to {files.shown('')} is not read back or listed: use a store that does")
-    return ok(f"{files.shown('')} can be written ({1000 * took / 2:.0f} ms an object), replaced, listed and removed")
+        return problem(f"what is written to {files.display('')} is not read back or listed: use a store that does")
+    return ok(f"{files.display('')} can be written ({1000 * took / 2:.0f} ms an object), replaced, listed and removed")
 
 
 def check_lake(settings: Settings) -> Verdict:
