@@ -59,9 +59,10 @@ def parse_record(data: bytes, path: str, migrations: Mapping[int, Migration]) ->
         NewerFormatError: the record has a newer version.
         ValueError: the data is not a JSON object, or its version is not a positive integer.
     """
-    record = json.loads(data)
-    if not isinstance(record, dict):
+    value = json.loads(data)
+    if not isinstance(value, dict):
         raise ValueError("it does not hold a JSON object")
+    record: dict[str, Any] = value
     version = record.get(FIELD, 1)
     if type(version) is not int or version < 1:
         raise ValueError(f"{FIELD} is {version!r}")

@@ -135,7 +135,7 @@ def test_a_run_on_a_full_disk_is_refused_in_one_line_and_goes_on_where_it_was_on
     reason = "No space left on device" if mounts() else "File too large"
     (failure,) = told["failures"].values()
     assert failure.startswith(f"cannot write {small}/data/lake/subset_images/some/")
-    assert f": {reason}; what was there before is intact: free some space" in failure
+    assert f": {reason}; its previous content is intact: free some space" in failure
     assert told["publish"].startswith(f"cannot write {small}/data/visdiv.duckdb: ")
     assert "\n" not in failure + told["publish"]
     assert told["as before"]

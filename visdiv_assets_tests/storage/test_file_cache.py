@@ -173,7 +173,7 @@ def test_fetched_files_go_before_the_disks_reserve_is_touched(tmp_path: Path, mo
         use(cache, key)
     assert held(tmp_path) == ["b", "c", "d"]
     monkeypatch.setattr(disk_space, "space_of", lambda folder: disk_space.Space(10**9, 6 * SIZE))
-    with pytest.raises(VisdivError, match=r"the disk of .* that VISDIV_DISK_RESERVE_GIGABYTES keeps"):
+    with pytest.raises(VisdivError, match=r"the disk of .* less than the reserve of"):
         use(cache, "e")
 
 

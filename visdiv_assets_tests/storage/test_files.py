@@ -220,7 +220,7 @@ def test_a_write_beyond_the_space_is_one_line_and_leaves_the_old_content(tmp_pat
     done = run_python(TOO_LARGE, tmp_path)
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
-    assert line.startswith(f"cannot write {tmp_path / 'file'}: File too large; what was there before is intact")
+    assert line.startswith(f"cannot write {tmp_path / 'file'}: File too large; its previous content is intact")
     assert files_below(tmp_path) == {"file": b"old"}
 
 

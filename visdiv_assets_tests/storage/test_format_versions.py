@@ -134,7 +134,7 @@ class TestNewer:
     def test_a_newer_manifest_of_an_unknown_release_says_upgrade(self, lake: Lake) -> None:
         write_numbers(lake, "some", {"unit": [1]})
         manifest_path(lake).write_text('{"format_version": 7}')
-        with pytest.raises(StorageError, match="has format version 7, .*: upgrade visdiv-assets"):
+        with pytest.raises(StorageError, match=r"has format version 7, .*: upgrade visdiv-assets"):
             lake.manifest("table", "some")
 
     def test_a_newer_manifest_is_not_replaced(self, lake: Lake) -> None:

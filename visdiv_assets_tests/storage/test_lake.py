@@ -108,7 +108,7 @@ class TestStates:
             lake.read(write_numbers(lake, "empty", {}))
 
     def test_a_partition_that_was_not_written_is_not_materialized(self, lake: Lake) -> None:
-        with pytest.raises(NotMaterializedError, match="^table of 'some' is not materialized$"):
+        with pytest.raises(NotMaterializedError, match=r"^table of 'some' is not materialized$"):
             lake.require("table", "some")
 
     def test_readers_see_the_old_state_until_the_commit(self, lake: Lake) -> None:
@@ -331,7 +331,7 @@ class TestUnits:
         assert len(lines) == 2
         for line, role in zip(lines, ("rows.parquet", "vectors.npy"), strict=True):
             assert line.startswith(f"cannot write {lake.files.root}/table/some/")
-            assert f".{role}: File too large; what was there before is intact" in line
+            assert f".{role}: File too large; its previous content is intact" in line
         assert files_below(tmp_path) == before
 
 

@@ -234,10 +234,10 @@ def told(lake: Lake, count: int = 4) -> list[str]:
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("AccessDenied", "access is denied.*: give credentials that may list, read, write and delete there"),
+        ("AccessDenied", "access is denied.*: set credentials that may list, read, write and delete there"),
         ("InvalidAccessKeyId", "access is denied.*AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"),
-        ("PermanentRedirect", "the bucket is in another region.*: name it, as .*region="),
-        ("SlowDown", "the server is busy or broken .*: wait a while"),
+        ("PermanentRedirect", "the bucket is in another region.*: add its region, as in .*region="),
+        ("SlowDown", "the server is busy or broken .*: try again later"),
     ],
 )
 def test_what_the_server_refuses_is_one_line_that_names_the_place_and_what_to_do(
@@ -267,7 +267,7 @@ def test_no_credentials_at_all_are_told_as_such(s3: S3Server, monkeypatch: pytes
 
 def test_a_bucket_that_does_not_exist_is_not_an_empty_lake(s3: S3Server) -> None:
     lines = told(Lake(uris.join(s3.uri("no-such-bucket"), "lake")), 3)
-    assert all("no bucket 'no-such-bucket'" in line or "no such bucket" in line for line in lines)
+    assert all("no bucket 'no-such-bucket' exists" in line or "no such bucket" in line for line in lines)
     assert all("correct VISDIV_DATA" in line for line in lines)
 
 
@@ -277,7 +277,7 @@ def test_a_server_that_is_away_is_one_line(s3: S3Server, monkeypatch: pytest.Mon
     for line in told(lake):
         assert "s3://bucket/lake" in line
         assert "the server cannot be reached" in line
-        assert ": see whether it runs and VISDIV_DATA names it" in line
+        assert ": check that it runs and that VISDIV_DATA has its address" in line
 
 
 def test_an_error_while_rows_are_read_is_one_line(on_s3: str, s3: S3Server) -> None:

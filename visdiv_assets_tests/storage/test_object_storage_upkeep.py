@@ -179,13 +179,13 @@ def test_copies_that_no_manifest_names_go_once_they_are_not_in_use(root: str, tm
     lake.array(new, "vectors")
     assert len(list(tmp_path.iterdir())) == 2
     request = Request(now=time.time(), grace=WEEK, delete=True)
-    named = collect(lake, request).named
-    assert {file.sha256 for file in new.files("vectors")} <= named
-    assert collect_copies(tmp_path, named, request).garbage == []
+    referenced = collect(lake, request).referenced
+    assert {file.sha256 for file in new.files("vectors")} <= referenced
+    assert collect_copies(tmp_path, referenced, request).garbage == []
     for path in tmp_path.iterdir():
         os.utime(path, (0, 0))
-    (gone,) = collect_copies(tmp_path, named, request).garbage
+    (gone,) = collect_copies(tmp_path, referenced, request).garbage
     assert (gone.files, gone.size_bytes) == (1, old.files("vectors")[0].size_bytes)
     (left,) = tmp_path.iterdir()
     assert left.stem == hashlib.sha256(left.read_bytes()).hexdigest() == new.files("vectors")[0].sha256
-    assert collect_copies(tmp_path / "none", named, request).garbage == []
+    assert collect_copies(tmp_path / "none", referenced, request).garbage == []

@@ -161,7 +161,7 @@ def check_garbage(settings: Settings) -> Verdict:
     """How much `visdiv gc` would remove."""
     request = Request(now=time.time(), grace=GRACE_DAYS * 86_400)
     of_lake = collect(open_lake(settings), request)
-    copies = collect_copies(settings.vectors_folder, of_lake.named, request)
+    copies = collect_copies(settings.vectors_folder, of_lake.referenced, request)
     found = of_lake, collect_leftovers(settings.data_folder, request), copies
     size, files = sum(part.size_bytes for part in found), sum(part.files for part in found)
     if not files:

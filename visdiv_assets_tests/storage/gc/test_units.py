@@ -150,7 +150,7 @@ def test_every_manifest_reads_equally_before_and_after_and_a_second_time_finds_n
         assert not young & gone.keys()
         again = gc(lake, grace=grace)
         assert (again.garbage, again.young_files) == ([], removed.young_files)
-        assert gc(lake, grace=-1.0).left_alone == []
+        assert gc(lake, grace=-1.0).skipped == []
         assert {name: read_numbers(lake, name) for name in rows} == rows
 
 
@@ -213,7 +213,7 @@ def test_temporary_files_go_after_an_hour(lake: Lake, tmp_path: Path) -> None:
     assert not left.exists()
 
 
-def test_files_that_the_program_does_not_name_are_left_alone(lake: Lake, tmp_path: Path) -> None:
+def test_files_that_the_program_does_not_name_are_skipped(lake: Lake, tmp_path: Path) -> None:
     write_numbers(lake, "some", {"a": [1]})
     partition = tmp_path / "lake" / "table" / "some"
     others = [partition / "README", partition / ".hidden.tmp", tmp_path / "lake" / "table" / "a b" / "x.parquet"]
@@ -241,7 +241,7 @@ def test_a_partition_whose_manifest_is_damaged_keeps_everything(lake: Lake, tmp_
     before = files_below(tmp_path)
     findings = gc(lake, grace=0)
     assert findings.garbage == []
-    assert "is not a manifest of this program" in findings.left_alone[0]
+    assert "is not a manifest of this program" in findings.skipped[0]
     assert files_below(tmp_path) == before
 
 
@@ -279,7 +279,7 @@ write.commit()
     assert writer.stdout is not None
     assert writer.stdout.readline() == "writing\n"
     findings = gc(lake)
-    assert findings.left_alone == ["table of 'some': it is being written"]
+    assert findings.skipped == ["table of 'some': it is being written"]
     assert [part.partition for part in findings.garbage] == ["other"]
     assert writer.communicate(timeout=60)[0] == "True\n"
     assert read_numbers(lake, "some") == [7]
@@ -302,7 +302,7 @@ def test_what_cannot_be_removed_is_one_line(lake: Lake, monkeypatch: pytest.Monk
 
     lake.files.filesystem = ReadOnly(lake.files.filesystem)
     monkeypatch.setattr(type(lake.files), "is_local", property(lambda self: True))
-    with pytest.raises(VisdivError, match=r"cannot remove .*\.unit\.json: Permission denied: mend the permissions"):
+    with pytest.raises(VisdivError, match=r"cannot remove .*\.unit\.json: Permission denied: fix the permissions"):
         gc(lake)
 
 
@@ -326,11 +326,11 @@ def test_vanished_partitions_are_told_and_go_only_when_asked(lake: Lake, tmp_pat
     write_numbers(lake, "held", {"a": [2]})
     size = size_of(gone, lake) + (tmp_path / "lake/table/gone/manifest.json").stat().st_size
     young = sum(path.stat().st_size for path in (tmp_path / "lake/table/gone").iterdir()) - size
-    told = gc(lake, held={"held"})
+    told = gc(lake, known_names={"held"})
     assert (told.young_files, told.young_bytes) == (2, young)
     assert (told.garbage, told.vanished) == ([], [Garbage("table", "gone", VANISHED, 3, size)])
     assert read_numbers(lake, "gone") == [1]
-    removed = gc(lake, held={"held"}, with_vanished=True)
+    removed = gc(lake, known_names={"held"}, with_vanished=True)
     assert (removed.garbage, removed.vanished) == ([Garbage("table", "gone", VANISHED, 5, size + young)], [])
     assert lake.partitions("table") == ["held"]
     assert not (tmp_path / "lake" / "table" / "gone").exists()
@@ -338,7 +338,7 @@ def test_vanished_partitions_are_told_and_go_only_when_asked(lake: Lake, tmp_pat
 
 def test_what_the_source_holds_is_not_always_known(lake: Lake) -> None:
     write_numbers(lake, "some", {"a": [1]})
-    findings = gc(lake, held=None, with_vanished=True)
+    findings = gc(lake, known_names=None, with_vanished=True)
     assert (findings.garbage, findings.vanished) == ([], [])
 
 
@@ -376,17 +376,17 @@ def test_reports_on_what_the_source_no_longer_has_are_told_and_go_only_when_aske
     for folder, name in (("duplicates", "geoqa+(x)"), ("duplicates", "held"), ("leaks", "bench")):
         (reports / folder).mkdir(parents=True, exist_ok=True)
         (reports / folder / f"{escape(name)}.html").write_bytes(b"<html>")
-    request = Request(now=time.time(), grace=0, held={"held", "bench"}, delete=True)
+    request = Request(now=time.time(), grace=0, known_names={"held", "bench"}, delete=True)
     expected = [Garbage("reports/duplicates", "geoqa+(x)", VANISHED, 1, 6)]
     assert collect_leftovers(tmp_path, request).vanished == expected
     assert len(files_below(reports)) == 3
-    asked = Request(now=time.time(), grace=0, held={"held", "bench"}, with_vanished=True, delete=True)
+    asked = Request(now=time.time(), grace=0, known_names={"held", "bench"}, with_vanished=True, delete=True)
     assert collect_leftovers(tmp_path, asked).garbage == expected
     assert sorted(files_below(reports)) == ["duplicates/held.html", "leaks/bench.html"]
 
 
 def test_a_data_folder_that_does_not_exist_holds_nothing(tmp_path: Path) -> None:
-    request = Request(now=0, grace=0, held=set(), with_vanished=True, delete=True)
+    request = Request(now=0, grace=0, known_names=set(), with_vanished=True, delete=True)
     assert collect_leftovers(tmp_path / "none", request) == Findings()
     assert collect(Lake(tmp_path / "none"), request) == Findings()
     assert list(tmp_path.iterdir()) == []
