@@ -2,8 +2,8 @@
 
 Supported are JPEG (also MPO, a JPEG followed by more images, of which the first is read), PNG, GIF, WebP, BMP, TIFF,
 PPM (P1 to P6), and AVIF if the installed Pillow has it. The plugin for a file's signature is called directly, never
-through `Image.open`. So other plugins cannot be reached, of which EPS starts Ghostscript, and Pillow's own pixel limit, a
-process-wide setting, does not apply.
+through `Image.open`. So other plugins cannot be reached, of which EPS starts Ghostscript, and the process-wide pixel
+limit of Pillow does not apply.
 """
 
 from __future__ import annotations

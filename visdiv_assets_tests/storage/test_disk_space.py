@@ -36,7 +36,7 @@ def test_what_is_free_may_be_as_little_as_the_reserve(tmp_path: Path, monkeypatc
     on_a_disk(monkeypatch, free=GIGABYTE)
     require_space(tmp_path, GIGABYTE)
     with pytest.raises(
-        VisdivError, match=f"the disk of {tmp_path} has 1.00 GB free, less than the 1.00 GB that VISDIV_"
+        VisdivError, match=f"the disk of {tmp_path} has 1.00 GB free, less than the reserve of 1.00 GB"
     ):
         require_space(tmp_path, GIGABYTE + 1)
 
