@@ -15,7 +15,7 @@ def test_the_stream_is_set_beside_what_the_cores_allow_and_a_loop(monkeypatch: p
     def small(folder: Path) -> None:
         small_clip(folder, towers=["vision"])
 
-    monkeypatch.setattr(clip, "_random_vit", small)
+    monkeypatch.setattr(clip, "_save_random_vit", small)
     told: list[int] = []
     figures = clip.measure(images=2, rounds=1, progress=told.append)
     assert sum(told) == len(FORMATS)
@@ -24,8 +24,8 @@ def test_the_stream_is_set_beside_what_the_cores_allow_and_a_loop(monkeypatch: p
         assert len(of_kind) == 6
         decode, model, stream, allowed, loop, alone = of_kind
         assert (decode.unit, model.unit, stream.unit) == ("core-ms",) * 3
-        assert allowed.peer.startswith("what ")
-        assert (loop.peer, alone.peer) == ("one image at a time", "the model alone")
+        assert allowed.peer.startswith("limit of ")
+        assert (loop.peer, alone.peer) == ("loop over single images", "model only")
         for rate in (allowed, loop, alone):
             assert rate.theirs is not None
             assert rate.ratio == pytest.approx(rate.ours / rate.theirs)

@@ -69,11 +69,11 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rehearsal
     real /= np.linalg.norm(real, axis=1, keepdims=True)
 
     def here(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> Run:
-        return measuring._measured(prepare, arguments)
+        return measuring.measure_here(prepare, arguments)
 
     told: list[str] = []
     with pytest.MonkeyPatch.context() as patch, clean_environment():
-        patch.setattr(stages, "apart", here)
+        patch.setattr(stages, "measure_in_subprocess", here)
         result = rehearse(PLAN, Shape.of(real), folder, materialize, say=told.append)
     return folder, result, told
 
@@ -218,7 +218,7 @@ def test_figures_are_read_back_as_they_were_written(
     file.write_text(json.dumps({"rehearsal": result.row()}))
     assert read_rehearsal(file) == result
     file.write_text(json.dumps({"figures": []}))
-    with pytest.raises(VisdivError, match=r"rehearsal\.json was not written by `visdiv bench --rehearse"):
+    with pytest.raises(VisdivError, match=r"rehearsal\.json was not written by `visdiv perf --rehearse"):
         read_rehearsal(file)
 
 

@@ -18,7 +18,7 @@ from visdiv_assets.perf.rehearsal.growth import exponent, extrapolate, fixed_and
 from visdiv_assets.perf.rehearsal.plan import MIN_SUBSET, benchmark_plans, finevision_plan, proportional
 from visdiv_assets.perf.rehearsal.questions import Answered, questions, readme
 from visdiv_assets.perf.rehearsal.rehearse import Rehearsal
-from visdiv_assets.perf.rehearsal.report import at_whole, hours, report
+from visdiv_assets.perf.rehearsal.report import at_full_size, hours, report
 from visdiv_assets.perf.rehearsal.stages import STAGES, Outcome
 from visdiv_assets.sources.catalog import finevision_categories, published
 from visdiv_assets_tests.testing import readme as shown
@@ -142,7 +142,7 @@ def test_of_two_rehearsals_of_one_size_the_later_counts() -> None:
 
 
 def test_costs_follow_from_the_rates_and_what_one_thread_does_takes_as_long_anywhere() -> None:
-    seconds = at_whole(Rehearsal(outcomes(1.0)))
+    seconds = at_full_size(Rehearsal(outcomes(1.0)))
     lines = {line.stage.split(":")[0]: line for line in cost.costs(RATES, seconds)}
     assert lines["listing"].hours == pytest.approx(
         [FINEVISION_IMAGES * 0.010 / cores / 3600 for cores in (2, 16, 16, 128)]
@@ -151,7 +151,7 @@ def test_costs_follow_from_the_rates_and_what_one_thread_does_takes_as_long_anyw
     assert vectors[:2] == pytest.approx([FINEVISION_IMAGES * 0.030 / cores / 3600 for cores in (2, 16)])
     # Decoding is slower than the model.
     assert vectors[2:] == pytest.approx([FINEVISION_IMAGES * 0.006 / cores / 3600 for cores in (16, 128)])
-    rest = lines["diversity, clusters, rows that go, the DuckDB file"]
+    rest = lines["diversity, clusters, dropped rows, the DuckDB file"]
     assert len(set(rest.hours)) == 1
     linear = [stage.asset for stage in STAGES if stage.growth == 1 and stage.asset != "contamination"]
     assert rest.hours[0] == pytest.approx(sum(seconds[asset] for asset in linear) / 3600)
@@ -173,7 +173,7 @@ def test_the_command_tells_again_what_was_rehearsed_and_fails_if_pairs_are_missi
     file.write_text(json.dumps({"rehearsal": Rehearsal(outcomes(1.0), [], RATES).row()}))
     told = CliRunner().invoke(main, ["bench", "--rehearsed", str(file)])
     assert told.exit_code == 0, told.output
-    assert "| together " in told.output
+    assert "| total " in told.output
     lost = Outcome(STAGES[0].name, 2_000, 1.0, None, 1.0, 1, 12, 11)
     file.write_text(json.dumps({"rehearsal": Rehearsal([lost]).row()}))
     told = CliRunner().invoke(main, ["bench", "--rehearsed", str(file)])

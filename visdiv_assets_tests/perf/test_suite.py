@@ -31,10 +31,10 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def measured(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> Run:
         ran.append(prepare.__name__)
-        return measuring._measured(prepare, arguments)
+        return measuring.measure_here(prepare, arguments)
 
-    monkeypatch.setattr(joins, "apart", measured)
-    monkeypatch.setattr(moments, "apart", measured)
+    monkeypatch.setattr(joins, "measure_in_subprocess", measured)
+    monkeypatch.setattr(moments, "measure_in_subprocess", measured)
     return ran
 
 
@@ -42,7 +42,7 @@ def test_all_sides_of_a_join_find_the_same_pairs(here: list[str]) -> None:
     told: list[int] = []
     figures = joins.measure(random_units(128), sizes=(300, 600), progress=told.append)
     assert here == ["_ours", "_faiss", "_numpy"] * 4 + ["_ours", "_faiss"]
-    assert len(told) == joins.runs((300, 600)) == len(here)
+    assert len(told) == joins.count_runs((300, 600)) == len(here)
     compared = [figure for figure in figures if figure.unit == "s"]
     assert len(compared) == 9
     assert {figure.peer for figure in compared} == {joins.FAISS, joins.NUMPY}
@@ -64,12 +64,12 @@ def pairs(*found: tuple[int, int, float]) -> joins.Pairs:
 
 def test_pairs_that_one_side_lacks_are_told_unless_they_are_too_near_the_threshold() -> None:
     both = pairs((0, 5, 0.95), (1, 2, 0.99))
-    assert joins._compared(both, pairs((1, 2, 0.99), (0, 5, 0.95)), 0.93) == "the same 2 pairs"
-    assert joins._compared(both, pairs((0, 5, 0.95)), 0.93) == "1 pairs differ"
-    assert joins._compared(pairs((0, 5, 0.95)), both, 0.93) == "1 pairs differ"
-    assert joins._compared(both, pairs((0, 6, 0.95), (1, 2, 0.99)), 0.93) == "2 pairs differ"
+    assert joins._compare(both, pairs((1, 2, 0.99), (0, 5, 0.95)), 0.93) == "the same 2 pairs"
+    assert joins._compare(both, pairs((0, 5, 0.95)), 0.93) == "1 pairs differ"
+    assert joins._compare(pairs((0, 5, 0.95)), both, 0.93) == "1 pairs differ"
+    assert joins._compare(both, pairs((0, 6, 0.95), (1, 2, 0.99)), 0.93) == "2 pairs differ"
     near = pairs((0, 5, 0.95), (1, 2, 0.99), (3, 4, 0.930001))
-    assert joins._compared(both, near, 0.93) == joins._compared(near, both, 0.93) == "the same 2 pairs"
+    assert joins._compare(both, near, 0.93) == joins._compare(near, both, 0.93) == "the same 2 pairs"
 
 
 @pytest.mark.parametrize("rounds", [1, 2])
