@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -67,7 +67,7 @@ def list_images(
     threads: int,
     limits: DecodeLimits,
     progress: Progress = silent,
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch, None, None]:
     """Decode every image and describe it, or the reason why it is unreadable.
 
     Args:

@@ -1,4 +1,4 @@
-"""The plan of a rehearsal, how its cost grows, and what is told of it."""
+"""The plan of a rehearsal, the growth of its cost, and its report."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_exponent_of_a_power_law_is_its_power(power: float) -> None:
     assert extrapolate(SIZES, values, 10**6, power) == pytest.approx(3.0 * 10 ** (6 * power))
 
 
-def test_one_size_has_no_exponent_nor_have_values_that_are_not_known() -> None:
+def test_one_size_and_unknown_values_have_no_exponent() -> None:
     assert exponent([1000], [5.0]) is None
     assert exponent([1000, 1000], [5.0, 6.0]) is None
     assert exponent([1000, 2000], [0.0, 6.0]) is None
@@ -88,7 +88,7 @@ def outcomes(power: float) -> list[Outcome]:
 
 
 @pytest.mark.parametrize("power", [1, 2])
-def test_what_a_stage_costs_anyway_is_told_from_what_grows(power: int) -> None:
+def test_fixed_cost_is_separated_from_growing_cost(power: int) -> None:
     values = [300 + 1e-7 * size**power for size in (200_000, 500_000, 1_000_000)]
     fixed, growing = fixed_and_growing((200_000, 500_000, 1_000_000), values, power)
     assert fixed == pytest.approx(300)
@@ -130,7 +130,7 @@ def test_the_report_of_one_size_extrapolates_nothing() -> None:
     assert f"{FINEVISION_IMAGES:,}" not in text
 
 
-def test_what_is_missing_is_told_by_stage_and_size() -> None:
+def test_missing_pairs_are_reported_by_stage_and_size() -> None:
     lost = Outcome("clusters", 2_000, 1.0, None, 1.0, 1, 12, 11)
     assert Rehearsal([*outcomes(1.0), lost]).missing() == ["clusters of 2,000 images found 11 of 12"]
     assert Rehearsal(outcomes(1.0)).missing() == []
@@ -141,7 +141,7 @@ def test_of_two_rehearsals_of_one_size_the_later_counts() -> None:
     assert [outcome.seconds for outcome in (first + second).outcomes] == [2.0]
 
 
-def test_costs_follow_from_the_rates_and_what_one_thread_does_takes_as_long_anywhere() -> None:
+def test_costs_follow_from_the_rates_except_work_in_one_thread() -> None:
     seconds = at_full_size(Rehearsal(outcomes(1.0)))
     lines = {line.stage.split(":")[0]: line for line in cost.costs(RATES, seconds)}
     assert lines["listing"].hours == pytest.approx(
@@ -168,7 +168,7 @@ def test_every_question_of_the_readme_is_found() -> None:
         questions("# Nothing")
 
 
-def test_the_command_tells_again_what_was_rehearsed_and_fails_if_pairs_are_missing(tmp_path: Path) -> None:
+def test_the_command_reports_a_file_and_fails_on_missing_pairs(tmp_path: Path) -> None:
     file = tmp_path / "rehearsal.json"
     file.write_text(json.dumps({"rehearsal": Rehearsal(outcomes(1.0), [], RATES).row()}))
     told = CliRunner().invoke(main, ["bench", "--rehearsed", str(file)])

@@ -1,4 +1,4 @@
-"""The measurement of selection methods at a tiny size: what it says of results is held here."""
+"""The measurement of selection methods at a tiny size: tests of the results, not of the time."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The measurements at tiny sizes: what they say of results is held here; how long they took is not.
+"""The measurements at tiny sizes: tests of their results, not of their time.
 
-The sides run in this process, which spares a dozen imports of torch; `test_measuring` has one of its own.
+The sides run in this process, which saves a dozen imports of torch; `test_measuring` runs one in a subprocess.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from visdiv_assets.perf.vectors import PLANTED, write_vectors
 
 def random_units(rows: int) -> np.ndarray:
     vectors = np.random.default_rng(0).standard_normal((rows, 512))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    units: np.ndarray = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return units
 
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Measures in this process; the names of the sides that ran."""
+    """Measure in this process; return the names of the sides that ran."""
     ran: list[str] = []
 
     def measured(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> Run:
@@ -62,7 +63,7 @@ def pairs(*found: tuple[int, int, float]) -> joins.Pairs:
     return rows, np.array([pair[2] for pair in found], np.float32)
 
 
-def test_pairs_that_one_side_lacks_are_told_unless_they_are_too_near_the_threshold() -> None:
+def test_missing_pairs_are_counted_except_near_the_threshold() -> None:
     both = pairs((0, 5, 0.95), (1, 2, 0.99))
     assert joins._compare(both, pairs((1, 2, 0.99), (0, 5, 0.95)), 0.93) == "the same 2 pairs"
     assert joins._compare(both, pairs((0, 5, 0.95)), 0.93) == "1 pairs differ"
@@ -73,7 +74,7 @@ def test_pairs_that_one_side_lacks_are_told_unless_they_are_too_near_the_thresho
 
 
 @pytest.mark.parametrize("rounds", [1, 2])
-def test_moments_are_those_of_float64_throughout_but_for_a_small_error(
+def test_moments_are_those_of_float64_with_a_small_error(
     here: list[str], monkeypatch: pytest.MonkeyPatch, rounds: int
 ) -> None:
     monkeypatch.setattr(moments, "DIMENSION", 128)
@@ -90,7 +91,7 @@ def test_moments_are_those_of_float64_throughout_but_for_a_small_error(
         assert figure.ratio == pytest.approx(figure.theirs / figure.ours)
 
 
-def test_vectors_are_of_unit_length_and_one_in_fifty_is_a_copy_of_an_earlier_one(tmp_path: Path) -> None:
+def test_vectors_have_unit_length_and_one_in_fifty_is_a_copy(tmp_path: Path) -> None:
     real = random_units(128)
     write_vectors(tmp_path / "a.npy", real, 400)
     write_vectors(tmp_path / "b.npy", real, 400)
@@ -104,7 +105,7 @@ def test_vectors_are_of_unit_length_and_one_in_fifty_is_a_copy_of_an_earlier_one
     assert close.tolist() == list(range(PLANTED - 1, 400, PLANTED))
 
 
-def test_the_table_has_a_line_for_every_figure_and_leaves_out_what_was_not_measured() -> None:
+def test_the_table_has_a_line_for_every_figure() -> None:
     text = table(
         [
             Figure("join of 20,000", 1.234, "s", "FAISS", 37.5, 30.4, 12.3, 456.7, "the same 9 pairs"),

@@ -58,7 +58,7 @@ def test_killed_while_comparing_the_second_two_subsets(corpus: Settings, undistu
     check_written(corpus, undisturbed, "cross_subset_duplicates/all")
 
 
-def test_killed_between_building_the_warehouse_and_putting_it_in_place(corpus: Settings, undisturbed: Settings) -> None:
+def test_killed_before_the_warehouse_is_put_in_place(corpus: Settings, undisturbed: Settings) -> None:
     copy(corpus, undisturbed, "a")
     publish(Lake(corpus.lake_root), corpus.warehouse_path)
     before = tables(corpus.warehouse_path)

@@ -182,7 +182,7 @@ class TestTolerance:
             lake.manifest("table", "some")
 
 
-def test_records_hold_the_format_and_the_manifest_the_product_version(lake: Lake) -> None:
+def test_records_have_a_format_and_manifests_a_product_version(lake: Lake) -> None:
     manifest = write_numbers(lake, "some", {"unit": [1]})
     stored = json.loads(manifest_path(lake).read_bytes())
     assert (stored["format_version"], stored["product_version"]) == (FORMAT_VERSION, product_version())

@@ -34,7 +34,7 @@ def test_a_relative_folder_stays_where_it_was_named(tmp_path: Path, monkeypatch:
     assert root == str(tmp_path / "data")
 
 
-def test_an_s3_place_is_opened_without_a_request_and_its_path_has_no_options() -> None:
+def test_an_s3_location_is_opened_without_a_request() -> None:
     filesystem, root = uris.open_filesystem(
         "s3://b/some/p%20x/?endpoint_override=127.0.0.1:9&scheme=http&region=eu-west-1"
     )

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
 
 
-def killed(lake: Lake, partition: str, units: dict[str, Sequence[int]], **plan: Any) -> PartitionWrite:
+def killed(lake: Lake, partition: str, units: Mapping[str, Sequence[int]], **plan: Any) -> PartitionWrite:
     """Finish some units and never commit them."""
     write = lake.write("table", partition, **{"code_version": "1", **plan})
     for name, values in units.items():
@@ -122,9 +122,7 @@ def play(lake: Lake, steps: list[tuple[Any, ...]]) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(STEPS, max_size=10), st.integers(0, 14))
-def test_every_manifest_reads_equally_before_and_after_and_a_second_time_finds_nothing(
-    steps: list[tuple[Any, ...]], grace_days: int
-) -> None:
+def test_manifests_read_equally_and_a_second_run_finds_nothing(steps: list[tuple[Any, ...]], grace_days: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake(folder)
         play(lake, steps)
@@ -156,7 +154,7 @@ def test_every_manifest_reads_equally_before_and_after_and_a_second_time_finds_n
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(STEPS, max_size=6), UNITS, st.integers(0, 6))
-def test_a_run_that_was_killed_goes_on_from_its_units_within_the_grace(
+def test_a_killed_run_resumes_from_its_units_within_the_grace(
     steps: list[tuple[Any, ...]], units: dict[str, list[int]], days: int
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -192,7 +190,7 @@ def test_units_of_a_killed_run_are_told_from_superseded_ones(lake: Lake) -> None
     assert read_numbers(lake, "some") == [1]
 
 
-def test_a_first_run_that_was_killed_keeps_all_its_units_while_one_is_young(lake: Lake, tmp_path: Path) -> None:
+def test_a_killed_first_run_keeps_its_units_while_one_is_young(lake: Lake, tmp_path: Path) -> None:
     killed(lake, "some", {"a": [1]})
     age(lake.files.root, 8 * DAY)
     killed(lake, "some", {"b": [2]})
@@ -320,7 +318,7 @@ def test_a_lake_on_another_file_system_is_cleaned_too() -> None:
 # Subsets that the source no longer has -------------------------------------------------------------------------------
 
 
-def test_vanished_partitions_are_told_and_go_only_when_asked(lake: Lake, tmp_path: Path) -> None:
+def test_vanished_partitions_go_only_when_requested(lake: Lake, tmp_path: Path) -> None:
     gone = write_numbers(lake, "gone", {"a": [1]})
     killed(lake, "gone", {"a": [3]}, settings={"changed": True})
     write_numbers(lake, "held", {"a": [2]})
@@ -345,7 +343,7 @@ def test_what_the_source_holds_is_not_always_known(lake: Lake) -> None:
 # Beside the lake -----------------------------------------------------------------------------------------------------
 
 
-def test_files_of_killed_writers_beside_the_lake_go_after_an_hour(tmp_path: Path) -> None:
+def test_temporary_files_outside_the_lake_go_after_an_hour(tmp_path: Path) -> None:
     left = [
         tmp_path / f".visdiv.duckdb.{'a' * 32}.tmp",
         tmp_path / f".visdiv.duckdb.{'a' * 32}.tmp.wal",
@@ -371,7 +369,7 @@ def test_files_of_killed_writers_beside_the_lake_go_after_an_hour(tmp_path: Path
     assert all(path.exists() for path in kept)
 
 
-def test_reports_on_what_the_source_no_longer_has_are_told_and_go_only_when_asked(tmp_path: Path) -> None:
+def test_reports_on_vanished_subsets_go_only_when_requested(tmp_path: Path) -> None:
     reports = tmp_path / "reports"
     for folder, name in (("duplicates", "geoqa+(x)"), ("duplicates", "held"), ("leaks", "bench")):
         (reports / folder).mkdir(parents=True, exist_ok=True)
