@@ -1,4 +1,4 @@
-"""Files that are not, or not wholly, images: a status, quickly and quietly, never an exception."""
+"""Damaged files and files that are no images get a status quickly, without warnings or exceptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the embedding stage sees of a JPEG: every bit of the full decode, and nothing copied that need not be.
+"""The pixels of a JPEG for the embedding stage: identical to a full decode, without needless copies.
 
 There is no draft (libjpeg's decode at half the size): the vectors did not stay the same, as `embedders.stream` tells.
 """

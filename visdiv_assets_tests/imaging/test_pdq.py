@@ -1,4 +1,4 @@
-"""PDQ hashes: what a copy keeps of them, what a turned one does, and which images have none."""
+"""PDQ hashes: those of copies, of rotated copies, and images without a hash."""
 
 from __future__ import annotations
 

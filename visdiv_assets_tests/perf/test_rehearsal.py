@@ -36,7 +36,7 @@ PLAN = Plan(
         SetPlan("some without", 500, 250, 250),
         SetPlan("photographs", 400, 400, 400),
         SetPlan("tiny", 5, 5, 5),
-        SetPlan("texts alone", 50, 0, 0),
+        SetPlan("text-only", 50, 0, 0),
     ),
     benchmarks=(SetPlan("once", 60, 60, 60), SetPlan("often", 200, 200, 40), SetPlan("small", 8, 8, 8)),
 )

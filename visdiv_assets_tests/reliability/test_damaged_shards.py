@@ -1,4 +1,4 @@
-"""A file of a source that is damaged: one line or a recorded image, never a wrong table, and other subsets go on."""
+"""A damaged file of a source gives one line or an unreadable image, never a wrong table; other subsets still run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A full disk: the run fails with one line, earlier content is intact, no file is incomplete, and the run resumes later.
+"""A full disk: the run fails with one line, earlier content is intact, no file is partial, and the run resumes later.
 
 The disk is a small tmpfs in a separate mount namespace. If the system does not allow that, the size of files is limited
 instead, which also makes writes fail.

@@ -1,4 +1,4 @@
-"""A run that is killed with SIGKILL at any place: what it had finished counts, and the next one ends as usual."""
+"""A run that is killed at any point: finished units are reused, and the next run gives the usual result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that mean something to a file system, a URL, HTML or SQL: right folders, right tables, escaped pages."""
+"""Names with special characters of file systems, URLs, HTML or SQL: right folders and tables, escaped pages."""
 
 from __future__ import annotations
 

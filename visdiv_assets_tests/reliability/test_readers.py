@@ -1,4 +1,4 @@
-"""Whoever reads the published file neither waits for a run nor makes it wait."""
+"""Readers of the published file do not wait for a run, and runs do not wait for readers."""
 
 from __future__ import annotations
 

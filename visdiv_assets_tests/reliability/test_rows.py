@@ -1,4 +1,4 @@
-"""Rows that nobody expects: none with an image, texts of any length and with any character in them."""
+"""Unusual rows: subsets without images, texts of any length and with any character."""
 
 from __future__ import annotations
 

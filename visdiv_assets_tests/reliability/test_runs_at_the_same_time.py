@@ -1,4 +1,4 @@
-"""Several runs on one data folder: different subsets are both right, the same one is written one at a time."""
+"""Concurrent runs on one data folder: different subsets run at once, the same subset is written by one at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stays free on a disk."""
+"""The free space that is reserved on a disk."""
 
 from __future__ import annotations
 

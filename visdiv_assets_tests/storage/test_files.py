@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, in the folder that they belong to."""
+"""Files appear completely or not at all, in the right folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Partitions: seen whole or not at all, found again after a kill, and never taken for what they are not."""
+"""Partitions: atomic commits, reuse of units after a kill, digests, and damaged files."""
 
 from __future__ import annotations
 
@@ -489,7 +489,7 @@ class TestManifests:
 
 
 class TestDigests:
-    def test_equal_content_has_equal_digests_whoever_wrote_it(self, lake: Lake, tmp_path: Path) -> None:
+    def test_equal_content_has_equal_digests(self, lake: Lake, tmp_path: Path) -> None:
         one = write_numbers(lake, "some", {"a": [1], "b": [2]}, run_id="1", source_revision="1")
         other = write_numbers(
             Lake(tmp_path / "other"), "other", {"c": [1], "d": [2]}, run_id="2", source_revision="2", code_version="2"

@@ -1,4 +1,4 @@
-"""The lake's guarantees, on a disk and on a real S3 server alike, and what only a server can do to it."""
+"""The guarantees of the lake on a disk and on a real S3 server, and errors of a server."""
 
 from __future__ import annotations
 

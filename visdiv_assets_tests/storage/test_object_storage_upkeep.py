@@ -1,4 +1,4 @@
-"""Object storage without locks: garbage goes by its age alone, and copies of vectors on the local disk are bounded."""
+"""Object storage without locks: garbage is removed by age, and local copies of vectors stay within their limit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def lake(root: str) -> Lake:
 
 
 def after(lake: Lake, seconds: float, *, grace: float = WEEK, delete: bool = True) -> Findings:
-    """What `visdiv gc` finds so much later."""
+    """Return what `visdiv gc` finds a number of seconds later."""
     return collect(lake, Request(now=time.time() + seconds, grace=grace, delete=delete))
 
 
@@ -53,7 +53,7 @@ def why(findings: Findings) -> list[tuple[str, int]]:
 
 
 def wait_a_second() -> None:
-    """S3 knows the time of an object to the second."""
+    """Wait, since S3 stores the time of an object in seconds."""
     time.sleep(1.1)
 
 
@@ -92,7 +92,7 @@ def test_finished_units_stay_as_long_as_the_youngest_of_them(lake: Lake) -> None
     wait_a_second()
     with write.add("2") as unit:
         unit.table("rows", numbers(2), NUMBERS)
-    # The first unit alone would be old enough.
+    # The first unit on its own would be old enough.
     between = first + WEEK + 0.5
     assert collect(lake, Request(now=between, grace=WEEK, delete=True)).garbage == []
     write.commit()

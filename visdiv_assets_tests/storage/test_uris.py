@@ -1,4 +1,4 @@
-"""Places: folders and URIs, taken apart once; and what object storage says, in one line."""
+"""Locations, which are folders or URIs, and errors of object storage in one line."""
 
 from __future__ import annotations
 

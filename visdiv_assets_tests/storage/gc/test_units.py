@@ -1,4 +1,4 @@
-"""What can go from a lake goes, and nothing that counts or will be needed to go on."""
+"""Garbage collection removes garbage, but no file that a manifest names or that a run needs to resume."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def killed(lake: Lake, partition: str, units: Mapping[str, Sequence[int]], **pla
 
 
 def age(root: str | Path, seconds: float, pattern: str = "*") -> None:
-    """Make the files below a folder older."""
+    """Make the files in a folder older."""
     for path in Path(root).rglob(pattern):
         if path.is_file():
             before = path.stat().st_mtime
@@ -74,7 +74,7 @@ def gc(lake: Lake, *, grace: float = WEEK, delete: bool = True, **wishes: Any) -
 
 
 def reasons(findings: Findings) -> dict[str, tuple[int, int]]:
-    """Files and bytes by the reason why they can go."""
+    """Return the number of removable files and their bytes, by reason."""
     found: dict[str, tuple[int, int]] = {}
     for part in findings.garbage:
         files, size = found.get(part.why, (0, 0))
@@ -83,7 +83,7 @@ def reasons(findings: Findings) -> dict[str, tuple[int, int]]:
 
 
 def size_of(manifest: Manifest, lake: Lake) -> int:
-    """Bytes of the files of a manifest and of its units' records."""
+    """Return the total size of the files of a manifest and of its units' records."""
     folder = Path(lake.files.root) / manifest.table / escape(manifest.partition)
     names = [f"{unit.digest}.unit.json" for unit in manifest.units]
     names += [file.name for unit in manifest.units for file in unit.files.values()]
@@ -102,7 +102,7 @@ STEPS = st.one_of(
 
 
 def play(lake: Lake, steps: list[tuple[Any, ...]]) -> None:
-    """Write, be killed, and wait for some days."""
+    """Carry out commits, killed writes, damage and days of waiting."""
     for kind, *rest in steps:
         if kind == "wait":
             age(lake.files.root, rest[0] * DAY)
@@ -262,7 +262,7 @@ sys.stdin.read()
 print(write.reuse("a", {"values": "[7]"}), flush=True)
 write.commit()
 """
-    # An old unit that the other process is about to find again, and that gc would have removed.
+    # An old unit that the other process is about to reuse, and that gc would otherwise remove.
     killed(lake, "some", {"a": [7]}, settings={"changed": True})
     write_numbers(lake, "other", {"a": [1]})
     write_numbers(lake, "other", {"a": [2]}, settings={"changed": True})
