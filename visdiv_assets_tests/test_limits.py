@@ -134,9 +134,9 @@ def test_a_run_stops_before_it_writes_where_less_than_the_reserve_is_free(
     pipeline.write("other", one_each([2]))
     ran = pipeline.run("other", only=["subset_images"])
     assert ran.failures == {
-        "subset_images": f"the disk of {pipeline.lake.files.root} has 1.90 GB free, less than the 2.00 GB that "
-        "VISDIV_DISK_RESERVE_GIGABYTES keeps: free some space (`visdiv gc` shows what can go) or set it lower, then "
-        "start the run again; what is finished is kept"
+        "subset_images": f"the disk of {pipeline.lake.files.root} has 1.90 GB free, less than the reserve of "
+        "2.00 GB: free some space (`visdiv gc` lists what can be removed) or lower VISDIV_DISK_RESERVE_GIGABYTES, then "
+        "start the run again; finished work is kept"
     }
     assert lake_files(pipeline.lake.files.root, "subset_images") == before
     assert pipeline.changed(disk_reserve_gigabytes=1.8).run("other", only=["subset_images"]).success

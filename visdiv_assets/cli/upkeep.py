@@ -51,7 +51,7 @@ def gc(delete: bool, days: float, vanished: bool) -> None:
 
     request = Request(time.time(), days * 86_400, held, vanished, delete)
     of_lake = collect(open_lake(settings), request)
-    copies = collect_copies(settings.vectors_folder, of_lake.named, request)
+    copies = collect_copies(settings.vectors_folder, of_lake.referenced, request)
     _print_findings((of_lake, collect_leftovers(settings.data_folder, request), copies), request)
 
 
@@ -94,8 +94,8 @@ def _print_findings(found: tuple[Findings, ...], request: Request) -> None:
     vanished = [part for findings in found for part in findings.vanished]
     if garbage:
         click.echo(_listed(garbage))
-    for line in (line for findings in found for line in findings.left_alone):
-        click.echo(f"left alone: {line}")
+    for line in (line for findings in found for line in findings.skipped):
+        click.echo(f"skipped: {line}")
     young, young_bytes = (sum(getattr(part, name) for part in found) for name in ("young_files", "young_bytes"))
     if young:
         age = f"{request.grace / 86_400:g} days" if request.grace >= TEMPORARY_AGE else "an hour"

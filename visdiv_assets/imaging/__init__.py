@@ -1,8 +1,7 @@
-"""Bytes to pixels, or to a reason why not; and thumbnails for people to look at.
+"""Encoded bytes to RGB pixels or the reason why not, quality measures of one image, thumbnails and contact sheets.
 
-Belongs here: the identity of an image's bytes, decoding (which formats are read, what is recorded when one
-cannot be), making everything RGB, the resize before a model, contact sheets, and the list of what a subset's
-image positions hold. Does not: where the bytes come from (`sources`), models and batches (`embedders`), which
-images are alike (`search`), or what is done about it (`curation`). PIL is imported by the functions that
-need it, not by this package.
+Belongs here: the identity of an image's bytes, decoding (which formats are read, what is recorded when an image cannot
+be read), conversion to RGB, the resize before a model, and the table of a subset's image positions. Does not: where the
+bytes come from (`sources`), models and batches (`embedding`), which images are copies (`duplicates`), or which rows to
+keep (`curation`). PIL is imported by the functions that need it, not by this package.
 """

@@ -1,4 +1,4 @@
-"""Every kind of image to 8-bit RGB: the one place where modes are converted."""
+"""Conversion of every Pillow image mode to 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 _WHITE = (255, 255, 255)
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
-#: Modes in which `info["transparency"]` names the transparent color or the palette's alphas.
+#: Modes in which `info["transparency"]` holds the transparent color or the alpha values of the palette.
 _KEYED_MODES = ("1", "L", "P", "RGB")
 
 
 def to_rgb(image: Image) -> Image:
-    """Make a new RGB image; the given one is not changed.
+    """Return a new RGB image; the given one is not changed.
 
-    - Transparency, of whatever kind, is laid on white.
-    - 16-bit gray keeps its upper 8 bits. 32-bit whole numbers within 0 to 65535 are taken for 16-bit gray.
-    - Floats within 0 to 1, 0 to 255 and 0 to 65535 are taken for such scales, the narrowest that fits; what
-      is not a number is black.
-    - Other 32-bit gray is stretched so that its least value is black and its greatest white.
+    - Transparent pixels of all kinds are blended with white.
+    - 16-bit gray keeps its upper 8 bits. 32-bit integers within 0 to 65535 count as 16-bit gray.
+    - Floats are scaled from the narrowest of the ranges 0 to 1, 0 to 255 and 0 to 65535 that contains them; NaN
+      becomes black.
+    - Other 32-bit gray is scaled so that its minimum becomes black and its maximum white.
     - CMYK, YCbCr, LAB, HSV, palettes and 1 bit are converted as Pillow does; embedded color profiles are not
       applied.
 
@@ -34,14 +34,14 @@ def to_rgb(image: Image) -> Image:
         The image in mode RGB, of the same size, with an empty `info`.
 
     Raises:
-        ValueError: Pillow knows no way from the mode to RGB.
+        ValueError: Pillow cannot convert the mode to RGB.
     """
     mode = image.mode
     key = image.info.get("transparency")
     if mode.startswith("I") or mode == "F":
-        result = _from_deep_gray(image, key)
+        result = _convert_deep_gray(image, key)
     elif mode in _ALPHA_MODES or (mode in _KEYED_MODES and key is not None) or _has_palette_alpha(image):
-        result = _on_white(image)
+        result = _blend_with_white(image)
     else:
         result = image.convert("RGB")
     result.info = {}
@@ -49,22 +49,22 @@ def to_rgb(image: Image) -> Image:
 
 
 def into_rgb(image: Image) -> Image:
-    """Do as `to_rgb`, but let an RGB image that needs no change hand over its pixels instead of copying them.
+    """Convert as `to_rgb`, but reuse the pixels of an RGB image that needs no change instead of copying them.
 
-    The copy took longer than decoding a JPEG did: its memory is fresh, and the system clears every page of it.
+    The copy took longer than the decoding of a JPEG, because the system clears every page of new memory.
 
     Args:
-        image: a loaded image of any mode, not to be used for its pixels any more.
+        image: a loaded image of any mode; its pixels must not be used afterwards.
 
     Returns:
         The image in mode RGB, of the same size, with an empty `info`.
 
     Raises:
-        ValueError: Pillow knows no way from the mode to RGB.
+        ValueError: Pillow cannot convert the mode to RGB.
     """
     if image.mode != "RGB" or image.info.get("transparency") is not None:
         return to_rgb(image)
-    # What Pillow's own methods make their results with; it leaves the file behind.
+    # Pillow's own methods make their results with `_new`, which drops the reference to the file.
     result = image._new(image.im)
     result.info = {}
     return result
@@ -74,7 +74,7 @@ def _has_palette_alpha(image: Image) -> bool:
     return image.mode == "P" and image.palette is not None and image.palette.mode.endswith(("A", "a"))
 
 
-def _on_white(image: Image) -> Image:
+def _blend_with_white(image: Image) -> Image:
     from PIL.Image import new
 
     premultiplied = {"RGBa": "RGBA", "La": "LA"}.get(image.mode)
@@ -84,14 +84,14 @@ def _on_white(image: Image) -> Image:
     return white
 
 
-def _from_deep_gray(image: Image, key: Any) -> Image:
+def _convert_deep_gray(image: Image, key: Any) -> Image:
     from PIL.Image import fromarray
 
     values = np.asarray(image)
     if image.mode == "F":
-        gray = _float_to_8_bits(values)
+        gray = _scale_floats(values)
     elif image.mode == "I" and (values.min() < 0 or values.max() > 0xFFFF):
-        gray = _stretched(values, float(values.min()), float(values.max()))
+        gray = _scale_to_8_bits(values, float(values.min()), float(values.max()))
     else:
         gray = (values >> 8).astype(np.uint8)
     if isinstance(key, int):
@@ -99,7 +99,7 @@ def _from_deep_gray(image: Image, key: Any) -> Image:
     return fromarray(gray).convert("RGB")
 
 
-def _float_to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+def _scale_floats(values: NDArray[Any]) -> NDArray[np.uint8]:
     finite = np.isfinite(values)
     if not finite.any():
         return np.zeros(values.shape, np.uint8)
@@ -107,12 +107,12 @@ def _float_to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
     high = float(values.max(where=finite, initial=-np.inf))
     for white in (1.0, 255.0, 65535.0):
         if low >= 0 and high <= white:
-            return _stretched(values, 0.0, white)
-    return _stretched(values, low, high)
+            return _scale_to_8_bits(values, 0.0, white)
+    return _scale_to_8_bits(values, low, high)
 
 
-def _stretched(values: NDArray[Any], black: float, white: float) -> NDArray[np.uint8]:
-    """Scale linearly so that `black` becomes 0 and `white` 255; what is not a number becomes 0."""
+def _scale_to_8_bits(values: NDArray[Any], black: float, white: float) -> NDArray[np.uint8]:
+    """Scale linearly so that `black` becomes 0 and `white` 255; NaN becomes 0."""
     scaled = (values.astype(np.float64) - black) * (255.0 / max(white - black, np.finfo(np.float64).tiny))
     gray: NDArray[np.uint8] = np.nan_to_num(np.clip(np.rint(scaled), 0, 255)).astype(np.uint8)
     return gray

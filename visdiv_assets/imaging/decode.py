@@ -1,4 +1,4 @@
-"""Encoded bytes to an RGB image, or to a status that says why not."""
+"""Decode encoded bytes to an RGB image, or to a status that says why this is impossible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from visdiv_assets.imaging import formats
 from visdiv_assets.imaging.color_modes import into_rgb, to_rgb
 from visdiv_assets.imaging.limits import DEFAULT_LIMITS, DecodeLimits
-from visdiv_assets.imaging.silence_pillow import quiet
+from visdiv_assets.imaging.silence_pillow import silence_pillow
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,39 +20,39 @@ __all__ = ["DecodedImage", "ImageStatus", "decode_image", "to_rgb"]
 
 _ORIENTATION_TAG = 0x0112
 _DETAIL_LENGTH = 200
-#: What Pillow says when it runs out of bytes.
-_ENDED = re.compile("image file is truncated|Reached EOF|not enough image data")
+#: Messages of Pillow for data that ends too early.
+_TRUNCATION = re.compile("image file is truncated|Reached EOF|not enough image data")
 
 
 class ImageStatus(StrEnum):
-    """What became of an image position's bytes."""
+    """The result of decoding the bytes at an image position."""
 
     OK = "ok"
-    #: No bytes, or none given.
+    #: There are no bytes, or the value is null.
     EMPTY = "empty"
-    #: The bytes are something else (often HTML), or a format that is not read.
+    #: The bytes are not an image (often HTML), or a format that is not supported.
     NOT_AN_IMAGE = "not_an_image"
     #: The file ends before its image does.
     TRUNCATED = "truncated"
     #: The file is damaged or breaks its format's rules.
     CORRUPT = "corrupt"
-    #: More bytes or pixels than allowed, or more memory than there is.
+    #: The image exceeds the limits on bytes or pixels, or the available memory.
     TOO_LARGE = "too_large"
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """What decoding gave.
+    """The result of decoding one image.
 
     Attributes:
         status: ok, or why there is no image.
-        detail: one line on what went wrong, the same for the same bytes; empty when ok.
+        detail: one line on what went wrong, the same for the same bytes; empty if the status is ok.
         format: "jpeg", "png", "gif", "webp", "bmp", "tiff", "ppm" or "avif"; None if the bytes are none of
-            them.
-        width: pixels, as shown (after EXIF orientation); if not ok, what the header says, None if it cannot
-            be read.
-        height: likewise.
-        pixels: the image in mode RGB, upright, without metadata; None if not ok or not asked for.
+            these.
+        width: width in pixels after EXIF orientation; if the status is not ok, the width in the header, or None if the
+            header is unreadable.
+        height: height in pixels, as `width`.
+        pixels: the image in mode RGB, upright, without metadata; None if the status is not ok or pixels are not kept.
     """
 
     status: ImageStatus
@@ -66,19 +66,19 @@ class DecodedImage:
 def decode_image(
     data: bytes | None, *, limits: DecodeLimits = DEFAULT_LIMITS, keep_pixels: bool = True
 ) -> DecodedImage:
-    """Decode an image in full, upright and RGB; bad data gives a status, never an exception.
+    """Decode an image completely to upright RGB; invalid data gives a status, never an exception.
 
-    The first image of an animation or of several pages is taken. `to_rgb` says how colors are converted.
-    Safe among threads, and Pillow lets other threads run while it decodes.
+    Of an animation or a file of several pages, the first image is decoded. `to_rgb` describes the conversion of colors.
+    The function is thread-safe, and Pillow releases the GIL while it decodes.
 
     Args:
         data: the encoded image, or None.
-        limits: of images; a larger one counts as unreadable.
-        keep_pixels: False to learn the status and size only. The image is decoded all the same, as nothing
-            less tells whether it can be.
+        limits: an image that exceeds them gets the status `too_large`.
+        keep_pixels: False to get only the status and the size. The image is decoded anyway, since only that shows
+            whether it is readable.
 
     Returns:
-        The status, what is known of the image, and its pixels if it is ok and they are kept.
+        The status, the size and format as far as they are known, and the pixels if the status is ok and they are kept.
     """
     if not data:
         return DecodedImage(ImageStatus.EMPTY, "no bytes")
@@ -93,40 +93,40 @@ def decode_image(
 
     size: tuple[int, int] | None = None
     try:
-        with quiet():
+        with silence_pillow():
             size = formats.declared_size(name, data)
             if size is None or size[0] * size[1] <= limits.max_pixels:
                 image = formats.openers()[name](io.BytesIO(data))
                 size = image.size
                 if size[0] * size[1] <= limits.max_pixels:
                     image.load()
-                    _refuse_padding(name, data)
-                    pixels = _upright(into_rgb(image), _orientation(image))
+                    _require_complete(name, data)
+                    pixels = _rotate_upright(into_rgb(image), _read_orientation(image))
                     return DecodedImage(ImageStatus.OK, "", name, *pixels.size, pixels if keep_pixels else None)
     except Exception as error:
         width, height = size or (None, None)
-        return DecodedImage(_status_of(error, name, data), _one_line(error), name, width, height)
+        return DecodedImage(_classify(error, name, data), _describe(error), name, width, height)
     detail = f"{size[0]} x {size[1]} pixels, the limit is {limits.max_pixels}"
     return DecodedImage(ImageStatus.TOO_LARGE, detail, name, *size)
 
 
-def _refuse_padding(name: str, data: bytes) -> None:
-    """Find truncation although someone in this process told Pillow to pad truncated images with gray."""
+def _require_complete(name: str, data: bytes) -> None:
+    """Raise if a file is truncated, even if other code in this process made Pillow pad truncated images with gray."""
     from PIL import ImageFile
 
     if ImageFile.LOAD_TRUNCATED_IMAGES and formats.is_truncated(name, data):
         raise OSError("image file is truncated")
 
 
-def _orientation(image: Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 if there is none, as in a TIFF, to which Pillow has applied it."""
+def _read_orientation(image: Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 if there is none, or if Pillow has already applied it (TIFF)."""
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # Broken metadata raise all sorts of things and do not make an image unreadable.
+    except Exception:  # Broken metadata raises many types of exceptions and does not make an image unreadable.
         return 1
 
 
-def _upright(image: Image, orientation: int) -> Image:
+def _rotate_upright(image: Image, orientation: int) -> Image:
     from PIL.Image import Transpose
 
     method = {
@@ -141,18 +141,18 @@ def _upright(image: Image, orientation: int) -> Image:
     return image if method is None else image.transpose(method)
 
 
-def _status_of(error: Exception, name: str, data: bytes) -> ImageStatus:
+def _classify(error: Exception, name: str, data: bytes) -> ImageStatus:
     from PIL.Image import DecompressionBombError
 
-    # Pillow names its limit on texts and profiles, which is what they inflate to, in a plain ValueError.
+    # If a compressed text or profile is too large, Pillow raises a plain ValueError that names its limit.
     if isinstance(error, MemoryError | DecompressionBombError) or "MAX_TEXT_" in str(error):
         return ImageStatus.TOO_LARGE
-    if formats.is_truncated(name, data) or _ENDED.search(str(error)):
+    if formats.is_truncated(name, data) or _TRUNCATION.search(str(error)):
         return ImageStatus.TRUNCATED
     return ImageStatus.CORRUPT
 
 
-def _one_line(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "not enough memory to decode it"
     text = " ".join(str(error).split())
@@ -160,6 +160,6 @@ def _one_line(error: Exception) -> str:
         text = "no usable header"
     if not isinstance(error, OSError | SyntaxError | ValueError):
         text = f"{type(error).__name__}: {text}"
-    # Addresses differ from run to run.
+    # Memory addresses differ between runs.
     text = re.sub(r" at 0x[0-9a-fA-F]+", "", text)
     return "".join(c if c.isprintable() else "?" for c in text)[:_DETAIL_LENGTH]

@@ -1,9 +1,9 @@
-"""Which formats are read, how they are told apart, and whether a file that failed ends too early.
+"""The supported image formats: their signatures, their Pillow plugins, and detection of truncated files.
 
-Read: JPEG (of an MPO, which is a JPEG with more images after it, the first), PNG, GIF, WebP, BMP, TIFF, PPM
-(P1 to P6), and AVIF where Pillow has it. Pillow's plugins are called directly, after the file's signature,
-and never through `Image.open`: so the exotic ones, of which EPS starts Ghostscript, cannot be reached, and
-Pillow's own pixel limit, a process-wide setting, does not come before ours.
+Supported are JPEG (also MPO, a JPEG followed by more images, of which the first is read), PNG, GIF, WebP, BMP, TIFF,
+PPM (P1 to P6), and AVIF if the installed Pillow has it. The plugin for a file's signature is called directly, never
+through `Image.open`. So other plugins cannot be reached, of which EPS starts Ghostscript, and the process-wide pixel
+limit of Pillow does not apply.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ _SIGNATURES = (
     (b"MM\0+", "tiff"),
 )
 
-#: A marker in or after a JPEG's scan that ends it: stuffed zeros, restarts and fill bytes do not.
+#: A marker that ends a JPEG's scan; stuffed zeros, restart markers and fill bytes do not end it.
 _JPEG_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 _TIFF_UNIT_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
-#: TIFF tags with the places and the lengths in bytes of strips, then of tiles.
+#: TIFF tags with the offsets and the lengths in bytes of strips, then of tiles.
 _TIFF_BLOCKS = ((273, 279), (324, 325))
 
 
 def sniff(data: bytes) -> str | None:
-    """Tell the format from the first bytes.
+    """Return the format that the first bytes indicate.
 
     Args:
         data: the encoded image.
 
     Returns:
-        "jpeg", "png", "gif", "webp", "bmp", "tiff", "ppm" or "avif"; None if it is none of them.
+        "jpeg", "png", "gif", "webp", "bmp", "tiff", "ppm" or "avif"; None if it is none of these.
     """
     for signature, name in _SIGNATURES:
-        # A file that ends within its signature is a truncated image rather than none.
+        # A file that ends within its signature counts as a truncated image.
         if data.startswith(signature) or (len(data) >= 3 and signature.startswith(data)):
             return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -57,7 +57,7 @@ def sniff(data: bytes) -> str | None:
     if data[4:8] == b"ftyp":
         length = min(max(int.from_bytes(data[:4], "big"), 16), 256)
         return "avif" if b"avif" in data[8:length] or b"avis" in data[8:length] else None
-    # The reserved bytes keep texts that begin with BM out.
+    # The reserved bytes exclude texts that begin with BM.
     if data[:2] == b"BM" and data[6:10] == b"\0\0\0\0":
         return "bmp"
     if re.match(rb"P[1-6][\s#]", data):
@@ -67,7 +67,7 @@ def sniff(data: bytes) -> str | None:
 
 @cache
 def openers() -> dict[str, Opener]:
-    """Pillow's plugins by format; each takes a stream and reads the header only."""
+    """Return Pillow's plugins by format; each takes a stream and reads only the header."""
     from PIL import (
         BmpImagePlugin,
         GifImagePlugin,
@@ -100,7 +100,7 @@ def _open_png(stream: IO[bytes]) -> ImageFile:
     from PIL import PngImagePlugin
 
     image = PngImagePlugin.PngImageFile(stream)
-    # Pillow scales pixels to 8 bits but leaves the transparent color at the file's depth.
+    # Pillow scales the pixels to 8 bits but not the transparent color.
     key = image.info.get("transparency")
     raw_mode = image.tile[0].args if image.tile else None
     if isinstance(key, int) and raw_mode in ("L;2", "L;4"):
@@ -111,15 +111,15 @@ def _open_png(stream: IO[bytes]) -> ImageFile:
 
 
 def declared_size(name: str, data: bytes) -> tuple[int, int] | None:
-    """Read the size of a format whose plugin allocates the image while it opens it.
+    """Return the size in the header of a format whose plugin allocates the image when it opens the file.
 
     Args:
         name: the format.
         data: the encoded image.
 
     Returns:
-        Width and height in pixels; None for the other formats, whose plugins tell the size first, and if the
-        header is odd.
+        Width and height in pixels; None if the header is invalid, and for the other formats, whose plugins report the
+        size before they allocate the image.
     """
     if name != "webp":
         return None
@@ -136,18 +136,18 @@ def declared_size(name: str, data: bytes) -> tuple[int, int] | None:
 
 
 def is_truncated(name: str, data: bytes) -> bool:
-    """Tell whether a file's own structure says that it goes on after its last byte.
+    """Return whether a file is truncated according to its own structure.
 
-    Meant for files that failed to decode: an image may well be complete although bytes that do not matter
-    are missing.
+    Call it only for files that failed to decode: an image can be complete even if irrelevant bytes at the end are
+    missing.
 
     Args:
         name: the format.
         data: the encoded image.
 
     Returns:
-        True if the end is missing; False if it is there, if the structure is broken before, and for PPM,
-        which has none.
+        True if the end is missing; False if it is present, if the structure is invalid before the end, and for PPM,
+        which has no such structure.
     """
     walk = _WALKS.get(name)
     if walk is None:
@@ -159,11 +159,11 @@ def is_truncated(name: str, data: bytes) -> bool:
     return False
 
 
-# Each walk follows a file's structure and returns at its end, or where it makes no sense. Running off the
-# data, which is an IndexError or a struct.error, means that the end is missing.
+# Each walk follows a file's structure and returns at its end, or where the structure is invalid. An IndexError or a
+# struct.error means that the structure continues after the last byte.
 
 
-def _need(data: bytes, length: int) -> None:
+def _require_length(data: bytes, length: int) -> None:
     if length > len(data):
         raise IndexError
 
@@ -217,11 +217,11 @@ def _gif_palette_bytes(flags: int) -> int:
 
 
 def _walk_webp(data: bytes) -> None:
-    _need(data, struct.unpack_from("<I", data, 4)[0] + 8)
+    _require_length(data, struct.unpack_from("<I", data, 4)[0] + 8)
 
 
 def _walk_bmp(data: bytes) -> None:
-    _need(data, struct.unpack_from("<I", data, 2)[0])
+    _require_length(data, struct.unpack_from("<I", data, 2)[0])
 
 
 def _walk_avif(data: bytes) -> None:
@@ -233,7 +233,7 @@ def _walk_avif(data: bytes) -> None:
         if size < 8:
             return
         position += size
-    _need(data, position)
+    _require_length(data, position)
 
 
 def _walk_tiff(data: bytes) -> None:
@@ -241,19 +241,19 @@ def _walk_tiff(data: bytes) -> None:
     if data[2:4].strip(b"\0") != b"*":
         return  # BigTIFF
     (start,) = struct.unpack_from(order + "I", data, 4)
-    (count,) = struct.unpack_from(order + "H", data, start)
+    (entries,) = struct.unpack_from(order + "H", data, start)
     values: dict[int, tuple[int, ...]] = {}
-    for entry in range(start + 2, start + 2 + 12 * count, 12):
-        tag, kind, number, place = struct.unpack_from(order + "HHII", data, entry)
-        length = _TIFF_UNIT_BYTES.get(kind, 0) * number
+    for entry in range(start + 2, start + 2 + 12 * entries, 12):
+        tag, kind, count, offset = struct.unpack_from(order + "HHII", data, entry)
+        length = _TIFF_UNIT_BYTES.get(kind, 0) * count
         if length <= 4:
-            place = entry + 8
-        _need(data, place + length)
+            offset = entry + 8
+        _require_length(data, offset + length)
         if kind in (3, 4) and any(tag in pair for pair in _TIFF_BLOCKS):
-            values[tag] = struct.unpack_from(f"{order}{number}{'H' if kind == 3 else 'I'}", data, place)
-    for places, lengths in _TIFF_BLOCKS:
-        for place, length in zip(values.get(places, ()), values.get(lengths, ()), strict=False):
-            _need(data, place + length)
+            values[tag] = struct.unpack_from(f"{order}{count}{'H' if kind == 3 else 'I'}", data, offset)
+    for offsets, lengths in _TIFF_BLOCKS:
+        for offset, length in zip(values.get(offsets, ()), values.get(lengths, ()), strict=False):
+            _require_length(data, offset + length)
 
 
 _WALKS: dict[str, Callable[[bytes], None]] = {

@@ -6,12 +6,12 @@ import hashlib
 
 
 def image_id(data: bytes) -> str:
-    """Name an image by its encoded bytes.
+    """Return the identity of an image, a digest of its encoded bytes.
 
     Args:
-        data: the encoded image, readable or not; may be empty.
+        data: the encoded image, which may be unreadable or empty.
 
     Returns:
-        The first 16 bytes of the SHA-256 of `data` as 32 lower-case hex characters.
+        The first 16 bytes of the SHA-256 of `data` as 32 lowercase hex characters.
     """
     return hashlib.sha256(data).digest()[:16].hex()

@@ -1,27 +1,27 @@
-"""Limits that protect a machine from images that are too large to decode."""
+"""Limits on the size of images, which protect a machine from images that are too large to decode."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Pixels: an image with more is not decoded.
+#: Default maximum of pixels in an image.
 MAX_PIXELS = 64_000_000
-#: What an encoded image may have at most unless something else is set. Those of data sets stay far below it.
+#: Default maximum of bytes in an encoded image; images of data sets are far smaller.
 MAX_IMAGE_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """What an image may have at most; a larger one gets the status `too_large` and is not decoded.
+    """Maximum size of an image; a larger image gets the status `too_large` and is not decoded.
 
     Attributes:
-        max_pixels: width times height.
-        max_bytes: size of the encoded image.
+        max_pixels: maximum of width times height.
+        max_bytes: maximum size of the encoded image in bytes.
     """
 
     max_pixels: int = MAX_PIXELS
     max_bytes: int = MAX_IMAGE_BYTES
 
 
-#: The limits of a call that names no others.
+#: The limits that apply unless a caller passes others.
 DEFAULT_LIMITS = DecodeLimits()

@@ -1,8 +1,8 @@
-"""What every image position of a subset holds: the rows of the table `subset_images`."""
+"""The table `subset_images`: one row for every image position of a subset."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -35,21 +35,22 @@ IMAGES_SCHEMA = pa.schema(
     ]
 )
 
-ROWS_WRITTEN = 1024
+#: Rows in a batch of the table.
+BATCH_ROWS = 1024
 
 #: Row, index within the row, encoded bytes.
 _Position = tuple[int, int, bytes | None]
 
 
 def image_bytes(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, pa.Array]:
-    """Take the images out of a batch.
+    """Flatten the images of a batch of rows.
 
     Args:
-        batch: with a column `images`: list<struct<bytes, path>>.
+        batch: rows with a column `images`: list<struct<bytes, path>>.
 
     Returns:
-        int64 [m] row within the batch, int32 [m] index within the row, and the m encoded images as a binary array.
-        Rows without images do not occur.
+        For the m images of the batch: row within the batch, int64 [m]; index within the row, int32 [m]; encoded bytes
+        as a binary array [m].
     """
     column = batch.column("images")
     lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -66,15 +67,15 @@ def list_images(
     threads: int,
     limits: DecodeLimits,
     progress: Progress = silent,
-) -> Iterator[pa.RecordBatch]:
-    """Decode every image and say what it is, or why it cannot be read.
+) -> Generator[pa.RecordBatch, None, None]:
+    """Decode every image and describe it, or the reason why it is unreadable.
 
     Args:
-        batches: rows in order, with a column `images`; drawn lazily.
-        first_row: number of the first row.
-        threads: threads that decode.
-        limits: of images; a larger one counts as unreadable.
-        progress: told of rows done.
+        batches: rows in order, with a column `images`; consumed lazily.
+        first_row: row number in the subset of the first row.
+        threads: number of threads that decode.
+        limits: an image that exceeds them gets the status `too_large`.
+        progress: called with the number of rows read.
 
     Yields:
         batches of `IMAGES_SCHEMA`, in order.
@@ -84,8 +85,8 @@ def list_images(
         first = first_row
         for batch in batches:
             rows, index, encoded = image_bytes(batch)
-            for number in range(len(encoded)):
-                yield first + int(rows[number]), int(index[number]), encoded[number].as_py()
+            for i in range(len(encoded)):
+                yield first + int(rows[i]), int(index[i]), encoded[i].as_py()
             first += batch.num_rows
             progress(batch.num_rows)
 
@@ -110,7 +111,7 @@ def list_images(
         )
 
     described = ordered_map(describe, images(), threads=threads)
-    while rows := list(islice(described, ROWS_WRITTEN)):
+    while rows := list(islice(described, BATCH_ROWS)):
         arrays = [
             pa.array(values, type=field.type)
             for values, field in zip(zip(*rows, strict=True), IMAGES_SCHEMA, strict=True)
@@ -119,15 +120,15 @@ def list_images(
 
 
 def first_positions(images: pa.Table) -> pa.Table:
-    """The first position of every readable image, in order of position.
+    """Return the first position of every readable image, ordered by position.
 
     Args:
-        images: rows of `subset_images` in order: row, image_index, image_id, status.
+        images: rows of `subset_images` in order, with columns row, image_index, image_id and status.
 
     Returns:
-        table of row, image_index, image_id; every readable image_id once.
+        table of row, image_index and image_id, with every readable image_id once.
     """
     readable = images.filter(pc.equal(images["status"], "ok")).select(["row", "image_index", "image_id"])
-    numbered = readable.append_column("place", pa.array(np.arange(readable.num_rows)))
-    first = numbered.group_by("image_id", use_threads=False).aggregate([("place", "min")])["place_min"]
+    numbered = readable.append_column("order", pa.array(np.arange(readable.num_rows)))
+    first = numbered.group_by("image_id", use_threads=False).aggregate([("order", "min")])["order_min"]
     return readable.take(np.sort(first.to_numpy()))

@@ -1,7 +1,7 @@
-"""PDQ: 256 bits of what an image looks like from afar, which blur, resizing and compression hardly change.
+"""PDQ, a perceptual hash of 256 bits that blur, resizing and compression hardly change.
 
-Source: Meta's ThreatExchange, "PDQ and TMK + PDQF" (2019), through the package pdqhash. A copy's hash differs from the
-original's in 31 bits at most, as a rule; those of unrelated images in about 128.
+Source: Meta's ThreatExchange, "PDQ and TMK + PDQF" (2019), through the package pdqhash. The hash of a copy usually
+differs from the original's in at most 31 bits; the hashes of unrelated images differ in about 128.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 BITS = 256
-#: As it is, turned by quarters, and mirrored; in pdqhash's order, the first is the image as it is.
+#: Rotations by quarter turns, each also mirrored, in pdqhash's order; the first is the unchanged image.
 ORIENTATIONS = 8
-#: Of the 100 that PDQ gives at most: below, an image has too few gradients, and its hash is one of chance.
+#: Minimum PDQ quality (0 to 100); an image below it has too few gradients, and its hash is unreliable.
 MIN_QUALITY = 50
-#: PDQ looks at so many averages a side. Averages of equal areas, made here, change less when an image is made smaller
-#: than those of PDQ's own filters, and take a tenth of the time.
+#: Side in pixels of the reduced image from which PDQ computes the hash. The reduction here averages equal areas, which
+#: changes less when an image is resized than PDQ's own filters do, and takes a tenth of the time.
 SIDE = 64
 
 
 def fingerprints(image: Image) -> bytes | None:
-    """The PDQ hashes of an RGB image in 8 orientations, 32 bytes each, together 256.
+    """Compute the PDQ hashes of an RGB image in 8 orientations.
 
     Returns:
-        None if there is too little in the image for a hash to tell anything.
+        8 hashes of 32 bytes, concatenated; None if the image's quality is less than `MIN_QUALITY`.
     """
     import pdqhash
     from PIL.Image import Resampling

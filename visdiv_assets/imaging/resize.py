@@ -1,4 +1,4 @@
-"""The resize that comes before a model."""
+"""The resize of an image before a model embeds it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SIDE = 320
 
 
 def skew_320(image: Image) -> NDArray[np.uint8]:
-    """Resize to 320 x 320 without regard to the aspect, bilinear with antialiasing, as FineVision does.
+    """Resize to 320 x 320 pixels, ignoring the aspect ratio, bilinear with antialiasing, as FineVision does.
 
     Args:
-        image: mode RGB, any size from 1 x 1.
+        image: an image of mode RGB and any size.
 
     Returns:
         uint8 [320, 320, 3], C-contiguous and writable.
@@ -30,6 +30,6 @@ def skew_320(image: Image) -> NDArray[np.uint8]:
     from PIL.Image import Resampling
 
     if image.mode != "RGB":
-        raise ValueError(f"skew_320 takes RGB images, not {image.mode}")
-    # np.array copies, so the result is writable: torch warns of arrays that are not.
+        raise ValueError(f"skew_320 takes images of mode RGB, not {image.mode}")
+    # np.array copies, so that the result is writable; torch warns about read-only arrays.
     return np.array(image.resize((SIDE, SIDE), Resampling.BILINEAR), dtype=np.uint8, order="C")

@@ -1,10 +1,10 @@
-"""Silence Pillow in one thread, without touching what other threads and other users of Pillow hear.
+"""Suppression of Pillow's warnings in one thread, without an effect on other threads and other users of Pillow.
 
-Pillow warns (bombs, broken EXIF, broken APNG) through `warnings`, whose `catch_warnings` swaps process-wide
-state and so is not safe among threads. Instead one filter is added, which matches nothing except in a thread
-that is inside `quiet`.
+Pillow warns about decompression bombs, broken EXIF and broken APNG through the module `warnings`.
+`warnings.catch_warnings` swaps process-wide state and is therefore not thread-safe. Instead, one filter is added that
+matches only in threads inside a `silence_pillow` block.
 
-What libtiff itself writes to stderr about a damaged compressed TIFF is out of reach.
+Messages that libtiff writes to stderr about damaged compressed TIFF files cannot be suppressed.
 """
 
 from __future__ import annotations
@@ -18,32 +18,33 @@ from contextlib import contextmanager
 _thread = threading.local()
 
 
-class _MatchesWhileQuiet(type):
-    """`warnings` asks a filter's category whether the warning is a subclass of it: answer for this thread."""
+class _MatchesInSilencedThread(type):
+    """Metaclass of a filter's category, which `warnings` asks whether a warning is its subclass."""
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        return getattr(_thread, "quiet", False)
+        """Return True for every warning in a silenced thread, and False elsewhere."""
+        return getattr(_thread, "silenced", False)
 
 
-class _QuietWarning(Warning, metaclass=_MatchesWhileQuiet):
-    """Stands for every warning of a thread that is inside `quiet`, and for none elsewhere."""
+class _SilencedWarning(Warning, metaclass=_MatchesInSilencedThread):
+    """A category that covers every warning in a silenced thread, and no warning elsewhere."""
 
 
-def _is_heard(record: logging.LogRecord) -> bool:
-    return not getattr(_thread, "quiet", False)
+def _is_logged(record: logging.LogRecord) -> bool:
+    return not getattr(_thread, "silenced", False)
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Drop the warnings and TIFF log records that this thread causes inside; blocks do not nest."""
-    # Whoever adds a filter later (pytest, -W error) comes before ours: go to the front again. A filter's
-    # third element is its category.
-    if not warnings.filters or warnings.filters[0][2] is not _QuietWarning:
-        warnings.simplefilter("ignore", _QuietWarning)
-    # The one plugin of ours that logs above the level of debug. Adding a filter again does nothing.
-    logging.getLogger("PIL.TiffImagePlugin").addFilter(_is_heard)
-    _thread.quiet = True
+def silence_pillow() -> Iterator[None]:
+    """Suppress warnings and TIFF log records of this thread inside the block; blocks must not be nested."""
+    # A filter that was added later (by pytest, or by -W error) has precedence, so move ours to the front again. The
+    # third element of a filter is its category.
+    if not warnings.filters or warnings.filters[0][2] is not _SilencedWarning:
+        warnings.simplefilter("ignore", _SilencedWarning)
+    # Only the TIFF plugin logs above the level of debug. Adding the same filter again has no effect.
+    logging.getLogger("PIL.TiffImagePlugin").addFilter(_is_logged)
+    _thread.silenced = True
     try:
         yield
     finally:
-        _thread.quiet = False
+        _thread.silenced = False

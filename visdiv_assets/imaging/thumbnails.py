@@ -1,4 +1,4 @@
-"""Small JPEGs of the images of a report, each distinct image once."""
+"""Thumbnails for a report: small JPEGs, one for each distinct image."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 #: Longest side in pixels.
 SIDE = 160
 
-#: For all images of a page together, in bytes of Base64.
-IMAGE_BYTES = 4_000_000
+#: Maximum total size of the thumbnails of a page, in bytes of Base64.
+MAX_PAGE_BYTES = 4_000_000
 
-#: Side and quality, tried in turn until the images fit. Only noise and very busy images need more than the first.
+#: Side in pixels and JPEG quality, tried in order until the thumbnails fit; most pages need only the first.
 _STEPS = ((SIDE, 70), (SIDE, 50), (128, 50), (96, 40))
 
-#: Images smaller than this are enlarged so much that pixels are better shown as squares than as fog.
+#: Smaller images (longest side in pixels) are enlarged so much that sharp squares are clearer than blurred pixels.
 _TINY = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """An image as the page shows it.
+    """An image as a page shows it.
 
     Attributes:
-        name: its class in the page; empty if it cannot be read.
-        encoded: a JPEG in Base64; empty if it cannot be read.
-        about: its format and size as published: "png, 640 x 480"; or why it cannot be read.
-        tiny: whether it has few pixels.
+        name: its CSS class in the page; empty if the image is unreadable.
+        encoded: a JPEG in Base64; empty if the image is unreadable.
+        about: format and size of the original, such as "png, 640 x 480", or why it is unreadable.
+        tiny: whether the original's longest side is shorter than 80 pixels.
     """
 
     name: str
@@ -47,51 +47,51 @@ class Thumbnail:
 
 
 def thumbnails(images: Iterable[bytes | None], *, limits: DecodeLimits) -> dict[str | None, Thumbnail]:
-    """Draw every distinct image once.
+    """Make a thumbnail of every distinct image.
 
     Args:
-        images: encoded images, repeated ones too, readable or not.
-        limits: of images; a larger one counts as unreadable.
+        images: encoded images, with repetitions; they may be unreadable.
+        limits: an image that exceeds them counts as unreadable.
 
     Returns:
-        By the identity of the bytes (see `key_of`), in the order in which they first occur.
+        Thumbnails by `key_of` the image's bytes, in the order of first occurrence.
     """
     distinct: dict[str | None, bytes | None] = {}
     for data in images:
         distinct.setdefault(key_of(data), data)
 
     def draw(data: bytes | None) -> tuple[Image | None, str]:
-        return _small(data, limits)
+        return _reduce(data, limits)
 
     drawn = dict(zip(distinct, ordered_map(draw, distinct.values(), threads=thread_count(0)), strict=True))
     encoded: dict[str | None, str] = {}
     for side, quality in _STEPS:
         encoded = {key: _encode(image, side, quality) for key, (image, _) in drawn.items() if image is not None}
-        if sum(map(len, encoded.values())) <= IMAGE_BYTES:
+        if sum(map(len, encoded.values())) <= MAX_PAGE_BYTES:
             break
     result: dict[str | None, Thumbnail] = {}
-    for number, (key, (image, about)) in enumerate(drawn.items()):
+    for index, (key, (image, about)) in enumerate(drawn.items()):
         if image is None:
             result[key] = Thumbnail("", "", about)
         else:
-            result[key] = Thumbnail(f"p{number}", encoded[key], about, max(image.size) < _TINY)
+            result[key] = Thumbnail(f"p{index}", encoded[key], about, max(image.size) < _TINY)
     return result
 
 
 def styles(small: Iterable[Thumbnail]) -> str:
-    """The style sheet that gives each image that can be read to the class of its name."""
+    """Return a style sheet that sets each readable thumbnail as the background of its CSS class."""
     return "\n".join(
         f".{each.name}{{background-image:url(data:image/jpeg;base64,{each.encoded})}}" for each in small if each.name
     )
 
 
 def key_of(data: bytes | None) -> str | None:
-    """What tells one image from another: its bytes, whatever image_id the report gives it."""
+    """Return the key of an image in `thumbnails`: the image_id of its bytes, or None if there are none."""
     return None if data is None else image_id(data)
 
 
-def _small(data: bytes | None, limits: DecodeLimits) -> tuple[Image | None, str]:
-    """The image fitted to `SIDE` and never enlarged, and what to say about it."""
+def _reduce(data: bytes | None, limits: DecodeLimits) -> tuple[Image | None, str]:
+    """Return the image reduced to `SIDE` (never enlarged), or None if it is unreadable, and its description."""
     from PIL.Image import Resampling
 
     decoded = decode_image(data, limits=limits)

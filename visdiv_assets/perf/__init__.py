@@ -1,4 +1,5 @@
-"""Speed and memory against the tools that people would use instead; what `visdiv bench` prints.
+"""Speed and memory against comparable tools, and the rehearsal at full size; the command is `visdiv perf`.
 
-Belongs here: measurements, each a function that returns `measuring.Figure`s. Does not: what the pipeline needs.
+Belongs here: measurements, each a function that returns `measuring.Figure`s. Does not: anything that the pipeline
+needs.
 """

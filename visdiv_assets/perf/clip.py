@@ -1,7 +1,7 @@
-"""How much of what the cores allow CLIP's stream of images reaches, and what a loop with transformers reaches.
+"""Throughput of CLIP's image stream against the limit of the cores and against a loop with transformers.
 
-The model has the shape of the default one, ViT-B/32, and random weights, since speed does not depend on them: nothing
-is fetched. What is measured, and how, says `embedding`.
+The model has the architecture of the default one, ViT-B/32, and random weights, on which speed does not depend, so that
+nothing is downloaded. The module `embedding` describes the method.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from visdiv_assets.perf.embedding import Loop, measure_stream
 from visdiv_assets.perf.measuring import Figure
 from visdiv_assets.progress import Progress, silent
 
-#: How OpenAI's checkpoints prepare images.
+#: The preprocessing of OpenAI's checkpoints.
 PROCESSOR = {
     "image_processor_type": "CLIPImageProcessor",
     "size": {"shortest_edge": 224},
@@ -34,19 +34,19 @@ def measure(images: int = 96, rounds: int = 3, progress: Progress = silent) -> l
     """Measure the stream of images on the CPU, on all cores that this process may use.
 
     Args:
-        images: how many of each format; whole batches for every core, as a shard has many more than these.
-        rounds: how often everything is measured.
-        progress: told of every round.
+        images: number of images of each format; it should give every core full batches, as a shard does.
+        rounds: number of times that everything is measured.
+        progress: called after every round.
     """
-    with tempfile.TemporaryDirectory(prefix="visdiv-bench-") as folder:
-        _random_vit(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="visdiv-perf-") as folder:
+        _save_random_vit(Path(folder))
         embedder = load_clip_images(folder, device="cpu")
-        loop = _transformers(folder)
+        loop = _load_transformers_loop(folder)
         return measure_stream("CLIP ViT-B/32", embedder, loop, images, rounds, progress)
 
 
-def _random_vit(folder: Path) -> None:
-    """Save a tower for images with random weights, 350 MB: transformers' defaults are those of ViT-B/32."""
+def _save_random_vit(folder: Path) -> None:
+    """Save an image tower with random weights, 350 MB; the defaults of transformers are those of ViT-B/32."""
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     with quiet():
@@ -54,8 +54,8 @@ def _random_vit(folder: Path) -> None:
     (folder / "preprocessor_config.json").write_text(json.dumps(PROCESSOR), encoding="utf-8")
 
 
-def _transformers(folder: str) -> Loop:
-    """Model and processor as a script would load them: torch's defaults, which use all cores for one image."""
+def _load_transformers_loop(folder: str) -> Loop:
+    """Load model and processor as a script would, with torch's defaults, which use all cores for one image."""
     import torch
     from transformers import AutoImageProcessor, CLIPVisionModelWithProjection
 

@@ -1,9 +1,9 @@
-"""How much of what the cores allow the embedding stream reaches, and what a loop of one image at a time reaches.
+"""Throughput of the embedding stream against the limit of the cores and against a loop over single images.
 
-The cores allow cores / (core-seconds of decode and resize + core-seconds of the model), each measured alone in one
-thread. Those are seconds of processor time, so they stay right where the machine is shared; the stream and the loop are
-measured by the clock, as that is what a user waits for, so whatever else runs counts against them. Each is measured
-several times, by turns, and the least counts.
+The limit is cores / (core-seconds to decode and resize + core-seconds of the model), each measured separately in one
+thread. These are seconds of processor time, which stay valid on a shared machine. The stream and the loop are measured
+in wall-clock time, which is what a user waits for, so other processes count against them. Everything is measured
+several times in turn, and the minimum counts.
 """
 
 from __future__ import annotations
@@ -32,53 +32,53 @@ from visdiv_assets.perf.measuring import Figure
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map, thread_count
 
-#: As large as FineVision's images typically are.
+#: Size in pixels, typical of FineVision's images.
 WIDTH, HEIGHT = 1200, 900
 MAX_PIXELS = 100_000_000
 FORMATS = {"JPEG": {"quality": 88}, "PNG": {}}
 
-#: Embeds one RGB image in the way of the public scripts: float32 [1, dimension].
+#: Embeds one RGB image as public scripts do: float32 [1, dimension].
 Loop = Callable[[Image.Image], np.ndarray]
 
 
 def measure(images: int = 100, rounds: int = 3, progress: Progress = silent) -> list[Figure]:
-    """Measure the CPU model's stream on this machine, on all cores that this process may use.
+    """Measure the stream of the CPU model on all cores that this process may use.
 
     Args:
-        images: how many of each format.
-        rounds: how often everything is measured.
-        progress: told of every round.
+        images: number of images of each format.
+        rounds: number of times that everything is measured.
+        progress: called after every round.
 
     Returns:
         the figures of each format.
 
     Raises:
-        VisdivError: the weights are not installed.
+        ModelError: the weights are not installed.
     """
     embedder = load("sscd_disc_mixup_int8", device="cpu")
-    return measure_stream("", embedder, _default_session(), images, rounds, progress)
+    return measure_stream("", embedder, _load_onnx_loop(), images, rounds, progress)
 
 
 def measure_stream(
-    of: str, embedder: Embedder, loop: Loop, images: int, rounds: int, progress: Progress = silent
+    model: str, embedder: Embedder, loop: Loop, images: int, rounds: int, progress: Progress = silent
 ) -> list[Figure]:
     """Measure the stream of a CPU model; see `measure`.
 
     Args:
-        of: the model's name in the figures; "" for the default.
+        model: the model's name in the figures; empty for the default.
         embedder: the model.
         loop: embeds one image as a script would.
-        images: how many of each format.
-        rounds: how often everything is measured.
-        progress: told of every round.
+        images: number of images of each format.
+        rounds: number of times that everything is measured.
+        progress: called after every round.
     """
     cores = thread_count(0)
     figures: list[Figure] = []
-    with tempfile.TemporaryDirectory(prefix="visdiv-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="visdiv-perf-") as folder:
         for kind in FORMATS:
             path = Path(folder) / f"{kind}.parquet"
             _write(path, ordered_map(partial(image, kind=kind), range(images), threads=cores))
-            name = f"{of}{', ' if of else ''}{kind} of {WIDTH} x {HEIGHT}"
+            name = f"{model}{', ' if model else ''}{kind} of {WIDTH} x {HEIGHT}"
             figures += _figures(name, path, rounds, embedder, loop, cores, progress)
     return figures
 
@@ -87,27 +87,27 @@ def _figures(
     name: str, path: Path, rounds: int, embedder: Embedder, loop: Loop, cores: int, progress: Progress
 ) -> list[Figure]:
     encoded = [data for _, data in _read(path)]
-    pixels = _prepared(encoded, embedder)
+    pixels = _prepare(encoded, embedder)
     count = len(encoded)
     stream = partial(_stream, path, embedder, cores)
-    decode, model, busy, streamed, looped = _least(
+    decode, model, busy, streamed, looped = _measure_minima(
         rounds,
         progress,
-        (partial(_prepared, encoded, embedder), time.thread_time),
+        (partial(_prepare, encoded, embedder), time.thread_time),
         (partial(_run, embedder, pixels), time.thread_time),
         (stream, time.process_time),
         (stream, time.perf_counter),
-        (partial(_one_at_a_time, path, loop), time.perf_counter),
+        (partial(_loop_over_images, path, loop), time.perf_counter),
     )
     allowed = cores * count / (decode + model)
     per_image = 1e3 / count
     return [
-        Figure(f"decode and resize alone, {name}", decode * per_image, "core-ms"),
-        Figure(f"the model alone, {name}", model * per_image, "core-ms"),
-        Figure(f"the stream, {name}", busy * per_image, "core-ms", remark="all threads together"),
-        _rate(name, count / streamed, f"what {cores} cores allow", allowed),
-        _rate(name, count / streamed, "one image at a time", count / looped),
-        _rate(name, count / streamed, "the model alone", cores * count / model),
+        Figure(f"decode and resize only, {name}", decode * per_image, "core-ms"),
+        Figure(f"model only, {name}", model * per_image, "core-ms"),
+        Figure(f"whole stream, {name}", busy * per_image, "core-ms", remark="sum over all threads"),
+        _rate(name, count / streamed, f"limit of {cores} cores", allowed),
+        _rate(name, count / streamed, "loop over single images", count / looped),
+        _rate(name, count / streamed, "model only", cores * count / model),
     ]
 
 
@@ -116,15 +116,15 @@ def _rate(name: str, ours: float, peer: str, theirs: float) -> Figure:
 
 
 def image(seed: int, kind: str) -> bytes:
-    """A textured image that compresses as photographs do: noise whose spectrum falls as theirs does, and some edges.
+    """Make an encoded image that compresses like a photograph: noise with the spectrum of photographs, and some edges.
 
     Args:
-        seed: images of different seeds differ.
+        seed: different seeds give different images.
         kind: a key of `FORMATS`.
     """
     random = np.random.default_rng(seed)
     frequency = np.hypot(np.fft.fftfreq(HEIGHT)[:, None], np.fft.rfftfreq(WIDTH)[None, :])
-    # Channels share most of their brightness, as those of photographs do.
+    # As in photographs, the channels share most of their brightness.
     texture = _noise(random, frequency, 1.5)
     channels = [texture + 0.25 * _noise(random, frequency, 2.0) for _ in range(3)]
     values = 128 + 45 * np.stack(channels, axis=2)
@@ -137,7 +137,7 @@ def image(seed: int, kind: str) -> bytes:
 
 
 def _noise(random: np.random.Generator, frequency: np.ndarray, power: float) -> np.ndarray:
-    """Noise of unit variance, [HEIGHT, WIDTH], whose amplitudes fall as that power of the frequency."""
+    """Make noise [HEIGHT, WIDTH] of unit variance whose amplitudes fall with a power of the frequency."""
     spectrum = np.fft.rfft2(random.standard_normal((HEIGHT, WIDTH))) / np.maximum(frequency, 1 / WIDTH) ** power
     spectrum[0, 0] = 0
     noise = np.fft.irfft2(spectrum, (HEIGHT, WIDTH))
@@ -145,16 +145,18 @@ def _noise(random: np.random.Generator, frequency: np.ndarray, power: float) -> 
     return scaled
 
 
-def _least(rounds: int, progress: Progress, *measured: tuple[Callable[[], object], Callable[[], float]]) -> list[float]:
-    """The least seconds that each of some pairs of work and clock took, done by turns."""
-    least = [float("inf")] * len(measured)
+def _measure_minima(
+    rounds: int, progress: Progress, *measured: tuple[Callable[[], object], Callable[[], float]]
+) -> list[float]:
+    """Run each pair of work and clock once per round, in turn, and return the minimum seconds of each."""
+    minima = [float("inf")] * len(measured)
     for _ in range(rounds):
-        for place, (work, clock) in enumerate(measured):
+        for index, (work, clock) in enumerate(measured):
             start = clock()
             work()
-            least[place] = min(least[place], clock() - start)
+            minima[index] = min(minima[index], clock() - start)
         progress(1)
-    return least
+    return minima
 
 
 def _write(path: Path, images: Iterable[bytes]) -> None:
@@ -170,7 +172,7 @@ def _read(path: Path) -> Iterator[EncodedImage]:
             yield from zip(batch["image_id"].to_pylist(), batch["bytes"].to_pylist(), strict=True)
 
 
-def _prepared(encoded: list[bytes], embedder: Embedder) -> np.ndarray:
+def _prepare(encoded: list[bytes], embedder: Embedder) -> np.ndarray:
     prepared = []
     for data in encoded:
         image = decode_image(data, limits=DecodeLimits(MAX_PIXELS)).pixels
@@ -186,13 +188,13 @@ def _run(embedder: Embedder, pixels: np.ndarray) -> None:
 
 
 def _stream(path: Path, embedder: Embedder, cores: int) -> None:
-    """The whole way: read, decode, orient, resize, hash, model, write."""
+    """Run the whole stream: read, decode, orient, resize, hash, embed, write."""
     vectors = list(embed_images(_read(path), embedder, threads=cores, limits=DecodeLimits(MAX_PIXELS)))
     _save(path, np.concatenate(vectors))
 
 
-def _one_at_a_time(path: Path, loop: Loop) -> None:
-    """The same without checks, in the way of the public scripts: open, convert, resize, embed, next."""
+def _loop_over_images(path: Path, loop: Loop) -> None:
+    """Embed the same images without checks, one by one, as public scripts do: open, convert, resize, embed."""
     vectors = [loop(Image.open(io.BytesIO(data)).convert("RGB")) for _, data in _read(path)]
     _save(path, np.concatenate(vectors).astype(np.float16))
 
@@ -204,8 +206,8 @@ def _save(path: Path, vectors: np.ndarray) -> None:
         os.fsync(stream.fileno())
 
 
-def _default_session() -> Loop:
-    """The same weights as a script would load them: ONNX Runtime's defaults, which use all cores for one image."""
+def _load_onnx_loop() -> Loop:
+    """Load the same weights as a script would, with ONNX Runtime's defaults, which use all cores for one image."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(onnx_weights()), providers=["CPUExecutionProvider"])

@@ -1,7 +1,7 @@
-"""Our exact join against FAISS's `IndexFlatIP.range_search` and a plain blocked NumPy product, over the same files.
+"""The exact join against FAISS's `IndexFlatIP.range_search` and a blocked NumPy product, on the same vectors.
 
-Every side has the vectors in the form that it wants before the clock starts: ours the memory-mapped float16 file that
-the lake stores, the others float32 in memory.
+Each side gets the vectors in its preferred form before the clock starts: our join the memory-mapped float16 file as the
+lake stores it, the others float32 in memory.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from visdiv_assets.progress import Progress, silent
 
 SIZES = (20_000, 50_000, 100_000)
 THRESHOLDS = (0.93, 0.75)
-#: FineVision's images.
+#: Number of FineVision's images.
 FINEVISION_IMAGES = 17_300_000
-#: Two float32 products may differ by this much.
-UNCERTAIN = 1e-5
+#: Maximum difference of two float32 products of the same vectors.
+TOLERANCE = 1e-5
 FAISS = "FAISS range_search"
 NUMPY = "NumPy blocks"
 
-#: What a side found: row numbers [2, m], left < right in a self-join, and similarities [m].
+#: The result of a side: row indices [2, m], left < right in a self-join, and similarities [m].
 Pairs = tuple[np.ndarray, np.ndarray]
 
 
@@ -38,23 +38,22 @@ def measure(
     Args:
         real: vectors whose covariance is used, float32 [n, 512].
         sizes: numbers of vectors.
-        device: of ours; the peers are always on the CPU.
-        progress: told of every run.
+        device: device of our join; the peers always run on the CPU.
+        progress: called after every run.
 
     Returns:
-        the figures; for each threshold also the hours for `FINEVISION_IMAGES`, extrapolated.
+        the figures; for each threshold also the extrapolated hours for `FINEVISION_IMAGES`.
     """
     figures: list[Figure] = []
     where = "" if device == "cpu" else f" on {device}"
-    with tempfile.TemporaryDirectory(prefix="visdiv-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="visdiv-perf-") as folder:
         path = Path(folder) / "vectors.npy"
         write_vectors(path, real, max(sizes))
         for threshold in THRESHOLDS:
             seconds: dict[str, list[float]] = {}
             for size in sizes:
                 ours, *peers = (
-                    _told(measure_in_subprocess(side, path, size, None, threshold, device), progress)
-                    for side in (_ours, _faiss, _numpy)
+                    _run(progress, side, path, size, None, threshold, device) for side in (_ours, _faiss, _numpy)
                 )
                 name = f"self-join{where} of {size:,} at {threshold}"
                 for peer, run in zip((FAISS, NUMPY), peers, strict=True):
@@ -65,20 +64,19 @@ def measure(
                 figures.append(_growth(f"self-join{where} of {FINEVISION_IMAGES:,} at {threshold}", sizes, seconds))
         half = max(sizes) // 2
         name = f"join{where} of {half:,} with {half:,} others at 0.93"
-        ours, theirs = (
-            _told(measure_in_subprocess(side, path, half, half, 0.93, device), progress) for side in (_ours, _faiss)
-        )
+        ours, theirs = (_run(progress, side, path, half, half, 0.93, device) for side in (_ours, _faiss))
         figures.append(_figure(name, ours, FAISS, theirs, 0.93))
     return figures
 
 
-def _told(run: Run, progress: Progress) -> Run:
+def _run(progress: Progress, side: Callable[..., Callable[[], Pairs]], *arguments: object) -> Run:
+    run = measure_in_subprocess(side, *arguments)
     progress(1)
     return run
 
 
-def runs(sizes: tuple[int, ...] = SIZES) -> int:
-    """How many runs `measure` makes."""
+def count_runs(sizes: tuple[int, ...] = SIZES) -> int:
+    """Return the number of runs that `measure` makes."""
     return 3 * len(THRESHOLDS) * len(sizes) + 2
 
 
@@ -92,17 +90,17 @@ def _figure(name: str, ours: Run, peer: str, theirs: Run, threshold: float) -> F
         theirs.seconds / ours.seconds,
         ours.peak_mb,
         theirs.peak_mb,
-        _compared(ours.result, theirs.result, threshold),
+        _compare(ours.result, theirs.result, threshold),
     )
 
 
-def _compared(ours: Pairs, theirs: Pairs, threshold: float) -> str:
-    """Whether two sides found the same pairs, but for those too near the threshold to tell."""
+def _compare(ours: Pairs, theirs: Pairs, threshold: float) -> str:
+    """Describe whether two sides found the same pairs, except pairs within the tolerance of the threshold."""
     keys = []
     for rows, similarity in (ours, theirs):
-        certain = similarity > threshold + UNCERTAIN
+        certain = similarity > threshold + TOLERANCE
         keys.append(np.unique(rows[0, certain] << 32 | rows[1, certain]))
-    # A pair near the threshold may be certain on one side only.
+    # A pair near the threshold may be certain on only one side.
     missing = [
         np.setdiff1d(one, other_rows[0] << 32 | other_rows[1])
         for one, (other_rows, _) in ((keys[0], theirs), (keys[1], ours))
@@ -115,7 +113,7 @@ def _growth(name: str, sizes: tuple[int, ...], seconds: dict[str, list[float]]) 
     exponents, hours = {}, {}
     for side, measured in seconds.items():
         exponents[side] = float(np.polyfit(np.log(sizes), np.log(measured), 1)[0])
-        # What every join costs, whatever its size, pulls the exponent below that of the pairs, which decides at last.
+        # The fixed cost of a join lowers the measured exponent, but at large sizes the square of the size dominates.
         hours[side] = measured[-1] * (FINEVISION_IMAGES / sizes[-1]) ** max(exponents[side], 2) / 3600
     return Figure(
         name,
@@ -124,7 +122,7 @@ def _growth(name: str, sizes: tuple[int, ...], seconds: dict[str, list[float]]) 
         FAISS,
         hours[FAISS],
         hours[FAISS] / hours["ours"],
-        remark="extrapolated from the largest as the square of the size; exponents over the sizes: ours "
+        remark="extrapolated from the largest size with exponent 2 or more; measured exponents: ours "
         f"{exponents['ours']:.2f}, FAISS {exponents[FAISS]:.2f}",
     )
 
@@ -135,9 +133,9 @@ def _ours(path: Path, size: int, others: int | None, threshold: float, device: s
     from visdiv_assets.devices import torch_device
     from visdiv_assets.vectors.join import join
 
-    # What every process pays once, whatever it joins: imports, and the device's first use.
+    # Each process pays once for imports and the first use of the device; do this before the measurement.
     torch.zeros(1, device=torch_device(device))
-    left, right = _sets(path, size, others)
+    left, right = _load_sets(path, size, others)
     join(left[:8], None, threshold)
 
     def work() -> Pairs:
@@ -151,7 +149,7 @@ def _ours(path: Path, size: int, others: int | None, threshold: float, device: s
 def _faiss(path: Path, size: int, others: int | None, threshold: float, _: str) -> Callable[[], Pairs]:
     import faiss
 
-    left, right = (None if x is None else x.astype(np.float32) for x in _sets(path, size, others))
+    left, right = (None if x is None else x.astype(np.float32) for x in _load_sets(path, size, others))
     assert left is not None
 
     def work() -> Pairs:
@@ -166,7 +164,7 @@ def _faiss(path: Path, size: int, others: int | None, threshold: float, _: str) 
 
 
 def _numpy(path: Path, size: int, others: int | None, threshold: float, _: str) -> Callable[[], Pairs]:
-    left, right = (None if x is None else x.astype(np.float32) for x in _sets(path, size, others))
+    left, right = (None if x is None else x.astype(np.float32) for x in _load_sets(path, size, others))
     assert left is not None
 
     def work() -> Pairs:
@@ -184,6 +182,6 @@ def _numpy(path: Path, size: int, others: int | None, threshold: float, _: str) 
     return work
 
 
-def _sets(path: Path, size: int, others: int | None) -> tuple[np.ndarray, Any]:
+def _load_sets(path: Path, size: int, others: int | None) -> tuple[np.ndarray, Any]:
     vectors = np.load(path, mmap_mode="r")
     return vectors[:size], None if others is None else vectors[size : size + others]

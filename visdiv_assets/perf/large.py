@@ -1,4 +1,4 @@
-"""A random share of the join of FineVision's 17.3 million images, run for real over a memory-mapped file."""
+"""A random share of the self-join of 17.3 million vectors, FineVision's size, over a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from visdiv_assets.perf.joins import FINEVISION_IMAGES
 from visdiv_assets.perf.measuring import Figure, measure_in_subprocess
 from visdiv_assets.perf.vectors import write_vectors
 
-#: Share of the tiles that is run.
+#: Share of the tiles to run.
 SHARE = 0.002
 
 
@@ -32,33 +32,33 @@ def measure(
     share: float = SHARE,
     device: str = "cpu",
 ) -> list[Figure]:
-    """Make a file of vectors and run a random share of the tiles of its self-join, projection included.
+    """Write a file of vectors and run the projection and a random share of the tiles of its self-join.
 
     Args:
         real: vectors whose covariance is used, float32 [n, 512].
-        count: vectors of the file; 1 KB each on disk, for as long as the measurement lasts.
-        threshold: of the join.
-        share: of the tiles.
-        device: where the tiles are multiplied.
+        count: number of vectors in the file, which takes 1 KB of disk for each during the measurement.
+        threshold: threshold of the join.
+        share: share of the tiles to run.
+        device: device that multiplies the tiles.
     """
-    with tempfile.TemporaryDirectory(prefix="visdiv-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="visdiv-perf-") as folder:
         path = Path(folder) / "vectors.npy"
         write_vectors(path, real, count)
-        projected = measure_in_subprocess(_share_of_tiles, path, threshold, 0.0, device)
-        run = measure_in_subprocess(_share_of_tiles, path, threshold, share, device)
+        projected = measure_in_subprocess(_prepare_tiles, path, threshold, 0.0, device)
+        run = measure_in_subprocess(_prepare_tiles, path, threshold, share, device)
     result: _Slice = run.result
     seconds = run.seconds - projected.seconds
     hours = (projected.seconds + seconds * result.of_tiles / max(result.tiles, 1)) / 3600
-    told = f"{result.tiles:,} of {result.of_tiles:,} tiles, {result.directions} directions, {result.found:,} pairs"
+    remark = f"{result.tiles:,} of {result.of_tiles:,} tiles, {result.directions} directions, {result.found:,} pairs"
     name = f"of the self-join of {count:,} at {threshold}"
     return [
-        Figure(f"projecting, {name}", projected.seconds, "s", peak_mb=projected.peak_mb),
-        Figure(f"{share:.1%} of the tiles {name}", seconds, "s", peak_mb=run.peak_mb, remark=told),
+        Figure(f"projection {name}", projected.seconds, "s", peak_mb=projected.peak_mb),
+        Figure(f"{share:.1%} of the tiles {name}", seconds, "s", peak_mb=run.peak_mb, remark=remark),
         Figure(f"all tiles {name}", hours, "hours", remark="extrapolated from the share"),
     ]
 
 
-def _share_of_tiles(path: Path, threshold: float, share: float, device: str) -> Callable[[], _Slice]:
+def _prepare_tiles(path: Path, threshold: float, share: float, device: str) -> Callable[[], _Slice]:
     import torch
 
     from visdiv_assets.devices import torch_device
@@ -69,10 +69,10 @@ def _share_of_tiles(path: Path, threshold: float, share: float, device: str) -> 
 
     def work() -> _Slice:
         tiles = projected_tiles(vectors, None, threshold, device=device)
-        assert tiles is not None, "no projection is cheaper than the full product"
+        assert tiles is not None, "the full product is cheaper than any projection"
         count = tiles.tiles()
         chosen = np.random.default_rng(0).choice(count, int(share * count), replace=False)
-        found = sum(len(candidates.left) for candidates in tiles.at(tiles.place(int(number)) for number in chosen))
+        found = sum(len(candidates.left) for candidates in tiles.at(tiles.place(int(index)) for index in chosen))
         return _Slice(len(chosen), count, found, tiles.directions)
 
     return work

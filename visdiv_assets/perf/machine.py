@@ -1,4 +1,4 @@
-"""What a measurement was made on, in one line."""
+"""The description of the machine that a measurement ran on."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ LIBRARIES = ("torch", "numpy", "faiss-cpu", "onnxruntime")
 
 
 def describe() -> str:
-    """Date, processor, cores that this process may use, CUDA device, and versions of the libraries that matter."""
-    parts = [date.today().isoformat(), f"{thread_count(0)} cores of {_processor()}"]
+    """Return one line: date, cores that this process may use, processor, CUDA device, and library versions."""
+    parts = [date.today().isoformat(), f"{thread_count(0)} cores of {_processor_name()}"]
     if has_cuda():
         import torch
 
@@ -23,7 +23,7 @@ def describe() -> str:
     return ", ".join([*parts, *(f"{library} {version(library)}" for library in LIBRARIES)])
 
 
-def _processor() -> str:
+def _processor_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

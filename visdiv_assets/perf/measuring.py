@@ -1,4 +1,4 @@
-"""Time and peak memory of one side of a comparison, in a process of its own, and what is told of it."""
+"""Time and peak memory of one side of a comparison, measured in a separate process, and the resulting figure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-#: Seconds between two looks at the memory of the process.
+#: Seconds between two samples of the memory of the process.
 INTERVAL = 0.005
 
 
@@ -21,14 +21,14 @@ class Figure:
 
     Attributes:
         name: what was measured.
-        ours: our figure.
-        unit: of both figures.
-        peer: whose figure stands beside it; "" where there is none.
-        theirs: the peer's figure.
-        ratio: how many times as good as the peer's ours is, for times and rates alike.
-        peak_mb: highest memory above the input, in MB (10^6 bytes); None where it was not looked at.
-        peer_peak_mb: the peer's.
-        remark: what else is to be known, such as whether the results were equal.
+        ours: our value.
+        unit: unit of both values.
+        peer: the tool that ours is compared with; empty if there is none.
+        theirs: the peer's value.
+        ratio: how many times better our value is, for times and for rates.
+        peak_mb: peak memory beyond the input, in MB (10^6 bytes); None if it was not measured.
+        peer_peak_mb: the peer's peak memory.
+        remark: further information, for example whether the results were equal.
     """
 
     name: str
@@ -42,18 +42,18 @@ class Figure:
     remark: str = ""
 
     def row(self) -> dict[str, Any]:
-        """The figure as a row of the JSON file."""
+        """Return the figure as a row of the JSON file."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Run:
-    """What came out of one side.
+    """The result and cost of one side.
 
     Attributes:
-        result: what the function returned.
-        seconds: by the clock.
-        peak_mb: highest memory above the input, in MB (10^6 bytes); None where the system does not tell.
+        result: the return value of the measured function.
+        seconds: wall-clock time.
+        peak_mb: peak memory beyond the input, in MB (10^6 bytes); None if the system does not report it.
     """
 
     result: Any
@@ -62,18 +62,19 @@ class Run:
 
 
 def measure_in_subprocess(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> Run:
-    """Measure in a fresh process, so that a peak is that side's alone.
+    """Measure in a new process, so that the peak memory belongs to this side only.
 
     Args:
-        prepare: a function of a module, called with the arguments before anything is measured: it imports, opens the
-            input, and returns the function to measure, whose result must be picklable.
-        arguments: picklable.
+        prepare: a module-level function, called with the arguments before the measurement. It imports modules, opens
+            the input, and returns the function to measure, whose result must be picklable.
+        arguments: picklable arguments.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
-        return executor.submit(_measured, prepare, arguments).result()
+        return executor.submit(measure_here, prepare, arguments).result()
 
 
-def _measured(prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any, ...]) -> Run:
+def measure_here(prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any, ...]) -> Run:
+    """Measure as `measure_in_subprocess`, but in this process."""
     work = prepare(*arguments)
     before = own_mb()
     seen, done = [before], threading.Event()
@@ -97,7 +98,7 @@ def _measured(prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any, .
 
 
 def own_mb() -> float | None:
-    """Memory of this process that is of no file, in MB (10^6 bytes); None where there is no /proc."""
+    """Return the memory of this process without mapped files, in MB (10^6 bytes); None if there is no /proc."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:

@@ -1,7 +1,7 @@
-"""Moments and their scores against `np.cov` and `eigvalsh`, over one file of vectors mapped into memory.
+"""Moments and their scores against `np.cov` and `eigvalsh`, over one memory-mapped file of vectors.
 
-Each measurement has a process of its own, so that a peak is that side's alone. It is of memory of the process's own,
-which the mapped input is not, above what the imports took.
+Each measurement runs in a separate process, so that its peak memory belongs to one side only. The peak counts anonymous
+memory beyond that after the imports; the mapped input is not included.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ Ranks = tuple[float, float]
 
 
 def measure(vectors: int = 1_000_000, rounds: int = 2, progress: Progress = silent) -> list[Figure]:
-    """Measure both sides by turns; the least time and the highest peak of the rounds count.
+    """Measure both sides in turn; the minimum time and the maximum peak of the rounds count.
 
     Args:
-        vectors: how many, of 512 dimensions; 2 GB of temporary files for a million.
-        rounds: how often each side runs.
-        progress: told of every run.
+        vectors: number of vectors of 512 dimensions; a million takes 2 GB of temporary files.
+        rounds: number of times that each side runs.
+        progress: called after every run.
 
     Returns:
-        a figure for each dtype. Its remark has the larger relative error of our effective rank and participation
-        ratio: against the same rows brought to unit length and summed in float64 throughout.
+        a figure for each dtype. Its remark is the larger of the relative errors of our effective rank and participation
+        ratio, compared with normalization and summation in float64.
     """
     figures = []
     for dtype in DTYPES:
-        with tempfile.TemporaryDirectory(prefix="visdiv-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="visdiv-perf-") as folder:
             path = Path(folder) / "vectors.npy"
             write_vectors(path, vectors, dtype)
             sides: list[list[Run]] = [[], []]
@@ -66,10 +66,10 @@ def measure(vectors: int = 1_000_000, rounds: int = 2, progress: Progress = sile
 
 
 def write_vectors(path: Path, vectors: int, dtype: str, seed: int = 0) -> None:
-    """Write unit vectors [vectors, 512] whose variances decay by a power law, in turned directions, as .npy."""
+    """Write unit vectors [vectors, 512] as .npy; their variances decay by a power law along random directions."""
     rng = np.random.default_rng(seed)
-    turned = np.linalg.qr(rng.standard_normal((DIMENSION, DIMENSION)))[0]
-    shape = (turned * np.arange(1, DIMENSION + 1)[:, np.newaxis] ** -0.4).astype(np.float32)
+    rotation = np.linalg.qr(rng.standard_normal((DIMENSION, DIMENSION)))[0]
+    shape = (rotation * np.arange(1, DIMENSION + 1)[:, np.newaxis] ** -0.4).astype(np.float32)
     out = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), (vectors, DIMENSION))
     for start in range(0, vectors, ROWS_AT_A_TIME):
         x = rng.standard_normal((min(ROWS_AT_A_TIME, vectors - start), DIMENSION), dtype=np.float32) @ shape

@@ -1,4 +1,4 @@
-"""How long each selection method takes, and its memory, over files of vectors and texts mapped into memory."""
+"""Time and memory of each selection method over memory-mapped files of vectors and texts."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from visdiv_assets.progress import Progress, silent
 
 DIMENSION = 512
 ROWS_AT_A_TIME = 16_384
-#: Rows for each direction that the vectors are grouped around.
-GROUPED = 50
-#: Words of the vocabulary, and of a text.
+#: Mean number of rows in a group of similar vectors.
+GROUP_ROWS = 50
+#: Number of words in the vocabulary and in a text.
 VOCABULARY = 50_000
 WORDS = 40
-#: Texts of the benchmark; one row in so many holds one of them.
+#: Number of texts of the benchmark. One row in `PLANTED` contains one of them.
 BENCHMARK_TEXTS = 20_000
 PLANTED = 100
-#: Rows that the diverse picks choose.
+#: Number of rows that the methods for diverse subsets select.
 PICKS = 1000
 
 Work = Callable[[], Any]
 
 
 def measure(rows: int = 200_000, progress: Progress = silent) -> list[Figure]:
-    """Run every method once, in a process of its own.
+    """Run every method once, each in a separate process.
 
     Args:
-        rows: vectors of images and of texts, 512 dimensions each, and texts; 2.3 GB of temporary files a million.
-        progress: told of every run.
+        rows: number of rows, each with an image vector and a text vector of 512 dimensions and a text; a million takes
+            2.3 GB of temporary files.
+        progress: called after every run.
     """
     figures = []
-    with tempfile.TemporaryDirectory(prefix="visdiv-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="visdiv-perf-") as folder:
         write_vectors(Path(folder), rows)
         write_texts(Path(folder), rows)
         for name, prepare in METHODS.items():
@@ -48,15 +49,18 @@ def measure(rows: int = 200_000, progress: Progress = silent) -> list[Figure]:
 
 
 def write_vectors(folder: Path, rows: int, seed: int = 0) -> None:
-    """Write `images.npy`, `texts.npy`, unit float16 [rows, 512] in groups, a text near its image, and `norms.npy`."""
+    """Write `images.npy` and `texts.npy`, grouped unit vectors float16 [rows, 512], and `norms.npy`.
+
+    The text vector of a row is similar to its image vector.
+    """
     random = np.random.default_rng(seed)
-    centers = random.standard_normal((max(1, rows // GROUPED), DIMENSION), dtype=np.float32)
+    centers = random.standard_normal((max(1, rows // GROUP_ROWS), DIMENSION), dtype=np.float32)
     names = ("images.npy", "texts.npy")
     images, texts = (np.lib.format.open_memmap(folder / name, "w+", np.float16, (rows, DIMENSION)) for name in names)
     for start in range(0, rows, ROWS_AT_A_TIME):
         count = min(ROWS_AT_A_TIME, rows - start)
         x = centers[random.integers(len(centers), size=count)]
-        # From nearly equal to the center to hardly similar to it.
+        # Similarities to the center range from nearly 1 to almost none.
         spread = random.uniform(0.05, 1.5, (count, 1)).astype(np.float32)
         x = x + spread * random.standard_normal((count, DIMENSION), dtype=np.float32)
         y = x + 2 * random.standard_normal((count, DIMENSION), dtype=np.float32)
@@ -66,24 +70,24 @@ def write_vectors(folder: Path, rows: int, seed: int = 0) -> None:
 
 
 def write_texts(folder: Path, rows: int, seed: int = 0) -> None:
-    """Write `texts.arrow` and `benchmark.arrow`: words drawn by Zipf's law, benchmark texts planted in the former."""
+    """Write `texts.arrow` and `benchmark.arrow`, words drawn by Zipf's law; some texts contain benchmark texts."""
     random = np.random.default_rng(seed)
     letters = "abcdefghijklmnopqrstuvwxyz"
-    words = np.array(["".join(letters[number // 26**place % 26] for place in range(4)) for number in range(VOCABULARY)])
+    words = np.array(["".join(letters[word // 26**power % 26] for power in range(4)) for word in range(VOCABULARY)])
     cumulated = np.cumsum(1 / np.arange(1, VOCABULARY + 1))
 
-    def drawn(count: int) -> list[str]:
+    def draw(count: int) -> list[str]:
         chosen = np.searchsorted(cumulated, random.random((count, WORDS)) * cumulated[-1])
         return [" ".join(text) for text in words[chosen].tolist()]
 
     def batches() -> Iterator[list[str]]:
         for start in range(0, rows, ROWS_AT_A_TIME):
-            batch = drawn(min(ROWS_AT_A_TIME, rows - start))
+            batch = draw(min(ROWS_AT_A_TIME, rows - start))
             for row in range(0, len(batch), PLANTED):
                 batch[row] += " " + benchmark[int(random.integers(len(benchmark)))]
             yield batch
 
-    benchmark = drawn(min(BENCHMARK_TEXTS, max(rows, 1)))
+    benchmark = draw(min(BENCHMARK_TEXTS, max(rows, 1)))
     for name, parts in (("benchmark.arrow", iter([benchmark])), ("texts.arrow", batches())):
         schema = pa.schema([("text", pa.string())])
         with pa.OSFile(str(folder / name), "wb") as file, pa.ipc.new_file(file, schema) as writer:
@@ -96,7 +100,7 @@ def _texts(path: Path) -> pa.ChunkedArray:
 
 
 def _vectors(folder: Path, name: str) -> np.ndarray:
-    # Imported before anything is measured, as every process pays it once.
+    # Import torch before the measurement, since each process pays for it once.
     import torch
 
     torch.zeros(1)
@@ -145,14 +149,14 @@ def _clip_cov(folder: Path) -> Work:
     from visdiv_assets.curation.selection.clip_cov import clip_cov
 
     images, texts = _vectors(folder, "images"), _vectors(folder, "texts")
-    return lambda: f"{len(clip_cov(images, texts, len(images) // 10)):,} picked"
+    return lambda: f"{len(clip_cov(images, texts, len(images) // 10)):,} selected"
 
 
 def _diverse(folder: Path, method: Any) -> Work:
     from visdiv_assets.curation.selection.diverse import select_diverse_samples
 
     images = _vectors(folder, "images")
-    return lambda: f"{len(select_diverse_samples(images, PICKS, method)):,} picked"
+    return lambda: f"{len(select_diverse_samples(images, PICKS, method)):,} selected"
 
 
 def _k_center(folder: Path) -> Work:
@@ -179,7 +183,7 @@ def _metaclip(folder: Path) -> Work:
         matcher = EntryMatcher(corpus_entries(texts))
         counts = matcher.counts(texts)
         kept = matcher.keep_probabilities(texts, counts, threshold_of_tail(counts, 0.1)).sum()
-        return f"{len(matcher.entries):,} entries made and matched, {kept:,.0f} texts kept"
+        return f"{len(matcher.entries):,} entries, {kept:,.0f} texts kept"
 
     return work
 
@@ -192,12 +196,12 @@ def _text_overlap(folder: Path) -> Work:
 
     def work() -> str:
         found = find_text_overlaps(texts, [benchmark])
-        return f"{len(found['text'].unique()):,} texts hold some of {len(benchmark.runs[13]):,} runs of 13 words"
+        return f"{len(found['text'].unique()):,} texts share some of {len(benchmark.runs[13]):,} n-grams of 13 words"
 
     return work
 
 
-#: What is run; a pooled pair costs what `visdiv bench --only join` measures.
+#: The methods by name; `visdiv perf --only join` measures the cost of pooled pairs.
 METHODS: dict[str, Callable[[Path], Work]] = {
     "SemDeDup": _semdedup,
     "conformity": _conformity,

@@ -1,11 +1,10 @@
-"""All measurements in one run, and the table that they make."""
+"""All measurements in one run, and the table of their figures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-
-import numpy as np
+from typing import Protocol
 
 from visdiv_assets.devices import has_cuda
 from visdiv_assets.perf import clip, embedding, joins, large, moments, selection, verification
@@ -16,73 +15,74 @@ from visdiv_assets.settings import Settings
 from visdiv_assets.wiring import open_source
 
 PARTS = ("join", "moments", "embedding", "verification", "selection", "clip")
-HEADERS = ("what", "ours", "peer", "the peer's", "unit", "times as good", "peak MB", "peer's", "remark")
+HEADERS = ("measurement", "ours", "peer", "theirs", "unit", "times better", "peak MB", "their peak MB", "remark")
 MOMENT_ROUNDS = 2
 EMBEDDING_ROUNDS = 3
 
 
+class Measurement(Protocol):
+    """A function that measures and calls `progress` after every run."""
+
+    def __call__(self, *, progress: Progress) -> list[Figure]:
+        """Return the figures."""
+
+
 def run(settings: Settings, parts: Sequence[str] = PARTS, *, with_large: bool = False) -> list[Figure]:
-    """Measure.
+    """Run measurements and return their figures.
 
     Args:
-        settings: whose source gives the images that the covariance is taken from.
-        parts: out of `PARTS`.
-        with_large: also a share of the join of 17.3 million vectors.
+        settings: settings whose source has the images from which the covariance of vectors is estimated.
+        parts: names from `PARTS`.
+        with_large: whether to run a share of the join of 17.3 million vectors, too.
     """
     figures: list[Figure] = []
     if "join" in parts or with_large:
-        figures += _joins(settings, "join" in parts, with_large)
-    if "moments" in parts:
-        rounds = 2 * MOMENT_ROUNDS * len(moments.DTYPES)
-        figures += _shown("moments", rounds, lambda told: moments.measure(rounds=MOMENT_ROUNDS, progress=told))
-    if "embedding" in parts:
-        rounds = EMBEDDING_ROUNDS * len(embedding.FORMATS)
-        figures += _shown("embedding", rounds, lambda told: embedding.measure(rounds=EMBEDDING_ROUNDS, progress=told))
-    if "verification" in parts:
-        figures += _shown("verification", 3, lambda told: verification.measure(progress=told))
-    if "selection" in parts:
-        figures += _shown("selection", len(selection.METHODS), lambda told: selection.measure(progress=told))
-    if "clip" in parts:
-        rounds = EMBEDDING_ROUNDS * len(embedding.FORMATS)
-        figures += _shown("CLIP", rounds, lambda told: clip.measure(rounds=EMBEDDING_ROUNDS, progress=told))
+        figures += _measure_joins(settings, "join" in parts, with_large)
+    embedding_rounds = EMBEDDING_ROUNDS * len(embedding.FORMATS)
+    measurements: dict[str, tuple[int, Measurement]] = {
+        "moments": (2 * MOMENT_ROUNDS * len(moments.DTYPES), partial(moments.measure, rounds=MOMENT_ROUNDS)),
+        "embedding": (embedding_rounds, partial(embedding.measure, rounds=EMBEDDING_ROUNDS)),
+        "verification": (3, verification.measure),
+        "selection": (len(selection.METHODS), selection.measure),
+        "clip": (embedding_rounds, partial(clip.measure, rounds=EMBEDDING_ROUNDS)),
+    }
+    for name, (total, measure) in measurements.items():
+        if name in parts:
+            figures += _with_progress(name, total, measure)
     return figures
 
 
-def _joins(settings: Settings, compared: bool, with_large: bool) -> list[Figure]:
+def _measure_joins(settings: Settings, compared: bool, with_large: bool) -> list[Figure]:
     real = real_vectors(open_source(settings))
     devices = ["cpu", "cuda"] if has_cuda() else ["cpu"]
     figures: list[Figure] = []
     for device in devices:
         if compared:
-            figures += _shown("joins", joins.runs(), partial(_on_device, real, device))
+            figures += _with_progress("joins", joins.count_runs(), partial(joins.measure, real, device=device))
         if with_large:
             figures += large.measure(real, device=device)
     return figures
 
 
-def _on_device(real: np.ndarray, device: str, told: Progress) -> list[Figure]:
-    return joins.measure(real, device=device, progress=told)
-
-
-def _shown(name: str, total: int, work: Callable[[Progress], list[Figure]]) -> list[Figure]:
-    with progress(f"measuring {name}", total, "run") as told:
-        return work(told)
+def _with_progress(name: str, total: int, measure: Measurement) -> list[Figure]:
+    with progress(f"measuring {name}", total, "run") as advance:
+        return measure(progress=advance)
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """The figures as a table of text."""
+    """Format the figures as a table of text."""
     from tabulate import tabulate
 
     rows = [
         (
             figure.name,
-            _number(figure.ours),
+            _format(figure.ours),
             figure.peer,
-            _number(figure.theirs),
+            _format(figure.theirs),
             figure.unit,
-            _number(figure.ratio),
-            _number(figure.peak_mb, 0),
-            _number(figure.peer_peak_mb, 0),
+            _format(figure.ratio),
+            _format(figure.peak_mb, 0),
+            _format(figure.peer_peak_mb, 0),
             figure.remark,
         )
         for figure in figures
@@ -90,5 +90,5 @@ def table(figures: Sequence[Figure]) -> str:
     return tabulate(rows, headers=HEADERS, tablefmt="github", disable_numparse=True)
 
 
-def _number(value: float | None, places: int = 2) -> str:
+def _format(value: float | None, places: int = 2) -> str:
     return "" if value is None else f"{value:,.{places if value < 100 else 0}f}"

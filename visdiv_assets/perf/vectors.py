@@ -1,4 +1,4 @@
-"""Vectors made for measurements: of the covariance of real SSCD vectors, with copies planted among them."""
+"""Synthetic vectors for measurements: they have the covariance of real SSCD vectors and contain planted copies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from visdiv_assets.embedding import load
 from visdiv_assets.embedding.stream import EncodedImage, embed_images
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import SourceError
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.limits import DecodeLimits
@@ -18,35 +18,40 @@ from visdiv_assets.imaging.listing import image_bytes
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.threads import thread_count
 
-#: Images that are embedded to take the covariance from.
-REAL = 1024
+#: Maximum number of images to embed for the covariance.
+MAX_REAL_IMAGES = 1024
+#: Minimum number of images for a covariance.
+MIN_REAL_IMAGES = 64
 MAX_PIXELS = 50_000_000
 ROWS_AT_A_TIME = 65_536
-#: One vector in so many is a copy of an earlier one.
+#: One vector in `PLANTED` is a copy of an earlier one.
 PLANTED = 50
-#: Length of what is added to a copy, from and to: cosines of about 0.998 down to 0.7.
+#: Range of the length of the vector that is added to a copy; it gives cosines from about 0.998 down to 0.7.
 CHANGE = (0.05, 1.0)
 
 
 def real_vectors(source: Source) -> np.ndarray:
-    """Embed the first readable images of a source, evenly from its subsets: float32 [n, 512], n <= `REAL`.
+    """Embed the first readable images of each subset of a source: float32 [n, 512], n <= `MAX_REAL_IMAGES`.
 
     Raises:
-        VisdivError: the source has too few images for a covariance.
+        SourceError: the source has fewer than `MIN_REAL_IMAGES` readable images.
     """
     subsets = source.subsets()
-    each = -(-REAL // max(len(subsets), 1))
-    encoded = [data for subset in subsets for data in islice(_encoded(source, subset), each)]
+    each = -(-MAX_REAL_IMAGES // max(len(subsets), 1))
+    encoded = [data for subset in subsets for data in islice(_read_images(source, subset), each)]
     embedder = load("sscd_disc_mixup_int8", device="cpu")
     images: list[EncodedImage] = [(image_id(data), data) for data in encoded]
     vectors = list(embed_images(images, embedder, threads=thread_count(0), limits=DecodeLimits(MAX_PIXELS)))
     together = np.concatenate([np.empty((0, 512), np.float16), *vectors]).astype(np.float32)
-    if len(together) < 64:
-        raise VisdivError(f"the source has only {len(together)} readable images: too few to take a covariance from")
+    if len(together) < MIN_REAL_IMAGES:
+        raise SourceError(
+            f"the source has only {len(together)} readable images, too few to estimate a covariance: use a source with "
+            f"at least {MIN_REAL_IMAGES}"
+        )
     return together
 
 
-def _encoded(source: Source, subset: str) -> Iterator[bytes]:
+def _read_images(source: Source, subset: str) -> Iterator[bytes]:
     for shard in source.shards(Kind.SUBSET, subset):
         for batch in source.batches(Kind.SUBSET, subset, shard, columns=["images"]):
             for data in image_bytes(batch)[2]:
@@ -56,14 +61,14 @@ def _encoded(source: Source, subset: str) -> Iterator[bytes]:
 
 
 def write_vectors(path: Path, real: np.ndarray, count: int, *, seed: int = 0) -> None:
-    """Write unit vectors float16 [count, 512] as .npy: normal, with mean and covariance of the real ones.
+    """Write normally distributed unit vectors with the mean and covariance of real ones: float16 [count, 512], .npy.
 
-    Every `PLANTED`-th is a copy of one of the 65,536 before it, moved by a random vector of the same covariance, by
-    as much as an ordinary transformation moves it.
+    Every `PLANTED`-th is a copy of one of the 65,536 before it, moved by a random vector of the same covariance, about
+    as far as a common transformation of an image moves its vector.
     """
     random = np.random.default_rng(seed)
     mean = real.mean(axis=0)
-    # A little in every direction, as more images would have.
+    # A small variance in every direction, as more images would have.
     covariance = np.cov(real.T) + 1e-6 * np.eye(real.shape[1])
     shape = np.linalg.cholesky(covariance).T.astype(np.float32)
     out = np.lib.format.open_memmap(path, "w+", np.float16, (count, real.shape[1]))

@@ -1,5 +1,5 @@
-"""Where results are kept: the Parquet lake and the DuckDB file published from it.
+"""Bytes on a disk or an object store, written whole or not at all.
 
-Belongs here: atomic writes, manifests, units of work that are found again, the schema of the warehouse and its
-publisher. Does not: what the rows mean or how they are computed.
+Belongs here: atomic writes, the lake's partitions and manifests, reuse of finished units of work, locks, local caches,
+garbage collection. Does not: what the rows of a table mean or how they are computed.
 """

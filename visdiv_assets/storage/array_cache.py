@@ -1,7 +1,7 @@
-"""Local copies of matrices that lie on object storage, so that they can be memory-mapped.
+"""Local copies of matrices on object storage, for memory-mapping.
 
-A copy is named by the SHA-256 of its content, which never changes. Those used least recently go first once there are
-more than the limit. One that is mapped while it goes can be read until nobody has it any more.
+A copy is named by the SHA-256 of its content, which never changes. When the copies exceed the limit, the least recently
+used ones are removed. A removed copy that is still mapped stays readable until it is unmapped.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 SUFFIX = ".npy"
 
-#: Bytes that are copied at a time.
+#: Bytes to copy at a time.
 _PIECE = 8 << 20
 
 
 class ArrayCache:
-    """A folder of copies that holds at most so many bytes, as far as copies in use allow.
+    """A folder of copies, limited in size; copies in use may exceed the limit.
 
     Attributes:
         folder: the folder.
@@ -38,23 +38,24 @@ class ArrayCache:
         """Open a folder, which need not exist yet.
 
         Args:
-            folder: the folder; nothing else may lie in it.
-            max_bytes: size of all copies together.
-            reserve_bytes: what is to stay free on its disk.
+            folder: the folder; it must hold nothing else.
+            max_bytes: limit on the total size of the copies.
+            reserve_bytes: bytes to leave free on the folder's disk.
         """
         self.folder = folder
         self._copies = FileCache(folder, max_bytes, reserve_bytes)
 
     def array(self, files: Files, path: str, file: DataFile) -> np.ndarray:
-        """A matrix, memory-mapped from its copy, which is fetched first if it is not there.
+        """Memory-map a matrix from its local copy, after fetching the copy if there is none.
 
         Args:
-            files: where it lies.
-            path: its path there.
-            file: what the manifest says of it.
+            files: the files of the lake.
+            path: the matrix's path there.
+            file: its entry in the manifest.
 
         Raises:
-            StorageError: it cannot be fetched, is not what the manifest says, or the folder cannot be written.
+            StorageError: it cannot be fetched, its content differs from the manifest's SHA-256, or the folder cannot be
+                written.
         """
 
         def fetch(stream: BinaryIO) -> None:
@@ -67,26 +68,26 @@ class ArrayCache:
                         digest.update(piece)
                         stream.write(piece)
             except FileNotFoundError:
-                pass  # Nothing is not what the manifest says, either.
+                pass  # The digest of nothing differs from the manifest's too.
             except OSError as error:
                 if error.errno:
-                    raise  # It is the disk that refuses.
-                raise read_error(files.shown(path), error) from error
+                    raise  # an error of the local disk
+                raise read_error(files.display(path), error) from error
             if digest.hexdigest() != file.sha256:
                 stream.truncate(0)
-                raise StorageError(f"{files.shown(path)} is missing or damaged: materialize its partition again")
+                raise StorageError(f"{files.display(path)} is missing or damaged: materialize its partition again")
 
         with self._copies.file(f"{file.sha256}{SUFFIX}", file.size_bytes, fetch) as copy:
             mapped: np.ndarray = np.load(copy, mmap_mode="r", allow_pickle=False)
             return mapped
 
 
-def unnamed_copies(folder: Path, named: Collection[str]) -> list[Path]:
-    """The copies in a folder whose content no manifest names.
+def find_unreferenced_copies(folder: Path, referenced: Collection[str]) -> list[Path]:
+    """Return the copies in a folder whose content no manifest refers to.
 
     Args:
-        folder: of the cache; it need not exist.
-        named: the SHA-256 of all that manifests name.
+        folder: the cache's folder; it need not exist.
+        referenced: the SHA-256 of all files that manifests list.
     """
     found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in found if path.name.partition(".")[0] not in named]
+    return [path for path in found if path.name.partition(".")[0] not in referenced]

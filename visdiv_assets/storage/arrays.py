@@ -1,4 +1,4 @@
-"""Matrices in several files, read as one without being copied together."""
+"""Matrices in several files, read as one without concatenating them in memory."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 
 class StackedArray:
-    """Matrices of equal width and dtype, one below the other; slices and row lists are copied out on demand.
+    """Matrices of equal width and dtype, stacked by rows; slices and selected rows are copied on access.
 
     Attributes:
         parts: the matrices that have rows.
-        shape: (rows, columns) of the whole.
-        dtype: of the elements.
+        shape: (rows, columns) of the stack.
+        dtype: dtype of the elements.
     """
 
     def __init__(self, parts: Sequence[np.ndarray]) -> None:
@@ -30,12 +30,12 @@ class StackedArray:
         return self.shape[0]
 
     def blocks(self, rows: int = 16_384) -> Iterator[np.ndarray]:
-        """The whole in blocks [<= rows, columns], in order."""
+        """Yield all rows in blocks [<= rows, columns], in order."""
         for start in range(0, len(self), rows):
             yield self[start : start + rows]
 
     def __getitem__(self, key: slice | np.ndarray) -> np.ndarray:
-        """Rows by slice (step 1), or by an array of row numbers: a copy [m, d] unless one part covers the slice."""
+        """Return rows by slice (step 1) or by an array of row indices: a copy [m, d], or a view if one part has all."""
         if isinstance(key, slice):
             start, stop, _ = key.indices(len(self))
             pieces = [
@@ -49,25 +49,25 @@ class StackedArray:
         rows = np.asarray(key)
         out = np.empty((len(rows), self.shape[1]), dtype=self.dtype)
         owner = np.searchsorted(self._starts, rows, side="right") - 1
-        for number in np.unique(owner):
-            chosen = owner == number
-            out[chosen] = self.parts[number][rows[chosen] - self._starts[number]]
+        for index in np.unique(owner):
+            chosen = owner == index
+            out[chosen] = self.parts[index][rows[chosen] - self._starts[index]]
         return out
 
 
 class RowsOf:
-    """Some rows of a matrix, in any order, read on demand.
+    """Selected rows of a matrix, in any order, read on access.
 
     Attributes:
-        shape: (rows chosen, columns).
+        shape: (number of selected rows, columns).
     """
 
     def __init__(self, matrix: StackedArray | RowsOf, rows: np.ndarray) -> None:
-        """Choose rows by number, int64 [n]."""
+        """Select rows by index, int64 [n]."""
         self._matrix = matrix
         self._rows = rows
         self.shape: tuple[int, int] = (len(rows), matrix.shape[1])
 
     def __getitem__(self, key: slice | np.ndarray) -> np.ndarray:
-        """A copy of the chosen rows, by slice or by number."""
+        """Return a copy of some selected rows, by slice or by array of indices."""
         return self._matrix[self._rows[key]]

@@ -1,4 +1,4 @@
-"""Free space on a disk: a run stops while there is some left, before it fills the disk for everybody."""
+"""Free space on a disk: a run stops before it fills the disk, so that other programs can still write."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ GIGABYTE = 10**9
 
 
 class Space(NamedTuple):
-    """A disk's size and what is free of it, in bytes."""
+    """Size and free space of a disk, in bytes."""
 
     total: int
     free: int
 
 
 def space_of(folder: Path) -> Space:
-    """The disk that a folder lies on, or will lie on when it is made."""
-    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    usage = shutil.disk_usage(there)
+    """Return the size and free space of the disk that holds a folder, or will hold it once it exists."""
+    existing = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    usage = shutil.disk_usage(existing)
     return Space(usage.total, usage.free)
 
 
 def reserve_on(space: Space, reserve_bytes: int) -> int:
-    """Bytes that stay free: the reserve that is set, or a tenth of a disk that is small beside it."""
+    """Return the bytes to leave free on a disk: the reserve, but at most a tenth of the disk."""
     return min(reserve_bytes, space.total // 10)
 
 
 def require_space(folder: Path, reserve_bytes: int) -> None:
-    """Refuse to write where less is free than the reserve.
+    """Raise if a disk has less free space than the reserve.
 
     Args:
-        folder: where something is about to be written.
-        reserve_bytes: what is to stay free; 0 for no reserve.
+        folder: the folder that is about to be written.
+        reserve_bytes: bytes to leave free; 0 for no reserve.
 
     Raises:
         StorageError: less is free.
@@ -46,7 +46,7 @@ def require_space(folder: Path, reserve_bytes: int) -> None:
     reserve = reserve_on(space, reserve_bytes)
     if space.free < reserve:
         raise StorageError(
-            f"the disk of {folder} has {space.free / GIGABYTE:.2f} GB free, less than the {reserve / GIGABYTE:.2f} GB "
-            "that VISDIV_DISK_RESERVE_GIGABYTES keeps: free some space (`visdiv gc` shows what can go) or set it "
-            "lower, then start the run again; what is finished is kept"
+            f"the disk of {folder} has {space.free / GIGABYTE:.2f} GB free, less than the reserve of "
+            f"{reserve / GIGABYTE:.2f} GB: free some space (`visdiv gc` lists what can be removed) or lower "
+            "VISDIV_DISK_RESERVE_GIGABYTES, then start the run again; finished work is kept"
         )

@@ -1,4 +1,4 @@
-"""Why a disk or object storage refuses, in one line that says what to do; the AWS client's own texts are long."""
+"""Errors of disks and object storage as one line that says what to do; the AWS client's own messages are long."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from visdiv_assets.errors import StorageError
 
-_OF_DISK = "free some space or mend the permissions"
+_FIX_DISK = "free some space or fix the permissions"
 
 _AWS = re.compile(r"AWS Error (\w+)(?: \(HTTP status (\d+)\))? during (\w+) operation: ?(.*)", re.DOTALL)
 _EXCEPTION = re.compile(r"ExceptionName: (\w+)")
-#: Ends of the client's messages that help nobody.
+#: Ends of the client's messages that carry no useful information.
 _NOISE = re.compile(r"\s*(\(Request ID:|No response body|; Details:).*", re.DOTALL)
 
-_DENIED = (
+_DENIED_CODES = (
     "ACCESS_DENIED",
     "INVALID_ACCESS_KEY_ID",
     "INVALID_CLIENT_TOKEN_ID",
@@ -24,73 +24,74 @@ _DENIED = (
     "EXPIREDTOKEN",
     "INVALIDTOKEN",
 )
-_ELSEWHERE = ("PERMANENTREDIRECT", "AUTHORIZATIONHEADERMALFORMED", "ILLEGALLOCATIONCONSTRAINTEXCEPTION")
-_BUSY = ("SLOW_DOWN", "INTERNAL_FAILURE", "SERVICE_UNAVAILABLE", "THROTTLING", "REQUEST_TIMEOUT")
+_REGION_CODES = ("PERMANENTREDIRECT", "AUTHORIZATIONHEADERMALFORMED", "ILLEGALLOCATIONCONSTRAINTEXCEPTION")
+_BUSY_CODES = ("SLOW_DOWN", "INTERNAL_FAILURE", "SERVICE_UNAVAILABLE", "THROTTLING", "REQUEST_TIMEOUT")
 
 
 class Reason(NamedTuple):
-    """Why something was refused, and what to do about it."""
+    """The reason why a request failed, and the advice what to do."""
 
     text: str
     advice: str
 
 
 def reason_of(error: OSError) -> Reason:
-    """Why a disk or object storage refused."""
+    """Return why a disk or object storage refused a request, and what to do."""
     if error.errno:
-        return Reason(os.strerror(error.errno), _OF_DISK)
+        return Reason(os.strerror(error.errno), _FIX_DISK)
     found = _AWS.search(str(error))
     if found is None:
-        return Reason(str(error), _OF_DISK)
+        return Reason(str(error), _FIX_DISK)
     code, status, operation, message = found.groups()
     if named := _EXCEPTION.search(message):
         code = named[1].upper()
     if code == "NO_SUCH_BUCKET":
-        return Reason("there is no such bucket", "make it, or correct VISDIV_DATA")
-    if code in _DENIED:
-        told = "" if code == "ACCESS_DENIED" else f" ({code.replace('_', ' ').lower()})"
+        return Reason("there is no such bucket", "create it or correct VISDIV_DATA")
+    if code in _DENIED_CODES:
+        detail = "" if code == "ACCESS_DENIED" else f" ({code.replace('_', ' ').lower()})"
         return Reason(
-            f"access is denied{told}",
-            "give credentials that may list, read, write and delete there (AWS_ACCESS_KEY_ID and "
+            f"access is denied{detail}",
+            "set credentials that may list, read, write and delete there (AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)",
         )
-    if code in _ELSEWHERE or status == "301":
-        return Reason("the bucket is in another region", "name it, as VISDIV_DATA=s3://bucket/prefix?region=eu-west-1")
+    if code in _REGION_CODES or status == "301":
+        return Reason(
+            "the bucket is in another region", "add its region, as in VISDIV_DATA=s3://bucket/prefix?region=eu-west-1"
+        )
     if code == "NETWORK_CONNECTION":
         silent = "curlCode: 28" in message
         return Reason(
             "the server does not answer" if silent else "the server cannot be reached",
-            "see whether it runs and VISDIV_DATA names it",
+            "check that it runs and that VISDIV_DATA has its address",
         )
-    if code in _BUSY or (status or "").startswith("5"):
-        return Reason(f"the server is busy or broken ({status or code.replace('_', ' ').lower()})", "wait a while")
-    told = _NOISE.sub("", message).strip() or (f"HTTP status {status}" if status else code)
-    return Reason(f"{operation}: {told}", "see whether the credentials are valid and the region is right")
+    if code in _BUSY_CODES or (status or "").startswith("5"):
+        return Reason(f"the server is busy or broken ({status or code.replace('_', ' ').lower()})", "try again later")
+    detail = _NOISE.sub("", message).strip() or (f"HTTP status {status}" if status else code)
+    return Reason(f"{operation}: {detail}", "check the credentials and the region")
 
 
 def is_of_object_storage(error: OSError) -> bool:
-    """Whether an error is object storage's, whatever was read or written when it came."""
+    """Return whether an error comes from object storage."""
     return error.errno is None and _AWS.search(str(error)) is not None
 
 
 def read_error(path: str, error: OSError) -> StorageError:
-    """The one line for something that cannot be looked at or read."""
+    """Return the error for a path that cannot be listed or read."""
     reason = reason_of(error)
-    advice = "" if reason.advice == _OF_DISK else f": {reason.advice}"
+    advice = "" if reason.advice == _FIX_DISK else f": {reason.advice}"
     return StorageError(f"cannot read {path}: {reason.text}{advice}")
 
 
 def write_error(path: str, error: OSError) -> StorageError:
-    """The one line for a write that was refused."""
+    """Return the error for a path that cannot be written."""
     reason = reason_of(error)
     return StorageError(
-        f"cannot write {path}: {reason.text}; what was there before is intact: {reason.advice}, then start the run "
-        "again"
+        f"cannot write {path}: {reason.text}; its previous content is intact: {reason.advice}, then start the run again"
     )
 
 
 def remove_error(path: str, error: OSError) -> StorageError:
-    """The one line for a file that cannot be removed."""
+    """Return the error for a file that cannot be removed."""
     reason = reason_of(error)
-    advice = "mend the permissions" if reason.advice == _OF_DISK else reason.advice
+    advice = "fix the permissions" if reason.advice == _FIX_DISK else reason.advice
     return StorageError(f"cannot remove {path}: {reason.text}: {advice}")

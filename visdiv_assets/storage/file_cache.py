@@ -1,9 +1,9 @@
-"""Fetched files on disk: each once, verified, within a limit, shared by all processes.
+"""A cache of fetched files on disk: each is fetched once and verified, and all processes share them.
 
-A file is named by its content and is only there when it is complete. What is being fetched has the ending `.part`; the
-process that fetches it holds a lock on it, and another one that wants the file waits. Whoever reads a file holds a
-shared lock on it, so that nobody removes it meanwhile. Locks end with their process, however that ends; a `.part` of a
-process that was killed is gone on with. Locks are of the file itself (flock), so there are no lock files to clean up.
+A file is named by its content and has its name only when it is complete. While it is fetched it ends in `.part`; the
+fetching process holds an exclusive lock on it, and other processes that need the file wait. A reader holds a shared
+lock, so that the file is not removed meanwhile. Locks end with their process, however that ends; a fetch resumes from
+the `.part` of a killed process. The locks are on the files themselves (flock), so there are no lock files to clean up.
 """
 
 from __future__ import annotations
@@ -25,46 +25,49 @@ logger = logging.getLogger(__name__)
 
 PART = ".part"
 
-#: Seconds between two looks at a file that another process is fetching.
-LOOK_SECONDS = 0.1
+#: Seconds between two checks of a file that another process is fetching.
+POLL_SECONDS = 0.1
 
 
 class FileCache:
-    """A folder of fetched files that holds at most so many bytes, as far as files in use allow."""
+    """A folder of fetched files, limited in size; files in use may exceed the limit."""
 
     def __init__(self, folder: Path, max_bytes: int, reserve_bytes: int = 0) -> None:
         """Open a folder, which need not exist yet.
 
         Args:
-            folder: the folder; nothing else may lie in it.
-            max_bytes: size of all its files together. More than this are there only while they are in use.
-            reserve_bytes: what is to stay free on its disk, as `space.require_space` has it.
+            folder: the folder; it must hold nothing else.
+            max_bytes: limit on the total size of its files.
+            reserve_bytes: bytes to leave free on its disk, see `disk_space.require_space`.
         """
         self._folder = folder
         self._max_bytes = max_bytes
         self._reserve_bytes = reserve_bytes
 
     def holds(self, key: str) -> bool:
-        """Whether a file is there."""
+        """Return whether the cache has a file."""
         return (self._folder / key).exists()
 
     @contextmanager
     def file(self, key: str, size_bytes: int, fetch: Callable[[BinaryIO], None]) -> Iterator[Path]:
-        """A file that stays where it is inside the block, fetched first if it is not there.
+        """Fetch a file unless the cache has it, and keep it from being removed inside the block.
 
         Args:
-            key: its name, which stands for its content.
+            key: its name, which identifies its content.
             size_bytes: its size.
-            fetch: writes the file and verifies it; gets a stream for reading and writing that may hold its beginning.
+            fetch: writes and verifies the file; it gets a readable and writable stream that may hold its beginning.
+
+        Yields:
+            the path of the file.
 
         Raises:
-            StorageError: the folder cannot be written, its disk is full but for the reserve, or `fetch` raised it.
+            StorageError: the folder cannot be written, its disk has less free than the reserve, or `fetch` raised it.
         """
         path = self._folder / key
         try:
-            descriptor = self._shared(path, size_bytes)
+            descriptor = self._open_shared(path, size_bytes)
             while descriptor is None:
-                descriptor = self._fetched(path, size_bytes, fetch)
+                descriptor = self._fetch(path, size_bytes, fetch)
         except OSError as error:
             raise write_error(str(path), error) from error
         try:
@@ -73,8 +76,8 @@ class FileCache:
             os.close(descriptor)
             self._make_room(0)
 
-    def _shared(self, path: Path, size_bytes: int) -> int | None:
-        """A descriptor with a shared lock on a complete file; None if there is none."""
+    def _open_shared(self, path: Path, size_bytes: int) -> int | None:
+        """Return a descriptor with a shared lock on the complete file, or None if there is none."""
         while True:
             try:
                 descriptor = os.open(path, os.O_RDONLY)
@@ -84,21 +87,21 @@ class FileCache:
             if _is_at(descriptor, path):
                 if os.fstat(descriptor).st_size == size_bytes:
                     now = time_ns()
-                    os.utime(descriptor, ns=(now, now))  # The time of change says when it was last used.
+                    os.utime(descriptor, ns=(now, now))  # The modification time is the time of last use.
                     return descriptor
-                path.unlink(missing_ok=True)  # Damaged since: it was complete when it got its name.
+                path.unlink(missing_ok=True)  # Damaged: the file was complete when it got its name.
             os.close(descriptor)
 
-    def _fetched(self, path: Path, size_bytes: int, fetch: Callable[[BinaryIO], None]) -> int | None:
-        """Fetch a file unless another does; a descriptor as of `_shared`, or None if one has to look again."""
-        descriptor = self._own_part(path)
+    def _fetch(self, path: Path, size_bytes: int, fetch: Callable[[BinaryIO], None]) -> int | None:
+        """Fetch a file unless another process does; return what `_open_shared` returns, or None to try again."""
+        descriptor = self._lock_part(path)
         if descriptor is None:
-            return self._shared(path, size_bytes)
+            return self._open_shared(path, size_bytes)
         try:
             part = path.with_name(path.name + PART)
             if path.exists():
                 part.unlink()
-                return self._shared(path, size_bytes)
+                return self._open_shared(path, size_bytes)
             self._make_room(size_bytes - os.fstat(descriptor).st_size)
             disk_space.require_space(self._folder, self._reserve_bytes)
             with os.fdopen(descriptor, "r+b", closefd=False) as stream:
@@ -107,30 +110,30 @@ class FileCache:
                 os.fsync(descriptor)
             part.rename(path)
             sync_folder(path.parent)
-            # Others may read it from here on. If somebody removes it before we do, the caller fetches it again.
+            # Other processes may read it from here on. If one removes it before the lock, the caller fetches it again.
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-            return self._shared(path, size_bytes)
+            return self._open_shared(path, size_bytes)
         finally:
             os.close(descriptor)
 
-    def _own_part(self, path: Path) -> int | None:
-        """A descriptor with an exclusive lock on the file's part; None once another process has fetched the file."""
+    def _lock_part(self, path: Path) -> int | None:
+        """Return a descriptor with an exclusive lock on the part; None once another process has fetched the file."""
         part = path.with_name(path.name + PART)
         path.parent.mkdir(parents=True, exist_ok=True)
         waiting = False
         while not path.exists():
             descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o644)
-            if _locked(descriptor) and _is_at(descriptor, part):
+            if _try_lock(descriptor) and _is_at(descriptor, part):
                 return descriptor
             os.close(descriptor)
             if not waiting:
                 logger.info("waiting for %s, which another thread or process is fetching", path.name)
                 waiting = True
-            sleep(LOOK_SECONDS)
+            sleep(POLL_SECONDS)
         return None
 
     def _make_room(self, size_bytes: int) -> None:
-        """Remove files that nobody uses, those used least recently first, until there is room for so many bytes."""
+        """Remove unused files, the least recently used first, until there is room for a number of bytes."""
         found = []
         disk = disk_space.space_of(self._folder)
         total = size_bytes
@@ -146,19 +149,19 @@ class FileCache:
         for _, path, size in sorted(found):
             if excess <= 0:
                 return
-            if _removed(path):
+            if _try_remove(path):
                 logger.info("removed %s to make room", path.name)
                 excess -= size
 
 
-def _removed(path: Path) -> bool:
-    """Remove a file unless somebody uses it."""
+def _try_remove(path: Path) -> bool:
+    """Remove a file unless it is in use, and return whether it was removed."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
-        if not _locked(descriptor) or not _is_at(descriptor, path):
+        if not _try_lock(descriptor) or not _is_at(descriptor, path):
             return False
         path.unlink()
         return True
@@ -166,8 +169,8 @@ def _removed(path: Path) -> bool:
         os.close(descriptor)
 
 
-def _locked(descriptor: int) -> bool:
-    """Whether an exclusive lock could be had at once."""
+def _try_lock(descriptor: int) -> bool:
+    """Take an exclusive lock if it is free, and return whether it was."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -176,7 +179,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether an open file is still the one that has the name."""
+    """Return whether a path still names the open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

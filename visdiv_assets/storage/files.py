@@ -1,8 +1,9 @@
 """Files of the lake: written aside, synced, then put in place in one step.
 
-All access goes through `pyarrow.fs`, so that a lake may lie on a disk or on object storage. On a disk a file is written
-under a temporary name, synced and renamed. Object storage has no rename, but an object appears only once it is
-complete; see `objects`. What it refuses is said in one line wherever it is asked; a disk's errors are the caller's.
+All access goes through `pyarrow.fs`, so that a lake may be on a disk or on object storage. On a disk a file is written
+under a temporary name, synced and renamed. Object storage has no rename, but an object appears only when it is
+complete; see `object_store`. Errors of object storage become StorageErrors of one line here; errors of a disk in
+listing and reading are left to the caller.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
@@ -27,42 +28,42 @@ from visdiv_assets.storage.error_messages import read_error, remove_error
 from visdiv_assets.storage.error_messages import write_error as write_error
 from visdiv_assets.storage.streams import Guarded
 
-#: Bytes of the longest name of a folder, so that one more ending, such as `.html`, fits what file systems allow.
+#: Maximum bytes of a folder's name. File systems allow 255, so an extension such as `.html` still fits.
 MAX_NAME_LENGTH = 250
 
-#: Bytes that a name keeps in that of its temporary file.
-_NAME_KEPT = 200
+#: Maximum bytes of a file's name that the name of its temporary file repeats.
+_MAX_KEPT_BYTES = 200
 
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{32}\.tmp(\..*)?", re.DOTALL)
 
 
 def escape(name: str) -> str:
-    """A partition's name as one folder name: `geoqa+(x)` -> `geoqa%2B%28x%29`, `../x` -> `%2E.%2Fx`."""
+    """Return a partition's name as one folder name: `geoqa+(x)` -> `geoqa%2B%28x%29`, `../x` -> `%2E.%2Fx`."""
     escaped = quote(name, safe="")
     return "%2E" + escaped[1:] if escaped.startswith(".") else escaped
 
 
 def unescape(folder: str) -> str:
-    """The inverse of `escape`."""
+    """Return the partition's name for a folder name: the inverse of `escape`."""
     return unquote(folder)
 
 
 def check_length(name: str) -> None:
-    """Refuse a name that is too long for a folder.
+    """Raise if a name is too long for a folder.
 
     Raises:
-        StorageError: it is, once it is escaped.
+        StorageError: the escaped name is longer than `MAX_NAME_LENGTH` bytes.
     """
     size = len(escape(name))
     if size > MAX_NAME_LENGTH:
         raise StorageError(
-            f"the name {name[:40] + '...'!r} takes {size} bytes as a folder, where {MAX_NAME_LENGTH} fit (letters and "
-            "digits take one byte each, others up to twelve): rename the subset or benchmark"
+            f"the name {name[:40] + '...'!r} takes {size} bytes as a folder name, but at most {MAX_NAME_LENGTH} fit "
+            "(a letter or digit takes one byte, another character up to twelve): rename the subset or benchmark"
         )
 
 
 class Entry(NamedTuple):
-    """A file: its name, size in bytes and time of change in seconds since 1970, if the file system knows it."""
+    """A file: its name, size in bytes, and modification time in seconds since 1970 (None if it is unknown)."""
 
     name: str
     size_bytes: int
@@ -76,83 +77,83 @@ class Files:
         """Open a folder, which need not exist yet.
 
         Args:
-            root: a local path, or a URI such as `s3://bucket/prefix`; see `places`.
+            root: a local path, or a URI such as `s3://bucket/prefix`; see `uris`.
 
         Raises:
             StorageError: the URI is not understood.
         """
-        self._place = str(root)
-        self.filesystem, self.root = uris.open_filesystem(self._place)
+        self._location = str(root)
+        self.filesystem, self.root = uris.open_filesystem(self._location)
         self._bucket_seen = self.filesystem.type_name != "s3"
 
     @property
     def is_local(self) -> bool:
-        """Whether the files lie on a disk of this machine, so that they can be memory-mapped."""
+        """Whether the files are on a disk of this machine, so that they can be memory-mapped."""
         return isinstance(self.filesystem, pafs.LocalFileSystem)
 
     def full_path(self, path: str) -> str:
-        """The path as the file system wants it."""
+        """Return the path as the file system expects it."""
         return f"{self.root}/{path}" if path else self.root
 
-    def shown(self, path: str) -> str:
-        """The path as lines for people name it."""
-        return uris.display(uris.join(self._place, path)) if not self.is_local else self.full_path(path)
+    def display(self, path: str) -> str:
+        """Return the path as messages show it."""
+        return uris.display(uris.join(self._location, path)) if not self.is_local else self.full_path(path)
 
     def size(self, path: str) -> int | None:
-        """The size in bytes, or None if there is no such file."""
-        with self._refusals(path):
+        """Return the size of a file in bytes, or None if there is no such file."""
+        with self._one_line_errors(path):
             info = self.filesystem.get_file_info(self.full_path(path))
         return int(info.size) if info.type == pafs.FileType.File else None
 
     def folders(self, path: str) -> list[str]:
-        """Names of the folders directly below a path, sorted; empty if there is no such path."""
-        return sorted(info.base_name for info in self._listed(path) if info.type == pafs.FileType.Directory)
+        """Return the names of the folders directly in a folder, sorted; empty if it does not exist."""
+        return sorted(info.base_name for info in self._list(path) if info.type == pafs.FileType.Directory)
 
     def entries(self, path: str) -> list[Entry]:
-        """The files directly below a path, sorted; empty if there is no such path."""
-        return sorted(_entry(info.base_name, info) for info in self._listed(path) if info.type == pafs.FileType.File)
+        """Return the files directly in a folder, sorted; empty if it does not exist."""
+        return sorted(_entry(info.base_name, info) for info in self._list(path) if info.type == pafs.FileType.File)
 
     def all_entries(self, path: str) -> list[Entry]:
-        """The files below a path, at any depth, each with its path below it as its name, sorted.
+        """Return the files in a folder at any depth, sorted; the name of each is its path relative to the folder.
 
-        On object storage a request lists a thousand, wherever they lie.
+        On object storage one request lists a thousand files at any depth.
         """
         start = len(self.full_path(path)) + 1
-        found = self._listed(path, recursive=True)
+        found = self._list(path, recursive=True)
         return sorted(_entry(info.path[start:], info) for info in found if info.type == pafs.FileType.File)
 
     def folders_with(self, path: str, name: str) -> list[str]:
-        """Names of the folders directly below a path that hold a file of a name, sorted."""
+        """Return the names of the folders directly in a folder that contain a file of this name, sorted."""
         if self.is_local:
             return [folder for folder in self.folders(path) if self.size(f"{path}/{folder}/{name}") is not None]
         split = (entry.name.split("/") for entry in self.all_entries(path))
         return sorted(parts[0] for parts in split if parts[1:] == [name])
 
-    def _listed(self, path: str, *, recursive: bool = False) -> list[pafs.FileInfo]:
+    def _list(self, path: str, *, recursive: bool = False) -> list[pafs.FileInfo]:
         selector = pafs.FileSelector(self.full_path(path), allow_not_found=True, recursive=recursive)
-        with self._refusals(path):
+        with self._one_line_errors(path):
             found: list[pafs.FileInfo] = self.filesystem.get_file_info(selector)
         if not found:
             self._require_bucket()
         return found
 
     def remove(self, path: str) -> None:
-        """Remove a file, which may be gone already."""
+        """Remove a file if it exists."""
         try:
             self.filesystem.delete_file(self.full_path(path))
         except FileNotFoundError:
             return
         except OSError as error:
-            raise remove_error(self.shown(path), error) from error
+            raise remove_error(self.display(path), error) from error
 
     def remove_empty_folder(self, path: str) -> None:
-        """Remove a folder if nothing is in it; object storage has none, and another machine may be writing there."""
+        """Remove a local folder if it is empty; object storage has no folders."""
         if self.is_local:
             with suppress(OSError):
                 Path(self.full_path(path)).rmdir()
 
     def read(self, path: str) -> bytes | None:
-        """The whole file, or None if there is none."""
+        """Return the content of a file, or None if there is no such file."""
         try:
             with self.filesystem.open_input_stream(self.full_path(path)) as stream:
                 return bytes(stream.read())
@@ -161,11 +162,11 @@ class Files:
             return None
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
-                return None  # there cannot be one
-            raise read_error(self.shown(path), error) from error
+                return None  # no file can have such a name
+            raise read_error(self.display(path), error) from error
 
     def remove_temporary(self, path: str) -> None:
-        """Remove what killed writers left in a local folder. Nobody may be writing there.
+        """Remove the temporary files that killed writers left in a local folder; no process may be writing there.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -177,42 +178,46 @@ class Files:
 
     @contextmanager
     def replace(self, path: str) -> Iterator[BinaryIO | pa.NativeFile]:
-        """Write a file in one atomic step: it appears complete and synced, or what was there before stays.
+        """Write a file in one atomic step: the new content appears complete and synced, or the old content stays.
 
         Yields:
             a binary stream to write to.
 
         Raises:
-            StorageError: the disk is full, or the place cannot be written.
+            StorageError: the disk is full, or the path cannot be written.
         """
-        full = self.full_path(path)
-        failed_inside: BaseException | None = None
+        error_in_block: BaseException | None = None
         try:
-            with replace_local(Path(full)) if self.is_local else object_store.replaced(self.filesystem, full) as stream:
+            with self._open_replacement(self.full_path(path)) as stream:
                 guarded = Guarded(stream)
                 try:
                     yield guarded
                 except BaseException as error:
-                    failed_inside = error
+                    error_in_block = error
                     raise
         except OSError as error:
-            # An error of whoever writes, such as one in reading what is to be written, is not one of this file.
-            if error is failed_inside and error is not guarded.refused:
+            # An OSError from the block that this file did not cause, for example in reading its input, passes through.
+            if error is error_in_block and error is not guarded.refused:
                 raise
-            raise write_error(self.shown(path), error) from error
+            raise write_error(self.display(path), error) from error
+
+    def _open_replacement(self, full_path: str) -> AbstractContextManager[IO[bytes]]:
+        if self.is_local:
+            return replace_local(Path(full_path))
+        return object_store.replace_object(self.filesystem, full_path)
 
     @contextmanager
-    def _refusals(self, path: str) -> Iterator[None]:
-        """Say in one line what object storage refuses."""
+    def _one_line_errors(self, path: str) -> Iterator[None]:
+        """Turn an error of object storage into a StorageError."""
         try:
             yield
         except OSError as error:
             if self.is_local:
                 raise
-            raise read_error(self.shown(path), error) from error
+            raise read_error(self.display(path), error) from error
 
     def _require_bucket(self) -> None:
-        """To S3, what lies in a bucket that does not exist is merely not there; asked once, where something is not.
+        """Check once that the bucket exists, after a path was not found: S3 reports both in the same way.
 
         Raises:
             StorageError: there is no such bucket.
@@ -220,10 +225,10 @@ class Files:
         if self._bucket_seen:
             return
         bucket = self.root.partition("/")[0]
-        with self._refusals(""):
+        with self._one_line_errors(""):
             found = self.filesystem.get_file_info(bucket)
         if found.type == pafs.FileType.NotFound:
-            raise StorageError(f"there is no bucket {bucket!r} for {self.shown('')}: make it, or correct VISDIV_DATA")
+            raise StorageError(f"no bucket {bucket!r} exists for {self.display('')}: create it or correct VISDIV_DATA")
         self._bucket_seen = True
 
 
@@ -233,7 +238,7 @@ def _entry(name: str, info: pafs.FileInfo) -> Entry:
 
 @contextmanager
 def replace_local(path: Path) -> Iterator[BinaryIO]:
-    """Write a local file aside, sync it, rename it over `path` and sync the folder; nothing is left if that fails."""
+    """Write a temporary file, sync it, rename it to `path` and sync the folder; leave no temporary file on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = temporary_beside(path)
     try:
@@ -249,40 +254,40 @@ def replace_local(path: Path) -> Iterator[BinaryIO]:
 
 
 def temporary_beside(path: Path) -> Path:
-    """A name beside `path` that no glob for data files matches, DuckDB's (which reads dot-files too) included."""
-    return path.with_name(f".{_kept(path.name)}.{uuid.uuid4().hex}.tmp")
+    """Return a path beside `path` that no glob for data files matches, not even DuckDB's, which reads dot-files."""
+    return path.with_name(f".{_shorten(path.name)}.{uuid.uuid4().hex}.tmp")
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file's name is one of `temporary_beside`, or of what DuckDB puts beside such a file."""
+    """Return whether a name is one of `temporary_beside`, or of a file that DuckDB puts beside such a file."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
 def remove_temporary(folder: Path, name: str | None = None) -> None:
-    """Remove the files of `temporary_beside` and what DuckDB puts beside those, as a process leaves that is killed.
+    """Remove the temporary files of killed processes, and the files that DuckDB puts beside them.
 
     Args:
-        folder: where they lie; it need not exist.
-        name: of the file whose temporary ones go; those of all files if None.
+        folder: their folder; it need not exist.
+        name: name of the file whose temporary files are removed; None for those of all files.
     """
     if not folder.is_dir():
         return
     for entry in list(os.scandir(folder)):
         match = _TEMPORARY.fullmatch(entry.name)
-        if match and (name is None or match[1] == _kept(name)):
+        if match and (name is None or match[1] == _shorten(name)):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry)
             else:
                 Path(entry).unlink(missing_ok=True)
 
 
-def _kept(name: str) -> str:
-    """As much of a file's name as leaves room for what makes it a temporary one."""
-    return name.encode()[:_NAME_KEPT].decode(errors="ignore")
+def _shorten(name: str) -> str:
+    """Return the beginning of a file's name, short enough for the name of its temporary file."""
+    return name.encode()[:_MAX_KEPT_BYTES].decode(errors="ignore")
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable, so that a rename survives a power cut."""
+    """Sync a folder, so that a rename in it survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

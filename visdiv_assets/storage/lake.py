@@ -5,9 +5,10 @@
     <root>/<table>/<escaped partition>/<unit digest>.<role>.<extension>
     <root>/.locks/<table>/<escaped partition>.lock              held while the partition is written, see `locks`
 
-A unit's digest covers everything that its output depends on, so a run that was killed finds the units that it had
+A unit's digest covers everything that its output depends on: a run that resumes after a kill finds the units that are
 finished, and a changed input or setting gives new names. Readers follow manifests only: they see the old state until
-the new manifest replaces the old one, in one step. What no manifest names is garbage.
+the new manifest replaces the old one in one step. Files that no manifest names are garbage. The full description is in
+docs/explanation/lake-format.md.
 """
 
 from __future__ import annotations
@@ -28,25 +29,33 @@ from visdiv_assets.storage.arrays import StackedArray
 from visdiv_assets.storage.disk_space import require_space
 from visdiv_assets.storage.error_messages import read_error
 from visdiv_assets.storage.files import Files, check_length, escape, unescape
+from visdiv_assets.storage.format_versions import product_version
 from visdiv_assets.storage.locks import LOCKS, ConcurrentWriteError, Hold
-from visdiv_assets.storage.manifest import MANIFEST, DataFile, Manifest, manifest_from_json, path_in_lake
+from visdiv_assets.storage.manifest import (
+    MANIFEST,
+    DamagedManifestError,
+    DataFile,
+    Manifest,
+    manifest_from_json,
+    path_in_lake,
+)
 from visdiv_assets.storage.partition_write import PartitionWrite as PartitionWrite
 from visdiv_assets.storage.snapshot_files import SnapshotFiles
 
-#: Files of a partition from which one listing is cheaper than asking object storage for the size of each.
+#: Number of files from which one listing of a partition is cheaper on object storage than a request for each size.
 LISTED_FROM = 3
 
 
 class Lake:
-    """All tables under one root, a local folder or a URI; see `places`."""
+    """All tables under one root, a local folder or a URI; see `uris`."""
 
     def __init__(self, root: str | Path, *, reserve_bytes: int = 0, cache: ArrayCache | None = None) -> None:
         """Open a lake; the root need not exist yet.
 
         Args:
             root: a local folder, or a URI.
-            reserve_bytes: what stays free on its disk, or on that of the cache: no unit is begun where less is free.
-            cache: local copies of matrices on object storage, to be memory-mapped; without it they are read whole.
+            reserve_bytes: bytes to leave free on its disk, or on that of the cache; no unit is begun if less is free.
+            cache: local copies of matrices on object storage, for memory-mapping; without it they are read whole.
 
         Raises:
             StorageError: the URI is not understood.
@@ -57,14 +66,14 @@ class Lake:
         self._is_listed: Callable[[str, str], bool] = lambda table, partition: True
 
     def tables(self) -> list[str]:
-        """Names of the tables, sorted."""
+        """Return the names of the tables, sorted."""
         return [folder for folder in self.files.folders("") if folder != LOCKS]
 
     def snapshot(self, *tables: str) -> Lake:
-        """The lake at this moment, for reading: on object storage, which is far away, all manifests are read together.
+        """Return the lake as it is now, for reading; on object storage all manifests are read at once, in parallel.
 
         Args:
-            tables: those that are read; all if none is given.
+            tables: the tables to read; all if none is given.
         """
         if self.files.is_local:
             return self
@@ -72,33 +81,34 @@ class Lake:
         now.files = SnapshotFiles(self.files, tables or self.tables(), MANIFEST)
         return now
 
-    def only(self, is_listed: Callable[[str, str], bool]) -> Lake:
-        """The same lake, of which `partitions` lists just those that a function of table and partition lets through."""
+    def filtered(self, is_listed: Callable[[str, str], bool]) -> Lake:
+        """Return the same lake with `partitions` limited to those for which `is_listed(table, partition)` is true."""
         part = copy(self)
         part._is_listed = is_listed
         return part
 
     def partitions(self, table: str) -> list[str]:
-        """Names of the partitions of a table that have a manifest, sorted."""
+        """Return the names of the partitions of a table that have a manifest, sorted."""
         names = map(unescape, self.files.folders_with(table, MANIFEST))
         return sorted(name for name in names if self._is_listed(table, name))
 
     def manifest(self, table: str, partition: str) -> Manifest | None:
-        """The manifest of a partition, or None if it was never materialized.
+        """Return the manifest of a partition, or None if it was never materialized.
 
         Raises:
-            StorageError: the manifest is not one that this program wrote.
+            NewerFormatError: a newer release wrote it.
+            DamagedManifestError: it is damaged, or not a manifest.
         """
         path = path_in_lake(table, partition, MANIFEST)
         data = self.files.read(path)
         if data is None:
             return None
         try:
-            return manifest_from_json(data)
+            return manifest_from_json(data, self.files.display(path))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StorageError(
-                f"{self.files.shown(path)} is not a manifest of this program ({error}): remove it and materialize "
-                f"{table} of {partition} again"
+            raise DamagedManifestError(
+                f"{self.files.display(path)} is not a manifest of this program ({error}): remove it and materialize "
+                f"{table} of {partition!r} again"
             ) from error
 
     def require(self, table: str, partition: str) -> Manifest:
@@ -115,17 +125,27 @@ class Lake:
     def read(
         self, manifest: Manifest, role: str = "rows", columns: list[str] | None = None, where: Any = None
     ) -> pa.Table:
-        """All rows of one role of a partition, in order, as an Arrow table."""
+        """Return all rows of one role of a partition, in order.
+
+        Args:
+            manifest: the partition.
+            role: the role.
+            columns: names of the columns to read; all if None.
+            where: a `pyarrow.dataset` filter expression.
+
+        Raises:
+            StorageError: the partition has no file of that role, or one is missing or damaged.
+        """
         try:
             return self.dataset(manifest, role).to_table(columns=columns, filter=where)
         except OSError as error:
-            raise read_error(self.files.shown(path_in_lake(manifest.table, manifest.partition)), error) from error
+            raise read_error(self.files.display(path_in_lake(manifest.table, manifest.partition)), error) from error
 
     def dataset(self, manifest: Manifest, role: str = "rows") -> pads.Dataset:
-        """One role of a partition as a lazy dataset, for streaming.
+        """Return one role of a partition as a lazy dataset, for streaming.
 
         Raises:
-            StorageError: the partition has no file of that role.
+            StorageError: the partition has no file of that role, or one is missing or damaged.
         """
         files = manifest.files(role)
         if not files:
@@ -133,7 +153,7 @@ class Lake:
         paths, filesystem = self._paths(manifest, files), self.files.filesystem
         if self.files.is_local:
             return pads.dataset(paths, format="parquet", filesystem=filesystem)
-        # With its size a file's end is read at once, and read once.
+        # With the size known, the footer of a file is read at once, and only once.
         parquet = pads.ParquetFileFormat()
         fragments = [
             parquet.make_fragment(path, filesystem, file_size=file.size_bytes)
@@ -142,16 +162,16 @@ class Lake:
         return pads.FileSystemDataset(fragments, fragments[0].physical_schema, parquet, filesystem)
 
     def array(self, manifest: Manifest, role: str) -> StackedArray:
-        """The matrices of one role, stacked by rows; memory-mapped, where they or copies of them lie on a disk."""
+        """Return the matrices of one role, stacked by rows; memory-mapped if they, or copies of them, are on a disk."""
         return StackedArray(self._load_arrays(manifest, role))
 
     def column(self, manifest: Manifest, role: str) -> np.ndarray:
-        """The arrays [n_i] of one role, one after the other, in memory; float32 [0] if the partition has none."""
+        """Return the arrays [n_i] of one role, concatenated in memory; float32 [0] if the partition has none."""
         parts = self._load_arrays(manifest, role)
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
     def open_file(self, manifest: Manifest, role: str) -> pa.NativeFile:
-        """A stream of the single file of a role."""
+        """Open the only file of a role."""
         (path,) = self._paths(manifest, manifest.files(role))
         return self.files.filesystem.open_input_file(path)
 
@@ -167,14 +187,25 @@ class Lake:
         source_revision: str | None = None,
         run_id: str = "",
     ) -> PartitionWrite:
-        """Begin a new state of a partition; nothing is visible before its `commit`.
+        """Begin a new state of a partition; it becomes visible with its `commit`.
 
-        On a disk it waits for other processes that are writing the partition, and keeps others waiting until the
-        `commit`, or until nobody has what it returns any more.
+        On a disk, wait for other processes that are writing the partition, then hold its lock until the `commit`, or
+        until the returned object is garbage-collected.
+
+        Args:
+            table: the table's name.
+            partition: the partition's name, not escaped.
+            code_version: version of the code that makes it.
+            inputs: digests of what it is made from, by name.
+            model_id: the model whose vectors it holds or is derived from.
+            settings: the settings that its content depends on.
+            source_revision: version of the subset's rows.
+            run_id: the Dagster run that writes it.
 
         Raises:
             StorageError: the partition's name is too long, or the lake cannot be written.
-            OvertakenError: another process wrote the partition from other inputs meanwhile.
+            NewerFormatError: a newer release wrote the partition's present state, which stays.
+            ConcurrentWriteError: another process wrote the partition from other inputs meanwhile.
         """
         check_length(partition)
         plan = Manifest(
@@ -187,39 +218,55 @@ class Lake:
             code_version=code_version,
             source_revision=source_revision,
             run_id=run_id,
+            product_version=product_version(),
         )
-        return PartitionWrite(self, plan, self._hold(plan))
+        return PartitionWrite(self.files, self.require_space, plan, self._hold(plan))
 
     def hold(self, table: str, partition: str, what: str) -> Hold | None:
-        """Wait until no other process writes a partition, or what a name stands for; None on object storage."""
+        """Wait for the lock of a partition, or of another thing with such a name, and hold it; None on object storage.
+
+        Args:
+            table: the table's name.
+            partition: the partition's name.
+            what: what is written, for the log.
+        """
         if not self.files.is_local:
             return None
         return Hold(self.lock_path(table, partition), what)
 
     def lock_path(self, table: str, partition: str) -> Path:
-        """The file whose lock whoever writes a partition holds; only on a disk."""
+        """Return the path of the file that a writer of the partition locks; only on a disk."""
         return Path(self.files.full_path(f"{LOCKS}/{table}/{escape(partition)}.lock"))
 
     def _hold(self, plan: Manifest) -> Hold | None:
+        """Hold a partition's lock, unless what is there must not be replaced."""
         held = self.hold(plan.table, plan.partition, f"{plan.table} of {plan.partition!r}")
-        if held is None:
-            return None
-        if held.first:
-            self.files.remove_temporary(path_in_lake(plan.table, plan.partition))
-        present = self.manifest(plan.table, plan.partition) if held.waited else None
-        if present and present.inputs != plan.inputs:
-            held.release()
+        try:
+            if held and held.first:
+                self.files.remove_temporary(path_in_lake(plan.table, plan.partition))
+            self._require_replaceable(plan, waited=held is not None and held.waited)
+        except BaseException:
+            if held:
+                held.release()
+            raise
+        return held
+
+    def _require_replaceable(self, plan: Manifest, *, waited: bool) -> None:
+        try:
+            present = self.manifest(plan.table, plan.partition)
+        except DamagedManifestError:
+            return  # the commit replaces it
+        if waited and present and present.inputs != plan.inputs:
             raise ConcurrentWriteError(
                 f"another run has written {plan.table} of {plan.partition!r} from other inputs while this one waited: "
                 "start this run again"
             )
-        return held
 
     def require_space(self) -> None:
-        """Refuse to go on where the disk has less free than the reserve; on object storage the disk of the cache.
+        """Check the free space of the lake's disk, or, on object storage, of the cache's disk.
 
         Raises:
-            StorageError: less is free.
+            StorageError: less is free than the reserve.
         """
         if self.files.is_local:
             require_space(Path(self.files.root), self._reserve_bytes)
@@ -241,10 +288,10 @@ class Lake:
             return read
 
     def _paths(self, manifest: Manifest, files: list[DataFile]) -> list[str]:
-        """The full paths of files of a partition, each of which is there in its size.
+        """Return the full paths of files of a partition, after checking their sizes.
 
         Raises:
-            StorageError: one is not.
+            StorageError: a file is missing or has another size.
         """
         if self.files.is_local or len(files) < LISTED_FROM:
             sizes = {file.name: self.files.size(manifest.path_of(file.name)) for file in files}
@@ -254,20 +301,20 @@ class Lake:
         for file in files:
             if sizes.get(file.name) != file.size_bytes:
                 raise StorageError(
-                    f"{self.files.shown(manifest.path_of(file.name))} is missing or damaged: materialize "
+                    f"{self.files.display(manifest.path_of(file.name))} is missing or damaged: materialize "
                     f"{manifest.table} of {manifest.partition!r} again"
                 )
         return [self.files.full_path(manifest.path_of(file.name)) for file in files]
 
 
 def lake_at(root: str, *, reserve_bytes: int = 0, vectors_folder: str = "", cache_bytes: int = 0) -> Lake:
-    """Open a lake, on object storage with local copies of its vectors.
+    """Open a lake; on object storage, keep local copies of its vectors.
 
     Args:
         root: a local folder, or a URI.
-        reserve_bytes: what stays free on the local disk.
-        vectors_folder: where copies are kept; empty: nowhere.
-        cache_bytes: size of all copies together.
+        reserve_bytes: bytes to leave free on the local disk.
+        vectors_folder: folder of the copies; empty to keep none.
+        cache_bytes: limit on the total size of the copies.
 
     Raises:
         StorageError: the URI is not understood.

@@ -1,7 +1,7 @@
 """One writer at a time, among the processes of one machine.
 
-A lock is a file below `.locks` in a lake on a disk. The system lets go of it when its process ends, however that ends.
-A lake on object storage has no locks: there, whoever commits last wins, and its state is whole all the same.
+A lock is a file in `.locks` of a lake on a disk. The system releases it when its process ends, however that ends.
+A lake on object storage has no locks: the last commit wins, and its state is complete.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ _ending: ContextVar[ExitStack | None] = ContextVar("visdiv_locks_ending", defaul
 
 
 class ConcurrentWriteError(StorageError):
-    """Another process wrote, from other inputs, what this one waited for: what this one has read may be old."""
+    """Another process wrote a partition from other inputs while this one waited: this one may have read old inputs."""
 
 
 class Hold:
-    """A lock that this process holds until `release`, or until nobody has the `Hold` any more.
+    """A lock that this process holds until `release`, or until the `Hold` is garbage-collected.
 
-    A process may hold a lock several times, and has it until it has let go as often: whoever begins again after a
-    failed attempt does not wait for itself.
+    A process may hold a lock several times and keeps it until each `Hold` is released, so that a retry after a failed
+    attempt does not wait for itself.
 
     Attributes:
-        waited: whether another process held it first.
-        first: whether this process did not hold it already.
+        waited: whether another process held the lock, so that this one had to wait.
+        first: whether this process did not hold the lock already.
     """
 
     def __init__(self, path: Path, what: str) -> None:
         """Wait until no other process holds the lock, and hold it.
 
         Args:
-            path: the lock's file, which is made if need be and stays.
-            what: what is written meanwhile, for the log.
+            path: the lock's file; it is created if it does not exist, and never removed.
+            what: what the lock protects, for the log.
 
         Raises:
-            StorageError: the file cannot be made.
+            StorageError: the file cannot be created.
         """
         from filelock import FileLock, Timeout
 
@@ -69,13 +69,13 @@ class Hold:
             ending.callback(self._finalizer)
 
     def release(self) -> None:
-        """Let go; the second time nothing happens."""
+        """Release the lock; further calls do nothing."""
         self._finalizer()
 
 
 @contextmanager
 def release_all() -> Iterator[None]:
-    """Let go, at the end of the block, of every lock that was taken in it and is still held, as after an exception."""
+    """Release, at the end of the block, all locks taken in it that are still held, for example after an exception."""
     with ExitStack() as ending:
         token = _ending.set(ending)
         try:

@@ -1,8 +1,8 @@
-"""Objects: written whole or not at all, though object storage has no rename.
+"""Objects are written whole or not at all, although object storage has no rename.
 
-Closing an output stream makes an object of whatever the stream has got, as does its end by an exception. So what is to
-be written is first written aside, on the local disk, and then sent by a thread of its own: Ctrl-C waits for its end. An
-upload that fails leaves no object; its parts are the store's to clean up (a rule for incomplete multipart uploads).
+Closing an output stream creates an object from all that was written, even if an exception closes it. So the content is
+first written to a temporary file on the local disk and then uploaded by a thread of its own, which Ctrl-C does not
+interrupt. An upload that fails leaves no object; a bucket rule for incomplete multipart uploads removes its parts.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import IO, Any
 
 import pyarrow.fs as pafs
 
-#: Bytes that are under way at a time: what is sent in the background is held in memory.
+#: Bytes to upload at a time; they are held in memory until they are sent.
 PIECE = 64 << 20
 
 
 @contextmanager
-def replaced(filesystem: pafs.FileSystem, path: str) -> Iterator[IO[bytes]]:
-    """Write an object: nothing is sent before the block has ended, and nothing if it ends by an exception."""
+def replace_object(filesystem: pafs.FileSystem, path: str) -> Iterator[IO[bytes]]:
+    """Write an object: it is sent when the block has ended, and not at all if the block raises."""
     with tempfile.TemporaryFile() as aside:
         yield aside
         aside.seek(0)
@@ -30,22 +30,22 @@ def replaced(filesystem: pafs.FileSystem, path: str) -> Iterator[IO[bytes]]:
 
 
 def send(filesystem: pafs.FileSystem, content: IO[bytes], path: str) -> None:
-    """Make an object of all that a stream holds.
+    """Upload the rest of a stream as one object.
 
     Raises:
-        OSError: the store refuses it; what was there before is intact.
+        OSError: the store refuses it; the previous object is intact.
     """
 
     def copy() -> None:
         with filesystem.open_output_stream(path) as stream:
-            shutil.copyfileobj(content, _Flushed(stream), PIECE)
+            shutil.copyfileobj(content, _FlushEachPiece(stream), PIECE)
 
     with ThreadPoolExecutor(1) as sender:
         sender.submit(copy).result()
 
 
-class _Flushed:
-    """Waits after each piece until it has been sent, and raises if that failed."""
+class _FlushEachPiece:
+    """A stream that waits after each piece until it has been sent, and raises if that failed."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

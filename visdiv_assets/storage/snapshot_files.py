@@ -1,4 +1,4 @@
-"""Files of object storage as they were at one moment, so that looking at thousands takes few requests."""
+"""A snapshot of files on object storage, so that inspecting thousands of them takes few requests."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from concurrent.futures import ThreadPoolExecutor
 
 from visdiv_assets.storage.files import Entry, Files
 
-#: Requests at a time while small files are read.
+#: Concurrent requests while small files are read.
 REQUESTS = 16
 
 
 class SnapshotFiles(Files):
-    """What lies in some folders, listed once, and all files of one name in them, read at the same time.
+    """Files whose listing in some folders, and whose content for one file name, is read once, in parallel.
 
-    Files that have come since are not seen. What lies elsewhere is asked for as ever.
+    Files written later are not seen. Paths outside these folders are read as by `Files`.
     """
 
     def __init__(self, files: Files, folders: Sequence[str], name: str) -> None:
-        """List folders, and read what they hold of a name.
+        """List folders and read the files of one name in them.
 
         Args:
-            files: where they lie.
-            folders: the folders, at the root.
-            name: of the files that are read, such as the manifests.
+            files: the files to take a snapshot of.
+            folders: names of folders in the root.
+            name: name of the files to read, for example that of manifests.
 
         Raises:
-            StorageError: object storage refuses it.
+            StorageError: object storage refuses a request.
         """
         self.__dict__.update(vars(files))
         self._known = frozenset(folders)
@@ -52,25 +52,25 @@ class SnapshotFiles(Files):
                 parent = above
 
     def size(self, path: str) -> int | None:
-        """The size in bytes, or None if there was no such file."""
+        """Return the size of a file in bytes, or None if there was no such file."""
         return self._sizes.get(path) if self._is_known(path) else super().size(path)
 
     def folders(self, path: str) -> list[str]:
-        """Names of the folders directly below a path, sorted."""
+        """Return the names of the folders directly in a folder, sorted."""
         return sorted(self._folders.get(path, ())) if self._is_known(path) else super().folders(path)
 
     def entries(self, path: str) -> list[Entry]:
-        """The files directly below a path, sorted."""
+        """Return the files directly in a folder, sorted."""
         return sorted(self._entries.get(path, ())) if self._is_known(path) else super().entries(path)
 
     def folders_with(self, path: str, name: str) -> list[str]:
-        """Names of the folders directly below a path that hold a file of a name, sorted."""
+        """Return the names of the folders directly in a folder that contain a file of this name, sorted."""
         if not self._is_known(path):
             return super().folders_with(path, name)
         return [folder for folder in self.folders(path) if f"{path}/{folder}/{name}" in self._sizes]
 
     def read(self, path: str) -> bytes | None:
-        """The whole file, or None if there was none."""
+        """Return the content of a file, or None if there was no such file."""
         if path in self._contents:
             return self._contents[path]
         return None if self._is_known(path) and path not in self._sizes else super().read(path)

@@ -1,4 +1,4 @@
-"""Streams that pass bytes on: one notes what refuses them, one hashes them on the way."""
+"""Streams that forward bytes: one records write errors, one hashes the bytes."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import IO, Any
 
 
 class Guarded(io.RawIOBase):
-    """Passes bytes on, and remembers the error of the operating system that refused some."""
+    """A write-only stream that forwards bytes and records the OSError of a failed write in `refused`."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self.refused: OSError | None = None
 
     def writable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def write(self, data: Any) -> int:
-        """Pass bytes on."""
+        """Forward bytes and return how many the underlying stream took."""
         try:
             return self._stream.write(data)
         except OSError as error:
@@ -27,7 +27,7 @@ class Guarded(io.RawIOBase):
             raise
 
     def flush(self) -> None:
-        """Pass it on, until the stream is closed."""
+        """Flush the underlying stream unless it is closed."""
         if self.closed or self._stream.closed:
             return
         try:
@@ -38,7 +38,7 @@ class Guarded(io.RawIOBase):
 
 
 class Hashing(io.RawIOBase):
-    """A write-only stream that passes bytes on and hashes them on the way."""
+    """A write-only stream that forwards bytes and hashes them."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -46,15 +46,15 @@ class Hashing(io.RawIOBase):
         self.size = 0
 
     def writable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Bytes so far."""
+        """Return the number of bytes written."""
         return self.size
 
     def write(self, data: Any) -> int:
-        """Pass bytes on, all of them."""
+        """Forward all bytes and return their number."""
         view = memoryview(data).cast("B")
         self._stream.write(view)
         self.sha256.update(view)

@@ -12,7 +12,7 @@ from PIL import Image, features
 
 MAX_PIXELS = 1_000_000
 
-#: Every format that is read, with how to save it; lossless where the format can.
+#: Options to save each supported format, lossless if the format allows it.
 FORMATS: dict[str, dict[str, Any]] = {
     "jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     "png": {"format": "PNG"},

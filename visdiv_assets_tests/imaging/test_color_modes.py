@@ -1,4 +1,4 @@
-"""Every mode becomes RGB, with pixel values worked out by hand."""
+"""Conversion of every mode to RGB, with pixel values computed by hand."""
 
 from __future__ import annotations
 

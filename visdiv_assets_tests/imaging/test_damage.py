@@ -1,4 +1,4 @@
-"""Files that are not, or not wholly, images: a status, quickly and quietly, never an exception."""
+"""Damaged files and files that are no images get a status quickly, without warnings or exceptions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from PIL import Image, ImageFile, PngImagePlugin
 
 from visdiv_assets.imaging.decode import DecodedImage, ImageStatus, decode_image
 from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.imaging.silence_pillow import quiet
+from visdiv_assets.imaging.silence_pillow import silence_pillow
 from visdiv_assets_tests.imaging.images import MAX_PIXELS, encode, encoded_noise, noise, png, png_chunk
 
 FILES = encoded_noise()
@@ -197,7 +197,7 @@ def test_warnings_of_pillow_do_not_leak() -> None:
 
 
 def test_warnings_of_other_threads_are_still_heard() -> None:
-    with quiet(), ThreadPoolExecutor(1) as pool:
+    with silence_pillow(), ThreadPoolExecutor(1) as pool:
         warnings.warn("of this thread", stacklevel=1)
         with pytest.raises(UserWarning, match="of another"):
             pool.submit(warnings.warn, "of another").result()

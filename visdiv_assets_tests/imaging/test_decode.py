@@ -1,4 +1,4 @@
-"""Whole, readable files."""
+"""Decoding of intact files."""
 
 from __future__ import annotations
 

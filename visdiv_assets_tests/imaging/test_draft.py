@@ -1,4 +1,4 @@
-"""What the embedding stage sees of a JPEG: every bit of the full decode, and nothing copied that need not be.
+"""The pixels of a JPEG for the embedding stage: identical to a full decode, without needless copies.
 
 There is no draft (libjpeg's decode at half the size): the vectors did not stay the same, as `embedders.stream` tells.
 """
@@ -6,6 +6,7 @@ There is no draft (libjpeg's decode at half the size): the vectors did not stay 
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from visdiv_assets.imaging.resize import skew_320
 from visdiv_assets_tests.imaging.images import encode, noise
 
 MAX_PIXELS = 2_000_000
-KINDS = {
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "baseline": ("RGB", {}),
     "4:4:4": ("RGB", {"subsampling": 0}),
     "progressive": ("RGB", {"progressive": True}),
@@ -58,7 +59,7 @@ def test_a_large_jpeg_that_ends_too_early_is_noticed(options: dict[str, bool]) -
     assert (result.status, result.pixels) == (ImageStatus.TRUNCATED, None)
 
 
-def test_an_rgb_image_hands_over_its_pixels_and_leaves_the_file_behind() -> None:
+def test_an_rgb_image_hands_over_its_pixels_without_the_file() -> None:
     with Image.open(io.BytesIO(encode(noise(9, 7), "PNG"))) as image:
         image.load()
         image.info["comment"] = "of the file"

@@ -1,4 +1,4 @@
-"""What every image position holds."""
+"""The table of image positions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def listed(batches: Sequence[pa.RecordBatch], first_row: int = 0, threads: int =
 
 
 def test_a_position_is_described_in_full() -> None:
-    rows = [[GOOD], [], [OTHER, None, b"", b"<html>", GOOD[:200]]]
+    rows: list[list[bytes | None]] = [[GOOD], [], [OTHER, None, b"", b"<html>", GOOD[:200]]]
     result = listed(table(rows).to_batches(), first_row=40).to_pylist()
     assert [(r["row"], r["image_index"], r["format"], r["width"], r["height"], r["status"]) for r in result] == [
         (40, 0, "png", 30, 20, "ok"),
@@ -46,7 +46,7 @@ def test_a_position_is_described_in_full() -> None:
     assert all((r["detail"] == "") == (r["status"] == "ok") for r in result)
 
 
-def test_a_image_with_too_many_pixels_is_recorded_and_not_decoded() -> None:
+def test_an_image_with_too_many_pixels_is_not_decoded() -> None:
     batches = table([[GOOD]]).to_batches()
     (batch,) = list_images(batches, first_row=0, threads=1, limits=DecodeLimits(599))
     assert batch.to_pylist()[0]["status"] == "too_large"
@@ -130,7 +130,7 @@ def test_the_threads_end_with_the_iteration() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["ok", "ok", "corrupt"])), max_size=30))
-def test_first_positions_hold_each_readable_image_once_where_it_first_occurs(found: list[tuple[int, str]]) -> None:
+def test_first_positions_have_each_readable_image_once(found: list[tuple[int, str]]) -> None:
     images = pa.table(
         {
             "row": pa.array([number // 2 for number in range(len(found))], pa.int64()),

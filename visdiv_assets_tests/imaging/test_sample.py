@@ -1,4 +1,4 @@
-"""The special rows that the sample was built with."""
+"""The special rows of the sample."""
 
 from __future__ import annotations
 

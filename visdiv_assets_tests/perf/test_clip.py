@@ -1,4 +1,4 @@
-"""The measurement of CLIP with a small model: what it says of the stream beside its parts; no time is held."""
+"""The measurement of CLIP with a small model: its figures and their relations, not their values."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from visdiv_assets.perf.embedding import FORMATS
 from visdiv_assets_tests.testing.clip_models import small_clip
 
 
-def test_the_stream_is_set_beside_what_the_cores_allow_and_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stream_is_compared_with_the_cores_and_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     def small(folder: Path) -> None:
         small_clip(folder, towers=["vision"])
 
-    monkeypatch.setattr(clip, "_random_vit", small)
+    monkeypatch.setattr(clip, "_save_random_vit", small)
     told: list[int] = []
     figures = clip.measure(images=2, rounds=1, progress=told.append)
     assert sum(told) == len(FORMATS)
@@ -24,12 +24,12 @@ def test_the_stream_is_set_beside_what_the_cores_allow_and_a_loop(monkeypatch: p
         assert len(of_kind) == 6
         decode, model, stream, allowed, loop, alone = of_kind
         assert (decode.unit, model.unit, stream.unit) == ("core-ms",) * 3
-        assert allowed.peer.startswith("what ")
-        assert (loop.peer, alone.peer) == ("one image at a time", "the model alone")
+        assert allowed.peer.startswith("limit of ")
+        assert (loop.peer, alone.peer) == ("loop over single images", "model only")
         for rate in (allowed, loop, alone):
             assert rate.theirs is not None
             assert rate.ratio == pytest.approx(rate.ours / rate.theirs)
-        # What the cores allow is less than the model alone would, by what decoding takes.
+        # The limit of the cores includes decoding, so it is lower than that of the model only.
         assert allowed.theirs is not None
         assert alone.theirs is not None
         assert allowed.theirs < alone.theirs

@@ -1,4 +1,4 @@
-"""One side of a comparison measured in a process of its own."""
+"""One side of a comparison, measured in a separate process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BYTES = 60_000_000
 
 
 def hold(size: int, seconds: float) -> Callable[[], tuple[int, int]]:
-    """Take memory for a while; what is taken here is input."""
+    """Allocate memory for a while; the memory allocated before `work` counts as input."""
     held = b"i" * BYTES
 
     def work() -> tuple[int, int]:
@@ -32,7 +32,7 @@ def fail() -> Callable[[], None]:
     return work
 
 
-def test_a_side_has_its_result_its_seconds_and_its_peak_above_the_input() -> None:
+def test_a_side_has_its_result_seconds_and_peak_memory() -> None:
     run = measure_in_subprocess(hold, BYTES // 2, 0.2)
     assert isinstance(run, Run)
     process, total = run.result

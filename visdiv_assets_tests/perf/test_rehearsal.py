@@ -1,4 +1,4 @@
-"""A rehearsal of a few hundred images, its stages run for real in this process, and the check of what they found."""
+"""A rehearsal of a few hundred images with all stages in this process, and the check of their results."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLAN = Plan(
         SetPlan("some without", 500, 250, 250),
         SetPlan("photographs", 400, 400, 400),
         SetPlan("tiny", 5, 5, 5),
-        SetPlan("texts alone", 50, 0, 0),
+        SetPlan("text-only", 50, 0, 0),
     ),
     benchmarks=(SetPlan("once", 60, 60, 60), SetPlan("often", 200, 200, 40), SetPlan("small", 8, 8, 8)),
 )
@@ -69,11 +69,11 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rehearsal
     real /= np.linalg.norm(real, axis=1, keepdims=True)
 
     def here(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> Run:
-        return measuring._measured(prepare, arguments)
+        return measuring.measure_here(prepare, arguments)
 
     told: list[str] = []
     with pytest.MonkeyPatch.context() as patch, clean_environment():
-        patch.setattr(stages, "apart", here)
+        patch.setattr(stages, "measure_in_subprocess", here)
         result = rehearse(PLAN, Shape.of(real), folder, materialize, say=told.append)
     return folder, result, told
 
@@ -94,7 +94,7 @@ def test_every_stage_finds_all_that_was_planted(rehearsed: tuple[Path, Rehearsal
     assert len(told) == 1 + len(STAGES)
 
 
-def test_the_readmes_questions_are_asked(rehearsed: tuple[Path, Rehearsal, list[str]]) -> None:
+def test_the_example_questions_are_asked(rehearsed: tuple[Path, Rehearsal, list[str]]) -> None:
     _, result, _ = rehearsed
     assert len(result.answers) == len(questions())
     assert all(answered.question.endswith("?") and 0 < answered.seconds < 10 for answered in result.answers)
@@ -135,7 +135,7 @@ def test_planted_similarities_are_those_of_the_stored_vectors(rehearsed: tuple[P
             assert row["image_id_a"] == row["image_id_b"]
 
 
-def rewritten(lake: Lake, table: str, partition: str, changed: dict[str, Callable[[pa.Table], pa.Table]]) -> None:
+def rewrite(lake: Lake, table: str, partition: str, changed: dict[str, Callable[[pa.Table], pa.Table]]) -> None:
     """Write a partition again with some of its roles changed."""
     manifest = lake.require(table, partition)
     tables = {role: lake.read(manifest, role) for unit in manifest.units for role in unit.files}
@@ -168,15 +168,15 @@ def test_a_planted_pair_that_a_stage_lost_is_missed(
         if row["place"] == place and row["kind"] == "near" and (row["similarity"] >= 0.95 or asset == "near_duplicates")
     )
     if asset == "near_duplicates":
-        rewritten(lake, asset, lost["set_a"], {"pairs": without("image_id_a", lost["image_id_a"])})
+        rewrite(lake, asset, lost["set_a"], {"pairs": without("image_id_a", lost["image_id_a"])})
     elif asset == "contamination":
-        rewritten(lake, asset, lost["set_a"], {"pairs": without("image_id", lost["image_id_a"])})
+        rewrite(lake, asset, lost["set_a"], {"pairs": without("image_id", lost["image_id_a"])})
     elif asset == "cross_subset_duplicates":
-        rewritten(lake, asset, "all", {"pairs": without("image_id_a", lost["image_id_a"])})
+        rewrite(lake, asset, "all", {"pairs": without("image_id_a", lost["image_id_a"])})
     elif asset == "duplicate_clusters":
-        rewritten(lake, asset, "all", {"positions": without("image_id", lost["image_id_a"])})
+        rewrite(lake, asset, "all", {"positions": without("image_id", lost["image_id_a"])})
     elif asset == "curated_rows":
-        rewritten(lake, asset, "all", {"dropped": without("witness", lost["set_b"])})
+        rewrite(lake, asset, "all", {"dropped": without("witness", lost["set_b"])})
     else:
         with duckdb.connect(settings.warehouse_path) as connection:
             connection.execute("DELETE FROM duplicate_pairs WHERE image_id_a = ?", [lost["image_id_a"]])
@@ -189,7 +189,7 @@ def test_a_planted_pair_that_a_stage_lost_is_missed(
         assert after.found == after.planted - 1
 
 
-def test_exact_copies_across_subsets_that_are_not_counted_are_missed(
+def test_uncounted_exact_copies_across_subsets_are_missed(
     rehearsed: tuple[Path, Rehearsal, list[str]], tmp_path: Path
 ) -> None:
     folder = tmp_path / "copy"
@@ -201,7 +201,7 @@ def test_exact_copies_across_subsets_that_are_not_counted_are_missed(
         column = overlap.schema.get_field_index("images_shared_exactly")
         return overlap.set_column(column, "images_shared_exactly", pa.array(np.zeros(overlap.num_rows, np.int64)))
 
-    rewritten(Lake(settings.lake_root), "cross_subset_duplicates", "all", {"overlap": none_shared})
+    rewrite(Lake(settings.lake_root), "cross_subset_duplicates", "all", {"overlap": none_shared})
     found = check("cross_subset_duplicates", settings, planted)
     assert found is not None
     assert exact.num_rows > 0
@@ -218,7 +218,7 @@ def test_figures_are_read_back_as_they_were_written(
     file.write_text(json.dumps({"rehearsal": result.row()}))
     assert read_rehearsal(file) == result
     file.write_text(json.dumps({"figures": []}))
-    with pytest.raises(VisdivError, match=r"rehearsal\.json was not written by `visdiv bench --rehearse"):
+    with pytest.raises(VisdivError, match=r"rehearsal\.json was not written by `visdiv perf --rehearse"):
         read_rehearsal(file)
 
 

@@ -1,4 +1,4 @@
-"""The plan of a rehearsal, how its cost grows, and what is told of it."""
+"""The plan of a rehearsal, the growth of its cost, and its report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from visdiv_assets.perf.rehearsal.growth import exponent, extrapolate, fixed_and
 from visdiv_assets.perf.rehearsal.plan import MIN_SUBSET, benchmark_plans, finevision_plan, proportional
 from visdiv_assets.perf.rehearsal.questions import Answered, questions, readme
 from visdiv_assets.perf.rehearsal.rehearse import Rehearsal
-from visdiv_assets.perf.rehearsal.report import at_whole, hours, report
+from visdiv_assets.perf.rehearsal.report import at_full_size, hours, report
 from visdiv_assets.perf.rehearsal.stages import STAGES, Outcome
 from visdiv_assets.sources.catalog import finevision_categories, published
 from visdiv_assets_tests.testing import readme as shown
@@ -73,7 +73,7 @@ def test_the_exponent_of_a_power_law_is_its_power(power: float) -> None:
     assert extrapolate(SIZES, values, 10**6, power) == pytest.approx(3.0 * 10 ** (6 * power))
 
 
-def test_one_size_has_no_exponent_nor_have_values_that_are_not_known() -> None:
+def test_one_size_and_unknown_values_have_no_exponent() -> None:
     assert exponent([1000], [5.0]) is None
     assert exponent([1000, 1000], [5.0, 6.0]) is None
     assert exponent([1000, 2000], [0.0, 6.0]) is None
@@ -88,7 +88,7 @@ def outcomes(power: float) -> list[Outcome]:
 
 
 @pytest.mark.parametrize("power", [1, 2])
-def test_what_a_stage_costs_anyway_is_told_from_what_grows(power: int) -> None:
+def test_fixed_cost_is_separated_from_growing_cost(power: int) -> None:
     values = [300 + 1e-7 * size**power for size in (200_000, 500_000, 1_000_000)]
     fixed, growing = fixed_and_growing((200_000, 500_000, 1_000_000), values, power)
     assert fixed == pytest.approx(300)
@@ -130,7 +130,7 @@ def test_the_report_of_one_size_extrapolates_nothing() -> None:
     assert f"{FINEVISION_IMAGES:,}" not in text
 
 
-def test_what_is_missing_is_told_by_stage_and_size() -> None:
+def test_missing_pairs_are_reported_by_stage_and_size() -> None:
     lost = Outcome("clusters", 2_000, 1.0, None, 1.0, 1, 12, 11)
     assert Rehearsal([*outcomes(1.0), lost]).missing() == ["clusters of 2,000 images found 11 of 12"]
     assert Rehearsal(outcomes(1.0)).missing() == []
@@ -141,8 +141,8 @@ def test_of_two_rehearsals_of_one_size_the_later_counts() -> None:
     assert [outcome.seconds for outcome in (first + second).outcomes] == [2.0]
 
 
-def test_costs_follow_from_the_rates_and_what_one_thread_does_takes_as_long_anywhere() -> None:
-    seconds = at_whole(Rehearsal(outcomes(1.0)))
+def test_costs_follow_from_the_rates_except_work_in_one_thread() -> None:
+    seconds = at_full_size(Rehearsal(outcomes(1.0)))
     lines = {line.stage.split(":")[0]: line for line in cost.costs(RATES, seconds)}
     assert lines["listing"].hours == pytest.approx(
         [FINEVISION_IMAGES * 0.010 / cores / 3600 for cores in (2, 16, 16, 128)]
@@ -151,7 +151,7 @@ def test_costs_follow_from_the_rates_and_what_one_thread_does_takes_as_long_anyw
     assert vectors[:2] == pytest.approx([FINEVISION_IMAGES * 0.030 / cores / 3600 for cores in (2, 16)])
     # Decoding is slower than the model.
     assert vectors[2:] == pytest.approx([FINEVISION_IMAGES * 0.006 / cores / 3600 for cores in (16, 128)])
-    rest = lines["diversity, clusters, rows that go, the DuckDB file"]
+    rest = lines["diversity, clusters, dropped rows, the DuckDB file"]
     assert len(set(rest.hours)) == 1
     linear = [stage.asset for stage in STAGES if stage.growth == 1 and stage.asset != "contamination"]
     assert rest.hours[0] == pytest.approx(sum(seconds[asset] for asset in linear) / 3600)
@@ -168,12 +168,12 @@ def test_every_question_of_the_readme_is_found() -> None:
         questions("# Nothing")
 
 
-def test_the_command_tells_again_what_was_rehearsed_and_fails_if_pairs_are_missing(tmp_path: Path) -> None:
+def test_the_command_reports_a_file_and_fails_on_missing_pairs(tmp_path: Path) -> None:
     file = tmp_path / "rehearsal.json"
     file.write_text(json.dumps({"rehearsal": Rehearsal(outcomes(1.0), [], RATES).row()}))
     told = CliRunner().invoke(main, ["bench", "--rehearsed", str(file)])
     assert told.exit_code == 0, told.output
-    assert "| together " in told.output
+    assert "| total " in told.output
     lost = Outcome(STAGES[0].name, 2_000, 1.0, None, 1.0, 1, 12, 11)
     file.write_text(json.dumps({"rehearsal": Rehearsal([lost]).row()}))
     told = CliRunner().invoke(main, ["bench", "--rehearsed", str(file)])

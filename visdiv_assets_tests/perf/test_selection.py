@@ -1,4 +1,4 @@
-"""The measurement of selection methods at a tiny size: what it says of results is held here."""
+"""The measurement of selection methods at a tiny size: tests of the results, not of the time."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from visdiv_assets.cli import main
+from visdiv_assets.cli import perf as command
 from visdiv_assets.perf import measuring, selection, suite
 from visdiv_assets.perf.measuring import Run
 
 
 def test_every_method_runs_once_and_says_what_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def here(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> Run:
-        return measuring._measured(prepare, arguments)
+        return measuring.measure_here(prepare, arguments)
 
-    monkeypatch.setattr(selection, "apart", here)
+    monkeypatch.setattr(selection, "measure_in_subprocess", here)
     monkeypatch.setattr(selection, "BENCHMARK_TEXTS", 40)
     monkeypatch.setattr(selection, "PICKS", 20)
     told: list[int] = []
@@ -28,10 +28,10 @@ def test_every_method_runs_once_and_says_what_it_found(monkeypatch: pytest.Monke
     assert sum(told) == len(figures) == len(selection.METHODS)
     said = {figure.name.removesuffix(" of 1,200"): figure.remark for figure in figures}
     assert set(said) == set(selection.METHODS)
-    assert said["ClipCov, a tenth"] == "120 picked"
-    assert said["k-center greedy, 1,000"] == said["k-means++, 1,000"] == "20 picked"
-    # Every hundredth row holds a benchmark's text, of 28 runs of 13 words each.
-    assert said["text overlap"] == "12 texts hold some of 1,120 runs of 13 words"
+    assert said["ClipCov, a tenth"] == "120 selected"
+    assert said["k-center greedy, 1,000"] == said["k-means++, 1,000"] == "20 selected"
+    # Every hundredth row holds a benchmark's text, which has 28 n-grams of 13 words.
+    assert said["text overlap"] == "12 texts share some of 1,120 n-grams of 13 words"
 
 
 def test_vectors_are_unit_and_texts_near_their_images(tmp_path: Path) -> None:
@@ -53,6 +53,6 @@ def test_texts_are_the_same_every_time(tmp_path: Path) -> None:
 
 
 def test_the_command_offers_every_part_of_the_suite() -> None:
-    (only,) = [option for option in main.bench.params if option.name == "only"]
+    (only,) = [option for option in command.bench.params if option.name == "only"]
     assert isinstance(only.type, click.Choice)
     assert set(only.type.choices) == set(suite.PARTS)

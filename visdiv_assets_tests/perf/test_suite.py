@@ -1,6 +1,6 @@
-"""The measurements at tiny sizes: what they say of results is held here; how long they took is not.
+"""The measurements at tiny sizes: tests of their results, not of their time.
 
-The sides run in this process, which spares a dozen imports of torch; `test_measuring` has one of its own.
+The sides run in this process, which saves a dozen imports of torch; `test_measuring` runs one in a subprocess.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ from visdiv_assets.perf.vectors import PLANTED, write_vectors
 
 def random_units(rows: int) -> np.ndarray:
     vectors = np.random.default_rng(0).standard_normal((rows, 512))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    units: np.ndarray = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return units
 
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Measures in this process; the names of the sides that ran."""
+    """Measure in this process; return the names of the sides that ran."""
     ran: list[str] = []
 
     def measured(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> Run:
         ran.append(prepare.__name__)
-        return measuring._measured(prepare, arguments)
+        return measuring.measure_here(prepare, arguments)
 
-    monkeypatch.setattr(joins, "apart", measured)
-    monkeypatch.setattr(moments, "apart", measured)
+    monkeypatch.setattr(joins, "measure_in_subprocess", measured)
+    monkeypatch.setattr(moments, "measure_in_subprocess", measured)
     return ran
 
 
@@ -42,7 +43,7 @@ def test_all_sides_of_a_join_find_the_same_pairs(here: list[str]) -> None:
     told: list[int] = []
     figures = joins.measure(random_units(128), sizes=(300, 600), progress=told.append)
     assert here == ["_ours", "_faiss", "_numpy"] * 4 + ["_ours", "_faiss"]
-    assert len(told) == joins.runs((300, 600)) == len(here)
+    assert len(told) == joins.count_runs((300, 600)) == len(here)
     compared = [figure for figure in figures if figure.unit == "s"]
     assert len(compared) == 9
     assert {figure.peer for figure in compared} == {joins.FAISS, joins.NUMPY}
@@ -62,18 +63,18 @@ def pairs(*found: tuple[int, int, float]) -> joins.Pairs:
     return rows, np.array([pair[2] for pair in found], np.float32)
 
 
-def test_pairs_that_one_side_lacks_are_told_unless_they_are_too_near_the_threshold() -> None:
+def test_missing_pairs_are_counted_except_near_the_threshold() -> None:
     both = pairs((0, 5, 0.95), (1, 2, 0.99))
-    assert joins._compared(both, pairs((1, 2, 0.99), (0, 5, 0.95)), 0.93) == "the same 2 pairs"
-    assert joins._compared(both, pairs((0, 5, 0.95)), 0.93) == "1 pairs differ"
-    assert joins._compared(pairs((0, 5, 0.95)), both, 0.93) == "1 pairs differ"
-    assert joins._compared(both, pairs((0, 6, 0.95), (1, 2, 0.99)), 0.93) == "2 pairs differ"
+    assert joins._compare(both, pairs((1, 2, 0.99), (0, 5, 0.95)), 0.93) == "the same 2 pairs"
+    assert joins._compare(both, pairs((0, 5, 0.95)), 0.93) == "1 pairs differ"
+    assert joins._compare(pairs((0, 5, 0.95)), both, 0.93) == "1 pairs differ"
+    assert joins._compare(both, pairs((0, 6, 0.95), (1, 2, 0.99)), 0.93) == "2 pairs differ"
     near = pairs((0, 5, 0.95), (1, 2, 0.99), (3, 4, 0.930001))
-    assert joins._compared(both, near, 0.93) == joins._compared(near, both, 0.93) == "the same 2 pairs"
+    assert joins._compare(both, near, 0.93) == joins._compare(near, both, 0.93) == "the same 2 pairs"
 
 
 @pytest.mark.parametrize("rounds", [1, 2])
-def test_moments_are_those_of_float64_throughout_but_for_a_small_error(
+def test_moments_are_those_of_float64_with_a_small_error(
     here: list[str], monkeypatch: pytest.MonkeyPatch, rounds: int
 ) -> None:
     monkeypatch.setattr(moments, "DIMENSION", 128)
@@ -90,7 +91,7 @@ def test_moments_are_those_of_float64_throughout_but_for_a_small_error(
         assert figure.ratio == pytest.approx(figure.theirs / figure.ours)
 
 
-def test_vectors_are_of_unit_length_and_one_in_fifty_is_a_copy_of_an_earlier_one(tmp_path: Path) -> None:
+def test_vectors_have_unit_length_and_one_in_fifty_is_a_copy(tmp_path: Path) -> None:
     real = random_units(128)
     write_vectors(tmp_path / "a.npy", real, 400)
     write_vectors(tmp_path / "b.npy", real, 400)
@@ -104,7 +105,7 @@ def test_vectors_are_of_unit_length_and_one_in_fifty_is_a_copy_of_an_earlier_one
     assert close.tolist() == list(range(PLANTED - 1, 400, PLANTED))
 
 
-def test_the_table_has_a_line_for_every_figure_and_leaves_out_what_was_not_measured() -> None:
+def test_the_table_has_a_line_for_every_figure() -> None:
     text = table(
         [
             Figure("join of 20,000", 1.234, "s", "FAISS", 37.5, 30.4, 12.3, 456.7, "the same 9 pairs"),

@@ -1,7 +1,7 @@
-"""What these tests share: runs in processes of their own that stop at a chosen place, and what a run has left behind.
+"""Helpers of the reliability tests: runs in separate processes that stop at a chosen call, and checks of their output.
 
-The processes are forked from a server that has imported everything, so each begins at once. They are the product as it
-is but for one function, which is wrapped so that it reports that it was reached and then waits, for a release or for
+The processes are forked from a server that has imported everything, so each starts at once. They run the unchanged
+product except for one function, which is wrapped: it reports that it was called and then waits for a message or for
 SIGKILL.
 """
 
@@ -34,31 +34,32 @@ from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets_tests.conftest import Pipeline, other_model
 
 FORKS = multiprocessing.get_context("forkserver")
-# With what a run imports on its way, which would take each of them a second.
+# Preload modules that a run imports later, which would take each process a second.
 FORKS.set_forkserver_preload([__name__, "alembic", "cv2", "faiss", "pdqhash", "scipy.optimize", "scipy.sparse.csgraph"])
 
-#: How long to wait for a process: a busy machine takes many times what it takes alone.
+#: Maximum seconds to wait for a process; a busy machine is many times slower than an idle one.
 SECONDS = 300.0
 
 #: The subsets of the fixture `corpus`.
 SUBSETS = ("a", "b", "c")
 
-#: Enough of a run to lose something of: units of each kind, and what is made from them. The rest is run nightly.
+#: Assets of a subset and of the corpus that the tests run: units of each kind and tables made from them. Nightly tests
+#: run all assets.
 OF_A_SUBSET = ("subset_images", "quality_rows", "sscd_embeddings", "near_duplicates", "verified_duplicates")
 OF_ALL = ("cross_subset_duplicates", "verified_cross_subset", "duplicate_clusters", "curated_rows", "warehouse")
 
-#: Columns that tell when and by which run a table was written.
+#: Columns with the time and the run of a table.
 _OF_THE_RUN = {"run_id", "materialized_at"}
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Where a process stops.
+    """The call at which a process stops.
 
     Attributes:
-        place: of a function, as `module:name` or `module:Class.name`.
-        call: which call of it stops, from 1 on.
-        argument: a text that the first arguments of a call must hold for it to count.
+        place: the function, as `module:name` or `module:Class.name`.
+        call: the number of the call, from 1.
+        argument: a text that the first arguments of a call must contain for the call to count.
     """
 
     place: str
@@ -68,15 +69,15 @@ class Stop:
 
 @dataclass(frozen=True)
 class Work:
-    """What a process does: the stages of some subsets, then those of all of them together.
+    """The work of a process: the stages of some subsets, then those of the corpus.
 
     Attributes:
-        settings: of the run.
-        subsets: to run, in order.
-        publish: whether to run what concerns all subsets, and build the DuckDB file.
-        stop: where to stop; None to run through.
-        stages: the only assets to run; if there are none, `OF_A_SUBSET` and `OF_ALL`.
-        everything: whether to run all assets that there are.
+        settings: settings of the run.
+        subsets: subsets to run, in order.
+        publish: whether to run the stages of the corpus and build the DuckDB file.
+        stop: where to stop; None to run to the end.
+        stages: the only assets to run; if empty, `OF_A_SUBSET` and `OF_ALL`.
+        everything: whether to run all assets.
     """
 
     settings: Settings
@@ -88,7 +89,7 @@ class Work:
 
 
 class Running:
-    """A process at work; `reached`, `go_on` and `kill` are for one that stops."""
+    """A running process; `reached`, `go_on` and `kill` are for a process that stops."""
 
     def __init__(self, process: BaseProcess, connection: Connection) -> None:
         self.process = process
@@ -96,7 +97,7 @@ class Running:
         self.log: list[str] = []
 
     def next(self, kind: str) -> Any:
-        """The next message of a kind; lines of the log that come before are kept in `log`."""
+        """Return the next message of a kind; earlier lines of the log are kept in `log`."""
         deadline = time.monotonic() + SECONDS
         while self._connection.poll(max(0.0, deadline - time.monotonic())):
             found, content = self._connection.recv()
@@ -109,11 +110,11 @@ class Running:
         raise AssertionError(f"no {kind} within {SECONDS} s")
 
     def reached(self) -> None:
-        """Wait until the process has stopped where it was told to."""
+        """Wait until the process has stopped."""
         self.next("reached")
 
     def go_on(self) -> None:
-        """Let a process that has stopped go on."""
+        """Let a stopped process continue."""
         self._connection.send("go on")
 
     def kill(self) -> None:
@@ -123,7 +124,7 @@ class Running:
         assert self.process.exitcode == -9
 
     def done(self) -> dict[str, dict[str, Any]]:
-        """Wait for the end of a process whose runs must all succeed; the metadata of each asset."""
+        """Wait until the process ends, and return the metadata of each asset; all its runs must succeed."""
         metadata: dict[str, dict[str, Any]] = self.next("done")
         self.process.join(SECONDS)
         return metadata
@@ -131,7 +132,7 @@ class Running:
 
 @contextmanager
 def running(work: Work) -> Iterator[Running]:
-    """A process that does some work, ended with the block if it has not ended."""
+    """Start a process that does some work, and end it with the block."""
     ours, theirs = FORKS.Pipe()
     process = FORKS.Process(target=_do, args=(work, theirs), daemon=True)
     process.start()
@@ -146,14 +147,14 @@ def running(work: Work) -> Iterator[Running]:
 
 
 def stopped_and_killed(work: Work) -> None:
-    """Let a process come to its stop, and kill it there."""
+    """Run a process to its stop and kill it there."""
     with running(work) as process:
         process.reached()
         process.kill()
 
 
 def finished(work: Work) -> dict[str, dict[str, Any]]:
-    """Do some work here and now; the metadata of each asset, the last where several subsets were run."""
+    """Do some work in this process and return the metadata of each asset, of its last run."""
     with dg.DagsterInstance.ephemeral() as instance:
         pipeline = Pipeline(work.settings, instance)
         of_a_subset, of_all = ((), ()) if work.everything else (work.stages or OF_A_SUBSET, work.stages or OF_ALL)
@@ -165,7 +166,7 @@ def finished(work: Work) -> dict[str, dict[str, Any]]:
 
 
 def _do(work: Work, connection: Connection) -> None:
-    # What a run prints is no concern of the test.
+    # The test ignores the output of a run.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     handler = _Sending(connection)
     logging.getLogger("visdiv_assets").addHandler(handler)
@@ -210,7 +211,7 @@ def _wrap(stop: Stop, connection: Connection) -> None:
 
 
 def _plain(metadata: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Numbers and texts alone, which go through a pipe."""
+    """Return only numbers and texts, which can be sent through a pipe."""
     return {
         asset: {name: value for name, value in of_asset.items() if isinstance(value, int | float | str)}
         for asset, of_asset in metadata.items()
@@ -218,7 +219,7 @@ def _plain(metadata: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def copy(settings: Settings, origin: Settings, *partitions: str) -> None:
-    """Put what another lake holds of some partitions, in all tables, into an empty one, as if it had been run here."""
+    """Copy some partitions of all tables from another lake into an empty one."""
     for table in Lake(origin.lake_root).tables():
         for partition in partitions:
             folder = Path(origin.lake_root) / table / partition
@@ -227,7 +228,7 @@ def copy(settings: Settings, origin: Settings, *partitions: str) -> None:
 
 
 def check_equal(settings: Settings, undisturbed: Settings) -> None:
-    """Every manifest, data file and table is that of the undisturbed run, and nothing half-written is left."""
+    """Check that all manifests, data files and tables equal those of the undisturbed run, without temporary files."""
     expected = contents(undisturbed)
     assert len(expected) >= len(SUBSETS) * len(OF_A_SUBSET)
     assert contents(settings) == expected
@@ -236,14 +237,14 @@ def check_equal(settings: Settings, undisturbed: Settings) -> None:
 
 
 def check_written(settings: Settings, undisturbed: Settings, *partitions: str) -> None:
-    """A lake holds some partitions, as `table/partition`, each as after the undisturbed run."""
+    """Check that some partitions, named `table/partition`, equal those of the undisturbed run."""
     expected, found = contents(undisturbed), contents(settings)
     assert {name: found.get(name) for name in partitions} == {name: expected[name] for name in partitions}
     assert temporary_files(settings.data) == []
 
 
 def contents(settings: Settings) -> dict[str, tuple[Manifest, dict[str, str]]]:
-    """Of every partition of a lake its manifest, but for time and run, and the SHA-256 of its files."""
+    """Return each partition's manifest, without time and run, and the SHA-256 of its files."""
     lake = Lake(settings.lake_root)
     found = {}
     for table in lake.tables():
@@ -257,7 +258,7 @@ def contents(settings: Settings) -> dict[str, tuple[Manifest, dict[str, str]]]:
 
 
 def tables(path: str | Path) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of all tables and views of a published file, but for when and by which run they were written."""
+    """Return all rows of all tables and views of a published file, without the columns of time and run."""
     with duckdb.connect(str(path), read_only=True) as connection:
         columns = connection.execute(
             "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY table_name, column_index"
@@ -273,13 +274,13 @@ def tables(path: str | Path) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def temporary_files(folder: str | Path) -> list[str]:
-    """Names of all files below a folder that were being written when somebody was stopped."""
+    """Return the names of all temporary files in a folder."""
     with contextlib.suppress(FileNotFoundError):
         return sorted(path.name for path in Path(folder).rglob(".*") if ".tmp" in path.name)
     return []
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had so far; `ru_maxrss` would begin with that of whoever started it."""
+    """Return the peak memory of this process; `ru_maxrss` would start with the peak of its parent."""
     status = Path("/proc/self/status").read_text()
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024

@@ -1,4 +1,4 @@
-"""A file of a source that is damaged: one line or a recorded image, never a wrong table, and other subsets go on."""
+"""A damaged file of a source gives one line or an unreadable image, never a wrong table; other subsets still run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from visdiv_assets_tests.reliability.processes import contents
 
 STAGES = ("subset_images", "quality_rows")
 
-#: Readable as it is, and met nowhere else in a file.
+#: A readable image whose bytes occur nowhere else in a file.
 MARKED = image(7)
 
 
@@ -22,7 +22,7 @@ def cut_in_the_middle(file: Path) -> None:
     file.write_bytes(content[: len(content) // 2])
 
 
-def flip_in_a_image(file: Path) -> None:
+def flip_in_an_image(file: Path) -> None:
     """One byte of an image's pixels; PNG has checksums of its own."""
     content = bytearray(file.read_bytes())
     place = content.index(MARKED) + len(MARKED) // 2
@@ -70,12 +70,12 @@ def with_a_second_file(pipeline: Pipeline, *, checksums: bool) -> Path:
         (cut_in_the_middle, False),
         (flip_in_a_page_header, False),
         (flip_in_a_length, False),
-        (flip_in_a_image, True),
+        (flip_in_an_image, True),
         (flip_in_a_length, True),
         (flip_in_a_page_header, True),
     ],
 )
-def test_a_damaged_file_is_one_line_that_names_it_and_no_table_is_written(
+def test_a_damaged_file_is_one_line_and_no_table_is_written(
     pipeline: Pipeline, damage: Callable[[Path], None], checksums: bool
 ) -> None:
     second = with_a_second_file(pipeline, checksums=checksums)
@@ -99,17 +99,17 @@ def statuses(pipeline: Pipeline) -> list[str]:
     return found
 
 
-def test_a_flipped_byte_in_a_image_that_the_file_has_no_checksum_of_is_a_recorded_image(
+def test_a_flipped_byte_without_a_checksum_is_a_corrupt_image(
     pipeline: Pipeline,
 ) -> None:
-    flip_in_a_image(with_a_second_file(pipeline, checksums=False))
+    flip_in_an_image(with_a_second_file(pipeline, checksums=False))
     ran = pipeline.run("broken", only=STAGES)
     assert ran.success
     assert statuses(pipeline) == ["ok", "ok", "ok", "ok", "corrupt", "ok"]
     assert ran.metadata("subset_images")["images_unreadable"] == 1
 
 
-def test_files_cut_off_at_any_place_never_give_a_table_with_fewer_rows(pipeline: Pipeline) -> None:
+def test_truncated_files_never_give_a_table_with_fewer_rows(pipeline: Pipeline) -> None:
     second = with_a_second_file(pipeline, checksums=False)
     sound = second.read_bytes()
     for length in range(0, len(sound), len(sound) // 12):

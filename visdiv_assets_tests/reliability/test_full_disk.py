@@ -1,7 +1,7 @@
-"""A disk that is full: one line, what was there before is whole, nothing half-written, and the run goes on later.
+"""A full disk: the run fails with one line, earlier content is intact, no file is partial, and the run resumes later.
 
-The disk is a small tmpfs in a mount namespace of its own. Where the system does not allow that, files are limited in
-size instead, which refuses writes all the same.
+The disk is a small tmpfs in a separate mount namespace. If the system does not allow that, the size of files is limited
+instead, which also makes writes fail.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOUNT = 'mount -t tmpfs -o size="$1" none "$2" && shift 2 && exec "$@"'
 
 @cache
 def mounts() -> bool:
-    """Whether a disk can be made without privileges."""
+    """Return whether a disk can be created without privileges."""
     tool = shutil.which("unshare")
     if tool is None:
         return False
@@ -34,7 +34,7 @@ def mounts() -> bool:
 
 
 def on_a_small_disk(folder: Path, size: str, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to which a folder is a disk of its own, of a size, as far as the system allows."""
+    """Run a command for which a folder is a separate disk of a given size, if the system allows it."""
     folder.mkdir()
     disk = ["unshare", "-Urm", "sh", "-c", MOUNT, "sh", size, str(folder)] if mounts() else []
     return subprocess.run(
@@ -55,7 +55,7 @@ import dagster as dg
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.warehouse import publish
+from visdiv_assets.publishing.warehouse.publish import publish
 from visdiv_assets_tests.conftest import Pipeline, one_each, other_model, write_shard
 from visdiv_assets_tests.reliability.processes import contents, tables, temporary_files
 
@@ -115,7 +115,7 @@ print(json.dumps(told))
 """
 
 
-def test_a_run_on_a_full_disk_is_refused_in_one_line_and_goes_on_where_it_was_once_there_is_space(
+def test_a_run_on_a_full_disk_is_one_line_and_resumes_later(
     tmp_path: Path,
 ) -> None:
     small = tmp_path / "small"
@@ -135,13 +135,13 @@ def test_a_run_on_a_full_disk_is_refused_in_one_line_and_goes_on_where_it_was_on
     reason = "No space left on device" if mounts() else "File too large"
     (failure,) = told["failures"].values()
     assert failure.startswith(f"cannot write {small}/data/lake/subset_images/some/")
-    assert f": {reason}; what was there before is intact: free some space" in failure
+    assert f": {reason}; its previous content is intact: free some space" in failure
     assert told["publish"].startswith(f"cannot write {small}/data/visdiv.duckdb: ")
     assert "\n" not in failure + told["publish"]
     assert told["as before"]
     assert told["as before after publishing"]
     assert told["left over"] == told["left over after publishing"] == []
-    # The first file was there before. On the disk there was room for some of the other three.
+    # The first file was listed before. The disk had room for some of the other three.
     assert told["units reused"] in ((2, 3) if mounts() else (1,))
     assert told["images"] == 16
     assert told["as on an empty disk"]

@@ -1,4 +1,4 @@
-"""Mutated images and Parquet files: a status or one line, whatever is in them, and never anything else."""
+"""Mutated images and Parquet files give a status or a one-line error, never another exception."""
 
 from __future__ import annotations
 

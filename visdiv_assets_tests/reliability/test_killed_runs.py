@@ -1,4 +1,4 @@
-"""A run that is killed with SIGKILL at any place: what it had finished counts, and the next one ends as usual."""
+"""A run that is killed at any point: finished units are reused, and the next run gives the usual result."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_killed_while_comparing_the_second_two_subsets(corpus: Settings, undistu
     check_written(corpus, undisturbed, "cross_subset_duplicates/all")
 
 
-def test_killed_between_building_the_warehouse_and_putting_it_in_place(corpus: Settings, undisturbed: Settings) -> None:
+def test_killed_before_the_warehouse_is_put_in_place(corpus: Settings, undisturbed: Settings) -> None:
     copy(corpus, undisturbed, "a")
     publish(Lake(corpus.lake_root), corpus.warehouse_path)
     before = tables(corpus.warehouse_path)

@@ -1,4 +1,4 @@
-"""One process writes a partition at a time, and nobody waits for a writer that has failed."""
+"""One process at a time writes a partition, and no process waits for a writer that has failed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def lock_file(lake: Lake) -> Path:
 
 
 def is_free(lake: Lake) -> bool:
-    """Whether another process would get the lock: a file that is opened anew stands for one."""
+    """Return whether another process would get the lock, for which a newly opened file stands."""
     with lock_file(lake).open("rb") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -57,7 +57,7 @@ def test_a_partition_is_locked_until_it_is_committed(lake: Lake) -> None:
     assert is_free(lake)
 
 
-def test_locks_are_no_table_and_one_partition_does_not_lock_another(lake: Lake) -> None:
+def test_locks_are_no_table_and_apply_to_one_partition(lake: Lake) -> None:
     write = begin(lake)
     write_numbers(lake, "other", {"unit": [1]})
     assert not is_free(lake)
@@ -66,7 +66,7 @@ def test_locks_are_no_table_and_one_partition_does_not_lock_another(lake: Lake) 
     write.commit()
 
 
-def test_a_write_that_failed_is_let_go_of_at_the_end_of_the_block_even_if_the_error_is_kept(lake: Lake) -> None:
+def test_a_failed_write_is_released_even_if_the_error_is_kept(lake: Lake) -> None:
     def fail() -> None:
         with release_all():
             write = begin(lake)
@@ -76,18 +76,18 @@ def test_a_write_that_failed_is_let_go_of_at_the_end_of_the_block_even_if_the_er
     with pytest.raises(ValueError, match="broken") as caught:
         fail()
     assert is_free(lake)
-    # Only now may the frames of the error, and with them the write, go.
+    # Keep the frames of the error, and with them the write, alive until here.
     assert caught.traceback
 
 
-def test_a_write_that_nobody_has_any_more_is_let_go_of(lake: Lake) -> None:
+def test_an_unreferenced_write_is_released(lake: Lake) -> None:
     write = begin(lake)
     assert not is_free(lake)
     del write
     assert is_free(lake)
 
 
-def test_a_commit_that_fails_lets_go(lake: Lake) -> None:
+def test_a_failed_commit_releases_the_lock(lake: Lake) -> None:
     write = begin(lake)
     (Path(lake.files.root) / "table" / "some" / "manifest.json").mkdir(parents=True)
     with pytest.raises(VisdivError, match="cannot write"):
@@ -104,9 +104,7 @@ def test_a_process_does_not_wait_for_its_own_failed_attempt(lake: Lake) -> None:
     assert is_free(lake)
 
 
-def test_who_waits_goes_on_when_the_other_lets_go_and_says_what_it_waits_for(
-    lake: Lake, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_waiting_writer_logs_it_and_resumes_after_the_release(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
     writes: list[PartitionWrite] = []
     with held_by_another(lake):
         waiting = threading.Thread(target=lambda: writes.append(begin(lake)))
@@ -121,7 +119,7 @@ def test_who_waits_goes_on_when_the_other_lets_go_and_says_what_it_waits_for(
 
 
 @pytest.mark.parametrize("others", ["old", "new"])
-def test_who_has_waited_is_told_if_the_other_has_written_from_other_inputs(
+def test_a_writer_that_waited_fails_if_the_inputs_differed(
     lake: Lake, tmp_path: Path, others: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     elsewhere = Lake(tmp_path / "elsewhere")
@@ -149,14 +147,14 @@ def test_who_has_waited_is_told_if_the_other_has_written_from_other_inputs(
         assert is_free(lake)
 
 
-def test_what_a_killed_writer_left_goes_with_the_next_write_but_not_what_is_being_written(lake: Lake) -> None:
+def test_the_next_write_removes_a_killed_writers_temporary_files(lake: Lake) -> None:
     write_numbers(lake, "some", {"unit": [1]})
     folder = Path(lake.files.root) / "table" / "some"
     left = temporary_beside(folder / "rows.parquet")
     left.write_bytes(b"half")
     write = begin(lake)
     assert not left.exists()
-    # A second write in this process is no reason to take what the first one has under way.
+    # A second write in this process must not remove the temporary files of the first.
     left.write_bytes(b"half")
     begin(lake).commit()
     assert left.exists()

@@ -1,4 +1,4 @@
-"""Names that mean something to a file system, a URL, HTML or SQL: right folders, right tables, escaped pages."""
+"""Names with special characters of file systems, URLs, HTML or SQL: right folders and tables, escaped pages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAMES = {
 SHOWN = (*OF_A_SUBSET, "contamination", "verified_contamination", "duplicates_report")
 STAGES = ("subset_images", "sscd_embeddings")
 
-COLOR = {"sscd": other_model("color")}
+COLOR = other_model("color")
 
 
 class Elements(HTMLParser):
@@ -56,16 +56,14 @@ def files_of(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_odd_names_have_their_own_folders_tables_and_reports_and_nothing_lies_elsewhere(
-    pipeline: Pipeline, tmp_path: Path
-) -> None:
+def test_odd_names_have_their_own_folders_tables_and_reports(pipeline: Pipeline, tmp_path: Path) -> None:
     for number, name in enumerate(NAMES):
         pipeline.write(name, [*one_each([number]), Row([near_copy(number)])])
     pipeline.write(HTML, one_each([list(NAMES).index(HTML)]), kind=Kind.BENCHMARK)
     outside = files_of(tmp_path)
-    assert pipeline.run(HTML, kind=Kind.BENCHMARK, **COLOR).success
+    assert pipeline.run(HTML, kind=Kind.BENCHMARK, sscd=COLOR).success
     for name in NAMES:
-        ran = pipeline.run(name, only=SHOWN if name == HTML else STAGES, **COLOR)
+        ran = pipeline.run(name, only=SHOWN if name == HTML else STAGES, sscd=COLOR)
         assert ran.success, (name, ran.failures)
     published = pipeline.publish(only=(*OF_ALL, "leak_reports"))
     assert published.success, published.failures
@@ -89,7 +87,7 @@ def test_odd_names_have_their_own_folders_tables_and_reports_and_nothing_lies_el
 
 
 @pytest.mark.parametrize("name", ["n" * (MAX_NAME_LENGTH + 1), "é" * 42, "中" * 28])
-def test_a_name_too_long_for_a_folder_is_one_line_and_other_subsets_go_on(pipeline: Pipeline, name: str) -> None:
+def test_a_too_long_name_is_one_line_and_other_subsets_run(pipeline: Pipeline, name: str) -> None:
     for subset in (name, "fine"):
         pipeline.write(subset, one_each([0]))
     message = pipeline.run(name, only=["subset_images"]).failures["subset_images"]
@@ -108,9 +106,7 @@ def test_the_longest_name_fits_and_one_byte_more_does_not() -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc", ".", "some/../../x", "..%2fx"])
-def test_a_name_that_leads_elsewhere_is_no_subset_and_writes_nothing(
-    pipeline: Pipeline, tmp_path: Path, name: str
-) -> None:
+def test_a_name_that_is_a_path_is_no_subset_and_writes_nothing(pipeline: Pipeline, tmp_path: Path, name: str) -> None:
     pipeline.write("some", one_each([0]))
     before = files_of(tmp_path)
     message = pipeline.run(name, only=["subset_images"]).failures["subset_images"]

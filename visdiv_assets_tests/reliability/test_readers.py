@@ -1,4 +1,4 @@
-"""Whoever reads the published file neither waits for a run nor makes it wait."""
+"""Readers of the published file do not wait for a run, and runs do not wait for readers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ def read_whenever_asked(path: str, connection: Connection) -> None:
             connection.recv()
 
 
-def test_a_reader_that_holds_the_file_open_keeps_its_state_through_two_publications(
-    corpus: Settings, undisturbed: Settings
-) -> None:
+def test_an_open_reader_keeps_its_state_through_two_publications(corpus: Settings, undisturbed: Settings) -> None:
     lake, path = Lake(corpus.lake_root), corpus.warehouse_path
     copy(corpus, undisturbed, "a")
     publish(lake, path)

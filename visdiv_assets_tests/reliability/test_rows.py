@@ -1,4 +1,4 @@
-"""Rows that nobody expects: none with an image, texts of any length and with any character in them."""
+"""Unusual rows: subsets without images, texts of any length and with any character."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from visdiv_assets_tests.conftest import Pipeline, image, near_copy, one_each, o
 from visdiv_assets_tests.reliability.processes import FORKS, SECONDS, Work, finished, peak_bytes
 from visdiv_assets_tests.reliability.test_names import Elements
 
-COLOR = {"sscd": other_model("color")}
+COLOR = other_model("color")
 STAGES = ("subset_images", "quality_rows")
 
 MARKUP = "<script>alert(2)</script><img src=x onerror=alert(3)>"
@@ -47,7 +47,7 @@ def measured(work: Work, connection: Connection) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_a_hundred_thousand_rows_without_a_image_take_seconds_and_no_memory_to_speak_of(pipeline: Pipeline) -> None:
+def test_a_hundred_thousand_rows_without_an_image_are_cheap(pipeline: Pipeline) -> None:
     thousand = pa.Table.from_pylist([row()] * 1000, SCHEMA)
     write(pipeline, "text", pa.concat_tables([thousand] * 100))
     ours, theirs = FORKS.Pipe()
@@ -66,10 +66,10 @@ def test_a_hundred_thousand_rows_without_a_image_take_seconds_and_no_memory_to_s
     assert pipeline.lake.require("curated_rows", "all").facts["rows"] == {"text": 100_000}
 
 
-def test_markup_in_texts_and_paths_is_shown_as_text_or_not_at_all(pipeline: Pipeline) -> None:
+def test_markup_in_texts_and_paths_is_shown_as_text_or_not(pipeline: Pipeline) -> None:
     rows = [row(data, user=MARKUP, path=f"{MARKUP}.png") for data in (image(0), near_copy(0), MARKUP.encode())]
     write(pipeline, "some", pa.Table.from_pylist(rows, SCHEMA))
-    assert pipeline.run("some", **COLOR).success
+    assert pipeline.run("some", sscd=COLOR).success
     (page,) = (Path(pipeline.settings.data) / "reports" / "duplicates").glob("*.html")
     elements = Elements(page.read_text())
     assert "img" not in elements.names
@@ -84,7 +84,7 @@ def test_markup_in_texts_and_paths_is_shown_as_text_or_not_at_all(pipeline: Pipe
     ["null \0 byte", "\ufffe\uffff \u202e right to left \x1b[31m", "x" * 10_000_000],
     ids=["null bytes", "characters that are none", "10 MB"],
 )
-def test_texts_of_any_length_with_any_character_are_read_and_rated(pipeline: Pipeline, text: str) -> None:
+def test_texts_of_any_length_and_character_are_read_and_rated(pipeline: Pipeline, text: str) -> None:
     write(pipeline, "some", pa.Table.from_pylist([row(image(0), user=text), row(image(1))], SCHEMA))
     ran = pipeline.run("some", only=STAGES)
     assert ran.success, ran.failures
@@ -95,7 +95,7 @@ def test_texts_of_any_length_with_any_character_are_read_and_rated(pipeline: Pip
 @pytest.mark.parametrize(
     "broken", [b"\xed\xa0\x80", b"\xff\xfe", b"cut off \xe4\xb8"], ids=["lone surrogate", "other bytes", "cut off"]
 )
-def test_a_text_that_is_not_utf8_is_one_line_and_other_subsets_go_on(pipeline: Pipeline, broken: bytes) -> None:
+def test_a_text_that_is_not_utf8_is_one_line_and_others_run(pipeline: Pipeline, broken: bytes) -> None:
     """Such a file breaks Parquet's own rules; nothing that reads it with pyarrow or datasets gets further."""
     table = pa.Table.from_pylist([row(image(0)), row(image(1))], SCHEMA)
     users = pa.Array.from_buffers(pa.string(), 2, pa.array([b"question", broken], pa.binary()).buffers())

@@ -1,4 +1,4 @@
-"""Several runs on one data folder: different subsets are both right, the same one is written one at a time."""
+"""Concurrent runs on one data folder: different subsets run at once, the same subset is written by one at a time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STAGES = ("subset_images", "sscd_embeddings")
 WRITING_EMBEDDINGS = Stop("visdiv_assets.storage.lake:PartitionWrite.add", argument="sscd_embeddings")
 
 
-def test_runs_of_different_subsets_at_the_same_time_are_both_right(corpus: Settings, undisturbed: Settings) -> None:
+def test_concurrent_runs_of_different_subsets_are_both_right(corpus: Settings, undisturbed: Settings) -> None:
     copy(corpus, undisturbed, "c")
     works = (Work(corpus, ("a",), publish=True), Work(corpus, ("b",), publish=True))
     with running(works[0]) as one, running(works[1]) as other:
@@ -39,9 +39,7 @@ def test_runs_of_different_subsets_at_the_same_time_are_both_right(corpus: Setti
     check_equal(corpus, undisturbed)
 
 
-def test_of_two_runs_of_the_same_subset_the_second_waits_says_so_and_repeats_nothing(
-    corpus: Settings, undisturbed: Settings
-) -> None:
+def test_of_two_runs_of_a_subset_the_second_waits_and_reuses(corpus: Settings, undisturbed: Settings) -> None:
     work = Work(corpus, ("a",), stages=STAGES)
     with running(replace(work, stop=WRITING_EMBEDDINGS)) as first:
         first.reached()
@@ -54,7 +52,7 @@ def test_of_two_runs_of_the_same_subset_the_second_waits_says_so_and_repeats_not
     check_written(corpus, undisturbed, *(f"{table}/a" for table in STAGES))
 
 
-def test_who_waits_for_a_run_that_is_killed_goes_on(corpus: Settings) -> None:
+def test_a_run_that_waits_for_a_killed_run_continues(corpus: Settings) -> None:
     work = Work(corpus, ("a",), stages=STAGES)
     with running(replace(work, stop=WRITING_EMBEDDINGS)) as first:
         first.reached()
@@ -64,9 +62,7 @@ def test_who_waits_for_a_run_that_is_killed_goes_on(corpus: Settings) -> None:
             assert second.done()["sscd_embeddings"]["images_embedded"] == 9
 
 
-def test_a_run_that_has_read_what_is_old_by_now_does_not_have_the_last_word(
-    corpus: Settings, undisturbed: Settings
-) -> None:
+def test_a_run_that_has_read_old_inputs_does_not_commit_last(corpus: Settings, undisturbed: Settings) -> None:
     """The first run reads what two subsets hold, the second what three hold, and then the second is faster."""
     copy(corpus, undisturbed, "a", "b")
     reads = Stop("visdiv_assets.storage.lake:Lake.write", argument="cross_subset_duplicates")
@@ -86,7 +82,7 @@ def test_a_run_that_has_read_what_is_old_by_now_does_not_have_the_last_word(
 
 
 @pytest.mark.parametrize("done", [4, *(pytest.param(number, marks=pytest.mark.nightly) for number in (1, 2, 3, 5))])
-def test_a_subset_that_is_half_way_through_its_stages_keeps_nobody_from_publishing(
+def test_a_subset_between_stages_does_not_prevent_publishing(
     corpus: Settings, undisturbed: Settings, done: int
 ) -> None:
     """Another run is at work on it, or has failed."""
@@ -98,7 +94,7 @@ def test_a_subset_that_is_half_way_through_its_stages_keeps_nobody_from_publishi
 
 
 @pytest.mark.parametrize("copies_by", ["pixels", "similarity"])
-def test_pairs_with_a_subset_that_is_not_there_in_full_link_nothing(undisturbed: Settings, copies_by: str) -> None:
+def test_pairs_with_an_incomplete_subset_link_nothing(undisturbed: Settings, copies_by: str) -> None:
     """Subsets are compared as soon as they have vectors, and decided on when they have come further."""
     lake = Lake(undisturbed.lake_root)
     held = {
@@ -124,7 +120,7 @@ COMMAND_SECONDS = 1200
 
 
 @pytest.mark.nightly
-def test_commands_at_the_same_time_on_one_data_folder_all_succeed(
+def test_concurrent_commands_on_one_data_folder_all_succeed(
     corpus: Settings, undisturbed: Settings, tmp_path: Path
 ) -> None:
     """The command itself, with SSCD and Dagster's state on disk; two of the three runs are of the same subset."""

@@ -1,4 +1,4 @@
-"""What the tests of the storage share: small tables, and processes that are killed or run out of space."""
+"""Helpers of the storage tests: small tables, and Python programs in separate processes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.locks import LOCKS
 from visdiv_assets.storage.manifest import Manifest
 
-#: Where Python finds these tests.
+#: The folder from which Python imports these tests.
 REPOSITORY = Path(__file__).parents[2]
 
 NUMBERS = pa.schema([("number", pa.int64())])
 
-#: Names that mean something to a file system, a shell, a URL or a Hive path.
+#: Names with special meanings in a file system, a shell, a URL or a Hive path.
 ODD_NAMES = (
     "geoqa+(mathv360k)",
     "../x",
@@ -66,7 +66,7 @@ def read_numbers(lake: Lake, partition: str, table: str = "table") -> list[int]:
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    """Content of every file below a folder, by its path there; the locks of a lake, which are empty, do not count."""
+    """Return the content of every file in a folder by relative path, except the empty lock files of a lake."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
@@ -75,7 +75,7 @@ def files_below(folder: Path) -> dict[str, bytes]:
 
 
 def run_python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a program in a process of its own; `sys.argv[1:]` are the arguments."""
+    """Run a program in a separate process; `sys.argv[1:]` are the arguments."""
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=REPOSITORY,

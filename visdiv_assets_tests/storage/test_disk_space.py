@@ -1,4 +1,4 @@
-"""What stays free on a disk."""
+"""The free space that is reserved on a disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.storage.helpers import NUMBERS, files_below, numbers, read_numbers, write_numbers
 
 
-def test_the_disk_of_a_folder_that_is_not_there_yet_is_that_of_its_parent(tmp_path: Path) -> None:
+def test_the_disk_of_a_missing_folder_is_that_of_its_parent(tmp_path: Path) -> None:
     found = space_of(tmp_path / "a" / "b")
     assert found.total == space_of(tmp_path).total
     assert 0 <= found.free <= found.total
@@ -35,9 +35,7 @@ def on_a_disk(monkeypatch: pytest.MonkeyPatch, *, free: int, total: int = 1000 *
 def test_what_is_free_may_be_as_little_as_the_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_a_disk(monkeypatch, free=GIGABYTE)
     require_space(tmp_path, GIGABYTE)
-    with pytest.raises(
-        VisdivError, match=f"the disk of {tmp_path} has 1.00 GB free, less than the 1.00 GB that VISDIV_"
-    ):
+    with pytest.raises(VisdivError, match=f"the disk of {tmp_path} has 1.00 GB free, less than the reserve of 1.00 GB"):
         require_space(tmp_path, GIGABYTE + 1)
 
 

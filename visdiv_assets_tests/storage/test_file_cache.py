@@ -1,4 +1,4 @@
-"""Fetched files on disk: within the limit, never removed while they are read, fetched once by whoever wants them."""
+"""The file cache: it stays within its limit, fetches a file once, and does not remove files that are read."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ with FileCache(Path(sys.argv[1]), 10**9).file("shared", 1000, fetch):
 
 
 class Counted:
-    """Writes a file, goes on with one that has begun, and counts bytes and calls."""
+    """Writes a file or resumes one, and counts bytes and calls."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.calls = 0
@@ -173,7 +173,7 @@ def test_fetched_files_go_before_the_disks_reserve_is_touched(tmp_path: Path, mo
         use(cache, key)
     assert held(tmp_path) == ["b", "c", "d"]
     monkeypatch.setattr(disk_space, "space_of", lambda folder: disk_space.Space(10**9, 6 * SIZE))
-    with pytest.raises(VisdivError, match=r"the disk of .* that VISDIV_DISK_RESERVE_GIGABYTES keeps"):
+    with pytest.raises(VisdivError, match=r"the disk of .* less than the reserve of"):
         use(cache, "e")
 
 

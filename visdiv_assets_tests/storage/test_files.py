@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, in the folder that they belong to."""
+"""Files appear completely or not at all, in the right folder."""
 
 from __future__ import annotations
 
@@ -141,9 +141,7 @@ def test_a_reader_at_any_moment_sees_a_whole_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt(), SystemExit(3)])
-def test_an_exception_in_the_middle_leaves_the_old_content_and_no_temporary_file(
-    tmp_path: Path, error: BaseException
-) -> None:
+def test_an_exception_leaves_the_old_file_and_no_temporary_one(tmp_path: Path, error: BaseException) -> None:
     files = Files(tmp_path)
     for name in ("old", "absent"):
         if name == "old":
@@ -153,7 +151,7 @@ def test_an_exception_in_the_middle_leaves_the_old_content_and_no_temporary_file
     assert files_below(tmp_path) == {"old": b"old"}
 
 
-def test_an_exception_in_the_middle_leaves_the_old_object_on_a_store_without_rename() -> None:
+def test_an_exception_leaves_the_old_object_without_a_rename() -> None:
     files = Files("mock:///root")
     files.filesystem.create_dir("root")
     assert not files.is_local
@@ -215,12 +213,12 @@ for name in ("file", "new/file"):
 """
 
 
-def test_a_write_beyond_the_space_is_one_line_and_leaves_the_old_content(tmp_path: Path) -> None:
+def test_a_write_beyond_the_space_leaves_the_old_content(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
     done = run_python(TOO_LARGE, tmp_path)
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
-    assert line.startswith(f"cannot write {tmp_path / 'file'}: File too large; what was there before is intact")
+    assert line.startswith(f"cannot write {tmp_path / 'file'}: File too large; its previous content is intact")
     assert files_below(tmp_path) == {"file": b"old"}
 
 
@@ -232,7 +230,7 @@ def open_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_a_folder_that_may_not_be_written_is_one_line_and_stays_as_it_was(open_folder: Path) -> None:
+def test_a_read_only_folder_is_one_line_and_stays_unchanged(open_folder: Path) -> None:
     (open_folder / "file").write_bytes(b"old")
     open_folder.chmod(0o555)
     done = run_python(NOT_ALLOWED, open_folder)
@@ -245,7 +243,7 @@ def test_a_folder_that_may_not_be_written_is_one_line_and_stays_as_it_was(open_f
     assert files_below(open_folder) == {"file": b"old"}
 
 
-def test_a_folder_in_the_place_of_the_file_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_with_the_name_of_the_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "taken" / "inside").mkdir(parents=True)
     with pytest.raises(VisdivError, match=r"cannot write .*taken: ") as caught, Files(tmp_path).replace("taken"):
         pass
@@ -253,7 +251,7 @@ def test_a_folder_in_the_place_of_the_file_is_refused_in_one_line(tmp_path: Path
     assert files_below(tmp_path) == {}
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_file_with_the_name_of_the_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "taken").write_bytes(b"old")
     with pytest.raises(VisdivError, match=r"cannot write .*taken/file: "), Files(tmp_path).replace("taken/file"):
         pass
@@ -268,7 +266,7 @@ def test_an_error_of_the_caller_is_not_taken_for_a_refused_write(tmp_path: Path)
     assert files_below(tmp_path) == {}
 
 
-def test_the_file_and_its_folder_are_synced_before_and_after_the_rename(
+def test_file_and_folder_are_synced_before_and_after_the_rename(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []

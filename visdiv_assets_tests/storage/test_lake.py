@@ -1,4 +1,4 @@
-"""Partitions: seen whole or not at all, found again after a kill, and never taken for what they are not."""
+"""Partitions: atomic commits, reuse of units after a kill, digests, and damaged files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import NotMaterializedError, VisdivError
 from visdiv_assets.storage.arrays import RowsOf, StackedArray
 from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.lake import Lake, PartitionWrite
@@ -65,7 +65,7 @@ class TestStates:
         assert lake.manifest("table", "some") is None
         assert list(tmp_path.iterdir()) == []
 
-    def test_what_was_committed_is_read_back_in_the_order_of_the_units(self, lake: Lake) -> None:
+    def test_rows_are_read_back_in_the_order_of_the_units(self, lake: Lake) -> None:
         manifest = write_numbers(lake, "some", {"b": [3, 1], "a": [2], "empty": [], "c": [0, 9]})
         assert lake.manifest("table", "some") == manifest
         assert read_numbers(lake, "some") == [3, 1, 2, 0, 9]
@@ -107,8 +107,8 @@ class TestStates:
         with pytest.raises(VisdivError, match="table of 'empty' has no rows"):
             lake.read(write_numbers(lake, "empty", {}))
 
-    def test_a_partition_that_was_not_written_says_what_to_run(self, lake: Lake) -> None:
-        with pytest.raises(VisdivError, match="table of 'some' is not materialized: run `visdiv run 'some'` first"):
+    def test_a_partition_that_was_not_written_is_not_materialized(self, lake: Lake) -> None:
+        with pytest.raises(NotMaterializedError, match=r"^table of 'some' is not materialized$"):
             lake.require("table", "some")
 
     def test_readers_see_the_old_state_until_the_commit(self, lake: Lake) -> None:
@@ -156,7 +156,7 @@ class TestStates:
 
         def fill(stream: Any) -> int:
             stream.write(b"some ")
-            stream.write(memoryview(np.arange(3, dtype=np.int16)))
+            stream.write(np.arange(3, dtype=np.int16).tobytes())
             return 2
 
         with write.add("unit") as unit:
@@ -252,7 +252,7 @@ class TestUnits:
         write.commit()
         assert not begin(lake).reuse(name, inputs)
 
-    def test_what_a_unit_does_not_depend_on_does_not_prevent_its_reuse(self, lake: Lake) -> None:
+    def test_irrelevant_changes_do_not_prevent_reuse_of_a_unit(self, lake: Lake) -> None:
         write = begin(lake, settings={"a": 1, "b": 2}, inputs={"x": "1"}, source_revision="1", run_id="one")
         add(write, "unit", 1, inputs={"p": "1", "q": "2"})
         again = begin(lake, settings={"b": 2, "a": 1}, inputs={"x": "2"}, source_revision="2", run_id="two")
@@ -322,7 +322,7 @@ class TestUnits:
         assert write.draft().units == ()
         assert read_numbers(lake, "some") == [1]
 
-    def test_a_write_beyond_the_space_is_one_line_and_leaves_the_old_state(self, lake: Lake, tmp_path: Path) -> None:
+    def test_a_write_beyond_the_space_leaves_the_old_state(self, lake: Lake, tmp_path: Path) -> None:
         write_numbers(lake, "some", {"unit": [0]}, code_version="0")
         before = files_below(tmp_path)
         done = run_python(FULL_DISK, lake.files.root)
@@ -331,7 +331,7 @@ class TestUnits:
         assert len(lines) == 2
         for line, role in zip(lines, ("rows.parquet", "vectors.npy"), strict=True):
             assert line.startswith(f"cannot write {lake.files.root}/table/some/")
-            assert f".{role}: File too large; what was there before is intact" in line
+            assert f".{role}: File too large; its previous content is intact" in line
         assert files_below(tmp_path) == before
 
 
@@ -398,6 +398,7 @@ MANIFESTS = st.builds(
     facts=st.dictionaries(st.text(), PLAIN, max_size=3),
     run_id=st.text(),
     materialized_at=st.text(),
+    product_version=st.text(),
 )
 
 
@@ -410,7 +411,7 @@ class TestManifests:
     @settings(deadline=None, max_examples=60)
     @given(UNITS)
     def test_a_units_record_reads_back_as_it_was(self, unit: Unit) -> None:
-        assert unit_from_json(json.loads(unit_to_json(unit))) == unit
+        assert unit_from_json(unit_to_json(unit)) == unit
 
     def test_a_committed_manifest_holds_its_provenance(self, lake: Lake) -> None:
         write = lake.write(
@@ -468,15 +469,12 @@ class TestManifests:
         assert str(path) in str(caught.value)
         assert lake.partitions("table") == ["some"]
 
-    @pytest.mark.parametrize("field", ["table", "inputs", "settings", "code_version", "later"])
-    def test_a_manifest_of_another_version_is_one_line(self, lake: Lake, field: str) -> None:
+    @pytest.mark.parametrize("field", ["table", "inputs", "settings", "code_version"])
+    def test_a_manifest_without_a_required_field_is_one_line(self, lake: Lake, field: str) -> None:
         write_numbers(lake, "some", {"unit": [1]})
         path = Path(lake.files.root) / "table" / "some" / "manifest.json"
         value = json.loads(path.read_bytes())
-        if field == "later":
-            value["later"] = 1
-        else:
-            del value[field]
+        del value[field]
         path.write_text(json.dumps(value))
         with pytest.raises(VisdivError, match=field):
             lake.manifest("table", "some")
@@ -491,7 +489,7 @@ class TestManifests:
 
 
 class TestDigests:
-    def test_equal_content_has_equal_digests_whoever_wrote_it(self, lake: Lake, tmp_path: Path) -> None:
+    def test_equal_content_has_equal_digests(self, lake: Lake, tmp_path: Path) -> None:
         one = write_numbers(lake, "some", {"a": [1], "b": [2]}, run_id="1", source_revision="1")
         other = write_numbers(
             Lake(tmp_path / "other"), "other", {"c": [1], "d": [2]}, run_id="2", source_revision="2", code_version="2"
@@ -623,7 +621,7 @@ class TestArrays:
         rng = np.random.default_rng(0)
         parts = [rng.random((rows, 5)).astype(np.float16) for rows in (3, 0, 1, 4)]
         stored = lake.array(write_vectors(lake, parts), "vectors")
-        assert (stored.shape, stored.dtype, len(stored)) == ((8, 5), np.float16, 8)
+        assert (stored.shape, stored.dtype.name, len(stored)) == ((8, 5), "float16", 8)
         np.testing.assert_array_equal(stored[:], np.concatenate(parts))
 
     def test_columns_of_several_units_are_one(self, lake: Lake) -> None:
@@ -645,7 +643,7 @@ class TestArrays:
 
     def test_matrices_without_rows_keep_their_width_and_dtype(self, lake: Lake) -> None:
         stored = lake.array(write_vectors(lake, [np.empty((0, 7), np.float16)] * 2), "vectors")
-        assert (stored.shape, stored.dtype) == ((0, 7), np.float16)
+        assert (stored.shape, stored.dtype.name) == ((0, 7), "float16")
         assert stored[:].shape == (0, 7)
         assert list(stored.blocks()) == []
 
@@ -762,7 +760,7 @@ class TestStackedArrays:
         assert list(StackedArray([]).blocks()) == []
 
 
-def test_two_processes_that_write_the_same_partition_leave_one_whole_state(lake: Lake, tmp_path: Path) -> None:
+def test_two_writers_of_a_partition_leave_one_complete_state(lake: Lake, tmp_path: Path) -> None:
     code = """
 import sys
 from visdiv_assets.storage.lake import Lake

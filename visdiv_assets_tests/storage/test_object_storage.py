@@ -1,9 +1,10 @@
-"""The lake's guarantees, on a disk and on a real S3 server alike, and what only a server can do to it."""
+"""The guarantees of the lake on a disk and on a real S3 server, and errors of a server."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def overwrite(lake: Lake, path: str, content: bytes | None) -> None:
             stream.write(content)
 
 
-def test_what_was_committed_is_read_back_in_the_order_of_the_units(lake: Lake) -> None:
+def test_rows_are_read_back_in_the_order_of_the_units(lake: Lake) -> None:
     assert (lake.tables(), lake.partitions("table"), lake.manifest("table", "some")) == ([], [], None)
     manifest = write_numbers(lake, "some", {"b": [3, 1], "a": [2], "empty": [], "c": [0, 9]})
     assert lake.manifest("table", "some") == manifest
@@ -66,7 +67,7 @@ def test_partitions_may_have_odd_names(lake: Lake) -> None:
     assert lake.snapshot().partitions("table") == sorted(ODD_NAMES)
 
 
-def test_readers_see_the_old_state_until_the_commit_and_can_finish_with_it(lake: Lake) -> None:
+def test_readers_see_the_old_state_until_the_commit(lake: Lake) -> None:
     before = write_numbers(lake, "some", {"unit": [1]})
     write = begin(lake, settings={"changed": True})
     with write.add("unit") as unit:
@@ -94,9 +95,7 @@ with write.add("three") as unit:
 """
 
 
-def test_a_writer_killed_before_its_manifest_leaves_the_old_state_and_its_units_are_found(
-    lake: Lake, root: str
-) -> None:
+def test_a_killed_writer_leaves_the_old_state_and_reusable_units(lake: Lake, root: str) -> None:
     before = write_numbers(lake, "some", {"unit": [0]}, code_version="0")
     killed = run_python(KILLED, root)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -111,9 +110,7 @@ def test_a_writer_killed_before_its_manifest_leaves_the_old_state_and_its_units_
 
 @pytest.mark.parametrize("content", [b"cut", None])
 @pytest.mark.parametrize("units", [1, 4])
-def test_a_damaged_or_lost_file_is_one_line_that_names_it_and_is_made_again(
-    lake: Lake, content: bytes | None, units: int
-) -> None:
+def test_a_damaged_or_lost_file_is_one_line_and_is_made_again(lake: Lake, content: bytes | None, units: int) -> None:
     manifest = write_numbers(lake, "some", {str(number): [number] for number in range(units)})
     path = manifest.path_of(manifest.files("rows")[0].name)
     overwrite(lake, path, content)
@@ -130,7 +127,7 @@ def test_a_damaged_manifest_is_one_line_that_names_it(lake: Lake) -> None:
         lake.require("table", "some")
 
 
-def test_two_writers_of_a_partition_leave_the_state_of_whoever_commits_last_and_it_is_whole(on_s3: str) -> None:
+def test_of_two_writers_the_last_commit_wins_and_is_complete(on_s3: str) -> None:
     first, second = (begin(Lake(on_s3), settings={"writer": number}) for number in range(2))
     for value, write in ((1, first), (2, second)):
         with write.add("unit") as unit:
@@ -166,21 +163,24 @@ def test_a_large_object_is_replaced_as_a_whole_or_not_at_all(
         with files.replace("file") as stream:
             stream.write(content)
 
+    def refuse(part: str, request: str, environment: dict[str, str]) -> str | None:
+        return "AccessDenied" if part in request else None
+
     put(contents[0])
     assert files.read("file") == contents[0]
-    for part in (1, 2):
-        s3.refuse = lambda request, environment, part=part: "AccessDenied" if f"partNumber={part}&" in request else None
+    for part in ("partNumber=1&", "partNumber=2&"):
+        s3.refuse = partial(refuse, part)
         with pytest.raises(VisdivError, match=r"cannot write s3://bucket-\w+/some/prefix/lake/file: access is denied"):
             put(contents[1])
         s3.refuse = lambda request, environment: None
         assert files.read("file") == contents[0]
 
 
-def test_looking_at_a_lake_takes_few_requests(on_s3: str, s3: S3Server) -> None:
+def test_inspecting_a_lake_takes_few_requests(on_s3: str, s3: S3Server) -> None:
     lake = Lake(on_s3)
     with s3.counted() as writing:
         write_numbers(lake, "0", {"unit": [0]})
-    assert [request.partition(" ")[0] for request in writing] == ["PUT", "PUT", "GET", "PUT"]
+    assert [request.partition(" ")[0] for request in writing] == ["HEAD", "HEAD", "PUT", "PUT", "GET", "PUT"]
     for number in range(1, 20):
         write_numbers(lake, str(number), {"unit": [number]})
     with s3.counted() as listing:
@@ -198,7 +198,7 @@ def test_looking_at_a_lake_takes_few_requests(on_s3: str, s3: S3Server) -> None:
     assert {request.partition(" ")[0] for request in reading} == {"GET"}
 
 
-def test_what_comes_after_a_look_is_not_seen_by_it(on_s3: str) -> None:
+def test_a_snapshot_does_not_see_later_writes(on_s3: str) -> None:
     lake = Lake(on_s3)
     write_numbers(lake, "old", {"unit": [1]})
     now = lake.snapshot("table")
@@ -234,13 +234,13 @@ def told(lake: Lake, count: int = 4) -> list[str]:
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("AccessDenied", "access is denied.*: give credentials that may list, read, write and delete there"),
+        ("AccessDenied", "access is denied.*: set credentials that may list, read, write and delete there"),
         ("InvalidAccessKeyId", "access is denied.*AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"),
-        ("PermanentRedirect", "the bucket is in another region.*: name it, as .*region="),
-        ("SlowDown", "the server is busy or broken .*: wait a while"),
+        ("PermanentRedirect", "the bucket is in another region.*: add its region, as in .*region="),
+        ("SlowDown", "the server is busy or broken .*: try again later"),
     ],
 )
-def test_what_the_server_refuses_is_one_line_that_names_the_place_and_what_to_do(
+def test_what_the_server_refuses_is_one_line_with_advice(
     s3: S3Server, code: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uris, "ATTEMPTS", 1)
@@ -254,7 +254,7 @@ def test_what_the_server_refuses_is_one_line_that_names_the_place_and_what_to_do
             raise VisdivError(line)
 
 
-def test_no_credentials_at_all_are_told_as_such(s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_credentials_are_reported(s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
@@ -267,7 +267,7 @@ def test_no_credentials_at_all_are_told_as_such(s3: S3Server, monkeypatch: pytes
 
 def test_a_bucket_that_does_not_exist_is_not_an_empty_lake(s3: S3Server) -> None:
     lines = told(Lake(uris.join(s3.uri("no-such-bucket"), "lake")), 3)
-    assert all("no bucket 'no-such-bucket'" in line or "no such bucket" in line for line in lines)
+    assert all("no bucket 'no-such-bucket' exists" in line or "no such bucket" in line for line in lines)
     assert all("correct VISDIV_DATA" in line for line in lines)
 
 
@@ -277,7 +277,7 @@ def test_a_server_that_is_away_is_one_line(s3: S3Server, monkeypatch: pytest.Mon
     for line in told(lake):
         assert "s3://bucket/lake" in line
         assert "the server cannot be reached" in line
-        assert ": see whether it runs and VISDIV_DATA names it" in line
+        assert ": check that it runs and that VISDIV_DATA has its address" in line
 
 
 def test_an_error_while_rows_are_read_is_one_line(on_s3: str, s3: S3Server) -> None:

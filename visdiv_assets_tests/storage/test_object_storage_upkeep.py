@@ -1,4 +1,4 @@
-"""Object storage without locks: garbage goes by its age alone, and copies of vectors on the local disk are bounded."""
+"""Object storage without locks: garbage is removed by age, and local copies of vectors stay within their limit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def lake(root: str) -> Lake:
 
 
 def after(lake: Lake, seconds: float, *, grace: float = WEEK, delete: bool = True) -> Findings:
-    """What `visdiv gc` finds so much later."""
+    """Return what `visdiv gc` finds a number of seconds later."""
     return collect(lake, Request(now=time.time() + seconds, grace=grace, delete=delete))
 
 
@@ -53,11 +53,11 @@ def why(findings: Findings) -> list[tuple[str, int]]:
 
 
 def wait_a_second() -> None:
-    """S3 knows the time of an object to the second."""
+    """Wait, since S3 stores the time of an object in seconds."""
     time.sleep(1.1)
 
 
-def test_superseded_units_go_after_the_grace_and_what_counts_stays(lake: Lake) -> None:
+def test_superseded_units_go_after_the_grace(lake: Lake) -> None:
     write_numbers(lake, "some", {"a": [1], "b": [2]})
     write_numbers(lake, "some", {"a": [3]}, settings={"changed": True})
     assert why(after(lake, WEEK - HOUR)) == []
@@ -84,7 +84,7 @@ def test_without_a_grace_nothing_goes_that_is_not_an_hour_old(lake: Lake) -> Non
     assert why(after(lake, HOUR + 60, grace=0)) != []
 
 
-def test_what_a_run_has_finished_stays_as_long_as_the_youngest_of_it(lake: Lake) -> None:
+def test_finished_units_stay_as_long_as_the_youngest_of_them(lake: Lake) -> None:
     write_numbers(lake, "some", {"a": [0]})
     wait_a_second()
     write = begun(lake, 1, settings={"changed": True})
@@ -92,14 +92,14 @@ def test_what_a_run_has_finished_stays_as_long_as_the_youngest_of_it(lake: Lake)
     wait_a_second()
     with write.add("2") as unit:
         unit.table("rows", numbers(2), NUMBERS)
-    # The first unit alone would be old enough.
+    # The first unit on its own would be old enough.
     between = first + WEEK + 0.5
     assert collect(lake, Request(now=between, grace=WEEK, delete=True)).garbage == []
     write.commit()
     assert read_numbers(lake, "some") == [1, 2]
 
 
-def test_a_unit_that_is_used_again_is_made_new(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_of_a_reused_unit_is_written_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     begun(lake, 1, 2)
     wait_a_second()
     monkeypatch.setattr(partition_write, "YOUNG_SECONDS", 0.0)
@@ -113,7 +113,7 @@ def test_a_unit_that_is_used_again_is_made_new(lake: Lake, monkeypatch: pytest.M
     assert read_numbers(lake, "some") == [1, 2]
 
 
-def test_a_commit_never_names_what_was_removed_under_a_run(lake: Lake) -> None:
+def test_a_commit_never_names_a_removed_file(lake: Lake) -> None:
     before = write_numbers(lake, "some", {"a": [0]})
     write = begun(lake, 1, settings={"changed": True})
     after(lake, WEEK + HOUR)
@@ -157,7 +157,7 @@ def test_copies_beyond_the_limit_go_and_can_be_read_meanwhile(root: str, tmp_pat
     np.testing.assert_array_equal(vectors[:], np.concatenate(parts))
 
 
-def test_a_matrix_that_is_not_what_the_manifest_says_is_one_line_and_leaves_no_copy(root: str, tmp_path: Path) -> None:
+def test_a_damaged_matrix_is_one_line_and_leaves_no_copy(root: str, tmp_path: Path) -> None:
     lake = cached(root, tmp_path)
     manifest = write_vectors(lake, "some", np.ones((10, 2), np.float32))
     path = manifest.path_of(manifest.files("vectors")[0].name)
@@ -171,7 +171,7 @@ def test_a_matrix_that_is_not_what_the_manifest_says_is_one_line_and_leaves_no_c
     assert not list(tmp_path.glob("*.npy"))
 
 
-def test_copies_that_no_manifest_names_go_once_they_are_not_in_use(root: str, tmp_path: Path) -> None:
+def test_unreferenced_copies_go_once_they_are_not_in_use(root: str, tmp_path: Path) -> None:
     lake = cached(root, tmp_path)
     old = write_vectors(lake, "some", np.zeros((10, 2), np.float32))
     lake.array(old, "vectors")
@@ -179,13 +179,13 @@ def test_copies_that_no_manifest_names_go_once_they_are_not_in_use(root: str, tm
     lake.array(new, "vectors")
     assert len(list(tmp_path.iterdir())) == 2
     request = Request(now=time.time(), grace=WEEK, delete=True)
-    named = collect(lake, request).named
-    assert {file.sha256 for file in new.files("vectors")} <= named
-    assert collect_copies(tmp_path, named, request).garbage == []
+    referenced = collect(lake, request).referenced
+    assert {file.sha256 for file in new.files("vectors")} <= referenced
+    assert collect_copies(tmp_path, referenced, request).garbage == []
     for path in tmp_path.iterdir():
         os.utime(path, (0, 0))
-    (gone,) = collect_copies(tmp_path, named, request).garbage
+    (gone,) = collect_copies(tmp_path, referenced, request).garbage
     assert (gone.files, gone.size_bytes) == (1, old.files("vectors")[0].size_bytes)
     (left,) = tmp_path.iterdir()
     assert left.stem == hashlib.sha256(left.read_bytes()).hexdigest() == new.files("vectors")[0].sha256
-    assert collect_copies(tmp_path / "none", named, request).garbage == []
+    assert collect_copies(tmp_path / "none", referenced, request).garbage == []

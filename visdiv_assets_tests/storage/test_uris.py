@@ -1,4 +1,4 @@
-"""Places: folders and URIs, taken apart once; and what object storage says, in one line."""
+"""Locations, which are folders or URIs, and errors of object storage in one line."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_relative_folder_stays_where_it_was_named(tmp_path: Path, monkeypatch:
     assert root == str(tmp_path / "data")
 
 
-def test_an_s3_place_is_opened_without_a_request_and_its_path_has_no_options() -> None:
+def test_an_s3_location_is_opened_without_a_request() -> None:
     filesystem, root = uris.open_filesystem(
         "s3://b/some/p%20x/?endpoint_override=127.0.0.1:9&scheme=http&region=eu-west-1"
     )
@@ -49,9 +49,9 @@ def test_an_s3_place_is_opened_without_a_request_and_its_path_has_no_options() -
         ("s3://", "does not name a bucket"),
         ("s3:///prefix", "does not name a bucket"),
         ("s3://b/p#x", "does not name a bucket"),
-        ("s3://b/p?bucket=x", "'bucket' is not understood: after the question mark give endpoint_override"),
-        ("s3://b/p?scheme=ftp", "'scheme=ftp' is not understood"),
-        ("nowhere://b/p", "nowhere://b/p cannot be opened .*: give a folder or s3://bucket/prefix"),
+        ("s3://b/p?bucket=x", "unknown option 'bucket': options after the question mark are endpoint_override"),
+        ("s3://b/p?scheme=ftp", "unknown option 'scheme=ftp'"),
+        ("nowhere://b/p", "nowhere://b/p cannot be opened .*: use a folder or s3://bucket/prefix"),
     ],
 )
 def test_a_uri_that_is_not_understood_is_one_line(place: str, message: str) -> None:

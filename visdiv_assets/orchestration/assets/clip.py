@@ -34,7 +34,7 @@ from visdiv_assets.orchestration.resources import (
 )
 from visdiv_assets.progress import progress
 from visdiv_assets.sources import Kind
-from visdiv_assets.storage.lake import PartitionWrite
+from visdiv_assets.storage.lake import Lake, PartitionWrite
 from visdiv_assets.storage.manifest import digest_of
 
 CODE_VERSION = "1"
@@ -194,7 +194,7 @@ def _embed_texts(
         )
         embedded, begin = 0, time.monotonic()
         earlier: list[str] = []
-        seen = _Seen(write)
+        seen = _Seen(store, write)
         with progress(f"embedding texts of {subset}", version.rows, "row") as advance:
             for shard in version.shards:
                 # What a shard has to embed depends on the texts of all shards before it.
@@ -264,7 +264,8 @@ def _embed_texts(
 class _Seen:
     """The texts of the shards that a write has so far, read from the lake where they were found again."""
 
-    def __init__(self, write: PartitionWrite) -> None:
+    def __init__(self, store: Lake, write: PartitionWrite) -> None:
+        self._store = store
         self._write = write
         self._texts = SeenTexts()
         self._units = 0
@@ -274,7 +275,7 @@ class _Seen:
         draft = self._write.draft()
         new = replace(draft, units=draft.units[self._units :])
         if new.units:
-            self._texts.add(self._write.lake.read(new, "texts", columns=["text_id"])["text_id"])
+            self._texts.add(self._store.read(new, "texts", columns=["text_id"])["text_id"])
         self._units = len(draft.units)
         return self._texts
 

@@ -119,7 +119,7 @@ def present_partitions(store: Lake, source: Source) -> Lake:
     """
     subsets, benchmarks = {*source.subsets(), CORPUS_PARTITION}, set(source.benchmarks())
     of_benchmarks = {*vars(CONTENT[Kind.BENCHMARK]).values(), LakeTable.BENCHMARK_TEXTS, LakeTable.LEAK_REPORTS}
-    return store.only(lambda table, name: name in (benchmarks if table in of_benchmarks else subsets))
+    return store.filtered(lambda table, name: name in (benchmarks if table in of_benchmarks else subsets))
 
 
 def current_embeddings(store: Lake, images: Manifest, table: str = CONTENT[Kind.SUBSET].embeddings) -> Manifest:

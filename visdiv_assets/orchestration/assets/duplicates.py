@@ -103,7 +103,7 @@ def near_duplicates(
             if len(split_into_blocks(images)) < 2:
                 make_units(write, engine.open(), work, [Planned("pairs", inputs, images)], _keep, advance)
             elif not write.reuse("pairs", inputs):
-                found = _by_blocks(write, engine.open(), work, advance)
+                found = _by_blocks(store, write, engine.open(), work, advance)
                 with write.add("pairs", inputs) as unit:
                     _keep(unit, images, found)
         draft = write.draft()
@@ -131,9 +131,11 @@ def _keep(unit: UnitWrite, images: int, found: NearDuplicates) -> None:
     unit.table("counts", found.counts, found.counts.schema)
 
 
-def _by_blocks(write: PartitionWrite, engine: Engine, work: WholeSubset, advance: Progress) -> NearDuplicates:
+def _by_blocks(
+    store: Lake, write: PartitionWrite, engine: Engine, work: WholeSubset, advance: Progress
+) -> NearDuplicates:
     """What `work` finds, block by block: what a run that was killed had finished of it is found again."""
-    store, embeddings = write.lake, work.embeddings
+    embeddings = work.embeddings
     blocks = [
         Planned(f"rows {start} to {stop}", {LakeTable.SSCD_EMBEDDINGS: embeddings.digest}, (start, stop))
         for start, stop in split_into_blocks(embeddings.rows("ids"))

@@ -104,8 +104,8 @@ def check_storage(settings: Settings) -> Verdict | None:
     listed, read = [entry.name for entry in files.entries("")], files.read(path)
     files.remove(path)
     if read != b"second" or path not in listed:
-        return problem(f"what is written to {files.shown('')} is not read back or listed: use a store that does")
-    return ok(f"{files.shown('')} can be written ({1000 * took / 2:.0f} ms an object), replaced, listed and removed")
+        return problem(f"what is written to {files.display('')} is not read back or listed: use a store that does")
+    return ok(f"{files.display('')} can be written ({1000 * took / 2:.0f} ms an object), replaced, listed and removed")
 
 
 def check_lake(settings: Settings) -> Verdict:
@@ -161,7 +161,7 @@ def check_garbage(settings: Settings) -> Verdict:
     """How much `visdiv gc` would remove."""
     request = Request(now=time.time(), grace=GRACE_DAYS * 86_400)
     of_lake = collect(open_lake(settings), request)
-    copies = collect_copies(settings.vectors_folder, of_lake.named, request)
+    copies = collect_copies(settings.vectors_folder, of_lake.referenced, request)
     found = of_lake, collect_leftovers(settings.data_folder, request), copies
     size, files = sum(part.size_bytes for part in found), sum(part.files for part in found)
     if not files:

@@ -56,7 +56,7 @@ def make_units(
     left = len(missing)
     if left:
         # Not only before a unit is written: on a full disk none should be begun.
-        write.lake.require_space()
+        write.require_space()
     with closing(engine.map(work, [each.unit for each in missing], advance)) as results:
         for number, result in results:
             made = missing[number]
@@ -64,5 +64,5 @@ def make_units(
                 store(unit, made.unit, result)
             left -= 1
             if left:
-                write.lake.require_space()
+                write.require_space()
     write.arrange(each.name for each in planned)

@@ -1,5 +1,5 @@
-"""The rehearsal of FineVision's size: a made-up lake of N images, and every stage that concerns many of them.
+"""The rehearsal at FineVision's size: a synthetic lake of N images, and every stage that handles many images.
 
-The plan of the lake, making it, planting copies in it, finding them again, and what that costs. No image is decoded,
-embedded or compared by its pixels here: there are none.
+Belongs here: the plan of the lake, its creation with planted copies, the check that stages find them, and the cost at
+full size. Images are not decoded, embedded or verified here; their rows and vectors are synthetic.
 """

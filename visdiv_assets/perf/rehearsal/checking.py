@@ -1,4 +1,4 @@
-"""Which of the planted pairs are in what a stage wrote."""
+"""The check of which planted pairs a stage found."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from visdiv_assets.storage.lake import Lake
 if TYPE_CHECKING:
     import duckdb
 
-#: Planted pairs that are copies, by the threshold that decides it.
+#: Planted pairs that count as copies, or as contamination, at a threshold.
 _COPIES = "SELECT * FROM planted WHERE place <> 'benchmark' AND similarity >= $threshold::FLOAT"
-_LEAKS = "SELECT * FROM planted WHERE place = 'benchmark' AND similarity >= $threshold::FLOAT"
+_CONTAMINATED = "SELECT * FROM planted WHERE place = 'benchmark' AND similarity >= $threshold::FLOAT"
 
 
 @dataclass(frozen=True)
 class Found:
-    """How many pairs were planted for a stage to find, and how many of them it found."""
+    """Number of pairs that were planted for a stage to find, and number of them that it found."""
 
     planted: int
     found: int
 
 
 def check(asset: str, settings: Settings, planted: pa.Table) -> Found | None:
-    """Look for the planted pairs in what an asset wrote; None for one that finds no pairs.
+    """Count the planted pairs in the output of an asset; return None for an asset that finds no pairs.
 
     Args:
-        asset: its name.
-        settings: of the rehearsal.
+        asset: the asset's name.
+        settings: the settings of the rehearsal.
         planted: table of `planting.PLANTED_SCHEMA`.
     """
     if asset not in _CHECKS:
@@ -48,7 +48,7 @@ def check(asset: str, settings: Settings, planted: pa.Table) -> Found | None:
 
 
 def _within(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
-    """Near copies of one subset, among the pairs of that subset."""
+    """Count near copies within one subset in the pairs of that subset."""
     tables = []
     for subset in lake.partitions(LakeTable.NEAR_DUPLICATES):
         pairs = lake.read(
@@ -56,7 +56,7 @@ def _within(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Setting
         )
         tables.append(pairs.append_column("subset", pa.repeat(subset, pairs.num_rows)))
     connection.register("pairs", pa.concat_tables(tables))
-    return _counted(
+    return _count(
         connection,
         """SELECT p.image_id_a IS NOT NULL
         FROM (FROM planted WHERE place = 'within' AND kind = 'near') t
@@ -65,11 +65,11 @@ def _within(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Setting
 
 
 def _across(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
-    """Near copies of two subsets among the pairs, and exact ones in what the subsets share."""
+    """Count near copies across subsets in the pairs, and exact copies in the numbers of shared images."""
     manifest = lake.require(LakeTable.CROSS_SUBSET_DUPLICATES, CORPUS_PARTITION)
     connection.register("pairs", lake.read(manifest, "pairs", columns=["image_id_a", "image_id_b"]))
     connection.register("overlap", lake.read(manifest, "overlap"))
-    near = _counted(
+    near = _count(
         connection,
         """SELECT p.image_id_a IS NOT NULL
         FROM (FROM planted WHERE place = 'across' AND kind = 'near') t
@@ -86,8 +86,8 @@ def _across(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Setting
     return Found(near.planted + exact.planted, near.found + exact.found)
 
 
-def _leaks(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
-    """Copies of benchmarks' images, exact ones too."""
+def _contamination(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
+    """Count near and exact copies of benchmark images in the pairs of the contaminated subsets."""
     columns = ["image_id", "benchmark", "benchmark_image_id"]
     tables = []
     for subset in lake.partitions(LakeTable.CONTAMINATION):
@@ -96,7 +96,7 @@ def _leaks(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings
             pairs = lake.read(manifest, "pairs", columns=columns)
             tables.append(pairs.append_column("subset", pa.repeat(subset, pairs.num_rows)))
     connection.register("pairs", pa.concat_tables(tables))
-    return _counted(
+    return _count(
         connection,
         """SELECT p.image_id IS NOT NULL FROM (FROM planted WHERE place = 'benchmark') t
         LEFT JOIN pairs p ON p.subset = t.set_a AND p.image_id = t.image_id_a AND p.benchmark = t.set_b
@@ -105,10 +105,10 @@ def _leaks(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings
 
 
 def _clusters(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
-    """Copies, exact ones too, that are in one cluster of which one position stands for all."""
+    """Count near and exact copies that are in the same cluster, of which at most one position is kept."""
     positions = lake.read(lake.require(LakeTable.DUPLICATE_CLUSTERS, CORPUS_PARTITION), "positions")
     connection.register("positions", positions.select(["image_id", "cluster_id", "keep"]))
-    return _counted(
+    return _count(
         connection,
         f"""WITH images AS (SELECT DISTINCT image_id, cluster_id FROM positions),
             kept AS (SELECT cluster_id, count_if(keep) AS keepers FROM positions GROUP BY ALL)
@@ -120,21 +120,21 @@ def _clusters(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Setti
     )
 
 
-def _rows_that_go(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
-    """Leaked images of which no row stays, and copies in rows of one image of which at most one row stays."""
+def _dropped_rows(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
+    """Count contaminated images without a kept row, and copies in single-image rows of which at most one is kept."""
     dropped = lake.read(lake.require(LakeTable.CURATED_ROWS, CORPUS_PARTITION), "dropped", columns=["subset", "row"])
     connection.register("dropped", dropped)
     ids = connection.execute("SELECT DISTINCT unnest([image_id_a, image_id_b]) FROM planted").fetchall()
-    connection.register("places", _places(lake, pa.array([image_id for (image_id,) in ids], pa.string())))
-    staying = "SELECT image_id, count(*) AS rows, bool_and(alone) AS alone FROM places"
+    connection.register("positions", _positions(lake, pa.array([image_id for (image_id,) in ids], pa.string())))
+    staying = "SELECT image_id, count(*) AS rows, bool_and(alone) AS alone FROM positions"
     connection.execute(f"CREATE TEMP TABLE everywhere AS {staying} GROUP BY ALL")
     connection.execute(f"CREATE TEMP TABLE left_over AS {staying} ANTI JOIN dropped USING (subset, row) GROUP BY ALL")
-    leaks = _counted(
+    leaks = _count(
         connection,
-        f"""SELECT l.image_id IS NULL FROM ({_LEAKS}) t LEFT JOIN left_over l ON l.image_id = t.image_id_a""",
+        f"""SELECT l.image_id IS NULL FROM ({_CONTAMINATED}) t LEFT JOIN left_over l ON l.image_id = t.image_id_a""",
         threshold=settings.contamination_threshold,
     )
-    copies = _counted(
+    copies = _count(
         connection,
         f"""SELECT CASE WHEN t.image_id_a = t.image_id_b THEN coalesce(la.rows, 0)
             ELSE coalesce(la.rows, 0) + coalesce(lb.rows, 0) END <= 1
@@ -148,8 +148,8 @@ def _rows_that_go(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: S
     return Found(leaks.planted + copies.planted, leaks.found + copies.found)
 
 
-def _places(lake: Lake, ids: pa.Array) -> pa.Table:
-    """The positions of some images: subset, row, image_id, and whether the row has no other image."""
+def _positions(lake: Lake, ids: pa.Array) -> pa.Table:
+    """Return the positions of some images: subset, row, image_id, and `alone`, whether the row has no other image."""
     tables = []
     for subset in lake.partitions(LakeTable.SUBSET_IMAGES):
         listed = lake.read(lake.require(LakeTable.SUBSET_IMAGES, subset), columns=["row", "image_id"])
@@ -161,14 +161,14 @@ def _places(lake: Lake, ids: pa.Array) -> pa.Table:
 
 
 def _published(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Settings) -> Found:
-    """All near copies, and all of benchmarks, in the tables of pairs."""
+    """Count all near copies and all copies of benchmark images in the published tables of pairs."""
     connection.execute(f"ATTACH '{settings.warehouse_path}' AS published (READ_ONLY)")
-    pairs = _counted(
+    pairs = _count(
         connection,
         """SELECT p.image_id_a IS NOT NULL FROM (FROM planted WHERE place <> 'benchmark' AND kind = 'near') t
         LEFT JOIN published.duplicate_pairs p USING (image_id_a, image_id_b)""",
     )
-    leaks = _counted(
+    leaks = _count(
         connection,
         """SELECT p.image_id IS NOT NULL FROM (FROM planted WHERE place = 'benchmark') t
         LEFT JOIN (SELECT DISTINCT subset, image_id, benchmark, benchmark_image_id
@@ -179,9 +179,9 @@ def _published(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Sett
     return Found(pairs.planted + leaks.planted, pairs.found + leaks.found)
 
 
-def _counted(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: float) -> Found:
-    """Count the rows of a statement, one for each pair, and those that say that it was found."""
-    row = connection.execute(f"SELECT count(*), count(*) FILTER (f) FROM ({sql}) pairs_told(f)", parameters).fetchone()
+def _count(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: float) -> Found:
+    """Count the rows of a statement, one for each pair, and the rows with a true value, whose pairs were found."""
+    row = connection.execute(f"SELECT count(*), count(*) FILTER (f) FROM ({sql}) checked(f)", parameters).fetchone()
     assert row is not None
     return Found(int(row[0]), int(row[1]))
 
@@ -189,8 +189,8 @@ def _counted(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: floa
 _CHECKS: dict[str, Callable[[duckdb.DuckDBPyConnection, Lake, Settings], Found]] = {
     LakeTable.NEAR_DUPLICATES: _within,
     LakeTable.CROSS_SUBSET_DUPLICATES: _across,
-    LakeTable.CONTAMINATION: _leaks,
+    LakeTable.CONTAMINATION: _contamination,
     LakeTable.DUPLICATE_CLUSTERS: _clusters,
-    LakeTable.CURATED_ROWS: _rows_that_go,
+    LakeTable.CURATED_ROWS: _dropped_rows,
     "warehouse": _published,
 }

@@ -1,4 +1,4 @@
-"""Columns of the made-up tables: what images and ratings are, in the proportions of real ones."""
+"""Columns of the synthetic tables of images and ratings, with realistic proportions."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from visdiv_assets.sources.schema import CRITERIA
 #: Bytes of an image's PDQ hashes.
 PDQ_BYTES = 256
 
-#: Share of images with little in them.
+#: Share of images with low information.
 LOW_INFORMATION = 0.01
 
-#: Turns of a row, on average: FineVision has 88.9 million in 24.3 million rows.
-TURNS = 3.7
+#: Mean number of turns in a row; FineVision has 88.9 million turns in 24.3 million rows.
+MEAN_TURNS = 3.7
 
 
 def images(
     rows: np.ndarray, images_of_row: np.ndarray, ids: np.ndarray, readable: np.ndarray, random: np.random.Generator
 ) -> pa.Table:
-    """Image positions of some rows, table of `IMAGES_SCHEMA`.
+    """Make the image positions of some rows: table of `IMAGES_SCHEMA`.
 
     Args:
-        rows: int64 [r], their numbers.
-        images_of_row: int64 [r], how many positions each has; together n.
-        ids: S32 [n].
-        readable: bool [n].
-        random: draws what nobody looks at closely.
+        rows: row numbers, int64 [r].
+        images_of_row: number of positions in each row, int64 [r]; their sum is n.
+        ids: image_ids of the positions, S32 [n].
+        readable: whether each image is readable, bool [n].
+        random: generator of the other columns.
     """
     count = len(ids)
     first = np.repeat(np.cumsum(images_of_row) - images_of_row, images_of_row)
@@ -58,8 +58,8 @@ def images(
 
 
 def ratings(rows: np.ndarray, random: np.random.Generator) -> pa.Table:
-    """The ratings of some rows, of which none is too low: table of `QUALITY_SCHEMA`."""
-    turns = (1 + random.poisson(TURNS - 1, len(rows))).astype(np.int32)
+    """Make ratings of some rows, none of which is dropped: table of `QUALITY_SCHEMA`."""
+    turns = (1 + random.poisson(MEAN_TURNS - 1, len(rows))).astype(np.int32)
     none = np.zeros(len(rows), np.int32)
     rating = random.uniform(1, 5, len(rows)).astype(np.float32)
     kept = np.ones(len(rows), bool)
@@ -67,7 +67,7 @@ def ratings(rows: np.ndarray, random: np.random.Generator) -> pa.Table:
 
 
 def histogram(rated: pa.Table) -> pa.Table:
-    """How often each rating was given, as if every turn of a row had the row's: table of `HISTOGRAM_SCHEMA`."""
+    """Count the ratings, as if every turn had the rating of its row: table of `HISTOGRAM_SCHEMA`."""
     given = np.rint(rated["rating"].to_numpy()).astype(np.int64)
     turns = np.bincount(given, rated["turns"].to_numpy(), minlength=max(RATINGS) + 1).astype(np.int64)
     records = [
@@ -80,6 +80,6 @@ def histogram(rated: pa.Table) -> pa.Table:
 
 
 def no_rules() -> pa.Table:
-    """What thresholds that are not set drop: table of `RULES_SCHEMA`."""
+    """Return the rule counts of unset thresholds, which drop no rows: table of `RULES_SCHEMA`."""
     none = np.zeros(len(CRITERIA), np.int64)
     return pa.table([pa.array(CRITERIA), none, none], schema=RULES_SCHEMA)

@@ -1,7 +1,7 @@
-"""What FineVision's size costs on other machines: hours by stage, from rates that are measured and some that are not.
+"""Cost at FineVision's size on other machines: hours of each stage, from measured and estimated rates.
 
-On cores, what is done in threads is taken to be done on all of them alike, and what one thread does takes as long
-anywhere. On GPUs nothing was measured: those hours are estimates from the card's published peak.
+Work in threads is assumed to scale with the number of cores; work in one thread takes the same time on every machine.
+The hours on GPUs were not measured; they are estimates from the published peak performance of the card.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from visdiv_assets.perf.joins import FINEVISION_IMAGES
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import thread_count
 
-#: Peak of an H200 in bfloat16 without sparsity, as NVIDIA publishes it, in FLOP/s.
-H200 = 989e12
-#: Shares of it that are taken to be reached: by a ResNet-50, and by large matrix products with a test of each element.
+#: Peak performance of an H200 in FLOP/s, in bfloat16 without sparsity, as published by NVIDIA.
+H200_FLOP_PER_SECOND = 989e12
+#: Assumed shares of the peak for a ResNet-50, and for large matrix products with a comparison of each element.
 MODEL_SHARE, JOIN_SHARE = 0.25, 0.35
-#: A ResNet-50 at 320 x 320: 4.1 billion multiply-adds at 224 x 224, two operations each.
+#: Operations of a ResNet-50 at 320 x 320; it has 4.1 billion multiply-adds at 224 x 224, of two operations each.
 MODEL_FLOP = 2 * 4.1e9 * (320 / 224) ** 2
 DIMENSION = 512
 
-#: Pairs of images whose pixels are compared, for each image; at most `VISDIV_CANDIDATES_KEPT`, 16.
-COMPARED = 1.0
+#: Candidate pairs to verify per image; at most `VISDIV_CANDIDATES_KEPT`, 16.
+PAIRS_PER_IMAGE = 1.0
 
-#: Of every size of image, bytes like a photograph's.
+#: Format of the measured images.
 KIND = "JPEG"
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What the work on images costs here, measured on textured images of 1200 x 900.
+    """Cost of the work on single images on this machine, measured on textured images of 1200 x 900.
 
     Attributes:
-        cores: that this process may use; the rehearsal, too, ran on so many.
-        listing_ms: core-milliseconds to decode an image in full, hash it and take its signals and fingerprints.
-        decoding_ms: core-milliseconds to decode and resize it for the model.
-        embedding_ms: core-milliseconds of the whole stream to its vector, on the CPU.
-        comparing_ms: core-milliseconds to compare the pixels of a pair, mean of copies and others.
+        cores: number of cores that this process may use, in the rehearsal too.
+        listing_ms: core-milliseconds to decode an image completely and compute its hashes and measures.
+        decoding_ms: core-milliseconds to decode and resize an image for the model.
+        embedding_ms: core-milliseconds from an image's bytes to its vector, on the CPU.
+        comparing_ms: core-milliseconds to verify a pair, mean over copies and different images.
     """
 
     cores: int
@@ -55,12 +55,12 @@ class Rates:
     comparing_ms: float
 
     def row(self) -> dict[str, Any]:
-        """The rates as a row of the JSON file."""
+        """Return the rates as a row of the JSON file."""
         return asdict(self)
 
 
 class Machine(NamedTuple):
-    """What is there: cores, and GPUs."""
+    """A machine: its number of cores and of GPUs."""
 
     name: str
     cores: int
@@ -76,7 +76,7 @@ MACHINES = (
 
 
 class Line(NamedTuple):
-    """Hours of a stage on each of `MACHINES`, and what they were made from."""
+    """Hours of a stage on each of `MACHINES`, and the source of the hours on cores and on GPUs."""
 
     stage: str
     hours: tuple[float, ...]
@@ -88,8 +88,8 @@ def measure(images: int = 24, progress: Progress = silent) -> Rates:
     """Measure the rates on this machine; takes about a minute.
 
     Args:
-        images: how many are decoded and embedded.
-        progress: told of the three measurements.
+        images: number of images to decode and embed.
+        progress: called after each of three measurements.
     """
     encoded = [embedding.image(seed, KIND) for seed in range(images)]
     listing = _listing_ms(encoded)
@@ -103,18 +103,18 @@ def measure(images: int = 24, progress: Progress = silent) -> Rates:
     return Rates(
         cores,
         listing,
-        figures[f"decode and resize alone, {of}"],
-        figures[f"the stream, {of}"],
+        figures[f"decode and resize only, {of}"],
+        figures[f"whole stream, {of}"],
         cores * 1e3 * sum(1 / rate for rate in compared) / len(compared),
     )
 
 
 def _listing_ms(encoded: Sequence[bytes]) -> float:
-    """Core-milliseconds of an image in `imaging.listing`, in one thread."""
+    """Measure the core-milliseconds per image of `imaging.listing`, in one thread."""
     images = pa.array([[{"bytes": data, "path": None}] for data in encoded])
     batch = pa.record_batch({"images": images})
     listed = list_images([batch.slice(0, 1)], first_row=0, threads=1, limits=DecodeLimits(embedding.MAX_PIXELS))
-    # The first image pays for imports.
+    # The first image also pays for imports, so it is not measured.
     assert sum(part.num_rows for part in listed) == 1
     begin = time.process_time()
     for _ in list_images([batch], first_row=0, threads=1, limits=DecodeLimits(embedding.MAX_PIXELS)):
@@ -122,15 +122,15 @@ def _listing_ms(encoded: Sequence[bytes]) -> float:
     return (time.process_time() - begin) * 1e3 / len(encoded)
 
 
-def costs(rates: Rates, seconds: dict[str, float], *, compared: float = COMPARED) -> list[Line]:
-    """Hours of each stage at FineVision's size.
+def costs(rates: Rates, seconds: dict[str, float], *, compared: float = PAIRS_PER_IMAGE) -> list[Line]:
+    """Compute the hours of each stage at FineVision's size.
 
     Args:
-        rates: measured.
-        seconds: of the stages of the rehearsal at FineVision's size, extrapolated, by their assets.
-        compared: pairs for each image whose pixels are compared.
+        rates: the measured rates.
+        seconds: extrapolated seconds of the rehearsal's stages at FineVision's size, by asset.
+        compared: number of pairs to verify per image.
     """
-    near, across, leaks = (
+    near, across, contamination = (
         seconds[name]
         for name in (LakeTable.NEAR_DUPLICATES, LakeTable.CROSS_SUBSET_DUPLICATES, LakeTable.CONTAMINATION)
     )
@@ -139,7 +139,7 @@ def costs(rates: Rates, seconds: dict[str, float], *, compared: float = COMPARED
     measured, extrapolated = "measured rate", "rehearsal, extrapolated"
     return [
         _line(
-            "listing: decode, hash, fingerprints",
+            "listing: decode, hash, measure",
             rates.listing_ms * FINEVISION_IMAGES / 1e3,
             measured,
             "as on the cores",
@@ -149,10 +149,10 @@ def costs(rates: Rates, seconds: dict[str, float], *, compared: float = COMPARED
             rates.embedding_ms * FINEVISION_IMAGES / 1e3,
             measured,
             "estimated: decoding on the cores or the model on the GPU, whichever is slower",
-            # What decodes and what multiplies work side by side.
+            # Decoding on the cores and the model on the GPU run at the same time.
             on_gpus=lambda machine: max(
                 rates.decoding_ms * FINEVISION_IMAGES / 1e3 / machine.cores,
-                MODEL_FLOP * FINEVISION_IMAGES / (MODEL_SHARE * H200 * machine.gpus),
+                MODEL_FLOP * FINEVISION_IMAGES / (MODEL_SHARE * H200_FLOP_PER_SECOND * machine.gpus),
             ),
         ),
         _line(
@@ -160,25 +160,25 @@ def costs(rates: Rates, seconds: dict[str, float], *, compared: float = COMPARED
             (near + across) * rates.cores,
             extrapolated,
             f"estimated: the full product at {JOIN_SHARE:.0%} of the peak",
-            on_gpus=lambda machine: join_flop / (JOIN_SHARE * H200 * machine.gpus),
+            on_gpus=lambda machine: join_flop / (JOIN_SHARE * H200_FLOP_PER_SECOND * machine.gpus),
         ),
-        _line("contamination by 66 benchmarks", leaks * rates.cores, extrapolated, "as on the cores"),
+        _line("contamination by 66 benchmarks", contamination * rates.cores, extrapolated, "as on the cores"),
         _line(
-            f"comparing pixels of {compared:g} pair for each image",
+            f"verification of {compared:g} pair per image",
             rates.comparing_ms * FINEVISION_IMAGES * compared / 1e3,
             measured,
             "as on the cores",
         ),
         Line(
-            "diversity, clusters, rows that go, the DuckDB file",
+            "diversity, clusters, dropped rows, the DuckDB file",
             (rest / 3600,) * len(MACHINES),
-            f"{extrapolated}, in one thread",
+            f"{extrapolated}, one thread",
             "as on the cores",
         ),
     ]
 
 
-#: Assets whose work is spread over threads or GPUs.
+#: Assets whose work runs in threads or on GPUs.
 _IN_THREADS = (LakeTable.NEAR_DUPLICATES, LakeTable.CROSS_SUBSET_DUPLICATES, LakeTable.CONTAMINATION)
 
 

@@ -1,4 +1,4 @@
-"""Materializations of the rehearsal, with the memory of the process before each."""
+"""Materialization of the rehearsal's assets through Dagster."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from visdiv_assets.settings import Settings
 
 
 def materialize(settings: Settings, asset: str, partitions: Sequence[str]) -> Callable[[], float | None]:
-    """Prepare to materialize one asset through Dagster; see `perf.rehearsal.stages.Materialize`."""
-    run = prepare_materialization(settings, asset, partitions)
+    """Prepare to materialize one asset through Dagster; implements `perf.rehearsal.stages.Materialize`."""
+    run = prepare_materialization(settings, str(asset), partitions)
     before = own_mb()
 
     def measured() -> float | None:

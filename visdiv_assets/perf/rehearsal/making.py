@@ -1,8 +1,8 @@
-"""Making the lake and the source that the stages read: real tables, made-up content, one shard at a time.
+"""Creation of the lake and the source that the stages read: real tables with synthetic content, shard by shard.
 
-The tables are those that `subset_images`, `quality_rows`, `sscd_embeddings` and the benchmarks' assets write. The
-source has the same rows, each image a stand-in of a few bytes, so that what fetches single images finds files of
-the right length. `verified_duplicates` is written without pairs: pixels are not compared.
+The tables are those of `subset_images`, `quality_rows`, `sscd_embeddings` and the assets of benchmarks. The source has
+the same rows, with a placeholder of a few bytes for each image, so that stages that fetch single images find them.
+`verified_duplicates` is written without pairs, because images are not verified.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from visdiv_assets.embedding.shards import IDS_SCHEMA, positions_between
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, first_positions
 from visdiv_assets.perf.rehearsal import columns
 from visdiv_assets.perf.rehearsal.plan import Plan, SetPlan
-from visdiv_assets.perf.rehearsal.planting import Given, Planted, made_up_ids, plant
+from visdiv_assets.perf.rehearsal.planting import Assigned, Planted, draw_ids, plant
 from visdiv_assets.perf.rehearsal.shape import Shape
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.sources import Kind
@@ -33,29 +33,29 @@ from visdiv_assets.storage.manifest import Manifest, digest_of
 MODEL_ID = "rehearsal/made_up"
 CODE_VERSION = "rehearsal"
 
-#: Tables of images and of vectors.
+#: Tables of images and of vectors, by kind of set.
 TABLES = {
     Kind.SUBSET: (LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS),
     Kind.BENCHMARK: (LakeTable.BENCHMARK_IMAGES, LakeTable.BENCHMARK_EMBEDDINGS),
 }
 
-#: Rows of a shard; FineVision's have 2,000 to 20,000.
+#: Rows in a shard; FineVision's shards have 2,000 to 20,000.
 SHARD_ROWS = 10_000
 
-#: Share of a subset's images that cannot be read.
+#: Share of a subset's images that are unreadable.
 UNREADABLE = 0.001
 
 
 @dataclass(frozen=True)
 class _Set:
-    """A subset or benchmark in the making.
+    """A subset or benchmark that is being created.
 
     Attributes:
-        kind: which of the two.
-        plan: how much is in it.
-        ids: S32 [images].
-        readable: bool [images].
-        planted: int64 [images], number among the planted ones, -1 for an image that is drawn.
+        kind: subset or benchmark.
+        plan: its numbers of rows and images.
+        ids: image_ids, S32 [images].
+        readable: whether each image is readable, bool [images].
+        planted: index of each image among the planted ones, or -1 if it is drawn at random, int64 [images].
     """
 
     kind: Kind
@@ -69,18 +69,18 @@ class _Set:
         return digest_of([self.kind.value, self.plan.name, self.ids[:8].tobytes().hex()])
 
     def shards(self) -> Iterator[tuple[str, int, int]]:
-        """Name, first row and the row after the last of each shard."""
+        """Yield name, first row and end row (exclusive) of each shard."""
         count = -(-self.plan.rows // SHARD_ROWS)
-        for number in range(count):
-            start = number * SHARD_ROWS
-            yield f"train-{number:05d}-of-{count:05d}.parquet", start, min(start + SHARD_ROWS, self.plan.rows)
+        for index in range(count):
+            start = index * SHARD_ROWS
+            yield f"train-{index:05d}-of-{count:05d}.parquet", start, min(start + SHARD_ROWS, self.plan.rows)
 
     def images_before(self, row: int) -> int:
-        """Image positions in earlier rows: they are spread evenly over the rows."""
+        """Return the number of image positions in earlier rows; positions are spread evenly over the rows."""
         return row * self.plan.images // self.plan.rows
 
     def image_at(self, first: int, stop: int) -> np.ndarray:
-        """Numbers of the images at some positions of the set, int64 [stop - first]."""
+        """Return the indices of the images at consecutive positions of the set, int64 [stop - first]."""
         if not self.plan.images:
             return np.empty(0, np.int64)
         return np.arange(first, stop) * self.plan.unique // self.plan.images
@@ -89,27 +89,27 @@ class _Set:
 def make_lake(
     lake: Lake, source: Path, plan: Plan, shape: Shape, *, seed: int = 0, progress: Progress = silent
 ) -> pa.Table:
-    """Make all tables that the stages begin with.
+    """Create the source and all tables that the stages start from.
 
     Args:
-        lake: an empty one.
-        source: folder to make the source in.
-        plan: what to make.
-        shape: of the vectors.
-        seed: the same seed and shape make the same lake.
-        progress: told of image positions made.
+        lake: an empty lake.
+        source: folder of the source.
+        plan: the subsets and benchmarks to create.
+        shape: the distribution of the vectors.
+        seed: equal seeds and shapes create equal lakes.
+        progress: called with the number of image positions created.
 
     Returns:
         the planted pairs, table of `planting.PLANTED_SCHEMA`.
     """
     planted = plant(plan, shape, np.random.default_rng([seed, 0]))
-    for kind, plans, places in (
+    for kind, plans, sets in (
         (Kind.SUBSET, plan.subsets, planted.subsets),
         (Kind.BENCHMARK, plan.benchmarks, planted.benchmarks),
     ):
-        for number, (of_set, given) in enumerate(zip(plans, places, strict=True)):
-            random = np.random.default_rng([seed, 1 + list(Kind).index(kind), number])
-            made = _set(kind, of_set, given, planted, random)
+        for index, (of_set, assigned) in enumerate(zip(plans, sets, strict=True)):
+            random = np.random.default_rng([seed, 1 + list(Kind).index(kind), index])
+            made = _make_set(kind, of_set, assigned, planted, random)
             images = _write_images(lake, made, random)
             _write_embeddings(lake, made, images, planted, shape, random)
             _write_source(source, made)
@@ -122,15 +122,15 @@ def make_lake(
     return planted.pairs
 
 
-def _set(kind: Kind, plan: SetPlan, given: Given, planted: Planted, random: np.random.Generator) -> _Set:
-    ids = made_up_ids(random, plan.unique).copy()
-    number = np.full(plan.unique, -1, np.int64)
-    number[given.images] = given.planted
-    ids[given.images] = planted.ids[given.planted]
+def _make_set(kind: Kind, plan: SetPlan, assigned: Assigned, planted: Planted, random: np.random.Generator) -> _Set:
+    ids = draw_ids(random, plan.unique).copy()
+    indices = np.full(plan.unique, -1, np.int64)
+    indices[assigned.images] = assigned.planted
+    ids[assigned.images] = planted.ids[assigned.planted]
     readable = np.ones(plan.unique, bool)
     if kind is Kind.SUBSET:
-        readable = (random.random(plan.unique) >= UNREADABLE) | (number >= 0)
-    return _Set(kind, plan, ids, readable, number)
+        readable = (random.random(plan.unique) >= UNREADABLE) | (indices >= 0)
+    return _Set(kind, plan, ids, readable, indices)
 
 
 def _write_images(lake: Lake, made: _Set, random: np.random.Generator) -> Manifest:
@@ -139,7 +139,7 @@ def _write_images(lake: Lake, made: _Set, random: np.random.Generator) -> Manife
     for name, start, stop in made.shards():
         first = made.images_before(start)
         images = made.image_at(first, made.images_before(stop))
-        # Positions of a row stand together, the last of the shard's rows included.
+        # Number of positions before each row of the shard, and before the row after it.
         before = np.arange(start, stop + 1) * made.plan.images // made.plan.rows
         with write.add(name) as unit:
             listed = columns.images(
@@ -174,9 +174,9 @@ def _write_embeddings(
     for name, start, stop in made.shards():
         wanted = positions_between(positions, start, stop)
         ids = wanted["image_id"].to_numpy().astype("S32")
-        number = made.planted[order[np.searchsorted(made.ids, ids, sorter=order)]]
+        indices = made.planted[order[np.searchsorted(made.ids, ids, sorter=order)]]
         vectors = shape.draw(random, len(ids)).astype(np.float16)
-        vectors[number >= 0] = planted.vectors[number[number >= 0]]
+        vectors[indices >= 0] = planted.vectors[indices[indices >= 0]]
         with write.add(name) as unit:
             unit.array("vectors", vectors)
             unit.table("ids", wanted.select(["image_id"]), IDS_SCHEMA)
@@ -197,10 +197,10 @@ def _write_quality(lake: Lake, made: _Set, random: np.random.Generator) -> None:
 
 
 def _write_source(source: Path, made: _Set) -> None:
-    """Parquet files with as many images in each row, all of them the same stand-in."""
+    """Write Parquet files with the same number of images in each row; every image is the placeholder."""
     folder = source / made.kind.value / made.plan.name
     folder.mkdir(parents=True)
-    image = pa.scalar(_stand_in(), pa.binary())
+    image = pa.scalar(_placeholder(), pa.binary())
     for name, start, stop in made.shards():
         offsets = np.arange(start, stop + 1) * made.plan.images // made.plan.rows
         offsets -= offsets[0]
@@ -210,7 +210,7 @@ def _write_source(source: Path, made: _Set) -> None:
         pq.write_table(pa.table({"images": lists}), folder / name, compression="zstd")
 
 
-def _stand_in() -> bytes:
+def _placeholder() -> bytes:
     from PIL import Image
 
     stream = io.BytesIO()

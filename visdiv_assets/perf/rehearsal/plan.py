@@ -1,8 +1,8 @@
-"""How many images and rows each made-up subset and benchmark has: FineVision's proportions.
+"""Numbers of images and rows of each synthetic subset and benchmark, in FineVision's proportions.
 
-The subsets are FineVision's 185, shrunk alike. The benchmarks are the 66 that it was compared with, at their own size
-whatever the size of the rehearsal, as they do not grow with the training set: `benchmark_sizes.csv` has their positions
-and different images, rounded, of which only the order of magnitude matters here.
+The subsets are FineVision's 185, all reduced by the same factor. The benchmarks are the 66 that FineVision was compared
+with. They keep their own sizes, since they do not grow with the training set: `benchmark_sizes.csv` has their rounded
+numbers of positions and different images, of which only the order of magnitude matters here.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from importlib import resources
 
 import numpy as np
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError
 from visdiv_assets.sources.catalog import FINEVISION_LIST, benchmarks_on, finevision_categories, published
 
-#: Images that every subset has at least, unless it is of texts alone.
+#: Minimum number of images in a subset, unless it is text-only.
 MIN_SUBSET = 4
 
-#: The smallest rehearsal: with fewer, the subsets would all be of `MIN_SUBSET`.
+#: Minimum number of images in a rehearsal; with fewer, all subsets would have `MIN_SUBSET` images.
 MIN_SIZE = 1_000
 
 
 @dataclass(frozen=True)
 class SetPlan:
-    """What a made-up subset or benchmark holds.
+    """The size of a synthetic subset or benchmark.
 
     Attributes:
-        name: as published.
-        rows: those without images too.
-        images: image positions.
-        unique: different images before anything is planted; those that repeat stand side by side.
+        name: its name, as published.
+        rows: number of rows, with and without images.
+        images: number of image positions.
+        unique: number of different images before copies are planted; repetitions are at adjacent positions.
     """
 
     name: str
@@ -43,47 +43,47 @@ class SetPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a made-up lake holds."""
+    """The subsets and benchmarks of a synthetic lake."""
 
     subsets: tuple[SetPlan, ...]
     benchmarks: tuple[SetPlan, ...]
 
     @property
     def images(self) -> int:
-        """Image positions of all subsets."""
+        """Number of image positions in all subsets."""
         return sum(subset.images for subset in self.subsets)
 
 
 def finevision_plan(images: int) -> Plan:
-    """FineVision's subsets with so many image positions together, and its benchmarks at full size.
+    """Plan FineVision's subsets with a total number of image positions, and its benchmarks at full size.
 
     Raises:
-        VisdivError: there are too few for so many subsets.
+        InputError: the number is less than `MIN_SIZE`.
     """
     if images < MIN_SIZE:
-        raise VisdivError(f"{images} images are too few for FineVision's subsets: rehearse {MIN_SIZE:,} or more")
+        raise InputError(f"{images} images are too few for FineVision's subsets: rehearse {MIN_SIZE:,} or more")
     names = sorted(finevision_categories())
     figures = [found for name in names if (found := published(name))]
     total = sum(figure.images for figure in figures)
-    with_images = [number for number, figure in enumerate(figures) if figure.images]
+    with_images = [index for index, figure in enumerate(figures) if figure.images]
     shares = dict(
         zip(
             with_images,
-            proportional(images, [figures[number].images for number in with_images], MIN_SUBSET),
+            proportional(images, [figures[index].images for index in with_images], MIN_SUBSET),
             strict=True,
         )
     )
     subsets = []
-    for number, (name, figure) in enumerate(zip(names, figures, strict=True)):
-        own = shares.get(number, 0)
-        # A row of several images stays one; a subset that is not shrunk below `MIN_SUBSET` keeps its ratio.
+    for index, (name, figure) in enumerate(zip(names, figures, strict=True)):
+        own = shares.get(index, 0)
+        # The ratio of rows to images stays, unless the subset would have fewer than `MIN_SUBSET` images.
         ratio = own / figure.images if own else images / total
         subsets.append(SetPlan(name, max(1, round(figure.samples * ratio)), own, own))
     return Plan(tuple(subsets), benchmark_plans())
 
 
 def benchmark_plans() -> tuple[SetPlan, ...]:
-    """FineVision's 66 benchmarks, in the catalog's order."""
+    """Return the plans of FineVision's 66 benchmarks, in the catalog's order."""
     text = resources.files("visdiv_assets.perf.rehearsal").joinpath("benchmark_sizes.csv").read_text("utf-8")
     sizes = {line["benchmark"]: line for line in csv.DictReader(text.splitlines())}
     found = []
@@ -93,11 +93,11 @@ def benchmark_plans() -> tuple[SetPlan, ...]:
     return tuple(found)
 
 
-def proportional(total: int, weights: Sequence[int], least: int) -> list[int]:
-    """Whole numbers that add up to `total`, in proportion to the weights but for `least` that each has anyway."""
-    left = total - least * len(weights)
+def proportional(total: int, weights: Sequence[int], minimum: int) -> list[int]:
+    """Return integers that add up to `total`: each is `minimum` plus a part in proportion to its weight."""
+    left = total - minimum * len(weights)
     exact = np.array(weights, np.float64) * left / sum(weights)
     parts = np.floor(exact).astype(np.int64)
     largest_remainders = np.argsort(parts - exact, kind="stable")[: left - int(parts.sum())]
     parts[largest_remainders] += 1
-    return [int(part) + least for part in parts]
+    return [int(part) + minimum for part in parts]

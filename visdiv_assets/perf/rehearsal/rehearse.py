@@ -1,4 +1,4 @@
-"""One rehearsal: making the lake, running every stage on it, and looking for what was planted."""
+"""One rehearsal: create the lake, run every stage on it, and check that stages find the planted pairs."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import StorageError
 from visdiv_assets.perf.rehearsal.checking import check
 from visdiv_assets.perf.rehearsal.cost import Rates
 from visdiv_assets.perf.rehearsal.making import make_lake
 from visdiv_assets.perf.rehearsal.plan import Plan
 from visdiv_assets.perf.rehearsal.questions import Answered, ask
 from visdiv_assets.perf.rehearsal.shape import Shape
-from visdiv_assets.perf.rehearsal.stages import STAGES, Materialize, Outcome, run_stage, written
+from visdiv_assets.perf.rehearsal.stages import STAGES, Materialize, Outcome, output_size, run_stage
 from visdiv_assets.progress import progress
 from visdiv_assets.settings import Settings, load_settings
 from visdiv_assets.storage.disk_space import GIGABYTE, reserve_on, space_of
 from visdiv_assets.storage.lake import Lake
 
-#: Bytes on the disk for each image position, and for the benchmarks and the many small files of pairs of subsets.
-BYTES_OF_AN_IMAGE, BYTES_OF_THE_REST = 5_000, 2 * GIGABYTE
+#: Bytes of disk for each image position, and for the benchmarks and the small files of pairs of subsets together.
+BYTES_PER_IMAGE, FIXED_BYTES = 5_000, 2 * GIGABYTE
 
 
 @dataclass
 class Rehearsal:
-    """What rehearsals of one or more sizes cost and found, and the rates of the machine if they were measured."""
+    """Costs and results of rehearsals of one or more sizes, and the rates of the machine if they were measured."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     answers: list[Answered] = field(default_factory=list)
     rates: Rates | None = None
 
     def __add__(self, other: Rehearsal) -> Rehearsal:
-        """Both together; where both measured rates, or one size, those of the other count."""
+        """Return both together; for a size or rates that both have, those of the other count."""
         again = set(other.sizes())
         return Rehearsal(
             [one for one in self.outcomes if one.images not in again] + other.outcomes,
@@ -46,11 +46,11 @@ class Rehearsal:
         )
 
     def sizes(self) -> list[int]:
-        """Image positions of the rehearsals, ascending."""
+        """Return the numbers of image positions of the rehearsals, ascending."""
         return sorted({outcome.images for outcome in self.outcomes})
 
     def missing(self) -> list[str]:
-        """A line for each stage that did not find all that was planted for it."""
+        """Return a line for each stage that did not find all planted pairs."""
         return [
             f"{outcome.stage} of {outcome.images:,} images found {outcome.found:,} of {outcome.planted:,}"
             for outcome in self.outcomes
@@ -58,7 +58,7 @@ class Rehearsal:
         ]
 
     def row(self) -> dict[str, Any]:
-        """All figures, for a JSON file."""
+        """Return all figures, for a JSON file."""
         return {
             "outcomes": [outcome.row() for outcome in self.outcomes],
             "answers": [answered.row() for answered in self.answers],
@@ -67,10 +67,10 @@ class Rehearsal:
 
 
 def read_rehearsal(path: Path) -> Rehearsal:
-    """What `visdiv bench --rehearse N --json FILE` wrote.
+    """Read a file that `visdiv perf --rehearse N --json FILE` wrote.
 
     Raises:
-        VisdivError: it is not such a file.
+        StorageError: the file cannot be read, or is not such a file.
     """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))["rehearsal"]
@@ -80,24 +80,26 @@ def read_rehearsal(path: Path) -> Rehearsal:
             Rates(**stored["rates"]) if stored["rates"] else None,
         )
     except OSError as error:
-        raise VisdivError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise VisdivError(f"{path} was not written by `visdiv bench --rehearse N --json FILE`: {error}") from None
+        raise StorageError(
+            f"{path} was not written by `visdiv perf --rehearse N --json FILE` ({error}): name such a file"
+        ) from None
 
 
 def require_room(folder: Path, images: int, reserve_gigabytes: float) -> None:
-    """Refuse to begin where the disk has too little room for a rehearsal.
+    """Check that the disk has enough free space for a rehearsal.
 
     Raises:
-        VisdivError: less is free.
+        StorageError: it has less.
     """
-    needed = images * BYTES_OF_AN_IMAGE + BYTES_OF_THE_REST
+    needed = images * BYTES_PER_IMAGE + FIXED_BYTES
     space = space_of(folder)
     free = space.free - reserve_on(space, round(reserve_gigabytes * GIGABYTE))
     if free < needed:
-        raise VisdivError(
-            f"a rehearsal of {images:,} images needs {needed / GIGABYTE:,.0f} GB in {folder}, where "
-            f"{max(free, 0) / GIGABYTE:.1f} GB are free beyond the reserve: free some space, or name another folder "
+        raise StorageError(
+            f"a rehearsal of {images:,} images needs {needed / GIGABYTE:,.0f} GB in {folder}, but only "
+            f"{max(free, 0) / GIGABYTE:.1f} GB are free beyond the reserve: free some space, or choose another folder "
             "with --folder"
         )
 
@@ -111,25 +113,25 @@ def rehearse(
     settings: Settings | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Rehearsal:
-    """Make a lake in an empty folder and run all stages on it.
+    """Create a lake in an empty folder and run all stages on it.
 
     Args:
-        plan: what the lake holds.
-        shape: of the vectors.
-        folder: for everything that is written; what is in it stays.
-        materialize: runs an asset.
-        settings: of the stages, but for the places; those that are set in the environment have no say.
-        say: told a line whenever something is finished.
+        plan: the subsets and benchmarks of the lake.
+        shape: the distribution of the vectors.
+        folder: folder of all output, which is kept.
+        materialize: prepares to run an asset.
+        settings: settings of the stages, except locations; the defaults, without the environment, if None.
+        say: called with a line after each step.
     """
     settings = (settings or load_settings({})).model_copy(
         update={"source": str(folder / "source"), "data": str(folder / "data"), "copies_by": "similarity"}
     )
     begin = time.perf_counter()
-    with progress(f"making {plan.images:,} images", _positions(plan), "image") as advance:
+    with progress(f"creating {plan.images:,} images", _count_positions(plan), "image") as advance:
         planted = make_lake(Lake(settings.lake_root), folder / "source", plan, shape, progress=advance)
-    # For whoever keeps the folder.
+    # For inspection, if the folder is kept.
     pq.write_table(planted, folder / "planted.parquet")
-    say(f"{plan.images:,} images made in {time.perf_counter() - begin:,.0f} s, {planted.num_rows:,} pairs planted")
+    say(f"{plan.images:,} images created in {time.perf_counter() - begin:,.0f} s, {planted.num_rows:,} pairs planted")
     subsets = [subset.name for subset in plan.subsets]
     outcomes = []
     for stage in STAGES:
@@ -140,25 +142,25 @@ def rehearse(
             plan.images,
             run.seconds,
             run.peak_mb,
-            *written(settings, stage),
+            *output_size(settings, stage),
             found.planted if found else None,
             found.found if found else None,
         )
         outcomes.append(outcome)
-        say(_line(outcome))
+        say(_describe(outcome))
     return Rehearsal(outcomes, ask(Path(settings.warehouse_path), plan.images))
 
 
-def _positions(plan: Plan) -> int:
+def _count_positions(plan: Plan) -> int:
     return sum(of_set.images for of_set in (*plan.subsets, *plan.benchmarks))
 
 
-def _line(outcome: Outcome) -> str:
+def _describe(outcome: Outcome) -> str:
     peak = "" if outcome.peak_mb is None else f", {outcome.peak_mb:,.0f} MB"
     found = "" if outcome.found is None else f", {outcome.found:,} of {outcome.planted:,} planted pairs"
     return f"{outcome.images:,}: {outcome.stage}: {outcome.seconds:,.1f} s{peak}{found}"
 
 
 def stages_of(outcomes: Sequence[Outcome], stage: str) -> list[Outcome]:
-    """The outcomes of one stage, by size."""
+    """Return the outcomes of one stage, ordered by size."""
     return sorted((outcome for outcome in outcomes if outcome.stage == stage), key=lambda outcome: outcome.images)

@@ -1,4 +1,4 @@
-"""The tables that `visdiv bench --rehearse` prints."""
+"""The tables that `visdiv perf --rehearse` prints."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from visdiv_assets.perf.rehearsal.rehearse import Rehearsal, stages_of
 from visdiv_assets.perf.rehearsal.stages import STAGES, Outcome, Stage
 
 NOT_REHEARSED = (
-    "Not rehearsed: images are not decoded, embedded or compared by their pixels; contact sheets show a stand-in; "
-    "copies are told by similarity (VISDIV_COPIES_BY=similarity)."
+    "Not rehearsed: images are not decoded, embedded or verified; contact sheets show a placeholder; pairs count as "
+    "copies by similarity (VISDIV_COPIES_BY=similarity)."
 )
 
 
 def report(rehearsal: Rehearsal) -> str:
-    """All that a rehearsal says, as text."""
+    """Return all tables of a rehearsal as text."""
     parts = [stages(rehearsal), questions(rehearsal)]
     if len(rehearsal.sizes()) > 1:
         parts.append(growths(rehearsal))
         if rehearsal.rates:
-            parts.append(costs(rehearsal.rates, at_whole(rehearsal)))
+            parts.append(costs(rehearsal.rates, at_full_size(rehearsal)))
     return "\n\n".join([*parts, NOT_REHEARSED])
 
 
 def stages(rehearsal: Rehearsal) -> str:
-    """What each stage cost and found at each size."""
+    """Return the table of the cost and result of each stage at each size."""
     headers = ("stage", "images", "seconds", "peak MB", "disk MB", "files", "planted", "found")
     rows = []
     for stage in STAGES:
@@ -35,30 +35,30 @@ def stages(rehearsal: Rehearsal) -> str:
             values = (outcome.seconds, outcome.peak_mb, outcome.disk_mb)
             counts = (outcome.files, outcome.planted, outcome.found)
             rows.append(
-                (stage.name, f"{outcome.images:,}", *(_number(value) for value in values), *map(_count, counts))
+                (stage.name, f"{outcome.images:,}", *(_format(value) for value in values), *map(_format_count, counts))
             )
     return _table(rows, headers)
 
 
 def questions(rehearsal: Rehearsal) -> str:
-    """How long the README's questions took."""
+    """Return the table of the time of each example question."""
     sizes = rehearsal.sizes()
     rows = []
     for question in dict.fromkeys(answered.question for answered in rehearsal.answers):
         seconds = {one.images: one.seconds for one in rehearsal.answers if one.question == question}
-        rows.append((question, *(_number(seconds.get(size), 2) for size in sizes)))
+        rows.append((question, *(_format(seconds.get(size), 2) for size in sizes)))
     return _table(rows, ("question", *(f"s at {size:,}" for size in sizes)))
 
 
 def growths(rehearsal: Rehearsal) -> str:
-    """Exponents over the sizes, and what follows for `FINEVISION_IMAGES` images."""
+    """Return the table of exponents over the sizes, and of the extrapolation to `FINEVISION_IMAGES` images."""
     headers = (
         "stage",
         "exponent of time",
         "of memory",
         "of disk",
         f"hours at {FINEVISION_IMAGES:,} by the exponent",
-        "by its parts",
+        "by parts",
         "GB of memory",
         "GB of disk",
     )
@@ -71,17 +71,17 @@ def growths(rehearsal: Rehearsal) -> str:
             None if power is None else extrapolate(_sizes(outcomes), values, FINEVISION_IMAGES, max(power, 0.0)) / 1e3
             for power, values in zip(exponents[1:], _values(outcomes)[1:], strict=True)
         )
-        rows.append((stage.name, *map(_number, (*exponents, by_exponent, by_parts, memory, disk), [2] * 7)))
-    told = (
-        f"Extrapolated to {FINEVISION_IMAGES:,}: by the exponent, from the largest size; by its parts, as what a stage "
-        "costs anyway and what grows as its work does once images are many (as the square where all are compared with "
-        "all, else in proportion), fitted to all sizes. Memory and disk by the exponent."
+        rows.append((stage.name, *map(_format, (*exponents, by_exponent, by_parts, memory, disk), [2] * 7)))
+    note = (
+        f"Extrapolated to {FINEVISION_IMAGES:,}: by the exponent, from the largest size; by parts, as the sum of a "
+        "fixed cost and a cost that grows as the work does for many images (quadratically if all pairs are compared, "
+        "else linearly), fitted to all sizes. Memory and disk are extrapolated by the exponent."
     )
-    return f"{_table(rows, headers)}\n\n{told}"
+    return f"{_table(rows, headers)}\n\n{note}"
 
 
 def hours(stage: Stage, outcomes: Sequence[Outcome]) -> tuple[float | None, float | None]:
-    """Hours of a stage at `FINEVISION_IMAGES`: by its exponent, and by its fixed and its growing part."""
+    """Extrapolate the hours of a stage to `FINEVISION_IMAGES`: by its exponent, and by its fixed and growing parts."""
     sizes, seconds = _sizes(outcomes), [outcome.seconds for outcome in outcomes]
     power = exponent(sizes, seconds)
     if power is None:
@@ -92,8 +92,8 @@ def hours(stage: Stage, outcomes: Sequence[Outcome]) -> tuple[float | None, floa
     ) / 3600
 
 
-def at_whole(rehearsal: Rehearsal) -> dict[str, float]:
-    """Seconds of each stage at `FINEVISION_IMAGES`, the longer of the two that `hours` gives, by its asset."""
+def at_full_size(rehearsal: Rehearsal) -> dict[str, float]:
+    """Return the seconds of each stage at `FINEVISION_IMAGES`, by asset: the longer of the two results of `hours`."""
     found = {}
     for stage in STAGES:
         by_exponent, by_parts = hours(stage, stages_of(rehearsal.outcomes, stage.name))
@@ -103,21 +103,21 @@ def at_whole(rehearsal: Rehearsal) -> dict[str, float]:
 
 
 def costs(rates: cost.Rates, seconds: dict[str, float]) -> str:
-    """Hours of each stage at `FINEVISION_IMAGES` images on several machines."""
+    """Return the table of hours of each stage at `FINEVISION_IMAGES` images on several machines."""
     headers = (f"hours for {FINEVISION_IMAGES:,}", *(machine.name for machine in cost.MACHINES), "on cores", "on GPUs")
     lines = cost.costs(rates, seconds)
-    rows = [(line.stage, *map(_number, line.hours, [2] * 4), line.cores_from, line.gpus_from) for line in lines]
-    together = [sum(line.hours[number] for line in lines) for number in range(len(cost.MACHINES))]
-    rows.append(("together", *map(_number, together, [2] * 4), "", ""))
-    told = (
-        f"Rates measured here on {rates.cores} cores: {rates.listing_ms:.1f} core-ms an image to list, "
-        f"{rates.decoding_ms:.1f} to decode and resize, {rates.embedding_ms:.1f} to embed, {rates.comparing_ms:.0f} a "
-        "pair to compare, images of 1200 x 900 in JPEG. Of what was extrapolated the longer "
-        "counts. More cores are taken to do as much more. No GPU was "
-        f"measured: its hours are estimated from {cost.H200 / 1e12:.0f} TFLOP/s, of which a model is taken to reach "
-        f"{cost.MODEL_SHARE:.0%}. Fetching is not counted."
+    rows = [(line.stage, *map(_format, line.hours, [2] * 4), line.cores_from, line.gpus_from) for line in lines]
+    total = [sum(line.hours[index] for line in lines) for index in range(len(cost.MACHINES))]
+    rows.append(("total", *map(_format, total, [2] * 4), "", ""))
+    note = (
+        f"Rates measured here on {rates.cores} cores with JPEG images of 1200 x 900, in core-ms: "
+        f"{rates.listing_ms:.1f} to list an image, {rates.decoding_ms:.1f} to decode and resize it, "
+        f"{rates.embedding_ms:.1f} to embed it, {rates.comparing_ms:.0f} to verify a pair. Of the two extrapolations, "
+        "the longer counts. Time is assumed to be inversely proportional to the number of cores. No GPU was measured: "
+        f"its hours are estimated from {cost.H200_FLOP_PER_SECOND / 1e12:.0f} TFLOP/s, of which a model is assumed to "
+        f"reach {cost.MODEL_SHARE:.0%}. Downloads are not counted."
     )
-    return f"{_table(rows, headers)}\n\n{told}"
+    return f"{_table(rows, headers)}\n\n{note}"
 
 
 def _sizes(outcomes: Sequence[Outcome]) -> list[int]:
@@ -125,7 +125,7 @@ def _sizes(outcomes: Sequence[Outcome]) -> list[int]:
 
 
 def _values(outcomes: Sequence[Outcome]) -> list[list[float]]:
-    """Seconds, peaks and disk of outcomes; 0, which has no exponent, where a peak is not known."""
+    """Return seconds, peaks and disk sizes; an unknown peak is 0, which has no exponent."""
     return [
         [outcome.seconds for outcome in outcomes],
         [outcome.peak_mb or 0.0 for outcome in outcomes],
@@ -133,11 +133,11 @@ def _values(outcomes: Sequence[Outcome]) -> list[list[float]]:
     ]
 
 
-def _number(value: float | None, places: int = 1) -> str:
+def _format(value: float | None, places: int = 1) -> str:
     return "" if value is None else f"{value:,.{places if value < 100 else 0}f}"
 
 
-def _count(value: int | None) -> str:
+def _format_count(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
 
 

@@ -1,4 +1,4 @@
-"""Vectors made up with the mean and covariance of real ones."""
+"""Synthetic vectors with the mean and covariance of real ones."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ ROWS_AT_A_TIME = 16_384
 
 @dataclass(frozen=True)
 class Shape:
-    """What vectors are drawn from: normal, of a mean [d] and a covariance of which `factor` [d, d] is the root."""
+    """A normal distribution of vectors.
+
+    Attributes:
+        mean: float32 [d].
+        factor: float32 [d, d]; `factor.T @ factor` is the covariance.
+    """
 
     mean: np.ndarray
     factor: np.ndarray
 
     @classmethod
     def of(cls, real: np.ndarray) -> Shape:
-        """Of real vectors [n, d]."""
-        # A little in every direction, as more images would have.
+        """Fit the distribution to real vectors [n, d]."""
+        # A small variance in every direction, as more images would have.
         covariance = np.cov(real.T) + 1e-6 * np.eye(real.shape[1])
         return cls(real.mean(axis=0).astype(np.float32), np.linalg.cholesky(covariance).T.astype(np.float32))
 
     def draw(self, random: np.random.Generator, count: int) -> np.ndarray:
-        """Unit vectors, float32 [count, d]."""
+        """Draw unit vectors, float32 [count, d]."""
         out = np.empty((count, len(self.mean)), np.float32)
         for start in range(0, count, ROWS_AT_A_TIME):
             rows = out[start : start + ROWS_AT_A_TIME]
@@ -32,8 +37,8 @@ class Shape:
             rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         return out
 
-    def near(self, random: np.random.Generator, vectors: np.ndarray, similarity: np.ndarray) -> np.ndarray:
-        """A unit vector of a given similarity, float32 [n], to each of some unit vectors: float32 [n, d]."""
+    def draw_near(self, random: np.random.Generator, vectors: np.ndarray, similarity: np.ndarray) -> np.ndarray:
+        """Draw a unit vector of a given similarity, float32 [n], to each of n unit vectors: float32 [n, d]."""
         moved = self.draw(random, len(vectors))
         moved -= np.einsum("nd,nd->n", moved, vectors)[:, None] * vectors
         moved /= np.linalg.norm(moved, axis=1, keepdims=True)

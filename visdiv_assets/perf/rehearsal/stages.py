@@ -1,4 +1,4 @@
-"""The stages that are rehearsed, and running each in a process of its own."""
+"""The rehearsed stages, and how to run each in a separate process."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from visdiv_assets.settings import Settings
 
 @dataclass(frozen=True)
 class Stage:
-    """What is run.
+    """A stage of the rehearsal.
 
     Attributes:
-        name: as it is told.
-        asset: the Dagster asset, and the lake's table.
-        by_subset: whether it is run for each subset, or once for all.
-        growth: exponent of its work in the number of images, once they are many: 2 where all are compared with all.
+        name: its name in the report.
+        asset: the name of the Dagster asset and of its table in the lake.
+        by_subset: whether it runs for each subset, or once for the corpus.
+        growth: exponent with which its work grows with a large number of images; 2 if it compares all pairs.
     """
 
     name: str
@@ -35,7 +35,7 @@ STAGES = (
     Stage("copies across subsets", LakeTable.CROSS_SUBSET_DUPLICATES, False, 2),
     Stage("contamination by 66 benchmarks", LakeTable.CONTAMINATION, True, 1),
     Stage("clusters and keep-best", LakeTable.DUPLICATE_CLUSTERS, False, 1),
-    Stage("rows that go", LakeTable.CURATED_ROWS, False, 1),
+    Stage("dropped rows", LakeTable.CURATED_ROWS, False, 1),
     Stage("diversity of mixtures", LakeTable.CORPUS_DIVERSITY, False, 1),
     Stage("the DuckDB file", "warehouse", False, 1),
 )
@@ -43,18 +43,18 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage cost and found at one size.
+    """Cost and result of a stage at one size.
 
     Attributes:
-        stage: its name.
-        images: image positions of the rehearsal.
-        seconds: by the clock.
-        peak_mb: highest memory of its process that is of no file, in MB (10^6 bytes); None where the system does not
-            tell.
-        disk_mb: what it left on the disk, in MB, in whole blocks of the file system.
-        files: in how many files.
-        planted: pairs that it must find; None where none are looked for.
-        found: those that it found.
+        stage: the stage's name.
+        images: number of image positions in the rehearsal.
+        seconds: wall-clock time.
+        peak_mb: peak memory of its process without mapped files, in MB (10^6 bytes); None if the system does not report
+            it.
+        disk_mb: size of its output on disk in MB, counted in blocks of the file system.
+        files: number of files of its output.
+        planted: number of pairs that it must find; None if it finds no pairs.
+        found: number of these pairs that it found.
     """
 
     stage: str
@@ -67,35 +67,35 @@ class Outcome:
     found: int | None
 
     def row(self) -> dict[str, Any]:
-        """The outcome as a row of the JSON file."""
+        """Return the outcome as a row of the JSON file."""
         return asdict(self)
 
 
 class Materialize(Protocol):
-    """Prepares to run an asset; called in the stage's own process, so it must be a function of a module."""
+    """A function that prepares to run an asset; it must be a module-level function, to be called in another process."""
 
     def __call__(self, settings: Settings, asset: str, partitions: Sequence[str]) -> Callable[[], float | None]:
-        """Import and open what a run needs.
+        """Import modules and open the resources that a run needs.
 
         Args:
-            settings: of the rehearsal.
-            asset: its name.
-            partitions: what to run it for; empty: it has none.
+            settings: the settings of the rehearsal.
+            asset: the asset's name.
+            partitions: the partitions to run; empty for an asset without partitions.
 
         Returns:
-            runs it, and returns the memory of the process before that, as `measuring.own_mb` gives it.
+            a function that runs the asset and returns the memory of the process before the run, as `measuring.own_mb`.
         """
 
 
 def run_stage(materialize: Materialize, settings: Settings, stage: Stage, subsets: Sequence[str]) -> Run:
-    """Run a stage for real; the peak is that of the whole process."""
+    """Run a stage in a separate process and measure it; the peak is that of the whole process."""
     run = measure_in_subprocess(materialize, settings, stage.asset, subsets if stage.by_subset else [])
     peak = None if run.peak_mb is None or run.result is None else run.result + run.peak_mb
     return Run(None, run.seconds, peak)
 
 
-def written(settings: Settings, stage: Stage) -> tuple[float, int]:
-    """What a stage left on the disk: MB, in whole blocks, and files."""
+def output_size(settings: Settings, stage: Stage) -> tuple[float, int]:
+    """Return the size of a stage's output on disk in MB, counted in blocks, and its number of files."""
     if stage.asset == "warehouse":
         paths = [Path(settings.warehouse_path)]
     else:

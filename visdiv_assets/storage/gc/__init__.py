@@ -1,1 +1,1 @@
-"""What `visdiv gc` removes: units that no manifest lists, and what was left by partitions that vanished."""
+"""Find and remove garbage: files that no manifest names, and what vanished subsets left behind."""

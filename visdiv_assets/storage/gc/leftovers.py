@@ -1,6 +1,7 @@
-"""What the program leaves below its data folder beside the lake.
+"""Garbage in the data folder outside the lake.
 
-These are killed writers' files, reports on what is gone, and copies of vectors that object storage no longer has.
+This is temporary files of killed writers, reports on vanished subsets, and local copies of vectors that no manifest
+refers to any more.
 """
 
 from __future__ import annotations
@@ -10,22 +11,22 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from visdiv_assets.errors import StorageError
-from visdiv_assets.storage.array_cache import unnamed_copies
+from visdiv_assets.storage.array_cache import find_unreferenced_copies
 from visdiv_assets.storage.files import is_temporary, unescape
 from visdiv_assets.storage.gc.units import SUPERSEDED, TEMPORARY, TEMPORARY_AGE, VANISHED, Findings, Garbage, Request
 
-#: Folders of a data folder that are written to with temporary files, itself among them.
-_WRITTEN = (".", "weights", "downloads", "reports", "reports/duplicates", "reports/leaks")
+#: Folders in which writers create temporary files, relative to the data folder.
+_WRITTEN_FOLDERS = (".", "weights", "downloads", "reports", "reports/duplicates", "reports/leaks")
 
 
 def collect_leftovers(data_folder: Path, request: Request) -> Findings:
-    """Find what can go of a data folder, its lake and Dagster's state aside, and remove it if asked.
+    """Find the garbage in a data folder, except in its lake and in Dagster's state, and remove it if requested.
 
     Raises:
-        StorageError: something cannot be removed.
+        StorageError: a file cannot be removed.
     """
     findings = Findings()
-    for path, why in _found(data_folder, request):
+    for path, why in _find(data_folder, request):
         files = [file for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()]
         part = Garbage(
             str(path.parent.relative_to(data_folder)),
@@ -43,20 +44,21 @@ def collect_leftovers(data_folder: Path, request: Request) -> Findings:
     return findings
 
 
-def collect_copies(folder: Path, named: Collection[str], request: Request) -> Findings:
-    """Find the copies of vectors that no manifest names any more, and remove them if asked.
+def collect_copies(folder: Path, referenced: Collection[str], request: Request) -> Findings:
+    """Find the local copies of vectors that no manifest refers to, and remove them if requested.
 
     Args:
-        folder: of the copies.
-        named: the SHA-256 of all files that manifests name, as `garbage.collect` found them.
-        request: what is wanted.
+        folder: the folder of the copies.
+        referenced: the SHA-256 of all files that manifests list, as `units.collect` found them.
+        request: what counts as garbage, and whether to remove it.
 
     Raises:
-        StorageError: one cannot be removed.
+        StorageError: a copy cannot be removed.
     """
     findings = Findings()
-    # One that was used just now may be of a partition that was committed just now.
-    old = [path for path in unnamed_copies(folder, named) if request.now - path.stat().st_mtime > TEMPORARY_AGE]
+    # A copy that was used recently may belong to a partition that was committed after the manifests were read.
+    unreferenced = find_unreferenced_copies(folder, referenced)
+    old = [path for path in unreferenced if request.now - path.stat().st_mtime > TEMPORARY_AGE]
     if old:
         size = sum(path.stat().st_size for path in old)
         findings.garbage.append(Garbage(folder.name, "local copies", SUPERSEDED, len(old), size))
@@ -66,8 +68,8 @@ def collect_copies(folder: Path, named: Collection[str], request: Request) -> Fi
     return findings
 
 
-def _found(data_folder: Path, request: Request) -> Iterator[tuple[Path, str]]:
-    for name in _WRITTEN:
+def _find(data_folder: Path, request: Request) -> Iterator[tuple[Path, str]]:
+    for name in _WRITTEN_FOLDERS:
         folder = data_folder / name
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             if is_temporary(path.name):
@@ -86,4 +88,4 @@ def _remove(path: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise StorageError(f"cannot remove {path}: {error.strerror}: mend the permissions") from error
+        raise StorageError(f"cannot remove {path}: {error.strerror}: fix the permissions") from error

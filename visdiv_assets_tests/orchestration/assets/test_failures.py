@@ -310,6 +310,6 @@ def test_what_object_storage_says_while_a_table_is_streamed_is_one_line() -> Non
     said = "When reading 'b/x': AWS Error UNKNOWN (HTTP status 503) during GetObject operation: No response body."
     with pytest.raises(dg.Failure) as caught, user_errors():
         raise OSError(said)
-    assert caught.value.description == "cannot read VISDIV_DATA: the server is busy or broken (503): wait a while"
+    assert caught.value.description == "cannot read VISDIV_DATA: the server is busy or broken (503): try again later"
     with pytest.raises(PermissionError), user_errors():
         raise PermissionError(13, "of a disk")

@@ -1,4 +1,4 @@
-"""What can go from a lake goes, and nothing that counts or will be needed to go on."""
+"""Garbage collection removes garbage, but no file that a manifest names or that a run needs to resume."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
 
 
-def killed(lake: Lake, partition: str, units: dict[str, Sequence[int]], **plan: Any) -> PartitionWrite:
+def killed(lake: Lake, partition: str, units: Mapping[str, Sequence[int]], **plan: Any) -> PartitionWrite:
     """Finish some units and never commit them."""
     write = lake.write("table", partition, **{"code_version": "1", **plan})
     for name, values in units.items():
@@ -62,7 +62,7 @@ def killed(lake: Lake, partition: str, units: dict[str, Sequence[int]], **plan: 
 
 
 def age(root: str | Path, seconds: float, pattern: str = "*") -> None:
-    """Make the files below a folder older."""
+    """Make the files in a folder older."""
     for path in Path(root).rglob(pattern):
         if path.is_file():
             before = path.stat().st_mtime
@@ -74,7 +74,7 @@ def gc(lake: Lake, *, grace: float = WEEK, delete: bool = True, **wishes: Any) -
 
 
 def reasons(findings: Findings) -> dict[str, tuple[int, int]]:
-    """Files and bytes by the reason why they can go."""
+    """Return the number of removable files and their bytes, by reason."""
     found: dict[str, tuple[int, int]] = {}
     for part in findings.garbage:
         files, size = found.get(part.why, (0, 0))
@@ -83,7 +83,7 @@ def reasons(findings: Findings) -> dict[str, tuple[int, int]]:
 
 
 def size_of(manifest: Manifest, lake: Lake) -> int:
-    """Bytes of the files of a manifest and of its units' records."""
+    """Return the total size of the files of a manifest and of its units' records."""
     folder = Path(lake.files.root) / manifest.table / escape(manifest.partition)
     names = [f"{unit.digest}.unit.json" for unit in manifest.units]
     names += [file.name for unit in manifest.units for file in unit.files.values()]
@@ -102,7 +102,7 @@ STEPS = st.one_of(
 
 
 def play(lake: Lake, steps: list[tuple[Any, ...]]) -> None:
-    """Write, be killed, and wait for some days."""
+    """Carry out commits, killed writes, damage and days of waiting."""
     for kind, *rest in steps:
         if kind == "wait":
             age(lake.files.root, rest[0] * DAY)
@@ -122,9 +122,7 @@ def play(lake: Lake, steps: list[tuple[Any, ...]]) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(STEPS, max_size=10), st.integers(0, 14))
-def test_every_manifest_reads_equally_before_and_after_and_a_second_time_finds_nothing(
-    steps: list[tuple[Any, ...]], grace_days: int
-) -> None:
+def test_manifests_read_equally_and_a_second_run_finds_nothing(steps: list[tuple[Any, ...]], grace_days: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake(folder)
         play(lake, steps)
@@ -150,13 +148,13 @@ def test_every_manifest_reads_equally_before_and_after_and_a_second_time_finds_n
         assert not young & gone.keys()
         again = gc(lake, grace=grace)
         assert (again.garbage, again.young_files) == ([], removed.young_files)
-        assert gc(lake, grace=-1.0).left_alone == []
+        assert gc(lake, grace=-1.0).skipped == []
         assert {name: read_numbers(lake, name) for name in rows} == rows
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(STEPS, max_size=6), UNITS, st.integers(0, 6))
-def test_a_run_that_was_killed_goes_on_from_its_units_within_the_grace(
+def test_a_killed_run_resumes_from_its_units_within_the_grace(
     steps: list[tuple[Any, ...]], units: dict[str, list[int]], days: int
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -192,7 +190,7 @@ def test_units_of_a_killed_run_are_told_from_superseded_ones(lake: Lake) -> None
     assert read_numbers(lake, "some") == [1]
 
 
-def test_a_first_run_that_was_killed_keeps_all_its_units_while_one_is_young(lake: Lake, tmp_path: Path) -> None:
+def test_a_killed_first_run_keeps_its_units_while_one_is_young(lake: Lake, tmp_path: Path) -> None:
     killed(lake, "some", {"a": [1]})
     age(lake.files.root, 8 * DAY)
     killed(lake, "some", {"b": [2]})
@@ -213,7 +211,7 @@ def test_temporary_files_go_after_an_hour(lake: Lake, tmp_path: Path) -> None:
     assert not left.exists()
 
 
-def test_files_that_the_program_does_not_name_are_left_alone(lake: Lake, tmp_path: Path) -> None:
+def test_files_that_the_program_does_not_name_are_skipped(lake: Lake, tmp_path: Path) -> None:
     write_numbers(lake, "some", {"a": [1]})
     partition = tmp_path / "lake" / "table" / "some"
     others = [partition / "README", partition / ".hidden.tmp", tmp_path / "lake" / "table" / "a b" / "x.parquet"]
@@ -241,7 +239,7 @@ def test_a_partition_whose_manifest_is_damaged_keeps_everything(lake: Lake, tmp_
     before = files_below(tmp_path)
     findings = gc(lake, grace=0)
     assert findings.garbage == []
-    assert "is not a manifest of this program" in findings.left_alone[0]
+    assert "is not a manifest of this program" in findings.skipped[0]
     assert files_below(tmp_path) == before
 
 
@@ -264,7 +262,7 @@ sys.stdin.read()
 print(write.reuse("a", {"values": "[7]"}), flush=True)
 write.commit()
 """
-    # An old unit that the other process is about to find again, and that gc would have removed.
+    # An old unit that the other process is about to reuse, and that gc would otherwise remove.
     killed(lake, "some", {"a": [7]}, settings={"changed": True})
     write_numbers(lake, "other", {"a": [1]})
     write_numbers(lake, "other", {"a": [2]}, settings={"changed": True})
@@ -279,7 +277,7 @@ write.commit()
     assert writer.stdout is not None
     assert writer.stdout.readline() == "writing\n"
     findings = gc(lake)
-    assert findings.left_alone == ["table of 'some': it is being written"]
+    assert findings.skipped == ["table of 'some': it is being written"]
     assert [part.partition for part in findings.garbage] == ["other"]
     assert writer.communicate(timeout=60)[0] == "True\n"
     assert read_numbers(lake, "some") == [7]
@@ -302,7 +300,7 @@ def test_what_cannot_be_removed_is_one_line(lake: Lake, monkeypatch: pytest.Monk
 
     lake.files.filesystem = ReadOnly(lake.files.filesystem)
     monkeypatch.setattr(type(lake.files), "is_local", property(lambda self: True))
-    with pytest.raises(VisdivError, match=r"cannot remove .*\.unit\.json: Permission denied: mend the permissions"):
+    with pytest.raises(VisdivError, match=r"cannot remove .*\.unit\.json: Permission denied: fix the permissions"):
         gc(lake)
 
 
@@ -320,17 +318,17 @@ def test_a_lake_on_another_file_system_is_cleaned_too() -> None:
 # Subsets that the source no longer has -------------------------------------------------------------------------------
 
 
-def test_vanished_partitions_are_told_and_go_only_when_asked(lake: Lake, tmp_path: Path) -> None:
+def test_vanished_partitions_go_only_when_requested(lake: Lake, tmp_path: Path) -> None:
     gone = write_numbers(lake, "gone", {"a": [1]})
     killed(lake, "gone", {"a": [3]}, settings={"changed": True})
     write_numbers(lake, "held", {"a": [2]})
     size = size_of(gone, lake) + (tmp_path / "lake/table/gone/manifest.json").stat().st_size
     young = sum(path.stat().st_size for path in (tmp_path / "lake/table/gone").iterdir()) - size
-    told = gc(lake, held={"held"})
+    told = gc(lake, known_names={"held"})
     assert (told.young_files, told.young_bytes) == (2, young)
     assert (told.garbage, told.vanished) == ([], [Garbage("table", "gone", VANISHED, 3, size)])
     assert read_numbers(lake, "gone") == [1]
-    removed = gc(lake, held={"held"}, with_vanished=True)
+    removed = gc(lake, known_names={"held"}, with_vanished=True)
     assert (removed.garbage, removed.vanished) == ([Garbage("table", "gone", VANISHED, 5, size + young)], [])
     assert lake.partitions("table") == ["held"]
     assert not (tmp_path / "lake" / "table" / "gone").exists()
@@ -338,14 +336,14 @@ def test_vanished_partitions_are_told_and_go_only_when_asked(lake: Lake, tmp_pat
 
 def test_what_the_source_holds_is_not_always_known(lake: Lake) -> None:
     write_numbers(lake, "some", {"a": [1]})
-    findings = gc(lake, held=None, with_vanished=True)
+    findings = gc(lake, known_names=None, with_vanished=True)
     assert (findings.garbage, findings.vanished) == ([], [])
 
 
 # Beside the lake -----------------------------------------------------------------------------------------------------
 
 
-def test_files_of_killed_writers_beside_the_lake_go_after_an_hour(tmp_path: Path) -> None:
+def test_temporary_files_outside_the_lake_go_after_an_hour(tmp_path: Path) -> None:
     left = [
         tmp_path / f".visdiv.duckdb.{'a' * 32}.tmp",
         tmp_path / f".visdiv.duckdb.{'a' * 32}.tmp.wal",
@@ -371,22 +369,22 @@ def test_files_of_killed_writers_beside_the_lake_go_after_an_hour(tmp_path: Path
     assert all(path.exists() for path in kept)
 
 
-def test_reports_on_what_the_source_no_longer_has_are_told_and_go_only_when_asked(tmp_path: Path) -> None:
+def test_reports_on_vanished_subsets_go_only_when_requested(tmp_path: Path) -> None:
     reports = tmp_path / "reports"
     for folder, name in (("duplicates", "geoqa+(x)"), ("duplicates", "held"), ("leaks", "bench")):
         (reports / folder).mkdir(parents=True, exist_ok=True)
         (reports / folder / f"{escape(name)}.html").write_bytes(b"<html>")
-    request = Request(now=time.time(), grace=0, held={"held", "bench"}, delete=True)
+    request = Request(now=time.time(), grace=0, known_names={"held", "bench"}, delete=True)
     expected = [Garbage("reports/duplicates", "geoqa+(x)", VANISHED, 1, 6)]
     assert collect_leftovers(tmp_path, request).vanished == expected
     assert len(files_below(reports)) == 3
-    asked = Request(now=time.time(), grace=0, held={"held", "bench"}, with_vanished=True, delete=True)
+    asked = Request(now=time.time(), grace=0, known_names={"held", "bench"}, with_vanished=True, delete=True)
     assert collect_leftovers(tmp_path, asked).garbage == expected
     assert sorted(files_below(reports)) == ["duplicates/held.html", "leaks/bench.html"]
 
 
 def test_a_data_folder_that_does_not_exist_holds_nothing(tmp_path: Path) -> None:
-    request = Request(now=0, grace=0, held=set(), with_vanished=True, delete=True)
+    request = Request(now=0, grace=0, known_names=set(), with_vanished=True, delete=True)
     assert collect_leftovers(tmp_path / "none", request) == Findings()
     assert collect(Lake(tmp_path / "none"), request) == Findings()
     assert list(tmp_path.iterdir()) == []
