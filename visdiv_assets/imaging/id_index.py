@@ -5,12 +5,14 @@ This module sits beside `identity`, so that every room from `embedding` on can i
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 #: An id as its 32 hex characters: Arrow strings, or a NumPy array of "S32".
-Ids = np.ndarray | pa.Array | pa.ChunkedArray
+Ids: TypeAlias = np.ndarray | pa.Array | pa.ChunkedArray
 
 
 class IdIndex:
@@ -38,4 +40,5 @@ def _as_bytes(ids: Ids) -> np.ndarray:
     if not isinstance(ids, np.ndarray):
         # No id is empty, so a null is found nowhere.
         ids = pc.fill_null(ids, "").to_numpy(zero_copy_only=False)
-    return ids.astype("S32", copy=False)
+    plain: np.ndarray = ids.astype("S32", copy=False)
+    return plain
