@@ -51,7 +51,7 @@ def test_progress_counts_every_vector() -> None:
 
 
 def test_another_dimension_and_broken_vectors_are_refused() -> None:
-    with pytest.raises(VisdivError, match="4 dimensions and the question 2"):
+    with pytest.raises(VisdivError, match="4 dimensions and the query 2"):
         find_nearest([np.eye(4, dtype=np.float16)], np.eye(2, dtype=np.float32)[0], 1)
     with pytest.raises(VisdivError, match="not finite"):
         find_nearest([np.full((1, 2), np.nan, np.float16)], np.eye(2, dtype=np.float32)[0], 1)
