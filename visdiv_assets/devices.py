@@ -6,7 +6,7 @@ import ctypes
 from typing import TYPE_CHECKING
 
 from visdiv_assets.errors import ModelError
-from visdiv_assets.extras import is_installed, require_extra
+from visdiv_assets.extras import check_extra, is_installed
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +48,7 @@ def cuda_devices() -> list[str]:
         ConfigError: torch is not installed.
         ModelError: there is none.
     """
-    require_extra("torch", "gpu")
+    check_extra("torch", "gpu")
     if not has_cuda():
         raise ModelError(f"VISDIV_DEVICE={ALL_DEVICES}, but torch finds no CUDA device here: use another device")
     import torch
@@ -63,7 +63,7 @@ def torch_device(name: str) -> torch.device:
         ConfigError: torch is not installed.
         ModelError: it cannot be used.
     """
-    require_extra("torch", "gpu")
+    check_extra("torch", "gpu")
     import torch
 
     try:

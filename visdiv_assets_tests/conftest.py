@@ -80,7 +80,7 @@ def _no_clip_weights() -> Iterator[None]:
     """Whatever this machine has in its cache, or can fetch: CLIP is skipped unless a test names a folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            checkpoints, "_of_the_hub", lambda name: f"no CLIP weights: the tests do not ask the Hub for {name}"
+            checkpoints, "_find_on_hub", lambda name: f"no CLIP weights: the tests do not ask the Hub for {name}"
         )
         yield
 

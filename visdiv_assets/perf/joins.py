@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from visdiv_assets.extras import is_installed
 from visdiv_assets.perf.measuring import Figure, Run, measure_in_subprocess
 from visdiv_assets.perf.vectors import write_vectors
 from visdiv_assets.progress import Progress, silent
@@ -130,13 +131,12 @@ def _growth(name: str, sizes: tuple[int, ...], seconds: dict[str, list[float]]) 
 
 
 def _ours(path: Path, size: int, others: int | None, threshold: float, device: str) -> Callable[[], Pairs]:
-    import torch
-
     from visdiv_assets.devices import torch_device
     from visdiv_assets.vectors.join import join
 
     # What every process pays once, whatever it joins: imports, and the device's first use.
-    torch.zeros(1, device=torch_device(device))
+    if device != "cpu" or is_installed("torch"):
+        torch_device(device)
     left, right = _sets(path, size, others)
     join(left[:8], None, threshold)
 

@@ -59,12 +59,11 @@ def measure(
 
 
 def _share_of_tiles(path: Path, threshold: float, share: float, device: str) -> Callable[[], _Slice]:
-    import torch
-
     from visdiv_assets.devices import torch_device
     from visdiv_assets.vectors.join import project_tiles
 
-    torch.zeros(1, device=torch_device(device))
+    # Imports torch, and uses the device for the first time.
+    torch_device(device)
     vectors = np.load(path, mmap_mode="r")
 
     def work() -> _Slice:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from visdiv_assets.extras import is_installed
 from visdiv_assets.perf.measuring import Figure, measure_in_subprocess
 from visdiv_assets.progress import Progress, silent
 
@@ -97,9 +98,10 @@ def _texts(path: Path) -> pa.ChunkedArray:
 
 def _vectors(folder: Path, name: str) -> np.ndarray:
     # Imported before anything is measured, as every process pays it once.
-    import torch
+    if is_installed("torch"):
+        import torch
 
-    torch.zeros(1)
+        torch.zeros(1)
     vectors: np.ndarray = np.load(folder / f"{name}.npy", mmap_mode="r")
     return vectors
 

@@ -109,7 +109,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path: Path, caplog: pyte
         again = embedder.run(pixels)
     # 7, then 3, then 1: learnt once, and kept for the batches that follow.
     told = [record.getMessage() for record in caplog.records]
-    assert told == [f"cpu is out of memory: going on with {most} images a batch" for most in (3, 1)]
+    assert told == [f"cpu is out of memory: continuing with {most} images per batch" for most in (3, 1)]
     one_by_one = np.concatenate([embedder.run(pixels[place : place + 1]) for place in range(7)])
     np.testing.assert_allclose(vectors, one_by_one, atol=1e-6)
     np.testing.assert_array_equal(vectors, again)

@@ -23,17 +23,17 @@ from visdiv_assets.embedding import load_clip_images, load_clip_texts
 from visdiv_assets.embedding.clip import checkpoints
 from visdiv_assets.embedding.clip.checkpoints import (
     NoClipWeightsError,
+    call_with_timeout,
     find_checkpoint,
     same_weights,
     weights_of,
-    within,
 )
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ModelError, VisdivError
 from visdiv_assets_tests.conftest import made_once
 from visdiv_assets_tests.testing.clip_models import small_clip
 
 #: As it is outside of the tests, which never ask the Hub; see conftest.
-OF_THE_HUB = checkpoints._of_the_hub
+OF_THE_HUB = checkpoints._find_on_hub
 
 NAME = "owner/clip"
 
@@ -52,13 +52,13 @@ def folder(saved: Path, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a process remembers, it forgets between tests."""
-    monkeypatch.setattr(checkpoints, "_of_the_hub", OF_THE_HUB)
+    monkeypatch.setattr(checkpoints, "_find_on_hub", OF_THE_HUB)
     OF_THE_HUB.cache_clear()
     yield
     OF_THE_HUB.cache_clear()
 
 
-def refused(work: Callable[[], object], kind: type[VisdivError] = VisdivError) -> str:
+def refused(work: Callable[[], object], kind: type[VisdivError] = ModelError) -> str:
     """The one line that something is refused with."""
     with pytest.raises(kind) as caught:
         work()
@@ -203,7 +203,7 @@ def test_an_unreachable_hub_is_asked_once_and_said_to_be(
     hub = Hub(tmp_path, httpx2.ConnectError("no route\nto host")).install(monkeypatch)
     lines = {refused(lambda: find_checkpoint(NAME), NoClipWeightsError) for _ in range(3)}
     (line,) = lines
-    assert line.startswith("no CLIP weights: owner/clip is not on this machine, and the Hub gives none (no route): ")
+    assert line.startswith("no CLIP weights: owner/clip is not on this machine and cannot be downloaded (no route): ")
     assert "hf download" in line
     assert "VISDIV_CLIP_MODEL" in line
     assert hub.asked == ["cache", "list"]
@@ -243,9 +243,9 @@ def test_a_name_that_no_model_can_have_is_an_error() -> None:
 
 def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
     begin = time.monotonic()
-    with pytest.raises(TimeoutError, match=r"no answer in 0\.05 s"):
-        within(0.05, lambda: time.sleep(1))
+    with pytest.raises(TimeoutError, match=r"no response in 0\.05 s"):
+        call_with_timeout(0.05, lambda: time.sleep(1))
     assert time.monotonic() - begin < 0.9
-    assert within(5, lambda: 7) == 7
-    with pytest.raises(KeyError):
-        within(5, lambda: {}[1])
+    assert call_with_timeout(5, lambda: 7) == 7
+    with pytest.raises(IndexError):
+        call_with_timeout(5, lambda: [7][1])

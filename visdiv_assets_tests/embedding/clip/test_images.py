@@ -15,7 +15,7 @@ from PIL import Image
 
 from visdiv_assets.embedding import Embedder, load_clip_images
 from visdiv_assets.embedding.clip.checkpoints import Checkpoint, find_checkpoint
-from visdiv_assets.embedding.clip.preprocessing import image_preparation
+from visdiv_assets.embedding.clip.preprocessing import read_image_preparation
 from visdiv_assets.embedding.interface import unit_length
 from visdiv_assets.embedding.stream import embed_images, embed_with_norms
 from visdiv_assets.errors import VisdivError
@@ -95,7 +95,7 @@ def test_a_crop_is_to_the_bit_that_of_transformers(own: Path, processor: dict[st
     theirs = AutoImageProcessor.from_pretrained(own)(
         images=shapes(1, 300).resize(size), do_rescale=False, do_normalize=False, return_tensors="np"
     )["pixel_values"][0]
-    ours = image_preparation(find_checkpoint(str(own)), "crop").prepare(shapes(1, 300).resize(size))
+    ours = read_image_preparation(find_checkpoint(str(own)), "crop").prepare(shapes(1, 300).resize(size))
     np.testing.assert_array_equal(ours, theirs.transpose(1, 2, 0))
 
 
@@ -108,7 +108,7 @@ def stripes() -> Image.Image:
 
 
 def prepared(folder: Path, way: str) -> np.ndarray:
-    return image_preparation(find_checkpoint(str(folder)), way).prepare(stripes()).astype(int)
+    return read_image_preparation(find_checkpoint(str(folder)), way).prepare(stripes()).astype(int)
 
 
 def test_a_crop_loses_the_margins(clip: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_padded_image_keeps_margins_and_shape_between_margins_of_the_mean_colo
 @pytest.mark.parametrize("way", ["crop", "pad", "squash"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (32, 32), (31, 33)])
 def test_images_of_any_size_come_out_in_one(clip: Path, way: str, size: tuple[int, int]) -> None:
-    pixels = image_preparation(find_checkpoint(str(clip)), way).prepare(shapes(3).resize(size))
+    pixels = read_image_preparation(find_checkpoint(str(clip)), way).prepare(shapes(3).resize(size))
     assert (pixels.shape, pixels.dtype) == ((32, 32, 3), np.uint8)
     assert pixels.flags.writeable
 
@@ -153,7 +153,7 @@ def test_the_model_id_says_what_is_done(name: str, way: str, expected: str, requ
 
 def test_a_size_that_is_no_square_is_in_the_model_id(own: Path) -> None:
     save_processor(own, do_center_crop=False, size={"height": 32, "width": 16})
-    preparation = image_preparation(find_checkpoint(str(own)), "crop")
+    preparation = read_image_preparation(find_checkpoint(str(own)), "crop")
     assert preparation.name == "squash_32x16"
     assert preparation.prepare(shapes(1)).shape == (32, 16, 3)
 
@@ -252,7 +252,7 @@ def test_a_model_that_is_no_clip_is_refused(own: Path) -> None:
 @pytest.mark.parametrize("text", ["{", json.dumps({"model_type": "no such model"}), "[]", "{}"])
 def test_a_config_that_no_model_has_is_refused(own: Path, text: str) -> None:
     (own / "config.json").write_text(text)
-    assert "config.json is of no model that transformers knows" in refused(lambda: load(own))
+    assert "transformers does not know the model of" in refused(lambda: load(own))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
@@ -276,12 +276,12 @@ def test_weights_of_another_size_than_the_config_says_are_refused(own: Path) -> 
 )
 def test_a_processor_that_gives_no_fixed_size_is_refused(own: Path, processor: dict[str, Any]) -> None:
     save_processor(own, **{"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}, **processor})
-    assert "own does not bring its images to one size by a resize and a crop" in refused(lambda: load(own))
+    assert "own does not resize and crop its images to one size" in refused(lambda: load(own))
 
 
 def test_a_damaged_processor_is_refused(own: Path) -> None:
     (own / "preprocessor_config.json").write_text("{")
-    assert "the processor of images cannot be read" in refused(lambda: load(own))
+    assert "the image processor cannot be read" in refused(lambda: load(own))
 
 
 def test_a_device_that_is_not_there_is_refused(clip: Path) -> None:
