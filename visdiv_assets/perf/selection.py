@@ -194,7 +194,7 @@ def _text_overlap(folder: Path) -> Work:
 
     def work() -> str:
         found = find_text_overlaps(texts, [benchmark])
-        return f"{len(found['text'].unique()):,} texts hold some of {len(benchmark.runs[13]):,} runs of 13 words"
+        return f"{len(found['text'].unique()):,} texts hold some of {len(benchmark.ngrams[13]):,} 13-grams"
 
     return work
 
