@@ -11,7 +11,7 @@ even at 4.7 times the model's input size, to 0.996. So every step before the mod
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -51,7 +51,7 @@ def embed_images(
     threads: int,
     limits: DecodeLimits,
     progress: Progress = silent,
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     """Embed images that were readable when they were listed.
 
     Args:

