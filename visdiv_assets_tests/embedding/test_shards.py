@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def positions(rows: Layout, first_row: int = 0) -> pa.Table:
 
 
 def embed(
-    batches: Iterator[pa.RecordBatch] | list[pa.RecordBatch],
+    batches: Iterable[pa.RecordBatch],
     wanted: pa.Table,
     embedder: ColorEmbedder,
     known: KnownVectors,

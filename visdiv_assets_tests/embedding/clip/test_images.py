@@ -63,7 +63,8 @@ def direct(folder: Path, images: list[Image.Image], **options: Any) -> np.ndarra
 
 
 def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return (unit_length(left) * unit_length(right)).sum(axis=1)
+    found: np.ndarray = (unit_length(left) * unit_length(right)).sum(axis=1)
+    return found
 
 
 @pytest.mark.parametrize("name", ["clip", "siglip"])

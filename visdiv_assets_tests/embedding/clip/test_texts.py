@@ -69,7 +69,8 @@ def direct(folder: Path, texts: list[str], padding: str = "longest") -> np.ndarr
 
 
 def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return (unit_length(left) * unit_length(right)).sum(axis=1)
+    found: np.ndarray = (unit_length(left) * unit_length(right)).sum(axis=1)
+    return found
 
 
 @pytest.mark.parametrize(("name", "padding"), [("clip", "longest"), ("siglip", "max_length")])
