@@ -1,4 +1,4 @@
-"""Where work runs: a device that was asked for by name, or a clear error."""
+"""Resolve the setting `device` to devices that exist."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import ctypes
 from typing import TYPE_CHECKING
 
 from visdiv_assets.errors import ModelError
+from visdiv_assets.extras import check_extra, is_installed
 
 if TYPE_CHECKING:
     import torch
 
 
 def has_driver() -> bool:
-    """Whether a CUDA driver is installed."""
+    """Return whether a CUDA driver is installed."""
     try:
         ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -21,44 +22,48 @@ def has_driver() -> bool:
 
 
 def has_cuda() -> bool:
-    """Whether torch can use a CUDA device; torch is imported only where a driver is installed."""
-    if not has_driver():
+    """Return whether torch is installed and can use a CUDA device. torch is imported only if a driver is installed."""
+    if not has_driver() or not is_installed("torch"):
         return False
     import torch
 
     return torch.cuda.is_available()
 
 
-#: The setting that means every CUDA device of the machine.
+#: The setting for all CUDA devices of the machine.
 ALL_DEVICES = "cuda:all"
 
 
 def resolve_device(setting: str) -> str:
-    """The one device that a setting means: `auto` is CUDA if there is a device, else the CPU; all means the first."""
+    """Return one device for a setting: `auto` is CUDA if available, else the CPU; `cuda:all` is the first device."""
     if setting == "auto":
         return "cuda" if has_cuda() else "cpu"
     return "cuda" if setting == ALL_DEVICES else setting
 
 
 def cuda_devices() -> list[str]:
-    """The names of all CUDA devices of this machine.
+    """Return the names of all CUDA devices of this machine.
 
     Raises:
+        ConfigError: torch is not installed.
         ModelError: there is none.
     """
+    check_extra("torch", "gpu")
     if not has_cuda():
-        raise ModelError(f"VISDIV_DEVICE={ALL_DEVICES}, but torch finds no CUDA device here: set another device")
+        raise ModelError(f"VISDIV_DEVICE={ALL_DEVICES}, but torch finds no CUDA device here: use another device")
     import torch
 
-    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
 
 
 def torch_device(name: str) -> torch.device:
-    """The device of torch with that name ("cpu", "cuda", "cuda:1").
+    """Return the torch device with a name such as "cpu", "cuda" or "cuda:1".
 
     Raises:
-        ModelError: there is none.
+        ConfigError: torch is not installed.
+        ModelError: it cannot be used.
     """
+    check_extra("torch", "gpu")
     import torch
 
     try:

@@ -14,8 +14,8 @@ def is_installed(module: str) -> bool:
     return find_spec(module) is not None
 
 
-def require_extra(module: str, extra: str) -> ModuleType:
-    """Import a module of an optional dependency.
+def check_extra(module: str, extra: str) -> None:
+    """Raise if a module of an optional dependency cannot be imported, without importing it.
 
     Args:
         module: name of the module, such as "umap".
@@ -26,4 +26,17 @@ def require_extra(module: str, extra: str) -> ModuleType:
     """
     if not is_installed(module):
         raise ConfigError(f"{module} is not installed: run `pip install 'visdiv-assets[{extra}]'`")
+
+
+def require_extra(module: str, extra: str) -> ModuleType:
+    """Import a module of an optional dependency.
+
+    Args:
+        module: name of the module, such as "umap".
+        extra: the extra of this package that installs it, such as "maps".
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    check_extra(module, extra)
     return importlib.import_module(module)

@@ -1,6 +1,6 @@
-"""What the tests of several rooms share: a clean environment, small corpora, a small embedder, and runs of the jobs.
+"""Fixtures and helpers for the tests of several rooms: a clean environment, small corpora, an embedder, runs of jobs.
 
-Nothing here touches data/local: whatever is written lies in pytest's temporary folders.
+Nothing here touches data/local: all files are written to pytest's temporary folders.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @contextmanager
 def clean_environment(**variables: str) -> Iterator[None]:
-    """Run with no VISDIV_ variable and no DAGSTER_HOME but those given; afterwards all is as it was."""
+    """Run with only the given variables of VISDIV_ and DAGSTER_HOME, and restore the environment afterwards."""
     before = dict(os.environ)
     for name in before:
         if name.startswith("VISDIV_") or name == "DAGSTER_HOME":
@@ -69,7 +69,7 @@ def _environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _room_on_the_disk() -> Iterator[None]:
-    """However full the disk is on which the tests run: those of the reserve make their own."""
+    """Report a nearly empty disk, however full the real one is; tests of the reserve patch this themselves."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(disk_space, "space_of", lambda folder: disk_space.Space(total=10**13, free=10**13))
         yield
@@ -77,23 +77,23 @@ def _room_on_the_disk() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_clip_weights() -> Iterator[None]:
-    """Whatever this machine has in its cache, or can fetch: CLIP is skipped unless a test names a folder."""
+    """Skip CLIP unless a test names a folder, whatever this machine has in its cache or can download."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            checkpoints, "_of_the_hub", lambda name: f"no CLIP weights: the tests do not ask the Hub for {name}"
+            checkpoints, "_find_on_hub", lambda name: f"no CLIP weights: the tests do not ask the Hub for {name}"
         )
         yield
 
 
 @pytest.fixture(scope="session")
 def sample_folder() -> Path:
-    """The sample in the repository; read-only."""
+    """Return the sample of the repository, which is read-only."""
     return SAMPLE
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings with an empty source and a data folder of the test's own."""
+    """Return settings with an empty source and the test's own data folder."""
     (tmp_path / "source" / "subsets").mkdir(parents=True)
     return Settings(source=str(tmp_path / "source"), data=str(tmp_path / "data"), device="cpu", copies_by="similarity")
 
@@ -106,7 +106,7 @@ def _s3_server() -> Iterator[S3Server]:
 
 @pytest.fixture
 def s3(_s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
-    """A real S3 server on loopback, with credentials for it in the environment."""
+    """Return a real S3 server on loopback, with its credentials in the environment."""
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     yield _s3_server
@@ -115,7 +115,7 @@ def s3(_s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Serv
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance of the test's own, on disk as a user's."""
+    """Return the test's own Dagster instance, on disk as a user's."""
     folder = tmp_path / "dagster"
     folder.mkdir()
     with dg.DagsterInstance.local_temp(str(folder), overrides={"telemetry": {"enabled": False}}) as opened:
@@ -124,13 +124,13 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def pipeline(settings: Settings) -> Iterator[Pipeline]:
-    """The jobs on an empty source. Dagster's own state is in memory, which is four times as fast as on disk."""
+    """Return the jobs on an empty source. Dagster's state is in memory, which is four times as fast as on disk."""
     with dg.DagsterInstance.ephemeral() as instance:
         yield Pipeline(settings, instance)
 
 
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """A folder that `make` fills once for all of pytest-xdist's workers; whoever comes second waits for it."""
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that `make` fills once for all workers of pytest-xdist; the others wait for the first."""
     parallel = "PYTEST_XDIST_WORKER" in os.environ
     root = factory.getbasetemp().parent if parallel else factory.getbasetemp()
     folder, done = root / name, root / f"{name}.done"
@@ -145,7 +145,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 
 
 def shapes(seed: int, side: int = 64) -> Image.Image:
-    """Colored shapes; images of two seeds are no near duplicates to SSCD."""
+    """Draw colored shapes; images of two seeds are not near duplicates by SSCD."""
     random = np.random.default_rng(seed)
     image = Image.new("RGB", (side, side), _color(random))
     draw = ImageDraw.Draw(image)
@@ -162,21 +162,23 @@ def _color(random: np.random.Generator) -> tuple[int, int, int]:
 
 
 def png(image: Image.Image) -> bytes:
-    """An image as a PNG file."""
+    """Encode an image as PNG."""
     stream = io.BytesIO()
     image.save(stream, "PNG")
     return stream.getvalue()
 
 
 def image(seed: int) -> bytes:
-    """`shapes` as a PNG file."""
+    """Return `shapes` as a PNG file."""
     return png(shapes(seed))
 
 
 def near_copy(seed: int) -> bytes:
-    """The image of a seed with one pixel changed: other bytes, and to SSCD all but the same."""
+    """Return the image of a seed with one pixel changed: other bytes, and nearly the same SSCD vector."""
     image = shapes(seed)
-    red, green, blue = image.getpixel((0, 0))
+    pixel = image.getpixel((0, 0))
+    assert isinstance(pixel, tuple)
+    red, green, blue = pixel
     image.putpixel((0, 0), ((red + 60) % 256, green, blue))
     return png(image)
 
@@ -213,10 +215,10 @@ def one_each(seeds: Sequence[int]) -> list[Row]:
 
 
 class ColorEmbedder(Embedder):
-    """A real embedder that is nothing like SSCD: the mean colors of an 8 x 8 grid, around mid-gray, 192 dimensions.
+    """A simple real embedder: the mean colors of an 8 x 8 grid, relative to mid-gray, 192 dimensions.
 
     Attributes:
-        embedded: images embedded so far.
+        embedded: number of images embedded so far.
         threads: names of the threads that called `run`.
     """
 
@@ -251,10 +253,10 @@ _OTHER_EMBEDDERS = {"color": ColorEmbedder, "broken": BrokenEmbedder}
 
 
 class OtherSscdResource(SscdResource):
-    """Stands in the place of SSCD with another embedder, by the name that `model` gives."""
+    """Replaces SSCD by another embedder, named by `model`."""
 
     def loader(self) -> Callable[[str], Embedder]:
-        """A function that makes a fresh one."""
+        """Return a function that makes a new one."""
         return partial(_other_embedder, self.model)
 
 
@@ -263,13 +265,18 @@ def _other_embedder(name: str, device: str) -> Embedder:
 
 
 def other_model(name: str) -> OtherSscdResource:
-    """The resource `sscd` with another model: "color" or "broken"."""
+    """Return the resource `sscd` with another model: "color" or "broken"."""
     return OtherSscdResource(model=name, device="cpu", weights="", weights_folder="", batch_size=4)
+
+
+def _asset_of(event: dg.DagsterEvent) -> str:
+    assert event.asset_key is not None
+    return event.asset_key.to_user_string()
 
 
 @dataclass(frozen=True)
 class Ran:
-    """How a run of a job ended."""
+    """The result of a job's run."""
 
     result: dg.ExecuteInProcessResult
 
@@ -281,15 +288,11 @@ class Ran:
     @property
     def materialized(self) -> set[str]:
         """Assets that were materialized."""
-        return {event.asset_key.to_user_string() for event in self.result.get_asset_materialization_events()}
+        return {_asset_of(event) for event in self.result.get_asset_materialization_events()}
 
     def metadata(self, asset: str) -> dict[str, Any]:
-        """The metadata of an asset's materialization."""
-        (event,) = [
-            event
-            for event in self.result.get_asset_materialization_events()
-            if event.asset_key.to_user_string() == asset
-        ]
+        """Return the metadata of an asset's materialization."""
+        (event,) = [each for each in self.result.get_asset_materialization_events() if _asset_of(each) == asset]
         return {name: value.value for name, value in event.materialization.metadata.items()}
 
     @property
@@ -299,10 +302,10 @@ class Ran:
 
     @property
     def failures(self) -> dict[str, str | None]:
-        """What the dg.Failure of each failed step says; None for a step that failed in any other way."""
+        """The message of the dg.Failure of each failed step; None for a step that failed otherwise."""
         failed = [event for event in self.result.all_events if event.is_step_failure]
         return {
-            event.step_key: event.step_failure_data.user_failure_data.description
+            str(event.step_key): event.step_failure_data.user_failure_data.description
             if event.step_failure_data.user_failure_data
             else None
             for event in failed
@@ -310,7 +313,7 @@ class Ran:
 
 
 class Pipeline:
-    """The jobs, run in this process as `visdiv run` and the UI run them."""
+    """The jobs, run in this process as by `visdiv run` and the UI."""
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
         self.settings = settings
@@ -322,11 +325,11 @@ class Pipeline:
         return Lake(self.settings.lake_root)
 
     def changed(self, **settings: Any) -> Pipeline:
-        """The same jobs under other settings."""
+        """Return the same jobs with other settings."""
         return Pipeline(self.settings.model_copy(update=settings), self.instance)
 
     def elsewhere(self) -> Pipeline:
-        """The same jobs with another, empty data folder."""
+        """Return the same jobs with another, empty data folder."""
         return self.changed(data=self.settings.data + "_elsewhere")
 
     def write(self, name: str, *shards: Sequence[Row], kind: Kind = Kind.SUBSET) -> list[Path]:
@@ -358,7 +361,7 @@ class Pipeline:
         )
 
     def publish(self, *, only: Sequence[str] = ()) -> Ran:
-        """Run what concerns all subsets together, and build the DuckDB file, or run `only` some of these assets."""
+        """Run the assets of the whole corpus and build the DuckDB file, or run `only` some of these assets."""
         job = build_definitions(self.settings).resolve_job_def(CORPUS_JOB)
         return Ran(
             job.execute_in_process(
@@ -370,20 +373,20 @@ class Pipeline:
         )
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Rows of the published DuckDB file."""
+        """Return rows of the published DuckDB file."""
         return query(self.settings, sql)
 
 
 def query(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
-    """Rows of the published DuckDB file."""
+    """Return rows of the published DuckDB file."""
     with duckdb.connect(settings.warehouse_path, read_only=True) as connection:
         return connection.execute(sql).fetchall()
 
 
 def lake_files(root: str | Path, *tables: str) -> dict[str, str]:
-    """SHA-256 of every file of a lake, or of some tables, by relative path.
+    """Return the SHA-256 of every file of a lake, or of some tables, by relative path.
 
-    A manifest counts without the time and the run that wrote it; what is hidden, such as the locks, does not count.
+    Manifests are hashed without their time and run. Hidden files, such as locks, are ignored.
     """
     digests = {}
     for path in sorted(Path(root).rglob("*")):
@@ -399,7 +402,7 @@ def lake_files(root: str | Path, *tables: str) -> dict[str, str]:
 
 
 def written_at(root: str | Path, *tables: str) -> dict[str, int]:
-    """Time of change of every data file of some tables of a lake, manifests aside: equal if none was written again."""
+    """Return the modification time of every data file of some tables, except manifests: equal if none was rewritten."""
     return {
         path.relative_to(root).as_posix(): path.stat().st_mtime_ns
         for table in tables

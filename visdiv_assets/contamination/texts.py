@@ -59,7 +59,7 @@ def read_benchmark(source: Source, name: str) -> BenchmarkTexts:
             for batch in stored.batches:
                 yield from string_columns(batch, columns)
 
-    return BenchmarkTexts.of(name, texts(), most=MAX_TEXTS_OF_A_RUN)
+    return BenchmarkTexts.of(name, texts(), max_texts=MAX_TEXTS_OF_A_RUN)
 
 
 def find_subset_overlaps(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map
+from visdiv_assets.vectors.lru import LruCache
 
 #: What the comparison says of a pair; `evidence` is one of `verify.KINDS`, `reason` one of `verify.REASONS` or empty,
 #: `transform` the six numbers of the affine map from the second image to the first, or none.
@@ -99,20 +100,16 @@ class _Kept:
 
     def __init__(self, threads: int, limits: DecodeLimits) -> None:
         self._threads, self._limits = threads, limits
-        self._images: OrderedDict[str, Prepared] = OrderedDict()
+        self._images: LruCache[Prepared] = LruCache(IMAGES_KEPT)
 
     def prepared(self, image_ids: Sequence[str], fetch: Fetch) -> dict[str, Prepared]:
         """The images of some ids, each prepared once."""
         wanted = dict.fromkeys(image_ids)
+        kept = [image_id for image_id in wanted if image_id in self._images]
         missing = [image_id for image_id in wanted if image_id not in self._images]
-        images = {image_id: self._images[image_id] for image_id in wanted if image_id in self._images}
-        images |= zip(missing, ordered_map(self._prepare, fetch(missing), threads=self._threads), strict=True)
-        for image_id, image in images.items():
-            self._images[image_id] = image
-            self._images.move_to_end(image_id)
-        while len(self._images) > IMAGES_KEPT:
-            self._images.popitem(last=False)
-        return images
+        prepared = dict(zip(missing, ordered_map(self._prepare, fetch(missing), threads=self._threads), strict=True))
+        # The kept ones first: the others may push out what was used before.
+        return {name: self._images.get(name, partial(prepared.__getitem__, name)) for name in [*kept, *missing]}
 
     def _prepare(self, data: bytes | None) -> Prepared:
         return prepare(decode_image(data, limits=self._limits).pixels)

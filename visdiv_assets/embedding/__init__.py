@@ -1,8 +1,8 @@
 """Images and texts to unit vectors: the models, their weights, and the stream that feeds them.
 
-Belongs here: everything between a decoded image, or a text, and its embedding. Does not: reading sources, decoding
-bytes, or what the vectors are used for. torch, transformers and onnxruntime are imported by the functions that load a
-model, not by this package.
+This room turns decoded images and texts into embeddings. Reading sources, decoding bytes and using the vectors belong
+to other rooms. torch, transformers and onnxruntime are imported only by the functions that load a model; torch and
+transformers are optional.
 """
 
 from visdiv_assets.embedding.clip.texts import ClipTexts

@@ -1,4 +1,4 @@
-"""What every embedder offers."""
+"""The interface of embedders, and scaling of vectors to unit length."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Embedder(ABC):
     Attributes:
         model_id: names model, weights and preprocessing; vectors of two model_ids are never compared.
         dimension: length of a vector.
-        device: where it runs: "cpu", "cuda:0".
-        batch_size: images per call that suit it.
+        device: the device that it runs on, such as "cpu" or "cuda:0".
+        batch_size: images per call.
         runs_in_threads: whether several threads should call `run` at once (a CPU model that uses one core per call), or
-            one thread alone (a GPU, which is fed by the threads that decode).
-        in_flight: batches that may still be computed when the next one is started; 0 if `start` computes at once.
-        keeps_norms: whether `run` gives features as the model has them, whose lengths say something and are kept beside
-            the unit vectors; else it gives unit vectors.
+            only one thread (a GPU, which the decoding threads feed).
+        in_flight: number of batches that may still be running when the next one starts; 0 if `start` computes at once.
+        keeps_norms: whether `run` returns features as the model computes them, so that their lengths can be stored
+            beside the unit vectors; else it returns unit vectors.
     """
 
     model_id: str
@@ -39,19 +39,19 @@ class Embedder(ABC):
     keeps_norms: bool = False
 
     def working(self) -> AbstractContextManager[None]:
-        """Entered while a stream calls `run` or `start`, perhaps from several threads; by default nothing changes."""
+        """Return a context in which a stream calls `run` or `start`, perhaps from several threads; empty by default."""
         return nullcontext()
 
     def preprocess(self, image: Image) -> np.ndarray:
-        """An RGB image as the model's input: uint8 [height, width, 3], the same for all; here [320, 320, 3]."""
+        """Resize an RGB image to the model's input: uint8 [height, width, 3]; by default [320, 320, 3]."""
         return skew_320(image)
 
     def stack(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Lay preprocessed images, at least one, into memory that the model reads: uint8 [n, height, width, 3]."""
+        """Stack one or more preprocessed images into memory that the model reads: uint8 [n, height, width, 3]."""
         return np.stack(images)
 
     def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
-        """Begin with what `run` does; the function that is returned waits for the result and gives it."""
+        """Start embedding as `run` does, and return a function that waits for the result and returns it."""
         vectors = self.run(pixels)
         return lambda: vectors
 
@@ -59,11 +59,11 @@ class Embedder(ABC):
     def run(self, pixels: np.ndarray) -> np.ndarray:
         """Embed preprocessed images: uint8 [n, height, width, 3] -> float32 [n, dimension].
 
-        Of unit length, but where `keeps_norms` says that features come as the model has them.
+        The vectors have unit length, except if `keeps_norms` is set.
         """
 
     def embed(self, images: Sequence[Image]) -> np.ndarray:
-        """Embed RGB images of any size: float32 [n, dimension], unit length. Empty input gives [0, dimension]."""
+        """Embed RGB images of any size: float32 [n, dimension], unit length. No images give [0, dimension]."""
         batches = [
             self.run(self.stack([self.preprocess(image) for image in images[start : start + self.batch_size]]))
             for start in range(0, len(images), self.batch_size)
@@ -73,12 +73,12 @@ class Embedder(ABC):
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
-    """Scale rows to unit length, float32 [n, d]; models end in a normalization, but half precision blurs it."""
+    """Scale rows to unit length, float32 [n, d]; a model's own normalization is not exact in half precision."""
     return unit_length_and_norms(vectors)[0]
 
 
 def unit_length_and_norms(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows scaled to unit length, float32 [n, d], and the lengths that they had, float32 [n]."""
+    """Scale rows to unit length: return float32 [n, d] and the lengths before scaling, float32 [n]."""
     vectors = vectors.astype(np.float32, copy=False)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: np.ndarray = vectors / np.maximum(norms, 1e-12)

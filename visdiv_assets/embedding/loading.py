@@ -1,4 +1,4 @@
-"""Choosing an embedder by name and device. Libraries that run models are imported by what is called here."""
+"""Load an embedder by name and device. The libraries that run models are imported only when one is loaded."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from visdiv_assets.embedding.clip.model import ClipModel
 from visdiv_assets.embedding.clip.texts import ClipTexts
 from visdiv_assets.embedding.interface import Embedder
 from visdiv_assets.errors import ModelError
+from visdiv_assets.extras import check_extra
 
 ONNX, TORCHSCRIPT = "sscd_disc_mixup_int8", "sscd_disc_mixup"
 
 
 def resolve_model(name: str, device: str) -> str:
-    """The embedder that a setting means on a device ("cpu", "cuda", "cuda:1"); `auto` is the one that suits it."""
+    """Return the embedder's name for a setting and a device ("cpu", "cuda", "cuda:1"); `auto` depends on the device."""
     if name == "auto":
         return ONNX if device == "cpu" else TORCHSCRIPT
     return name
@@ -36,12 +37,13 @@ def load(
         name: `sscd_disc_mixup_int8` (ONNX, CPU), `sscd_disc_mixup` (TorchScript), or `auto`: the first on a CPU, the
             second on CUDA.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        weights: file with the TorchScript weights; empty to fetch them once.
-        weights_folder: where fetched weights are kept.
-        batch_size: images per call; 0 for what suits the device.
+        weights: file with the TorchScript weights; empty to download them once.
+        weights_folder: folder for downloaded weights.
+        batch_size: images per call; 0 for a default that depends on the device.
 
     Raises:
-        ModelError: the name is unknown, the device cannot be used, or the weights are not to be had.
+        ConfigError: the embedder needs torch, which is not installed.
+        ModelError: the name is unknown, the device cannot be used, or the weights cannot be found.
     """
     device = resolve_device(device)
     name = resolve_model(name, device)
@@ -55,6 +57,8 @@ def load(
 
         return OnnxSscd(batch_size)
     if name == TORCHSCRIPT:
+        # Before the weights, which may have to be downloaded.
+        check_extra("torch", "gpu")
         from visdiv_assets.embedding.sscd.torchscript import TorchSscd
         from visdiv_assets.embedding.weights import torchscript_weights
 
@@ -63,38 +67,38 @@ def load(
 
 
 def load_clip_images(name: str, *, device: str = "auto", crop: str = "crop", batch_size: int = 0) -> Embedder:
-    """Load a CLIP's embedder of images.
+    """Load the image embedder of a CLIP model.
 
     Args:
         name: a folder, or a model on the Hugging Face Hub.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        crop: `crop`, `pad` or `squash`; see `clip_pixels`.
-        batch_size: images per call; 0 for what suits the device.
+        crop: `crop`, `pad` or `squash`; see `clip.preprocessing`.
+        batch_size: images per call; 0 for a default that depends on the device.
 
     Raises:
-        NoClipWeightsError: there are no weights to be had.
-        ModelError: they are not those of a CLIP with a tower for images, or the device cannot be used.
+        NoClipWeightsError: there are no weights, or torch or transformers is not installed.
+        ModelError: the weights have no image tower, or the device cannot be used.
     """
-    return ClipImages(_clip(find_checkpoint(name), resolve_device(device)), crop, batch_size)
+    return ClipImages(_load_clip(find_checkpoint(name), resolve_device(device)), crop, batch_size)
 
 
 def load_clip_texts(name: str, *, device: str = "auto", windows: bool = False, batch_size: int = 0) -> ClipTexts:
-    """Load a CLIP's embedder of texts.
+    """Load the text embedder of a CLIP model.
 
     Args:
         name: a folder, or a model on the Hugging Face Hub.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         windows: whether long texts are read in overlapping windows.
-        batch_size: texts per call; 0 for what suits the device.
+        batch_size: texts per call; 0 for a default that depends on the device.
 
     Raises:
-        NoClipWeightsError: there are no weights to be had.
-        ModelError: they are not those of a CLIP with a tower for texts, or the device cannot be used.
+        NoClipWeightsError: there are no weights, or torch or transformers is not installed.
+        ModelError: the weights have no text tower, or the device cannot be used.
     """
-    return ClipTexts(_clip(find_checkpoint(name), resolve_device(device)), windows=windows, batch_size=batch_size)
+    return ClipTexts(_load_clip(find_checkpoint(name), resolve_device(device)), windows=windows, batch_size=batch_size)
 
 
 @lru_cache(maxsize=1)
-def _clip(checkpoint: Checkpoint, device: str) -> ClipModel:
-    """The model of a checkpoint, loaded once in a process: images and texts share it."""
+def _load_clip(checkpoint: Checkpoint, device: str) -> ClipModel:
+    """Load the model of a checkpoint, once in a process: images and texts share it."""
     return ClipModel(checkpoint, device)

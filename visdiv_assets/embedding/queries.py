@@ -1,4 +1,4 @@
-"""Texts and images as questions to stored vectors."""
+"""Embed texts and images as queries for a search in stored vectors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from visdiv_assets.embedding.clip.model import ClipModel
     from visdiv_assets.embedding.interface import Embedder
 
-#: The table with the vectors of images that a model made.
+#: The table of image vectors, by model.
 TABLES = {"clip": "clip_image_embeddings", "sscd": "sscd_embeddings"}
 
 By = Literal["clip", "sscd"]
@@ -30,14 +30,14 @@ By = Literal["clip", "sscd"]
 
 @dataclass(frozen=True)
 class QueryModels:
-    """The models that embed queries, and how they are fed.
+    """The models that embed queries, and their options.
 
     Attributes:
         load_sscd: loads the SSCD embedder.
         load_clip: loads the CLIP model.
-        clip_crop: how CLIP gets an image; see `clip.preprocessing`.
+        clip_crop: `crop`, `pad` or `squash`; see `clip.preprocessing`.
         clip_text_windows: whether long texts are read in overlapping windows.
-        limits: of images; a larger one counts as unreadable.
+        limits: limits of images; a larger image counts as unreadable.
     """
 
     load_sscd: Callable[[], Embedder]
@@ -49,11 +49,11 @@ class QueryModels:
 
 @dataclass(frozen=True)
 class Query:
-    """What is looked for.
+    """A text or an image to search for.
 
     Attributes:
-        weight: negative ones lead away.
-        text: what is described; empty for an image.
+        weight: its weight in a sum of queries; a negative weight searches away from it.
+        text: a description; empty for an image.
         image: the file of an image; None for a text.
     """
 
@@ -63,13 +63,13 @@ class Query:
 
     @property
     def label(self) -> str:
-        """The question as it is told: "2 x red bird"."""
+        """The query as shown to a person, such as "2 x red bird"."""
         what = self.text or (self.image.name if self.image else "")
         return what if self.weight == 1 else f"{self.weight:g} x {what}"
 
 
 def parse_weighted(value: str) -> tuple[float, str]:
-    """A weight and what follows it: "2:red bird" -> 2 and "red bird"; without a number before a colon the weight is 1.
+    """Split a query into its weight and the rest: "2:red bird" -> (2.0, "red bird"). Without a weight it is 1.
 
     Raises:
         ModelError: the weight is not finite, or nothing follows it.
@@ -80,82 +80,82 @@ def parse_weighted(value: str) -> tuple[float, str]:
         with suppress(ValueError):
             weight, value = float(before), rest
     if not math.isfinite(weight) or not value.strip():
-        raise ModelError(f"{value!r} asks for nothing: give a text, or WEIGHT:TEXT such as -1:photo")
+        raise ModelError(f"empty query {value!r}: give a text, or WEIGHT:TEXT such as -1:photo")
     return weight, value.strip()
 
 
-def embed_queries(questions: Sequence[Query], models: QueryModels, by: By, stored: str) -> np.ndarray:
-    """The vectors of questions, by the model that made the stored ones: float32 [q, d], unit length.
+def embed_queries(queries: Sequence[Query], models: QueryModels, by: By, stored: str) -> np.ndarray:
+    """Embed queries with the model of the stored vectors: float32 [q, d], unit length.
 
     Args:
-        questions: at least one; texts only by CLIP.
-        models: as the settings name them; see `wiring.query_models`.
+        queries: one or more; texts only with CLIP.
+        models: the models of the settings; see `wiring.query_models`.
         by: clip or sscd.
-        stored: model_id of the stored vectors of images.
+        stored: model_id of the stored image vectors.
 
     Raises:
-        ModelError: a text is asked for by SSCD, there are no weights, they are not those of the stored vectors, or an
-            image cannot be read.
+        ModelError: SSCD is given a text, there are no weights, the stored vectors are of another model, or an image
+            cannot be read.
     """
     if by == "sscd":
-        if any(question.text for question in questions):
-            raise ModelError("SSCD knows images alone: search for texts with --by clip")
-        return _by_sscd(questions, models, stored)
-    return _by_clip(questions, models, stored)
+        if any(query.text for query in queries):
+            raise ModelError("SSCD embeds images only: use --by clip for text queries")
+        return _embed_by_sscd(queries, models, stored)
+    return _embed_by_clip(queries, models, stored)
 
 
-def _by_sscd(questions: Sequence[Query], models: QueryModels, stored: str) -> np.ndarray:
+def _embed_by_sscd(queries: Sequence[Query], models: QueryModels, stored: str) -> np.ndarray:
     embedder = models.load_sscd()
     _require_model(embedder.model_id, stored, embedder.model_id == stored, "sscd_embeddings")
-    return embedder.embed([_image(question, models) for question in questions])
+    return embedder.embed([_read_image(query, models) for query in queries])
 
 
-def _by_clip(questions: Sequence[Query], models: QueryModels, stored: str) -> np.ndarray:
+def _embed_by_clip(queries: Sequence[Query], models: QueryModels, stored: str) -> np.ndarray:
     model = models.load_clip()
     towers: dict[bool, Callable[[Sequence[Query], QueryModels, str, ClipModel], np.ndarray]] = {
-        True: _texts_by_clip,
-        False: _images_by_clip,
+        True: _embed_texts,
+        False: _embed_images,
     }
     parts: dict[int, np.ndarray] = {}
     for of_texts, tower in towers.items():
-        chosen = [number for number, question in enumerate(questions) if bool(question.text) is of_texts]
+        chosen = [index for index, query in enumerate(queries) if bool(query.text) is of_texts]
         if chosen:
-            vectors = tower([questions[number] for number in chosen], models, stored, model)
+            vectors = tower([queries[index] for index in chosen], models, stored, model)
             parts |= zip(chosen, vectors, strict=True)
-    return np.stack([parts[number] for number in range(len(questions))])
+    return np.stack([parts[index] for index in range(len(queries))])
 
 
-def _texts_by_clip(questions: Sequence[Query], models: QueryModels, stored: str, model: ClipModel) -> np.ndarray:
+def _embed_texts(queries: Sequence[Query], models: QueryModels, stored: str, model: ClipModel) -> np.ndarray:
     from visdiv_assets.embedding.clip.texts import ClipTexts
 
     texts = ClipTexts(model, windows=models.clip_text_windows)
     _require_model(texts.model_id, stored, same_weights(texts.model_id, stored), TABLES["clip"])
-    return texts.embed([question.text for question in questions]).vectors
+    return texts.embed([query.text for query in queries]).vectors
 
 
-def _images_by_clip(questions: Sequence[Query], models: QueryModels, stored: str, model: ClipModel) -> np.ndarray:
+def _embed_images(queries: Sequence[Query], models: QueryModels, stored: str, model: ClipModel) -> np.ndarray:
     from visdiv_assets.embedding.clip.images import ClipImages
 
     images = ClipImages(model, models.clip_crop)
     _require_model(images.model_id, stored, images.model_id == stored, TABLES["clip"])
-    return images.embed([_image(question, models) for question in questions])
+    return images.embed([_read_image(query, models) for query in queries])
 
 
 def _require_model(asked: str, stored: str, fits: bool, table: str) -> None:
     if not fits:
         raise ModelError(
-            f"the stored vectors were made by {stored}, but {asked} is set: set that model, or materialize {table} "
-            "again"
+            f"the stored vectors are from {stored}, but the settings name {asked}: set that model, or materialize "
+            f"{table} again"
         )
 
 
-def _image(question: Query, models: QueryModels) -> Image:
-    assert question.image is not None
+def _read_image(query: Query, models: QueryModels) -> Image:
+    assert query.image is not None
     try:
-        data = question.image.read_bytes()
+        data = query.image.read_bytes()
     except OSError as error:
-        raise ModelError(f"{question.image} cannot be read: {error.strerror or error}") from None
+        raise ModelError(f"{query.image} cannot be read: {error.strerror or error}") from None
     decoded = decode_image(data, limits=models.limits)
     if decoded.pixels is None:
-        raise ModelError(f"{question.image} is no image that can be read ({decoded.status}): {decoded.detail}")
+        raise ModelError(f"{query.image} cannot be read as an image ({decoded.status}): {decoded.detail}")
     return decoded.pixels

@@ -1,4 +1,4 @@
-"""Embedding a subset shard by shard: each image once, however often it occurs."""
+"""Embed a subset shard by shard, each distinct image once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from visdiv_assets.embedding.interface import Embedder
 from visdiv_assets.embedding.stream import EncodedImage, embed_with_norms, image_changed
+from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.listing import image_bytes
 from visdiv_assets.progress import Progress, silent
@@ -20,63 +21,59 @@ IDS_SCHEMA = pa.schema([("image_id", pa.string())])
 
 
 def positions_between(positions: pa.Table, first_row: int, end_row: int) -> pa.Table:
-    """Those of `imaging.listing.first_positions` whose row lies in [first_row, end_row)."""
+    """Return the positions, as `imaging.listing.first_positions` lists them, whose row is in [first_row, end_row)."""
     rows = positions["row"].to_numpy()
     start, stop = np.searchsorted(rows, [first_row, end_row])
     return positions.slice(start, stop - start)
 
 
 class KnownVectors:
-    """Vectors of an earlier state of a subset, by image_id or text_id: what a changed subset need not embed again."""
+    """Vectors of an earlier version of a subset, by image_id or text_id, which need not be computed again."""
 
     def __init__(
         self, lake: Lake, manifest: Manifest | None, model_id: str, *, role: str = "ids", column: str = "image_id"
     ) -> None:
-        """Open the vectors of a manifest; those of another model are not used.
+        """Open the vectors of a manifest, unless they are from another model.
 
         Args:
-            lake: where they are.
-            manifest: of the earlier state; None if there was none.
+            lake: the lake that holds them.
+            manifest: manifest of the earlier version; None if there was none.
             model_id: the model whose vectors are wanted.
-            role: the table that says whose the vectors are, in their order.
+            role: the table of ids, in the order of the vectors.
             column: its column of ids, 32 characters each.
         """
         usable = manifest is not None and manifest.model_id == model_id and manifest.rows(role) > 0
         if usable and manifest is not None:
-            ids = lake.read(manifest, role, columns=[column])[column].to_numpy().astype("S32")
-            self._order = np.argsort(ids)
-            self._ids = ids[self._order]
+            self._index = IdIndex(lake.read(manifest, role, columns=[column])[column])
             self._vectors = lake.array(manifest, "vectors")
             self._norms = lake.column(manifest, "norms")
         else:
-            self._ids = np.empty(0, "S32")
+            self._index = IdIndex(np.empty(0, "S32"))
 
     def find(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Look up ids, S32 [n]: a mask bool [n] of the known ones, and their vectors float16 [known, d]."""
+        """Look up ids, S32 [n]: return a mask of the known ones, bool [n], and their vectors, float16 [known, d]."""
         known, rows = self.rows(ids)
         return known, self._vectors[rows] if len(rows) else np.empty((0, 0), np.float16)
 
     def rows(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Look up ids, S32 [n]: a mask bool [n] of the known ones, and their rows there, int64 [known]."""
-        if not len(self._ids) or not len(ids):
-            return np.zeros(len(ids), bool), np.empty(0, np.int64)
-        place = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
-        known = self._ids[place] == ids
-        return known, self._order[place[known]]
+        """Look up ids, S32 [n]: return a mask of the known ones, bool [n], and their rows, int64 [known]."""
+        rows = self._index.rows(ids)
+        known = rows >= 0
+        return known, rows[known]
 
     def norms(self, rows: np.ndarray) -> np.ndarray:
-        """The lengths that the vectors of some rows had, float32 [n]; only where they were kept."""
+        """Return the stored norms of some rows, float32 [n]; only for models that keep norms."""
         found: np.ndarray = self._norms[rows]
         return found
 
 
 class PositionVectors(NamedTuple):
-    """What the images at some positions of a shard are to a model.
+    """The vectors of the images at some positions of a shard.
 
     Attributes:
         vectors: float16 [n, dimension], unit length.
-        norms: float32 [n], the lengths that the model gave them; None where it gives unit vectors.
-        computed: how many were computed, not known.
+        norms: float32 [n], lengths before scaling; None if the model returns unit vectors.
+        computed: number of vectors that were computed because they were not known.
     """
 
     vectors: np.ndarray
@@ -98,14 +95,14 @@ def embed_positions(
     """Embed the images at some positions of one shard.
 
     Args:
-        batches: the shard's rows with a column `images`; not drawn if every vector is known.
-        positions: row, image_index, image_id of the wanted images, in order.
+        batches: the shard's rows with a column `images`; not read if every vector is known.
+        positions: row, image_index and image_id of the images, in order.
         embedder: the model.
-        first_row: number of the shard's first row.
+        first_row: index of the shard's first row in the subset.
         known: vectors that need not be computed.
         threads: threads that decode.
-        limits: of images; a larger one counts as unreadable.
-        progress: told of images embedded.
+        limits: limits of images; a larger image counts as unreadable.
+        progress: called with the number of images finished.
 
     Raises:
         ModelError: an image has changed since it was listed.
@@ -121,21 +118,21 @@ def embed_positions(
     progress(int(have.sum()))
     wanted = np.flatnonzero(~have)
     if len(wanted):
-        images = _images(batches, positions.take(wanted), first_row)
+        images = _select_images(batches, positions.take(wanted), first_row)
         done = 0
         parts = embed_with_norms(images, embedder, threads=threads, limits=limits, progress=progress)
         for part in parts:
-            places = wanted[done : done + len(part.vectors)]
-            vectors[places] = part.vectors
+            rows = wanted[done : done + len(part.vectors)]
+            vectors[rows] = part.vectors
             if norms is not None:
-                norms[places] = part.norms
-            done += len(places)
+                norms[rows] = part.norms
+            done += len(rows)
         if done < len(wanted):
             raise image_changed(str(positions["image_id"][int(wanted[done])]))
     return PositionVectors(vectors, norms, len(wanted))
 
 
-def _images(batches: Iterable[pa.RecordBatch], positions: pa.Table, first_row: int) -> Iterator[EncodedImage]:
+def _select_images(batches: Iterable[pa.RecordBatch], positions: pa.Table, first_row: int) -> Iterator[EncodedImage]:
     wanted_rows = positions["row"].to_numpy()
     wanted_index = positions["image_index"].to_numpy()
     wanted_ids = positions["image_id"].to_pylist()
@@ -146,18 +143,18 @@ def _images(batches: Iterable[pa.RecordBatch], positions: pa.Table, first_row: i
         if stop > next_wanted:
             rows, _, encoded = image_bytes(batch)
             first_of_row = np.searchsorted(rows, wanted_rows[next_wanted:stop] - first_row)
-            for number, offset in enumerate(first_of_row, start=next_wanted):
-                place = int(offset + wanted_index[number])
-                yield wanted_ids[number], (encoded[place].as_py() or b"") if place < len(encoded) else b""
+            for wanted, offset in enumerate(first_of_row, start=next_wanted):
+                index = int(offset + wanted_index[wanted])
+                yield wanted_ids[wanted], (encoded[index].as_py() or b"") if index < len(encoded) else b""
         next_wanted, first_row = stop, end_row
 
 
 def vector_defects(vectors: Iterable[np.ndarray], tolerance: float = 1e-3) -> dict[str, int]:
-    """Count the vectors that are not finite, and those whose length is off 1 by more than a tolerance.
+    """Count the vectors that are not finite, and those whose length differs from 1 by more than a tolerance.
 
     Args:
-        vectors: blocks [n, d]; float16 storage alone makes lengths differ from 1 by up to 5e-4.
-        tolerance: largest deviation from 1.
+        vectors: blocks [n, d]; rounding to float16 changes lengths by up to 5e-4.
+        tolerance: largest allowed difference from 1.
     """
     not_finite = not_unit = 0
     for block in vectors:

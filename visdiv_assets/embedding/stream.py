@@ -1,20 +1,19 @@
-"""The streaming embedder: encoded images in, vectors out, in bounded memory.
+"""Embed a stream of encoded images in bounded memory.
 
-Batches of encoded images go through a pool of threads that decode and resize them. A CPU model runs in the same
-threads, one core each; a GPU model is started in the calling thread, fed by them, and computes one batch while the next
-is on its way to it.
+A pool of threads decodes and resizes batches of images. A CPU model runs in the same threads, one core each. A GPU
+model is started in the calling thread and computes one batch while the next is copied to it.
 
-JPEGs are decoded in full, although libjpeg can give half the size in three quarters of the time. The int8 model answers
-a change of one gray level in one of 1,000 values with a cosine down to 0.997, and drafts, even where they are 4.7 times
-the size that the model takes, with one down to 0.996. So whatever comes before the model must keep every bit.
+JPEGs are decoded at full size, although libjpeg can decode to half the size in three quarters of the time. With the
+int8 model, changing one of 1,000 values by one gray level changes the vector to a cosine of 0.997 at worst, and drafts,
+even at 4.7 times the model's input size, to 0.996. So every step before the model must keep every bit.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,16 +25,19 @@ from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map
 
-#: An image_id and the encoded bytes that it must name.
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+#: An image_id and the encoded bytes that it should name.
 EncodedImage = tuple[str, bytes]
 
 
 class Embedded(NamedTuple):
-    """Some images' vectors.
+    """The vectors of a batch of images.
 
     Attributes:
         vectors: float16 [n, dimension], unit length.
-        norms: float32 [n], the lengths that the model gave them; None where it gives unit vectors.
+        norms: float32 [n], lengths before scaling; None if the model returns unit vectors.
     """
 
     vectors: np.ndarray
@@ -49,22 +51,22 @@ def embed_images(
     threads: int,
     limits: DecodeLimits,
     progress: Progress = silent,
-) -> Iterator[np.ndarray]:
-    """Embed images that are known to be readable.
+) -> Generator[np.ndarray, None, None]:
+    """Embed images that were readable when they were listed.
 
     Args:
-        images: drawn lazily, in order.
+        images: read lazily, in order.
         embedder: the model.
         threads: threads that decode.
-        limits: of images; a larger one counts as unreadable.
-        progress: told of each batch.
+        limits: limits of images; a larger image counts as unreadable.
+        progress: called with the number of images finished.
 
     Yields:
         float16 [n, dimension], the vectors of the next n images, in order.
 
     Raises:
-        ModelError: an image is not the one that its image_id names, or cannot be read: the source has changed since
-            its images were listed.
+        ModelError: an image does not match its image_id, or cannot be read: the source has changed since its images
+            were listed.
     """
     for part in embed_with_norms(images, embedder, threads=threads, limits=limits, progress=progress):
         yield part.vectors
@@ -78,7 +80,7 @@ def embed_with_norms(
     limits: DecodeLimits,
     progress: Progress = silent,
 ) -> Iterator[Embedded]:
-    """As `embed_images`, with the lengths that the vectors had where the embedder keeps them."""
+    """Embed images as `embed_images` does, and yield norms too if the embedder keeps them."""
 
     def prepare(batch: list[EncodedImage]) -> np.ndarray:
         pixels = embedder.stack([embedder.preprocess(_decode(image, limits)) for image in batch])
@@ -86,13 +88,13 @@ def embed_with_norms(
 
     with embedder.working():
         prepared = ordered_map(prepare, _batches(images, embedder.batch_size), threads=threads)
-        for features in prepared if embedder.runs_in_threads else _started(prepared, embedder):
+        for features in prepared if embedder.runs_in_threads else _start_in_order(prepared, embedder):
             progress(len(features))
             vectors, norms = unit_length_and_norms(features) if embedder.keeps_norms else (features, None)
             yield Embedded(vectors.astype(np.float16), norms)
 
 
-def _started(batches: Iterable[np.ndarray], embedder: Embedder) -> Iterator[np.ndarray]:
+def _start_in_order(batches: Iterable[np.ndarray], embedder: Embedder) -> Iterator[np.ndarray]:
     running: deque[Callable[[], np.ndarray]] = deque()
     for pixels in batches:
         running.append(embedder.start(pixels))
@@ -102,7 +104,7 @@ def _started(batches: Iterable[np.ndarray], embedder: Embedder) -> Iterator[np.n
         yield running.popleft()()
 
 
-def _decode(image: EncodedImage, limits: DecodeLimits):  # type: ignore[no-untyped-def]
+def _decode(image: EncodedImage, limits: DecodeLimits) -> Image:
     expected, data = image
     decoded = decode_image(data, limits=limits)
     if decoded.pixels is None or image_id(data) != expected:
@@ -111,7 +113,7 @@ def _decode(image: EncodedImage, limits: DecodeLimits):  # type: ignore[no-untyp
 
 
 def image_changed(image_id: str) -> ModelError:
-    """The error to raise where an image is not, or no longer, the one that was listed."""
+    """Return the error for an image that differs from the one that was listed."""
     return ModelError(f"image {image_id} has changed since subset_images was made: materialize it again")
 
 

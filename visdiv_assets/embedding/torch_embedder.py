@@ -1,4 +1,4 @@
-"""What embedders that run in torch share: page-locked memory, batches in flight, fewer images when memory ends."""
+"""The base of embedders in torch: page-locked memory, batches in flight, and smaller batches if memory is short."""
 
 from __future__ import annotations
 
@@ -12,24 +12,30 @@ import numpy as np
 
 from visdiv_assets.embedding.interface import Embedder, unit_length
 from visdiv_assets.errors import ModelError
+from visdiv_assets.extras import check_extra
 
 if TYPE_CHECKING:
     import torch
 
 logger = logging.getLogger(__name__)
 
-#: What torch says on CUDA, and on the CPU.
+#: Texts in torch's errors, on CUDA and on the CPU.
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 
 
 class TorchEmbedder(Embedder):
-    """An embedder whose model is torch's: `_features` is all that it has to say, beside its attributes.
+    """An embedder with a torch model. Subclasses define `_features` and set the attributes of `Embedder`.
 
-    On CUDA it computes from page-locked memory, and asynchronously.
+    On CUDA it reads from page-locked memory and runs asynchronously.
     """
 
     def __init__(self, device: torch.device, batch_size: int) -> None:
-        """Set what depends on the device alone."""
+        """Set what depends only on the device.
+
+        Raises:
+            ConfigError: torch is not installed.
+        """
+        check_extra("torch", "gpu")
         import torch
 
         self._torch = torch
@@ -38,14 +44,14 @@ class TorchEmbedder(Embedder):
         self.device = str(device)
         self.batch_size = batch_size
         self.in_flight = 1 if self._cuda else 0
-        self._most = batch_size
+        self._max_batch = batch_size
 
     @abstractmethod
     def _features(self, batch: torch.Tensor) -> torch.Tensor:
-        """What the model makes of images on its device: uint8 [n, height, width, 3] -> float32 [n, dimension]."""
+        """Compute features of images on the device: uint8 [n, height, width, 3] -> float32 [n, dimension]."""
 
     def stack(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """Lay preprocessed images into memory that a GPU can fetch by itself, page-locked: uint8 [n, ...]."""
+        """Stack preprocessed images, on CUDA into page-locked memory that the GPU can read itself: uint8 [n, ...]."""
         if not self._cuda:
             return super().stack(images)
         shape = (len(images), *images[0].shape)
@@ -57,24 +63,26 @@ class TorchEmbedder(Embedder):
         return self.start(pixels)()
 
     def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
-        """Begin with what `run` does; what does not fit into the device's memory is halved, and so is all that follows.
+        """Start embedding, and return a function that waits for the result and returns it.
+
+        A batch that does not fit into the device's memory is halved, and so are all later ones.
 
         Raises:
             ModelError: not even one image fits.
         """
         parts: list[Callable[[], np.ndarray]] = []
-        place = 0
-        while place < len(pixels):
-            part = pixels[place : place + self._most]
+        first = 0
+        while first < len(pixels):
+            part = pixels[first : first + self._max_batch]
             launched = self._launch_if_it_fits(part)
             if launched is not None:
                 parts.append(launched)
-                place += len(part)
+                first += len(part)
             elif len(part) == 1:
                 raise ModelError(f"the device {self.device} has not enough free memory for one image")
             else:
-                self._most = len(part) // 2
-                logger.warning("%s is out of memory: going on with %d images a batch", self.device, self._most)
+                self._max_batch = len(part) // 2
+                logger.warning("%s is out of memory: continuing with %d images per batch", self.device, self._max_batch)
                 if self._cuda:
                     self._torch.cuda.empty_cache()
 
@@ -85,11 +93,11 @@ class TorchEmbedder(Embedder):
         return finish
 
     def _launch_if_it_fits(self, pixels: np.ndarray) -> Callable[[], np.ndarray] | None:
-        # In a function of its own, as the error holds on to what was allocated for as long as it is handled.
+        # A separate function, since the error keeps allocated memory alive while it is handled.
         try:
             return self._launch(pixels)
         except RuntimeError as error:
-            # TorchScript passes torch.OutOfMemoryError on as a plain RuntimeError that quotes it.
+            # TorchScript turns torch.OutOfMemoryError into a plain RuntimeError that quotes it.
             if not any(words in str(error) for words in OUT_OF_MEMORY):
                 raise
             return None
@@ -106,7 +114,7 @@ class TorchEmbedder(Embedder):
         done.record(torch.cuda.current_stream(self._device))
 
         def wait(_held: np.ndarray = pixels) -> np.ndarray:
-            # The default holds the pixels, which the device may not have fetched yet, until it is done with them.
+            # The default argument keeps the pixels alive until the device has read them.
             done.synchronize()
             fetched: np.ndarray = result.numpy()
             return fetched
@@ -116,7 +124,7 @@ class TorchEmbedder(Embedder):
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """Let each call of torch on the CPU use one core while the block runs: several threads call it at once."""
+    """Limit each call of torch on the CPU to one core while the block runs, since several threads call it at once."""
     import torch
 
     before = torch.get_num_threads()

@@ -1,6 +1,6 @@
-"""Embedding the texts of a subset's turns shard by shard: each different text once, however often it occurs.
+"""Embed the texts of a subset's turns shard by shard, each distinct text once.
 
-A text that is nothing but white space has no vector; its turn is there all the same, with no text_id.
+A text of only white space has no vector; its turn is listed without a text_id.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from visdiv_assets.storage.manifest import Manifest
 TEXTS_SCHEMA = pa.schema([("text_id", pa.string()), ("tokens", pa.int32()), ("truncated", pa.bool_())])
 TURNS_SCHEMA = pa.schema([("row", pa.int64()), ("turn", pa.int32()), ("text_id", pa.string())])
 
-#: The fields of a turn that make its text, by the setting `clip_text`.
+#: The fields of a turn that are embedded, by the setting `clip_text`.
 FIELDS = {"user": ("user",), "assistant": ("assistant",), "both": ("user", "assistant")}
 
-#: Sequences that wait for others of their length before the model is called: 77 numbers each at most.
+#: Sequences collected before the model is called, to batch them by length: at most 77 numbers each.
 POOL = 4096
 
 
 def text_id(text: str) -> str:
-    """The identity of a text: the first 16 bytes of the SHA-256 of its UTF-8, as 32 hex characters."""
+    """Return the identity of a text: the first 16 bytes of the SHA-256 of its UTF-8, as 32 hex characters."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def turn_texts(batch: pa.RecordBatch, which: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Take the texts out of a batch.
+    """Extract the texts of a batch.
 
     Args:
-        batch: with a column `texts`: list<struct<user, assistant>>.
-        which: a key of `FIELDS`; of both, what is there is joined by a newline.
+        batch: rows with a column `texts`: list<struct<user, assistant>>.
+        which: a key of `FIELDS`; `both` joins the fields that are not empty by a newline.
 
     Returns:
-        int64 [m] row within the batch, int32 [m] turn within the row, and the m texts, empty where there is none.
-        Rows without texts do not occur.
+        the row within the batch, int64 [m]; the turn within the row, int32 [m]; and the m texts, empty for a turn
+        without one. Rows without turns are not listed.
     """
     column = batch.column("texts")
     lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -56,51 +56,52 @@ def turn_texts(batch: pa.RecordBatch, which: str) -> tuple[np.ndarray, np.ndarra
 
 
 class KnownTexts(KnownVectors):
-    """Texts of an earlier state of a subset, with their vectors: what a changed subset need not embed again."""
+    """Texts of an earlier version of a subset and their vectors, which need not be computed again."""
 
     def __init__(self, lake: Lake, manifest: Manifest | None, model_id: str) -> None:
-        """Open the texts of a manifest; those of another model are not used."""
+        """Open the texts of a manifest, unless they are from another model."""
         super().__init__(lake, manifest, model_id, role="texts", column="text_id")
-        if manifest is not None and len(self._ids):
-            said = lake.read(manifest, "texts", columns=["tokens", "truncated"])
-            self._tokens, self._truncated = said["tokens"].to_numpy(), said["truncated"].to_numpy()
+        if manifest is not None and len(self._index):
+            texts = lake.read(manifest, "texts", columns=["tokens", "truncated"])
+            self._tokens, self._truncated = texts["tokens"].to_numpy(), texts["truncated"].to_numpy()
 
-    def said(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How many tokens the texts of some rows have, int32 [n], and whether they were cut, bool [n]."""
+    def token_counts(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the number of tokens of some rows' texts, int32 [n], and whether they were truncated, bool [n]."""
         return self._tokens[rows], self._truncated[rows]
 
 
 class SeenTexts:
-    """The text_ids that the shards of a subset held so far, 32 bytes each."""
+    """The text_ids of all shards so far, 32 bytes each."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start empty."""
         self._ids = np.empty(0, "S32")
 
     def add(self, text_ids: pa.ChunkedArray) -> None:
-        """Add text_ids that are not among them yet."""
+        """Add text_ids that are new."""
         new = text_ids.to_numpy().astype("S32")
-        # A stable sort joins what is sorted already in one pass.
+        # A stable sort merges two sorted arrays in one pass.
         self._ids = np.sort(np.concatenate([self._ids, np.sort(new)]), kind="stable")
 
     def holds(self, text_ids: np.ndarray) -> np.ndarray:
-        """Which of some text_ids, S32 [n], are among them: bool [n]."""
+        """Return which of some text_ids, S32 [n], were added: bool [n]."""
         if not len(self._ids):
             return np.zeros(len(text_ids), bool)
-        place = np.minimum(np.searchsorted(self._ids, text_ids), len(self._ids) - 1)
-        found: np.ndarray = self._ids[place] == text_ids
+        # Not an `IdIndex`: ids are added shard by shard, and their rows do not matter.
+        index = np.minimum(np.searchsorted(self._ids, text_ids), len(self._ids) - 1)
+        found: np.ndarray = self._ids[index] == text_ids
         return found
 
 
 class ShardTexts(NamedTuple):
-    """The turns of a shard, and the texts that no earlier shard held.
+    """The turns of a shard, and the texts that did not occur in an earlier shard.
 
     Attributes:
         vectors: float16 [n, dimension], unit length, of the n texts.
-        norms: float32 [n], the lengths that the model gave them.
+        norms: float32 [n], their lengths before scaling.
         texts: rows of `TEXTS_SCHEMA`, in order of first occurrence.
-        turns: rows of `TURNS_SCHEMA`, every turn in order; text_id is null where there is no text.
-        computed: how many vectors were computed, not known.
+        turns: rows of `TURNS_SCHEMA`, every turn in order; text_id is null for a turn without text.
+        computed: number of vectors that were computed because they were not known.
     """
 
     vectors: np.ndarray
@@ -121,47 +122,47 @@ def embed_turns(
     threads: int,
     progress: Progress = silent,
 ) -> ShardTexts:
-    """Embed the texts of a shard's turns; a batch of texts is held at a time, and of the others just their tokens.
+    """Embed the texts of a shard's turns. One batch of texts is in memory at a time, and tokens of waiting ones.
 
     Args:
         batches: the shard's rows with a column `texts`.
         embedder: the model.
-        first_row: number of the shard's first row.
+        first_row: index of the shard's first row in the subset.
         which: a key of `FIELDS`.
         seen: texts of earlier shards, which are not embedded again.
         known: vectors that need not be computed.
         threads: threads that call the model on a CPU.
-        progress: told of rows.
+        progress: called with the number of rows finished.
     """
     met: set[str] = set()
     turns: list[pa.RecordBatch] = []
-    gathered = _Gathered(embedder, known, threads)
+    collected = _TextCollector(embedder, known, threads)
     for batch in batches:
-        rows, places, texts = turn_texts(batch, which)
+        rows, row_turns, texts = turn_texts(batch, which)
         ids = [text_id(text) if text.strip() else None for text in texts]
         turns.append(
             pa.record_batch(
-                [pa.array(rows + first_row), pa.array(places), pa.array(ids, pa.string())], schema=TURNS_SCHEMA
+                [pa.array(rows + first_row), pa.array(row_turns), pa.array(ids, pa.string())], schema=TURNS_SCHEMA
             )
         )
         fresh = {name: text for name, text in zip(ids, texts, strict=True) if name and name not in met}
         met.update(fresh)
         names = np.array(list(fresh), "S32")
-        gathered.add(names[~seen.holds(names)], fresh)
+        collected.add(names[~seen.holds(names)], fresh)
         first_row += batch.num_rows
         progress(batch.num_rows)
-    return gathered.finish(pa.Table.from_batches(turns, TURNS_SCHEMA))
+    return collected.finish(pa.Table.from_batches(turns, TURNS_SCHEMA))
 
 
-class _Gathered:
-    """Texts in order of first occurrence; they are embedded in another order, many at a time."""
+class _TextCollector:
+    """Collects texts in order of first occurrence, and embeds them in batches of similar length."""
 
     def __init__(self, embedder: ClipTexts, known: KnownTexts, threads: int) -> None:
         self._embedder, self._known, self._threads = embedder, known, threads
         self._ids: list[np.ndarray] = [np.empty(0, "S32")]
         self._count = self._computed = 0
-        # What is known of the texts so far: their places among all, and a column of each kind.
-        self._places: list[np.ndarray] = []
+        # The results so far: indices of the texts, and one list per column.
+        self._indices: list[np.ndarray] = []
         self._vectors: list[np.ndarray] = []
         self._norms: list[np.ndarray] = []
         self._tokens: list[np.ndarray] = []
@@ -174,10 +175,10 @@ class _Gathered:
         have, rows = self._known.rows(names)
         if len(rows):
             vectors, norms = self._known.find(names)[1], self._known.norms(rows)
-            self._store(self._count + np.flatnonzero(have), vectors, norms, *self._known.said(rows))
-        for place in np.flatnonzero(~have):
-            tokens = self._embedder.tokenize(texts[names[place].decode()])
-            self._waiting.append((self._count + int(place), tokens))
+            self._store(self._count + np.flatnonzero(have), vectors, norms, *self._known.token_counts(rows))
+        for index in np.flatnonzero(~have):
+            tokens = self._embedder.tokenize(texts[names[index].decode()])
+            self._waiting.append((self._count + int(index), tokens))
             self._sequences += len(tokens.sequences)
             if self._sequences >= POOL:
                 self._flush()
@@ -185,9 +186,9 @@ class _Gathered:
         self._count += len(names)
 
     def finish(self, turns: pa.Table) -> ShardTexts:
-        """Embed what still waits, and bring all into order."""
+        """Embed the waiting texts, and return all in order."""
         self._flush()
-        order = np.argsort(np.concatenate([np.empty(0, np.int64), *self._places]))
+        order = np.argsort(np.concatenate([np.empty(0, np.int64), *self._indices]))
         empty = np.empty((0, self._embedder.dimension), np.float16)
         tokens = np.concatenate([np.empty(0, np.int32), *self._tokens])[order]
         truncated = np.concatenate([np.empty(0, bool), *self._truncated])[order]
@@ -203,10 +204,10 @@ class _Gathered:
     def _flush(self) -> None:
         if not self._waiting:
             return
-        places, texts = zip(*self._waiting, strict=True)
+        indices, texts = zip(*self._waiting, strict=True)
         found = self._embedder.embed_tokens(texts, threads=self._threads)
         self._store(
-            np.array(places),
+            np.array(indices),
             found.vectors.astype(np.float16),
             found.norms,
             np.array([text.count for text in texts], np.int32),
@@ -216,9 +217,9 @@ class _Gathered:
         self._waiting, self._sequences = [], 0
 
     def _store(
-        self, places: np.ndarray, vectors: np.ndarray, norms: np.ndarray, tokens: np.ndarray, truncated: np.ndarray
+        self, indices: np.ndarray, vectors: np.ndarray, norms: np.ndarray, tokens: np.ndarray, truncated: np.ndarray
     ) -> None:
-        self._places.append(places)
+        self._indices.append(indices)
         self._vectors.append(vectors)
         self._norms.append(norms)
         self._tokens.append(tokens)

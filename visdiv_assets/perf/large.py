@@ -59,20 +59,19 @@ def measure(
 
 
 def _prepare_tiles(path: Path, threshold: float, share: float, device: str) -> Callable[[], _Slice]:
-    import torch
-
     from visdiv_assets.devices import torch_device
-    from visdiv_assets.vectors.join import projected_tiles
+    from visdiv_assets.vectors.join import project_tiles
 
-    torch.zeros(1, device=torch_device(device))
+    # Import torch and use the device before the measurement.
+    torch_device(device)
     vectors = np.load(path, mmap_mode="r")
 
     def work() -> _Slice:
-        tiles = projected_tiles(vectors, None, threshold, device=device)
-        assert tiles is not None, "the full product is cheaper than any projection"
+        tiles = project_tiles(vectors, None, threshold, device=device)
+        assert tiles is not None, "no projection is cheaper than the full product"
         count = tiles.tiles()
         chosen = np.random.default_rng(0).choice(count, int(share * count), replace=False)
-        found = sum(len(candidates.left) for candidates in tiles.at(tiles.place(int(index)) for index in chosen))
+        found = sum(len(candidates.left) for candidates in tiles.at(tiles.strip_of(int(index)) for index in chosen))
         return _Slice(len(chosen), count, found, tiles.directions)
 
     return work

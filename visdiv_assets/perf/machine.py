@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from visdiv_assets.devices import has_cuda
@@ -20,7 +22,14 @@ def describe() -> str:
         import torch
 
         parts.append(torch.cuda.get_device_name())
-    return ", ".join([*parts, *(f"{library} {version(library)}" for library in LIBRARIES)])
+    return ", ".join([*parts, *_versions()])
+
+
+def _versions() -> Iterator[str]:
+    for library in LIBRARIES:
+        # torch is optional.
+        with suppress(PackageNotFoundError):
+            yield f"{library} {version(library)}"
 
 
 def _processor_name() -> str:

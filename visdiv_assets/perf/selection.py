@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from visdiv_assets.extras import is_installed
 from visdiv_assets.perf.measuring import Figure, measure_in_subprocess
 from visdiv_assets.progress import Progress, silent
 
@@ -101,9 +102,10 @@ def _texts(path: Path) -> pa.ChunkedArray:
 
 def _vectors(folder: Path, name: str) -> np.ndarray:
     # Import torch before the measurement, since each process pays for it once.
-    import torch
+    if is_installed("torch"):
+        import torch
 
-    torch.zeros(1)
+        torch.zeros(1)
     vectors: np.ndarray = np.load(folder / f"{name}.npy", mmap_mode="r")
     return vectors
 
@@ -196,7 +198,7 @@ def _text_overlap(folder: Path) -> Work:
 
     def work() -> str:
         found = find_text_overlaps(texts, [benchmark])
-        return f"{len(found['text'].unique()):,} texts share some of {len(benchmark.runs[13]):,} n-grams of 13 words"
+        return f"{len(found['text'].unique()):,} texts hold some of {len(benchmark.ngrams[13]):,} 13-grams"
 
     return work
 

@@ -1,6 +1,6 @@
-"""FAISS indexes: saved beside their image_ids, for queries with one image or a few.
+"""Build, write and query FAISS indexes, which are saved beside their image_ids.
 
-The vectors are kept in float16, as they lie in the lake, so that an index holds exactly their values at half the size.
+An index holds the float16 values of the lake, so that it is exact at half the size of float32.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from visdiv_assets.vectors.matrix import Matrix
 if TYPE_CHECKING:
     import faiss
 
+#: Vectors added at a time.
 BLOCK = 16_384
 
 
 def build_index(vectors: Matrix) -> faiss.Index:
-    """An exact inner-product index over unit vectors [n, d], numbered by row; they are read in blocks."""
+    """Build an exact inner-product index over unit vectors [n, d], which are read in blocks."""
     import faiss
 
     index = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
@@ -28,7 +29,7 @@ def build_index(vectors: Matrix) -> faiss.Index:
 
 
 def write_index(index: faiss.Index, stream: IO[bytes]) -> int:
-    """Write an index to a stream; returns its number of vectors."""
+    """Write an index to a stream and return its number of vectors."""
     import faiss
 
     writer = faiss.BufferedIOWriter(faiss.PyCallbackIOWriter(stream.write), 1 << 20)
@@ -38,17 +39,18 @@ def write_index(index: faiss.Index, stream: IO[bytes]) -> int:
 
 
 def read_index(stream: IO[bytes]) -> faiss.Index:
-    """Read an index that `write_index` wrote."""
+    """Read an index written by `write_index`."""
     import faiss
 
     return faiss.read_index(faiss.BufferedIOReader(faiss.PyCallbackIOReader(stream.read), 1 << 20))
 
 
 def nearest(index: faiss.Index, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest vectors of each query [m, d].
+    """Find the k nearest vectors of each query [m, d].
 
     Returns:
-        similarities float32 [m, k], descending, and row numbers int64 [m, k], -1 where there are fewer than k.
+        similarities float32 [m, k], descending, and row indices int64 [m, k], -1 where the index has fewer than k
+        vectors.
     """
     similarity, rows = index.search(np.ascontiguousarray(queries, dtype=np.float32), k)
     return similarity, rows

@@ -1,9 +1,12 @@
-"""Exact joins: all pairs of unit vectors whose inner product reaches a threshold.
+"""Exact joins: find all pairs of unit vectors whose inner product reaches a threshold.
 
-The pairs are looked at tile by tile, a self-join only above the diagonal, and what a tile finds is computed once more
-in float64, pair by pair, so that a similarity depends on its two vectors alone and not on how the work was cut.
-Two modes: every pair; or, with `k_best`, only pairs that are among the K best of one of their two vectors, in memory
-that is linear in the vectors however many pairs there are, while neighbors are counted in full.
+A join compares tile by tile, a self-join only above the diagonal. It computes the pairs that a tile finds again in
+float64, so that a similarity depends only on its two vectors and not on how the work was cut.
+
+There are two modes: every pair; or, with `k_best`, only pairs among the K best of one of their two vectors. The second
+needs memory linear in the number of vectors, whatever the number of pairs, and still counts all neighbors.
+
+torch is optional: without it, NumPy multiplies all pairs in full on the CPU.
 """
 
 from __future__ import annotations
@@ -17,38 +20,42 @@ import pyarrow as pa
 
 from visdiv_assets.devices import torch_device
 from visdiv_assets.errors import InputError
+from visdiv_assets.extras import is_installed
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.vectors.matrix import Matrix
+from visdiv_assets.vectors.pair_similarity import inner_products
+from visdiv_assets.vectors.projected_tiles import BFLOAT16_ROUNDOFF, Projected, ProjectedTiles
 from visdiv_assets.vectors.projection import choose_projection
-from visdiv_assets.vectors.tiles import BFLOAT16_ROUNDOFF, Candidates, FullTiles, Projected, ProjectedTiles
+from visdiv_assets.vectors.tiles import Candidates, FullTiles
 from visdiv_assets.vectors.top_k import BestPartners
 
 PAIR_SCHEMA = pa.schema([("left", pa.int64()), ("right", pa.int64()), ("similarity", pa.float32())])
 
-#: Rows of a tile: two blocks and their product stay below 32 MB.
+#: Rows of a tile: two blocks and their product take less than 32 MB.
 TILE = 2048
-#: Rows and columns of a projected tile: its product, 4 MB in bfloat16, stays near the core that made it.
+#: Rows and columns of a projected tile: its product, 4 MB in bfloat16, fits the cache of the core that computes it.
 PROJECTED_TILE = (1024, 2048)
-#: The same on a GPU.
+#: Rows and columns of a projected tile on a GPU.
 DEVICE_TILE = (8192, 16384)
-#: Pairs from which projecting pays, once torch is imported. Whether it is must not matter: the two ways may differ in
-#: the last bit of what they compare, and engines in what their processes have imported.
+#: Minimum number of pairs for which projecting pays, once torch is imported. The choice must not depend on whether
+#: torch is imported yet: the two methods may differ in the last bit of the products that they compare, and engines
+#: differ in what their processes have imported.
 PROJECTED_FROM = 50_000_000
-#: The same where one of the two sets is projected already, which costs most.
+#: The same if one of the two sets is already projected, which is most of the cost.
 PREPARED_FROM = 2_000_000
-#: Vectors from which a set alone tells what to project on.
+#: Minimum number of vectors for fitting a projection to one set only.
 PREPARED_ROWS = 2048
 
 
 @dataclass(frozen=True)
 class Join:
-    """What a join found.
+    """The result of a join.
 
     Attributes:
-        pairs: table of left int64, right int64 (row numbers), similarity float32, sorted by left and right.
-        left_counts: int64 [thresholds, left rows], how many partners each left row has at or above each threshold
-            asked for.
-        right_counts: the same of the right rows; in a self-join the same array.
+        pairs: table of left int64, right int64 (row indices) and similarity float32, sorted by left and right.
+        left_counts: int64 [thresholds, left rows], the number of partners of each left row at or above each threshold
+            of `count_at`.
+        right_counts: the same for the right rows; in a self-join the same array.
     """
 
     pairs: pa.Table
@@ -64,20 +71,28 @@ def self_join(
     device: str = "cpu",
     progress: Progress = silent,
 ) -> pa.Table:
-    """All pairs left < right of one set with similarity >= threshold.
+    """Find all pairs left < right of one set with similarity >= threshold.
 
     Args:
         vectors: unit vectors [n, d], any float dtype; read in blocks.
         threshold: smallest inner product of a pair.
-        k_best: keep a pair only if it is among the K best of one of its two; None keeps every pair.
+        k_best: keep a pair only if it is among the K best of one of its two vectors; None keeps every pair.
         device: "cpu", "cuda" or "cuda:N".
-        progress: told of rows of the left set done.
+        progress: called with the number of rows finished.
 
     Returns:
         table of left, right, similarity (see `Join.pairs`).
 
     Raises:
-        InputError: a vector is not finite, or two dimensions differ.
+        InputError: a vector is not finite.
+        ConfigError: the device is not the CPU, and torch is not installed.
+        ModelError: the device cannot be used.
+
+    Example:
+        >>> import numpy as np
+        >>> vectors = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
+        >>> self_join(vectors, 0.7).select(["left", "right"]).to_pylist()
+        [{'left': 0, 'right': 1}]
     """
     return join(vectors, None, threshold, k_best=k_best, device=device, progress=progress).pairs
 
@@ -92,39 +107,42 @@ def cross_join(
     device: str = "cpu",
     progress: Progress = silent,
 ) -> pa.Table:
-    """All pairs between two sets with similarity >= threshold; see `self_join`.
+    """Find all pairs between two sets with similarity >= threshold; see `self_join`.
 
     Args:
         left: unit vectors [n, d].
         right: unit vectors [m, d].
         threshold: smallest inner product of a pair.
         k_best: as in `self_join`.
-        prepared: of either of the two, with this threshold and device; it saves time and changes nothing else.
+        prepared: one or both sets, prepared for this threshold and device. It saves time and does not change the
+            result.
         device: as in `self_join`.
-        progress: told of rows of the left set done.
+        progress: called with the number of left rows finished.
 
     Raises:
-        InputError: the dimensions differ, a vector is not finite, or two dimensions differ.
+        InputError: the dimensions differ, or a vector is not finite.
+        ConfigError: as `self_join`.
+        ModelError: as `self_join`.
     """
     return join(left, right, threshold, k_best=k_best, prepared=prepared, device=device, progress=progress).pairs
 
 
 class Prepared:
-    """A set for joins with several others, projected once, and not before one of them is large enough for that."""
+    """A set for joins with several others. It is projected once, as soon as a join is large enough."""
 
     def __init__(self, vectors: Matrix, threshold: float, *, device: str) -> None:
-        """Name what all joins have in common: unit vectors [n, d], the threshold, and the device."""
+        """Set what all joins share: unit vectors [n, d], the threshold and the device."""
         self.rows = vectors.shape[0]
         self._vectors, self._threshold, self._device = vectors, threshold, device
 
     @cached_property
     def projected(self) -> Projected | None:
-        """The projections; None if the set is too small to tell what to project on, or a projection does not pay.
+        """The projections; None if the set is too small to fit one, if none pays, or if torch is not installed.
 
         Raises:
             InputError: a vector is not finite.
         """
-        if self.rows < PREPARED_ROWS:
+        if self.rows < PREPARED_ROWS or not is_installed("torch"):
             return None
         projection = choose_projection(self._vectors, self._vectors, self._threshold - 3.03 * BFLOAT16_ROUNDOFF)
         return None if projection is None else Projected.of(self._vectors, projection, self._device)
@@ -141,27 +159,27 @@ def join(
     device: str = "cpu",
     progress: Progress = silent,
 ) -> Join:
-    """Join two sets, or one with itself (`right` None), and count neighbors in full.
+    """Join two sets, or one with itself (`right` None), and count all neighbors.
 
     Args:
         left: unit vectors [n, d].
         right: unit vectors [m, d], or None for the pairs within `left`.
         threshold: smallest inner product of a pair.
         k_best: as in `self_join`.
-        count_at: thresholds, none below `threshold`, at which every row's partners are counted, whatever `k_best`
-            drops. A pair within 1e-6 of such a threshold may be counted on either side of it.
+        count_at: thresholds, each at least `threshold`, at which the partners of every row are counted, including
+            those that `k_best` drops. A pair within 1e-6 of such a threshold may be counted on either side of it.
         prepared: as in `cross_join`.
         device: "cpu", "cuda" or "cuda:N".
-        progress: told of rows of the left set done.
+        progress: called with the number of left rows finished.
 
     Raises:
-        InputError: see `self_join` and `cross_join`.
-        ValueError: a threshold of `count_at` is below `threshold`.
+        InputError: as `cross_join`.
+        ConfigError: as `self_join`.
+        ModelError: as `self_join`.
+        ValueError: a threshold of `count_at` is less than `threshold`.
     """
     if any(value < threshold for value in count_at):
-        raise ValueError("count_at asks for a threshold below the join's")
-    if device != "cpu":
-        torch_device(device)
+        raise ValueError(f"count_at holds a threshold less than the join's threshold {threshold}")
     within = right is None
     other = left if right is None else right
     if left.shape[1] != other.shape[1]:
@@ -171,7 +189,7 @@ def join(
     left_counts = np.zeros((len(count_at), left.shape[0]), np.int64)
     right_counts = left_counts if within else np.zeros((len(count_at), other.shape[0]), np.int64)
     found: list[np.ndarray] = []
-    for tile in tiles_of(left, other, threshold, within=within, prepared=prepared, device=device):
+    for tile in choose_tiles(left, other, threshold, within=within, prepared=prepared, device=device):
         a, b, similarity = tile.left, tile.right, tile.similarity
         count_partners(left_counts, right_counts, tile, count_at)
         if left_best is None or right_best is None:
@@ -187,7 +205,7 @@ def join(
     return Join(rescore(left, other, found, threshold, within=within), left_counts, right_counts)
 
 
-def tiles_of(
+def choose_tiles(
     left: Matrix,
     right: Matrix,
     threshold: float,
@@ -196,11 +214,19 @@ def tiles_of(
     prepared: tuple[Prepared | None, Prepared | None] = (None, None),
     device: str,
 ) -> FullTiles | ProjectedTiles:
-    """The cheapest way to look at all pairs."""
+    """Return the tiles that compare all pairs at the least cost. Arguments as `join`.
+
+    Raises:
+        InputError: a vector is not finite.
+        ConfigError: as `self_join`.
+        ModelError: as `self_join`.
+    """
+    if device != "cpu":
+        torch_device(device)
     pairs = left.shape[0] * right.shape[0] // (2 if within else 1)
     if not pairs:
         return FullTiles(left, right, threshold, within=within, tile=TILE)
-    # The larger of two sets tells better what to project on.
+    # The larger of two sets gives the better projection.
     larger = max((each for each in prepared if each), key=lambda each: each.rows, default=None)
     if larger and (device != "cpu" or pairs >= PREPARED_FROM) and (base := larger.projected):
         x, y = (
@@ -210,15 +236,18 @@ def tiles_of(
         return _projected_tiles(left, right, threshold, (x, y), within=within, device=device)
     if device == "cpu" and pairs < PROJECTED_FROM:
         return FullTiles(left, right, threshold, within=within, tile=TILE)
-    projected = projected_tiles(left, None if within else right, threshold, device=device)
+    projected = project_tiles(left, None if within else right, threshold, device=device)
     return projected or FullTiles(left, right, threshold, within=within, tile=TILE)
 
 
-def projected_tiles(left: Matrix, right: Matrix | None, threshold: float, *, device: str) -> ProjectedTiles | None:
-    """The tiles of a join, projected on as many directions as make it cheapest; None if the full product is cheaper.
+def project_tiles(left: Matrix, right: Matrix | None, threshold: float, *, device: str) -> ProjectedTiles | None:
+    """Return the tiles of a join, projected on the number of directions that costs least. Arguments as `join`.
 
-    Arguments as `join`.
+    Returns:
+        None if the full product is cheaper, or torch is not installed.
     """
+    if not is_installed("torch"):
+        return None
     other = left if right is None else right
     projection = choose_projection(left, other, threshold - 3.03 * BFLOAT16_ROUNDOFF)
     if projection is None:
@@ -238,19 +267,19 @@ def _projected_tiles(
 def count_partners(
     left_counts: np.ndarray, right_counts: np.ndarray, tile: Candidates, count_at: Sequence[float], first_row: int = 0
 ) -> None:
-    """Add the pairs of a tile to the partners that each row has at each threshold.
+    """Add the pairs of a tile to the number of partners of each row at each threshold.
 
     Args:
-        left_counts: int64 [thresholds, rows], of rows from `first_row` on.
-        right_counts: likewise; in a self-join the same array.
+        left_counts: int64 [thresholds, rows], changed in place; the first column is `first_row`.
+        right_counts: the same for right rows; in a self-join the same array.
         tile: the pairs.
         count_at: the thresholds.
-        first_row: the row that is counted first.
+        first_row: the row of the first column.
     """
-    for number, value in enumerate(count_at):
+    for index, value in enumerate(count_at):
         reached = tile.similarity >= np.float32(value)
-        _count(left_counts[number], tile.left[reached] - first_row)
-        _count(right_counts[number], tile.right[reached] - first_row)
+        _count(left_counts[index], tile.left[reached] - first_row)
+        _count(right_counts[index], tile.right[reached] - first_row)
 
 
 def _count(counts: np.ndarray, rows: np.ndarray) -> None:
@@ -262,17 +291,24 @@ def _count(counts: np.ndarray, rows: np.ndarray) -> None:
 
 
 def rescore(left: Matrix, right: Matrix, found: list[np.ndarray], threshold: float, *, within: bool) -> pa.Table:
-    """The pairs that reach a threshold in float64, each once: table of `PAIR_SCHEMA` from arrays int64 [2, m]."""
+    """Compute found pairs in float64 and return those that reach the threshold.
+
+    Args:
+        left: unit vectors [n, d].
+        right: unit vectors [m, d]; the same object as `left` in a self-join.
+        found: arrays int64 [2, p] of row pairs, in which a pair may occur more than once.
+        threshold: smallest inner product of a pair.
+        within: whether it is a self-join.
+
+    Returns:
+        table of `PAIR_SCHEMA`, each pair once, sorted.
+    """
     pairs = np.concatenate([np.empty((2, 0), np.int64), *found], axis=1)
     if within:
         pairs = np.sort(pairs, axis=0)
-    # Both partners of a pair may have named it.
+    # A pair may be among the K best of both its vectors.
     pairs = np.unique(pairs, axis=1)
-    similarity = np.empty(pairs.shape[1], np.float32)
-    for start in range(0, len(similarity), TILE):
-        chosen = slice(start, start + TILE)
-        x = left[pairs[0, chosen]].astype(np.float64)
-        y = right[pairs[1, chosen]].astype(np.float64)
-        similarity[chosen] = np.einsum("nd,nd->n", x, y)
+    # Unclipped, so that copies whose stored vectors are too long keep their order.
+    similarity = inner_products(left, right, pairs[0], pairs[1])
     kept = similarity >= np.float32(threshold)
     return pa.table([pairs[0, kept], pairs[1, kept], similarity[kept]], schema=PAIR_SCHEMA)

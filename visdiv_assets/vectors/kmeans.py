@@ -1,4 +1,4 @@
-"""Spherical k-means of FAISS, trained on a seeded sample and applied to all rows in blocks."""
+"""Spherical k-means with FAISS, trained on a seeded sample and applied to all rows in blocks."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 from visdiv_assets.errors import InputError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.vectors.matrix import Matrix
-from visdiv_assets.vectors.tiles import round_to_bfloat16
+from visdiv_assets.vectors.tiles import round_products
 from visdiv_assets.vectors.unit_rows import BLOCK, unit_at, unit_blocks
 
 ITERATIONS = 10
-#: Rows that the centroids are trained on, for each of them; FAISS itself asks for 39 to 256.
-SAMPLED = 64
+#: Training rows per centroid; FAISS recommends 39 to 256.
+TRAINING_ROWS = 64
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """What `k_means` found.
+    """The result of `k_means`.
 
     Attributes:
-        cluster: int32 [n], number of the nearest centroid.
+        cluster: int32 [n], index of the nearest centroid.
         similarity: float32 [n], cosine to it.
         centroids: float32 [k, d], of length 1.
     """
@@ -34,7 +34,7 @@ class Clustering:
 
 
 def default_clusters(rows: int) -> int:
-    """sqrt(rows): then finding the nearest centroid costs about what comparing the rows of each cluster costs."""
+    """Return sqrt(rows), for which assigning rows to centroids costs about as much as comparing within clusters."""
     return max(1, math.isqrt(rows))
 
 
@@ -42,17 +42,17 @@ def k_means(vectors: Matrix, clusters: int | None = None, *, seed: int = 0, prog
     """Group rows by direction.
 
     Args:
-        vectors: [n, d]; brought to length 1.
-        clusters: how many (None: `default_clusters`); at most as many as there are rows.
-        seed: of the sample and of the first centroids.
-        progress: told of rows whose centroid is found.
+        vectors: [n, d]; scaled to length 1.
+        clusters: number of clusters (None: `default_clusters`), limited to the number of rows.
+        seed: seed of the sample and of the initial centroids.
+        progress: called with the number of rows assigned.
 
     Raises:
-        InputError: fewer than one cluster is asked for, or a row is not finite or all zero.
+        InputError: `clusters` is less than 1, or a row is not finite or all zero.
     """
     rows, dimension = vectors.shape
     if clusters is not None and clusters < 1:
-        raise InputError(f"k-means cannot make {clusters} clusters: ask for 1 or more")
+        raise InputError(f"k-means cannot make {clusters} clusters: give 1 or more")
     count = min(clusters or default_clusters(rows), rows)
     cluster, similarity = np.empty(rows, np.int32), np.empty(rows, np.float32)
     if not rows:
@@ -60,14 +60,14 @@ def k_means(vectors: Matrix, clusters: int | None = None, *, seed: int = 0, prog
     import faiss
 
     random = np.random.default_rng(seed)
-    sample = np.sort(random.choice(rows, min(rows, SAMPLED * count), replace=False))
+    sample = np.sort(random.choice(rows, min(rows, TRAINING_ROWS * count), replace=False))
     trained = faiss.Kmeans(
         dimension,
         count,
         niter=ITERATIONS,
         spherical=True,
         seed=int(random.integers(1, 2**31)),
-        # The sample is drawn above, and few rows for a centroid are no reason to write a warning.
+        # The sample is drawn above; FAISS would only warn about few rows per centroid.
         min_points_per_centroid=1,
         max_points_per_centroid=rows,
     )
@@ -79,8 +79,8 @@ def k_means(vectors: Matrix, clusters: int | None = None, *, seed: int = 0, prog
     index = faiss.IndexFlatIP(dimension)
     index.add(trained.centroids)
     for start, block in unit_blocks(vectors):
-        nearest, number = index.search(block, 1)
-        similarity[start : start + len(block)] = round_to_bfloat16(nearest[:, 0])
-        cluster[start : start + len(block)] = number[:, 0]
+        nearest, centroid = index.search(block, 1)
+        similarity[start : start + len(block)] = round_products(nearest[:, 0])
+        cluster[start : start + len(block)] = centroid[:, 0]
         progress(len(block))
     return Clustering(cluster, similarity, trained.centroids)

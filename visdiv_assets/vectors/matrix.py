@@ -1,4 +1,4 @@
-"""What a join reads."""
+"""Matrices of vectors: the interface, and blocks of rows as float32."""
 
 from __future__ import annotations
 
@@ -7,35 +7,36 @@ from typing import Protocol
 import numpy as np
 
 from visdiv_assets.errors import InputError
+from visdiv_assets.extras import is_installed
 
 
 class Matrix(Protocol):
-    """Rows that can be sliced: an array, a memory map, or a `storage.arrays.StackedArray`."""
+    """A matrix whose rows can be read by slice or index: an array, a memory map or a `storage.arrays.StackedArray`."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(rows, dimension)."""
 
     def __getitem__(self, key: slice | np.ndarray, /) -> np.ndarray:
-        """Rows by slice or by number."""
+        """Return rows by slice or by an array of indices."""
 
 
 def read_block(vectors: Matrix, start: int, rows: int) -> np.ndarray:
-    """Some rows as contiguous float32.
+    """Return the rows [start, start + rows) as contiguous float32.
 
     Raises:
-        InputError: one of them is not finite.
+        InputError: a vector is not finite.
     """
     return check_matrix(np.ascontiguousarray(vectors[start : start + rows], dtype=np.float32), start)
 
 
 def check_matrix(block: np.ndarray, start: int) -> np.ndarray:
-    """The rows themselves, of which the first has the number `start`.
+    """Return a block of rows unchanged if all are finite. `start` is the index of its first row.
 
     Raises:
-        InputError: one of them is not finite.
+        InputError: a vector is not finite.
     """
-    # One number tells of a whole block: NaN and infinity survive every sum of squares.
+    # One number checks the whole block: NaN and infinity survive a sum of squares.
     if np.isfinite(np.vdot(block, block)):
         return block
     finite = np.isfinite(block).all(axis=1)
@@ -45,11 +46,15 @@ def check_matrix(block: np.ndarray, start: int) -> np.ndarray:
 
 
 def as_float32(vectors: np.ndarray) -> np.ndarray:
-    """Vectors as float32; torch widens float16 with the processor's instruction for it, NumPy 20 times as slowly."""
+    """Return vectors as float32.
+
+    torch, if installed, widens float16 with the processor's instruction for it, 20 times as fast as NumPy. Both are
+    exact.
+    """
+    if vectors.dtype != np.float16 or not is_installed("torch"):
+        return vectors.astype(np.float32, copy=False)
     import torch
 
-    if vectors.dtype != np.float16:
-        return vectors.astype(np.float32, copy=False)
-    # A copy, since torch warns of memory that it may not write to.
+    # A copy, since torch warns about memory that is not writable.
     wide: np.ndarray = torch.from_numpy(vectors if vectors.flags.writeable else vectors.copy()).float().numpy()
     return wide

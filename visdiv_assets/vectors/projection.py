@@ -1,9 +1,9 @@
 """An upper bound on similarities that costs a fraction of the similarity itself.
 
-Let Q hold k orthonormal directions, a = Q^T x and r = sqrt(|x|^2 - |a|^2), the length of what the projection leaves
-out. Then x.y = a_x.a_y + (x - Q a_x).(y - Q a_y) <= a_x.a_y + r_x r_y by Cauchy-Schwarz, and that is the inner
-product of the (k + 1)-vectors (a, r). With the leading directions of the second moment, r is small, and few pairs
-reach a threshold in the bound that do not reach it in truth.
+Let Q hold k orthonormal directions, a = Q^T x and r = sqrt(|x|^2 - |a|^2), the length of the remainder. Then
+x.y = a_x.a_y + (x - Q a_x).(y - Q a_y) <= a_x.a_y + r_x r_y by Cauchy-Schwarz, which is the inner product of the
+(k + 1)-vectors (a, r). With the leading directions of the second moment r is small, and the bound lets few pairs pass
+whose similarity does not reach the threshold.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import numpy as np
 
 from visdiv_assets.vectors.matrix import Matrix
 
-#: Numbers of directions to choose from: with the remainder a multiple of 32, which multiplications like.
+#: Numbers of directions to choose from. With the remainder they are multiples of 32, which multiply fastest.
 CHOICES = (31, 63, 95, 127, 191, 255)
 
-#: Vectors that the choice is made from: one half to fit the directions, the other to count what passes.
+#: Vectors sampled for the choice: half of them to fit the directions, the others to count the pairs that pass.
 SAMPLE = 4096
 
-#: Added to |x|^2 - |a|^2, whose error in float32 is below 4e-6 for unit vectors: r is never too small.
+#: Added to |x|^2 - |a|^2, whose error in float32 is less than 4e-6 for unit vectors, so that r is never too small.
 SLACK = 1e-5
 
-#: Cost of a pair that passes the bound and is computed in full, in multiplications of one dimension.
+#: Cost of a pair that passes the bound and is computed in full. The unit is the multiplication of one dimension.
 COST_OF_CANDIDATE = 600_000.0
-#: Cost of a pair beside its multiplications: looking at the product.
+#: Cost of comparing the product of a pair with the bound, in the same unit.
 COST_OF_PAIR = 24.0
 
 
@@ -36,7 +36,7 @@ class Projection:
     directions: np.ndarray
 
     def apply(self, block: np.ndarray) -> np.ndarray:
-        """Project float32 [n, d] to float32 [n, k + 1]: the coordinates and the length of the rest."""
+        """Project float32 [n, d] to float32 [n, k + 1]: the coordinates and the length of the remainder."""
         coordinates = block @ self.directions
         rest = np.einsum("nd,nd->n", block, block) - np.einsum("nk,nk->n", coordinates, coordinates)
         return np.hstack([coordinates, np.sqrt(np.maximum(rest, 0) + SLACK)[:, None]])
@@ -47,8 +47,8 @@ def choose_projection(left: Matrix, right: Matrix, bound: float) -> Projection |
 
     Args:
         left: vectors [n, d].
-        right: vectors [m, d].
-        bound: what the projected product must reach: the threshold less the margin for rounding.
+        right: vectors [m, d]; the same object as `left` in a self-join.
+        bound: smallest projected product of a candidate: the threshold minus the margin for rounding.
 
     Returns:
         None if no projection is cheaper than the full product.
@@ -57,7 +57,7 @@ def choose_projection(left: Matrix, right: Matrix, bound: float) -> Projection |
     y = x if left is right else _sample(right, SAMPLE // 2)
     fitted = np.concatenate([x[::2], y[::2]])
     moment = (fitted.T @ fitted).astype(np.float64)
-    # On the vectors that the directions were fitted to, ten times too few pairs would pass.
+    # Counted on other vectors: of those that the directions were fitted to, ten times too few pairs would pass.
     x, y = (part[1::2] if len(part) > 1 else part for part in (x, y))
     directions = np.linalg.eigh(moment)[1][:, ::-1].astype(np.float32)
     best, least = None, float(left.shape[1])
@@ -66,7 +66,7 @@ def choose_projection(left: Matrix, right: Matrix, bound: float) -> Projection |
             break
         projection = Projection(np.ascontiguousarray(directions[:, :count]))
         passing = np.count_nonzero(projection.apply(x) @ projection.apply(y).T >= bound)
-        # In a self-join, pairs of a vector with itself pass always, and are no candidates.
+        # In a self-join, the pairs of a vector with itself always pass, and are no candidates.
         share = max(int(passing) - (len(x) if left is right else 0), 0) / (len(x) * len(y))
         cost = count + 1 + COST_OF_PAIR + share * COST_OF_CANDIDATE
         if cost < least:
@@ -75,6 +75,6 @@ def choose_projection(left: Matrix, right: Matrix, bound: float) -> Projection |
 
 
 def _sample(vectors: Matrix, size: int) -> np.ndarray:
-    """Evenly spaced rows, float32; a number that is not finite, which the join will refuse, is 0 here."""
+    """Return evenly spaced rows as float32. Values that are not finite are 0 here; the join will refuse them."""
     rows = np.unique(np.linspace(0, vectors.shape[0] - 1, min(size, vectors.shape[0])).astype(np.int64))
     return np.nan_to_num(vectors[rows].astype(np.float32), nan=0, posinf=0, neginf=0)

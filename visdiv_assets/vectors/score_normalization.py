@@ -1,4 +1,4 @@
-"""How close an image is to others that are no copies of it: what SSCD's score normalization subtracts."""
+"""Compute the background similarity of images, which SSCD's score normalization subtracts."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import pyarrow as pa
 from visdiv_assets.vectors.join import TILE
 from visdiv_assets.vectors.matrix import Matrix
 
-#: Images of the background set, at most.
+#: Maximum number of images of the background set.
 SAMPLE = 2_000
-#: How many of the nearest are averaged, as SSCD's evaluation does by default (`1.00[0,2]`).
+#: Number of nearest images averaged, as in SSCD's evaluation by default (`1.00[0,2]`).
 NEAREST = 3
 
 
 def background_similarity(image_ids: pa.Array, vectors: Matrix) -> np.ndarray:
-    """Mean similarity of each image to its 3 nearest in a sample of the other images.
+    """Return the mean similarity of each image to its 3 nearest images in a sample of the others.
 
     SSCD's normalized score of a pair is its similarity minus this (facebookresearch/sscd-copy-detection,
     `disc_eval.py`): a chart that is close to every other chart of its template loses most of its score, a copy of a
-    photograph does not. The sample is of the images with the lowest image_ids, which are hashes: it is random, the
-    same in every run, and nearly the same after the set has grown. A set that is smaller than the sample is its own
-    background, and a near copy within it then lowers the normalized score of its partner.
+    photograph does not.
+
+    The sample is the images with the lowest image_ids. These are hashes, so that the sample is random, the same in
+    every run, and nearly the same after the set has grown. A set smaller than the sample is its own background; a near
+    duplicate in it then lowers the normalized score of its partner.
 
     Args:
         image_ids: string [n], each once.

@@ -1,42 +1,42 @@
-"""The K best partners of every vector, kept while a join runs, in memory linear in the vectors."""
+"""Collect the K best partners of every vector during a join, in memory linear in the number of vectors."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: Partners offered at a time: after the first few the K-th best filters nearly all others out unsorted.
+#: Partners merged at a time: after the first few chunks, the K-th best filters out nearly all others without sorting.
 CHUNK = 256
 
 
 class BestPartners:
-    """For each of n rows the K partners of highest similarity; ties go to the partner that was offered first.
+    """The K partners of highest similarity of each row. Of equal partners, those offered first are kept.
 
-    A join offers partners in ascending order, so that ties go to the lowest row number.
+    A join offers partners in ascending order, so that among equals the lowest row indices are kept.
     """
 
     def __init__(self, rows: int, k: int) -> None:
-        """Reserve n x K places, 12 bytes each."""
+        """Allocate rows x K entries of 12 bytes."""
         self.k = k
         self._similarity = np.full((rows, k), -np.inf, np.float32)
         self._partner = np.full((rows, k), -1, np.int64)
 
     def offer(self, rows: np.ndarray, partners: np.ndarray, similarity: np.ndarray) -> None:
         """Offer one partner to each of the rows: three arrays [m], in any order."""
-        # A row's K-th best only rises, so what does not reach it now never will: in a clique that is nearly all.
+        # A row's K-th best only rises, so a partner under it can be dropped now: in a clique nearly all are.
         reaching = similarity > self._similarity[rows, -1]
         if not reaching.any():
             return
         rows, partners, similarity = rows[reaching], partners[reaching], similarity[reaching]
         chunk = partners // CHUNK
-        for number in np.unique(chunk):
-            chosen = np.flatnonzero((chunk == number) & (similarity > self._similarity[rows, -1]))
+        for each in np.unique(chunk):
+            chosen = np.flatnonzero((chunk == each) & (similarity > self._similarity[rows, -1]))
             if len(chosen):
                 self._merge(rows[chosen], partners[chosen], similarity[chosen])
 
     def offer_both(self, a: np.ndarray, b: np.ndarray, similarity: np.ndarray) -> None:
-        """Offer the two of each pair of a self-join to each other: three arrays [m].
+        """Offer both rows of each pair of a self-join to each other: three arrays [m].
 
-        Both directions at once: within a tile, too, partners must be offered in ascending order.
+        Both directions in one call, since partners must be offered in ascending order within a tile, too.
         """
         self.offer(np.concatenate([a, b]), np.concatenate([b, a]), np.concatenate([similarity] * 2))
 
@@ -48,16 +48,16 @@ class BestPartners:
         order = np.lexsort((all_partners, -all_similarity, all_rows))
         sorted_rows = all_rows[order]
         starts = np.searchsorted(sorted_rows, touched)
-        # Every touched row has at least K entries, its old ones.
-        places = order[(starts[:, None] + np.arange(self.k)).ravel()]
-        self._partner[touched] = all_partners[places].reshape(-1, self.k)
-        self._similarity[touched] = all_similarity[places].reshape(-1, self.k)
+        # Every touched row has at least K entries: its old ones.
+        best = order[(starts[:, None] + np.arange(self.k)).ravel()]
+        self._partner[touched] = all_partners[best].reshape(-1, self.k)
+        self._similarity[touched] = all_similarity[best].reshape(-1, self.k)
 
     def pairs(self) -> np.ndarray:
-        """(row, partner) of all that were kept: int64 [2, m]."""
+        """Return all kept pairs (row, partner): int64 [2, m]."""
         return np.stack(self.kept()[:2])
 
     def kept(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Row int64 [m], partner int64 [m] and similarity float32 [m] of all that were kept."""
-        row, place = np.nonzero(self._partner >= 0)
-        return row, self._partner[row, place], self._similarity[row, place]
+        """Return rows int64 [m], partners int64 [m] and similarities float32 [m] of all kept pairs."""
+        row, rank = np.nonzero(self._partner >= 0)
+        return row, self._partner[row, rank], self._similarity[row, rank]

@@ -1,4 +1,4 @@
-"""Rows of stored embeddings as float32 of length 1, in blocks of bounded memory."""
+"""Read rows of stored embeddings as float32 of length 1, in blocks of bounded memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BLOCK = 8192
 
 
 def unit_blocks(vectors: Matrix, rows: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
-    """The number of a block's first row, and the block as `unit` gives it, first to last.
+    """Yield the index of each block's first row and the block, scaled by `unit`.
 
     Raises:
         InputError: as `unit`.
@@ -24,7 +24,7 @@ def unit_blocks(vectors: Matrix, rows: int = BLOCK) -> Iterator[tuple[int, np.nd
 
 
 def unit_at(vectors: Matrix, rows: np.ndarray) -> np.ndarray:
-    """Some rows by number (int64 [m]), as `unit` gives them.
+    """Return rows by index (int64 [m]), scaled by `unit`.
 
     Raises:
         InputError: as `unit`.
@@ -32,12 +32,12 @@ def unit_at(vectors: Matrix, rows: np.ndarray) -> np.ndarray:
     return unit(vectors[rows], rows)
 
 
-def unit(block: np.ndarray, numbers: int | np.ndarray) -> np.ndarray:
-    """Rows brought to length 1: stored fp16 vectors are up to 5e-4 off.
+def unit(block: np.ndarray, indices: int | np.ndarray) -> np.ndarray:
+    """Scale rows to length 1; lengths of vectors stored in float16 are off by up to 5e-4.
 
     Args:
         block: [m, d] of any float dtype.
-        numbers: the row number of the first row, or of every row; for the message.
+        indices: the index of the first row, or of every row, for the message.
 
     Returns:
         float32 [m, d], contiguous.
@@ -46,18 +46,18 @@ def unit(block: np.ndarray, numbers: int | np.ndarray) -> np.ndarray:
         InputError: a row is not finite, or all zero.
     """
     wide = np.ascontiguousarray(as_float32(block))
-    if isinstance(numbers, int):
-        check_matrix(wide, numbers)
-        first = numbers
+    if isinstance(indices, int):
+        check_matrix(wide, indices)
+        first = indices
     else:
         bad = np.flatnonzero(~np.isfinite(np.einsum("nd,nd->n", wide, wide)))
         if len(bad):
-            check_matrix(wide[bad[0] : bad[0] + 1], int(numbers[bad[0]]))
+            check_matrix(wide[bad[0] : bad[0] + 1], int(indices[bad[0]]))
         first = 0
     length = np.sqrt(np.einsum("nd,nd->n", wide, wide))
     if length.size and not length.min() > 0:
         row = int(np.argmin(length > 0))
-        row = int(numbers[row]) if isinstance(numbers, np.ndarray) else first + row
-        raise InputError(f"vector {row} is all zero and has no direction: embed it again or leave it out")
+        row = int(indices[row]) if isinstance(indices, np.ndarray) else first + row
+        raise InputError(f"vector {row} is all zero and has no direction: embed its image again, or leave it out")
     scaled: np.ndarray = wide * (1 / length)[:, np.newaxis]
     return scaled

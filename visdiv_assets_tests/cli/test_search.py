@@ -132,11 +132,11 @@ def test_the_page_and_the_sheet_show_what_was_found(made: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("x", "--by", "sscd"), "SSCD knows images alone"),
+        (("x", "--by", "sscd"), "SSCD embeds images only"),
         (("x", "--subset", "nowhere"), "has no subset 'nowhere'"),
         (("--image", "/no/such.png"), "there is no file '/no/such.png'"),
-        (("--query", "inf:x"), "asks for nothing"),
-        (("--query", "2:"), "asks for nothing"),
+        (("--query", "inf:x"), "empty query"),
+        (("--query", "2:"), "empty query"),
         (("x", "--query", "-1:x"), "cancel each other out"),
     ],
 )
@@ -152,7 +152,7 @@ def test_no_question_is_a_usage_error(made: Path) -> None:
 
 def test_a_file_that_is_no_image_is_one_line(made: Path, tmp_path: Path) -> None:
     (tmp_path / "no.png").write_bytes(b"broken")
-    assert "is no image that can be read" in refused(search(made, "--image", str(tmp_path / "no.png")))
+    assert "cannot be read as an image" in refused(search(made, "--image", str(tmp_path / "no.png")))
 
 
 def test_without_weights_texts_are_refused_and_images_are_found_by_sscd(made: Path, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_without_weights_texts_are_refused_and_images_are_found_by_sscd(made: Pa
 
 def test_other_weights_than_the_stored_ones_are_refused(made: Path, tmp_path: Path) -> None:
     other = small_clip(tmp_path / "other", seed=1)
-    assert "the stored vectors were made by clip@" in refused(search(made, "x", VISDIV_CLIP_MODEL=str(other)))
+    assert "the stored vectors are from clip@" in refused(search(made, "x", VISDIV_CLIP_MODEL=str(other)))
     (tmp_path / "one.png").write_bytes(image(1))
     asked = ("--image", str(tmp_path / "one.png"), "--by", "clip")
     assert "but clip@" in refused(search(made, *asked, VISDIV_CLIP_CROP="squash"))

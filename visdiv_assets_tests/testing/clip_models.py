@@ -52,7 +52,14 @@ def small_clip(
         towers: one alone is saved as CLIPVisionModelWithProjection or CLIPTextModelWithProjection.
         processor: changes of the settings of the processor of images.
     """
-    from transformers import CLIPConfig, CLIPModel, CLIPTextModelWithProjection, CLIPVisionModelWithProjection
+    from transformers import (
+        CLIPConfig,
+        CLIPModel,
+        CLIPTextConfig,
+        CLIPTextModelWithProjection,
+        CLIPVisionConfig,
+        CLIPVisionModelWithProjection,
+    )
 
     tokenizer = clip_tokenizer(limit)
     text = {
@@ -68,8 +75,10 @@ def small_clip(
     with quiet():
         config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=dimension)
     if "text" not in towers:
+        assert isinstance(config.vision_config, CLIPVisionConfig)
         _save(CLIPVisionModelWithProjection(config.vision_config), seed, folder)
     elif "vision" not in towers:
+        assert isinstance(config.text_config, CLIPTextConfig)
         _save(CLIPTextModelWithProjection(config.text_config), seed, folder)
     else:
         _save(CLIPModel(config), seed, folder)
@@ -141,7 +150,9 @@ def clip_tokenizer(limit: int = LIMIT, **settings: Any) -> Any:
             left += right
     pieces = [*alphabet, *(f"{letter}</w>" for letter in alphabet), *made, BEGIN, END]
     vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=limit, **settings)
+    # The annotation of `merges` knows only strings.
+    pairs: Any = merges
+    return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=limit, **settings)
 
 
 def _alphabet() -> list[str]:

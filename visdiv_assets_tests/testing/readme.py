@@ -11,7 +11,7 @@ from pathlib import Path
 
 from visdiv_assets.publishing.warehouse.query import run_query
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 
 _QUESTION = re.compile(r"```sql\n(?P<sql>.*?)```\n\n```text\n(?P<answer>.*?)```\n", re.DOTALL)
 

@@ -63,7 +63,7 @@ STATUS = {"SlowDown": "503 Slow Down", "PermanentRedirect": "301 Moved", "Author
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
     """Start a server on a free port of loopback, and end it."""
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

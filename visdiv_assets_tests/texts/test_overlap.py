@@ -1,4 +1,4 @@
-"""Text contamination against sets of tuples of words."""
+"""Overlaps of texts, compared with sets of tuples of words."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.texts import ngrams
 from visdiv_assets.texts.columns import string_columns
-from visdiv_assets.texts.ngrams import hashed_words, words_of
+from visdiv_assets.texts.ngrams import hash_words, split_words
 from visdiv_assets.texts.overlap import OVERLAP_SCHEMA, BenchmarkTexts, find_text_overlaps, highest_share
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=14).map(" ".join)
 TEXTS = st.lists(WORDS, max_size=8)
 
 
-def runs_of(words: list[str], size: int) -> list[tuple[str, ...]]:
+def ngrams_of(words: list[str], size: int) -> list[tuple[str, ...]]:
     return [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
 
 
@@ -36,8 +36,8 @@ def plain(texts: list[str], benchmarks: dict[str, list[str]], sizes: list[int]) 
             if 0 < len(words) < max(sizes) and words in [other.split() for other in known]:
                 rows.append((number, name, 0, 1, 1, 1.0, len(words)))
             for size in sorted(set(sizes)):
-                there = {run for other in known for run in runs_of(other.split(), size)}
-                found = [run in there for run in runs_of(words, size)]
+                there = {run for other in known for run in ngrams_of(other.split(), size)}
+                found = [run in there for run in ngrams_of(words, size)]
                 if not any(found):
                     continue
                 longest = max(len(part) for part in "".join("x" if hit else " " for hit in found).split())
@@ -54,7 +54,7 @@ def plain(texts: list[str], benchmarks: dict[str, list[str]], sizes: list[int]) 
     sizes=st.sampled_from([[2], [3, 5], [5, 2], [1, 4], [13, 8]]),
     together=st.integers(1, 30),
 )
-def test_what_is_found_is_what_sets_of_words_find(
+def test_matches_equal_those_of_sets_of_words(
     monkeypatch: pytest.MonkeyPatch,
     texts: list[str],
     first: list[str],
@@ -62,8 +62,8 @@ def test_what_is_found_is_what_sets_of_words_find(
     sizes: list[int],
     together: int,
 ) -> None:
-    monkeypatch.setattr(ngrams, "TOGETHER", together)
-    monkeypatch.setattr(ngrams, "REMEMBERED", 2)
+    monkeypatch.setattr(ngrams, "BLOCK", together)
+    monkeypatch.setattr(ngrams, "MAX_CACHED_WORDS", 2)
     benchmarks = {"beta": first, "alpha": second}
     read = [BenchmarkTexts.of(name, pa.array(known, pa.string()), sizes) for name, known in benchmarks.items()]
     told: list[int] = []
@@ -74,7 +74,7 @@ def test_what_is_found_is_what_sets_of_words_find(
     assert [{**row, "share": pytest.approx(row["share"], abs=1e-6)} for row in wanted] == found.to_pylist()
 
 
-def test_case_punctuation_blanks_and_the_form_of_signs_do_not_matter() -> None:
+def test_case_punctuation_and_width_do_not_matter() -> None:
     question = "Which of the following is NOT a mammal? (A) whale; (B) shark"
     benchmark = BenchmarkTexts.of("b", pa.array([question]))
     copies = [
@@ -88,9 +88,9 @@ def test_case_punctuation_blanks_and_the_form_of_signs_do_not_matter() -> None:
     assert highest_share(found, 4).tolist() == pytest.approx([1, 5 / 6, 1, 0])
 
 
-def test_composed_and_decomposed_letters_are_the_same_and_chinese_signs_are_words() -> None:
-    assert words_of("Café") == words_of("Cafe\u0301") == ["café"]
-    assert words_of("图中有3只猫, two cats_and dogs") == [
+def test_words_are_normalized_and_chinese_signs_are_words() -> None:
+    assert split_words("Café") == split_words("Cafe\u0301") == ["café"]
+    assert split_words("图中有3只猫, two cats_and dogs") == [
         "图",
         "中",
         "有",
@@ -116,7 +116,7 @@ def test_a_short_text_is_found_only_if_it_is_equal() -> None:
     ]
 
 
-def test_the_longest_stretch_has_no_gap_and_does_not_run_into_the_next_text() -> None:
+def test_the_longest_stretch_has_no_gap_and_ends_with_the_text() -> None:
     words = [f"w{number}" for number in range(40)]
     benchmark = BenchmarkTexts.of("b", pa.array([" ".join(words)]), [3])
     texts = [" ".join([*words[:6], "gap", *words[6:16]]), " ".join(words[16:20])]
@@ -127,18 +127,18 @@ def test_the_longest_stretch_has_no_gap_and_does_not_run_into_the_next_text() ->
 def test_hashes_are_the_same_in_every_process() -> None:
     code = (
         "import pyarrow as pa\n"
-        "from visdiv_assets.texts.ngrams import hashed_words\n"
-        "print(*[int(h) for words in hashed_words(pa.array(['Ein Text über alles'])) for h in words.ngrams(2)[0]])"
+        "from visdiv_assets.texts.ngrams import hash_words\n"
+        "print(*[int(h) for words in hash_words(pa.array(['Ein Text über alles'])) for h in words.ngrams(2)[0]])"
     )
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout.split()
-    here = [int(h) for words in hashed_words(pa.array(["Ein Text über alles"])) for h in words.ngrams(2)[0]]
+    here = [int(h) for words in hash_words(pa.array(["Ein Text über alles"])) for h in words.ngrams(2)[0]]
     assert [int(number) for number in shown] == here
 
 
 def test_the_order_of_words_matters_to_their_hash() -> None:
-    (words,) = hashed_words(pa.array(["a b", "b a", "a a", "b b"]))
+    (words,) = hash_words(pa.array(["a b", "b a", "a a", "b b"]))
     assert len(set(words.ngrams(2)[0].tolist())) == 4
-    assert len(set(words.whole(5)[0].tolist())) == 4
+    assert len(set(words.whole_texts(5)[0].tolist())) == 4
 
 
 def test_a_text_of_a_megabyte_is_searched_to_its_end() -> None:
@@ -156,24 +156,24 @@ def test_a_text_of_a_megabyte_is_searched_to_its_end() -> None:
 
 @settings(deadline=None)
 @given(texts=TEXTS, most=st.integers(1, 4), together=st.integers(1, 30))
-def test_what_too_many_texts_of_a_benchmark_share_is_its_template(texts: list[str], most: int, together: int) -> None:
+def test_ngrams_of_too_many_texts_of_a_benchmark_are_dropped(texts: list[str], most: int, together: int) -> None:
     holding: Counter[tuple[str, ...]] = Counter()
     whole: Counter[tuple[str, ...]] = Counter()
     for text in texts:
-        holding.update(set(runs_of(text.split(), 2)))
+        holding.update(set(ngrams_of(text.split(), 2)))
         whole.update([tuple(text.split())] if len(text.split()) == 1 else [])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ngrams, "TOGETHER", together)
-        benchmark = BenchmarkTexts.of("b", pa.array(texts, pa.string()), [2], most=most)
-    assert len(benchmark.runs[2]) == sum(count <= most for count in holding.values())
+        patch.setattr(ngrams, "BLOCK", together)
+        benchmark = BenchmarkTexts.of("b", pa.array(texts, pa.string()), [2], max_texts=most)
+    assert len(benchmark.ngrams[2]) == sum(count <= most for count in holding.values())
     assert len(benchmark.short) == sum(count <= most for count in whole.values())
     looked_for = [" ".join(run) for run in holding]
     found = set(find_text_overlaps(pa.array(looked_for, pa.string()), [benchmark])["text"].to_pylist())
     assert found == {number for number, run in enumerate(holding) if holding[run] <= most}
 
 
-def test_hashes_are_added_up_sorted_and_without_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ngrams, "TOGETHER", 1)
+def test_counted_hashes_are_sorted_and_distinct(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ngrams, "BLOCK", 1)
     gathered = ngrams.CountedHashes()
     random = np.random.default_rng(0)
     seen: Counter[int] = Counter()
@@ -185,7 +185,7 @@ def test_hashes_are_added_up_sorted_and_without_repeats(monkeypatch: pytest.Monk
     assert gathered.array(2).tolist() == sorted(value for value, count in seen.items() if count <= 2)
 
 
-def test_nothing_is_found_in_nothing() -> None:
+def test_empty_texts_and_benchmarks_give_an_empty_table() -> None:
     benchmark = BenchmarkTexts.of("b", pa.array([], pa.string()))
     texts = pa.array(["a b c d e f g h i"])
     for found in (
@@ -198,16 +198,16 @@ def test_nothing_is_found_in_nothing() -> None:
     assert highest_share(OVERLAP_SCHEMA.empty_table(), 0).shape == (0,)
 
 
-def test_benchmarks_read_with_different_sizes_and_impossible_sizes_are_refused() -> None:
+def test_different_and_impossible_sizes_are_refused() -> None:
     texts = pa.array(["a"])
-    with pytest.raises(VisdivError, match="read them again with the same sizes"):
+    with pytest.raises(VisdivError, match="hash them again with the same sizes"):
         find_text_overlaps(texts, [BenchmarkTexts.of("a", texts, [2]), BenchmarkTexts.of("b", texts, [3])])
     for sizes in ([], [0, 3]):
-        with pytest.raises(VisdivError, match="give one or more numbers of 1 or more"):
+        with pytest.raises(VisdivError, match="give one or more sizes of at least 1"):
             BenchmarkTexts.of("a", texts, sizes)
 
 
-def test_texts_of_a_benchmark_are_found_in_columns_of_any_shape() -> None:
+def test_strings_are_found_in_columns_of_any_type() -> None:
     image = base64.b64encode(bytes(range(256)) * 8).decode()
     table = pa.table(
         {
@@ -227,10 +227,10 @@ def test_texts_of_a_benchmark_are_found_in_columns_of_any_shape() -> None:
         ["What?", "red", "blue", "user", "Hi", "x", "x", "key", "value", "猫" * 1100, "large"]
     )
     assert [array.to_pylist() for array in string_columns(table.to_batches()[0], ["options"])] == [["red", "blue"]]
-    with pytest.raises(VisdivError, match="no column answer: there are question, "):
+    with pytest.raises(VisdivError, match="no column answer: the columns are question, "):
         list(string_columns(table, ["answer"]))
 
 
-def test_a_slice_of_a_column_gives_the_texts_of_its_rows_alone() -> None:
+def test_a_slice_of_a_column_gives_only_its_rows() -> None:
     table = pa.table({"options": [["a"], ["b", "c"], ["d"]], "chat": [{"t": "e"}, {"t": "f"}, {"t": "g"}]}).slice(1, 1)
     assert [array.to_pylist() for array in string_columns(table)] == [["b", "c"], ["f"]]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.arrays import StackedArray
 from visdiv_assets.vectors import join as module
-from visdiv_assets.vectors import projection, tiles
+from visdiv_assets.vectors import projected_tiles, projection
 from visdiv_assets.vectors.join import PAIR_SCHEMA, cross_join, join, self_join
 from visdiv_assets_tests.testing.vectors import (
     DTYPES,
@@ -35,7 +35,7 @@ from visdiv_assets_tests.testing.vectors import (
     unit,
 )
 
-relaxed = settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+relaxed = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 TILES = st.integers(1, 6)
 THRESHOLDS = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.5, 0.75, 1.0]))
@@ -84,7 +84,7 @@ class TestEveryPair:
     def test_a_self_join_equals_the_comparison_of_every_two_rows(
         self, tile: SetTile, data: st.DataObject, dtype: type, layout: str, rows: int, threshold: float
     ) -> None:
-        vectors = data.draw(sets_of_units(data.draw(st.integers(1, 5)))).astype(dtype)
+        vectors: np.ndarray = data.draw(sets_of_units(data.draw(st.integers(1, 5)))).astype(dtype)
         tile(rows)
         check_pairs(listed(self_join(laid_out(vectors, layout), threshold)), vectors, None, threshold)
 
@@ -102,8 +102,8 @@ class TestEveryPair:
         threshold: float,
     ) -> None:
         dimension = data.draw(st.integers(1, 4))
-        left = data.draw(sets_of_units(dimension)).astype(left_dtype)
-        right = data.draw(sets_of_units(dimension)).astype(right_dtype)
+        left: np.ndarray = data.draw(sets_of_units(dimension)).astype(left_dtype)
+        right: np.ndarray = data.draw(sets_of_units(dimension)).astype(right_dtype)
         tile(rows)
         found = cross_join(laid_out(left, left_layout), laid_out(right, right_layout), threshold)
         check_pairs(listed(found), left, right, threshold)
@@ -115,12 +115,13 @@ class TestEveryPair:
     ) -> None:
         """Whatever it was projected on: here directions that have nothing to do with either set."""
         dimension = data.draw(st.integers(2, 5))
-        left, right = (data.draw(sets_of_units(dimension)).astype(dtype) for _ in range(2))
+        left: np.ndarray = data.draw(sets_of_units(dimension)).astype(dtype)
+        right: np.ndarray = data.draw(sets_of_units(dimension)).astype(dtype)
         directions = np.linalg.qr(random_units(dimension, dimension, seed=data.draw(st.integers(0, 9))))[0]
         base = projection.Projection(np.ascontiguousarray(directions[:, : data.draw(st.integers(1, dimension))]))
         is_left = data.draw(st.booleans())
         prepared = module.Prepared(left if is_left else right, threshold, device="cpu")
-        prepared.projected = tiles.Projected.of(left if is_left else right, base, "cpu")
+        prepared.projected = projected_tiles.Projected.of(left if is_left else right, base, "cpu")
         tile(rows)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "PREPARED_FROM", 0)
@@ -132,23 +133,23 @@ class TestEveryPair:
     def test_a_pair_exactly_at_the_threshold_counts(
         self, tile: SetTile, data: st.DataObject, dtype: type, rows: int
     ) -> None:
-        vectors = data.draw(sets_of_units(3)).astype(dtype)
+        vectors: np.ndarray = data.draw(sets_of_units(3)).astype(dtype)
         possible = [similarity for _, _, similarity in slow_join(vectors, None, 0.0)]
         threshold = data.draw(st.sampled_from([*possible, 1.0]))
         tile(rows)
         check_pairs(listed(self_join(vectors, threshold)), vectors, None, threshold)
 
     @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-    def test_a_pair_of_many_dimensions_exactly_at_the_threshold_counts(self, dtype: type) -> None:
+    def test_a_pair_of_512_dimensions_at_the_threshold_counts(self, dtype: type) -> None:
         rng = np.random.default_rng(0)
         one = np.abs(random_units(40, 512))
-        vectors = unit(one + 0.01 * rng.standard_normal(one.shape)).astype(dtype)
-        exact = np.float32(vectors.astype(np.float64) @ vectors.astype(np.float64).T)
-        for row in range(1, 40):
+        vectors: np.ndarray = unit(one + 0.01 * rng.standard_normal(one.shape)).astype(dtype)
+        exact = (vectors.astype(np.float64) @ vectors.astype(np.float64).T).astype(np.float32)
+        for row in (1, 20, 39):
             found = listed(self_join(vectors, float(exact[0, row])))
             assert (0, row) in [pair[:2] for pair in found]
 
-    @pytest.mark.parametrize("rows", [0, 1, 2, 7, 8, 9, 15, 16, 17, 24])
+    @pytest.mark.parametrize("rows", [0, 1, 7, 8, 9, 16, 17])
     def test_sets_of_any_size_around_the_edges_of_tiles(self, tile: SetTile, rows: int) -> None:
         vectors, others = random_units(rows, 3, seed=rows), random_units(9, 3, seed=100)
         tile(8)
@@ -234,7 +235,7 @@ class TestBest:
         found = cross_join(left, right, threshold, k_best=k)
         assert listed(found) == slow_best(slow_join(left, right, threshold), k, within=False)
 
-    def test_of_equal_partners_those_with_the_lowest_row_numbers_are_kept(self) -> None:
+    def test_of_equal_partners_those_of_lowest_rows_are_kept(self) -> None:
         equal = np.tile(np.eye(1, 4, dtype=np.float16), (12, 1))
         best_of = {row: [other for other in range(12) if other != row][:3] for row in range(12)}
         expected = sorted({(min(row, other), max(row, other)) for row in best_of for other in best_of[row]})
@@ -242,9 +243,7 @@ class TestBest:
 
     @pytest.mark.parametrize("within", [True, False])
     @pytest.mark.parametrize("k", [1, 3, 10])
-    def test_vectors_in_general_position_keep_their_best_up_to_rounding(
-        self, tile: SetTile, within: bool, k: int
-    ) -> None:
+    def test_random_vectors_keep_their_best_up_to_rounding(self, tile: SetTile, within: bool, k: int) -> None:
         left = random_units(300, 16, seed=1)
         right = None if within else random_units(200, 16, seed=2)
         other = left if right is None else right
@@ -291,7 +290,7 @@ class TestBest:
         np.testing.assert_array_equal(found.right_counts, of_right, strict=True)
 
     @pytest.mark.parametrize("k", [None, 2])
-    def test_counts_of_vectors_in_general_position_are_right_up_to_rounding(self, tile: SetTile, k: int | None) -> None:
+    def test_counts_of_random_vectors_are_right_up_to_rounding(self, tile: SetTile, k: int | None) -> None:
         left, right = random_units(300, 16, seed=1), random_units(200, 16, seed=2)
         tile(64)
         exact = left.astype(np.float64) @ right.astype(np.float64).T
@@ -316,7 +315,7 @@ class TestBest:
         # All pairs would take 72 MB.
         assert peak < 15e6
 
-    def test_two_cliques_across_sets_cost_memory_linear_in_their_members(self, tile: SetTile) -> None:
+    def test_two_cliques_cost_memory_linear_in_their_members(self, tile: SetTile) -> None:
         one = random_units(1, 32).astype(np.float16)
         tile(256)
         self_join(random_units(8, 4), 0.9)  # what it imports does not count
@@ -332,8 +331,8 @@ class TestBest:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-    @pytest.mark.parametrize("row", [0, 7, 8, 19])
+    @pytest.mark.parametrize("value", [np.nan, -np.inf])
+    @pytest.mark.parametrize("row", [0, 8, 19])
     @pytest.mark.parametrize("stacked", [False, True])
     def test_a_vector_that_is_not_finite_is_named_by_its_row(
         self, tile: SetTile, value: float, row: int, stacked: bool
@@ -342,12 +341,13 @@ class TestRefusals:
         vectors[row, 2] = value
         tile(8)
         given_vectors = StackedArray(np.array_split(vectors, 3)) if stacked else vectors
-        for call in (
+        calls: list[Callable[[], object]] = [
             lambda: self_join(given_vectors, 0.9),
             lambda: self_join(given_vectors, 0.9, k_best=1),
             lambda: cross_join(given_vectors, random_units(3, 4), 0.9),
             lambda: cross_join(random_units(3, 4), given_vectors, 0.9),
-        ):
+        ]
+        for call in calls:
             with pytest.raises(VisdivError, match=f"vector {row} is not finite"):
                 call()
 
@@ -366,9 +366,9 @@ class TestRefusals:
 
 
 class TestProgress:
-    @pytest.mark.parametrize("rows", [0, 1, 7, 8, 9, 30])
-    @pytest.mark.parametrize("others", [None, 0, 1, 8, 17])
-    def test_progress_is_told_of_every_row(self, tile: SetTile, rows: int, others: int | None) -> None:
+    @pytest.mark.parametrize("rows", [0, 1, 8, 30])
+    @pytest.mark.parametrize("others", [None, 0, 17])
+    def test_progress_counts_every_row(self, tile: SetTile, rows: int, others: int | None) -> None:
         tile(8)
         told: list[int] = []
         right = None if others is None else random_units(others, 4)
@@ -387,14 +387,14 @@ def test_a_set_is_projected_once_for_several_joins(monkeypatch: pytest.MonkeyPat
     prepared = module.Prepared(left, 0.75, device="cpu")
     assert prepared.projected is not None
     projected: list[int] = []
-    original = tiles.Projected.of
+    original = projected_tiles.Projected.of
 
-    def of(vectors: np.ndarray, *given: Any) -> tiles.Projected:
+    def of(vectors: np.ndarray, *given: Any) -> projected_tiles.Projected:
         projected.append(len(vectors))
         return original(vectors, *given)
 
     expected = cross_join(left, right, 0.75)
-    monkeypatch.setattr(tiles.Projected, "of", of)
+    monkeypatch.setattr(projected_tiles.Projected, "of", of)
     for _ in range(2):
         assert listed(cross_join(left, right, 0.75, prepared=(prepared, None))) == listed(expected) != []
     assert projected.count(len(right)) == 2

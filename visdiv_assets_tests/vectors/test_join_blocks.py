@@ -9,7 +9,8 @@ from visdiv_assets.vectors import join_blocks as module
 from visdiv_assets.vectors import projection
 from visdiv_assets.vectors.join import join
 from visdiv_assets.vectors.join_blocks import Part, compute_part, merge_parts, split_into_blocks
-from visdiv_assets.vectors.tiles import FullTiles, Projected, ProjectedTiles
+from visdiv_assets.vectors.projected_tiles import Projected, ProjectedTiles
+from visdiv_assets.vectors.tiles import FullTiles
 from visdiv_assets_tests.testing.vectors import random_units, unit
 
 ROWS, THRESHOLD, COUNT_AT, K = 157, 0.3, [0.4, 0.9], 3
@@ -36,7 +37,7 @@ def tiles(vectors: np.ndarray, kind: str) -> FullTiles | ProjectedTiles:
 def test_the_blocks_together_are_the_join_in_one_go(kind: str, waiting: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROWS_OF_A_BLOCK", 16)
     monkeypatch.setattr(module, "PAIRS_OF_A_BLOCK", 3000)
-    monkeypatch.setattr(module, "ENTRIES_WAITING", waiting)
+    monkeypatch.setattr(module, "MAX_WAITING_ENTRIES", waiting)
     vectors = alike()
     blocks = split_into_blocks(ROWS)
     assert len(blocks) > 3

@@ -61,7 +61,7 @@ def test_with_all_directions_the_bound_is_the_product_itself() -> None:
     np.testing.assert_allclose(projected @ projected.T, x @ x.T, atol=2e-5)
 
 
-def test_directions_that_fit_nothing_but_the_sample_are_not_chosen() -> None:
+def test_directions_that_fit_only_the_sample_are_not_chosen() -> None:
     # 160 random vectors lie in 191 directions without rest; of 160 others they leave out half.
     vectors = random_units(320, 384)
     assert choose_projection(vectors, vectors, 0.35) is None
@@ -83,7 +83,7 @@ def test_vectors_that_lie_in_few_directions_are_projected_on_few(within: bool) -
     np.testing.assert_allclose(projected @ projected.T, x @ x.T, atol=0.1)
 
 
-def test_of_all_numbers_the_one_is_chosen_that_costs_least_on_the_vectors_that_were_not_fitted() -> None:
+def test_the_choice_costs_least_on_vectors_that_were_not_fitted() -> None:
     vectors = flat(600, 3, directions=120, noise=0.02).astype(np.float32)
     chosen = choose_projection(vectors, vectors, 0.5)
     assert chosen is not None
@@ -103,7 +103,7 @@ def test_low_dimensions_are_not_projected() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
-def test_sets_of_a_vector_or_two_and_vectors_that_are_not_finite_are_no_trouble(rows: int) -> None:
+def test_tiny_sets_and_vectors_that_are_not_finite_are_accepted(rows: int) -> None:
     vectors = random_units(rows, 64).astype(np.float16)
     vectors[0, 3], vectors[-1, 4] = np.nan, np.inf
     for right in (vectors, random_units(2, 64, seed=1)):

@@ -43,7 +43,7 @@ def slow_background(image_ids: list[str], vectors: np.ndarray, sample: int) -> l
     seed=st.integers(0, 2**16),
     repeats=st.booleans(),
 )
-def test_it_is_the_mean_of_the_3_nearest_others_of_the_sample_however_the_work_is_cut(
+def test_background_is_the_mean_of_the_3_nearest_in_the_sample(
     count: int, sample: int, tile: int, seed: int, repeats: bool
 ) -> None:
     vectors = random_units(count, 5, seed)
@@ -88,7 +88,7 @@ def test_a_image_of_the_sample_is_not_its_own_neighbor(monkeypatch: pytest.Monke
     np.testing.assert_array_equal(found, np.zeros(6))
 
 
-def test_stored_half_precision_in_several_files_gives_the_same_values() -> None:
+def test_half_precision_in_several_files_gives_the_same_values() -> None:
     vectors = random_units(50, 16, 3).astype(np.float16)
     names = pa.array(hashes(50))
     expected = background_similarity(names, vectors)
@@ -96,7 +96,7 @@ def test_stored_half_precision_in_several_files_gives_the_same_values() -> None:
     np.testing.assert_allclose(expected, slow_background(names.to_pylist(), vectors, 2_000), atol=2e-6)
 
 
-def test_a_set_larger_than_the_sample_and_the_tiles_of_real_size_equals_the_plain_product() -> None:
+def test_a_large_set_equals_the_plain_product() -> None:
     vectors = unit(np.random.default_rng(5).standard_normal((5_000, 24)) + 0.5).astype(np.float16)
     names = np.array(hashes(5_000))
     found = background_similarity(pa.array(names), vectors)
@@ -106,7 +106,7 @@ def test_a_set_larger_than_the_sample_and_the_tiles_of_real_size_equals_the_plai
     np.testing.assert_allclose(found, np.sort(similarity)[:, -3:].mean(axis=1), atol=2e-6)
 
 
-def test_charts_of_one_template_have_a_higher_background_than_unlike_images() -> None:
+def test_charts_of_one_template_have_a_higher_background() -> None:
     rng = np.random.default_rng(1)
     charts = unit(rng.standard_normal(64) * 3 + 0.4 * rng.standard_normal((20, 64)))
     vectors = np.concatenate([charts, random_units(20, 64, 2)]).astype(np.float32)

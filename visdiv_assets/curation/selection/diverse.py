@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from visdiv_assets.diversity.accumulate import as_matrix
 from visdiv_assets.errors import InputError
 from visdiv_assets.vectors.matrix import Matrix
-from visdiv_assets.vectors.tiles import round_to_bfloat16
+from visdiv_assets.vectors.tiles import round_products
 from visdiv_assets.vectors.unit_rows import BLOCK, unit_at, unit_blocks
 
 #: Rows farthest from all picks that are held as float32: 64 MB of 512 dimensions.
@@ -97,7 +97,7 @@ class _Nearest:
             return
         for start, block in unit_blocks(self.vectors, max(1, min(BLOCK, PRODUCTS // new.shape[1]))):
             part = self.similarity[start : start + len(block)]
-            np.maximum(part, round_to_bfloat16((block @ new).max(axis=1)), out=part)
+            np.maximum(part, round_products((block @ new).max(axis=1)), out=part)
         np.maximum(self.compared, self.picked, out=self.compared)
 
     def of(self, row: int) -> float:
@@ -105,7 +105,7 @@ class _Nearest:
         first = int(self.compared[row])
         if first < self.picked:
             vector = unit_at(self.vectors, np.array([row]))[0]
-            reached = round_to_bfloat16((self.picks[first : self.picked] @ vector).max(keepdims=True))[0]
+            reached = round_products((self.picks[first : self.picked] @ vector).max(keepdims=True))[0]
             self.similarity[row] = max(self.similarity[row], reached)
             self.compared[row] = self.picked
         return float(self.similarity[row])
@@ -127,7 +127,7 @@ def _farthest_first(nearest: _Nearest, k: int, random: np.random.Generator) -> n
         if place + 1 == k:
             break
         reached[pool == row] = np.inf
-        np.maximum(reached, round_to_bfloat16(held @ nearest.picks[place]), out=reached)
+        np.maximum(reached, round_products(held @ nearest.picks[place]), out=reached)
         best = int(np.argmin(reached)) if len(pool) else 0
         if len(pool) and reached[best] < level:
             row = int(pool[best])

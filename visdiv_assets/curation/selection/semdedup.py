@@ -11,7 +11,7 @@ from visdiv_assets.errors import InputError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.vectors.kmeans import k_means
 from visdiv_assets.vectors.matrix import Matrix
-from visdiv_assets.vectors.tiles import round_to_bfloat16
+from visdiv_assets.vectors.tiles import round_products
 from visdiv_assets.vectors.unit_rows import unit_at
 
 #: Rows of a cluster compared at a time: two blocks of 512 dimensions and their product stay below 32 MB.
@@ -94,4 +94,4 @@ def _nearest_before(vectors: Matrix, members: np.ndarray) -> np.ndarray:
         product = columns @ columns.T
         product[np.tri(len(product), dtype=bool)] = 0
         np.maximum(reached, product.max(axis=0, initial=0), out=reached)
-    return round_to_bfloat16(best)
+    return round_products(best)

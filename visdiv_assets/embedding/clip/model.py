@@ -1,8 +1,8 @@
-"""The model of a CLIP checkpoint: a tower for images, one for texts, or one of them alone.
+"""Load the model of a CLIP checkpoint: an image tower, a text tower, or both.
 
-transformers loads it, so whatever it knows as a CLIP (OpenAI's, SigLIP, and others with `get_image_features` and
-`get_text_features`) can be used. A tower whose weights are not all in the checkpoint would be filled with random
-numbers, so it counts as missing.
+transformers loads it, so that every CLIP-like model that it knows can be used (OpenAI's, SigLIP, and others with
+`get_image_features` and `get_text_features`). transformers fills weights that the checkpoint lacks with random numbers;
+a tower with such weights counts as missing.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from visdiv_assets.devices import torch_device
 from visdiv_assets.embedding.clip.checkpoints import Checkpoint
 from visdiv_assets.errors import ModelError
+from visdiv_assets.extras import check_extra
 
 if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel
 
-#: What the names of a tower's weights have in them.
+#: Parts of the names of a tower's weights.
 _IMAGE_PARTS = ("vision", "visual", "image")
 _TEXT_PARTS = ("text",)
 
@@ -31,25 +32,28 @@ class ClipModel:
     """A checkpoint's towers on a device: half precision on CUDA, float32 on the CPU.
 
     Attributes:
-        checkpoint: where it comes from.
-        device: where it runs.
-        kind: what transformers calls it: "clip", "siglip", "clip_text_model".
-        text_limit: tokens that the text tower takes, those that begin and end a text among them.
+        checkpoint: the files that it was loaded from.
+        device: the device that it runs on.
+        kind: transformers' model type, such as "clip", "siglip" or "clip_text_model".
+        text_limit: maximum number of tokens of a text, with its begin and end tokens.
     """
 
     def __init__(self, checkpoint: Checkpoint, device: str) -> None:
         """Load the weights onto a device ("cpu", "cuda", "cuda:1").
 
         Raises:
-            ModelError: they are no CLIP's, or damaged, or there is no such device.
+            ConfigError: torch or transformers is not installed.
+            ModelError: the weights are damaged or not a CLIP's, or the device cannot be used.
         """
+        for library in ("torch", "transformers"):
+            check_extra(library, "clip")
         import torch
 
         self.checkpoint = checkpoint
         self.device = torch_device(device)
         with quiet():
-            config, load, methods = _architecture(checkpoint)
-            self._model, self._missing = _loaded(checkpoint, load)
+            config, load, methods = _find_architecture(checkpoint)
+            self._model, self._missing = _load(checkpoint, load)
         half = self.device.type == "cuda"
         module: torch.nn.Module = self._model
         module.eval().to(device=self.device, dtype=torch.float16 if half else torch.float32)
@@ -59,20 +63,20 @@ class ClipModel:
 
     @property
     def dtype(self) -> torch.dtype:
-        """In what the model computes."""
+        """The dtype of the weights."""
         found: torch.dtype = self._model.dtype
         return found
 
     def image_features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Features of normalized images [n, 3, height, width], as the model has them: float32 [n, dimension]."""
+        """Compute features of normalized images [n, 3, height, width], unscaled: float32 [n, dimension]."""
         return self._features(IMAGES, {"pixel_values": pixels.to(self.dtype)})
 
     def text_features(self, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Features of tokenized texts, as the model has them: float32 [n, dimension]."""
+        """Compute features of tokenized texts, unscaled: float32 [n, dimension]."""
         return self._features(TEXTS, tokens)
 
     def require_images(self) -> None:
-        """Refuse a checkpoint without a tower for images.
+        """Check that the checkpoint has an image tower.
 
         Raises:
             ModelError: it has none.
@@ -80,7 +84,7 @@ class ClipModel:
         self._require(IMAGES, "images", _IMAGE_PARTS)
 
     def require_texts(self) -> None:
-        """Refuse a checkpoint without a tower for texts.
+        """Check that the checkpoint has a text tower.
 
         Raises:
             ModelError: it has none.
@@ -91,7 +95,7 @@ class ClipModel:
         import torch
 
         given = self._methods[method](self._model, inputs)
-        # transformers 5 gives the whole output of the tower.
+        # transformers 5 returns the whole output of the tower.
         features: torch.Tensor = given if isinstance(given, torch.Tensor) else given.pooler_output
         return features.float()
 
@@ -106,11 +110,11 @@ class ClipModel:
 _Tower = Callable[["PreTrainedModel", Mapping[str, Any]], Any]
 
 
-def _architecture(checkpoint: Checkpoint) -> tuple[PretrainedConfig, Any, dict[str, _Tower]]:
-    """The checkpoint's config, the class that loads it, and how its towers are called, by method.
+def _find_architecture(checkpoint: Checkpoint) -> tuple[PretrainedConfig, Any, dict[str, _Tower]]:
+    """Return the checkpoint's config, the class that loads it, and a function for each tower, by method name.
 
     Raises:
-        ModelError: it is not like a CLIP.
+        ModelError: it is not a CLIP-like model.
     """
     import torch
     import transformers
@@ -119,13 +123,13 @@ def _architecture(checkpoint: Checkpoint) -> tuple[PretrainedConfig, Any, dict[s
         config = transformers.AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f"{checkpoint.folder / 'config.json'} is of no model that transformers knows: {first_line(error)}"
+            f"transformers does not know the model of {checkpoint.folder / 'config.json'}: {first_line(error)}"
         ) from None
     kind = str(config.model_type)
     class_name = str((config.architectures or [""])[0])
-    if kind.endswith("_vision_model") and _ends_in_the_common_space(kind, class_name):
+    if kind.endswith("_vision_model") and _maps_to_shared_space(kind, class_name):
         return config, getattr(transformers, class_name), {IMAGES: _single("image_embeds")}
-    if kind.endswith("_text_model") and _ends_in_the_common_space(kind, class_name):
+    if kind.endswith("_text_model") and _maps_to_shared_space(kind, class_name):
         return config, getattr(transformers, class_name), {TEXTS: _single("text_embeds")}
     try:
         with torch.device("meta"):
@@ -141,8 +145,8 @@ def _architecture(checkpoint: Checkpoint) -> tuple[PretrainedConfig, Any, dict[s
     return config, towers, {IMAGES: _method(IMAGES), TEXTS: _method(TEXTS)}
 
 
-def _ends_in_the_common_space(kind: str, class_name: str) -> bool:
-    """Whether a single tower ends where the other would meet it: CLIP's only with a projection, SigLIP has none."""
+def _maps_to_shared_space(kind: str, class_name: str) -> bool:
+    """Return whether a single tower maps to the space that both share: CLIP needs a projection for it, SigLIP none."""
     import transformers
 
     known = hasattr(transformers, class_name)
@@ -161,8 +165,8 @@ def _method(name: str) -> _Tower:
     return lambda model, inputs: getattr(model, name)(**inputs)
 
 
-def _loaded(checkpoint: Checkpoint, load: Any) -> tuple[PreTrainedModel, list[str]]:
-    """The model, and the names of the weights that the checkpoint does not have.
+def _load(checkpoint: Checkpoint, load: Any) -> tuple[PreTrainedModel, list[str]]:
+    """Load the model, and return it with the names of the weights that the checkpoint lacks.
 
     Raises:
         ModelError: the weights are damaged, or do not fit the config.
@@ -173,14 +177,14 @@ def _loaded(checkpoint: Checkpoint, load: Any) -> tuple[PreTrainedModel, list[st
         model, info = load.from_pretrained(checkpoint.folder, local_files_only=True, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, KeyError, EOFError, SafetensorError) as error:
         raise ModelError(
-            f"the weights in {checkpoint.folder} cannot be loaded ({first_line(error)}): fetch them again"
+            f"the weights in {checkpoint.folder} cannot be loaded ({first_line(error)}): download them again"
         ) from None
     except Exception as error:
-        # torch's reader of .bin files raises pickle's errors, which share no base but this.
+        # torch's reader of .bin files raises errors of pickle, which have only this base in common.
         if type(error).__module__ not in ("pickle", "_pickle", "zipfile"):
             raise
         raise ModelError(
-            f"the weights in {checkpoint.folder} cannot be loaded ({first_line(error)}): fetch them again"
+            f"the weights in {checkpoint.folder} cannot be loaded ({first_line(error)}): download them again"
         ) from None
     return model, sorted(_names(info["missing_keys"]))
 
@@ -190,14 +194,14 @@ def _names(keys: Iterable[Any]) -> Iterator[str]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says."""
+    """Return the first line of an error's message."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers' bars and its report of weights off the terminal: what they say is said in our own words."""
+    """Silence transformers' progress bars and its report of missing weights, which `ClipModel` reports itself."""
     from transformers.utils import logging
 
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""CLIP's tower for texts: tokens, windows, and batches of texts of like length."""
+"""The text tower of CLIP as an embedder: tokens, windows, and batches of texts of similar length."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from visdiv_assets.threads import ordered_map
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Texts per call where no number is set.
+#: Default texts per call.
 CPU_BATCH, CUDA_BATCH = 16, 512
 
-#: Characters of a piece of a text at least, and where a piece may end.
+#: Minimum number of characters of a piece of a text; `_SPLIT` matches where a piece may end.
 PIECE = 50_000
 _SPLIT = re.compile(r"[ \n](?=[0-9A-Za-z])")
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """A text as the model takes it.
+    """A tokenized text.
 
     Attributes:
-        count: tokens of the whole text, those that begin and end it among them.
-        truncated: whether some of them reach the model in no sequence.
-        sequences: what the model is given: one sequence of token numbers, or one for each window.
+        count: number of tokens of the whole text, with its begin and end tokens.
+        truncated: whether some tokens are in no sequence.
+        sequences: the model's input: one sequence of token ids, or one per window.
     """
 
     count: int
@@ -45,11 +45,11 @@ class Tokens:
 
 
 class TextVectors(NamedTuple):
-    """What texts are to the model.
+    """The vectors of some texts.
 
     Attributes:
         vectors: float32 [n, dimension], unit length.
-        norms: float32 [n], the lengths that the model gave them; of a text in windows, the mean of the windows'.
+        norms: float32 [n], lengths before scaling; for a text in windows, the mean over its windows.
     """
 
     vectors: np.ndarray
@@ -57,45 +57,44 @@ class TextVectors(NamedTuple):
 
 
 class ClipTexts:
-    """Texts to CLIP's features.
+    """Embeds texts with CLIP.
 
     Attributes:
-        model_id: names model, weights, and how texts are cut; see `clip_weights.same_weights`.
+        model_id: names model, weights, and how texts are truncated; see `checkpoints.same_weights`.
         dimension: length of a vector.
-        device: where it runs.
+        device: the device that it runs on.
         batch_size: sequences per call.
-        limit: tokens that the model takes, those that begin and end a text among them.
+        limit: maximum number of tokens of a sequence, with its begin and end tokens.
     """
 
     def __init__(self, model: ClipModel, *, windows: bool = False, batch_size: int = 0) -> None:
-        """Prepare.
+        """Prepare a model for texts.
 
         Args:
             model: the checkpoint's model on its device.
-            windows: cut long texts into overlapping windows, whose unit vectors are averaged; else a text's beginning
-                stands for it.
-            batch_size: sequences per call; 0 for what suits the device.
+            windows: split long texts into overlapping windows, whose unit vectors are averaged; else truncate them.
+            batch_size: sequences per call; 0 for a default that depends on the device.
 
         Raises:
-            ModelError: the checkpoint has no tower for texts, or no tokenizer.
+            ModelError: the checkpoint has no text tower, or no tokenizer.
         """
         model.require_texts()
         self._model = model
         self._windows = windows
         self._cuda = model.device.type == "cuda"
-        self._tokenizer = _tokenizer(model)
-        self._before, self._after = self._begin_and_end()
+        self._tokenizer = _load_tokenizer(model)
+        self._before, self._after = self._find_special_tokens()
         self._splits = type(self._tokenizer).__name__.startswith("CLIPTokenizer")
         self.limit = min(model.text_limit or 1 << 30, int(self._tokenizer.model_max_length))
         self.device = str(model.device)
         self.batch_size = batch_size or (CUDA_BATCH if self._cuda else CPU_BATCH)
-        # SigLIP looks at the last place of a sequence of full length; it was trained so.
+        # SigLIP was trained to read the last position of a sequence padded to full length.
         self._padding = "max_length" if _is_siglip(model) else "longest"
         self.model_id = f"{model.checkpoint.weights_id}/text_{self.limit}{'_windows' if windows else ''}"
         self.dimension = self._run([[*self._before, *self._after]]).shape[1]
 
     def tokenize(self, text: str) -> Tokens:
-        """The tokens of a text, all counted, and what the model gets of them."""
+        """Tokenize a text: count all tokens, and cut them into the model's sequences."""
         room = self.limit - len(self._before) - len(self._after)
         content: list[int] = []
         count = len(self._before) + len(self._after)
@@ -104,32 +103,32 @@ class ClipTexts:
             count += len(tokens)
             content += tokens if self._windows else tokens[: room - len(content)]
         if len(content) <= room:
-            return Tokens(count, count > self.limit, [self._whole(content)])
+            return Tokens(count, count > self.limit, [self._add_special_tokens(content)])
         starts = [*range(0, len(content) - room, (room + 1) // 2), len(content) - room]
-        return Tokens(count, False, [self._whole(content[start : start + room]) for start in starts])
+        return Tokens(count, False, [self._add_special_tokens(content[start : start + room]) for start in starts])
 
     def embed(self, texts: Sequence[str], *, threads: int = 1) -> TextVectors:
-        """Embed texts, for instance queries; see `embed_tokens`."""
+        """Embed texts, such as queries; see `embed_tokens`."""
         return self.embed_tokens([self.tokenize(text) for text in texts], threads=threads)
 
     def embed_tokens(self, texts: Sequence[Tokens], *, threads: int = 1) -> TextVectors:
-        """Embed tokenized texts, in batches of like length.
+        """Embed tokenized texts, in batches of similar length.
 
         Args:
-            texts: in any order; all are held in memory.
+            texts: in any order; all are in memory.
             threads: threads that call the model on a CPU.
 
         Returns:
-            the vectors and norms, in the order of the texts; those of no text are [0, dimension] and [0].
+            vectors and norms in the order of the texts; [0, dimension] and [0] for no texts.
         """
         if not texts:
             return TextVectors(np.empty((0, self.dimension), np.float32), np.empty(0, np.float32))
         sequences = [sequence for text in texts for sequence in text.sequences]
-        order = sorted(range(len(sequences)), key=lambda place: len(sequences[place]))
+        order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
         features = np.empty((len(sequences), self.dimension), np.float32)
         batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
-        for places, found in zip(batches, self._batches(batches, sequences, threads), strict=True):
-            features[places] = found
+        for chosen, found in zip(batches, self._batches(batches, sequences, threads), strict=True):
+            features[chosen] = found
         vectors, norms = unit_length_and_norms(features)
         counts = np.array([len(text.sequences) for text in texts])
         if len(sequences) == len(texts):
@@ -143,15 +142,15 @@ class ClipTexts:
     def _batches(
         self, batches: Sequence[list[int]], sequences: Sequence[list[int]], threads: int
     ) -> Iterator[np.ndarray]:
-        """The features of each batch in turn: computed side by side on the CPU, one ahead on a GPU."""
-        given = ([sequences[place] for place in places] for places in batches)
+        """Yield the features of each batch in order, computed in several threads on a CPU, one batch ahead on a GPU."""
+        given = ([sequences[index] for index in batch] for batch in batches)
         if not self._cuda:
             with self._working():
                 yield from ordered_map(self._run, given, threads=threads)
             return
         running: deque[Callable[[], np.ndarray]] = deque()
-        for batch in given:
-            running.append(self._start(batch))
+        for sequences_of_batch in given:
+            running.append(self._start(sequences_of_batch))
             if len(running) > 1:
                 yield running.popleft()()
         while running:
@@ -164,7 +163,7 @@ class ClipTexts:
         return self._start(batch)()
 
     def _start(self, batch: list[list[int]]) -> Callable[[], np.ndarray]:
-        """Begin with a batch; a GPU goes on while the next one is prepared."""
+        """Start a batch, and return a function that waits for its features; a GPU computes in the meantime."""
         import torch
 
         padded = self._tokenizer.pad(
@@ -181,14 +180,14 @@ class ClipTexts:
 
         return wait
 
-    def _whole(self, content: list[int]) -> list[int]:
+    def _add_special_tokens(self, content: list[int]) -> list[int]:
         return [*self._before, *content, *self._after]
 
     def _pieces(self, text: str) -> Iterator[str]:
-        """A text in pieces whose tokens together are its own: a token takes 500 bytes while it is made.
+        """Split a text into pieces whose tokens together are the text's, since the tokenizer needs 500 bytes per token.
 
-        OpenAI's tokenizer throws white space away before it looks for tokens, so none spans any, and no ASCII letter or
-        digit joins what stands before it by being normalized. Other tokenizers get the text whole.
+        OpenAI's tokenizer drops white space first, so that no token spans any, and normalization never joins an ASCII
+        letter or digit to the character before it. Other tokenizers get the whole text.
         """
         start = 0
         while self._splits and len(text) - start > PIECE:
@@ -200,18 +199,18 @@ class ClipTexts:
         yield text[start:]
 
     def _encode(self, text: str) -> list[int]:
-        """The tokens of a text, in this thread: the tokenizer's own threads would take the cores of the model's."""
+        """Tokenize in this thread, since the tokenizer's own threads would compete with the model's for cores."""
         if self._tokenizer.is_fast:
             tokens: list[int] = self._tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
             return tokens
         return list(self._tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"])
 
-    def _begin_and_end(self) -> tuple[list[int], list[int]]:
-        """The tokens that begin, and those that end, every text."""
-        said = self._tokenizer("a", return_special_tokens_mask=True)
-        tokens, special = list(said["input_ids"]), list(said["special_tokens_mask"])
-        before = next((place for place, mark in enumerate(special) if not mark), len(special))
-        after = next((place for place, mark in enumerate(reversed(special)) if not mark), 0)
+    def _find_special_tokens(self) -> tuple[list[int], list[int]]:
+        """Return the tokens that begin every text, and those that end it."""
+        encoded = self._tokenizer("a", return_special_tokens_mask=True)
+        tokens, special = list(encoded["input_ids"]), list(encoded["special_tokens_mask"])
+        before = next((index for index, mark in enumerate(special) if not mark), len(special))
+        after = next((index for index, mark in enumerate(reversed(special)) if not mark), 0)
         return tokens[:before], tokens[len(tokens) - after :]
 
 
@@ -219,8 +218,8 @@ def _is_siglip(model: ClipModel) -> bool:
     return model.kind.startswith("siglip")
 
 
-def _tokenizer(model: ClipModel) -> Any:
-    """The checkpoint's tokenizer, which neither cuts nor pads by itself.
+def _load_tokenizer(model: ClipModel) -> Any:
+    """Load the checkpoint's tokenizer, with its own truncation and padding switched off.
 
     Raises:
         ModelError: there is none, or it cannot be read.
@@ -233,10 +232,10 @@ def _tokenizer(model: ClipModel) -> Any:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        raise ModelError(f"{folder}: the tokenizer cannot be read ({first_line(error)}): fetch it again") from None
+        raise ModelError(f"{folder}: the tokenizer cannot be read ({first_line(error)}): download it again") from None
     if tokenizer.is_fast:
         tokenizer.backend_tokenizer.no_truncation()
         tokenizer.backend_tokenizer.no_padding()
     if tokenizer.pad_token_id is None:
-        raise ModelError(f"{folder}: the tokenizer has no token to pad with: use another checkpoint")
+        raise ModelError(f"{folder}: the tokenizer has no padding token: use another checkpoint")
     return tokenizer

@@ -10,14 +10,14 @@ from visdiv_assets.imaging.resize import PREPROCESSING
 
 
 class OnnxSscd(Embedder):
-    """The default without a GPU.
+    """The int8 SSCD model in ONNX Runtime, the default without a GPU.
 
-    The graph normalizes its input itself, and an image's vector does not depend on
-    the other images of its batch, so results do not depend on how work is cut.
+    The graph normalizes its input itself. An image's vector does not depend on the other images of its batch, so that
+    results do not depend on how work is cut.
     """
 
     def __init__(self, batch_size: int = 0) -> None:
-        """Load the model; one call of `run` uses one core, and several threads may call it.
+        """Load the model. A call of `run` uses one core, and several threads may call it at once.
 
         Raises:
             ModelError: the weights are not installed.

@@ -1,4 +1,4 @@
-"""SSCD disc_mixup as published: TorchScript, on a GPU or the CPU."""
+"""SSCD disc_mixup as published, in TorchScript, on a GPU or the CPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from visdiv_assets.imaging.resize import PREPROCESSING
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Of ImageNet, as SSCD was trained with (facebookresearch/sscd-copy-detection, README).
+#: Normalization of ImageNet, which SSCD was trained with (facebookresearch/sscd-copy-detection, README).
 MEAN = (0.485, 0.456, 0.406)
 STANDARD_DEVIATION = (0.229, 0.224, 0.225)
 
@@ -24,19 +24,20 @@ STANDARD_DEVIATION = (0.229, 0.224, 0.225)
 class TorchSscd(TorchEmbedder):
     """A TorchScript module that maps normalized float32 [n, 3, 320, 320] to [n, dimension].
 
-    On CUDA it runs in half precision where that does no harm: autocast keeps the pooling, which takes third powers, and
-    the norm in float32. On the CPU it runs in float32.
+    On CUDA it runs in half precision, except for the pooling, which takes third powers, and the norm, which autocast
+    keeps in float32. On the CPU it runs in float32.
     """
 
     def __init__(self, weights: Path, device: str, batch_size: int = 0) -> None:
         """Load the module onto a device ("cpu", "cuda", "cuda:1").
 
         Raises:
-            ModelError: the file is not a TorchScript module, or there is no such device.
+            ConfigError: torch is not installed.
+            ModelError: the file is not a TorchScript module, or the device cannot be used.
         """
+        found = torch_device(device)
         import torch
 
-        found = torch_device(device)
         super().__init__(found, batch_size or (64 if found.type == "cuda" else 4))
         try:
             self._model = torch.jit.load(str(weights), map_location=found)  # type: ignore[no-untyped-call]
@@ -44,7 +45,7 @@ class TorchSscd(TorchEmbedder):
             raise ModelError(f"{weights} is not a TorchScript module: {str(error).splitlines()[0]}") from None
         self._model.eval()
         if self._cuda:
-            # The layout in which images arrive, and the one that half-precision convolutions are fast in.
+            # The layout of the input, and the one in which half-precision convolutions are fast.
             self._model.to(memory_format=torch.channels_last)
         self._mean = torch.tensor(MEAN, device=found).view(1, 3, 1, 1)
         self._scale = 1.0 / torch.tensor(STANDARD_DEVIATION, device=found).view(1, 3, 1, 1)

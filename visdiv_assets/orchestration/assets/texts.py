@@ -68,7 +68,7 @@ def benchmark_texts(
         if not write.reuse("texts", inputs):
             with write.add("texts", inputs) as unit:
                 read = read_benchmark(opened, name)
-                for size, runs in read.runs.items():
+                for size, runs in read.ngrams.items():
                     unit.array(_role(size), runs)
                 unit.array("short", read.short)
         manifest = write.commit()

@@ -17,6 +17,7 @@ from visdiv_assets.embedding.weights import (
     onnx_weights,
     torchscript_file,
 )
+from visdiv_assets.extras import is_installed
 from visdiv_assets.orchestration.doctor.verdicts import Verdict, ok, problem, warning
 from visdiv_assets.settings import Settings
 
@@ -29,11 +30,16 @@ def check_device(settings: Settings) -> Verdict:
     device = resolve_device(settings.device)
     if device == "cpu":
         if settings.device == "auto" and has_driver() and not has_cuda():
+            if not is_installed("torch"):
+                return warning(
+                    "a CUDA driver is installed, but torch is not, so the CPU is used: run `pip install "
+                    "'visdiv-assets[gpu]'`"
+                )
             return warning("a CUDA driver is installed, but torch finds no device: the CPU is used")
         return ok(f"VISDIV_DEVICE={settings.device}: the CPU")
+    found = torch_device(device)
     import torch
 
-    found = torch_device(device)
     memory = torch.cuda.get_device_properties(found).total_memory
     return ok(f"VISDIV_DEVICE={settings.device}: {torch.cuda.get_device_name(found)}, {memory / 1e9:.0f} GB")
 

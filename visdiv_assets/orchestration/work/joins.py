@@ -17,7 +17,7 @@ from visdiv_assets.orchestration.engines import PerProcess, Worker
 from visdiv_assets.progress import Progress
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
-from visdiv_assets.vectors.join import Prepared, tiles_of
+from visdiv_assets.vectors.join import Prepared, choose_tiles
 from visdiv_assets.vectors.join_blocks import Part, compute_part
 from visdiv_assets.vectors.lru import LruCache
 
@@ -80,7 +80,7 @@ class BlocksOfSubset(_OfSubset):
     def open(self, worker: Worker) -> Callable[[tuple[int, int], Progress], Part]:
         """Project the vectors, once for all blocks that a process does."""
         vectors = self.lake.get().array(self.embeddings, "vectors")
-        tiles = tiles_of(vectors, vectors, self.floor, within=True, device=resolve_device(worker.device))
+        tiles = choose_tiles(vectors, vectors, self.floor, within=True, device=resolve_device(worker.device))
 
         def find(block: tuple[int, int], progress: Progress) -> Part:
             return compute_part(
@@ -130,7 +130,9 @@ class SubsetTiles:
         """Keep what was opened last: every subset is in as many units as there are others, and most are small."""
         store = self.lake.get()
         device = resolve_device(worker.device)
-        kept: LruCache[tuple[EmbeddedSubset, Prepared]] = LruCache(lambda opened: opened[1].rows, IMAGES_KEPT)
+        kept: LruCache[tuple[EmbeddedSubset, Prepared]] = LruCache(
+            IMAGES_KEPT, size_of=lambda opened: opened[1].rows, min_entries=2
+        )
 
         def opened(embeddings: Manifest, nearest: Manifest) -> tuple[EmbeddedSubset, Prepared]:
             subset = load_embeddings(store, embeddings, nearest)

@@ -133,7 +133,7 @@ def test_an_unknown_choice_of_what_to_keep_is_refused() -> None:
 
 
 def test_k_means_finds_groups_and_the_nearest_centroid_of_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kmeans, "SAMPLED", 8)
+    monkeypatch.setattr(kmeans, "TRAINING_ROWS", 8)
     random = np.random.default_rng(0)
     directions = np.eye(4)[random.integers(4, size=300)]
     vectors = directions + 0.05 * random.standard_normal((300, 4))

@@ -23,17 +23,17 @@ from visdiv_assets.embedding import load_clip_images, load_clip_texts
 from visdiv_assets.embedding.clip import checkpoints
 from visdiv_assets.embedding.clip.checkpoints import (
     NoClipWeightsError,
+    call_with_timeout,
     find_checkpoint,
     same_weights,
     weights_of,
-    within,
 )
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ModelError, VisdivError
 from visdiv_assets_tests.conftest import made_once
 from visdiv_assets_tests.testing.clip_models import small_clip
 
 #: As it is outside of the tests, which never ask the Hub; see conftest.
-OF_THE_HUB = checkpoints._of_the_hub
+OF_THE_HUB = checkpoints._find_on_hub
 
 NAME = "owner/clip"
 
@@ -52,13 +52,13 @@ def folder(saved: Path, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a process remembers, it forgets between tests."""
-    monkeypatch.setattr(checkpoints, "_of_the_hub", OF_THE_HUB)
+    monkeypatch.setattr(checkpoints, "_find_on_hub", OF_THE_HUB)
     OF_THE_HUB.cache_clear()
     yield
     OF_THE_HUB.cache_clear()
 
 
-def refused(work: Callable[[], object], kind: type[VisdivError] = VisdivError) -> str:
+def refused(work: Callable[[], object], kind: type[VisdivError] = ModelError) -> str:
     """The one line that something is refused with."""
     with pytest.raises(kind) as caught:
         work()
@@ -70,13 +70,13 @@ def refused(work: Callable[[], object], kind: type[VisdivError] = VisdivError) -
 # Folders -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_is_named_by_its_own_name_and_the_digest_of_its_weights(folder: Path) -> None:
+def test_a_folder_is_named_by_name_and_digest_of_its_weights(folder: Path) -> None:
     checkpoint = find_checkpoint(str(folder))
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:12]
     assert (checkpoint.folder, checkpoint.weights_id) == (folder, f"clip@{digest}")
 
 
-def test_weights_in_pieces_are_hashed_in_the_order_of_their_names(folder: Path) -> None:
+def test_weights_in_pieces_are_hashed_in_order_of_names(folder: Path) -> None:
     data = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").unlink()
     (folder / "model-1.safetensors").write_bytes(data[:1000])
@@ -104,7 +104,7 @@ def test_a_file_that_a_folder_lacks_is_named(folder: Path, file: str, said: str)
     assert f"{folder} lacks {said}: VISDIV_CLIP_MODEL needs" in refused(lambda: find_checkpoint(str(folder)))
 
 
-def test_a_folder_without_a_processor_of_images_still_embeds_texts(folder: Path) -> None:
+def test_a_folder_without_image_processor_still_embeds_texts(folder: Path) -> None:
     (folder / "preprocessor_config.json").unlink()
     line = refused(lambda: load_clip_images(str(folder), device="cpu"))
     assert "clip lacks preprocessor_config.json or processor_config.json" in line
@@ -126,7 +126,7 @@ def test_no_name_means_no_clip() -> None:
     assert refused(lambda: find_checkpoint(""), NoClipWeightsError) == "no CLIP weights: VISDIV_CLIP_MODEL is empty"
 
 
-def test_model_ids_of_images_and_texts_tell_whether_the_weights_are_the_same() -> None:
+def test_model_ids_tell_whether_weights_are_the_same() -> None:
     images, texts = "openai/clip@0123456789ab/crop_224", "openai/clip@0123456789ab/text_77_windows"
     assert weights_of(images) == weights_of(texts) == "openai/clip@0123456789ab"
     assert same_weights(images, texts)
@@ -171,9 +171,7 @@ def test_a_model_in_the_cache_needs_no_network(folder: Path, monkeypatch: pytest
     assert hub.asked == ["cache"]
 
 
-def test_a_model_is_fetched_without_the_weights_of_other_frameworks(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_of_other_frameworks_are_not_downloaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = ["config.json", "tokenizer.json", "pytorch_model.bin", "tf_model.h5", "model.safetensors"]
     hub = Hub(folder, files).install(monkeypatch)
     assert find_checkpoint(NAME).name == NAME
@@ -188,9 +186,7 @@ def test_of_weights_in_pieces_all_are_fetched(folder: Path, monkeypatch: pytest.
     assert "pytorch_model*-of-*.bin" in hub.wanted
 
 
-def test_a_cache_without_all_that_is_needed_is_completed_and_is_used_where_it_cannot_be(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_incomplete_cache_is_completed_or_used_as_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "tokenizer.json").unlink()
     hub = Hub(folder, OSError("no network"), cached=True).install(monkeypatch)
     assert find_checkpoint(NAME).folder == folder
@@ -203,16 +199,14 @@ def test_an_unreachable_hub_is_asked_once_and_said_to_be(
     hub = Hub(tmp_path, httpx2.ConnectError("no route\nto host")).install(monkeypatch)
     lines = {refused(lambda: find_checkpoint(NAME), NoClipWeightsError) for _ in range(3)}
     (line,) = lines
-    assert line.startswith("no CLIP weights: owner/clip is not on this machine, and the Hub gives none (no route): ")
+    assert line.startswith("no CLIP weights: owner/clip is not on this machine and cannot be downloaded (no route): ")
     assert "hf download" in line
     assert "VISDIV_CLIP_MODEL" in line
     assert hub.asked == ["cache", "list"]
     assert [record.getMessage() for record in caplog.records] == [line]
 
 
-def test_a_hub_that_breaks_off_the_download_is_as_one_that_gives_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_download_counts_as_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = Hub(tmp_path, ["model.safetensors"]).install(monkeypatch)
 
     def broken(name: str, *, local_files_only: bool = False, **options: Any) -> str:
@@ -243,9 +237,9 @@ def test_a_name_that_no_model_can_have_is_an_error() -> None:
 
 def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
     begin = time.monotonic()
-    with pytest.raises(TimeoutError, match=r"no answer in 0\.05 s"):
-        within(0.05, lambda: time.sleep(1))
+    with pytest.raises(TimeoutError, match=r"no response in 0\.05 s"):
+        call_with_timeout(0.05, lambda: time.sleep(1))
     assert time.monotonic() - begin < 0.9
-    assert within(5, lambda: 7) == 7
-    with pytest.raises(KeyError):
-        within(5, lambda: {}[1])
+    assert call_with_timeout(5, lambda: 7) == 7
+    with pytest.raises(IndexError):
+        call_with_timeout(5, lambda: [7][1])

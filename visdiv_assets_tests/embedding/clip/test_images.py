@@ -15,7 +15,7 @@ from PIL import Image
 
 from visdiv_assets.embedding import Embedder, load_clip_images
 from visdiv_assets.embedding.clip.checkpoints import Checkpoint, find_checkpoint
-from visdiv_assets.embedding.clip.preprocessing import image_preparation
+from visdiv_assets.embedding.clip.preprocessing import read_image_preparation
 from visdiv_assets.embedding.interface import unit_length
 from visdiv_assets.embedding.stream import embed_images, embed_with_norms
 from visdiv_assets.errors import VisdivError
@@ -52,16 +52,19 @@ def direct(folder: Path, images: list[Image.Image], **options: Any) -> np.ndarra
     """The features that transformers gives of a checkpoint, by its own processor and model."""
     from transformers import AutoImageProcessor, AutoModel
 
-    processor = AutoImageProcessor.from_pretrained(folder)
+    loader: Any = AutoImageProcessor
+    processor = loader.from_pretrained(folder)
     model = AutoModel.from_pretrained(folder).eval()
     with torch.inference_mode():
         given = model.get_image_features(**processor(images=images, return_tensors="pt", **options))
     features = given if isinstance(given, torch.Tensor) else given.pooler_output
-    return features.numpy()
+    vectors: np.ndarray = features.numpy()
+    return vectors
 
 
 def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return (unit_length(left) * unit_length(right)).sum(axis=1)
+    found: np.ndarray = (unit_length(left) * unit_length(right)).sum(axis=1)
+    return found
 
 
 @pytest.mark.parametrize("name", ["clip", "siglip"])
@@ -92,10 +95,11 @@ def test_a_crop_is_to_the_bit_that_of_transformers(own: Path, processor: dict[st
 
     given = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}, **processor}
     save_processor(own, **given)
-    theirs = AutoImageProcessor.from_pretrained(own)(
+    loader: Any = AutoImageProcessor
+    theirs = loader.from_pretrained(own)(
         images=shapes(1, 300).resize(size), do_rescale=False, do_normalize=False, return_tensors="np"
     )["pixel_values"][0]
-    ours = image_preparation(find_checkpoint(str(own)), "crop").prepare(shapes(1, 300).resize(size))
+    ours = read_image_preparation(find_checkpoint(str(own)), "crop").prepare(shapes(1, 300).resize(size))
     np.testing.assert_array_equal(ours, theirs.transpose(1, 2, 0))
 
 
@@ -108,7 +112,7 @@ def stripes() -> Image.Image:
 
 
 def prepared(folder: Path, way: str) -> np.ndarray:
-    return image_preparation(find_checkpoint(str(folder)), way).prepare(stripes()).astype(int)
+    return read_image_preparation(find_checkpoint(str(folder)), way).prepare(stripes()).astype(int)
 
 
 def test_a_crop_loses_the_margins(clip: Path) -> None:
@@ -122,7 +126,7 @@ def test_a_squashed_image_keeps_its_margins_and_not_its_shape(clip: Path) -> Non
     assert (pixels[:, -1] == (0, 0, 255)).all()
 
 
-def test_a_padded_image_keeps_margins_and_shape_between_margins_of_the_mean_color(clip: Path) -> None:
+def test_a_padded_image_has_margins_of_the_mean_color(clip: Path) -> None:
     pixels = prepared(clip, "pad")
     top = (32 - 11) // 2
     assert (pixels[:top] == (123, 117, 104)).all()
@@ -134,8 +138,9 @@ def test_a_padded_image_keeps_margins_and_shape_between_margins_of_the_mean_colo
 @pytest.mark.parametrize("way", ["crop", "pad", "squash"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (32, 32), (31, 33)])
 def test_images_of_any_size_come_out_in_one(clip: Path, way: str, size: tuple[int, int]) -> None:
-    pixels = image_preparation(find_checkpoint(str(clip)), way).prepare(shapes(3).resize(size))
-    assert (pixels.shape, pixels.dtype) == ((32, 32, 3), np.uint8)
+    pixels = read_image_preparation(find_checkpoint(str(clip)), way).prepare(shapes(3).resize(size))
+    assert pixels.shape == (32, 32, 3)
+    assert pixels.dtype == np.uint8
     assert pixels.flags.writeable
 
 
@@ -153,7 +158,7 @@ def test_the_model_id_says_what_is_done(name: str, way: str, expected: str, requ
 
 def test_a_size_that_is_no_square_is_in_the_model_id(own: Path) -> None:
     save_processor(own, do_center_crop=False, size={"height": 32, "width": 16})
-    preparation = image_preparation(find_checkpoint(str(own)), "crop")
+    preparation = read_image_preparation(find_checkpoint(str(own)), "crop")
     assert preparation.name == "squash_32x16"
     assert preparation.prepare(shapes(1)).shape == (32, 16, 3)
 
@@ -173,13 +178,14 @@ def test_the_stream_keeps_the_lengths_beside_unit_vectors(clip: Path, threads: i
     assert [len(part.vectors) for part in parts] == [4, 4, 2]
     vectors = np.concatenate([part.vectors for part in parts])
     norms = np.concatenate([part.norms for part in parts if part.norms is not None])
-    assert (vectors.dtype, norms.dtype) == (np.float16, np.float32)
+    assert vectors.dtype == np.float16
+    assert norms.dtype == np.float32
     np.testing.assert_allclose(norms, np.linalg.norm(expected, axis=1), rtol=1e-4)
     assert norms.std() > 0.01
     assert cosines(vectors, expected).min() > 0.9999
 
 
-def test_torch_uses_one_core_a_call_while_the_stream_runs_and_then_what_it_used_before(clip: Path) -> None:
+def test_torch_uses_one_core_per_call_while_the_stream_runs(clip: Path) -> None:
     embedder = load_clip_images(str(clip), device="cpu", batch_size=1)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -232,7 +238,7 @@ def test_a_checkpoint_without_a_tower_for_images_is_refused(tmp_path: Path) -> N
     assert refused(lambda: load(folder)) == "text has no tower for images; use a checkpoint with both"
 
 
-def test_a_tower_whose_weights_are_not_all_there_is_not_filled_with_random_numbers(own: Path) -> None:
+def test_a_tower_with_missing_weights_is_refused(own: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     weights = load_file(own / "model.safetensors")
@@ -252,7 +258,7 @@ def test_a_model_that_is_no_clip_is_refused(own: Path) -> None:
 @pytest.mark.parametrize("text", ["{", json.dumps({"model_type": "no such model"}), "[]", "{}"])
 def test_a_config_that_no_model_has_is_refused(own: Path, text: str) -> None:
     (own / "config.json").write_text(text)
-    assert "config.json is of no model that transformers knows" in refused(lambda: load(own))
+    assert "transformers does not know the model of" in refused(lambda: load(own))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
@@ -263,7 +269,7 @@ def test_damaged_weights_are_refused(own: Path, name: str) -> None:
     assert f"the weights in {own} cannot be loaded" in refused(lambda: load(own))
 
 
-def test_weights_of_another_size_than_the_config_says_are_refused(own: Path) -> None:
+def test_weights_that_do_not_fit_the_config_are_refused(own: Path) -> None:
     config = json.loads((own / "config.json").read_text())
     config["vision_config"]["intermediate_size"] = 48
     (own / "config.json").write_text(json.dumps(config))
@@ -276,12 +282,12 @@ def test_weights_of_another_size_than_the_config_says_are_refused(own: Path) -> 
 )
 def test_a_processor_that_gives_no_fixed_size_is_refused(own: Path, processor: dict[str, Any]) -> None:
     save_processor(own, **{"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}, **processor})
-    assert "own does not bring its images to one size by a resize and a crop" in refused(lambda: load(own))
+    assert "own does not resize and crop its images to one size" in refused(lambda: load(own))
 
 
 def test_a_damaged_processor_is_refused(own: Path) -> None:
     (own / "preprocessor_config.json").write_text("{")
-    assert "the processor of images cannot be read" in refused(lambda: load(own))
+    assert "the image processor cannot be read" in refused(lambda: load(own))
 
 
 def test_a_device_that_is_not_there_is_refused(clip: Path) -> None:

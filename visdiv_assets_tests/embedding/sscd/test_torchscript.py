@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,8 +34,14 @@ class Channels(torch.nn.Module):
         return x.mean(dim=(2, 3))
 
 
+def load_script(path: Path) -> Any:
+    load: Any = torch.jit.load
+    return load(str(path))
+
+
 def save(module: torch.nn.Module, path: Path) -> Path:
-    torch.jit.script(module).save(str(path))
+    script: Any = torch.jit.script(module)
+    script.save(str(path))
     return path
 
 
@@ -58,7 +65,7 @@ def test_the_model_is_fed_what_imagenet_normalization_gives(tmp_path: Path) -> N
 def test_vectors_are_those_of_torch_brought_to_unit_length(blocks: Path) -> None:
     pixels = random_pixels(3)
     normalized = ((pixels / 255 - MEAN) / STANDARD_DEVIATION).transpose(0, 3, 1, 2)
-    direct = torch.jit.load(str(blocks))(torch.from_numpy(normalized)).numpy()
+    direct = load_script(blocks)(torch.from_numpy(normalized)).numpy()
     vectors = TorchSscd(blocks, "cpu").run(pixels)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)

