@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from visdiv_assets.errors import SourceError, VisdivError
 from visdiv_assets.sources.conform import WrongTypeError, conform, empty
-from visdiv_assets.sources.image_columns import IMAGES, LOOKED_FOR, candidates, images
+from visdiv_assets.sources.image_columns import IMAGES, LOOKED_FOR, candidates, declared_images, images
 from visdiv_assets.sources.interface import Kind
 
 CRITERIA = ("relevance", "image_correspondence", "visual_dependency", "formatting")
@@ -129,7 +129,8 @@ def _strict(kind: Kind, schema: pa.Schema) -> bool:
 
     Anywhere else, `texts` or `source` may mean anything: only the images are ours.
     """
-    return kind is Kind.SUBSET and "images" in schema.names
+    declared = declared_images(schema)
+    return kind is Kind.SUBSET and "images" in (declared or schema.names)
 
 
 def _where(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -51,6 +52,57 @@ def test_a_subset_may_keep_its_images_as_other_data_sets_do(corpus: Corpus, colu
 def test_other_columns_of_a_subset_unlike_finevision_may_mean_anything(corpus: Corpus) -> None:
     corpus.write(pa.table({"image": pa.array([b"x"]), "source": pa.array([7]), "texts": pa.array(["free text"])}))
     assert [(row["source"], row["texts"]) for row in corpus.read()] == [(None, None)]
+
+
+DECLARED = {"_type": "Image"}
+
+
+def declaring(content: pa.Table, features: Any) -> pa.Table:
+    """The table with features in the metadata of its schema, as `datasets` writes them."""
+    return content.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        [DECLARED],
+        {"_type": "List", "feature": DECLARED},
+        {"_type": "LargeList", "feature": DECLARED},
+        {"_type": "Sequence", "feature": DECLARED, "length": -1},
+    ],
+)
+def test_lists_declared_as_images_are_found_under_any_name(corpus: Corpus, feature: Any) -> None:
+    images = pa.array([[{"bytes": b"x", "path": None}] * 2, None], pa.list_(IMAGE))
+    corpus.write(declaring(pa.table({"scans": images, "images": [2, 0]}), {"scans": feature}))
+    assert [row["images"] for row in corpus.read()] == [[{"bytes": b"x", "path": None}] * 2, []]
+
+
+def test_declared_columns_are_preferred_to_known_names(corpus: Corpus) -> None:
+    def column(content: bytes) -> pa.Array:
+        return pa.array([{"bytes": content, "path": None}], IMAGE)
+
+    both = pa.table({"image": column(b"known"), "photo": column(b"first"), "scan": column(b"second")})
+    corpus.write(declaring(both, {"scan": DECLARED, "photo": DECLARED, "image": {"_type": "Value"}}), "unknown")
+    corpus.write(declaring(both, {"scan": DECLARED, "photo": DECLARED, "image": DECLARED}), "known")
+    images = {name: [image["bytes"] for image in corpus.read(name)[0]["images"]] for name in ("unknown", "known")}
+    assert images == {"unknown": [b"first", b"second"], "known": [b"known"]}
+
+
+def test_texts_of_a_file_that_declares_other_images_are_optional(corpus: Corpus) -> None:
+    photo = pa.array([{"bytes": b"x", "path": None}], IMAGE)
+    corpus.write(declaring(pa.table({"photo": photo, "images": [1], "texts": ["free text"]}), {"photo": DECLARED}))
+    assert corpus.read(columns=["images", "texts"]) == [{"images": [{"bytes": b"x", "path": None}], "texts": None}]
+
+
+@pytest.mark.parametrize("metadata", ["nothing", "[]", '{"info": null}', '{"info": {"features": [1]}}', b"\xff"])
+def test_metadata_that_declare_nothing_are_ignored(corpus: Corpus, metadata: Any) -> None:
+    corpus.write(pa.table({"image": [b"x"]}).replace_schema_metadata({"huggingface": metadata}))
+    assert [image["bytes"] for image in corpus.read()[0]["images"]] == [b"x"]
+
+
+def test_a_declared_column_of_another_type_is_skipped(corpus: Corpus) -> None:
+    corpus.write(declaring(pa.table({"photo": [1], "image": [b"x"]}), {"photo": DECLARED}))
+    assert [image["bytes"] for image in corpus.read()[0]["images"]] == [b"x"]
 
 
 def test_a_long_list_of_columns_is_cut(corpus: Corpus) -> None:
