@@ -56,7 +56,7 @@ DROPPED_FILE = "dropped.parquet"
 CARD_FILE = "README.md"
 
 #: To be raised whenever the same rows would be written otherwise, so that no export goes on with files of both kinds.
-_CODE_VERSION = "1"
+_CODE_VERSION = "2"
 
 #: Rows of a row group, as FineVision's, and the bytes at which it ends early.
 GROUP_ROWS = 100

@@ -20,6 +20,16 @@ from visdiv_assets.sources import SCHEMA, Kind, Source
 from visdiv_assets.sources.versions import version_of
 
 
+class FinishedItems:
+    """A `Progress` that counts finished items."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, done: int) -> None:
+        self.count += done
+
+
 def decide(
     source: Source, subset: str, kept: Sequence[bool] | np.ndarray | None = None, seed: int = 0, reason: str = "quality"
 ) -> SubsetDecision:

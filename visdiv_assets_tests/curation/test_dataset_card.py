@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from PIL import Image
 
 from visdiv_assets import sources
@@ -180,8 +180,21 @@ def test_metadata_are_added_beside_others_in_the_form_that_all_versions_read() -
         "score": {"dtype": "float64", "_type": "Value"},
         "half": {"dtype": "float16", "_type": "Value"},
         "flag": {"dtype": "bool", "_type": "Value"},
+        "when": {"dtype": "timestamp[us]", "_type": "Value"},
         "ratings": [{"dtype": "int64", "_type": "Value"}],
     }
+
+
+def test_images_in_columns_of_other_names_are_declared(tmp_path: Path) -> None:
+    polars = pa.struct([("path", pa.large_string()), ("bytes", pa.large_binary())])
+    columns = {"image_0": pa.array([image(3)], polars), "image_1": pa.array([image(4)], IMAGE), "image": ["3.png"]}
+    write(tmp_path / "source", "some", pa.table(columns))
+    source = sources.open(tmp_path / "source")
+    export(source, [decide(source, "some", [True])], tmp_path / "copy")
+    (loaded,) = load(tmp_path / "cache", ({"path": str(tmp_path / "copy"), "name": "some"}, None))
+    assert loaded["examples"] == [
+        {"image_0": ["image", "RGB", 3, 4], "image_1": ["image", "RGB", 4, 5], "image": "3.png"}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import pytest
 from visdiv_assets import sources
 from visdiv_assets.curation import export as module
 from visdiv_assets.curation.export import DROPPED_SCHEMA, ExportResult, SubsetDecision, export, preview
-from visdiv_assets.sources import SCHEMA, parquet
-from visdiv_assets_tests.curation.exports import decide, dropped, rows, snapshot, write
+from visdiv_assets.sources import SCHEMA, batching, image_folder
+from visdiv_assets_tests.curation.exports import FinishedItems, decide, dropped, rows, snapshot, write
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ def test_the_copy_of_the_sample_is_what_plain_pyarrow_would_keep(sample_folder: 
     source, folder = sources.open(sample_folder), tmp_path / "copy"
     before = snapshot(sample_folder)
     decisions = [decide(source, subset, seed=seed) for seed, subset in enumerate(source.subsets())]
-    told: list[int] = []
-    result = export(source, iter(decisions), folder, progress=told.append)
+    finished = FinishedItems()
+    result = export(source, iter(decisions), folder, progress=finished)
     assert snapshot(sample_folder) == before
-    assert sum(told) == sum(decision.version.rows for decision in decisions) == 939
+    assert finished.count == sum(decision.version.rows for decision in decisions) == 939
     written = []
     for decision in decisions:
         for versioned in decision.version.shards:
@@ -92,7 +92,7 @@ def test_row_groups_are_of_moderate_size_in_rows_and_bytes(
     export(source, [decide(source, "c", kept)], tmp_path / "one")
     assert groups(tmp_path / "one") == [100, 100, 100, 100, 86]
     monkeypatch.setattr(module, "GROUP_BYTES", 1)
-    monkeypatch.setattr(parquet, "STORED_ROWS", 20)
+    monkeypatch.setattr(batching, "STORED_ROWS", 20)
     export(source, [decide(source, "c", kept)], tmp_path / "two")
     assert sum(groups(tmp_path / "two")) == 486
     assert max(groups(tmp_path / "two")) <= 20
@@ -174,7 +174,7 @@ def test_files_in_folders_within_a_subset_are_numbered_in_the_order_of_rows(tmp_
 
 
 def test_a_folder_of_images_becomes_parquet_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources.images, "SHARD_FILES", 4)
+    monkeypatch.setattr(image_folder, "SHARD_FILES", 4)
     album = tmp_path / "album" / "cats"
     album.mkdir(parents=True)
     for number in range(10):

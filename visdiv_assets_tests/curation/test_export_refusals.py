@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import pytest
 from visdiv_assets import sources
 from visdiv_assets.curation.export import SubsetDecision, export, preview
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.storage import files as storage_files
 from visdiv_assets_tests.curation.exports import decide, dropped, rows, snapshot, write
 
 
@@ -122,7 +122,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_no_half_file(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage_files.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(VisdivError, match=r"cannot write .*: No space left on device"):
             export(source, [decide(source, "b")], folder)
     assert list(folder.rglob("*.parquet")) == []

@@ -14,7 +14,7 @@ from visdiv_assets import sources
 from visdiv_assets.curation.export import SubsetDecision, export
 from visdiv_assets.curation.resume_marker import MARKER, ResumeMarker
 from visdiv_assets.errors import VisdivError
-from visdiv_assets_tests.curation.exports import decide, snapshot
+from visdiv_assets_tests.curation.exports import FinishedItems, decide, snapshot
 
 # Kills itself once it has gone through some number of rows: in the middle of a file, or between two.
 KILLED = r"""
@@ -22,9 +22,9 @@ import os, signal, sys
 from pathlib import Path
 from visdiv_assets import sources
 from visdiv_assets.curation.export import export
-from visdiv_assets.sources import parquet
+from visdiv_assets.sources import batching
 from visdiv_assets_tests.curation.exports import decide
-parquet.STORED_ROWS = 20
+batching.STORED_ROWS = 20
 source, left = sources.open(sys.argv[1]), int(sys.argv[3])
 def progress(done):
     global left
@@ -69,11 +69,11 @@ def test_a_killed_export_started_again_equals_an_undisturbed_one(
     assert (folder / MARKER).exists()
     assert list(folder.rglob("*.tmp"))  # it was in the middle of files
     done = {file: file.stat().st_mtime_ns for file in folder.rglob("train-*.parquet")}
-    told: list[int] = []
-    result = export(sources.open(sample_folder), decisions(sample_folder), folder, progress=told.append)
+    finished = FinishedItems()
+    result = export(sources.open(sample_folder), decisions(sample_folder), folder, progress=finished)
     assert snapshot(folder) == undisturbed
     assert {file: file.stat().st_mtime_ns for file in done} == done
-    assert sum(told) == result.rows_kept + result.rows_dropped == 939
+    assert finished.count == result.rows_kept + result.rows_dropped == 939
     assert result.files == 6
     assert result.size_bytes == sum(file.stat().st_size for file in folder.rglob("train-*.parquet"))
 
