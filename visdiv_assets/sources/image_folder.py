@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import files
+from visdiv_assets.sources.batching import check_batch_rows
 from visdiv_assets.sources.interface import Kind, Shard, StoredShard
 from visdiv_assets.sources.schema import schema_of
 
@@ -112,8 +113,7 @@ class ImageFolderSource:
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a shard in order; see `interface.Source.batches`."""
         schema_of(columns)
-        if batch_rows < 1:
-            raise ValueError(f"batch_rows is {batch_rows}: it must be at least 1")
+        check_batch_rows(batch_rows)
         return _batches(self._files(kind, name, shard), columns, batch_rows)
 
     def stored(self, kind: Kind, name: str, shard: Shard) -> StoredShard:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from visdiv_assets.errors import SourceError
+from visdiv_assets.sources.batching import stored_batch_rows, without_columns
 from visdiv_assets.sources.files import FoundFile, cannot_read
 from visdiv_assets.sources.interface import Kind, StoredShard
 from visdiv_assets.sources.schema import plan_columns
@@ -27,10 +28,6 @@ BUFFER_BYTES = 1 << 20
 
 #: Rows decoded at a time while looking for single images.
 FETCH_ROWS = 16
-
-#: Rows, and bytes once decoded, that a batch of all columns has about, at most.
-STORED_ROWS = 1000
-STORED_BYTES = 4 << 20
 
 #: Codecs of Parquet that pyarrow both reads and writes, by preference where columns differ.
 CODECS = ("zstd", "snappy", "gzip", "brotli", "lz4")
@@ -125,7 +122,7 @@ def stored(path: Place, rows: int) -> StoredShard:
         columns = [group.column(number) for group in groups[:1] for number in range(group.num_columns)]
     used = {column.compression.lower() for column in columns}
     compression = next((codec for codec in CODECS if codec in used), "none")
-    batch_rows = min(STORED_ROWS, max(1, STORED_BYTES * rows // max(1, size_bytes)))
+    batch_rows = stored_batch_rows(rows, size_bytes)
     return StoredShard(schema, compression, _stored(path, schema, batch_rows, rows))
 
 
@@ -193,7 +190,7 @@ def _raw(
         counts = _groups(parquet)
         for group in groups:
             for start in range(0, counts[group], batch_rows):
-                yield _no_columns(min(batch_rows, counts[group] - start))
+                yield without_columns(min(batch_rows, counts[group] - start))
         return
     with _named(path):
         batches = parquet.iter_batches(batch_rows, list(groups), columns, use_threads=False)
@@ -204,10 +201,6 @@ def _raw(
             return
         if batch.num_rows:
             yield batch
-
-
-def _no_columns(rows: int) -> pa.RecordBatch:
-    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
 
 
 def _opened(path: Place) -> pq.ParquetFile:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow as pa
 
 from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import fetching, files, parquet
+from visdiv_assets.sources.batching import check_batch_rows
 from visdiv_assets.sources.interface import Kind, Shard, StoredShard
 from visdiv_assets.sources.schema import schema_of
 
@@ -66,8 +66,7 @@ class ParquetFolderSource:
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a file in order; see `interface.Source.batches`."""
         schema_of(columns)
-        if batch_rows < 1:
-            raise ValueError(f"batch_rows is {batch_rows}: it must be at least 1")
+        check_batch_rows(batch_rows)
         return parquet.read(self._current(kind, name, shard), kind, columns, batch_rows, shard.rows)
 
     def stored(self, kind: Kind, name: str, shard: Shard) -> StoredShard:
@@ -78,7 +77,14 @@ class ParquetFolderSource:
         """Encoded bytes of single images; see `interface.Source.fetch`."""
         found = self._files(kind, name)
         rows = [sum(parquet.group_rows(file)) for file in found]
-        return fetching.fetch(self.uri, kind, name, rows, lambda number: nullcontext(found[number].path), positions)
+        return fetching.fetch(
+            self.uri,
+            kind,
+            name,
+            rows,
+            lambda index, asked: parquet.images(found[index].path, kind, asked),
+            positions,
+        )
 
     def _base(self, kind: Kind) -> Path | None:
         """The folder that holds the folders of a kind; None if there is none."""

@@ -59,7 +59,7 @@ def test_the_lists_of_benchmarks_can_be_chosen() -> None:
 
 
 def test_other_places_are_refused() -> None:
-    with pytest.raises(VisdivError, match=r"s3://bucket/x is not a place .*subsets/<name>"):
+    with pytest.raises(VisdivError, match=r"s3://bucket/x is not a kind of source .*subsets/<name>"):
         open_source("s3://bucket/x")
 
 
@@ -83,7 +83,7 @@ def test_a_folder_with_nothing_to_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_subset_given_in_place_of_the_folder_above_is_explained(sample: Path) -> None:
-    with pytest.raises(VisdivError, match="Parquet files lie directly in it: give the folder above"):
+    with pytest.raises(VisdivError, match="Parquet files lie directly in it: give its parent folder"):
         open_source(sample / "subsets" / "clipart_nature")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from visdiv_assets.errors import SourceError, VisdivError
 from visdiv_assets.sources import fetching, files, parquet
+from visdiv_assets.sources.batching import check_batch_rows
 from visdiv_assets.sources.catalog import Benchmark
 from visdiv_assets.sources.downloads import Downloads
 from visdiv_assets.sources.hub.client import HubClient, HubFile, parse_uri
@@ -120,8 +121,7 @@ class HubSource:
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a file in order; see `interface.Source.batches`."""
         schema_of(columns)
-        if batch_rows < 1:
-            raise ValueError(f"batch_rows is {batch_rows}: it must be at least 1")
+        check_batch_rows(batch_rows)
         return self._batches(kind, name, shard, columns, batch_rows)
 
     def stored(self, kind: Kind, name: str, shard: Shard) -> StoredShard:
@@ -134,9 +134,12 @@ class HubSource:
     def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
         """Encoded bytes of single images; see `interface.Source.fetch`."""
         found = list(self._files(kind, name).values())
-        return fetching.fetch(
-            self.uri, kind, name, self._rows.of(found), lambda number: self._anywhere(found[number]), positions
-        )
+
+        def read_images(index: int, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
+            with self._open_cached_or_remote(found[index]) as place:
+                yield from parquet.images(place, kind, rows)
+
+        return fetching.fetch(self.uri, kind, name, self._rows.of(found), read_images, positions)
 
     def _batches(
         self, kind: Kind, name: str, shard: Shard, columns: Sequence[str], batch_rows: int
@@ -162,7 +165,7 @@ class HubSource:
             yield path
 
     @contextmanager
-    def _anywhere(self, file: HubFile) -> Iterator[parquet.NamedFile]:
+    def _open_cached_or_remote(self, file: HubFile) -> Iterator[parquet.NamedFile]:
         """A file on disk if it is there, else on the Hub; fetched once as much of it was read as it holds."""
         if self._cache.holds(file.key) or self._fetched_in_ranges[file.key] >= file.size_bytes:
             with self._on_disk(file) as path:
@@ -218,7 +221,7 @@ class HubSource:
 
     def _find(self, benchmark: Benchmark) -> dict[str, HubFile]:
         """The files of a benchmark: the dataset's own, or else the Hub's conversion of them."""
-        dataset, listed = self._under_either_name(benchmark)
+        dataset, listed = self._resolve_alias(benchmark)
         if found := benchmark_files(listed, benchmark.config, benchmark.split):
             return found
         try:
@@ -233,7 +236,7 @@ class HubSource:
             f"correct its line in VISDIV_BENCHMARK_CATALOG"
         )
 
-    def _under_either_name(self, benchmark: Benchmark) -> tuple[str, list[HubFile]]:
+    def _resolve_alias(self, benchmark: Benchmark) -> tuple[str, list[HubFile]]:
         try:
             return benchmark.hub_id, self._list(benchmark.hub_id, None)
         except MissingDatasetError:

@@ -77,14 +77,14 @@ def parquet(rows: int, start: int = 0) -> bytes:
     """A file of plain rows."""
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(plain_rows(rows, start), SCHEMA), sink)
-    return sink.getvalue().to_pybytes()
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
-def benchmark(name: str, **fields: str | None) -> Benchmark:
-    given = {"alias": None, "config": None, "split": "test", "hub_id": "some/bench", **fields}
-    return Benchmark(
-        name=name, list="mine", image_column=None, evaluation=None, published_embedding_file=None, note=None, **given
-    )  # type: ignore[arg-type]
+def benchmark(
+    name: str, *, hub_id: str = "some/bench", alias: str | None = None, config: str | None = None, split: str = "test"
+) -> Benchmark:
+    return Benchmark(name, "mine", hub_id, alias, config, split, None, None, None, None)
 
 
 def until(condition: object, *, seconds: float = 10) -> None:
