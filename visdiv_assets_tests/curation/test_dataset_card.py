@@ -160,7 +160,7 @@ def test_metadata_for_datasets_stay_as_they_are() -> None:
     assert with_features(given).equals(given, check_metadata=True)
 
 
-def test_metadata_are_added_beside_others_in_the_form_that_all_versions_read() -> None:
+def test_metadata_are_added_in_the_form_all_versions_read() -> None:
     extra = [
         ("score", pa.float64()),
         ("half", pa.float16()),
@@ -214,7 +214,7 @@ def test_images_of_another_shape_keep_their_type(kind: pa.DataType) -> None:
     assert b"Image" not in schema.metadata[b"huggingface"]
 
 
-def test_the_card_has_one_config_for_each_subset_with_rows_and_says_how_it_was_made() -> None:
+def test_the_card_has_one_config_per_subset_with_rows() -> None:
     text = render_card("data/sample", {"a": (10, 7), 'o"dd': (5, 5), "gone": (3, 0)})
     _, head, body = text.split("---\n")
     assert yaml.safe_load(head) == {

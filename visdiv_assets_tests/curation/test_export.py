@@ -162,7 +162,7 @@ def test_columns_of_any_type_and_metadata_are_kept(tmp_path: Path) -> None:
     assert given.to_pylist() == stored.filter(pa.array(decision.kept)).to_pylist()
 
 
-def test_files_in_folders_within_a_subset_are_numbered_in_the_order_of_rows(tmp_path: Path) -> None:
+def test_files_in_subfolders_are_numbered_in_the_order_of_rows(tmp_path: Path) -> None:
     root = tmp_path / "source"
     for number, file in enumerate(["a.parquet", "a/9.PARQUET", "a/z/1.parquet", "b.parquet"]):
         write(root, "s", rows(2, 2 * number), file)

@@ -39,7 +39,7 @@ def test_a_link_into_the_source_is_refused(root: Path, tmp_path: Path) -> None:
         export(source, [decide(source, "b")], tmp_path / "link" / "copy")
 
 
-def test_a_folder_beside_the_source_may_have_a_name_that_begins_alike(root: Path) -> None:
+def test_a_folder_beside_the_source_may_share_its_prefix(root: Path) -> None:
     source = sources.open(root)
     assert export(source, [decide(source, "b")], root.with_name("source copy")).subsets == 1
 
@@ -85,7 +85,7 @@ def test_a_mask_of_another_length_is_refused(root: Path, tmp_path: Path) -> None
     assert not (tmp_path / "copy").exists()
 
 
-def test_decisions_that_contradict_themselves_are_a_defect_of_the_caller(root: Path, tmp_path: Path) -> None:
+def test_contradictory_decisions_are_value_errors(root: Path, tmp_path: Path) -> None:
     source = sources.open(root)
     good = decide(source, "b", [row > 1 for row in range(10)])
     for wrong, message in [

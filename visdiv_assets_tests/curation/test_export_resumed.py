@@ -88,7 +88,7 @@ def test_an_export_may_be_killed_again_and_again(
     assert snapshot(folder) == undisturbed
 
 
-def test_other_decisions_take_nothing_over_and_leave_nothing_behind(
+def test_other_decisions_reuse_and_leave_nothing(
     sample_folder: Path, tmp_path: Path, undisturbed: dict[str, str]
 ) -> None:
     folder = tmp_path / "copy"
@@ -105,7 +105,7 @@ def test_other_decisions_take_nothing_over_and_leave_nothing_behind(
     assert snapshot(folder)[people] == undisturbed[people]
 
 
-def test_a_finished_file_that_was_changed_or_lost_is_written_again(
+def test_a_changed_or_lost_file_is_written_again(
     sample_folder: Path, tmp_path: Path, undisturbed: dict[str, str]
 ) -> None:
     folder = tmp_path / "copy"
@@ -178,7 +178,7 @@ def test_a_file_named_as_the_marker_that_is_none_is_refused(tmp_path: Path) -> N
         assert (tmp_path / MARKER).read_bytes() == content
 
 
-def test_a_file_counts_as_complete_only_for_what_it_was_made_from(tmp_path: Path) -> None:
+def test_a_file_is_complete_only_for_the_same_inputs(tmp_path: Path) -> None:
     unfinished = ResumeMarker(tmp_path / "copy")
     (unfinished.folder / "a").mkdir()
     (unfinished.folder / "a" / "1.parquet").write_bytes(b"12345")

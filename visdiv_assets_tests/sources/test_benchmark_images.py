@@ -68,7 +68,7 @@ def test_lists_of_images(corpus: Corpus, column: str) -> None:
     assert read(corpus, {column: strings}) == expected
 
 
-def test_numbered_columns_are_taken_by_number_and_gaps_do_not_count(corpus: Corpus) -> None:
+def test_numbered_columns_are_in_numeric_order_without_gaps(corpus: Corpus) -> None:
     rows = read(
         corpus,
         {
@@ -95,7 +95,7 @@ def test_the_published_ranges_of_numbered_columns(corpus: Corpus, numbers: range
     ]
 
 
-def test_an_entry_of_a_numbered_column_without_bytes_and_path_does_not_exist(corpus: Corpus) -> None:
+def test_numbered_columns_skip_entries_without_bytes_and_path(corpus: Corpus) -> None:
     nothing = [image(""), image(None), image("", ""), None]
     by_path = [image(None, "a.png"), image("", "b.png")]
     first = pa.array([*nothing, *by_path], IMAGE)
@@ -183,7 +183,7 @@ def test_a_string_that_is_not_base64_keeps_its_own_bytes(corpus: Corpus, string:
     assert read(corpus, {"image": [string]}) == [[string.encode()]]
 
 
-def test_an_empty_string_is_no_image_and_in_a_list_an_entry_without_bytes_as_a_null_is(corpus: Corpus) -> None:
+def test_an_empty_string_equals_a_null(corpus: Corpus) -> None:
     assert read(corpus, {"image": ["", None, text(b"a")]}) == [[], [], [b"a"]]
     assert read(corpus, {"image": [["", text(b"a")], [None, text(b"b")]]}) == [[None, b"a"], [None, b"b"]]
     assert read(corpus, {"image": [[None, image("a")]]}) == [[None, b"a"]]

@@ -26,7 +26,7 @@ def one(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.array([values], kind)
 
 
-def test_a_subset_without_images_is_refused_with_the_columns_found(corpus: Corpus) -> None:
+def test_a_subset_without_images_is_refused_with_its_columns(corpus: Corpus) -> None:
     rows = pa.Table.from_pylist(plain_rows(3), SCHEMA).drop_columns(["images"])
     file = corpus.write(rows.append_column("extra", pa.array([1, 2, 3])))
     for columns in (COLUMNS, ["source"]):
@@ -49,7 +49,7 @@ def test_a_subset_may_keep_its_images_as_other_data_sets_do(corpus: Corpus, colu
     assert {row[name] for row in rows for name in COLUMNS if name != "images"} == {None}
 
 
-def test_other_columns_of_a_subset_unlike_finevision_may_mean_anything(corpus: Corpus) -> None:
+def test_other_columns_of_other_data_sets_may_mean_anything(corpus: Corpus) -> None:
     corpus.write(pa.table({"image": pa.array([b"x"]), "source": pa.array([7]), "texts": pa.array(["free text"])}))
     assert [(row["source"], row["texts"]) for row in corpus.read()] == [(None, None)]
 
@@ -187,7 +187,7 @@ def test_null_rows_entries_and_fields(corpus: Corpus) -> None:
     }
 
 
-def test_columns_that_hold_nothing_but_nulls_are_read_whatever_their_type(corpus: Corpus) -> None:
+def test_columns_of_nulls_are_read_whatever_their_type(corpus: Corpus) -> None:
     nothing = pa.nulls(3)
     empty = pa.array([[], None, [None]], pa.list_(pa.null()))
     corpus.write(pa.table({"images": empty, "texts": empty, "source": nothing, "relevance_ratings": empty}))
@@ -244,7 +244,7 @@ LISTS = st.sampled_from([pa.list_, pa.large_list])
     dictionary=st.booleans(),
     batch_rows=st.integers(1, 12),
 )
-def test_however_a_writer_types_its_columns_the_values_are_the_same(
+def test_values_are_the_same_however_columns_are_typed(
     corpus: Corpus,
     rows: list[list[dict[str, Any] | None] | None],
     kind: pa.DataType,

@@ -118,7 +118,7 @@ def test_a_file_replaced_between_opening_and_reading_is_noticed(corpus: Corpus) 
     (shard,) = source.shards(Kind.SUBSET, "some")
     given = source.stored(Kind.SUBSET, "some", shard)
     corpus.write(plain_rows(6))
-    with pytest.raises(VisdivError, match=rf"{file.name} holds 6 rows where its footer says 5"):
+    with pytest.raises(VisdivError, match=rf"{file.name} holds 6 rows, but its footer says 5"):
         list(given.batches)
 
 

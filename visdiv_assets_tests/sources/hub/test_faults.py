@@ -62,7 +62,7 @@ def refusal(client: HubClient, folder: Path, uri: str = URI) -> str:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fifth_of_requests_failing_changes_nothing_that_is_read(
+def test_failures_of_a_fifth_of_requests_change_no_result(
     hub: HubServer, sample: Path, tmp_path: Path, fault: str
 ) -> None:
     hub.faulty, hub.faults, hub.page_length, hub.random = 0.2, [fault], 1, random.Random(2)
@@ -154,7 +154,7 @@ def test_the_wait_is_read_from_the_answers_headers() -> None:
         ("429", "HTTP 429 Too Many Requests"),
         ("500", "HTTP 500 Internal Server Error"),
         ("drop", "the connection broke"),
-        ("flip", "what came has another checksum"),
+        ("flip", "the checksum of the content is wrong"),
     ],
 )
 def test_what_fails_each_time_is_one_line(hub: HubServer, tmp_path: Path, fault: str, reason: str) -> None:
@@ -165,7 +165,7 @@ def test_what_fails_each_time_is_one_line(hub: HubServer, tmp_path: Path, fault:
         list(source.batches(Kind.SUBSET, SUBSET, shard, columns=["source"]))
     message = str(caught.value)
     assert message.startswith(f"{URI}/{SUBSET}/{shard.name} could not be fetched in 8 attempts ({reason}")
-    assert message.endswith("run again later, what was fetched is kept")
+    assert message.endswith("run again later; downloaded data is kept")
     assert hub.failed[fault] == 8
     assert not [path for path in (tmp_path / "files").iterdir() if path.suffix != ".part"]
 
@@ -185,7 +185,7 @@ def test_being_offline_is_one_line_after_few_attempts(tmp_path: Path) -> None:
     assert "check the network, the proxy and HF_ENDPOINT" in line
 
 
-def test_a_server_that_goes_away_meanwhile_is_tried_as_often_as_any(hub: HubServer, tmp_path: Path) -> None:
+def test_a_server_lost_during_a_run_gets_all_attempts(hub: HubServer, tmp_path: Path) -> None:
     client = hub.client()
     assert source_of(client, tmp_path).subsets()
     client.endpoint = "http://127.0.0.1:9"
@@ -204,11 +204,11 @@ def test_the_offline_mode_of_huggingface_hub_is_named(
 
 def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
     line = refusal(HubClient("huggingface", False, QUICK, 1), tmp_path)
-    assert line.startswith("huggingface is no address of a Hub (")
+    assert line.startswith("huggingface is not the address of a Hub (")
     assert line.endswith("correct or unset HF_ENDPOINT")
 
 
-def test_a_gated_dataset_says_to_accept_its_terms_and_opens_with_a_token(hub: HubServer, tmp_path: Path) -> None:
+def test_a_gated_dataset_asks_to_accept_its_terms(hub: HubServer, tmp_path: Path) -> None:
     hub.repositories[DATASET].gated = True
     line = refusal(hub.client(), tmp_path)
     assert line == (
@@ -224,7 +224,7 @@ def test_a_missing_dataset_revision_or_file_is_said_at_once(hub: HubServer, tmp_
     line = refusal(hub.client(), tmp_path, "hf://datasets/HuggingFaceM4/FineVison")
     assert line.startswith("hf://datasets/HuggingFaceM4/FineVison is not on the Hub, or is private (HTTP 401): check")
     line = refusal(hub.client(), tmp_path, f"{URI}@v9")
-    assert line.startswith(f"{URI} has no such revision: check what follows the @ (Invalid rev id: v9)")
+    assert line.startswith(f"{URI} has no such revision: check the part after the @ (Invalid rev id: v9)")
     assert hub.requests.total() == 2
     hub.requests.clear()
     source = source_of(hub.client(), tmp_path)

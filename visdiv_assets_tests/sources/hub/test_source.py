@@ -155,7 +155,7 @@ def test_single_images_are_those_of_the_folder_source(hub: HubServer, sample: Pa
             remote.fetch(Kind.SUBSET, SUBSETS[0], [position])
 
 
-def test_a_single_image_costs_a_part_of_the_file_and_many_no_more_than_the_file(
+def test_single_images_never_cost_more_than_the_file(
     server: HubServer, tmp_path: Path
 ) -> None:
     noise = random.Random(1)
@@ -229,7 +229,7 @@ def test_a_source_stays_at_the_commit_that_it_saw_first(hub: HubServer, tmp_path
     assert hub.requests[f"/api/datasets/{DATASET}"] == 2
 
 
-def test_a_commit_to_the_readme_changes_no_version_and_one_to_a_file_does(hub: HubServer, tmp_path: Path) -> None:
+def test_a_version_follows_the_files_and_not_the_commit(hub: HubServer, tmp_path: Path) -> None:
     def observed() -> list[str]:
         source = opened(hub, tmp_path)
         return [source.observed_version(Kind.SUBSET, name) for name in SUBSETS]
@@ -303,7 +303,7 @@ def test_another_source_finds_what_was_fetched(hub: HubServer, tmp_path: Path) -
     assert hub.asked("/storage/") == 4
 
 
-def test_the_address_and_the_token_are_those_that_huggingface_hub_reads(hub: HubServer, tmp_path: Path) -> None:
+def test_address_and_token_come_from_huggingface_hub(hub: HubServer, tmp_path: Path) -> None:
     hub.repositories[DATASET].gated = True
     code = f"from visdiv_assets import sources; print(sources.open({URI!r}).subsets())"
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "no_proxy": "*"}
