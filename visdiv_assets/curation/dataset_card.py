@@ -1,6 +1,6 @@
-"""What the library `datasets` needs in order to load an export: names, the types of columns, and the card.
+"""Prepare an export for the library `datasets`: names of folders, features of columns, and the dataset card.
 
-Checked with datasets 2.14, 3.6 and 5.2.
+Tested with datasets 5.2; the form of the features is the one that versions from 2.14 on read.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from visdiv_assets.sources.conform import IMAGE, empty, is_list
 from visdiv_assets.sources.image_columns import FEATURES_KEY, IMAGES, candidates
 from visdiv_assets.storage.files import escape
 
-#: Characters that `datasets` refuses in a config's name, takes for wildcards in a path, or that mark an escape here.
+#: Characters that `datasets` refuses in a config's name or reads as wildcards in a path, and the one for escapes.
 _UNFIT = frozenset('<>:/\\|?*[]%"')
 
-#: Files beside the subsets' folders, which no subset's folder may be named after.
+#: Files beside the folders of the subsets, whose names no folder may have.
 _RESERVED = ("README.md", "dropped.parquet")
 
 #: Features that all versions of `datasets` know. Columns with others are left for `datasets` to infer.
@@ -27,12 +27,12 @@ _KNOWN_FEATURES = frozenset({"Image", "Value"})
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name may be a folder's or file's, a config's, and part of a pattern of files."""
+    """Return whether a name is valid for a folder, a file and a config, and in a pattern of files."""
     return name.isprintable() and not (_UNFIT & set(name) or name.startswith(".") or name != name.strip())
 
 
 def folder_name(subset: str) -> str:
-    """The folder of a subset, and its config: its name as published; where that cannot be, escaped (`a%2Fb`)."""
+    """Return the name of a subset's folder and config: the subset's name, escaped if it is not valid (`a%2Fb`)."""
     if subset in _RESERVED:
         return f"%{ord(subset[0]):02X}{subset[1:]}"
     return subset if is_plain(subset) else escape(subset)
@@ -71,31 +71,31 @@ def with_features(schema: pa.Schema) -> pa.Schema:
 
 
 def render_card(origin: str, rows: Mapping[str, tuple[int, int]]) -> str:
-    """The dataset card of an export.
+    """Return the dataset card of an export.
 
     Args:
         origin: the source.
-        rows: by subset: its rows, and those that are kept.
+        rows: by subset, the number of its rows and of its kept rows.
     """
-    # `datasets` refuses a split without rows, so a config without any would only be in the way.
-    left = [folder_name(subset) for subset, (_, kept) in rows.items() if kept]
+    # `datasets` refuses a split without rows, so a subset without kept rows gets no config.
+    nonempty = [folder_name(subset) for subset, (_, kept) in rows.items() if kept]
     configs = [
-        f"- config_name: {_quoted(name)}\n  data_files:\n  - split: train\n    path: {_quoted(f'{name}/*.parquet')}\n"
-        for name in left
+        f"- config_name: {_quote(name)}\n  data_files:\n  - split: train\n    path: {_quote(f'{name}/*.parquet')}\n"
+        for name in nonempty
     ]
     head = ["---\n", "configs:\n", *configs, "---\n"] if configs else []
-    all_rows, all_kept = (sum(counts[number] for counts in rows.values()) for number in (0, 1))
+    all_rows, all_kept = (sum(counts[index] for counts in rows.values()) for index in (0, 1))
     origin = " ".join(origin.split())
-    emptied = [_quoted(subset) for subset, (_, kept) in rows.items() if not kept]
+    emptied = [_quote(subset) for subset, (_, kept) in rows.items() if not kept]
     return "".join(
         [
             *head,
             f"# A clean copy of {origin}\n\n",
             f"Made with {_program()} from {origin}: "
             f"{all_kept} of {all_rows} rows in {len(rows)} subsets, unchanged and in their order.\n",
-            "`dropped.parquet` lists the rows left out by their number in the source, each with the reason and, where "
-            "there is one, the image that is its witness.\n",
-            *([f"No row is left of {', '.join(emptied)}.\n"] if emptied else []),
+            "`dropped.parquet` lists the dropped rows by their index in the source, each with the reason and, if there "
+            "is one, the image that is the witness.\n",
+            *([f"All rows of {', '.join(emptied)} are dropped.\n"] if emptied else []),
         ]
     )
 
@@ -107,8 +107,8 @@ def _program() -> str:
         return "visdiv-assets"
 
 
-def _quoted(text: str) -> str:
-    """A string as YAML and JSON both write it."""
+def _quote(text: str) -> str:
+    """Return a string as a literal that is valid in both YAML and JSON."""
     return json.dumps(text, ensure_ascii=False)
 
 

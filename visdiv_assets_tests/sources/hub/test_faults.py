@@ -212,8 +212,8 @@ def test_a_gated_dataset_asks_to_accept_its_terms(hub: HubServer, tmp_path: Path
     hub.repositories[DATASET].gated = True
     line = refusal(hub.client(), tmp_path)
     assert line == (
-        f"{URI} is gated: accept its terms at {hub.url}/datasets/{DATASET}, and set HF_TOKEN to a token of the account "
-        "that did"
+        f"{URI} is gated: accept its terms at {hub.url}/datasets/{DATASET}, and set HF_TOKEN to a token of the same "
+        "account"
     )
     assert hub.requests.total() == 1, "it is not asked again"
     assert source_of(hub.client("hf_good"), tmp_path).shards(Kind.SUBSET, SUBSET)
@@ -232,5 +232,5 @@ def test_a_missing_dataset_revision_or_file_is_said_at_once(hub: HubServer, tmp_
     # A file that is in the list and cannot be had, as after a history that was rewritten.
     hub.lost = f"{SUBSET}/{second.name}"
     assert list(source.batches(Kind.SUBSET, SUBSET, first, columns=["source"]))
-    with pytest.raises(VisdivError, match=rf"{second.name} is not there any more: run again"):
+    with pytest.raises(VisdivError, match=rf"{second.name} no longer exists: run again"):
         list(source.batches(Kind.SUBSET, SUBSET, second, columns=["source"]))
