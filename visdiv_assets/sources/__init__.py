@@ -1,8 +1,8 @@
-"""Turn a place into subsets, shards and normalized Arrow batches.
+"""Read subsets, shards and normalized Arrow batches from a source.
 
-A place is a folder of Parquet files, a folder of images, a folder that `datasets` wrote with `save_to_disk`, a dataset
+A source is a folder of Parquet files, a folder of images, a folder that `datasets` wrote with `save_to_disk`, a dataset
 on the Hugging Face Hub, or a loaded `datasets.Dataset` or `DatasetDict`. `open` opens it and returns an
-`interface.Source`. Everything that knows how such a place names or types its columns belongs here, and so does the
+`interface.Source`. Everything that knows how a source names or types its columns belongs here, and so does the
 catalog of known subsets and benchmarks.
 
 Pixels do not belong here (`imaging` decodes the bytes), nor do decisions about rows (`curation`) or Dagster. The only

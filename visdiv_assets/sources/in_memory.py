@@ -29,11 +29,11 @@ UNNAMED_SPLIT = "train"
 
 
 class DatasetSource:
-    """Rows of loaded datasets, one subset per split. Keeps the promises of `interface.Source`.
+    """Rows of loaded datasets, one subset per split. Implements `interface.Source`.
 
-    Rows are read through the dataset, so that a selection, a shuffle or a sort of it counts. Images that the dataset
-    knows by path, as those of `load_dataset("imagefolder")`, are read from their files. There are no benchmarks. The
-    version of the data is the dataset's fingerprint.
+    Rows are read through the dataset, so its selections, shuffles and sorts apply. Images that the dataset knows only
+    by path, as those of `load_dataset("imagefolder")`, are read from their files. There are no benchmarks. The version
+    of the data is the dataset's fingerprint.
     """
 
     def __init__(self, data: Dataset | DatasetDict) -> None:
@@ -43,7 +43,7 @@ class DatasetSource:
             data: the dataset; a Dataset without a split becomes the subset "train".
 
         Raises:
-            SourceError: it is a streaming dataset.
+            SourceError: the dataset is a streaming one.
         """
         import datasets
 
@@ -64,7 +64,7 @@ class DatasetSource:
         return []
 
     def size_bytes(self, kind: Kind, name: str) -> int:
-        """Return about the size of a split: that of its table, by the share of its rows that the split selects."""
+        """Return the approximate size of a split: its share of the rows of the table times the size of the table."""
         dataset = self._dataset(kind, name)
         return int(dataset.data.nbytes * len(dataset) // max(1, dataset.data.num_rows))
 

@@ -50,7 +50,7 @@ class StoredShard:
 
 
 class Source(Protocol):
-    """A place that holds subsets and benchmarks.
+    """A source of subsets and benchmarks.
 
     Rows of a subset are counted from 0 across its shards in the order of `shards`. All methods raise SourceError,
     which names the file or folder, for errors that the user can fix: an unknown name; a file that is damaged, missing
@@ -59,7 +59,7 @@ class Source(Protocol):
 
     @property
     def uri(self) -> str:
-        """The place as it was given to `open`."""
+        """The source as it was given to `open`."""
         ...
 
     def subsets(self) -> list[str]:

@@ -43,18 +43,18 @@ class NamedFile:
 
     Attributes:
         name: the name that the user knows.
-        place: its path, or an open seekable file.
+        file: its path, or an open seekable file.
     """
 
     name: str
-    place: Path | RawIOBase
+    file: Path | RawIOBase
 
     def __str__(self) -> str:
         return self.name
 
 
 #: A file that can be read here.
-Place = Path | NamedFile
+Readable = Path | NamedFile
 
 
 def group_rows(file: FoundFile) -> tuple[int, ...]:
@@ -72,13 +72,13 @@ def _group_rows(path: Path, size_bytes: int, mtime_ns: int) -> tuple[int, ...]:
         return _rows_of_groups(parquet)
 
 
-def row_count(path: Place) -> int:
+def row_count(path: Readable) -> int:
     """Return the rows of a file, from its footer. Raises as `group_rows` does."""
     with _name_errors(path), _open(path) as parquet:
         return sum(_rows_of_groups(parquet))
 
 
-def read(path: Place, kind: Kind, columns: Sequence[str], batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
+def read(path: Readable, kind: Kind, columns: Sequence[str], batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
     """Yield all rows of a file in order, as batches of normalized columns.
 
     Args:
@@ -104,7 +104,7 @@ def read(path: Place, kind: Kind, columns: Sequence[str], batch_rows: int, rows:
     _check_rows(path, count, rows)
 
 
-def stored(path: Place, rows: int) -> StoredShard:
+def stored(path: Readable, rows: int) -> StoredShard:
     """Return a file as it is stored, all columns unchanged; see `interface.StoredShard`.
 
     Args:
@@ -125,7 +125,7 @@ def stored(path: Place, rows: int) -> StoredShard:
     return StoredShard(schema, compression, _stored(path, schema, batch_rows, rows))
 
 
-def _stored(path: Place, schema: pa.Schema, batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
+def _stored(path: Readable, schema: pa.Schema, batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
     with _name_errors(path):
         parquet = _open(path)
     with parquet:
@@ -136,12 +136,12 @@ def _stored(path: Place, schema: pa.Schema, batch_rows: int, rows: int) -> Itera
     _check_rows(path, count, rows)
 
 
-def _check_rows(path: Place, count: int, rows: int) -> None:
+def _check_rows(path: Readable, count: int, rows: int) -> None:
     if count != rows:
         raise SourceError(f"{path} holds {count} rows, but its footer says {rows}: {REMEDY}")
 
 
-def images(path: Place, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
+def images(path: Readable, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
     """Yield the images of some rows. Reads only their row groups, and only the columns with images.
 
     Args:
@@ -181,7 +181,7 @@ def images(path: Place, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int
 
 
 def _raw_batches(
-    path: Place, parquet: pq.ParquetFile, columns: list[str] | None, batch_rows: int, groups: Sequence[int]
+    path: Readable, parquet: pq.ParquetFile, columns: list[str] | None, batch_rows: int, groups: Sequence[int]
 ) -> Iterator[pa.RecordBatch]:
     """Yield batches of stored columns, of all columns if `columns` is None."""
     if columns == []:
@@ -202,9 +202,9 @@ def _raw_batches(
             yield batch
 
 
-def _open(path: Place) -> pq.ParquetFile:
-    place = path.place if isinstance(path, NamedFile) else path
-    return pq.ParquetFile(place, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
+def _open(path: Readable) -> pq.ParquetFile:
+    file = path.file if isinstance(path, NamedFile) else path
+    return pq.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
 
 
 def _rows_of_groups(parquet: pq.ParquetFile) -> tuple[int, ...]:
@@ -212,7 +212,7 @@ def _rows_of_groups(parquet: pq.ParquetFile) -> tuple[int, ...]:
 
 
 @contextmanager
-def _name_errors(path: Place) -> Iterator[None]:
+def _name_errors(path: Readable) -> Iterator[None]:
     """Turn what pyarrow raises at a damaged or missing file into an error that names the file."""
     try:
         yield

@@ -14,13 +14,14 @@ from visdiv_assets.sources import arrow_stream, batching, fetching, files
 from visdiv_assets.sources.interface import Kind, Shard, StoredShard
 from visdiv_assets.sources.schema import schema_of
 
-#: The file that lists the data files of a saved Dataset, and the one that lists the splits of a saved DatasetDict.
+#: The files of a saved Dataset (the first lists its data files), and the list of splits of a saved DatasetDict.
 STATE_FILE = "state.json"
+INFO_FILE = "dataset_info.json"
 DICT_FILE = "dataset_dict.json"
 
 
 class SavedDatasetsSource:
-    """Rows in Arrow files that `datasets` saved. Keeps the promises of `interface.Source`.
+    """Rows in Arrow files that `datasets` saved. Implements `interface.Source`.
 
     The folder is one of these:
 
@@ -148,7 +149,11 @@ class SavedDatasetsSource:
 
 def is_saved(folder: Path) -> bool:
     """Return whether a folder is a saved Dataset or a saved DatasetDict."""
-    return (folder / STATE_FILE).is_file() or (folder / DICT_FILE).is_file()
+    return _is_dataset(folder) or (folder / DICT_FILE).is_file()
+
+
+def _is_dataset(folder: Path) -> bool:
+    return (folder / STATE_FILE).is_file() and (folder / INFO_FILE).is_file()
 
 
 def holds_saved(folder: Path) -> bool:
@@ -165,7 +170,7 @@ def _datasets(folder: Path, name: str, prefix: str) -> dict[str, Path]:
         if not isinstance(splits, list):
             raise SourceError(f"{folder / DICT_FILE} lists no splits: save the dataset again with save_to_disk")
         return {f"{prefix}{split}": folder / str(split) for split in splits}
-    return {name: folder} if (folder / STATE_FILE).is_file() else {}
+    return {name: folder} if _is_dataset(folder) else {}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def test_row_groups_are_of_moderate_size_in_rows_and_bytes(
     assert max(groups(tmp_path / "two")) <= 20
 
 
-# In a process of its own, whose peak is not that of other tests.
+# In a separate process, whose peak is not that of other tests.
 MEASURE = r"""
 import sys
 from pathlib import Path
@@ -211,11 +211,11 @@ def test_the_preview_has_rows_kept_rows_and_rows_by_reason(root: Path) -> None:
 def test_the_preview_says_what_the_export_does(sample_folder: Path, tmp_path: Path) -> None:
     source = sources.open(sample_folder)
     decisions = [decide(source, subset, seed=7) for subset in source.subsets()]
-    told = preview(decisions)
+    previewed = preview(decisions)
     result = export(source, decisions, tmp_path / "copy")
-    assert pc.sum(told["rows_kept"]).as_py() == result.rows_kept
+    assert pc.sum(previewed["rows_kept"]).as_py() == result.rows_kept
     assert (
-        pc.sum(told["quality"]).as_py()
+        pc.sum(previewed["quality"]).as_py()
         == result.rows_dropped
         == pq.read_metadata(tmp_path / "copy" / "dropped.parquet").num_rows
     )

@@ -55,7 +55,7 @@ def test_a_folder_with_other_things_is_refused(root: Path, tmp_path: Path, name:
     assert [file.name for file in folder.iterdir()] == [name]
 
 
-def test_a_finished_export_is_not_written_over(root: Path, tmp_path: Path) -> None:
+def test_a_finished_export_is_not_overwritten(root: Path, tmp_path: Path) -> None:
     source, folder = sources.open(root), tmp_path / "deep" / "copy"
     export(source, [decide(source, "b")], folder)
     before = snapshot(folder)

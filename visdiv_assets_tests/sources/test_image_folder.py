@@ -50,7 +50,7 @@ def test_each_subfolder_with_images_is_a_subset(folder: Path) -> None:
     assert paths(source, "dogs (old)") == ["2020/b.PNG"]
 
 
-def test_folders_below_benchmarks_are_benchmarks(folder: Path) -> None:
+def test_folders_in_benchmarks_are_benchmarks(folder: Path) -> None:
     put(folder, "cats/a.jpg", "benchmarks/exam/x.png", "benchmarks/exam/more/y.png", "benchmarks/empty/readme.txt")
     source = ImageFolderSource(folder)
     assert (source.subsets(), source.benchmarks()) == (["cats"], ["exam"])
@@ -76,7 +76,7 @@ def test_a_folder_benchmarks_with_loose_images_is_a_subset(folder: Path) -> None
     assert (source.subsets(), source.benchmarks()) == (["benchmarks"], [])
 
 
-def test_subsets_may_lie_below_subsets(folder: Path) -> None:
+def test_subsets_may_lie_in_a_folder_subsets(folder: Path) -> None:
     put(folder, "subsets/cats/a.jpg", "benchmarks/exam/x.png", "elsewhere/b.jpg")
     source = open_source(folder)
     assert isinstance(source, ImageFolderSource)
@@ -121,7 +121,7 @@ def test_all_endings_count_in_any_case_and_paths_are_sorted(folder: Path) -> Non
     assert found == sorted(found)
 
 
-def test_a_row_is_a_image_and_nothing_else_is_known(folder: Path) -> None:
+def test_a_row_is_an_image_and_nothing_else_is_known(folder: Path) -> None:
     put(folder, "s/a.jpg")
     source = ImageFolderSource(folder)
     (shard,) = source.shards(Kind.SUBSET, "s")
@@ -197,7 +197,7 @@ def test_only_the_fingerprint_depends_on_times_of_change(folder: Path) -> None:
     assert state()[0] != first[0]
 
 
-def test_a_image_that_vanished_is_named(folder: Path) -> None:
+def test_an_image_that_vanished_is_named(folder: Path) -> None:
     put(folder, "s/a.png", "s/b.png")
     source = ImageFolderSource(folder)
     (shard,) = source.shards(Kind.SUBSET, "s")
@@ -210,7 +210,7 @@ def test_a_image_that_vanished_is_named(folder: Path) -> None:
         source.fetch(Kind.SUBSET, "s", [(0, 0), (1, 0)])
 
 
-def test_a_image_that_may_not_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_may_not_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(folder, "s/a.png")
     source = ImageFolderSource(folder)
 
@@ -222,7 +222,7 @@ def test_a_image_that_may_not_be_read_is_named(folder: Path, monkeypatch: pytest
         read(source, "s")
 
 
-def test_a_image_that_changed_since_it_was_listed_is_named(folder: Path) -> None:
+def test_an_image_that_changed_since_it_was_listed_is_named(folder: Path) -> None:
     put(folder, "s/a.png", "s/b.png")
     source = ImageFolderSource(folder)
     (shard,) = source.shards(Kind.SUBSET, "s")

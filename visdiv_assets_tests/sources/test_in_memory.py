@@ -97,7 +97,7 @@ def test_an_export_has_the_features_and_the_kept_rows(tmp_path: Path) -> None:
     assert table["caption"].to_pylist() == ["a square of 3", "a square of 1"]
 
 
-def test_a_dataset_loaded_from_a_folder_is_named_after_it(tmp_path: Path) -> None:
+def test_a_dataset_loaded_from_a_folder_is_read(tmp_path: Path) -> None:
     folder = tmp_path / "pets"
     (folder / "cats").mkdir(parents=True)
     (folder / "cats" / "a.png").write_bytes(png(4))

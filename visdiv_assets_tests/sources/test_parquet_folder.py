@@ -240,7 +240,7 @@ def test_fetch_refuses_positions_that_do_not_exist(corpus: Corpus, position: tup
         corpus.open().fetch(Kind.SUBSET, "some", [(1, 0), position])
 
 
-def test_fetch_gives_none_for_a_image_without_bytes(corpus: Corpus) -> None:
+def test_fetch_gives_none_for_an_image_without_bytes(corpus: Corpus) -> None:
     corpus.write([{"images": [{"bytes": None, "path": "x.png"}, {"bytes": b"", "path": None}], "texts": []}])
     assert corpus.open().fetch(Kind.SUBSET, "some", [(0, 1), (0, 0)]) == [b"", None]
 

@@ -156,7 +156,7 @@ def test_a_rating_that_is_no_whole_number_is_an_error(corpus: Corpus, rating: fl
         corpus.read()
 
 
-def test_a_column_that_is_there_twice_is_an_error(corpus: Corpus) -> None:
+def test_a_duplicate_column_is_an_error(corpus: Corpus) -> None:
     images = one([], SCHEMA.field("images").type)
     corpus.write(pa.Table.from_arrays([images, TEXTS, images], names=["images", "texts", "images"]))
     with pytest.raises(VisdivError, match="has the column 'images' more than once"):

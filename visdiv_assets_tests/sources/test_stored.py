@@ -63,7 +63,7 @@ def test_every_column_keeps_its_type_values_and_metadata(corpus: Corpus) -> None
 
 
 @pytest.mark.parametrize("codec", ["zstd", "snappy", "gzip", "none"])
-def test_the_compression_is_told(corpus: Corpus, codec: str) -> None:
+def test_the_compression_is_known(corpus: Corpus, codec: str) -> None:
     corpus.write(plain_rows(3), compression=codec)
     assert stored(corpus)[0][1] == codec
 

@@ -63,7 +63,7 @@ def retry(attempt: Callable[[], Result], what: str, retries: Retries) -> Result:
     Raises:
         SourceError: the last attempt failed too, or the server asks for too long a wait.
     """
-    for number in range(1, retries.attempts + 1):
+    for count in range(1, retries.attempts + 1):
         try:
             return attempt()
         except Fault as fault:
@@ -72,23 +72,23 @@ def retry(attempt: Callable[[], Result], what: str, retries: Retries) -> Result:
                     f"{what}: the server asks to wait {fault.asked:.0f} seconds ({fault.reason}): run again later, or "
                     f"set HF_TOKEN, which raises the rate limit"
                 ) from None
-            if fault.unreached and number >= retries.attempts_unreached:
+            if fault.unreached and count >= retries.attempts_unreached:
                 raise SourceError(
                     f"{what}: the server cannot be reached ({fault.reason}): check the network, the proxy and "
                     f"HF_ENDPOINT; without a network, give a folder in VISDIV_SOURCE"
                 ) from None
-            if number == retries.attempts:
+            if count == retries.attempts:
                 raise SourceError(
-                    f"{what} could not be fetched in {number} attempts ({fault.reason}): run again later; "
+                    f"{what} could not be fetched in {count} attempts ({fault.reason}): run again later; "
                     f"downloaded data is kept"
                 ) from None
-            wait = _wait(number, fault, retries)
-            logger.warning("%s: %s; attempt %d of %d in %.1f s", what, fault.reason, number + 1, retries.attempts, wait)
+            wait = _wait(count, fault, retries)
+            logger.warning("%s: %s; attempt %d of %d in %.1f s", what, fault.reason, count + 1, retries.attempts, wait)
             sleep(wait)
     raise AssertionError("Retries.attempts is less than 1")
 
 
-def _wait(number: int, fault: Fault, retries: Retries) -> float:
+def _wait(count: int, fault: Fault, retries: Retries) -> float:
     if fault.asked is not None:
         return fault.asked + random.uniform(0, min(retries.first_wait, 1))
-    return min(retries.longest_wait, retries.first_wait * 2.0 ** (number - 1)) * random.uniform(0.5, 1)
+    return min(retries.longest_wait, retries.first_wait * 2.0 ** (count - 1)) * random.uniform(0.5, 1)

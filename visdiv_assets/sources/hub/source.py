@@ -136,8 +136,8 @@ class HubSource:
         found = list(self._files(kind, name).values())
 
         def read_images(index: int, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
-            with self._open_cached_or_remote(found[index]) as place:
-                yield from parquet.images(place, kind, rows)
+            with self._open_cached_or_remote(found[index]) as file:
+                yield from parquet.images(file, kind, rows)
 
         return fetching.fetch(self.uri, kind, name, self._rows.of(found), read_images, positions)
 

@@ -1,4 +1,4 @@
-"""What goes wrong between here and the Hub: what passes is tried again, the rest is one line that says what to do."""
+"""Tests of faults: temporary ones are retried, the others become one line that says what to do."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def hub(sample: Path) -> Iterator[HubServer]:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that were waited for, instead of waiting."""
+    """Seconds of each wait, which take no time in tests."""
     found: list[float] = []
     monkeypatch.setattr(retries, "sleep", found.append)
     return found
@@ -50,7 +50,7 @@ def source_of(client: HubClient, folder: Path, uri: str = URI) -> HubSource:
 
 
 def refusal(client: HubClient, folder: Path, uri: str = URI) -> str:
-    """The line that reading a subset's first file ends with."""
+    """The error message of reading a subset's first file."""
     source = source_of(client, folder, uri)
     with pytest.raises(VisdivError) as caught:
         list(source.batches(Kind.SUBSET, SUBSET, source.shards(Kind.SUBSET, SUBSET)[0], columns=["source"]))
@@ -58,7 +58,7 @@ def refusal(client: HubClient, folder: Path, uri: str = URI) -> str:
     return str(caught.value)
 
 
-# What passes --------------------------------------------------------------------------------------------------------
+# Temporary ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -79,7 +79,7 @@ def test_failures_of_a_fifth_of_requests_change_no_result(
     assert hub.failed.total() >= 3
 
 
-def test_each_repetition_is_a_line_in_the_log(hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_retry_is_logged(hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     hub.faulty, hub.faults = 0.5, ["500"]
     with caplog.at_level(logging.WARNING, "visdiv_assets"):
         source_of(hub.client(), tmp_path).shards(Kind.SUBSET, SUBSET)
@@ -87,7 +87,7 @@ def test_each_repetition_is_a_line_in_the_log(hub: HubServer, tmp_path: Path, ca
     assert all("HTTP 500 Internal Server Error; attempt " in message for message in caplog.messages)
 
 
-def test_a_file_that_breaks_off_is_gone_on_with(hub: HubServer, tmp_path: Path) -> None:
+def test_a_partial_download_is_resumed(hub: HubServer, tmp_path: Path) -> None:
     source = source_of(hub.client(), tmp_path)
     shard = source.shards(Kind.SUBSET, SUBSET)[0]
     sent = hub.sent
@@ -96,7 +96,7 @@ def test_a_file_that_breaks_off_is_gone_on_with(hub: HubServer, tmp_path: Path) 
         next(source.batches(Kind.SUBSET, SUBSET, shard, columns=["source"]))
     hub.always = None
     next(source.batches(Kind.SUBSET, SUBSET, shard, columns=["source"]))
-    # Half of what is missing came each time, and none of it twice.
+    # Each attempt received half of the missing bytes, and no byte twice.
     assert hub.sent - sent == shard.size_bytes
 
 
@@ -112,7 +112,7 @@ def test_waits_double_and_are_never_longer_than_the_longest(waits: list[float]) 
     assert len(set(waits[-3:])) == 3, "by chance, so that processes do not come back together"
 
 
-def test_a_server_is_given_the_time_that_it_asks_for(waits: list[float]) -> None:
+def test_the_wait_that_a_server_asks_for_is_kept(waits: list[float]) -> None:
     asked = iter([7.0, 3.0])
 
     def attempt() -> str:
@@ -145,7 +145,7 @@ def test_the_wait_is_read_from_the_answers_headers() -> None:
     assert asked_wait({}) is None
 
 
-# What does not ------------------------------------------------------------------------------------------------------
+# Permanent ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_the_offline_mode_of_huggingface_hub_is_named(
     assert hub.requests.total() == 0
 
 
-def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_address_is_refused(tmp_path: Path) -> None:
     line = refusal(HubClient("huggingface", False, QUICK, 1), tmp_path)
     assert line.startswith("huggingface is not the address of a Hub (")
     assert line.endswith("correct or unset HF_ENDPOINT")
@@ -229,7 +229,7 @@ def test_a_missing_dataset_revision_or_file_is_said_at_once(hub: HubServer, tmp_
     hub.requests.clear()
     source = source_of(hub.client(), tmp_path)
     first, second = source.shards(Kind.SUBSET, SUBSET)
-    # A file that is in the list and cannot be had, as after a history that was rewritten.
+    # A file that is listed and missing, as after a rewritten history.
     hub.lost = f"{SUBSET}/{second.name}"
     assert list(source.batches(Kind.SUBSET, SUBSET, first, columns=["source"]))
     with pytest.raises(VisdivError, match=rf"{second.name} no longer exists: run again"):

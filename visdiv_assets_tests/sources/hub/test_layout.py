@@ -1,4 +1,4 @@
-"""Which files of a repository belong together, told from their paths."""
+"""Tests of the layout of repositories on the Hub."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_of_a_subset_with_a_split_train_only_that_one_counts() -> None:
     assert grouped("a/training_notes.parquet", "a/other.parquet") == {"a": ["other.parquet", "training_notes.parquet"]}
 
 
-def test_hidden_files_are_none() -> None:
+def test_hidden_files_are_ignored() -> None:
     assert grouped(".cache/a/train-0.parquet", "a/.train-0.parquet", "b/train-0.parquet") == {"b": ["train-0.parquet"]}
 
 

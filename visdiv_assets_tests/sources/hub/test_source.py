@@ -1,4 +1,4 @@
-"""Datasets on the Hub, read from a server of the test's own as the folder source reads the same files."""
+"""Tests of datasets on the Hub, against a local server and a folder source of the same files."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def benchmark(
 
 
 def until(condition: object, *, seconds: float = 10) -> None:
-    """Wait for something that another thread does."""
+    """Wait until another thread makes the condition true."""
     assert callable(condition)
     end = monotonic() + seconds
     while not condition():
@@ -96,7 +96,7 @@ def until(condition: object, *, seconds: float = 10) -> None:
         sleep(0.005)
 
 
-# What it reads ------------------------------------------------------------------------------------------------------
+# Reading ------------------------------------------------------------------------------------------------------------
 
 
 def test_all_of_finevisions_subsets_are_listed_from_pages(server: HubServer, tmp_path: Path) -> None:
@@ -155,9 +155,7 @@ def test_single_images_are_those_of_the_folder_source(hub: HubServer, sample: Pa
             remote.fetch(Kind.SUBSET, SUBSETS[0], [position])
 
 
-def test_single_images_never_cost_more_than_the_file(
-    server: HubServer, tmp_path: Path
-) -> None:
+def test_single_images_never_cost_more_than_the_file(server: HubServer, tmp_path: Path) -> None:
     noise = random.Random(1)
     rows = [{"images": [{"bytes": noise.randbytes(100_000), "path": None}], "texts": []} for _ in range(60)]
     sink = pa.BufferOutputStream()
@@ -212,7 +210,7 @@ def test_an_address_that_names_no_dataset_is_refused(uri: str) -> None:
         HubSource(uri)
 
 
-# Which state it reads -----------------------------------------------------------------------------------------------
+# Revisions ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_source_stays_at_the_commit_that_it_saw_first(hub: HubServer, tmp_path: Path) -> None:
@@ -256,10 +254,10 @@ def test_a_branch_a_tag_or_a_commit_can_be_named(hub: HubServer, tmp_path: Path)
     assert opened(hub, tmp_path, f"{URI}@refs/pr/1").subsets() == ["other"]
 
 
-# What it fetches ----------------------------------------------------------------------------------------------------
+# Downloads ----------------------------------------------------------------------------------------------------------
 
 
-def test_listing_shards_reads_footers_alone_and_only_once(hub: HubServer, tmp_path: Path) -> None:
+def test_listing_shards_reads_footers_only_and_once(hub: HubServer, tmp_path: Path) -> None:
     source = opened(hub, tmp_path)
     (shard, _) = source.shards(Kind.SUBSET, SUBSETS[0])
     assert source.digest(Kind.SUBSET, SUBSETS[0], shard)
