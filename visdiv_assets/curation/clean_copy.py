@@ -1,4 +1,4 @@
-"""From the stored decisions to what `visdiv export` writes."""
+"""Read the stored decisions for `visdiv export`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
 from visdiv_assets.curation.export import SubsetDecision
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import StaleError
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.versions import version_of
 from visdiv_assets.storage.lake import Lake
 
 
 def load_decisions(lake: Lake, source: Source) -> Iterator[SubsetDecision]:
-    """Which rows of each subset a clean copy keeps, as `curated_rows` decided.
+    """Yield the rows of each subset that a clean copy keeps, from the table `curated_rows`.
 
     Raises:
-        VisdivError: nothing is decided yet, or a subset was materialized or has changed since.
+        NotMaterializedError: `curated_rows` or a subset is not materialized.
+        StaleError: a subset was materialized again, or its files have changed, since the decision.
     """
     curated = lake.require(LakeTable.CURATED_ROWS, CORPUS_PARTITION)
     for subset in curated.facts["subsets"]:
@@ -27,8 +28,9 @@ def load_decisions(lake: Lake, source: Source) -> Iterator[SubsetDecision]:
         version = version_of(source, Kind.SUBSET, subset, known=images.facts["digests"])
         decided_for = curated.inputs[f"{subset} subset_images"]
         if images.digest != decided_for or version.revision != images.source_revision:
-            raise VisdivError(
-                f"subset {subset!r} has changed since it was decided which rows stay: run `visdiv run --all` again"
+            raise StaleError(
+                f"subset {subset!r} has changed since its rows were decided: "
+                f"{remedy(LakeTable.CURATED_ROWS, CORPUS_PARTITION)}"
             )
         dropped = lake.read(curated, "dropped", where=pc.field("subset") == subset)
         kept = np.ones(version.rows, bool)

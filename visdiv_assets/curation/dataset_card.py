@@ -1,6 +1,6 @@
-"""What the library `datasets` needs in order to load an export: names, the types of columns, and the card.
+"""Prepare an export for the library `datasets`: names of folders, features of columns, and the dataset card.
 
-Checked with datasets 2.14, 3.6 and 5.2.
+Tested with datasets 5.2; the form of the features is the one that versions from 2.14 on read.
 """
 
 from __future__ import annotations
@@ -12,85 +12,90 @@ from typing import Any
 
 import pyarrow as pa
 
-from visdiv_assets.sources.conform import empty, is_list
-from visdiv_assets.sources.image_columns import IMAGES
+from visdiv_assets.sources.conform import IMAGE, empty, is_list
+from visdiv_assets.sources.image_columns import FEATURES_KEY, IMAGES, candidates
 from visdiv_assets.storage.files import escape
 
-#: Characters that `datasets` refuses in a config's name, takes for wildcards in a path, or that mark an escape here.
+#: Characters that `datasets` refuses in a config's name or reads as wildcards in a path, and the one for escapes.
 _UNFIT = frozenset('<>:/\\|?*[]%"')
 
-#: Files beside the subsets' folders, which no subset's folder may be named after.
+#: Files beside the folders of the subsets, whose names no folder may have.
 _RESERVED = ("README.md", "dropped.parquet")
 
-#: Arrow's names of simple types that `datasets` calls otherwise, and the others that all its versions know.
-_RENAMED = {"halffloat": "float16", "float": "float32", "double": "float64"}
-_SAME = {"null", "bool", "string", "large_string", "binary", "large_binary"} | {
-    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
-}
+#: Features that all versions of `datasets` know. Columns with others are left for `datasets` to infer.
+_KNOWN_FEATURES = frozenset({"Image", "Value"})
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name may be a folder's or file's, a config's, and part of a pattern of files."""
+    """Return whether a name is valid for a folder, a file and a config, and in a pattern of files."""
     return name.isprintable() and not (_UNFIT & set(name) or name.startswith(".") or name != name.strip())
 
 
 def folder_name(subset: str) -> str:
-    """The folder of a subset, and its config: its name as published; where that cannot be, escaped (`a%2Fb`)."""
+    """Return the name of a subset's folder and config: the subset's name, escaped if it is not valid (`a%2Fb`)."""
     if subset in _RESERVED:
         return f"%{ord(subset[0]):02X}{subset[1:]}"
     return subset if is_plain(subset) else escape(subset)
 
 
 def with_features(schema: pa.Schema) -> pa.Schema:
-    """The schema with metadata that make `datasets` decode the column `images`.
+    """Return the schema with metadata from which `datasets` learns the features, so that it decodes the images.
 
-    Metadata that the file has for `datasets` stay as they are. Otherwise lists are written in the oldest form, which
-    all versions read: `Sequence` turns lists of structs around, and versions before 4 do not know `List`. Columns that
-    it cannot express are left to be guessed. Images in another type than the one `datasets` knows (as Polars writes
-    them: 64-bit offsets) get that type, if only the type and no value changes; images that are not structs of bytes
-    and path stay as they are, and are not decoded.
+    Metadata that a file already has for `datasets` stay unchanged. Otherwise the columns that `image_columns` finds
+    become `Image`, or lists of `Image`, and the others what `datasets.Features` infers from their types. Lists are
+    written in the oldest form, which all versions read: `Sequence` transposes lists of structs, and versions before 4
+    do not know `List`. Columns that some version cannot express are left out, and `datasets` infers them. Images in
+    another type than that of `datasets` (as Polars writes them, with 64-bit offsets) are cast if that changes no value;
+    images that are not structs of bytes and path stay unchanged and are not decoded.
 
     Args:
         schema: of a shard as it is stored.
     """
-    if b"huggingface" in (schema.metadata or {}):
+    if FEATURES_KEY in (schema.metadata or {}):
         return schema
-    if schema.names.count("images") == 1 and _only_typed_otherwise(schema.field("images").type):
-        schema = schema.set(schema.get_field_index("images"), pa.field("images", IMAGES))
-    features = {field.name: _feature(field.type) for field in schema}
-    if schema.names.count("images") == 1 and schema.field("images").type == IMAGES:
-        features["images"] = [{"_type": "Image"}]
-    known = {name: feature for name, feature in features.items() if feature is not None}
-    metadata = {"huggingface": json.dumps({"info": {"features": known}})}
+    from datasets import Features, Image
+
+    images = {name for group in candidates(schema) for name in group if schema.names.count(name) == 1}
+    features: dict[str, Any] = {}
+    for index, field in enumerate(schema):
+        target = _image_type(field.type) if field.name in images else None
+        if target is not None:
+            schema = schema.set(index, field.with_type(target))
+            features[field.name] = Image() if target == IMAGE else [Image()]
+        elif (inferred := _infer_feature(field)) is not None:
+            features[field.name] = inferred
+    written = {name: _oldest_form(feature) for name, feature in Features(features).to_dict().items()}
+    known = {name: feature for name, feature in written.items() if feature is not None}
+    metadata = {FEATURES_KEY: json.dumps({"info": {"features": known}})}
     return schema.with_metadata({**(schema.metadata or {}), **metadata})
 
 
 def render_card(origin: str, rows: Mapping[str, tuple[int, int]]) -> str:
-    """The dataset card of an export.
+    """Return the dataset card of an export.
 
     Args:
         origin: the source.
-        rows: by subset: its rows, and those that are kept.
+        rows: by subset, the number of its rows and of its kept rows.
     """
-    # `datasets` refuses a split without rows, so a config without any would only be in the way.
-    left = [folder_name(subset) for subset, (_, kept) in rows.items() if kept]
+    # `datasets` refuses a split without rows, so a subset without kept rows gets no config.
+    nonempty = [folder_name(subset) for subset, (_, kept) in rows.items() if kept]
     configs = [
-        f"- config_name: {_quoted(name)}\n  data_files:\n  - split: train\n    path: {_quoted(f'{name}/*.parquet')}\n"
-        for name in left
+        f"- config_name: {_quote(name)}\n  data_files:\n  - split: train\n    path: {_quote(f'{name}/*.parquet')}\n"
+        for name in nonempty
     ]
     head = ["---\n", "configs:\n", *configs, "---\n"] if configs else []
-    all_rows, all_kept = (sum(counts[number] for counts in rows.values()) for number in (0, 1))
+    all_rows, all_kept = (sum(counts[index] for counts in rows.values()) for index in (0, 1))
     origin = " ".join(origin.split())
-    emptied = [_quoted(subset) for subset, (_, kept) in rows.items() if not kept]
+    emptied = [_quote(subset) for subset, (_, kept) in rows.items() if not kept]
     return "".join(
         [
             *head,
             f"# A clean copy of {origin}\n\n",
             f"Made with {_program()} from {origin}: "
             f"{all_kept} of {all_rows} rows in {len(rows)} subsets, unchanged and in their order.\n",
-            "`dropped.parquet` lists the rows left out by their number in the source, each with the reason and, where "
-            "there is one, the image that is its witness.\n",
-            *([f"No row is left of {', '.join(emptied)}.\n"] if emptied else []),
+            "`dropped.parquet` lists the dropped rows by their index in the source, each with the reason and, if there "
+            "is one, the image that is the witness.\n",
+            *([f"All rows of {', '.join(emptied)} are dropped.\n"] if emptied else []),
         ]
     )
 
@@ -102,32 +107,45 @@ def _program() -> str:
         return "visdiv-assets"
 
 
-def _quoted(text: str) -> str:
-    """A string as YAML and JSON both write it."""
+def _quote(text: str) -> str:
+    """Return a string as a literal that is valid in both YAML and JSON."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def _only_typed_otherwise(kind: pa.DataType) -> bool:
-    """Whether Arrow can cast the type to that of images, and nothing gets lost."""
-    if not is_list(kind) or not pa.types.is_struct(kind.value_type):
-        return False
-    names = sorted(field.name for field in kind.value_type)
-    if names not in (["bytes"], ["bytes", "path"]):
-        return False
+def _image_type(kind: pa.DataType) -> pa.DataType | None:
+    """Return the type that `datasets` has for images of this type; None if a cast to it would lose something."""
+    target, image = (IMAGES, kind.value_type) if is_list(kind) else (IMAGE, kind)
+    if not pa.types.is_struct(image):
+        return None
+    if sorted(field.name for field in image) not in (["bytes"], ["bytes", "path"]):
+        return None
     try:
-        empty(kind).cast(IMAGES)
+        empty(kind).cast(target)
     except pa.ArrowException:
-        return False
-    return True
+        return None
+    return target
 
 
-def _feature(kind: pa.DataType) -> Any:
-    """What `datasets` calls a type, None where some version has no word for it."""
-    if pa.types.is_struct(kind):
-        fields = {field.name: _feature(field.type) for field in kind}
-        return None if None in fields.values() else fields
-    if pa.types.is_list(kind):
-        entry = _feature(kind.value_type)
+def _infer_feature(field: pa.Field) -> Any:
+    """Return the feature that `datasets` infers from a column's type; None if it has none of just that type."""
+    from datasets import Features
+
+    try:
+        features = Features.from_arrow_schema(pa.schema([field.remove_metadata()]))
+    except ValueError:
+        return None
+    return features[field.name] if features.arrow_schema.field(field.name).type == field.type else None
+
+
+def _oldest_form(feature: Any) -> Any:
+    """Return a feature's dictionary with lists as `[entry]`; None if some version does not know it."""
+    if isinstance(feature, list):
+        entry = _oldest_form(feature[0])
         return None if entry is None else [entry]
-    name = _RENAMED.get(str(kind), str(kind))
-    return {"dtype": name, "_type": "Value"} if name in _SAME or name in _RENAMED.values() else None
+    kind = feature.get("_type")
+    if kind == "List" and feature.get("length", -1) == -1:
+        return _oldest_form([feature["feature"]])
+    if isinstance(kind, str):
+        return feature if kind in _KNOWN_FEATURES else None
+    fields = {name: _oldest_form(value) for name, value in feature.items()}
+    return None if None in fields.values() else fields

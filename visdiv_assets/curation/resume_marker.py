@@ -1,8 +1,8 @@
-"""The marker of an export that is not finished, which lets the same export go on where it was stopped.
+"""The marker of an unfinished export, with which the same export resumes where it stopped.
 
-It is a file of JSON objects, one a line: first one that says whose it is, then one whenever a file is begun and one
-whenever it is complete, with a digest of what it was made from. The last line about a file counts. A line that was cut
-off by a power failure or a kill is passed over; at worst a complete file is written once more.
+It is a file with one JSON object per line: first one that names the program, then one when a file is begun and one when
+it is complete, with a digest of its inputs. The last line about a file counts. A line that a power failure or a kill
+has cut off is ignored; at worst a complete file is written again.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from visdiv_assets.storage.error_messages import write_error
 from visdiv_assets.storage.files import sync_folder
 
 MARKER = ".unfinished"
-#: Names of files that are being written, see `storage.files.temporary_beside`.
-_ASIDE = re.compile(r"\.(.+)\.[0-9a-f]{32}\.tmp")
+#: Temporary names of files, see `storage.files.temporary_beside`.
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{32}\.tmp")
 _FIRST_LINE = json.dumps({"program": "visdiv-assets", "unfinished": "export"}).encode() + b"\n"
 
 
 class ResumeMarker:
-    """A folder that an export writes to, from the first file to the last; a context manager.
+    """A context manager of the folder that an export writes to, from the first file to the last.
 
-    Leaving the context without an exception removes what an earlier attempt wrote and this one did not, and the marker;
-    with one, everything stays for the next attempt.
+    At the end of the context, the marker is removed, and so are files that only an earlier attempt wrote. After an
+    exception everything stays for the next attempt.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Take a new or empty folder, or one with a marker.
+        """Open a new or empty folder, or one with a marker.
 
         Args:
-            folder: where; made if need be, with those above it.
+            folder: the folder; it and its parents are made if they do not exist.
 
         Raises:
-            VisdivError: it is not empty and has no marker, is a file, or cannot be written.
+            VisdivError: the folder is not empty and has no marker, is a file, or cannot be written to.
         """
         self.folder = folder
         self._begun: set[str] = set()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._known = _parsed(self._content())
+            self._known = _parse(self._content())
             with (folder / MARKER).open("ab") as stream:
-                # The end of the first line, or of one that was cut off; an empty line does no harm.
+                # Ends the first line, or one that was cut off; an empty line is ignored.
                 stream.write(b"\n" if stream.tell() else _FIRST_LINE)
                 os.fsync(stream.fileno())
             sync_folder(folder)
@@ -55,11 +55,11 @@ class ResumeMarker:
             raise write_error(str(folder), error) from error
 
     def size_of(self, path: str, made_from: str) -> int | None:
-        """The size in bytes of a file that is complete and was made from the same; None if it must be written.
+        """Return the size in bytes of a file that is complete and has the same inputs; None if it must be written.
 
         Args:
             path: relative to the folder, with `/`.
-            made_from: digest of what it depends on.
+            made_from: digest of its inputs.
         """
         entry = self._known.get(path, {})
         size = _size(self.folder / path)
@@ -69,12 +69,12 @@ class ResumeMarker:
         return size
 
     def begin(self, path: str) -> None:
-        """Note that a file is about to be written."""
+        """Record that a file is about to be written."""
         self._begun.add(path)
         self._append({"file": path})
 
     def finish(self, path: str, made_from: str) -> int:
-        """Note that a file is complete; its size in bytes."""
+        """Record that a file is complete, and return its size in bytes."""
         size = (self.folder / path).stat().st_size
         self._append({"file": path, "made_from": made_from, "size_bytes": size})
         return size
@@ -95,7 +95,7 @@ class ResumeMarker:
             raise write_error(str(self.folder), failed) from failed
 
     def _content(self) -> bytes:
-        """What the marker holds, empty where there is none or its first line was cut off."""
+        """Return the content of the marker; empty if there is none or its first line was cut off."""
         found = [entry.name for entry in os.scandir(self.folder)]
         content = (self.folder / MARKER).read_bytes() if MARKER in found else b""
         if content.startswith(_FIRST_LINE) or not found:
@@ -104,7 +104,7 @@ class ResumeMarker:
             (self.folder / MARKER).unlink()
             return b""
         raise VisdivError(
-            f"{self.folder} is not empty, and what is in it was not left by an export that was stopped: "
+            f"{self.folder} is not empty, and its files were not left by an interrupted export: "
             "choose a new or empty folder"
         )
 
@@ -118,22 +118,22 @@ class ResumeMarker:
             raise write_error(str(self.folder / MARKER), error) from error
 
     def _remove_leftovers(self) -> None:
-        """Remove files that this attempt did not write, and what a killed attempt wrote aside."""
+        """Remove files that this attempt did not write, and temporary files of killed attempts."""
         ours = {path for path in self._known.keys() | self._begun if _is_within(path)}
         for path in ours - self._begun:
             (self.folder / path).unlink(missing_ok=True)
         for folder in {(self.folder / path).parent for path in ours}:
             beside = list(folder.iterdir()) if folder.is_dir() else []
             for file in beside:
-                match = _ASIDE.fullmatch(file.name)
+                match = _TEMPORARY.fullmatch(file.name)
                 if match and (folder / match[1]).relative_to(self.folder).as_posix() in ours:
                     file.unlink()
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
 
-def _parsed(content: bytes) -> dict[str, dict[str, str | int]]:
-    """The last entry about each file."""
+def _parse(content: bytes) -> dict[str, dict[str, str | int]]:
+    """Return the last entry about each file."""
     entries: dict[str, dict[str, str | int]] = {}
     for line in content.splitlines()[1:]:
         try:
@@ -152,6 +152,6 @@ def _size(path: Path) -> int | None:
 
 
 def _is_within(path: str) -> bool:
-    """Whether a path of a marker is one that an export writes, so that nothing elsewhere is ever removed."""
+    """Return whether a path of a marker is one that an export writes, so that no other file is ever removed."""
     parts = PurePosixPath(path).parts
     return 1 <= len(parts) <= 2 and not {"/", ".."} & set(parts)

@@ -1,11 +1,12 @@
-"""Where rows come from: folders of Parquet files, folders of images, the Hub, and the catalog of what is known.
+"""Read subsets, shards and normalized Arrow batches from a source.
 
-Here belongs all that turns a place into subsets, shards and normalized Arrow batches, and all that knows how
-such a place names or types its columns. `open(uri)` is the way in; what it returns keeps the promises of
-`interface.Source`.
+A source is a folder of Parquet files, a folder of images, a folder that `datasets` wrote with `save_to_disk`, a dataset
+on the Hugging Face Hub, or a loaded `datasets.Dataset` or `DatasetDict`. `open` opens it and returns an
+`interface.Source`. Everything that knows how a source names or types its columns belongs here, and so does the
+catalog of known subsets and benchmarks.
 
-What does not belong here: pixels (`imaging` decodes the bytes), judgments about rows (`curation`), anything
-written to disk (`storage`) but fetched files, and Dagster. Nothing here holds a whole subset in memory.
+Pixels do not belong here (`imaging` decodes the bytes), nor do decisions about rows (`curation`) or Dagster. The only
+files written here are downloads. No code here holds a whole subset in memory.
 """
 
 from visdiv_assets.sources.catalog import Benchmark, benchmarks, category, finevision_categories
@@ -15,6 +16,7 @@ from visdiv_assets.sources.image_folder import ImageFolderSource
 from visdiv_assets.sources.interface import Kind, Shard, Source, StoredShard
 from visdiv_assets.sources.opening import open_source as open  # noqa: A004 - read as sources.open(uri)
 from visdiv_assets.sources.parquet_folder import ParquetFolderSource
+from visdiv_assets.sources.saved_datasets import SavedDatasetsSource
 from visdiv_assets.sources.schema import COLUMNS, CRITERIA, SCHEMA
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "ImageFolderSource",
     "Kind",
     "ParquetFolderSource",
+    "SavedDatasetsSource",
     "Shard",
     "Source",
     "StoredShard",

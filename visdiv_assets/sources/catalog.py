@@ -1,8 +1,8 @@
-"""What is known beforehand: FineVision's 185 subsets and the benchmarks it was compared with, from two files here.
+"""The packaged catalog of FineVision's 185 subsets and of benchmarks, in two CSV files of this package.
 
-`finevision_subsets.csv` has the columns subset, category, images, samples and turns, as published; what is really in a
-subset may differ. `benchmarks.csv` names test sets on the Hugging Face Hub: those 66 whose images FineVision was
-searched for (list `finevision66`), and others worth searching for (`extra_suggested`).
+`finevision_subsets.csv` has the columns subset, category, images, samples and turns, as published; the actual numbers
+may differ. `benchmarks.csv` names test sets on the Hugging Face Hub: the 66 that FineVision was checked against (list
+`finevision66`), and further suggestions (`extra_suggested`).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pathlib import Path
 
 from visdiv_assets.errors import SourceError
 
-#: The list of the packaged catalog that names the benchmarks which FineVision was compared with.
+#: The list in the packaged catalog with the benchmarks that FineVision was checked against.
 FINEVISION_LIST = "finevision66"
 
-#: Columns of a list of benchmarks. All must be there; only those of `_FILLED` must hold something in every line.
+#: Columns of a catalog of benchmarks. All are required; only those of `_FILLED` need a value in every line.
 BENCHMARK_COLUMNS = (
     "list",
     "hub_id",
@@ -41,17 +41,17 @@ class Benchmark:
     """A split of a test set on the Hub.
 
     Attributes:
-        name: its name here and in the files that FineVision's authors published: dataset, config and split, as in
-            "lmms-lab-DocVQA_InfographicVQA_test".
-        list: the list that it is on.
-        hub_id: the dataset's name on the Hub, when the list was made.
-        alias: a name that it has moved to since.
+        name: dataset, config and split, as in "lmms-lab-DocVQA_InfographicVQA_test"; also its name in the files that
+            FineVision's authors published.
+        list: the list that names it.
+        hub_id: the dataset's name on the Hub when the list was made.
+        alias: the name that the dataset has moved to since.
         config: the dataset's config; None is the only or default one.
         split: the split.
-        image_column: where its images are, in words.
+        image_column: a description of the column with its images.
         evaluation: the benchmark among FineVision's 11 evaluations that it belongs to.
-        published_embedding_file: the file of its SSCD vectors in HuggingFaceM4/lmms-eval-embeddings.
-        note: anything else worth knowing.
+        published_embedding_file: the file with its SSCD vectors in HuggingFaceM4/lmms-eval-embeddings.
+        note: a remark.
     """
 
     name: str
@@ -67,14 +67,14 @@ class Benchmark:
 
 
 def benchmarks(path: str | Path | None = None) -> list[Benchmark]:
-    """The benchmarks of a list, in its order.
+    """Return the benchmarks of a catalog, in its order.
 
     Args:
-        path: a CSV file with the columns `BENCHMARK_COLUMNS`, in UTF-8; None is the packaged list.
+        path: a CSV file with the columns `BENCHMARK_COLUMNS`, in UTF-8; None is the packaged catalog.
 
     Raises:
-        SourceError: the file cannot be read, lacks a column, is empty, names a benchmark twice, or a line of it is
-            incomplete.
+        SourceError: the file cannot be read, lacks a column, is empty, names a benchmark twice, or has an incomplete
+            line.
     """
     file = resources.files("visdiv_assets.sources").joinpath("benchmarks.csv") if path is None else Path(path)
     found: dict[str, Benchmark] = {}
@@ -83,7 +83,7 @@ def benchmarks(path: str | Path | None = None) -> list[Benchmark]:
         dataset, config, split = cells["hub_id"], given["config"], cells["split"]
         name = "_".join(part for part in (dataset.replace("/", "-"), config, split) if part)
         if name in found:
-            raise SourceError(f"{file}, line {line}: {name} is there a second time: keep one of the lines")
+            raise SourceError(f"{file}, line {line}: {name} appears a second time: remove one of the lines")
         found[name] = Benchmark(
             name=name,
             list=cells["list"],
@@ -100,14 +100,14 @@ def benchmarks(path: str | Path | None = None) -> list[Benchmark]:
 
 
 def benchmarks_on(lists: str, path: str | Path | None = None) -> list[Benchmark]:
-    """The benchmarks of some of a catalog's lists, in its order.
+    """Return the benchmarks on some lists of a catalog, in its order.
 
     Args:
-        lists: names of lists, with commas between; empty: all of them; "none": none.
-        path: as of `benchmarks`.
+        lists: names of lists, separated by commas; empty: all lists; "none": no list.
+        path: see `benchmarks`.
 
     Raises:
-        SourceError: as of `benchmarks`, or there is no such list.
+        SourceError: see `benchmarks`; also if there is no such list.
     """
     if lists.strip() == "none":
         return []
@@ -116,14 +116,14 @@ def benchmarks_on(lists: str, path: str | Path | None = None) -> list[Benchmark]
     known = list(dict.fromkeys(benchmark.list for benchmark in found))
     if unknown := [name for name in wanted if name not in known]:
         raise SourceError(
-            f"VISDIV_BENCHMARK_LIST: there is no list {unknown[0]!r} in the catalog, use {', '.join(known)}, or none"
+            f"VISDIV_BENCHMARK_LIST: there is no list {unknown[0]!r} in the catalog: use {', '.join(known)}, or none"
         )
     return [benchmark for benchmark in found if not wanted or benchmark.list in wanted]
 
 
 @dataclass(frozen=True)
 class PublishedSubset:
-    """What FineVision's authors say that a subset holds: images, rows and turns."""
+    """The numbers of images, rows and turns that FineVision's authors published for a subset."""
 
     images: int
     samples: int
@@ -131,32 +131,32 @@ class PublishedSubset:
 
 
 def published(subset: str) -> PublishedSubset | None:
-    """What was published of one of FineVision's subsets; None if FineVision has none of this name."""
+    """Return the published numbers of one of FineVision's subsets; None if FineVision has no subset of this name."""
     row = _finevision().get(subset)
     return PublishedSubset(int(row["images"]), int(row["samples"]), int(row["turns"])) if row else None
 
 
 def finevision_categories() -> dict[str, str]:
-    """Category of each of FineVision's subsets, by the subset's name."""
+    """Return the category of each of FineVision's subsets, by name."""
     return {subset: row["category"] for subset, row in _finevision().items()}
 
 
 def category(subset: str) -> str | None:
-    """FineVision's category of a subset, one of nine; None if FineVision has no subset of this name."""
+    """Return the category of a subset, one of FineVision's nine; None if FineVision has no subset of this name."""
     row = _finevision().get(subset)
     return row["category"] if row else None
 
 
 @cache
 def _finevision() -> dict[str, dict[str, str]]:
-    """Lines of the list of subsets, by subset."""
+    """Return the lines of the list of subsets, by subset."""
     table = resources.files("visdiv_assets.sources").joinpath("finevision_subsets.csv")
     lines = table.read_text(encoding="utf-8").splitlines()
     return {row["subset"]: row for row in csv.DictReader(lines)}
 
 
 def _benchmark_lines(file: Traversable | Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Number of each line that is not empty, and its cells by column, stripped."""
+    """Yield the line number and the stripped cells by column of each line that is not empty."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -168,19 +168,19 @@ def _benchmark_lines(file: Traversable | Path) -> Iterator[tuple[int, dict[str, 
     if missing := [column for column in BENCHMARK_COLUMNS if column not in columns]:
         raise SourceError(
             f"{file} lacks the columns {', '.join(missing)}; columns found: {', '.join(columns) or 'none'}; "
-            f"add them, even if they stay empty"
+            f"add them, even without values"
         )
     empty = True
     for row in reader:
         line = f"{file}, line {reader.line_num},"
         if None in row or None in row.values():
-            raise SourceError(f"{line} has not as many cells as the first line: put text with commas in quotes")
+            raise SourceError(f"{line} does not have as many cells as the first line: quote text that contains commas")
         cells = {column: row[column].strip() for column in BENCHMARK_COLUMNS}
         if not any(cells.values()):
             continue
         if lacking := [column for column in _FILLED if not cells[column]]:
-            raise SourceError(f"{line} has no {' and no '.join(lacking)}: fill it in")
+            raise SourceError(f"{line} has no {' and no '.join(lacking)}: add the value")
         empty = False
         yield reader.line_num, cells
     if empty:
-        raise SourceError(f"{file} names no benchmark: add one line for each")
+        raise SourceError(f"{file} names no benchmark: add one line per benchmark")

@@ -1,4 +1,4 @@
-"""Giving Arrow arrays the types that the normalized columns are made of, whatever types a writer chose."""
+"""Convert Arrow arrays to the types of the normalized columns, whatever types a writer chose."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 class WrongTypeError(Exception):
-    """An array's type cannot stand for the one wanted."""
+    """An array's type cannot be converted to the wanted type."""
 
 
 def conform(array: pa.Array, target: pa.DataType) -> pa.Array:
-    """Give an array one of the types that the normalized columns are made of; copies only where the type differs.
+    """Convert an array to a type of the normalized columns; copies only where the type differs.
 
     Args:
         array: length n.
         target: int64, string, binary, or lists and structs of these.
 
     Returns:
-        Length n, of type target; NaN has become null, and so have fields that a struct lacks and may lack.
+        Length n, of type target. NaN becomes null, and so does an optional field that a struct lacks.
 
     Raises:
-        WrongTypeError: the array's type cannot stand for the target.
-        pa.ArrowException: a value cannot.
+        WrongTypeError: the array's type cannot be converted.
+        pa.ArrowException: a value cannot be converted.
     """
     array = plain(array)
     if pa.types.is_struct(target):
@@ -48,7 +48,7 @@ def conform(array: pa.Array, target: pa.DataType) -> pa.Array:
 
 
 def plain(array: pa.Array) -> pa.Array:
-    """Without the wrappings that only change how values are stored."""
+    """Return the array without extension types and dictionaries, which only change how values are stored."""
     if isinstance(array.type, pa.BaseExtensionType):
         return plain(array.storage)
     if pa.types.is_dictionary(array.type):
@@ -57,25 +57,25 @@ def plain(array: pa.Array) -> pa.Array:
 
 
 def lists_of(lengths: pa.Array, entries: pa.Array, target: pa.DataType, *, mask: pa.Array | None = None) -> pa.Array:
-    """Lists of the given lengths [n] (null: 0) over their entries end to end; null where mask [n] says."""
+    """Return lists with the given lengths [n] (null: 0) over concatenated entries; null where mask [n] is true."""
     ends = pc.cumulative_sum(pc.fill_null(lengths, 0).cast(pa.int32()))
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
     return pa.ListArray.from_arrays(offsets, entries, target, mask=mask)
 
 
 def empty(kind: pa.DataType) -> pa.Array:
-    """An array without values, of any type at all."""
+    """Return an array without values, of any type."""
     return pa.schema([("column", kind)]).empty_table().column(0).combine_chunks()
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether the type is one of lists, however their offsets are stored."""
+    """Return whether the type is a list type, however its offsets are stored."""
     tests = ("is_list", "is_large_list", "is_fixed_size_list", "is_list_view", "is_large_list_view")
     return any(getattr(pa.types, test)(kind) for test in tests)
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether the type is one of strings."""
+    """Return whether the type is a string type."""
     return any(getattr(pa.types, test)(kind) for test in ("is_string", "is_large_string", "is_string_view"))
 
 
@@ -95,11 +95,11 @@ def _list(array: pa.Array, target: pa.DataType) -> pa.Array:
 
 
 def _struct(array: pa.Array, target: pa.DataType) -> pa.Array:
-    """Structs with the target's fields; a null struct becomes one of null fields."""
+    """Convert to structs with the target's fields; a null struct becomes a struct of nulls."""
     if pa.types.is_null(array.type):
-        return _of_fields([pa.nulls(len(array), field.type) for field in target], target)
+        return _from_fields([pa.nulls(len(array), field.type) for field in target], target)
     if target == IMAGE and _is_binary(array.type):
-        return _of_fields([conform(array, pa.binary()), pa.nulls(len(array), pa.string())], target)
+        return _from_fields([conform(array, pa.binary()), pa.nulls(len(array), pa.string())], target)
     if not pa.types.is_struct(array.type):
         raise WrongTypeError
     names = [field.name for field in array.type]
@@ -111,8 +111,8 @@ def _struct(array: pa.Array, target: pa.DataType) -> pa.Array:
             fields.append(pa.nulls(len(array), field.type))
         else:
             raise WrongTypeError
-    return _of_fields(fields, target)
+    return _from_fields(fields, target)
 
 
-def _of_fields(fields: list[pa.Array], target: pa.DataType) -> pa.Array:
+def _from_fields(fields: list[pa.Array], target: pa.DataType) -> pa.Array:
     return pa.StructArray.from_arrays(fields, fields=list(target))

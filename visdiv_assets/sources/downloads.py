@@ -1,4 +1,4 @@
-"""How files of a remote source are fetched, and where they are kept."""
+"""Settings for downloads from a remote source."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 
-def _own_folder() -> Path:
+def _default_folder() -> Path:
     return Path.home() / ".cache" / "visdiv" / "downloads"
 
 
 @dataclass(frozen=True)
 class Downloads:
-    """How files of a remote source are fetched, and where they are kept.
+    """Settings for downloads from a remote source.
 
     Attributes:
-        folder: where fetched files are kept; made when the first one comes. Several processes may share it.
-        max_bytes: size of all kept files together; those used least recently go first, one that is being read never.
-        threads: requests at a time while the files' row counts are fetched.
-        reserve_bytes: what stays free on the folder's disk, if it is large enough: kept files go before it is touched.
+        folder: the cache of fetched files; made at the first download. Several processes may share it.
+        max_bytes: maximum size of the cache; the least recently used files are removed first, never one in use.
+        threads: concurrent requests while the files' row counts are fetched.
+        reserve_bytes: bytes to keep free on the folder's disk; cached files are removed to keep them free.
     """
 
-    folder: Path = field(default_factory=_own_folder)
+    folder: Path = field(default_factory=_default_folder)
     max_bytes: int = 50 * 10**9
     threads: int = 4
     reserve_bytes: int = 0

@@ -1,4 +1,4 @@
-"""Finding files in a folder, and what can be said of them without opening them."""
+"""Find files in a folder, and describe them without opening them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NAMES_SHOWN = 20
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file as it was when it was looked at.
+    """A file and its state when it was found.
 
     Attributes:
-        relative: posix path relative to the folder that was searched.
-        path: where it is.
+        relative: posix path relative to the searched folder.
+        path: its path.
         size_bytes: its size.
-        mtime_ns: time of its last change, nanoseconds since 1970.
+        mtime_ns: time of its last change, in nanoseconds since 1970.
     """
 
     relative: str
@@ -34,16 +34,16 @@ class FoundFile:
 
 
 def cannot_read(path: Path | str, error: OSError) -> SourceError:
-    """The error to raise where the system refuses a file or folder."""
+    """Return the error to raise when the system refuses access to a file or folder."""
     reason = error.strerror or str(error)
     return SourceError(f"{path} cannot be read ({reason}): check that it exists and that you may read it")
 
 
 def look(folder: Path, relative: str) -> FoundFile:
-    """Look at one file.
+    """Return the present state of one file.
 
     Raises:
-        SourceError: it is not there (a link may point to nothing), or is no ordinary file.
+        SourceError: the file is missing (or is a dangling link), or is not an ordinary file.
     """
     path = folder / relative
     try:
@@ -57,14 +57,14 @@ def look(folder: Path, relative: str) -> FoundFile:
 
 
 def walk(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
-    """Files below a folder, as posix paths relative to it, in no order.
+    """Yield the files under a folder, as posix paths relative to it, in no order.
 
-    Links are followed, but not into a folder that they lie in. Hidden files and folders (`.name`) are left
-    out. A link to nothing is reported, so that a missing file is not taken for one that never was.
+    Links are followed, but not into a folder that contains them. Hidden files and folders (`.name`) are left out.
+    Dangling links are yielded, so that a missing file is noticed.
 
     Args:
         folder: where to search.
-        suffixes: lower-case endings with their dot; those of files may be in any case.
+        suffixes: lower-case suffixes with their dot; the suffixes of files may have any case.
 
     Raises:
         SourceError: a folder cannot be read, or a name is not UTF-8.
@@ -72,28 +72,28 @@ def walk(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
     yield from _walk(folder, "", frozenset(suffixes), frozenset())
 
 
-def _walk(folder: Path, prefix: str, suffixes: frozenset[str], above: frozenset[tuple[int, int]]) -> Iterator[str]:
+def _walk(folder: Path, prefix: str, suffixes: frozenset[str], parents: frozenset[tuple[int, int]]) -> Iterator[str]:
     try:
         status = folder.stat()
     except OSError as error:
         raise cannot_read(folder, error) from None
     here = (status.st_dev, status.st_ino)
-    if here in above:
+    if here in parents:
         return
     for name, is_folder in _entries(folder):
         if is_folder:
-            yield from _walk(folder / name, f"{prefix}{name}/", suffixes, above | {here})
+            yield from _walk(folder / name, f"{prefix}{name}/", suffixes, parents | {here})
         elif Path(name).suffix.lower() in suffixes:
             yield _utf8(prefix + name, folder)
 
 
 def find(folder: Path, suffixes: Collection[str]) -> list[FoundFile]:
-    """All files that `walk` yields, looked at, sorted by relative posix path ("a.b" before "a/b")."""
+    """Return all files that `walk` yields, sorted by relative posix path ("a.b" before "a/b")."""
     return [look(folder, relative) for relative in sorted(walk(folder, suffixes))]
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the folders directly in a folder, sorted, without hidden ones. Links to folders count.
+    """Return the names of the folders directly in a folder, sorted, without hidden ones. Links to folders count.
 
     Raises:
         SourceError: the folder cannot be read, or a name is not UTF-8.
@@ -102,7 +102,7 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def files_in(folder: Path, suffixes: Collection[str]) -> list[str]:
-    """Names of the files directly in a folder with one of the endings, sorted, without hidden ones.
+    """Return the names of the files with these suffixes directly in a folder, sorted, without hidden ones.
 
     Raises:
         SourceError: the folder cannot be read, or a name is not UTF-8.
@@ -112,7 +112,7 @@ def files_in(folder: Path, suffixes: Collection[str]) -> list[str]:
 
 
 def fingerprint(files: Iterable[FoundFile]) -> str:
-    """64 hex characters that change when a file's place, size or time of change does. Opens none of them."""
+    """Return 64 hex characters that change when the path, size or time of change of a file does. Opens no file."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(os.fsencode(f"{file.path}\0{file.size_bytes}\0{file.mtime_ns}\0"))
@@ -120,15 +120,18 @@ def fingerprint(files: Iterable[FoundFile]) -> str:
 
 
 def observed_version(files: Iterable[FoundFile]) -> str:
-    """32 hex characters that change when a file is added, renamed, taken away or written; not when the folder moves."""
+    """Return 32 hex characters that change when a file is added, renamed, removed or written.
+
+    They stay the same when the folder moves.
+    """
     return digest_of([[file.relative, file.size_bytes, file.mtime_ns] for file in files])
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes as 64 hex characters, read in blocks.
+    """Return the SHA-256 of a file's bytes as 64 hex characters, read in blocks.
 
     Raises:
-        SourceError: it cannot be read.
+        SourceError: the file cannot be read.
     """
     try:
         with path.open("rb") as stream:
@@ -138,12 +141,12 @@ def content_digest(path: Path) -> str:
 
 
 def changed(path: Path | str) -> SourceError:
-    """The error to raise where a shard is no longer what `shards` described."""
-    return SourceError(f"{path} has changed since it was listed: run again, and leave it alone meanwhile")
+    """Return the error to raise when a shard differs from what `shards` described."""
+    return SourceError(f"{path} has changed since it was listed: run again, and do not change it during the run")
 
 
 def no_such(uri: str, kind: Kind, name: str, names: Sequence[str]) -> SourceError:
-    """The error to raise where a source is asked for a subset or benchmark that it does not have."""
+    """Return the error to raise when a source has no subset or benchmark of this name."""
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     others = ", ".join(names[:_NAMES_SHOWN]) or "nothing"
     hint = f"did you mean {close[0]!r}?" if close else f"it has {others}"
@@ -151,7 +154,7 @@ def no_such(uri: str, kind: Kind, name: str, names: Sequence[str]) -> SourceErro
 
 
 def _entries(folder: Path) -> list[tuple[str, bool]]:
-    """Name of each entry that is not hidden, and whether it is a folder or a link to one."""
+    """Return the name of each entry that is not hidden, and whether it is a folder or a link to one."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if not entry.name.startswith(".")]

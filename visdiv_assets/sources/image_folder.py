@@ -1,4 +1,4 @@
-"""A folder of image files: one row an image."""
+"""A folder of image files, with one row per image."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import files
+from visdiv_assets.sources.batching import check_batch_rows
 from visdiv_assets.sources.interface import Kind, Shard, StoredShard
 from visdiv_assets.sources.schema import schema_of
 
@@ -17,34 +18,33 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", "
 
 SHARD_FILES = 1000
 
-#: A batch ends early once it holds this many bytes: 64 scans of 100 MB each would not fit in memory.
+#: Bytes at which a batch ends early: 64 scans of 100 MB each would not fit in memory.
 BATCH_BYTES = 64 << 20
 
-#: What an export of images has as columns, and rows in its batches, at most.
+#: The columns of an export of images, and the maximum rows of its batches.
 STORED_COLUMNS = ("images", "texts", "source")
 STORED_ROWS = 64
 
-_LARGEST_FILE = (1 << 31) - 1  # what a binary column addresses
+_MAX_FILE_BYTES = (1 << 31) - 1  # what a binary column can address
 
 
 class ImageFolderSource:
-    """Images below a folder, one row each. Keeps the promises of `interface.Source`.
+    """Images under a folder, one row per image. Implements `interface.Source`.
 
-    A subfolder with images, at any depth in it, is a subset of that name, but for `benchmarks`, each of whose
-    subfolders is a benchmark. Where there is a folder `subsets`, its subfolders are the subsets instead. Images that
-    lie directly in the folder are a subset named after the folder. Rows are in the order of the images' posix paths
-    relative to the subset's folder, as plain text; that path is the image's `path`. Texts, source and ratings are
-    null: nothing is known of them. A shard is 1000 files. `shards` takes stock of the files; the other methods go by
-    the last stock taken.
+    A subfolder with images at any depth is a subset of that name, except `benchmarks`: each of its subfolders is a
+    benchmark. If there is a folder `subsets`, its subfolders are the subsets. Images directly in the folder are a
+    subset named after the folder. Rows are in the order of the images' posix paths relative to the subset's folder, as
+    plain text; that path is the image's `path`. Texts, source and ratings are null. A shard is 1000 files. `shards`
+    lists the files; the other methods use the last list.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.uri = str(folder)
         self._root = Path(folder).absolute()
-        self._stock: dict[tuple[Kind, str], list[files.FoundFile]] = {}
+        self._listed: dict[tuple[Kind, str], list[files.FoundFile]] = {}
 
     def subsets(self) -> list[str]:
-        """Names of the subsets, sorted.
+        """Return the names of the subsets, sorted.
 
         Raises:
             SourceError: the folder and a subfolder of the same name both hold images, or images lie where their set
@@ -52,10 +52,12 @@ class ImageFolderSource:
         """
         if (self._root / Kind.SUBSET.value).is_dir():
             if files.files_in(self._root, SUFFIXES):
-                raise SourceError(f"{self.uri} holds images beside its folder 'subsets': move them into one there")
+                raise SourceError(
+                    f"{self.uri} holds images beside its folder 'subsets': move them into subsets/<name>/"
+                )
             return self._sets(Kind.SUBSET)
         not_subsets = Kind.BENCHMARK.value if self.benchmarks() else None
-        names = [name for name in _with_images(self._root) if name != not_subsets]
+        names = [name for name in _folders_with_images(self._root) if name != not_subsets]
         if files.files_in(self._root, SUFFIXES):
             if self._own_name() in names:
                 raise SourceError(
@@ -66,42 +68,42 @@ class ImageFolderSource:
         return sorted(names)
 
     def benchmarks(self) -> list[str]:
-        """Names of the benchmarks, sorted.
+        """Return the names of the benchmarks, sorted.
 
         Raises:
-            SourceError: images lie directly in `benchmarks`, beside folders of them.
+            SourceError: images lie directly in `benchmarks`, beside folders with images.
         """
         return self._sets(Kind.BENCHMARK)
 
     def size_bytes(self, kind: Kind, name: str) -> int:
-        """Size of a set's files together, without opening them."""
+        """Return the total size of a set's files, without opening them."""
         return sum(file.size_bytes for file in self._find(kind, name))
 
     def observed_version(self, kind: Kind, name: str) -> str:
-        """Digest over the files' relative paths, sizes and times of change."""
+        """Return a digest of the files' relative paths, sizes and times of change."""
         return files.observed_version(self._find(kind, name))
 
     def shards(self, kind: Kind, name: str) -> list[Shard]:
-        """One shard per 1000 files.
+        """Return one shard per 1000 files.
 
         Raises:
             SourceError: there are no images.
         """
         found = self._find(kind, name)
-        self._stock[kind, name] = found
+        self._listed[kind, name] = found
         chunks = [found[start : start + SHARD_FILES] for start in range(0, len(found), SHARD_FILES)]
         return [
             Shard(
-                f"images-{number:05d}-of-{len(chunks):05d}",
+                f"images-{index:05d}-of-{len(chunks):05d}",
                 len(chunk),
                 sum(file.size_bytes for file in chunk),
                 files.fingerprint(chunk),
             )
-            for number, chunk in enumerate(chunks)
+            for index, chunk in enumerate(chunks)
         ]
 
     def digest(self, kind: Kind, name: str, shard: Shard) -> str:
-        """SHA-256 over the relative paths and contents of the shard's files, as 64 hex characters."""
+        """Return a SHA-256 of the relative paths and contents of the shard's files, as 64 hex characters."""
         digest = hashlib.sha256()
         for file in self._files(kind, name, shard):
             digest.update(f"{file.relative}\0{files.content_digest(file.path)}\0".encode())
@@ -112,18 +114,17 @@ class ImageFolderSource:
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a shard in order; see `interface.Source.batches`."""
         schema_of(columns)
-        if batch_rows < 1:
-            raise ValueError(f"batch_rows is {batch_rows}: it must be at least 1")
+        check_batch_rows(batch_rows)
         return _batches(self._files(kind, name, shard), columns, batch_rows)
 
     def stored(self, kind: Kind, name: str, shard: Shard) -> StoredShard:
-        """The columns `images`, `texts` and `source`; see `interface.Source.stored`."""
+        """Return the columns `images`, `texts` and `source`; see `interface.Source.stored`."""
         batches = _batches(self._files(kind, name, shard), STORED_COLUMNS, STORED_ROWS)
         return StoredShard(schema_of(STORED_COLUMNS), "snappy", batches)
 
     def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
-        """Encoded bytes of single images; see `interface.Source.fetch`."""
-        found = self._known(kind, name)
+        """Return the encoded bytes of single images; see `interface.Source.fetch`."""
+        found = self._listed_files(kind, name)
         for row, image_index in positions:
             if not 0 <= row < len(found):
                 raise SourceError(f"{kind.value}/{name} in {self.uri} has no row {row}: it has {len(found)} rows")
@@ -132,17 +133,17 @@ class ImageFolderSource:
         return [_content(found[row]) for row, _ in positions]
 
     def _own_name(self) -> str:
-        """The folder's name, also where it was given as `.` or ends in `..`."""
+        """Return the folder's name, also if it was given as `.` or ends in `..`."""
         if self._root.name not in ("", ".."):
             return self._root.name
         return self._root.resolve().name or "images"
 
     def _sets(self, kind: Kind) -> list[str]:
-        """The subfolders with images of the folder that is named after a kind."""
+        """Return the subfolders with images of the folder `subsets` or `benchmarks`."""
         folder = self._root / kind.value
-        names = _with_images(folder) if folder.is_dir() else []
+        names = _folders_with_images(folder) if folder.is_dir() else []
         if names and files.files_in(folder, SUFFIXES):
-            raise SourceError(f"{folder} holds images beside folders of them: move them into {kind.value}/<name>/")
+            raise SourceError(f"{folder} holds images beside folders with images: move them into {kind.value}/<name>/")
         return names
 
     def _find(self, kind: Kind, name: str) -> list[files.FoundFile]:
@@ -156,22 +157,22 @@ class ImageFolderSource:
             return [files.look(self._root, file) for file in loose]
         return files.find(self._root / name, SUFFIXES)
 
-    def _known(self, kind: Kind, name: str) -> list[files.FoundFile]:
-        if (kind, name) not in self._stock:
+    def _listed_files(self, kind: Kind, name: str) -> list[files.FoundFile]:
+        if (kind, name) not in self._listed:
             self.shards(kind, name)
-        return self._stock[kind, name]
+        return self._listed[kind, name]
 
     def _files(self, kind: Kind, name: str, shard: Shard) -> list[files.FoundFile]:
-        """The shard's files, if they were at the last stocktaking what they were when it was described."""
+        """Return the shard's files. Raises SourceError if the last list differs from what `shards` described."""
         start = int(shard.name.split("-")[1]) * SHARD_FILES
-        found = self._known(kind, name)[start : start + SHARD_FILES]
+        found = self._listed_files(kind, name)[start : start + SHARD_FILES]
         if files.fingerprint(found) != shard.fingerprint:
             raise files.changed(f"{shard.name} of {name!r} in {self.uri}")
         return found
 
 
-def _with_images(folder: Path) -> list[str]:
-    """Names of the subfolders that hold images at any depth, sorted."""
+def _folders_with_images(folder: Path) -> list[str]:
+    """Return the names of the subfolders that hold images at any depth, sorted."""
     return [name for name in files.subfolders(folder) if any(files.walk(folder / name, SUFFIXES))]
 
 
@@ -214,8 +215,8 @@ def _content(file: files.FoundFile) -> bytes:
         status = file.path.stat()
         if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
             raise files.changed(file.path)
-        if file.size_bytes > _LARGEST_FILE:
-            raise SourceError(f"{file.path} is larger than 2 GiB, too large for an image: move it away")
+        if file.size_bytes > _MAX_FILE_BYTES:
+            raise SourceError(f"{file.path} is larger than 2 GiB, too large for an image: move it out of the folder")
         return file.path.read_bytes()
     except OSError as error:
         raise files.cannot_read(file.path, error) from None

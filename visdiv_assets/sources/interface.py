@@ -1,4 +1,4 @@
-"""What every source promises, wherever its rows lie."""
+"""The interface of all sources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 
 class Kind(StrEnum):
-    """What a set of rows is for; the value is the folder that holds such sets."""
+    """The purpose of a set of rows; the value is the name of the folder that holds such sets."""
 
     SUBSET = "subsets"
     BENCHMARK = "benchmarks"
@@ -23,9 +23,9 @@ class Shard:
 
     Attributes:
         name: file name within the subset, for example "train-00000-of-00002.parquet".
-        rows: rows in it.
-        size_bytes: its size.
-        fingerprint: cheap sign that it is probably unchanged (path, size, time of change); not its content.
+        rows: number of rows.
+        size_bytes: size in bytes.
+        fingerprint: changes when the path, the size or the time of change does; not a digest of the content.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Shard:
 
 @dataclass(frozen=True)
 class StoredShard:
-    """A shard with all its columns, as it is stored.
+    """A shard with all stored columns.
 
     Attributes:
-        schema: of the batches, with the metadata that the shard stores.
-        compression: a codec that the shard is stored with ("zstd", "snappy", "none"), for writing it again.
-        batches: the rows in order, of a few megabytes each (more where a single row is larger); can be read once.
+        schema: the schema of the batches, with the metadata of the shard.
+        compression: the codec of the shard ("zstd", "snappy", "none"), to write it with again.
+        batches: the rows in order, a few megabytes per batch (more where a single row is larger); can be read once.
     """
 
     schema: pa.Schema
@@ -50,44 +50,44 @@ class StoredShard:
 
 
 class Source(Protocol):
-    """A place that rows come from.
+    """A source of subsets and benchmarks.
 
-    Rows of a subset are counted from 0 across its shards in the order of `shards`. All methods raise
-    VisdivError, which names the file or folder, for what the user can mend: an unknown name, a file that is
-    damaged, missing or changed since `shards` listed it, a column that is missing or of the wrong type.
+    Rows of a subset are counted from 0 across its shards in the order of `shards`. All methods raise SourceError,
+    which names the file or folder, for errors that the user can fix: an unknown name; a file that is damaged, missing
+    or changed since `shards` listed it; a column that is missing or has the wrong type.
     """
 
     @property
     def uri(self) -> str:
-        """The place, as it was given to `open`."""
+        """The source as it was given to `open`."""
         ...
 
     def subsets(self) -> list[str]:
-        """Names of the subsets, sorted."""
+        """Return the names of the subsets, sorted."""
         ...
 
     def benchmarks(self) -> list[str]:
-        """Names of the benchmarks, sorted; may be empty."""
+        """Return the names of the benchmarks, sorted; may be empty."""
         ...
 
     def size_bytes(self, kind: Kind, name: str) -> int:
-        """Size of a subset, found without opening its files; for beginning with the heaviest."""
+        """Return the size of a subset without opening its files, so that the largest can be processed first."""
         ...
 
     def observed_version(self, kind: Kind, name: str) -> str:
-        """A cheap sign that a subset is probably unchanged, 32 hex characters. Opens none of its files.
+        """Return 32 hex characters that change when a subset probably has changed. Opens none of its files.
 
-        It is a digest over their names, sizes, and checksums where they are stored, else times of change; not a
-        repository's commit, which moves when something else is edited.
+        They are a digest of the files' names, sizes, and stored checksums, or times of change where there are no
+        checksums; not the commit of a repository, which changes with any other file.
         """
         ...
 
     def shards(self, kind: Kind, name: str) -> list[Shard]:
-        """The shards of a subset, in name order, as they are now. Raises VisdivError if there is none."""
+        """Return the present shards of a subset, in the order of its rows. Raises SourceError if there are none."""
         ...
 
     def digest(self, kind: Kind, name: str, shard: Shard) -> str:
-        """SHA-256 of a shard's content as 64 hex characters, the version of the data. Reads all of it."""
+        """Return the SHA-256 of a shard's content, the version of the data, as 64 hex characters. Reads the shard."""
         ...
 
     def batches(
@@ -99,36 +99,36 @@ class Source(Protocol):
             kind: subset or benchmark.
             name: its name.
             shard: one that `shards` returned.
-            columns: names out of `schema.COLUMNS`; the batches have just these, in this order, typed as
-                `schema.SCHEMA` says.
-            batch_rows: rows in a batch, at most.
+            columns: names out of `schema.COLUMNS`; the batches have these columns, in this order, with the types of
+                `schema.SCHEMA`.
+            batch_rows: maximum rows in a batch.
 
         Raises:
-            SourceError: as the class says; also in the middle, at the first damaged page.
-            ValueError: a column that is not in `schema.COLUMNS`, or batch_rows below 1.
+            SourceError: see the class; also while iterating, at the first damaged page.
+            ValueError: a column is not in `schema.COLUMNS`, or batch_rows is less than 1.
         """
         ...
 
     def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
-        """Encoded bytes of single images.
+        """Return the encoded bytes of single images.
 
         Args:
             kind: subset or benchmark.
             name: its name.
-            positions: (row, image_index) pairs in any order, repeated ones too.
+            positions: (row, image_index) pairs in any order; pairs may repeat.
 
         Returns:
-            One entry per position, in the order asked; None where the row names an image but holds no bytes.
+            One entry per position, in the order of `positions`; None where the row names an image without its bytes.
 
         Raises:
-            SourceError: as the class says, and for a position that does not exist.
+            SourceError: see the class; also if a position does not exist.
         """
         ...
 
     def stored(self, kind: Kind, name: str, shard: Shard) -> StoredShard:
-        """All stored columns of a shard, unchanged, for an export.
+        """Return all stored columns of a shard, unchanged, for an export.
 
-        A folder of images stores no columns: it gives `images`, `texts` and `source` as `schema.SCHEMA` has them.
+        A folder of images stores no columns: its columns are `images`, `texts` and `source` of `schema.SCHEMA`.
 
         Args:
             kind: subset or benchmark.
@@ -136,6 +136,6 @@ class Source(Protocol):
             shard: one that `shards` returned.
 
         Raises:
-            SourceError: as the class says; the batches raise it in the middle, at the first damaged page.
+            SourceError: see the class; the batches raise it while iterating, at the first damaged page.
         """
         ...

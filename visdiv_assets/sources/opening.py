@@ -1,61 +1,90 @@
-"""From what the user wrote to the source that reads it."""
+"""Open the source that a user names."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeGuard
 
 from visdiv_assets.errors import SourceError
-from visdiv_assets.sources import files, image_folder, parquet_folder
+from visdiv_assets.sources import files, image_folder, parquet_folder, saved_datasets
 from visdiv_assets.sources.catalog import FINEVISION_LIST, benchmarks_on
 from visdiv_assets.sources.downloads import Downloads
 from visdiv_assets.sources.hub.source import HubSource
 from visdiv_assets.sources.interface import Kind, Source
 
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
 EXPECTED = (
     "a folder with subsets/<name>/*.parquet (and benchmarks/<name>/*.parquet), "
-    "a folder with <name>/*.parquet, folders of images, or hf://datasets/<owner>/<name>"
+    "a folder with <name>/*.parquet, folders of images, a folder written by datasets' save_to_disk, "
+    "or hf://datasets/<owner>/<name>"
 )
 
 
 def open_source(
-    uri: str | os.PathLike[str],
+    uri: str | os.PathLike[str] | Dataset | DatasetDict,
     *,
     downloads: Downloads | None = None,
     benchmark_catalog: str = "",
     benchmark_list: str = FINEVISION_LIST,
 ) -> Source:
-    """Open a place that rows come from. Looks at folders only; files are opened, and the Hub asked, when they are read.
+    """Open a source of rows.
+
+    Only folders are looked at; files are opened, and the Hub is asked, when rows are read.
 
     Args:
-        uri: a folder, absolute or relative to the working directory: with `subsets/<name>/*.parquet`, with
-            `<name>/*.parquet`, or with images, looked for in this order; or a dataset on the Hugging Face Hub,
-            `hf://datasets/<owner>/<name>` with or without `@revision`.
-        downloads: how files from the Hub are fetched, and where they are kept.
-        benchmark_catalog: file with the benchmarks that a source on the Hub has; empty: the packaged one.
-        benchmark_list: which lists of it, with commas between; empty: all.
+        uri: a folder, absolute or relative to the working directory; or a dataset on the Hugging Face Hub,
+            `hf://datasets/<owner>/<name>` with or without `@revision`; or a `datasets.Dataset` or
+            `datasets.DatasetDict`. A folder is one of these, looked for in this order: a dataset written by
+            `save_to_disk`; `subsets/<name>/*.parquet`; `<name>/*.parquet`; folders written by `save_to_disk`
+            (`saved_datasets.SavedDatasetsSource` names their subsets); images.
+        downloads: how files from the Hub are fetched, and where they are cached.
+        benchmark_catalog: file with the benchmarks of a source on the Hub; empty: the packaged catalog.
+        benchmark_list: lists of the catalog to use, separated by commas; empty: all.
 
     Raises:
-        SourceError: there is no such folder, it holds none of these, or the place is of another kind.
+        SourceError: the folder does not exist or holds none of these, or the URI has another scheme.
     """
+    if _is_loaded(uri):
+        from visdiv_assets.sources.in_memory import DatasetSource
+
+        return DatasetSource(uri)
     text = os.fspath(uri)
     if text.startswith("hf://"):
         return HubSource(text, downloads=downloads, benchmarks=benchmarks_on(benchmark_list, benchmark_catalog or None))
     if "://" in text:
-        raise SourceError(f"{text} is not a place this version can read: give {EXPECTED}")
+        raise SourceError(f"{text} is not a kind of source that can be read: give {EXPECTED}")
     root = Path(text)
     if not text or not root.exists():
         raise SourceError(f"there is no folder {text!r} (looked in {Path.cwd()}): give {EXPECTED}")
     if not root.is_dir():
         raise SourceError(f"{text} is a file, not a folder: give {EXPECTED}")
+    return _open_folder(root, text)
+
+
+def _is_loaded(value: object) -> TypeGuard[Dataset | DatasetDict]:
+    """Return whether a value is an object of the library `datasets`, without importing it."""
+    return any(base.__module__.partition(".")[0] == "datasets" for base in type(value).__mro__)
+
+
+def _open_folder(root: Path, text: str) -> Source:
+    if saved_datasets.is_saved(root):
+        return saved_datasets.SavedDatasetsSource(text)
     subsets = root / Kind.SUBSET.value
-    of_images = subsets.is_dir() and not any(files.walk(subsets, parquet_folder.SUFFIXES))
-    of_images = of_images and any(files.walk(subsets, image_folder.SUFFIXES))
-    if not of_images and (subsets.is_dir() or parquet_folder.hub_layout(root)):
+    if subsets.is_dir():
+        has_parquet = any(files.walk(subsets, parquet_folder.SUFFIXES))
+    else:
+        has_parquet = bool(parquet_folder.hub_layout(root))
+    if not has_parquet and saved_datasets.holds_saved(root):
+        return saved_datasets.SavedDatasetsSource(text)
+    has_images = not has_parquet and subsets.is_dir() and any(files.walk(subsets, image_folder.SUFFIXES))
+    if has_parquet or (subsets.is_dir() and not has_images):
         return parquet_folder.ParquetFolderSource(text)
     if any(files.walk(root, image_folder.SUFFIXES)):
         return image_folder.ImageFolderSource(text)
     hint = ""
     if files.files_in(root, parquet_folder.SUFFIXES):
-        hint = " (Parquet files lie directly in it: give the folder above it, so that each subset has a name)"
+        hint = " (Parquet files lie directly in it: give its parent folder, so that each subset has a name)"
     raise SourceError(f"{text} holds nothing to read{hint}: give {EXPECTED}")

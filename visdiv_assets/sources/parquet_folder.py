@@ -1,15 +1,15 @@
-"""A folder of Parquet files: the layout of the sample, or that of a downloaded Hub repository."""
+"""A folder of Parquet files: in the layout of the sample, or in that of a downloaded Hub repository."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import pyarrow as pa
 
 from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import fetching, files, parquet
+from visdiv_assets.sources.batching import check_batch_rows
 from visdiv_assets.sources.interface import Kind, Shard, StoredShard
 from visdiv_assets.sources.schema import schema_of
 
@@ -17,13 +17,12 @@ SUFFIXES = (".parquet",)
 
 
 class ParquetFolderSource:
-    """Rows in Parquet files below a folder. Keeps the promises of `interface.Source`.
+    """Rows in Parquet files under a folder. Implements `interface.Source`.
 
-    The folder holds `subsets/<name>/*.parquet` and, if there are any, `benchmarks/<name>/*.parquet`; or,
-    without `subsets/`, the subsets' folders themselves (the layout of a dataset's repository on the Hub), and
-    then no benchmarks. A subset's name is its folder's, exactly. Its files may lie in folders within; they
-    are taken in the order of their relative posix paths as plain text. Links are followed; hidden files and
-    folders and other files are ignored.
+    The folder holds `subsets/<name>/*.parquet` and optionally `benchmarks/<name>/*.parquet`. Without `subsets/` it
+    holds the folders of the subsets (the layout of a dataset's repository on the Hub), and no benchmarks. The name of
+    a subset is exactly that of its folder. Its files may lie in subfolders; their order is that of their relative posix
+    paths as plain text. Links are followed; hidden files and folders and other files are ignored.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -31,26 +30,26 @@ class ParquetFolderSource:
         self._root = Path(folder).absolute()
 
     def subsets(self) -> list[str]:
-        """Names of the subsets, sorted."""
+        """Return the names of the subsets, sorted."""
         return self._names(Kind.SUBSET)
 
     def benchmarks(self) -> list[str]:
-        """Names of the benchmarks, sorted; may be empty."""
+        """Return the names of the benchmarks, sorted; may be empty."""
         return self._names(Kind.BENCHMARK)
 
     def size_bytes(self, kind: Kind, name: str) -> int:
-        """Size of a subset's files together, without opening them."""
+        """Return the total size of a subset's files, without opening them."""
         return sum(file.size_bytes for file in files.find(self._folder(kind, name), SUFFIXES))
 
     def observed_version(self, kind: Kind, name: str) -> str:
-        """Digest over the files' relative paths, sizes and times of change."""
+        """Return a digest of the files' relative paths, sizes and times of change."""
         return files.observed_version(files.find(self._folder(kind, name), SUFFIXES))
 
     def shards(self, kind: Kind, name: str) -> list[Shard]:
-        """One shard per file, in the order of their relative posix paths.
+        """Return one shard per file, in the order of the relative posix paths.
 
         Raises:
-            SourceError: there is no Parquet file, or one is not readable.
+            SourceError: there is no Parquet file, or a file is not readable.
         """
         return [
             Shard(file.relative, sum(parquet.group_rows(file)), file.size_bytes, files.fingerprint([file]))
@@ -58,7 +57,7 @@ class ParquetFolderSource:
         ]
 
     def digest(self, kind: Kind, name: str, shard: Shard) -> str:
-        """SHA-256 of the file's bytes as 64 hex characters."""
+        """Return the SHA-256 of the file's bytes as 64 hex characters."""
         return files.content_digest(self._current(kind, name, shard))
 
     def batches(
@@ -66,22 +65,28 @@ class ParquetFolderSource:
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a file in order; see `interface.Source.batches`."""
         schema_of(columns)
-        if batch_rows < 1:
-            raise ValueError(f"batch_rows is {batch_rows}: it must be at least 1")
+        check_batch_rows(batch_rows)
         return parquet.read(self._current(kind, name, shard), kind, columns, batch_rows, shard.rows)
 
     def stored(self, kind: Kind, name: str, shard: Shard) -> StoredShard:
-        """All columns of a file, unchanged; see `interface.Source.stored`."""
+        """Return all columns of a file, unchanged; see `interface.Source.stored`."""
         return parquet.stored(self._current(kind, name, shard), shard.rows)
 
     def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
-        """Encoded bytes of single images; see `interface.Source.fetch`."""
+        """Return the encoded bytes of single images; see `interface.Source.fetch`."""
         found = self._files(kind, name)
         rows = [sum(parquet.group_rows(file)) for file in found]
-        return fetching.fetch(self.uri, kind, name, rows, lambda number: nullcontext(found[number].path), positions)
+        return fetching.fetch(
+            self.uri,
+            kind,
+            name,
+            rows,
+            lambda index, asked: parquet.images(found[index].path, kind, asked),
+            positions,
+        )
 
     def _base(self, kind: Kind) -> Path | None:
-        """The folder that holds the folders of a kind; None if there is none."""
+        """Return the folder with the subsets or with the benchmarks; None if there is none."""
         if (self._root / Kind.SUBSET.value).is_dir():
             base = self._root / kind.value
             return base if base.is_dir() else None
@@ -104,11 +109,11 @@ class ParquetFolderSource:
     def _files(self, kind: Kind, name: str) -> list[files.FoundFile]:
         folder = self._folder(kind, name)
         if not (found := files.find(folder, SUFFIXES)):
-            raise SourceError(f"{folder} holds no .parquet file: put the files there, or remove the folder")
+            raise SourceError(f"{folder} holds no .parquet file: add the files, or remove the folder")
         return found
 
     def _current(self, kind: Kind, name: str, shard: Shard) -> Path:
-        """The shard's file, if it still is what `shards` described."""
+        """Return the shard's file. Raises SourceError if it differs from what `shards` described."""
         file = files.look(self._folder(kind, name), shard.name)
         if files.fingerprint([file]) != shard.fingerprint:
             raise files.changed(file.path)
@@ -116,5 +121,5 @@ class ParquetFolderSource:
 
 
 def hub_layout(folder: Path) -> list[str]:
-    """Names of a folder's subfolders that directly hold Parquet files, sorted."""
+    """Return the names of the subfolders that directly hold Parquet files, sorted."""
     return [name for name in files.subfolders(folder) if files.files_in(folder / name, SUFFIXES)]

@@ -1,8 +1,7 @@
-"""The normalized columns, and how the columns that a file has become them.
+"""The normalized columns, and how the columns of a file are converted to them.
 
-Promises of the normalized form, beyond the types of `SCHEMA`: `images` is never null (a row without images
-has an empty list), and no entry of `images` or `texts` is null (its fields may be). An image known by path
-only has null bytes.
+Beyond the types of `SCHEMA`: `images` is never null (a row without images has an empty list), and no entry of `images`
+or `texts` is null (its fields may be). An image known only by its path has null bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import pyarrow as pa
 
 from visdiv_assets.errors import SourceError, VisdivError
 from visdiv_assets.sources.conform import WrongTypeError, conform, empty
-from visdiv_assets.sources.image_columns import IMAGES, LOOKED_FOR, candidates, images
+from visdiv_assets.sources.image_columns import IMAGES, LOOKED_FOR, candidates, declared_images, images
 from visdiv_assets.sources.interface import Kind
 
 CRITERIA = ("relevance", "image_correspondence", "visual_dependency", "formatting")
@@ -36,12 +35,12 @@ _NAMES_SHOWN = 30
 
 @dataclass(frozen=True)
 class ColumnPlan:
-    """How to read the asked normalized columns from one file. Made by `plan_columns`.
+    """The way to read normalized columns from one file; made by `plan_columns`.
 
     Attributes:
-        columns: normalized names asked for.
-        found: normalized name -> the file's columns (only images may have several); those asked for but not in it
-            are read as nulls.
+        columns: the names of the normalized columns.
+        found: the file's columns by normalized name (only images may have several); columns that are not in it are
+            read as nulls.
         file: the file's name for messages.
     """
 
@@ -51,19 +50,19 @@ class ColumnPlan:
 
     @property
     def file_columns(self) -> list[str]:
-        """The file's columns that have to be read."""
+        """The file's columns that must be read."""
         return [name for names in self.found.values() for name in names]
 
     @property
     def image_columns(self) -> int:
-        """How many columns have images, at least 1: how many single images a row may hold."""
+        """The number of columns with images, at least 1: the number of single images that a row may hold."""
         return len(self.found.get("images", ("",)))
 
     def normalize(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Turn a batch of the file's columns into one of the normalized columns.
+        """Convert a batch of the file's columns to a batch of the normalized columns.
 
         Raises:
-            SourceError: a value cannot be kept, such as a rating of 3.5, or a text that is not UTF-8.
+            SourceError: a value cannot be converted, for example a rating of 3.5, or a text that is not UTF-8.
         """
         arrays = [self._array(column, batch) for column in self.columns]
         return pa.RecordBatch.from_arrays(arrays, schema=schema_of(self.columns))
@@ -80,19 +79,18 @@ class ColumnPlan:
         except WrongTypeError:
             types = " and ".join(dict.fromkeys(str(one.type) for one in given))
             raise SourceError(
-                f"{self.file}: column {names} is {types}, "
-                f"which cannot be read as {target}: write it again with that type"
+                f"{self.file}: column {names} is {types}, which cannot be read as {target}: write it with that type"
             ) from None
         except pa.ArrowException as error:
             raise SourceError(
                 f"{self.file}: column {names} holds a value that cannot be read as {target} ({error}): "
-                f"write it again without it"
+                f"remove or correct the value"
             ) from None
         return array
 
 
 def schema_of(columns: Sequence[str]) -> pa.Schema:
-    """The schema of batches with these normalized columns.
+    """Return the schema of batches with these normalized columns.
 
     Raises:
         ValueError: a name is not in COLUMNS.
@@ -103,49 +101,50 @@ def schema_of(columns: Sequence[str]) -> pa.Schema:
 
 
 def plan_columns(kind: Kind, schema: pa.Schema, columns: Sequence[str], file: str) -> ColumnPlan:
-    """Find out how to read normalized columns from a file with this schema.
+    """Plan how to read normalized columns from a file.
 
     Args:
-        kind: subset or benchmark; for messages, and for what a wrong type means (see `_strict`).
+        kind: subset or benchmark; for messages, and because only subsets have a strict schema (see `_strict`).
         schema: the file's Arrow schema.
         columns: normalized names, out of COLUMNS.
         file: the file's name for messages.
 
     Raises:
-        SourceError: the file has no images (`image_columns` says where they are looked for), or a column is there
-            twice, or of the wrong type.
+        SourceError: the file has no column of images (see `image_columns`), or a column appears twice or has the wrong
+            type.
         ValueError: a name is not in COLUMNS.
     """
     schema_of(columns)
-    if not (places := candidates(schema)):
-        raise SourceError(_missing(kind, schema, file))
+    if not (options := candidates(schema)):
+        raise SourceError(_missing_message(kind, schema, file))
     strict = _strict(kind, schema)
-    found = {column: _where(column, strict, schema, places, file) for column in columns}
+    found = {column: _find_columns(column, strict, schema, options, file) for column in columns}
     return ColumnPlan(tuple(columns), {column: names for column, names in found.items() if names}, file)
 
 
 def _strict(kind: Kind, schema: pa.Schema) -> bool:
-    """Whether a column with one of our names must be what we mean by it: in a subset in FineVision's columns.
+    """Return whether `texts`, `source` and ratings must have our types: in a subset with FineVision's columns.
 
-    Anywhere else, `texts` or `source` may mean anything: only the images are ours.
+    In other files these names may mean anything, and only the images are read.
     """
-    return kind is Kind.SUBSET and "images" in schema.names
+    declared = declared_images(schema)
+    return kind is Kind.SUBSET and "images" in (declared or schema.names)
 
 
-def _where(
-    column: str, strict: bool, schema: pa.Schema, places: Sequence[tuple[str, ...]], file: str
+def _find_columns(
+    column: str, strict: bool, schema: pa.Schema, options: Sequence[tuple[str, ...]], file: str
 ) -> tuple[str, ...] | None:
-    """The file's columns for a normalized one: the first place whose type will do; None if there is none."""
+    """Return the file's columns for a normalized one: the first candidate of a suitable type; None if there is none."""
     if column != "images":
-        places = [(column,)] if column in schema.names else []
+        options = [(column,)] if column in schema.names else []
     failed: VisdivError | None = None
-    for names in places:
+    for names in options:
         if twice := [name for name in names if schema.names.count(name) > 1]:
             raise SourceError(f"{file} has the column {twice[0]!r} more than once: keep one")
         try:
-            # On no rows at all, so that a file without rows is checked as well.
-            nothing = pa.RecordBatch.from_arrays([empty(schema.field(name).type) for name in names], names=names)
-            ColumnPlan((column,), {column: names}, file).normalize(nothing)
+            # On an empty batch, so that a file without rows is checked too.
+            no_rows = pa.RecordBatch.from_arrays([empty(schema.field(name).type) for name in names], names=names)
+            ColumnPlan((column,), {column: names}, file).normalize(no_rows)
         except VisdivError as error:
             failed = failed or error
         else:
@@ -155,7 +154,7 @@ def _where(
     return None
 
 
-def _missing(kind: Kind, schema: pa.Schema, file: str) -> str:
+def _missing_message(kind: Kind, schema: pa.Schema, file: str) -> str:
     shown = ", ".join(schema.names[:_NAMES_SHOWN]) or "none"
     more = f" and {len(schema.names) - _NAMES_SHOWN} more" if len(schema.names) > _NAMES_SHOWN else ""
     return (

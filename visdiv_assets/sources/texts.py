@@ -1,4 +1,4 @@
-"""The texts of a few rows, for those who look at what was found."""
+"""Read the texts of a few rows, to show them beside findings."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import pyarrow as pa
 
 from visdiv_assets.sources.interface import Kind, Source
 
-#: Rows read at a time.
+#: Rows per batch.
 BATCH_ROWS = 1024
 
 
 def row_texts(source: Source, kind: Kind, name: str, rows: Iterable[int]) -> dict[int, str]:
-    """The turns of some rows as one text each: question, then answer, turn after turn.
+    """Return the turns of some rows as one text per row: question, then answer, turn by turn.
 
-    Files are read up to the last row asked for, and those without such a row not at all; of the columns just `texts`.
+    Only the column `texts` is read, of each file up to the last wanted row; files without a wanted row are skipped.
 
     Args:
-        source: where the subset lies.
+        source: the source with the subset.
         kind: subset or benchmark.
         name: its name.
-        rows: numbers of rows.
+        rows: the wanted rows.
 
     Returns:
-        By row; empty for a row without texts, or of a source that has none.
+        The text by row; empty for a row without texts.
 
     Raises:
         SourceError: a file cannot be read.
@@ -34,22 +34,23 @@ def row_texts(source: Source, kind: Kind, name: str, rows: Iterable[int]) -> dic
     found: dict[int, str] = {}
     first = 0
     for shard in source.shards(kind, name) if len(wanted) else []:
-        asked = wanted[(wanted >= first) & (wanted < first + shard.rows)]
+        in_shard = wanted[(wanted >= first) & (wanted < first + shard.rows)]
         start = first
         first += shard.rows
-        if not len(asked):
+        if not len(in_shard):
             continue
         for batch in source.batches(kind, name, shard, columns=["texts"], batch_rows=BATCH_ROWS):
-            here = asked[(asked >= start) & (asked < start + batch.num_rows)] - start
-            texts = batch.column("texts").take(pa.array(here))
-            found |= {start + int(row): joined_turns(turns) for row, turns in zip(here, texts.to_pylist(), strict=True)}
+            in_batch = in_shard[(in_shard >= start) & (in_shard < start + batch.num_rows)] - start
+            texts = batch.column("texts").take(pa.array(in_batch))
+            rows_in_batch = zip(in_batch, texts.to_pylist(), strict=True)
+            found |= {start + int(row): joined_turns(turns) for row, turns in rows_in_batch}
             start += batch.num_rows
-            if start > asked[-1]:
+            if start > in_shard[-1]:
                 break
     return found
 
 
 def joined_turns(turns: list[dict[str, str | None]] | None) -> str:
-    """A row's turns as one text: question, then answer, turn after turn, a line each; empty without any."""
+    """Return a row's turns as one text: question, then answer, turn by turn, one line each; empty without turns."""
     parts = (text for turn in turns or [] for text in (turn["user"], turn["assistant"]))
     return "\n".join(text for text in parts if text)

@@ -1,4 +1,4 @@
-"""Which state of a subset is read: its shards with the digests of their content."""
+"""The version of a subset: its shards with the digests of their content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from visdiv_assets.storage.manifest import digest_of
 
 @dataclass(frozen=True)
 class VersionedShard:
-    """A shard, the SHA-256 of its content, and the number of its first row in the subset."""
+    """A shard, the SHA-256 of its content, and the index of its first row in the subset."""
 
     shard: Shard
     digest: str
@@ -20,39 +20,39 @@ class VersionedShard:
 
 @dataclass(frozen=True)
 class Version:
-    """A state of a subset: its shards in order.
+    """A version of a subset: its shards in order.
 
-    `revision` is a digest over their names and contents, so it stays the same when files are copied or touched.
+    `revision` is a digest of their names and contents, so it stays the same when files are copied or touched.
     """
 
     shards: tuple[VersionedShard, ...]
 
     @property
     def revision(self) -> str:
-        """Digest of names and contents, 32 hex characters."""
+        """Digest of the names and contents of the shards, 32 hex characters."""
         return digest_of([[shard.shard.name, shard.digest] for shard in self.shards])
 
     @property
     def rows(self) -> int:
-        """Rows of all shards."""
+        """Number of rows of all shards."""
         return sum(shard.shard.rows for shard in self.shards)
 
     def known_digests(self) -> dict[str, str]:
-        """Digests by fingerprint, for the next call of `version_of`."""
+        """Return digests by fingerprint, for the next call of `version_of`."""
         return {shard.shard.fingerprint: shard.digest for shard in self.shards}
 
 
 def version_of(source: Source, kind: Kind, name: str, known: Mapping[str, str] | None = None) -> Version:
-    """Find the present state of a subset.
+    """Return the present version of a subset.
 
     Args:
-        source: where it lies.
+        source: the source with the subset.
         kind: subset or benchmark.
         name: its name.
-        known: digests by fingerprint from an earlier call; a shard whose fingerprint is among them is not read again.
+        known: digests by fingerprint from an earlier call; a shard with a known fingerprint is not read again.
 
     Raises:
-        SourceError: the subset is empty, or a file cannot be read.
+        SourceError: the subset has no shards, or a file cannot be read.
     """
     known = known or {}
     shards = []

@@ -1,4 +1,4 @@
-"""What the tests of the export share."""
+"""Helpers of the tests of the export."""
 
 from __future__ import annotations
 
@@ -20,10 +20,20 @@ from visdiv_assets.sources import SCHEMA, Kind, Source
 from visdiv_assets.sources.versions import version_of
 
 
+class FinishedItems:
+    """A `Progress` that counts finished items."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, done: int) -> None:
+        self.count += done
+
+
 def decide(
     source: Source, subset: str, kept: Sequence[bool] | np.ndarray | None = None, seed: int = 0, reason: str = "quality"
 ) -> SubsetDecision:
-    """A decision, by default a random one; every dropped row goes for the one reason."""
+    """A decision, by default a random one; every row is dropped for the same reason."""
     version = version_of(source, Kind.SUBSET, subset)
     if kept is None:
         kept = np.random.default_rng(seed).random(version.rows) < 0.6
@@ -32,14 +42,14 @@ def decide(
 
 
 def dropped(subset: str, rows: Sequence[int], reason: str = "quality") -> pa.Table:
-    """Entries of rows that go for one reason."""
+    """Entries of rows that are dropped for one reason."""
     return pa.Table.from_pylist(
         [{"subset": subset, "row": row, "reason": reason, "detail": f"row {row}"} for row in rows], DROPPED_SCHEMA
     )
 
 
 def snapshot(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder, hidden ones too, by relative path."""
+    """SHA-256 of every file under a folder, hidden ones too, by relative path."""
     return {
         file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in sorted(folder.rglob("*"))
@@ -70,26 +80,27 @@ def rows(count: int, start: int = 0) -> pa.Table:
     )
 
 
-# In a process of its own, since the Hub's settings are read at import. An image is told by its mode and size.
+# In a separate process, because the Hub's settings are read at import. An image is described by its mode and size.
 LOAD = r"""
 import json, sys
 import datasets
 from PIL import Image
 
-def told(value):
+def describe(value):
     if isinstance(value, Image.Image):
         return ["image", value.mode, *value.size]
     if isinstance(value, dict):
-        return {key: told(entry) for key, entry in value.items()}
+        return {key: describe(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [told(entry) for entry in value]
+        return [describe(entry) for entry in value]
     return f"{len(value)} bytes" if isinstance(value, bytes) else value
 
 results = []
 for arguments, rows in json.loads(sys.argv[1]):
     data = datasets.load_dataset(**arguments, split="train", cache_dir=sys.argv[2])
     chosen = range(len(data)) if rows is None else rows
-    results.append({"rows": len(data), "columns": data.column_names, "examples": [told(data[row]) for row in chosen]})
+    examples = [describe(data[row]) for row in chosen]
+    results.append({"rows": len(data), "columns": data.column_names, "examples": examples})
 print(json.dumps(results))
 """
 

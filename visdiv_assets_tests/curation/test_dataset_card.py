@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from PIL import Image
 
 from visdiv_assets import sources
@@ -160,7 +160,7 @@ def test_metadata_for_datasets_stay_as_they_are() -> None:
     assert with_features(given).equals(given, check_metadata=True)
 
 
-def test_metadata_are_added_beside_others_in_the_form_that_all_versions_read() -> None:
+def test_metadata_are_added_in_the_form_all_versions_read() -> None:
     extra = [
         ("score", pa.float64()),
         ("half", pa.float16()),
@@ -180,8 +180,21 @@ def test_metadata_are_added_beside_others_in_the_form_that_all_versions_read() -
         "score": {"dtype": "float64", "_type": "Value"},
         "half": {"dtype": "float16", "_type": "Value"},
         "flag": {"dtype": "bool", "_type": "Value"},
+        "when": {"dtype": "timestamp[us]", "_type": "Value"},
         "ratings": [{"dtype": "int64", "_type": "Value"}],
     }
+
+
+def test_images_in_columns_of_other_names_are_declared(tmp_path: Path) -> None:
+    polars = pa.struct([("path", pa.large_string()), ("bytes", pa.large_binary())])
+    columns = {"image_0": pa.array([image(3)], polars), "image_1": pa.array([image(4)], IMAGE), "image": ["3.png"]}
+    write(tmp_path / "source", "some", pa.table(columns))
+    source = sources.open(tmp_path / "source")
+    export(source, [decide(source, "some", [True])], tmp_path / "copy")
+    (loaded,) = load(tmp_path / "cache", ({"path": str(tmp_path / "copy"), "name": "some"}, None))
+    assert loaded["examples"] == [
+        {"image_0": ["image", "RGB", 3, 4], "image_1": ["image", "RGB", 4, 5], "image": "3.png"}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +214,7 @@ def test_images_of_another_shape_keep_their_type(kind: pa.DataType) -> None:
     assert b"Image" not in schema.metadata[b"huggingface"]
 
 
-def test_the_card_has_one_config_for_each_subset_with_rows_and_says_how_it_was_made() -> None:
+def test_the_card_has_one_config_per_subset_with_rows() -> None:
     text = render_card("data/sample", {"a": (10, 7), 'o"dd': (5, 5), "gone": (3, 0)})
     _, head, body = text.split("---\n")
     assert yaml.safe_load(head) == {
@@ -212,5 +225,5 @@ def test_the_card_has_one_config_for_each_subset_with_rows_and_says_how_it_was_m
     }
     assert "12 of 18 rows in 3 subsets" in body
     assert "from data/sample" in body
-    assert 'No row is left of "gone".' in body
+    assert 'All rows of "gone" are dropped.' in body
     assert render_card("x", {"gone": (3, 0)}).startswith("# A clean copy of x\n")

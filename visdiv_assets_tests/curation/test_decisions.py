@@ -195,7 +195,7 @@ def test_more_pixels_than_32_bits_hold_are_more() -> None:
     assert positions_of(rows).ranks().tolist() == [1, 0]
 
 
-def test_a_image_has_the_priority_of_its_best_position() -> None:
+def test_an_image_has_the_priority_of_its_best_position() -> None:
     rows = [row_of(0, 1), row_of(1, rating=4.0), row_of(0, 3)]
     priority = positions_of(rows).image_priority(5)
     # By rating the second row comes first; images 2 and 4 have no position.
@@ -420,7 +420,7 @@ def test_a_product_above_1_that_rounding_makes_is_told_as_1() -> None:
     assert [(record["reason"], record["similarity"]) for record in records] == [("best", 1.0), ("near_copy", 1.0)]
 
 
-def test_a_image_that_goes_with_its_row_by_the_rule_any_and_is_held_by_nobody_has_no_keeper() -> None:
+def test_an_image_that_goes_with_its_row_by_the_rule_any_and_is_held_by_nobody_has_no_keeper() -> None:
     rows = [row_of(0), row_of(0, 1), row_of(1, blocked=True)]
     records = decided(rows, list(range(7)), "any")
     assert [record["row_duplicate"] for record in records] == [False, True, True, False]

@@ -14,8 +14,8 @@ import pytest
 from visdiv_assets import sources
 from visdiv_assets.curation import export as module
 from visdiv_assets.curation.export import DROPPED_SCHEMA, ExportResult, SubsetDecision, export, preview
-from visdiv_assets.sources import SCHEMA, parquet
-from visdiv_assets_tests.curation.exports import decide, dropped, rows, snapshot, write
+from visdiv_assets.sources import SCHEMA, batching, image_folder
+from visdiv_assets_tests.curation.exports import FinishedItems, decide, dropped, rows, snapshot, write
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ def test_the_copy_of_the_sample_is_what_plain_pyarrow_would_keep(sample_folder: 
     source, folder = sources.open(sample_folder), tmp_path / "copy"
     before = snapshot(sample_folder)
     decisions = [decide(source, subset, seed=seed) for seed, subset in enumerate(source.subsets())]
-    told: list[int] = []
-    result = export(source, iter(decisions), folder, progress=told.append)
+    finished = FinishedItems()
+    result = export(source, iter(decisions), folder, progress=finished)
     assert snapshot(sample_folder) == before
-    assert sum(told) == sum(decision.version.rows for decision in decisions) == 939
+    assert finished.count == sum(decision.version.rows for decision in decisions) == 939
     written = []
     for decision in decisions:
         for versioned in decision.version.shards:
@@ -92,13 +92,13 @@ def test_row_groups_are_of_moderate_size_in_rows_and_bytes(
     export(source, [decide(source, "c", kept)], tmp_path / "one")
     assert groups(tmp_path / "one") == [100, 100, 100, 100, 86]
     monkeypatch.setattr(module, "GROUP_BYTES", 1)
-    monkeypatch.setattr(parquet, "STORED_ROWS", 20)
+    monkeypatch.setattr(batching, "STORED_ROWS", 20)
     export(source, [decide(source, "c", kept)], tmp_path / "two")
     assert sum(groups(tmp_path / "two")) == 486
     assert max(groups(tmp_path / "two")) <= 20
 
 
-# In a process of its own, whose peak is not that of other tests.
+# In a separate process, whose peak is not that of other tests.
 MEASURE = r"""
 import sys
 from pathlib import Path
@@ -162,7 +162,7 @@ def test_columns_of_any_type_and_metadata_are_kept(tmp_path: Path) -> None:
     assert given.to_pylist() == stored.filter(pa.array(decision.kept)).to_pylist()
 
 
-def test_files_in_folders_within_a_subset_are_numbered_in_the_order_of_rows(tmp_path: Path) -> None:
+def test_files_in_subfolders_are_numbered_in_the_order_of_rows(tmp_path: Path) -> None:
     root = tmp_path / "source"
     for number, file in enumerate(["a.parquet", "a/9.PARQUET", "a/z/1.parquet", "b.parquet"]):
         write(root, "s", rows(2, 2 * number), file)
@@ -174,7 +174,7 @@ def test_files_in_folders_within_a_subset_are_numbered_in_the_order_of_rows(tmp_
 
 
 def test_a_folder_of_images_becomes_parquet_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources.images, "SHARD_FILES", 4)
+    monkeypatch.setattr(image_folder, "SHARD_FILES", 4)
     album = tmp_path / "album" / "cats"
     album.mkdir(parents=True)
     for number in range(10):
@@ -211,11 +211,11 @@ def test_the_preview_has_rows_kept_rows_and_rows_by_reason(root: Path) -> None:
 def test_the_preview_says_what_the_export_does(sample_folder: Path, tmp_path: Path) -> None:
     source = sources.open(sample_folder)
     decisions = [decide(source, subset, seed=7) for subset in source.subsets()]
-    told = preview(decisions)
+    previewed = preview(decisions)
     result = export(source, decisions, tmp_path / "copy")
-    assert pc.sum(told["rows_kept"]).as_py() == result.rows_kept
+    assert pc.sum(previewed["rows_kept"]).as_py() == result.rows_kept
     assert (
-        pc.sum(told["quality"]).as_py()
+        pc.sum(previewed["quality"]).as_py()
         == result.rows_dropped
         == pq.read_metadata(tmp_path / "copy" / "dropped.parquet").num_rows
     )

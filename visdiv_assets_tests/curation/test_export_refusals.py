@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import pytest
 from visdiv_assets import sources
 from visdiv_assets.curation.export import SubsetDecision, export, preview
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.storage import files as storage_files
 from visdiv_assets_tests.curation.exports import decide, dropped, rows, snapshot, write
 
 
@@ -27,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 def test_a_folder_in_the_source_is_refused(root: Path, place: str) -> None:
     source = sources.open(root)
     before = snapshot(root)
-    with pytest.raises(VisdivError, match=r"lies in the source .* never written to"):
+    with pytest.raises(VisdivError, match=r"lies in the source .* must not change"):
         export(source, [decide(source, "b")], root / place)
     assert snapshot(root) == before
 
@@ -35,11 +35,11 @@ def test_a_folder_in_the_source_is_refused(root: Path, place: str) -> None:
 def test_a_link_into_the_source_is_refused(root: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(root, target_is_directory=True)
     source = sources.open(root)
-    with pytest.raises(VisdivError, match="never written to"):
+    with pytest.raises(VisdivError, match="must not change"):
         export(source, [decide(source, "b")], tmp_path / "link" / "copy")
 
 
-def test_a_folder_beside_the_source_may_have_a_name_that_begins_alike(root: Path) -> None:
+def test_a_folder_beside_the_source_may_share_its_prefix(root: Path) -> None:
     source = sources.open(root)
     assert export(source, [decide(source, "b")], root.with_name("source copy")).subsets == 1
 
@@ -50,12 +50,12 @@ def test_a_folder_with_other_things_is_refused(root: Path, tmp_path: Path, name:
     folder.mkdir()
     (folder / name).write_text("mine")
     source = sources.open(root)
-    with pytest.raises(VisdivError, match="is not empty, and what is in it was not left by an export"):
+    with pytest.raises(VisdivError, match="is not empty, and its files were not left by an interrupted export"):
         export(source, [decide(source, "b")], folder)
     assert [file.name for file in folder.iterdir()] == [name]
 
 
-def test_a_finished_export_is_not_written_over(root: Path, tmp_path: Path) -> None:
+def test_a_finished_export_is_not_overwritten(root: Path, tmp_path: Path) -> None:
     source, folder = sources.open(root), tmp_path / "deep" / "copy"
     export(source, [decide(source, "b")], folder)
     before = snapshot(folder)
@@ -80,23 +80,23 @@ def test_a_mask_of_another_length_is_refused(root: Path, tmp_path: Path) -> None
     source = sources.open(root)
     wrong = changed(decide(source, "b"), kept=np.ones(9, bool))
     for attempt in (lambda: export(source, [wrong], tmp_path / "copy"), lambda: preview([wrong])):
-        with pytest.raises(VisdivError, match="subset 'b' has 10 rows, but it is decided for 9 rows"):
+        with pytest.raises(VisdivError, match="subset 'b' has 10 rows, but the decision is about 9 rows"):
             attempt()
     assert not (tmp_path / "copy").exists()
 
 
-def test_decisions_that_contradict_themselves_are_a_defect_of_the_caller(root: Path, tmp_path: Path) -> None:
+def test_contradictory_decisions_are_value_errors(root: Path, tmp_path: Path) -> None:
     source = sources.open(root)
     good = decide(source, "b", [row > 1 for row in range(10)])
     for wrong, message in [
-        (changed(good, dropped=dropped("b", [0])), "not those that have a reason"),
-        (changed(good, dropped=dropped("b", [0, 1, 2])), "not those that have a reason"),
+        (changed(good, dropped=dropped("b", [0])), "not the rows with a reason"),
+        (changed(good, dropped=dropped("b", [0, 1, 2])), "not the rows with a reason"),
         (changed(good, dropped=dropped("a", [0, 1])), "rows of other subsets"),
         (changed(good, kept=good.kept.astype(int)), "not bool"),
     ]:
         with pytest.raises(ValueError, match=message):
             export(source, [wrong], tmp_path / "copy")
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(ValueError, match="two decisions"):
         export(source, [good, good], tmp_path / "copy")
     with pytest.raises(VisdivError, match="nothing to export"):
         export(source, [], tmp_path / "copy")
@@ -107,7 +107,7 @@ def test_a_source_that_changed_since_is_refused(root: Path, tmp_path: Path) -> N
     source = sources.open(root)
     decision = decide(source, "b")
     write(root, "b", rows(10, start=1))
-    with pytest.raises(VisdivError, match=r"subset 'b' in .* has changed since it was decided"):
+    with pytest.raises(VisdivError, match=r"subset 'b' in .* has changed since its rows were decided"):
         export(source, [decision], tmp_path / "copy")
     write(root, "b", rows(10))
     assert export(source, [decision], tmp_path / "copy").subsets == 1
@@ -122,7 +122,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_no_half_file(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage_files.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(VisdivError, match=r"cannot write .*: No space left on device"):
             export(source, [decide(source, "b")], folder)
     assert list(folder.rglob("*.parquet")) == []

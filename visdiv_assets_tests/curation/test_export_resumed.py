@@ -14,17 +14,17 @@ from visdiv_assets import sources
 from visdiv_assets.curation.export import SubsetDecision, export
 from visdiv_assets.curation.resume_marker import MARKER, ResumeMarker
 from visdiv_assets.errors import VisdivError
-from visdiv_assets_tests.curation.exports import decide, snapshot
+from visdiv_assets_tests.curation.exports import FinishedItems, decide, snapshot
 
-# Kills itself once it has gone through some number of rows: in the middle of a file, or between two.
+# Kills itself after some number of rows: in the middle of a file, or between two.
 KILLED = r"""
 import os, signal, sys
 from pathlib import Path
 from visdiv_assets import sources
 from visdiv_assets.curation.export import export
-from visdiv_assets.sources import parquet
+from visdiv_assets.sources import batching
 from visdiv_assets_tests.curation.exports import decide
-parquet.STORED_ROWS = 20
+batching.STORED_ROWS = 20
 source, left = sources.open(sys.argv[1]), int(sys.argv[3])
 def progress(done):
     global left
@@ -67,13 +67,13 @@ def test_a_killed_export_started_again_equals_an_undisturbed_one(
     folder = tmp_path / "copy"
     killed(sample_folder, folder, rows)
     assert (folder / MARKER).exists()
-    assert list(folder.rglob("*.tmp"))  # it was in the middle of files
+    assert list(folder.rglob("*.tmp"))  # it was killed in the middle of files
     done = {file: file.stat().st_mtime_ns for file in folder.rglob("train-*.parquet")}
-    told: list[int] = []
-    result = export(sources.open(sample_folder), decisions(sample_folder), folder, progress=told.append)
+    finished = FinishedItems()
+    result = export(sources.open(sample_folder), decisions(sample_folder), folder, progress=finished)
     assert snapshot(folder) == undisturbed
     assert {file: file.stat().st_mtime_ns for file in done} == done
-    assert sum(told) == result.rows_kept + result.rows_dropped == 939
+    assert finished.count == result.rows_kept + result.rows_dropped == 939
     assert result.files == 6
     assert result.size_bytes == sum(file.stat().st_size for file in folder.rglob("train-*.parquet"))
 
@@ -88,7 +88,7 @@ def test_an_export_may_be_killed_again_and_again(
     assert snapshot(folder) == undisturbed
 
 
-def test_other_decisions_take_nothing_over_and_leave_nothing_behind(
+def test_other_decisions_reuse_and_leave_nothing(
     sample_folder: Path, tmp_path: Path, undisturbed: dict[str, str]
 ) -> None:
     folder = tmp_path / "copy"
@@ -105,7 +105,7 @@ def test_other_decisions_take_nothing_over_and_leave_nothing_behind(
     assert snapshot(folder)[people] == undisturbed[people]
 
 
-def test_a_finished_file_that_was_changed_or_lost_is_written_again(
+def test_a_changed_or_lost_file_is_written_again(
     sample_folder: Path, tmp_path: Path, undisturbed: dict[str, str]
 ) -> None:
     folder = tmp_path / "copy"
@@ -117,7 +117,7 @@ def test_a_finished_file_that_was_changed_or_lost_is_written_again(
     assert snapshot(folder) == undisturbed
 
 
-def test_files_of_others_in_an_unfinished_export_are_left_alone(sample_folder: Path, tmp_path: Path) -> None:
+def test_other_files_in_an_unfinished_export_are_kept(sample_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     killed(sample_folder, folder, 400)
     mine = [folder / "notes.txt", folder / "clipart_nature" / ".notes.txt.tmp", folder / "mine" / "x.parquet"]
@@ -130,7 +130,7 @@ def test_files_of_others_in_an_unfinished_export_are_left_alone(sample_folder: P
     assert sorted(file.name for file in (folder / "clipart_nature").iterdir()) == [".notes.txt.tmp"]
 
 
-def test_an_export_that_failed_goes_on_once_the_source_is_mended(
+def test_a_failed_export_resumes_once_the_source_is_fixed(
     tmp_path: Path, sample_folder: Path, undisturbed: dict[str, str]
 ) -> None:
     root, folder = tmp_path / "source", tmp_path / "copy"
@@ -142,7 +142,7 @@ def test_an_export_that_failed_goes_on_once_the_source_is_mended(
     damaged = root / "subsets" / "clipart_people" / "train-00000-of-00002.parquet"
     whole, status = damaged.read_bytes(), damaged.stat()
     damaged.write_bytes(bytes(len(whole) // 2) + whole[len(whole) // 2 :])
-    os.utime(damaged, ns=(status.st_atime_ns, status.st_mtime_ns))  # nothing tells it by looking at it
+    os.utime(damaged, ns=(status.st_atime_ns, status.st_mtime_ns))  # its size and time show no damage
     with pytest.raises(VisdivError, match=f"{damaged.name} is not a readable Parquet file"):
         export(sources.open(root), decided, folder)
     assert (folder / MARKER).exists()
@@ -170,7 +170,7 @@ def test_a_marker_that_was_cut_off_is_understood(tmp_path: Path) -> None:
         assert list(folder.iterdir()) == []
 
 
-def test_a_file_named_as_the_marker_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_marker_is_refused(tmp_path: Path) -> None:
     for content in (b"mine", b"{}\n"):
         (tmp_path / MARKER).write_bytes(content)
         with pytest.raises(VisdivError, match="choose a new or empty folder"):
@@ -178,7 +178,7 @@ def test_a_file_named_as_the_marker_that_is_none_is_refused(tmp_path: Path) -> N
         assert (tmp_path / MARKER).read_bytes() == content
 
 
-def test_a_file_counts_as_complete_only_for_what_it_was_made_from(tmp_path: Path) -> None:
+def test_a_file_is_complete_only_for_the_same_inputs(tmp_path: Path) -> None:
     unfinished = ResumeMarker(tmp_path / "copy")
     (unfinished.folder / "a").mkdir()
     (unfinished.folder / "a" / "1.parquet").write_bytes(b"12345")
@@ -206,7 +206,7 @@ def test_a_marker_cannot_make_it_remove_files_elsewhere(tmp_path: Path, path: st
     assert all(file.exists() for file in kept)
 
 
-def test_a_mask_decides_whether_a_file_is_taken_over(tmp_path: Path, sample_folder: Path) -> None:
+def test_a_file_is_reused_only_for_the_same_mask(tmp_path: Path, sample_folder: Path) -> None:
     folder = tmp_path / "copy"
     killed(sample_folder, folder, 939)
     source = sources.open(sample_folder)

@@ -1,1 +1,1 @@
-"""Tests of where rows come from: what is yielded, and what the user is told when it cannot be."""
+"""Tests of the sources: the rows they yield, and the messages of their errors."""

@@ -22,7 +22,7 @@ def image(content: str | None, path: str | None = None) -> dict[str, Any]:
 
 
 def structs(*contents: str | None) -> pa.Array:
-    """A column with one image a row; None is a null."""
+    """A column with one image per row; None is a null."""
     return pa.array([None if content is None else image(content) for content in contents], IMAGE)
 
 
@@ -68,7 +68,7 @@ def test_lists_of_images(corpus: Corpus, column: str) -> None:
     assert read(corpus, {column: strings}) == expected
 
 
-def test_numbered_columns_are_taken_by_number_and_gaps_do_not_count(corpus: Corpus) -> None:
+def test_numbered_columns_are_in_numeric_order_without_gaps(corpus: Corpus) -> None:
     rows = read(
         corpus,
         {
@@ -95,7 +95,7 @@ def test_the_published_ranges_of_numbered_columns(corpus: Corpus, numbers: range
     ]
 
 
-def test_an_entry_of_a_numbered_column_without_bytes_and_path_does_not_exist(corpus: Corpus) -> None:
+def test_numbered_columns_skip_entries_without_bytes_and_path(corpus: Corpus) -> None:
     nothing = [image(""), image(None), image("", ""), None]
     by_path = [image(None, "a.png"), image("", "b.png")]
     first = pa.array([*nothing, *by_path], IMAGE)
@@ -143,7 +143,7 @@ def test_columns_of_strings_come_after_others_and_nulls_last(corpus: Corpus) -> 
     assert read(corpus, {"images": strings.dictionary_encode(), "image": structs("a")}) == [[b"a"]]
 
 
-def test_columns_that_cannot_hold_images_are_passed_over(corpus: Corpus) -> None:
+def test_columns_that_cannot_hold_images_are_skipped(corpus: Corpus) -> None:
     assert read(corpus, {"images": [7], "image_1": [8], "image": structs("a")}) == [[b"a"]]
     assert read(corpus, {"image_1": structs("a"), "image_2": [8], "image": structs("b")}) == [[b"b"]]
     corpus.write(pa.table({"images": [7], "image": [True]}), kind=Kind.BENCHMARK)
@@ -183,7 +183,7 @@ def test_a_string_that_is_not_base64_keeps_its_own_bytes(corpus: Corpus, string:
     assert read(corpus, {"image": [string]}) == [[string.encode()]]
 
 
-def test_an_empty_string_is_no_image_and_in_a_list_an_entry_without_bytes_as_a_null_is(corpus: Corpus) -> None:
+def test_an_empty_string_equals_a_null(corpus: Corpus) -> None:
     assert read(corpus, {"image": ["", None, text(b"a")]}) == [[], [], [b"a"]]
     assert read(corpus, {"image": [["", text(b"a")], [None, text(b"b")]]}) == [[None, b"a"], [None, b"b"]]
     assert read(corpus, {"image": [[None, image("a")]]}) == [[None, b"a"]]
@@ -208,7 +208,7 @@ def test_a_subsets_images_are_found_in_the_same_places(corpus: Corpus) -> None:
         assert [image["bytes"] for row in corpus.read() for image in row["images"]] == [b"a"]
 
 
-def test_a_numbered_column_that_is_there_twice_is_an_error(corpus: Corpus) -> None:
+def test_a_duplicate_numbered_column_is_an_error(corpus: Corpus) -> None:
     corpus.write(pa.Table.from_arrays([structs("a")] * 3, names=["image_1", "image_2", "image_1"]), kind=Kind.BENCHMARK)
     with pytest.raises(VisdivError, match="has the column 'image_1' more than once"):
         corpus.read(kind=Kind.BENCHMARK)

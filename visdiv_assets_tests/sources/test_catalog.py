@@ -25,7 +25,7 @@ def test_categories_are_found_by_the_exact_name() -> None:
     assert category("clipart_nature") is None
 
 
-def test_what_was_published_of_a_subset_is_found_by_the_exact_name() -> None:
+def test_published_numbers_are_found_by_the_exact_name() -> None:
     assert published("coco_colors") == PublishedSubset(images=118_287, samples=118_287, turns=118_287)
     found = [published(name) for name in finevision_categories()]
     assert sum(subset.samples for subset in found if subset) == 24_322_193
@@ -46,7 +46,7 @@ def write_list(folder: Path, *lines: dict[str, str], columns: tuple[str, ...] = 
     return path
 
 
-def test_benchmarks_have_unique_names_and_finevisions_66_are_among_them() -> None:
+def test_benchmarks_have_unique_names_and_include_finevisions() -> None:
     found = benchmarks()
     assert len({benchmark.name for benchmark in found}) == len(found)
     assert sum(benchmark.list == "finevision66" for benchmark in found) == 66
@@ -75,7 +75,7 @@ def test_a_users_list_is_read_with_what_it_leaves_empty_as_none(tmp_path: Path) 
     assert second.published_embedding_file is None
 
 
-def test_a_list_may_have_more_columns_another_order_and_a_byte_order_mark(tmp_path: Path) -> None:
+def test_a_list_may_have_extra_columns_in_any_order(tmp_path: Path) -> None:
     path = write_list(tmp_path, MINE, columns=("mine too", *reversed(BENCHMARK_COLUMNS)))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert [benchmark.name for benchmark in benchmarks(str(path))] == ["me-some_test"]
@@ -91,12 +91,12 @@ def test_a_list_that_cannot_be_used_is_named_with_what_to_do(tmp_path: Path) -> 
     few = tuple(column for column in BENCHMARK_COLUMNS if column not in ("alias", "split"))
     refused(write_list(tmp_path, columns=few), "lacks the columns alias, split; columns found: list, hub_id")
     refused(write_list(tmp_path), "names no benchmark")
-    refused(write_list(tmp_path, MINE, MINE), "line 3: me-some_test is there a second time")
+    refused(write_list(tmp_path, MINE, MINE), "line 3: me-some_test appears a second time")
     refused(write_list(tmp_path, MINE | {"hub_id": " ", "split": ""}), "line 2, has no hub_id and no split")
     path = write_list(tmp_path, MINE)
     for damaged in (path.read_text() + "a,b\n", path.read_text() + "," * len(BENCHMARK_COLUMNS) + "\n"):
         path.write_text(damaged)
-        refused(path, "line 3, has not as many cells")
+        refused(path, "line 3, does not have as many cells")
     path.write_bytes(b"")
     refused(path, "lacks the columns .* columns found: none")
     path.write_bytes(b"\xff\xfe")

@@ -43,7 +43,7 @@ def test_a_file_that_never_was_parquet_is_named(corpus: Corpus) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_page_in_the_middle_is_an_error_that_names_the_file(corpus: Corpus) -> None:
+def test_a_damaged_page_in_the_middle_names_the_file(corpus: Corpus) -> None:
     file = corpus.write(plain_rows(60), row_group_size=20)
     spoil(file, 1, "images.list.element.bytes")
     batches = corpus.batches(columns=["images"], batch_rows=10)
@@ -69,7 +69,7 @@ def test_fetch_reads_only_the_row_groups_and_the_column_it_needs(corpus: Corpus)
         source.fetch(Kind.SUBSET, "some", [(38, 0), (41, 0)])
 
 
-def test_a_flipped_byte_is_noticed_where_the_writer_left_checksums(corpus: Corpus) -> None:
+def test_a_flipped_byte_is_noticed_by_page_checksums(corpus: Corpus) -> None:
     rows = [{"images": [{"bytes": b"\x55" * 1000, "path": None}], "texts": []}]
     file = corpus.write(rows, write_page_checksum=True, write_statistics=False, compression="none")
     content = bytearray(file.read_bytes())
@@ -79,7 +79,7 @@ def test_a_flipped_byte_is_noticed_where_the_writer_left_checksums(corpus: Corpu
         corpus.read()
 
 
-def test_text_that_is_not_utf8_is_an_error_that_names_file_and_column(corpus: Corpus) -> None:
+def test_text_that_is_not_utf8_names_file_and_column(corpus: Corpus) -> None:
     bad = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xfe"], pa.binary()).buffers())
     table = pa.Table.from_pylist(plain_rows(1), SCHEMA).set_column(2, "source", bad)
     file = corpus.write(table)

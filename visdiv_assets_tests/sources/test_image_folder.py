@@ -50,7 +50,7 @@ def test_each_subfolder_with_images_is_a_subset(folder: Path) -> None:
     assert paths(source, "dogs (old)") == ["2020/b.PNG"]
 
 
-def test_folders_below_benchmarks_are_benchmarks(folder: Path) -> None:
+def test_folders_in_benchmarks_are_benchmarks(folder: Path) -> None:
     put(folder, "cats/a.jpg", "benchmarks/exam/x.png", "benchmarks/exam/more/y.png", "benchmarks/empty/readme.txt")
     source = ImageFolderSource(folder)
     assert (source.subsets(), source.benchmarks()) == (["cats"], ["exam"])
@@ -59,7 +59,7 @@ def test_folders_below_benchmarks_are_benchmarks(folder: Path) -> None:
     assert [row["images"][0]["path"] for batch in batches for row in batch.to_pylist()] == ["more/y.png", "x.png"]
     assert source.fetch(Kind.BENCHMARK, "exam", [(1, 0)]) == [b"benchmarks/exam/x.png"]
     put(folder, "benchmarks/loose.png")
-    with pytest.raises(VisdivError, match="benchmarks holds images beside folders of them: move them into"):
+    with pytest.raises(VisdivError, match="benchmarks holds images beside folders with images: move them into"):
         source.benchmarks()
 
 
@@ -70,13 +70,13 @@ def test_a_subset_and_a_benchmark_of_one_name_are_two(folder: Path) -> None:
     assert source.fetch(Kind.BENCHMARK, "cats", [(1, 0)]) == [b"benchmarks/cats/c.jpg"]
 
 
-def test_a_folder_called_benchmarks_with_loose_images_is_a_subset(folder: Path) -> None:
+def test_a_folder_benchmarks_with_loose_images_is_a_subset(folder: Path) -> None:
     put(folder, "benchmarks/a.jpg")
     source = ImageFolderSource(folder)
     assert (source.subsets(), source.benchmarks()) == (["benchmarks"], [])
 
 
-def test_subsets_may_lie_below_subsets(folder: Path) -> None:
+def test_subsets_may_lie_in_a_folder_subsets(folder: Path) -> None:
     put(folder, "subsets/cats/a.jpg", "benchmarks/exam/x.png", "elsewhere/b.jpg")
     source = open_source(folder)
     assert isinstance(source, ImageFolderSource)
@@ -104,7 +104,7 @@ def test_loose_images_beside_subfolders_are_one_subset_more(folder: Path) -> Non
     assert paths(source, "ants") == ["a.jpg", "more/b.jpg"]
 
 
-def test_a_subfolder_of_the_same_name_cannot_be_told_from_loose_images(folder: Path) -> None:
+def test_loose_images_and_a_subfolder_of_the_same_name_clash(folder: Path) -> None:
     put(folder, "album/a.jpg")
     assert paths(ImageFolderSource(folder), "album") == ["a.jpg"]
     put(folder, "b.jpg")
@@ -121,7 +121,7 @@ def test_all_endings_count_in_any_case_and_paths_are_sorted(folder: Path) -> Non
     assert found == sorted(found)
 
 
-def test_a_row_is_a_image_and_nothing_else_is_known(folder: Path) -> None:
+def test_a_row_is_an_image_and_nothing_else_is_known(folder: Path) -> None:
     put(folder, "s/a.jpg")
     source = ImageFolderSource(folder)
     (shard,) = source.shards(Kind.SUBSET, "s")
@@ -175,7 +175,7 @@ def test_no_image_is_opened_when_none_is_asked_for(folder: Path) -> None:
     assert batch.to_pylist() == [{"texts": None}] * 2
 
 
-def test_the_digest_is_of_names_and_contents_the_fingerprint_of_times_too(folder: Path) -> None:
+def test_only_the_fingerprint_depends_on_times_of_change(folder: Path) -> None:
     put(folder, "s/a.png", "s/b.png")
     source = ImageFolderSource(folder)
     file = folder / "s" / "a.png"
@@ -197,7 +197,7 @@ def test_the_digest_is_of_names_and_contents_the_fingerprint_of_times_too(folder
     assert state()[0] != first[0]
 
 
-def test_a_image_that_vanished_is_named(folder: Path) -> None:
+def test_an_image_that_vanished_is_named(folder: Path) -> None:
     put(folder, "s/a.png", "s/b.png")
     source = ImageFolderSource(folder)
     (shard,) = source.shards(Kind.SUBSET, "s")
@@ -210,7 +210,7 @@ def test_a_image_that_vanished_is_named(folder: Path) -> None:
         source.fetch(Kind.SUBSET, "s", [(0, 0), (1, 0)])
 
 
-def test_a_image_that_may_not_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_may_not_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(folder, "s/a.png")
     source = ImageFolderSource(folder)
 
@@ -222,7 +222,7 @@ def test_a_image_that_may_not_be_read_is_named(folder: Path, monkeypatch: pytest
         read(source, "s")
 
 
-def test_a_image_that_changed_since_it_was_listed_is_named(folder: Path) -> None:
+def test_an_image_that_changed_since_it_was_listed_is_named(folder: Path) -> None:
     put(folder, "s/a.png", "s/b.png")
     source = ImageFolderSource(folder)
     (shard,) = source.shards(Kind.SUBSET, "s")
@@ -231,7 +231,7 @@ def test_a_image_that_changed_since_it_was_listed_is_named(folder: Path) -> None
         list(source.batches(Kind.SUBSET, "s", shard, columns=["images"]))
 
 
-def test_a_shard_of_an_older_listing_is_refused_once_files_have_moved(folder: Path) -> None:
+def test_a_shard_of_an_older_list_is_refused_after_a_change(folder: Path) -> None:
     put(folder, "s/b.png")
     source = ImageFolderSource(folder)
     (shard,) = source.shards(Kind.SUBSET, "s")

@@ -13,8 +13,8 @@ from visdiv_assets_tests.sources.conftest import Corpus
 
 MIB = 1 << 20
 
-# In a process of its own, and by VmHWM: ru_maxrss begins with the peak of the process that started this one. What
-# counts is the growth in the second half of the file, once libraries are loaded and the allocator has its pages.
+# In a separate process, and by VmHWM: ru_maxrss begins with the peak of the parent process. The test measures the
+# growth in the second half of the file, after libraries are loaded and the allocator has its pages.
 MEASURE = r"""
 import re, sys
 from pathlib import Path

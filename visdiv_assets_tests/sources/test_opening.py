@@ -25,7 +25,7 @@ def test_the_sample_opens_with_its_subsets_and_benchmark(sample: Path) -> None:
     assert source.benchmarks() == ["clipart_bench"]
 
 
-def test_a_relative_folder_stays_the_same_after_the_working_directory_changes(
+def test_a_relative_folder_survives_a_change_of_directory(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     corpus.write(plain_rows(3))
@@ -36,7 +36,7 @@ def test_a_relative_folder_stays_the_same_after_the_working_directory_changes(
     assert source.subsets() == ["some"]
 
 
-def test_a_dataset_on_the_hub_opens_with_finevisions_benchmarks_and_asks_nothing(tmp_path: Path) -> None:
+def test_a_dataset_on_the_hub_opens_without_a_request(tmp_path: Path) -> None:
     source = open_source("hf://datasets/HuggingFaceM4/FineVision@main", downloads=Downloads(tmp_path))
     assert isinstance(source, HubSource)
     assert source.uri == "hf://datasets/HuggingFaceM4/FineVision@main"
@@ -58,8 +58,8 @@ def test_the_lists_of_benchmarks_can_be_chosen() -> None:
         count("finevision66,x")
 
 
-def test_other_places_are_refused() -> None:
-    with pytest.raises(VisdivError, match=r"s3://bucket/x is not a place .*subsets/<name>"):
+def test_other_kinds_of_sources_are_refused() -> None:
+    with pytest.raises(VisdivError, match=r"s3://bucket/x is not a kind of source .*subsets/<name>"):
         open_source("s3://bucket/x")
 
 
@@ -82,12 +82,12 @@ def test_a_folder_with_nothing_to_read_is_refused(tmp_path: Path) -> None:
         open_source(tmp_path)
 
 
-def test_a_subset_given_in_place_of_the_folder_above_is_explained(sample: Path) -> None:
-    with pytest.raises(VisdivError, match="Parquet files lie directly in it: give the folder above"):
+def test_a_subset_in_place_of_its_parent_folder_is_explained(sample: Path) -> None:
+    with pytest.raises(VisdivError, match="Parquet files lie directly in it: give its parent folder"):
         open_source(sample / "subsets" / "clipart_nature")
 
 
-def test_the_layout_of_a_downloaded_repository_is_read_without_benchmarks(corpus: Corpus) -> None:
+def test_a_downloaded_repository_has_no_benchmarks(corpus: Corpus) -> None:
     corpus.write(plain_rows(4), "chartqa")
     corpus.write(plain_rows(5), "art")
     (corpus.root / "subsets" / "assets").mkdir()

@@ -41,7 +41,7 @@ def test_the_sample_is_read_whole_and_in_order(sample: Path) -> None:
         assert read == table.to_pylist()
 
 
-def test_a_benchmark_of_the_sample_has_its_single_images_as_lists(sample: Path) -> None:
+def test_single_images_of_a_benchmark_are_read_as_lists(sample: Path) -> None:
     source = open_source(sample)
     (shard,) = source.shards(Kind.BENCHMARK, "clipart_bench")
     rows = [
@@ -153,7 +153,7 @@ def test_a_subset_of_no_rows_at_all_is_legal(corpus: Corpus) -> None:
     assert corpus.open().fetch(Kind.SUBSET, "some", []) == []
 
 
-def test_the_digest_is_of_the_content_and_the_fingerprint_of_the_circumstances(corpus: Corpus) -> None:
+def test_the_digest_depends_on_the_content_only(corpus: Corpus) -> None:
     file = corpus.write(plain_rows(5))
     source = corpus.open()
 
@@ -207,7 +207,7 @@ def test_columns_come_as_asked_and_in_that_order(corpus: Corpus) -> None:
     assert batch.schema.names == ["source", "formatting_ratings", "images"]
 
 
-def test_asking_for_unknown_columns_or_no_rows_is_a_defect_of_the_caller(corpus: Corpus) -> None:
+def test_unknown_columns_or_empty_batches_are_value_errors(corpus: Corpus) -> None:
     corpus.write(plain_rows(3))
     with pytest.raises(ValueError, match="unknown columns \\['image'\\]"):
         list(corpus.batches(columns=["image"]))
@@ -215,7 +215,7 @@ def test_asking_for_unknown_columns_or_no_rows_is_a_defect_of_the_caller(corpus:
         list(corpus.batches(batch_rows=0))
 
 
-def test_fetch_reads_across_shards_in_the_order_asked_and_repeats(corpus: Corpus) -> None:
+def test_fetch_reads_across_shards_in_the_given_order(corpus: Corpus) -> None:
     corpus.write(plain_rows(10), file="0.parquet", row_group_size=3)
     corpus.write(plain_rows(10, start=10), file="1.parquet", row_group_size=4)
     asked = [(17, 1), (1, 0), (11, 1), (11, 0), (1, 0), (8, 1), (10, 0)]
@@ -240,7 +240,7 @@ def test_fetch_refuses_positions_that_do_not_exist(corpus: Corpus, position: tup
         corpus.open().fetch(Kind.SUBSET, "some", [(1, 0), position])
 
 
-def test_fetch_gives_none_for_a_image_without_bytes(corpus: Corpus) -> None:
+def test_fetch_gives_none_for_an_image_without_bytes(corpus: Corpus) -> None:
     corpus.write([{"images": [{"bytes": None, "path": "x.png"}, {"bytes": b"", "path": None}], "texts": []}])
     assert corpus.open().fetch(Kind.SUBSET, "some", [(0, 1), (0, 0)]) == [b"", None]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -25,7 +26,7 @@ def one(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.array([values], kind)
 
 
-def test_a_subset_without_images_is_refused_with_the_columns_found(corpus: Corpus) -> None:
+def test_a_subset_without_images_is_refused_with_its_columns(corpus: Corpus) -> None:
     rows = pa.Table.from_pylist(plain_rows(3), SCHEMA).drop_columns(["images"])
     file = corpus.write(rows.append_column("extra", pa.array([1, 2, 3])))
     for columns in (COLUMNS, ["source"]):
@@ -48,9 +49,60 @@ def test_a_subset_may_keep_its_images_as_other_data_sets_do(corpus: Corpus, colu
     assert {row[name] for row in rows for name in COLUMNS if name != "images"} == {None}
 
 
-def test_other_columns_of_a_subset_unlike_finevision_may_mean_anything(corpus: Corpus) -> None:
+def test_other_columns_of_other_data_sets_may_mean_anything(corpus: Corpus) -> None:
     corpus.write(pa.table({"image": pa.array([b"x"]), "source": pa.array([7]), "texts": pa.array(["free text"])}))
     assert [(row["source"], row["texts"]) for row in corpus.read()] == [(None, None)]
+
+
+DECLARED = {"_type": "Image"}
+
+
+def declaring(content: pa.Table, features: Any) -> pa.Table:
+    """The table with features in the metadata of its schema, as `datasets` writes them."""
+    return content.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        [DECLARED],
+        {"_type": "List", "feature": DECLARED},
+        {"_type": "LargeList", "feature": DECLARED},
+        {"_type": "Sequence", "feature": DECLARED, "length": -1},
+    ],
+)
+def test_lists_declared_as_images_are_found_under_any_name(corpus: Corpus, feature: Any) -> None:
+    images = pa.array([[{"bytes": b"x", "path": None}] * 2, None], pa.list_(IMAGE))
+    corpus.write(declaring(pa.table({"scans": images, "images": [2, 0]}), {"scans": feature}))
+    assert [row["images"] for row in corpus.read()] == [[{"bytes": b"x", "path": None}] * 2, []]
+
+
+def test_declared_columns_are_preferred_to_known_names(corpus: Corpus) -> None:
+    def column(content: bytes) -> pa.Array:
+        return pa.array([{"bytes": content, "path": None}], IMAGE)
+
+    both = pa.table({"image": column(b"known"), "photo": column(b"first"), "scan": column(b"second")})
+    corpus.write(declaring(both, {"scan": DECLARED, "photo": DECLARED, "image": {"_type": "Value"}}), "unknown")
+    corpus.write(declaring(both, {"scan": DECLARED, "photo": DECLARED, "image": DECLARED}), "known")
+    images = {name: [image["bytes"] for image in corpus.read(name)[0]["images"]] for name in ("unknown", "known")}
+    assert images == {"unknown": [b"first", b"second"], "known": [b"known"]}
+
+
+def test_texts_of_a_file_that_declares_other_images_are_optional(corpus: Corpus) -> None:
+    photo = pa.array([{"bytes": b"x", "path": None}], IMAGE)
+    corpus.write(declaring(pa.table({"photo": photo, "images": [1], "texts": ["free text"]}), {"photo": DECLARED}))
+    assert corpus.read(columns=["images", "texts"]) == [{"images": [{"bytes": b"x", "path": None}], "texts": None}]
+
+
+@pytest.mark.parametrize("metadata", ["nothing", "[]", '{"info": null}', '{"info": {"features": [1]}}', b"\xff"])
+def test_metadata_that_declare_nothing_are_ignored(corpus: Corpus, metadata: Any) -> None:
+    corpus.write(pa.table({"image": [b"x"]}).replace_schema_metadata({"huggingface": metadata}))
+    assert [image["bytes"] for image in corpus.read()[0]["images"]] == [b"x"]
+
+
+def test_a_declared_column_of_another_type_is_skipped(corpus: Corpus) -> None:
+    corpus.write(declaring(pa.table({"photo": [1], "image": [b"x"]}), {"photo": DECLARED}))
+    assert [image["bytes"] for image in corpus.read()[0]["images"]] == [b"x"]
 
 
 def test_a_long_list_of_columns_is_cut(corpus: Corpus) -> None:
@@ -104,7 +156,7 @@ def test_a_rating_that_is_no_whole_number_is_an_error(corpus: Corpus, rating: fl
         corpus.read()
 
 
-def test_a_column_that_is_there_twice_is_an_error(corpus: Corpus) -> None:
+def test_a_duplicate_column_is_an_error(corpus: Corpus) -> None:
     images = one([], SCHEMA.field("images").type)
     corpus.write(pa.Table.from_arrays([images, TEXTS, images], names=["images", "texts", "images"]))
     with pytest.raises(VisdivError, match="has the column 'images' more than once"):
@@ -135,7 +187,7 @@ def test_null_rows_entries_and_fields(corpus: Corpus) -> None:
     }
 
 
-def test_columns_that_hold_nothing_but_nulls_are_read_whatever_their_type(corpus: Corpus) -> None:
+def test_columns_of_nulls_are_read_whatever_their_type(corpus: Corpus) -> None:
     nothing = pa.nulls(3)
     empty = pa.array([[], None, [None]], pa.list_(pa.null()))
     corpus.write(pa.table({"images": empty, "texts": empty, "source": nothing, "relevance_ratings": empty}))
@@ -192,7 +244,7 @@ LISTS = st.sampled_from([pa.list_, pa.large_list])
     dictionary=st.booleans(),
     batch_rows=st.integers(1, 12),
 )
-def test_however_a_writer_types_its_columns_the_values_are_the_same(
+def test_values_are_the_same_however_columns_are_typed(
     corpus: Corpus,
     rows: list[list[dict[str, Any] | None] | None],
     kind: pa.DataType,

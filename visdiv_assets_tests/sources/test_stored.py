@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.sources import SCHEMA, ImageFolderSource, Kind, parquet
+from visdiv_assets.sources import SCHEMA, ImageFolderSource, Kind, batching
 from visdiv_assets.sources import open as open_source
 from visdiv_assets_tests.sources.conftest import Corpus, plain_rows
 
@@ -63,7 +63,7 @@ def test_every_column_keeps_its_type_values_and_metadata(corpus: Corpus) -> None
 
 
 @pytest.mark.parametrize("codec", ["zstd", "snappy", "gzip", "none"])
-def test_the_compression_is_told(corpus: Corpus, codec: str) -> None:
+def test_the_compression_is_known(corpus: Corpus, codec: str) -> None:
     corpus.write(plain_rows(3), compression=codec)
     assert stored(corpus)[0][1] == codec
 
@@ -91,7 +91,7 @@ def test_a_shard_without_rows_has_its_schema(corpus: Corpus) -> None:
 
 
 def test_batches_are_of_few_rows_where_rows_are_large(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "STORED_BYTES", 5000)
+    monkeypatch.setattr(batching, "STORED_BYTES", 5000)
     rows = [{"images": [{"bytes": bytes([row]) * 1000, "path": None}], "texts": []} for row in range(20)]
     corpus.write(rows, use_dictionary=False)
     source = corpus.open()
@@ -99,7 +99,7 @@ def test_batches_are_of_few_rows_where_rows_are_large(corpus: Corpus, monkeypatc
     sizes = [batch.num_rows for batch in source.stored(Kind.SUBSET, "some", shard).batches]
     assert sum(sizes) == 20
     assert max(sizes) <= 5
-    monkeypatch.setattr(parquet, "STORED_BYTES", 1)
+    monkeypatch.setattr(batching, "STORED_BYTES", 1)
     assert [batch.num_rows for batch in source.stored(Kind.SUBSET, "some", shard).batches] == [1] * 20
 
 
@@ -118,7 +118,7 @@ def test_a_file_replaced_between_opening_and_reading_is_noticed(corpus: Corpus) 
     (shard,) = source.shards(Kind.SUBSET, "some")
     given = source.stored(Kind.SUBSET, "some", shard)
     corpus.write(plain_rows(6))
-    with pytest.raises(VisdivError, match=rf"{file.name} holds 6 rows where its footer says 5"):
+    with pytest.raises(VisdivError, match=rf"{file.name} holds 6 rows, but its footer says 5"):
         list(given.batches)
 
 

@@ -1,1 +1,1 @@
-"""Datasets on the Hugging Face Hub: their layout, their files, and the requests that read them."""
+"""Datasets on the Hugging Face Hub: their layout, their files, and the requests for them."""

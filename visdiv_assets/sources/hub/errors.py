@@ -1,4 +1,4 @@
-"""What the Hub's refusals mean: those that may pass, and those that the user has to mend."""
+"""Turn failures of requests into temporary faults, or into errors that the user must fix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REASON_LENGTH = 200
 
 
 class MissingDatasetError(SourceError):
-    """The Hub has no dataset of that name, or does not show it to this user."""
+    """The Hub has no dataset of this name, or hides it from this user."""
 
 
 class MissingRevisionError(SourceError):
@@ -27,12 +27,12 @@ class MissingRevisionError(SourceError):
 
 @contextmanager
 def hub_errors(dataset: str, endpoint: str, *, reached: bool) -> Iterator[None]:
-    """Turn what a request raises into Fault, if another attempt may succeed, or into the one line for the user.
+    """Raise the error of a request as Fault if a retry may succeed, else as SourceError with one line for the user.
 
     Args:
-        dataset: name of the dataset that is asked for.
+        dataset: the name of the requested dataset.
         endpoint: the Hub's address.
-        reached: whether the Hub was ever reached.
+        reached: whether an earlier request reached the Hub.
     """
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
@@ -40,14 +40,14 @@ def hub_errors(dataset: str, endpoint: str, *, reached: bool) -> Iterator[None]:
     try:
         yield
     except HfHubHTTPError as error:
-        raise _meaning(error, dataset, endpoint) from None
+        raise _translate(error, dataset, endpoint) from None
     except OfflineModeIsEnabled:
         raise SourceError(
             f"hf://datasets/{dataset} cannot be read while HF_HUB_OFFLINE is set: unset it, or give a folder in "
             f"VISDIV_SOURCE"
         ) from None
     except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
-        raise SourceError(f"{endpoint} is no address of a Hub ({error}): correct or unset HF_ENDPOINT") from None
+        raise SourceError(f"{endpoint} is not the address of a Hub ({error}): correct or unset HF_ENDPOINT") from None
     except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
         raise Fault(f"no connection: {error or 'timed out'}", unreached=not reached) from None
     except httpx2.TimeoutException as error:
@@ -57,7 +57,7 @@ def hub_errors(dataset: str, endpoint: str, *, reached: bool) -> Iterator[None]:
 
 
 def asked_wait(headers: Mapping[str, str]) -> float | None:
-    """Seconds that an answer asks to wait: its Retry-After, as seconds or as a date, or the Hub's rate limit."""
+    """Return the seconds that an answer asks to wait: by Retry-After, as seconds or a date, or by the rate limit."""
     from huggingface_hub.utils import parse_ratelimit_headers
 
     value = headers.get("retry-after", "").strip()
@@ -73,7 +73,7 @@ def asked_wait(headers: Mapping[str, str]) -> float | None:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
-def _meaning(error: HfHubHTTPError, dataset: str, endpoint: str) -> Exception:
+def _translate(error: HfHubHTTPError, dataset: str, endpoint: str) -> Exception:
     response = error.response
     status, code = response.status_code, response.headers.get("X-Error-Code", "")
     uri = f"hf://datasets/{dataset}"
@@ -81,17 +81,17 @@ def _meaning(error: HfHubHTTPError, dataset: str, endpoint: str) -> Exception:
     if status in (408, 429) or status >= 500:
         return Fault(f"HTTP {status} {response.reason_phrase}", asked=asked_wait(response.headers))
     if response.history and status in (401, 403):
-        # Not the Hub but the storage that it sent us to, whose signed addresses expire: the Hub gives a new one.
-        return Fault(f"HTTP {status} of the storage")
+        # From the storage that the Hub redirects to. Its signed addresses expire; the next request gets a new one.
+        return Fault(f"HTTP {status} from the storage")
     if code == "GatedRepo":
         return SourceError(
             f"{uri} is gated: accept its terms at {endpoint}/datasets/{dataset}, and set HF_TOKEN to a token of the "
-            f"account that did"
+            f"same account"
         )
     if code == "RevisionNotFound":
-        return MissingRevisionError(f"{uri} has no such revision: check what follows the @ ({said or 'HTTP 404'})")
+        return MissingRevisionError(f"{uri} has no such revision: check the part after the @ ({said or 'HTTP 404'})")
     if code == "EntryNotFound":
-        return SourceError(f"{uri}: {response.url.path} is not there any more: run again")
+        return SourceError(f"{uri}: {response.url.path} no longer exists: run again")
     if status == 401 and "invalid credentials" in said.lower():
         return SourceError(f"{uri}: the Hub does not accept your token ({said}): correct or unset HF_TOKEN")
     if status in (401, 404):
@@ -101,8 +101,8 @@ def _meaning(error: HfHubHTTPError, dataset: str, endpoint: str) -> Exception:
         )
     if status == 403:
         return SourceError(
-            f"{uri} may not be read with your token (HTTP 403 {said}): set HF_TOKEN to a token that may read it"
+            f"{uri} cannot be read with your token (HTTP 403 {said}): set HF_TOKEN to a token with read access"
         )
     if status == 416:
-        return Fault("HTTP 416: the file is shorter than it should be")
+        return Fault("HTTP 416: the file is shorter than announced")
     return SourceError(f"{uri}: the Hub refuses the request (HTTP {status} {said}): check the name and the revision")

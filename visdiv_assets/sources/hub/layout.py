@@ -1,4 +1,4 @@
-"""Which Parquet files of a dataset's repository belong together, told from their paths alone."""
+"""Group the Parquet files of a dataset's repository by their paths."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from collections.abc import Sequence
 
 from visdiv_assets.sources.hub.client import HubFile
 
-#: Folder that holds the files of datasets without configs.
+#: The folder with the files of datasets without configs.
 DATA = "data"
 
-#: Folders at the top that are splits of one dataset rather than subsets.
+#: Top-level folders that are splits of one dataset, not subsets.
 SPLITS = frozenset({"train", "test", "validation", "valid", "val", "dev"})
 
-#: Config of datasets that have only one, in the Hub's own conversions to Parquet.
+#: The config of datasets with only one, in the Hub's conversions to Parquet.
 DEFAULT = "default"
 
 
 def subsets_of(dataset: str, files: Sequence[HubFile]) -> dict[str, dict[str, HubFile]]:
-    """The subsets of a dataset, sorted by name.
+    """Return the subsets of a dataset, sorted by name.
 
-    A folder at the top that holds Parquet files, at any depth, is a subset of its name. Where all of them lie in
-    `data/`, in folders of splits or at the top, they are one subset named like the dataset. Of a subset with a split
-    `train`, only that one counts.
+    A top-level folder with Parquet files at any depth is a subset of that name. If all files lie in `data/`, in folders
+    of splits or at the top level, they are one subset named like the dataset. Of a subset with a split `train`, only
+    that split is used.
 
     Args:
         dataset: the dataset's name, "owner/name".
         files: all files of its repository.
 
     Returns:
-        Files by their path in the subset's folder, sorted, by the subset's name.
+        By subset, its files by their path in the subset's folder, sorted.
     """
     own = dataset.rpartition("/")[2]
     tops = {file.path.partition("/")[0] for file in _parquet(files) if "/" in file.path}
@@ -41,14 +41,14 @@ def subsets_of(dataset: str, files: Sequence[HubFile]) -> dict[str, dict[str, Hu
             found[top][rest] = file
         else:
             found[own][file.path] = file
-    return {name: _training(found[name]) for name in sorted(found)}
+    return {name: _train_only(found[name]) for name in sorted(found)}
 
 
 def benchmark_files(files: Sequence[HubFile], config: str | None, split: str) -> dict[str, HubFile]:
-    """The files of a split of a config, by their path in the repository, sorted; empty if there are none.
+    """Return the files of a split of a config, by their path in the repository, sorted; empty if there are none.
 
-    Looked for in this order: `<config>/` (without a config: `default/`), `data/<config>/`, and for a dataset without
-    configs `data/`, the top, and the only folder there is.
+    They are looked for in this order: in `<config>/` (without a config: `default/`), in `data/<config>/`, and for a
+    dataset without configs in `data/`, at the top level, and in the only folder.
 
     Args:
         files: all files of the dataset's repository.
@@ -56,13 +56,13 @@ def benchmark_files(files: Sequence[HubFile], config: str | None, split: str) ->
         split: the split.
     """
     by_path = {file.path: file for file in _parquet(files)}
-    places = [f"{config or DEFAULT}/", f"{DATA}/{config or DEFAULT}/"]
+    prefixes = [f"{config or DEFAULT}/", f"{DATA}/{config or DEFAULT}/"]
     if config is None:
         tops = {path.partition("/")[0] for path in by_path if "/" in path}
-        places += [f"{DATA}/", "", *(f"{top}/" for top in tops if len(tops) == 1)]
-    for place in places:
-        inside = [path for path in by_path if path.startswith(place)]
-        if found := [path for path in sorted(inside) if _directly_of(path.removeprefix(place), split)]:
+        prefixes += [f"{DATA}/", "", *(f"{top}/" for top in tops if len(tops) == 1)]
+    for prefix in prefixes:
+        inside = [path for path in by_path if path.startswith(prefix)]
+        if found := [path for path in sorted(inside) if _is_of_split(path.removeprefix(prefix), split)]:
             return {path: by_path[path] for path in found}
     return {}
 
@@ -72,18 +72,18 @@ def _parquet(files: Sequence[HubFile]) -> list[HubFile]:
     return [file for file in files if file.path.lower().endswith(".parquet") and not hidden.search(file.path)]
 
 
-def _training(files: dict[str, HubFile]) -> dict[str, HubFile]:
+def _train_only(files: dict[str, HubFile]) -> dict[str, HubFile]:
     chosen = {path: file for path, file in files.items() if _named_for(path, "train")} or files
     return dict(sorted(chosen.items()))
 
 
-def _directly_of(path: str, split: str) -> bool:
-    """Whether a path is of a split and of no other folder, which would be another config."""
+def _is_of_split(path: str, split: str) -> bool:
+    """Return whether a path belongs to a split, and not to another folder, which would be another config."""
     first, folder, _ = path.partition("/")
     return first == split if folder else _named_for(path, split)
 
 
 def _named_for(path: str, split: str) -> bool:
-    """Whether a path has a folder `<split>`, or a name such as `<split>-00000-of-00002.parquet`."""
+    """Return whether a path has a folder `<split>`, or a file name like `<split>-00000-of-00002.parquet`."""
     *folders, name = path.split("/")
     return split in folders or bool(re.fullmatch(rf"{re.escape(split)}([-_.]?\d.*)?\.parquet", name, re.IGNORECASE))

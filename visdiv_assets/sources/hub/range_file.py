@@ -1,4 +1,4 @@
-"""A remote file as a file object: only what is read of it is fetched."""
+"""A remote file as a file object that fetches only the bytes that are read."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 from visdiv_assets.sources.hub.client import HubClient, HubFile
 
-#: Fetched at least at a time: the footer of most files, and the small chunks beside the images.
+#: Minimum bytes per request: the footer of most files, and the small column chunks beside the images.
 MIN_READ_BYTES = 1 << 16
 
-#: Pieces that are remembered: the footer, and what lies around the present position.
+#: Pieces that are cached: the footer, and the pieces around the present position.
 PIECES = 3
 
 
 class RangeFile(io.RawIOBase):
-    """A file on the Hub, open for reading. Its name for messages is `str` of the HubFile.
+    """A file on the Hub, open for reading.
 
     Attributes:
-        fetched_bytes: how many bytes were fetched so far.
+        fetched_bytes: the number of bytes fetched so far.
     """
 
     def __init__(self, client: HubClient, file: HubFile) -> None:
-        """Open a file; nothing is fetched before it is read."""
+        """Open a file; nothing is fetched until it is read."""
         self._client = client
         self._file = file
         self._position = 0
@@ -32,25 +32,25 @@ class RangeFile(io.RawIOBase):
         self.fetched_bytes = 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """The position, in bytes."""
+        """Return the position, in bytes."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position."""
+        """Move to a position, and return it."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._file.size_bytes}[whence]
         self._position = start + offset
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer; returns how many bytes there were."""
+        """Read into a buffer, and return the number of bytes read."""
         view = memoryview(buffer).cast("B")
         length = max(0, min(len(view), self._file.size_bytes - self._position))
         view[:length] = self._bytes(self._position, length)

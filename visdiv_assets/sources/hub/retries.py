@@ -1,4 +1,4 @@
-"""Trying again: how often, how long apart, and what is said of it."""
+"""Retry requests that fail in a way that may pass."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Retries:
-    """How a request is repeated.
+    """How often and how fast a request is retried.
 
     Attributes:
-        attempts: times that it is tried in all.
-        attempts_unreached: times that it is tried if the server cannot be reached, and never was: we may be offline.
-        first_wait: seconds before the second attempt; each wait is twice as long as the one before, less up to half of
-            it, by chance, so that many processes do not come back all at once.
-        longest_wait: seconds that such a wait never exceeds.
-        longest_asked: seconds; a server that asks to wait longer than this is not waited for.
+        attempts: maximum number of attempts.
+        attempts_unreached: maximum number of attempts if no request has reached the server yet: it may be offline.
+        first_wait: seconds before the second attempt; each wait is twice the one before, minus a random part of up to
+            half of it, so that many processes do not retry all at once.
+        longest_wait: maximum seconds of such a wait.
+        longest_asked: maximum seconds that a server may ask to wait; a longer wait ends the retries.
     """
 
     attempts: int = 8
@@ -36,13 +36,13 @@ class Retries:
     longest_asked: float = 900.0
 
 
-class Fault(Exception):  # noqa: N818 - it is no error until it has come too often
+class Fault(Exception):  # noqa: N818 - it is no error until the last attempt
     """An attempt failed in a way that may pass.
 
     Attributes:
-        reason: what happened, in a few words.
-        asked: seconds that the server asks to wait.
-        unreached: whether no server was reached, now or before.
+        reason: a short description.
+        asked: seconds that the server asks to wait, if any.
+        unreached: whether this and all earlier requests failed to reach the server.
     """
 
     def __init__(self, reason: str, *, asked: float | None = None, unreached: bool = False) -> None:
@@ -53,42 +53,42 @@ class Fault(Exception):  # noqa: N818 - it is no error until it has come too oft
 
 
 def retry(attempt: Callable[[], Result], what: str, retries: Retries) -> Result:
-    """What `attempt` returns, tried again while it raises Fault; each time is a line in the log.
+    """Return the result of `attempt`, which is retried while it raises Fault; each retry is logged.
 
     Args:
-        attempt: raises Fault where another attempt may succeed, anything else where none will.
-        what: what is fetched, for messages.
-        retries: how often and how long apart.
+        attempt: raises Fault if a retry may succeed, and another exception if not.
+        what: the fetched object, for messages.
+        retries: how often and how fast to retry.
 
     Raises:
-        SourceError: the last attempt failed as well, or the server asks for a wait that is too long.
+        SourceError: the last attempt failed too, or the server asks for too long a wait.
     """
-    for number in range(1, retries.attempts + 1):
+    for count in range(1, retries.attempts + 1):
         try:
             return attempt()
         except Fault as fault:
             if fault.asked is not None and fault.asked > retries.longest_asked:
                 raise SourceError(
                     f"{what}: the server asks to wait {fault.asked:.0f} seconds ({fault.reason}): run again later, or "
-                    f"set HF_TOKEN, which allows more requests"
+                    f"set HF_TOKEN, which raises the rate limit"
                 ) from None
-            if fault.unreached and number >= retries.attempts_unreached:
+            if fault.unreached and count >= retries.attempts_unreached:
                 raise SourceError(
                     f"{what}: the server cannot be reached ({fault.reason}): check the network, the proxy and "
                     f"HF_ENDPOINT; without a network, give a folder in VISDIV_SOURCE"
                 ) from None
-            if number == retries.attempts:
+            if count == retries.attempts:
                 raise SourceError(
-                    f"{what} could not be fetched in {number} attempts ({fault.reason}): run again later, what was "
-                    f"fetched is kept"
+                    f"{what} could not be fetched in {count} attempts ({fault.reason}): run again later; "
+                    f"downloaded data is kept"
                 ) from None
-            wait = _wait(number, fault, retries)
-            logger.warning("%s: %s; attempt %d of %d in %.1f s", what, fault.reason, number + 1, retries.attempts, wait)
+            wait = _wait(count, fault, retries)
+            logger.warning("%s: %s; attempt %d of %d in %.1f s", what, fault.reason, count + 1, retries.attempts, wait)
             sleep(wait)
-    raise AssertionError("at least one attempt is made")
+    raise AssertionError("Retries.attempts is less than 1")
 
 
-def _wait(number: int, fault: Fault, retries: Retries) -> float:
+def _wait(count: int, fault: Fault, retries: Retries) -> float:
     if fault.asked is not None:
         return fault.asked + random.uniform(0, min(retries.first_wait, 1))
-    return min(retries.longest_wait, retries.first_wait * 2.0 ** (number - 1)) * random.uniform(0.5, 1)
+    return min(retries.longest_wait, retries.first_wait * 2.0 ** (count - 1)) * random.uniform(0.5, 1)

@@ -1,4 +1,4 @@
-"""How many rows files on the Hub hold: from their footers, each read once and then remembered on disk."""
+"""Row counts of files on the Hub, from their footers; each is read once and then cached on disk."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from visdiv_assets.threads import ordered_map
 
 
 class RowCounts:
-    """Row counts of files on the Hub, by their content."""
+    """Row counts of files on the Hub, cached by the content of the files."""
 
     def __init__(self, client: HubClient, folder: Path, threads: int) -> None:
         """Open a folder of row counts, which need not exist yet.
 
         Args:
             client: fetches footers.
-            folder: where counts are remembered.
-            threads: footers fetched at a time.
+            folder: the cache of row counts.
+            threads: number of footers to fetch concurrently.
         """
         self._client = client
         self._folder = folder
@@ -31,36 +31,36 @@ class RowCounts:
         self._known: dict[str, int] = {}
 
     def of(self, files: Sequence[HubFile]) -> list[int]:
-        """Rows of each file, in order.
+        """Return the rows of each file, in order.
 
         Raises:
-            SourceError: a footer cannot be fetched, or is none of a Parquet file.
+            SourceError: a footer cannot be fetched, or is not that of a Parquet file.
         """
         return list(ordered_map(self._rows, files, threads=self._threads))
 
     def correct(self, file: HubFile, path: Path) -> None:
-        """Remember what a fetched and verified file says: a footer that was garbled on its way is then mended."""
+        """Cache the rows of a downloaded and verified file, in case its footer was corrupted in transfer before."""
         rows = parquet.row_count(parquet.NamedFile(str(file), path))
         if self._known.get(file.key) != rows:
-            self._remember(file, rows)
+            self._store(file, rows)
 
     def _rows(self, file: HubFile) -> int:
         if file.key not in self._known:
             try:
-                self._known[file.key] = int(json.loads(self._place(file).read_bytes())["rows"])
+                self._known[file.key] = int(json.loads(self._path(file).read_bytes())["rows"])
             except (FileNotFoundError, ValueError, KeyError, TypeError):
                 footer = RangeFile(self._client, file)
-                self._remember(file, parquet.row_count(parquet.NamedFile(str(file), footer)))
+                self._store(file, parquet.row_count(parquet.NamedFile(str(file), footer)))
         return self._known[file.key]
 
-    def _remember(self, file: HubFile, rows: int) -> None:
-        place = self._place(file)
+    def _store(self, file: HubFile, rows: int) -> None:
+        path = self._path(file)
         try:
-            with replace_local(place) as stream:
+            with replace_local(path) as stream:
                 stream.write(json.dumps({"rows": rows}).encode())
         except OSError as error:
-            raise write_error(str(place), error) from error
+            raise write_error(str(path), error) from error
         self._known[file.key] = rows
 
-    def _place(self, file: HubFile) -> Path:
+    def _path(self, file: HubFile) -> Path:
         return self._folder / f"{file.key}.json"

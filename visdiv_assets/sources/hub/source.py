@@ -1,11 +1,11 @@
-"""Datasets on the Hugging Face Hub, read as a folder of Parquet files is."""
+"""Datasets on the Hugging Face Hub, read like a folder of Parquet files."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from visdiv_assets.errors import SourceError, VisdivError
 from visdiv_assets.sources import fetching, files, parquet
+from visdiv_assets.sources.batching import check_batch_rows
 from visdiv_assets.sources.catalog import Benchmark
 from visdiv_assets.sources.downloads import Downloads
 from visdiv_assets.sources.hub.client import HubClient, HubFile, parse_uri
@@ -27,18 +28,18 @@ from visdiv_assets.storage.manifest import digest_of
 
 logger = logging.getLogger(__name__)
 
-#: Where the Hub keeps its own conversion of a dataset to Parquet.
+#: The branch with the Hub's conversion of a dataset to Parquet.
 CONVERTED = "refs/convert/parquet"
 
 
 class HubSource:
-    """A dataset on the Hub. Keeps the promises of `interface.Source`.
+    """A dataset on the Hub. Implements `interface.Source`.
 
-    Subsets are the dataset's folders of Parquet files (`hub_layout.subsets_of`), benchmarks are datasets of their own.
-    What a revision is, and which files it has, is asked once, when it is first needed, and then stays: whatever is read
-    through one source is of one commit. A file that is read as a whole is fetched once into a folder, its digest
-    compared with the one that the Hub announced, while the next one of the subset is fetched in the background; of a
-    file from which single images are wanted only these are.
+    Subsets are the dataset's folders of Parquet files (`layout.subsets_of`); benchmarks are other datasets. The commit
+    of a revision and its list of files are requested once, when they are first needed, so that everything that one
+    source reads is of one commit. A file that is read as a whole is downloaded once to the cache, and its digest is
+    compared with the Hub's, while the next file of the subset is downloaded in the background. Single images are read
+    with range requests.
     """
 
     def __init__(
@@ -52,13 +53,13 @@ class HubSource:
         """Open a dataset; nothing is requested.
 
         Args:
-            uri: `hf://datasets/<owner>/<name>`, or with `@` and a branch, tag or commit behind it.
-            downloads: how files are fetched, and where they are kept.
+            uri: `hf://datasets/<owner>/<name>`, optionally followed by `@` and a branch, tag or commit.
+            downloads: how files are fetched, and where they are cached.
             benchmarks: the benchmarks that the source has.
-            client: makes the requests; None: one that goes to HF_ENDPOINT with HF_TOKEN.
+            client: makes the requests; None: a client for HF_ENDPOINT with HF_TOKEN.
 
         Raises:
-            SourceError: the URI names no dataset.
+            SourceError: the URI does not name a dataset.
         """
         downloads = downloads or Downloads()
         self.uri = uri
@@ -75,27 +76,27 @@ class HubSource:
         self._fetched_in_ranges: dict[str, int] = defaultdict(int)
 
     def subsets(self) -> list[str]:
-        """Names of the subsets, sorted."""
+        """Return the names of the subsets, sorted."""
         return list(self._subsets())
 
     def benchmarks(self) -> list[str]:
-        """Names of the benchmarks, sorted. Nothing is requested: whether the Hub has them shows when they are read."""
+        """Return the names of the benchmarks, sorted. Nothing is requested, so some may not exist on the Hub."""
         return sorted(self._benchmarks)
 
     def size_bytes(self, kind: Kind, name: str) -> int:
-        """Size of a subset's files together, from the list of files."""
+        """Return the total size of a subset's files, from the list of files."""
         return sum(file.size_bytes for file in self._files(kind, name).values())
 
     def observed_version(self, kind: Kind, name: str) -> str:
-        """Digest of paths, sizes and contents of the files, from the list of files alone.
+        """Return a digest of the paths, sizes and contents of the files, from the list of files.
 
-        It is not the commit: a commit that changes other files leaves it as it is.
+        It is not the commit: a commit that changes only other files does not change it.
         """
         found = self._files(kind, name).values()
         return digest_of(sorted([file.path, file.size_bytes, file.oid] for file in found))
 
     def shards(self, kind: Kind, name: str) -> list[Shard]:
-        """One shard per file, in the order of their paths. Of each file only the footer is read, once ever.
+        """Return one shard per file, in the order of the paths. Only the footer of each file is read, once.
 
         Raises:
             SourceError: there is no such subset, or a file's footer cannot be read.
@@ -108,7 +109,7 @@ class HubSource:
         ]
 
     def digest(self, kind: Kind, name: str, shard: Shard) -> str:
-        """SHA-256 of the file's bytes as 64 hex characters: the Hub's own, or computed for a small file without one."""
+        """Return the SHA-256 of the file as 64 hex characters: the Hub's, or computed for a file outside LFS."""
         file = self._current(kind, name, shard)
         if file.sha256:
             return file.sha256
@@ -120,23 +121,25 @@ class HubSource:
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a file in order; see `interface.Source.batches`."""
         schema_of(columns)
-        if batch_rows < 1:
-            raise ValueError(f"batch_rows is {batch_rows}: it must be at least 1")
+        check_batch_rows(batch_rows)
         return self._batches(kind, name, shard, columns, batch_rows)
 
     def stored(self, kind: Kind, name: str, shard: Shard) -> StoredShard:
-        """All columns of a file, unchanged; see `interface.Source.stored`."""
+        """Return all columns of a file, unchanged; see `interface.Source.stored`."""
         file = self._current(kind, name, shard)
         with self._on_disk(file) as path:
             found = parquet.stored(parquet.NamedFile(str(file), path), shard.rows)
         return StoredShard(found.schema, found.compression, self._stored(kind, name, shard))
 
     def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
-        """Encoded bytes of single images; see `interface.Source.fetch`."""
+        """Return the encoded bytes of single images; see `interface.Source.fetch`."""
         found = list(self._files(kind, name).values())
-        return fetching.fetch(
-            self.uri, kind, name, self._rows.of(found), lambda number: self._anywhere(found[number]), positions
-        )
+
+        def read_images(index: int, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
+            with self._open_cached_or_remote(found[index]) as file:
+                yield from parquet.images(file, kind, rows)
+
+        return fetching.fetch(self.uri, kind, name, self._rows.of(found), read_images, positions)
 
     def _batches(
         self, kind: Kind, name: str, shard: Shard, columns: Sequence[str], batch_rows: int
@@ -154,7 +157,7 @@ class HubSource:
 
     @contextmanager
     def _on_disk(self, file: HubFile) -> Iterator[Path]:
-        """Where a file is on disk, fetched if need be, for as long as it is read."""
+        """Yield the path of a file in the cache, after a download if it is missing; it is kept while in use."""
         known = self._cache.holds(file.key)
         with self._cache.file(file.key, file.size_bytes, lambda part: self._client.download(file, part)) as path:
             if not known:
@@ -162,8 +165,8 @@ class HubSource:
             yield path
 
     @contextmanager
-    def _anywhere(self, file: HubFile) -> Iterator[parquet.NamedFile]:
-        """A file on disk if it is there, else on the Hub; fetched once as much of it was read as it holds."""
+    def _open_cached_or_remote(self, file: HubFile) -> Iterator[parquet.NamedFile]:
+        """Yield a cached file, else a remote one; download it once as many bytes were read as it holds."""
         if self._cache.holds(file.key) or self._fetched_in_ranges[file.key] >= file.size_bytes:
             with self._on_disk(file) as path:
                 yield parquet.NamedFile(str(file), path)
@@ -175,7 +178,7 @@ class HubSource:
             self._fetched_in_ranges[file.key] += remote.fetched_bytes
 
     def _fetch_next(self, kind: Kind, name: str, shard: Shard) -> None:
-        """Begin to fetch the file after a shard in the background, if both have room."""
+        """Start to fetch the file after a shard in the background, if the cache has room for both."""
         found = self._files(kind, name)
         paths = list(found)
         after = paths.index(shard.name) + 1
@@ -184,7 +187,7 @@ class HubSource:
         file = found[paths[after]]
         if self._cache.holds(file.key) or shard.size_bytes + file.size_bytes > self._max_bytes:
             return
-        # A daemon: a program that ends does not wait for it, and what it leaves is gone on with the next time.
+        # A daemon, so that the program does not wait for it at its end; the next run resumes a partial download.
         threading.Thread(target=self._fetch_ahead, args=(file,), name="visdiv-fetch", daemon=True).start()
 
     def _fetch_ahead(self, file: HubFile) -> None:
@@ -192,20 +195,20 @@ class HubSource:
             with self._on_disk(file):
                 pass
         except (VisdivError, OSError) as error:
-            # Whoever reads the file tries again, and is told.
-            logger.info("%s was not fetched ahead: %s", file, error)
+            # The reader of the file tries again, and reports the error.
+            logger.info("%s could not be fetched ahead: %s", file, error)
 
     def _subsets(self) -> dict[str, dict[str, HubFile]]:
         with self._asking:
             if self._subset_files is None:
                 found = subsets_of(self._dataset, self._list(self._dataset, self._revision))
                 if not found:
-                    raise SourceError(f"{self.uri} holds no .parquet file: name a dataset that does")
+                    raise SourceError(f"{self.uri} holds no .parquet file: choose a dataset with Parquet files")
                 self._subset_files = found
             return self._subset_files
 
     def _files(self, kind: Kind, name: str) -> dict[str, HubFile]:
-        """The files of a subset or benchmark by the shard's name, in order."""
+        """Return the files of a subset or benchmark by the name of the shard, in order."""
         names = self._subsets() if kind is Kind.SUBSET else self._benchmarks
         if name not in names:
             raise files.no_such(self.uri, kind, name, sorted(names))
@@ -213,12 +216,12 @@ class HubSource:
             return self._subsets()[name]
         with self._asking:
             if name not in self._benchmark_files:
-                self._benchmark_files[name] = self._find(self._benchmarks[name])
+                self._benchmark_files[name] = self._find_benchmark(self._benchmarks[name])
             return self._benchmark_files[name]
 
-    def _find(self, benchmark: Benchmark) -> dict[str, HubFile]:
-        """The files of a benchmark: the dataset's own, or else the Hub's conversion of them."""
-        dataset, listed = self._under_either_name(benchmark)
+    def _find_benchmark(self, benchmark: Benchmark) -> dict[str, HubFile]:
+        """Return the files of a benchmark: the dataset's own, else those of the Hub's conversion."""
+        dataset, listed = self._resolve_alias(benchmark)
         if found := benchmark_files(listed, benchmark.config, benchmark.split):
             return found
         try:
@@ -233,7 +236,8 @@ class HubSource:
             f"correct its line in VISDIV_BENCHMARK_CATALOG"
         )
 
-    def _under_either_name(self, benchmark: Benchmark) -> tuple[str, list[HubFile]]:
+    def _resolve_alias(self, benchmark: Benchmark) -> tuple[str, list[HubFile]]:
+        """Return the name under which the Hub has a benchmark's dataset, its own or its alias, and its files."""
         try:
             return benchmark.hub_id, self._list(benchmark.hub_id, None)
         except MissingDatasetError:
@@ -249,7 +253,7 @@ class HubSource:
             ) from None
 
     def _list(self, dataset: str, revision: str | None) -> list[HubFile]:
-        """All files of a dataset at what a revision was when it was first asked for."""
+        """Return all files of a dataset at the commit that a revision had when it was first requested."""
         with self._asking:
             if (dataset, revision) not in self._listed:
                 commit = self._client.commit(dataset, revision)
@@ -257,7 +261,7 @@ class HubSource:
             return self._listed[dataset, revision]
 
     def _current(self, kind: Kind, name: str, shard: Shard) -> HubFile:
-        """The shard's file, if it still is what `shards` described."""
+        """Return the shard's file. Raises SourceError if it differs from what `shards` described."""
         file = self._files(kind, name).get(shard.name)
         if file is None or _fingerprint(file) != shard.fingerprint:
             raise files.changed(f"{shard.name} of {kind.value}/{name} in {self.uri}")

@@ -1,4 +1,4 @@
-"""What goes wrong between here and the Hub: what passes is tried again, the rest is one line that says what to do."""
+"""Tests of faults: temporary ones are retried, the others become one line that says what to do."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def hub(sample: Path) -> Iterator[HubServer]:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that were waited for, instead of waiting."""
+    """Seconds of each wait, which take no time in tests."""
     found: list[float] = []
     monkeypatch.setattr(retries, "sleep", found.append)
     return found
@@ -50,7 +50,7 @@ def source_of(client: HubClient, folder: Path, uri: str = URI) -> HubSource:
 
 
 def refusal(client: HubClient, folder: Path, uri: str = URI) -> str:
-    """The line that reading a subset's first file ends with."""
+    """The error message of reading a subset's first file."""
     source = source_of(client, folder, uri)
     with pytest.raises(VisdivError) as caught:
         list(source.batches(Kind.SUBSET, SUBSET, source.shards(Kind.SUBSET, SUBSET)[0], columns=["source"]))
@@ -58,11 +58,11 @@ def refusal(client: HubClient, folder: Path, uri: str = URI) -> str:
     return str(caught.value)
 
 
-# What passes --------------------------------------------------------------------------------------------------------
+# Temporary ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fifth_of_requests_failing_changes_nothing_that_is_read(
+def test_failures_of_a_fifth_of_requests_change_no_result(
     hub: HubServer, sample: Path, tmp_path: Path, fault: str
 ) -> None:
     hub.faulty, hub.faults, hub.page_length, hub.random = 0.2, [fault], 1, random.Random(2)
@@ -79,7 +79,7 @@ def test_a_fifth_of_requests_failing_changes_nothing_that_is_read(
     assert hub.failed.total() >= 3
 
 
-def test_each_repetition_is_a_line_in_the_log(hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_retry_is_logged(hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     hub.faulty, hub.faults = 0.5, ["500"]
     with caplog.at_level(logging.WARNING, "visdiv_assets"):
         source_of(hub.client(), tmp_path).shards(Kind.SUBSET, SUBSET)
@@ -87,7 +87,7 @@ def test_each_repetition_is_a_line_in_the_log(hub: HubServer, tmp_path: Path, ca
     assert all("HTTP 500 Internal Server Error; attempt " in message for message in caplog.messages)
 
 
-def test_a_file_that_breaks_off_is_gone_on_with(hub: HubServer, tmp_path: Path) -> None:
+def test_a_partial_download_is_resumed(hub: HubServer, tmp_path: Path) -> None:
     source = source_of(hub.client(), tmp_path)
     shard = source.shards(Kind.SUBSET, SUBSET)[0]
     sent = hub.sent
@@ -96,7 +96,7 @@ def test_a_file_that_breaks_off_is_gone_on_with(hub: HubServer, tmp_path: Path) 
         next(source.batches(Kind.SUBSET, SUBSET, shard, columns=["source"]))
     hub.always = None
     next(source.batches(Kind.SUBSET, SUBSET, shard, columns=["source"]))
-    # Half of what is missing came each time, and none of it twice.
+    # Each attempt received half of the missing bytes, and no byte twice.
     assert hub.sent - sent == shard.size_bytes
 
 
@@ -112,7 +112,7 @@ def test_waits_double_and_are_never_longer_than_the_longest(waits: list[float]) 
     assert len(set(waits[-3:])) == 3, "by chance, so that processes do not come back together"
 
 
-def test_a_server_is_given_the_time_that_it_asks_for(waits: list[float]) -> None:
+def test_the_wait_that_a_server_asks_for_is_kept(waits: list[float]) -> None:
     asked = iter([7.0, 3.0])
 
     def attempt() -> str:
@@ -145,7 +145,7 @@ def test_the_wait_is_read_from_the_answers_headers() -> None:
     assert asked_wait({}) is None
 
 
-# What does not ------------------------------------------------------------------------------------------------------
+# Permanent ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_the_wait_is_read_from_the_answers_headers() -> None:
         ("429", "HTTP 429 Too Many Requests"),
         ("500", "HTTP 500 Internal Server Error"),
         ("drop", "the connection broke"),
-        ("flip", "what came has another checksum"),
+        ("flip", "the checksum of the content is wrong"),
     ],
 )
 def test_what_fails_each_time_is_one_line(hub: HubServer, tmp_path: Path, fault: str, reason: str) -> None:
@@ -165,7 +165,7 @@ def test_what_fails_each_time_is_one_line(hub: HubServer, tmp_path: Path, fault:
         list(source.batches(Kind.SUBSET, SUBSET, shard, columns=["source"]))
     message = str(caught.value)
     assert message.startswith(f"{URI}/{SUBSET}/{shard.name} could not be fetched in 8 attempts ({reason}")
-    assert message.endswith("run again later, what was fetched is kept")
+    assert message.endswith("run again later; downloaded data is kept")
     assert hub.failed[fault] == 8
     assert not [path for path in (tmp_path / "files").iterdir() if path.suffix != ".part"]
 
@@ -185,7 +185,7 @@ def test_being_offline_is_one_line_after_few_attempts(tmp_path: Path) -> None:
     assert "check the network, the proxy and HF_ENDPOINT" in line
 
 
-def test_a_server_that_goes_away_meanwhile_is_tried_as_often_as_any(hub: HubServer, tmp_path: Path) -> None:
+def test_a_server_lost_during_a_run_gets_all_attempts(hub: HubServer, tmp_path: Path) -> None:
     client = hub.client()
     assert source_of(client, tmp_path).subsets()
     client.endpoint = "http://127.0.0.1:9"
@@ -202,18 +202,18 @@ def test_the_offline_mode_of_huggingface_hub_is_named(
     assert hub.requests.total() == 0
 
 
-def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_address_is_refused(tmp_path: Path) -> None:
     line = refusal(HubClient("huggingface", False, QUICK, 1), tmp_path)
-    assert line.startswith("huggingface is no address of a Hub (")
+    assert line.startswith("huggingface is not the address of a Hub (")
     assert line.endswith("correct or unset HF_ENDPOINT")
 
 
-def test_a_gated_dataset_says_to_accept_its_terms_and_opens_with_a_token(hub: HubServer, tmp_path: Path) -> None:
+def test_a_gated_dataset_asks_to_accept_its_terms(hub: HubServer, tmp_path: Path) -> None:
     hub.repositories[DATASET].gated = True
     line = refusal(hub.client(), tmp_path)
     assert line == (
-        f"{URI} is gated: accept its terms at {hub.url}/datasets/{DATASET}, and set HF_TOKEN to a token of the account "
-        "that did"
+        f"{URI} is gated: accept its terms at {hub.url}/datasets/{DATASET}, and set HF_TOKEN to a token of the same "
+        "account"
     )
     assert hub.requests.total() == 1, "it is not asked again"
     assert source_of(hub.client("hf_good"), tmp_path).shards(Kind.SUBSET, SUBSET)
@@ -224,13 +224,13 @@ def test_a_missing_dataset_revision_or_file_is_said_at_once(hub: HubServer, tmp_
     line = refusal(hub.client(), tmp_path, "hf://datasets/HuggingFaceM4/FineVison")
     assert line.startswith("hf://datasets/HuggingFaceM4/FineVison is not on the Hub, or is private (HTTP 401): check")
     line = refusal(hub.client(), tmp_path, f"{URI}@v9")
-    assert line.startswith(f"{URI} has no such revision: check what follows the @ (Invalid rev id: v9)")
+    assert line.startswith(f"{URI} has no such revision: check the part after the @ (Invalid rev id: v9)")
     assert hub.requests.total() == 2
     hub.requests.clear()
     source = source_of(hub.client(), tmp_path)
     first, second = source.shards(Kind.SUBSET, SUBSET)
-    # A file that is in the list and cannot be had, as after a history that was rewritten.
+    # A file that is listed and missing, as after a rewritten history.
     hub.lost = f"{SUBSET}/{second.name}"
     assert list(source.batches(Kind.SUBSET, SUBSET, first, columns=["source"]))
-    with pytest.raises(VisdivError, match=rf"{second.name} is not there any more: run again"):
+    with pytest.raises(VisdivError, match=rf"{second.name} no longer exists: run again"):
         list(source.batches(Kind.SUBSET, SUBSET, second, columns=["source"]))

@@ -1,4 +1,4 @@
-"""Which files of a repository belong together, told from their paths."""
+"""Tests of the layout of repositories on the Hub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def grouped(*paths: str) -> dict[str, list[str]]:
     return {name: list(found) for name, found in subsets_of("me/images", files(*paths)).items()}
 
 
-def test_each_folder_at_the_top_is_a_subset_with_its_files_in_order() -> None:
+def test_each_top_level_folder_is_a_subset() -> None:
     assert grouped("b/train-1.parquet", "b/train-0.parquet", "a(x)/deep/er/0.parquet", "assets/x.png", "README.md") == {
         "a(x)": ["deep/er/0.parquet"],
         "b": ["train-0.parquet", "train-1.parquet"],
@@ -33,7 +33,7 @@ def test_each_folder_at_the_top_is_a_subset_with_its_files_in_order() -> None:
         ("train.parquet", "train_extra/x.txt"),
     ],
 )
-def test_files_in_data_in_folders_of_splits_or_at_the_top_are_one_subset(paths: tuple[str, ...]) -> None:
+def test_files_in_data_or_folders_of_splits_are_one_subset(paths: tuple[str, ...]) -> None:
     wanted = [path for path in paths if path.lower().endswith(".parquet")]
     assert grouped(*paths) == {"images": wanted}
 
@@ -52,7 +52,7 @@ def test_of_a_subset_with_a_split_train_only_that_one_counts() -> None:
     assert grouped("a/training_notes.parquet", "a/other.parquet") == {"a": ["other.parquet", "training_notes.parquet"]}
 
 
-def test_hidden_files_are_none() -> None:
+def test_hidden_files_are_ignored() -> None:
     assert grouped(".cache/a/train-0.parquet", "a/.train-0.parquet", "b/train-0.parquet") == {"b": ["train-0.parquet"]}
 
 

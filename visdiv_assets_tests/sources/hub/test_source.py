@@ -1,4 +1,4 @@
-"""Datasets on the Hub, read from a server of the test's own as the folder source reads the same files."""
+"""Tests of datasets on the Hub, against a local server and a folder source of the same files."""
 
 from __future__ import annotations
 
@@ -77,18 +77,18 @@ def parquet(rows: int, start: int = 0) -> bytes:
     """A file of plain rows."""
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(plain_rows(rows, start), SCHEMA), sink)
-    return sink.getvalue().to_pybytes()
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
-def benchmark(name: str, **fields: str | None) -> Benchmark:
-    given = {"alias": None, "config": None, "split": "test", "hub_id": "some/bench", **fields}
-    return Benchmark(
-        name=name, list="mine", image_column=None, evaluation=None, published_embedding_file=None, note=None, **given
-    )  # type: ignore[arg-type]
+def benchmark(
+    name: str, *, hub_id: str = "some/bench", alias: str | None = None, config: str | None = None, split: str = "test"
+) -> Benchmark:
+    return Benchmark(name, "mine", hub_id, alias, config, split, None, None, None, None)
 
 
 def until(condition: object, *, seconds: float = 10) -> None:
-    """Wait for something that another thread does."""
+    """Wait until another thread makes the condition true."""
     assert callable(condition)
     end = monotonic() + seconds
     while not condition():
@@ -96,7 +96,7 @@ def until(condition: object, *, seconds: float = 10) -> None:
         sleep(0.005)
 
 
-# What it reads ------------------------------------------------------------------------------------------------------
+# Reading ------------------------------------------------------------------------------------------------------------
 
 
 def test_all_of_finevisions_subsets_are_listed_from_pages(server: HubServer, tmp_path: Path) -> None:
@@ -155,9 +155,7 @@ def test_single_images_are_those_of_the_folder_source(hub: HubServer, sample: Pa
             remote.fetch(Kind.SUBSET, SUBSETS[0], [position])
 
 
-def test_a_single_image_costs_a_part_of_the_file_and_many_no_more_than_the_file(
-    server: HubServer, tmp_path: Path
-) -> None:
+def test_single_images_never_cost_more_than_the_file(server: HubServer, tmp_path: Path) -> None:
     noise = random.Random(1)
     rows = [{"images": [{"bytes": noise.randbytes(100_000), "path": None}], "texts": []} for _ in range(60)]
     sink = pa.BufferOutputStream()
@@ -212,7 +210,7 @@ def test_an_address_that_names_no_dataset_is_refused(uri: str) -> None:
         HubSource(uri)
 
 
-# Which state it reads -----------------------------------------------------------------------------------------------
+# Revisions ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_source_stays_at_the_commit_that_it_saw_first(hub: HubServer, tmp_path: Path) -> None:
@@ -229,7 +227,7 @@ def test_a_source_stays_at_the_commit_that_it_saw_first(hub: HubServer, tmp_path
     assert hub.requests[f"/api/datasets/{DATASET}"] == 2
 
 
-def test_a_commit_to_the_readme_changes_no_version_and_one_to_a_file_does(hub: HubServer, tmp_path: Path) -> None:
+def test_a_version_follows_the_files_and_not_the_commit(hub: HubServer, tmp_path: Path) -> None:
     def observed() -> list[str]:
         source = opened(hub, tmp_path)
         return [source.observed_version(Kind.SUBSET, name) for name in SUBSETS]
@@ -256,10 +254,10 @@ def test_a_branch_a_tag_or_a_commit_can_be_named(hub: HubServer, tmp_path: Path)
     assert opened(hub, tmp_path, f"{URI}@refs/pr/1").subsets() == ["other"]
 
 
-# What it fetches ----------------------------------------------------------------------------------------------------
+# Downloads ----------------------------------------------------------------------------------------------------------
 
 
-def test_listing_shards_reads_footers_alone_and_only_once(hub: HubServer, tmp_path: Path) -> None:
+def test_listing_shards_reads_footers_only_and_once(hub: HubServer, tmp_path: Path) -> None:
     source = opened(hub, tmp_path)
     (shard, _) = source.shards(Kind.SUBSET, SUBSETS[0])
     assert source.digest(Kind.SUBSET, SUBSETS[0], shard)
@@ -303,7 +301,7 @@ def test_another_source_finds_what_was_fetched(hub: HubServer, tmp_path: Path) -
     assert hub.asked("/storage/") == 4
 
 
-def test_the_address_and_the_token_are_those_that_huggingface_hub_reads(hub: HubServer, tmp_path: Path) -> None:
+def test_address_and_token_come_from_huggingface_hub(hub: HubServer, tmp_path: Path) -> None:
     hub.repositories[DATASET].gated = True
     code = f"from visdiv_assets import sources; print(sources.open({URI!r}).subsets())"
     environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "no_proxy": "*"}

@@ -1,0 +1,152 @@
+"""Read one Arrow file as `datasets` writes it: a stream of record batches, mapped into memory.
+
+Nothing is copied: the values of a batch stay in the file until they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+
+from visdiv_assets.errors import SourceError
+from visdiv_assets.sources import batching
+from visdiv_assets.sources.files import FoundFile, cannot_read
+from visdiv_assets.sources.interface import Kind, StoredShard
+from visdiv_assets.sources.schema import plan_columns
+
+#: What to do about a damaged file.
+REMEDY = "it may be damaged or cut off, so save or copy the dataset again"
+
+#: The codec to write the rows of a shard with: the one that `datasets` writes Parquet with.
+COMPRESSION = "snappy"
+
+_REASON_LENGTH = 200
+
+
+def row_count(file: FoundFile) -> int:
+    """Return the rows of a file. Cached while the file's size and time of change stay the same.
+
+    Only the headers of the batches are read: a stream has no footer.
+
+    Raises:
+        SourceError: the file is no readable Arrow stream.
+    """
+    return _row_count(file.path, file.size_bytes, file.mtime_ns)
+
+
+@lru_cache(maxsize=8192)
+def _row_count(path: Path, size_bytes: int, mtime_ns: int) -> int:
+    with _open(path) as reader:
+        return sum(batch.num_rows for batch in _batches(path, reader))
+
+
+def read(path: Path, kind: Kind, columns: Sequence[str], batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
+    """Yield all rows of a file in order, as batches of normalized columns.
+
+    Args:
+        path: the file.
+        kind: subset or benchmark.
+        columns: names out of `schema.COLUMNS`.
+        batch_rows: maximum rows in a batch.
+        rows: the expected number of rows.
+
+    Raises:
+        SourceError: the file is damaged, holds another number of rows, or lacks a column.
+    """
+    with _open(path) as reader:
+        count = 0
+        for batch in batching.normalize(_batches(path, reader), reader.schema, kind, columns, batch_rows, str(path)):
+            count += batch.num_rows
+            yield batch
+    _check_rows(path, count, rows)
+
+
+def stored(file: FoundFile, rows: int) -> StoredShard:
+    """Return a file as it is stored, all columns unchanged; see `interface.StoredShard`.
+
+    Args:
+        file: the file.
+        rows: the expected number of rows.
+
+    Raises:
+        SourceError: the file is damaged.
+    """
+    with _open(file.path) as reader:
+        schema = reader.schema
+    batch_rows = batching.stored_batch_rows(rows, file.size_bytes)
+    return StoredShard(schema, COMPRESSION, _stored(file.path, batch_rows, rows))
+
+
+def _stored(path: Path, batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
+    with _open(path) as reader:
+        count = 0
+        for batch in batching.cut(_batches(path, reader), batch_rows):
+            count += batch.num_rows
+            yield batch
+    _check_rows(path, count, rows)
+
+
+def images(path: Path, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
+    """Yield the images of some rows.
+
+    Args:
+        path: the file.
+        kind: subset or benchmark.
+        rows: counted from 0 in this file; all must exist.
+
+    Yields:
+        (row, struct<bytes: binary, path: string> [images of the row]), in row order.
+
+    Raises:
+        SourceError: the file is damaged, holds fewer rows than before, or lacks the column.
+    """
+    with _open(path) as reader:
+        plan = plan_columns(kind, reader.schema, ["images"], str(path))
+        found = 0
+        for row, entries in batching.images_of_rows(_batches(path, reader), plan, rows):
+            found += 1
+            yield row, entries
+    if found < len(set(rows)):
+        raise SourceError(f"{path} holds fewer rows than when it was listed: {REMEDY}")
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[pa.RecordBatchReader]:
+    with _name_errors(path):
+        mapped = pa.memory_map(str(path))
+    with mapped:
+        with _name_errors(path):
+            reader = pa.ipc.open_stream(mapped)
+        yield reader
+
+
+def _batches(path: Path, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    while True:
+        with _name_errors(path):
+            try:
+                batch = reader.read_next_batch()
+            except StopIteration:
+                return
+            batch.validate()
+        yield batch
+
+
+def _check_rows(path: Path, count: int, rows: int) -> None:
+    if count != rows:
+        raise SourceError(f"{path} holds {count} rows, and held {rows} when it was listed: {REMEDY}")
+
+
+@contextmanager
+def _name_errors(path: Path) -> Iterator[None]:
+    """Turn what pyarrow raises at a damaged or missing file into an error that names the file."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise cannot_read(str(path), error) from None
+        reason = " ".join(str(error).split())[:_REASON_LENGTH] or type(error).__name__
+        raise SourceError(f"{path} is not a readable Arrow stream ({reason}): {REMEDY}") from None

@@ -1,0 +1,185 @@
+"""A folder of datasets that were written by `Dataset.save_to_disk` or `DatasetDict.save_to_disk`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from visdiv_assets.errors import SourceError
+from visdiv_assets.sources import arrow_stream, batching, fetching, files
+from visdiv_assets.sources.interface import Kind, Shard, StoredShard
+from visdiv_assets.sources.schema import schema_of
+
+#: The files of a saved Dataset (the first lists its data files), and the list of splits of a saved DatasetDict.
+STATE_FILE = "state.json"
+INFO_FILE = "dataset_info.json"
+DICT_FILE = "dataset_dict.json"
+
+
+class SavedDatasetsSource:
+    """Rows in Arrow files that `datasets` saved. Implements `interface.Source`.
+
+    The folder is one of these:
+
+    - a saved Dataset: one subset, named like the folder;
+    - a saved DatasetDict: one subset per split, named like the split;
+    - a folder of them: a Dataset in `<name>/` is the subset `<name>`, and a DatasetDict in `<name>/` has one subset
+      `<name>-<split>` per split. Where there is a folder `subsets`, they lie in it, and benchmarks lie in the same way
+      in `benchmarks`.
+
+    A shard is one Arrow file, in the order in which `datasets` reads them.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.uri = str(folder)
+        self._root = Path(folder).absolute()
+
+    def subsets(self) -> list[str]:
+        """Return the names of the subsets, sorted.
+
+        Raises:
+            SourceError: two subsets would have the same name, or a file about a dataset cannot be read.
+        """
+        return sorted(self._folders(Kind.SUBSET))
+
+    def benchmarks(self) -> list[str]:
+        """Return the names of the benchmarks, sorted; may be empty. Raises as `subsets` does."""
+        return sorted(self._folders(Kind.BENCHMARK))
+
+    def size_bytes(self, kind: Kind, name: str) -> int:
+        """Return the size of a subset's files together, without opening them."""
+        return sum(file.size_bytes for file in self._files(kind, name))
+
+    def observed_version(self, kind: Kind, name: str) -> str:
+        """Return a digest of the files' names, sizes and times of change."""
+        return files.observed_version(self._files(kind, name))
+
+    def shards(self, kind: Kind, name: str) -> list[Shard]:
+        """Return one shard per Arrow file, in the order of the dataset.
+
+        Raises:
+            SourceError: the dataset has no file, or one is not readable.
+        """
+        return [
+            Shard(file.relative, arrow_stream.row_count(file), file.size_bytes, files.fingerprint([file]))
+            for file in self._files(kind, name)
+        ]
+
+    def digest(self, kind: Kind, name: str, shard: Shard) -> str:
+        """Return the SHA-256 of the file's bytes as 64 hex characters."""
+        return files.content_digest(self._current(kind, name, shard).path)
+
+    def batches(
+        self, kind: Kind, name: str, shard: Shard, *, columns: Sequence[str], batch_rows: int = 64
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a file in order; see `interface.Source.batches`."""
+        schema_of(columns)
+        batching.check_batch_rows(batch_rows)
+        return arrow_stream.read(self._current(kind, name, shard).path, kind, columns, batch_rows, shard.rows)
+
+    def stored(self, kind: Kind, name: str, shard: Shard) -> StoredShard:
+        """Return all columns of a file, unchanged; see `interface.Source.stored`."""
+        return arrow_stream.stored(self._current(kind, name, shard), shard.rows)
+
+    def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
+        """Return the encoded bytes of single images; see `interface.Source.fetch`."""
+        found = self._files(kind, name)
+        return fetching.fetch(
+            self.uri,
+            kind,
+            name,
+            [arrow_stream.row_count(file) for file in found],
+            lambda index, rows: arrow_stream.images(found[index].path, kind, rows),
+            positions,
+        )
+
+    def _folders(self, kind: Kind) -> dict[str, Path]:
+        """Return the folder of the saved Dataset of each subset or benchmark."""
+        if is_saved(self._root):
+            own_name = self._root.resolve().name or "dataset"
+            return _datasets(self._root, own_name, "") if kind is Kind.SUBSET else {}
+        base = self._root / kind.value
+        if kind is Kind.SUBSET and not base.is_dir():
+            base = self._root
+        found: dict[str, Path] = {}
+        for name in files.subfolders(base) if base.is_dir() else []:
+            for subset, folder in _datasets(base / name, name, f"{name}-").items():
+                if subset in found:
+                    raise SourceError(f"{found[subset]} and {folder} are both named {subset!r}: rename one folder")
+                found[subset] = folder
+        return found
+
+    def _files(self, kind: Kind, name: str) -> list[files.FoundFile]:
+        folders = self._folders(kind)
+        if name not in folders:
+            raise files.no_such(self.uri, kind, name, sorted(folders))
+        folder = folders[name]
+        state = _read_json(folder / STATE_FILE)
+        if state.get("_indices_data_files") or state.get("_indices_files"):
+            raise SourceError(
+                f"{folder} holds a selection of rows in the form of old versions of `datasets`: load it and save it "
+                f"again with save_to_disk"
+            )
+        try:
+            names = [str(entry["filename"]) for entry in state["_data_files"]]
+        except (KeyError, TypeError):
+            raise SourceError(
+                f"{folder / STATE_FILE} lists no data files: save the dataset again with save_to_disk"
+            ) from None
+        if not names:
+            raise SourceError(f"{folder} holds no data file: save the dataset there again, or remove the folder")
+        if outside := [name for name in names if Path(name).name != name]:
+            raise SourceError(
+                f"{folder / STATE_FILE} names {outside[0]!r}, which is not a file of the folder: save the dataset "
+                f"again with save_to_disk"
+            )
+        return [files.look(folder, name) for name in names]
+
+    def _current(self, kind: Kind, name: str, shard: Shard) -> files.FoundFile:
+        """Return the shard's file. Raises SourceError if it is no longer what `shards` described."""
+        for file in self._files(kind, name):
+            if file.relative == shard.name and files.fingerprint([file]) == shard.fingerprint:
+                return file
+        raise files.changed(f"{shard.name} of {kind.value}/{name} in {self.uri}")
+
+
+def is_saved(folder: Path) -> bool:
+    """Return whether a folder is a saved Dataset or a saved DatasetDict."""
+    return _is_dataset(folder) or (folder / DICT_FILE).is_file()
+
+
+def _is_dataset(folder: Path) -> bool:
+    return (folder / STATE_FILE).is_file() and (folder / INFO_FILE).is_file()
+
+
+def holds_saved(folder: Path) -> bool:
+    """Return whether a subfolder of a folder, or of its folder `subsets`, is a saved Dataset or DatasetDict."""
+    subsets = folder / Kind.SUBSET.value
+    base = subsets if subsets.is_dir() else folder
+    return any(is_saved(base / name) for name in files.subfolders(base))
+
+
+def _datasets(folder: Path, name: str, prefix: str) -> dict[str, Path]:
+    """Return the saved Datasets in a folder by the name of their subset; `prefix` begins the names of splits."""
+    if (folder / DICT_FILE).is_file():
+        splits = _read_json(folder / DICT_FILE).get("splits")
+        if not isinstance(splits, list):
+            raise SourceError(f"{folder / DICT_FILE} lists no splits: save the dataset again with save_to_disk")
+        return {f"{prefix}{split}": folder / str(split) for split in splits}
+    return {name: folder} if _is_dataset(folder) else {}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise files.cannot_read(path, error) from None
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise SourceError(f"{path} is not a JSON object: save the dataset again with save_to_disk")
+    return content
