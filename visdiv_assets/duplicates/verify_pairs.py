@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.duplicates.verify import Evidence, Prepared, prepare, verify
+from visdiv_assets.duplicates.verify import Evidence, PreparedImage, prepare, verify
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.progress import Progress, silent
@@ -29,7 +29,7 @@ VERDICT_SCHEMA = pa.schema(VERDICT_FIELDS)
 
 #: Pairs whose images are fetched together.
 PAIRS_AT_A_TIME = 256
-#: Prepared images that are kept for further pairs, at most about 1 MB each.
+#: PreparedImage images that are kept for further pairs, at most about 1 MB each.
 IMAGES_KEPT = 512
 #: Pairs of one unit of work: a minute or so on two cores.
 PAIRS_OF_A_UNIT = 4096
@@ -99,9 +99,9 @@ class _Kept:
 
     def __init__(self, threads: int, limits: DecodeLimits) -> None:
         self._threads, self._limits = threads, limits
-        self._images: OrderedDict[str, Prepared] = OrderedDict()
+        self._images: OrderedDict[str, PreparedImage] = OrderedDict()
 
-    def prepared(self, image_ids: Sequence[str], fetch: Fetch) -> dict[str, Prepared]:
+    def prepared(self, image_ids: Sequence[str], fetch: Fetch) -> dict[str, PreparedImage]:
         """The images of some ids, each prepared once."""
         wanted = dict.fromkeys(image_ids)
         missing = [image_id for image_id in wanted if image_id not in self._images]
@@ -114,7 +114,7 @@ class _Kept:
             self._images.popitem(last=False)
         return images
 
-    def _prepare(self, data: bytes | None) -> Prepared:
+    def _prepare(self, data: bytes | None) -> PreparedImage:
         return prepare(decode_image(data, limits=self._limits).pixels)
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL.Image import Image
 
 from visdiv_assets.duplicates.calibration import copies
-from visdiv_assets.duplicates.verify import Evidence, Prepared, prepare, verify
+from visdiv_assets.duplicates.verify import Evidence, PreparedImage, prepare, verify
 from visdiv_assets.threads import ordered_map
 from visdiv_assets_tests.testing.corpora import KINDS, LookAlike, draw, look_alikes
 
@@ -21,7 +21,7 @@ from visdiv_assets_tests.testing.corpora import KINDS, LookAlike, draw, look_ali
 )
 def test_images_of_one_template_with_other_content_are_refused(of_a_kind: int, most: int, most_of_a_kind: int) -> None:
     @lru_cache(maxsize=64)
-    def prepared(kind: str, template: int, content: int) -> Prepared:
+    def prepared(kind: str, template: int, content: int) -> PreparedImage:
         return prepare(draw(kind, template, content))
 
     def compare(pair: LookAlike) -> tuple[str, Evidence]:

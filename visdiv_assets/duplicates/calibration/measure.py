@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from visdiv_assets.duplicates.calibration.copies import KINDS, STRENGTHS, make_copy
 from visdiv_assets.duplicates.pdq_join import close_hashes
-from visdiv_assets.duplicates.verify import Evidence, Prepared, prepare, verify
+from visdiv_assets.duplicates.verify import Evidence, PreparedImage, prepare, verify
 from visdiv_assets.embedding.interface import Embedder
 from visdiv_assets.imaging.pdq import fingerprints
 from visdiv_assets.progress import Progress, silent
@@ -154,7 +154,7 @@ class _Subject:
     def __init__(self, image_id: str, image: Image) -> None:
         self.image_id = image_id
         self.image = image
-        self.prepared: Prepared = prepare(image)
+        self.prepared: PreparedImage = prepare(image)
         self.seed = Random(f"{SEED}/{image_id}").getrandbits(32)
 
     def copy(self, kind: str, strength: str) -> Image:

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.contamination.images import LOCATED_SCHEMA
 from visdiv_assets.duplicates.pair_verification import SIDES
+from visdiv_assets.duplicates.verify import VERIFY_VERSION
 from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS, VERDICT_SCHEMA
 from visdiv_assets.orchestration.assets.common import table_preview
 from visdiv_assets.orchestration.resources import DecoderResource, LakeResource, SourceResource, VerificationResource
@@ -15,7 +16,8 @@ from visdiv_assets.orchestration.work.verify import Pixels, Rule
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.storage.partition_write import PartitionWrite
 
-CODE_VERSION = "2"
+#: The version of the verified tables: verdicts of another version are computed again.
+CODE_VERSION = VERIFY_VERSION
 
 LEAKS_SCHEMA = pa.schema([*LOCATED_SCHEMA, ("pdq_distance", pa.int16()), *VERDICT_FIELDS])
 
