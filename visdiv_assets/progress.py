@@ -17,7 +17,7 @@ SECONDS_BETWEEN_LINES = 15.0
 class Progress(Protocol):
     """Takes note of work done."""
 
-    def __call__(self, done: int) -> None:
+    def __call__(self, done: int, /) -> None:
         """Report that `done` more items are finished."""
 
 
@@ -55,7 +55,7 @@ class _LogLines:
         self._done = 0
         self._begin = self._last = time.monotonic()
 
-    def __call__(self, done: int) -> None:
+    def __call__(self, done: int, /) -> None:
         self._done += done
         now = time.monotonic()
         if now - self._last >= SECONDS_BETWEEN_LINES:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.vectors.join import TILE
 from visdiv_assets.vectors.matrix import Matrix
+from visdiv_assets.vectors.pair_similarity import pair_similarities
 
 #: How many images of a row must be redundant for the row to go.
 ROW_RULES = ("any", "all", "majority")
@@ -213,8 +213,5 @@ def _similarity(vectors: Matrix, left: np.ndarray, right: np.ndarray) -> np.ndar
     """Inner products of rows with rows, float32 [m]; 1 for a row with itself."""
     result = np.ones(len(left), np.float32)
     different = np.flatnonzero(left != right)
-    for start in range(0, len(different), TILE):
-        chosen = different[start : start + TILE]
-        x, y = vectors[left[chosen]].astype(np.float64), vectors[right[chosen]].astype(np.float64)
-        result[chosen] = np.minimum(np.einsum("nd,nd->n", x, y), 1)
+    result[different] = pair_similarities(vectors, vectors, left[different], right[different])
     return result

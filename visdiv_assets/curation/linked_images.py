@@ -14,6 +14,7 @@ from visdiv_assets.curation.decisions import LOSSLESS, Positions
 from visdiv_assets.curation.row_findings import RowFacts
 from visdiv_assets.duplicates.clusters import Pairs
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.storage.arrays import RowsOf, StackedArray
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
@@ -94,14 +95,15 @@ def load_linked_images(lake: Lake, subsets: Sequence[str], copies_by: str) -> Li
     a, b, similarity = _distinct(tables)
     image_ids = np.unique(np.concatenate([a, b, _repeated(lake, subsets)]))
     pairs = Pairs(np.searchsorted(image_ids, a), np.searchsorted(image_ids, b), similarity)
+    index = IdIndex(image_ids)
     place = np.full(len(image_ids), -1, np.int64)
     parts: list[np.ndarray] = []
     offset = 0
     for subset in subsets:
         embeddings = lake.require(LakeTable.SSCD_EMBEDDINGS, subset)
-        ids = lake.read(embeddings, "ids")["image_id"].to_numpy().astype("S32")
-        number, held = find(image_ids, ids)
-        place[number] = offset + np.flatnonzero(held)
+        linked = index.rows(lake.read(embeddings, "ids")["image_id"])
+        found = np.flatnonzero(linked >= 0)
+        place[linked[found]] = offset + found
         vectors = lake.array(embeddings, "vectors")
         parts += vectors.parts
         offset += len(vectors)
@@ -117,15 +119,6 @@ def _among(pairs: Pairs, held: np.ndarray) -> Pairs:
     return Pairs(number[pairs.left[kept]], number[pairs.right[kept]], pairs.similarity[kept])
 
 
-def find(image_ids: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of those of the wanted ids that are in the sorted `image_ids`, and which those are, bool [wanted]."""
-    if not len(image_ids):
-        return np.empty(0, np.int64), np.zeros(len(wanted), bool)
-    number = np.minimum(np.searchsorted(image_ids, wanted), len(image_ids) - 1)
-    held = image_ids[number] == wanted
-    return number[held], held
-
-
 def load_positions(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray) -> Positions:
     """The positions of some images in all subsets.
 
@@ -134,6 +127,7 @@ def load_positions(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray)
         facts: of the subsets, in name order.
         image_ids: S32 [n], sorted.
     """
+    index = IdIndex(image_ids)
     columns: dict[str, list[np.ndarray]] = {name: [] for name in Positions.__dataclass_fields__}
     for number, of_subset in enumerate(facts):
         images = lake.read(
@@ -142,8 +136,8 @@ def load_positions(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray)
         )
         in_row = np.bincount(images["row"].to_numpy(), minlength=of_subset.rows)
         readable = images.filter(pc.equal(images["status"], "ok"))
-        image, held = find(image_ids, readable["image_id"].to_numpy().astype("S32"))
-        chosen = readable.filter(pa.array(held))
+        linked = index.rows(readable["image_id"])
+        chosen = readable.filter(pa.array(linked >= 0))
         row = chosen["row"].to_numpy()
         pixels = chosen["width"].to_numpy().astype(np.int64) * chosen["height"].to_numpy()
         lossless = pc.is_in(chosen["format"], pa.array(sorted(LOSSLESS))).to_numpy()
@@ -151,7 +145,7 @@ def load_positions(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray)
             "subset": np.full(len(row), number, np.int32),
             "row": row,
             "image_index": chosen["image_index"].to_numpy(),
-            "image": image,
+            "image": linked[linked >= 0],
             "pixels": pixels,
             "lossless": lossless.astype(bool),
             "rating": of_subset.rating[row],

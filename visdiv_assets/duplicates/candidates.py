@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.duplicates.pdq_join import close_hashes
-from visdiv_assets.vectors.join import TILE, join
+from visdiv_assets.vectors.join import join
 from visdiv_assets.vectors.matrix import Matrix
+from visdiv_assets.vectors.pair_similarity import pair_similarities
 
 CANDIDATE_SCHEMA = pa.schema(
     [
@@ -70,11 +71,7 @@ def candidates(
     distance = np.full(pairs.shape[1], -1, np.int16)
     distance[place[by_sscd.num_rows :]] = by_pdq["pdq_distance"].to_numpy()
     missing = np.flatnonzero(np.isnan(similarity))
-    for start in range(0, len(missing), TILE):
-        chosen = missing[start : start + TILE]
-        x = left.vectors[pairs[0, chosen]].astype(np.float64)
-        y = other.vectors[pairs[1, chosen]].astype(np.float64)
-        similarity[chosen] = np.einsum("nd,nd->n", x, y)
+    similarity[missing] = pair_similarities(left.vectors, other.vectors, pairs[0, missing], pairs[1, missing])
     return pa.table(
         [pairs[0], pairs[1], np.minimum(similarity, 1), pa.array(distance, mask=distance < 0)], schema=CANDIDATE_SCHEMA
     )

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.progress import Progress, silent
-from visdiv_assets.vectors.id_index import IdIndex
 from visdiv_assets.vectors.join import self_join
-from visdiv_assets.vectors.matrix import Matrix, as_float32
+from visdiv_assets.vectors.matrix import Matrix
+from visdiv_assets.vectors.pair_similarity import pair_similarities
 
 CLIP_PAIRS_SCHEMA = pa.schema(
     [
@@ -26,9 +27,6 @@ CLIP_PAIRS_SCHEMA = pa.schema(
         ("sscd_model_id", pa.string()),
     ]
 )
-
-#: Pairs whose SSCD similarity is looked up at a time.
-PAIRS_AT_A_TIME = 16_384
 
 
 def clip_pairs(
@@ -66,7 +64,7 @@ def clip_pairs(
     found = self_join(vectors, floor, k_best=k_best, device=device, progress=progress)
     left, right = pc.take(image_ids, found["left"]), pc.take(image_ids, found["right"])
     numbers = IdIndex(sscd_ids)
-    sscd = similarities(sscd_vectors, numbers.of(left), numbers.of(right))
+    sscd = similarities(sscd_vectors, numbers.rows(left), numbers.rows(right))
     count = found.num_rows
     table = pa.table(
         [
@@ -95,13 +93,10 @@ def similarities(vectors: Matrix, left: np.ndarray, right: np.ndarray) -> np.nda
     """
     out = np.full(len(left), np.nan, np.float32)
     there = np.flatnonzero((left >= 0) & (right >= 0))
-    for start in range(0, len(there), PAIRS_AT_A_TIME):
-        chosen = there[start : start + PAIRS_AT_A_TIME]
-        x, y = as_float32(vectors[left[chosen]]), as_float32(vectors[right[chosen]])
-        found = np.einsum("nd,nd->n", x, y)
-        if not np.isfinite(found).all():
-            raise VisdivError("an SSCD vector is not finite: materialize sscd_embeddings again")
-        out[chosen] = np.clip(found, -1, 1)
+    found = pair_similarities(vectors, vectors, left[there], right[there], precision=np.float32)
+    if np.isnan(found).any():
+        raise VisdivError("an SSCD vector is not finite: materialize sscd_embeddings again")
+    out[there] = found
     return out
 
 

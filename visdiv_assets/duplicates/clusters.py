@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from visdiv_assets.vectors.join import TILE
 from visdiv_assets.vectors.matrix import Matrix
+from visdiv_assets.vectors.pair_similarity import pair_similarities
 
 IMAGES_SCHEMA = pa.schema(
     [
@@ -164,10 +165,7 @@ def find_confirmed_clusters(image_ids: np.ndarray, vectors: Matrix, confirmed: P
     representative = best[representative]
     similarity = np.ones(len(image_ids), np.float32)
     moved = np.flatnonzero(representative != np.arange(len(image_ids)))
-    for start in range(0, len(moved), TILE):
-        chosen = moved[start : start + TILE]
-        x, y = (vectors[rows].astype(np.float64) for rows in (chosen, representative[chosen]))
-        similarity[chosen] = np.minimum(np.einsum("nd,nd->n", x, y), 1)
+    similarity[moved] = pair_similarities(vectors, vectors, moved, representative[moved])
     return _told(image_ids, vectors, labels, representative, similarity)
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from visdiv_assets.duplicates.candidates import Images, candidates
 from visdiv_assets.duplicates.cross_subset import load_embeddings
 from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS, VERDICT_SCHEMA, Fetch, compare_pairs
+from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.progress import Progress, silent
@@ -44,14 +45,12 @@ def load_images(store: Lake, images: Manifest, embeddings: Manifest) -> Images:
 def make_fetch(store: Lake, source: Source, kind: Kind, images: Manifest) -> Fetch:
     """A function that fetches images of a subset or benchmark by image_id."""
     first = first_positions(store.read(images, columns=["row", "image_index", "image_id", "status"]))
-    ids = first["image_id"].to_numpy().astype("S32")
-    order = np.argsort(ids)
-    ids = ids[order]
-    row, index = first["row"].to_numpy()[order], first["image_index"].to_numpy()[order]
+    index = IdIndex(first["image_id"])
+    row, image_index = first["row"].to_numpy(), first["image_index"].to_numpy()
 
     def fetch(image_ids: Sequence[str]) -> list[bytes | None]:
-        places = np.searchsorted(ids, np.array(image_ids, "S32"))
-        return source.fetch(kind, images.partition, [(int(row[place]), int(index[place])) for place in places])
+        found = index.rows(np.array(image_ids, "S32"))
+        return source.fetch(kind, images.partition, [(int(row[i]), int(image_index[i])) for i in found])
 
     return fetch
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from visdiv_assets.embedding.interface import Embedder
 from visdiv_assets.embedding.stream import EncodedImage, embed_with_norms, image_changed
+from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.listing import image_bytes
 from visdiv_assets.progress import Progress, silent
@@ -43,13 +44,11 @@ class KnownVectors:
         """
         usable = manifest is not None and manifest.model_id == model_id and manifest.rows(role) > 0
         if usable and manifest is not None:
-            ids = lake.read(manifest, role, columns=[column])[column].to_numpy().astype("S32")
-            self._order = np.argsort(ids)
-            self._ids = ids[self._order]
+            self._index = IdIndex(lake.read(manifest, role, columns=[column])[column])
             self._vectors = lake.array(manifest, "vectors")
             self._norms = lake.column(manifest, "norms")
         else:
-            self._ids = np.empty(0, "S32")
+            self._index = IdIndex(np.empty(0, "S32"))
 
     def find(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Look up ids, S32 [n]: a mask bool [n] of the known ones, and their vectors float16 [known, d]."""
@@ -58,11 +57,9 @@ class KnownVectors:
 
     def rows(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Look up ids, S32 [n]: a mask bool [n] of the known ones, and their rows there, int64 [known]."""
-        if not len(self._ids) or not len(ids):
-            return np.zeros(len(ids), bool), np.empty(0, np.int64)
-        place = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
-        known = self._ids[place] == ids
-        return known, self._order[place[known]]
+        rows = self._index.rows(ids)
+        known = rows >= 0
+        return known, rows[known]
 
     def norms(self, rows: np.ndarray) -> np.ndarray:
         """The lengths that the vectors of some rows had, float32 [n]; only where they were kept."""

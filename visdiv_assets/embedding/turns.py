@@ -61,7 +61,7 @@ class KnownTexts(KnownVectors):
     def __init__(self, lake: Lake, manifest: Manifest | None, model_id: str) -> None:
         """Open the texts of a manifest; those of another model are not used."""
         super().__init__(lake, manifest, model_id, role="texts", column="text_id")
-        if manifest is not None and len(self._ids):
+        if manifest is not None and len(self._index):
             said = lake.read(manifest, "texts", columns=["tokens", "truncated"])
             self._tokens, self._truncated = said["tokens"].to_numpy(), said["truncated"].to_numpy()
 
@@ -87,6 +87,7 @@ class SeenTexts:
         """Which of some text_ids, S32 [n], are among them: bool [n]."""
         if not len(self._ids):
             return np.zeros(len(text_ids), bool)
+        # Not an `IdIndex`: ids are added shard by shard, and their rows do not matter.
         place = np.minimum(np.searchsorted(self._ids, text_ids), len(self._ids) - 1)
         found: np.ndarray = self._ids[place] == text_ids
         return found

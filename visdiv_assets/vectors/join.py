@@ -19,6 +19,7 @@ from visdiv_assets.devices import torch_device
 from visdiv_assets.errors import InputError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.vectors.matrix import Matrix
+from visdiv_assets.vectors.pair_similarity import inner_products
 from visdiv_assets.vectors.projection import choose_projection
 from visdiv_assets.vectors.tiles import BFLOAT16_ROUNDOFF, Candidates, FullTiles, Projected, ProjectedTiles
 from visdiv_assets.vectors.top_k import BestPartners
@@ -268,11 +269,7 @@ def rescore(left: Matrix, right: Matrix, found: list[np.ndarray], threshold: flo
         pairs = np.sort(pairs, axis=0)
     # Both partners of a pair may have named it.
     pairs = np.unique(pairs, axis=1)
-    similarity = np.empty(pairs.shape[1], np.float32)
-    for start in range(0, len(similarity), TILE):
-        chosen = slice(start, start + TILE)
-        x = left[pairs[0, chosen]].astype(np.float64)
-        y = right[pairs[1, chosen]].astype(np.float64)
-        similarity[chosen] = np.einsum("nd,nd->n", x, y)
+    # Unclipped, so that copies whose stored vectors are too long keep their order.
+    similarity = inner_products(left, right, pairs[0], pairs[1])
     kept = similarity >= np.float32(threshold)
     return pa.table([pairs[0, kept], pairs[1, kept], similarity[kept]], schema=PAIR_SCHEMA)

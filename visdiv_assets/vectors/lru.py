@@ -1,24 +1,47 @@
-"""What was opened last is kept open: every subset is in as many units of work as there are others."""
+"""Keep the values used last, within a limit on their total size."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-Opened = TypeVar("Opened")
+Value = TypeVar("Value")
 
 
-class LruCache(Generic[Opened]):
-    """Keeps the two things used last, and more of those before as long as all together are not too large."""
+def _one(value: object) -> int:
+    return 1
 
-    def __init__(self, size_of: Callable[[Opened], int] = lambda opened: 0, most: int = -1) -> None:
-        """Say how large a thing is, and how large all may be; by default there are never more than two."""
-        self._size_of, self._most = size_of, most
-        self._kept: dict[Hashable, Opened] = {}
 
-    def get(self, key: Hashable, opener: Callable[[], Opened]) -> Opened:
-        """What is kept by this key, or what the function opens."""
-        self._kept[key] = self._kept.pop(key) if key in self._kept else opener()
-        while len(self._kept) > 2 and sum(map(self._size_of, self._kept.values())) > self._most:
-            del self._kept[next(iter(self._kept))]
-        return self._kept[key]
+class LruCache(Generic[Value]):
+    """A cache that drops the values used longest ago once all together are too large.
+
+    Not safe for several threads at once.
+    """
+
+    def __init__(self, capacity: int, *, size_of: Callable[[Value], int] = _one, min_entries: int = 1) -> None:
+        """Set the limits.
+
+        Args:
+            capacity: largest total size; by default the number of values.
+            size_of: returns the size of a value, the same at every call.
+            min_entries: number of values that are kept however large they are.
+        """
+        self._capacity, self._size_of, self._min_entries = capacity, size_of, min_entries
+        # In order of use, the latest last.
+        self._values: dict[Hashable, Value] = {}
+        self._size = 0
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._values
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Return the value of a key, made by `make` if it is not kept."""
+        if key in self._values:
+            value = self._values.pop(key)
+        else:
+            value = make()
+            self._size += self._size_of(value)
+        self._values[key] = value
+        while len(self._values) > self._min_entries and self._size > self._capacity:
+            self._size -= self._size_of(self._values.pop(next(iter(self._values))))
+        return value

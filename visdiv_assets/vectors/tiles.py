@@ -18,6 +18,7 @@ import numpy as np
 from visdiv_assets.devices import torch_device
 from visdiv_assets.threads import ordered_map, thread_count
 from visdiv_assets.vectors.matrix import Matrix, as_float32, check_matrix, read_block
+from visdiv_assets.vectors.pair_similarity import inner_products
 from visdiv_assets.vectors.projection import Projection
 
 if TYPE_CHECKING:
@@ -330,13 +331,8 @@ class ProjectedTiles:
         return rows.numpy()[row], column
 
     def _similarity(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """The full products of pairs of rows."""
-        similarity = np.empty(len(a), np.float32)
-        for start in range(0, len(a), 4096):
-            chosen = slice(start, start + 4096)
-            x, y = as_float32(self._left[a[chosen]]), as_float32(self._right[b[chosen]])
-            similarity[chosen] = np.einsum("nd,nd->n", x, y)
-        return round_to_bfloat16(similarity)
+        """The full products of pairs of rows, rounded as those of whole tiles are, so that equal vectors are ties."""
+        return round_to_bfloat16(inner_products(self._left, self._right, a, b, precision=np.float32))
 
 
 @lru_cache(maxsize=8)

@@ -7,12 +7,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from visdiv_assets.curation.linked_images import (
     LinkedImages,
-    find,
     load_linked_images,
     load_positions,
     partitions_with,
@@ -157,20 +154,6 @@ def test_only_subsets_that_have_all_tables_take_part(lake: Lake) -> None:
     assert partitions_with(lake, "subset_images", "sscd_embeddings", "near_duplicates") == ["a+(b)", "whole"]
     assert partitions_with(lake, "subset_images") == ["a+(b)", "listed", "whole"]
     assert partitions_with(lake, "subset_images", "contamination") == []
-
-
-# Find ----------------------------------------------------------------------------------------------------------------
-
-NAMES = st.lists(st.sampled_from("abcdefgh").map(image_id), max_size=12)
-
-
-@settings(deadline=None)
-@given(NAMES, NAMES)
-def test_find_gives_the_numbers_of_those_that_are_there(held: list[str], wanted: list[str]) -> None:
-    image_ids = np.unique(np.array(held, "S32"))
-    number, found = find(image_ids, np.array(wanted, "S32"))
-    assert found.tolist() == [name in held for name in wanted]
-    assert [image_ids[n].decode() for n in number] == [name for name in wanted if name in held]
 
 
 # Positions -----------------------------------------------------------------------------------------------------------

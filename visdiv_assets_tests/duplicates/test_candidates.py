@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.duplicates import candidates as module
 from visdiv_assets.duplicates.candidates import CANDIDATE_SCHEMA, Images, candidates
 from visdiv_assets.duplicates.pdq_join import close_hashes
 from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS
+from visdiv_assets.vectors import pair_similarity
 from visdiv_assets.vectors.join import join
 from visdiv_assets_tests.testing.vectors import random_units, slow_similarity, unit
 
@@ -59,7 +59,7 @@ def test_candidates_are_the_pairs_of_both_searches_with_all_that_is_known_of_the
     right = None if others is None else drawn(random, others, seeds, pdq)
     other = left if right is None else right
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module, "TILE", tile)
+        patched.setattr(pair_similarity, "BLOCK", tile)
         rows = found(left, right, k)
     by_sscd = join(left.vectors, None if right is None else right.vectors, FLOOR, k_best=k).pairs.to_pylist()
     by_pdq = close_hashes(left.hashes, None if right is None else right.hashes, distance=DISTANCE, k_best=k).to_pylist()

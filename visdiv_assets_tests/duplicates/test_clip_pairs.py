@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from visdiv_assets.duplicates import clip_pairs as module
 from visdiv_assets.duplicates.clip_pairs import CLIP_PAIRS_SCHEMA, clip_pairs, most_disputed, similarities
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.vectors import pair_similarity
 from visdiv_assets_tests.testing.clip_lakes import unit
 
 MODELS = ("clip@1/crop_32", "sscd@2/skew_320")
@@ -80,7 +80,7 @@ def test_similarities_are_the_same_however_they_are_cut(monkeypatch: pytest.Monk
     vectors = unit(np.random.default_rng(2).standard_normal((20, 4))).astype(np.float16)
     left, right = np.random.default_rng(3).integers(-1, 20, (2, 50))
     whole = similarities(vectors, left, right)
-    monkeypatch.setattr(module, "PAIRS_AT_A_TIME", 7)
+    monkeypatch.setattr(pair_similarity, "BLOCK", 7)
     assert np.array_equal(similarities(vectors, left, right), whole, equal_nan=True)
     assert (np.isnan(whole) == ((left < 0) | (right < 0))).all()
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.duplicates import clusters as module
 from visdiv_assets.duplicates.clusters import (
     IMAGES_SCHEMA,
     SUMMARY_SCHEMA,
@@ -18,6 +17,7 @@ from visdiv_assets.duplicates.clusters import (
     components,
     find_confirmed_clusters,
 )
+from visdiv_assets.vectors import pair_similarity
 from visdiv_assets_tests.testing.vectors import random_units, slow_similarity
 
 relaxed = settings(deadline=None, max_examples=60)
@@ -154,7 +154,7 @@ def test_a_cluster_is_connected_and_its_best_image_stands_for_it(
 ) -> None:
     count, edges, priority = graph
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module, "TILE", tile)
+        patched.setattr(pair_similarity, "BLOCK", tile)
         found = clustered(count, edges, priority)
     component, representative = numbers(found, "component_id"), numbers(found, "cluster_id")
     vectors = random_units(count, 6, seed=count).astype(np.float16)

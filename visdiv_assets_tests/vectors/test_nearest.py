@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.vectors import nearest
-from visdiv_assets.vectors.id_index import IdIndex
 from visdiv_assets.vectors.nearest import combine_queries, find_nearest
 from visdiv_assets_tests.testing.clip_lakes import unit
 
@@ -72,12 +70,3 @@ def test_questions_are_added_by_their_weights() -> None:
 def test_questions_that_cancel_each_other_out_are_refused() -> None:
     with pytest.raises(VisdivError, match="cancel each other out"):
         combine_queries(np.array([[1.0, 0], [1, 0]]), [1, -1])
-
-
-def test_a_vector_is_found_by_its_identity_alone() -> None:
-    names = [f"{number:032x}" for number in (9, 3, 7)]
-    numbers = IdIndex(pa.chunked_array([pa.array(names[:2]), pa.array(names[2:])]))
-    assert len(numbers) == 3
-    asked = pa.array([names[2], None, "f" * 32, names[0], "0" * 32, names[1]])
-    assert numbers.of(asked).tolist() == [2, -1, -1, 0, -1, 1]
-    assert IdIndex(pa.array([], pa.string())).of(asked).tolist() == [-1] * 6

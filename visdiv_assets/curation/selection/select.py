@@ -26,11 +26,11 @@ from visdiv_assets.curation.selection.methods import METHODS, scores_of_picks
 from visdiv_assets.curation.selection.stored_scores import best_first
 from visdiv_assets.curation.selection.wfpp import count_words, wfpp
 from visdiv_assets.errors import InputError
+from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.texts import joined_turns
 from visdiv_assets.storage.arrays import RowsOf, StackedArray
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.vectors.id_index import IdIndex
 from visdiv_assets.vectors.join import self_join
 
 STORED = tuple(name for name in KEEP_BY if name)
@@ -137,7 +137,7 @@ def first_images(lake: Lake, table: str, subsets: Sequence[str]) -> tuple[Rows, 
             columns=["row", "image_id"],
             where=pc.field("status") == "ok",
         )
-        vector = IdIndex(lake.read(manifest, "ids")["image_id"]).of(listed["image_id"])
+        vector = IdIndex(lake.read(manifest, "ids")["image_id"]).rows(listed["image_id"])
         row = listed["row"].to_numpy()[vector >= 0]
         once, first = np.unique(row, return_index=True)
         rows.append(once)
@@ -254,7 +254,7 @@ def _first_texts(lake: Lake, rows: Rows, subsets: Sequence[str]) -> tuple[RowsOf
     for subset in subsets:
         manifest = lake.require(LakeTable.CLIP_TEXT_EMBEDDINGS, subset)
         turns = lake.read(manifest, "turns", columns=["row", "text_id"], where=pc.field("text_id").is_valid())
-        text = IdIndex(lake.read(manifest, "texts", columns=["text_id"])["text_id"]).of(turns["text_id"])
+        text = IdIndex(lake.read(manifest, "texts", columns=["text_id"])["text_id"]).rows(turns["text_id"])
         first_row, first = np.unique(turns["row"].to_numpy(), return_index=True)
         mine = np.flatnonzero(names == subset)
         place = np.searchsorted(first_row, rows.row[mine])

@@ -21,10 +21,10 @@ from visdiv_assets.curation.selection.methods import METHODS
 from visdiv_assets.curation.selection.semdedup import semdedup
 from visdiv_assets.curation.selection.whitened_clip import RawFeatures, Whitening, log_likelihood, raw_moments
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.storage.arrays import StackedArray
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.vectors.id_index import IdIndex
 
 CLIP_SCORE = "clip_score"
 
@@ -60,7 +60,7 @@ def corpus_scores(lake: Lake, subsets: Sequence[str], *, progress: Progress = si
     for number, (subset, manifest) in enumerate(zip(subsets, manifests, strict=True)):
         images = lake.require(LakeTable.SUBSET_IMAGES, subset)
         listed = lake.read(images, columns=["row", "image_id"], where=pc.field("status") == "ok")
-        vector = IdIndex(lake.read(manifest, "ids")["image_id"]).of(listed["image_id"])
+        vector = IdIndex(lake.read(manifest, "ids")["image_id"]).rows(listed["image_id"])
         row, there = listed["row"].to_numpy(), vector >= 0
         rows = int(images.facts["rows"])
         columns: dict[str, object] = {

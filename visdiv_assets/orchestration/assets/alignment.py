@@ -20,6 +20,7 @@ from visdiv_assets.curation.alignment.turns import TURNS_SCHEMA, RowImages, alig
 from visdiv_assets.embedding.clip.checkpoints import same_weights
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.contact_sheet import ImageTile, image_sheet, thumbnail_data_uri
+from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.orchestration.assets.common import (
     check_spec,
     column_schema,
@@ -36,7 +37,6 @@ from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.texts import row_texts
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
-from visdiv_assets.vectors.id_index import IdIndex
 
 CODE_VERSION = "1"
 
@@ -128,7 +128,7 @@ def alignment(
 
 def _aligned(store: Lake, images: Manifest, imaged: Manifest, worded: Manifest) -> Iterator[pa.RecordBatch]:
     positions = readable_positions(store, images)
-    vector = IdIndex(store.read(imaged, "ids")["image_id"]).of(positions["image_id"])
+    vector = IdIndex(store.read(imaged, "ids")["image_id"]).rows(positions["image_id"])
     there = vector >= 0
     texts = store.read(worded, "texts", columns=["text_id", "truncated"])
     with progress(f"aligning {images.partition}", worded.rows("turns"), "turn") as advance:
@@ -146,7 +146,7 @@ def _aligned(store: Lake, images: Manifest, imaged: Manifest, worded: Manifest) 
 def _numbered(store: Lake, worded: Manifest, numbers: IdIndex) -> Iterator[pa.RecordBatch]:
     """The turns with the numbers of their texts' vectors in the place of the text_ids."""
     for batch in store.dataset(worded, "turns").to_batches(columns=["row", "turn", "text_id"]):
-        text = pa.array(numbers.of(batch.column("text_id")))
+        text = pa.array(numbers.rows(batch.column("text_id")))
         yield pa.record_batch([batch.column("row"), batch.column("turn"), text], names=["row", "turn", "text"])
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_images
 from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.imaging.thumbnails import key_of, thumbnails
 from visdiv_assets.orchestration.assets.common import (
@@ -38,7 +39,6 @@ from visdiv_assets.sources.texts import row_texts
 from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
-from visdiv_assets.vectors.id_index import IdIndex
 
 CODE_VERSION = "1"
 
@@ -148,7 +148,7 @@ def _images(store: Lake, images: Manifest, embeddings: Manifest, points: int) ->
     number = draw_sample(len(vectors), points)
     ids = store.read(embeddings, "ids")["image_id"].take(pa.array(number))
     places = first_positions(store.read(images, columns=["row", "image_index", "image_id", "status"]))
-    at = places.take(pa.array(IdIndex(places["image_id"]).of(ids)))
+    at = places.take(pa.array(IdIndex(places["image_id"]).rows(ids)))
     row, index = at["row"].to_numpy(), at["image_index"].to_pylist()
     return Sampled(KINDS[embeddings.table], vectors, number, ids.to_pylist(), row, index)
 
@@ -161,7 +161,7 @@ def _texts(store: Lake, images: Manifest, embeddings: Manifest, points: int) -> 
         embeddings, "turns", columns=["row", "text_id"], where=pc.field("text_id").isin(ids.combine_chunks())
     )
     first = turns.group_by("text_id", use_threads=False).aggregate([("row", "min")])
-    row = first["row_min"].take(pa.array(IdIndex(first["text_id"]).of(ids))).to_numpy()
+    row = first["row_min"].take(pa.array(IdIndex(first["text_id"]).rows(ids))).to_numpy()
     return Sampled(KINDS[embeddings.table], vectors, number, ids.to_pylist(), row, [None] * len(number))
 
 

@@ -130,7 +130,9 @@ class SubsetTiles:
         """Keep what was opened last: every subset is in as many units as there are others, and most are small."""
         store = self.lake.get()
         device = resolve_device(worker.device)
-        kept: LruCache[tuple[EmbeddedSubset, Prepared]] = LruCache(lambda opened: opened[1].rows, IMAGES_KEPT)
+        kept: LruCache[tuple[EmbeddedSubset, Prepared]] = LruCache(
+            IMAGES_KEPT, size_of=lambda opened: opened[1].rows, min_entries=2
+        )
 
         def opened(embeddings: Manifest, nearest: Manifest) -> tuple[EmbeddedSubset, Prepared]:
             subset = load_embeddings(store, embeddings, nearest)

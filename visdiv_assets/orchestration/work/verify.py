@@ -187,7 +187,7 @@ class CompareSets:
     def open(self, worker: Worker) -> Callable[[SetsUnit, Progress], Compared]:
         """Keep the two sets used last: the hashes of all images of a large corpus would take gigabytes."""
         store, compare = self.pixels.lake.get(), self.pixels.comparison(worker)
-        kept: LruCache[tuple[Images, Fetch]] = LruCache()
+        kept: LruCache[tuple[Images, Fetch]] = LruCache(2)
 
         def side(kind: Kind, listed: Listed) -> tuple[Images, Fetch]:
             return kept.get(

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.quality import HISTOGRAM_SCHEMA, QUALITY_SCHEMA, RULES_SCHEMA
 from visdiv_assets.embedding.shards import IDS_SCHEMA, positions_between
+from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, first_positions
 from visdiv_assets.perf.rehearsal import columns
 from visdiv_assets.perf.rehearsal.plan import Plan, SetPlan
@@ -162,7 +163,7 @@ def _write_embeddings(
     lake: Lake, made: _Set, images: Manifest, planted: Planted, shape: Shape, random: np.random.Generator
 ) -> None:
     positions = first_positions(lake.read(images, columns=["row", "image_index", "image_id", "status"]))
-    order = np.argsort(made.ids)
+    index = IdIndex(made.ids)
     write = lake.write(
         TABLES[made.kind][1],
         made.plan.name,
@@ -173,9 +174,8 @@ def _write_embeddings(
     )
     for name, start, stop in made.shards():
         wanted = positions_between(positions, start, stop)
-        ids = wanted["image_id"].to_numpy().astype("S32")
-        number = made.planted[order[np.searchsorted(made.ids, ids, sorter=order)]]
-        vectors = shape.draw(random, len(ids)).astype(np.float16)
+        number = made.planted[index.rows(wanted["image_id"])]
+        vectors = shape.draw(random, wanted.num_rows).astype(np.float16)
         vectors[number >= 0] = planted.vectors[number[number >= 0]]
         with write.add(name) as unit:
             unit.array("vectors", vectors)
