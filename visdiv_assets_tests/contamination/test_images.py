@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from visdiv_assets.contamination.images import (
-    LEAK_SCHEMA,
+    BENCHMARK_PAIRS_SCHEMA,
     LOCATED_SCHEMA,
     RATES_SCHEMA,
-    find_leaks,
-    leak_rates,
+    contamination_rates,
+    find_benchmark_pairs,
     locate_pairs,
 )
 from visdiv_assets.statistics import ALL, wilson_interval
@@ -34,8 +34,8 @@ def found_pairs(
     left: np.ndarray, right: np.ndarray, floor: float, k_best: int, ids: tuple[pa.Array, pa.Array] | None = None
 ) -> Found:
     left_ids, right_ids = ids or (names("a", len(left)), names("b", len(right)))
-    table = find_leaks(left_ids, left, right_ids, right, floor=floor, k_best=k_best)
-    assert table.schema == LEAK_SCHEMA
+    table = find_benchmark_pairs(left_ids, left, right_ids, right, floor=floor, k_best=k_best)
+    assert table.schema == BENCHMARK_PAIRS_SCHEMA
     keys = list(zip(table["image_id"].to_pylist(), table["benchmark_image_id"].to_pylist(), strict=True))
     assert keys == sorted(set(keys)), "a pair twice, or out of order"
     return dict(zip(keys, table["similarity"].to_pylist(), strict=True))
@@ -135,7 +135,7 @@ def test_a_image_that_both_sides_hold_is_a_pair_of_itself_with_similarity_1_at_m
 
 def locate(pairs: list[tuple[str, str, float]], benchmark: list[tuple[int, int, str, bool]]) -> list[dict[str, object]]:
     table = locate_pairs(
-        pa.table(list(zip(*pairs, strict=True)) or [[], [], []], schema=LEAK_SCHEMA),
+        pa.table(list(zip(*pairs, strict=True)) or [[], [], []], schema=BENCHMARK_PAIRS_SCHEMA),
         "bench",
         pa.table(
             [
@@ -219,7 +219,7 @@ def corpora(draw: st.DrawFn) -> tuple[list[tuple[int, str]], int, dict[str, list
 def rates_of(
     positions: list[tuple[int, str]], rows: int, benchmarks: dict[str, list[str]], pairs: dict[str, Pairs]
 ) -> pa.Table:
-    return leak_rates(
+    return contamination_rates(
         pa.table(
             {
                 "row": pa.array([row for row, _ in positions], pa.int64()),
@@ -235,7 +235,7 @@ def rates_of(
                     pa.array([pair[1] for pair in found], pa.string()),
                     pa.array(list(found.values()), pa.float32()),
                 ],
-                schema=LEAK_SCHEMA,
+                schema=BENCHMARK_PAIRS_SCHEMA,
             )
             for name, found in pairs.items()
         },

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from visdiv_assets.contamination.images import RATES_SCHEMA, VERIFIED, verified_rates
+from visdiv_assets.contamination.images import RATES_SCHEMA, VERIFIED, verified_contamination_rates
 from visdiv_assets.statistics import ALL, wilson_interval
 from visdiv_assets_tests.contamination.test_images import Pairs, corpora
 
@@ -21,7 +21,7 @@ Compared = dict[tuple[str, str], bool]
 def rates(
     positions: Positions, rows: int, benchmarks: dict[str, list[str]], pairs: dict[str, Compared]
 ) -> dict[str, dict[str, object]]:
-    table = verified_rates(
+    table = verified_contamination_rates(
         pa.table(
             {
                 "row": pa.array([row for row, _ in positions], pa.int64()),

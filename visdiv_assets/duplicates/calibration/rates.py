@@ -250,7 +250,7 @@ def _interval(hits: np.ndarray, images: np.ndarray) -> tuple[float | None, float
         # Variance of a ratio estimator between clusters (Cochran 1977), over that of independent trials.
         spread = float((np.bincount(images, hits - share) ** 2).sum()) * clusters / (clusters - 1)
         trials /= max(1.0, spread / (share * (1 - share) * len(hits)))
-        return wilson_interval(share * trials, trials)  # type: ignore[arg-type]  # It holds for parts of a trial.
+        return wilson_interval(share * trials, trials)
     return wilson_interval(int(hits.sum()), len(hits))
 
 
