@@ -16,7 +16,7 @@ from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map
 from visdiv_assets.vectors.lru import LruCache
 
-#: The verdict on a pair: `evidence` is one of `verify.KINDS`, `reason` one of `verify.REASONS` or empty, and `transform`
+#: The verdict on a pair: `evidence` is one of `verify.KINDS`, `reason` one of `verify.REASONS` or empty, `transform`
 #: holds the six numbers of the affine map from the second image to the first, or none.
 VERDICT_FIELDS = (
     ("verified", pa.bool_()),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.duplicates.candidates import CANDIDATE_SCHEMA, Images, candidates
+from visdiv_assets.duplicates.candidates import CANDIDATE_SCHEMA, CandidateRule, Images, find_candidates
 from visdiv_assets.duplicates.pdq_join import close_hashes
 from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS
 from visdiv_assets.vectors import pair_similarity
@@ -37,7 +37,7 @@ def drawn(random: np.random.Generator, count: int, vectors: np.ndarray, pdq: lis
 
 
 def found(left: Images, right: Images | None, k_best: int = 64) -> list[tuple[int, int, float, int | None]]:
-    table = candidates(left, right, floor=FLOOR, k_best=k_best, pdq_distance=DISTANCE)
+    table = find_candidates(left, right, CandidateRule(FLOOR, k_best, DISTANCE))
     assert table.schema == CANDIDATE_SCHEMA
     return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 

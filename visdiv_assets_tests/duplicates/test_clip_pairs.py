@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from visdiv_assets.duplicates.clip_pairs import CLIP_PAIRS_SCHEMA, clip_pairs, most_disputed, similarities
+from visdiv_assets.duplicates.clip_pairs import CLIP_PAIRS_SCHEMA, ModelVectors, clip_pairs, most_disputed, similarities
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.vectors import pair_similarity
 from visdiv_assets_tests.testing.clip_lakes import unit
@@ -20,7 +20,8 @@ def found(
     image_ids: pa.Array, clip: np.ndarray, sscd_ids: pa.Array, sscd: np.ndarray, floor: float = 0.9, k_best: int = 64
 ) -> list[dict[str, object]]:
     clip, sscd = clip.astype(np.float16), sscd.astype(np.float16)
-    table = clip_pairs(image_ids, clip, sscd_ids, sscd, floor=floor, k_best=k_best, model_ids=MODELS)
+    sides = ModelVectors(MODELS[0], image_ids, clip), ModelVectors(MODELS[1], sscd_ids, sscd)
+    table = clip_pairs(*sides, floor=floor, k_best=k_best)
     assert table.schema == CLIP_PAIRS_SCHEMA
     rows: list[dict[str, object]] = table.to_pylist()
     return rows
