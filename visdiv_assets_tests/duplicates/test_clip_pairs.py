@@ -27,7 +27,7 @@ def found(
     return rows
 
 
-def test_pairs_and_both_similarities_are_those_of_the_plain_products() -> None:
+def test_pairs_and_similarities_equal_plain_products() -> None:
     random = np.random.default_rng(0)
     clip = unit(unit(random.standard_normal((1, 16))) + random.standard_normal((40, 16)) * 0.1)
     sscd = unit(random.standard_normal((40, 8)))
@@ -56,7 +56,7 @@ def test_a_pair_stays_if_it_is_among_the_best_of_one_of_its_two() -> None:
     assert 30 <= len(rows) <= 60
 
 
-def test_a_image_without_an_sscd_vector_has_no_sscd_similarity() -> None:
+def test_an_image_without_an_sscd_vector_has_no_sscd_similarity() -> None:
     (row,) = found(ids(2), np.ones((2, 2)) / np.sqrt(2), ids(1), np.eye(2)[:1])
     assert row["sscd_similarity"] is None
     assert row["clip_similarity"] == pytest.approx(1, abs=1e-3)
@@ -66,7 +66,7 @@ def test_no_images_make_no_pairs() -> None:
     assert found(ids(0), np.empty((0, 0)), ids(0), np.empty((0, 0))) == []
 
 
-def test_the_most_disputed_come_first_and_those_without_both_do_not() -> None:
+def test_most_disputed_ranks_pairs_with_both_similarities() -> None:
     told = [("a", "b", 0.95, 0.9), ("a", "c", 0.975, 0.665), ("b", "c", 0.99, None), ("b", "d", 0.92, 0.5)]
     records = [dict(zip(CLIP_PAIRS_SCHEMA.names, record, strict=False)) for record in told]
     disputed = most_disputed(pa.Table.from_pylist(records, CLIP_PAIRS_SCHEMA), 2)
@@ -77,7 +77,7 @@ def test_the_most_disputed_come_first_and_those_without_both_do_not() -> None:
     ]
 
 
-def test_similarities_are_the_same_however_they_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_similarities_do_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = unit(np.random.default_rng(2).standard_normal((20, 4))).astype(np.float16)
     left, right = np.random.default_rng(3).integers(-1, 20, (2, 50))
     whole = similarities(vectors, left, right)
