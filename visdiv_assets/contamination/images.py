@@ -1,4 +1,4 @@
-"""Which images of a subset are close to a benchmark's, and what share that makes."""
+"""Find the images of a subset that are close to images of a benchmark, and compute the rates of contamination."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from visdiv_assets.statistics import ALL, wilson_interval
 from visdiv_assets.vectors.join import Prepared, cross_join
 from visdiv_assets.vectors.matrix import Matrix
 
-LEAK_SCHEMA = pa.schema([("image_id", pa.string()), ("benchmark_image_id", pa.string()), ("similarity", pa.float32())])
+BENCHMARK_PAIRS_SCHEMA = pa.schema(
+    [("image_id", pa.string()), ("benchmark_image_id", pa.string()), ("similarity", pa.float32())]
+)
 LOCATED_SCHEMA = pa.schema(
     [
         ("image_id", pa.string()),
@@ -44,11 +46,11 @@ RATES_SCHEMA = pa.schema(
     ]
 )
 
-#: What makes an image contaminated: its similarity, or that its pixels agree.
+#: The rules that make an image contaminated: its similarity reaches a threshold, or verification confirms a pair.
 SIMILARITY, VERIFIED = "similarity", "verified"
 
 
-def find_leaks(
+def find_benchmark_pairs(
     image_ids: pa.Array,
     vectors: Matrix,
     benchmark_ids: pa.Array,
@@ -60,25 +62,25 @@ def find_leaks(
     device: str = "cpu",
     progress: Progress = silent,
 ) -> pa.Table:
-    """Pairs of a subset's and a benchmark's images whose similarity reaches a floor.
+    """Find the pairs of an image of a subset and an image of a benchmark whose similarity reaches a floor.
 
-    Both sides hold each image once, so a benchmark image that is used for ten questions is compared once. The best
-    match of every image of either side is always among the pairs, so rates at any threshold are exact although only
-    the K best are kept.
+    Both sides have each image once, so a benchmark image that is used for ten questions is compared once. Rates at any
+    threshold are exact although only the K best pairs are kept, because the best match of every image of either side is
+    always among them.
 
     Args:
-        image_ids: string [n] of the subset.
+        image_ids: string [n], images of the subset.
         vectors: their unit vectors [n, d].
-        benchmark_ids: string [m] of the benchmark.
+        benchmark_ids: string [m], images of the benchmark.
         benchmark_vectors: their unit vectors [m, d].
         floor: smallest similarity of a pair.
-        k_best: a pair is kept only if it is among this many best of one of its two images.
-        prepared: as `join.cross_join`.
-        device: where vectors are compared: "cpu", "cuda" or "cuda:N".
-        progress: told of images of the subset that are done.
+        k_best: keep a pair only if it is among the K best of one of its two images.
+        prepared: as in `join.cross_join`.
+        device: "cpu", "cuda" or "cuda:N".
+        progress: called with the number of finished images of the subset.
 
     Returns:
-        table of `LEAK_SCHEMA`, sorted by image_id and benchmark_image_id.
+        table of `BENCHMARK_PAIRS_SCHEMA`, sorted by image_id and benchmark_image_id.
     """
     found = cross_join(
         vectors, benchmark_vectors, floor, k_best=k_best, prepared=prepared, device=device, progress=progress
@@ -89,7 +91,7 @@ def find_leaks(
             pc.take(benchmark_ids, found["right"]),
             pc.min_element_wise(found["similarity"], pa.scalar(1, pa.float32())),
         ],
-        schema=LEAK_SCHEMA,
+        schema=BENCHMARK_PAIRS_SCHEMA,
     )
     return pairs.sort_by([("image_id", "ascending"), ("benchmark_image_id", "ascending")])
 
@@ -101,23 +103,23 @@ def locate_pairs(
     low_information: pa.Table,
     background: pa.Table,
 ) -> pa.Table:
-    """Say where in the benchmark the images of pairs are, and what else speaks for or against them.
+    """Add to pairs the position of the benchmark image, the normalized similarity and the low-information flag.
 
     Args:
-        pairs: table of `LEAK_SCHEMA`.
-        benchmark: its name.
+        pairs: table of `BENCHMARK_PAIRS_SCHEMA`.
+        benchmark: name of the benchmark.
         benchmark_positions: its readable positions in order: row, image_index, image_id, low_information.
         low_information: image_id and low_information of the subset's images, each once.
         background: image_id and background_similarity of the subset's images.
 
     Returns:
-        table of `LOCATED_SCHEMA`, in the pairs' order. A benchmark image that occurs several times stands at its
-        first position, with the number of its positions. low_information is true if either image is flagged.
+        table of `LOCATED_SCHEMA`, in the order of the pairs. For a benchmark image that occurs several times, it has
+        the first position and the number of positions. low_information is true if either image is flagged.
     """
-    numbered = benchmark_positions.append_column("place", pa.array(np.arange(benchmark_positions.num_rows)))
-    found = numbered.group_by("image_id", use_threads=False).aggregate([("place", "min"), ("place", "count")])
-    place = pc.index_in(pairs["benchmark_image_id"], found["image_id"].combine_chunks())
-    first = benchmark_positions.take(found["place_min"].take(place))
+    indexed = benchmark_positions.append_column("position", pa.array(np.arange(benchmark_positions.num_rows)))
+    found = indexed.group_by("image_id", use_threads=False).aggregate([("position", "min"), ("position", "count")])
+    index = pc.index_in(pairs["benchmark_image_id"], found["image_id"].combine_chunks())
+    first = benchmark_positions.take(found["position_min"].take(index))
     own = pc.index_in(pairs["image_id"], low_information["image_id"].combine_chunks())
     behind = pc.index_in(pairs["image_id"], background["image_id"].combine_chunks())
     return pa.table(
@@ -127,7 +129,7 @@ def locate_pairs(
             first["row"],
             first["image_index"],
             pairs["benchmark_image_id"],
-            found["place_count"].take(place),
+            found["position_count"].take(index),
             pairs["similarity"],
             pc.subtract(pairs["similarity"], background["background_similarity"].take(behind)),
             pc.or_(first["low_information"], low_information["low_information"].take(own)),
@@ -136,32 +138,34 @@ def locate_pairs(
     )
 
 
-def leak_rates(
+def contamination_rates(
     positions: pa.Table,
     rows: int,
     benchmark_positions: Mapping[str, pa.Table],
     pairs: Mapping[str, pa.Table],
     thresholds: Sequence[float],
 ) -> pa.Table:
-    """Rates of one subset against each benchmark, and against all together (`ALL`), at several thresholds.
+    """Compute the rates of contamination of a subset by each benchmark, and by all together (`ALL`).
 
     An image is contaminated if its best match reaches the threshold, a row if one of its images is. Every readable
-    image position counts, so an image that occurs twice counts twice, on both sides.
+    position counts, so an image that occurs twice counts twice, on both sides.
 
     Args:
         positions: the subset's readable positions: row, image_id.
-        rows: rows of the subset, those without images included.
+        rows: number of rows of the subset, rows without images included.
         benchmark_positions: the benchmarks' readable positions, by name: image_id.
-        pairs: tables with the columns of `LEAK_SCHEMA`, by benchmark; none of the thresholds is below their floor.
+        pairs: tables with the columns of `BENCHMARK_PAIRS_SCHEMA`, by benchmark; their floor is at most the lowest
+            threshold.
         thresholds: similarities from which an image counts as contaminated.
 
     Returns:
-        table of `RATES_SCHEMA`: rate = images_contaminated / images, with the Wilson 95 % interval (Wilson 1927);
-        null where there are no images.
+        table of `RATES_SCHEMA`: rate = images_contaminated / images, with its Wilson interval at 95 %
+        (`wilson_interval`); null if there are no images.
     """
-    best = {name: _best(positions["image_id"], table, "image_id") for name, table in pairs.items()}
+    best = {name: _best_similarity(positions["image_id"], table, "image_id") for name, table in pairs.items()}
     leaked = {
-        name: _best(benchmark_positions[name]["image_id"], table, "benchmark_image_id") for name, table in pairs.items()
+        name: _best_similarity(benchmark_positions[name]["image_id"], table, "benchmark_image_id")
+        for name, table in pairs.items()
     }
     none = np.full(positions.num_rows, -np.inf, np.float32)
     best[ALL] = np.max([none, *best.values()], axis=0)
@@ -191,31 +195,35 @@ def leak_rates(
     return pa.Table.from_pylist(records, schema=RATES_SCHEMA)
 
 
-def verified_rates(
+def verified_contamination_rates(
     positions: pa.Table, rows: int, benchmark_positions: Mapping[str, pa.Table], pairs: Mapping[str, pa.Table]
 ) -> pa.Table:
-    """As `leak_rates`, but an image is contaminated if its pixels agree with a benchmark's; threshold is null.
+    """Compute rates as `contamination_rates` does, with an image contaminated if it is in a confirmed pair.
 
     Args:
-        positions: as in `leak_rates`.
-        rows: as in `leak_rates`.
-        benchmark_positions: as in `leak_rates`.
-        pairs: compared pairs by benchmark: image_id, benchmark_image_id, verified.
+        positions: as in `contamination_rates`.
+        rows: as in `contamination_rates`.
+        benchmark_positions: as in `contamination_rates`.
+        pairs: verified pairs by benchmark: image_id, benchmark_image_id, verified.
+
+    Returns:
+        table of `RATES_SCHEMA`, with null as the threshold.
     """
-    certain = {}
+    confirmed_pairs = {}
     for name, table in pairs.items():
         confirmed = table.filter(table["verified"]).select(["image_id", "benchmark_image_id"])
-        certain[name] = confirmed.append_column("similarity", pa.repeat(np.float32(1), confirmed.num_rows))
-    rates = leak_rates(positions, rows, benchmark_positions, certain, [1.0])
+        similarity = pa.repeat(np.float32(1), confirmed.num_rows)
+        confirmed_pairs[name] = confirmed.append_column("similarity", similarity)
+    rates = contamination_rates(positions, rows, benchmark_positions, confirmed_pairs, [1.0])
     replaced = {"rule": pa.repeat(VERIFIED, rates.num_rows), "threshold": pa.nulls(rates.num_rows, pa.float64())}
     for name, values in replaced.items():
         rates = rates.set_column(rates.schema.get_field_index(name), RATES_SCHEMA.field(name), values)
     return rates
 
 
-def _best(ids: pa.ChunkedArray, pairs: pa.Table, column: str) -> np.ndarray:
-    """The highest similarity of each of the ids in the pairs: float32 [len(ids)], -inf without a pair."""
+def _best_similarity(ids: pa.ChunkedArray, pairs: pa.Table, column: str) -> np.ndarray:
+    """Return the highest similarity of each id in the pairs: float32 [len(ids)], -inf for an id without a pair."""
     highest = pairs.group_by(column, use_threads=False).aggregate([("similarity", "max")])
-    place = pc.index_in(ids, highest[column])
-    best: np.ndarray = pc.fill_null(highest["similarity_max"].take(place), -np.inf).to_numpy().astype(np.float32)
+    index = pc.index_in(ids, highest[column])
+    best: np.ndarray = pc.fill_null(highest["similarity_max"].take(index), -np.inf).to_numpy().astype(np.float32)
     return best

@@ -1,4 +1,4 @@
-"""Benchmarks' texts in the questions and answers of a subset: read from the source, found, and counted by row."""
+"""Find texts of benchmarks in the questions and answers of a subset, and compute the share of rows that have them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from visdiv_assets.statistics import ALL, wilson_interval
 from visdiv_assets.texts.columns import string_columns
 from visdiv_assets.texts.overlap import OVERLAP_SCHEMA, BenchmarkTexts, find_text_overlaps
 
-#: Runs of words, and short texts, that more texts of a benchmark hold are its template: Brown et al. 2020, appendix C.
+#: Maximum number of texts of a benchmark that may share an n-gram or a short text: what occurs in more texts is part of
+#: the benchmark's template (Brown et al. 2020, appendix C).
 MAX_TEXTS_OF_A_RUN = 10
 
-#: Words of a whole text at least that counts if it equals one of a benchmark: "yes" and "a red car" are everybody's.
+#: Minimum number of words of a whole text that matches one of a benchmark: "yes" and "a red car" match by chance.
 MIN_WHOLE_WORDS = 5
 
 #: The two sides of a turn.
@@ -45,8 +46,12 @@ TEXT_RATES_SCHEMA = pa.schema(
 )
 
 
-def read_benchmark(source: Source, name: str) -> BenchmarkTexts:
-    """What is to be found of a benchmark: the runs of words of all its texts, options and answers among them.
+def read_benchmark_texts(source: Source, name: str) -> BenchmarkTexts:
+    """Read the n-grams and short texts of a benchmark from all its text columns, options and answers included.
+
+    Args:
+        source: the source that has the benchmark.
+        name: name of the benchmark.
 
     Raises:
         VisdivError: a file cannot be read.
@@ -62,24 +67,24 @@ def read_benchmark(source: Source, name: str) -> BenchmarkTexts:
     return BenchmarkTexts.of(name, texts(), max_texts=MAX_TEXTS_OF_A_RUN)
 
 
-def find_subset_overlaps(
+def find_contaminated_texts(
     batches: Iterable[pa.RecordBatch],
     benchmarks: Iterable[BenchmarkTexts],
     *,
     first_row: int,
     progress: Progress = silent,
 ) -> pa.Table:
-    """What of a shard's questions and answers stands word by word in benchmarks.
+    """Find the questions and answers of a shard that have n-grams, or the whole text, in common with benchmarks.
 
     Args:
-        batches: the shard's rows with a column `texts`.
-        benchmarks: of `read_benchmark`.
-        first_row: number of the shard's first row.
-        progress: told of rows.
+        batches: rows of the shard, with a column `texts`.
+        benchmarks: texts of benchmarks, as `read_benchmark_texts` reads them.
+        first_row: index of the shard's first row in the subset.
+        progress: called with the number of rows finished.
 
     Returns:
-        table of `TEXT_OVERLAPS_SCHEMA`, only of what was found, by row, turn, side (user first), benchmark and size;
-        see `text_overlap.find_text_overlaps`. `size` 0 is a whole text of at least `MIN_WHOLE_WORDS` words.
+        table of `TEXT_OVERLAPS_SCHEMA`, only of texts with a match, sorted by row, turn, side (user first), benchmark
+        and size; see `texts.overlap.find_text_overlaps`. Size 0 is a whole text of at least `MIN_WHOLE_WORDS` words.
     """
     rows, turns, sides = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
 
@@ -91,10 +96,10 @@ def find_subset_overlaps(
             row = np.repeat(np.arange(len(lengths)), lengths)
             turn = np.arange(len(row)) - (np.cumsum(lengths) - lengths)[row]
             flat = column.flatten()
-            for number, side in enumerate(SIDES):
+            for index, side in enumerate(SIDES):
                 rows.append(row + first)
                 turns.append(turn)
-                sides.append(np.full(len(row), number))
+                sides.append(np.full(len(row), index))
                 yield flat.field(side)
             first += batch.num_rows
             progress(batch.num_rows)
@@ -116,19 +121,19 @@ def find_subset_overlaps(
     return located.take(pa.array(order)).filter(kept.take(pa.array(order)))
 
 
-def text_rates(found: pa.Table, rows: int, benchmarks: Sequence[str], sizes: Sequence[int]) -> pa.Table:
-    """The share of a subset's rows that hold texts of each benchmark, and of all together (`ALL`).
+def text_contamination_rates(found: pa.Table, rows: int, benchmarks: Sequence[str], sizes: Sequence[int]) -> pa.Table:
+    """Compute the share of a subset's rows with texts of each benchmark, and of all together (`ALL`).
 
     Args:
-        found: of `TEXT_OVERLAPS_SCHEMA`.
-        rows: of the subset.
-        benchmarks: names of those that were searched for.
-        sizes: words of a run; 0 for whole texts.
+        found: table of `TEXT_OVERLAPS_SCHEMA`.
+        rows: number of rows of the subset.
+        benchmarks: names of the benchmarks that were compared.
+        sizes: numbers of words of an n-gram; 0 for whole texts.
 
     Returns:
-        table of `TEXT_RATES_SCHEMA`, by benchmark, `ALL` last, and size: rows with at least one run found, and of these
-        those with a text half of whose runs were found; rate = rows_found / rows with its Wilson 95 % interval, null
-        where there are no rows.
+        table of `TEXT_RATES_SCHEMA`, by benchmark, `ALL` last, and size: the rows with at least one n-gram of the
+        benchmark, and those of them with a text that has half of its n-grams in common with it. rate = rows_found /
+        rows, with its Wilson interval at 95 % (`wilson_interval`); null if there are no rows.
     """
     records = []
     for name in (*sorted(benchmarks), ALL):
@@ -146,7 +151,7 @@ def text_rates(found: pa.Table, rows: int, benchmarks: Sequence[str], sizes: Seq
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
-    """Whether a column's type holds binary data somewhere, as images do beside their paths."""
+    """Return whether a type is binary or nests binary data, as columns of images do."""
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return True
-    return any(_holds_bytes(kind.field(number).type) for number in range(kind.num_fields))
+    return any(_holds_bytes(kind.field(index).type) for index in range(kind.num_fields))

@@ -1,10 +1,12 @@
-"""Pairs of images that are close to CLIP, with what SSCD says of them.
+"""Find pairs of images that are close by CLIP, with their SSCD similarity.
 
-CLIP looks at what an image means: two photographs of birds, or two pages of text, are close to it without being
-copies. So each pair carries both similarities.
+CLIP compares what images mean: two photographs of birds, or two pages of text, are close without being copies. So each
+pair has both similarities.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -29,50 +31,60 @@ CLIP_PAIRS_SCHEMA = pa.schema(
 )
 
 
+@dataclass(frozen=True)
+class ModelVectors:
+    """The vectors of images by one model.
+
+    Attributes:
+        model_id: the model.
+        image_ids: string [n], each once.
+        vectors: unit vectors [n, d].
+    """
+
+    model_id: str
+    image_ids: pa.Array
+    vectors: Matrix
+
+
 def clip_pairs(
-    image_ids: pa.Array,
-    vectors: Matrix,
-    sscd_ids: pa.Array,
-    sscd_vectors: Matrix,
+    clip: ModelVectors,
+    sscd: ModelVectors,
     *,
     floor: float,
     k_best: int,
-    model_ids: tuple[str, str],
     device: str = "cpu",
     progress: Progress = silent,
 ) -> pa.Table:
-    """Find the pairs of different images that are close to CLIP, and look their SSCD similarity up.
+    """Find the pairs of different images that are close by CLIP, and look up their SSCD similarity.
 
     Args:
-        image_ids: string [n], each once.
-        vectors: their CLIP vectors [n, d], unit length.
-        sscd_ids: string [m], images with SSCD vectors.
-        sscd_vectors: those vectors [m, e], unit length.
+        clip: CLIP vectors of the images that are compared.
+        sscd: SSCD vectors, of these images or others.
         floor: smallest CLIP similarity of a pair.
-        k_best: a pair is kept only if it is among this many best of one of its two images.
-        model_ids: of the CLIP vectors and of the SSCD vectors.
-        device: where CLIP vectors are compared: "cpu", "cuda" or "cuda:N".
-        progress: told of images compared with all others.
+        k_best: keep a pair only if it is among the K best of one of its two images.
+        device: "cpu", "cuda" or "cuda:N".
+        progress: called with the number of images that were compared with all others.
 
     Returns:
-        table of `CLIP_PAIRS_SCHEMA`, image_id_a < image_id_b, sorted. The SSCD similarity is null where one of the two
-        has no SSCD vector.
+        table of `CLIP_PAIRS_SCHEMA`, image_id_a < image_id_b, sorted. The SSCD similarity is null if one of the two
+        images has no SSCD vector.
 
     Raises:
         VisdivError: a vector is not finite.
     """
-    found = self_join(vectors, floor, k_best=k_best, device=device, progress=progress)
-    left, right = pc.take(image_ids, found["left"]), pc.take(image_ids, found["right"])
-    numbers = IdIndex(sscd_ids)
-    sscd = similarities(sscd_vectors, numbers.rows(left), numbers.rows(right))
+    found = self_join(clip.vectors, floor, k_best=k_best, device=device, progress=progress)
+    left, right = pc.take(clip.image_ids, found["left"]), pc.take(clip.image_ids, found["right"])
+    index = IdIndex(sscd.image_ids)
+    sscd_similarity = similarities(sscd.vectors, index.rows(left), index.rows(right))
     count = found.num_rows
+    model_ids = clip.model_id, sscd.model_id
     table = pa.table(
         [
             pc.min_element_wise(left, right),
             pc.max_element_wise(left, right),
             # Stored vectors are rounded to float16: the product of an image with its copy may exceed 1 by 1e-3.
             pc.min_element_wise(found["similarity"], pa.scalar(1, pa.float32())),
-            pa.array(sscd, from_pandas=True),
+            pa.array(sscd_similarity, from_pandas=True),
             *(pa.array([model_id], pa.string()).take(pa.array(np.zeros(count, np.int64))) for model_id in model_ids),
         ],
         schema=CLIP_PAIRS_SCHEMA,
@@ -81,12 +93,12 @@ def clip_pairs(
 
 
 def similarities(vectors: Matrix, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The similarity of some pairs of rows: float32 [p], NaN where one of the two numbers is -1.
+    """Compute the SSCD similarity of pairs of rows: float32 [p], NaN where one of the two indices is -1.
 
     Args:
         vectors: unit vectors [n, d].
-        left: int64 [p].
-        right: int64 [p].
+        left: int64 [p], row indices.
+        right: int64 [p], row indices.
 
     Raises:
         VisdivError: a vector is not finite.
@@ -95,13 +107,13 @@ def similarities(vectors: Matrix, left: np.ndarray, right: np.ndarray) -> np.nda
     there = np.flatnonzero((left >= 0) & (right >= 0))
     found = pair_similarities(vectors, vectors, left[there], right[there], precision=np.float32)
     if np.isnan(found).any():
-        raise VisdivError("an SSCD vector is not finite: materialize sscd_embeddings again")
+        raise VisdivError("an SSCD vector is not finite; materialize sscd_embeddings again")
     out[there] = found
     return out
 
 
 def most_disputed(pairs: pa.Table, count: int) -> pa.Table:
-    """The pairs of a table of `CLIP_PAIRS_SCHEMA` whose two similarities are furthest apart, ties by image_id."""
+    """Return the pairs of a table of `CLIP_PAIRS_SCHEMA` whose similarities differ most, ties by image_id."""
     both = pairs.filter(pc.is_valid(pairs["sscd_similarity"]))
     apart = pc.subtract(both["clip_similarity"], both["sscd_similarity"])
     order = [("apart", "descending"), ("image_id_a", "ascending"), ("image_id_b", "ascending")]

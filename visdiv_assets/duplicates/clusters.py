@@ -1,8 +1,8 @@
-"""Groups of images that are copies of each other.
+"""Group images that are copies of each other into components and clusters.
 
-Two partitions of the same images. A component holds everything that a chain of close pairs connects; chains can join
-images that have nothing in common, up to swallowing a whole data set. A cluster holds a representative and images
-that are close to it themselves, so nothing is removed for the sake of an image that it does not resemble.
+A component holds all images that a chain of close pairs connects; chains can connect images that have nothing in
+common, up to a whole data set. A cluster holds a representative and images that are close to the representative
+itself, so that no image is dropped because of an image that it does not resemble.
 """
 
 from __future__ import annotations
@@ -44,34 +44,40 @@ SIZES_SCHEMA = pa.schema(
     ]
 )
 
-#: Groups above this size are measured on this many of their images: all pairs of more would take hours.
-MEASURED = 50_000
+#: Maximum number of images that a group is measured on; all pairs of more images would take hours.
+MAX_MEASURED = 50_000
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Close pairs of n images, by number: left and right int64 [m], similarity float32 [m]."""
+    """Close pairs of n images.
+
+    Attributes:
+        left: int64 [m], indices of images.
+        right: int64 [m], indices of images.
+        similarity: float32 [m].
+    """
 
     left: np.ndarray
     right: np.ndarray
     similarity: np.ndarray
 
     def at(self, threshold: float) -> Pairs:
-        """Those whose similarity reaches a threshold."""
+        """Return the pairs whose similarity reaches a threshold."""
         kept = self.similarity >= np.float32(threshold)
         return Pairs(self.left[kept], self.right[kept], self.similarity[kept])
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """What `find_clusters` found.
+    """The components and clusters of a set of images.
 
     Attributes:
         images: table of `IMAGES_SCHEMA`, one row per image: component_id is the lowest image_id of the component,
-            cluster_id the image_id of the representative, similarity the one to the representative.
+            cluster_id is the image_id of the representative, similarity is the similarity to the representative.
         summary: table of `SUMMARY_SCHEMA`, one row per component and per cluster of two or more images: the smallest
-            similarity of any two of its images, the diameter (largest cosine distance, 1 - that), and on how many
-            of its images they were measured.
+            similarity of any two of its images, the diameter (largest cosine distance, 1 minus that similarity), and
+            the number of images on which they were measured.
     """
 
     images: pa.Table
@@ -79,7 +85,7 @@ class Clusters:
 
 
 def components(count: int, pairs: Pairs) -> np.ndarray:
-    """Connected components of `count` images: int32 [count] labels from 0 (scipy.sparse.csgraph)."""
+    """Label the connected components of `count` images: int32 [count], from 0 (scipy.sparse.csgraph)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -90,7 +96,7 @@ def components(count: int, pairs: Pairs) -> np.ndarray:
 
 
 def component_sizes(count: int, pairs: Pairs, thresholds: Sequence[float]) -> pa.Table:
-    """How components grow as the threshold falls: table of `SIZES_SCHEMA`, of components of two or more images."""
+    """Count the components of two or more images at each threshold: table of `SIZES_SCHEMA`."""
     records = []
     for threshold in thresholds:
         sizes = np.bincount(components(count, pairs.at(threshold)), minlength=1)
@@ -111,22 +117,22 @@ def find_clusters(
 ) -> Clusters:
     """Partition images into components and, within them, into clusters around representatives.
 
-    The images of a component are taken by priority. Each joins the most similar of the representatives so far if
-    their similarity, computed from the vectors, reaches the threshold; else it becomes a representative itself. So the
-    representative is always the member of highest priority.
+    The images of a component are processed by priority. Each joins the most similar representative so far if their
+    similarity, computed from the vectors, reaches the threshold; otherwise it becomes a representative itself. The
+    representative is therefore always the member of highest priority.
 
     Args:
         image_ids: S32 [n], sorted, each once.
-        vectors: their unit vectors [n, d]; only rows of components of three or more are read.
+        vectors: their unit vectors [n, d]; only rows of components of three or more images are read.
         pairs: all pairs that reach the threshold, and possibly others.
-        priority: int64 [n], each once; lower is better.
+        priority: int64 [n], each value once; lower is better.
         threshold: similarity from which two images are copies.
     """
     close = pairs.at(threshold)
     labels = components(len(image_ids), close)
     representative = np.arange(len(image_ids))
     similarity = np.ones(len(image_ids), np.float32)
-    # In a component of two the pair is the edge itself; most components are of two.
+    # Most components have two images; their similarity is that of the pair.
     sizes = np.bincount(labels, minlength=1)
     twos = sizes[labels[close.left]] == 2
     left, right = close.left[twos], close.right[twos]
@@ -136,29 +142,29 @@ def find_clusters(
     similarity[second] = close.similarity[twos]
     for members in _groups(labels, smallest=3):
         ordered = members[np.argsort(priority[members])]
-        chosen, reached = _leaders(vectors[ordered].astype(np.float32), threshold)
+        chosen, reached = _find_leaders(vectors[ordered].astype(np.float32), threshold)
         representative[ordered] = ordered[chosen]
         similarity[ordered] = reached
-    return _told(image_ids, vectors, labels, representative, similarity)
+    return _make_tables(image_ids, vectors, labels, representative, similarity)
 
 
 def find_confirmed_clusters(image_ids: np.ndarray, vectors: Matrix, confirmed: Pairs, priority: np.ndarray) -> Clusters:
-    """Partition images by pairs that their pixels confirm, whatever their similarity.
+    """Partition images by confirmed pairs, whatever their similarity.
 
-    Being a copy passes on from image to image, as similarity does not, but for two things: two parts of one image
-    are not copies of each other, and one pair in some hundred look-alikes is confirmed wrongly. So an image joins the
-    best image that it is confirmed to be a copy of; then groups join that pairs link at two or more images of each:
-    only the best pairs of each image were compared, which leaves a large group of copies in parts at first.
+    Unlike similarity, being a copy is transitive, with two exceptions: two parts of one image are not copies of each
+    other, and one in some hundred pairs of look-alikes is confirmed wrongly. So each image joins the best image that it
+    is a confirmed copy of; then groups merge that pairs link at two or more images of each. The second step is needed
+    because only the best candidate pairs of each image were compared, which leaves a large group of copies in parts.
 
     Args:
         image_ids: as in `find_clusters`.
         vectors: as in `find_clusters`.
-        confirmed: confirmed pairs; their similarity does not matter.
+        confirmed: confirmed pairs; their similarity is not used.
         priority: as in `find_clusters`.
     """
     labels = components(len(image_ids), confirmed)
-    representative = _merged(_stars(confirmed, priority), confirmed)
-    # Of each group the image of highest priority stands for it.
+    representative = _merge_groups(_form_stars(confirmed, priority), confirmed)
+    # The representative of a group is its image of highest priority.
     best = np.full(len(image_ids), -1)
     order = np.argsort(-priority)
     best[representative[order]] = order
@@ -166,11 +172,15 @@ def find_confirmed_clusters(image_ids: np.ndarray, vectors: Matrix, confirmed: P
     similarity = np.ones(len(image_ids), np.float32)
     moved = np.flatnonzero(representative != np.arange(len(image_ids)))
     similarity[moved] = pair_similarities(vectors, vectors, moved, representative[moved])
-    return _told(image_ids, vectors, labels, representative, similarity)
+    return _make_tables(image_ids, vectors, labels, representative, similarity)
 
 
-def _stars(pairs: Pairs, priority: np.ndarray) -> np.ndarray:
-    """By priority, each image that no other has taken takes those of its partners that none has: int64 [n]."""
+def _form_stars(pairs: Pairs, priority: np.ndarray) -> np.ndarray:
+    """Group each image with its partners, by priority; an image that is in a group already joins no other.
+
+    Returns:
+        int64 [n], the center of each image's group.
+    """
     taken = np.full(len(priority), -1)
     left, right = np.concatenate([pairs.left, pairs.right]), np.concatenate([pairs.right, pairs.left])
     order = np.argsort(left, kind="stable")
@@ -184,13 +194,14 @@ def _stars(pairs: Pairs, priority: np.ndarray) -> np.ndarray:
     return taken
 
 
-def _merged(group: np.ndarray, pairs: Pairs) -> np.ndarray:
-    """Join groups that pairs link at two or more images of each, or of the one if the other is a single image.
+def _merge_groups(group: np.ndarray, pairs: Pairs) -> np.ndarray:
+    """Merge groups that pairs link at two or more images of each, or of one if the other is a single image.
 
-    One wrong pair can give an image to another group's best; its own copies then all link to that one image.
+    Requiring two images protects against wrong pairs: one wrong pair can put an image into the wrong group, and all its
+    own copies then link to that one image.
 
     Returns:
-        int64 [n], until no two groups are left to join.
+        int64 [n], the group of each image after all merges.
     """
     while True:
         a, b = group[pairs.left], group[pairs.right]
@@ -199,9 +210,9 @@ def _merged(group: np.ndarray, pairs: Pairs) -> np.ndarray:
         swapped = (a > b)[across]
         of_low = np.where(swapped, pairs.right[across], pairs.left[across])
         of_high = np.where(swapped, pairs.left[across], pairs.right[across])
-        of_several, to_several = _several(low, high, of_low), _several(low, high, of_high)
+        of_several, to_several = _link_several(low, high, of_low), _link_several(low, high, of_high)
         sizes = np.bincount(group, minlength=len(group))
-        # An image alone can have one end of the links only; of larger groups one image's links are not enough.
+        # A single image can only have one end of the links; for larger groups, the links of one image do not suffice.
         linked = (of_several & (to_several | (sizes[high] == 1))) | (to_several & (sizes[low] == 1))
         if not linked.any():
             return group
@@ -209,18 +220,18 @@ def _merged(group: np.ndarray, pairs: Pairs) -> np.ndarray:
         group = components(len(group), Pairs(low[linked], high[linked], ones))[group]
 
 
-def _several(low: np.ndarray, high: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Which links belong to two groups that links of at least two different images connect: bool [m]."""
+def _link_several(low: np.ndarray, high: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Return which links belong to two groups that links of at least two different images connect: bool [m]."""
     if not len(low):
         return np.zeros(0, bool)
-    groups, place = np.unique(np.stack([low, high]), axis=1, return_inverse=True)
-    place = place.reshape(-1)
-    different = np.unique(np.stack([place, image]), axis=1)
-    several: np.ndarray = np.bincount(different[0], minlength=groups.shape[1])[place] > 1
+    groups, index = np.unique(np.stack([low, high]), axis=1, return_inverse=True)
+    index = index.reshape(-1)
+    different = np.unique(np.stack([index, image]), axis=1)
+    several: np.ndarray = np.bincount(different[0], minlength=groups.shape[1])[index] > 1
     return several
 
 
-def _told(
+def _make_tables(
     image_ids: np.ndarray, vectors: Matrix, labels: np.ndarray, representative: np.ndarray, similarity: np.ndarray
 ) -> Clusters:
     lowest = np.full(labels.max(initial=-1) + 1, len(image_ids))
@@ -232,27 +243,27 @@ def _told(
         schema=IMAGES_SCHEMA,
     )
     summary = [
-        *_measured("component", component, image_ids, vectors),
-        *_measured("cluster", representative, image_ids, vectors),
+        *_measure_groups("component", component, image_ids, vectors),
+        *_measure_groups("cluster", representative, image_ids, vectors),
     ]
     return Clusters(images, pa.Table.from_pylist(summary, schema=SUMMARY_SCHEMA))
 
 
 def smallest_similarity(vectors: np.ndarray) -> float:
-    """The smallest inner product of two different rows of float32 [m, d], m >= 2; all pairs are computed."""
+    """Return the smallest inner product of two different rows of float32 [m, d], m >= 2; all pairs are computed."""
     smallest = np.inf
     for i in range(0, len(vectors), TILE):
         for j in range(i, len(vectors), TILE):
             product = vectors[i : i + TILE] @ vectors[j : j + TILE].T
             if i == j:
-                # Storage rounds lengths: a vector's product with itself may be below that with its copy.
+                # Stored vectors have rounded lengths: the product of a vector with itself may be the smallest.
                 np.fill_diagonal(product, np.inf)
             smallest = min(smallest, float(product.min()))
     return min(smallest, 1.0)
 
 
-def _leaders(vectors: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """For rows by priority: the row that represents each, and the similarity to it."""
+def _find_leaders(vectors: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row that represents each row, and the similarity to it; the rows are ordered by priority."""
     chosen = np.arange(len(vectors))
     reached = np.ones(len(vectors), np.float32)
     leaders = np.empty(0, np.int64)
@@ -262,10 +273,10 @@ def _leaders(vectors: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndar
         best_leader = np.zeros(len(block), np.int64)
         for first in range(0, len(leaders), TILE):
             product = block @ vectors[leaders[first : first + TILE]].T
-            place = product.argmax(axis=1)
-            highest = product[np.arange(len(block)), place]
+            index = product.argmax(axis=1)
+            highest = product[np.arange(len(block)), index]
             better = highest > best
-            best[better], best_leader[better] = highest[better], leaders[first + place[better]]
+            best[better], best_leader[better] = highest[better], leaders[first + index[better]]
         new = []
         for row in range(len(block)):
             if best[row] >= threshold:
@@ -281,7 +292,7 @@ def _leaders(vectors: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndar
 
 
 def _groups(labels: np.ndarray, smallest: int) -> Iterator[np.ndarray]:
-    """The members of every label that has at least so many, in ascending order."""
+    """Yield the members, in ascending order, of every label with at least `smallest` members."""
     if not len(labels):
         return
     order = np.argsort(labels, kind="stable")
@@ -292,10 +303,13 @@ def _groups(labels: np.ndarray, smallest: int) -> Iterator[np.ndarray]:
             yield order[start:end]
 
 
-def _measured(kind: str, group: np.ndarray, image_ids: np.ndarray, vectors: Matrix) -> Iterator[dict[str, object]]:
+def _measure_groups(
+    kind: str, group: np.ndarray, image_ids: np.ndarray, vectors: Matrix
+) -> Iterator[dict[str, object]]:
+    """Yield the rows of `SUMMARY_SCHEMA` of all groups of two or more images."""
     for members in _groups(group, smallest=2):
-        # The first by image_id, which is a hash, are a random choice.
-        measured = members[:MEASURED]
+        # image_ids are hashes, so the first images are a random sample.
+        measured = members[:MAX_MEASURED]
         smallest = smallest_similarity(vectors[measured].astype(np.float32))
         yield {
             "kind": kind,

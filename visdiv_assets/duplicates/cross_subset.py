@@ -1,4 +1,4 @@
-"""Images that two subsets share: one tile of the comparison of all subsets with each other."""
+"""Find the images that two subsets share: one unit of the comparison of all subsets with each other."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def load_embeddings(store: Lake, embeddings: Manifest, nearest: Manifest | None 
 
 @dataclass(frozen=True)
 class SubsetComparison:
-    """What two subsets share.
+    """The result of comparing two subsets.
 
     Attributes:
-        pairs: table of `PAIRS_SCHEMA`: different images, one of each subset, that are close.
-        overlap: table of `OVERLAP_SCHEMA`, in both directions, at every threshold.
+        pairs: table of `PAIRS_SCHEMA`: close pairs of different images, one of each subset.
+        overlap: table of `OVERLAP_SCHEMA`: the shared images, in both directions, at every threshold.
     """
 
     pairs: pa.Table
@@ -89,21 +89,21 @@ def compare_subsets(
 ) -> SubsetComparison:
     """Compare all images of two subsets.
 
-    An image is shared at a threshold if the other subset holds the same bytes, or an image whose similarity reaches
-    the threshold. The best match of every image is always found, so the shares are exact although only the K best
-    pairs are kept.
+    An image is shared at a threshold if the other subset has the same bytes, or an image whose similarity reaches the
+    threshold. The shares are exact although only the K best pairs are kept, because the best match of every image is
+    always among them.
 
     Args:
         left: one subset.
         right: the other.
         floor: smallest similarity of a pair.
-        k_best: a pair is kept only if it is among this many best of one of its two images.
-        thresholds: none below the floor.
-        prepared: as `join.cross_join`.
-        device: where vectors are compared: "cpu", "cuda" or "cuda:N".
-        progress: told of images of the left subset that are done.
+        k_best: keep a pair only if it is among the K best of one of its two images.
+        thresholds: similarities from the floor on.
+        prepared: as in `join.cross_join`.
+        device: "cpu", "cuda" or "cuda:N".
+        progress: called with the number of finished images of the left subset.
     """
-    # An image that both hold takes one of its K places for itself.
+    # An image that both subsets have is among its own K best, hence one more.
     found = cross_join(
         left.vectors,
         right.vectors,
@@ -124,7 +124,7 @@ def compare_subsets(
         right.background,
     )
     different = pairs.filter(pc.not_equal(pairs["image_id_a"], pairs["image_id_b"]))
-    # Two images that both subsets hold are found twice, once from either side.
+    # A pair of images that both subsets have is found twice, once from each side.
     once = different.group_by(["image_id_a", "image_id_b"], use_threads=False).aggregate(
         [("similarity", "max"), ("similarity_normalized", "max")]
     )

@@ -1,4 +1,4 @@
-"""Near duplicates within one set of images: a self-join told in image_ids."""
+"""Find the close pairs within one set of images: a self-join of their vectors."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ PAIRS_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Close pairs, and how many neighbors each image has.
+    """The close pairs of a set, and the number of neighbors of each image.
 
     Attributes:
-        pairs: table of `PAIRS_SCHEMA`, image_id_a < image_id_b, sorted; at most K per image chose it.
-        counts: table of image_id, background_similarity (null below 4 images), and one int64 column per threshold
-            asked for, neighbors in full; in the order of the vectors.
+        pairs: table of `PAIRS_SCHEMA`, image_id_a < image_id_b, sorted. A pair is among the K best of one of its two
+            images.
+        counts: table of image_id, background_similarity (null for sets of fewer than 4 images), and one int64 column
+            per threshold with the number of all neighbors at or above it; in the order of the vectors.
     """
 
     pairs: pa.Table
@@ -51,13 +52,13 @@ def near_duplicates(
     """Find the pairs of different images whose similarity reaches a floor.
 
     Args:
-        image_ids: string [n], each once: byte-equal copies are one image.
+        image_ids: string [n], each once: identical bytes are one image.
         vectors: their unit vectors [n, d].
         floor: smallest similarity of a pair.
-        k_best: a pair is kept only if it is among this many best of one of its two images.
-        count_at: thresholds, none below the floor, by the name of the column that counts neighbors there.
-        device: where vectors are compared: "cpu", "cuda" or "cuda:N".
-        progress: told of images compared with all others.
+        k_best: keep a pair only if it is among the K best of one of its two images.
+        count_at: thresholds from the floor on, by the name of the column that counts the neighbors.
+        device: "cpu", "cuda" or "cuda:N".
+        progress: called with the number of images that were compared with all others.
     """
     result = join(
         vectors, None, floor, k_best=k_best, count_at=list(count_at.values()), device=device, progress=progress
@@ -66,13 +67,13 @@ def near_duplicates(
 
 
 def to_image_ids(result: Join, image_ids: pa.Array, vectors: Matrix, count_columns: Sequence[str]) -> NearDuplicates:
-    """A self-join told in image_ids.
+    """Replace the row indices of a self-join by image_ids.
 
     Args:
-        result: what the join found.
+        result: the result of the join.
         image_ids: string [n], each once.
         vectors: their unit vectors [n, d].
-        count_columns: what the columns are called that count neighbors.
+        count_columns: names of the columns that count neighbors.
     """
     background = pa.array(background_similarity(image_ids, vectors), from_pandas=True)
     left, right = result.pairs["left"], result.pairs["right"]
@@ -98,9 +99,19 @@ def pair_table(
     left_background: pa.Array,
     right_background: pa.Array,
 ) -> pa.Table:
-    """Pairs told in image_ids, as a table of `PAIRS_SCHEMA` in no particular order.
+    """Return pairs of row indices as a table of `PAIRS_SCHEMA`, in no particular order.
 
-    Each of the two images is the query once, so the normalized score subtracts the mean of their backgrounds.
+    The normalized similarity is the similarity minus the mean of the two images' background similarities, because
+    each of the two is the query once.
+
+    Args:
+        left_ids: string [n], image_ids of the left set.
+        right_ids: string [m], image_ids of the right set.
+        left: int64 [p], indices into the left set.
+        right: int64 [p], indices into the right set.
+        similarity: float32 [p].
+        left_background: float32 [n], background similarities of the left set, with nulls.
+        right_background: float32 [m], background similarities of the right set, with nulls.
     """
     a, b = pc.take(left_ids, left), pc.take(right_ids, right)
     backgrounds = pc.add(pc.take(left_background, left), pc.take(right_background, right))
@@ -109,19 +120,19 @@ def pair_table(
 
 
 def closest_pairs(pairs: pa.Table, count: int) -> pa.Table:
-    """The closest pairs of a table of `PAIRS_SCHEMA`, ties by image_id."""
+    """Return the closest pairs of a table of `PAIRS_SCHEMA`, ties by image_id."""
     order = [("similarity", "descending"), ("image_id_a", "ascending"), ("image_id_b", "ascending")]
     return pairs.take(pc.select_k_unstable(pairs, k=min(count, pairs.num_rows), sort_keys=order))
 
 
 def pair_defects(pairs: pa.Table, floor: float) -> dict[str, int]:
-    """Count what no pair may be: of an image with itself, below the floor, or listed twice."""
+    """Count invalid pairs: those of an image with itself, those under the floor, and those listed twice."""
     a, b = pairs["image_id_a"], pairs["image_id_b"]
     ordered = pa.table({"low": pc.min_element_wise(a, b), "high": pc.max_element_wise(a, b)})
     different = ordered.group_by(["low", "high"]).aggregate([]).num_rows
     return {
         "self_pairs": int(pc.sum(pc.equal(a, b)).as_py() or 0),
-        # Not `<`, which no NaN is.
+        # Not `<`, which is false for NaN.
         "below_floor": int(np.count_nonzero(~(pairs["similarity"].to_numpy() >= np.float32(floor)))),
         "listed_twice": pairs.num_rows - different,
     }

@@ -1,4 +1,4 @@
-"""The pixels of a subset's images compared, with each other or with another set's: candidates, and their verdicts."""
+"""Verify the candidate pairs of a subset, within it or with another set: load, find, fetch, compare, reuse verdicts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.duplicates.candidates import Images, candidates
+from visdiv_assets.duplicates.candidates import CandidateRule, Images, find_candidates
 from visdiv_assets.duplicates.cross_subset import load_embeddings
 from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS, VERDICT_SCHEMA, Fetch, compare_pairs
 from visdiv_assets.imaging.id_index import IdIndex
@@ -30,12 +30,12 @@ PAIR_SCHEMA = pa.schema(
 )
 VERIFIED_SCHEMA = pa.schema([*PAIR_SCHEMA, *VERDICT_FIELDS])
 
-#: The columns of the two images of a pair.
+#: The columns with the image_ids of a pair.
 SIDES = ("image_id_a", "image_id_b")
 
 
 def load_images(store: Lake, images: Manifest, embeddings: Manifest) -> Images:
-    """The images of a subset or benchmark, by the manifests of its images and embeddings."""
+    """Load the images of a subset or benchmark by the manifests of its images and embeddings."""
     of_side = load_embeddings(store, embeddings)
     listed = store.read(images, columns=["image_id", "pdq"])
     hashes = listed.take(pc.index_in(of_side.image_ids, listed["image_id"].combine_chunks()))["pdq"].combine_chunks()
@@ -55,11 +55,9 @@ def make_fetch(store: Lake, source: Source, kind: Kind, images: Manifest) -> Fet
     return fetch
 
 
-def candidate_pairs(
-    left: Images, right: Images | None, *, floor: float, k_best: int, pdq_distance: int, device: str
-) -> pa.Table:
-    """The pairs to compare, told in image_ids: table of `PAIR_SCHEMA`, by the left image; see `candidates`."""
-    found = candidates(left, right, floor=floor, k_best=k_best, pdq_distance=pdq_distance, device=device)
+def candidate_pairs(left: Images, right: Images | None, rule: CandidateRule, *, device: str) -> pa.Table:
+    """Return the candidate pairs by image_id, table of `PAIR_SCHEMA`, sorted; see `find_candidates`."""
+    found = find_candidates(left, right, rule, device=device)
     other = right or left
     pairs = pa.table(
         [
@@ -85,55 +83,74 @@ def verify_candidates(
     limits: DecodeLimits,
     progress: Progress = silent,
 ) -> tuple[pa.Table, int]:
-    """The pairs with their verdicts, table of `VERIFIED_SCHEMA`, and how many were not among the known ones."""
+    """Return candidate pairs with their verdicts; only pairs without a known verdict are compared.
+
+    Args:
+        pairs: table of `PAIR_SCHEMA`.
+        fetch_a: fetches the images of `image_id_a`.
+        fetch_b: fetches the images of `image_id_b`.
+        known: known verdicts, as `known_verdicts` returns them.
+        threads: number of threads that decode and compare.
+        limits: limits of an image; a larger one counts as unreadable.
+        progress: called with the number of pairs finished.
+
+    Returns:
+        table of `VERIFIED_SCHEMA`, sorted by image_ids, and the number of pairs that were compared.
+    """
     keys, known_keys = (pc.binary_join_element_wise(*(table[name] for name in SIDES), " ") for table in (pairs, known))
-    place = pc.index_in(keys, known_keys.combine_chunks()).combine_chunks()
-    old, fresh = pairs.filter(pc.is_valid(place)), pairs.filter(pc.is_null(place))
+    index = pc.index_in(keys, known_keys.combine_chunks()).combine_chunks()
+    old, fresh = pairs.filter(pc.is_valid(index)), pairs.filter(pc.is_null(index))
     progress(old.num_rows)
-    parts = [_beside(old, known.select(VERDICT_SCHEMA.names).take(place.drop_null()))]
+    parts = [_join_verdicts(old, known.select(VERDICT_SCHEMA.names).take(index.drop_null()))]
     if fresh.num_rows:
         a, b = (fresh[name].to_pylist() for name in SIDES)
         found = compare_pairs(a, b, fetch_a, fetch_b, threads=threads, limits=limits, progress=progress)
-        parts.append(_beside(fresh, found))
+        parts.append(_join_verdicts(fresh, found))
     together = pa.concat_tables(parts)
     return together.sort_by([(name, "ascending") for name in SIDES]), fresh.num_rows
 
 
-def _beside(pairs: pa.Table, verdicts: pa.Table) -> pa.Table:
+def _join_verdicts(pairs: pa.Table, verdicts: pa.Table) -> pa.Table:
     return pa.table([*pairs.columns, *verdicts.columns], schema=VERIFIED_SCHEMA)
 
 
 def fetch_from_either(left_ids: pa.Array, fetch_left: Fetch, fetch_right: Fetch) -> Fetch:
-    """Fetches images that one of two sets holds; those of `left_ids` from the left one."""
+    """Return a function that fetches images of `left_ids` from the left set and others from the right set.
+
+    Args:
+        left_ids: string [n], image_ids of the left set.
+        fetch_left: fetches images of the left set.
+        fetch_right: fetches images of the right set.
+    """
 
     def fetch(image_ids: Sequence[str]) -> list[bytes | None]:
         wanted = pa.array(image_ids, pa.string())
         in_left = pc.is_in(wanted, left_ids).to_numpy(zero_copy_only=False)
         found: list[bytes | None] = [None] * len(image_ids)
-        for fetch_side, numbers in ((fetch_left, np.flatnonzero(in_left)), (fetch_right, np.flatnonzero(~in_left))):
-            fetched = fetch_side([image_ids[number] for number in numbers.tolist()])
-            for number, data in zip(numbers.tolist(), fetched, strict=True):
-                found[number] = data
+        for fetch_side, indices in ((fetch_left, np.flatnonzero(in_left)), (fetch_right, np.flatnonzero(~in_left))):
+            fetched = fetch_side([image_ids[index] for index in indices.tolist()])
+            for index, data in zip(indices.tolist(), fetched, strict=True):
+                found[index] = data
         return found
 
     return fetch
 
 
 def known_verdicts(store: Lake, earlier: Manifest | None, ids: tuple[str, str] = SIDES) -> Callable[[str], pa.Table]:
-    """The verdicts of an earlier run; a verdict depends on the two images and on the code alone.
+    """Return a function that reads the verdicts of an earlier run, which depend only on the two images and the code.
 
     Args:
         store: the lake.
-        earlier: manifest of a table that holds verdicts of the same code, in the role `pairs`; None if there is none.
-        ids: the columns of the two images' image_ids.
+        earlier: manifest of a table with verdicts of the same code version, in the role `pairs`; None if there is none.
+        ids: the columns with the two image_ids of a pair.
 
     Returns:
-        a function that gives those that a unit of work may need: image_id_a, image_id_b and the columns of
-        `VERDICT_SCHEMA`. They are in the unit of that name, or in those that it was cut into or cut from, whose names
-        begin alike.
+        a function from the name of a unit of work to the verdicts that it may need: image_id_a, image_id_b and the
+        columns of `VERDICT_SCHEMA`. They are in the unit of that name, or in the units that it was split from or into:
+        one of the two names is a prefix of the other.
     """
 
-    def of(unit: str) -> pa.Table:
+    def read_known(unit: str) -> pa.Table:
         if earlier is not None:
             units = [old for old in earlier.units if old.name.startswith(unit) or unit.startswith(old.name)]
             part = replace(earlier, units=tuple(units))
@@ -142,11 +159,11 @@ def known_verdicts(store: Lake, earlier: Manifest | None, ids: tuple[str, str] =
                 return found.rename_columns([*SIDES, *VERDICT_SCHEMA.names])
         return VERIFIED_SCHEMA.empty_table().select([*SIDES, *VERDICT_SCHEMA.names])
 
-    return of
+    return read_known
 
 
 def order_sides(pairs: pa.Table) -> pa.Table:
-    """The pairs with the lower image_id first."""
+    """Return the pairs with the lower image_id first."""
     a, b = pairs["image_id_a"], pairs["image_id_b"]
     swapped = pc.greater(a, b)
     result = pairs.set_column(0, "image_id_a", pc.if_else(swapped, b, a))

@@ -1,4 +1,4 @@
-"""Many pairs compared by their pixels: each image is fetched, decoded and prepared as seldom as memory allows."""
+"""Verify many pairs of images, with each image fetched, decoded and prepared as rarely as memory allows."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.duplicates.verify import Evidence, Prepared, prepare, verify
+from visdiv_assets.duplicates.verify import DEFAULT_PARAMS, Evidence, PreparedImage, VerifyParams, prepare, verify
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map
 from visdiv_assets.vectors.lru import LruCache
 
-#: What the comparison says of a pair; `evidence` is one of `verify.KINDS`, `reason` one of `verify.REASONS` or empty,
-#: `transform` the six numbers of the affine map from the second image to the first, or none.
+#: The verdict on a pair: `evidence` is one of `verify.KINDS`, `reason` one of `verify.REASONS` or empty, `transform`
+#: holds the six numbers of the affine map from the second image to the first, or none.
 VERDICT_FIELDS = (
     ("verified", pa.bool_()),
     ("evidence", pa.string()),
@@ -28,14 +28,14 @@ VERDICT_FIELDS = (
 )
 VERDICT_SCHEMA = pa.schema(VERDICT_FIELDS)
 
-#: Pairs whose images are fetched together.
+#: Number of pairs whose images are fetched together.
 PAIRS_AT_A_TIME = 256
-#: Prepared images that are kept for further pairs, at most about 1 MB each.
+#: Number of prepared images that are kept for further pairs, about 1 MB each at most.
 IMAGES_KEPT = 512
-#: Pairs of one unit of work: a minute or so on two cores.
+#: Number of pairs of one unit of work, which takes about a minute on two cores.
 PAIRS_OF_A_UNIT = 4096
 
-#: Gives the encoded images of some image_ids, None for those that cannot be had any more.
+#: A function that returns the encoded images of some image_ids, None for those that are no longer available.
 Fetch = Callable[[Sequence[str]], Sequence[bytes | None]]
 
 
@@ -47,40 +47,42 @@ def compare_pairs(
     *,
     threads: int,
     limits: DecodeLimits,
+    params: VerifyParams = DEFAULT_PARAMS,
     progress: Progress = silent,
 ) -> pa.Table:
-    """Compare pairs of images.
+    """Verify pairs of images.
 
     Args:
-        left: image_ids; pairs of one image should stand together.
-        right: as many.
-        fetch_left: gives the images of the left ids.
-        fetch_right: gives those of the right ids.
-        threads: threads that decode and compare.
-        limits: of images; a larger one counts as unreadable.
-        progress: told of pairs done.
+        left: image_ids; pairs of one image should be adjacent.
+        right: image_ids of the other images, as many.
+        fetch_left: fetches the images of the left ids.
+        fetch_right: fetches the images of the right ids.
+        threads: number of threads that decode and compare.
+        limits: limits of an image; a larger one counts as unreadable.
+        params: parameters of the verification.
+        progress: called with the number of pairs finished.
 
     Returns:
         table of `VERDICT_SCHEMA`, in the order of the pairs.
     """
     import cv2
 
-    # Every pair is one thread's; OpenCV's own threads would fight with them.
+    # Each pair is verified in one thread; OpenCV's own threads would compete with these.
     cv2.setNumThreads(1)
-    kept = _Kept(threads, limits)
+    cache = _PreparedCache(threads, limits, params)
     found: list[Evidence] = []
     for start in range(0, len(left), PAIRS_AT_A_TIME):
         a, b = left[start : start + PAIRS_AT_A_TIME], right[start : start + PAIRS_AT_A_TIME]
-        images = {**kept.prepared(a, fetch_left), **kept.prepared(b, fetch_right)}
+        images = {**cache.get(a, fetch_left), **cache.get(b, fetch_right)}
         pairs = ((images[one], images[other]) for one, other in zip(a, b, strict=True))
-        for evidence in ordered_map(lambda pair: verify(*pair), pairs, threads=threads, ahead=4):
+        for evidence in ordered_map(lambda pair: verify(*pair, params), pairs, threads=threads, ahead=4):
             found.append(evidence)
             progress(1)
     return verdict_table(found)
 
 
 def verdict_table(found: Sequence[Evidence]) -> pa.Table:
-    """Evidence as a table of `VERDICT_SCHEMA`."""
+    """Return evidence as a table of `VERDICT_SCHEMA`."""
     columns = [
         [evidence.verified for evidence in found],
         [evidence.kind for evidence in found],
@@ -95,35 +97,35 @@ def verdict_table(found: Sequence[Evidence]) -> pa.Table:
     )
 
 
-class _Kept:
+class _PreparedCache:
     """The images that were prepared last."""
 
-    def __init__(self, threads: int, limits: DecodeLimits) -> None:
-        self._threads, self._limits = threads, limits
-        self._images: LruCache[Prepared] = LruCache(IMAGES_KEPT)
+    def __init__(self, threads: int, limits: DecodeLimits, params: VerifyParams) -> None:
+        self._threads, self._limits, self._params = threads, limits, params
+        self._images: LruCache[PreparedImage] = LruCache(IMAGES_KEPT)
 
-    def prepared(self, image_ids: Sequence[str], fetch: Fetch) -> dict[str, Prepared]:
-        """The images of some ids, each prepared once."""
+    def get(self, image_ids: Sequence[str], fetch: Fetch) -> dict[str, PreparedImage]:
+        """Return the prepared images of some ids; fetch and prepare those that are not cached."""
         wanted = dict.fromkeys(image_ids)
-        kept = [image_id for image_id in wanted if image_id in self._images]
+        cached = [image_id for image_id in wanted if image_id in self._images]
         missing = [image_id for image_id in wanted if image_id not in self._images]
         prepared = dict(zip(missing, ordered_map(self._prepare, fetch(missing), threads=self._threads), strict=True))
-        # The kept ones first: the others may push out what was used before.
-        return {name: self._images.get(name, partial(prepared.__getitem__, name)) for name in [*kept, *missing]}
+        # Take the cached images first: the new ones may push them out.
+        return {name: self._images.get(name, partial(prepared.__getitem__, name)) for name in [*cached, *missing]}
 
-    def _prepare(self, data: bytes | None) -> Prepared:
-        return prepare(decode_image(data, limits=self._limits).pixels)
+    def _prepare(self, data: bytes | None) -> PreparedImage:
+        return prepare(decode_image(data, limits=self._limits).pixels, self._params)
 
 
 def split_into_units(left_ids: pa.ChunkedArray, pairs: int) -> Iterator[tuple[str, pa.Array]]:
-    """Cut pairs into units of work by their left image, so that a new image changes few of them.
+    """Split pairs into units of work by their left image, so that a new image changes few units.
 
     Args:
         left_ids: image_ids [m], hexadecimal, sorted.
-        pairs: of a unit, about.
+        pairs: approximate number of pairs of a unit.
 
     Yields:
-        the name of each unit that is not empty, and the numbers of its pairs.
+        the name of each unit that is not empty, and the indices of its pairs.
     """
     digits = 0
     while len(left_ids) > pairs * 16**digits:

@@ -8,7 +8,7 @@ import time
 from PIL import Image
 
 from visdiv_assets.duplicates.calibration.copies import make_copy
-from visdiv_assets.duplicates.verify import Prepared, prepare, verify
+from visdiv_assets.duplicates.verify import prepare, verify
 from visdiv_assets.perf.embedding import HEIGHT, WIDTH, image
 from visdiv_assets.perf.measuring import Figure
 from visdiv_assets.progress import Progress, silent
@@ -52,8 +52,8 @@ def measure(images: int = 12, progress: Progress = silent) -> list[Figure]:
 
 
 def _is_confirmed(pair: Pair) -> bool:
-    sides: list[Prepared] = [prepare(image) for image in pair]
-    return verify(*sides).verified
+    one, other = pair
+    return verify(prepare(one), prepare(other)).verified
 
 
 def _copy_pairs(originals: list[Image.Image], kinds: tuple[str, ...]) -> list[Pair]:

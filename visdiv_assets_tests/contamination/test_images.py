@@ -1,4 +1,4 @@
-"""Pairs with a benchmark, where they lie, and the rates made of them: each against a plain form of the same."""
+"""Pairs of a subset and a benchmark, their positions and rates, each against a plain computation."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
 from visdiv_assets.contamination.images import (
-    LEAK_SCHEMA,
+    BENCHMARK_PAIRS_SCHEMA,
     LOCATED_SCHEMA,
     RATES_SCHEMA,
-    find_leaks,
-    leak_rates,
+    contamination_rates,
+    find_benchmark_pairs,
     locate_pairs,
 )
 from visdiv_assets.statistics import ALL, wilson_interval
@@ -34,8 +33,8 @@ def found_pairs(
     left: np.ndarray, right: np.ndarray, floor: float, k_best: int, ids: tuple[pa.Array, pa.Array] | None = None
 ) -> Found:
     left_ids, right_ids = ids or (names("a", len(left)), names("b", len(right)))
-    table = find_leaks(left_ids, left, right_ids, right, floor=floor, k_best=k_best)
-    assert table.schema == LEAK_SCHEMA
+    table = find_benchmark_pairs(left_ids, left, right_ids, right, floor=floor, k_best=k_best)
+    assert table.schema == BENCHMARK_PAIRS_SCHEMA
     keys = list(zip(table["image_id"].to_pylist(), table["benchmark_image_id"].to_pylist(), strict=True))
     assert keys == sorted(set(keys)), "a pair twice, or out of order"
     return dict(zip(keys, table["similarity"].to_pylist(), strict=True))
@@ -51,7 +50,7 @@ def plain_join(left: np.ndarray, right: np.ndarray, floor: float) -> Found:
 
 
 def near_copies(seed: int, rows: int, others: int, noise: float, dimension: int = 24) -> tuple[np.ndarray, np.ndarray]:
-    """A subset, and a benchmark made of noisy copies of it, some of the same image; stored as float16."""
+    """Return a subset, and a benchmark of noisy copies of it, some of the same image; stored as float16."""
     rng = np.random.default_rng(seed)
     left = random_units(rows, dimension, seed)
     copied = left[rng.integers(0, rows, others)] if rows else random_units(others, dimension, seed)
@@ -60,7 +59,7 @@ def near_copies(seed: int, rows: int, others: int, noise: float, dimension: int 
 
 
 def clear_of(values: np.ndarray, threshold: float) -> bool:
-    """Whether no value is so close to a threshold that the order of a sum decides."""
+    """Return whether no value is so close to a threshold that the order of a sum decides."""
     return not len(values) or bool(np.abs(values - threshold).min() > 1e-6)
 
 
@@ -75,9 +74,7 @@ def clear_of(values: np.ndarray, threshold: float) -> bool:
     noise=st.sampled_from([0.0, 0.3, 0.6, 1.0]),
     floor=st.floats(0.3, 1),
 )
-def test_leaks_are_the_pairs_of_a_plain_join_no_more_no_less_none_twice(
-    seed: int, rows: int, others: int, noise: float, floor: float
-) -> None:
+def test_pairs_equal_a_plain_join_each_once(seed: int, rows: int, others: int, noise: float, floor: float) -> None:
     left, right = near_copies(seed, rows, others, noise)
     assume(clear_of((left.astype(np.float64) @ right.T.astype(np.float64)).ravel(), floor))
     expected = plain_join(left, right, floor)
@@ -88,7 +85,7 @@ def test_leaks_are_the_pairs_of_a_plain_join_no_more_no_less_none_twice(
 
 @relaxed
 @given(left=exact_units(), right=exact_units(), floor=st.sampled_from([0.25, 0.5, 0.75, 1.0]), k=st.integers(1, 3))
-def test_with_few_pairs_per_image_the_best_match_of_every_image_of_either_side_is_kept(
+def test_the_best_match_of_every_image_is_kept_with_few_pairs(
     left: np.ndarray, right: np.ndarray, floor: float, k: int
 ) -> None:
     everything = plain_join(left, right, floor)
@@ -99,13 +96,13 @@ def test_with_few_pairs_per_image_the_best_match_of_every_image_of_either_side_i
             of_all = sorted((value for pair, value in everything.items() if pair[side] == image), reverse=True)
             kept = sorted((value for pair, value in found.items() if pair[side] == image), reverse=True)
             assert kept[:k] == of_all[:k]
-    # A pair is only there because one of its two images has it among its best.
+    # A pair is kept only if it is among the best of one of its two images.
     for pair, value in found.items():
         better = [sum(v > value for p, v in everything.items() if p[side] == pair[side]) for side in (0, 1)]
         assert min(better) < k
 
 
-def test_one_pair_per_image_suffices_for_exact_rates_although_hundreds_are_close() -> None:
+def test_one_pair_per_image_suffices_for_exact_rates() -> None:
     rng = np.random.default_rng(4)
     chart = unit(rng.standard_normal((1, 32)))
     left, right = (unit(chart + rng.standard_normal((20, 32)) / 20).astype(np.float16) for _ in range(2))
@@ -120,8 +117,8 @@ def test_one_pair_per_image_suffices_for_exact_rates_although_hundreds_are_close
             assert kept == pytest.approx(best, abs=2e-6)
 
 
-def test_a_image_that_both_sides_hold_is_a_pair_of_itself_with_similarity_1_at_most() -> None:
-    # Rounding to float16 may lengthen a vector: its product with itself is above 1.
+def test_an_image_on_both_sides_is_a_pair_of_similarity_1() -> None:
+    # Rounding to float16 may lengthen a vector, so that its product with itself exceeds 1.
     vectors = random_units(40, 64, 1).astype(np.float16)
     ids = names("c", 40)
     found = found_pairs(vectors, vectors, 0.75, 64, (ids, ids))
@@ -130,12 +127,14 @@ def test_a_image_that_both_sides_hold_is_a_pair_of_itself_with_similarity_1_at_m
     assert min(found.values()) > 0.998
 
 
-# Where they lie ------------------------------------------------------------------------------------------------------
+# Positions -----------------------------------------------------------------------------------------------------------
 
 
 def locate(pairs: list[tuple[str, str, float]], benchmark: list[tuple[int, int, str, bool]]) -> list[dict[str, object]]:
     table = locate_pairs(
-        pa.table(list(zip(*pairs, strict=True)) or [[], [], []], schema=LEAK_SCHEMA),
+        pa.Table.from_pylist(
+            [dict(zip(BENCHMARK_PAIRS_SCHEMA.names, pair, strict=True)) for pair in pairs], BENCHMARK_PAIRS_SCHEMA
+        ),
         "bench",
         pa.table(
             [
@@ -146,18 +145,19 @@ def locate(pairs: list[tuple[str, str, float]], benchmark: list[tuple[int, int, 
             ],
             names=["row", "image_index", "image_id", "low_information"],
         ),
-        # As the asset gives it: one entry per position, so an image may stand there twice.
+        # As in the asset: one entry per position, so an image may occur twice.
         pa.table({"image_id": ["x", "y", "x", "z"], "low_information": [False, True, False, False]}),
         pa.table({"image_id": ["z", "x", "y"], "background_similarity": pa.array([None, 0.25, 0.5], pa.float32())}),
     )
     assert table.schema == LOCATED_SCHEMA
-    return table.to_pylist()
+    records: list[dict[str, object]] = table.to_pylist()
+    return records
 
 
 BENCH = [(0, 0, "p", False), (0, 1, "q", False), (3, 0, "r", True), (4, 2, "q", False), (9, 0, "q", False)]
 
 
-def test_a_benchmark_image_stands_at_its_first_position_with_the_number_of_its_positions() -> None:
+def test_a_benchmark_image_has_its_first_position_and_count() -> None:
     found = locate([("x", "p", 0.9), ("x", "q", 0.8), ("y", "q", 0.7), ("y", "r", 1.0)], BENCH)
     places = [
         (record["image_id"], record["benchmark_image_id"], record["benchmark_row"], record["benchmark_image"])
@@ -169,7 +169,7 @@ def test_a_benchmark_image_stands_at_its_first_position_with_the_number_of_its_p
     assert [record["similarity"] for record in found] == pytest.approx([0.9, 0.8, 0.7, 1.0])
 
 
-def test_the_normalized_score_is_the_similarity_less_the_background_and_null_without_one() -> None:
+def test_the_normalized_score_is_null_without_a_background() -> None:
     found = locate([("z", "p", 0.9), ("x", "p", 0.75), ("y", "q", 0.8)], BENCH)
     assert found[0]["similarity_normalized"] is None
     assert [record["similarity_normalized"] for record in found[1:]] == pytest.approx([0.5, 0.3])
@@ -179,9 +179,7 @@ def test_the_normalized_score_is_the_similarity_less_the_background_and_null_wit
     ("image", "benchmark_image", "flagged"),
     [("x", "p", False), ("y", "p", True), ("x", "r", True), ("y", "r", True)],
 )
-def test_a_pair_is_flagged_if_either_image_has_little_information(
-    image: str, benchmark_image: str, flagged: bool
-) -> None:
+def test_a_pair_is_flagged_if_either_image_is_flagged(image: str, benchmark_image: str, flagged: bool) -> None:
     (record,) = locate([(image, benchmark_image, 0.9)], BENCH)
     assert record["low_information"] is flagged
 
@@ -194,7 +192,7 @@ def test_no_pairs_are_located_as_no_pairs() -> None:
 
 IMAGES = [f"p{number}" for number in range(6)]
 BENCHMARKS = ["one", "two", "three"]
-#: Among them the thresholds themselves.
+#: They include the thresholds.
 SIMILARITIES = st.sampled_from([0.7, 0.75, 0.7500001, 0.8, 0.9, 0.9499999, 0.95, 1.0])
 THRESHOLDS = [0.75, 0.8, 0.95, 1.0]
 
@@ -203,7 +201,7 @@ Pairs = dict[tuple[str, str], float]
 
 @st.composite
 def corpora(draw: st.DrawFn) -> tuple[list[tuple[int, str]], int, dict[str, list[str]], dict[str, Pairs]]:
-    """Positions of a subset, its number of rows, the benchmarks' positions, and pairs; images repeat."""
+    """Draw positions of a subset, its number of rows, the benchmarks' positions, and pairs; images repeat."""
     in_rows = draw(st.lists(st.lists(st.sampled_from(IMAGES), max_size=4), max_size=6))
     positions = [(row, image) for row, images in enumerate(in_rows) for image in images]
     benchmarks, pairs = {}, {}
@@ -219,7 +217,7 @@ def corpora(draw: st.DrawFn) -> tuple[list[tuple[int, str]], int, dict[str, list
 def rates_of(
     positions: list[tuple[int, str]], rows: int, benchmarks: dict[str, list[str]], pairs: dict[str, Pairs]
 ) -> pa.Table:
-    return leak_rates(
+    return contamination_rates(
         pa.table(
             {
                 "row": pa.array([row for row, _ in positions], pa.int64()),
@@ -235,7 +233,7 @@ def rates_of(
                     pa.array([pair[1] for pair in found], pa.string()),
                     pa.array(list(found.values()), pa.float32()),
                 ],
-                schema=LEAK_SCHEMA,
+                schema=BENCHMARK_PAIRS_SCHEMA,
             )
             for name, found in pairs.items()
         },
@@ -292,29 +290,9 @@ def test_without_a_benchmark_all_of_none_leaks_nothing() -> None:
     assert set(table["ci_low"].to_pylist()) == {0.0}
 
 
-def test_a_image_that_two_benchmarks_hold_counts_once_in_all_of_them() -> None:
+def test_an_image_in_two_benchmarks_counts_once_in_their_total() -> None:
     pairs = {"one": {("p0", "b0"): 0.96}, "two": {("p0", "b1"): 1.0, ("p1", "b1"): 0.8}}
     table = rates_of([(0, "p0"), (0, "p1")], 1, {"one": ["b0"], "two": ["b1", "b1"]}, pairs)
     records = [record for record in table.to_pylist() if record["threshold"] == 0.95]
     counted = [(r["benchmark"], r["images_contaminated"], r["benchmark_images_leaked"]) for r in records]
     assert counted == [("one", 1, 1), ("two", 1, 2), (ALL, 1, 3)]
-
-
-# The interval --------------------------------------------------------------------------------------------------------
-
-
-@relaxed
-@given(st.integers(1, 100_000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
-def test_the_interval_is_wilsons_as_scipy_computes_it(counts: tuple[int, int]) -> None:
-    successes, trials = counts
-    expected = binomtest(successes, trials).proportion_ci(confidence_level=0.95, method="wilson")
-    low, high = wilson_interval(successes, trials)
-    assert low == pytest.approx(expected.low, abs=1e-12)
-    assert high == pytest.approx(expected.high, abs=1e-12)
-    assert 0 <= low <= successes / trials <= high <= 1
-
-
-def test_the_ends_of_the_interval_are_exact_and_there_is_none_without_trials() -> None:
-    assert wilson_interval(0, 7)[0] == 0
-    assert wilson_interval(7, 7)[1] == 1
-    assert wilson_interval(0, 0) == (None, None)

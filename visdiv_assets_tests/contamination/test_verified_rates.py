@@ -1,4 +1,4 @@
-"""Rates of images whose pixels agree with a benchmark's, against a plain count of positions."""
+"""Rates of images in confirmed pairs with a benchmark, against a plain count of positions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from visdiv_assets.contamination.images import RATES_SCHEMA, VERIFIED, verified_rates
+from visdiv_assets.contamination.images import RATES_SCHEMA, VERIFIED, verified_contamination_rates
 from visdiv_assets.statistics import ALL, wilson_interval
 from visdiv_assets_tests.contamination.test_images import Pairs, corpora
 
@@ -14,14 +14,14 @@ relaxed = settings(deadline=None, max_examples=60)
 
 #: row, image_id
 Positions = list[tuple[int, str]]
-#: image_id, benchmark_image_id -> whether their pixels agree
+#: image_id, benchmark_image_id -> whether the pair is confirmed
 Compared = dict[tuple[str, str], bool]
 
 
 def rates(
     positions: Positions, rows: int, benchmarks: dict[str, list[str]], pairs: dict[str, Compared]
 ) -> dict[str, dict[str, object]]:
-    table = verified_rates(
+    table = verified_contamination_rates(
         pa.table(
             {
                 "row": pa.array([row for row, _ in positions], pa.int64()),
@@ -77,7 +77,7 @@ def test_rates_equal_a_count_of_positions_one_by_one(
         assert record["rate"] == (None if share is None else pytest.approx(share))
 
 
-def test_a_refused_pair_counts_nothing_and_a_confirmed_one_every_position() -> None:
+def test_confirmed_pairs_count_every_position_rejected_ones_none() -> None:
     positions = [(0, "p0"), (0, "p1"), (1, "p0"), (2, "p2"), (4, "p0")]
     pairs = {"one": {("p0", "b0"): True, ("p1", "b1"): False}, "two": {("p0", "c0"): True, ("p2", "c0"): False}}
     found = rates(positions, 5, {"one": ["b0", "b1", "b0"], "two": ["c0"]}, pairs)
@@ -88,7 +88,7 @@ def test_a_refused_pair_counts_nothing_and_a_confirmed_one_every_position() -> N
     assert found[ALL]["rate"] == pytest.approx(0.6)
 
 
-def test_of_refused_pairs_alone_the_rate_is_0_not_none() -> None:
+def test_the_rate_of_rejected_pairs_is_0_not_none() -> None:
     found = rates([(0, "p0")], 1, {"one": ["b0"]}, {"one": {("p0", "b0"): False}})
     assert [found[name]["rate"] for name in ("one", ALL)] == [0, 0]
 

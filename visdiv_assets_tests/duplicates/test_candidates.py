@@ -1,6 +1,8 @@
-"""Pairs worth comparing: what either of the two searches finds, with all that is known of each."""
+"""Candidate pairs are those of both searches, with the similarity of all and the PDQ distance of some."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.duplicates.candidates import CANDIDATE_SCHEMA, Images, candidates
+from visdiv_assets.duplicates.candidates import CANDIDATE_SCHEMA, CandidateRule, Images, find_candidates
 from visdiv_assets.duplicates.pdq_join import close_hashes
 from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS
 from visdiv_assets.vectors import pair_similarity
@@ -24,20 +26,20 @@ def hashes(random: np.random.Generator, count: int) -> list[bytes]:
     return [random.integers(0, 256, ORIENTATIONS * BITS // 8, np.uint8).tobytes() for _ in range(count)]
 
 
-def images(vectors: np.ndarray, pdq: list[bytes | None]) -> Images:
+def images(vectors: np.ndarray, pdq: Sequence[bytes | None]) -> Images:
     names = pa.array([f"{number:032x}" for number in range(len(vectors))], pa.string())
     return Images(names, vectors, pa.array(pdq, pa.binary()))
 
 
 def drawn(random: np.random.Generator, count: int, vectors: np.ndarray, pdq: list[bytes]) -> Images:
-    """Images of which each has a vector near one of a few, and the hash of one of a few, or none."""
+    """Draw images, each with a vector near one of a few, and the hash of one of a few or none."""
     near = vectors[random.integers(0, len(vectors), count)] + 0.15 * random.standard_normal((count, vectors.shape[1]))
     chosen = random.integers(-1, len(pdq), count)
     return images(unit(near).astype(np.float16), [None if place < 0 else pdq[place] for place in chosen])
 
 
 def found(left: Images, right: Images | None, k_best: int = 64) -> list[tuple[int, int, float, int | None]]:
-    table = candidates(left, right, floor=FLOOR, k_best=k_best, pdq_distance=DISTANCE)
+    table = find_candidates(left, right, CandidateRule(FLOOR, k_best, DISTANCE))
     assert table.schema == CANDIDATE_SCHEMA
     return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
@@ -50,7 +52,7 @@ def found(left: Images, right: Images | None, k_best: int = 64) -> list[tuple[in
     k=st.sampled_from([1, 64]),
     tile=st.integers(1, 5),
 )
-def test_candidates_are_the_pairs_of_both_searches_with_all_that_is_known_of_them(
+def test_candidates_are_the_pairs_of_both_searches(
     seed: int, count: int, others: int | None, k: int, tile: int
 ) -> None:
     random = np.random.default_rng(seed)
@@ -76,12 +78,12 @@ def test_each_search_finds_what_the_other_misses() -> None:
     vectors = np.eye(4, 16, dtype=np.float32)
     vectors[1] = unit(np.array([[0.8, 0.6, *[0] * 14]]))[0]
     one, two, three, four = hashes(random, 4)
-    # 0 and 1 are close by vector only, 0 and 2 by hash only, 1 and 3 by neither.
+    # 0 and 1 are close by their vectors only, 0 and 2 by their hashes only, 1 and 3 by neither.
     assert found(images(vectors, [one, two, one, four]), None) == [
         (0, 1, pytest.approx(0.8), None),
         (0, 2, 0.0, 0),
     ]
-    # Across sets, 3 has no hash: the vector alone finds it.
+    # Across sets, 3 has no hash: only its vector finds it.
     assert found(images(vectors, [one, two, three, None]), images(vectors[[3, 2]], [None, one])) == [
         (0, 1, 0.0, 0),
         (2, 1, 1.0, None),
@@ -89,7 +91,7 @@ def test_each_search_finds_what_the_other_misses() -> None:
     ]
 
 
-def test_a_similarity_is_1_at_most_although_storage_makes_vectors_longer() -> None:
+def test_similarity_is_at_most_1_for_vectors_rounded_up() -> None:
     vectors = np.repeat(random_units(40, 64, 1).astype(np.float16), 2, axis=0)
     lengths = np.einsum("nd,nd->n", vectors.astype(np.float64), vectors.astype(np.float64))
     assert lengths.max() > 1

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from visdiv_assets.duplicates.clip_pairs import CLIP_PAIRS_SCHEMA, clip_pairs, most_disputed, similarities
+from visdiv_assets.duplicates.clip_pairs import CLIP_PAIRS_SCHEMA, ModelVectors, clip_pairs, most_disputed, similarities
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.vectors import pair_similarity
 from visdiv_assets_tests.testing.clip_lakes import unit
@@ -20,13 +20,14 @@ def found(
     image_ids: pa.Array, clip: np.ndarray, sscd_ids: pa.Array, sscd: np.ndarray, floor: float = 0.9, k_best: int = 64
 ) -> list[dict[str, object]]:
     clip, sscd = clip.astype(np.float16), sscd.astype(np.float16)
-    table = clip_pairs(image_ids, clip, sscd_ids, sscd, floor=floor, k_best=k_best, model_ids=MODELS)
+    sides = ModelVectors(MODELS[0], image_ids, clip), ModelVectors(MODELS[1], sscd_ids, sscd)
+    table = clip_pairs(*sides, floor=floor, k_best=k_best)
     assert table.schema == CLIP_PAIRS_SCHEMA
     rows: list[dict[str, object]] = table.to_pylist()
     return rows
 
 
-def test_pairs_and_both_similarities_are_those_of_the_plain_products() -> None:
+def test_pairs_and_similarities_equal_plain_products() -> None:
     random = np.random.default_rng(0)
     clip = unit(unit(random.standard_normal((1, 16))) + random.standard_normal((40, 16)) * 0.1)
     sscd = unit(random.standard_normal((40, 8)))
@@ -55,7 +56,7 @@ def test_a_pair_stays_if_it_is_among_the_best_of_one_of_its_two() -> None:
     assert 30 <= len(rows) <= 60
 
 
-def test_a_image_without_an_sscd_vector_has_no_sscd_similarity() -> None:
+def test_an_image_without_an_sscd_vector_has_no_sscd_similarity() -> None:
     (row,) = found(ids(2), np.ones((2, 2)) / np.sqrt(2), ids(1), np.eye(2)[:1])
     assert row["sscd_similarity"] is None
     assert row["clip_similarity"] == pytest.approx(1, abs=1e-3)
@@ -65,7 +66,7 @@ def test_no_images_make_no_pairs() -> None:
     assert found(ids(0), np.empty((0, 0)), ids(0), np.empty((0, 0))) == []
 
 
-def test_the_most_disputed_come_first_and_those_without_both_do_not() -> None:
+def test_most_disputed_ranks_pairs_with_both_similarities() -> None:
     told = [("a", "b", 0.95, 0.9), ("a", "c", 0.975, 0.665), ("b", "c", 0.99, None), ("b", "d", 0.92, 0.5)]
     records = [dict(zip(CLIP_PAIRS_SCHEMA.names, record, strict=False)) for record in told]
     disputed = most_disputed(pa.Table.from_pylist(records, CLIP_PAIRS_SCHEMA), 2)
@@ -76,7 +77,7 @@ def test_the_most_disputed_come_first_and_those_without_both_do_not() -> None:
     ]
 
 
-def test_similarities_are_the_same_however_they_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_similarities_do_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = unit(np.random.default_rng(2).standard_normal((20, 4))).astype(np.float16)
     left, right = np.random.default_rng(3).integers(-1, 20, (2, 50))
     whole = similarities(vectors, left, right)

@@ -38,18 +38,18 @@ def no_pairs() -> Pairs:
 
 
 def pairs_from(vectors: np.ndarray, floor: float) -> Pairs:
-    """All pairs that reach a floor, by comparing every two rows."""
+    """Return all pairs that reach a floor, by comparing every two rows."""
     found = [
         (i, j, similarity)
         for i, j in combinations(range(len(vectors)), 2)
         if np.float32(similarity := min(slow_similarity(vectors[i], vectors[j]), 1)) >= np.float32(floor)
     ]
-    left, right, similarity = zip(*found, strict=True) if found else ((), (), ())
-    return Pairs(np.array(left, np.int64), np.array(right, np.int64), np.array(similarity, np.float32))
+    left, right = (np.array([pair[side] for pair in found], np.int64) for side in (0, 1))
+    return Pairs(left, right, np.array([pair[2] for pair in found], np.float32))
 
 
 def union_find(count: int, edges: Iterator[tuple[int, int]] | list[tuple[int, int]]) -> list[frozenset[int]]:
-    """The component of every number."""
+    """Return the component of every number."""
     parent = list(range(count))
 
     def root(number: int) -> int:
@@ -197,7 +197,7 @@ def test_components_and_clusters_equal_the_plain_algorithms(
 
 @relaxed
 @given(chained(), st.floats(0.8, 0.99))
-def test_every_member_is_close_to_its_representative_which_is_the_best_of_its_cluster(
+def test_every_member_is_close_to_its_representative(
     given_images: tuple[np.ndarray, np.ndarray], threshold: float
 ) -> None:
     vectors, priority = given_images
@@ -221,7 +221,7 @@ def test_every_member_is_close_to_its_representative_which_is_the_best_of_its_cl
 
 @relaxed
 @given(chained(), st.floats(0.8, 0.99))
-def test_the_summary_measures_every_component_and_cluster_of_two_or_more_from_the_vectors(
+def test_the_summary_measures_all_components_and_clusters(
     given_images: tuple[np.ndarray, np.ndarray], threshold: float
 ) -> None:
     vectors, priority = given_images
@@ -262,7 +262,7 @@ def test_the_result_does_not_depend_on_how_the_work_is_cut(
         assert found.summary.equals(expected.summary)
 
 
-def test_a_chain_whose_ends_differ_is_one_component_and_two_clusters() -> None:
+def test_a_chain_is_one_component_and_two_clusters() -> None:
     angles = np.radians([0, 15, 30])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     found = clustered(vectors, 0.95)
@@ -282,7 +282,7 @@ def test_a_chain_with_its_middle_first_is_one_cluster() -> None:
     assert numbers(found, "cluster_id") == [1, 1, 1]
 
 
-def test_a_image_joins_the_most_similar_of_the_representatives_that_it_is_close_to() -> None:
+def test_an_image_joins_its_most_similar_representative() -> None:
     angles = np.radians([0, 24, 14])
     found = clustered(np.stack([np.cos(angles), np.sin(angles)], axis=1), 0.95)
     assert numbers(found, "cluster_id") == [0, 1, 1]
@@ -332,14 +332,14 @@ def test_the_smallest_similarity_is_that_of_two_different_rows(rows: int, tile: 
     assert found == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_vector_that_storage_made_short_does_not_pass_for_the_smallest_similarity_of_two() -> None:
+def test_a_vector_rounded_down_is_not_the_smallest_similarity() -> None:
     """Two images that differ by half precision alone: their product is 1, the shorter one's with itself below 1."""
     vectors = np.array([[0.9995, 0], [1.0005, 0]], np.float32)
     assert smallest_similarity(vectors) == pytest.approx(0.9995 * 1.0005, abs=1e-6)
 
 
-def test_a_group_too_large_to_measure_in_full_says_on_how_many_it_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MEASURED", 5)
+def test_a_group_too_large_is_measured_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_MEASURED", 5)
     vectors = np.repeat(random_units(1, 8), 9, axis=0)
     records = clustered(vectors, 0.9).summary.to_pylist()
     assert [(r["kind"], r["images"], r["images_measured"]) for r in records] == [
@@ -348,7 +348,7 @@ def test_a_group_too_large_to_measure_in_full_says_on_how_many_it_was_measured(m
     ]
 
 
-def test_a_clique_of_3000_equal_images_costs_seconds_and_little_memory() -> None:
+def test_a_clique_of_3000_equal_images_is_cheap() -> None:
     count = 3_000
     vectors = np.repeat(random_units(1, 64).astype(np.float16), count, axis=0)
     # As a join with the 64 best leaves it: everyone with the first 64.

@@ -69,7 +69,7 @@ def nearest(count: int, k: int, seed: int, first: int = 0) -> list[Edge]:
 
 
 @pytest.mark.parametrize("priority", [[0, 1, 2], [1, 0, 2], [2, 1, 0], [2, 0, 1]])
-def test_of_a_pair_the_better_one_stands_for_both_and_a_third_is_alone(priority: list[int]) -> None:
+def test_the_better_image_of_a_pair_represents_it(priority: list[int]) -> None:
     found = clustered(3, [(0, 2)], priority)
     best = 0 if priority[0] < priority[2] else 2
     assert numbers(found, "cluster_id") == [best, 1, best]
@@ -84,20 +84,18 @@ def test_of_a_pair_the_better_one_stands_for_both_and_a_third_is_alone(priority:
     ("priority", "expected"),
     [([0, 1, 2], [{0, 1}]), ([2, 1, 0], [{1, 2}]), ([1, 0, 2], [{0, 1, 2}]), ([0, 2, 1], [{0, 1}])],
 )
-def test_a_chain_is_one_cluster_only_if_its_middle_is_the_best_image(
-    priority: list[int], expected: list[set[int]]
-) -> None:
+def test_a_chain_is_one_cluster_if_its_middle_is_the_best(priority: list[int], expected: list[set[int]]) -> None:
     found = clustered(3, [(0, 1), (1, 2)], priority)
     assert members(found) == expected
     assert set(numbers(found, "component_id")) == {0}
 
 
-def test_two_parts_of_one_image_that_are_no_copies_of_each_other_are_not_in_one_cluster() -> None:
+def test_two_parts_of_one_image_are_in_different_clusters() -> None:
     # 1 holds 0 and 2, which share nothing; 3 is a copy of 2.
     assert members(clustered(4, [(0, 1), (1, 2), (2, 3)], [0, 1, 2, 3])) == [{0, 1}, {2, 3}]
 
 
-def test_groups_that_two_different_images_link_are_one_and_those_that_one_pair_links_are_not() -> None:
+def test_groups_merge_if_two_images_link_them_not_one_pair() -> None:
     first, second = [(0, 1), (0, 2)], [(3, 4), (3, 5)]
     assert members(clustered(6, [*first, *second, (1, 4)])) == [{0, 1, 2}, {3, 4, 5}]
     assert members(clustered(6, [*first, *second, (1, 4), (2, 5)])) == [{0, 1, 2, 3, 4, 5}]
@@ -110,7 +108,7 @@ def test_one_pair_given_twice_is_no_second_link() -> None:
 
 @relaxed
 @given(st.integers(0, 2**16), st.permutations(range(60)))
-def test_a_clique_of_which_only_the_nearest_pairs_were_compared_is_one_cluster(seed: int, priority: list[int]) -> None:
+def test_a_clique_with_only_its_nearest_pairs_is_one_cluster(seed: int, priority: list[int]) -> None:
     found = clustered(60, nearest(60, 6, seed), priority)
     assert members(found) == [set(range(60))]
     assert set(numbers(found, "cluster_id")) == {priority.index(0)}
@@ -133,7 +131,7 @@ def test_two_cliques_that_one_false_pair_links_stay_two(size: int, data: st.Data
     assert set(numbers(found, "component_id")) == {0}
 
 
-def test_two_cliques_that_a_false_pair_of_the_best_image_links_stay_two() -> None:
+def test_two_cliques_linked_by_one_false_pair_stay_two() -> None:
     found = clustered(20, [*clique(0, 10), *clique(10, 20), (0, 15)])
     # The false pair costs the one image in it, no more.
     assert members(found) == [{*range(10), 15}, set(range(10, 20)) - {15}]

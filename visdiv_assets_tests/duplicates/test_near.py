@@ -32,9 +32,7 @@ def listed(pairs: pa.Table) -> list[tuple[str, str, float]]:
 
 @settings(deadline=None)
 @given(exact_units(), st.randoms(use_true_random=False), st.sampled_from([0.1, 0.3, 0.6, 0.9]))
-def test_pairs_are_those_of_the_join_with_the_lower_image_id_first(
-    vectors: np.ndarray, random: object, floor: float
-) -> None:
+def test_pairs_equal_the_join_with_the_lower_image_id_first(vectors: np.ndarray, random: object, floor: float) -> None:
     names = [f"{number:032x}" for number in range(len(vectors))]
     random.shuffle(names)  # type: ignore[attr-defined]
     found = near_duplicates(pa.array(names, pa.string()), vectors, floor=floor, k_best=20, count_at={"at_95": 0.95})
@@ -58,7 +56,7 @@ def test_an_image_id_goes_with_its_own_vector() -> None:
     assert found.counts["n"].to_pylist() == [0, 1, 0, 1]
 
 
-def test_neighbors_are_counted_in_full_at_every_threshold_although_few_pairs_are_kept() -> None:
+def test_all_neighbors_are_counted_although_few_pairs_are_kept() -> None:
     vectors = np.repeat(random_units(1, 16), 30, axis=0)
     names = pa.array([f"{number:03}" for number in range(30)])
     thresholds = {"low": 0.75, "high": 0.95}
@@ -106,7 +104,7 @@ def test_the_closest_pairs_come_first_and_ties_by_image_id() -> None:
     assert listed(closest_pairs(pair_table(), 3)) == []
 
 
-def test_the_closest_pairs_do_not_depend_on_the_order_of_the_table() -> None:
+def test_the_closest_pairs_do_not_depend_on_the_row_order() -> None:
     pairs = [("a", "b", 0.9), ("a", "c", 0.9), ("b", "c", 0.9)]
     for order in itertools.permutations(pairs):
         assert listed(closest_pairs(pair_table(*order), 2)) == listed(pair_table(*pairs[:2]))

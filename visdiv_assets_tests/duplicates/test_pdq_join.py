@@ -86,9 +86,7 @@ def test_a_search_within_a_set_finds_what_the_plain_one_finds(
 
 @relaxed
 @given(seed=st.integers(0, 2**16), count=st.integers(0, 8), others=st.integers(0, 6), planted=st.integers(0, 6))
-def test_a_search_between_two_sets_finds_what_the_plain_one_finds(
-    seed: int, count: int, others: int, planted: int
-) -> None:
+def test_a_search_between_two_sets_equals_a_plain_one(seed: int, count: int, others: int, planted: int) -> None:
     random = np.random.default_rng(seed)
     left = drawn(random, count)
     right = drawn(random, others)
@@ -109,7 +107,7 @@ def test_a_pair_is_found_in_every_orientation_from_either_side() -> None:
 
 @pytest.mark.parametrize("orientation", [0, 3])
 @pytest.mark.parametrize("distance", [0, 1, 30, 31])
-def test_a_pair_exactly_at_the_limit_counts_and_one_bit_more_does_not(orientation: int, distance: int) -> None:
+def test_a_pair_at_the_limit_counts_and_one_bit_more_does_not(orientation: int, distance: int) -> None:
     random = np.random.default_rng(distance)
     (bits,) = drawn(random, 1, 0)
     assert bits is not None
@@ -117,7 +115,7 @@ def test_a_pair_exactly_at_the_limit_counts_and_one_bit_more_does_not(orientatio
     assert searched([at, beyond], [bits], distance) == {(0, 0): distance}
 
 
-def test_a_image_that_is_close_in_several_orientations_is_one_pair_with_the_least_distance() -> None:
+def test_a_pair_close_in_several_orientations_is_listed_once() -> None:
     random = np.random.default_rng(1)
     (one,) = drawn(random, 1, 0)
     assert one is not None

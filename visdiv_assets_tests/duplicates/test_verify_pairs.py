@@ -95,7 +95,7 @@ def expected() -> pa.Table:
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize(("at_a_time", "kept"), [(256, 512), (1, 1), (2, 3), (4, 0)])
-def test_verdicts_are_those_of_each_pair_alone_in_the_order_of_the_pairs(
+def test_verdicts_equal_those_of_single_pairs_in_their_order(
     monkeypatch: pytest.MonkeyPatch, threads: int, at_a_time: int, kept: int
 ) -> None:
     monkeypatch.setattr(module, "PAIRS_AT_A_TIME", at_a_time)
@@ -114,13 +114,13 @@ def test_copies_are_verified_and_others_are_not() -> None:
 
 
 @pytest.mark.parametrize("lost", ["gone", "damaged", "too large"])
-def test_a_image_that_cannot_be_had_or_read_is_unconfirmed_for_that_reason(lost: str) -> None:
+def test_an_unavailable_or_unreadable_image_is_unconfirmed(lost: str) -> None:
     for record in compared([("a", lost), (lost, "a"), (lost, lost)], Fetcher(), Fetcher()).to_pylist():
         assert (record["verified"], record["evidence"], record["reason"]) == (False, "unconfirmed", "unreadable")
         assert (record["transform"], record["overlap"], record["agreement"]) == ([], 0, 0)
 
 
-def test_each_image_is_fetched_once_for_all_pairs_of_a_batch_whichever_side_it_is_on() -> None:
+def test_each_image_of_a_batch_is_fetched_once() -> None:
     left, right = Fetcher(), Fetcher()
     compared(PAIRS, left, right)
     assert sorted(left.fetched + right.fetched) == sorted(stored())
@@ -128,7 +128,7 @@ def test_each_image_is_fetched_once_for_all_pairs_of_a_batch_whichever_side_it_i
     assert len(right.asked) <= 1
 
 
-def test_a_image_is_not_fetched_again_for_later_batches_while_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_image_is_not_fetched_again_for_later_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAIRS_AT_A_TIME", 2)
     left, right = Fetcher(), Fetcher()
     compared(PAIRS, left, right)
@@ -176,9 +176,7 @@ def units(left_ids: list[str], pairs: int, chunks: int = 1) -> dict[str, list[in
 
 @relaxed
 @given(st.integers(0, 2**16), st.integers(0, 150), st.integers(1, 9), st.integers(1, 3))
-def test_units_hold_every_pair_once_and_all_pairs_of_a_left_image(
-    seed: int, count: int, pairs: int, chunks: int
-) -> None:
+def test_units_hold_every_pair_once_and_keep_left_images_whole(seed: int, count: int, pairs: int, chunks: int) -> None:
     names = image_ids(seed, count)
     found = units(names, pairs, chunks)
     assert all(found.values())
@@ -203,7 +201,7 @@ def test_a_new_pair_changes_its_own_unit_only(seed: int, count: int) -> None:
     assert changed == {f"pairs {new[0]}"}
 
 
-def test_few_pairs_are_one_unit_and_many_are_units_of_about_the_size_asked_for() -> None:
+def test_few_pairs_are_one_unit_and_many_are_several() -> None:
     assert units(image_ids(0, 4), 4) == {"pairs": [0, 1, 2, 3]}
     assert len(units(image_ids(0, 64), 4)) > 1
     random = np.random.default_rng(0)

@@ -1,6 +1,5 @@
-"""What a threshold is worth on a subset: measured on the subset's own images.
+"""Measure what thresholds and verification are worth on a subset, with copies made of the subset's own images.
 
-Belongs here: making copies of images in the ways in which images get copied, and measuring, on a subset's own
-images, what each threshold and the pixel verification find of such copies and what they wrongly claim. Does not:
-finding pairs (`search`), decoding and resizing (`imaging`), or what is done about duplicates (`curation`).
+`copies` makes copies in the ways in which images get copied; `sampling` chooses images and fetches them; `measure`
+compares them with their copies and with their nearest other images; `rates` computes recall and precision.
 """

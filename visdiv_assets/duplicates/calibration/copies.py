@@ -1,7 +1,7 @@
-"""The ways in which images get copied: twelve kinds, each mild, medium and strong.
+"""Make copies of images in the ways in which images get copied: twelve kinds, each mild, medium and strong.
 
-Strong is what a person would still call the same image. A copy depends on the image, the kind, the strength and a
-seed alone. `COPY_KINDS` is the table of what is done.
+A strong copy is one that a person would still call the same image. A copy depends only on the image, the kind, the
+strength and a seed. `COPY_KINDS` describes the kinds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 STRENGTHS = ("mild", "medium", "strong")
 
-#: Shrinking stops at this length of the shorter side, below which a thumbnail shows nothing.
+#: Minimum shorter side of a reduced copy; smaller thumbnails show nothing.
 MIN_SIDE = 64
 
 
@@ -31,11 +31,11 @@ class CopyKind:
     """One way in which images get copied.
 
     Attributes:
-        name: what `make_copy` takes.
-        description: what is done, and what the seed chooses.
-        mild: how far at this strength.
-        medium: likewise.
-        strong: likewise.
+        name: the `kind` argument of `make_copy`.
+        description: the change, and what the seed chooses.
+        mild: amount of the change at mild strength.
+        medium: amount of the change at medium strength.
+        strong: amount of the change at strong strength.
     """
 
     name: str
@@ -54,7 +54,7 @@ COPY_KINDS = (
         "50 %",
         "30 %",
     ),
-    CopyKind("crop", "a part cut out; seed: its place and shape", "90 % of the area kept", "75 %", "60 %"),
+    CopyKind("crop", "a part cut out; seed: its position and shape", "90 % of the area kept", "75 %", "60 %"),
     CopyKind(
         "border",
         "padded; seed: white, black, a color, one side only, or the bars of a window as in a screenshot",
@@ -64,7 +64,7 @@ COPY_KINDS = (
     ),
     CopyKind(
         "caption",
-        "a line or two of text; seed: on a strip above, below, or on a band over the image",
+        "one or two lines of text; seed: on a strip above or below the image, or on a band over it",
         "8 % of the height",
         "15 %",
         "22 %",
@@ -72,22 +72,22 @@ COPY_KINDS = (
     CopyKind("blur", "Gaussian blur", "sigma 0.2 % of the shorter side", "0.5 %", "1 %"),
     CopyKind(
         "rotate",
-        "turned a little; seed: direction, and corners white and black (all kept) or cut off and filled from the edge",
+        "turned a little; seed: direction, and corners white or black (all kept) or cut off and filled from the edge",
         "2 degrees",
         "5 degrees",
         "10 degrees",
     ),
-    CopyKind("quarter_turn", "turned by quarters: three turns, not three strengths", "90 degrees", "180", "270"),
+    CopyKind("quarter_turn", "turned by quarters: three angles instead of strengths", "90 degrees", "180", "270"),
     CopyKind(
         "mirror",
         "left and right exchanged",
-        "nothing else",
+        "no other change",
         "and JPEG of quality 50",
         "and 85 % of the area kept, and JPEG of quality 50",
     ),
     CopyKind(
         "grayscale",
-        "color taken out; images without color stay as they are when mild or medium",
+        "color removed; a mild or medium copy of an image without color is identical",
         "40 % of the saturation kept",
         "gray",
         "gray with more contrast, toned (seed: sepia or blue), with grain",
@@ -101,7 +101,7 @@ COPY_KINDS = (
     ),
     CopyKind(
         "overlay",
-        "something put over it; seed: an opaque logo or emoji anywhere, or a translucent watermark",
+        "an overlay; seed: an opaque logo or emoji anywhere, or a translucent watermark",
         "logo or emoji of 2 % of the area; watermark in a corner",
         "5 %; watermark across",
         "10 %; watermark all over",
@@ -112,25 +112,32 @@ KINDS: tuple[str, ...] = tuple(kind.name for kind in COPY_KINDS)
 
 
 def make_copy(image: Image, kind: str, strength: str, seed: int) -> Image:
-    """Copy an image in one way.
+    """Make a copy of an image.
 
     Args:
-        image: mode RGB, any size from 1 x 1; it is left as it is.
+        image: mode RGB, any size from 1 x 1; it is not changed.
         kind: one of `KINDS`.
         strength: one of `STRENGTHS`.
-        seed: chooses what is left open: places, directions, colors, words.
+        seed: seed of the random choices: positions, directions, colors, words.
 
     Returns:
-        RGB; the same for the same arguments.
+        The copy, mode RGB; the same for the same arguments.
 
     Raises:
-        ValueError: the image is not RGB, or there is no such kind or strength.
+        ValueError: the image is not RGB, or the kind or strength is unknown.
+
+    Example:
+        >>> from PIL import Image
+        >>> make_copy(Image.new("RGB", (300, 200)), "resize", "medium", seed=0).size
+        (150, 100)
     """
     if image.mode != "RGB":
-        raise ValueError(f"make_copy takes RGB images, not {image.mode}")
-    if kind not in KINDS or strength not in STRENGTHS:
-        raise ValueError(f"there is no {strength!r} copy of the kind {kind!r}")
-    # A string is hashed, so kinds and strengths of one seed do not share their choices.
+        raise ValueError(f"image is of mode {image.mode!r}; convert it to RGB")
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind of copy {kind!r}; choose one of {', '.join(KINDS)}")
+    if strength not in STRENGTHS:
+        raise ValueError(f"unknown strength {strength!r}; choose one of {', '.join(STRENGTHS)}")
+    # The seed is a string so that kinds and strengths of one seed do not share their choices.
     return _MAKERS[kind](image, STRENGTHS.index(strength), Random(f"{kind}/{strength}/{seed}"))
 
 
@@ -157,11 +164,11 @@ def _resize(image: Image, level: int, random: Random) -> Image:
 
 
 def _crop(image: Image, level: int, random: Random) -> Image:
-    return _cropped(image, (0.9, 0.75, 0.6)[level], random)
+    return _crop_to(image, (0.9, 0.75, 0.6)[level], random)
 
 
-def _cropped(image: Image, area: float, random: Random) -> Image:
-    # Anything between both sides cut alike and one side only.
+def _crop_to(image: Image, area: float, random: Random) -> Image:
+    # From both sides cut equally to mostly one side cut.
     share = area ** random.uniform(0.2, 0.8)
     width = max(1, round(image.width * share))
     height = max(1, round(image.height * area / share))
@@ -192,8 +199,8 @@ def _border(image: Image, level: int, random: Random) -> Image:
     if style == "window":
         draw = ImageDraw.Draw(padded)
         dot = top / 5
-        for number, fill in enumerate(((237, 106, 94), (245, 191, 79), (98, 197, 84))):
-            center = left + top * (0.5 + 0.6 * number)
+        for index, fill in enumerate(((237, 106, 94), (245, 191, 79), (98, 197, 84))):
+            center = left + top * (0.5 + 0.6 * index)
             draw.ellipse((center - dot, top / 2 - dot, center + dot, top / 2 + dot), fill=fill)
         start = left + 2.4 * top
         if padded.width - right > start:
@@ -231,7 +238,7 @@ def _mirror(image: Image, level: int, random: Random) -> Image:
 
     mirrored = image.transpose(Transpose.FLIP_LEFT_RIGHT)
     if level == 2:
-        mirrored = _cropped(mirrored, 0.85, random)
+        mirrored = _crop_to(mirrored, 0.85, random)
     return mirrored if level == 0 else _as_jpeg(mirrored, 50)
 
 
@@ -267,7 +274,7 @@ def _color(image: Image, level: int, random: Random) -> Image:
         elif change == "gamma":
             image = image.point([round(255 * (value / 255) ** factor) for value in range(256)] * 3)
         elif change == "temperature":
-            # Half the amount on red and half on blue, the other way.
+            # Half of the amount goes to red, and half to blue in the opposite direction.
             red, blue = math.sqrt(factor), 1 / math.sqrt(factor)
             image = image.point([min(255, round(value * gain)) for gain in (red, 1, blue) for value in range(256)])
         else:

@@ -1,16 +1,17 @@
-"""Copies of a subset's own images, and its nearest other images, through the model and the pixel verification.
+"""Compare sampled images of a subset with copies made of them and with their nearest other images.
 
-What is measured is kept pair by pair; `rates` counts it. Two questions are asked of sampled images.
+The result lists the pairs; `rates` computes recall and precision from them. Two questions are answered.
 
-Is a copy of it found? Every copy is compared with its original, as a pair: by SSCD, by PDQ and by pixels. That is what
-the rules would say of the two if the subset held both; that a pair can be crowded out by 16 closer ones is not in it.
+Is a copy found? Every copy is compared with its original by SSCD, by PDQ and by verification. This is what the rules
+would find if the subset had both images; it does not account for pairs that are dropped because an image has 16 closer
+ones.
 
-Is another image taken for a copy? Nobody has looked at the subset's pairs, so verification is the judge of the
-thresholds: a close pair that the pixels refuse is counted as wrong, one that they confirm as right. Verification cannot
-be its own judge. Its errors are measured on pairs known to be none: where it refused image A and its neighbor B, a
-copy of A takes A's place. A copy of A is no more a copy of B than A is, so each of those that it confirms is an error.
-That counts too many errors rather than too few: a B that is a copy of A after all, and was refused wrongly, is counted
-against it when A's copy is confirmed, and so is a crop of A that leaves only what A and B share.
+Is another image taken for a copy? The pairs of a subset have no labels, so verification judges the thresholds: a close
+pair that it rejects counts as wrong, one that it confirms as right. Verification cannot judge itself. Its errors are
+measured on pairs that are known not to be copies: where it rejected image A and its neighbor B, a copy of A replaces A.
+A copy of A is no more a copy of B than A is, so every such pair that it confirms is an error. This overestimates the
+errors: if B is a copy of A that was rejected wrongly, a confirmed pair counts as an error, and so does a crop of A that
+shows only what A and B have in common.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import pyarrow as pa
 
 from visdiv_assets.duplicates.calibration.copies import KINDS, STRENGTHS, make_copy
 from visdiv_assets.duplicates.pdq_join import close_hashes
-from visdiv_assets.duplicates.verify import Evidence, Prepared, prepare, verify
+from visdiv_assets.duplicates.verify import DEFAULT_PARAMS, Evidence, PreparedImage, VerifyParams, prepare, verify
 from visdiv_assets.embedding.interface import Embedder
 from visdiv_assets.imaging.pdq import fingerprints
 from visdiv_assets.progress import Progress, silent
@@ -62,20 +63,21 @@ PAIRS_SCHEMA = pa.schema(
     ]
 )
 
-#: Changes every choice that is left to chance.
+#: The seed of all random choices.
 SEED = 1
-#: Others of an image are looked at from this similarity on, so many of them at most, the nearest.
+#: Minimum similarity of another image that is compared with a sampled image.
 NEAREST_FLOOR = 0.45
+#: Maximum number of other images, the nearest ones, that are compared with a sampled image.
 NEAREST_KEPT = 16
-#: Larger images are reduced to this before they are copied: the model sees 0.1 million, verification 0.36.
+#: Size to which larger images are reduced before they are copied: the model uses 0.1 million pixels, verification 0.36.
 MAX_PIXELS = 4_000_000
 
-#: What is done to make a copy: kind and strength.
+#: Kind and strength of every copy that is made of an image.
 EVERY_COPY = tuple(itertools.product(KINDS, STRENGTHS))
 
 
 class Near(NamedTuple):
-    """Another image that is close to one."""
+    """Another image that is close to a sampled image."""
 
     image_id: str
     similarity: float
@@ -83,15 +85,15 @@ class Near(NamedTuple):
 
 @dataclass(frozen=True)
 class Measurement:
-    """What calibration saw.
+    """The pairs that were compared for the calibration of a subset.
 
     Attributes:
-        copies: table of `COPIES_SCHEMA`, a row for each copy: its similarity to its original (of float16 vectors, as
-            they are stored), the PDQ distance if it is within the limit, whether the two would be compared pixel by
-            pixel (`candidate`), and what comparing them says, asked in any case.
-        pairs: table of `PAIRS_SCHEMA`, a row for each pair of a sampled image with another of the subset, each pair
-            once; every other image above the similarity `complete_above` has a row; where verification refused the
-            pair, which copy took the image's place, and whether it was confirmed then.
+        copies: table of `COPIES_SCHEMA`, one row per copy: its similarity to its original (of float16 vectors, as they
+            are stored), the PDQ distance if it is within the limit, whether the two are a candidate pair
+            (`candidate`), and the verdict, which is computed for other pairs too.
+        pairs: table of `PAIRS_SCHEMA`, one row per pair of a sampled image and another image of the subset. All other
+            images above the similarity `complete_above` have a row. If verification rejected the pair, the row names
+            the copy that replaced the sampled image, and says whether that pair was confirmed.
     """
 
     copies: pa.Table
@@ -108,73 +110,81 @@ def measure(
     candidate_floor: float,
     pdq_distance: int,
     threads: int,
+    params: VerifyParams = DEFAULT_PARAMS,
     progress: Progress = silent,
 ) -> Measurement:
-    """Compare images with their nearest others, and some of them with 36 copies of each.
+    """Compare sampled images with their nearest other images, and some of them with 36 copies of each.
 
-    A copy whose pixels are those of its original (an image without color, made gray) tests nothing, and has no row.
-    One image and one copy for each thread are in memory at a time.
+    A copy with the same pixels as its original (an image without color, made gray) tests nothing and has no row. One
+    image, and one copy per thread, are in memory at a time.
 
     Args:
-        images: image_id and image, mode RGB; drawn one at a time.
-        nearest: the nearest other images by image_id, the nearest first, at most `NEAREST_KEPT` and all from
+        images: image_id and image, mode RGB; consumed one at a time.
+        nearest: the nearest other images by image_id, the nearest first: at most `NEAREST_KEPT`, and all from
             `NEAREST_FLOOR` on if they are fewer.
-        load: gives another image of the subset by image_id, mode RGB; called in threads.
-        embedder: the model that made the subset's vectors.
-        copied: image_ids of those of the images that copies are made of.
-        candidate_floor: similarity from which pixels are compared.
-        pdq_distance: number of differing bits, of 256, up to which they are.
+        load: loads another image of the subset by image_id, mode RGB; called in threads.
+        embedder: the model that computed the vectors of the subset.
+        copied: image_ids of the images that copies are made of.
+        candidate_floor: minimum similarity of a candidate pair.
+        pdq_distance: maximum number of differing bits, of 256, of a candidate pair.
         threads: number of threads.
-        progress: told of each image.
+        params: parameters of the verification.
+        progress: called with 1 for each finished image.
 
     Returns:
-        the same for the same arguments, whatever the threads; an image's rows do not depend on the other images,
-        but that a pair of two sampled images is counted with the first.
+        the measurement. It does not depend on the number of threads, and the rows of an image do not depend on the
+        other images, except that a pair of two sampled images is listed with the first.
     """
     copies: list[dict[str, Any]] = []
     pairs: list[dict[str, Any]] = []
     seen: set[frozenset[str]] = set()
     with _one_thread_per_call():
         for image_id, given in images:
-            subject = _Subject(image_id, _not_too_large(given))
+            subject = _Subject(image_id, _reduce(given), params)
             if image_id in copied:
-                copies += _copies_of(subject, embedder, candidate_floor, pdq_distance, threads)
+                copies += _compare_copies(subject, embedder, candidate_floor, pdq_distance, threads)
             near = nearest.get(image_id, ())
             new = [other for other in near if frozenset({image_id, other.image_id}) not in seen]
             seen.update(frozenset({image_id, other.image_id}) for other in new)
             above = near[-1].similarity if len(near) >= NEAREST_KEPT else 0.0
-            pairs += _pairs_of(subject, new, load, above, threads)
+            pairs += _compare_others(subject, new, load, above, threads)
             progress(1)
     return Measurement(pa.Table.from_pylist(copies, COPIES_SCHEMA), pa.Table.from_pylist(pairs, PAIRS_SCHEMA))
 
 
 class _Subject:
-    """A sampled image."""
+    """A sampled image, with the parameters that it is verified with."""
 
-    def __init__(self, image_id: str, image: Image) -> None:
+    def __init__(self, image_id: str, image: Image, params: VerifyParams) -> None:
         self.image_id = image_id
         self.image = image
-        self.prepared: Prepared = prepare(image)
+        self.params = params
+        self.prepared = prepare(image, params)
         self.seed = Random(f"{SEED}/{image_id}").getrandbits(32)
 
-    def copy(self, kind: str, strength: str) -> Image:
+    def verify(self, other: PreparedImage) -> Evidence:
+        return verify(self.prepared, other, self.params)
+
+    def make_copy(self, kind: str, strength: str) -> Image:
         return make_copy(self.image, kind, strength, self.seed)
 
-    def one_copy_for(self, other_id: str) -> tuple[str, str]:
+    def choose_copy_for(self, other_id: str) -> tuple[str, str]:
         return Random(f"{SEED}/{self.image_id}/{other_id}").choice(EVERY_COPY)
 
 
-def _copies_of(
+def _compare_copies(
     subject: _Subject, embedder: Embedder, candidate_floor: float, pdq_distance: int, threads: int
 ) -> Iterator[dict[str, Any]]:
+    """Compare an image with all its copies; yield rows of `COPIES_SCHEMA`."""
+
     def compare(which: tuple[str, str]) -> tuple[Evidence, np.ndarray, bytes | None]:
-        copy = subject.copy(*which)
-        return verify(subject.prepared, prepare(copy)), embedder.preprocess(copy), fingerprints(copy)
+        copy = subject.make_copy(*which)
+        return subject.verify(prepare(copy, subject.params)), embedder.preprocess(copy), fingerprints(copy)
 
     compared = list(ordered_map(compare, EVERY_COPY, threads=threads))
-    pixels = [embedder.preprocess(subject.image), *(seen for _, seen, _ in compared)]
+    pixels = [embedder.preprocess(subject.image), *(preprocessed for _, preprocessed, _ in compared)]
     original, *vectors = _embed(pixels, embedder, threads).astype(np.float16).astype(np.float64)
-    distances = _distances(fingerprints(subject.image), [print_ for _, _, print_ in compared], pdq_distance)
+    distances = _pdq_distances(fingerprints(subject.image), [hashes for _, _, hashes in compared], pdq_distance)
     for (kind, strength), (evidence, _, _), vector, distance in zip(
         EVERY_COPY, compared, vectors, distances, strict=True
     ):
@@ -193,16 +203,19 @@ def _copies_of(
         }
 
 
-def _pairs_of(
+def _compare_others(
     subject: _Subject, others: Sequence[Near], load: Callable[[str], Image], complete_above: float, threads: int
 ) -> Iterator[dict[str, Any]]:
+    """Compare an image with other images of the subset; yield rows of `PAIRS_SCHEMA`."""
+
     def compare(other: Near) -> dict[str, Any]:
-        prepared = prepare(load(other.image_id))
-        evidence = verify(subject.prepared, prepared)
+        prepared = prepare(load(other.image_id), subject.params)
+        evidence = subject.verify(prepared)
         kind, strength, confirmed = None, None, None
         if not evidence.verified:
-            kind, strength = subject.one_copy_for(other.image_id)
-            confirmed = verify(prepare(subject.copy(kind, strength)), prepared).verified
+            kind, strength = subject.choose_copy_for(other.image_id)
+            copy = prepare(subject.make_copy(kind, strength), subject.params)
+            confirmed = verify(copy, prepared, subject.params).verified
         return {
             "image_id": subject.image_id,
             "other_image_id": other.image_id,
@@ -227,17 +240,18 @@ def _embed(pixels: Sequence[np.ndarray], embedder: Embedder, threads: int) -> np
     return np.concatenate(list(runs))
 
 
-def _distances(original: bytes | None, copies: Sequence[bytes | None], limit: int) -> list[int | None]:
-    """PDQ distances of copies to their original, in the best orientation; None beyond the limit."""
+def _pdq_distances(original: bytes | None, copies: Sequence[bytes | None], limit: int) -> list[int | None]:
+    """Return the PDQ distances of copies to their original, in the best orientation; None above the limit."""
     hashes = pa.array(copies, pa.binary())
     close = close_hashes(pa.array([original], pa.binary()), hashes, distance=limit, k_best=len(copies))
     distances: list[int | None] = [None] * len(copies)
-    for number, distance in zip(close["right"].to_pylist(), close["pdq_distance"].to_pylist(), strict=True):
-        distances[number] = distance
+    for index, distance in zip(close["right"].to_pylist(), close["pdq_distance"].to_pylist(), strict=True):
+        distances[index] = distance
     return distances
 
 
-def _not_too_large(image: Image) -> Image:
+def _reduce(image: Image) -> Image:
+    """Reduce an image to `MAX_PIXELS`; smaller images are returned unchanged."""
     from PIL.Image import Resampling
 
     factor = (MAX_PIXELS / (image.width * image.height)) ** 0.5
@@ -249,7 +263,7 @@ def _not_too_large(image: Image) -> Image:
 
 @contextmanager
 def _one_thread_per_call() -> Iterator[None]:
-    """OpenCV calls are many here and run in threads of ours."""
+    """Keep OpenCV calls in the calling thread while this module calls them in threads of its own."""
     import cv2
 
     before = cv2.getNumThreads()

@@ -1,4 +1,4 @@
-"""What gets drawn on copies: captions, logos, emojis and watermarks. The font is Pillow's own."""
+"""Draw captions, logos, emojis and watermarks on copies, in the font that Pillow includes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
-#: Longest side and most letters that a caption's or watermark's font is tried at; no page needs more.
-_LARGEST_FONT = 200
-_SMALLEST_FONT = 4
+#: Limits of the font size of captions and watermarks.
+_MAX_FONT_SIZE = 200
+_MIN_FONT_SIZE = 4
 
 _TEXT = (
     "when you see it at last the whole story here today only for friends of this place never before "
@@ -23,12 +23,12 @@ _OWNERS = ("sample.example", "Stock Archive", "PREVIEW", "images.example", "(c) 
 
 
 def add_caption(image: Image, share: float, random: Random) -> Image:
-    """Put a line or two of text on a strip above or below, or on a band over the image.
+    """Add one or two lines of text on a strip above or below an image, or on a band over it.
 
     Args:
-        image: RGB.
-        share: height of the strip or band, as a share of the image's height.
-        random: chooses the place, the words and the colors.
+        image: mode RGB.
+        share: height of the strip or band, as a share of the height of the image.
+        random: chooses the position, the words and the colors.
     """
     from PIL import ImageDraw
     from PIL.Image import blend, new
@@ -50,37 +50,37 @@ def add_caption(image: Image, share: float, random: Random) -> Image:
     font = _fitting_font(lines, image.width * 0.94, height / len(lines) * 0.7)
     if font is not None:
         draw = ImageDraw.Draw(result)
-        for number, line in enumerate(lines):
-            middle = (result.width / 2, top + height * (number + 0.5) / len(lines))
+        for index, line in enumerate(lines):
+            middle = (result.width / 2, top + height * (index + 0.5) / len(lines))
             draw.text(middle, line, fill=ink, font=font, anchor="mm")
     return result
 
 
 def add_overlay(image: Image, level: int, random: Random) -> Image:
-    """Put a logo, an emoji or a watermark over an image.
+    """Draw a logo, an emoji or a watermark over an image.
 
     Args:
-        image: RGB.
-        level: 0 to 2, mild to strong.
-        random: chooses what, where and in which colors.
+        image: mode RGB.
+        level: strength of the copy: 0 is mild, 1 medium, 2 strong.
+        random: chooses the overlay, its position and its colors.
     """
     style = random.choice(("logo", "emoji", "watermark"))
     if style == "watermark":
-        return _watermark(image, level, random)
+        return _add_watermark(image, level, random)
     side = max(1.0, math.sqrt(image.width * image.height * (0.02, 0.05, 0.10)[level]))
-    # A logo is half as high as wide; neither is larger than a very flat image.
+    # A logo is half as high as wide. Both shrink to fit into very flat images.
     width, height = (side * math.sqrt(2), side / math.sqrt(2)) if style == "logo" else (side * 1.13, side * 1.13)
     shrink = min(1.0, image.width / width, image.height / height)
     size = (max(1, int(width * shrink)), max(1, int(height * shrink)))
-    stamp, mask = _logo(size, random) if style == "logo" else _emoji(size[0], random)
+    stamp, mask = _draw_logo(size, random) if style == "logo" else _draw_emoji(size[0], random)
     result = image.copy()
     place = (random.randint(0, image.width - stamp.width), random.randint(0, image.height - stamp.height))
     result.paste(stamp, place, mask)
     return result
 
 
-def _logo(size: tuple[int, int], random: Random) -> tuple[Image, Image]:
-    """A rounded box with three letters, and its mask."""
+def _draw_logo(size: tuple[int, int], random: Random) -> tuple[Image, Image]:
+    """Return a rounded box with three letters, and its mask."""
     from PIL import ImageDraw
     from PIL.Image import new
 
@@ -95,8 +95,8 @@ def _logo(size: tuple[int, int], random: Random) -> tuple[Image, Image]:
     return stamp, mask
 
 
-def _emoji(side: int, random: Random) -> tuple[Image, Image]:
-    """A round face that smiles or does not, and its mask."""
+def _draw_emoji(side: int, random: Random) -> tuple[Image, Image]:
+    """Return a round face, smiling or not, and its mask."""
     from PIL import ImageDraw
     from PIL.Image import new
 
@@ -110,8 +110,8 @@ def _emoji(side: int, random: Random) -> tuple[Image, Image]:
     return stamp, mask
 
 
-def _watermark(image: Image, level: int, random: Random) -> Image:
-    """Translucent letters: in a corner, once across, or all over."""
+def _add_watermark(image: Image, level: int, random: Random) -> Image:
+    """Draw translucent letters: in a corner, once across the image, or all over it."""
     from PIL import ImageDraw, ImageStat
     from PIL.Image import Resampling, new
 
@@ -136,24 +136,24 @@ def _watermark(image: Image, level: int, random: Random) -> Image:
                 for x in range(0, image.width, round(turned.width * 1.15) + 1):
                     mask.paste(turned, (x, y))
     result = image.copy()
-    # White is not seen on a page, nor black in the dark.
+    # White does not show on a page, and black not on a dark image.
     brightness = ImageStat.Stat(image.convert("L")).mean[0]
     result.paste("black" if brightness > 150 else "white", (0, 0), mask)
     return result
 
 
 def _fitting_font(lines: list[str], width: float, height: float) -> FreeTypeFont | ImageFont | None:
-    """The largest font in which every line fits; None where even the smallest would be too large."""
+    """Return the largest font in which every line fits; None if even the smallest is too large."""
     from PIL import ImageFont
 
-    size = int(min(height, _LARGEST_FONT))
-    if size < _SMALLEST_FONT:
+    size = int(min(height, _MAX_FONT_SIZE))
+    if size < _MIN_FONT_SIZE:
         return None
     font = ImageFont.load_default(size=size)
     longest = max(font.getlength(line) for line in lines)
     if longest > width:
         size = int(size * width / longest)
-        if size < _SMALLEST_FONT:
+        if size < _MIN_FONT_SIZE:
             return None
         font = ImageFont.load_default(size=size)
     return font

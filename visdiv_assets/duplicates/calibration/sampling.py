@@ -1,4 +1,4 @@
-"""Which images of a subset are looked at, and how they are fetched."""
+"""Choose the images of a subset that are measured, and fetch them."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ from visdiv_assets.vectors.matrix import Matrix
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-#: Vectors compared with the sample's at a time; at most 17 pairs of each are held.
+#: Number of vectors that are compared with those of the sample at a time.
 BLOCK = 16_384
-#: About so many images are fetched together, still encoded: each time, every file of the subset may be read.
+#: Approximate number of images that are fetched together, still encoded: each fetch may read every file of the subset.
 FETCHED_TOGETHER = 512
 
 
 def choose_sample(images: pa.Table, count: int) -> list[str]:
-    """Choose images by chance, but always the same.
+    """Choose a random sample of images that is always the same.
 
-    image_ids are hashes of the images' bytes, so the lowest are a random sample; one more image in the subset
-    changes at most one of them. Near-constant images and those of few colors are left out: a copy of a blank page
-    is every blank page.
+    image_ids are hashes of the images' bytes, so the lowest ones are a random sample; an image that is added to the
+    subset changes at most one of them. Nearly constant images and images with few colors are left out: every blank page
+    is a copy of every other.
 
     Args:
         images: rows of `subset_images`: image_id, status, low_information.
-        count: how many.
+        count: size of the sample.
 
     Returns:
-        image_ids in ascending order, as many as asked for or all that there are; none of a subset with fewer than two
-        different readable images.
+        image_ids in ascending order, `count` or all that there are; none if the subset has fewer than two different
+        readable images.
     """
     readable = images.filter(pc.equal(images["status"], "ok"))
     if pc.count_distinct(readable["image_id"]).as_py() < 2:
         return []
-    telling = readable.filter(pc.invert(readable["low_information"]))
-    image_ids: list[str] = sorted(pc.unique(telling["image_id"]).to_pylist())
+    informative = readable.filter(pc.invert(readable["low_information"]))
+    image_ids: list[str] = sorted(pc.unique(informative["image_id"]).to_pylist())
     return image_ids[:count]
 
 
 def nearest_others(image_ids: pa.Array, vectors: Matrix, sample: Sequence[str]) -> dict[str, list[Near]]:
-    """The nearest other images of some images: at most `NEAREST_KEPT` each, from `NEAREST_FLOOR` on.
+    """Find the nearest other images of sampled images: at most `NEAREST_KEPT` each, from `NEAREST_FLOOR` on.
 
     Args:
-        image_ids: string [n] of the subset, each once.
+        image_ids: string [n], images of the subset, each once.
         vectors: their unit vectors [n, d]; read in blocks.
-        sample: some of the image_ids.
+        sample: image_ids of the sampled images.
 
     Returns:
-        for each of the sample, the nearest first; ties in the order of the subset.
+        the other images by sampled image_id, the nearest first; ties in the order of the subset.
     """
     if not sample:
         return {}
@@ -80,58 +80,61 @@ def nearest_others(image_ids: pa.Array, vectors: Matrix, sample: Sequence[str]) 
         best, similarity = best[rank < NEAREST_KEPT], similarity[rank < NEAREST_KEPT]
     nearest: dict[str, list[Near]] = {image_id: [] for image_id in sample}
     other_ids = pc.take(image_ids, pa.array(best[:, 1])).to_pylist()
-    for number, other_id, value in zip(best[:, 0].tolist(), other_ids, similarity.tolist(), strict=True):
-        nearest[sample[number]].append(Near(other_id, value))
+    for index, other_id, value in zip(best[:, 0].tolist(), other_ids, similarity.tolist(), strict=True):
+        nearest[sample[index]].append(Near(other_id, value))
     return nearest
 
 
 def within_budget(nearest: Mapping[str, list[Near]], *, copied: int, pairs: int) -> dict[str, list[Near]]:
-    """Take as many images as it needs for enough pairs.
+    """Take as many sampled images as are needed for a number of pairs.
 
-    In most subsets few images have another that is close, and those that are copied would give too few pairs to tell
-    a precision by; where all have many, the number of pairs bounds the time.
+    In most subsets few images have a close neighbor, and the copied images would give too few pairs to estimate a
+    precision; in subsets where all images have many, the number of pairs limits the time.
 
     Args:
-        nearest: nearest others by image_id, as `nearest_others` gives them, in the order of the sample.
-        copied: so many of the first are taken in any case.
-        pairs: no further image is taken once there are so many pairs, or where it has none.
+        nearest: nearest other images by image_id, as `nearest_others` returns them, in the order of the sample.
+        copied: number of images, the first ones, that are taken in any case.
+        pairs: number of pairs from which no further image is taken. Further images without a neighbor are skipped.
     """
     taken: dict[str, list[Near]] = {}
-    held = 0
-    for number, (image_id, others) in enumerate(nearest.items()):
-        if number < copied or (others and held < pairs):
+    taken_pairs = 0
+    for index, (image_id, others) in enumerate(nearest.items()):
+        if index < copied or (others and taken_pairs < pairs):
             taken[image_id] = others
-            held += len(others)
+            taken_pairs += len(others)
     return taken
 
 
 class SampleImages:
-    """The sampled images of a subset and their nearest others, fetched group by group and decoded when asked for."""
+    """The sampled images of a subset and their nearest other images, fetched in groups and decoded one by one."""
 
     def __init__(
         self,
         source: Source,
-        places: Mapping[str, ImagePosition],
+        positions: Mapping[str, ImagePosition],
         *,
         limits: DecodeLimits,
     ) -> None:
-        """Fetch nothing yet.
+        """Store the arguments; nothing is fetched yet.
 
         Args:
-            source: where the subset is.
-            places: a position of each image that will be asked for, by image_id.
-            limits: of images; a larger one counts as unreadable.
+            source: the source of the subset.
+            positions: a position of each image that will be loaded, by image_id.
+            limits: limits of an image; a larger one counts as unreadable.
         """
         self._source = source
-        self._places = places
+        self._positions = positions
         self._limits = limits
         self._encoded: dict[str, bytes | None] = {}
 
     def each(self, nearest: Mapping[str, Sequence[Near]]) -> Iterator[tuple[str, Image]]:
-        """Every key of `nearest` with its image, mode RGB; until the next one, `load` gives its nearest others.
+        """Yield every key of `nearest` with its image, mode RGB; until the next one, `load` loads its neighbors.
+
+        Args:
+            nearest: nearest other images by image_id.
 
         Raises:
-            VisdivError: an image is not the one that was listed.
+            VisdivError: an image has changed since it was listed.
         """
         group: list[str] = []
         wanted: set[str] = set()
@@ -139,22 +142,22 @@ class SampleImages:
             group.append(image_id)
             wanted |= {image_id, *(other.image_id for other in others)}
             if len(wanted) >= FETCHED_TOGETHER:
-                yield from self._group(group, wanted)
+                yield from self._fetch_group(group, wanted)
                 group, wanted = [], set()
-        yield from self._group(group, wanted)
+        yield from self._fetch_group(group, wanted)
 
-    def _group(self, group: Sequence[str], wanted: set[str]) -> Iterator[tuple[str, Image]]:
-        places = [self._places[image_id] for image_id in sorted(wanted)]
-        fetched = fetch_images(self._source, Kind.SUBSET, places)
-        self._encoded = {place.image_id: image.data for place, image in fetched.items()}
+    def _fetch_group(self, group: Sequence[str], wanted: set[str]) -> Iterator[tuple[str, Image]]:
+        positions = [self._positions[image_id] for image_id in sorted(wanted)]
+        fetched = fetch_images(self._source, Kind.SUBSET, positions)
+        self._encoded = {position.image_id: image.data for position, image in fetched.items()}
         for image_id in group:
             yield image_id, self.load(image_id)
 
     def load(self, image_id: str) -> Image:
-        """One image of the present group, mode RGB.
+        """Load one image of the current group, mode RGB.
 
         Raises:
-            VisdivError: it is not the one that was listed.
+            VisdivError: the image has changed since it was listed.
         """
         data = self._encoded[image_id]
         decoded = decode_image(data, limits=self._limits)

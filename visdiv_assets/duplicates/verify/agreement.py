@@ -1,4 +1,4 @@
-"""Whether two aligned images show the same in every place, at the scale of letters."""
+"""Compare two aligned images window by window, at the scale of letters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visdiv_assets.duplicates.verify import params
+from visdiv_assets.duplicates.verify.params import WindowParams
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What a comparison of windows gave.
+    """The result of comparing windows.
 
     Attributes:
-        share: textured windows that agree, 0 to 1.
-        windows: number of separate textured windows (their area over a window's).
-        noise: estimated noise, gray levels.
-        looseness: estimated share of the texture's deviation that noise in proportion to it (misalignment, compression)
-            takes, 0 to 1.
+        share: share of the textured windows that agree, 0 to 1.
+        windows: number of separate textured windows: the textured area over the area of a window.
+        noise: estimated noise of a fixed size, gray levels.
+        looseness: estimated noise in proportion to the texture (misalignment, compression), as a share of the
+            texture's deviation, 0 to 1.
         disagrees: bool [h, w], centers of windows that disagree.
         textured: bool [h, w], centers of windows with texture.
     """
@@ -35,100 +35,104 @@ class Agreement:
     textured: NDArray[np.bool_]
 
     def with_disagreement(self, disagrees: NDArray[np.bool_], share: float) -> Agreement:
-        """The same comparison where part of the disagreement is explained."""
+        """Return a copy of this comparison with part of the disagreement explained."""
         return replace(self, disagrees=disagrees, share=share)
 
 
-def largest_region(disagrees: NDArray[np.bool_]) -> float:
-    """Area of the largest connected place of disagreeing windows' centers, in windows' areas."""
+def largest_region(disagrees: NDArray[np.bool_], params: WindowParams) -> float:
+    """Return the area of the largest connected region of centers of disagreeing windows, in areas of a window."""
     import cv2
 
     if not disagrees.any():
         return 0.0
     count, _, statistics, _ = cv2.connectedComponentsWithStats(disagrees.astype(np.uint8), connectivity=8)
-    return 0.0 if count < 2 else float(statistics[1:, cv2.CC_STAT_AREA].max()) / params.WINDOW**2
+    return 0.0 if count < 2 else float(statistics[1:, cv2.CC_STAT_AREA].max()) / params.side**2
 
 
-def compare(one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray[np.bool_]) -> Agreement:
+def compare_windows(
+    one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray[np.bool_], params: WindowParams
+) -> Agreement:
     """Compare two aligned images of equal tone and sharpness window by window.
 
-    In each window the one is fitted by the other times a gain plus an offset, and what remains is compared with what
-    the pair's own noise explains: noise of a fixed size (compression, grain) and noise in proportion to the texture (a
-    fraction of a pixel's misalignment), both estimated from the pair by medians.
+    In each window, one image is fitted by the other times a gain plus an offset. The residual is compared with the
+    noise of the pair: noise of a fixed size (compression, grain) and noise in proportion to the texture (misalignment
+    by a fraction of a pixel), both estimated from the pair by medians.
 
     Args:
         one: float32 [h, w].
         two: float32 [h, w].
-        inside: bool [h, w], where both show something.
+        inside: bool [h, w], where both images have pixels.
+        params: parameters of the windows.
     """
     import cv2
 
-    # Every second window of every second row: neighbors share most of their pixels.
-    mean1, mean2 = _window_means(one), _window_means(two)
-    var1 = np.maximum(_window_means(one * one) - mean1 * mean1, 0)
-    var2 = np.maximum(_window_means(two * two) - mean2 * mean2, 0)
-    cov = _window_means(one * two) - mean1 * mean2
+    # Every second window of every second row suffices, because neighbors share most of their pixels.
+    mean1, mean2 = _window_means(one, params), _window_means(two, params)
+    var1 = np.maximum(_window_means(one * one, params) - mean1 * mean1, 0)
+    var2 = np.maximum(_window_means(two * two, params) - mean2 * mean2, 0)
+    cov = _window_means(one * two, params) - mean1 * mean2
     larger, smaller = np.maximum(var1, var2), np.minimum(var1, var2)
-    # Both were brought to one tone: the gain between them is near 1, and far from it nothing is explained.
-    gain = np.clip(cov / (larger + 1.0), params.LEAST_GAIN, 1.0)
-    # What is left of the smaller without gain times the larger; of nothing alike, the sum of both is left.
+    # Both images have one tone, so a gain far from 1 explains nothing.
+    gain = np.clip(cov / (larger + 1.0), params.min_gain, 1.0)
+    # The residual of the smaller without gain times the larger; if the two have nothing in common, it is their sum.
     scaled = gain * gain * larger
     rest = np.asarray(np.maximum(smaller - 2 * gain * cov + scaled, 0), np.float32)
     both = np.asarray(smaller + scaled, np.float32)
-    reach = 2 * (params.WINDOW // 2 + 1) + 1
+    reach = 2 * (params.side // 2 + 1) + 1
     valid = cv2.erode(inside.astype(np.uint8), np.ones((reach, reach), np.uint8), borderValue=0)[::2, ::2] > 0
-    textured = (larger > params.TEXTURE**2) & valid
+    textured = (larger > params.min_deviation**2) & valid
     count = int(np.count_nonzero(textured))
-    windows = 4 * count / params.WINDOW**2
+    windows = 4 * count / params.side**2
     if windows < 1:
-        return Agreement(0.0, windows, 0.0, 0.0, np.zeros(inside.shape, bool), _full(textured, inside.shape))
-    around = np.asarray(cv2.blur(both, (params.AROUND // 2,) * 2), np.float32)
-    sample = np.flatnonzero(textured.ravel())[:: max(1, count // params.NOISE_SAMPLES)]
-    fixed, loose, ringing = _noise(both.ravel()[sample], rest.ravel()[sample], around.ravel()[sample])
-    ringing = min(ringing, params.RINGING)
-    floor = params.QUIETEST**2 + min(fixed, params.NOISIEST**2)
-    expected = floor + min(loose, params.LOOSEST) * both + ringing * around
-    disagrees = (rest > params.EXCESS * expected) & (rest > params.UNEXPLAINED * (both + 1.0))
-    # Where nothing is alike no estimate of noise is an excuse: different images would estimate much.
-    noisy = params.UNLIKE_LEVELS**2 + params.UNLIKE_RINGING * ringing * around
-    disagrees |= (rest > params.UNLIKE * (both + 1.0)) & (rest > noisy)
+        return Agreement(0.0, windows, 0.0, 0.0, np.zeros(inside.shape, bool), _upsample(textured, inside.shape))
+    around = np.asarray(cv2.blur(both, (params.surround // 2,) * 2), np.float32)
+    sample = np.flatnonzero(textured.ravel())[:: max(1, count // params.max_samples)]
+    fixed, loose, ringing = _estimate_noise(both.ravel()[sample], rest.ravel()[sample], around.ravel()[sample], params)
+    ringing = min(ringing, params.max_ringing)
+    floor = params.min_noise**2 + min(fixed, params.max_noise**2)
+    expected = floor + min(loose, params.max_proportional_noise) * both + ringing * around
+    disagrees = (rest > params.min_excess * expected) & (rest > params.min_unexplained * (both + 1.0))
+    # Noise does not excuse windows that have nothing in common: for different images, its estimate is high.
+    noisy = params.unlike_levels**2 + params.unlike_ringing * ringing * around
+    disagrees |= (rest > params.unlike_share * (both + 1.0)) & (rest > noisy)
     disagrees &= textured
-    # A difference is seen by all windows that hold it; runs one or two pixels wide along an edge are resampling's.
+    # All windows that contain a difference show it; lines of one or two pixels along an edge come from resampling.
     opened = cv2.morphologyEx(disagrees.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
     share = 1.0 - float(np.count_nonzero(opened)) / count
     shape = inside.shape
-    return Agreement(share, windows, fixed**0.5, loose**0.5, _full(opened, shape), _full(textured, shape))
+    return Agreement(share, windows, fixed**0.5, loose**0.5, _upsample(opened, shape), _upsample(textured, shape))
 
 
-def _noise(
-    both: NDArray[np.float32], rest: NDArray[np.float32], around: NDArray[np.float32]
+def _estimate_noise(
+    both: NDArray[np.float32], rest: NDArray[np.float32], around: NDArray[np.float32], params: WindowParams
 ) -> tuple[float, float, float]:
-    """Estimate a pair's noise from its textured windows.
+    """Estimate the noise of a pair from its textured windows.
 
     Args:
-        both: float32 [n], variance of the two.
-        rest: float32 [n], what of it remains.
-        around: float32 [n], mean of `both` about the window.
+        both: float32 [n], sum of the variances of the two images.
+        rest: float32 [n], the residual of it.
+        around: float32 [n], mean of `both` around the window.
+        params: parameters of the windows.
 
     Returns:
-        Variance of the noise of a fixed size, and shares of noise in proportion to `both` and to `around`.
+        Variance of the noise of a fixed size, and the noise in proportion to `both` and to `around`, as shares.
     """
     strong = both >= np.percentile(both, 60)
     loose = float(np.median(rest[strong] / both[strong]))
     weak = both <= np.percentile(both, 30)
     fixed = float(np.median(np.maximum(rest[weak] - loose * both[weak], 0)))
-    # What compression leaves around strong texture, estimated where there is little texture of its own.
-    beside = both < params.BESIDE * around
+    # Ringing: the noise of compression beside strong texture, estimated where there is little texture.
+    beside = both < params.beside_share * around
     enough = np.count_nonzero(beside) > 0.01 * len(both)
     return fixed, loose, float(np.median(rest[beside] / around[beside])) if enough else 0.0
 
 
-def _window_means(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Means of every second window of every second row."""
+def _window_means(values: NDArray[np.float32], params: WindowParams) -> NDArray[np.float32]:
+    """Return the means of every second window of every second row."""
     import cv2
 
-    return np.ascontiguousarray(cv2.blur(values, (params.WINDOW,) * 2)[::2, ::2], np.float32)
+    return np.ascontiguousarray(cv2.blur(values, (params.side,) * 2)[::2, ::2], np.float32)
 
 
-def _full(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _upsample(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     return mask.repeat(2, axis=0).repeat(2, axis=1)[: shape[0], : shape[1]]

@@ -1,4 +1,4 @@
-"""Whether one global change of color explains how two aligned images' colors differ."""
+"""Find out whether one global change of color explains how the colors of two aligned images differ."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visdiv_assets.duplicates.verify import params
 from visdiv_assets.duplicates.verify.geometry import inverse
+from visdiv_assets.duplicates.verify.params import ColorParams
 from visdiv_assets.duplicates.verify.registration import Registered, size_of, warp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from visdiv_assets.duplicates.verify.prepared import Prepared
+    from visdiv_assets.duplicates.verify.prepared import PreparedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +22,15 @@ class ColorChange:
     """How the colors of two aligned images relate.
 
     Attributes:
-        remaining: float32 [h, w], what the best plausible global change leaves of the difference, in levels.
-        valid: bool [h, w], where it was measured: places of even color in both.
-        worst: the remaining difference that only `COLOR_AREA` of the valid places exceed.
-        recolored: whether the change is more than compression makes.
-        gain: how much saturation the less colorful keeps of the other's, about 1 where there is no change.
-        turn: by how many degrees the hue is turned.
+        remaining: float32 [h, w], the difference that the best plausible global change leaves, in levels.
+        valid: bool [h, w], where it was measured: pixels of even color in both images.
+        worst: the remaining difference that a share of only `ColorParams.min_area` of the valid pixels exceeds.
+        recolored: whether the change exceeds that of compression.
+        gain: saturation of the less colorful image over that of the other, about 1 if there is no change.
+        turn: turn of the hue, degrees.
         signals: complex64 [h, w], color difference signals of the frame's image and of the other.
         views: uint8 [h, w, 3], RGB of the frame's image and of the other.
-        inside: bool [h, w], where both show something.
+        inside: bool [h, w], where both images have pixels.
     """
 
     remaining: NDArray[np.float32]
@@ -43,31 +43,34 @@ class ColorChange:
     views: tuple[NDArray[np.uint8], NDArray[np.uint8]]
     inside: NDArray[np.bool_]
 
-    def worst_outside(self, place: NDArray[np.bool_]) -> float:
-        """`worst` without a place [h, w]."""
-        return _worst(self.remaining[self.valid & ~place])
+    def worst_outside(self, place: NDArray[np.bool_], params: ColorParams) -> float:
+        """Return `worst` without an area, bool [h, w]."""
+        return _worst(self.remaining[self.valid & ~place], params)
 
 
-def _worst(values: NDArray[np.float32]) -> float:
-    """The value that only `COLOR_AREA` of all exceed."""
+def _worst(values: NDArray[np.float32], params: ColorParams) -> float:
+    """Return the value that a share of only `min_area`, or `min_pixels`, of all values exceeds."""
     if not len(values):
         return 0.0
-    rank = max(int(params.COLOR_AREA * len(values)), params.COLOR_PLACES)
+    rank = max(int(params.min_area * len(values)), params.min_pixels)
     return float(np.partition(values, max(0, len(values) - 1 - rank))[max(0, len(values) - 1 - rank)])
 
 
-def compare_colors(a: Prepared, b: Prepared, matrix: NDArray[np.float64], laid: Registered) -> ColorChange:
-    """Fit a global change of color and measure what it leaves.
+def compare_colors(
+    a: PreparedImage, b: PreparedImage, matrix: NDArray[np.float64], laid: Registered, params: ColorParams
+) -> ColorChange:
+    """Fit a global change of color and measure the difference that it leaves.
 
-    The color difference signals (Cb, Cr as one complex number) of the less colorful image are the other's times one
-    complex gain (saturation, and a turn of the hue of at most `HUE_TURN`) plus an offset that may grow with the
-    brightness (color temperature, toning). Unlike a free map of RGB to RGB, that takes no flag to another flag.
+    In this model, the color difference signals (Cb, Cr as one complex number) of the less colorful image are those of
+    the other times one complex gain (saturation, and a turn of the hue of at most `max_turn`) plus an offset that may
+    grow with the brightness (color temperature, toning). Unlike a free map of RGB, it turns no flag into another.
 
     Args:
-        a: the one.
+        a: one image.
         b: the other.
         matrix: map [3, 3] from b to a in units.
-        laid: the two laid in one frame.
+        laid: the two images registered in one frame.
+        params: parameters of the colors.
     """
     import cv2
 
@@ -78,25 +81,25 @@ def compare_colors(a: Prepared, b: Prepared, matrix: NDArray[np.float64], laid: 
     inside = cv2.erode(inside.astype(np.uint8), margin, borderValue=0) > 0
     y1, c1 = _signals(frame)
     y2, c2 = _signals(warped)
-    even = inside & (_unevenness(y1, c1) < params.EVEN) & (_unevenness(y2, c2) < params.EVEN)
-    if np.count_nonzero(even) < params.FEWEST_EVEN:
+    even = inside & (_unevenness(y1, c1) < params.max_unevenness) & (_unevenness(y2, c2) < params.max_unevenness)
+    if np.count_nonzero(even) < params.min_even_pixels:
         even = inside
     if not even.any():
         blank = np.zeros(inside.shape, np.float32)
         return ColorChange(blank, even, 0.0, False, 1.0, 0.0, (c1, c2), (frame, warped), inside)
     colorfulness = [float(np.mean(np.abs(c[even] - np.mean(c[even])))) for c in (c1, c2)]
     source, target, brightness = (c1, c2, y1) if colorfulness[0] >= colorfulness[1] else (c2, c1, y2)
-    gain, offset, slope = _fitted(source[even], target[even], brightness[even] / 255.0 - 0.5)
+    gain, offset, slope = _fit_change(source[even], target[even], brightness[even] / 255.0 - 0.5, params)
     remaining = np.abs(target - (gain * source + offset + slope * (brightness / 255.0 - 0.5))).astype(np.float32)
-    # Half a pixel of misalignment at an edge of colors is no difference of colors.
+    # Misalignment by half a pixel at an edge between colors is not a difference of colors.
     calm = np.where(even, cv2.erode(cv2.blur(remaining, (3, 3)), margin), 0).astype(np.float32)
     shift = float(np.percentile(np.abs(target[even] - source[even]), 90))
     turn = abs(float(np.degrees(np.angle(gain)))) if abs(gain) > 0.05 else 0.0
     return ColorChange(
         calm,
         even,
-        _worst(calm[even]),
-        shift > params.RECOLORED,
+        _worst(calm[even], params),
+        shift > params.recolored_difference,
         abs(gain),
         turn,
         (c1, c2),
@@ -106,7 +109,7 @@ def compare_colors(a: Prepared, b: Prepared, matrix: NDArray[np.float64], laid: 
 
 
 def _signals(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.complex64]]:
-    """Luminance [h, w], and the color difference signals as a complex number, unscaled: B - Y and R - Y."""
+    """Return the luminance [h, w] and the color difference signals 0.564 (B - Y) + 0.713 (R - Y) i (ITU-R BT.601)."""
     values = image.astype(np.float32)
     brightness = values @ np.array([0.299, 0.587, 0.114], np.float32)
     signal = 0.564 * (values[..., 2] - brightness) + 1j * 0.713 * (values[..., 0] - brightness)
@@ -114,7 +117,7 @@ def _signals(image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.
 
 
 def _unevenness(brightness: NDArray[np.float32], signal: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """How far places are from their 3 x 3 neighborhoods' extremes, in levels."""
+    """Return the range of levels in the 3 x 3 neighborhood of each pixel, the largest of the three signals."""
     import cv2
 
     window = np.ones((3, 3), np.uint8)
@@ -124,24 +127,24 @@ def _unevenness(brightness: NDArray[np.float32], signal: NDArray[np.complex64]) 
     return result
 
 
-def _fitted(
-    source: NDArray[np.complex64], target: NDArray[np.complex64], brightness: NDArray[np.float32]
+def _fit_change(
+    source: NDArray[np.complex64], target: NDArray[np.complex64], brightness: NDArray[np.float32], params: ColorParams
 ) -> tuple[complex, complex, complex]:
-    """Robust fit of target = gain * source + offset + slope * brightness within plausible bounds."""
-    step = max(1, len(source) // params.COLOR_SAMPLES)
+    """Fit target = gain * source + offset + slope * brightness robustly within plausible bounds."""
+    step = max(1, len(source) // params.max_samples)
     source, target, brightness = source[::step], target[::step], brightness[::step]
     columns = (source, np.ones_like(source), brightness.astype(np.complex64))
     weight = np.ones(len(source), np.float32)
     gain, offset, slope = 1 + 0j, 0j, 0j
     for _ in range(4):
-        # A pull towards no change decides where the colors say nothing.
+        # A pull towards no change decides where the colors do not determine the fit.
         pull = np.array([0.3, 3e-3, 3e-3]) * float(weight.sum()) * 0.1
         solution = _least_squares(columns, target, weight, pull, np.array([1.0, 0, 0]))
-        gain = _bounded(solution[0])
+        gain = _bound_gain(solution[0], params)
         rest = target - np.complex64(gain) * source
         solution = _least_squares(columns[1:], rest, weight, pull[1:], np.zeros(2))
-        offset = _within(solution[0], params.LARGEST_TINT)
-        slope = _within(solution[1], 2 * params.LARGEST_TINT)
+        offset = _bound_size(solution[0], params.max_tint)
+        slope = _bound_size(solution[1], 2 * params.max_tint)
         error = np.abs(rest - np.complex64(offset) - np.complex64(slope) * brightness)
         scale = max(4.0, 2.0 * float(np.median(error)))
         weight = (1 / (1 + (error / scale) ** 2)).astype(np.float32)
@@ -155,21 +158,21 @@ def _least_squares(
     pull: NDArray[np.float64],
     towards: NDArray[np.float64],
 ) -> list[complex]:
-    """Weighted complex least squares with a pull of each unknown towards a value."""
+    """Solve weighted complex least squares with a pull of each unknown towards a value."""
     weighted = [column * weight for column in columns]
-    # vdot: a matrix product this small would only wake the threads of the linear algebra library.
+    # vdot is used because a matrix product of this size would only start the threads of the linear algebra library.
     normal = np.array([[np.vdot(w, c) for c in columns] for w in weighted], np.complex128) + np.diag(pull)
     right = np.array([np.vdot(w, target) for w in weighted], np.complex128) + pull * towards
     return [complex(v) for v in np.linalg.solve(normal, right)]
 
 
-def _bounded(gain: complex) -> complex:
-    limit = np.radians(params.HUE_TURN)
+def _bound_gain(gain: complex, params: ColorParams) -> complex:
+    limit = np.radians(params.max_turn)
     angle = float(np.clip(np.angle(gain), -limit, limit))
-    # Beyond a right angle there is nothing to keep of the colors.
+    # Beyond a right angle nothing of the colors is kept.
     size = max(0.0, float(abs(gain) * np.cos(np.angle(gain) - angle)))
-    return complex(min(size, params.SATURATION) * np.exp(1j * angle))
+    return complex(min(size, params.max_saturation) * np.exp(1j * angle))
 
 
-def _within(value: complex, limit: float) -> complex:
+def _bound_size(value: complex, limit: float) -> complex:
     return value * min(1.0, limit / max(abs(value), 1e-9))

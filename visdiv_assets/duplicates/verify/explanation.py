@@ -1,4 +1,4 @@
-"""A pair shown side by side: the one warped onto the other, and where they disagree."""
+"""Show a pair: one image warped onto the other, and where the two disagree."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visdiv_assets.duplicates.verify import params
-from visdiv_assets.duplicates.verify.agreement import compare
+from visdiv_assets.duplicates.verify.agreement import compare_windows
 from visdiv_assets.duplicates.verify.color import compare_colors
-from visdiv_assets.duplicates.verify.evaluate import matched
+from visdiv_assets.duplicates.verify.evaluate import match_appearance
+from visdiv_assets.duplicates.verify.params import DEFAULT_PARAMS, VerifyParams
 from visdiv_assets.duplicates.verify.registration import size_of, warp, warp_into_frame
 
 if TYPE_CHECKING:
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from visdiv_assets.duplicates.verify.evidence import Evidence
-    from visdiv_assets.duplicates.verify.prepared import Prepared
+    from visdiv_assets.duplicates.verify.prepared import PreparedImage
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A pair to look at.
+    """Images that show what verification compared.
 
     Attributes:
-        a: image a at working size, RGB; its colors are of a third of that size.
-        b: image b in a's frame, RGB, gray where it shows nothing; None without an alignment.
-        disagrees: bool [h, w], of a's view, where contents or colors disagree, what was put over one of the images
-            included; None without an alignment.
+        a: image a at working size, RGB; its colors have a third of that resolution.
+        b: image b in the frame of a, RGB, gray where b shows nothing; None without an alignment.
+        disagrees: bool [h, w] in the frame of a, where contents or colors disagree, overlays included; None without an
+            alignment.
     """
 
     a: Image
@@ -37,13 +37,16 @@ class Explanation:
     disagrees: NDArray[np.bool_] | None
 
 
-def explain(a: Prepared, b: Prepared, evidence: Evidence) -> Explanation:
-    """Show what `verify` saw.
+def explain(
+    a: PreparedImage, b: PreparedImage, evidence: Evidence, params: VerifyParams = DEFAULT_PARAMS
+) -> Explanation:
+    """Show what `verify` compared.
 
     Args:
-        a: the image that was the first of the pair.
-        b: the second.
-        evidence: what `verify` said of them.
+        a: the first image of the pair.
+        b: the second image.
+        evidence: the result of `verify(a, b, params)`.
+        params: parameters of the verification.
     """
     import cv2
 
@@ -57,12 +60,12 @@ def explain(a: Prepared, b: Prepared, evidence: Evidence) -> Explanation:
     disagrees = np.zeros(a.gray.shape, bool)
     if evidence.kind != "identical_pixels":
         laid = warp_into_frame(a, b, matrix)
-        one, two, _ = matched(laid)
-        centers = compare(one, two, laid.inside).disagrees.astype(np.uint8)
-        # A window disagrees, not its center alone.
-        place = cv2.dilate(centers, np.ones((params.WINDOW,) * 2, np.uint8)) > 0
-        colors = compare_colors(a, b, matrix, laid)
-        odd = (colors.remaining > params.COLOR_DIFFERENCE).astype(np.uint8)
+        one, two, _ = match_appearance(laid, params)
+        centers = compare_windows(one, two, laid.inside, params.window).disagrees.astype(np.uint8)
+        # `compare_windows` marks only the centers of windows that disagree.
+        place = cv2.dilate(centers, np.ones((params.window.side,) * 2, np.uint8)) > 0
+        colors = compare_colors(a, b, matrix, laid, params.color)
+        odd = (colors.remaining > params.color.max_difference).astype(np.uint8)
         place |= cv2.resize(odd, size_of(laid.frame), interpolation=cv2.INTER_NEAREST) > 0
         to_a = np.eye(3) if laid.of_a else matrix
         shown, there = warp(place.astype(np.uint8) * np.uint8(255), to_a, size)
@@ -70,8 +73,8 @@ def explain(a: Prepared, b: Prepared, evidence: Evidence) -> Explanation:
     return Explanation(_image(view_a), _image(warped), disagrees)
 
 
-def _view(image: Prepared) -> NDArray[np.uint8]:
-    """RGB [h, w, 3] at working size: the colors of the small view, the brightness of the large one."""
+def _view(image: PreparedImage) -> NDArray[np.uint8]:
+    """Return RGB [h, w, 3] at working size, of the colors of the color view and the brightness of the gray view."""
     import cv2
 
     size = size_of(image.gray)

@@ -1,4 +1,7 @@
-"""Affine maps between images, in units of their own width and height."""
+"""Affine maps between images, in units of their own width and height.
+
+A map [3, 3] takes points as columns (x, y, 1) of its source to points of its target.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ ORIENTATIONS = tuple((turns, mirrored) for mirrored in (False, True) for turns i
 
 
 def inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The inverse of a map [3, 3]."""
+    """Return the inverse of a map [3, 3]."""
     return np.asarray(np.linalg.inv(matrix), np.float64)
 
 
 def orientation_map(turns: int, mirrored: bool) -> NDArray[np.float64]:
-    """Map [3, 3] that takes a place of the unit square to where `rot90(fliplr(image), turns)` shows it."""
+    """Return the map [3, 3] from a point of the unit square to where `rot90(fliplr(image), turns)` shows it."""
     matrix = np.array([[-1.0, 0, 1], [0, 1, 0], [0, 0, 1]]) if mirrored else np.eye(3)
     quarter = np.array([[0.0, 1, 0], [-1, 0, 1], [0, 0, 1]])
     for _ in range(turns):
@@ -31,40 +34,40 @@ def orientation_map(turns: int, mirrored: bool) -> NDArray[np.float64]:
 
 
 def box_map(box: Box) -> NDArray[np.float64]:
-    """Map [3, 3] from the unit square onto a box."""
+    """Return the map [3, 3] from the unit square onto a box."""
     x0, y0, x1, y1 = box
     return np.array([[x1 - x0, 0, x0], [0, y1 - y0, y0], [0, 0, 1.0]])
 
 
 def to_pixels(size: tuple[int, int]) -> NDArray[np.float64]:
-    """Map [3, 3] from units to pixel indices of an image of a width and height, whose centers are whole numbers."""
+    """Return the map [3, 3] from units to pixel indices of an image of (width, height); pixel centers are integers."""
     return np.array([[size[0], 0, -0.5], [0, size[1], -0.5], [0, 0, 1.0]])
 
 
 def in_pixels(matrix: NDArray[np.float64], target: tuple[int, int], source: tuple[int, int]) -> NDArray[np.float64]:
-    """The same map between pixel indices.
+    """Convert a map between units to a map between pixel indices.
 
     Args:
         matrix: map [3, 3] from units of the source to units of the target.
         target: width and height of the target in pixels.
-        source: likewise.
+        source: width and height of the source in pixels.
     """
     result: NDArray[np.float64] = to_pixels(target) @ matrix @ inverse(to_pixels(source))
     return result
 
 
 def in_units(matrix: NDArray[np.float64], target: tuple[int, int], source: tuple[int, int]) -> NDArray[np.float64]:
-    """The inverse of `in_pixels`."""
+    """Convert a map between pixel indices to a map between units: the inverse of `in_pixels`."""
     result: NDArray[np.float64] = inverse(to_pixels(target)) @ matrix @ to_pixels(source)
     return result
 
 
-def plausible(pixels: NDArray[np.float64]) -> bool:
-    """Whether a map between pixels is what copying does: no shear, stretch or scale beyond reason."""
+def is_plausible(pixels: NDArray[np.float64]) -> bool:
+    """Return whether copying may produce a map between pixels: moderate shear, stretch and scale."""
     if not np.isfinite(pixels).all():
         return False
     values = np.linalg.svd(pixels[:2, :2], compute_uv=False)
-    # An image squeezed to another aspect by more than 3, or to less than a twentieth, is beyond what is looked at.
+    # Aspect ratios changed by more than about 3 and sizes by more than about 25 are not considered.
     if values[1] < 0.04 or values[0] > 25 or values[0] / values[1] > 3.2:
         return False
     cosine = abs(float(pixels[:2, 0] @ pixels[:2, 1])) / float(
@@ -74,28 +77,28 @@ def plausible(pixels: NDArray[np.float64]) -> bool:
 
 
 def overlap_of(matrix: NDArray[np.float64]) -> tuple[float, float]:
-    """How much two images cover of one another.
+    """Return how much two images cover of one another.
 
     Args:
-        matrix: map [3, 3] from units of the one to units of the other.
+        matrix: map [3, 3] from units of the first image to units of the second.
 
     Returns:
-        The shares of the one and of the other that lie in both, 0 to 1.
+        The shares of the first and of the second image that lie in both, 0 to 1.
     """
     corners = np.array([[0.0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
     polygon = [(float(x), float(y)) for x, y in (corners @ matrix.T)[:, :2]]
     for axis, sign, limit in ((0, 1, 0.0), (0, -1, -1.0), (1, 1, 0.0), (1, -1, -1.0)):
-        polygon = _clipped(polygon, axis, sign, limit)
+        polygon = _clip_polygon(polygon, axis, sign, limit)
     common = _area(polygon)
     whole = abs(float(np.linalg.det(matrix[:2, :2])))
     return min(1.0, common / max(whole, 1e-12)), min(1.0, common)
 
 
-def _clipped(polygon: list[tuple[float, float]], axis: int, sign: int, limit: float) -> list[tuple[float, float]]:
-    """The part of a convex polygon where sign * coordinate >= limit (Sutherland and Hodgman)."""
+def _clip_polygon(polygon: list[tuple[float, float]], axis: int, sign: int, limit: float) -> list[tuple[float, float]]:
+    """Return the part of a convex polygon where sign * coordinate >= limit (Sutherland and Hodgman 1974)."""
     kept: list[tuple[float, float]] = []
-    for number, point in enumerate(polygon):
-        before = polygon[number - 1]
+    for index, point in enumerate(polygon):
+        before = polygon[index - 1]
         d0, d1 = sign * before[axis] - limit, sign * point[axis] - limit
         if (d0 < 0) != (d1 < 0):
             t = d0 / (d0 - d1)
@@ -111,14 +114,14 @@ def _area(polygon: list[tuple[float, float]]) -> float:
 
 
 def turned_degrees(pixels: NDArray[np.float64]) -> float:
-    """How far a map between pixels turns an image, 0 to 180; a mirror image is turned by nothing."""
+    """Return the angle by which a map between pixels turns an image, 0 to 180 degrees; 0 for a mirror image."""
     if np.linalg.det(pixels[:2, :2]) < 0:
         return 0.0
     return abs(math.degrees(math.atan2(pixels[1, 0] - pixels[0, 1], pixels[0, 0] + pixels[1, 1])))
 
 
-def uncovered(matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Where a frame of a width and height shows nothing of an image mapped into it, a pixel's margin excepted.
+def find_uncovered(matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return where a frame shows nothing of an image mapped into it, except for a margin of two pixels.
 
     Args:
         matrix: map [3, 3] from units of the image to units of the frame.

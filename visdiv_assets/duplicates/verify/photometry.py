@@ -1,4 +1,4 @@
-"""Global differences that copying makes, taken away before anything is compared: tone, sharpness."""
+"""Remove the global differences that copying makes before two images are compared: tone and sharpness."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visdiv_assets.duplicates.verify import params
+from visdiv_assets.duplicates.verify.params import VerifyParams
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BINS = 32
-#: Side, in pixels, of a place whose detail is measured.
-_PLACE = 12
+#: Side, in pixels, of a block whose fine detail is measured.
+_BLOCK = 12
 
 
-def matched_tone(
-    one: NDArray[np.uint8], two: NDArray[np.uint8], inside: NDArray[np.bool_]
+def match_tone(
+    one: NDArray[np.uint8], two: NDArray[np.uint8], inside: NDArray[np.bool_], params: VerifyParams
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Bring two aligned images to one tone: the one of more contrast takes on the other's.
+    """Bring two aligned images to one tone: the one with more contrast gets the tone of the other.
 
-    The tone curve is the monotone one (isotonic regression) through the medians of the one image's levels where the
-    other has a given level, so it follows brightness, contrast, gamma and clipped lights, and no local change.
+    The tone curve is the isotonic regression through the medians of one image's levels where the other image has a
+    given level. It follows brightness, contrast, gamma and clipped highlights, and no local change.
 
     Args:
         one: uint8 [h, w], luminance.
-        two: uint8 [h, w].
-        inside: bool [h, w], where both show something.
+        two: uint8 [h, w], luminance.
+        inside: bool [h, w], where both images have pixels.
+        params: parameters of the verification.
 
     Returns:
         Both as float32 [h, w], in the order given.
@@ -37,11 +38,11 @@ def matched_tone(
     mask = inside.astype(np.uint8)
     spread = [float(cv2.meanStdDev(image, mask=mask)[1][0, 0]) for image in (one, two)]
     source, target = (one, two) if spread[0] >= spread[1] else (two, one)
-    scale = params.COLOR_REDUCTION
+    scale = params.preparation.color_reduction
     size = (max(1, one.shape[1] // scale), max(1, one.shape[0] // scale))
     small = [np.asarray(cv2.resize(i, size, interpolation=cv2.INTER_AREA), np.uint8) for i in (source, target)]
     small_mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-    chosen = _best_curve(small[0], small[1], small_mask, spread)
+    chosen = _best_curve(small[0], small[1], small_mask, spread, params)
     table = np.clip(chosen, 0, 255).astype(np.float32).reshape(1, 256)
     mapped = np.asarray(cv2.LUT(source, table), np.float32)
     plain = target.astype(np.float32)
@@ -49,11 +50,15 @@ def matched_tone(
 
 
 def _best_curve(
-    source: NDArray[np.uint8], target: NDArray[np.uint8], mask: NDArray[np.uint8], spread: list[float]
+    source: NDArray[np.uint8],
+    target: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    spread: list[float],
+    params: VerifyParams,
 ) -> NDArray[np.float64]:
-    """Levels [256] of the target for the source's: unchanged if that does nearly as well as any curve.
+    """Return the levels [256] of the target for those of the source; unchanged if no curve fits much better.
 
-    The loss is truncated, so what covers a part of one image does not decide.
+    The loss is truncated, so that an overlay on one image does not decide.
     """
     levels = np.arange(256, dtype=np.float64)
     there = mask > 0
@@ -61,19 +66,20 @@ def _best_curve(
         return levels
     s, t = source[there], target[there].astype(np.float32)
     gain = min(spread) / max(max(spread), 1e-6)
-    curve = _tone_curve(source, target, mask)
+    curve = _tone_curve(source, target, mask, params)
     candidates = [levels, float(t.mean()) + gain * (levels - float(s.mean()))]
-    # The levels of the one say nothing about the other's where medians flatten what is not the same image: two flat
-    # images would agree everywhere.
-    if float(curve[s].std()) >= params.TONE_KEPT * float(t.std()):
+    # Medians flatten the curve between images that are not the same: two flat images would agree everywhere.
+    if float(curve[s].std()) >= params.tone.min_contrast_kept * float(t.std()):
         candidates.append(curve)
-    loss = [float(np.minimum(np.abs(c.astype(np.float32)[s] - t), params.TONE_TRUNCATED).mean()) for c in candidates]
+    loss = [float(np.minimum(np.abs(c.astype(np.float32)[s] - t), params.tone.max_loss).mean()) for c in candidates]
     best = int(np.argmin(loss))
-    return levels if loss[0] < params.TONE_GAINED * loss[best] + 0.5 else candidates[best]
+    return levels if loss[0] < params.tone.min_improvement * loss[best] + 0.5 else candidates[best]
 
 
-def _tone_curve(source: NDArray[np.uint8], target: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Levels [256] of the target for the source's, never falling."""
+def _tone_curve(
+    source: NDArray[np.uint8], target: NDArray[np.uint8], mask: NDArray[np.uint8], params: VerifyParams
+) -> NDArray[np.float64]:
+    """Return the levels [256] of the target for those of the source, never falling."""
     import cv2
 
     counts = cv2.calcHist([np.dstack([source, target])], [0, 1], mask, [_BINS, 128], [0, 256, 0, 256]).astype(
@@ -92,21 +98,21 @@ def _tone_curve(source: NDArray[np.uint8], target: NDArray[np.uint8], mask: NDAr
     rising = _isotonic(medians, weight[used])
     curve = np.interp(np.arange(256), center, rising)
     middle = int(np.interp(0.5, np.cumsum(weight[used]) / float(weight[used].sum()), center))
-    return _never_flat(curve, middle)
+    return _never_flat(curve, middle, params)
 
 
-def _never_flat(curve: NDArray[np.float64], middle: int) -> NDArray[np.float64]:
-    """A tone curve that rises by at least `TONE_RISE` a level, but where it clips: what is drawn must not vanish."""
+def _never_flat(curve: NDArray[np.float64], middle: int, params: VerifyParams) -> NDArray[np.float64]:
+    """Make a tone curve rise by at least `min_slope` per level, except where it clips: drawings must not vanish."""
     steep = curve.copy()
     for level in range(middle + 1, 256):
-        steep[level] = max(steep[level], min(steep[level - 1] + params.TONE_RISE, 255.0))
+        steep[level] = max(steep[level], min(steep[level - 1] + params.tone.min_slope, 255.0))
     for level in range(middle - 1, -1, -1):
-        steep[level] = min(steep[level], max(steep[level + 1] - params.TONE_RISE, 0.0))
+        steep[level] = min(steep[level], max(steep[level + 1] - params.tone.min_slope, 0.0))
     return steep
 
 
 def _isotonic(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The never falling sequence nearest to values (pool adjacent violators)."""
+    """Return the never falling sequence nearest to the values (pool adjacent violators)."""
     blocks: list[list[float]] = []
     for value, weight in zip(values, weights, strict=True):
         blocks.append([float(value), float(weight), 1])
@@ -117,33 +123,34 @@ def _isotonic(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDAr
     return np.repeat([b[0] for b in blocks], [int(b[2]) for b in blocks])
 
 
-def matched_sharpness(
-    one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray[np.bool_]
+def match_sharpness(
+    one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray[np.bool_], params: VerifyParams
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
-    """Blur the sharper of two aligned images as the other is blurred.
+    """Blur the sharper of two aligned images like the other.
 
-    The blur is the mixture of Gaussians that best predicts the blurrier image from the sharper one (least squares),
-    which also covers resampling filters and a mild sharpening.
+    The blur is the mixture of Gaussians that best predicts the blurrier image from the sharper one (least squares); it
+    also covers resampling filters and mild sharpening.
 
     Args:
         one: float32 [h, w].
         two: float32 [h, w].
-        inside: bool [h, w], where both show something.
+        inside: bool [h, w], where both images have pixels.
+        params: parameters of the verification.
 
     Returns:
-        Both, in the order given, and the standard deviation of the blur in pixels; 0 where both are equally sharp.
+        Both images, in the order given, and the standard deviation of the blur in pixels; 0 if both are equally sharp.
     """
     import cv2
 
     detail = _detail(one), _detail(two)
     ratio = _detail_ratio(*detail, inside)
-    if min(ratio, 1 / ratio) > params.EQUALLY_SHARP:
+    if min(ratio, 1 / ratio) > params.tone.equal_sharpness:
         return one, two, 0.0
     sharp, soft = (one, two) if ratio > 1 else (two, one)
     sharp_detail, soft_detail = detail if ratio > 1 else detail[::-1]
     sigmas = (0.0, 0.7, 1.3, 2.2, 4.0) if min(ratio, 1 / ratio) < 0.6 else (0.0, 0.7, 1.3)
     basis = [sharp if s == 0 else np.asarray(cv2.GaussianBlur(sharp, (0, 0), s), np.float32) for s in sigmas]
-    # Every third pixel of every third row is plenty for a handful of unknowns.
+    # Every third pixel of every third row suffices for five unknowns.
     chosen = inside[::3, ::3]
     design = np.stack([layer[::3, ::3][chosen] for layer in basis], axis=1)
     goal = soft[::3, ::3][chosen]
@@ -161,37 +168,37 @@ def matched_sharpness(
     mixed = np.full_like(sharp, offset)
     for weight, layer, level in zip(weights, basis, mean, strict=True):
         mixed += np.float32(weight) * (layer - level)
-    if _detail_ratio(_detail(mixed), soft_detail, inside) < params.DETAIL_KEPT:
-        # Least squares blurs away what is not the same; no more than equal sharpness is due.
-        mixed, blur = _equally_blurred(sharp_detail, soft_detail, inside, basis, sigmas)
+    if _detail_ratio(_detail(mixed), soft_detail, inside) < params.tone.min_detail_kept:
+        # Least squares blurs away what differs: blur only to equal sharpness instead.
+        mixed, blur = _blur_equally(sharp_detail, soft_detail, inside, basis, sigmas)
         return (mixed, soft, blur) if sharp is one else (soft, mixed, blur)
     blur = float(np.sqrt(max(0.0, np.sum(weights * np.square(sigmas)) / max(float(np.sum(weights)), 0.1))))
     return (mixed, soft, blur) if sharp is one else (soft, mixed, blur)
 
 
 def _detail(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The energy of fine detail in each place of 12 x 12 pixels; what is over at the right and below is left out."""
+    """Return the energy of fine detail in each block of 12 x 12 pixels, without incomplete blocks at the edges."""
     import cv2
 
-    size = (max(1, image.shape[1] // _PLACE), max(1, image.shape[0] // _PLACE))
-    # A whole number of pixels a place, as averaging others takes five times as long.
-    whole = image[: size[1] * _PLACE, : size[0] * _PLACE]
+    size = (max(1, image.shape[1] // _BLOCK), max(1, image.shape[0] // _BLOCK))
+    # Whole blocks only: averaging over fractions of pixels takes five times as long.
+    whole = image[: size[1] * _BLOCK, : size[0] * _BLOCK]
     fine = whole - cv2.GaussianBlur(whole, (5, 5), 1.0)
     return np.asarray(cv2.resize(fine * fine, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _detail_ratio(one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
-    """How much more fine detail the one has than the other: the median over places, so captions do not count.
+    """Return the ratio of the fine detail of two images: the median over blocks, so that captions do not matter.
 
     Args:
-        one: `_detail` of the one.
-        two: `_detail` of the other.
-        inside: bool [h, w], where both show something.
+        one: `_detail` of the first image.
+        two: `_detail` of the second image.
+        inside: bool [h, w], where both images have pixels.
     """
     import cv2
 
     size = (one.shape[1], one.shape[0])
-    whole = inside[: size[1] * _PLACE, : size[0] * _PLACE].astype(np.uint8)
+    whole = inside[: size[1] * _BLOCK, : size[0] * _BLOCK].astype(np.uint8)
     there = cv2.resize(whole, size, interpolation=cv2.INTER_AREA) > 0
     strongest = np.maximum(one, two)
     used = there & (strongest > max(1.0, 0.1 * float(np.percentile(strongest[there], 95)) if there.any() else 1.0))
@@ -200,14 +207,14 @@ def _detail_ratio(one: NDArray[np.float32], two: NDArray[np.float32], inside: ND
     return float(np.sqrt(np.median((one[used] + 0.1) / (two[used] + 0.1))))
 
 
-def _equally_blurred(
+def _blur_equally(
     sharp_detail: NDArray[np.float32],
     soft_detail: NDArray[np.float32],
     inside: NDArray[np.bool_],
     basis: list[NDArray[np.float32]],
     sigmas: tuple[float, ...],
 ) -> tuple[NDArray[np.float32], float]:
-    """A mixture of two layers of rising blur, the first not blurred, that has the softer one's detail, and its blur."""
+    """Mix two layers of adjacent blur into an image with as much detail as the softer one; return its blur too."""
     less = _detail_ratio(sharp_detail, soft_detail, inside)
     for step in range(1, len(basis)):
         more, less = less, _detail_ratio(_detail(basis[step]), soft_detail, inside)

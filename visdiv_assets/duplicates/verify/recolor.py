@@ -1,4 +1,4 @@
-"""What a global change of color does to brightness, beyond a tone curve: colors that brighten, lights that clip."""
+"""Undo what a global change of color does to the brightness beyond a tone curve: brighter colors, clipped channels."""
 
 from __future__ import annotations
 
@@ -6,22 +6,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visdiv_assets.duplicates.verify import params
+from visdiv_assets.duplicates.verify.params import ColorParams
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def matched_brightness(
-    one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray[np.bool_], signal: NDArray[np.complex64]
+def match_brightness(
+    one: NDArray[np.float32],
+    two: NDArray[np.float32],
+    inside: NDArray[np.bool_],
+    signal: NDArray[np.complex64],
+    params: ColorParams,
 ) -> NDArray[np.float32]:
-    """The one with its brightness changed in proportion to its colors, as a turned hue or another saturation does.
+    """Change the brightness of an image in proportion to its colors, as a change of hue or saturation does.
 
     Args:
-        one: float32 [h, w], of one tone with the other.
-        two: float32 [h, w].
-        inside: bool [h, w], where both show something.
-        signal: complex64 [H, W], color difference signals of the one, at a smaller size.
+        one: float32 [h, w], the image that is changed, of one tone with the other.
+        two: float32 [h, w], the image that it is fitted to.
+        inside: bool [h, w], where both images have pixels.
+        signal: complex64 [H, W], color difference signals of `one`, at a smaller size.
+        params: parameters of the colors.
+
+    Returns:
+        float32 [h, w].
     """
     import cv2
 
@@ -29,7 +37,7 @@ def matched_brightness(
     wanted = cv2.resize(two - one, size, interpolation=cv2.INTER_AREA)
     there = cv2.resize(inside.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.99
     red, blue, goal = signal.imag[there], signal.real[there], wanted[there]
-    if len(goal) < params.FEWEST_EVEN:
+    if len(goal) < params.min_even_pixels:
         return one
     weight = np.ones(len(goal), np.float32)
     share = np.zeros(2)
@@ -45,16 +53,19 @@ def matched_brightness(
     return np.asarray(one + enlarged, np.float32)
 
 
-def clipped(one: NDArray[np.uint8], two: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where brightening or more contrast drove a channel of one of the images to its limit: nothing to compare there.
+def find_clipped(
+    one: NDArray[np.uint8], two: NDArray[np.uint8], inside: NDArray[np.bool_], params: ColorParams
+) -> NDArray[np.bool_]:
+    """Find where higher brightness or contrast clipped a channel of one of the images, so that it cannot be compared.
 
-    A channel counts as driven to its limit only if that happens to a whole range of the other's levels, so ink on white
-    paper is no limit, nor are two colors of a flag.
+    A channel counts as clipped only if a whole range of the other image's levels is at the limit; ink on white paper
+    is not clipped, and two colors of a flag are not either.
 
     Args:
         one: uint8 [h, w, 3], RGB.
-        two: uint8 [h, w, 3], aligned with it.
-        inside: bool [h, w], where both show something.
+        two: uint8 [h, w, 3], RGB, aligned with `one`.
+        inside: bool [h, w], where both images have pixels.
+        params: parameters of the colors.
 
     Returns:
         bool [h, w].
@@ -69,9 +80,9 @@ def clipped(one: NDArray[np.uint8], two: NDArray[np.uint8], inside: NDArray[np.b
                 counts = np.bincount(s[inside] >> 3, minlength=32)
                 driven = np.bincount(s[inside & (t >= 250)] >> 3, minlength=32)
                 used = counts >= 12
-                # From here up, nearly all that the one shows is at the other's limit.
+                # From `start` up, nearly all pixels of the source are at the limit of the target.
                 full = (driven > 0.8 * counts) | ~used
                 start = 32 - int(np.argmin(full[::-1])) if not full.all() else 0
-                if np.count_nonzero(used[start:31]) >= params.CLIPPED_LEVELS:
+                if np.count_nonzero(used[start:31]) >= params.clipped_levels:
                     result |= (s >= 8 * start - 12) & (t >= 240)
     return result & inside

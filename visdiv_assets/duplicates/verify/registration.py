@@ -1,4 +1,4 @@
-"""Laying one image on the other: cheap guesses, and making a guess exact."""
+"""Register two images: guess their alignment from thumbnails, refine a guess, and warp one into the other's frame."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visdiv_assets.duplicates.verify import params
 from visdiv_assets.duplicates.verify.geometry import (
     ORIENTATIONS,
     box_map,
     in_pixels,
     in_units,
     inverse,
+    is_plausible,
     orientation_map,
-    plausible,
 )
+from visdiv_assets.duplicates.verify.params import RegistrationParams
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from visdiv_assets.duplicates.verify.prepared import Prepared
+    from visdiv_assets.duplicates.verify.prepared import PreparedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Registered:
     Attributes:
         frame: uint8 [h, w], luminance of the image whose frame it is.
         other: uint8 [h, w], the other's, warped.
-        inside: bool [h, w], where there is something of the other.
-        of_a: whether the frame is image a's.
+        inside: bool [h, w], where the other image has pixels.
+        of_a: whether the frame is that of image a.
     """
 
     frame: NDArray[np.uint8]
@@ -42,43 +42,43 @@ class Registered:
 
 
 def size_of(image: NDArray[np.uint8]) -> tuple[int, int]:
-    """Width and height."""
+    """Return the width and height of an image."""
     return image.shape[1], image.shape[0]
 
 
-def guess_transforms(a: Prepared, b: Prepared) -> list[NDArray[np.float64]]:
-    """Maps from b to a that stretch one upon the other, with or without plain borders, in 8 orientations.
+def guess_transforms(a: PreparedImage, b: PreparedImage, params: RegistrationParams) -> list[NDArray[np.float64]]:
+    """Guess maps from b to a that stretch one onto the other, with or without plain borders, in 8 orientations.
 
     Returns:
-        Maps [3, 3] in units; those whose thumbnails correlate best first, at most `GUESSES`.
+        Maps [3, 3] in units, at most `max_guesses`; those whose thumbnails correlate best come first.
     """
     found: list[tuple[float, int, NDArray[np.float64]]] = []
     for one in a.frames:
         for two in b.frames:
-            for number, (turns, mirrored) in enumerate(ORIENTATIONS):
+            for index, (turns, mirrored) in enumerate(ORIENTATIONS):
                 thumb = np.rot90(np.fliplr(two.thumb) if mirrored else two.thumb, turns)
                 score = float(np.vdot(one.thumb, thumb))
-                if score < params.GUESS_CORRELATION:
+                if score < params.min_correlation:
                     continue
                 matrix = box_map(one.box) @ orientation_map(turns, mirrored) @ inverse(box_map(two.box))
-                if plausible(in_pixels(matrix, size_of(a.gray), size_of(b.gray))):
-                    # Of equals, the upright and untrimmed come first.
-                    found.append((-score, number, matrix))
+                if is_plausible(in_pixels(matrix, size_of(a.gray), size_of(b.gray))):
+                    # On equal scores, the upright and untrimmed come first.
+                    found.append((-score, index, matrix))
     found.sort(key=lambda item: (round(item[0], 3), item[1]))
-    return [matrix for _, _, matrix in found[: params.GUESSES]]
+    return [matrix for _, _, matrix in found[: params.max_guesses]]
 
 
-def warp_into_frame(a: Prepared, b: Prepared, matrix: NDArray[np.float64], small: bool = False) -> Registered:
-    """Warp the finer of two images into the frame of the coarser.
+def warp_into_frame(a: PreparedImage, b: PreparedImage, matrix: NDArray[np.float64], small: bool = False) -> Registered:
+    """Warp the finer of two images into the frame of the coarser one.
 
     Args:
-        a: the one.
+        a: one image.
         b: the other.
         matrix: map [3, 3] from b to a in units.
-        small: whether to work on the images' small views.
+        small: whether to use the small views of the images.
     """
     between = in_pixels(matrix, size_of(a.gray), size_of(b.gray))
-    # One pixel of b covers this many of a: above 1, a is the finer one.
+    # The determinant is the number of pixels of a that one pixel of b covers: above 1, a is the finer one.
     of_a = abs(float(np.linalg.det(between[:2, :2]))) <= 1.0
     one, two = (a, b) if of_a else (b, a)
     frame, other = (one.small, two.small) if small else (one.gray, two.gray)
@@ -89,20 +89,20 @@ def warp_into_frame(a: Prepared, b: Prepared, matrix: NDArray[np.float64], small
 def warp(
     image: NDArray[np.uint8], matrix: NDArray[np.float64], size: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Show an image in another's frame without aliasing.
+    """Warp an image into another frame without aliasing.
 
     Args:
         image: uint8 [h, w] or [h, w, 3].
-        matrix: map [3, 3] from its units to the frame's.
-        size: the frame's width and height in pixels.
+        matrix: map [3, 3] from units of the image to units of the frame.
+        size: width and height of the frame in pixels.
 
     Returns:
-        uint8 [height, width, channels], and bool [height, width] where there is something of the image.
+        uint8 [height, width, channels], and bool [height, width] where the image has pixels.
     """
     import cv2
 
     pixels = in_pixels(matrix, size, size_of(image))
-    # Averaging comes before sampling, per axis: a column of the map is how far one pixel of the image goes.
+    # Average before sampling, per axis: the length of a column of the map is the size of one pixel in the frame.
     reach = np.linalg.norm(pixels[:2, :2], axis=0)
     small = tuple(
         max(1, round(n * min(1.0, float(r)))) if r < 0.95 else n for n, r in zip(size_of(image), reach, strict=True)
@@ -121,7 +121,7 @@ def warp(
 
 
 def _inside(back: NDArray[np.float64], size: tuple[int, int], source: tuple[int, int]) -> NDArray[np.bool_]:
-    """Where pixels of the frame lie within the source, given the map from frame to source pixels."""
+    """Return where pixels of the frame lie within the source, given the map from frame to source pixels."""
     x = np.arange(size[0], dtype=np.float32)[None]
     y = np.arange(size[1], dtype=np.float32)[:, None]
     slack = 0.3
@@ -133,29 +133,33 @@ def _inside(back: NDArray[np.float64], size: tuple[int, int], source: tuple[int,
     return inside
 
 
-def refine(a: Prepared, b: Prepared, matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, int]:
-    """Make a guess exact: track points from one image to the other and fit an affine map to where most went.
+def refine(
+    a: PreparedImage, b: PreparedImage, matrix: NDArray[np.float64], params: RegistrationParams
+) -> tuple[NDArray[np.float64], float, int]:
+    """Refine a guess: track points from one image to the other and fit an affine map to their movement.
 
-    Pyramidal Lucas-Kanade (Bouguet 2000) on images whose local contrast is evened out, so that brightness, contrast
-    and gamma do not matter; iteratively reweighted least squares, so that places which differ do not either.
+    Points are tracked with pyramidal Lucas-Kanade (Bouguet 2000) on images of equalized local contrast, so that
+    brightness, contrast and gamma do not matter. The map is fitted with iteratively reweighted least squares, so that
+    areas that differ do not matter either.
 
     Args:
-        a: the one.
+        a: one image.
         b: the other.
         matrix: guessed map [3, 3] from b to a in units.
+        params: parameters of the registration.
 
     Returns:
-        The map, the share of points that follow it to within `TRACK_TOLERANCE`, and the number of points.
+        The map, the share of points that follow it to within `point_tolerance`, and the number of points.
     """
     import cv2
 
     share, count = 0.0, 0
-    for number in range(2):
+    for iteration in range(2):
         laid = warp_into_frame(a, b, matrix, small=True)
-        one, two = _evened(laid.frame), _evened(laid.other)
+        one, two = _equalize_contrast(laid.frame), _equalize_contrast(laid.other)
         mask = laid.inside.astype(np.uint8)
-        points = cv2.goodFeaturesToTrack(one, params.TRACKED, params.TRACK_QUALITY, 6, mask=mask, blockSize=5)
-        if points is None or len(points) < params.FEWEST_TRACKED:
+        points = cv2.goodFeaturesToTrack(one, params.max_points, params.point_quality, 6, mask=mask, blockSize=5)
+        if points is None or len(points) < params.min_points:
             return matrix, 0.0, 0 if points is None else len(points)
         moved, status, _ = cv2.calcOpticalFlowPyrLK(
             one,
@@ -163,27 +167,27 @@ def refine(a: Prepared, b: Prepared, matrix: NDArray[np.float64]) -> tuple[NDArr
             points,
             np.empty_like(points),
             winSize=(13, 13),
-            maxLevel=3 if number == 0 else 1,
+            maxLevel=3 if iteration == 0 else 1,
             criteria=(cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 12, 0.02),
         )
         source, target = points.reshape(-1, 2).astype(np.float64), moved.reshape(-1, 2).astype(np.float64)
         tracked = status.reshape(-1).astype(bool)
         count = len(source)
-        correction, near = _robust_affine(source, target, tracked)
+        correction, near = _robust_affine(source, target, tracked, params)
         share = float(near.sum()) / count
-        # correction maps the frame's places to where the warped other shows them.
+        # The correction maps points of the frame to where the warped image shows them.
         size = size_of(laid.frame)
         unit = in_units(correction, size, size)
         matrix = inverse(unit) @ matrix if laid.of_a else matrix @ unit
         corners = np.array([[0, 0, 1], [size[0], 0, 1], [size[0], size[1], 1], [0, size[1], 1.0]])
         shift = float(np.abs(corners @ correction.T - corners).max())
-        if shift < 0.15 or share < params.TRACK_HOPELESS:
+        if shift < 0.15 or share < params.hopeless_share:
             break
     return matrix, share, count
 
 
-def _evened(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Local brightness and contrast evened out; near-flat places stay near flat."""
+def _equalize_contrast(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Equalize local brightness and contrast; nearly flat areas stay nearly flat."""
     import cv2
 
     values = image.astype(np.float32)
@@ -194,12 +198,12 @@ def _evened(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _robust_affine(
-    source: NDArray[np.float64], target: NDArray[np.float64], tracked: NDArray[np.bool_]
+    source: NDArray[np.float64], target: NDArray[np.float64], tracked: NDArray[np.bool_], params: RegistrationParams
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Affine map [3, 3] that most tracked points follow, and which do."""
+    """Return the affine map [3, 3] that most tracked points follow, and which points do."""
     ones = np.column_stack([source, np.ones(len(source))])
     weight = tracked.astype(np.float64)
-    # A common shift first: its median withstands half the points being wrong.
+    # Start with a common shift: the median is right even if almost half of the points are wrong.
     solution = np.zeros((2, 3))
     solution[:, :2] = np.eye(2)
     if tracked.any():
@@ -208,11 +212,11 @@ def _robust_affine(
         error = np.hypot(*(ones @ solution.T - target).T)
         weight = tracked / (1 + (error / scale) ** 2) ** 2
         root = np.sqrt(weight)[:, None]
-        # A pull to no change keeps the map sane where points lie on one line.
+        # A prior of no change keeps the map plausible where points lie on one line.
         prior = np.column_stack([np.eye(2) * max(float(source.std()), 1.0), [0.0, 0.0]]) * 0.05
         wanted = prior[:, :2]
         design, goal = np.vstack([ones * root, prior]), np.vstack([target * root, wanted])
         solution = np.linalg.lstsq(design, goal, rcond=None)[0].T
     error = np.hypot(*(ones @ solution.T - target).T)
-    near = tracked & (error < params.TRACK_TOLERANCE)
+    near = tracked & (error < params.point_tolerance)
     return np.vstack([solution, [0.0, 0.0, 1.0]]), near

@@ -1,4 +1,4 @@
-"""Deciding from pixels whether two images are copies of one another."""
+"""The verdict of verification: find the best alignment of two images, and say what it shows."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visdiv_assets.duplicates.verify import evidence as said
-from visdiv_assets.duplicates.verify import params
 from visdiv_assets.duplicates.verify.evaluate import Evaluation, evaluate_alignment
-from visdiv_assets.duplicates.verify.evidence import Evidence, unconfirmed
+from visdiv_assets.duplicates.verify.evidence import (
+    NO_ALIGNMENT,
+    TOO_LITTLE_TEXTURE,
+    TOO_SMALL,
+    UNREADABLE,
+    Evidence,
+    unconfirmed,
+)
 from visdiv_assets.duplicates.verify.geometry import (
+    find_uncovered,
     in_pixels,
     inverse,
+    is_plausible,
     overlap_of,
-    plausible,
     turned_degrees,
-    uncovered,
 )
-from visdiv_assets.duplicates.verify.keypoints import aligned_by_keypoints
-from visdiv_assets.duplicates.verify.prepared import Prepared, prepare
+from visdiv_assets.duplicates.verify.keypoints import align_by_keypoints
+from visdiv_assets.duplicates.verify.params import DEFAULT_PARAMS, VerifyParams
+from visdiv_assets.duplicates.verify.prepared import PreparedImage, prepare
 from visdiv_assets.duplicates.verify.registration import guess_transforms, size_of
 
 if TYPE_CHECKING:
@@ -27,47 +33,50 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def verify_pair(image_a: Image | None, image_b: Image | None) -> Evidence:
-    """Compare two images' pixels; `prepare` and `verify` do it for many pairs with each image prepared once.
+def verify_pair(image_a: Image | None, image_b: Image | None, params: VerifyParams = DEFAULT_PARAMS) -> Evidence:
+    """Decide whether two images are copies; for many pairs, `prepare` each image once and call `verify`.
 
     Args:
-        image_a: mode RGB; None if it could not be read.
-        image_b: likewise.
+        image_a: image in mode RGB; None if it could not be read.
+        image_b: the other image, in the same form.
+        params: parameters of the verification.
     """
-    return verify(prepare(image_a), prepare(image_b))
+    return verify(prepare(image_a, params), prepare(image_b, params), params)
 
 
-def verify(a: Prepared, b: Prepared) -> Evidence:
+def verify(a: PreparedImage, b: PreparedImage, params: VerifyParams = DEFAULT_PARAMS) -> Evidence:
     """Decide whether two images are copies of one another.
 
-    An alignment is found (a stretch in one of 8 orientations, with or without borders; else keypoints), made exact, and
-    the two are compared window by window and color by color under it. The decision does not depend on the order of
-    the two, on earlier calls or on threads. Each call computes in one thread if `cv2.setNumThreads(1)` was called, as
-    callers that verify many pairs in threads of their own should: OpenCV and numpy let other threads run.
+    An alignment is guessed (one image stretched over the other in one of 8 orientations, with or without borders;
+    else from keypoints) and refined, and the two images are compared under it window by window and color by color.
+    The decision does not depend on the order of the two images, on earlier calls or on threads. OpenCV and NumPy
+    release the GIL; callers that verify pairs in threads of their own should call `cv2.setNumThreads(1)`, which keeps
+    each call in one thread.
 
     Args:
-        a: a prepared image.
-        b: another.
+        a: one prepared image.
+        b: the other.
+        params: parameters of the verification, those that both images were prepared with.
 
     Returns:
-        The evidence. Nothing is raised for odd images.
+        The evidence. No image that could be prepared makes this function raise.
     """
-    refused = _nothing_to_compare(a, b)
+    refused = _nothing_to_compare(a, b, params)
     if refused is not None:
         return refused
     if a.size == b.size and a.digest == b.digest:
         identity = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
         return Evidence(True, "identical_pixels", "", identity, overlap=1.0, agreement=1.0)
-    # One order for both calls: the larger image first, so that the decision is the same.
+    # The larger image comes first, so that the decision does not depend on the order of the arguments.
     swapped = (a.gray.size, a.digest) < (b.gray.size, b.digest)
     one, two = (b, a) if swapped else (a, b)
-    found = _best(one, two)
+    found = _best_alignment(one, two, params)
     if found is None:
-        return unconfirmed(said.NO_ALIGNMENT)
+        return unconfirmed(NO_ALIGNMENT)
     matrix = inverse(found.matrix) if swapped else found.matrix
     return Evidence(
         verified=not found.reason,
-        kind="unconfirmed" if found.reason else _kind(one, two, found),
+        kind="unconfirmed" if found.reason else _kind(one, two, found, params),
         reason=found.reason,
         transform=tuple(float(value) for value in matrix[:2].ravel()),
         overlap=found.overlap,
@@ -80,31 +89,31 @@ def verify(a: Prepared, b: Prepared) -> Evidence:
     )
 
 
-def _nothing_to_compare(a: Prepared, b: Prepared) -> Evidence | None:
+def _nothing_to_compare(a: PreparedImage, b: PreparedImage, params: VerifyParams) -> Evidence | None:
     if not a.readable or not b.readable:
-        return unconfirmed(said.UNREADABLE)
-    if min(*a.size, *b.size) < params.SMALLEST_SIDE:
-        return unconfirmed(said.TOO_SMALL)
-    # An extreme aspect leaves nothing of the shorter side at working size.
-    if min(*a.gray.shape, *b.gray.shape) < params.SMALLEST_SIDE:
-        return unconfirmed(said.TOO_SMALL)
-    if min(a.deviation, b.deviation) < params.CONSTANT:
-        return unconfirmed(said.TOO_LITTLE_TEXTURE)
+        return unconfirmed(UNREADABLE)
+    if min(*a.size, *b.size) < params.preparation.min_side:
+        return unconfirmed(TOO_SMALL)
+    # An extreme aspect ratio leaves little of the shorter side at working size.
+    if min(*a.gray.shape, *b.gray.shape) < params.preparation.min_side:
+        return unconfirmed(TOO_SMALL)
+    if min(a.deviation, b.deviation) < params.preparation.min_deviation:
+        return unconfirmed(TOO_LITTLE_TEXTURE)
     return None
 
 
-def _best(a: Prepared, b: Prepared) -> Evaluation | None:
-    """The first alignment that confirms the pair; else the one under which most agrees."""
+def _best_alignment(a: PreparedImage, b: PreparedImage, params: VerifyParams) -> Evaluation | None:
+    """Return the first alignment that confirms the pair, else the one with the highest agreement."""
     best: Evaluation | None = None
-    for matrix in guess_transforms(a, b):
-        judged = evaluate_alignment(a, b, matrix)
-        best = _better(best, judged)
+    for matrix in guess_transforms(a, b, params.registration):
+        evaluation = evaluate_alignment(a, b, matrix, params)
+        best = _better(best, evaluation)
         if best is not None and (not best.reason or best.decisive):
             return best
     for mirrored in (False, True):
-        for matrix in aligned_by_keypoints(a.keypoints, b.keypoints, mirrored):
-            if plausible(in_pixels(matrix, size_of(a.gray), size_of(b.gray))):
-                best = _better(best, evaluate_alignment(a, b, matrix))
+        for matrix in align_by_keypoints(a.keypoints, b.keypoints, mirrored, params.keypoints):
+            if is_plausible(in_pixels(matrix, size_of(a.gray), size_of(b.gray))):
+                best = _better(best, evaluate_alignment(a, b, matrix, params))
                 if best is not None and (not best.reason or best.decisive):
                     return best
     return best
@@ -116,23 +125,23 @@ def _better(best: Evaluation | None, other: Evaluation | None) -> Evaluation | N
     return other if _merit(other) > _merit(best) else best
 
 
-def _merit(judged: Evaluation) -> tuple[bool, bool, float]:
-    return not judged.reason, judged.reason != said.TOO_LITTLE_TEXTURE, judged.agreement.share
+def _merit(evaluation: Evaluation) -> tuple[bool, bool, float]:
+    return not evaluation.reason, evaluation.reason != TOO_LITTLE_TEXTURE, evaluation.agreement.share
 
 
-def _kind(a: Prepared, b: Prepared, found: Evaluation) -> str:
-    """The first of `KINDS` that fits a confirmed pair."""
+def _kind(a: PreparedImage, b: PreparedImage, found: Evaluation, params: VerifyParams) -> str:
+    """Return the first of `KINDS` that fits a confirmed pair."""
     pixels = in_pixels(found.matrix, a.size, b.size)
     if np.linalg.det(pixels[:2, :2]) < 0:
         return "mirrored"
-    if turned_degrees(pixels) > params.ROTATED_DEGREES:
+    if turned_degrees(pixels) > params.kind.min_turn:
         return "rotated"
     share_b, share_a = overlap_of(found.matrix)
-    if min(share_a, share_b) < params.WHOLE:
-        if max(share_a, share_b) < params.WHOLE:
+    if min(share_a, share_b) < params.kind.whole_share:
+        if max(share_a, share_b) < params.kind.whole_share:
             return "cropped"
         outer, seen_in = (a, found.matrix) if share_a < share_b else (b, inverse(found.matrix))
-        return _around(outer, seen_in)
+        return _kind_by_surroundings(outer, seen_in, params)
     if found.marked:
         return "captioned"
     if found.toned or (found.colors is not None and found.colors.recolored):
@@ -140,15 +149,15 @@ def _kind(a: Prepared, b: Prepared, found: Evaluation) -> str:
     return "aligned"
 
 
-def _around(outer: Prepared, inner: NDArray[np.float64]) -> str:
-    """What an image that holds the other whole has around it: a plain border, a caption, or more of the image."""
-    around = uncovered(inner, (outer.gray.shape[1], outer.gray.shape[0]))
+def _kind_by_surroundings(outer: PreparedImage, inner: NDArray[np.float64], params: VerifyParams) -> str:
+    """Return the kind of a copy by what surrounds it in the outer image: a plain border, a caption, or more image."""
+    around = find_uncovered(inner, (outer.gray.shape[1], outer.gray.shape[0]))
     if not around.any():
         return "cropped"
     levels = outer.gray[around].astype(np.float32)
-    plain = float((np.abs(levels - np.median(levels)) < params.BORDER_TOLERANCE).mean())
-    if plain > params.PLAIN_BORDER:
+    plain = float((np.abs(levels - np.median(levels)) < params.preparation.border_tolerance).mean())
+    if plain > params.kind.plain_border:
         return "bordered"
     corners = inner @ np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
-    wide = abs(corners[0, 1] - corners[0, 0]) > params.WHOLE
-    return "captioned" if wide and plain > params.PLAIN_CAPTION else "cropped"
+    wide = abs(corners[0, 1] - corners[0, 0]) > params.kind.whole_share
+    return "captioned" if wide and plain > params.kind.plain_caption else "cropped"

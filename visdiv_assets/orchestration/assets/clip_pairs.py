@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from visdiv_assets.corpus.image_lookup import fetch_decoded, find_first_positions
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.duplicates.clip_pairs import CLIP_PAIRS_SCHEMA, clip_pairs, most_disputed
+from visdiv_assets.duplicates.clip_pairs import CLIP_PAIRS_SCHEMA, ModelVectors, clip_pairs, most_disputed
 from visdiv_assets.duplicates.near import pair_defects
 from visdiv_assets.imaging.contact_sheet import PairTile, pair_sheet, thumbnail_data_uri
 from visdiv_assets.orchestration.assets.common import (
@@ -87,14 +87,12 @@ def clip_near_duplicates(
                 write.add("pairs", inputs) as unit,
                 progress(f"comparing {subset} by CLIP", len(vectors), "image") as advance,
             ):
+                clip_ids, sscd_ids = (store.read(part, "ids")["image_id"].combine_chunks() for part in (clip, sscd))
                 found = clip_pairs(
-                    store.read(clip, "ids")["image_id"].combine_chunks(),
-                    vectors,
-                    store.read(sscd, "ids")["image_id"].combine_chunks(),
-                    store.array(sscd, "vectors"),
+                    ModelVectors(str(clip.model_id), clip_ids, vectors),
+                    ModelVectors(str(sscd.model_id), sscd_ids, store.array(sscd, "vectors")),
                     floor=floor,
                     k_best=clip_pair_search.neighbors_kept,
-                    model_ids=(str(clip.model_id), str(sscd.model_id)),
                     device=clip_pair_search.joins_on(),
                     progress=advance,
                 )

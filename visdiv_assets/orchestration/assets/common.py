@@ -185,7 +185,7 @@ def digests_by_partition(parts: Iterable[Manifest]) -> dict[str, str]:
 def make_locator(store: Lake, images: Manifest, nearest: Manifest) -> Callable[[pa.Table, Manifest], pa.Table]:
     """A function that says where in a benchmark the images of a subset's pairs are; see `contamination.locate_pairs`.
 
-    It takes pairs with the columns of `LEAK_SCHEMA` and the manifest of the benchmark's images. What it needs of the
+    It takes pairs of `BENCHMARK_PAIRS_SCHEMA` and the manifest of the benchmark's images. What it needs of the
     subset is read once.
     """
     flags = readable_positions(store, images).select(["image_id", "low_information"])

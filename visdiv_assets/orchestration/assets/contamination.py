@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.contamination.images import LOCATED_SCHEMA, RATES_SCHEMA, leak_rates
+from visdiv_assets.contamination.images import LOCATED_SCHEMA, RATES_SCHEMA, contamination_rates
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.duplicates.thresholds import published_thresholds
 from visdiv_assets.orchestration.assets.common import (
@@ -140,7 +140,9 @@ def contamination(
         inputs = digests_by_partition([images, embeddings, *chain.from_iterable(benchmarks.values())])
         if not write.reuse("rates", inputs):
             with write.add("rates", inputs) as unit:
-                rates = leak_rates(positions, images.facts["rows"], listed_benchmarks, by_benchmark, thresholds)
+                rates = contamination_rates(
+                    positions, images.facts["rows"], listed_benchmarks, by_benchmark, thresholds
+                )
                 unit.table("rates", rates, RATES_SCHEMA)
         rates = store.read(write.draft(), "rates")
         manifest = write.commit(benchmarks=sorted(benchmarks))

@@ -8,9 +8,9 @@ from visdiv_assets.contamination.texts import (
     MIN_WHOLE_WORDS,
     TEXT_OVERLAPS_SCHEMA,
     TEXT_RATES_SCHEMA,
-    find_subset_overlaps,
-    read_benchmark,
-    text_rates,
+    find_contaminated_texts,
+    read_benchmark_texts,
+    text_contamination_rates,
 )
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.orchestration.assets.common import (
@@ -67,7 +67,7 @@ def benchmark_texts(
         inputs = {"source": version.revision}
         if not write.reuse("texts", inputs):
             with write.add("texts", inputs) as unit:
-                read = read_benchmark(opened, name)
+                read = read_benchmark_texts(opened, name)
                 for size, runs in read.ngrams.items():
                     unit.array(_role(size), runs)
                 unit.array("short", read.short)
@@ -127,13 +127,15 @@ def text_contamination(
                 read = _read(store, benchmarks) if read is None else read
                 batches = opened.batches(Kind.SUBSET, subset, shard.shard, columns=["texts"], batch_rows=BATCH_ROWS)
                 with write.add(shard.shard.name, inputs) as unit:
-                    located = find_subset_overlaps(batches, read, first_row=shard.first_row, progress=advance)
+                    located = find_contaminated_texts(batches, read, first_row=shard.first_row, progress=advance)
                     unit.table("overlaps", located, TEXT_OVERLAPS_SCHEMA)
         found = store.read(write.draft(), "overlaps")
         inputs = {"source": version.revision, "benchmarks": digest_of(of_benchmarks)}
         if not write.reuse("rates", inputs):
             with write.add("rates", inputs) as unit:
-                unit.table("rates", text_rates(found, version.rows, names, (0, *SIZES)), TEXT_RATES_SCHEMA)
+                unit.table(
+                    "rates", text_contamination_rates(found, version.rows, names, (0, *SIZES)), TEXT_RATES_SCHEMA
+                )
         rates = store.read(write.draft(), "rates")
         manifest = write.commit(benchmarks=names)
     longest = rates.filter(pc.equal(rates["size"], max(SIZES)))

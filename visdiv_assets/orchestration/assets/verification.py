@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.contamination.images import RATES_SCHEMA, verified_rates
+from visdiv_assets.contamination.images import RATES_SCHEMA, verified_contamination_rates
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.linked_images import partitions_with, require_one_model
 from visdiv_assets.duplicates.pair_verification import PAIR_SCHEMA, VERIFIED_SCHEMA
@@ -262,7 +262,9 @@ def verified_contamination(
             by_benchmark = {name: found.filter(pc.equal(found["benchmark"], name)) for name in benchmarks}
             positions = {name: readable_positions(store, listed) for name, (listed, _) in benchmarks.items()}
             with write.add("rates", inputs) as unit:
-                rates = verified_rates(readable_positions(store, images), images.facts["rows"], positions, by_benchmark)
+                rates = verified_contamination_rates(
+                    readable_positions(store, images), images.facts["rows"], positions, by_benchmark
+                )
                 unit.table("rates", rates, RATES_SCHEMA)
         manifest = write.commit(benchmarks=sorted(benchmarks))
         rates = store.read(manifest, "rates")

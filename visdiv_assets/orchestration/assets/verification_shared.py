@@ -7,15 +7,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.contamination.images import LOCATED_SCHEMA
+from visdiv_assets.duplicates.candidates import CandidateRule
 from visdiv_assets.duplicates.pair_verification import SIDES
+from visdiv_assets.duplicates.verify import VERIFY_VERSION
 from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS, VERDICT_SCHEMA
 from visdiv_assets.orchestration.assets.common import table_preview
 from visdiv_assets.orchestration.resources import DecoderResource, LakeResource, SourceResource, VerificationResource
-from visdiv_assets.orchestration.work.verify import Pixels, Rule
+from visdiv_assets.orchestration.work.verify import Pixels
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.storage.partition_write import PartitionWrite
 
-CODE_VERSION = "2"
+#: The version of the verified tables: verdicts of another version are computed again.
+CODE_VERSION = VERIFY_VERSION
 
 LEAKS_SCHEMA = pa.schema([*LOCATED_SCHEMA, ("pdq_distance", pa.int16()), *VERDICT_FIELDS])
 
@@ -29,9 +32,9 @@ def candidate_settings(verification: VerificationResource) -> dict[str, float]:
     }
 
 
-def candidate_rule(verification: VerificationResource) -> Rule:
+def candidate_rule(verification: VerificationResource) -> CandidateRule:
     """The same, as work takes it."""
-    return Rule(verification.candidate_floor, verification.candidates_kept, verification.pdq_distance)
+    return CandidateRule(verification.candidate_floor, verification.candidates_kept, verification.pdq_distance)
 
 
 def make_pixels(

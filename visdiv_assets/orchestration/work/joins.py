@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from visdiv_assets.contamination.images import find_leaks
+from visdiv_assets.contamination.images import find_benchmark_pairs
 from visdiv_assets.devices import resolve_device
 from visdiv_assets.duplicates.cross_subset import EmbeddedSubset, SubsetComparison, compare_subsets, load_embeddings
 from visdiv_assets.duplicates.near import NearDuplicates, near_duplicates
@@ -188,7 +188,7 @@ class Leaks:
 
         def find(of_benchmark: Manifest, progress: Progress) -> pa.Table:
             other = load_embeddings(store, of_benchmark)
-            found = find_leaks(
+            found = find_benchmark_pairs(
                 own.image_ids,
                 own.vectors,
                 other.image_ids,

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.devices import resolve_device
-from visdiv_assets.duplicates.candidates import Images
+from visdiv_assets.duplicates.candidates import CandidateRule, Images
 from visdiv_assets.duplicates.pair_verification import (
     SIDES,
     candidate_pairs,
@@ -42,26 +42,6 @@ class Listed(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rule:
-    """Which pairs are compared; see `candidates.candidates`."""
-
-    floor: float
-    k_best: int
-    pdq_distance: int
-
-    def candidates(self, left: Images, right: Images | None, worker: Worker) -> pa.Table:
-        """As `candidate_pairs`."""
-        return candidate_pairs(
-            left,
-            right,
-            floor=self.floor,
-            k_best=self.k_best,
-            pdq_distance=self.pdq_distance,
-            device=resolve_device(worker.device),
-        )
-
-
-@dataclass(frozen=True)
 class FindCandidates:
     """The pairs of a subset whose pixels are to be compared; the unit is its manifests.
 
@@ -74,12 +54,12 @@ class FindCandidates:
     uses_device: ClassVar[bool] = True
 
     lake: PerProcess[Lake]
-    rule: Rule
+    rule: CandidateRule
 
     def open(self, worker: Worker) -> Callable[[Listed, Progress], pa.Table]:
         """Nothing is shared by all units."""
-        store = self.lake.get()
-        return lambda unit, progress: self.rule.candidates(load_images(store, *unit), None, worker)
+        store, device = self.lake.get(), resolve_device(worker.device)
+        return lambda unit, progress: candidate_pairs(load_images(store, *unit), None, self.rule, device=device)
 
     def size(self, unit: Listed) -> int:
         """It is not counted."""
@@ -181,12 +161,13 @@ class CompareSets:
     uses_device: ClassVar[bool] = True
 
     pixels: Pixels
-    rule: Rule
+    rule: CandidateRule
     right_kind: Kind
 
     def open(self, worker: Worker) -> Callable[[SetsUnit, Progress], Compared]:
         """Keep the two sets used last: the hashes of all images of a large corpus would take gigabytes."""
         store, compare = self.pixels.lake.get(), self.pixels.comparison(worker)
+        device = resolve_device(worker.device)
         kept: LruCache[tuple[Images, Fetch]] = LruCache(2)
 
         def side(kind: Kind, listed: Listed) -> tuple[Images, Fetch]:
@@ -198,7 +179,7 @@ class CompareSets:
         def compare_sets(unit: SetsUnit, progress: Progress) -> Compared:
             left, fetch_left = side(Kind.SUBSET, unit.left)
             right, fetch_right = side(self.right_kind, unit.right)
-            pairs = self.rule.candidates(left, right, worker)
+            pairs = candidate_pairs(left, right, self.rule, device=device)
             if self.right_kind is Kind.SUBSET:
                 pairs = order_sides(pairs.filter(pc.not_equal(pairs["image_id_a"], pairs["image_id_b"])))
                 fetch_left = fetch_right = fetch_from_either(left.image_ids, fetch_left, fetch_right)

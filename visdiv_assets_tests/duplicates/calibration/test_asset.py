@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visdiv_assets.duplicates.calibration.rates import ALL, CALIBRATION_SCHEMA, SIMILARITY, VERIFIED, sentence
+from visdiv_assets.duplicates.calibration.rates import CALIBRATION_SCHEMA, SIMILARITY, VERIFIED, sentence
 from visdiv_assets.orchestration.assets.calibration import calibration
 from visdiv_assets.orchestration.resources import build_resources
+from visdiv_assets.statistics import ALL
 from visdiv_assets_tests.conftest import (
     QUIET,
     Pipeline,
@@ -36,7 +37,7 @@ def embed(pipeline: Pipeline, name: str = "some") -> None:
 def calibrate(
     pipeline: Pipeline, name: str = "some", images: int = 2, model: str = "color", **settings: Any
 ) -> tuple[dict[str, Any], dg.ExecuteInProcessResult]:
-    """Materialize the asset alone; its metadata, empty if it failed, and how the run ended."""
+    """Materialize only the asset; return its metadata, empty if it failed, and the result of the run."""
     changed = pipeline.settings.model_copy(update={"calibration_images": images, **settings})
     result = dg.materialize(
         [calibration],
@@ -53,7 +54,7 @@ def calibrate(
 
 @pytest.fixture
 def calibrated(pipeline: Pipeline) -> Pipeline:
-    """Eight images, one of them with a near copy, in two files."""
+    """Return a pipeline with eight images, one of them with a near copy, in two files."""
     pipeline.write("some", one_each(range(5)), [*one_each([5, 6, 7]), Row([near_copy(0)])])
     embed(pipeline)
     return pipeline
@@ -70,8 +71,8 @@ def test_rates_of_the_subsets_own_images_are_stored_and_shown(calibrated: Pipeli
     assert metadata["dagster/partition_row_count"] == table.num_rows == 13 * 4 * 7
     copies, pairs = store.read(manifest, "copies"), store.read(manifest, "pairs")
     listed = store.read(store.require("subset_images", "some"))
-    telling = sorted({row["image_id"] for row in listed.to_pylist() if not row["low_information"]})
-    assert set(copies["image_id"].to_pylist()) == set(telling[:2])
+    informative = sorted({row["image_id"] for row in listed.to_pylist() if not row["low_information"]})
+    assert set(copies["image_id"].to_pylist()) == set(informative[:2])
     assert 60 <= copies.num_rows == metadata["copies"] <= 72
     assert metadata["images"] == 2
     ids = store.read(store.require("sscd_embeddings", "some"), "ids")["image_id"].to_pylist()
@@ -79,7 +80,7 @@ def test_rates_of_the_subsets_own_images_are_stored_and_shown(calibrated: Pipeli
     near = {
         frozenset({ids[a], ids[b]})
         for a, b in zip(*np.nonzero(np.triu(vectors @ vectors.T >= 0.45, 1)), strict=True)
-        if ids[a] in telling or ids[b] in telling
+        if ids[a] in informative or ids[b] in informative
     }
     assert {frozenset({row["image_id"], row["other_image_id"]}) for row in pairs.to_pylist()} == near
     for name, rule, threshold in (("verified", VERIFIED, None), ("at_0.95", SIMILARITY, 0.95)):

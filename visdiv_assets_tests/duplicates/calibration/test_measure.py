@@ -50,7 +50,7 @@ from visdiv_assets_tests.conftest import ColorEmbedder, image, one_each, write_s
 
 
 def scene(seed: int, side: int = 96) -> Image.Image:
-    """Soft colored blobs with grain on them: texture everywhere, and no two seeds alike."""
+    """Return soft colored blobs with grain on them: texture everywhere, different for each seed."""
     chance = np.random.default_rng(seed)
     coarse = Image.fromarray(chance.integers(0, 256, (7, 7, 3), np.uint8)).resize(
         (side, side - 8), Image.Resampling.BICUBIC
@@ -95,12 +95,12 @@ def test_every_copy_is_compared_as_a_plain_loop_compares_it(found: Measurement) 
         assert row["candidate"] == (row["similarity"] >= np.float32(0.5) or row["pdq_distance"] is not None)
         assert row["pdq_distance"] is None or 0 <= row["pdq_distance"] <= 31
     assert sum(row["verified"] for row in rows.values()) > 24
-    # Turned images look different to this embedder; PDQ knows the orientations.
+    # Turned images look different to this embedder; PDQ compares all orientations.
     turned = [row for row in rows.values() if row["kind"] == "quarter_turn"]
     assert any(row["similarity"] < 0.5 and row["candidate"] for row in turned)
 
 
-def test_pairs_that_are_refused_are_asked_again_with_a_copy_and_each_pair_counts_once(found: Measurement) -> None:
+def test_rejected_pairs_are_tested_again_with_a_copy(found: Measurement) -> None:
     assert found.pairs.schema == PAIRS_SCHEMA
     by_pair = {(row["image_id"], row["other_image_id"]): row for row in found.pairs.to_pylist()}
     assert list(by_pair) == [("a", "copy of a"), ("a", "b"), ("a", "c")]
@@ -123,7 +123,7 @@ def test_the_result_depends_on_neither_threads_nor_other_images(found: Measureme
     assert set(again.copies["image_id"].to_pylist()) == {"a", "c"}
 
 
-def test_the_seed_changes_what_is_left_to_chance(found: Measurement, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_seed_changes_the_copies(found: Measurement, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "SEED", 2)
     assert not measured().copies.equals(found.copies)
 
@@ -146,7 +146,7 @@ def test_a_copy_that_changes_no_pixel_is_not_counted() -> None:
     assert found.pairs.num_rows == 0
 
 
-def test_a_image_with_more_others_than_are_looked_at_says_from_where_on_they_are_complete() -> None:
+def test_a_crowded_image_states_where_its_pairs_are_complete() -> None:
     others = [Near(f"{number}", 0.9 - number / 100) for number in range(NEAREST_KEPT)]
     flat = Image.new("RGB", (40, 40), "red")
     for kept, above in ((others, others[-1].similarity), (others[:-1], 0.0)):
@@ -164,9 +164,9 @@ def test_a_image_with_more_others_than_are_looked_at_says_from_where_on_they_are
 
 
 def test_large_images_are_reduced_before_they_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert measuring._not_too_large(scene(1)).size == (96, 88)
+    assert measuring._reduce(scene(1)).size == (96, 88)
     monkeypatch.setattr(measuring, "MAX_PIXELS", 1000)
-    width, height = measuring._not_too_large(Image.new("RGB", (400, 100))).size
+    width, height = measuring._reduce(Image.new("RGB", (400, 100))).size
     assert 900 <= width * height <= 1100
     assert width == pytest.approx(4 * height, abs=3)
 
@@ -208,7 +208,7 @@ def made(copies: Sequence[dict], pairs: Sequence[dict]) -> Measurement:
 
 @pytest.fixture(scope="module")
 def chance() -> Measurement:
-    """24 images with rows of chance; one copy in ten is missing."""
+    """Return 24 images with random rows; one copy in ten is missing."""
     draw = random.Random(7)
     copies = [
         copy_row(number, kind, strength, draw.random(), candidate=draw.random() < 0.9, verified=draw.random() < 0.8)
@@ -252,7 +252,7 @@ def test_rates_equal_plain_counts(chance: Measurement) -> None:
     assert table["threshold"].to_pylist()[:7] == [*THRESHOLDS, None]
 
 
-def test_precision_of_a_threshold_is_what_the_pixels_confirm_of_what_it_accepts(chance: Measurement) -> None:
+def test_precision_of_a_threshold_is_its_confirmed_share(chance: Measurement) -> None:
     pairs = chance.pairs.to_pylist()
     table = compute_rates(chance)
     for threshold in THRESHOLDS:
@@ -266,7 +266,7 @@ def test_precision_of_a_threshold_is_what_the_pixels_confirm_of_what_it_accepts(
         assert row["precision_low"] < row["precision"] < row["precision_high"]
 
 
-def test_precision_of_verification_counts_what_it_confirms_of_pairs_known_to_be_none(chance: Measurement) -> None:
+def test_precision_of_verification_counts_confirmed_non_copies(chance: Measurement) -> None:
     pairs = chance.pairs.to_pylist()
     row = row_of(compute_rates(chance), VERIFIED, None)
     assert row is not None
@@ -301,7 +301,7 @@ def test_verification_that_could_not_go_wrong_has_no_precision() -> None:
     assert plot(table)
 
 
-def test_intervals_are_wilsons_for_single_copies_and_wider_where_images_fail_together() -> None:
+def test_intervals_widen_where_copies_of_an_image_fail_together() -> None:
     def copies(hit: Any) -> list[dict]:
         return [
             copy_row(number, "jpeg", strength, 0.99 if hit(number, place) else 0.1, candidate=True, verified=True)
@@ -321,24 +321,24 @@ def test_intervals_are_wilsons_for_single_copies_and_wider_where_images_fail_tog
     apart = made(copies(lambda number, place: (number + place) % 2), [])
     assert interval(together, "mild") == pytest.approx(wilson_interval(6, 12))
     assert interval(apart, ALL) == pytest.approx(wilson_interval(18, 36))
-    # 36 copies of which each three stand or fall together tell little more than 12, and no more than 12.
+    # 36 copies in groups of three that are found or missed together are worth 12 copies.
     low, high = interval(together, ALL)
     assert high - low == pytest.approx(0.49, abs=0.03)
     assert interval(made(copies(lambda *_: True), []), ALL) == wilson_interval(36, 36)
 
 
-def test_a_threshold_that_was_not_looked_at_is_refused(chance: Measurement) -> None:
-    with pytest.raises(ValueError, match="are not looked at"):
+def test_a_threshold_below_the_measured_pairs_is_refused(chance: Measurement) -> None:
+    with pytest.raises(ValueError, match=r"threshold 0\.4 is below 0\.45"):
         compute_rates(chance, [0.4])
-    with pytest.raises(ValueError, match="was not calibrated"):
+    with pytest.raises(ValueError, match=r"has no row for rule 'similarity' at threshold 0\.8"):
         sentence(compute_rates(chance), SIMILARITY, 0.8)
 
 
-def test_the_recommended_threshold_is_the_lowest_that_is_right_in_99_of_100() -> None:
+def test_the_lowest_threshold_right_in_99_of_100_is_recommended() -> None:
     good = [pair_row(number, 0.85 + number / 1000, verified=True) for number in range(100)]
     bad = [pair_row(number, 0.503 + number / 1000, verified=False) for number in range(20)]
     found = recommended_threshold(made([], [*good, *bad]).pairs)
-    # From 0.52 on, three of the refused are still accepted.
+    # From 0.52 on, three of the rejected pairs are still accepted.
     assert (found.threshold, found.accepted, found.refused) == (0.53, 100, 0)
     one_wrong = recommended_threshold(made([], [*good[:98], pair_row(1, 0.7, verified=False)]).pairs)
     assert (one_wrong.threshold, one_wrong.refused) == (0.71, 0)
@@ -349,19 +349,19 @@ def test_the_recommended_threshold_is_the_lowest_that_is_right_in_99_of_100() ->
 def test_no_threshold_is_recommended_on_thin_evidence() -> None:
     few = recommended_threshold(made([], [pair_row(n, 0.9, verified=True) for n in range(19)]).pairs)
     assert few.threshold is None
-    assert few.note == "no threshold has 20 nearest pairs to judge it by: the most are 19"
+    assert few.note == "no threshold accepts the required 20 nearest pairs; the maximum is 19"
     wrong = recommended_threshold(made([], [pair_row(n, 0.9, verified=n % 2 == 0) for n in range(60)]).pairs)
     assert wrong.threshold is None
-    assert "do the pixels confirm 99 %" in wrong.note
+    assert wrong.note.startswith("verification confirms 99 % of the nearest pairs at no threshold")
     assert recommended_threshold(PAIRS_SCHEMA.empty_table()).threshold is None
 
 
-def test_pairs_beyond_which_others_were_not_looked_at_recommend_nothing_below_them() -> None:
+def test_no_threshold_is_recommended_where_pairs_are_incomplete() -> None:
     crowded = [pair_row(number, 0.97, verified=True, complete=0.9) for number in range(40)]
     assert recommended_threshold(made([], crowded).pairs).threshold == 0.91
 
 
-# Saying it -----------------------------------------------------------------------------------------------------------
+# Sentences -----------------------------------------------------------------------------------------------------------
 
 
 def test_sentences_give_numbers_with_their_intervals() -> None:
@@ -372,36 +372,37 @@ def test_sentences_give_numbers_with_their_intervals() -> None:
     ]
     pairs = [pair_row(0, 0.97, verified=n < 2, misled=n == 2) for n in range(42)]
     table = compute_rates(made(copies, pairs), [0.99, 0.95])
-    begin = r"On 144 copies made of 4 of this subset's own images (12 kinds at 3 strengths), "
+    begin = "Of 144 copies made of 4 of this subset's images (12 kinds at 3 strengths), "
     text = sentence(table, SIMILARITY, 0.95)
     assert text.startswith(begin + "a similarity of 0.95 finds 25 % (95 % interval ")
     assert text.endswith(
-        "; of 42 pairs of the subset's images with their nearest others it accepts 42, of which the pixels refuse 40."
+        "; of 42 pairs of the subset's images with their nearest other images it accepts 42, of which verification "
+        "rejects 40."
     )
     text = sentence(table, VERIFIED)
-    assert text.startswith(begin + "comparing the pixels of candidates finds 75 % (95 % interval ")
+    assert text.startswith(begin + "verification of candidate pairs finds 75 % (95 % interval ")
     assert text.endswith(
-        "; of 40 pairs of a copy with another image that is close to its original, but no copy of it, it confirms 1 "
+        "; of 40 pairs of a copy and another image that is close to the original but not a copy of it, it confirms 1 "
         "(2.5 %, 95 % interval 0.4 to 13 %)."
     )
-    assert sentence(table, SIMILARITY, 0.99).endswith("with their nearest others it accepts 0.")
+    assert sentence(table, SIMILARITY, 0.99).endswith("with their nearest other images it accepts 0.")
     assert list(sentences(table)) == [
         sentence(table, SIMILARITY, 0.99),
         sentence(table, SIMILARITY, 0.95),
         sentence(table, VERIFIED),
     ]
     alone = compute_rates(made(copies, []))
-    assert sentence(alone, VERIFIED).endswith("; there was no pair of other images close enough to mislead it.")
+    assert sentence(alone, VERIFIED).endswith("; no other images were close enough to test it for errors.")
 
 
-def test_without_copies_there_are_no_rows_and_a_sentence_that_says_so() -> None:
+def test_without_copies_there_are_no_rows_and_a_sentence_says_so() -> None:
     table = compute_rates(made([], []))
     assert table.equals(CALIBRATION_SCHEMA.empty_table())
     assert sentence(table, VERIFIED) == (
-        "No copies were made of this subset's own images, so what comparing the pixels of candidates finds was not "
+        "No copies were made of this subset's images, so the recall of verification of candidate pairs was not "
         "measured."
     )
-    assert "similarity of 0.95 finds was not measured" in sentence(table, SIMILARITY, 0.95)
+    assert "recall of a similarity of 0.95 was not measured" in sentence(table, SIMILARITY, 0.95)
     assert list(sentences(table)) == []
     with pytest.raises(ValueError, match="nothing to plot"):
         plot(table)
@@ -414,7 +415,7 @@ def test_the_plot_is_a_small_png_and_the_same_each_time(chance: Measurement) -> 
     assert (image.format, image.size) == ("PNG", (900, 500))
     assert len(drawn) < 60_000
     assert plot(table) == drawn
-    # Nulls, too: one kind only, and no pairs.
+    # Nulls too: one kind only, and no pairs.
     assert plot(compute_rates(made([copy_row(1, "jpeg", "mild", 0.5, candidate=True, verified=True)], [])))
 
 
@@ -427,7 +428,7 @@ def images(*rows: tuple[str, str, bool | None]) -> pa.Table:
     return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema)
 
 
-def test_the_sample_is_the_lowest_readable_telling_image_ids_each_once() -> None:
+def test_the_sample_is_the_lowest_readable_informative_ids() -> None:
     listed = images(
         ("d", "ok", False),
         ("b", "ok", False),
@@ -481,7 +482,7 @@ def stored(tmp_path: Path) -> tuple[Path, dict[str, ImagePosition]]:
 
 
 @pytest.mark.parametrize("together", [1, 3, 512])
-def test_images_are_fetched_with_their_nearest(
+def test_images_are_fetched_with_their_neighbors(
     stored: tuple[Path, dict[str, ImagePosition]], together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("visdiv_assets.duplicates.calibration.sampling.FETCHED_TOGETHER", together)
@@ -498,7 +499,7 @@ def test_images_are_fetched_with_their_nearest(
     assert seen == [first, second, third]
 
 
-def test_a_image_that_was_replaced_is_an_error(stored: tuple[Path, dict[str, ImagePosition]]) -> None:
+def test_an_image_that_was_replaced_is_an_error(stored: tuple[Path, dict[str, ImagePosition]]) -> None:
     folder, places = stored
     write_shard(folder, "some", one_each([9, 1, 2, 3, 4]))
     assert open_source(str(folder)).fetch(Kind.SUBSET, "some", [(0, 0)])

@@ -1,4 +1,4 @@
-"""Drawn images for the tests: one of natural texture, and one of a table."""
+"""Draw images for the tests: natural texture, a table, a flag."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 
 def scene(seed: int = 0, width: int = 480, height: int = 360) -> Image.Image:
-    """Clouds of color with edges at all scales, as a photograph has them; another seed is another scene."""
+    """Draw clouds of color with edges at all scales, like a photograph; each seed is another scene."""
     random = np.random.default_rng(seed)
     canvas = np.zeros((height, width, 3), np.float32)
     for cells, weight in ((3, 1.0), (8, 0.6), (24, 0.35), (70, 0.18)):
@@ -30,7 +30,7 @@ def scene(seed: int = 0, width: int = 480, height: int = 360) -> Image.Image:
 
 
 def table(changed: dict[tuple[int, int], str] | None = None, seed: int = 0) -> Image.Image:
-    """A table of numbers, 640 x 480; `changed` gives other texts to cells by row and column."""
+    """Draw a table of numbers, 640 x 480; `changed` replaces the text of cells by (row, column)."""
     random = np.random.default_rng(seed)
     image = Image.new("RGB", (640, 480), "white")
     draw = ImageDraw.Draw(image)
@@ -45,7 +45,7 @@ def table(changed: dict[tuple[int, int], str] | None = None, seed: int = 0) -> I
 
 
 def flag(colors: tuple[str, str, str]) -> Image.Image:
-    """Three upright stripes and a disc."""
+    """Draw three vertical stripes and a disc."""
     image = Image.new("RGB", (360, 240), colors[1])
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, 119, 239), fill=colors[0])
@@ -55,7 +55,7 @@ def flag(colors: tuple[str, str, str]) -> Image.Image:
 
 
 def as_jpeg(image: Image.Image, quality: int) -> Image.Image:
-    """What a JPEG of a quality shows."""
+    """Return an image after saving it as JPEG."""
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=quality)
     return Image.open(stream).convert("RGB")

@@ -1,4 +1,4 @@
-"""Copies are confirmed, with the kind of copy and the place they came from."""
+"""Copies are confirmed, with their kind and their transform."""
 
 from collections.abc import Callable
 
@@ -94,7 +94,7 @@ def test_the_order_of_the_two_does_not_matter(change: str) -> None:
 
 
 @pytest.mark.parametrize("source", [scene, table])
-def test_the_transform_takes_the_corners_of_a_crop_to_where_it_was_cut(source: Callable[[], Image.Image]) -> None:
+def test_the_transform_of_a_crop_is_where_it_was_cut(source: Callable[[], Image.Image]) -> None:
     image = source()
     width, height = image.size
     box = (90, 30, width - 40, height - 60)
@@ -114,6 +114,6 @@ def test_equal_pixels_need_no_comparison() -> None:
     assert (evidence.verified, evidence.kind, evidence.transform) == (True, "identical_pixels", (1, 0, 0, 0, 1, 0))
 
 
-def test_kinds_and_reasons_are_told_apart() -> None:
+def test_kinds_and_reasons_do_not_overlap() -> None:
     assert not set(KINDS) & set(REASONS)
     assert "unconfirmed" in KINDS

@@ -1,7 +1,8 @@
-"""A report can show a pair laid on one another with what disagrees marked."""
+"""`explain` shows one image in the frame of the other and marks where the two disagree."""
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from visdiv_assets.duplicates.verify import explain, prepare, verify
 from visdiv_assets_tests.duplicates.verify.images import flag, scene, table
@@ -22,7 +23,7 @@ def test_the_changed_place_is_marked_and_nothing_else() -> None:
 
 def test_a_copy_is_shown_in_the_frame_of_the_other() -> None:
     image = scene(5)
-    a, b = prepare(image), prepare(image.transpose(2).crop((10, 20, 320, 440)))
+    a, b = prepare(image), prepare(image.transpose(Image.Transpose.ROTATE_90).crop((10, 20, 320, 440)))
     shown = explain(a, b, verify(a, b))
     assert shown.b is not None
     difference = np.abs(np.asarray(shown.a, np.float32) - np.asarray(shown.b, np.float32))
@@ -37,8 +38,8 @@ def test_a_changed_color_is_marked() -> None:
 
 
 @pytest.mark.parametrize("other", [None, scene(7)])
-def test_without_an_alignment_there_is_only_the_image(other: object) -> None:
-    a, b = prepare(table()), prepare(other)  # type: ignore[arg-type]
+def test_without_an_alignment_there_is_only_the_image(other: Image.Image | None) -> None:
+    a, b = prepare(table()), prepare(other)
     evidence = verify(a, b)
     shown = explain(a, b, evidence)
     assert shown.a.size == (640, 480)

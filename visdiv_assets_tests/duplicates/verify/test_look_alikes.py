@@ -1,4 +1,4 @@
-"""What looks alike and is no copy is refused, with the reason."""
+"""Images that look alike but are no copies are rejected, with the reason."""
 
 import numpy as np
 import pytest
