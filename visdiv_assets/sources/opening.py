@@ -37,6 +37,17 @@ def open_source(
 
     Raises:
         SourceError: there is no such folder, it holds none of these, or the place is of another kind.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from PIL import Image
+        >>> from visdiv_assets import open_source
+        >>> with TemporaryDirectory() as folder:
+        ...     (Path(folder) / "cats").mkdir()
+        ...     Image.new("RGB", (8, 8), "orange").save(Path(folder) / "cats" / "tom.png")
+        ...     open_source(folder).subsets()
+        ['cats']
     """
     text = os.fspath(uri)
     if text.startswith("hf://"):

@@ -78,6 +78,13 @@ def self_join(
 
     Raises:
         InputError: a vector is not finite, or two dimensions differ.
+
+    Example:
+        >>> import numpy as np
+        >>> from visdiv_assets import self_join
+        >>> vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+        >>> self_join(vectors, threshold=0.95).to_pylist()
+        [{'left': 0, 'right': 1, 'similarity': 1.0}]
     """
     return join(vectors, None, threshold, k_best=k_best, device=device, progress=progress).pairs
 
@@ -105,6 +112,14 @@ def cross_join(
 
     Raises:
         InputError: the dimensions differ, a vector is not finite, or two dimensions differ.
+
+    Example:
+        >>> import numpy as np
+        >>> from visdiv_assets import cross_join
+        >>> train = np.array([[1, 0], [0, 1]], np.float32)
+        >>> benchmark = np.array([[0, 1]], np.float32)
+        >>> cross_join(train, benchmark, threshold=0.95).to_pylist()
+        [{'left': 1, 'right': 0, 'similarity': 1.0}]
     """
     return join(left, right, threshold, k_best=k_best, prepared=prepared, device=device, progress=progress).pairs
 

@@ -81,7 +81,7 @@ def test_a_folder_scores_as_its_embeddings_do(tmp_path, model):
     result = evaluate_diversity(str(tmp_path))
     files = [tmp_path / "0.bmp", tmp_path / "3.webp", tmp_path / "a/b/1.png", tmp_path / "a/b/2.JPG"]
     expected = get_diversity_components(MeanColor().embed([Image.open(file).convert("RGB") for file in files]))
-    assert result.pop("images") == 6
+    assert result.pop("files") == 6
     assert result.pop("unreadable") == 2
     assert result.pop("model_id") == "mean_color@0/none"
     assert result == pytest.approx(expected)
@@ -103,7 +103,7 @@ def test_images_stream_in_batches_bounded_in_number_and_in_pixels(tmp_path, mode
     write_images(tmp_path, {"9.png": "red"}, size=(20, 20))
     result = evaluate_diversity(tmp_path, limits=DecodeLimits(max_pixels=100))
     assert model.batches == [[(6, 5)] * 3, [(6, 5)] * 3, [(6, 5)], [(10, 8)], [(10, 8)]]
-    assert result["images"] == 9
+    assert (result["files"], result["images"]) == (10, 9)
     assert result["unreadable"] == 1
 
 

@@ -172,11 +172,11 @@ def test_dimensions_must_agree():
 
 def test_only_what_a_set_holds_can_be_left_out():
     few, many = Moments.from_vectors(np.eye(4)[:2]), Moments.from_vectors(np.eye(4)[:3])
-    with pytest.raises(VisdivError, match="cannot leave 3 images out of 2"):
+    with pytest.raises(VisdivError, match="cannot subtract 3 images from 2"):
         few - many
-    with pytest.raises(VisdivError, match="does not hold them"):
+    with pytest.raises(VisdivError, match="does not contain these images"):
         many - Moments.from_vectors(np.eye(4)[2:])
-    with pytest.raises(VisdivError, match="does not hold them"):
+    with pytest.raises(VisdivError, match="does not contain these images"):
         few - Moments.from_vectors(np.array([[1, 1, 0, 0], [1, 1, 0, 0]]))
 
 
@@ -209,9 +209,9 @@ def test_moments_cannot_be_changed():
 
 
 def test_impossible_moments_are_refused():
-    with pytest.raises(VisdivError, match="negative"):
+    with pytest.raises(VisdivError, match="n must be 0 or more"):
         Moments(-1, np.zeros(2), np.zeros((2, 2)))
-    with pytest.raises(VisdivError, match="not unit length"):
+    with pytest.raises(VisdivError, match="do not have unit length"):
         Moments(5, np.zeros(2), np.eye(2))
     with pytest.raises(VisdivError, match="NaN"):
         Moments(2, np.array([np.nan, 0]), np.eye(2))
@@ -240,7 +240,7 @@ def test_a_table_of_something_else_is_refused():
     table = Moments.zero(3).to_arrow()
     with pytest.raises(VisdivError, match="has 2"):
         Moments.from_arrow(pa.concat_tables([table, table]))
-    with pytest.raises(VisdivError, match="without the columns model_id"):
+    with pytest.raises(VisdivError, match="lacks the columns model_id"):
         Moments.from_arrow(table.drop_columns(["model_id"]))
     wrong = table.set_column(1, "dimension", pa.array([4], pa.int32()))
     with pytest.raises(VisdivError, match="damaged"):

@@ -148,7 +148,7 @@ class TestBoth:
 def test_what_cannot_be_picked_is_refused() -> None:
     with pytest.raises(VisdivError, match="cannot pick -1 rows"):
         select_diverse_samples(random_units(4, 3), -1)
-    with pytest.raises(VisdivError, match="it is k_center or k_means_plus_plus"):
+    with pytest.raises(VisdivError, match="use k_center or k_means_plus_plus"):
         select_diverse_samples(random_units(4, 3), 2, "random")  # type: ignore[arg-type]
     with pytest.raises(VisdivError, match=r"an array \[n, d\] of floats"):
         select_diverse_samples(np.zeros(5), 2)
