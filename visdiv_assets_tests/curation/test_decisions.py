@@ -214,7 +214,7 @@ def test_keep_best_equals_the_slow_form(rows: list[Row], cluster_of: list[int], 
 
 @relaxed
 @given(ROWS, CLUSTERS, RULES)
-def test_a_cluster_that_a_row_that_stays_holds_has_one_keeper_which_lies_in_a_row_that_stays(
+def test_a_cluster_in_a_kept_row_has_one_keeper_in_a_kept_row(
     rows: list[Row], cluster_of: list[int], rule: str
 ) -> None:
     places = places_of(rows)
@@ -249,7 +249,7 @@ def test_a_row_goes_as_a_duplicate_only_for_rows_that_stay(rows: list[Row], clus
 
 @relaxed
 @given(ROWS, CLUSTERS)
-def test_by_the_rule_all_no_cluster_that_an_unblocked_row_holds_is_lost(rows: list[Row], cluster_of: list[int]) -> None:
+def test_the_rule_all_loses_no_cluster_of_an_unblocked_row(rows: list[Row], cluster_of: list[int]) -> None:
     places = places_of(rows)
     keeper, _ = kept_of(rows, cluster_of, "all")
     assert all(rows[place.row].blocked or keeper[n] >= 0 for n, place in enumerate(places))
@@ -257,9 +257,7 @@ def test_by_the_rule_all_no_cluster_that_an_unblocked_row_holds_is_lost(rows: li
 
 @relaxed
 @given(ROWS, CLUSTERS, RULES)
-def test_blocked_rows_keep_nothing_and_do_not_change_what_others_keep(
-    rows: list[Row], cluster_of: list[int], rule: str
-) -> None:
+def test_blocked_rows_keep_nothing_and_change_no_other_row(rows: list[Row], cluster_of: list[int], rule: str) -> None:
     places = places_of(rows)
     keeper, gone = kept_of(rows, cluster_of, rule)
     blocked = [rows[place.row].blocked for place in places]
@@ -359,9 +357,7 @@ def decided(
 
 @relaxed
 @given(ROWS, CLUSTERS, RULES)
-def test_every_position_of_a_cluster_of_two_or_more_positions_is_told_with_its_reason_and_keeper(
-    rows: list[Row], cluster_of: list[int], rule: str
-) -> None:
+def test_positions_are_listed_with_reason_and_keeper(rows: list[Row], cluster_of: list[int], rule: str) -> None:
     vectors = random_units(len(IDS), 8, 1).astype(np.float16)
     places = places_of(rows)
     keeper, gone = slow_keep(rows, cluster_of, rule)
@@ -401,7 +397,7 @@ def test_every_position_of_a_cluster_of_two_or_more_positions_is_told_with_its_r
     assert next(told, None) is None
 
 
-def test_the_similarity_to_the_keeper_is_not_that_to_the_representative() -> None:
+def test_the_similarity_is_to_the_keeper_not_the_representative() -> None:
     """The representative's own row goes for another reason; the next best stands for the cluster."""
     angles = np.radians([0, 10, -10, 90, 91, 92, 93])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -420,7 +416,7 @@ def test_a_product_above_1_that_rounding_makes_is_told_as_1() -> None:
     assert [(record["reason"], record["similarity"]) for record in records] == [("best", 1.0), ("near_copy", 1.0)]
 
 
-def test_a_image_that_goes_with_its_row_by_the_rule_any_and_is_held_by_nobody_has_no_keeper() -> None:
+def test_an_image_lost_by_the_rule_any_has_no_keeper() -> None:
     rows = [row_of(0), row_of(0, 1), row_of(1, blocked=True)]
     records = decided(rows, list(range(7)), "any")
     assert [record["row_duplicate"] for record in records] == [False, True, True, False]

@@ -78,7 +78,7 @@ def told_pairs(linked: LinkedImages) -> dict[tuple[str, str], float]:
 # Linked images -----------------------------------------------------------------------------------------------------
 
 
-def test_linked_are_images_of_a_pair_within_or_between_subsets_and_those_at_several_positions(lake: Lake) -> None:
+def test_images_of_pairs_and_repeated_images_are_linked(lake: Lake) -> None:
     add_subset(lake, "one", ["hab", "ca"], [("b", "c", 0.8)])
     add_subset(lake, "two", ["dg", "ef"], [])
     add_subset(lake, "three", ["d"], [])
@@ -121,7 +121,7 @@ COMPARED = pa.schema(
 )
 
 
-def test_by_pixels_confirmed_pairs_alone_are_linked_however_close_others_are(lake: Lake) -> None:
+def test_by_pixels_only_confirmed_pairs_are_linked(lake: Lake) -> None:
     add_subset(lake, "one", ["abc"], [("a", "b", 0.99)])
     add_subset(lake, "two", ["d"], [])
     add_compared(lake, "verified_duplicates", "one", [("a", "b", 0.99, False), ("b", "c", 0.5, True)])
@@ -176,7 +176,7 @@ def test_find_gives_the_numbers_of_those_that_are_there(held: list[str], wanted:
 # Positions -----------------------------------------------------------------------------------------------------------
 
 
-def test_positions_tell_of_all_places_of_the_images_what_keep_best_asks(lake: Lake) -> None:
+def test_positions_hold_what_keep_best_needs(lake: Lake) -> None:
     add_images(
         lake,
         "one",
@@ -227,7 +227,7 @@ def test_no_subsets_have_no_positions(lake: Lake) -> None:
 # One model -----------------------------------------------------------------------------------------------------------
 
 
-def test_vectors_of_two_models_are_an_error_that_names_both_and_what_they_embedded(lake: Lake) -> None:
+def test_vectors_of_two_models_are_an_error_that_names_both(lake: Lake) -> None:
     manifests = [
         add_embeddings(lake, "one", ("a", vectors_of("a")), model_id="sscd@1/skew_320"),
         add_embeddings(lake, "two", ("a", vectors_of("a")), model_id="sscd@1/skew_320"),

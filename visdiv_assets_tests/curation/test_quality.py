@@ -150,7 +150,7 @@ def test_lists_that_are_null_may_hide_values() -> None:
     assert counts.histogram[0].tolist() == [1, 0, 0, 0, 0, 1]
 
 
-def test_a_turn_below_one_threshold_is_dropped_and_a_row_without_turns_left_goes() -> None:
+def test_turns_under_a_threshold_and_rows_left_empty_are_dropped() -> None:
     rows = [
         row(3, relevance=[5, 1, 3], formatting=[5, 5, 1]),
         row(2, relevance=[1, 2]),
@@ -185,7 +185,7 @@ def test_ratings_beyond_the_last_turn_are_passed_over() -> None:
     assert counts.histogram[0].tolist() == [0, 0, 0, 0, 1, 1]
 
 
-def test_a_row_whose_texts_are_unknown_is_kept_and_one_without_turns_is_not() -> None:
+def test_rows_of_unknown_texts_are_kept_rows_without_turns_not() -> None:
     rated, counts = rate([as_batch([row(None, relevance=[1]), row(0, relevance=[1])])], {"relevance": 5})
     assert [(record["turns"], record["kept"]) for record in rated] == [(0, True), (0, False)]
     assert counts.histogram.sum() == 0
@@ -231,7 +231,7 @@ def test_no_rows_are_no_error() -> None:
     assert rate([as_batch([])])[0] == []
 
 
-def test_the_histogram_lists_what_occurs_with_null_for_the_unrated() -> None:
+def test_the_histogram_has_null_for_unrated_turns() -> None:
     rows = [row(2, relevance=[5, 5], formatting=[None, 2]), row(1, relevance=[3])]
     _, counts = rate([as_batch(rows)])
     table = counts.table()
@@ -290,7 +290,7 @@ def test_counts_of_shards_add_up_to_those_of_the_whole(shards: list[list[Row]], 
     assert rules.equals(whole.rules_table())
 
 
-def test_the_mean_rating_of_a_row_is_that_of_all_ratings_of_its_turns() -> None:
+def test_the_rating_of_a_row_is_the_mean_over_its_turns() -> None:
     rows = [row(2, relevance=[5, None, 1], formatting=[2, 2]), row(1), row(None, relevance=[5]), row(1, relevance=[9])]
     rated, _ = rate([as_batch(rows)])
     assert [record["rating"] for record in rated] == [3, None, None, None]

@@ -111,7 +111,7 @@ def test_findings_are_the_same_whatever_is_dropped(example: Lake) -> None:
         np.testing.assert_array_equal(facts.unreadable >= 0, [False, True, False, True, False, False, False])
 
 
-def test_ratings_are_those_of_the_rows_and_nan_where_there_is_none(example: Lake) -> None:
+def test_ratings_are_those_of_the_rows_or_nan(example: Lake) -> None:
     rating = facts_of(example).rating
     assert rating.dtype == np.float32
     np.testing.assert_array_equal(rating, [math.nan, 1, 2, 3, 4.5, 5, math.nan])
@@ -168,7 +168,7 @@ def test_a_subset_that_is_not_listed_is_named(lake: Lake) -> None:
 # Leaks ---------------------------------------------------------------------------------------------------------------
 
 
-def test_every_position_of_a_leaked_image_is_told_with_its_closest_benchmark_image(lake: Lake) -> None:
+def test_positions_of_a_leak_have_the_closest_benchmark_image(lake: Lake) -> None:
     add_images(lake, "some", 4, [Listed(0, "a"), Listed(0, "b", 1), Listed(2, "a"), Listed(3, "c"), Listed(3, "d", 1)])
     add_leaks(
         lake,
@@ -191,14 +191,14 @@ def test_every_position_of_a_leaked_image_is_told_with_its_closest_benchmark_ima
     assert {leak["benchmark_image"] for leak in leaks} == {1}
 
 
-def test_of_equally_close_benchmark_images_the_first_by_name_and_row_is_told(lake: Lake) -> None:
+def test_ties_of_benchmark_images_go_to_the_first_by_name(lake: Lake) -> None:
     add_images(lake, "some", 1, [Listed(0, "a")])
     add_leaks(lake, "some", {"z": [("a", 0, 1.0)], "m": [("a", 9, 1.0), ("a", 4, 1.0)]})
     (leak,) = facts_of(lake).leaks.to_pylist()
     assert (leak["benchmark"], leak["benchmark_row"]) == ("m", 4)
 
 
-def test_a_row_has_its_closest_leak_and_of_equals_its_first_image(lake: Lake) -> None:
+def test_a_row_has_its_closest_leak_and_the_first_of_ties(lake: Lake) -> None:
     add_images(lake, "some", 2, [Listed(0, "a"), Listed(0, "b", 1), Listed(1, "c"), Listed(1, "c", 1)])
     add_leaks(lake, "some", {"bench": [("a", 0, 0.96), ("b", 1, 0.99), ("c", 2, 0.97)]})
     first, second = gone(facts_of(lake))
@@ -216,7 +216,7 @@ def test_a_position_that_cannot_be_read_does_not_leak(lake: Lake) -> None:
 # Rows that go --------------------------------------------------------------------------------------------------------
 
 
-def test_every_row_that_goes_is_told_once_in_order_with_its_witness(example: Lake) -> None:
+def test_dropped_rows_are_listed_once_in_order_with_witness(example: Lake) -> None:
     duplicates = pa.table(
         [[5, 0], [0, 2], ["near_copy", "exact_copy"], ["other", "some"], [11, 4], [3, 0], [0.97, 1.0]],
         schema=DUPLICATES,

@@ -62,7 +62,7 @@ def test_subsets_without_a_image_have_nothing_to_take_out() -> None:
     assert nothing["clean"].n == 0
 
 
-def test_the_table_of_the_corpus_has_every_scope_with_the_scores_of_its_images() -> None:
+def test_the_corpus_table_has_the_scores_of_every_scope() -> None:
     whole = {"one": of(0, 1, 2), "two": of(3, 4, 0)}
     cleaned = {"one": {"clean": of(0, 1)}, "two": {"clean": of(3)}}
     table = corpus_table(whole, cleaned.__getitem__)

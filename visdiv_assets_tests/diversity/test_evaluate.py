@@ -96,7 +96,7 @@ def test_the_model_and_the_device_are_passed_on(tmp_path, model):
     assert model.calls[0]["device"] == "cuda:1"
 
 
-def test_images_stream_in_batches_bounded_in_number_and_in_pixels(tmp_path, model, monkeypatch):
+def test_images_stream_in_batches_of_bounded_size(tmp_path, model, monkeypatch):
     monkeypatch.setattr(evaluate, "BATCH_IMAGES", 3)
     write_images(tmp_path, {f"{i}.png": (i * 20, 10, 90) for i in range(7)})
     write_images(tmp_path, {"7.png": "red", "8.png": "blue"}, size=(10, 8))

@@ -114,13 +114,13 @@ def test_subsets_of_one_direction_each_are_mixed_evenly(objective: str) -> None:
     assert found.score == pytest.approx(5)
 
 
-def test_a_subset_whose_images_are_all_in_a_more_even_one_gets_nothing() -> None:
+def test_a_subset_contained_in_a_more_even_one_gets_no_weight() -> None:
     even = Moments.from_vectors(np.eye(4), model_id="m")
     narrow = Moments.from_vectors(np.eye(4)[[0, 0, 1]], model_id="m")
     assert best_mixture([narrow, even]).weights == pytest.approx([0, 1], abs=1e-4)
 
 
-def test_the_score_of_weights_is_that_of_the_union_with_such_numbers_of_rows() -> None:
+def test_the_score_of_weights_is_that_of_the_weighted_union() -> None:
     one, two = subset(1, count=30), subset(2, count=90)
     union = scores(one + two, centered=False)
     weights = np.array([0.25, 0.75])
@@ -181,7 +181,7 @@ def test_the_nearest_weights_are_feasible_and_none_is_nearer(
 
 @settings(max_examples=100, deadline=None)
 @given(weights_and_bounds)
-def test_the_best_weights_for_a_linear_gain_are_feasible_and_best(
+def test_weights_for_a_linear_gain_are_feasible_and_best(
     given_weights: tuple[list[float], list[float], list[float]],
 ) -> None:
     gain, lower, upper = (np.array(part) for part in given_weights)

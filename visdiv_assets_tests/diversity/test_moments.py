@@ -30,7 +30,7 @@ def test_sums_are_those_of_the_definition():
 
 @fast
 @given(vector_sets(), st.integers(0, 24), st.integers(1, 7))
-def test_the_sum_of_parts_is_the_whole_and_subtracting_leaves_a_part_out(x, cut, block):
+def test_parts_add_up_and_can_be_subtracted(x, cut, block):
     left, right = x[:cut], x[cut:]
     whole = Moments.from_vectors(x, block=block)
     a, b = Moments.from_vectors(left), Moments.from_vectors(right)

@@ -105,7 +105,7 @@ def test_one_row_may_weigh_a_million(heavy):
         assert mine.participation_ratio_unbiased == pytest.approx(true.participation_ratio_unbiased, rel=ERROR)
 
 
-def test_spread_out_sets_are_multiplied_in_float32_after_the_first_block():
+def test_spread_out_sets_use_float32_after_the_first_block():
     x = vectors(6, 6 * 1024, 256, dtype=np.float16)
     with float32_blocks() as rounded:
         moments = Moments.from_vectors(x, block=1024)

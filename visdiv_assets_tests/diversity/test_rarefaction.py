@@ -35,7 +35,7 @@ def test_a_position_counts_as_often_as_its_image_is_shown() -> None:
         assert vars(drawn[name]) == pytest.approx(vars(expanded[name]), rel=1e-9)
 
 
-def test_the_table_has_the_sizes_for_which_there_are_enough_positions() -> None:
+def test_the_table_has_the_sizes_with_enough_positions() -> None:
     images = vectors(30)
     table = rarefied_table(images, np.arange(1_100) % 30, model_id="m")
     assert table.schema == RAREFIED_SCHEMA

@@ -75,7 +75,7 @@ def test_ranks_keep_their_order_and_bounds(x, centered):
 
 @fast
 @given(vector_sets(), st.booleans(), st.integers(0, 1000))
-def test_rotation_order_scale_and_repeating_the_whole_set_change_nothing(x, centered, seed):
+def test_scores_ignore_rotation_order_scale_and_repetition(x, centered, seed):
     rng = np.random.default_rng(seed)
     rotation = np.linalg.qr(rng.standard_normal((x.shape[1], x.shape[1])))[0]
     expected = values(scores_of(x, centered))
@@ -102,7 +102,7 @@ def test_the_union_obeys_the_bounds_of_entropy_and_purity(x, y):
 
 @pytest.mark.parametrize("k", [2, 5, 16])
 @pytest.mark.parametrize("copies", [1, 3])
-def test_orthonormal_vectors_equally_used_have_their_number_as_rank(k, copies):
+def test_the_rank_of_orthonormal_vectors_is_their_number(k, copies):
     rotation = np.linalg.qr(np.random.default_rng(k).standard_normal((16, 16)))[0]
     x = np.tile(rotation[:k], (copies, 1))
     uncentered, centered = scores_of(x, centered=False), scores_of(x)
@@ -160,7 +160,7 @@ def test_the_unbiased_ratio_is_the_published_closed_form(x):
 
 
 @both
-def test_the_unbiased_ratio_takes_repeated_images_as_draws_of_their_own(centered):
+def test_the_unbiased_ratio_counts_repeated_images_as_draws(centered):
     x = random_unit(2, 3, 4)
     counts = np.array([3, 1, 2])
     above, below = plain_unbiased(np.repeat(x, counts, axis=0), centered)
@@ -180,7 +180,7 @@ def test_the_unbiased_ratio_of_small_samples_is_that_of_many(centered):
 
 
 @pytest.mark.parametrize("size", [1e-1, 1e-2, 1e-3])
-def test_the_unbiased_ratio_survives_vectors_that_are_nearly_parallel(size):
+def test_the_unbiased_ratio_is_exact_for_nearly_parallel_vectors(size):
     # A spread of 1e-3 leaves a millionth of the sums to tell the vectors apart by, its square 1e-12.
     spread = np.random.default_rng(4).standard_normal((400, 8))
     x = unit_rows(np.hstack([np.ones((400, 1)), size * spread]))
@@ -208,7 +208,7 @@ def test_scores_that_need_unit_vectors_are_none_without_them(centered):
 
 
 @both
-def test_leaving_a_subset_out_scores_as_if_it_had_never_been_there(centered):
+def test_subtracting_a_subset_scores_as_if_it_were_never_added(centered):
     sets = [random_unit(i, 200 * 10**i, 16, offset=i) for i in range(3)]
     moments = [Moments.from_vectors(x, model_id="m") for x in sets]
     without = scores(sum(moments) - moments[2], centered=centered)

@@ -89,7 +89,7 @@ def scores(name: str, *values: float | None) -> pa.Table:
     return pa.Table.from_pylist([{"subset": "one", "row": row, name: v} for row, v in enumerate(values)], SCORES_SCHEMA)
 
 
-def test_best_scores_are_low_or_high_by_method_and_unscored_rows_stay() -> None:
+def test_the_best_are_low_or_high_and_unscored_rows_stay() -> None:
     values = (0.3, None, 0.1, 0.2, 0.4)
     by_semdedup, by_clip_score = scores("semdedup", *values), scores("clip_score", *values)
     kept = keep_fraction_of_scored(by_semdedup, "semdedup", 0.5)
