@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from visdiv_assets.diversity.accumulate import Float64Array, RunningSums, as_matrix
-from visdiv_assets.errors import InputError
+from visdiv_assets.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -267,12 +267,15 @@ class Moments:
 
     def _require_same_kind(self, other: Moments) -> None:
         if self.model_id != other.model_id:
-            raise InputError(
+            raise ModelError(
                 f"moments of the models {self.model_id!r} and {other.model_id!r} cannot be combined: "
                 "embed both sets with the same model"
             )
         if self.dimension != other.dimension:
-            raise InputError(f"moments of {self.dimension} and {other.dimension} dimensions cannot be combined")
+            raise InputError(
+                f"moments of {self.dimension} and {other.dimension} dimensions cannot be combined: "
+                "embed both sets with the same model"
+            )
 
 
 def _to_list_array(values: Float64Array) -> Any:

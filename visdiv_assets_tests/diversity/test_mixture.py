@@ -133,12 +133,15 @@ def test_the_score_of_weights_is_that_of_the_weighted_union() -> None:
     [
         (
             {"objective": "score"},
-            "'score' is no objective of a mixture: use effective_rank, vendi",
+            "unknown objective 'score' of a mixture: use one of effective_rank, vendi",
         ),
         ({"upper": np.array([0.3, 0.3])}, "no weights within the bounds sum to 1"),
         ({"lower": np.array([0.7, 0.7])}, "no weights within the bounds sum to 1"),
-        ({"lower": np.array([0.5, 0]), "upper": np.array([0.4, 1])}, "weight 0 has a lower bound above its upper one"),
-        ({"upper": np.array([np.nan, 1])}, "must lie between 0 and 1"),
+        (
+            {"lower": np.array([0.5, 0]), "upper": np.array([0.4, 1])},
+            "weight 0 has a lower bound of 0.5, above its upper bound of 0.4",
+        ),
+        ({"upper": np.array([np.nan, 1])}, "must be between 0 and 1"),
     ],
 )
 def test_what_cannot_be_mixed_is_one_line(arguments: dict[str, object], message: str) -> None:
@@ -148,7 +151,7 @@ def test_what_cannot_be_mixed_is_one_line(arguments: dict[str, object], message:
 
 def test_models_are_not_mixed() -> None:
     other = Moments.from_vectors(np.eye(6), model_id="other")
-    with pytest.raises(VisdivError, match="subsets of the models 'm' and 'other' cannot be mixed"):
+    with pytest.raises(VisdivError, match="subsets embedded by 'm' and 'other' cannot be mixed"):
         best_mixture([subset(1), other])
     with pytest.raises(VisdivError, match="at least one subset"):
         best_mixture([])

@@ -60,7 +60,7 @@ def test_weights_are_repetitions(x, data):
 
 @pytest.mark.parametrize("weights", [[1, 2], [1.0, 1.0, 1.0], [1, -1, 1], [[1], [1], [1]]])
 def test_weights_that_are_no_counts_are_refused(weights):
-    with pytest.raises(VisdivError, match="weights are"):
+    with pytest.raises(VisdivError, match="weights must be"):
         Moments.from_vectors(np.eye(3), np.array(weights))
 
 

@@ -39,7 +39,7 @@ def forced(rows=16, dimension=2):
 def float32_blocks():
     """A spy on the place where a block is rounded to float32."""
     return mock.patch.object(
-        accumulate.RunningSums, "_centered", autospec=True, side_effect=accumulate.RunningSums._centered
+        accumulate.RunningSums, "_center", autospec=True, side_effect=accumulate.RunningSums._center
     )
 
 

@@ -60,7 +60,7 @@ def select_diverse_samples(
     """
     vectors = embeddings if hasattr(embeddings, "shape") else as_matrix(embeddings)
     if len(vectors.shape) != 2:
-        raise InputError(f"embeddings are an array [n, d] of floats, got {list(vectors.shape)}")
+        raise InputError(f"embeddings must be an array [n, d] of floats: got shape {list(vectors.shape)}")
     if k < 0:
         raise InputError(f"cannot pick {k} rows: ask for 0 or more")
     picks = {"k_center": _farthest_first, "k_means_plus_plus": _draw_seeds}.get(method)
