@@ -26,7 +26,7 @@ def check_bounds(
     if (low > high).any():
         index = int(np.argmax(low > high))
         raise InputError(
-            f"weight {index} has a lower bound of {low[index]:.6g}, above its upper bound of {high[index]:.6g}: lower it"
+            f"weight {index} has a lower bound of {low[index]:.6g}, above its upper bound {high[index]:.6g}: swap them"
         )
 
     if low.sum() > 1 + 1e-12 or high.sum() < 1 - 1e-12:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from visdiv_assets.curation.linked_images import (
     LinkedImages,
-    find,
+    find_ids,
     load_linked_images,
     load_positions,
     partitions_with,
@@ -168,7 +168,7 @@ NAMES = st.lists(st.sampled_from("abcdefgh").map(image_id), max_size=12)
 @given(NAMES, NAMES)
 def test_find_gives_the_numbers_of_those_that_are_there(held: list[str], wanted: list[str]) -> None:
     image_ids = np.unique(np.array(held, "S32"))
-    number, found = find(image_ids, np.array(wanted, "S32"))
+    number, found = find_ids(image_ids, np.array(wanted, "S32"))
     assert found.tolist() == [name in held for name in wanted]
     assert [image_ids[n].decode() for n in number] == [name for name in wanted if name in held]
 

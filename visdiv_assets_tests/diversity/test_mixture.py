@@ -139,7 +139,7 @@ def test_the_score_of_weights_is_that_of_the_weighted_union() -> None:
         ({"lower": np.array([0.7, 0.7])}, "no weights within the bounds sum to 1"),
         (
             {"lower": np.array([0.5, 0]), "upper": np.array([0.4, 1])},
-            "weight 0 has a lower bound of 0.5, above its upper bound of 0.4",
+            "weight 0 has a lower bound of 0.5, above its upper bound 0.4",
         ),
         ({"upper": np.array([np.nan, 1])}, "must be between 0 and 1"),
     ],
