@@ -45,7 +45,7 @@ THRESHOLDS = st.dictionaries(st.sampled_from(CRITERIA), st.integers(0, 5))
 
 
 def row(turns: int | None, **ratings: list[int | None] | None) -> Row:
-    """A row of so many turns; criteria that are not given have no list."""
+    """Return a row with this number of turns; criteria that are not given have no list."""
     texts = None if turns is None else [{"user": "q", "assistant": "a"}] * turns
     return {"texts": texts, **{f"{criterion}_ratings": ratings.get(criterion) for criterion in CRITERIA}}
 
@@ -65,7 +65,7 @@ def rate(
 
 
 def rating_of(given_row: Row, criterion: str, turn: int) -> int | None:
-    """The rating of one turn; None if there is none, or none that means anything."""
+    """Return the rating of one turn; None if there is no valid one."""
     ratings = given_row[f"{criterion}_ratings"]
     if ratings is None or turn >= len(ratings) or ratings[turn] not in (1, 2, 3, 4, 5):
         return None
@@ -129,7 +129,7 @@ def test_rows_are_rated_as_a_loop_over_their_turns_would(
 
 @settings(deadline=None, max_examples=300)
 @given(ROWS, THRESHOLDS, st.data())
-def test_a_slice_of_a_batch_is_rated_as_its_rows_alone(
+def test_a_slice_of_a_batch_is_rated_as_its_rows(
     rows: list[Row], thresholds: dict[str, int], data: st.DataObject
 ) -> None:
     start = data.draw(st.integers(0, len(rows)))
@@ -179,7 +179,7 @@ def test_a_missing_rating_drops_nothing() -> None:
     assert [record["turns_kept"] for record in rated] == [2] * 5
 
 
-def test_ratings_beyond_the_last_turn_are_passed_over() -> None:
+def test_ratings_beyond_the_last_turn_are_ignored() -> None:
     rated, counts = rate([as_batch([row(1, relevance=[5, 1, 1]), row(1, relevance=[4])])], {"relevance": 4})
     assert [record["turns_kept"] for record in rated] == [1, 1]
     assert counts.histogram[0].tolist() == [0, 0, 0, 0, 1, 1]
@@ -255,7 +255,7 @@ def test_every_turn_is_in_the_histogram_of_every_criterion() -> None:
     assert counts.histogram.sum(axis=1).tolist() == [sum(turns)] * 4
 
 
-def test_rules_tell_what_each_threshold_would_drop_alone() -> None:
+def test_rules_list_what_each_threshold_drops_on_its_own() -> None:
     rows = [row(2, relevance=[1, 1], formatting=[1, 5]), row(1, relevance=[5], formatting=[1])]
     _, counts = rate([as_batch(rows)], {"relevance": 2, "formatting": 2})
     table = counts.rules_table()
@@ -268,7 +268,7 @@ def test_rules_tell_what_each_threshold_would_drop_alone() -> None:
     }
 
 
-def test_counts_go_on_where_they_were() -> None:
+def test_counts_accumulate_over_calls() -> None:
     batch = as_batch([row(2, relevance=[1, 5])])
     counts = RatingCounts()
     for _ in range(3):

@@ -15,7 +15,7 @@ from visdiv_assets.diversity.tables import CORPUS_SCHEMA, corpus_table
 VECTORS = np.random.default_rng(0).normal(size=(5, 3))
 VECTORS /= np.linalg.norm(VECTORS, axis=1, keepdims=True)
 IDS = pa.array(list("abcde"))
-#: Row 1 holds two images, and image a occurs in rows 0 and 3.
+#: Row 1 has two images, and image a occurs in rows 0 and 3.
 LISTED = pa.table({"row": [0, 1, 1, 2, 3, 4], "image_id": ["a", "b", "c", "d", "a", "e"]})
 
 

@@ -1,4 +1,4 @@
-"""Scores at equal numbers of positions, of which several may show one image."""
+"""Scores of samples of equal size, where several positions may share an image."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def pairs(rows: int, seed: int, dimension: int = 6) -> tuple[np.ndarray, np.ndar
 def plain(
     images: np.ndarray, texts: np.ndarray, count: int, labels: np.ndarray, names: np.ndarray, batch: int
 ) -> list[int]:
-    """All scores of all classes sorted anew after every change, with all products at once."""
+    """Pick from all scores of all classes, sorted again after every change, with all products at once."""
     v, t = unit(images.astype(np.float64)), unit(texts.astype(np.float64))
     cosine = v @ t.T
     together = labels[:, np.newaxis] == labels

@@ -1,4 +1,4 @@
-"""Diverse picks against all distances computed anew for every pick."""
+"""Diverse picks against all distances, recomputed for every pick."""
 
 from __future__ import annotations
 

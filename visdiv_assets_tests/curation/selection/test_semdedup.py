@@ -64,7 +64,7 @@ def test_stored_vectors_are_scored_by_cosine_not_product() -> None:
 
 @pytest.mark.parametrize(("keep", "stays"), [("hard", 2), ("easy", 0)])
 def test_of_duplicates_the_one_asked_for_stays(keep: Keep, stays: int) -> None:
-    # Three close ones at 80, 82 and 84 degrees; many others at 0 hold the centroid there.
+    # Three close ones at 80, 82 and 84 degrees; many others at 0 keep the centroid there.
     degrees = np.radians([80, 82, 84] + [0] * 40)
     vectors = np.stack([np.cos(degrees), np.sin(degrees)], axis=1)
     found = semdedup(vectors, clusters=1, keep=keep)
