@@ -144,12 +144,12 @@ def test_the_score_of_weights_is_that_of_the_weighted_union() -> None:
         ({"upper": np.array([np.nan, 1])}, "must be between 0 and 1"),
     ],
 )
-def test_what_cannot_be_mixed_is_one_line(arguments: dict[str, object], message: str) -> None:
+def test_impossible_mixtures_are_refused_in_one_line(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(VisdivError, match=message):
         best_mixture([subset(1), subset(2)], **arguments)  # type: ignore[arg-type]
 
 
-def test_models_are_not_mixed() -> None:
+def test_vectors_of_two_models_are_not_mixed() -> None:
     other = Moments.from_vectors(np.eye(6), model_id="other")
     with pytest.raises(VisdivError, match="subsets embedded by 'm' and 'other' cannot be mixed"):
         best_mixture([subset(1), other])

@@ -67,7 +67,7 @@ def test_weights_are_repetitions(x: np.ndarray, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("weights", [[1, 2], [1.0, 1.0, 1.0], [1, -1, 1], [[1], [1], [1]]])
-def test_weights_that_are_no_counts_are_refused(weights: list[Any]) -> None:
+def test_weights_other_than_counts_are_refused(weights: list[Any]) -> None:
     with pytest.raises(VisdivError, match="weights must be"):
         Moments.from_vectors(np.eye(3), np.array(weights))
 
@@ -154,7 +154,7 @@ def test_a_zero_row_has_no_direction() -> None:
 @pytest.mark.parametrize(
     "bad", [np.ones(4), np.ones((2, 2, 2)), np.ones((3, 0)), np.array([["a"]]), np.ones((2, 2)) * 1j]
 )
-def test_what_is_no_matrix_of_numbers_is_refused(bad: np.ndarray) -> None:
+def test_other_than_a_matrix_of_numbers_is_refused(bad: np.ndarray) -> None:
     with pytest.raises(VisdivError, match="array \\[n, D\\]"):
         Moments.from_vectors(bad)
 
@@ -178,7 +178,7 @@ def test_dimensions_must_agree() -> None:
         Moments.from_batches([np.eye(3), np.eye(4)])
 
 
-def test_only_what_a_set_holds_can_be_left_out() -> None:
+def test_only_contained_images_can_be_subtracted() -> None:
     few, many = Moments.from_vectors(np.eye(4)[:2]), Moments.from_vectors(np.eye(4)[:3])
     with pytest.raises(VisdivError, match="cannot subtract 3 images from 2"):
         few - many

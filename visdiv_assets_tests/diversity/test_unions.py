@@ -33,7 +33,7 @@ def test_leave_one_out_equals_the_union_of_the_others() -> None:
         assert np.allclose(found.sum_x, expected.sum_x, atol=1e-12)
 
 
-def test_of_one_subset_nothing_is_left() -> None:
+def test_one_subset_leaves_nothing() -> None:
     (found,) = leave_one_out({"only": three()["s1"]}).values()
     assert found.n == 0
     assert leave_one_out({}) == {}
@@ -71,7 +71,7 @@ def test_the_greedy_order_is_that_of_trying_every_next_subset() -> None:
     assert greedy_order({}) == []
 
 
-def test_models_do_not_meet() -> None:
+def test_two_models_are_refused() -> None:
     other = Moments.from_vectors(vectors(1), model_id="other")
     with pytest.raises(VisdivError, match="models 'm' and 'other'"):
         greedy_order({**three(), "other": other})
@@ -105,12 +105,12 @@ def test_a_set_of_the_sample_size_is_drawn_once() -> None:
     assert rarefy(vectors(1, 1), 1) == {}
 
 
-def test_the_draws_depend_on_the_seed_alone() -> None:
+def test_the_draws_depend_only_on_the_seed() -> None:
     large = vectors(3, 500, 8)
     assert rarefy(large, 100) == rarefy(large, 100)
     assert rarefy(large, 100, seed=1) != rarefy(large, 100)
 
 
-def test_fewer_than_two_images_a_dimension_are_too_few() -> None:
+def test_fewer_than_two_images_per_dimension_are_too_few() -> None:
     assert too_few(1_023, 512)
     assert not too_few(1_024, 512)
