@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ ROWS = st.lists(
 THRESHOLDS = st.dictionaries(st.sampled_from(CRITERIA), st.integers(0, 5))
 
 
-def row(turns: int | None, **ratings: list[int | None] | None) -> Row:
+def row(turns: int | None, **ratings: Sequence[int | None] | None) -> Row:
     """Return a row with this number of turns; criteria that are not given have no list."""
     texts = None if turns is None else [{"user": "q", "assistant": "a"}] * turns
     return {"texts": texts, **{f"{criterion}_ratings": ratings.get(criterion) for criterion in CRITERIA}}

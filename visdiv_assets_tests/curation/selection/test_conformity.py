@@ -32,8 +32,8 @@ def plain(vectors: np.ndarray, among: np.ndarray, first: int = 0) -> list[float]
 @given(
     vectors=sets_of_units(5).filter(lambda x: len(x) > 1 and np.abs(x).sum(axis=1).all()), dtype=DTYPES, layout=LAYOUTS
 )
-def test_it_is_the_mean_cosine_to_all_others(vectors: np.ndarray, dtype: type, layout: str) -> None:
-    stored = vectors.astype(dtype)
+def test_it_is_the_mean_cosine_to_all_others(vectors: np.ndarray, dtype: type[np.floating], layout: str) -> None:
+    stored: np.ndarray = vectors.astype(dtype)
     np.testing.assert_allclose(conformity(laid_out(stored, layout)), plain(stored, stored), atol=1e-6)
 
 
