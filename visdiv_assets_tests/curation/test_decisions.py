@@ -352,7 +352,8 @@ def decided(
         rule=rule,
     )
     assert table.schema == POSITIONS_SCHEMA
-    return table.to_pylist()
+    records: list[dict[str, object]] = table.to_pylist()
+    return records
 
 
 @relaxed

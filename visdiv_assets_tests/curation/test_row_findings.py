@@ -72,7 +72,8 @@ def reasons(facts: RowFacts) -> list[str | None]:
 def dropped(facts: RowFacts, duplicates: pa.Table = NO_DUPLICATES) -> list[dict[str, object]]:
     table = dropped_rows(facts, duplicates)
     assert table.schema == DROPPED_SCHEMA
-    return table.to_pylist()
+    records: list[dict[str, object]] = table.to_pylist()
+    return records
 
 
 # Reasons -------------------------------------------------------------------------------------------------------------
@@ -105,7 +106,7 @@ def test_reasons_that_are_not_set_drop_nothing_and_hide_nothing(
 
 def test_findings_are_the_same_whatever_is_dropped(example: Lake) -> None:
     """Keep-best prefers images of rows that are not contaminated even where contamination drops nothing."""
-    for drop in ([], DROP_REASONS):
+    for drop in ((), DROP_REASONS):
         facts = facts_of(example, drop=drop)
         np.testing.assert_array_equal(facts.leak >= 0, [False, True, True, True, True, False, False])
         np.testing.assert_array_equal(facts.unreadable >= 0, [False, True, False, True, False, False, False])

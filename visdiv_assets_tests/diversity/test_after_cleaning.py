@@ -85,7 +85,8 @@ def test_the_corpus_table_has_the_scores_of_every_scope() -> None:
 
 
 def test_no_subset_has_an_empty_table() -> None:
-    assert corpus_table({}, {}.__getitem__).num_rows == 0
+    none: dict[str, dict[str, Moments]] = {}
+    assert corpus_table({}, none.__getitem__).num_rows == 0
 
 
 def test_published_scores_follow_from_the_published_ranks() -> None:

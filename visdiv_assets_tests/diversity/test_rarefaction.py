@@ -19,7 +19,8 @@ from visdiv_assets.publishing.plots.diversity import HEIGHT, WIDTH, plot_rarefie
 def vectors(count: int, dimension: int = 8) -> np.ndarray:
     random = np.random.default_rng(count)
     found = random.standard_normal((count, dimension))
-    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float16)
+    units: np.ndarray = (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float16)
+    return units
 
 
 def test_a_position_counts_as_often_as_its_image_is_shown() -> None:

@@ -17,7 +17,8 @@ from visdiv_assets.errors import VisdivError
 def vectors(seed: int, count: int = 30, dimension: int = 5) -> np.ndarray:
     random = np.random.default_rng(seed)
     found = random.normal(size=(count, dimension)) * random.uniform(0.1, 1, dimension)
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    units: np.ndarray = found / np.linalg.norm(found, axis=1, keepdims=True)
+    return units
 
 
 def three() -> dict[str, Moments]:

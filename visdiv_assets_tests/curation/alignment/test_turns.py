@@ -21,7 +21,8 @@ def aligned(
 ) -> list[dict[str, object]]:
     truncated = np.asarray(cut, bool) if len(cut) else np.zeros(len(texts), bool)  # type: ignore[arg-type]
     found = align_turns(batches, row_images, images.astype(np.float16), texts.astype(np.float16), truncated)
-    return pa.Table.from_batches(list(found), turns_module.TURNS_SCHEMA).to_pylist()
+    records: list[dict[str, object]] = pa.Table.from_batches(list(found), turns_module.TURNS_SCHEMA).to_pylist()
+    return records
 
 
 @pytest.mark.parametrize("together", [1, 3, 16_384])

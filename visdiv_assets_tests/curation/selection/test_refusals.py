@@ -32,7 +32,7 @@ METHODS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-@pytest.fixture(params=METHODS.values(), ids=METHODS.keys())
+@pytest.fixture(params=METHODS.values(), ids=list(METHODS))
 def method(request: pytest.FixtureRequest) -> Callable[[np.ndarray], np.ndarray]:
     chosen: Callable[[np.ndarray], np.ndarray] = request.param
     return chosen

@@ -116,9 +116,9 @@ def test_the_memory_of_a_large_cluster_is_linear_in_its_rows() -> None:
 
 
 def test_progress_counts_every_row_twice() -> None:
-    told: list[int] = []
-    semdedup(random_units(70, 4), clusters=5, progress=told.append)
-    assert sum(told) == 140
+    finished: list[int] = []
+    semdedup(random_units(70, 4), clusters=5, progress=lambda done: finished.append(done))
+    assert sum(finished) == 140
 
 
 @pytest.mark.parametrize("clusters", [0, -3])

@@ -13,15 +13,16 @@ from visdiv_assets_tests.testing.vectors import random_units
 
 
 def raw(rows: int, dimension: int, seed: int = 0) -> np.ndarray:
-    """Features of uneven variances around a mean far from the origin, as CLIP's."""
+    """Return features with unequal variances around a mean far from the origin, as CLIP's."""
     random = np.random.default_rng(seed)
     turned = np.linalg.qr(random.standard_normal((dimension, dimension)))[0]
     spread = random.standard_normal((rows, dimension)) * np.linspace(0.05, 2, dimension)
-    return spread @ turned + 5 * turned[0]
+    features: np.ndarray = spread @ turned + 5 * turned[0]
+    return features
 
 
 def constant(dimension: int) -> float:
-    return dimension * np.log(2 * np.pi)
+    return dimension * float(np.log(2 * np.pi))
 
 
 def test_it_is_the_log_density_in_whitened_space(
