@@ -1,5 +1,5 @@
-"""Which rows are worth keeping.
+"""Which rows to keep, by rule, rating, selection method or a person's decision, and writing the clean copy.
 
-Belongs here: rules over ratings and other columns, and what each would drop. Does not: how similarities or scores are
-computed.
+Belongs here: quality ratings, the fit of texts and images, selection methods, decisions on duplicates, and the export.
+Does not: how similarities or scores are computed (`vectors`, `duplicates`, `diversity`).
 """

@@ -1,10 +1,10 @@
-"""Which rows of all subsets a clean copy keeps, and why each other one goes.
+"""Decisions on duplicates: which rows of all subsets a clean copy keeps, and why the others are dropped.
 
-A row goes for the first of these reasons that applies: an image of it cannot be read (`unreadable`), its quality
-ratings (`quality`), an image of it is close to a benchmark's (`contaminated`), it is not among the best by a selection
-method, if one is set (`selection`), its images are copies of images in rows that stay (`duplicate`). Rows are taken
-by priority, so a row only ever goes as a duplicate for the sake of rows that stay: no image is lost from the clean
-copy because each of two rows was dropped for the other.
+A row is dropped for the first of these reasons that applies: one of its images cannot be read (`unreadable`), its
+quality ratings are low (`quality`), one of its images is in a benchmark (`contaminated`), it is not selected, if a
+selection is set (`selection`), or its images are copies of images in kept rows (`duplicate`). Rows are processed by
+priority, so a row is dropped as a duplicate only in favor of rows that are kept: the clean copy never loses an image
+because two rows were dropped in favor of each other.
 """
 
 from __future__ import annotations
@@ -15,30 +15,32 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from visdiv_assets.errors import InputError
 from visdiv_assets.vectors.matrix import Matrix
 from visdiv_assets.vectors.pair_similarity import pair_similarities
 
-#: How many images of a row must be redundant for the row to go.
+#: Which images of a row must be redundant for the row to be dropped.
 ROW_RULES = ("any", "all", "majority")
 
+#: Formats whose pixels are stored without loss.
 LOSSLESS = frozenset({"png", "gif", "bmp", "tiff", "ppm"})
 
 
 @dataclass(frozen=True)
 class Positions:
-    """Image positions of all subsets whose image belongs to a cluster, in order of subset, row and image_index.
+    """The positions, in all subsets, of the images of clusters, sorted by subset, row and image_index.
 
     Attributes:
-        subset: int32 [p], number of the subset in name order.
+        subset: int32 [p], index of the subset in name order.
         row: int64 [p].
         image_index: int32 [p].
-        image: int64 [p], number of the image.
+        image: int64 [p], index of the image at the position, among the images of clusters.
         pixels: int64 [p], width times height.
-        lossless: bool [p], whether its format loses nothing.
+        lossless: bool [p], True if its format is in `LOSSLESS`.
         rating: float32 [p], mean quality rating of its row, NaN where there is none.
-        contaminated: bool [p], whether its row is contaminated.
-        blocked: bool [p], whether its row goes for a reason other than being a duplicate.
-        images_in_row: int32 [p], all images of its row, in clusters or not.
+        contaminated: bool [p], True if its row is contaminated.
+        blocked: bool [p], True if its row is dropped for a reason other than being a duplicate.
+        images_in_row: int32 [p], number of images of its row, in clusters or not.
     """
 
     subset: np.ndarray
@@ -53,9 +55,10 @@ class Positions:
     images_in_row: np.ndarray
 
     def ranks(self) -> np.ndarray:
-        """Rank of every position, int64 [p], 0 is the best to keep.
+        """Return the rank of every position, int64 [p]; 0 is the best position to keep.
 
-        In a row that stays, not contaminated, best rated, most pixels, lossless, then the lowest subset, row, index.
+        Preferred are, in this order: a row that is not blocked, not contaminated, the best rating, the most pixels,
+        a lossless format, and the lowest subset, row and image_index.
         """
         rating = np.where(np.isnan(self.rating), -np.inf, self.rating)
         keys = (
@@ -73,46 +76,46 @@ class Positions:
         return ranks
 
     def image_priority(self, images: int) -> np.ndarray:
-        """The rank of each image's best position, int64 [images]."""
+        """Return the rank of each image's best position, int64 [images]."""
         priority = np.full(images, len(self.row), np.int64)
         np.minimum.at(priority, self.image, self.ranks())
         return priority
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What is decided for each position.
+class Keepers:
+    """The decision for each position.
 
     Attributes:
-        keeper: int64 [p], number of the position that stands for this one's cluster in the clean copy; its own number
-            where it is that one itself; -1 where no row that stays holds the cluster.
-        row_duplicate: bool [p], whether its row goes as a duplicate.
+        keeper: int64 [p], index of the position that represents this one's cluster in the clean copy. It is the
+            position's own index where it represents the cluster itself, and -1 where no kept row has the cluster.
+        row_duplicate: bool [p], True if its row is dropped as a duplicate.
     """
 
     keeper: np.ndarray
     row_duplicate: np.ndarray
 
 
-def keep_best(positions: Positions, cluster: np.ndarray, rule: str) -> Kept:
-    """Decide which position of every cluster stays, and which rows go as duplicates.
+def keep_best(positions: Positions, cluster: np.ndarray, rule: str) -> Keepers:
+    """Decide which position of every cluster is kept, and which rows are dropped as duplicates.
 
-    Rows are taken in the order of their best position. An image is redundant if a row that stays already holds its
-    cluster. A row goes if any, all, or the majority (more than half) of its images are redundant; otherwise it
-    stays, and stands for those of its clusters that had nobody yet. Blocked rows stand for nothing.
+    Rows are processed in the order of their best position. An image is redundant if a kept row already has its cluster.
+    A row is dropped if any, all, or the majority (more than half) of its images are redundant; otherwise it is kept,
+    and represents those of its clusters that had no keeper yet. Blocked rows represent no cluster.
 
     Args:
-        positions: of all subsets.
-        cluster: int64 [p], number of each position's cluster.
+        positions: positions in all subsets.
+        cluster: int64 [p], index of each position's cluster.
         rule: one of `ROW_RULES`.
 
     Raises:
-        ValueError: the rule is not one of them.
+        InputError: the rule is unknown.
     """
     if rule not in ROW_RULES:
-        raise ValueError(f"{rule!r} is not a rule for rows: use one of {', '.join(ROW_RULES)}")
+        raise InputError(f"{rule!r} is not a rule for rows: use one of {', '.join(ROW_RULES)}")
     count = len(positions.row)
     ranks = positions.ranks()
-    # Positions of one row stand together.
+    # Positions of one row are adjacent.
     new_row = np.flatnonzero(
         np.diff(positions.row, prepend=-1).astype(bool) | (np.diff(positions.subset, prepend=-1) != 0)
     )
@@ -122,21 +125,21 @@ def keep_best(positions: Positions, cluster: np.ndarray, rule: str) -> Kept:
     row_duplicate = np.zeros(count, bool)
     clusters, images_in_row = cluster.tolist(), positions.images_in_row.tolist()
     blocked = positions.blocked.tolist()
-    for number in np.argsort(best).tolist():
-        start, end = int(new_row[number]), int(ends[number])
+    for row_index in np.argsort(best).tolist():
+        start, end = int(new_row[row_index]), int(ends[row_index])
         if blocked[start]:
             continue
-        redundant = sum(clusters[place] in keeper_of for place in range(start, end))
-        if _goes(redundant, images_in_row[start], rule):
+        redundant = sum(clusters[position] in keeper_of for position in range(start, end))
+        if _is_duplicate_row(redundant, images_in_row[start], rule):
             row_duplicate[start:end] = True
             continue
-        for place in range(start, end):
-            keeper_of.setdefault(clusters[place], place)
+        for position in range(start, end):
+            keeper_of.setdefault(clusters[position], position)
     keeper = np.array([keeper_of.get(value, -1) for value in clusters], np.int64)
-    return Kept(keeper, row_duplicate)
+    return Keepers(keeper, row_duplicate)
 
 
-def _goes(redundant: int, images: int, rule: str) -> bool:
+def _is_duplicate_row(redundant: int, images: int, rule: str) -> bool:
     if rule == "all":
         return redundant == images
     return redundant > 0 if rule == "any" else 2 * redundant > images
@@ -164,19 +167,19 @@ POSITIONS_SCHEMA = pa.schema(
 def decide_positions(
     positions: Positions, images: pa.Table, vectors: Matrix, subsets: Sequence[str], *, rule: str
 ) -> pa.Table:
-    """What becomes of every position of every cluster of two or more positions.
+    """Decide on every position of every cluster that has two or more positions.
 
     Args:
-        positions: of all subsets.
-        images: image_id, component_id and cluster_id of the images, by number.
-        vectors: of the images, by number.
-        subsets: their names, by number.
+        positions: positions in all subsets.
+        images: image_id, component_id and cluster_id of the images, by index.
+        vectors: unit vectors of the images, by index.
+        subsets: names of the subsets, by index.
         rule: one of `ROW_RULES`.
 
     Returns:
-        table of `POSITIONS_SCHEMA` by subset, row and image_index. reason is `best` (this position stands for its
-        cluster), `exact_copy` or `near_copy` (of the keeper, with the similarity to it), or `row_dropped` (its row goes
-        for a reason other than being a duplicate).
+        table of `POSITIONS_SCHEMA`, sorted by subset, row and image_index. reason is `best` (this position represents
+        its cluster), `exact_copy` or `near_copy` (of the keeper, with the similarity to it), or `row_dropped` (its row
+        is dropped for a reason other than being a duplicate).
     """
     cluster = images["cluster_id"].combine_chunks().dictionary_encode().indices.to_numpy()[positions.image]
     several = np.bincount(cluster, minlength=1)[cluster] > 1
@@ -210,7 +213,7 @@ def decide_positions(
 
 
 def _similarity(vectors: Matrix, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Inner products of rows with rows, float32 [m]; 1 for a row with itself."""
+    """Return inner products of rows with rows, float32 [m]; 1 for a row with itself."""
     result = np.ones(len(left), np.float32)
     different = np.flatnonzero(left != right)
     result[different] = pair_similarities(vectors, vectors, left[different], right[different])

@@ -1,4 +1,4 @@
-"""All subsets together, read from the lake: what clusters and decisions are made of."""
+"""The images of all subsets that have copies, and their positions, read from the lake for clusters and decisions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from visdiv_assets.storage.arrays import RowsOf, StackedArray
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
-#: Of the arrays of `Positions`, for a corpus that holds no subset yet.
+#: Types of the arrays of `Positions`, for a corpus without subsets.
 POSITION_TYPES = {
     "subset": np.int32,
     "row": np.int64,
@@ -59,12 +59,12 @@ def require_one_model(manifests: Iterable[Manifest]) -> str | None:
 
 @dataclass(frozen=True)
 class LinkedImages:
-    """The images of the corpus that have a copy: a close pair, or more than one position.
+    """The images of the corpus that are in a pair, or at more than one position.
 
     Attributes:
-        image_ids: S32 [n], sorted, each once.
-        pairs: all stored pairs among them, within and between subsets; or those that the pixels confirm.
-        vectors: their unit vectors [n, d], read on demand.
+        image_ids: S32 [n], sorted and distinct.
+        pairs: stored pairs among these images, within and across subsets: all, or only the confirmed ones.
+        vectors: unit vectors [n, d] of the images, read on demand.
     """
 
     image_ids: np.ndarray
@@ -72,7 +72,7 @@ class LinkedImages:
     vectors: RowsOf
 
 
-#: The tables of pairs within and between subsets, by what makes two images copies.
+#: The tables of pairs within and across subsets, by what makes two images copies.
 PAIR_TABLES = {
     "similarity": (LakeTable.NEAR_DUPLICATES, LakeTable.CROSS_SUBSET_DUPLICATES),
     "pixels": (LakeTable.VERIFIED_DUPLICATES, LakeTable.VERIFIED_CROSS_SUBSET),
@@ -80,12 +80,12 @@ PAIR_TABLES = {
 
 
 def load_linked_images(lake: Lake, subsets: Sequence[str], copies_by: str) -> LinkedImages:
-    """Collect the linked images of some subsets.
+    """Read the linked images of the given subsets.
 
     Args:
-        lake: with images, embeddings and pairs of the subsets.
-        subsets: their names.
-        copies_by: `pixels` for the confirmed pairs alone, or `similarity` for all that are stored.
+        lake: holds images, embeddings and pairs of the subsets.
+        subsets: names of the subsets.
+        copies_by: "pixels" for confirmed pairs only, "similarity" for all stored pairs.
     """
     within, across = PAIR_TABLES[copies_by]
     manifests = [*(lake.require(within, subset) for subset in subsets), lake.manifest(across, CORPUS_PARTITION)]
@@ -96,40 +96,42 @@ def load_linked_images(lake: Lake, subsets: Sequence[str], copies_by: str) -> Li
     image_ids = np.unique(np.concatenate([a, b, _repeated(lake, subsets)]))
     pairs = Pairs(np.searchsorted(image_ids, a), np.searchsorted(image_ids, b), similarity)
     index = IdIndex(image_ids)
-    place = np.full(len(image_ids), -1, np.int64)
+    vector = np.full(len(image_ids), -1, np.int64)
     parts: list[np.ndarray] = []
     offset = 0
     for subset in subsets:
         embeddings = lake.require(LakeTable.SSCD_EMBEDDINGS, subset)
         linked = index.rows(lake.read(embeddings, "ids")["image_id"])
         found = np.flatnonzero(linked >= 0)
-        place[linked[found]] = offset + found
+        vector[linked[found]] = offset + found
         vectors = lake.array(embeddings, "vectors")
         parts += vectors.parts
         offset += len(vectors)
-    # A pair across subsets may be of a subset that is not among these, as its run has not come to its end.
-    held = place >= 0
-    return LinkedImages(image_ids[held], _among(pairs, held), RowsOf(StackedArray(parts), place[held]))
+    # A pair across subsets may be of a subset that is not given, because its run has not finished.
+    embedded = vector >= 0
+    return LinkedImages(
+        image_ids[embedded], _pairs_among(pairs, embedded), RowsOf(StackedArray(parts), vector[embedded])
+    )
 
 
-def _among(pairs: Pairs, held: np.ndarray) -> Pairs:
-    """The pairs of images that are held, bool [n], by the number that the images have without the others."""
-    number = np.cumsum(held) - 1
-    kept = held[pairs.left] & held[pairs.right]
-    return Pairs(number[pairs.left[kept]], number[pairs.right[kept]], pairs.similarity[kept])
+def _pairs_among(pairs: Pairs, chosen: np.ndarray) -> Pairs:
+    """Return the pairs of chosen images (bool [n]), by the indices of the images among the chosen ones."""
+    index = np.cumsum(chosen) - 1
+    kept = chosen[pairs.left] & chosen[pairs.right]
+    return Pairs(index[pairs.left[kept]], index[pairs.right[kept]], pairs.similarity[kept])
 
 
 def load_positions(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray) -> Positions:
-    """The positions of some images in all subsets.
+    """Read the positions of the given images in all subsets.
 
     Args:
-        lake: where `subset_images` lies.
-        facts: of the subsets, in name order.
+        lake: holds `subset_images`.
+        facts: facts about the rows of each subset, in name order.
         image_ids: S32 [n], sorted.
     """
     index = IdIndex(image_ids)
     columns: dict[str, list[np.ndarray]] = {name: [] for name in Positions.__dataclass_fields__}
-    for number, of_subset in enumerate(facts):
+    for subset_index, of_subset in enumerate(facts):
         images = lake.read(
             lake.require(LakeTable.SUBSET_IMAGES, of_subset.subset),
             columns=["row", "image_index", "image_id", "status", "width", "height", "format"],
@@ -142,7 +144,7 @@ def load_positions(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray)
         pixels = chosen["width"].to_numpy().astype(np.int64) * chosen["height"].to_numpy()
         lossless = pc.is_in(chosen["format"], pa.array(sorted(LOSSLESS))).to_numpy()
         values = {
-            "subset": np.full(len(row), number, np.int32),
+            "subset": np.full(len(row), subset_index, np.int32),
             "row": row,
             "image_index": chosen["image_index"].to_numpy(),
             "image": linked[linked >= 0],
@@ -161,7 +163,7 @@ def load_positions(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray)
 
 
 def _distinct(tables: list[pa.Table]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of several tables as arrays S32, S32, float32, each pair once."""
+    """Return the pairs of several tables as arrays S32, S32, float32, each pair once."""
     if not tables:
         return np.empty(0, "S32"), np.empty(0, "S32"), np.empty(0, np.float32)
     together = pa.concat_tables([table.select(["image_id_a", "image_id_b", "similarity"]) for table in tables])
@@ -171,7 +173,7 @@ def _distinct(tables: list[pa.Table]) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def _repeated(lake: Lake, subsets: Sequence[str]) -> np.ndarray:
-    """image_ids that occur at more than one position of all subsets: S32, sorted."""
+    """Return the image_ids that occur at more than one position of all subsets: S32, sorted."""
     found = [np.empty(0, "S32")]
     counted = [np.empty(0, np.int64)]
     for subset in subsets:
@@ -180,5 +182,5 @@ def _repeated(lake: Lake, subsets: Sequence[str]) -> np.ndarray:
         once, counts = np.unique(ids, return_counts=True)
         found.append(once)
         counted.append(counts)
-    ids, place = np.unique(np.concatenate(found), return_inverse=True)
-    return ids[np.bincount(place, np.concatenate(counted), minlength=len(ids)) > 1]
+    ids, index = np.unique(np.concatenate(found), return_inverse=True)
+    return ids[np.bincount(index, np.concatenate(counted), minlength=len(ids)) > 1]

@@ -1,9 +1,9 @@
-"""FineVision's four quality ratings: which turns and rows a set of thresholds keeps.
+"""FineVision's four quality ratings, and the turns and rows that a set of thresholds keeps.
 
-A rating belongs to one turn (a question and its answer). A turn is dropped if one of its ratings is below that
-criterion's threshold; a missing rating drops nothing; a row is dropped when no turn of it is left. That is how
-FineVision's own loader filters (huggingface/nanoVLM, data/datasets.py), and unlike a rule on the row's minimum it
-does not punish rows for being long.
+A rating belongs to one turn (a question and its answer). A turn is dropped if one of its ratings is less than the
+threshold of that criterion; a missing rating drops nothing; a row is dropped if none of its turns is kept. FineVision's
+own loader filters in this way (huggingface/nanoVLM, data/datasets.py). Unlike a rule on the row's minimum, it does not
+penalize long rows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow as pa
 from visdiv_assets.sources.schema import CRITERIA
 
 RATINGS = (1, 2, 3, 4, 5)
-#: A place in the histogram beside the ratings, for turns that have none.
+#: Index in the histogram of turns without a rating.
 UNRATED = 0
 
 #: Named sets of thresholds. FineVision found that every filter by these ratings trains worse, hence `none`.
@@ -41,18 +41,18 @@ HISTOGRAM_SCHEMA = pa.schema([("criterion", pa.string()), ("rating", pa.int32())
 
 
 def columns_read() -> list[str]:
-    """The columns of a source that rating needs."""
+    """Return the columns of a source that rating needs."""
     return ["texts", *(f"{criterion}_ratings" for criterion in CRITERIA)]
 
 
 @dataclass
 class RatingCounts:
-    """Turns by criterion and rating, and what each rule would drop if it were the only one.
+    """Counts of turns by criterion and rating, and of what each criterion would drop on its own.
 
     Attributes:
         histogram: int64 [4 criteria, 6]: unrated, then ratings 1 to 5.
-        turns_dropped: int64 [4], turns below each criterion's threshold.
-        rows_dropped: int64 [4], rows that would lose all their turns to a criterion alone.
+        turns_dropped: int64 [4], turns under each criterion's threshold.
+        rows_dropped: int64 [4], rows of which each criterion on its own would drop all turns.
     """
 
     histogram: np.ndarray = field(default_factory=lambda: np.zeros((len(CRITERIA), len(RATINGS) + 1), np.int64))
@@ -60,24 +60,24 @@ class RatingCounts:
     rows_dropped: np.ndarray = field(default_factory=lambda: np.zeros(len(CRITERIA), np.int64))
 
     def table(self) -> pa.Table:
-        """The histogram as rows of criterion, rating (null: unrated), turns; no row for what does not occur."""
+        """Return the histogram as rows of criterion, rating (null: unrated) and turns, without counts of 0."""
         criterion, rating = np.nonzero(self.histogram)
         return pa.table(
             [
-                pa.array([CRITERIA[number] for number in criterion], pa.string()),
-                pa.array([None if number == UNRATED else int(number) for number in rating], pa.int32()),
+                pa.array([CRITERIA[index] for index in criterion], pa.string()),
+                pa.array([None if value == UNRATED else int(value) for value in rating], pa.int32()),
                 pa.array(self.histogram[criterion, rating]),
             ],
             schema=HISTOGRAM_SCHEMA,
         )
 
     def rules_table(self) -> pa.Table:
-        """What each criterion's threshold would drop if it were the only one, as rows of `RULES_SCHEMA`."""
+        """Return what each criterion's threshold would drop on its own, as rows of `RULES_SCHEMA`."""
         return pa.table([pa.array(CRITERIA), self.turns_dropped, self.rows_dropped], schema=RULES_SCHEMA)
 
 
 def sum_counts(table: pa.Table, by: list[str]) -> pa.Table:
-    """Add up the counts of several shards: one row per value of the columns `by`, in order of first occurrence."""
+    """Sum the counts of several shards: one row per value of the columns `by`, in order of first occurrence."""
     counts = [name for name in table.column_names if name not in by]
     grouped = table.group_by(by, use_threads=False).aggregate([(name, "sum") for name in counts])
     return grouped.rename_columns([name.removesuffix("_sum") for name in grouped.column_names]).select(
@@ -91,14 +91,14 @@ def rate_rows(
     """Apply thresholds to every turn of every row.
 
     Args:
-        batches: rows in order with the columns of `columns_read`.
-        thresholds: smallest rating that is kept, by criterion; criteria left out drop nothing.
-        first_row: number of the first row.
-        counts: added to on the way.
+        batches: rows in order, with the columns of `columns_read`.
+        thresholds: minimum rating to keep, by criterion; other criteria drop nothing.
+        first_row: index of the first row in the subset.
+        counts: counts that are increased while the rows are read.
 
     Yields:
-        batches of `QUALITY_SCHEMA`. A row whose texts are unknown (null) is kept; a row with no turn is not. `rating`
-        is the mean of all ratings that the row's turns have, null where there is none.
+        batches of `QUALITY_SCHEMA`. A row with unknown (null) texts is kept; a row without turns is not. `rating` is
+        the mean of all ratings of the row's turns, null where there is none.
     """
     for batch in batches:
         texts = batch.column("texts")
@@ -107,16 +107,16 @@ def rate_rows(
         failed_any = np.zeros(len(row_of_turn), bool)
         rating_sum, rated = np.zeros(len(turns)), np.zeros(len(turns), np.int64)
         dropped_by = []
-        for number, criterion in enumerate(CRITERIA):
+        for index, criterion in enumerate(CRITERIA):
             ratings = _ratings_of_turns(batch.column(f"{criterion}_ratings"), turns)
-            counts.histogram[number] += np.bincount(ratings, minlength=len(RATINGS) + 1)[: len(RATINGS) + 1]
+            counts.histogram[index] += np.bincount(ratings, minlength=len(RATINGS) + 1)[: len(RATINGS) + 1]
             rating_sum += np.bincount(row_of_turn, ratings, minlength=len(turns))
             rated += np.bincount(row_of_turn[ratings != UNRATED], minlength=len(turns))
             failed = (ratings != UNRATED) & (ratings < thresholds.get(criterion, 1))
             failed_any |= failed
             dropped = np.bincount(row_of_turn[failed], minlength=len(turns))
-            counts.turns_dropped[number] += len(row_of_turn[failed])
-            counts.rows_dropped[number] += np.count_nonzero((dropped == turns) & (turns > 0))
+            counts.turns_dropped[index] += len(row_of_turn[failed])
+            counts.rows_dropped[index] += np.count_nonzero((dropped == turns) & (turns > 0))
             dropped_by.append(dropped)
         turns_kept = turns - np.bincount(row_of_turn[failed_any], minlength=len(turns))
         unknown = texts.is_null().to_numpy(zero_copy_only=False)
@@ -142,14 +142,14 @@ def _lengths(lists: pa.Array) -> np.ndarray:
 
 
 def _ratings_of_turns(ratings: pa.Array, turns: np.ndarray) -> np.ndarray:
-    """One rating per turn, `UNRATED` where there is none: null, out of 1..5, or a list shorter than the row's turns."""
+    """Return one rating per turn; `UNRATED` if it is null, not in 1..5, or missing from a list that is too short."""
     given = _lengths(ratings)
     values = ratings.flatten().fill_null(UNRATED).to_numpy(zero_copy_only=False).astype(np.int64)
     values = np.where((values >= RATINGS[0]) & (values <= RATINGS[-1]), values, UNRATED)
     first_turn, first_value = np.cumsum(turns) - turns, np.cumsum(given) - given
     row = np.repeat(np.arange(len(turns)), turns)
-    place = np.arange(len(row)) - first_turn[row]
-    out = np.full(len(row), UNRATED, np.int64)
-    has = place < given[row]
-    out[has] = values[first_value[row[has]] + place[has]]
-    return out
+    turn = np.arange(len(row)) - first_turn[row]
+    rating = np.full(len(row), UNRATED, np.int64)
+    rated = turn < given[row]
+    rating[rated] = values[first_value[row[rated]] + turn[rated]]
+    return rating

@@ -1,9 +1,9 @@
-"""Names of the reasons for which a clean copy drops rows, and of the methods that select rows."""
+"""Names of the reasons for which a clean copy drops rows, and of the methods with stored scores."""
 
 from __future__ import annotations
 
-#: Why a clean copy may leave a row out; the first that applies is given.
+#: Reasons for which a clean copy may drop a row.
 DROP_REASONS = ("unreadable", "quality", "contaminated", "duplicate", "selection")
 
-#: Methods by which the best rows can be kept, and none.
+#: Methods by which VISDIV_KEEP_BY can keep the best rows; empty: none.
 KEEP_BY = ("", "semdedup", "conformity", "whitened_clip", "clip_score")

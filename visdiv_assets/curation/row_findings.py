@@ -1,4 +1,4 @@
-"""What is known of every row of one subset when it is decided what a clean copy keeps."""
+"""Findings about the rows of a subset: what decisions are based on, and the table of dropped rows."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from visdiv_assets.storage.lake import Lake
 
 @dataclass(frozen=True)
 class RowFacts:
-    """Findings about the rows of a subset, one entry each.
+    """Findings about the rows of a subset.
 
     Attributes:
-        subset: its name.
+        subset: name of the subset.
         rows: number of rows.
         rating: float32 [rows], mean quality rating, NaN where there is none.
-        unreadable: int64 [rows], number in `defects` of the row's first unreadable image, -1 where there is none.
-        leak: int64 [rows], number in `leaks` of the row's closest benchmark image that reaches the threshold, or -1.
-        blocked: int8 [rows], 0, or 1 + the place in `DROP_REASONS` of the reason for which the row goes, other than
-            being a duplicate.
+        unreadable: int64 [rows], index in `defects` of the row's first unreadable image, -1 if there is none.
+        leak: int64 [rows], index in `leaks` of the row's closest benchmark image, -1 if there is none.
+        blocked: int8 [rows], 1 + the index in `DROP_REASONS` of the reason, other than being a duplicate, for which
+            the row is dropped; 0 if there is none.
         defects: unreadable positions: row, image_index, status, detail.
-        leaks: row, image_index, image_id, benchmark, benchmark_row, benchmark_image, similarity.
+        leaks: contaminated positions: row, image_index, image_id, benchmark, benchmark_row, benchmark_image,
+            similarity.
     """
 
     subset: str
@@ -53,13 +54,13 @@ def load_row_facts(
     """Read the findings about a subset's rows from the lake.
 
     Args:
-        lake: with `subset_images`; `quality_rows` and the tables of contamination are used where they exist.
-        subset: its name.
-        copies_by: `pixels` if a row is contaminated by an image whose pixels agree with a benchmark's, `similarity` if
-            by one that is close to it.
-        contamination_threshold: similarity from which it is close.
-        drop: those of `DROP_REASONS` for which rows go.
-        not_selected: bool [rows], rows that nobody selected; None: nothing is selected.
+        lake: holds `subset_images`; `quality_rows` and the tables of contamination are used where they exist.
+        subset: name of the subset.
+        copies_by: what makes an image contaminated: "pixels", a confirmed copy of a benchmark image; "similarity", a
+            similarity to one of at least `contamination_threshold`.
+        contamination_threshold: minimum similarity, with copies_by="similarity".
+        drop: the `DROP_REASONS` that apply.
+        not_selected: bool [rows], rows that the selection drops; None: there is no selection.
     """
     images = lake.require(LakeTable.SUBSET_IMAGES, subset)
     rows = int(images.facts["rows"])
@@ -74,21 +75,24 @@ def load_row_facts(
     leaks = leak_positions(lake, subset, listed, contamination_threshold, copies_by)
     unreadable, leak = _first(defects, rows), _first(leaks, rows)
     blocked = np.zeros(rows, np.int8)
-    # In reverse, so that the first reason that applies is the one that stays.
-    found = (
+    # In reverse order, so that the first reason that applies overwrites the others.
+    reasons = (
         ("selection", np.zeros(rows, bool) if not_selected is None else not_selected),
         ("contaminated", leak >= 0),
         ("quality", ~quality_kept),
         ("unreadable", unreadable >= 0),
     )
-    for reason, applies in found:
+    for reason, applies in reasons:
         if reason in drop:
             blocked[applies] = 1 + DROP_REASONS.index(reason)
     return RowFacts(subset, rows, rating, unreadable, leak, blocked, defects, leaks)
 
 
 def leak_positions(lake: Lake, subset: str, listed: pa.Table, threshold: float, copies_by: str) -> pa.Table:
-    """Positions of a subset with the closest benchmark image, closest first; see `RowFacts.leaks`."""
+    """Return the contaminated positions of a subset with the closest benchmark image of each, closest first.
+
+    The columns are those of `RowFacts.leaks`.
+    """
     schema = pa.schema(
         [
             ("row", pa.int64()),
@@ -101,15 +105,16 @@ def leak_positions(lake: Lake, subset: str, listed: pa.Table, threshold: float, 
         ]
     )
     by_pixels = copies_by == "pixels"
-    contamination = lake.manifest(LakeTable.VERIFIED_CONTAMINATION if by_pixels else "contamination", subset)
+    table = LakeTable.VERIFIED_CONTAMINATION if by_pixels else LakeTable.CONTAMINATION
+    contamination = lake.manifest(table, subset)
     if contamination is None or not contamination.files("pairs"):
         return schema.empty_table()
     counts = pc.field("verified") if by_pixels else pc.field("similarity") >= np.float32(threshold)
     pairs = lake.read(contamination, "pairs", where=counts)
     order = [("similarity", "descending"), ("benchmark", "ascending"), ("benchmark_row", "ascending")]
-    ordered = pairs.sort_by(order).append_column("place", pa.array(np.arange(pairs.num_rows)))
-    first = ordered.group_by("image_id", use_threads=False).aggregate([("place", "min")])
-    best = ordered.take(first["place_min"])
+    ordered = pairs.sort_by(order).append_column("index", pa.array(np.arange(pairs.num_rows)))
+    first = ordered.group_by("image_id", use_threads=False).aggregate([("index", "min")])
+    best = ordered.take(first["index_min"])
     readable = listed.filter(pc.equal(listed["status"], "ok")).select(["row", "image_index", "image_id"])
     joined = readable.join(best.select(["image_id", *schema.names[3:]]), "image_id", join_type="inner")
     sorting = [("similarity", "descending"), ("row", "ascending"), ("image_index", "ascending")]
@@ -117,15 +122,15 @@ def leak_positions(lake: Lake, subset: str, listed: pa.Table, threshold: float, 
 
 
 def dropped_rows(facts: RowFacts, duplicates: pa.Table) -> pa.Table:
-    """Every row that goes, with its reason and witness: table of `DROPPED_SCHEMA`, by row.
+    """Return the dropped rows of a subset with reason and witness: table of `DROPPED_SCHEMA`, sorted by row.
 
     Args:
-        facts: of the subset.
-        duplicates: rows that go as duplicates: row, image_index, reason, keeper_subset, keeper_row, keeper_image,
+        facts: facts about the rows of the subset.
+        duplicates: rows dropped as duplicates: row, image_index, reason, keeper_subset, keeper_row, keeper_image,
             similarity; one entry per row.
     """
-    # A row that is not selected stands for no copies, so its reason is never that it is one.
-    tables = [_because(facts, reason) for reason in DROP_REASONS if reason != "duplicate"]
+    # Blocked rows are never duplicates, so no row is listed twice.
+    tables = [_rows_dropped_by(facts, reason) for reason in DROP_REASONS if reason != "duplicate"]
     if duplicates.num_rows:
         tables.append(
             _dropped(
@@ -144,7 +149,8 @@ def dropped_rows(facts: RowFacts, duplicates: pa.Table) -> pa.Table:
     return pa.concat_tables(tables).sort_by("row")
 
 
-def _because(facts: RowFacts, reason: str) -> pa.Table:
+def _rows_dropped_by(facts: RowFacts, reason: str) -> pa.Table:
+    """Return the rows that a reason other than "duplicate" drops: table of `DROPPED_SCHEMA`."""
     rows = np.flatnonzero(facts.blocked == 1 + DROP_REASONS.index(reason))
     if reason == "unreadable":
         defects = facts.defects.take(facts.unreadable[rows])
@@ -170,6 +176,7 @@ def _because(facts: RowFacts, reason: str) -> pa.Table:
 
 
 def _dropped(subset: str, rows: object, reason: str, detail: object, **witness: object) -> pa.Table:
+    """Return a table of `DROPPED_SCHEMA` for the given rows; scalars apply to all rows, missing columns are null."""
     count = len(rows)  # type: ignore[arg-type]
     given = {"subset": subset, "row": rows, "reason": reason, "detail": detail, **witness}
     columns = []
@@ -185,8 +192,8 @@ def _dropped(subset: str, rows: object, reason: str, detail: object, **witness: 
 
 
 def _first(table: pa.Table, rows: int) -> np.ndarray:
-    """The number of the first entry of each row in a table, -1 for rows that have none: int64 [rows]."""
-    number = np.full(rows, table.num_rows, np.int64)
-    np.minimum.at(number, table["row"].to_numpy(), np.arange(table.num_rows))
-    number[number == table.num_rows] = -1
-    return number
+    """Return the index of each row's first entry in a table, int64 [rows]; -1 for rows without an entry."""
+    first = np.full(rows, table.num_rows, np.int64)
+    np.minimum.at(first, table["row"].to_numpy(), np.arange(table.num_rows))
+    first[first == table.num_rows] = -1
+    return first

@@ -1,4 +1,4 @@
-"""Diversity in one call, for notebooks and other programs: an array or a folder in, numbers out."""
+"""One-call use from a notebook: the diversity of an array of embeddings or of a folder of images."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ IMAGE_SUFFIXES = frozenset(
     (".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
 
-#: Images that are decoded together before the model sees them.
+#: Images that are decoded together before they are passed to the model.
 BATCH_IMAGES = 64
 
-_OF_A_MATRIX = ("effective_rank", "participation_ratio", "participation_ratio_unbiased", "score")
+#: Scores that depend on whether the vectors are centered.
+_MATRIX_SCORES = ("effective_rank", "participation_ratio", "participation_ratio_unbiased", "score")
 
 
 def scores_of(embeddings: ArrayLike, centered: bool = True) -> DiversityScores:
-    """The diversity scores of an array of embeddings.
+    """Compute the diversity scores of an array of embeddings.
 
     Args:
         embeddings: [n, D] of any float dtype; rows need not have unit length. May be memory-mapped.
-        centered: scores of the covariance (default) or of the second moment.
+        centered: True for the scores of the covariance, False for those of the second moment.
 
     Raises:
         InputError: a row holds NaN or infinity or is all zero, or the array is not [n, D].
@@ -40,18 +41,25 @@ def scores_of(embeddings: ArrayLike, centered: bool = True) -> DiversityScores:
 
 
 def get_diversity_components(embeddings: ArrayLike) -> dict[str, float | None]:
-    """All diversity numbers of an array of embeddings, centered and uncentered.
+    """Compute all diversity measures of an array of embeddings, centered and uncentered.
 
     Args:
         embeddings: [n, D], as for `scores_of`.
 
     Returns:
         images, dimension, mean_norm and vendi; effective_rank, participation_ratio,
-        participation_ratio_unbiased and score of the covariance; and the latter four of the second moment
-        with `_uncentered` appended. See `DiversityScores` for what they mean and when they are None.
+        participation_ratio_unbiased and score of the covariance; and the last four of the second moment
+        with `_uncentered` appended. `DiversityScores` describes them and says when they are None.
 
     Raises:
-        InputError: as `scores_of`.
+        InputError: as for `scores_of`.
+
+    Example:
+        >>> import numpy as np
+        >>> from visdiv_assets import get_diversity_components
+        >>> components = get_diversity_components(np.eye(4))
+        >>> round(components["effective_rank"], 6), round(components["vendi"], 6)
+        (3.0, 4.0)
     """
     return _components(Moments.from_vectors(embeddings))
 
@@ -65,56 +73,63 @@ def evaluate_diversity(
     weights_folder: str = "data/local/weights",
     limits: DecodeLimits = DEFAULT_LIMITS,
 ) -> dict[str, float | str | None]:
-    """The diversity of a folder of images.
+    """Compute the diversity of a folder of images.
 
-    Images are read in sorted order from the folder and all folders below it, by file suffix; hidden files
-    are passed over. They stream through the model: a batch of them is in memory at a time, never all. Each
-    file counts, copies too.
+    Images are found by file suffix in the folder and its subfolders and read in sorted order; hidden files are
+    ignored. One batch of images is in memory at a time. Every file counts, including copies.
 
     Args:
         path: the folder.
-        model: name of an SSCD embedder, see `embedding.load`; auto: the one that suits the device.
-        device: where the model runs: auto, cpu, cuda or cuda:N.
-        weights: file with the TorchScript weights; empty to fetch them once.
-        weights_folder: where fetched weights are kept.
-        limits: a larger image counts as unreadable.
+        model: name of an SSCD embedder, see `embedding.load`; "auto" chooses the one that suits the device.
+        device: where the model runs: "auto", "cpu", "cuda" or "cuda:N".
+        weights: file with the TorchScript weights; empty to download them once.
+        weights_folder: where downloaded weights are kept.
+        limits: larger images count as unreadable.
 
     Returns:
-        What `get_diversity_components` returns, and: model_id; images, the files found; unreadable, those
-        of them that could not be decoded and are not in the scores.
+        What `get_diversity_components` returns, where `images` counts the images scored, and: model_id; files, the
+        number of image files found; unreadable, the number of them that could not be decoded and are not scored.
 
     Raises:
-        InputError: there is no such folder, or no readable image in it, or the model is unknown or cannot
-            be loaded.
+        InputError: there is no such folder, or it holds no readable image.
+        ModelError: the model is unknown or cannot be loaded.
+
+    Example:
+        >>> from visdiv_assets import evaluate_diversity
+        >>> found = evaluate_diversity("photos")
+        >>> found["files"], found["unreadable"]
+        (3, 1)
     """
     folder = Path(path)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: give a folder that holds images")
     files = _image_files(folder)
     if not files:
-        raise InputError(f"{folder} holds no images: no file in it or below ends in .jpg, .png, .webp or the like")
+        raise InputError(
+            f"{folder} holds no images: no file in it or in its subfolders has a suffix such as .jpg, .png or .webp"
+        )
 
     from visdiv_assets import embedding
 
     embedder = embedding.load(model, device=device, weights=weights, weights_folder=weights_folder)
-    reading = _Reading(files, limits)
+    reader = _ImageReader(files, limits)
     moments = Moments.from_batches(
-        (embedder.embed(images) for images in reading.batches()),
+        (embedder.embed(images) for images in reader.batches()),
         dimension=embedder.dimension,
         model_id=embedder.model_id,
     )
     if moments.n == 0:
-        raise InputError(f"none of the {len(files)} images in {folder} can be read; the first: {reading.first_reason}")
+        raise InputError(f"none of the {len(files)} images in {folder} can be read; the first: {reader.first_reason}")
     return {
         **_components(moments),
         "model_id": embedder.model_id,
-        "images": len(files),
-        "unreadable": reading.unreadable,
+        "files": len(files),
+        "unreadable": reader.unreadable,
     }
 
 
-class _Reading:
-    """Decodes files in order and counts those that cannot be."""
+class _ImageReader:
+    """Decodes files in order and counts those that cannot be decoded."""
 
     def __init__(self, files: list[Path], limits: DecodeLimits) -> None:
         self.files = files
@@ -123,7 +138,7 @@ class _Reading:
         self.first_reason = ""
 
     def batches(self) -> Iterator[list[Image]]:
-        """Readable images, RGB, in lists bounded both in number and in pixels."""
+        """Yield the readable images, RGB, in lists bounded both in number and in pixels."""
         from visdiv_assets.imaging.decode import decode_image
 
         batch: list[Image] = []
@@ -139,7 +154,7 @@ class _Reading:
                 self.first_reason = self.first_reason or f"{file}: {decoded.status} {decoded.detail}".strip()
                 continue
             area = decoded.pixels.width * decoded.pixels.height
-            # Before the image joins, so that a list never exceeds the pixels that one image may have.
+            # Checked before the image is added, so that a list never exceeds the pixels that one image may have.
             if batch and (len(batch) == BATCH_IMAGES or pixels + area > self.limits.max_pixels):
                 yield batch
                 batch, pixels = [], 0
@@ -159,12 +174,13 @@ def _image_files(folder: Path) -> list[Path]:
 
 
 def _components(moments: Moments) -> dict[str, float | None]:
+    """Return the dict of `get_diversity_components`."""
     centered, uncentered = scores(moments, centered=True), scores(moments, centered=False)
     return {
         "images": centered.images,
         "dimension": centered.dimension,
         "mean_norm": centered.mean_norm,
         "vendi": centered.vendi,
-        **{name: getattr(centered, name) for name in _OF_A_MATRIX},
-        **{f"{name}_uncentered": getattr(uncentered, name) for name in _OF_A_MATRIX},
+        **{name: getattr(centered, name) for name in _MATRIX_SCORES},
+        **{f"{name}_uncentered": getattr(uncentered, name) for name in _MATRIX_SCORES},
     }

@@ -1,9 +1,9 @@
-"""The diversity of four data sets as FineVision's authors published it, to read one's own beside.
+"""The diversity of four data sets as published by FineVision's authors, for comparison.
 
-Effective rank and participation ratio are of arXiv 2510.17269, table 1, the score of the article published with it;
-images are in millions there, rounded to one place. They are of SSCD's 512 dimensions and of all images, repeated
-ones as often as they occur. The paper says "covariance", computed by Welford's method, which is centered; it also says
-"Vendi score", which is not. Centered is assumed here.
+Effective rank and participation ratio come from arXiv 2510.17269, table 1, and the score from the article published
+with it; image counts are given there in millions, rounded to one decimal. They are computed from SSCD's 512 dimensions
+and count repeated images as often as they occur. The paper says "covariance", computed by Welford's method, which is
+centered; it also says "Vendi score", which is uncentered. Centered scores are assumed here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PUBLISHED_SCHEMA = pa.schema(
 
 
 def published_scores() -> pa.Table:
-    """The published rows: table of `PUBLISHED_SCHEMA`."""
+    """Return the published scores as a table of `PUBLISHED_SCHEMA`."""
     text = resources.files("visdiv_assets.diversity").joinpath("published.csv").read_text(encoding="utf-8")
     rows = [
         {"dataset": row.pop("dataset"), "images": int(row.pop("images")), **{name: float(row[name]) for name in row}}

@@ -1,15 +1,15 @@
 """Diversity scores as pure functions of `Moments`.
 
-With C the matrix whose eigenvalues l count, and p = l / sum(l):
+With l the eigenvalues of a matrix C, and p = l / sum(l):
 
 - effective rank: exp(-sum p ln p);
 - participation ratio: (sum l)^2 / sum l^2 = tr(C)^2 / |C|_F^2;
 - score: sqrt(effective rank * participation ratio) / D.
 
-These are FineVision's (arXiv 2510.17269, section 3.3, and the article published with it for the score). C is
-the covariance (centered) or the second moment M / n (uncentered). The paper says both "covariance" and
-"equivalent to the Vendi score"; the second holds for the uncentered one only, so both are offered and a row
-says which it is.
+These are FineVision's definitions (arXiv 2510.17269, section 3.3, and the article published with it for the score).
+C is the covariance (centered) or the second moment M / n (uncentered). The paper says both "covariance" and
+"equivalent to the Vendi score"; the latter holds only for the second moment, so both are computed, and `centered`
+tells them apart.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ from visdiv_assets.diversity.accumulate import Float64Array
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.errors import InputError
 
-#: Variance, as a share of the mean squared length, at and below which vectors count as identical. Two runs of
-#: a float32 model on one image differ by about 1e-14, the rounding of the sums by less; one fp16 step is
-#: 1e-7.
+#: Variance, as a share of the mean squared length, up to which vectors count as identical. Two runs of a float32
+#: model on one image give about 1e-14, the rounding of the sums gives less; one fp16 step gives 1e-7.
 IDENTICAL = 1e-12
 
-#: Eigenvalue, as a share of the mean squared length, at and below which it is rounding of the sums.
+#: Eigenvalue, as a share of the mean squared length, up to which it is only rounding of the sums.
 ROUNDING = 1e-15
 
 
@@ -38,14 +37,14 @@ class DiversityScores:
 
     Attributes:
         images: positions in the set; an image that occurs three times counts three times.
-        dimension: length D of the embeddings.
-        centered: True if the scores are of the covariance, False if of the second moment.
+        dimension: dimension D of the embeddings.
+        centered: True if the scores are of the covariance, False if they are of the second moment.
         effective_rank: 1 to min(D, images - 1 if centered else images).
-        participation_ratio: 1 to `effective_rank`. Small sets read low: 1 / participation_ratio is too large
-            by about 1 / (images - 1).
-        participation_ratio_unbiased: an estimate of what a much larger sample would give; may exceed D. None
-            for fewer than 4 images (2 if uncentered), or too few to estimate its denominator.
-        vendi: Vendi score of order 1, which is the uncentered effective rank, in both kinds of row.
+        participation_ratio: 1 to `effective_rank`. It is biased low for small sets: 1 / participation_ratio is too
+            large by about 1 / (images - 1).
+        participation_ratio_unbiased: estimate of the ratio of a much larger sample; may exceed D. None for fewer
+            than 4 images (2 if uncentered), or too few to estimate its denominator.
+        vendi: Vendi score of order 1, which is the uncentered effective rank; the same for both values of `centered`.
         score: sqrt(effective_rank * participation_ratio) / dimension, 0 to 1.
         mean_norm: length of the mean vector; 0 to 1 for unit vectors.
     """
@@ -62,18 +61,25 @@ class DiversityScores:
 
 
 def scores(moments: Moments, *, centered: bool = True) -> DiversityScores:
-    """All scores of a set of images.
+    """Compute all scores of a set of images.
 
-    Fewer than two images have no diversity: every score is None. Identical images have no variance:
-    centered, the scores are 0 (0/0 by definition) and uncentered the ranks are 1. The unbiased participation
-    ratio and the Vendi score need vectors of unit length and are None for others.
+    Every score of fewer than two images is None. Identical images have no variance: their centered scores are 0
+    (0/0 by definition), and their uncentered ranks are 1. The unbiased participation ratio and the Vendi score are
+    defined for vectors of unit length and are None for others.
 
-    Repeated images (integer weights) count as separate positions. Repeating the whole set changes nothing
-    except the unbiased ratio, which takes each position as a draw of its own.
+    Repeated images (integer weights) count as separate positions. Repeating the whole set changes no score except the
+    unbiased ratio, which treats each position as an independent draw.
 
     Args:
         moments: the sums over the set.
-        centered: scores of the covariance (the default, as `numpy.cov`) or of the second moment.
+        centered: True for the scores of the covariance (as `numpy.cov`), False for those of the second moment.
+
+    Example:
+        >>> import numpy as np
+        >>> from visdiv_assets import Moments, scores
+        >>> found = scores(Moments.from_vectors(np.eye(4)), centered=False)
+        >>> round(found.effective_rank, 6), round(found.participation_ratio, 6), round(found.score, 6)
+        (4.0, 4.0, 1.0)
     """
     if moments.n < 2:
         return DiversityScores(moments.n, moments.dimension, centered)
@@ -104,25 +110,28 @@ def scores(moments: Moments, *, centered: bool = True) -> DiversityScores:
 
 
 def combined_score(effective_rank: float, participation_ratio: float, dimension: int) -> float:
-    """FineVision's published score: sqrt(effective rank * participation ratio) / dimension, there 512.
+    """Return FineVision's score: sqrt(effective rank * participation ratio) / dimension (512 in the publication).
 
     Raises:
         InputError: the dimension is less than 1 or a rank is negative.
     """
     if dimension < 1 or effective_rank < 0 or participation_ratio < 0:
-        raise InputError("a diversity score needs a dimension of 1 or more and ranks of 0 or more")
+        raise InputError(
+            f"a score needs a dimension of 1 or more and ranks of 0 or more: got dimension {dimension}, effective rank "
+            f"{effective_rank} and participation ratio {participation_ratio}"
+        )
     return math.sqrt(effective_rank * participation_ratio) / dimension
 
 
 def effective_rank(matrix: Float64Array, *, rounding: float = 0.0) -> float:
-    """The exponential of the entropy of the eigenvalues' shares; 0 for a matrix of zeros.
+    """Return the exponential of the entropy of the eigenvalues' shares; 0 for a matrix of zeros.
 
-    Roy and Vetterli's effective rank of a positive semi-definite matrix, whose singular values are its
-    eigenvalues. That of the embedding matrix itself would use their square roots and be larger.
+    This is Roy and Vetterli's effective rank of a positive semi-definite matrix, whose singular values are its
+    eigenvalues. The effective rank of the embedding matrix itself would use their square roots and be larger.
 
     Args:
-        matrix: float64 [D, D], symmetric and positive semi-definite but for rounding.
-        rounding: eigenvalues up to this count as 0, as negative ones do.
+        matrix: float64 [D, D], symmetric and, up to rounding, positive semi-definite.
+        rounding: eigenvalues up to this value count as 0, as do negative ones.
     """
     values = np.linalg.eigvalsh(matrix)
     values = values[values > rounding]
@@ -133,13 +142,13 @@ def effective_rank(matrix: Float64Array, *, rounding: float = 0.0) -> float:
 
 
 def participation_ratio(matrix: Float64Array) -> float:
-    """tr(C)^2 / |C|_F^2, which is (sum l)^2 / sum l^2 without the eigenvalues; 0 for a matrix of zeros."""
+    """Return tr(C)^2 / |C|_F^2, which equals (sum l)^2 / sum l^2; 0 for a matrix of zeros."""
     squares = float(np.vdot(matrix, matrix))
     return float(np.trace(matrix)) ** 2 / squares if squares > 0 else 0.0
 
 
 def unbiased_participation_ratio(moments: Moments, *, centered: bool = True) -> float | None:
-    """Participation ratio of unit vectors, numerator and denominator each estimated without bias.
+    """Estimate the participation ratio of unit vectors, its numerator and its denominator each without bias.
 
     Both are U-statistics, averages over tuples of different images:
 
@@ -150,29 +159,27 @@ def unbiased_participation_ratio(moments: Moments, *, centered: bool = True) -> 
       |R|_F^2 is the mean of (xi.xj)^2, which is (|M|_F^2 - n) / (n (n - 1)).
 
     Returns:
-        The ratio. None if there are fewer than 4 images (2 if uncentered), if the vectors are not of unit
-        length, or if the estimated denominator is not positive, which happens by chance for few and nearly
-        orthogonal images.
+        The ratio. None if there are fewer than 4 images (2 if uncentered), if the vectors do not have unit length, or
+        if the estimated denominator is not positive, which happens by chance for few, nearly orthogonal images.
     """
     n = float(moments.n)
     if not moments.unit or moments.n < (4 if centered else 2):
         return None
     if not centered:
         squares = float(np.vdot(moments.second_moment, moments.second_moment))
-        below = squares - n
-        return n * (n - 1) / below if below > IDENTICAL * squares else None
-    # Each of the two averages is the same after subtracting one vector from all, so the mean is subtracted:
-    # then sum y = 0 removes most terms and with them the cancellation that sums of nearly parallel vectors
-    # suffer from. The fourth-order sum |y|^4 follows from |x| = 1, as |y|^2 = 1 - 2 x.mean + |mean|^2. Both
-    # averages are multiplied by n(n-1)(n-2)(n-3).
+        denominator = squares - n
+        return n * (n - 1) / denominator if denominator > IDENTICAL * squares else None
+    # Subtracting one vector from all leaves both averages unchanged, so the mean is subtracted: sum y = 0 then removes
+    # most terms and, with them, the cancellation in sums of nearly parallel vectors. The fourth-order sum |y|^4
+    # follows from |x| = 1, as |y|^2 = 1 - 2 x.mean + |mean|^2. Both averages are multiplied by n(n-1)(n-2)(n-3).
     mean = moments.sum_x / n
     scatter = moments.second_moment - np.outer(moments.sum_x, mean)
     trace = float(np.trace(scatter))
     squares = float(np.vdot(scatter, scatter))
     fourth = trace**2 / n + 4 * max(0.0, float(mean @ scatter @ mean))
-    above = trace**2 * (n * n - 3 * n + 1) - n * (n - 1) * fourth + 2 * squares
-    below = (n - 1) * (n - 2) * squares - n * (n - 1) * fourth + trace**2
-    # Relative to the largest term: a difference this small is rounding.
-    if below <= IDENTICAL * n * n * max(squares, fourth):
+    numerator = trace**2 * (n * n - 3 * n + 1) - n * (n - 1) * fourth + 2 * squares
+    denominator = (n - 1) * (n - 2) * squares - n * (n - 1) * fourth + trace**2
+    # A difference this small, relative to the largest term, is only rounding.
+    if denominator <= IDENTICAL * n * n * max(squares, fourth):
         return None
-    return above / below
+    return numerator / denominator

@@ -1,4 +1,4 @@
-"""Weights that sum to 1 within bounds: the nearest ones to a point, and the best ones for a linear gain."""
+"""Weights within bounds that sum to 1: the nearest to a point, and the best for a linear gain."""
 
 from __future__ import annotations
 
@@ -11,33 +11,38 @@ from visdiv_assets.errors import InputError
 def check_bounds(
     lower: Float64Array | None, upper: Float64Array | None, count: int
 ) -> tuple[Float64Array, Float64Array]:
-    """Bounds of `count` weights as float64 [count], 0 and 1 where none are given.
+    """Check bounds of weights and return them as float64 [count]; None becomes 0 (lower) or 1 (upper).
 
     Raises:
-        InputError: a bound is not between 0 and 1, two contradict each other, or no weights within them sum to 1.
+        InputError: a bound is not between 0 and 1, a lower bound exceeds its upper bound, or no weights within the
+            bounds sum to 1.
     """
     low = np.zeros(count) if lower is None else np.asarray(lower, np.float64)
     high = np.ones(count) if upper is None else np.asarray(upper, np.float64)
     if low.shape != (count,) or high.shape != (count,):
-        raise InputError(f"bounds of {count} weights are needed, got {low.shape} and {high.shape}")
+        raise InputError(f"give {count} lower and {count} upper bounds: got shapes {low.shape} and {high.shape}")
     if not (np.isfinite(low).all() and np.isfinite(high).all()) or low.min() < 0 or high.max() > 1:
-        raise InputError("bounds of weights must lie between 0 and 1")
+        raise InputError("the bounds of weights must be between 0 and 1")
     if (low > high).any():
-        raise InputError(f"weight {int(np.argmax(low > high))} has a lower bound above its upper one")
+        index = int(np.argmax(low > high))
+        raise InputError(
+            f"weight {index} has a lower bound of {low[index]:.6g}, above its upper bound {high[index]:.6g}: swap them"
+        )
+
     if low.sum() > 1 + 1e-12 or high.sum() < 1 - 1e-12:
         raise InputError(
             f"no weights within the bounds sum to 1: the lower bounds sum to {low.sum():.6g}, the upper ones to "
-            f"{high.sum():.6g}; lower the lower ones, raise the upper ones, or ask for fewer rows"
+            f"{high.sum():.6g}; decrease the lower bounds, increase the upper ones, or reduce the budget"
         )
     return low, high
 
 
 def nearest_weights(point: Float64Array, lower: Float64Array, upper: Float64Array) -> Float64Array:
-    """The weights within bounds that sum to 1 and are nearest to a point, all float64 [n].
+    """Return the weights within bounds that sum to 1 and are nearest to a point, all float64 [n].
 
-    They are clip(point - t) for the one t that makes the sum 1; the sum is piecewise linear in t and bends at
-    point - lower and point - upper, so t is found among sorted places, exactly (Held, Wolfe and Crowder 1974, with
-    bounds).
+    They are clip(point - t) for the t that makes the sum 1. The sum is piecewise linear in t with bends at
+    point - lower and point - upper, so t is found exactly by a search among the sorted bends (Held, Wolfe and Crowder
+    1974, with bounds).
     """
 
     def total(t: float) -> float:
@@ -51,15 +56,18 @@ def nearest_weights(point: Float64Array, lower: Float64Array, upper: Float64Arra
             first = middle
         else:
             last = middle
-    above, below = total(bends[first]), total(bends[last])
-    share = (above - 1) / (above - below) if above > below else 0.0
+    upper_sum, lower_sum = total(bends[first]), total(bends[last])
+    share = (upper_sum - 1) / (upper_sum - lower_sum) if upper_sum > lower_sum else 0.0
     t = bends[first] + min(max(share, 0.0), 1.0) * (bends[last] - bends[first])
     result: Float64Array = np.clip(point - t, lower, upper)
     return result
 
 
 def best_weights(gain: Float64Array, lower: Float64Array, upper: Float64Array) -> Float64Array:
-    """The weights within bounds that sum to 1 and have the largest `gain @ weights`: the best are filled up first."""
+    """Return the weights within bounds that sum to 1 and maximize `gain @ weights`.
+
+    Starting from the lower bounds, weights are raised to their upper bounds in order of gain.
+    """
     order = np.argsort(-gain, kind="stable")
     room = (upper - lower)[order]
     before = np.concatenate([[0.0], np.cumsum(room)[:-1]])

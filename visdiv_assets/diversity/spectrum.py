@@ -8,7 +8,7 @@ from visdiv_assets.diversity.moments import Moments
 
 
 def spectrum(moments: Moments) -> np.ndarray:
-    """Shares of the variance by direction, float64 [<= D], the largest first; empty where there is no variance."""
+    """Return each direction's share of the variance, float64 [<= D], the largest first; empty without variance."""
     if moments.n < 2:
         return np.empty(0)
     values = np.linalg.eigvalsh(moments.covariance())[::-1]

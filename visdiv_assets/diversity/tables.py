@@ -1,4 +1,4 @@
-"""Scores as rows of the table `diversity`."""
+"""Tables of diversity scores, as stored in the lake."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ CORPUS_SCHEMA = pa.schema([("subset", pa.string()), *SCORES_SCHEMA])
 
 
 def score_table(moments: Mapping[str, Moments]) -> pa.Table:
-    """Two rows of `SCORES_SCHEMA`, centered and not, for each set of images.
+    """Return two rows of `SCORES_SCHEMA`, centered and uncentered, for each set of images.
 
     Args:
-        moments: by scope.
+        moments: moments by scope.
     """
-    rows = [row for scope, of_scope in moments.items() for row in _rows(scope, of_scope)]
+    rows = [row for scope, of_scope in moments.items() for row in _score_rows(scope, of_scope)]
     return pa.Table.from_pylist(rows, schema=SCORES_SCHEMA)
 
 
@@ -47,43 +47,48 @@ def corpus_table(
     cleaned: Callable[[str], Mapping[str, Moments]],
     progress: Progress = silent,
 ) -> pa.Table:
-    """The scores of subsets together, table of `CORPUS_SCHEMA`; `assets.mixtures` says what the scopes are.
+    """Compute the scores of the union of all subsets, of the union without each subset, and of cleaned subsets.
+
+    The asset `corpus_diversity` describes the scopes.
 
     Args:
         whole: moments by subset.
-        cleaned: gives those of a subset after each way of cleaning, by its name; asked once for each, since those of
-            all at a time would take gigabytes.
-        progress: told of every subset.
+        cleaned: returns the moments of a subset after each way of cleaning, by its name. It is called once per
+            subset, since the moments of all subsets at once would take gigabytes.
+        progress: called once per subset.
+
+    Returns:
+        table of `CORPUS_SCHEMA`.
     """
     if not whole:
         return CORPUS_SCHEMA.empty_table()
-    of_cleaned: dict[str, list[dict[str, Any]]] = {}
-    together: dict[str, Moments] = {}
+    cleaned_rows: dict[str, list[dict[str, Any]]] = {}
+    cleaned_union: dict[str, Moments] = {}
     for subset in whole:
-        of_cleaned[subset] = []
+        cleaned_rows[subset] = []
         for kind, of_kind in cleaned(subset).items():
-            of_cleaned[subset] += _rows(f"subset_{kind}", of_kind, subset=subset)
-            together[kind] = together[kind] + of_kind if kind in together else of_kind
-    rows = _rows("corpus", union(whole))
-    for kind, of_all in together.items():
-        rows += _rows(f"corpus_{kind}", of_all)
+            cleaned_rows[subset] += _score_rows(f"subset_{kind}", of_kind, subset=subset)
+            cleaned_union[kind] = cleaned_union[kind] + of_kind if kind in cleaned_union else of_kind
+    rows = _score_rows("corpus", union(whole))
+    for kind, of_all in cleaned_union.items():
+        rows += _score_rows(f"corpus_{kind}", of_all)
     for subset, without in leave_one_out(whole).items():
-        rows += _rows("without", without, subset=subset)
+        rows += _score_rows("without", without, subset=subset)
     so_far = None
     for step, subset in enumerate(greedy_order(whole), start=1):
         so_far = whole[subset] if so_far is None else so_far + whole[subset]
-        rows += _rows("growing", so_far, subset=subset, step=step)
-        rows += of_cleaned[subset]
+        rows += _score_rows("growing", so_far, subset=subset, step=step)
+        rows += cleaned_rows[subset]
         progress(1)
     return pa.Table.from_pylist(rows, schema=CORPUS_SCHEMA)
 
 
-def _rows(scope: str, moments: Moments, **further: Any) -> list[dict[str, Any]]:
-    """Two rows, centered and not."""
-    about = {
+def _score_rows(scope: str, moments: Moments, **columns: Any) -> list[dict[str, Any]]:
+    """Return two rows of scores, centered and uncentered, with further columns."""
+    common = {
         "scope": scope,
         "model_id": moments.model_id,
         "too_few": too_few(moments.n, moments.dimension),
-        **further,
+        **columns,
     }
-    return [{**about, **vars(scores(moments, centered=centered))} for centered in (True, False)]
+    return [{**common, **vars(scores(moments, centered=centered))} for centered in (True, False)]

@@ -1,4 +1,4 @@
-"""What each subset adds to the union of all: leave-one-out scores, and an order in which to add them."""
+"""The contribution of each subset to the union of all: leave-one-out moments, and a greedy order of subsets."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from visdiv_assets.progress import Progress, silent
 
 
 def union(moments: Mapping[str, Moments]) -> Moments:
-    """The moments of all subsets together.
+    """Return the moments of all subsets together.
 
     Raises:
-        InputError: there is none, or two are of different models.
+        InputError: there is no subset.
+        ModelError: two subsets were embedded by different models.
     """
     if not moments:
-        raise InputError("a union needs at least one subset: materialize one")
+        raise InputError("a union needs at least one subset: give its moments")
     first, *others = moments.values()
     return sum(others, first)
 
 
 def leave_one_out(moments: Mapping[str, Moments], progress: Progress = silent) -> dict[str, Moments]:
-    """The moments of the union without each subset, by its name: what it adds is what the union loses.
+    """Return the moments of the union without each subset, by the name of this subset.
 
-    Nothing is subtracted: sums before and after each subset are added, so a small subset costs no precision.
+    Nothing is subtracted: the sums before and after each subset are added, so that no precision is lost.
 
     Args:
-        moments: by subset.
-        progress: told of every subset.
+        moments: moments by subset.
+        progress: called once per subset.
     """
     names = list(moments)
     if not names:
@@ -49,14 +50,14 @@ def leave_one_out(moments: Mapping[str, Moments], progress: Progress = silent) -
 
 
 def greedy_order(moments: Mapping[str, Moments]) -> list[str]:
-    """The subsets in an order that raises the diversity of their union fastest.
+    """Order the subsets greedily by the diversity of their union.
 
-    Begins with the subset of the largest uncentered participation ratio and goes on with the one that makes the union's
-    largest; ties go to the first name. Of a union, tr^2 / |M|_F^2 follows from the products of all two subsets'
-    second moments, so 185 subsets take no eigenvalues.
+    The first subset has the largest uncentered participation ratio; each next one makes that of the union largest. Ties
+    go to the first name. The ratio tr^2 / |M|_F^2 of a union follows from the products of the second moments of all
+    pairs of subsets, so no eigenvalues are needed.
 
     Raises:
-        InputError: two subsets are of different models.
+        ModelError: two subsets were embedded by different models.
     """
     names = sorted(moments)
     if not names:

@@ -79,6 +79,18 @@ def decode_image(
 
     Returns:
         The status, the size and format as far as they are known, and the pixels if the status is ok and they are kept.
+
+    Example:
+        >>> import io
+        >>> from PIL import Image
+        >>> from visdiv_assets import decode_image
+        >>> file = io.BytesIO()
+        >>> Image.new("L", (6, 4)).save(file, "PNG")
+        >>> decoded = decode_image(file.getvalue())
+        >>> decoded.status.value, decoded.format, decoded.pixels.mode, decoded.pixels.size
+        ('ok', 'png', 'RGB', (6, 4))
+        >>> decode_image(b"<html>").status.value
+        'not_an_image'
     """
     if not data:
         return DecodedImage(ImageStatus.EMPTY, "no bytes")

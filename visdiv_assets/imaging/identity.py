@@ -13,5 +13,10 @@ def image_id(data: bytes) -> str:
 
     Returns:
         The first 16 bytes of the SHA-256 of `data` as 32 lowercase hex characters.
+
+    Example:
+        >>> from visdiv_assets import image_id
+        >>> image_id(b"the bytes of a file")
+        '0f599b9451f725bfe1eb79476b364173'
     """
     return hashlib.sha256(data).digest()[:16].hex()

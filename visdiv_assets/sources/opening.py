@@ -46,6 +46,17 @@ def open_source(
 
     Raises:
         SourceError: the folder does not exist or holds none of these, or the URI has another scheme.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from PIL import Image
+        >>> from visdiv_assets import open_source
+        >>> with TemporaryDirectory() as folder:
+        ...     (Path(folder) / "cats").mkdir()
+        ...     Image.new("RGB", (8, 8), "orange").save(Path(folder) / "cats" / "tom.png")
+        ...     open_source(folder).subsets()
+        ['cats']
     """
     if _is_loaded(uri):
         from visdiv_assets.sources.in_memory import DatasetSource

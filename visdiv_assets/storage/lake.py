@@ -47,7 +47,16 @@ LISTED_FROM = 3
 
 
 class Lake:
-    """All tables under one root, a local folder or a URI; see `uris`."""
+    """All tables under one root, a local folder or a URI; see `uris`.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from visdiv_assets import Lake
+        >>> with TemporaryDirectory() as folder:
+        ...     lake = Lake(folder)
+        ...     lake.tables(), lake.partitions("subset_images")
+        ([], [])
+    """
 
     def __init__(self, root: str | Path, *, reserve_bytes: int = 0, cache: ArrayCache | None = None) -> None:
         """Open a lake; the root need not exist yet.

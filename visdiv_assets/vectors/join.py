@@ -123,6 +123,14 @@ def cross_join(
         InputError: the dimensions differ, or a vector is not finite.
         ConfigError: as `self_join`.
         ModelError: as `self_join`.
+
+    Example:
+        >>> import numpy as np
+        >>> from visdiv_assets import cross_join
+        >>> train = np.array([[1, 0], [0, 1]], np.float32)
+        >>> benchmark = np.array([[0, 1]], np.float32)
+        >>> cross_join(train, benchmark, threshold=0.95).to_pylist()
+        [{'left': 1, 'right': 0, 'similarity': 1.0}]
     """
     return join(left, right, threshold, k_best=k_best, prepared=prepared, device=device, progress=progress).pairs
 

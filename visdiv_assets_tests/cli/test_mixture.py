@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from visdiv_assets.cli.main import main
-from visdiv_assets.diversity.mixture_budget import MixedSubset, plan, read_bounds, rows_of
+from visdiv_assets.diversity.mixture_budget import MixedSubset, allocate_rows, plan, read_bounds
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.errors import VisdivError
 from visdiv_assets_tests.conftest import Pipeline, Row, clean_environment, image, made_once, one_each, write_shard
@@ -87,7 +87,7 @@ def test_the_mixture_prefers_the_varied_subset_and_says_what_no_weights_exceed(f
     assert f"no weights exceed        {best[1]:10.4f}" in result.output
 
 
-def test_a_budget_is_kept_in_whole_rows_of_those_that_there_are(folder: Path) -> None:
+def test_a_budget_is_kept_in_whole_allocate_rows_those_that_there_are(folder: Path) -> None:
     assert visdiv("mixture", "--budget", "15", folder=folder).exit_code == 0
     found = {row["subset"]: row for row in rows(folder, "FROM mixture_weights")}
     assert sum(int(row["rows"]) for row in found.values()) == 15
@@ -98,7 +98,7 @@ def test_a_budget_is_kept_in_whole_rows_of_those_that_there_are(folder: Path) ->
 def test_more_rows_than_there_are_is_one_line(folder: Path) -> None:
     result = visdiv("mixture", "--budget", "18", folder=folder)
     assert result.exit_code == 2
-    assert result.stderr.startswith("visdiv: a budget of 18 rows is more than the 17 rows with images give")
+    assert result.stderr.startswith("visdiv: a budget of 18 rows is more than the 17 rows with images provide")
     assert visdiv("mixture", "--budget", "18", "--repeats", "2", folder=folder).exit_code == 0
 
 
@@ -114,8 +114,8 @@ def test_bounds_are_kept(folder: Path, tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("subset,lower\none,0.4\n", "lacks the columns upper: its first line must be subset,lower,upper"),
-        ("subset,lower,upper\none,40 %,1\n", "line 2: '40 %' is no share: give a number from 0 to 1"),
-        ("subset,lower,upper\none,0,1\none,0,1\n", "line 3: one is there a second time"),
+        ("subset,lower,upper\none,40 %,1\n", "line 2: '40 %' is not a share: give a number from 0 to 1"),
+        ("subset,lower,upper\none,0,1\none,0,1\n", "line 3: one occurs a second time"),
     ],
 )
 def test_bounds_that_cannot_be_read_are_one_line(tmp_path: Path, content: str, message: str) -> None:
@@ -138,8 +138,8 @@ def test_before_any_run_the_mixture_says_what_to_run(tmp_path: Path) -> None:
 
 
 def test_shares_become_whole_rows_by_largest_remainders() -> None:
-    assert rows_of(np.array([0.5, 0.3, 0.2]), 7).tolist() == [4, 2, 1]
-    assert rows_of(np.array([1 / 3, 1 / 3, 1 / 3]), 10).tolist() == [4, 3, 3]
+    assert allocate_rows(np.array([0.5, 0.3, 0.2]), 7).tolist() == [4, 2, 1]
+    assert allocate_rows(np.array([1 / 3, 1 / 3, 1 / 3]), 10).tolist() == [4, 3, 3]
 
 
 def test_the_corpus_of_an_unchanged_lake_is_not_measured_again(pipeline: Pipeline) -> None:

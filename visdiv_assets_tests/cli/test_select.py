@@ -109,8 +109,8 @@ def test_methods_that_are_named_are_compared(made: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("nothing", "--k", "1"), "no selection method 'nothing'"),
-        (("semdedup", "--k", "1", "--subset", "nowhere"), "selection_scores have no row of 'nowhere'"),
+        (("nothing", "--k", "1"), "unknown selection method 'nothing'"),
+        (("semdedup", "--k", "1", "--subset", "nowhere"), "selection_scores do not cover 'nowhere'"),
         (("wfpp", "--k", "1", "--subset", "nowhere"), "has no subset 'nowhere'"),
         (("clip_score", "--k", "1"), "no row has a score by clip_score"),
     ],
@@ -135,8 +135,8 @@ def test_what_is_not_said_clearly_is_a_usage_error(made: Path, arguments: tuple[
 
 def test_scores_that_were_never_made_are_named(tmp_path: Path, made: Path) -> None:
     line = refused(visdiv("select", "semdedup", "--k", "1", source=made / "source", data=tmp_path))
-    assert "there are no selection_scores: get CLIP weights" in line
-    assert "there is no sscd_embeddings" in refused(
+    assert "selection_scores of 'all' is not materialized" in line
+    assert "sscd_embeddings is not materialized for any subset" in refused(
         visdiv("select", "k_center", "--k", "1", source=made / "source", data=tmp_path)
     )
 

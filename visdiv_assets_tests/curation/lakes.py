@@ -1,4 +1,4 @@
-"""A small real lake, written by hand: the tables that decisions are made from, each from a few tuples."""
+"""A small lake with the tables that decisions are based on, each written from a few tuples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from visdiv_assets.storage.manifest import Manifest
 
 @dataclass(frozen=True)
 class Listed:
-    """An image position; `image` is a letter that stands for its image_id."""
+    """An image position; `image` is a letter that determines its image_id."""
 
     row: int
     image: str
@@ -32,14 +32,14 @@ class Listed:
 
 
 def image_id(image: str) -> str:
-    """A letter as an image_id; letters sort as their image_ids do."""
+    """Return the image_id of a letter; letters sort as their image_ids do."""
     return image * 32
 
 
 def add_images(lake: Lake, subset: str, rows: int, *shards: Sequence[Listed]) -> Manifest:
-    """`subset_images` with one unit for each list."""
+    """Write `subset_images` with one unit for each list."""
     write = lake.write("subset_images", subset, code_version="1", source_revision="1")
-    for number, positions in enumerate(shards or [[]]):
+    for index, positions in enumerate(shards or [[]]):
         records = [
             {
                 "row": place.row,
@@ -54,7 +54,7 @@ def add_images(lake: Lake, subset: str, rows: int, *shards: Sequence[Listed]) ->
             }
             for place in positions
         ]
-        with write.add(f"shard {number}") as unit:
+        with write.add(f"shard {index}") as unit:
             unit.table("rows", pa.Table.from_pylist(records, IMAGES_SCHEMA), IMAGES_SCHEMA)
     return write.commit(rows=rows)
 
@@ -95,8 +95,8 @@ def add_embeddings(
 ) -> Manifest:
     """`sscd_embeddings` with one unit for each: letters of its images, and their vectors."""
     write = lake.write(table, subset, code_version="1", model_id=model_id)
-    for number, (images, vectors) in enumerate(shards):
-        with write.add(f"shard {number}") as unit:
+    for index, (images, vectors) in enumerate(shards):
+        with write.add(f"shard {index}") as unit:
             unit.array("vectors", vectors.astype(np.float16))
             unit.table("ids", pa.table([[image_id(p) for p in images]], schema=IDS_SCHEMA), IDS_SCHEMA)
     return write.commit()
@@ -107,8 +107,8 @@ def add_pairs(
 ) -> Manifest:
     """`near_duplicates` of a subset, or `cross_subset_duplicates`: pairs of letters with their similarity."""
     write = lake.write(table, partition, code_version="1", model_id=model_id)
-    for number, pairs in enumerate(units):
+    for index, pairs in enumerate(units):
         records = [{"image_id_a": image_id(a), "image_id_b": image_id(b), "similarity": value} for a, b, value in pairs]
-        with write.add(f"unit {number}") as unit:
+        with write.add(f"unit {index}") as unit:
             unit.table("pairs", pa.Table.from_pylist(records, PAIRS_SCHEMA), PAIRS_SCHEMA)
     return write.commit()

@@ -1,4 +1,4 @@
-"""What stays and what goes: against a slow form of the rule, and what must hold whatever the form."""
+"""Decisions on duplicates: against a slow form of the rule, and by properties that any form must have."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ def row_of(*images: int | Image, **facts: object) -> Row:
     return Row(chosen, **facts)  # type: ignore[arg-type]
 
 
-def places_of(rows: list[Row]) -> list[Place]:
+def slow_positions_of(rows: list[Row]) -> list[Place]:
     return [Place(row, index, image) for row, of in enumerate(rows) for index, image in enumerate(of.images)]
 
 
 def positions_of(rows: list[Row]) -> Positions:
-    """Rows in order of their subsets; a row's number counts within its subset."""
+    """Return positions of rows in order of their subsets; row indices count from 0 in each subset."""
     assert [row.subset for row in rows] == sorted(row.subset for row in rows)
     number = [sum(other.subset == row.subset for other in rows[:place]) for place, row in enumerate(rows)]
-    places = places_of(rows)
+    places = slow_positions_of(rows)
 
     def column(values: list[object], dtype: type) -> np.ndarray:
         return np.array(values, dtype)
@@ -83,7 +83,7 @@ def positions_of(rows: list[Row]) -> Positions:
 
 
 def slow_order(rows: list[Row]) -> list[int]:
-    """Numbers of positions, the best to keep first."""
+    """Return indices of positions, the best to keep first."""
 
     def key(number: int) -> tuple[object, ...]:
         place = places[number]
@@ -98,18 +98,18 @@ def slow_order(rows: list[Row]) -> list[int]:
             place.index,
         )
 
-    places = places_of(rows)
+    places = slow_positions_of(rows)
     return sorted(range(len(places)), key=key)
 
 
-def slow_goes(redundant: int, images: int, rule: str) -> bool:
+def slow_is_duplicate(redundant: int, images: int, rule: str) -> bool:
     share = Fraction(redundant, images)
     return {"any": share > 0, "majority": share > Fraction(1, 2), "all": share == 1}[rule]
 
 
 def slow_keep(rows: list[Row], cluster_of: list[int], rule: str) -> tuple[list[int], list[bool]]:
-    """Row by row in the order of their best positions: the keeper of every position, and which rows go."""
-    places = places_of(rows)
+    """Return the keeper of every position and the dropped rows, row by row in the order of their best positions."""
+    places = slow_positions_of(rows)
     order = slow_order(rows)
     taken: list[int] = []
     for number in order:
@@ -122,7 +122,7 @@ def slow_keep(rows: list[Row], cluster_of: list[int], rule: str) -> tuple[list[i
         if rows[row].blocked:
             continue
         redundant = [number for number in mine if cluster_of[places[number].image.number] in keeper]
-        if slow_goes(len(redundant), len(mine) + rows[row].others, rule):
+        if slow_is_duplicate(len(redundant), len(mine) + rows[row].others, rule):
             gone.add(row)
             continue
         for number in mine:
@@ -162,7 +162,7 @@ def kept_of(rows: list[Row], cluster_of: list[int], rule: str) -> tuple[list[int
 
 @relaxed
 @given(ROWS)
-def test_ranks_are_the_places_in_the_order_of_preference(rows: list[Row]) -> None:
+def test_ranks_are_indices_in_the_order_of_preference(rows: list[Row]) -> None:
     ranks = positions_of(rows).ranks()
     assert ranks.dtype == np.int64
     assert np.argsort(ranks).tolist() == slow_order(rows)
@@ -214,10 +214,10 @@ def test_keep_best_equals_the_slow_form(rows: list[Row], cluster_of: list[int], 
 
 @relaxed
 @given(ROWS, CLUSTERS, RULES)
-def test_a_cluster_that_a_row_that_stays_holds_has_one_keeper_which_lies_in_a_row_that_stays(
+def test_a_cluster_in_a_kept_row_has_one_keeper_in_a_kept_row(
     rows: list[Row], cluster_of: list[int], rule: str
 ) -> None:
-    places = places_of(rows)
+    places = slow_positions_of(rows)
     keeper, gone = kept_of(rows, cluster_of, rule)
     cluster = [cluster_of[place.image.number] for place in places]
     stays = [not gone[n] and not rows[place.row].blocked for n, place in enumerate(places)]
@@ -232,9 +232,9 @@ def test_a_cluster_that_a_row_that_stays_holds_has_one_keeper_which_lies_in_a_ro
 
 @relaxed
 @given(ROWS, CLUSTERS, RULES)
-def test_a_row_goes_as_a_duplicate_only_for_rows_that_stay(rows: list[Row], cluster_of: list[int], rule: str) -> None:
-    """Whatever the order in which rows were taken: the rule is met by what is in the clean copy in the end."""
-    places = places_of(rows)
+def test_rows_are_duplicates_only_of_kept_rows(rows: list[Row], cluster_of: list[int], rule: str) -> None:
+    """In the final clean copy the rule holds, whatever the order in which rows were processed."""
+    places = slow_positions_of(rows)
     _, gone = kept_of(rows, cluster_of, rule)
     going = {place.row for n, place in enumerate(places) if gone[n]}
     staying = {place.row for place in places} - going - {n for n, row in enumerate(rows) if row.blocked}
@@ -242,25 +242,23 @@ def test_a_row_goes_as_a_duplicate_only_for_rows_that_stay(rows: list[Row], clus
     for row in going:
         assert not rows[row].blocked
         redundant = sum(cluster_of[image.number] in held for image in rows[row].images)
-        assert slow_goes(redundant, len(rows[row].images) + rows[row].others, rule)
+        assert slow_is_duplicate(redundant, len(rows[row].images) + rows[row].others, rule)
     # All positions of a row share its fate.
     assert [place.row in going for place in places] == gone
 
 
 @relaxed
 @given(ROWS, CLUSTERS)
-def test_by_the_rule_all_no_cluster_that_an_unblocked_row_holds_is_lost(rows: list[Row], cluster_of: list[int]) -> None:
-    places = places_of(rows)
+def test_the_rule_all_loses_no_cluster_of_an_unblocked_row(rows: list[Row], cluster_of: list[int]) -> None:
+    places = slow_positions_of(rows)
     keeper, _ = kept_of(rows, cluster_of, "all")
     assert all(rows[place.row].blocked or keeper[n] >= 0 for n, place in enumerate(places))
 
 
 @relaxed
 @given(ROWS, CLUSTERS, RULES)
-def test_blocked_rows_keep_nothing_and_do_not_change_what_others_keep(
-    rows: list[Row], cluster_of: list[int], rule: str
-) -> None:
-    places = places_of(rows)
+def test_blocked_rows_keep_nothing_and_change_no_other_row(rows: list[Row], cluster_of: list[int], rule: str) -> None:
+    places = slow_positions_of(rows)
     keeper, gone = kept_of(rows, cluster_of, rule)
     blocked = [rows[place.row].blocked for place in places]
     assert not any(blocked[of] for of in keeper if of >= 0)
@@ -273,7 +271,7 @@ def test_blocked_rows_keep_nothing_and_do_not_change_what_others_keep(
     assert [gone[n] for n in remaining] == without_gone
 
 
-#: Two rows that stay hold the images 0, 1 and 2; the last row holds some of them, and others.
+#: Two kept rows have the images 0, 1 and 2; the last row has some of them, and others.
 HOLDERS = [row_of(0, 1, rating=5.0), row_of(2, rating=5.0)]
 
 
@@ -300,8 +298,8 @@ def test_the_rules_count_redundant_images_of_all_images_of_a_row(last: Row, goes
         assert gone == [False, False, False, *[rule in goes] * len(last.images)]
 
 
-def test_two_rows_that_hold_the_same_two_images_do_not_both_go() -> None:
-    """Each is the better place of one of the images."""
+def test_one_of_two_rows_with_the_same_images_is_kept() -> None:
+    """Each row has the better position of one of the images."""
     rows = [row_of(Image(0, 400), Image(1, 100)), row_of(Image(0, 100), Image(1, 400))]
     keeper, gone = kept_of(rows, list(range(7)), "all")
     assert gone == [False, False, True, True]
@@ -314,12 +312,12 @@ def test_a_row_does_not_make_itself_redundant() -> None:
     assert keeper == [0, 0, 0]
 
 
-def test_rows_with_the_same_number_in_two_subsets_are_two_rows() -> None:
+def test_rows_with_the_same_index_in_two_subsets_are_two_rows() -> None:
     rows = [row_of(0, subset=0), row_of(0, subset=1)]
     assert kept_of(rows, list(range(7)), "all") == ([0, 0], [False, True])
 
 
-def test_the_copy_in_a_contaminated_row_goes_and_not_the_other() -> None:
+def test_the_copy_in_a_contaminated_row_is_dropped() -> None:
     rows = [row_of(Image(0, 900, True), rating=5.0, contaminated=True), row_of(0)]
     assert kept_of(rows, list(range(7)), "all") == ([1, 1], [True, False])
 
@@ -337,7 +335,7 @@ IDS = [f"{letter * 32}" for letter in "0123456"]
 def decided(
     rows: list[Row], cluster_of: list[int], rule: str = "all", vectors: np.ndarray | None = None
 ) -> list[dict[str, object]]:
-    """The table; the image of a cluster with the lowest number stands for it."""
+    """Return the table; a cluster is named after its image with the lowest index."""
     representative = [cluster_of.index(cluster) for cluster in cluster_of]
     images = pa.table(
         {
@@ -354,16 +352,15 @@ def decided(
         rule=rule,
     )
     assert table.schema == POSITIONS_SCHEMA
-    return table.to_pylist()
+    records: list[dict[str, object]] = table.to_pylist()
+    return records
 
 
 @relaxed
 @given(ROWS, CLUSTERS, RULES)
-def test_every_position_of_a_cluster_of_two_or_more_positions_is_told_with_its_reason_and_keeper(
-    rows: list[Row], cluster_of: list[int], rule: str
-) -> None:
+def test_positions_are_listed_with_reason_and_keeper(rows: list[Row], cluster_of: list[int], rule: str) -> None:
     vectors = random_units(len(IDS), 8, 1).astype(np.float16)
-    places = places_of(rows)
+    places = slow_positions_of(rows)
     keeper, gone = slow_keep(rows, cluster_of, rule)
     cluster = [cluster_of[place.image.number] for place in places]
     told = iter(decided(rows, cluster_of, rule, vectors))
@@ -401,8 +398,8 @@ def test_every_position_of_a_cluster_of_two_or_more_positions_is_told_with_its_r
     assert next(told, None) is None
 
 
-def test_the_similarity_to_the_keeper_is_not_that_to_the_representative() -> None:
-    """The representative's own row goes for another reason; the next best stands for the cluster."""
+def test_the_similarity_is_to_the_keeper_not_the_representative() -> None:
+    """The representative's row is dropped for another reason, so that the next best position is the keeper."""
     angles = np.radians([0, 10, -10, 90, 91, 92, 93])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     rows = [row_of(0, blocked=True), row_of(1, rating=4.0), row_of(2)]
@@ -414,13 +411,13 @@ def test_the_similarity_to_the_keeper_is_not_that_to_the_representative() -> Non
     assert [record["similarity"] for record in records] == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_product_above_1_that_rounding_makes_is_told_as_1() -> None:
+def test_a_product_above_1_by_rounding_becomes_1() -> None:
     vectors = np.ones((7, 1)) * 1.001
     records = decided([row_of(0), row_of(1)], [0, 0, 2, 3, 4, 5, 6], vectors=vectors)
     assert [(record["reason"], record["similarity"]) for record in records] == [("best", 1.0), ("near_copy", 1.0)]
 
 
-def test_an_image_that_goes_with_its_row_by_the_rule_any_and_is_held_by_nobody_has_no_keeper() -> None:
+def test_an_image_lost_by_the_rule_any_has_no_keeper() -> None:
     rows = [row_of(0), row_of(0, 1), row_of(1, blocked=True)]
     records = decided(rows, list(range(7)), "any")
     assert [record["row_duplicate"] for record in records] == [False, True, True, False]

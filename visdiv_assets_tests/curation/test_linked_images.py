@@ -1,4 +1,4 @@
-"""The subsets read together: which images have a copy, where they all are, and that one model made the vectors."""
+"""Linked images of several subsets, their positions, and the check for a single model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from visdiv_assets_tests.curation.lakes import (
     image_id,
 )
 
-#: A vector for each letter, so that an image in the wrong place is seen.
+#: A vector for each letter, so that a misplaced image is noticed.
 VECTORS = {letter: np.eye(8)[number] for number, letter in enumerate("abcdefgh")}
 
 
@@ -43,7 +43,7 @@ def vectors_of(images: str) -> np.ndarray:
 
 
 def add_subset(lake: Lake, subset: str, shards: list[str], pairs: list[tuple[str, str, float]]) -> None:
-    """A subset with one image a row and a shard for each string of letters; each image is embedded once."""
+    """Write a subset with one image per row and one shard per string of letters; each image is embedded once."""
     rows, positions, seen, embedded = 0, [], "", []
     for images in shards:
         positions.append([Listed(rows + number, image) for number, image in enumerate(images)])
@@ -60,7 +60,7 @@ def letters(linked: LinkedImages) -> str:
     return "".join(name.decode()[0] for name in linked.image_ids)
 
 
-def told_pairs(linked: LinkedImages) -> dict[tuple[str, str], float]:
+def pairs_of(linked: LinkedImages) -> dict[tuple[str, str], float]:
     names = letters(linked)
     pairs = [
         ((names[a], names[b]), value)
@@ -75,26 +75,26 @@ def told_pairs(linked: LinkedImages) -> dict[tuple[str, str], float]:
 # Linked images -----------------------------------------------------------------------------------------------------
 
 
-def test_linked_are_images_of_a_pair_within_or_between_subsets_and_those_at_several_positions(lake: Lake) -> None:
+def test_images_of_pairs_and_repeated_images_are_linked(lake: Lake) -> None:
     add_subset(lake, "one", ["hab", "ca"], [("b", "c", 0.8)])
     add_subset(lake, "two", ["dg", "ef"], [])
     add_subset(lake, "three", ["d"], [])
     add_pairs(lake, "cross_subset_duplicates", "all", [("a", "e", 0.9)], [])
     linked = load_linked_images(lake, ["one", "three", "two"], "similarity")
-    # a twice in one subset, b and c close, d in two subsets, a and e close across; f, g and h are alone.
+    # a twice in one subset, b and c close, d in two subsets, a and e close across; f, g and h have no copy.
     assert letters(linked) == "abcde"
     assert linked.image_ids.dtype == np.dtype("S32")
-    assert told_pairs(linked) == {("a", "e"): pytest.approx(0.9), ("b", "c"): pytest.approx(0.8)}
+    assert pairs_of(linked) == {("a", "e"): pytest.approx(0.9), ("b", "c"): pytest.approx(0.8)}
     np.testing.assert_array_equal(linked.vectors[:], vectors_of("abcde"))
     np.testing.assert_array_equal(linked.vectors[np.array([3, 0])], vectors_of("da"))
     assert linked.vectors.shape == (5, 8)
 
 
-def test_a_pair_that_several_tables_hold_is_one_pair(lake: Lake) -> None:
+def test_a_pair_in_several_tables_is_one_pair(lake: Lake) -> None:
     for subset in ("one", "two"):
         add_subset(lake, subset, ["ab"], [("a", "b", 0.9)])
     add_pairs(lake, "cross_subset_duplicates", "all", [("a", "b", 0.9)])
-    assert told_pairs(load_linked_images(lake, ["one", "two"], "similarity")) == {("a", "b"): pytest.approx(0.9)}
+    assert pairs_of(load_linked_images(lake, ["one", "two"], "similarity")) == {("a", "b"): pytest.approx(0.9)}
 
 
 def add_compared(lake: Lake, table: str, partition: str, pairs: list[tuple[str, str, float, bool]]) -> None:
@@ -118,14 +118,14 @@ COMPARED = pa.schema(
 )
 
 
-def test_by_pixels_confirmed_pairs_alone_are_linked_however_close_others_are(lake: Lake) -> None:
+def test_by_pixels_only_confirmed_pairs_are_linked(lake: Lake) -> None:
     add_subset(lake, "one", ["abc"], [("a", "b", 0.99)])
     add_subset(lake, "two", ["d"], [])
     add_compared(lake, "verified_duplicates", "one", [("a", "b", 0.99, False), ("b", "c", 0.5, True)])
     add_compared(lake, "verified_duplicates", "two", [])
     add_compared(lake, "verified_cross_subset", "all", [("a", "d", 0.6, True), ("c", "d", 0.9, False)])
     linked = load_linked_images(lake, ["one", "two"], "pixels")
-    assert told_pairs(linked) == {("b", "c"): pytest.approx(0.5), ("a", "d"): pytest.approx(0.6)}
+    assert pairs_of(linked) == {("b", "c"): pytest.approx(0.5), ("a", "d"): pytest.approx(0.6)}
 
 
 def test_positions_that_cannot_be_read_link_nothing(lake: Lake) -> None:
@@ -147,7 +147,7 @@ def test_without_subsets_nothing_is_linked(lake: Lake) -> None:
     assert len(linked.image_ids) == len(linked.pairs.left) == 0
 
 
-def test_only_subsets_that_have_all_tables_take_part(lake: Lake) -> None:
+def test_only_subsets_with_all_tables_are_listed(lake: Lake) -> None:
     add_subset(lake, "whole", ["a"], [])
     add_subset(lake, "a+(b)", ["b"], [])
     add_images(lake, "listed", 0)
@@ -159,7 +159,7 @@ def test_only_subsets_that_have_all_tables_take_part(lake: Lake) -> None:
 # Positions -----------------------------------------------------------------------------------------------------------
 
 
-def test_positions_tell_of_all_places_of_the_images_what_keep_best_asks(lake: Lake) -> None:
+def test_positions_hold_what_keep_best_needs(lake: Lake) -> None:
     add_images(
         lake,
         "one",
@@ -210,7 +210,7 @@ def test_no_subsets_have_no_positions(lake: Lake) -> None:
 # One model -----------------------------------------------------------------------------------------------------------
 
 
-def test_vectors_of_two_models_are_an_error_that_names_both_and_what_they_embedded(lake: Lake) -> None:
+def test_vectors_of_two_models_are_an_error_that_names_both(lake: Lake) -> None:
     manifests = [
         add_embeddings(lake, "one", ("a", vectors_of("a")), model_id="sscd@1/skew_320"),
         add_embeddings(lake, "two", ("a", vectors_of("a")), model_id="sscd@1/skew_320"),

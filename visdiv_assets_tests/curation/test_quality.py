@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,8 @@ ROWS = st.lists(
 THRESHOLDS = st.dictionaries(st.sampled_from(CRITERIA), st.integers(0, 5))
 
 
-def row(turns: int | None, **ratings: list[int | None] | None) -> Row:
-    """A row of so many turns; criteria that are not given have no list."""
+def row(turns: int | None, **ratings: Sequence[int | None] | None) -> Row:
+    """Return a row with this number of turns; criteria that are not given have no list."""
     texts = None if turns is None else [{"user": "q", "assistant": "a"}] * turns
     return {"texts": texts, **{f"{criterion}_ratings": ratings.get(criterion) for criterion in CRITERIA}}
 
@@ -65,7 +66,7 @@ def rate(
 
 
 def rating_of(given_row: Row, criterion: str, turn: int) -> int | None:
-    """The rating of one turn; None if there is none, or none that means anything."""
+    """Return the rating of one turn; None if there is no valid one."""
     ratings = given_row[f"{criterion}_ratings"]
     if ratings is None or turn >= len(ratings) or ratings[turn] not in (1, 2, 3, 4, 5):
         return None
@@ -129,7 +130,7 @@ def test_rows_are_rated_as_a_loop_over_their_turns_would(
 
 @settings(deadline=None, max_examples=300)
 @given(ROWS, THRESHOLDS, st.data())
-def test_a_slice_of_a_batch_is_rated_as_its_rows_alone(
+def test_a_slice_of_a_batch_is_rated_as_its_rows(
     rows: list[Row], thresholds: dict[str, int], data: st.DataObject
 ) -> None:
     start = data.draw(st.integers(0, len(rows)))
@@ -150,7 +151,7 @@ def test_lists_that_are_null_may_hide_values() -> None:
     assert counts.histogram[0].tolist() == [1, 0, 0, 0, 0, 1]
 
 
-def test_a_turn_below_one_threshold_is_dropped_and_a_row_without_turns_left_goes() -> None:
+def test_turns_under_a_threshold_and_rows_left_empty_are_dropped() -> None:
     rows = [
         row(3, relevance=[5, 1, 3], formatting=[5, 5, 1]),
         row(2, relevance=[1, 2]),
@@ -179,13 +180,13 @@ def test_a_missing_rating_drops_nothing() -> None:
     assert [record["turns_kept"] for record in rated] == [2] * 5
 
 
-def test_ratings_beyond_the_last_turn_are_passed_over() -> None:
+def test_ratings_beyond_the_last_turn_are_ignored() -> None:
     rated, counts = rate([as_batch([row(1, relevance=[5, 1, 1]), row(1, relevance=[4])])], {"relevance": 4})
     assert [record["turns_kept"] for record in rated] == [1, 1]
     assert counts.histogram[0].tolist() == [0, 0, 0, 0, 1, 1]
 
 
-def test_a_row_whose_texts_are_unknown_is_kept_and_one_without_turns_is_not() -> None:
+def test_rows_of_unknown_texts_are_kept_rows_without_turns_not() -> None:
     rated, counts = rate([as_batch([row(None, relevance=[1]), row(0, relevance=[1])])], {"relevance": 5})
     assert [(record["turns"], record["kept"]) for record in rated] == [(0, True), (0, False)]
     assert counts.histogram.sum() == 0
@@ -231,7 +232,7 @@ def test_no_rows_are_no_error() -> None:
     assert rate([as_batch([])])[0] == []
 
 
-def test_the_histogram_lists_what_occurs_with_null_for_the_unrated() -> None:
+def test_the_histogram_has_null_for_unrated_turns() -> None:
     rows = [row(2, relevance=[5, 5], formatting=[None, 2]), row(1, relevance=[3])]
     _, counts = rate([as_batch(rows)])
     table = counts.table()
@@ -255,7 +256,7 @@ def test_every_turn_is_in_the_histogram_of_every_criterion() -> None:
     assert counts.histogram.sum(axis=1).tolist() == [sum(turns)] * 4
 
 
-def test_rules_tell_what_each_threshold_would_drop_alone() -> None:
+def test_rules_list_what_each_threshold_drops_on_its_own() -> None:
     rows = [row(2, relevance=[1, 1], formatting=[1, 5]), row(1, relevance=[5], formatting=[1])]
     _, counts = rate([as_batch(rows)], {"relevance": 2, "formatting": 2})
     table = counts.rules_table()
@@ -268,7 +269,7 @@ def test_rules_tell_what_each_threshold_would_drop_alone() -> None:
     }
 
 
-def test_counts_go_on_where_they_were() -> None:
+def test_counts_accumulate_over_calls() -> None:
     batch = as_batch([row(2, relevance=[1, 5])])
     counts = RatingCounts()
     for _ in range(3):
@@ -290,7 +291,7 @@ def test_counts_of_shards_add_up_to_those_of_the_whole(shards: list[list[Row]], 
     assert rules.equals(whole.rules_table())
 
 
-def test_the_mean_rating_of_a_row_is_that_of_all_ratings_of_its_turns() -> None:
+def test_the_rating_of_a_row_is_the_mean_over_its_turns() -> None:
     rows = [row(2, relevance=[5, None, 1], formatting=[2, 2]), row(1), row(None, relevance=[5]), row(1, relevance=[9])]
     rated, _ = rate([as_batch(rows)])
     assert [record["rating"] for record in rated] == [3, None, None, None]

@@ -1,4 +1,4 @@
-"""What is known of a subset's rows: every reason for which one goes, the first of them, and its witness."""
+"""Findings about the rows of a subset: the reasons for which rows are dropped, and their witnesses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_DUPLICATES = DUPLICATES.empty_table()
 
 BROKEN = "truncated"
 
-#: Rows 1 and 3 hold an unreadable image, rows 1, 2, 3 and 4 the leaked image b; rows 0 and 6 hold none.
+#: Rows 1 and 3 have an unreadable image, rows 1, 2, 3 and 4 the leaked image b; rows 0 and 6 have no image.
 POSITIONS = [
     Listed(1, "x", 0, BROKEN, "ends early"),
     Listed(1, "b", 1),
@@ -69,16 +69,17 @@ def reasons(facts: RowFacts) -> list[str | None]:
     return [DROP_REASONS[number - 1] if number else None for number in facts.blocked.tolist()]
 
 
-def gone(facts: RowFacts, duplicates: pa.Table = NO_DUPLICATES) -> list[dict[str, object]]:
+def dropped(facts: RowFacts, duplicates: pa.Table = NO_DUPLICATES) -> list[dict[str, object]]:
     table = dropped_rows(facts, duplicates)
     assert table.schema == DROPPED_SCHEMA
-    return table.to_pylist()
+    records: list[dict[str, object]] = table.to_pylist()
+    return records
 
 
 # Reasons -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_row_goes_for_the_first_reason_that_applies(example: Lake) -> None:
+def test_a_row_is_dropped_for_the_first_reason_that_applies(example: Lake) -> None:
     facts = facts_of(example)
     assert reasons(facts) == [None, "unreadable", "quality", "unreadable", "contaminated", None, "quality"]
 
@@ -100,18 +101,18 @@ def test_reasons_that_are_not_set_drop_nothing_and_hide_nothing(
     facts = facts_of(example, drop=drop)
     # The order in which they are set is not the order in which they apply.
     assert reasons(facts) == (expected or reasons(facts_of(example)))
-    assert [record["reason"] for record in gone(facts)] == [reason for reason in reasons(facts) if reason]
+    assert [record["reason"] for record in dropped(facts)] == [reason for reason in reasons(facts) if reason]
 
 
 def test_findings_are_the_same_whatever_is_dropped(example: Lake) -> None:
     """Keep-best prefers images of rows that are not contaminated even where contamination drops nothing."""
-    for drop in ([], DROP_REASONS):
+    for drop in ((), DROP_REASONS):
         facts = facts_of(example, drop=drop)
         np.testing.assert_array_equal(facts.leak >= 0, [False, True, True, True, True, False, False])
         np.testing.assert_array_equal(facts.unreadable >= 0, [False, True, False, True, False, False, False])
 
 
-def test_ratings_are_those_of_the_rows_and_nan_where_there_is_none(example: Lake) -> None:
+def test_ratings_are_those_of_the_rows_or_nan(example: Lake) -> None:
     rating = facts_of(example).rating
     assert rating.dtype == np.float32
     np.testing.assert_array_equal(rating, [math.nan, 1, 2, 3, 4.5, 5, math.nan])
@@ -126,7 +127,7 @@ def test_the_threshold_of_contamination_is_reached_by_equality(lake: Lake) -> No
 
 
 @pytest.mark.parametrize("missing", ["quality", "leaks", "benchmarks", "all"])
-def test_what_was_not_looked_at_drops_nothing(lake: Lake, missing: str) -> None:
+def test_missing_tables_drop_nothing(lake: Lake, missing: str) -> None:
     add_images(lake, "some", 7, POSITIONS)
     if missing not in ("quality", "all"):
         add_quality(lake, "some", RATINGS)
@@ -157,7 +158,7 @@ def test_a_subset_without_images_has_rows_and_no_findings(lake: Lake, rows: int)
     facts = facts_of(lake)
     assert facts.rows == rows
     assert [len(values) for values in (facts.rating, facts.unreadable, facts.leak, facts.blocked)] == [rows] * 4
-    assert gone(facts) == []
+    assert dropped(facts) == []
 
 
 def test_a_subset_that_is_not_listed_is_named(lake: Lake) -> None:
@@ -168,7 +169,7 @@ def test_a_subset_that_is_not_listed_is_named(lake: Lake) -> None:
 # Leaks ---------------------------------------------------------------------------------------------------------------
 
 
-def test_every_position_of_a_leaked_image_is_told_with_its_closest_benchmark_image(lake: Lake) -> None:
+def test_positions_of_a_leak_have_the_closest_benchmark_image(lake: Lake) -> None:
     add_images(lake, "some", 4, [Listed(0, "a"), Listed(0, "b", 1), Listed(2, "a"), Listed(3, "c"), Listed(3, "d", 1)])
     add_leaks(
         lake,
@@ -191,17 +192,17 @@ def test_every_position_of_a_leaked_image_is_told_with_its_closest_benchmark_ima
     assert {leak["benchmark_image"] for leak in leaks} == {1}
 
 
-def test_of_equally_close_benchmark_images_the_first_by_name_and_row_is_told(lake: Lake) -> None:
+def test_ties_of_benchmark_images_go_to_the_first_by_name(lake: Lake) -> None:
     add_images(lake, "some", 1, [Listed(0, "a")])
     add_leaks(lake, "some", {"z": [("a", 0, 1.0)], "m": [("a", 9, 1.0), ("a", 4, 1.0)]})
     (leak,) = facts_of(lake).leaks.to_pylist()
     assert (leak["benchmark"], leak["benchmark_row"]) == ("m", 4)
 
 
-def test_a_row_has_its_closest_leak_and_of_equals_its_first_image(lake: Lake) -> None:
+def test_a_row_has_its_closest_leak_and_the_first_of_ties(lake: Lake) -> None:
     add_images(lake, "some", 2, [Listed(0, "a"), Listed(0, "b", 1), Listed(1, "c"), Listed(1, "c", 1)])
     add_leaks(lake, "some", {"bench": [("a", 0, 0.96), ("b", 1, 0.99), ("c", 2, 0.97)]})
-    first, second = gone(facts_of(lake))
+    first, second = dropped(facts_of(lake))
     assert (first["image_index"], first["witness_row"]) == (1, 1)
     assert (second["image_index"], second["witness_row"]) == (0, 2)
 
@@ -213,15 +214,15 @@ def test_a_position_that_cannot_be_read_does_not_leak(lake: Lake) -> None:
     assert reasons(facts) == [None, "contaminated"]
 
 
-# Rows that go --------------------------------------------------------------------------------------------------------
+# Dropped rows --------------------------------------------------------------------------------------------------------
 
 
-def test_every_row_that_goes_is_told_once_in_order_with_its_witness(example: Lake) -> None:
+def test_dropped_rows_are_listed_once_in_order_with_witness(example: Lake) -> None:
     duplicates = pa.table(
         [[5, 0], [0, 2], ["near_copy", "exact_copy"], ["other", "some"], [11, 4], [3, 0], [0.97, 1.0]],
         schema=DUPLICATES,
     )
-    records = gone(facts_of(example), duplicates)
+    records = dropped(facts_of(example), duplicates)
     assert [(record["row"], record["reason"]) for record in records] == [
         (0, "duplicate"),
         (1, "unreadable"),
@@ -260,6 +261,6 @@ def test_every_row_that_goes_is_told_once_in_order_with_its_witness(example: Lak
     assert similarity == [1.0, None, None, None, pytest.approx(0.96), pytest.approx(0.97), None]
 
 
-def test_where_nothing_goes_the_table_is_empty(lake: Lake) -> None:
+def test_without_dropped_rows_the_table_is_empty(lake: Lake) -> None:
     add_images(lake, "some", 2, [Listed(0, "a"), Listed(1, "b")])
-    assert gone(facts_of(lake)) == []
+    assert dropped(facts_of(lake)) == []

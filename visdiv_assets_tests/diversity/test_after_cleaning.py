@@ -15,7 +15,7 @@ from visdiv_assets.diversity.tables import CORPUS_SCHEMA, corpus_table
 VECTORS = np.random.default_rng(0).normal(size=(5, 3))
 VECTORS /= np.linalg.norm(VECTORS, axis=1, keepdims=True)
 IDS = pa.array(list("abcde"))
-#: Row 1 holds two images, and image a occurs in rows 0 and 3.
+#: Row 1 has two images, and image a occurs in rows 0 and 3.
 LISTED = pa.table({"row": [0, 1, 1, 2, 3, 4], "image_id": ["a", "b", "c", "d", "a", "e"]})
 
 
@@ -26,7 +26,7 @@ def dropped(**reasons: list[int]) -> pa.Table:
     )
 
 
-def taken_out(**reasons: list[int]) -> dict[str, Moments]:
+def subtracted(**reasons: list[int]) -> dict[str, Moments]:
     return moments_of_dropped(LISTED, dropped(**reasons), IDS, VECTORS, model_id="m", dimension=3)
 
 
@@ -40,29 +40,29 @@ def assert_equal(found: Moments, expected: Moments) -> None:
     assert np.allclose(found.sum_x, expected.sum_x)
 
 
-def test_each_way_takes_out_the_images_of_its_rows() -> None:
-    found = taken_out(contaminated=[1], duplicate=[3], quality=[4])
+def test_each_way_subtracts_the_images_of_its_rows() -> None:
+    found = subtracted(contaminated=[1], duplicate=[3], quality=[4])
     assert_equal(found["decontaminated"], of(1, 2))
     assert_equal(found["deduplicated"], of(0))
     assert_equal(found["clean"], of(1, 2, 0, 4))
 
 
-def test_a_image_of_two_rows_that_go_is_taken_out_twice() -> None:
-    assert_equal(taken_out(duplicate=[0, 3])["deduplicated"], of(0, 0))
+def test_an_image_of_two_dropped_rows_is_subtracted_twice() -> None:
+    assert_equal(subtracted(duplicate=[0, 3])["deduplicated"], of(0, 0))
 
 
-def test_nothing_is_taken_out_where_no_row_goes() -> None:
-    assert {kind: gone.n for kind, gone in taken_out().items()} == {"decontaminated": 0, "deduplicated": 0, "clean": 0}
+def test_nothing_is_subtracted_without_dropped_rows() -> None:
+    assert {kind: gone.n for kind, gone in subtracted().items()} == {"decontaminated": 0, "deduplicated": 0, "clean": 0}
 
 
-def test_subsets_without_a_image_have_nothing_to_take_out() -> None:
+def test_subsets_without_images_have_nothing_to_subtract() -> None:
     nothing = moments_of_dropped(
         LISTED.slice(0, 0), dropped(duplicate=[0]), IDS.slice(0, 0), VECTORS[:0], model_id="m", dimension=3
     )
     assert nothing["clean"].n == 0
 
 
-def test_the_table_of_the_corpus_has_every_scope_with_the_scores_of_its_images() -> None:
+def test_the_corpus_table_has_the_scores_of_every_scope() -> None:
     whole = {"one": of(0, 1, 2), "two": of(3, 4, 0)}
     cleaned = {"one": {"clean": of(0, 1)}, "two": {"clean": of(3)}}
     table = corpus_table(whole, cleaned.__getitem__)
@@ -85,7 +85,8 @@ def test_the_table_of_the_corpus_has_every_scope_with_the_scores_of_its_images()
 
 
 def test_no_subset_has_an_empty_table() -> None:
-    assert corpus_table({}, {}.__getitem__).num_rows == 0
+    none: dict[str, dict[str, Moments]] = {}
+    assert corpus_table({}, none.__getitem__).num_rows == 0
 
 
 def test_published_scores_follow_from_the_published_ranks() -> None:

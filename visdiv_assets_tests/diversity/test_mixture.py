@@ -114,13 +114,13 @@ def test_subsets_of_one_direction_each_are_mixed_evenly(objective: str) -> None:
     assert found.score == pytest.approx(5)
 
 
-def test_a_subset_whose_images_are_all_in_a_more_even_one_gets_nothing() -> None:
+def test_a_subset_contained_in_a_more_even_one_gets_no_weight() -> None:
     even = Moments.from_vectors(np.eye(4), model_id="m")
     narrow = Moments.from_vectors(np.eye(4)[[0, 0, 1]], model_id="m")
     assert best_mixture([narrow, even]).weights == pytest.approx([0, 1], abs=1e-4)
 
 
-def test_the_score_of_weights_is_that_of_the_union_with_such_numbers_of_rows() -> None:
+def test_the_score_of_weights_is_that_of_the_weighted_union() -> None:
     one, two = subset(1, count=30), subset(2, count=90)
     union = scores(one + two, centered=False)
     weights = np.array([0.25, 0.75])
@@ -133,22 +133,25 @@ def test_the_score_of_weights_is_that_of_the_union_with_such_numbers_of_rows() -
     [
         (
             {"objective": "score"},
-            "'score' is no objective of a mixture: use effective_rank, vendi",
+            "unknown objective 'score' of a mixture: use one of effective_rank, vendi",
         ),
         ({"upper": np.array([0.3, 0.3])}, "no weights within the bounds sum to 1"),
         ({"lower": np.array([0.7, 0.7])}, "no weights within the bounds sum to 1"),
-        ({"lower": np.array([0.5, 0]), "upper": np.array([0.4, 1])}, "weight 0 has a lower bound above its upper one"),
-        ({"upper": np.array([np.nan, 1])}, "must lie between 0 and 1"),
+        (
+            {"lower": np.array([0.5, 0]), "upper": np.array([0.4, 1])},
+            "weight 0 has a lower bound of 0.5, above its upper bound 0.4",
+        ),
+        ({"upper": np.array([np.nan, 1])}, "must be between 0 and 1"),
     ],
 )
-def test_what_cannot_be_mixed_is_one_line(arguments: dict[str, object], message: str) -> None:
+def test_impossible_mixtures_are_refused_in_one_line(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(VisdivError, match=message):
         best_mixture([subset(1), subset(2)], **arguments)  # type: ignore[arg-type]
 
 
-def test_models_are_not_mixed() -> None:
+def test_vectors_of_two_models_are_not_mixed() -> None:
     other = Moments.from_vectors(np.eye(6), model_id="other")
-    with pytest.raises(VisdivError, match="subsets of the models 'm' and 'other' cannot be mixed"):
+    with pytest.raises(VisdivError, match="subsets embedded by 'm' and 'other' cannot be mixed"):
         best_mixture([subset(1), other])
     with pytest.raises(VisdivError, match="at least one subset"):
         best_mixture([])
@@ -181,7 +184,7 @@ def test_the_nearest_weights_are_feasible_and_none_is_nearer(
 
 @settings(max_examples=100, deadline=None)
 @given(weights_and_bounds)
-def test_the_best_weights_for_a_linear_gain_are_feasible_and_best(
+def test_weights_for_a_linear_gain_are_feasible_and_best(
     given_weights: tuple[list[float], list[float], list[float]],
 ) -> None:
     gain, lower, upper = (np.array(part) for part in given_weights)

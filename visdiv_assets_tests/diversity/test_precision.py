@@ -1,5 +1,9 @@
 """Float32 products: how far the scores are from an all-float64 computation, and when float32 is not used."""
 
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -11,19 +15,29 @@ from visdiv_assets.diversity import Moments, accumulate, scores
 from visdiv_assets.errors import VisdivError
 from visdiv_assets_tests.diversity.references import assert_same, plain_scores, unit_rows
 
-#: The promise.
+#: Maximum relative error of the scores.
 ERROR = 1e-6
 SMALL_BLOCK = 64
 
 few = settings(max_examples=40, deadline=None, derandomize=True)
 
 
-def vectors(seed, n, d, *, decay=0.5, rank=None, spread=1.0, distinct=None, dtype=np.float32):
-    """Rows of a power-law spectrum, moved so that `spread` is about their distance from their mean, maybe repeated."""
+def vectors(
+    seed: int,
+    n: int,
+    d: int,
+    *,
+    decay: float = 0.5,
+    rank: int | None = None,
+    spread: float = 1.0,
+    distinct: int | None = None,
+    dtype: type[np.floating[Any]] = np.float32,
+) -> np.ndarray:
+    """Rows of a power-law spectrum, at a distance of about `spread` from their mean; `distinct` rows, repeated."""
     rng = np.random.default_rng(seed)
-    rank = min(rank or d, d)
-    basis = np.linalg.qr(rng.standard_normal((d, d)))[0][:rank] * np.arange(1.0, rank + 1)[:, None] ** -decay
-    x = rng.standard_normal((distinct or n, rank)) @ basis
+    used = min(rank or d, d)
+    basis = np.linalg.qr(rng.standard_normal((d, d)))[0][:used] * np.arange(1.0, used + 1)[:, None] ** -decay
+    x: np.ndarray = rng.standard_normal((distinct or n, used)) @ basis
     if distinct:
         x = x[rng.integers(0, distinct, n)]
     if spread < 1:
@@ -31,19 +45,19 @@ def vectors(seed, n, d, *, decay=0.5, rank=None, spread=1.0, distinct=None, dtyp
     return unit_rows(x).astype(dtype)
 
 
-def forced(rows=16, dimension=2):
-    """Let blocks of few rows and dimensions be of float32 as large ones are."""
+def forced(rows: int = 16, dimension: int = 2) -> AbstractContextManager[Any]:
+    """Use float32 for blocks of few rows and dimensions, as for large ones."""
     return mock.patch.multiple(accumulate, FLOAT32_ROWS=rows, FLOAT32_DIMENSION=dimension)
 
 
-def float32_blocks():
-    """A spy on the place where a block is rounded to float32."""
+def float32_blocks() -> AbstractContextManager[mock.MagicMock]:
+    """Spy on the function that rounds a block to float32."""
     return mock.patch.object(
-        accumulate.RunningSums, "_centered", autospec=True, side_effect=accumulate.RunningSums._centered
+        accumulate.RunningSums, "_center", autospec=True, side_effect=accumulate.RunningSums._center
     )
 
 
-def assert_exact(moments, x, counts=None):
+def assert_exact(moments: Moments, x: np.ndarray, counts: np.ndarray | None = None) -> None:
     rows = unit_rows(x) if counts is None else np.repeat(unit_rows(x), counts, axis=0)
     for centered in (True, False):
         rank, ratio = plain_scores(rows, centered)
@@ -64,7 +78,7 @@ sets = {
 
 @few
 @given(st.integers(2, 700), st.sampled_from([3, 16, 48]), st.integers(16, 200), st.fixed_dictionaries(sets))
-def test_scores_are_within_a_millionth_of_all_float64(n, d, block, kind):
+def test_scores_are_within_a_millionth_of_all_float64(n: int, d: int, block: int, kind: dict[str, Any]) -> None:
     x = vectors(n=n, d=d, **kind)
     # Identical rows, whose scores are 0 by definition, have tests of their own.
     if len(np.unique(x, axis=0)) > 2:
@@ -74,14 +88,14 @@ def test_scores_are_within_a_millionth_of_all_float64(n, d, block, kind):
 
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(st.sampled_from([1023, 4096, 4097, 9000]), st.fixed_dictionaries(sets))
-def test_the_same_at_the_sizes_where_float32_is_used(n, kind):
+def test_the_same_at_the_sizes_where_float32_is_used(n: int, kind: dict[str, Any]) -> None:
     x = vectors(n=n, d=accumulate.FLOAT32_DIMENSION, **kind)
     assert_exact(Moments.from_vectors(x, block=1024), x)
 
 
 @few
 @given(st.integers(0, 1000), st.sampled_from([[1], [0, 1], [1, 2, 9], [0, 1, 1000]]))
-def test_weights_are_repetitions_in_float32_too(seed, choices):
+def test_weights_are_repetitions_in_float32_too(seed: int, choices: list[int]) -> None:
     x, counts = vectors(seed, 300, 24), np.random.default_rng(seed).choice(choices, 300)
     with forced(), float32_blocks() as rounded:
         moments = Moments.from_vectors(x, counts, block=SMALL_BLOCK)
@@ -90,7 +104,7 @@ def test_weights_are_repetitions_in_float32_too(seed, choices):
 
 
 @pytest.mark.parametrize("heavy", [0, 150, 299])
-def test_one_row_may_weigh_a_million(heavy):
+def test_one_row_may_weigh_a_million(heavy: int) -> None:
     x = vectors(5, 300, 24)
     counts = np.ones(300, np.int64)
     counts[heavy] = 1_000_000
@@ -105,7 +119,7 @@ def test_one_row_may_weigh_a_million(heavy):
         assert mine.participation_ratio_unbiased == pytest.approx(true.participation_ratio_unbiased, rel=ERROR)
 
 
-def test_spread_out_sets_are_multiplied_in_float32_after_the_first_block():
+def test_spread_out_sets_use_float32_after_the_first_block() -> None:
     x = vectors(6, 6 * 1024, 256, dtype=np.float16)
     with float32_blocks() as rounded:
         moments = Moments.from_vectors(x, block=1024)
@@ -114,7 +128,7 @@ def test_spread_out_sets_are_multiplied_in_float32_after_the_first_block():
 
 
 @pytest.mark.parametrize("kind", [{"rank": 5}, {"decay": 4.0}, {"distinct": 40}, {"spread": 1e-6}])
-def test_sets_that_float32_would_misjudge_stay_in_float64(kind):
+def test_sets_that_float32_would_misjudge_stay_in_float64(kind: dict[str, Any]) -> None:
     x = vectors(7, 4096, 256, dtype=np.float64, **kind)
     with float32_blocks() as rounded:
         Moments.from_vectors(x, block=1024)
@@ -123,20 +137,21 @@ def test_sets_that_float32_would_misjudge_stay_in_float64(kind):
 
 @pytest.mark.parametrize("first", [{"spread": 1e-3}, {"rank": 3}, {"distinct": 1}, {}])
 @pytest.mark.parametrize("then", [{"spread": 1e-3}, {"rank": 3}, {"distinct": 2}, {}])
-def test_order_does_not_break_the_promise(first, then):
+def test_order_does_not_break_the_promise(first: dict[str, Any], then: dict[str, Any]) -> None:
     x = np.concatenate([vectors(8, 4096, 256, **first), vectors(9, 3 * 4096, 256, **then)])
     assert_exact(Moments.from_vectors(x, block=1024), x)
 
 
-def test_many_small_batches_and_one_array_agree():
+def test_many_small_batches_and_one_array_agree() -> None:
     x = vectors(10, 5000, 256)
     whole = Moments.from_vectors(x, block=1024)
     assert_exact(Moments.from_batches(np.array_split(x, 70)), x)
     assert_same(whole - Moments.from_vectors(x[:2000]), Moments.from_vectors(x[2000:]), tolerance=5000 * 1e-8)
-    assert (whole - sum(Moments.from_vectors(part) for part in np.array_split(x, 3))).n == 0
+    parts = [Moments.from_vectors(part) for part in np.array_split(x, 3)]
+    assert (whole - (parts[0] + parts[1] + parts[2])).n == 0
 
 
-def test_a_bad_row_in_another_thread_is_named():
+def test_a_bad_row_in_another_thread_is_named() -> None:
     x = vectors(11, 9000, 256)
     x[8000, 3] = np.nan
     with pytest.raises(VisdivError, match="row 8000 holds NaN"):

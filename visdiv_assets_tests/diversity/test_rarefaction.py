@@ -1,4 +1,4 @@
-"""Scores at equal numbers of positions, of which several may show one image."""
+"""Scores of samples of equal size, where several positions may share an image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from visdiv_assets.publishing.plots.diversity import HEIGHT, WIDTH, plot_rarefie
 def vectors(count: int, dimension: int = 8) -> np.ndarray:
     random = np.random.default_rng(count)
     found = random.standard_normal((count, dimension))
-    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float16)
+    units: np.ndarray = (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float16)
+    return units
 
 
 def test_a_position_counts_as_often_as_its_image_is_shown() -> None:
@@ -35,7 +36,7 @@ def test_a_position_counts_as_often_as_its_image_is_shown() -> None:
         assert vars(drawn[name]) == pytest.approx(vars(expanded[name]), rel=1e-9)
 
 
-def test_the_table_has_the_sizes_for_which_there_are_enough_positions() -> None:
+def test_the_table_has_the_sizes_with_enough_positions() -> None:
     images = vectors(30)
     table = rarefied_table(images, np.arange(1_100) % 30, model_id="m")
     assert table.schema == RAREFIED_SCHEMA

@@ -17,14 +17,15 @@ from visdiv_assets.errors import VisdivError
 def vectors(seed: int, count: int = 30, dimension: int = 5) -> np.ndarray:
     random = np.random.default_rng(seed)
     found = random.normal(size=(count, dimension)) * random.uniform(0.1, 1, dimension)
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    units: np.ndarray = found / np.linalg.norm(found, axis=1, keepdims=True)
+    return units
 
 
 def three() -> dict[str, Moments]:
     return {f"s{seed}": Moments.from_vectors(vectors(seed, 10 * seed + 5), model_id="m") for seed in range(3)}
 
 
-def test_the_union_without_a_subset_is_that_of_the_others_computed_afresh() -> None:
+def test_leave_one_out_equals_the_union_of_the_others() -> None:
     for name, found in leave_one_out(three()).items():
         others = np.concatenate([vectors(seed, 10 * seed + 5) for seed in range(3) if f"s{seed}" != name])
         expected = Moments.from_vectors(others, model_id="m")
@@ -33,7 +34,7 @@ def test_the_union_without_a_subset_is_that_of_the_others_computed_afresh() -> N
         assert np.allclose(found.sum_x, expected.sum_x, atol=1e-12)
 
 
-def test_of_one_subset_nothing_is_left() -> None:
+def test_one_subset_leaves_nothing() -> None:
     (found,) = leave_one_out({"only": three()["s1"]}).values()
     assert found.n == 0
     assert leave_one_out({}) == {}
@@ -47,7 +48,7 @@ def test_leaving_out_a_tiny_subset_keeps_its_effect() -> None:
     assert found["tiny"].second_moment[1, 1] == 0.0
 
 
-def test_the_entropy_of_a_union_lies_between_those_of_its_parts_and_theirs_plus_that_of_the_weights() -> None:
+def test_the_entropy_of_a_union_is_within_its_bounds() -> None:
     parts = three()
     whole = union(parts)
     weights = np.array([part.n / whole.n for part in parts.values()])
@@ -71,7 +72,7 @@ def test_the_greedy_order_is_that_of_trying_every_next_subset() -> None:
     assert greedy_order({}) == []
 
 
-def test_models_do_not_meet() -> None:
+def test_two_models_are_refused() -> None:
     other = Moments.from_vectors(vectors(1), model_id="other")
     with pytest.raises(VisdivError, match="models 'm' and 'other'"):
         greedy_order({**three(), "other": other})
@@ -79,7 +80,7 @@ def test_models_do_not_meet() -> None:
         union({})
 
 
-def test_a_part_of_a_large_set_scores_lower_than_the_set_and_its_interval_holds_the_mean() -> None:
+def test_a_sample_scores_lower_than_the_set_it_is_drawn_from() -> None:
     large = vectors(3, 3_000, 40)
     whole = scores(Moments.from_vectors(large))
     found = rarefy(large, 100)
@@ -89,14 +90,14 @@ def test_a_part_of_a_large_set_scores_lower_than_the_set_and_its_interval_holds_
         assert found[name].high < getattr(whole, name)
 
 
-def test_two_sets_of_one_distribution_agree_at_equal_size_whatever_their_own() -> None:
+def test_sets_of_one_distribution_agree_at_equal_sample_size() -> None:
     large, small = vectors(3, 4_000, 20), vectors(3, 4_000, 20)[:300]
     assert rarefy(large, 256)["effective_rank"].mean == pytest.approx(
         rarefy(small, 256)["effective_rank"].mean, rel=0.02
     )
 
 
-def test_a_set_of_exactly_the_size_is_drawn_once_and_a_smaller_one_not_at_all() -> None:
+def test_a_set_of_the_sample_size_is_drawn_once() -> None:
     exact = rarefy(vectors(1, 64), 64)["score"]
     assert exact.draws == 1
     assert exact.low == exact.mean == exact.high
@@ -105,12 +106,12 @@ def test_a_set_of_exactly_the_size_is_drawn_once_and_a_smaller_one_not_at_all() 
     assert rarefy(vectors(1, 1), 1) == {}
 
 
-def test_the_draws_depend_on_the_seed_alone() -> None:
+def test_the_draws_depend_only_on_the_seed() -> None:
     large = vectors(3, 500, 8)
     assert rarefy(large, 100) == rarefy(large, 100)
     assert rarefy(large, 100, seed=1) != rarefy(large, 100)
 
 
-def test_fewer_than_two_images_a_dimension_are_too_few() -> None:
+def test_fewer_than_two_images_per_dimension_are_too_few() -> None:
     assert too_few(1_023, 512)
     assert not too_few(1_024, 512)

@@ -1,5 +1,5 @@
 """How well the texts of rows fit their images, from stored CLIP vectors.
 
-Belongs here: the similarity of turns and images (`turns`), and what a subset's figures say (`summary`). Does not: how
-vectors are made (`embedders`), or which rows stay (`curation`).
+Belongs here: the similarity of turns and images (`turns`), and the figures of a subset (`summary`). Does not: how
+vectors are computed (`embedding`), or which rows are kept (`curation`).
 """

@@ -1,4 +1,4 @@
-"""What the similarities of a subset's turns say: of each row, and of the subset as a whole."""
+"""Summaries of the similarities of turns: for each row, and for the subset as a whole."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ SUMMARY_SCHEMA = pa.schema(
     ]
 )
 
-#: Quantiles that are published, by the name that they have in the table.
+#: Quantiles in the summary, by name.
 QUANTILES = {f"p{round(100 * value):02}": value for value in (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)}
 
-#: Cosine similarities below which LAION dropped pairs, both with ViT-B/32: LAION-5B's English part, and LAION-400M.
+#: Minimum cosine similarities by which LAION filtered pairs, both with ViT-B/32: LAION-5B's English part, LAION-400M.
 FILTERS = {"laion_5b": 0.28, "laion_400m": 0.30}
-#: DataComp's baseline keeps the best 30 %, of the whole pool and with ViT-L/14; here it is taken of the subset.
+#: DataComp's baseline keeps the best 30 % of the whole pool, with ViT-L/14; here it is applied to the subset.
 TOP_NAME, TOP_SHARE = "datacomp_top_30", 0.30
 
 ALT_TEXT = "made for alt-text of web pages: for questions and answers compare with the subset's own quantiles"
@@ -51,12 +51,14 @@ OWN_SHARE = "keeps 30 % of every subset by definition: the value says where that
 
 @dataclass(frozen=True)
 class Totals:
-    """How much of a subset has a similarity.
+    """Counts of the turns and rows of a subset that have a similarity.
 
     Attributes:
-        turns, turns_scored: turns, and those with a text in a row with a readable image.
-        rows_scored: rows with a turn that is scored.
-        texts, texts_truncated: turns with a text, and those whose text was cut.
+        turns: number of turns.
+        turns_scored: turns with a text, in a row with a readable image.
+        rows_scored: rows with at least one scored turn.
+        texts: turns with a text.
+        texts_truncated: turns whose text was truncated.
     """
 
     turns: int
@@ -67,15 +69,15 @@ class Totals:
 
 
 def summarize_rows(turns: Iterable[pa.RecordBatch], images: np.ndarray) -> pa.Table:
-    """Gather the turns of every row.
+    """Summarize the turns of every row.
 
     Args:
         turns: batches of `turns.TURNS_SCHEMA`.
-        images: int [rows], readable images of every row of the subset.
+        images: int [rows], number of readable images of every row of the subset.
 
     Returns:
-        table of `ROWS_SCHEMA`, one row per row of the subset; minimum and mean are over its scored turns, each with the
-        image that it fits best, and null where none is scored.
+        table of `ROWS_SCHEMA`, one row per row of the subset. Minimum and mean are over its scored turns, each with the
+        image that it fits best; they are null if no turn is scored.
     """
     rows = len(images)
     count, scored, truncated = (np.zeros(rows, np.int64) for _ in range(3))
@@ -105,7 +107,7 @@ def summarize_rows(turns: Iterable[pa.RecordBatch], images: np.ndarray) -> pa.Ta
 
 
 def totals_of(rows: pa.Table, texts: int) -> Totals:
-    """Count what a table of `ROWS_SCHEMA` covers; `texts` is the number of turns with a text."""
+    """Return the totals of a table of `ROWS_SCHEMA`; `texts` is the number of turns with a text."""
     turns, scored, truncated = (
         int(rows[name].to_numpy().sum()) for name in ("turns", "turns_scored", "turns_truncated")
     )
@@ -113,38 +115,38 @@ def totals_of(rows: pa.Table, texts: int) -> Totals:
 
 
 def summarize_subset(turn_cosines: np.ndarray, row_cosines: np.ndarray, totals: Totals) -> pa.Table:
-    """Quantiles, and what the named filters would keep, of turns and of rows.
+    """Compute quantiles, and the share that the named filters would keep, of turns and of rows.
 
     Args:
-        turn_cosines: float [t], of the scored turns.
-        row_cosines: float [r], mean of each scored row.
-        totals: of the subset.
+        turn_cosines: float [t], cosine of each scored turn.
+        row_cosines: float [r], mean cosine of each scored row.
+        totals: totals of the subset.
 
     Returns:
-        table of `SUMMARY_SCHEMA`; where nothing is scored there are no quantiles, and shares are null.
+        table of `SUMMARY_SCHEMA`; if nothing is scored, it has no quantiles, and shares are null.
     """
     records = [
         record
         for unit, cosines in (("turn", turn_cosines), ("row", row_cosines))
-        for record in _of_unit(unit, np.sort(cosines))
+        for record in _summarize_unit(unit, np.sort(cosines))
     ]
     cut = {"unit": "text", "measure": "truncated", "name": "truncated", "reached": totals.texts_truncated}
     records.append({**cut, "scored": totals.texts, "share": _share(totals.texts_truncated, totals.texts)})
     return pa.Table.from_pylist(records, SUMMARY_SCHEMA)
 
 
-def _of_unit(unit: str, ordered: np.ndarray) -> list[dict[str, object]]:
+def _summarize_unit(unit: str, ordered: np.ndarray) -> list[dict[str, object]]:
     values: list[tuple[str, str, float, str | None]] = [
         ("filter", name, value, ALT_TEXT) for name, value in FILTERS.items()
     ]
     if len(ordered):
-        # Values that occur, so that what reaches one is counted exactly.
+        # Quantiles are values that occur, so that the turns that reach one are counted exactly.
         chosen = np.quantile(ordered, list(QUANTILES.values()), method="lower")
         values += [("quantile", name, value, None) for name, value in zip(QUANTILES, chosen, strict=True)]
         values.append(("filter", TOP_NAME, _cut(ordered, TOP_SHARE), OWN_SHARE))
     records = []
     for measure, name, value, remark in values:
-        # Compared as they are stored: 0.3 is not what float32 makes of it.
+        # Compared as float32, as the values are stored: float32(0.3) differs from 0.3.
         reached = len(ordered) - int(np.searchsorted(ordered, np.float32(value)))
         records.append(
             {
@@ -163,7 +165,7 @@ def _of_unit(unit: str, ordered: np.ndarray) -> list[dict[str, object]]:
 
 
 def _cut(ordered: np.ndarray, share: float) -> float:
-    """The value from which so large a share is kept, at least one."""
+    """Return the threshold that keeps this share of the values, at least one value."""
     kept = max(round(share * len(ordered)), 1)
     return float(ordered[len(ordered) - kept])
 

@@ -1,7 +1,7 @@
-"""The similarity of each turn's text and the images of its row, and CLIPScore made of it.
+"""The similarity of each turn's text to the images of its row, and the CLIPScore computed from it.
 
-A row may hold several images and several turns. Of a turn both are kept: the similarity to the image that it fits
-best, since a text is mostly about one of them, and the mean over all of them.
+A row may have several images and several turns. Two values are stored for a turn: the similarity to the image that it
+fits best, since a text is mostly about one image, and the mean over all images.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ModelError
 from visdiv_assets.vectors.matrix import Matrix, as_float32, check_matrix
 
-#: CLIPScore = 2.5 * max(cos, 0), so that it spreads from 0 to about 1 (Hessel et al. 2021, jmhessel/clipscore).
+#: CLIPScore = 2.5 * max(cos, 0), which ranges from 0 to about 1 (Hessel et al. 2021, jmhessel/clipscore).
 CLIP_SCORE_SCALE = 2.5
 
 TURNS_SCHEMA = pa.schema(
@@ -31,7 +31,7 @@ TURNS_SCHEMA = pa.schema(
     ]
 )
 
-#: Pairs of a turn and an image that are multiplied at a time: 2 x 32 MB at 512 dimensions.
+#: Number of pairs of a turn and an image that are multiplied at a time: 2 x 32 MB at 512 dimensions.
 PAIRS_AT_A_TIME = 16_384
 
 
@@ -41,7 +41,7 @@ class RowImages:
 
     Attributes:
         row: int64 [p], ascending.
-        vector: int64 [p], number of each image's vector.
+        vector: int64 [p], index of each image's vector.
     """
 
     row: np.ndarray
@@ -49,7 +49,7 @@ class RowImages:
 
 
 def clip_score(cosine: np.ndarray) -> np.ndarray:
-    """CLIPScore of cosine similarities, float32 of the same shape; NaN stays NaN."""
+    """Return the CLIPScore of cosine similarities, float32 of the same shape; NaN stays NaN."""
     score: np.ndarray = (CLIP_SCORE_SCALE * np.maximum(cosine, 0)).astype(np.float32)
     return score
 
@@ -60,23 +60,24 @@ def align_turns(
     """Compare the text of every turn with the images of its row.
 
     Args:
-        batches: turns in order of row: row int64, turn int32, text int64 (number of its vector, -1 for none).
-        row_images: of the rows.
-        images: unit vectors [n, d] of row_images.
+        batches: turns in order of row: row int64, turn int32, text int64 (index of its vector, -1 for none).
+        row_images: the images of the rows.
+        images: unit vectors [n, d] that `row_images` refers to.
         texts: unit vectors [m, d] of texts, of the same model.
-        truncated: bool [m], whether a text was cut before it was embedded.
+        truncated: bool [m], True if the text was truncated before it was embedded.
 
     Yields:
         batches of `TURNS_SCHEMA`, one row per turn. A turn without a text, or in a row without a readable image, has
         nulls; `truncated` is null without a text.
 
     Raises:
-        VisdivError: the two have different dimensions, or a vector is not finite.
+        ModelError: images and texts have vectors of different dimensions.
+        InputError: a vector is not finite.
     """
     if images.shape[0] and texts.shape[0] and images.shape[1] != texts.shape[1]:
-        raise VisdivError(
-            f"vectors of images have {images.shape[1]} dimensions and those of texts {texts.shape[1]}: materialize "
-            "both again with the same model"
+        raise ModelError(
+            f"vectors of images have {images.shape[1]} dimensions and those of texts {texts.shape[1]}: embed both with "
+            "the same model"
         )
     for batch in batches:
         row, text = batch.column("row").to_numpy(), batch.column("text").to_numpy()
@@ -84,7 +85,7 @@ def align_turns(
         count = end - first
         best, mean, mean_score = (np.full(len(row), np.nan, np.float32) for _ in range(3))
         scored = np.flatnonzero((count > 0) & (text >= 0))
-        for chosen in _parts(scored, count[scored]):
+        for chosen in _split(scored, count[scored]):
             cosine, starts = _cosines(chosen, first, count, text, row_images.vector, images, texts)
             best[chosen] = np.maximum.reduceat(cosine, starts)
             mean[chosen] = np.add.reduceat(cosine, starts) / count[chosen]
@@ -105,8 +106,8 @@ def align_turns(
         )
 
 
-def _parts(turns: np.ndarray, images: np.ndarray) -> Iterator[np.ndarray]:
-    """Turns in order, cut so that each part has about `PAIRS_AT_A_TIME` pairs; a turn is never cut."""
+def _split(turns: np.ndarray, images: np.ndarray) -> Iterator[np.ndarray]:
+    """Split turns into parts of about `PAIRS_AT_A_TIME` pairs each; the pairs of a turn stay together."""
     part = (np.cumsum(images) - 1) // PAIRS_AT_A_TIME
     if len(turns):
         yield from np.split(turns, np.flatnonzero(np.diff(part)) + 1)
@@ -121,14 +122,14 @@ def _cosines(
     images: Matrix,
     texts: Matrix,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Similarities of some turns with each of their images, one after the other, and where each turn begins."""
+    """Return the similarities of turns with each of their images, one after the other, and where each turn begins."""
     counts = count[chosen]
     starts = np.cumsum(counts) - counts
     of_turn = np.repeat(np.arange(len(chosen)), counts)
-    place = first[chosen][of_turn] + np.arange(len(of_turn)) - starts[of_turn]
-    imaged, place_of = np.unique(vector[place], return_inverse=True)
-    x = check_matrix(as_float32(images[imaged]), 0)
+    position = first[chosen][of_turn] + np.arange(len(of_turn)) - starts[of_turn]
+    distinct, index = np.unique(vector[position], return_inverse=True)
+    x = check_matrix(as_float32(images[distinct]), 0)
     y = check_matrix(as_float32(texts[text[chosen]]), 0)
-    cosine: np.ndarray = np.einsum("nd,nd->n", x[place_of], y[of_turn])
-    # Stored vectors are rounded to float16: the product may leave [-1, 1] by 1e-3.
+    cosine: np.ndarray = np.einsum("nd,nd->n", x[index], y[of_turn])
+    # Stored vectors are rounded to float16, so a product may exceed [-1, 1] by 1e-3.
     return np.clip(cosine, -1, 1), starts

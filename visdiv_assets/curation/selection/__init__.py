@@ -1,10 +1,9 @@
-"""Published methods that choose a subset of training data, from stored embeddings or from texts alone.
+"""Published methods that select training data, from stored embeddings or from texts.
 
-Here belong the methods, each a function that gives one number per image, text or pair (or an order), with its source
-and formula; `methods`, which says of each what a high number means; and `compare`, which holds what they keep side by
-side. Here do not belong which rows a clean copy keeps (`curation`), exact joins (`search`) or models (`embedders`).
-Vectors are read in blocks from anything that can be sliced by rows; importing this package loads numpy and nothing
-heavier.
+Belongs here: the methods, each a function that returns a score per image, text or pair (or an order), with its source
+and formula; `methods`, the registry that says what a high score means; `compare_methods`. Does not: which rows a clean
+copy keeps (`curation`), exact joins (`vectors`) or models (`embedding`). Vectors are read in blocks from anything that
+can be sliced by rows. Importing this package loads numpy and nothing heavier.
 """
 
 from visdiv_assets.curation.selection.diverse import select_diverse_samples

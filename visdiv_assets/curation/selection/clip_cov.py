@@ -1,4 +1,4 @@
-"""ClipCov: a subset of pairs that preserves the cross-covariance of images and texts.
+"""ClipCov: selection of pairs that preserve the cross-covariance of images and texts.
 
 Source: Joshi, Jain, Payani and Mirzasoleiman 2024, "Data-Efficient Contrastive Language-Image Pretraining: Prioritizing
 Data Quality over Quantity", arXiv 2403.12267; BigML-CS-UCLA/clipcov-data-efficient-clip, `clip_core.ipynb`.
@@ -19,7 +19,7 @@ from visdiv_assets.vectors.unit_rows import unit, unit_at
 
 #: Rows of a class compared at a time.
 TILE = 2048
-#: Picks of a class after which its scores are computed anew.
+#: Number of picks of a class after which its scores are lowered.
 BATCH = 200
 
 
@@ -40,25 +40,25 @@ def clip_cov(
 
         cross_i + 2 v_i.t_i + name_i / 2 - (cos(v_i, center of texts) + cos(t_i, center of images)).
 
-    The best score of all classes is picked. Each time the picks P of a class reach 199, 399, 599 ..., the scores of
-    the class are lowered by sum over new picks j of (K_ij + K_ji) / m, by sum over P of cross_j / m, and by sum over
-    new picks of name_j / (2 m). This is what the released notebook does: it takes cross of all picks off again with
-    every batch, and does not clip the v_i.t_i of a pair itself.
+    The best score of all classes is picked. Each time the number of picks P of a class reaches 199, 399, 599 ..., the
+    scores of the class are lowered by sum over new picks j of (K_ij + K_ji) / m, by sum over P of cross_j / m, and by
+    sum over new picks of name_j / (2 m). This follows the released notebook, which subtracts cross of all picks again
+    with every batch, and does not clip the v_i.t_i of a pair.
 
-    A class of m pairs costs m^2 products once, and m for each of its picks from the 199th on.
+    A class of m pairs costs m^2 products once, and m products for each of its picks from the 199th on.
 
     Args:
         images: unit vectors [n, d] of images.
-        texts: of their texts [n, d], row by row.
-        count: pairs wanted; all are put in order if there are no more.
+        texts: unit vectors [n, d] of their texts, row by row.
+        count: number of pairs to pick; if there are fewer, all are returned in order.
         labels: integer class of each pair [n], such as zero-shot classes (None: k-means clusters of the images, as
             latent classes).
         names: float [n], name_i (None: 0).
-        seed: of k-means.
-        progress: told of pairs scored.
+        seed: seed of k-means.
+        progress: called with the number of pairs scored.
 
     Returns:
-        int64 [min(count, n)], row numbers in the order in which they were picked.
+        int64 [min(count, n)], row indices in the order in which they were picked.
 
     Raises:
         InputError: images, texts, labels or names differ in number or dimension; `count` is negative; a row is not
@@ -67,70 +67,74 @@ def clip_cov(
     check_pairs(images, texts)
     rows = images.shape[0]
     if images.shape[1] != texts.shape[1]:
-        raise InputError(f"images of {images.shape[1]} dimensions and texts of {texts.shape[1]}: two models")
+        raise InputError(
+            f"images have {images.shape[1]} dimensions and texts {texts.shape[1]}: embed both with the same model"
+        )
     if count < 0:
         raise InputError(f"cannot pick {count} pairs: ask for 0 or more")
     given = {"labels": labels, "names": names}
     for what, values in given.items():
         if values is not None and (values.shape != (rows,) or not np.isfinite(values).all()):
-            raise InputError(f"{what} are one finite number per pair: {rows} pairs, {what} {list(values.shape)}")
+            raise InputError(
+                f"{what} must be one finite number for each of {rows} pairs: got shape {list(values.shape)}"
+            )
     named = np.zeros(rows) if names is None else names.astype(np.float64)
     classes = k_means(images, seed=seed).cluster if labels is None else labels
     order = np.argsort(classes, kind="stable")
     starts = np.flatnonzero(np.diff(classes[order], prepend=classes[order[:1]] - 1))
-    groups = []
+    classes_of_pairs = []
     for members in np.split(order, starts[1:]):
         if len(members):
-            groups.append(_Class(images, texts, members, named[members]))
+            classes_of_pairs.append(_Class(images, texts, members, named[members]))
             progress(len(members))
-    return _picked(groups, min(count, rows))
+    return _pick_from_all(classes_of_pairs, min(count, rows))
 
 
-def _picked(groups: list[_Class], count: int) -> np.ndarray:
-    """The best of all classes, one after the other; of equal scores the lowest row."""
-    best = [(*group.best(), number) for number, group in enumerate(groups)]
+def _pick_from_all(classes: list[_Class], count: int) -> np.ndarray:
+    """Pick the best pair of all classes, again and again; ties go to the lowest row."""
+    best = [(*each.best(), index) for index, each in enumerate(classes)]
     heapq.heapify(best)
     picked = np.empty(count, np.int64)
-    for place in range(count):
-        _, row, number = best[0]
-        picked[place] = row
-        groups[number].pick()
-        if groups[number].left():
-            heapq.heapreplace(best, (*groups[number].best(), number))
+    for pick in range(count):
+        _, row, index = best[0]
+        picked[pick] = row
+        classes[index].pick()
+        if classes[index].has_left():
+            heapq.heapreplace(best, (*classes[index].best(), index))
         else:
             heapq.heappop(best)
     return picked
 
 
 class _Class:
-    """The pairs of a class, their scores and which were picked."""
+    """The pairs of a class, their scores, and the picks among them."""
 
     def __init__(self, images: Matrix, texts: Matrix, members: np.ndarray, names: np.ndarray) -> None:
         self._images, self._texts, self._members, self._names = images, texts, members, names
         self._cross = _cross(images, texts, members)
-        self._scores = self._cross + names / 2 + _own_less_centers(images, texts, members)
+        self._scores = self._cross + names / 2 + _own_minus_centers(images, texts, members)
         self._picked: list[int] = []
         self._counted = 0
         self._sort(np.arange(len(members)))
 
-    def left(self) -> bool:
-        """Whether there is a pair that was not picked."""
+    def has_left(self) -> bool:
+        """Return whether there is a pair that was not picked."""
         return self._next < len(self._order)
 
     def best(self) -> tuple[float, int]:
-        """The negated score of the best pair left, and its row."""
-        place = self._order[self._next]
-        return -float(self._scores[place]), int(self._members[place])
+        """Return the negated score of the best remaining pair, and its row."""
+        member = self._order[self._next]
+        return -float(self._scores[member]), int(self._members[member])
 
     def pick(self) -> None:
-        """Pick it; now and then lower the scores of the others."""
+        """Pick the best remaining pair; after every batch, lower the scores of the others."""
         self._picked.append(int(self._order[self._next]))
         self._next += 1
-        if (len(self._picked) + 1) % BATCH == 0 and self.left():
+        if (len(self._picked) + 1) % BATCH == 0 and self.has_left():
             self._lower()
 
     def _sort(self, left: np.ndarray) -> None:
-        # Members are in row order, and a stable sort leaves those of equal scores so.
+        # Members are in row order, and a stable sort keeps ties in this order.
         self._order = left[np.argsort(-self._scores[left], kind="stable")]
         self._next = 0
 
@@ -152,7 +156,7 @@ class _Class:
 
 
 def _cross(images: Matrix, texts: Matrix, members: np.ndarray) -> np.ndarray:
-    """(sum_j K_ij + sum_j K_ji) / m of each member, float64 [m]."""
+    """Return (sum_j K_ij + sum_j K_ji) / m of each member, float64 [m]."""
     total = np.zeros(len(members))
     for i in range(0, len(members), TILE):
         v = unit_at(images, members[i : i + TILE])
@@ -164,8 +168,8 @@ def _cross(images: Matrix, texts: Matrix, members: np.ndarray) -> np.ndarray:
     return total / len(members)
 
 
-def _own_less_centers(images: Matrix, texts: Matrix, members: np.ndarray) -> np.ndarray:
-    """2 v_i.t_i - cos(v_i, center of texts) - cos(t_i, center of images), float64 [m]."""
+def _own_minus_centers(images: Matrix, texts: Matrix, members: np.ndarray) -> np.ndarray:
+    """Return 2 v_i.t_i - cos(v_i, center of texts) - cos(t_i, center of images), float64 [m]."""
     tiles = [members[start : start + TILE] for start in range(0, len(members), TILE)]
     of_images, of_texts = (
         _direction(sum((unit_at(side, rows).sum(axis=0, dtype=np.float64) for rows in tiles), np.zeros(side.shape[1])))
@@ -181,5 +185,5 @@ def _own_less_centers(images: Matrix, texts: Matrix, members: np.ndarray) -> np.
 
 def _direction(total: np.ndarray) -> np.ndarray:
     length = float(np.linalg.norm(total))
-    # Vectors that cancel out have no center to be near to.
+    # The sum of vectors that cancel out has no direction.
     return total / length if length > 0 else total

@@ -1,4 +1,4 @@
-"""What selection methods keep of the same share of rows, side by side."""
+"""Comparison of what selection methods keep at the same fraction of rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from visdiv_assets.storage.lake import Lake
 
 
 class MethodComparison(NamedTuple):
-    """Tables of `selection.compare`: where what each method keeps comes from, how far they agree, how diverse it is."""
+    """The tables of `overlap_tables`: shares of subsets, agreement of methods, and diversity of what each keeps."""
 
     shares: pa.Table
     overlaps: pa.Table
@@ -27,29 +27,29 @@ class MethodComparison(NamedTuple):
 def compare_methods(
     lake: Lake, source: Source, methods: Sequence[str], subsets: Sequence[str], fraction: float
 ) -> MethodComparison:
-    """Let each method choose a share of the rows that it can judge, and hold what they chose side by side.
+    """Let each method select a fraction of the rows that it can judge, and compare the selections.
 
-    Rows without a readable image are left out afterwards, since the diversity is that of first images: by CLIP, or
-    by SSCD where there are no CLIP vectors.
+    Rows without a readable image are excluded from the comparison, since diversity is computed from the first image of
+    each row: from its CLIP vector, or from its SSCD vector if there are no CLIP vectors.
 
     Args:
-        lake: with what the stages wrote.
+        lake: holds the tables of the pipeline.
         source: where texts are read.
-        methods: of `chosen.CHOICES`; none: all that have stored scores, or those that need no CLIP, and no texts where
-            there are none.
-        subsets: names of those that are chosen from; empty: all.
-        fraction: the share.
+        methods: names from `select.CHOICES`; empty: all that have stored scores, or else those that need no CLIP
+            vectors (and no texts, if there are none).
+        subsets: names of the subsets to select from; empty: all.
+        fraction: fraction of rows to select.
 
     Raises:
-        InputError: as `chosen.select_rows`, or there is no image.
+        VisdivError: as for `select.select_rows`; InputError if there is no readable image.
     """
     rows, vectors = images_of(lake, subsets)
     if not vectors.shape[0]:
-        raise InputError("there is no readable image to compare methods by")
+        raise InputError("no subset has a readable image: methods are compared by the images that they keep")
     names = sorted(set(rows.subset.to_pylist()))
     keys = _keys(rows.subset, rows.row, names)
     kept = {}
-    for method in methods or _usual(lake, names):
+    for method in methods or _default_methods(lake, names):
         chosen = select_rows(lake, source, method, names, count=None, fraction=fraction)
         kept[method] = np.isin(keys, _keys(chosen["subset"].combine_chunks(), chosen["row"].to_numpy(), names))
     return MethodComparison(
@@ -57,7 +57,7 @@ def compare_methods(
     )
 
 
-def _usual(lake: Lake, subsets: Sequence[str]) -> list[str]:
+def _default_methods(lake: Lake, subsets: Sequence[str]) -> list[str]:
     manifest = lake.manifest(LakeTable.SELECTION_SCORES, CORPUS_PARTITION)
     if manifest is None or not manifest.rows("scores"):
         rated = (lake.manifest(LakeTable.QUALITY_ROWS, subset) for subset in subsets)
@@ -68,7 +68,7 @@ def _usual(lake: Lake, subsets: Sequence[str]) -> list[str]:
 
 
 def _keys(subset: pa.Array, row: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """One number for each (subset, row), int64 [n]."""
-    number = pa.compute.index_in(subset, pa.array(names)).to_numpy().astype(np.int64)
-    keys: np.ndarray = (number << 40) + row
+    """Return one integer for each (subset, row), int64 [n]."""
+    index = pa.compute.index_in(subset, pa.array(names)).to_numpy().astype(np.int64)
+    keys: np.ndarray = (index << 40) + row
     return keys

@@ -16,11 +16,11 @@ from visdiv_assets.vectors.unit_rows import unit_blocks
 
 @dataclass(frozen=True, eq=False)
 class UnitSum:
-    """Sum of vectors of length 1; those of several sets add up.
+    """Sum of unit vectors; the sums of several sets can be added.
 
     Attributes:
-        n: how many.
-        total: float64 [d].
+        n: number of vectors.
+        total: float64 [d], their sum.
     """
 
     n: int
@@ -28,7 +28,7 @@ class UnitSum:
 
     @classmethod
     def of(cls, vectors: Matrix) -> UnitSum:
-        """Sum the rows [n, d], each brought to length 1.
+        """Sum the rows [n, d], each scaled to length 1.
 
         Raises:
             InputError: a row is not finite or all zero.
@@ -43,17 +43,17 @@ class UnitSum:
 
 
 def conformity(vectors: Matrix, among: UnitSum | None = None) -> np.ndarray:
-    """Mean cosine of each row to all other rows: high where an image is common, low where it is rare.
+    """Compute the mean cosine of each row to all other rows: high for common images, low for rare ones.
 
-    The mean over j other than i of u_i.u_j, exactly, from the sum s of the unit vectors: (u_i.s - 1) / (n - 1). The
-    paper estimates it from the cosine to the mean vector, which is an affine function of it.
+    The mean over j != i of u_i.u_j is computed exactly from the sum s of the unit vectors, as (u_i.s - 1) / (n - 1).
+    The paper estimates it from the cosine to the mean vector, which is an affine function of it.
 
     Args:
-        vectors: [n, d], images or texts of one model; brought to length 1, read twice in blocks.
-        among: sum over a larger set that holds these rows too, such as all subsets (None: over these rows).
+        vectors: [n, d], images or texts of one model; scaled to length 1, read twice in blocks.
+        among: sum over a larger set that contains these rows, such as all subsets (None: over these rows).
 
     Returns:
-        float32 [n]; 0 for a row that has no other beside it.
+        float32 [n]; 0 if there is only one row.
 
     Raises:
         InputError: a row is not finite or all zero, or `among` has another dimension or fewer rows.
@@ -61,12 +61,12 @@ def conformity(vectors: Matrix, among: UnitSum | None = None) -> np.ndarray:
     everything = among or UnitSum.of(vectors)
     if everything.n < vectors.shape[0] or everything.total.shape != vectors.shape[1:]:
         raise InputError(
-            f"conformity of {vectors.shape[0]} vectors of {vectors.shape[1]} dimensions among {everything.n} of "
-            f"{len(everything.total)}: sum over a set that holds them"
+            f"`among` sums {everything.n} vectors of {len(everything.total)} dimensions, which cannot contain the "
+            f"{vectors.shape[0]} vectors of {vectors.shape[1]} dimensions given: sum a set that contains them"
         )
     out = np.zeros(vectors.shape[0], np.float32)
     if everything.n > 1:
         for start, block in unit_blocks(vectors):
-            # The sum is large where vectors are alike, and 1 is taken from it: in float64.
+            # In float64, since 1 is subtracted from a product that is large where vectors are similar.
             out[start : start + len(block)] = (block.astype(np.float64) @ everything.total - 1) / (everything.n - 1)
     return out

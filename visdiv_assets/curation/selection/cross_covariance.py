@@ -1,4 +1,4 @@
-"""The cross-covariance of images and their texts, which data-efficient CLIP asks a subset to preserve."""
+"""The cross-covariance of images and their texts, which ClipCov selects a subset to preserve."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from visdiv_assets.vectors.unit_rows import BLOCK, unit
 
 @dataclass(frozen=True, eq=False)
 class CrossCovariance:
-    """The sum of v t^T over pairs of an image's and its text's vector; those of several sets add up.
+    """Sum of v t^T over pairs of an image vector v and a text vector t; the sums of several sets can be added.
 
     Attributes:
-        n: pairs.
+        n: number of pairs.
         total: float64 [d, e].
     """
 
@@ -25,10 +25,10 @@ class CrossCovariance:
 
     @classmethod
     def of(cls, images: Matrix, texts: Matrix) -> CrossCovariance:
-        """Sum over pairs, row i of the one with row i of the other, each brought to length 1.
+        """Sum over pairs of row i of both matrices, each row scaled to length 1.
 
         Raises:
-            InputError: there are not as many texts as images, or a row is not finite or all zero.
+            InputError: the numbers of texts and images differ, or a row is not finite or all zero.
         """
         check_pairs(images, texts)
         total = np.zeros((images.shape[1], texts.shape[1]))
@@ -42,27 +42,28 @@ class CrossCovariance:
 
     @property
     def mean(self) -> np.ndarray:
-        """C = mean of v t^T, float64 [d, e]; its trace is the mean cosine of an image and its text.
+        """Mean C of v t^T, float64 [d, e]; its trace is the mean cosine of an image and its text.
 
         Raises:
             InputError: there is no pair.
         """
         if not self.n:
-            raise InputError("the cross-covariance of no pair is not defined: give at least one image with a text")
+            raise InputError("the cross-covariance of no pairs is undefined: give at least one image with a text")
         return self.total / self.n
 
     def kept_by(self, part: CrossCovariance) -> float:
-        """How much of this matrix a subset's preserves: 1 - |C - C'|_F / |C|_F; 1 if all, 0 or less if none."""
+        """Return how much of C a subset's C' preserves: 1 - |C - C'|_F / |C|_F; 1 for all of it, 0 or less for none."""
         return 1 - float(np.linalg.norm(self.mean - part.mean) / np.linalg.norm(self.mean))
 
 
 def check_pairs(images: Matrix, texts: Matrix) -> None:
-    """Refuse images and texts that are not pairs.
+    """Check that there is one text per image.
 
     Raises:
         InputError: their numbers differ.
     """
     if images.shape[0] != texts.shape[0]:
         raise InputError(
-            f"{images.shape[0]} images and {texts.shape[0]} texts are no pairs: give the vectors of both, row by row"
+            f"{images.shape[0]} images and {texts.shape[0]} texts are not pairs: give one text vector per image, in "
+            "the same order"
         )

@@ -1,4 +1,4 @@
-"""The methods by name: what each needs, what its scores mean, and which rows it keeps of them."""
+"""The registry of selection methods: what each needs, what its scores mean, and which rows it keeps."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Method:
     """A published method that scores rows.
 
     Attributes:
-        name: by which it is called.
-        function: module and function of this package that compute the scores.
-        needs: vectors of "images" or of "pairs" of an image and a text, or raw "texts". Methods for images work on
-            the vectors of texts too.
-        high: what a high score means.
-        keeps: whether rows of "high" or of "low" scores are kept first.
+        name: its name in commands and settings.
+        function: module and function, under `visdiv_assets`, that compute the scores.
+        needs: vectors of "images" or of "pairs" of an image and a text, or raw "texts". Methods for images also work
+            on the vectors of texts.
+        high: meaning of a high score.
+        keeps: whether rows with "high" or with "low" scores are kept first.
         source: paper and repository.
     """
 
@@ -39,15 +39,15 @@ METHODS: dict[str, Method] = {
     for method in (
         Method(
             "semdedup",
-            "semdedup.semdedup",
+            "curation.selection.semdedup.semdedup",
             "images",
-            "near an earlier one of its cluster: a semantic duplicate",
+            "near an earlier image of its cluster: a semantic duplicate",
             "low",
             "SemDeDup, arXiv 2303.09540, facebookresearch/SemDeDup",
         ),
         Method(
             "conformity",
-            "conformity.conformity",
+            "curation.selection.conformity.conformity",
             "images",
             "common: close to all others on average",
             "low",
@@ -55,15 +55,23 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "whitened_clip",
-            "whitening.log_likelihood",
+            "curation.selection.whitened_clip.log_likelihood",
             "images",
-            "typical; a low one is an outlier",
+            "typical; a low score marks an outlier",
             "high",
             "Whitened CLIP, arXiv 2505.06934, rbetser/W_CLIP",
         ),
         Method(
+            "clip_score",
+            "curation.alignment.turns.clip_score",
+            "pairs",
+            "texts that fit their images",
+            "high",
+            "CLIPScore, arXiv 2104.08718, jmhessel/clipscore",
+        ),
+        Method(
             "clip_cov",
-            "clip_cov.clip_cov",
+            "curation.selection.clip_cov.clip_cov",
             "pairs",
             "picked early: preserves how images and texts vary together",
             "high",
@@ -71,7 +79,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "wfpp",
-            "wfpp.wfpp",
+            "curation.selection.wfpp.wfpp",
             "texts",
             "rare words",
             "high",
@@ -79,15 +87,15 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "metaclip",
-            "balancing.draw_scores",
+            "curation.selection.metaclip.draw_scores",
             "texts",
-            "drawn: of rare concepts, or lucky among those of common ones",
+            "drawn: texts of rare concepts, and a random part of those of common concepts",
             "high",
             "MetaCLIP, arXiv 2309.16671, facebookresearch/MetaCLIP",
         ),
         Method(
             "clippings",
-            "pooled_pairs.nearest_earlier",
+            "curation.selection.clippings.nearest_earlier",
             "pairs",
             "near an earlier sample in image and text together",
             "low",
@@ -95,25 +103,25 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "k_center",
-            "diverse.select_diverse_samples",
+            "curation.selection.diverse.select_diverse_samples",
             "images",
-            "picked early: far from all picks before it",
+            "picked early: far from all earlier picks",
             "high",
             "Gonzalez 1985; core-sets, arXiv 1708.00489",
         ),
         Method(
             "k_means_plus_plus",
-            "diverse.select_diverse_samples",
+            "curation.selection.diverse.select_diverse_samples",
             "images",
-            "picked early: likely far from all picks before it",
+            "picked early: likely far from all earlier picks",
             "high",
             "Arthur and Vassilvitskii 2007",
         ),
         Method(
             "text_overlap",
-            "text_overlap.highest_share",
+            "texts.overlap.highest_share",
             "texts",
-            "stands word by word in a benchmark",
+            "occurs word by word in a benchmark",
             "low",
             "GPT-3, arXiv 2005.14165, appendix C; C4, arXiv 2104.08758",
         ),
@@ -121,57 +129,59 @@ METHODS: dict[str, Method] = {
 }
 
 
-def order(name: str, scores: np.ndarray) -> np.ndarray:
-    """Rows in the order in which a method keeps them, best first; of equal scores the lowest row.
+def order_rows(name: str, scores: np.ndarray) -> np.ndarray:
+    """Return row indices in the order in which a method keeps rows, best first; ties go to the lowest row.
 
     Args:
-        name: of `METHODS`.
-        scores: float [n].
+        name: a key of `METHODS`.
+        scores: float [n], one score per row.
 
     Returns:
         int64 [n].
 
     Raises:
-        InputError: there is no such method, or the scores are not [n] numbers without NaN.
+        InputError: the method is unknown, the scores are not [n], or a score is NaN.
     """
     method = METHODS.get(name)
     if method is None:
-        raise InputError(f"no selection method {name!r}: there are {', '.join(METHODS)}")
+        raise InputError(f"unknown selection method {name!r}: use one of {', '.join(METHODS)}")
     if scores.ndim != 1:
-        raise InputError(f"scores of {name} are one number per row, got an array {list(scores.shape)}")
+        raise InputError(f"scores by {name} are one number per row: got an array of shape {list(scores.shape)}")
     if np.isnan(scores).any():
         raise InputError(f"the score of row {int(np.isnan(scores).argmax())} by {name} is NaN: compute it again")
     return np.argsort(-scores.astype(np.float64) if method.keeps == "high" else scores, kind="stable")
 
 
 def keep_fraction(name: str, scores: np.ndarray, fraction: float) -> np.ndarray:
-    """Which rows a method keeps of a share: the first round(fraction n) of its `order`, as bool [n].
+    """Return a mask of the rows kept, bool [n]: the first round(fraction * n) rows of `order_rows`.
 
     Raises:
-        InputError: the fraction is not between 0 and 1, or as `order`.
+        InputError: the fraction is not between 0 and 1, or as for `order_rows`.
     """
     if not 0 <= fraction <= 1:
-        raise InputError(f"cannot keep a fraction of {fraction}: it is between 0 and 1")
+        raise InputError(f"cannot keep a fraction of {fraction}: give a number between 0 and 1")
     mask = np.zeros(len(scores), bool)
-    mask[order(name, scores)[: round(fraction * len(scores))]] = True
+    mask[order_rows(name, scores)[: round(fraction * len(scores))]] = True
     return mask
 
 
 def scores_of_picks(picks: np.ndarray, rows: int) -> np.ndarray:
-    """Scores of n rows from the order in which some were picked: 1 for the first, falling evenly; 0 if not picked.
+    """Turn the order in which rows were picked into scores: 1 for the first, decreasing evenly; 0 if not picked.
 
     Args:
-        picks: int64 [k], row numbers, each once.
-        rows: n.
+        picks: int64 [k], row indices, each once.
+        rows: number n of rows.
 
     Returns:
         float32 [n].
 
     Raises:
-        InputError: a pick is no row.
+        InputError: a pick is out of range.
     """
     if len(picks) and not (picks.min() >= 0 and picks.max() < rows):
-        raise InputError(f"picks {picks.min()} to {picks.max()} of {rows} rows: they belong to another set")
+        raise InputError(
+            f"picks range from {picks.min()} to {picks.max()}, but there are {rows} rows: pass both of one set"
+        )
     scores = np.zeros(rows)
     scores[picks] = 1 - np.arange(len(picks)) / max(len(picks), 1)
     return scores.astype(np.float32)

@@ -14,7 +14,7 @@ from visdiv_assets.vectors.matrix import Matrix
 from visdiv_assets.vectors.tiles import round_products
 from visdiv_assets.vectors.unit_rows import unit_at
 
-#: Rows of a cluster compared at a time: two blocks of 512 dimensions and their product stay below 32 MB.
+#: Rows of a cluster compared at a time: two blocks of 512 dimensions and their product stay under 32 MB.
 TILE = 2048
 
 Keep = Literal["hard", "easy", "random"]
@@ -22,19 +22,19 @@ Keep = Literal["hard", "easy", "random"]
 
 @dataclass(frozen=True)
 class SemDeDup:
-    """What `semdedup` found.
+    """The result of `semdedup`.
 
     Attributes:
-        score: float32 [n], the M_j of the paper: cosine to the nearest row of its cluster that comes before it, 0 where
-            none does or all are at an angle above 90 degrees. High: a duplicate.
-        cluster: int32 [n], number of its cluster.
+        score: float32 [n], the M_j of the paper: the cosine of each row to the nearest earlier row of its cluster; 0 if
+            there is none, or if all are at an angle above 90 degrees. A high score marks a duplicate.
+        cluster: int32 [n], index of the cluster of each row.
     """
 
     score: np.ndarray
     cluster: np.ndarray
 
     def kept(self, epsilon: float) -> np.ndarray:
-        """Bool [n]: rows whose score is at most 1 - epsilon."""
+        """Return a mask of the rows with a score of at most 1 - epsilon, bool [n]."""
         mask: np.ndarray = self.score <= 1 - epsilon
         return mask
 
@@ -47,28 +47,28 @@ def semdedup(
     seed: int = 0,
     progress: Progress = silent,
 ) -> SemDeDup:
-    """Score every row by how near it is to an earlier one of its k-means cluster.
+    """Score every row by its similarity to an earlier row of its k-means cluster.
 
-    With c the unit centroid of a cluster, its rows sorted by x.c: M_j = max(0, max over i before j of x_i.x_j), and
-    row j is a duplicate if M_j > 1 - epsilon. As in the paper, the earlier row counts even if it is a duplicate itself,
+    With c the unit centroid of a cluster and its rows sorted by x.c: M_j = max(0, max over i before j of x_i.x_j), and
+    row j is a duplicate if M_j > 1 - epsilon. As in the paper, an earlier row counts even if it is a duplicate itself,
     so that one score serves every epsilon. Pairs in different clusters are missed.
 
-    The rows of a cluster are compared in tiles. A cluster of m rows costs m^2 / 2 products, so one that holds most
-    of the rows (many identical images) makes this take long, though not much memory.
+    The rows of a cluster are compared in tiles. A cluster of m rows costs m^2 / 2 products, so a cluster that holds
+    most of the rows (many identical images) takes long, but little memory.
 
     Args:
-        vectors: [n, d], any float dtype; brought to length 1, read in blocks.
+        vectors: [n, d], any float dtype; scaled to length 1, read in blocks.
         clusters: k of k-means (None: sqrt(n)).
-        keep: which of a group of duplicates comes first and stays: the one farthest from the centroid ("hard", the
-            paper's choice), the nearest ("easy") or any ("random").
-        seed: of k-means and of the random order.
-        progress: told of rows whose cluster is found and of rows scored: twice n in all.
+        keep: which of a group of duplicates comes first and is kept: the one farthest from the centroid ("hard", the
+            paper's choice), the nearest ("easy"), or a random one ("random").
+        seed: seed of k-means and of the random order.
+        progress: called with the number of rows clustered, then with the number of rows scored: 2n in total.
 
     Raises:
-        InputError: a row is not finite or all zero, fewer than one cluster is asked for, or `keep` is unknown.
+        InputError: a row is not finite or all zero, `clusters` is less than 1, or `keep` is unknown.
     """
     if keep not in get_args(Keep):
-        raise InputError(f"keep = {keep!r}: it is {', '.join(get_args(Keep))}")
+        raise InputError(f"unknown keep={keep!r}: use one of {', '.join(get_args(Keep))}")
     clustering = k_means(vectors, clusters, seed=seed, progress=progress)
     if keep == "random":
         key: np.ndarray = np.random.default_rng(seed).permutation(len(clustering.cluster))
@@ -84,7 +84,7 @@ def semdedup(
 
 
 def _nearest_before(vectors: Matrix, members: np.ndarray) -> np.ndarray:
-    """Largest cosine of each row to those before it in the list, at least 0: float32 [m]."""
+    """Return the largest cosine of each row to those before it in the list, at least 0: float32 [m]."""
     best = np.zeros(len(members), np.float32)
     for j in range(0, len(members), TILE):
         columns = unit_at(vectors, members[j : j + TILE])

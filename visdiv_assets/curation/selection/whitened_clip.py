@@ -16,37 +16,39 @@ from visdiv_assets.errors import InputError
 from visdiv_assets.vectors.matrix import Matrix, as_float32
 from visdiv_assets.vectors.unit_rows import BLOCK
 
-#: Directions whose variance is below this share of the mean variance are left out. Rounding the stored unit vectors to
-#: fp16 leaves about 1e-8 of it in every direction.
+#: Directions with less than this share of the mean variance are ignored. Rounding of the stored unit vectors to fp16
+#: contributes about 1e-8 of it to every direction.
 NEAR_NULL = 1e-6
 
 
 class RawFeatures:
-    """The features as the model gave them, read on demand: stored unit vectors times their norms.
+    """The model's features before normalization: stored unit vectors times their norms, computed on demand.
 
     Attributes:
         shape: (rows, dimension).
     """
 
     def __init__(self, vectors: Matrix, norms: np.ndarray) -> None:
-        """Join unit vectors [n, d] and norms [n].
+        """Combine unit vectors [n, d] and norms [n].
 
         Raises:
-            InputError: there are more or fewer norms than vectors.
+            InputError: the numbers of norms and vectors differ.
         """
         if norms.shape != vectors.shape[:1]:
-            raise InputError(f"{vectors.shape[0]} vectors have norms of shape {list(norms.shape)}: give one for each")
+            raise InputError(
+                f"there are {vectors.shape[0]} vectors and norms of shape {list(norms.shape)}: give one norm per vector"
+            )
         self._vectors, self._norms = vectors, norms
         self.shape: tuple[int, ...] = (vectors.shape[0], vectors.shape[1])
 
     def __getitem__(self, key: slice | np.ndarray, /) -> np.ndarray:
-        """Rows by slice or by number, float32."""
+        """Return rows by slice or by indices, float32."""
         features: np.ndarray = as_float32(self._vectors[key]) * self._norms[key, np.newaxis].astype(np.float32)
         return features
 
 
 def raw_moments(features: Matrix, *, model_id: str = "") -> Moments:
-    """n, sum x and sum x x^T of raw features in float64; those of several subsets add up.
+    """Sum n, x and x x^T of raw features in float64; the moments of several subsets can be added.
 
     Raises:
         InputError: a row is not finite.
@@ -69,36 +71,37 @@ class Whitening:
 
     @classmethod
     def of(cls, moments: Moments) -> Whitening:
-        """The transform that gives features of these moments mean 0 and covariance 1.
+        """Return the transform to mean 0 and identity covariance for features with these moments.
 
-        The released code replaces one of every two features whose correlation exceeds 0.9 by noise, to keep the
-        covariance invertible; here directions of next to no variance are left out instead.
+        To keep the covariance invertible, the released code replaces one of two features whose correlation exceeds 0.9
+        by noise; here directions with almost no variance are ignored instead.
 
         Raises:
-            InputError: there are no more features than dimensions, or they do not vary.
+            InputError: there are not more features than dimensions, or they do not vary.
         """
         if moments.n <= moments.dimension:
             raise InputError(
                 f"whitening {moments.dimension} dimensions needs more than {moments.dimension} images or texts, "
-                f"better ten times as many: there are {moments.n}; take more subsets together"
+                f"preferably ten times as many, but there are {moments.n}: combine more subsets"
             )
         values, directions = np.linalg.eigh(moments.covariance())
-        # Rounding of the sums alone leaves identical features a variance of this share of their squared length.
+        # Rounding of the sums gives identical features a variance of up to this share of their squared length.
         rounding = 1e-12 * float(np.trace(moments.uncentered()))
         kept = values > max(NEAR_NULL * float(values.mean()), rounding)
         if not kept.any():
-            raise InputError("whitening needs features that vary: all of these are the same")
+            raise InputError("whitening needs features that vary, but all features are identical: add other images")
         return cls(moments.sum_x / moments.n, directions[:, kept] / np.sqrt(values[kept]))
 
 
 def log_likelihood(features: Matrix, whitening: Whitening) -> np.ndarray:
-    """How typical each image or text is: -(k ln(2 pi) + |w|^2) / 2 with w = (x - mean) W, in k directions.
+    """Compute the log-likelihood -(k ln(2 pi) + |w|^2) / 2 of each image or text, with w = (x - mean) W [k].
 
-    High: typical of what the whitening was taken from; low: an outlier. Images and texts have a whitening each.
+    A high value means typical of the data of the whitening, a low one an outlier. Use one whitening for images and
+    another for texts.
 
     Args:
         features: raw features [n, d], such as `RawFeatures`; read in blocks.
-        whitening: from moments of the same model.
+        whitening: computed from moments of the same model.
 
     Returns:
         float32 [n].
@@ -108,11 +111,13 @@ def log_likelihood(features: Matrix, whitening: Whitening) -> np.ndarray:
     """
     dimension, kept = whitening.matrix.shape
     if features.shape[1] != dimension:
-        raise InputError(f"features of {features.shape[1]} dimensions and a whitening of {dimension}: two models")
+        raise InputError(
+            f"features have {features.shape[1]} dimensions and the whitening {dimension}: use features of one model"
+        )
     matrix = whitening.matrix.astype(np.float32)
     out = np.empty(features.shape[0], np.float32)
     for start in range(0, features.shape[0], BLOCK):
-        # Centered in float64: the mean of CLIP's features is far larger than their spread.
+        # Centered in float64, since the mean of CLIP's features is far larger than their spread.
         w = (features[start : start + BLOCK] - whitening.mean).astype(np.float32) @ matrix
         squares = np.einsum("nk,nk->n", w, w)
         if not np.isfinite(squares).all():

@@ -40,6 +40,16 @@ def verify_pair(image_a: Image | None, image_b: Image | None, params: VerifyPara
         image_a: image in mode RGB; None if it could not be read.
         image_b: the other image, in the same form.
         params: parameters of the verification.
+
+    Example:
+        >>> from PIL import Image
+        >>> from visdiv_assets import compare_images
+        >>> image = Image.effect_mandelbrot((256, 256), (-2, -1.5, 1, 1.5), 100).convert("RGB")
+        >>> evidence = compare_images(image, image.rotate(90))
+        >>> evidence.verified, evidence.kind
+        (True, 'rotated')
+        >>> compare_images(image, Image.radial_gradient("L").convert("RGB")).verified
+        False
     """
     return verify(prepare(image_a, params), prepare(image_b, params), params)
 

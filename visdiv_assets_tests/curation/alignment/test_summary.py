@@ -8,8 +8,8 @@ from visdiv_assets.curation.alignment.summary import QUANTILES, Totals, summariz
 from visdiv_assets.curation.alignment.turns import TURNS_SCHEMA
 
 
-def turns(*told: tuple[int, float | None, bool | None]) -> pa.Table:
-    records = [{"row": row, "turn": 0, "cosine": cosine, "truncated": cut} for row, cosine, cut in told]
+def turns(*values: tuple[int, float | None, bool | None]) -> pa.Table:
+    records = [{"row": row, "turn": 0, "cosine": cosine, "truncated": cut} for row, cosine, cut in values]
     return pa.Table.from_pylist(records, TURNS_SCHEMA)
 
 
@@ -21,8 +21,8 @@ def summary(cosines: list[float], rows: list[float] | None = None) -> dict[tuple
 
 
 def test_a_row_has_the_least_and_the_mean_of_its_scored_turns() -> None:
-    told = turns((0, 0.2, False), (0, -0.4, True), (0, None, None), (2, 0.3, False))
-    parts = [batch for start in (0, 1) for batch in told.slice(start * 2, 2).to_batches()]
+    values = turns((0, 0.2, False), (0, -0.4, True), (0, None, None), (2, 0.3, False))
+    parts = [batch for start in (0, 1) for batch in values.slice(start * 2, 2).to_batches()]
     rows = summarize_rows(parts, np.array([1, 2, 3])).to_pylist()
     assert [row["row"] for row in rows] == [0, 1, 2]
     assert [(row["turns"], row["turns_scored"], row["turns_truncated"], row["images"]) for row in rows] == [
@@ -69,7 +69,7 @@ def test_quantiles_are_values_that_occur_in_order() -> None:
     assert found["turn", "p99"]["reached"] == 6
 
 
-def test_turns_and_rows_are_told_apart() -> None:
+def test_turns_and_rows_are_separate_units() -> None:
     found = summary([0.1, 0.2, 0.4], rows=[0.4])
     assert (found["turn", "laion_400m"]["scored"], found["row", "laion_400m"]["scored"]) == (3, 1)
     assert found["row", "laion_400m"]["share"] == 1

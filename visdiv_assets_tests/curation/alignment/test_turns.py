@@ -21,7 +21,8 @@ def aligned(
 ) -> list[dict[str, object]]:
     truncated = np.asarray(cut, bool) if len(cut) else np.zeros(len(texts), bool)  # type: ignore[arg-type]
     found = align_turns(batches, row_images, images.astype(np.float16), texts.astype(np.float16), truncated)
-    return pa.Table.from_batches(list(found), turns_module.TURNS_SCHEMA).to_pylist()
+    records: list[dict[str, object]] = pa.Table.from_batches(list(found), turns_module.TURNS_SCHEMA).to_pylist()
+    return records
 
 
 @pytest.mark.parametrize("together", [1, 3, 16_384])
@@ -46,7 +47,7 @@ def test_every_turn_is_as_the_plain_formula_says(monkeypatch: pytest.MonkeyPatch
         assert record["clip_score_mean"] == pytest.approx(np.mean([2.5 * max(c, 0) for c in cosines]), abs=1e-5)
 
 
-def test_a_turn_without_a_text_has_no_score_and_is_neither_cut_nor_whole() -> None:
+def test_a_turn_without_a_text_has_nulls() -> None:
     one = np.eye(2)
     found = aligned([batch((0, 0, -1), (0, 1, 1))], RowImages(np.array([0]), np.array([1])), one, one, [False, True])
     assert (found[0]["cosine"], found[0]["truncated"]) == (None, None)
@@ -59,7 +60,7 @@ def test_opposite_vectors_score_zero_and_keep_their_cosine() -> None:
     assert found[0]["clip_score"] == 0
 
 
-def test_a_subset_without_images_or_texts_has_turns_without_scores() -> None:
+def test_a_subset_without_images_or_texts_has_unscored_turns() -> None:
     none = np.empty((0, 0))
     nowhere = RowImages(np.empty(0, np.int64), np.empty(0, np.int64))
     found = aligned([batch((0, 0, 0), (1, 0, -1))], nowhere, none, np.eye(2))

@@ -23,7 +23,7 @@ def pairs(rows: int, seed: int, dimension: int = 6) -> tuple[np.ndarray, np.ndar
 def plain(
     images: np.ndarray, texts: np.ndarray, count: int, labels: np.ndarray, names: np.ndarray, batch: int
 ) -> list[int]:
-    """All scores of all classes sorted anew after every change, with all products at once."""
+    """Pick from all scores of all classes, sorted again after every change, with all products at once."""
     v, t = unit(images.astype(np.float64)), unit(texts.astype(np.float64))
     cosine = v @ t.T
     together = labels[:, np.newaxis] == labels
@@ -94,7 +94,7 @@ def test_without_labels_the_classes_are_clusters_of_the_images() -> None:
     np.testing.assert_array_equal(clip_cov(images, texts, 30, seed=2), clip_cov(images, texts, 30, labels=clusters))
 
 
-def test_asked_for_more_than_there_are_it_puts_all_in_order() -> None:
+def test_a_count_above_the_number_of_pairs_orders_all() -> None:
     images, texts = pairs(50, 1)
     found = clip_cov(images, texts, 1000)
     assert sorted(found.tolist()) == list(range(50))
@@ -106,26 +106,26 @@ def test_identical_pairs_are_picked_in_the_order_of_their_rows() -> None:
     assert clip_cov(images, images, 12, labels=np.zeros(12, np.int64)).tolist() == list(range(12))
 
 
-def test_a_class_whose_vectors_cancel_out_has_no_center_and_is_picked_all_the_same() -> None:
+def test_a_class_whose_vectors_cancel_out_is_still_picked() -> None:
     images = np.array([[1, 0], [-1, 0]], np.float32)
     assert clip_cov(images, images, 2, labels=np.zeros(2, np.int64)).tolist() == [0, 1]
 
 
-def test_what_does_not_fit_together_is_refused() -> None:
+def test_arguments_that_do_not_fit_together_are_refused() -> None:
     images, texts = pairs(6, 0)
-    with pytest.raises(VisdivError, match="6 images and 5 texts are no pairs"):
+    with pytest.raises(VisdivError, match="6 images and 5 texts are not pairs"):
         clip_cov(images, texts[:5], 2)
-    with pytest.raises(VisdivError, match="two models"):
+    with pytest.raises(VisdivError, match="embed both with the same model"):
         clip_cov(images, texts[:, :3], 2)
     with pytest.raises(VisdivError, match="ask for 0 or more"):
         clip_cov(images, texts, -1)
-    with pytest.raises(VisdivError, match="labels are one finite number per pair"):
+    with pytest.raises(VisdivError, match="labels must be one finite number for each"):
         clip_cov(images, texts, 2, labels=np.zeros(5, np.int64))
-    with pytest.raises(VisdivError, match="names are one finite number per pair"):
+    with pytest.raises(VisdivError, match="names must be one finite number for each"):
         clip_cov(images, texts, 2, names=np.full(6, np.nan))
 
 
-def test_the_cross_covariance_is_the_mean_of_outer_products_and_adds_up() -> None:
+def test_the_cross_covariance_is_the_mean_of_outer_products() -> None:
     images, texts = pairs(41, 2)
     wanted = np.mean([np.outer(v, t) for v, t in zip(images, texts, strict=True)], axis=0)
     together = CrossCovariance.of(images[:13], texts[:13]) + CrossCovariance.of(images[13:], texts[13:])
@@ -134,7 +134,7 @@ def test_the_cross_covariance_is_the_mean_of_outer_products_and_adds_up() -> Non
     assert np.trace(together.mean) == pytest.approx(np.mean(np.einsum("nd,nd->n", images, texts)), abs=1e-6)
 
 
-def test_a_subset_that_is_a_copy_preserves_all_and_an_opposite_one_nothing() -> None:
+def test_a_copy_preserves_all_and_an_opposite_subset_nothing() -> None:
     images, texts = pairs(30, 4)
     whole = CrossCovariance.of(images, texts)
     assert whole.kept_by(

@@ -13,7 +13,7 @@ from visdiv_assets.vectors.join import PAIR_SCHEMA, self_join
 from visdiv_assets_tests.testing.vectors import random_units, slow_join, unit
 
 
-def test_rows_are_the_normalized_sum_of_image_and_text_however_they_are_read() -> None:
+def test_rows_are_the_normalized_sum_of_image_and_text() -> None:
     images, texts = random_units(20, 8), random_units(20, 8, seed=1)
     pooled = PooledPairs(StackedArray([images[:7], images[7:]]), texts)
     wanted = unit(images.astype(np.float64) + texts)
@@ -42,14 +42,14 @@ def test_a_text_opposite_to_its_image_is_like_nothing() -> None:
     assert PooledPairs(images, texts)[0:3][1].tolist() == [0, 0, 0, 0]
 
 
-def test_the_score_is_the_similarity_to_the_nearest_sample_before() -> None:
+def test_the_score_is_the_similarity_to_an_earlier_sample() -> None:
     pairs = pa.table([[0, 0, 1], [2, 3, 3], [0.5, 0.75, 0.5]], schema=PAIR_SCHEMA)
     assert nearest_earlier(5, pairs).tolist() == [0, 0, 0.5, 0.75, 0]
     assert nearest_earlier(0, PAIR_SCHEMA.empty_table()).tolist() == []
 
 
-def test_what_are_no_pairs_is_refused() -> None:
-    with pytest.raises(VisdivError, match="3 images and 4 texts are no pairs"):
+def test_unpaired_images_and_texts_are_refused() -> None:
+    with pytest.raises(VisdivError, match="3 images and 4 texts are not pairs"):
         PooledPairs(random_units(3, 4), random_units(4, 4))
-    with pytest.raises(VisdivError, match="images of 4 dimensions and texts of 5"):
+    with pytest.raises(VisdivError, match="images have 4 dimensions and texts 5"):
         PooledPairs(random_units(3, 4), random_units(3, 5))

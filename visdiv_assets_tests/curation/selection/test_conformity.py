@@ -32,12 +32,12 @@ def plain(vectors: np.ndarray, among: np.ndarray, first: int = 0) -> list[float]
 @given(
     vectors=sets_of_units(5).filter(lambda x: len(x) > 1 and np.abs(x).sum(axis=1).all()), dtype=DTYPES, layout=LAYOUTS
 )
-def test_it_is_the_mean_cosine_to_all_others(vectors: np.ndarray, dtype: type, layout: str) -> None:
-    stored = vectors.astype(dtype)
+def test_it_is_the_mean_cosine_to_all_others(vectors: np.ndarray, dtype: type[np.floating], layout: str) -> None:
+    stored: np.ndarray = vectors.astype(dtype)
     np.testing.assert_allclose(conformity(laid_out(stored, layout)), plain(stored, stored), atol=1e-6)
 
 
-def test_it_is_exact_across_blocks_for_thousands_of_nearly_equal_rows() -> None:
+def test_it_is_exact_across_blocks_for_nearly_equal_rows() -> None:
     vectors = (random_units(1, 64) + 0.01 * random_units(3 * unit_rows.BLOCK // 2, 64, seed=1)).astype(np.float16)
     exact = unit(vectors.astype(np.float64))
     wanted = ((exact @ exact.sum(axis=0)) - 1) / (len(exact) - 1)
@@ -61,5 +61,5 @@ def test_identical_rows_conform_fully_and_a_lone_row_not_at_all() -> None:
 def test_a_sum_over_fewer_rows_or_other_dimensions_is_refused() -> None:
     vectors = random_units(5, 4)
     for among in (UnitSum.of(vectors[:3]), UnitSum.of(random_units(9, 6))):
-        with pytest.raises(VisdivError, match="sum over a set that holds them"):
+        with pytest.raises(VisdivError, match="sum a set that contains them"):
             conformity(vectors, among)

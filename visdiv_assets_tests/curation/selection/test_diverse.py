@@ -1,4 +1,4 @@
-"""Diverse picks against all distances computed anew for every pick."""
+"""Diverse picks against all distances, recomputed for every pick."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def farthest_first(vectors: np.ndarray, first: int, k: int) -> list[int]:
     layout=LAYOUTS,
     data=st.data(),
 )
-def test_k_center_picks_the_farthest_row_and_of_equals_the_lowest(
+def test_k_center_picks_the_farthest_row_and_the_lowest_of_ties(
     monkeypatch: pytest.MonkeyPatch,
     vectors: np.ndarray,
     pool: int,
@@ -59,9 +59,7 @@ def test_k_center_picks_the_farthest_row_and_of_equals_the_lowest(
 
 
 @pytest.mark.parametrize("pool", [5, 60, 100_000])
-def test_k_center_over_many_rows_refills_its_pool_without_changing_a_pick(
-    monkeypatch: pytest.MonkeyPatch, pool: int
-) -> None:
+def test_refilling_the_pool_of_k_center_changes_no_pick(monkeypatch: pytest.MonkeyPatch, pool: int) -> None:
     monkeypatch.setattr(module, "POOL", pool)
     random = np.random.default_rng(0)
     vectors = unit(random.standard_normal((30, 12))[random.integers(30, size=300)] + random.standard_normal((300, 12)))
@@ -70,9 +68,7 @@ def test_k_center_over_many_rows_refills_its_pool_without_changing_a_pick(
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_k_center_takes_equally_far_rows_in_their_order_though_the_pool_holds_others(
-    monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
+def test_k_center_takes_ties_in_row_order_despite_the_pool(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr(module, "POOL", 3)
     first, *others = select_diverse_samples(np.eye(12), 12, seed=seed).tolist()
     assert others == [row for row in range(12) if row != first]
@@ -91,7 +87,7 @@ def seeding_probabilities(vectors: np.ndarray, k: int) -> dict[tuple[int, ...], 
     return chances
 
 
-def test_k_means_plus_plus_draws_in_proportion_to_the_squared_distance() -> None:
+def test_k_means_plus_plus_draws_by_squared_distance() -> None:
     vectors = unit(random_units(5, 3) + 0.4)
     chances = seeding_probabilities(vectors, 4)
     draws = 3000
@@ -106,7 +102,7 @@ def test_k_means_plus_plus_draws_in_proportion_to_the_squared_distance() -> None
         assert abs(share - chance) < 4.5 * np.sqrt(chance * (1 - chance) / draws) + 1e-9, (place, row)
 
 
-def test_k_means_plus_plus_covers_groups_that_a_plain_draw_misses() -> None:
+def test_k_means_plus_plus_covers_groups_a_plain_draw_misses() -> None:
     random = np.random.default_rng(0)
     group = np.repeat([0, 1, 2, 3], [2970, 10, 10, 10])
     vectors = np.eye(4)[group] + 0.001 * random.standard_normal((3000, 4))
@@ -145,10 +141,10 @@ class TestBoth:
         assert sorted(select_diverse_samples([[1.0, 0.0], [0.0, 1.0]], 2, method).tolist()) == [0, 1]
 
 
-def test_what_cannot_be_picked_is_refused() -> None:
+def test_impossible_arguments_are_refused() -> None:
     with pytest.raises(VisdivError, match="cannot pick -1 rows"):
         select_diverse_samples(random_units(4, 3), -1)
-    with pytest.raises(VisdivError, match="it is k_center or k_means_plus_plus"):
+    with pytest.raises(VisdivError, match="use k_center or k_means_plus_plus"):
         select_diverse_samples(random_units(4, 3), 2, "random")  # type: ignore[arg-type]
     with pytest.raises(VisdivError, match=r"an array \[n, d\] of floats"):
         select_diverse_samples(np.zeros(5), 2)

@@ -36,7 +36,7 @@ def plain_matches(text: str, entries: list[str]) -> list[int]:
     for sign in ",.;:?!`":
         text = text.replace(sign, f" {sign} ")
     text = " " + text.replace("\t", " ").replace("\n", " ").replace("\r", " ") + " "
-    # Only these words here are written without blanks.
+    # Only these words here are written without spaces.
     return [
         number
         for number, entry in enumerate(entries)
@@ -46,9 +46,7 @@ def plain_matches(text: str, entries: list[str]) -> list[int]:
 
 @settings(deadline=None, max_examples=150)
 @given(texts=TEXTS, entries=ENTRIES, threshold=st.sampled_from([0.5, 1, 2, 20_000]))
-def test_matches_counts_and_probabilities_are_those_of_plain_search(
-    texts: list[str], entries: list[str], threshold: float
-) -> None:
+def test_matches_and_probabilities_equal_plain_search(texts: list[str], entries: list[str], threshold: float) -> None:
     matcher = EntryMatcher(entries)
     distinct = list(dict.fromkeys(entries))
     assert list(matcher.entries) == distinct
@@ -68,7 +66,7 @@ def test_only_whole_words_match_in_the_case_given() -> None:
     assert matched == [[0], [], [], [], [1, 2]]
 
 
-def test_entries_of_scripts_without_blanks_match_anywhere() -> None:
+def test_entries_of_scripts_without_spaces_match_anywhere() -> None:
     matcher = EntryMatcher(["東京", "กรุงเทพ", "東京 tower"])
     assert matcher.matches("私は東京に住む").tolist() == [0]
     assert matcher.matches("ในกรุงเทพมหานคร").tolist() == [1]
@@ -90,12 +88,12 @@ def test_counts_of_subsets_add_up() -> None:
 
 
 @pytest.mark.parametrize(("share", "threshold"), [(0, 1), (0.09, 1), (0.2, 2), (0.5, 5), (1, 12)])
-def test_the_threshold_of_a_tail_share_is_the_count_where_the_sum_comes_closest(share: float, threshold: int) -> None:
+def test_the_threshold_of_a_tail_share_is_the_closest_count(share: float, threshold: int) -> None:
     # Sums 1, 3, 8 and 20 of 20.
     assert threshold_of_tail(np.array([5, 1, 12, 0, 2]), share) == threshold
 
 
-def test_the_draw_keeps_each_text_as_often_as_it_should_and_any_share_is_a_draw() -> None:
+def test_every_top_part_of_the_scores_is_a_draw() -> None:
     probabilities = np.repeat(np.array([0, 0.1, 0.5, 1], np.float32), 20_000)
     scores = draw_scores(probabilities, seed=5)
     kept = (scores >= 1).reshape(4, -1).mean(axis=1)
@@ -108,29 +106,29 @@ def test_the_draw_keeps_each_text_as_often_as_it_should_and_any_share_is_a_draw(
     assert (scores != draw_scores(probabilities, seed=6)).any()
 
 
-def test_entries_of_the_corpus_are_its_frequent_words_and_adjacent_pairs() -> None:
+def test_corpus_entries_are_frequent_words_and_adjacent_pairs() -> None:
     texts = pa.array(["the old cat, the old dog", "the old cat - the end", None] * 3)
-    assert corpus_entries(texts, least_count=6) == ["the", "old", "cat", "the old", "old cat"]
-    assert corpus_entries(texts, words=2, pairs=9, least_count=1) == ["the", "old", "the old"]
-    # "cat, the" and "cat - the" are no pairs.
-    assert "cat the" not in corpus_entries(texts, least_count=1)
+    assert corpus_entries(texts, min_count=6) == ["the", "old", "cat", "the old", "old cat"]
+    assert corpus_entries(texts, words=2, pairs=9, min_count=1) == ["the", "old", "the old"]
+    # "cat, the" and "cat - the" are not pairs.
+    assert "cat the" not in corpus_entries(texts, min_count=1)
 
 
 def test_every_entry_of_the_corpus_matches_where_it_came_from() -> None:
     texts = pa.array(["A cat's life: one, two", "one two  three\tfour", "日本 の 猫"])
-    matcher = EntryMatcher(corpus_entries(texts, least_count=1))
+    matcher = EntryMatcher(corpus_entries(texts, min_count=1))
     assert matcher.counts(texts).min() > 0
 
 
 def test_rare_pairs_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAIRS", 3)
-    entries = corpus_entries(pa.array(["a b"] * 5 + ["c d", "e f", "g h"]), least_count=1)
+    monkeypatch.setattr(module, "MAX_PAIRS", 3)
+    entries = corpus_entries(pa.array(["a b"] * 5 + ["c d", "e f", "g h"]), min_count=1)
     assert "a b" in entries
     assert "c d" not in entries
 
 
 def test_the_pairs_counted_stay_few_however_many_are_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAIRS", 40)
+    monkeypatch.setattr(module, "MAX_PAIRS", 40)
     sizes: list[int] = []
     halved = module._frequent_half
 
@@ -140,7 +138,7 @@ def test_the_pairs_counted_stay_few_however_many_are_frequent(monkeypatch: pytes
 
     monkeypatch.setattr(module, "_frequent_half", told)
     texts = [f"w{number % 90} v{number % 90}" for number in range(900)]
-    corpus_entries(pa.array([f"{text}. {text}" for text in texts]), least_count=1)
+    corpus_entries(pa.array([f"{text}. {text}" for text in texts]), min_count=1)
     assert max(sizes) == 41
     # Each time, at least half of the room is made free again.
     assert len(sizes) <= 900 / 20
@@ -153,10 +151,10 @@ def test_a_file_of_entries_is_read_line_by_line(tmp_path: Path) -> None:
 
 
 def test_lists_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(VisdivError, match=r"missing\.txt is no list of concepts"):
+    with pytest.raises(VisdivError, match=r"cannot read .*missing\.txt .*one concept per line"):
         EntryMatcher.of_file(tmp_path / "missing.txt")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
-    with pytest.raises(VisdivError, match=r"latin\.txt is no list of concepts"):
+    with pytest.raises(VisdivError, match=r"cannot read .*latin\.txt .*one concept per line"):
         EntryMatcher.of_file(tmp_path / "latin.txt")
     with pytest.raises(VisdivError, match="the list of concepts is empty"):
         EntryMatcher(["", "  "])
@@ -168,10 +166,10 @@ def test_impossible_thresholds_and_counts_are_refused() -> None:
         matcher.keep_probabilities(pa.array(["a"]), np.array([1, 2]))
     with pytest.raises(VisdivError, match="give a number above 0"):
         matcher.keep_probabilities(pa.array(["a"]), np.array([1]), 0)
-    with pytest.raises(VisdivError, match="it is between 0 and 1"):
+    with pytest.raises(VisdivError, match="give a number between 0 and 1"):
         threshold_of_tail(np.array([1]), 1.5)
     for counts in (np.zeros(3, np.int64), np.empty(0, np.int64)):
-        with pytest.raises(VisdivError, match="no text holds any entry"):
+        with pytest.raises(VisdivError, match="no text contains an entry"):
             threshold_of_tail(counts, 0.1)
 
 

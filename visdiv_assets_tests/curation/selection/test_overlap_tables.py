@@ -1,4 +1,4 @@
-"""The registry of methods, and what they keep side by side."""
+"""The registry of methods, and the tables that compare what they keep."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visdiv_assets.curation.selection import overlap_tables as module
-from visdiv_assets.curation.selection.methods import METHODS, Method, keep_fraction, order, scores_of_picks
+from visdiv_assets.curation.selection.methods import METHODS, Method, keep_fraction, order_rows, scores_of_picks
 from visdiv_assets.curation.selection.overlap_tables import (
     DIVERSITY_SCHEMA,
     EVERYTHING,
     OVERLAP_SCHEMA,
     SHARES_SCHEMA,
     diversity_before_and_after,
-    kept_at,
+    keep_same_fraction,
     overlaps,
     share_per_subset,
 )
@@ -28,9 +28,9 @@ from visdiv_assets_tests.testing.vectors import random_units
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-def test_every_method_names_a_function_that_is_there_and_documented(method: Method) -> None:
-    where, function = method.function.split(".")
-    found = getattr(importlib.import_module(f"visdiv_assets.curation.selection.{where}"), function)
+def test_every_method_names_a_documented_function(method: Method) -> None:
+    where, _, function = method.function.rpartition(".")
+    found = getattr(importlib.import_module(f"visdiv_assets.{where}"), function)
     assert found.__doc__
     assert METHODS[method.name] is method
 
@@ -41,20 +41,18 @@ def test_every_method_names_a_function_that_is_there_and_documented(method: Meth
     scores=st.lists(st.sampled_from([-1.5, 0.0, 0.25, 1.0, 1e9]), max_size=12),
     fraction=st.floats(0, 1),
 )
-def test_the_best_by_a_method_come_first_and_of_equals_the_lowest_row(
-    name: str, scores: list[float], fraction: float
-) -> None:
+def test_best_rows_come_first_and_ties_go_to_the_lowest_row(name: str, scores: list[float], fraction: float) -> None:
     sign = -1 if METHODS[name].keeps == "high" else 1
     wanted = sorted(range(len(scores)), key=lambda row: (sign * scores[row], row))
     values = np.array(scores, np.float32)
-    assert order(name, values).tolist() == wanted
+    assert order_rows(name, values).tolist() == wanted
     kept = keep_fraction(name, values, fraction)
     assert np.flatnonzero(kept).tolist() == sorted(wanted[: round(fraction * len(scores))])
 
 
 def test_duplicates_and_leaks_are_dropped_and_rare_words_kept() -> None:
     scores = np.array([0.1, 0.9])
-    first = {name: int(order(name, scores)[0]) for name in METHODS}
+    first = {name: int(order_rows(name, scores)[0]) for name in METHODS}
     assert {name for name, row in first.items() if row == 0} == {"semdedup", "conformity", "clippings", "text_overlap"}
 
 
@@ -62,29 +60,29 @@ def test_picks_become_scores_that_give_their_order_back() -> None:
     picks = np.array([4, 0, 3])
     scores = scores_of_picks(picks, 6)
     assert scores.dtype == np.float32
-    assert order("clip_cov", scores).tolist() == [4, 0, 3, 1, 2, 5]
+    assert order_rows("clip_cov", scores).tolist() == [4, 0, 3, 1, 2, 5]
     assert scores_of_picks(np.empty(0, np.int64), 3).tolist() == [0, 0, 0]
-    with pytest.raises(VisdivError, match="they belong to another set"):
+    with pytest.raises(VisdivError, match="pass both of one set"):
         scores_of_picks(picks, 4)
 
 
-def test_scores_and_shares_that_cannot_be_are_refused() -> None:
+def test_impossible_scores_and_fractions_are_refused() -> None:
     with pytest.raises(VisdivError, match=r"the score of row 1 by wfpp is NaN: compute it again$"):
-        order("wfpp", np.array([0, np.nan]))
-    with pytest.raises(VisdivError, match="no selection method 'magic': there are semdedup, "):
-        order("magic", np.zeros(2))
+        order_rows("wfpp", np.array([0, np.nan]))
+    with pytest.raises(VisdivError, match="unknown selection method 'magic': use one of semdedup, "):
+        order_rows("magic", np.zeros(2))
     with pytest.raises(VisdivError, match="one number per row"):
-        order("wfpp", np.zeros((2, 2)))
+        order_rows("wfpp", np.zeros((2, 2)))
     for fraction in (-0.1, 1.1, float("nan")):
-        with pytest.raises(VisdivError, match="it is between 0 and 1"):
+        with pytest.raises(VisdivError, match="give a number between 0 and 1"):
             keep_fraction("wfpp", np.zeros(2), fraction)
-    with pytest.raises(VisdivError, match="give a bool for each of 3 rows"):
-        kept_at({"wfpp": np.zeros(3), "semdedup": np.zeros(2)}, 0.5)
+    with pytest.raises(VisdivError, match="give one bool for each of 3 rows"):
+        keep_same_fraction({"wfpp": np.zeros(3), "semdedup": np.zeros(2)}, 0.5)
 
 
 @settings(deadline=None)
 @given(data=st.data(), rows=st.integers(0, 12))
-def test_shares_and_overlaps_are_those_of_sets_of_rows(data: st.DataObject, rows: int) -> None:
+def test_shares_and_overlaps_match_sets_of_rows(data: st.DataObject, rows: int) -> None:
     subsets = data.draw(st.lists(st.sampled_from(["b", "a", "日本"]), min_size=rows, max_size=rows))
     masks = st.lists(st.booleans(), min_size=rows, max_size=rows)
     kept = {name: np.array(data.draw(masks), bool) for name in ("one", "two", "three")}
@@ -137,16 +135,16 @@ def test_diverse_picks_are_more_diverse_than_a_crowded_set() -> None:
 
     vectors = np.concatenate([random_units(1, 16) + 0.1 * random_units(900, 16, 1), random_units(100, 16, 2)])
     scores = {"k_center": scores_of_picks(select_diverse_samples(vectors, 100), 1000)}
-    everything, picked = diversity_before_and_after(kept_at(scores, 0.1), vectors).to_pylist()
+    everything, picked = diversity_before_and_after(keep_same_fraction(scores, 0.1), vectors).to_pylist()
     assert picked["images"] == 100
     assert picked["effective_rank"] > 1.5 * everything["effective_rank"]
 
 
-def test_masks_of_other_rows_and_a_method_called_everything_are_refused() -> None:
+def test_masks_of_other_rows_and_a_reserved_name_are_refused() -> None:
     vectors = random_units(4, 3)
-    with pytest.raises(VisdivError, match="what x keeps is bool"):
+    with pytest.raises(VisdivError, match="the mask of x is bool"):
         diversity_before_and_after({"x": np.ones(3, bool)}, vectors)
-    with pytest.raises(VisdivError, match="what x keeps is int64"):
+    with pytest.raises(VisdivError, match="the mask of x is int64"):
         overlaps({"x": np.ones(3, np.int64)})
-    with pytest.raises(VisdivError, match="no method can be called"):
+    with pytest.raises(VisdivError, match="a method cannot be called"):
         diversity_before_and_after({EVERYTHING: np.ones(4, bool)}, vectors)

@@ -32,7 +32,7 @@ METHODS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-@pytest.fixture(params=METHODS.values(), ids=METHODS.keys())
+@pytest.fixture(params=METHODS.values(), ids=list(METHODS))
 def method(request: pytest.FixtureRequest) -> Callable[[np.ndarray], np.ndarray]:
     chosen: Callable[[np.ndarray], np.ndarray] = request.param
     return chosen
@@ -46,16 +46,14 @@ def test_few_rows_are_scored_like_many(method: Callable[[np.ndarray], np.ndarray
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_row_that_is_not_finite_is_refused_by_its_number(
-    method: Callable[[np.ndarray], np.ndarray], value: float
-) -> None:
+def test_a_row_that_is_not_finite_is_refused_by_index(method: Callable[[np.ndarray], np.ndarray], value: float) -> None:
     vectors = random_units(9, 4)
     vectors[6, 2] = value
     with pytest.raises(VisdivError, match=r"^vector 6 is not finite: [^\n]+$"):
         method(vectors)
 
 
-def test_a_row_of_zeros_is_refused_by_its_number(method: Callable[[np.ndarray], np.ndarray]) -> None:
+def test_a_row_of_zeros_is_refused_by_index(method: Callable[[np.ndarray], np.ndarray]) -> None:
     vectors = random_units(9, 4)
     vectors[5] = 0
     with pytest.raises(VisdivError, match=r"^vector 5 is all zero and has no direction: [^\n]+$"):
@@ -74,7 +72,7 @@ def test_importing_the_room_loads_nothing_heavy() -> None:
     assert not loaded & {"torch", "faiss", "dagster", "pyarrow", "pandas", "ahocorasick_rs"}
 
 
-def test_no_module_of_the_room_loads_dagster_or_what_it_needs_only_within_functions() -> None:
+def test_no_module_of_the_room_loads_heavy_packages() -> None:
     loaded = loaded_by(
         "import importlib, pkgutil, sys, visdiv_assets.curation.selection as room\n"
         "for module in pkgutil.iter_modules(room.__path__):\n"

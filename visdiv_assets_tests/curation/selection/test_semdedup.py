@@ -55,7 +55,7 @@ def test_scores_are_those_of_the_formula(
     np.testing.assert_array_equal(found.cluster, k_means(vectors, clusters).cluster)
 
 
-def test_stored_vectors_are_scored_by_their_cosine_not_their_product() -> None:
+def test_stored_vectors_are_scored_by_cosine_not_product() -> None:
     vector = random_units(1, 64)
     longer = np.concatenate([vector, 0.99 * vector, 1.01 * vector]).astype(np.float16)
     assert sorted(semdedup(longer, clusters=1).score) == pytest.approx([0, 1, 1], abs=1e-3)
@@ -64,7 +64,7 @@ def test_stored_vectors_are_scored_by_their_cosine_not_their_product() -> None:
 
 @pytest.mark.parametrize(("keep", "stays"), [("hard", 2), ("easy", 0)])
 def test_of_duplicates_the_one_asked_for_stays(keep: Keep, stays: int) -> None:
-    # Three close ones at 80, 82 and 84 degrees; many others at 0 hold the centroid there.
+    # Three close ones at 80, 82 and 84 degrees; many others at 0 keep the centroid there.
     degrees = np.radians([80, 82, 84] + [0] * 40)
     vectors = np.stack([np.cos(degrees), np.sin(degrees)], axis=1)
     found = semdedup(vectors, clusters=1, keep=keep)
@@ -94,7 +94,7 @@ def test_epsilon_drops_scores_strictly_above_one_minus_it() -> None:
     assert found.kept(0.5).tolist() == [True, True, False, False]
 
 
-def test_the_same_seed_gives_the_same_scores_and_another_seed_others() -> None:
+def test_scores_depend_on_the_seed() -> None:
     vectors = random_units(400, 8)
     first, again, other = (semdedup(vectors, keep="random", seed=seed) for seed in (3, 3, 4))
     np.testing.assert_array_equal(first.score, again.score)
@@ -102,7 +102,7 @@ def test_the_same_seed_gives_the_same_scores_and_another_seed_others() -> None:
     assert (first.score != other.score).any()
 
 
-def test_a_large_cluster_takes_memory_for_its_rows_not_for_its_pairs() -> None:
+def test_the_memory_of_a_large_cluster_is_linear_in_its_rows() -> None:
     vectors = random_units(8000, 16).astype(np.float16)
     semdedup(vectors[:100], clusters=1)
     tracemalloc.start()
@@ -115,10 +115,10 @@ def test_a_large_cluster_takes_memory_for_its_rows_not_for_its_pairs() -> None:
     assert peak < 50e6
 
 
-def test_progress_is_told_of_every_row_twice() -> None:
-    told: list[int] = []
-    semdedup(random_units(70, 4), clusters=5, progress=told.append)
-    assert sum(told) == 140
+def test_progress_counts_every_row_twice() -> None:
+    finished: list[int] = []
+    semdedup(random_units(70, 4), clusters=5, progress=lambda done: finished.append(done))
+    assert sum(finished) == 140
 
 
 @pytest.mark.parametrize("clusters", [0, -3])
@@ -128,11 +128,11 @@ def test_an_impossible_number_of_clusters_is_refused(clusters: int) -> None:
 
 
 def test_an_unknown_choice_of_what_to_keep_is_refused() -> None:
-    with pytest.raises(VisdivError, match="it is hard, easy, random"):
+    with pytest.raises(VisdivError, match="use one of hard, easy, random"):
         semdedup(random_units(5, 4), keep="best")  # type: ignore[arg-type]
 
 
-def test_k_means_finds_groups_and_the_nearest_centroid_of_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_k_means_finds_groups_and_nearest_centroids(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kmeans, "TRAINING_ROWS", 8)
     random = np.random.default_rng(0)
     directions = np.eye(4)[random.integers(4, size=300)]

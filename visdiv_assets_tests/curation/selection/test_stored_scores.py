@@ -11,7 +11,7 @@ from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.curation.row_findings import dropped_rows, load_row_facts
 from visdiv_assets.curation.selection.conformity import conformity
 from visdiv_assets.curation.selection.semdedup import semdedup
-from visdiv_assets.curation.selection.stored_scores import SCORES_SCHEMA, best_first, best_share, corpus_scores
+from visdiv_assets.curation.selection.stored_scores import SCORES_SCHEMA, corpus_scores, keep_fraction_of_scored
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.curation.lakes import Listed, add_images, image_id
 from visdiv_assets_tests.testing.clip_lakes import add_clip_images, unit
@@ -28,15 +28,15 @@ def add_scores(lake: Lake, **columns: list[float | None]) -> None:
     write = lake.write("selection_scores", "all", code_version="1")
     half = len(values) // 2
     records = [
-        {"subset": "one" if number < half else "two", "row": number % half, name: value}
-        for number, value in enumerate(values)
+        {"subset": "one" if index < half else "two", "row": index % half, name: value}
+        for index, value in enumerate(values)
     ]
     with write.add("scores") as made:
         made.table("scores", pa.Table.from_pylist(records, SCORES_SCHEMA), SCORES_SCHEMA)
     write.commit(subsets=["one", "two"])
 
 
-def test_rows_have_the_lowest_score_of_their_images_among_all_subsets(lake: Lake) -> None:
+def test_rows_have_the_lowest_score_of_their_images(lake: Lake) -> None:
     random = np.random.default_rng(0)
     vectors = {letter: unit(random.standard_normal(6)) for letter in "abcde"}
     one = add_images(lake, "one", 4, [Listed(0, "a"), Listed(0, "b", 1), Listed(1, "c"), Listed(2, "", status="empty")])
@@ -53,12 +53,12 @@ def test_rows_have_the_lowest_score_of_their_images_among_all_subsets(lake: Lake
     for name, plain in (("conformity", common), ("semdedup", duplicate)):
         expected = [min(plain[:2]), plain[2], None, None, plain[3], plain[4]]
         assert found[name] == [None if value is None else pytest.approx(value, abs=1e-6) for value in expected]
-    # Five images cannot say what is typical in six dimensions.
+    # Five images are too few for a whitening of six dimensions.
     assert found["whitened_clip"] == [None] * 6
     assert found["clip_score"] == [None] * 6
 
 
-def test_enough_images_are_whitened_and_the_scores_of_alignment_are_taken_over(lake: Lake) -> None:
+def test_enough_images_are_whitened_and_clip_scores_are_copied(lake: Lake) -> None:
     random = np.random.default_rng(1)
     letters = "abcdefghij"
     images = add_images(lake, "one", 10, [Listed(row, letter) for row, letter in enumerate(letters)])
@@ -76,7 +76,7 @@ def test_enough_images_are_whitened_and_the_scores_of_alignment_are_taken_over(l
     )
 
 
-def test_no_subset_has_no_scores_and_a_subset_without_images_has_nulls(lake: Lake) -> None:
+def test_a_subset_without_images_has_null_scores(lake: Lake) -> None:
     assert list(corpus_scores(lake, [])) == []
     images = add_images(lake, "one", 2)
     add_clip_images(lake, "one", {}, images=images)
@@ -89,24 +89,27 @@ def scores(name: str, *values: float | None) -> pa.Table:
     return pa.Table.from_pylist([{"subset": "one", "row": row, name: v} for row, v in enumerate(values)], SCORES_SCHEMA)
 
 
-def test_the_best_share_is_low_or_high_as_the_method_says_and_rows_without_a_score_stay() -> None:
+def test_the_best_are_low_or_high_and_unscored_rows_stay() -> None:
     values = (0.3, None, 0.1, 0.2, 0.4)
-    assert best_share(scores("semdedup", *values), "semdedup", 0.5).tolist() == [False, True, True, True, False]
-    assert best_share(scores("clip_score", *values), "clip_score", 0.5).tolist() == [True, True, False, False, True]
-    assert best_share(scores("clip_score", *values), "clip_score", 1).all()
+    by_semdedup, by_clip_score = scores("semdedup", *values), scores("clip_score", *values)
+    kept = keep_fraction_of_scored(by_semdedup, "semdedup", 0.5)
+    assert kept.tolist() == [False, True, True, True, False]
+    kept = keep_fraction_of_scored(by_clip_score, "clip_score", 0.5)
+    assert kept.tolist() == [True, True, False, False, True]
+    assert keep_fraction_of_scored(by_clip_score, "clip_score", 1).all()
 
 
 def test_equal_scores_keep_the_first_rows() -> None:
-    assert best_first("semdedup", np.array([1, 0, 0, 1])).tolist() == [1, 2, 0, 3]
-    assert best_share(scores("whitened_clip", *[0.5] * 4), "whitened_clip", 0.5).tolist() == [True, True, False, False]
+    kept = keep_fraction_of_scored(scores("whitened_clip", *[0.5] * 4), "whitened_clip", 0.5)
+    assert kept.tolist() == [True, True, False, False]
 
 
-def test_a_row_that_is_not_selected_goes_with_that_reason_after_all_others_but_copies(lake: Lake) -> None:
+def test_selection_is_a_reason_after_the_others_except_copies(lake: Lake) -> None:
     add_images(lake, "one", 3, [Listed(0, "a"), Listed(1, "", status="empty"), Listed(2, "b")])
-    going = np.array([False, True, True])
+    not_selected = np.array([False, True, True])
     for drop, expected in ((DROP_REASONS, {1: "unreadable", 2: "selection"}), (DROP_REASONS[:-1], {1: "unreadable"})):
         facts = load_row_facts(
-            lake, "one", copies_by="similarity", contamination_threshold=0.95, drop=drop, not_selected=going
+            lake, "one", copies_by="similarity", contamination_threshold=0.95, drop=drop, not_selected=not_selected
         )
         dropped = dropped_rows(facts, pa.table({}))
         assert dict(zip(dropped["row"].to_pylist(), dropped["reason"].to_pylist(), strict=True)) == expected

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 import pytest
-import regex
+import regex  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,15 +28,15 @@ TEXTS = st.lists(
 )
 
 
-def plain(texts: list[str], threshold: float, least_count: int) -> list[float]:
+def plain(texts: list[str], threshold: float, min_count: int) -> list[float]:
     words = [CLIP_WORDS.findall(" ".join(text.split()).lower()) for text in texts]
     counts = Counter(word for found in words for word in found)
-    total = sum(count for count in counts.values() if count >= least_count)
+    total = sum(count for count in counts.values() if count >= min_count)
     scores = []
     for found in words:
         product = 1.0
         for word in found[:30]:
-            if counts[word] >= least_count:
+            if counts[word] >= min_count:
                 value = 1 - math.sqrt(threshold / (counts[word] / total))
                 product *= value if value >= 0 else 1
         scores.append((1 - product) / len(found[:30]) if found else 0)
@@ -51,19 +51,19 @@ def test_scores_are_those_of_the_formula(texts: list[str], threshold: float, lar
     np.testing.assert_allclose(found, plain(texts, threshold, 5), atol=1e-6)
 
 
-def test_words_counted_too_seldom_are_unseen_and_words_rarer_than_the_threshold_are_never_dropped() -> None:
+def test_rare_words_are_unseen_or_never_dropped() -> None:
     counts = Counter({"common": 90, "rare": 5, "seldom": 4})
     probabilities = drop_probabilities(counts, threshold=0.1)
     assert probabilities == {"common": pytest.approx(1 - math.sqrt(0.1 / (90 / 95))), "rare": 1.0}
 
 
-def test_a_text_of_frequent_words_scores_below_one_with_a_rarer_word() -> None:
+def test_a_rarer_word_raises_the_score_of_a_text() -> None:
     corpus = pa.array(["a cat on a mat"] * 50 + ["a yak on a mat"] * 5)
     scores = wfpp(pa.array(["a cat on a mat", "a yak on a mat"]), count_words(corpus))
     assert scores[0] < scores[1]
 
 
-def test_counts_of_subsets_add_up_and_streams_are_read_like_one_array() -> None:
+def test_counts_of_subsets_add_up_and_streams_equal_arrays() -> None:
     a, b = pa.array(["one two", "two"]), pa.array(["Two three", None])
     together = pa.chunked_array([a, b])
     assert count_words(a) + count_words(b) == count_words(together) == Counter(two=3, one=1, three=1)

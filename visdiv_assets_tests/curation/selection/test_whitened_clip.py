@@ -13,18 +13,19 @@ from visdiv_assets_tests.testing.vectors import random_units
 
 
 def raw(rows: int, dimension: int, seed: int = 0) -> np.ndarray:
-    """Features of uneven variances around a mean far from the origin, as CLIP's."""
+    """Return features with unequal variances around a mean far from the origin, as CLIP's."""
     random = np.random.default_rng(seed)
     turned = np.linalg.qr(random.standard_normal((dimension, dimension)))[0]
     spread = random.standard_normal((rows, dimension)) * np.linspace(0.05, 2, dimension)
-    return spread @ turned + 5 * turned[0]
+    features: np.ndarray = spread @ turned + 5 * turned[0]
+    return features
 
 
 def constant(dimension: int) -> float:
-    return dimension * np.log(2 * np.pi)
+    return dimension * float(np.log(2 * np.pi))
 
 
-def test_it_is_the_density_of_the_fitted_normal_distribution_without_its_volume(
+def test_it_is_the_log_density_in_whitened_space(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "BLOCK", 64)
@@ -64,7 +65,7 @@ def test_stored_unit_vectors_times_their_norms_are_the_features() -> None:
     np.testing.assert_allclose(stored, exact, atol=0.15)
 
 
-def test_directions_without_variance_are_left_out_of_the_likelihood() -> None:
+def test_directions_without_variance_are_ignored() -> None:
     x = raw(300, 5)
     wider = np.concatenate([x, x[:, :2] * 3, np.full((300, 1), 7.0)], axis=1)
     whitening = Whitening.of(raw_moments(wider))
@@ -87,7 +88,7 @@ def test_no_more_rows_than_dimensions_are_refused(rows: int) -> None:
 
 
 def test_features_that_are_all_the_same_are_refused() -> None:
-    with pytest.raises(VisdivError, match="all of these are the same"):
+    with pytest.raises(VisdivError, match="all features are identical"):
         Whitening.of(raw_moments(np.repeat(raw(1, 8), 50, axis=0)))
 
 
@@ -95,7 +96,7 @@ def test_no_features_have_no_likelihoods() -> None:
     assert log_likelihood(raw(0, 4), Whitening.of(raw_moments(raw(20, 4)))).shape == (0,)
 
 
-def test_features_that_are_not_finite_are_refused_by_their_number() -> None:
+def test_features_that_are_not_finite_are_refused_by_row() -> None:
     x = raw(20, 4)
     whitening = Whitening.of(raw_moments(x))
     x[13, 1] = np.nan
@@ -106,7 +107,7 @@ def test_features_that_are_not_finite_are_refused_by_their_number() -> None:
 
 
 def test_norms_or_a_whitening_of_other_vectors_are_refused() -> None:
-    with pytest.raises(VisdivError, match="give one for each"):
+    with pytest.raises(VisdivError, match="give one norm per vector"):
         RawFeatures(random_units(5, 4), np.ones(4, np.float32))
-    with pytest.raises(VisdivError, match="features of 6 dimensions and a whitening of 4"):
+    with pytest.raises(VisdivError, match="features have 6 dimensions and the whitening 4"):
         log_likelihood(raw(9, 6), Whitening.of(raw_moments(raw(20, 4))))
