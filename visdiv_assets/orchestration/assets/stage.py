@@ -1,67 +1,153 @@
-"""What all asset modules share."""
+"""The parts that all assets share: a stage that writes one table of the lake, its errors, and what the UI shows."""
 
 import base64
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from visdiv_assets.contamination.images import locate_pairs
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
-from visdiv_assets.curation.linked_images import require_one_model
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.corpus import access
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
+from visdiv_assets.errors import NotMaterializedError, VisdivError
 from visdiv_assets.orchestration.presentation import column_lineage
-from visdiv_assets.sources import Kind, Source
-from visdiv_assets.sources.versions import Version, version_of
+from visdiv_assets.orchestration.resources import LakeResource, SourceResource
 from visdiv_assets.storage import locks
 from visdiv_assets.storage.error_messages import is_of_object_storage, read_error
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
-
-
-@dataclass(frozen=True)
-class ContentTables:
-    """Tables of the lake, named as the assets that make them, that hold the images of one kind of set."""
-
-    images: str
-    embeddings: str
-
-
-#: Subsets and benchmarks go through the same stages, into tables of their own.
-CONTENT = {
-    Kind.SUBSET: ContentTables(LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS),
-    Kind.BENCHMARK: ContentTables(LakeTable.BENCHMARK_IMAGES, LakeTable.BENCHMARK_EMBEDDINGS),
-}
+from visdiv_assets.storage.partition_write import PartitionWrite
 
 ROWS_SHOWN = 20
 
-#: How often an asset begins again because another run wrote its partition from other inputs.
+#: Retries of an asset whose partition another run wrote from other inputs meanwhile.
 MAX_CONFLICT_RETRIES = 20
 
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Show what a user can mend as one line instead of a stack trace, and do not retry it.
+    """Show an error that a user can fix as one line instead of a stack trace, and do not retry it.
 
-    What was overtaken by another run begins again, and whatever happens, no partition stays locked.
+    The asset is retried if another run committed its partition first. No partition stays locked, whatever happens.
     """
     try:
         with locks.release_all():
             yield
     except locks.ConcurrentWriteError as error:
         raise dg.RetryRequested(max_retries=MAX_CONFLICT_RETRIES) from error
+    except NotMaterializedError as error:
+        advice = remedy(error.table, error.partition)
+        raise dg.Failure(description=f"{error}: {advice}", allow_retries=False) from None
     except VisdivError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
     except OSError as error:
         if not is_of_object_storage(error):
             raise
-        # While a table is streamed, it is an error of whoever reads it.
+        # Errors of the object store while a table is streamed reach the reader as they are.
         raise dg.Failure(description=str(read_error("VISDIV_DATA", error)), allow_retries=False) from None
+
+
+class Stage:
+    """One run of an asset that writes a partition of a table.
+
+    Attributes:
+        lake: where the stage reads and writes.
+        table: the table that it writes.
+        partition: the run's partition; of a table about all subsets, `CORPUS_PARTITION`.
+    """
+
+    def __init__(self, lake: Lake, table: str, partition: str, code_version: str, run_id: str) -> None:
+        """Use `stage`."""
+        self.lake = lake
+        self.table = table
+        self.partition = partition
+        self._code_version = code_version
+        self._run_id = run_id
+
+    def require(self, table: str, partition: str | None = None) -> Manifest:
+        """Return the manifest of a partition of another table, by default of the run's partition.
+
+        Raises:
+            NotMaterializedError: it was never materialized.
+        """
+        return self.lake.require(table, self.partition if partition is None else partition)
+
+    def current_embeddings(self, images: Manifest, table: str = LakeTable.SSCD_EMBEDDINGS) -> Manifest:
+        """Return the embeddings that were made from the given list of images; see `corpus.access`."""
+        return access.current_embeddings(self.lake, images, table)
+
+    def write(
+        self,
+        inputs: Mapping[str, str],
+        *,
+        model_id: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        source_revision: str | None = None,
+        partition: str | None = None,
+    ) -> PartitionWrite:
+        """Begin a new state of the partition; see `Lake.write`.
+
+        Args:
+            inputs: digests of what the partition is made from, by name.
+            model_id: model of the vectors that it holds or is derived from.
+            settings: settings that its content depends on.
+            source_revision: version of the subset's rows.
+            partition: another partition than the run's.
+        """
+        return self.lake.write(
+            self.table,
+            self.partition if partition is None else partition,
+            code_version=self._code_version,
+            inputs=inputs,
+            model_id=model_id,
+            settings=settings,
+            source_revision=source_revision,
+            run_id=self._run_id,
+        )
+
+
+@contextmanager
+def stage(
+    context: dg.AssetExecutionContext,
+    lake: LakeResource,
+    table: str,
+    code_version: str,
+    *,
+    present_in: SourceResource | None = None,
+) -> Iterator[Stage]:
+    """Open the lake for the asset that writes a table, with errors shown as by `user_errors`.
+
+    Args:
+        context: of the run.
+        lake: the lake.
+        table: the table that the asset writes.
+        code_version: of the code that the table's content depends on.
+        present_in: a source; subsets and benchmarks that it no longer holds are hidden from the stage.
+    """
+    with user_errors():
+        opened = lake.open()
+        if present_in is not None:
+            opened = access.present_partitions(opened, present_in.open())
+        partition = context.partition_key if context.has_partition_key else CORPUS_PARTITION
+        yield Stage(opened, table, partition, code_version, context.run.run_id)
+
+
+def digests_by_table(*manifests: Manifest | None) -> dict[str, str]:
+    """Return the digests of manifests by table; None is skipped."""
+    return {manifest.table: manifest.digest for manifest in manifests if manifest}
+
+
+def materialized(
+    manifest: Manifest, metadata: Mapping[str, Any], checks: list[dg.AssetCheckResult] | None = None
+) -> dg.MaterializeResult:
+    """Return the result of an asset that has committed a manifest; its data version is the digest of the content."""
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(manifest.digest),
+        metadata={**metadata, **column_lineage(manifest.table), "units": len(manifest.units)},
+        check_results=checks or [],
+    )
 
 
 def check_spec(
@@ -72,126 +158,40 @@ def check_spec(
     blocking: bool = False,
     partitions_def: dg.PartitionsDefinition | None = None,
 ) -> dg.AssetCheckSpec:
-    """A check that an asset reports itself; a blocking one that fails stops what follows."""
+    """Return a check that an asset reports itself; if a blocking one fails, downstream assets do not run."""
     with warnings.catch_warnings():
-        # Without partitions a check shows the latest partition only, and one of 185 that failed would not be seen.
+        # Without partitions the UI shows only the latest result, and would hide one failed subset of 185.
         warnings.filterwarnings("ignore", "Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning)
         return dg.AssetCheckSpec(
             name, asset=asset, description=description, blocking=blocking, partitions_def=partitions_def
         )
 
 
+def check_defects(name: str, defects: Mapping[str, int]) -> dg.AssetCheckResult:
+    """Return the result of a check that fails if one of the counted defects occurs."""
+    return dg.AssetCheckResult(check_name=name, passed=not any(defects.values()), metadata=dict(defects))
+
+
 def column_schema(schema: pa.Schema) -> dict[str, dg.TableSchema]:
-    """Metadata of an asset that tells the UI its columns."""
+    """Return metadata of an asset from which the UI shows its columns."""
     return {"dagster/column_schema": _table_schema(schema)}
 
 
 def table_preview(table: pa.Table) -> dg.TableMetadataValue:
-    """The first rows of a table, for the UI; more would make its pages slow."""
+    """Return the first rows of a table for the UI; more would slow its pages down."""
     records = [dg.TableRecord(record) for record in table.slice(0, ROWS_SHOWN).to_pylist()]
     return dg.MetadataValue.table(records, schema=_table_schema(table.schema))
 
 
 def image_markdown(name: str, png: bytes) -> dg.MarkdownMetadataValue:
-    """An image for the UI, within the text that names it."""
-    return dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode('ascii')})")
+    """Return a PNG image for the UI, embedded in Markdown, with its name as alternative text."""
+    return sheet_markdown(name, f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}")
+
+
+def sheet_markdown(name: str, data_uri: str) -> dg.MarkdownMetadataValue:
+    """Return an image given as a data URI for the UI, with its name as alternative text."""
+    return dg.MetadataValue.md(f"![{name}]({data_uri})")
 
 
 def _table_schema(schema: pa.Schema) -> dg.TableSchema:
     return dg.TableSchema(columns=[dg.TableColumn(field.name, str(field.type)) for field in schema])
-
-
-def materialized(
-    manifest: Manifest, metadata: Mapping[str, Any], checks: list[dg.AssetCheckResult] | None = None
-) -> dg.MaterializeResult:
-    """The result of an asset that has committed a manifest; its data version is the digest of the content."""
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(manifest.digest),
-        metadata={**metadata, **column_lineage(manifest.table), "units": len(manifest.units)},
-        check_results=checks or [],
-    )
-
-
-def present_partitions(store: Lake, source: Source) -> Lake:
-    """The lake with just the subsets and benchmarks that the source still holds.
-
-    Of the others no image can be had any more; what is stored of them goes with `visdiv gc --vanished`.
-    """
-    subsets, benchmarks = {*source.subsets(), CORPUS_PARTITION}, set(source.benchmarks())
-    of_benchmarks = {*vars(CONTENT[Kind.BENCHMARK]).values(), LakeTable.BENCHMARK_TEXTS, LakeTable.LEAK_REPORTS}
-    return store.only(lambda table, name: name in (benchmarks if table in of_benchmarks else subsets))
-
-
-def current_embeddings(store: Lake, images: Manifest, table: str = CONTENT[Kind.SUBSET].embeddings) -> Manifest:
-    """The embeddings of a subset, which must have been made from the present list of its images.
-
-    Raises:
-        VisdivError: there are none, or the images were listed again since.
-    """
-    embeddings = store.require(table, images.partition)
-    if embeddings.inputs[images.table] != images.digest:
-        raise VisdivError(
-            f"{embeddings.table} of {images.partition!r} is older than its {images.table}: materialize "
-            f"{embeddings.table} again"
-        )
-    return embeddings
-
-
-def listed_version(source: Source, images: Manifest, kind: Kind = Kind.SUBSET) -> Version:
-    """The present state of a subset or benchmark, which must be the one whose images were listed.
-
-    Raises:
-        VisdivError: it has changed since.
-    """
-    version = version_of(source, kind, images.partition, known=images.facts["digests"])
-    if version.revision != images.source_revision:
-        raise VisdivError(
-            f"{images.partition!r} has changed since {images.table} listed it: materialize {images.table} again"
-        )
-    return version
-
-
-def read_pairs(store: Lake, manifest: Manifest, schema: pa.Schema) -> pa.Table:
-    """All pairs of a partition; an empty table of the schema where it has none."""
-    return store.read(manifest, "pairs") if manifest.files("pairs") else schema.empty_table()
-
-
-def readable_positions(store: Lake, images: Manifest) -> pa.Table:
-    """The readable positions of a subset or benchmark, in order: row, image_index, image_id, low_information."""
-    columns = ["row", "image_index", "image_id", "low_information"]
-    return store.read(images, columns=columns, where=pc.field("status") == "ok")
-
-
-def comparable_benchmarks(store: Lake, embeddings: Manifest) -> dict[str, tuple[Manifest, Manifest]]:
-    """The images and embeddings of every benchmark that is materialized, by name.
-
-    Raises:
-        VisdivError: one was embedded by another model than the subset.
-    """
-    names = store.partitions(LakeTable.BENCHMARK_EMBEDDINGS)
-    found = {
-        name: (store.require(LakeTable.BENCHMARK_IMAGES, name), store.require(LakeTable.BENCHMARK_EMBEDDINGS, name))
-        for name in names
-    }
-    require_one_model([embeddings, *(of_benchmark for _, of_benchmark in found.values())])
-    return found
-
-
-def digests_by_partition(parts: Iterable[Manifest]) -> dict[str, str]:
-    """What a unit of work that is made from several partitions depends on."""
-    return {f"{part.partition} {part.table}": part.digest for part in parts}
-
-
-def make_locator(store: Lake, images: Manifest, nearest: Manifest) -> Callable[[pa.Table, Manifest], pa.Table]:
-    """A function that says where in a benchmark the images of a subset's pairs are; see `contamination.locate_pairs`.
-
-    It takes pairs with the columns of `LEAK_SCHEMA` and the manifest of the benchmark's images. What it needs of the
-    subset is read once.
-    """
-    flags = readable_positions(store, images).select(["image_id", "low_information"])
-    background = store.read(nearest, "counts", columns=["image_id", "background_similarity"])
-
-    def locate(pairs: pa.Table, listed: Manifest) -> pa.Table:
-        return locate_pairs(pairs, listed.partition, readable_positions(store, listed), flags, background)
-
-    return locate
