@@ -7,7 +7,6 @@ import shlex
 import click
 import pytest
 
-from visdiv_assets import definitions
 from visdiv_assets.cli.main import main
 from visdiv_assets.corpus.tables import (
     CORPUS_PARTITION,
@@ -19,6 +18,7 @@ from visdiv_assets.corpus.tables import (
     remedy,
 )
 from visdiv_assets.orchestration import automation
+from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.settings import Settings
 
 NAMES = dict(zip(PartitionKind, ("coco", "mmmu", CORPUS_PARTITION), strict=True))
@@ -30,7 +30,7 @@ def command_in(advice: str) -> list[str]:
 
 
 def assets_of(job: str) -> set[str]:
-    found = definitions.build_definitions(Settings()).resolve_job_def(job)
+    found = build_definitions(Settings()).resolve_job_def(job)
     return {key.to_user_string() for key in found.asset_layer.selected_asset_keys}
 
 

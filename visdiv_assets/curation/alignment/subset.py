@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.access import readable_positions
+from visdiv_assets.corpus.tables import remedy
 from visdiv_assets.curation.alignment.summary import summarize_rows, summarize_subset, totals_of
 from visdiv_assets.curation.alignment.turns import RowImages, align_turns
 from visdiv_assets.embedding.clip.checkpoints import same_weights
@@ -32,7 +33,7 @@ def require_same_weights(images: Manifest, texts: Manifest) -> None:
     if not same_weights(str(images.model_id), str(texts.model_id)):
         raise ModelError(
             f"the images of {images.partition!r} were embedded with {images.model_id} and its texts with "
-            f"{texts.model_id}: materialize both again with the same VISDIV_CLIP_MODEL"
+            f"{texts.model_id}: {remedy(texts.table, texts.partition)}"
         )
 
 

@@ -63,7 +63,7 @@ def scored(listed: Pipeline) -> Pipeline:
     return listed
 
 
-def test_rows_have_clip_scores_and_those_without_images_or_texts_have_none(scored: Pipeline) -> None:
+def test_only_rows_with_images_and_texts_have_clip_scores(scored: Pipeline) -> None:
     ran = run(scored, alignment)
     assert ran.success, ran.failures
     assert ran.checks["scores_sound"].passed
@@ -121,14 +121,14 @@ def test_a_second_run_repeats_nothing(scored: Pipeline) -> None:
 def test_texts_of_other_weights_are_refused_in_one_line(listed: Pipeline) -> None:
     add_vectors(listed, model="small@ba9876543210/text_77")
     ran = run(listed, alignment)
-    assert "materialize both again with the same VISDIV_CLIP_MODEL" in str(ran.failures["alignment"])
+    assert "run `visdiv run some` with CLIP weights in VISDIV_CLIP_MODEL" in str(ran.failures["alignment"])
 
 
 def test_vectors_of_an_older_list_of_images_are_refused(scored: Pipeline) -> None:
     scored.write(SUBSET, [Row([image(7)])])
     assert scored.run(SUBSET, only=["subset_images"]).success
     ran = run(scored, alignment)
-    assert "materialize clip_image_embeddings again" in str(ran.failures["alignment"])
+    assert "clip_image_embeddings of 'some' is older than its subset_images" in str(ran.failures["alignment"])
 
 
 def test_a_subset_without_images_and_texts_has_no_scores(pipeline: Pipeline) -> None:

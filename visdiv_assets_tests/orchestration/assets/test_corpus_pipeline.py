@@ -103,7 +103,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
 
 @pytest.fixture(scope="module")
 def copies() -> list[dict[str, Any]]:
-    return json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))["copies"]
+    found: list[dict[str, Any]] = json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))["copies"]
+    return found
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def endpoints(copy: dict[str, Any]) -> tuple[Position, Position]:
 
 
 @pytest.mark.parametrize("subset", SUBSETS)
-def test_contamination_pairs_are_those_of_brute_force_none_missing_none_twice(sample: Sample, subset: str) -> None:
+def test_contamination_pairs_are_those_of_brute_force(sample: Sample, subset: str) -> None:
     close = sample.close(subset, BENCHMARK, FLOOR)
     first: dict[str, Position] = {}
     for place, name in sorted(sample.positions[BENCHMARK].items()):
@@ -151,9 +152,7 @@ def test_contamination_pairs_are_those_of_brute_force_none_missing_none_twice(sa
         assert row[9] == held.count(row[8])
 
 
-def test_every_planted_leak_whose_vectors_reach_the_floor_is_found(
-    sample: Sample, copies: list[dict[str, Any]]
-) -> None:
+def test_every_planted_leak_that_reaches_the_floor_is_found(sample: Sample, copies: list[dict[str, Any]]) -> None:
     planted = [endpoints(copy) for copy in copies if copy["kind"] == "leak"]
     assert len(planted) == 36
     reach = {pair for pair in planted if sample.similarity(*pair) >= FLOOR}
@@ -168,9 +167,7 @@ def test_every_planted_leak_whose_vectors_reach_the_floor_is_found(
     assert found & set(planted) == reach
 
 
-def test_every_planted_copy_across_subsets_whose_vectors_reach_the_floor_is_found(
-    sample: Sample, copies: list[dict[str, Any]]
-) -> None:
+def test_every_planted_copy_across_subsets_above_floor_is_found(sample: Sample, copies: list[dict[str, Any]]) -> None:
     planted = {frozenset(endpoints(copy)) for copy in copies if copy["kind"] == "cross"}
     assert len(planted) == 54
     reach = {pair for pair in planted if sample.similarity(*pair) >= FLOOR}
@@ -194,7 +191,7 @@ def test_pairs_across_subsets_are_those_of_brute_force(sample: Sample) -> None:
         assert found == pytest.approx(expected, abs=1e-6)
 
 
-def test_rates_are_what_sql_counts_from_the_pairs_at_every_threshold(sample: Sample) -> None:
+def test_rates_equal_counts_of_pairs_in_sql_at_every_threshold(sample: Sample) -> None:
     rows = sample.query(
         """
         SELECT r.subset, r.benchmark, r.threshold, r.images, r.images_contaminated, r."rows", r.rows_contaminated,
@@ -224,7 +221,7 @@ def test_rates_are_what_sql_counts_from_the_pairs_at_every_threshold(sample: Sam
     assert max(row[4] for row in rows) > 5
 
 
-def test_rates_by_pixels_are_what_sql_counts_from_the_confirmed_pairs(sample: Sample) -> None:
+def test_verified_rates_equal_counts_of_confirmed_pairs_in_sql(sample: Sample) -> None:
     rows = sample.query(
         """
         SELECT r.subset, r.benchmark, r.threshold, r.images_contaminated, r.rows_contaminated, r.rate * r.images,
@@ -267,9 +264,7 @@ def compared_pairs(sample: Sample) -> list[dict[str, Any]]:
     return found
 
 
-def test_pixels_confirm_nearly_all_planted_copies_and_nearly_nothing_else(
-    sample: Sample, copies: list[dict[str, Any]]
-) -> None:
+def test_verification_confirms_planted_copies_and_little_else(sample: Sample, copies: list[dict[str, Any]]) -> None:
     tables = {"near": "verified_duplicates", "cross": "verified_cross_subset", "leak": "verified_contamination"}
     pairs = compared_pairs(sample)
     confirmed = {(pair["table"], *sorted((pair["a"], pair["b"]))) for pair in pairs if pair["verified"]}
@@ -337,7 +332,7 @@ def test_reasons_follow_from_the_truth_and_the_pixels(sample: Sample) -> None:
     assert len(by_reason["duplicate"]) >= 20
 
 
-def test_every_witness_exists_stays_itself_and_is_as_similar_as_told(sample: Sample) -> None:
+def test_every_witness_exists_is_kept_and_has_its_similarity(sample: Sample) -> None:
     dropped = sample.query(
         "SELECT subset, row, image_index, reason, witness_kind, witness, witness_row, witness_image, similarity "
         "FROM dropped_rows"
@@ -359,7 +354,7 @@ def test_every_witness_exists_stays_itself_and_is_as_similar_as_told(sample: Sam
         assert similarity == pytest.approx(real, abs=1e-6)
 
 
-def test_every_image_of_a_row_that_goes_as_a_duplicate_has_a_copy_in_a_row_that_stays(sample: Sample) -> None:
+def test_images_of_dropped_duplicates_have_copies_in_kept_rows(sample: Sample) -> None:
     """Of its own cluster: at most two steps of similarity away, through the representative."""
     gone = set(sample.query("SELECT subset, row FROM dropped_rows"))
     positions = [place for subset in SUBSETS for place in sample.positions[subset]]
@@ -397,7 +392,7 @@ def test_a_second_run_finds_every_tile_and_every_benchmark_again(copied: Pipelin
     assert written_at(root, "cross_subset_duplicates", "duplicate_clusters") == times
 
 
-def test_a_subset_more_costs_its_own_tiles_only_and_its_copies_go(copied: Pipeline, sample: Sample) -> None:
+def test_a_new_subset_adds_only_its_tiles_and_loses_its_copies(copied: Pipeline, sample: Sample) -> None:
     dropped = set(sample.query("SELECT subset, row FROM dropped_rows"))
     shard = Path(copied.settings.source) / "subsets" / "clipart_people" / "train-00001-of-00002.parquet"
     added = Path(copied.settings.source) / "subsets" / "copy (of people)" / shard.name
@@ -440,14 +435,17 @@ def run(pipeline: Pipeline, name: str, kind: Kind = Kind.SUBSET, only: tuple[str
     return pipeline.run(name, kind=kind, only=only, sscd=other_model("color"))
 
 
-def test_a_benchmark_without_a_readable_image_is_one_error_that_names_it_and_stops_no_subset(
+def test_a_benchmark_without_a_readable_image_stops_no_subset(
     pipeline: Pipeline,
 ) -> None:
     write_benchmark(pipeline, "broken", [Row([b"no image", None]), Row()])
     write_benchmark(pipeline, "good", one_each([0]))
     pipeline.write("some", one_each([0, 1]))
     failures = run(pipeline, "broken", Kind.BENCHMARK).failures
-    message = "benchmark 'broken' holds no readable image: benchmark_images says why; mend its files"
+    message = (
+        "benchmark 'broken' has no readable image: fix its files; the statuses in the metadata of "
+        "benchmark_images give the reasons"
+    )
     assert failures == {"benchmark_embeddings": message}
     assert run(pipeline, "good", Kind.BENCHMARK).success
     assert run(pipeline, "some").success
@@ -459,7 +457,7 @@ def test_a_benchmark_without_a_readable_image_is_one_error_that_names_it_and_sto
 @pytest.mark.parametrize(
     "rows", [[Row(), Row()], [Row([b"x"]), Row([b"", None])], []], ids=["no images", "none readable", "no rows"]
 )
-def test_a_subset_without_a_readable_image_goes_through_beside_others(pipeline: Pipeline, rows: list[Row]) -> None:
+def test_a_subset_without_readable_images_runs_beside_others(pipeline: Pipeline, rows: list[Row]) -> None:
     write_benchmark(pipeline, "bench", one_each([0]))
     pipeline.write("none", rows)
     pipeline.write("some", one_each([0, 1]))
@@ -533,7 +531,7 @@ def test_subsets_of_two_models_are_one_error_that_names_both(pipeline: Pipeline)
     assert after == before
 
 
-def test_a_subset_and_a_benchmark_of_two_models_are_one_error_that_names_both(pipeline: Pipeline) -> None:
+def test_a_subset_and_a_benchmark_of_two_models_are_one_error(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0, 1]))
     write_benchmark(pipeline, "bench", one_each([0]))
     assert run(pipeline, "bench", Kind.BENCHMARK).success
@@ -574,7 +572,7 @@ def test_a_benchmark_that_is_the_subset_itself_is_refused(pipeline: Pipeline) ->
     assert not ran.success
 
 
-def test_a_new_benchmark_costs_only_itself_and_one_that_changed_is_compared_again(pipeline: Pipeline) -> None:
+def test_only_new_and_changed_benchmarks_are_compared(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0, 1, 2]))
     for number, name in enumerate(("first", "second")):
         write_benchmark(pipeline, name, one_each([number]))

@@ -109,9 +109,7 @@ def digests(pipeline: Pipeline) -> dict[tuple[str, str], str]:
     }
 
 
-def test_a_hub_that_fails_a_fifth_of_the_time_gives_the_tables_that_a_folder_gives(
-    server: HubServer, tmp_path: Path
-) -> None:
+def test_a_hub_with_20_percent_failures_gives_the_same_tables(server: HubServer, tmp_path: Path) -> None:
     write_small_sample(tmp_path / "folder")
     server.add("HuggingFaceM4/FineVision", {"README.md": b"x", **folder_files(tmp_path / "folder" / "subsets")})
     server.add("lmms-lab/clipart", folder_files(tmp_path / "folder" / "benchmarks" / BENCHMARK))

@@ -40,7 +40,7 @@ def run_all(pipeline: Pipeline, benchmarks: Sequence[str], subsets: Sequence[str
 
 
 @pytest.mark.parametrize("benchmarks", [[], pytest.param(["bench"], marks=pytest.mark.nightly)])
-def test_a_run_on_s3_gives_the_tables_of_a_run_on_disk_and_a_second_one_does_nothing(
+def test_runs_on_s3_and_on_disk_give_the_same_tables(
     on_s3: Pipeline, s3: S3Server, tmp_path: Path, benchmarks: list[str]
 ) -> None:
     for benchmark in benchmarks:
@@ -128,7 +128,7 @@ def test_a_store_that_refuses_is_the_one_line_of_the_run(on_s3: Pipeline, s3: S3
     assert "AWS_ACCESS_KEY_ID" in said
 
 
-def test_a_bucket_that_does_not_exist_is_the_one_line_of_every_command(s3: S3Server, tmp_path: Path) -> None:
+def test_a_missing_bucket_is_one_line_of_every_command(s3: S3Server, tmp_path: Path) -> None:
     environment = {"VISDIV_DATA": s3.uri("no-such-bucket"), "VISDIV_LOCAL_DATA": str(tmp_path / "local")}
     with clean_environment(**environment):
         for arguments in (["status"], ["gc"], ["export", "--dry-run", str(tmp_path / "clean")]):
@@ -139,5 +139,5 @@ def test_a_bucket_that_does_not_exist_is_the_one_line_of_every_command(s3: S3Ser
     assert not (tmp_path / "local").exists()
 
 
-def test_where_the_data_lies_on_a_disk_there_is_no_store_to_check(pipeline: Pipeline) -> None:
+def test_data_on_a_disk_has_no_store_to_check(pipeline: Pipeline) -> None:
     assert data.check_storage(pipeline.settings) is None

@@ -114,7 +114,8 @@ def source_rows() -> dict[str, list[dict[str, Any]]]:
 
 @pytest.fixture(scope="module")
 def truth() -> dict[str, list[dict[str, Any]]]:
-    return json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))
+    found: dict[str, list[dict[str, Any]]] = json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))
+    return found
 
 
 def endpoints(copy: dict[str, Any]) -> frozenset[Position]:
@@ -157,7 +158,7 @@ def test_every_check_of_every_run_passes_and_none_is_left_out(sample_run: Sample
     assert len(evaluated) >= 10
 
 
-def test_the_warehouse_lists_exactly_the_unreadable_images_of_the_truth(
+def test_the_warehouse_lists_exactly_the_unreadable_images(
     sample_run: SampleRun, truth: dict[str, list[dict[str, Any]]]
 ) -> None:
     special = {(row["subset"], row["row"]): row["readable"] for row in truth["special_rows"]}
@@ -171,7 +172,7 @@ def test_the_warehouse_lists_exactly_the_unreadable_images_of_the_truth(
     assert {position for position, readable in special.items() if readable} <= read
 
 
-def test_the_warehouse_holds_every_image_position_of_the_source_with_its_identity(
+def test_the_warehouse_holds_every_position_with_its_image_id(
     sample_run: SampleRun, source_rows: dict[str, list[dict[str, Any]]]
 ) -> None:
     expected = [
@@ -184,7 +185,7 @@ def test_the_warehouse_holds_every_image_position_of_the_source_with_its_identit
     assert found == sorted(expected)
 
 
-def test_every_exact_copy_is_found_at_both_its_positions_and_nothing_else(
+def test_exactly_the_exact_copies_are_found_at_both_positions(
     sample_run: SampleRun, truth: dict[str, list[dict[str, Any]]]
 ) -> None:
     planted = {endpoints(copy) for copy in truth["copies"] if copy["kind"] == "exact"}
@@ -203,9 +204,7 @@ def test_more_than_half_of_the_near_copies_are_found(
     assert by_transform.keys() == set(planted.values())
 
 
-def test_no_near_pair_joins_images_that_the_truth_does_not_relate(
-    sample_run: SampleRun, truth: dict[str, list[dict[str, Any]]]
-) -> None:
+def test_no_near_pair_joins_unrelated_images(sample_run: SampleRun, truth: dict[str, list[dict[str, Any]]]) -> None:
     """Copies of one source are copies of each other; the special rows share one noise image and say nothing."""
     group: dict[Position, Position] = {}
 
@@ -226,9 +225,7 @@ def test_no_near_pair_joins_images_that_the_truth_does_not_relate(
 
 
 @pytest.mark.parametrize("subset", SUBSETS)
-def test_pairs_and_counts_of_neighbors_equal_a_brute_force_over_the_stored_vectors(
-    sample_run: SampleRun, subset: str
-) -> None:
+def test_pairs_and_neighbor_counts_equal_a_brute_force(sample_run: SampleRun, subset: str) -> None:
     ids, vectors = sample_run.vectors(subset)
     similarity = vectors @ vectors.T
     np.fill_diagonal(similarity, -1)
@@ -283,9 +280,7 @@ def test_subsets_count_what_the_source_holds(
 
 @pytest.mark.parametrize("scope", ["subset", "subset_unique"])
 @pytest.mark.parametrize("subset", SUBSETS)
-def test_diversity_equals_scores_made_from_the_vectors_with_numpy(
-    sample_run: SampleRun, subset: str, scope: str
-) -> None:
+def test_diversity_equals_scores_computed_with_numpy(sample_run: SampleRun, subset: str, scope: str) -> None:
     ids, vectors = sample_run.vectors(subset)
     occurrences = Counter(
         name for (name,) in sample_run.query(f"SELECT image_id FROM images WHERE subset = '{subset}' AND status = 'ok'")
@@ -465,7 +460,7 @@ def test_vectors_of_a_changed_subset_are_those_of_a_fresh_run(pipeline: Pipeline
     assert old.units == new.units
 
 
-def test_another_floor_recomputes_the_pairs_and_not_what_they_are_made_from(pipeline: Pipeline) -> None:
+def test_another_floor_recomputes_only_the_pairs(pipeline: Pipeline) -> None:
     pipeline.write("some", [*one_each(range(5)), Row([near_copy(0)])])
     assert pipeline.run("some").success
     root = pipeline.settings.lake_root
@@ -508,7 +503,7 @@ def test_the_same_image_in_several_files_is_embedded_once(pipeline: Pipeline) ->
 # Small subsets: checks -----------------------------------------------------------------------------------------------
 
 
-def test_a_blocking_check_that_fails_keeps_later_stages_from_running(pipeline: Pipeline) -> None:
+def test_a_failed_blocking_check_stops_later_stages(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each(range(3)))
     ran = pipeline.run("some", sscd=other_model("broken"))
     assert not ran.success
@@ -552,7 +547,7 @@ def test_rows_without_images_are_rows(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     "rows", [[Row(), Row()], [Row([b"x"]), Row([b"", None])], []], ids=["no images", "none readable", "no rows"]
 )
-def test_a_subset_without_a_readable_image_goes_through_all_stages(pipeline: Pipeline, rows: list[Row]) -> None:
+def test_a_subset_without_readable_images_passes_all_stages(pipeline: Pipeline, rows: list[Row]) -> None:
     pipeline.write("some", rows)
     ran = pipeline.run("some")
     assert ran.success, ran.failures
@@ -618,7 +613,7 @@ RATED = [
 ]
 
 
-def test_a_quality_profile_of_a_run_drops_turns_and_rows_and_is_recorded(pipeline: Pipeline) -> None:
+def test_a_quality_profile_drops_turns_and_rows_and_is_recorded(pipeline: Pipeline) -> None:
     pipeline.write("some", RATED)
     ran = pipeline.run("some", config={"quality_rows": {"profile": "blog"}})
     assert ran.success
