@@ -1,11 +1,11 @@
 """Hashes of the code that each stage's results depend on, guarded by `test_code_versions`.
 
-A stage reuses a stored result as long as its CODE_VERSION is the same. Whoever changes the code behind a stage has to
-decide: results change, then raise its CODE_VERSION; or they do not, then record the new hash with
+A stage reuses stored results as long as its CODE_VERSION stays the same. A change of the code behind a stage needs a
+decision: raise the CODE_VERSION if results change; in either case record the new code with
 
     python -m visdiv_assets_tests.orchestration.code_versions
 
-The hash covers the syntax tree without docstrings, annotations, comments and layout.
+A hash covers the syntax trees of modules without docstrings, annotations, comments and layout.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PACKAGE = Path(visdiv_assets.__file__).parent
 RECORD = Path(__file__).with_name("code_hashes.json")
 COMMAND = "python -m visdiv_assets_tests.orchestration.code_versions"
 
-# Groups of modules, named below `visdiv_assets`; a package stands for all its modules.
+# Groups of modules, by their names within `visdiv_assets`; a package stands for all its modules.
 DECODING = ("imaging.color_modes", "imaging.decode", "imaging.formats", "imaging.limits", "imaging.silence_pillow")
 ROWS = ("sources.conform", "sources.image_columns", "sources.schema", "sources.texts")
 LISTING = (*DECODING, *ROWS, "imaging.identity", "imaging.information", "imaging.listing", "imaging.pdq")

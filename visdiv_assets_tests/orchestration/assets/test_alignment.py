@@ -20,7 +20,7 @@ SUBSET = "some"
 
 @pytest.fixture
 def listed(pipeline: Pipeline) -> Pipeline:
-    """Rows with one image, two, an unreadable one, none, and again the first; with SSCD's place taken by colors."""
+    """Rows with one image, two, an unreadable one, none, and the first again; colors stand in for SSCD."""
     rows = [Row([image(1)], turns=2), Row([image(2), near_copy(1)]), Row([b"broken"]), Row([]), Row([image(1)])]
     pipeline.write(SUBSET, rows[:2], rows[2:])
     ran = pipeline.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("color"))
@@ -35,7 +35,7 @@ def image_ids(pipeline: Pipeline) -> list[str]:
 
 
 def add_vectors(pipeline: Pipeline, **texts: Any) -> None:
-    """Images along the axes, but for the near copy, which is to CLIP all but the first; texts between them."""
+    """Add CLIP vectors: images along the axes, the near copy close to the first; texts between them."""
     store = pipeline.lake
     images = store.require("subset_images", SUBSET)
     first, second, copy = image_ids(pipeline)
@@ -147,7 +147,7 @@ def test_a_subset_without_images_and_texts_has_no_scores(pipeline: Pipeline) -> 
 def test_what_clip_calls_close_and_sscd_does_not_is_one_query(scored: Pipeline) -> None:
     store = scored.lake
     first, _, copy = image_ids(scored)
-    # What SSCD is said to say of the two: far apart.
+    # The two are far apart by SSCD.
     manifest = store.require("sscd_embeddings", SUBSET)
     ran = run(scored, clip_near_duplicates)
     assert ran.success, ran.failures

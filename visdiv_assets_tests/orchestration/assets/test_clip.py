@@ -1,4 +1,4 @@
-"""The CLIP assets end to end, with a small model, and what happens where there is none."""
+"""The CLIP assets end to end, with a small model and without weights."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_an_interrupted_run_resumes_after_its_last_file(clip: Pipeline, monkeypa
     assert ran.success
     assert shards == [0, 2]
     metadata = ran.metadata("clip_text_embeddings")
-    # Of the second file just the text that the first one, found again, does not hold.
+    # Of the second file, only the text that the reused first file lacks is embedded.
     assert (metadata["units_reused"], metadata["texts_embedded"], metadata["texts"]) == (1, 1, 3)
 
 

@@ -1,4 +1,4 @@
-"""What is made of CLIP's vectors, through the jobs: with a small CLIP, and without one."""
+"""The findings from CLIP vectors, through the jobs: with a small CLIP, and without weights."""
 
 from __future__ import annotations
 

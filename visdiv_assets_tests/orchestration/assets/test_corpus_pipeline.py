@@ -50,7 +50,7 @@ COPY = 0.95
 
 
 class Sample:
-    """The sample as it was run once, read past the code under test: positions and vectors straight from the lake."""
+    """The sample after one run: positions and vectors, read from the lake without the code under test."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -69,15 +69,15 @@ class Sample:
         return query(self.settings, sql)
 
     def similarity(self, a: Position, b: Position) -> float:
-        """Cosine similarity of two positions."""
+        """Return the cosine similarity of two positions."""
         x, y = (self.vectors[place[0]][self.image_id[place]] for place in (a, b))
         return float(x @ y)
 
     def close(self, one: str, other: str, threshold: float) -> dict[tuple[str, str], float]:
-        """All pairs of images of two sets whose similarity reaches a threshold, by one plain product."""
+        """Return all pairs of images of two sets whose similarity reaches a threshold, by one matrix product."""
         left, right = self.vectors[one], self.vectors[other]
         product = np.minimum(np.array(list(left.values())) @ np.array(list(right.values())).T, 1)
-        # A margin of 1e-9 for the order of a sum; no stored similarity may lie that close to a threshold.
+        # A margin of 1e-9 for the summation order; no stored similarity may be that close to a threshold.
         assert not (np.abs(product - threshold) < 1e-9).any()
         ids, other_ids = list(left), list(right)
         return {
@@ -239,7 +239,7 @@ def test_verified_rates_equal_counts_of_confirmed_pairs_in_sql(sample: Sample) -
 
 
 def related(copies: list[dict[str, Any]], sample: Sample) -> dict[str, str]:
-    """For every image that was copied or is a copy, one image that stands for all copies of one source."""
+    """Return, for every copied image and every copy, one image that represents all copies of the source."""
     stands: dict[str, str] = {}
 
     def top(name: str) -> str:
@@ -295,11 +295,11 @@ def test_the_overlap_of_every_two_subsets_is_that_of_brute_force(sample: Sample)
         )
     }
     assert len(found) == 6 * len(PUBLISHED_THRESHOLDS)
-    for (one, other, threshold), told in found.items():
+    for (one, other, threshold), stored in found.items():
         exact = sample.vectors[one].keys() & sample.vectors[other].keys()
         shared = exact | {pair[0] for pair in sample.close(one, other, threshold)}
         images = len(sample.vectors[one])
-        assert told == (images, len(shared), len(exact), pytest.approx(len(shared) / images))
+        assert stored == (images, len(shared), len(exact), pytest.approx(len(shared) / images))
 
 
 def test_rows_that_go_and_rows_that_stay_are_all_rows_each_once(sample: Sample) -> None:
@@ -355,7 +355,7 @@ def test_every_witness_exists_is_kept_and_has_its_similarity(sample: Sample) -> 
 
 
 def test_images_of_dropped_duplicates_have_copies_in_kept_rows(sample: Sample) -> None:
-    """Of its own cluster: at most two steps of similarity away, through the representative."""
+    """The copy is in the same cluster: at most two links away, through the representative."""
     gone = set(sample.query("SELECT subset, row FROM dropped_rows"))
     positions = [place for subset in SUBSETS for place in sample.positions[subset]]
     clusters = {
@@ -368,7 +368,7 @@ def test_images_of_dropped_duplicates_have_copies_in_kept_rows(sample: Sample) -
         if place[:2] in duplicates:
             assert clusters[place][0] in kept_clusters
     assert {cluster for cluster, keep in clusters.values() if keep} == kept_clusters
-    # What stays holds no two byte-equal images, except where another image of the row holds it.
+    # Kept rows hold no two byte-equal images, unless another image keeps the row.
     alone = [place for place in positions if place[:2] not in gone and (*place[:2], 1) not in sample.image_id]
     names = [sample.image_id[place] for place in alone]
     assert len(set(names)) == len(names)
@@ -412,7 +412,7 @@ def test_a_new_subset_adds_only_its_tiles_and_loses_its_copies(copied: Pipeline,
     )
     ((images,),) = copied.query("SELECT images_unique FROM subsets WHERE subset = 'copy (of people)'")
     assert shared == [(images, images, images, 1.0)]
-    # Names decide between equals: of a row and its copy the one in the later subset goes.
+    # Names decide between equals: of a row and its copy, the one in the later subset is dropped.
     kept = copied.query(
         """
         SELECT i."row" FROM images i ANTI JOIN dropped_rows d ON d.subset = i.subset AND d."row" = i."row"
@@ -431,7 +431,7 @@ def write_benchmark(pipeline: Pipeline, name: str, rows: list[Row]) -> None:
 
 
 def run(pipeline: Pipeline, name: str, kind: Kind = Kind.SUBSET, only: tuple[str, ...] = ()) -> Ran:
-    """With a small embedder, which is as good here and faster."""
+    """The jobs with a small embedder, which is faster and good enough here."""
     return pipeline.run(name, kind=kind, only=only, sscd=other_model("color"))
 
 
@@ -506,7 +506,7 @@ def test_a_corpus_without_subsets_is_decided_too(pipeline: Pipeline) -> None:
 
 
 def forge_model(lake: Lake, table: str, partition: str, model_id: str) -> str:
-    """Say in a manifest, by hand, that another model made its vectors; returns the real one."""
+    """Write another model_id into a manifest, and return the real one."""
     (path,) = Path(lake.files.full_path(table)).glob(f"{partition}/manifest.json")
     content = json.loads(path.read_bytes())
     path.write_text(json.dumps({**content, "model_id": model_id}), encoding="utf-8")
@@ -589,7 +589,7 @@ def test_only_new_and_changed_benchmarks_are_compared(pipeline: Pipeline) -> Non
 
 
 def test_settings_of_the_clean_copy_decide_what_goes(pipeline: Pipeline) -> None:
-    """Row 0 leaks; row 1 is its near copy; rows 2 and 3 share one of two images; row 4 cannot be read."""
+    """Row 0 is contaminated; row 1 is its near copy; rows 2 and 3 share one of two images; row 4 is unreadable."""
     write_benchmark(pipeline, "bench", one_each([0]))
     pipeline.write(
         "some",

@@ -1,4 +1,4 @@
-"""The whole chain with the data on a real S3 server: the tables of a run on disk, and one line for what goes wrong."""
+"""The whole chain with the data on a real S3 server: the same tables as on disk, and one-line errors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_runs_on_s3_and_on_disk_give_the_same_tables(
     assert found["duplicate_pairs"]
     assert bool(found["contamination_pairs"]) == bool(benchmarks)
 
-    # The published file lies beside the lake, and what cannot lie there on the disk alone.
+    # The published file is next to the lake; files that need a disk are only on the disk.
     filesystem, root = uris.open_filesystem(on_s3.settings.data)
     with filesystem.open_input_stream(f"{root}/visdiv.duckdb") as stream:
         assert stream.read() == Path(on_s3.settings.warehouse_path).read_bytes()
@@ -78,7 +78,7 @@ def test_runs_on_s3_and_on_disk_give_the_same_tables(
 
 
 def check_commands(on_s3: Pipeline, s3: S3Server) -> None:
-    """The commands on what a run has left."""
+    """Check the commands on the data that a run has written."""
     settings = on_s3.settings
     environment = {
         "VISDIV_SOURCE": settings.source,
@@ -109,7 +109,7 @@ def check_commands(on_s3: Pipeline, s3: S3Server) -> None:
 
 
 def check_refused_copy(on_s3: Pipeline, s3: S3Server) -> None:
-    """A copy that is refused is one line, and the local file stays, as does the copy that was there."""
+    """Check that a refused copy is a one-line error, and that the local file and the earlier copy stay."""
     filesystem, root = uris.open_filesystem(on_s3.settings.data)
     before = filesystem.get_file_info(f"{root}/visdiv.duckdb").mtime_ns
     s3.refuse = lambda request, environment: "AccessDenied" if "PUT" in request and "visdiv.duckdb" in request else None

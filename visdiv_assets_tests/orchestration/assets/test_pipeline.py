@@ -54,7 +54,7 @@ Position = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class SampleRun:
-    """All benchmarks and subsets of the sample, run once as `visdiv run --all` does."""
+    """All benchmarks and subsets of the sample, run once in the way of `visdiv run --all`."""
 
     settings: Settings
     instance: dg.DagsterInstance
@@ -74,7 +74,7 @@ class SampleRun:
         return {name: value.value for name, value in record.asset_materialization.metadata.items()}
 
     def vectors(self, subset: str) -> tuple[list[str], np.ndarray]:
-        """image_ids and vectors, float64, as they are stored."""
+        """Return image_ids and stored vectors as float64."""
         manifest = self.lake.require("sscd_embeddings", subset)
         vectors = self.lake.array(manifest, "vectors")[:].astype(np.float64)
         return self.lake.read(manifest, "ids")["image_id"].to_pylist(), vectors
@@ -85,7 +85,7 @@ def sample_settings(data: Path) -> Settings:
 
 
 def run_sample(data: Path) -> None:
-    """Run the sample, in about 20 seconds, and leave the outcomes beside what was written."""
+    """Run the sample, in about 20 seconds, and write the outcomes into its data folder."""
     session = Session(sample_settings(data))
     with session.instance:
         outcomes = [asdict(outcome) for outcome in session.run([BENCHMARK], SUBSETS)]
@@ -103,7 +103,7 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleRun]:
 
 @pytest.fixture(scope="module")
 def source_rows() -> dict[str, list[dict[str, Any]]]:
-    """The rows of the sample's subsets, read with pyarrow alone."""
+    """The rows of the sample's subsets, read with pyarrow only."""
     return {
         subset: [
             row for file in sorted((SAMPLE / "subsets" / subset).iterdir()) for row in pq.read_table(file).to_pylist()
@@ -205,7 +205,7 @@ def test_more_than_half_of_the_near_copies_are_found(
 
 
 def test_no_near_pair_joins_unrelated_images(sample_run: SampleRun, truth: dict[str, list[dict[str, Any]]]) -> None:
-    """Copies of one source are copies of each other; the special rows share one noise image and say nothing."""
+    """Copies of one source are copies of each other. The special rows share a noise image and are ignored."""
     group: dict[Position, Position] = {}
 
     def representative(position: Position) -> Position:
@@ -436,7 +436,7 @@ def test_threads_and_batches_do_not_change_a_byte(pipeline: Pipeline) -> None:
 def test_of_a_changed_file_only_the_new_images_are_embedded(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each(range(4)), one_each([4, 5]))
     assert pipeline.run("some", only=EMBEDDED).success
-    # A row more in the first file moves all rows of the second one.
+    # An additional row in the first file shifts all rows of the second one.
     pipeline.write("some", [Row([image(10)]), *one_each(range(4))], one_each([4, 5]))
     ran = pipeline.run("some", only=EMBEDDED)
     assert ran.success
@@ -477,7 +477,7 @@ def test_another_floor_recomputes_only_the_pairs(pipeline: Pipeline) -> None:
     assert manifest.rows("pairs") == 1
     assert other.publish().success
     columns = ", ".join(f"sum(neighbors_{name})" for name in NAMED_THRESHOLDS)
-    # Below the floor neighbors are not known, which is not the same as none.
+    # Neighbors below the floor are unknown, which differs from none.
     assert other.query(f"SELECT {columns} FROM images") == [(2, 2, None, None)]
 
 
