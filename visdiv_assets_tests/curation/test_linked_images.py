@@ -8,13 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from visdiv_assets.curation.linked_images import (
-    LinkedImages,
-    load_linked_images,
-    load_positions,
-    partitions_with,
-    require_one_model,
-)
+from visdiv_assets.corpus.access import partitions_with, require_one_model
+from visdiv_assets.curation.linked_images import LinkedImages, load_linked_images, load_positions
 from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.curation.row_findings import load_row_facts
 from visdiv_assets.errors import VisdivError
