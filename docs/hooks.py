@@ -7,12 +7,23 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from visdiv_assets.publishing.warehouse.examples import examples
 
 from visdiv_assets.publishing.warehouse import schema
-from visdiv_assets.publishing.warehouse.examples import examples
 from visdiv_assets.settings import Settings, variable
 
 CHECKOUT = Path(__file__).parents[1]
+
+SETTINGS_INTRODUCTION = """\
+Values come, in rising priority, from the default, from `visdiv.toml` in the working directory (or the file that
+`VISDIV_CONFIG` names), from the environment variable, and from the options `--source` and `--data`. An unknown name or an impossible value
+stops the command with one line. `visdiv settings` prints all settings with their present values.
+"""
+
+QUERIES_INTRODUCTION = """\
+Each query is a file of the package (`visdiv_assets/publishing/warehouse/examples`). Run it with `visdiv query`, or with
+any DuckDB client on `visdiv.duckdb`. The tests compare the answers on the sample with recorded ones.
+"""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -36,10 +47,7 @@ def in_cell(text: str) -> str:
 def settings_page() -> Iterator[str]:
     """Yield the page with all settings."""
     yield "# Settings\n"
-    yield "Values come, in rising priority, from the default, from `visdiv.toml` in the working directory (or the file that"
-    yield "`VISDIV_CONFIG` names), from the environment variable, and from the options `--source` and `--data`. An unknown name"
-    yield "or an impossible value stops the command with one line. `visdiv settings` prints all settings with their present"
-    yield "values.\n"
+    yield SETTINGS_INTRODUCTION
     yield "| setting | environment variable | default | meaning |"
     yield "|---|---|---|---|"
     for name, field in Settings.model_fields.items():
@@ -64,8 +72,7 @@ def tables_page() -> Iterator[str]:
 def queries_page() -> Iterator[str]:
     """Yield the page with the example queries that the package ships."""
     yield "# Example queries\n"
-    yield "Each is a file of the package (`visdiv_assets/publishing/warehouse/examples`). Run one with `visdiv query`, or with any"
-    yield "DuckDB client on `visdiv.duckdb`. The tests compare their answers on the sample with recorded ones.\n"
+    yield QUERIES_INTRODUCTION
     for example in examples():
         yield f"## {example.title}\n"
         if example.description:

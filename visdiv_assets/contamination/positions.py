@@ -16,14 +16,14 @@ from visdiv_assets.storage.manifest import Manifest
 #: Compared pairs of a subset's and a benchmark's images, with positions in the benchmark.
 VERIFIED_LEAKS_SCHEMA = pa.schema([*LOCATED_SCHEMA, ("pdq_distance", pa.int16()), *VERDICT_FIELDS])
 
-#: Adds positions to pairs with the columns of `LEAK_SCHEMA`, given the manifest of the benchmark's images.
+#: Adds positions to pairs with the columns of `BENCHMARK_PAIRS_SCHEMA`, given the manifest of the benchmark's images.
 Locate = Callable[[pa.Table, Manifest], pa.Table]
 
 
 def make_locator(lake: Lake, images: Manifest, nearest: Manifest) -> Locate:
     """Return a function that adds positions in a benchmark to pairs of a subset; see `images.locate_pairs`.
 
-    The function takes pairs with the columns of `LEAK_SCHEMA` and the manifest of the benchmark's images. The data of
+    The function takes pairs with the columns of `BENCHMARK_PAIRS_SCHEMA` and the manifest of the benchmark's images. The data of
     the subset is read once.
 
     Args:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, TABLES, LakeTable, PartitionKind, remedy
 from visdiv_assets.errors import ModelError, StaleError
+from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.versions import Version, version_of
 from visdiv_assets.storage.lake import Lake
@@ -60,7 +61,7 @@ def present_partitions(lake: Lake, source: Source) -> Lake:
     """
     subsets, benchmarks = {*source.subsets(), CORPUS_PARTITION}, set(source.benchmarks())
     of_benchmarks = {table for table, kind in TABLES.items() if kind is PartitionKind.BENCHMARK}
-    return lake.only(lambda table, name: name in (benchmarks if table in of_benchmarks else subsets))
+    return lake.filtered(lambda table, name: name in (benchmarks if table in of_benchmarks else subsets))
 
 
 def partitions_with(lake: Lake, *tables: str) -> list[str]:
@@ -195,13 +196,11 @@ def make_fetch(
         images: manifest of the list of its images.
     """
     first = first_positions(lake.read(images, columns=["row", "image_index", "image_id", "status"]))
-    ids = first["image_id"].to_numpy().astype("S32")
-    order = np.argsort(ids)
-    ids = ids[order]
-    row, image_index = first["row"].to_numpy()[order], first["image_index"].to_numpy()[order]
+    index = IdIndex(first["image_id"])
+    row, image_index = first["row"].to_numpy(), first["image_index"].to_numpy()
 
     def fetch(image_ids: Sequence[str]) -> list[bytes | None]:
-        found = np.searchsorted(ids, np.array(image_ids, "S32"))
-        return source.fetch(kind, images.partition, [(int(row[index]), int(image_index[index])) for index in found])
+        found = index.rows(np.array(image_ids, "S32"))
+        return source.fetch(kind, images.partition, [(int(row[i]), int(image_index[i])) for i in found])
 
     return fetch

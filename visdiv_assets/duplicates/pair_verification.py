@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from visdiv_assets.corpus.access import load_embeddings
 from visdiv_assets.duplicates.candidates import CandidateRule, Images, find_candidates
 from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS, VERDICT_SCHEMA, Fetch, compare_pairs
-from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.storage.lake import Lake

@@ -14,10 +14,10 @@ from visdiv_assets.curation.alignment.summary import summarize_rows, summarize_s
 from visdiv_assets.curation.alignment.turns import RowImages, align_turns
 from visdiv_assets.embedding.clip.checkpoints import same_weights
 from visdiv_assets.errors import ModelError
+from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
-from visdiv_assets.vectors.id_index import IdIndex
 
 
 def require_same_weights(images: Manifest, texts: Manifest) -> None:
@@ -53,7 +53,7 @@ def align_subset(
         batches of `turns.TURNS_SCHEMA`, in order.
     """
     positions = readable_positions(lake, listed)
-    vector = IdIndex(lake.read(images, "ids")["image_id"]).of(positions["image_id"])
+    vector = IdIndex(lake.read(images, "ids")["image_id"]).rows(positions["image_id"])
     embedded = vector >= 0
     known = lake.read(texts, "texts", columns=["text_id", "truncated"])
     for batch in align_turns(
@@ -120,5 +120,5 @@ def summary_metrics(summary: pa.Table) -> dict[str, float]:
 def _turns_with_indices(lake: Lake, texts: Manifest, indices: IdIndex) -> Iterator[pa.RecordBatch]:
     """Yield the turns with the indices of their texts' vectors instead of the text_ids."""
     for batch in lake.dataset(texts, "turns").to_batches(columns=["row", "turn", "text_id"]):
-        text = pa.array(indices.of(batch.column("text_id")))
+        text = pa.array(indices.rows(batch.column("text_id")))
         yield pa.record_batch([batch.column("row"), batch.column("turn"), text], names=["row", "turn", "text"])

@@ -193,7 +193,7 @@ def _embed_texts(
         )
         embedded, begin = 0, time.monotonic()
         earlier: list[str] = []
-        seen = _WrittenTexts(write)
+        seen = _WrittenTexts(store, write)
         with progress(f"embedding texts of {subset}", version.rows, "row") as advance:
             for shard in version.shards:
                 # The texts that a shard has to embed depend on those of all shards before it.

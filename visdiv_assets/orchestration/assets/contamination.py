@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.contamination.images import LOCATED_SCHEMA, RATES_SCHEMA, leak_rates
+from visdiv_assets.contamination.images import LOCATED_SCHEMA, RATES_SCHEMA, contamination_rates
 from visdiv_assets.contamination.positions import count_unresolved, make_locator
 from visdiv_assets.corpus.access import (
     comparable_benchmarks,

@@ -32,6 +32,7 @@ from visdiv_assets.orchestration.work.make_units import Planned, make_units
 from visdiv_assets.progress import Progress, progress
 from visdiv_assets.publishing.contact_sheets import pairs_contact_sheet
 from visdiv_assets.publishing.warehouse.images import neighbors_column
+from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.partition_write import PartitionWrite, UnitWrite
 from visdiv_assets.vectors.join_blocks import BEST_SCHEMA, Part, merge_parts, split_into_blocks
 
@@ -94,7 +95,7 @@ def near_duplicates(
             if len(split_into_blocks(images)) < 2:
                 make_units(write, engine.open(), work, [Planned("pairs", inputs, images)], _keep, advance)
             elif not write.reuse("pairs", inputs):
-                found = _find_by_blocks(write, engine.open(), work, advance)
+                found = _find_by_blocks(store, write, engine.open(), work, advance)
                 with write.add("pairs", inputs) as unit:
                     _keep(unit, images, found)
         draft = write.draft()
@@ -128,9 +129,11 @@ def _keep(unit: UnitWrite, images: int, found: NearDuplicates) -> None:
     unit.table("counts", found.counts, found.counts.schema)
 
 
-def _find_by_blocks(write: PartitionWrite, engine: Engine, work: WholeSubset, advance: Progress) -> NearDuplicates:
+def _find_by_blocks(
+    store: Lake, write: PartitionWrite, engine: Engine, work: WholeSubset, advance: Progress
+) -> NearDuplicates:
     """Return the same result as `work`, block by block, so that an interrupted run resumes after its last block."""
-    store, embeddings = write.lake, work.embeddings
+    embeddings = work.embeddings
     blocks = [
         Planned(f"rows {start} to {stop}", {LakeTable.SSCD_EMBEDDINGS: embeddings.digest}, (start, stop))
         for start, stop in split_into_blocks(embeddings.rows("ids"))

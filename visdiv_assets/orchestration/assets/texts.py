@@ -53,8 +53,8 @@ def benchmark_texts(
         )
         if not write.reuse("texts", inputs):
             with write.add("texts", inputs) as unit:
-                read = read_benchmark(opened, run.partition)
-                for size, runs in read.runs.items():
+                read = read_benchmark_texts(opened, run.partition)
+                for size, runs in read.ngrams.items():
                     unit.array(_role(size), runs)
                 unit.array("short", read.short)
         manifest = write.commit()

@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.contamination.images import RATES_SCHEMA, verified_rates
+from visdiv_assets.contamination.images import RATES_SCHEMA, verified_contamination_rates
 from visdiv_assets.contamination.positions import VERIFIED_LEAKS_SCHEMA, locate_verified_pairs, make_locator
 from visdiv_assets.corpus.access import (
     comparable_benchmarks,

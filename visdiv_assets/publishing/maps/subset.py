@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from visdiv_assets.corpus.access import first_positions
 from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_images
 from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.thumbnails import key_of, thumbnails
 from visdiv_assets.publishing.maps.layout import draw_sample
@@ -21,7 +22,6 @@ from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.texts import row_texts
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
-from visdiv_assets.vectors.id_index import IdIndex
 
 #: Kinds of maps, by the table that holds the vectors.
 KINDS: dict[str, str] = {
@@ -97,7 +97,7 @@ def _draw_images(lake: Lake, images: Manifest, embeddings: Manifest, max_points:
     drawn = draw_sample(len(vectors), max_points)
     ids = lake.read(embeddings, "ids")["image_id"].take(pa.array(drawn))
     positions = first_positions(lake.read(images, columns=["row", "image_index", "image_id", "status"]))
-    found = positions.take(pa.array(IdIndex(positions["image_id"]).of(ids)))
+    found = positions.take(pa.array(IdIndex(positions["image_id"]).rows(ids)))
     row, image_index = found["row"].to_numpy(), found["image_index"].to_pylist()
     return Sampled(KINDS[embeddings.table], vectors, drawn, ids.to_pylist(), row, image_index)
 
@@ -110,5 +110,5 @@ def _draw_texts(lake: Lake, images: Manifest, embeddings: Manifest, max_points: 
         embeddings, "turns", columns=["row", "text_id"], where=pc.field("text_id").isin(ids.combine_chunks())
     )
     first = turns.group_by("text_id", use_threads=False).aggregate([("row", "min")])
-    row = first["row_min"].take(pa.array(IdIndex(first["text_id"]).of(ids))).to_numpy()
+    row = first["row_min"].take(pa.array(IdIndex(first["text_id"]).rows(ids))).to_numpy()
     return Sampled(KINDS[embeddings.table], vectors, drawn, ids.to_pylist(), row, [None] * len(drawn))
