@@ -197,7 +197,7 @@ def _text_overlap(folder: Path) -> Work:
     return work
 
 
-#: What is run; a pooled pair costs what `visdiv bench --only join` measures.
+#: What is run; a pooled pair costs what `visdiv perf --only join` measures.
 METHODS: dict[str, Callable[[Path], Work]] = {
     "SemDeDup": _semdedup,
     "conformity": _conformity,

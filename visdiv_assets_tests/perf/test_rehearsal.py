@@ -218,7 +218,7 @@ def test_figures_are_read_back_as_they_were_written(
     file.write_text(json.dumps({"rehearsal": result.row()}))
     assert read_rehearsal(file) == result
     file.write_text(json.dumps({"figures": []}))
-    with pytest.raises(VisdivError, match=r"rehearsal\.json was not written by `visdiv bench --rehearse"):
+    with pytest.raises(VisdivError, match=r"rehearsal\.json was not written by `visdiv perf --rehearse"):
         read_rehearsal(file)
 
 

@@ -20,7 +20,7 @@ from visdiv_assets.perf.rehearsal.questions import Answered, ask
 from visdiv_assets.perf.rehearsal.shape import Shape
 from visdiv_assets.perf.rehearsal.stages import STAGES, Materialize, Outcome, run_stage, written
 from visdiv_assets.progress import progress
-from visdiv_assets.settings import Settings, load_settings
+from visdiv_assets.settings import Settings
 from visdiv_assets.storage.disk_space import GIGABYTE, reserve_on, space_of
 from visdiv_assets.storage.lake import Lake
 
@@ -67,7 +67,7 @@ class Rehearsal:
 
 
 def read_rehearsal(path: Path) -> Rehearsal:
-    """What `visdiv bench --rehearse N --json FILE` wrote.
+    """What `visdiv perf --rehearse N --json FILE` wrote.
 
     Raises:
         VisdivError: it is not such a file.
@@ -82,7 +82,7 @@ def read_rehearsal(path: Path) -> Rehearsal:
     except OSError as error:
         raise VisdivError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise VisdivError(f"{path} was not written by `visdiv bench --rehearse N --json FILE`: {error}") from None
+        raise VisdivError(f"{path} was not written by `visdiv perf --rehearse N --json FILE`: {error}") from None
 
 
 def require_room(folder: Path, images: int, reserve_gigabytes: float) -> None:
@@ -121,7 +121,7 @@ def rehearse(
         settings: of the stages, but for the places; those that are set in the environment have no say.
         say: told a line whenever something is finished.
     """
-    settings = (settings or load_settings({})).model_copy(
+    settings = (settings or Settings()).model_copy(
         update={"source": str(folder / "source"), "data": str(folder / "data"), "copies_by": "similarity"}
     )
     begin = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The tables that `visdiv bench --rehearse` prints."""
+"""The tables that `visdiv perf --rehearse` prints."""
 
 from __future__ import annotations
 
