@@ -1,4 +1,4 @@
-"""Where work runs: a device that was asked for by name, or a clear error."""
+"""Resolve the setting `device` to devices that exist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def has_driver() -> bool:
-    """Whether a CUDA driver is installed."""
+    """Return whether a CUDA driver is installed."""
     try:
         ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -21,7 +21,7 @@ def has_driver() -> bool:
 
 
 def has_cuda() -> bool:
-    """Whether torch can use a CUDA device; torch is imported only where a driver is installed."""
+    """Return whether torch can use a CUDA device. torch is imported only if a driver is installed."""
     if not has_driver():
         return False
     import torch
@@ -29,35 +29,35 @@ def has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-#: The setting that means every CUDA device of the machine.
+#: The setting for all CUDA devices of the machine.
 ALL_DEVICES = "cuda:all"
 
 
 def resolve_device(setting: str) -> str:
-    """The one device that a setting means: `auto` is CUDA if there is a device, else the CPU; all means the first."""
+    """Return one device for a setting: `auto` is CUDA if available, else the CPU; `cuda:all` is the first device."""
     if setting == "auto":
         return "cuda" if has_cuda() else "cpu"
     return "cuda" if setting == ALL_DEVICES else setting
 
 
 def cuda_devices() -> list[str]:
-    """The names of all CUDA devices of this machine.
+    """Return the names of all CUDA devices of this machine.
 
     Raises:
         ModelError: there is none.
     """
     if not has_cuda():
-        raise ModelError(f"VISDIV_DEVICE={ALL_DEVICES}, but torch finds no CUDA device here: set another device")
+        raise ModelError(f"VISDIV_DEVICE={ALL_DEVICES}, but torch finds no CUDA device here: use another device")
     import torch
 
-    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
 
 
 def torch_device(name: str) -> torch.device:
-    """The device of torch with that name ("cpu", "cuda", "cuda:1").
+    """Return the torch device with a name such as "cpu", "cuda" or "cuda:1".
 
     Raises:
-        ModelError: there is none.
+        ModelError: it cannot be used.
     """
     import torch
 

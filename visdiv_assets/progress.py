@@ -1,4 +1,4 @@
-"""How far long work has come: a bar in a terminal, log lines elsewhere."""
+"""Show the progress of long work: a bar in a terminal, log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 class Progress(Protocol):
-    """Takes note of work done."""
+    """Callback that counts finished items."""
 
     def __call__(self, done: int) -> None:
-        """Report that `done` more items are finished."""
+        """Add `done` finished items."""
 
 
 def silent(done: int) -> None:
-    """A `Progress` that says nothing."""
+    """Ignore progress: a `Progress` that shows nothing."""
 
 
 @contextmanager
@@ -30,9 +30,12 @@ def progress(description: str, total: int, unit: str) -> Iterator[Progress]:
     """Show the progress of one piece of work while the block runs.
 
     Args:
-        description: what is done, and to what: "embedding clipart_people".
+        description: the work, such as "embedding clipart_people".
         total: number of items.
-        unit: what an item is: "image".
+        unit: what an item is, such as "image".
+
+    Yields:
+        The callback that counts finished items.
     """
     if sys.stderr.isatty():
         from tqdm import tqdm
