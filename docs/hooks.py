@@ -1,0 +1,78 @@
+"""Pages that are made from the code when the documentation is built: settings, tables, example queries, changelog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from visdiv_assets.publishing.warehouse import schema
+from visdiv_assets.publishing.warehouse.examples import examples
+from visdiv_assets.settings import Settings, variable
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages; MkDocs calls this hook with the pages that it found."""
+    pages = {
+        "reference/settings.md": settings_page(),
+        "reference/tables.md": tables_page(),
+        "reference/queries.md": queries_page(),
+        "changelog.md": changelog_page(),
+    }
+    for name, lines in pages.items():
+        files.append(File.generated(config, name, content="\n".join(lines) + "\n"))
+    return files
+
+
+def in_cell(text: str) -> str:
+    """Return a text as it can stand in a cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def settings_page() -> Iterator[str]:
+    """Yield the page with all settings."""
+    yield "# Settings\n"
+    yield "Values come, in rising priority, from the default, from `visdiv.toml` in the working directory (or the file that"
+    yield "`VISDIV_CONFIG` names), from the environment variable, and from the options `--source` and `--data`. An unknown name"
+    yield "or an impossible value stops the command with one line. `visdiv settings` prints all settings with their present"
+    yield "values.\n"
+    yield "| setting | environment variable | default | meaning |"
+    yield "|---|---|---|---|"
+    for name, field in Settings.model_fields.items():
+        default = f"`{field.default}`" if field.default != "" else "(empty)"
+        yield f"| `{name}` | `{variable(name)}` | {default} | {in_cell(str(field.description))} |"
+
+
+def tables_page() -> Iterator[str]:
+    """Yield the page with all tables and views of the DuckDB file."""
+    yield "# Tables\n"
+    yield "The tables and views of `visdiv.duckdb`, from the comments that the file itself carries.\n"
+    for table in (*schema.TABLES, *schema.VIEWS):
+        yield f"## {table.name}\n"
+        yield f"{table.comment}\n"
+        yield "| column | type | meaning |"
+        yield "|---|---|---|"
+        for column in table.columns:
+            yield f"| `{column.name}` | `{column.type}` | {in_cell(column.comment)} |"
+        yield ""
+
+
+def queries_page() -> Iterator[str]:
+    """Yield the page with the example queries that the package ships."""
+    yield "# Example queries\n"
+    yield "Each is a file of the package (`visdiv_assets/publishing/warehouse/examples`). Run one with `visdiv query`, or with any"
+    yield "DuckDB client on `visdiv.duckdb`. The tests compare their answers on the sample with recorded ones.\n"
+    for example in examples():
+        yield f"## {example.title}\n"
+        if example.description:
+            yield f"{example.description}\n"
+        yield f"```sql\n{example.sql.strip()}\n```\n"
+
+
+def changelog_page() -> Iterator[str]:
+    """Yield the changelog of the repository."""
+    yield (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
