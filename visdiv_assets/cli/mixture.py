@@ -49,9 +49,9 @@ def mixture(settings: Settings, budget: int, repeats: float, bounds_file: Path |
     and vendi are then equal. The weights are written to the table mixture_weights.
     """
     from visdiv_assets.cli.tables import arrow_table
+    from visdiv_assets.corpus.access import present_partitions
     from visdiv_assets.diversity.mixture_budget import WEIGHTS_SCHEMA, plan, read_bounds, weights_table
-    from visdiv_assets.orchestration.assets.common import present_partitions
-    from visdiv_assets.orchestration.assets.mixtures import mixed_subsets
+    from visdiv_assets.diversity.stored import mixed_subsets
     from visdiv_assets.publishing.warehouse.publish import publish, publish_copy
     from visdiv_assets.sources.catalog import category
     from visdiv_assets.storage.manifest import digest_of

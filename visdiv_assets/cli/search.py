@@ -118,7 +118,7 @@ def find_matches(
             `embed_queries`.
         ModelError: subsets were embedded by different models.
     """
-    from visdiv_assets.curation.linked_images import require_one_model
+    from visdiv_assets.corpus.access import require_one_model
     from visdiv_assets.embedding.queries import embed_queries
     from visdiv_assets.progress import progress
     from visdiv_assets.vectors.nearest import combine_queries, find_nearest

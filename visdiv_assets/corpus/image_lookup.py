@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import first_positions
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
 

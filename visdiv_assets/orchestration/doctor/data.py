@@ -9,7 +9,8 @@ import uuid
 import warnings
 from pathlib import Path
 
-from visdiv_assets.corpus.tables import LakeTable, remedy
+from visdiv_assets.corpus.tables import TABLES as LAKE_TABLES
+from visdiv_assets.corpus.tables import remedy
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration.doctor.verdicts import Verdict, ok, problem, warning
 from visdiv_assets.settings import GRACE_DAYS, Settings
@@ -180,7 +181,5 @@ def _folder_size(folder: Path) -> int:
 
 
 def _remedy(table: str, partition: str) -> str:
-    """Return what makes a partition; the lake may have tables of another version."""
-    return (
-        remedy(table, partition) if table in list(LakeTable) else "materialize it again with the version that wrote it"
-    )
+    """Return what makes a partition; a lake of another version may have other tables."""
+    return remedy(table, partition) if table in LAKE_TABLES else "materialize it again with the version that wrote it"

@@ -10,8 +10,9 @@ from typing import ClassVar
 import pyarrow as pa
 
 from visdiv_assets.contamination.images import find_leaks
+from visdiv_assets.corpus.access import EmbeddedSubset, load_embeddings
 from visdiv_assets.devices import resolve_device
-from visdiv_assets.duplicates.cross_subset import EmbeddedSubset, SubsetComparison, compare_subsets, load_embeddings
+from visdiv_assets.duplicates.cross_subset import SubsetComparison, compare_subsets
 from visdiv_assets.duplicates.near import NearDuplicates, near_duplicates
 from visdiv_assets.orchestration.engines import PerProcess, Worker
 from visdiv_assets.progress import Progress

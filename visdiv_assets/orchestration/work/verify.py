@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import make_fetch
 from visdiv_assets.devices import resolve_device
 from visdiv_assets.duplicates.candidates import Images
 from visdiv_assets.duplicates.pair_verification import (
@@ -17,7 +18,6 @@ from visdiv_assets.duplicates.pair_verification import (
     fetch_from_either,
     known_verdicts,
     load_images,
-    make_fetch,
     order_sides,
     verify_candidates,
 )

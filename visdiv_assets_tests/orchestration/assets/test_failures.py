@@ -15,7 +15,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from visdiv_assets.orchestration.assets.common import user_errors
+from visdiv_assets.orchestration.assets.stage import user_errors
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
 from visdiv_assets_tests.conftest import (
