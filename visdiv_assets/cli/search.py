@@ -159,9 +159,8 @@ def _embeddings(lake: Lake, source: Source, by: By, subsets: Sequence[str]) -> l
     missing = [name for name in names if name not in stored]
     if missing or not names:
         what = f"{table} of {missing[0]!r}" if missing else f"{table} of any subset"
-        action = remedy(table, missing[0]) if missing else "run `visdiv run --all`"
-        weights = ", with CLIP weights (VISDIV_CLIP_MODEL)" if by == "clip" else ""
-        raise ConfigError(f"there is no {what}: {action}{weights}")
+        all_subsets = "run `visdiv run --all`" + (" with CLIP weights in VISDIV_CLIP_MODEL" if by == "clip" else "")
+        raise ConfigError(f"there is no {what}: {remedy(table, missing[0]) if missing else all_subsets}")
     return [lake.require(table, name) for name in sorted(names)]
 
 

@@ -84,7 +84,7 @@ def test_the_mixture_prefers_the_varied_subset_and_says_what_no_weights_exceed(f
     assert best[0] <= best[1] <= best[0] * (1 + 1e-6)
     assert best[0] > best[2]
     assert best[0] > best[3]
-    assert f"no weights exceed        {best[1]:10.4f}" in result.output
+    assert f"upper bound              {best[1]:10.4f}" in result.output
 
 
 def test_a_budget_is_kept_in_whole_rows_of_those_that_there_are(folder: Path) -> None:
