@@ -27,6 +27,7 @@ from visdiv_assets_tests.conftest import (
     one_each,
     write_shard,
 )
+from visdiv_assets_tests.testing.commands import advised_commands
 
 SUBSETS = ("clipart_nature", "clipart_people", "clipart_things")
 
@@ -44,6 +45,7 @@ def refused(result: Result) -> str:
     assert result.exception is None or isinstance(result.exception, SystemExit)
     (line,) = result.stderr.splitlines()
     assert line.startswith("visdiv: ")
+    advised_commands(line)
     return line.removeprefix("visdiv: ")
 
 

@@ -274,7 +274,7 @@ def test_calibration_and_maps_are_never_asked_for_by_themselves() -> None:
 def test_the_time_of_observation_is_a_setting() -> None:
     (first, _) = build_definitions(Settings(observe_cron="15 3 * * 1")).schedules or []
     assert first.cron_schedule == "15 3 * * 1"
-    with pytest.raises(VisdivError, match=r"VISDIV_OBSERVE_CRON='daily' is impossible: give a cron expression"):
+    with pytest.raises(VisdivError, match=r"invalid value for VISDIV_OBSERVE_CRON: 'daily' \(use a cron expression"):
         build_definitions(Settings(observe_cron="daily"))
 
 
