@@ -76,9 +76,7 @@ def digests(data: Path) -> dict[tuple[str, str], str]:
     }
 
 
-def test_six_runs_at_a_time_on_postgresql_give_what_runs_one_after_the_other_give_on_sqlite(
-    database: dict[str, str], tmp_path: Path
-) -> None:
+def test_six_parallel_runs_on_postgresql_equal_serial_runs(database: dict[str, str], tmp_path: Path) -> None:
     source, home = tmp_path / "source", tmp_path / "home"
     for number, name in enumerate(SUBSETS):
         # Copies within a subset, and of the one before.

@@ -133,7 +133,7 @@ def ended(instance: DagsterInstance, seconds: float = 300) -> list[DagsterRun]:
     raise TimeoutError(f"runs that did not end: {[run.status for run in instance.get_runs()]}")
 
 
-def test_a_run_as_a_job_of_the_cluster_writes_what_a_run_here_writes(
+def test_a_run_as_a_ray_job_equals_a_local_run(
     variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "source"
