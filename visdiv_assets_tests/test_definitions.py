@@ -17,6 +17,7 @@ import visdiv_assets
 from visdiv_assets import definitions
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration import automation
+from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.orchestration.partitions import (
     PARTITIONS,
     add_missing_keys,
@@ -50,7 +51,7 @@ OBSERVED = {dg.AssetKey("subset_files"), dg.AssetKey("benchmark_files")}
 
 
 def specs() -> list[dg.AssetSpec]:
-    found = definitions.build_definitions(Settings()).resolve_all_asset_specs()
+    found = build_definitions(Settings()).resolve_all_asset_specs()
     return sorted(found, key=lambda spec: spec.key)
 
 
@@ -69,7 +70,7 @@ def test_the_definitions_are_loadable() -> None:
 def test_a_misspelled_setting_stops_the_loading(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISDIV_SORCE", "data/sample")
     with pytest.raises(VisdivError, match=r"VISDIV_SORCE is not a setting: did you mean VISDIV_SOURCE\?"):
-        definitions.build_definitions()
+        build_definitions()
 
 
 def test_the_definitions_load_fast_and_import_little() -> None:
@@ -84,7 +85,7 @@ def test_the_definitions_load_fast_and_import_little() -> None:
 
 
 def test_loading_the_definitions_opens_no_source() -> None:
-    loaded = definitions.build_definitions(Settings(source="/no/such/folder"))
+    loaded = build_definitions(Settings(source="/no/such/folder"))
     dg.Definitions.validate_loadable(loaded)
 
 
@@ -100,7 +101,7 @@ def test_an_asset_is_described(spec: dg.AssetSpec) -> None:
 
 
 def test_every_check_is_described() -> None:
-    assets = definitions.build_definitions(Settings()).assets or []
+    assets = build_definitions(Settings()).assets or []
     checks = [check for asset in assets if isinstance(asset, dg.AssetsDefinition) for check in asset.check_specs]
     assert len(checks) >= 10
     assert [check.name for check in checks if not (check.description or "").endswith(".")] == []
@@ -117,7 +118,7 @@ def test_assets_have_the_partitions_of_their_kind() -> None:
 
 
 def test_every_asset_is_in_exactly_one_job() -> None:
-    loaded = definitions.build_definitions(Settings())
+    loaded = build_definitions(Settings())
     found: dict[dg.AssetKey, list[str]] = {spec.key: [] for spec in specs()}
     for name, partitions in (
         (automation.BENCHMARK_JOB, benchmark_partitions),
@@ -164,7 +165,7 @@ def test_the_launchpad_shows_the_descriptions_of_settings() -> None:
 
 def test_resources_can_be_replaced() -> None:
     source = SourceResource(uri="/elsewhere")
-    loaded = definitions.build_definitions(Settings(), source=source)
+    loaded = build_definitions(Settings(), source=source)
     assert (loaded.resources or {})["source"] is source
 
 
@@ -194,7 +195,7 @@ def test_the_sensor_lists_a_remote_source_only_once(instance: dg.DagsterInstance
 
 
 def test_the_sensor_runs_by_default() -> None:
-    sensor = definitions.build_definitions(Settings()).resolve_sensor_def("partitions_sensor")
+    sensor = build_definitions(Settings()).resolve_sensor_def("partitions_sensor")
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
     assert sensor.description
 
@@ -252,12 +253,15 @@ def at_import_time(module: ast.Module) -> ast.Module:
         def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
             return None
 
-        visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
+        def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+            return None
 
         def visit_If(self, node: ast.If) -> ast.AST | None:
             return None if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else node
 
-    return Pruned().visit(module)
+    pruned = Pruned().visit(module)
+    assert isinstance(pruned, ast.Module)
+    return pruned
 
 
 def test_heavy_libraries_are_imported_inside_functions_only() -> None:

@@ -43,9 +43,15 @@ def test_an_endless_stream_of_items_is_drawn_lazily() -> None:
     results.close()  # type: ignore[attr-defined]
 
 
-def test_nothing_is_drawn_before_the_first_result_is_asked_for() -> None:
+def test_nothing_is_drawn_before_the_first_result() -> None:
     drawn: list[int] = []
-    results = ordered_map(str, (drawn.append(item) or item for item in range(9)), threads=2)
+
+    def items() -> Iterator[int]:
+        for item in range(9):
+            drawn.append(item)
+            yield item
+
+    results = ordered_map(str, items(), threads=2)
     assert drawn == []
     assert next(results) == "0"
     assert drawn != []

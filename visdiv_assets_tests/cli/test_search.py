@@ -63,7 +63,7 @@ def rows(made: Path, *arguments: str) -> list[tuple[str, int, float]]:
     """Subset, row and score of each line."""
     result = search(made, *arguments)
     assert result.exit_code == 0, result.output
-    lines = [line.split() for line in result.stdout.splitlines()[2:] if "shows" not in line]
+    lines = [line.split() for line in result.stdout.splitlines()[2:] if "shown in" not in line]
     return [(line[0], int(line[1]), float(line[3])) for line in lines]
 
 

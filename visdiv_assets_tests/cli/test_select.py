@@ -70,7 +70,7 @@ def test_every_method_writes_the_best_rows_first(made: Path, tmp_path: Path, met
         assert all(row for _, row in rows)
     scores = chosen["score"].to_pylist()
     assert scores == sorted(scores, reverse=method not in ("semdedup", "conformity"))
-    assert "7 rows, kept first: " in result.stdout
+    assert "7 rows, selected first: " in result.stdout
 
 
 def test_fraction_and_subset_limit_the_selection(made: Path, tmp_path: Path) -> None:
@@ -91,7 +91,11 @@ def test_without_a_file_the_best_rows_are_printed(made: Path) -> None:
 def test_methods_are_compared_on_the_same_rows(made: Path) -> None:
     result = select(made, "--compare", "--fraction", "0.5")
     assert result.exit_code == 0, result.output
-    for part in ("What each method keeps of each subset", "How far each two agree", "How diverse what they keep is"):
+    for part in (
+        "Fraction of each subset that each method selects",
+        "Agreement of each two",
+        "Diversity of the selected rows",
+    ):
         assert part in result.stdout
     for method in ("semdedup", "conformity", "whitened_clip", "everything"):
         assert method in result.stdout
@@ -144,12 +148,19 @@ def test_missing_scores_are_named(tmp_path: Path, made: Path) -> None:
 def test_a_clean_copy_keeps_the_best_rows_on_request(made: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(made / "data", data)
-    given = {"source": made / "source", "data": data, "VISDIV_CLIP_MODEL": ""}
     settings = Settings(source=str(made / "source"), data=str(data))
     by_reason = "SELECT reason, count(*) FROM dropped_rows GROUP BY reason ORDER BY reason"
     before = dict(query(settings, by_reason))
     assert "selection" not in before
-    wanted = visdiv("run", "--all", VISDIV_KEEP_BY="conformity", VISDIV_KEEP_FRACTION="0.5", **given)
+    wanted = visdiv(
+        "run",
+        "--all",
+        source=made / "source",
+        data=data,
+        VISDIV_CLIP_MODEL="",
+        VISDIV_KEEP_BY="conformity",
+        VISDIV_KEEP_FRACTION="0.5",
+    )
     assert wanted.exit_code == 0, wanted.output
     selected = query(settings, "SELECT subset, \"row\" FROM dropped_rows WHERE reason = 'selection'")
     scores = dict(query(settings, 'SELECT (subset, "row"), conformity FROM selection_scores'))

@@ -1,4 +1,4 @@
-"""What runs by itself: the source is observed, changed partitions are asked for again, the corpus follows."""
+"""Automation: the source is observed, changed partitions are requested again, and the corpus follows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration import automation
@@ -34,16 +35,16 @@ OF_A_SUBSET = {
 
 
 class Automation:
-    """The conditions of some assets, evaluated tick by tick as the daemon does, and what they ask for."""
+    """The automation conditions of some assets, evaluated tick by tick as the daemon does."""
 
     def __init__(self, pipeline: Pipeline, target: dg.AssetSelection) -> None:
         self._pipeline = pipeline
         self._definitions = build_definitions(pipeline.settings)
         self._target = target
-        self._cursor = None
+        self._cursor: AssetDaemonCursor | None = None
 
     def tick(self) -> dict[str, set[str | None]]:
-        """The partitions asked for now, by asset; {None} where an asset has none."""
+        """Return the requested partitions by asset; {None} for an asset without partitions."""
         result = dg.evaluate_automation_conditions(
             defs=self._definitions,
             instance=self._pipeline.instance,
@@ -69,7 +70,7 @@ def observe(pipeline: Pipeline, kind: Kind = Kind.SUBSET) -> Ran:
 
 
 def observed(pipeline: Pipeline, kind: Kind = Kind.SUBSET) -> dict[str, str]:
-    """Versions by subset, as one observation saw them."""
+    """Return the versions of one observation by subset."""
     ran = observe(pipeline, kind)
     assert ran.success, ran.failures
     events = [event.asset_observation_data.asset_observation for event in ran.result.get_asset_observation_events()]
@@ -273,6 +274,7 @@ def test_calibration_and_maps_run_on_request_only() -> None:
 
 def test_the_time_of_observation_is_a_setting() -> None:
     (first, _) = build_definitions(Settings(observe_cron="15 3 * * 1")).schedules or []
+    assert isinstance(first, dg.ScheduleDefinition)
     assert first.cron_schedule == "15 3 * * 1"
     with pytest.raises(VisdivError, match=r"invalid value for VISDIV_OBSERVE_CRON: 'daily' \(use a cron expression"):
         build_definitions(Settings(observe_cron="daily"))

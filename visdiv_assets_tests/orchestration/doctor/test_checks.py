@@ -244,6 +244,7 @@ def test_a_file_system_without_locks_is_named(settings: Settings, monkeypatch: p
             self._context.lock_file_fd = os.open(self.lock_file, os.O_RDWR | os.O_CREAT)
 
         def _release(self) -> None:
+            assert self._context.lock_file_fd is not None
             os.close(self._context.lock_file_fd)
             self._context.lock_file_fd = None
 
