@@ -1,6 +1,6 @@
-"""The entry point for Dagster: all assets, checks, jobs, schedules, sensors and resources of this code location.
+"""Dagster's entry point: the definitions of this code location.
 
-It is an explicit `Definitions`, so an installed wheel works without a project folder.
+`dagster dev -m visdiv_assets.definitions` loads them from an installed wheel, without a project folder.
 """
 
 from __future__ import annotations
@@ -12,5 +12,5 @@ from visdiv_assets.orchestration.code_location import build_definitions
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The definitions that Dagster loads."""
+    """Return the definitions, configured by the settings."""
     return build_definitions()

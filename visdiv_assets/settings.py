@@ -1,252 +1,302 @@
-"""Every knob, once: its name, default, unit, environment variable and meaning.
+"""Every setting: its name, default, unit, environment variable and meaning.
 
-Environment variables are read here and nowhere else. A setting `x` is the variable `VISDIV_X`. Variables that begin
-with `VISDIV_` and name no setting are an error, since a misspelled setting that is silently ignored costs a run.
+Values come, in rising priority, from
+
+1. the defaults of `Settings`,
+2. `visdiv.toml` in the working directory, or the file that the environment variable VISDIV_CONFIG names (an empty
+   VISDIV_CONFIG: no file). It holds settings by their names in lower case at the top level, without tables:
+   `similarity_floor = 0.8`,
+3. environment variables: the setting `similarity_floor` is VISDIV_SIMILARITY_FLOOR,
+4. the options `--source` and `--data` of the commands.
+
+The environment is read in this module only. A name in the file, or a variable that begins with VISDIV_, that is not a
+setting is an error: a misspelled setting that is silently ignored costs a run.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
+import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from visdiv_assets.curation.reasons import DROP_REASONS
-from visdiv_assets.errors import ConfigError
+from visdiv_assets.errors import ConfigError, StorageError
 from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES, MAX_PIXELS, DecodeLimits
 from visdiv_assets.sources.catalog import FINEVISION_LIST
 from visdiv_assets.storage import uris
 
 PREFIX = "VISDIV_"
 
-#: Days for which `visdiv gc` leaves files alone that no partition names: a run that was killed goes on from them.
+#: The variable that names the file of settings, and the file that is read where it is not set.
+CONFIG_VARIABLE = "VISDIV_CONFIG"
+CONFIG_FILE = "visdiv.toml"
+
+#: Days for which `visdiv gc` keeps files that no partition names, so that interrupted runs can resume.
 GRACE_DAYS = 7.0
 
+#: Settings by their former names.
+RENAMED = {
+    "benchmark_catalogue": "benchmark_catalog",
+    "calibration_pictures": "calibration_images",
+    "max_picture_bytes": "max_image_bytes",
+    "neighbours_kept": "neighbors_kept",
+}
 
-class Settings(BaseModel):
-    """All settings of the program, checked. Paths are relative to the working directory."""
+#: Settings that name a file or folder, or an object store or dataset by URI.
+_PATHS = ("source", "data", "local_data", "sscd_weights", "benchmark_catalog", "keep_rows")
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class Settings(BaseSettings):
+    """All settings, validated. Relative paths are relative to the working directory.
+
+    `Settings(...)` takes its values from its arguments and the defaults only; `load_settings` reads the file and the
+    environment.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=False)
 
     source: str = Field(
-        "data/sample",
+        default="data/sample",
         min_length=1,
-        description="Where rows come from: a folder that holds subsets/<name>/*.parquet and "
-        "benchmarks/<name>/*.parquet, a folder of images (one subset per subfolder, and benchmarks/<name>/), or a "
-        "dataset on the Hugging Face Hub, hf://datasets/<owner>/<name>[@revision].",
+        description="Where to read rows from: a folder with subsets/<name>/*.parquet and benchmarks/<name>/*.parquet, "
+        "a folder of images (one subset per subfolder, and benchmarks/<name>/), or a dataset on the Hugging Face Hub: "
+        "hf://datasets/<owner>/<name>[@revision].",
     )
     data: str = Field(
-        "data/local",
+        default="data/local",
         min_length=1,
-        description="Folder for everything that the program writes: lake/, visdiv.duckdb, dagster/, weights/, "
-        "downloads/. Or a place on object storage, s3://bucket/prefix, for lake/ and a copy of visdiv.duckdb; after it "
+        description="Folder for everything that is written: lake/, visdiv.duckdb, reports/, dagster/, weights/, "
+        "downloads/. Or a prefix on object storage, s3://bucket/prefix, for lake/ and a copy of visdiv.duckdb; append "
         "?endpoint_override=host:port&scheme=http&region=... as needed.",
     )
     local_data: str = Field(
-        "data/local/remote",
+        default="data/local/remote",
         min_length=1,
-        description="Where VISDIV_DATA is on object storage: folder for what cannot lie there (dagster/, weights/, "
-        "downloads/, reports/, copies of vectors, and visdiv.duckdb before it is copied). One for each VISDIV_DATA.",
+        description="Used if VISDIV_DATA is on object storage: local folder for what cannot be stored there (dagster/, "
+        "weights/, downloads/, reports/, cached vectors, and visdiv.duckdb before it is copied). Use a separate folder "
+        "for each VISDIV_DATA.",
     )
     vector_cache_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        50.0,
-        description="Where VISDIV_DATA is on object storage: gigabytes of vectors that are kept in VISDIV_LOCAL_DATA, "
-        "to be memory-mapped; those used least recently go first.",
+        default=50.0,
+        description="Used if VISDIV_DATA is on object storage: size in gigabytes of the cache of vectors in "
+        "VISDIV_LOCAL_DATA, from which they are memory-mapped. The least recently used are removed first.",
     )
     benchmark_catalog: str = Field(
-        "",
-        description="CSV file with the benchmarks to search for, in the columns of the packaged list, so that dataset "
-        "names can be changed; empty: the packaged list.",
+        default="",
+        description="CSV file that lists benchmarks, with the columns of the packaged catalog. Empty: use the packaged "
+        "catalog.",
     )
     benchmark_list: str = Field(
-        FINEVISION_LIST,
-        description="Lists of the catalog, with commas between, whose benchmarks a source on the Hub has; empty: all "
-        "lists; none: no benchmarks.",
+        default=FINEVISION_LIST,
+        description="Comma-separated lists of the catalog whose benchmarks a source on the Hub has. Empty: all lists. "
+        "none: no benchmarks.",
     )
     download_cache_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        50.0,
-        description="Gigabytes of files from the Hub that are kept in VISDIV_DATA; those used least recently go first. "
-        "Less than a subset holds means that it is fetched again by each stage that reads its images.",
+        default=50.0,
+        description="Size in gigabytes of the cache of files from the Hub. The least recently used are removed first. "
+        "If a subset does not fit, each stage that reads its images downloads it again.",
     )
     download_threads: Annotated[int, Field(ge=1, le=64)] = Field(
-        4, description="Requests at a time while the row counts of files on the Hub are read."
+        default=4, description="Number of simultaneous requests that read the row counts of files on the Hub."
     )
     device: str = Field(
-        "auto",
-        description="Where models run: auto (CUDA if there is a device, else the CPU), cpu, cuda, cuda:N, or cuda:all "
-        "(images are embedded by one process for each CUDA device of the machine).",
+        default="auto",
+        description="Device that runs the models: auto (CUDA if available, else the CPU), cpu, cuda, cuda:N, or "
+        "cuda:all (one process for each CUDA device of the machine embeds images).",
     )
     engine: Literal["local", "ray"] = Field(
-        "local",
-        description="Where the heavy work of a partition is done: local (on this machine) or ray (on the Ray cluster "
-        "at RAY_ADDRESS, or on one that is started on this machine).",
+        default="local",
+        description="Where the heavy work of a partition runs: local (on this machine) or ray (on the Ray cluster at "
+        "RAY_ADDRESS; if that is not set, Ray is started on this machine).",
     )
     ray_workers: Annotated[int, Field(ge=0)] = Field(
-        0, description="Workers of the Ray cluster that embed at the same time (0: as many as it has room for)."
+        default=0, description="Number of workers of the Ray cluster that embed at the same time (0: as many as fit)."
     )
     ray_gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        0.0, description="GPUs of each worker of the Ray cluster that runs a model or compares vectors (0: none)."
+        default=0.0,
+        description="Number of GPUs of each worker of the Ray cluster that runs a model or compares vectors.",
     )
     sscd_model: Literal["auto", "sscd_disc_mixup_int8", "sscd_disc_mixup"] = Field(
-        "auto",
-        description="SSCD weights: sscd_disc_mixup_int8 (ONNX, CPU), sscd_disc_mixup (TorchScript, GPU or CPU); "
-        "auto takes the first on a CPU and the second on CUDA.",
+        default="auto",
+        description="SSCD model: sscd_disc_mixup_int8 (ONNX, CPU) or sscd_disc_mixup (TorchScript, GPU or CPU). auto "
+        "uses the first on a CPU and the second on CUDA.",
     )
     sscd_weights: str = Field(
-        "",
-        description="File with the TorchScript weights of sscd_disc_mixup; empty: fetch them once into VISDIV_DATA.",
+        default="",
+        description="File with the TorchScript weights of sscd_disc_mixup. Empty: download them once.",
     )
     clip_model: str = Field(
-        "openai/clip-vit-base-patch32",
-        description="CLIP or SigLIP: a folder, or the name of a model on the Hugging Face Hub, which is fetched once "
-        "into its cache. Where there are no weights, or this is empty, what needs CLIP is skipped.",
+        default="openai/clip-vit-base-patch32",
+        description="CLIP or SigLIP model: a folder, or the name of a model on the Hugging Face Hub, which is "
+        "downloaded once. If it is empty or not available, everything that needs CLIP is skipped.",
     )
     clip_crop: Literal["crop", "pad", "squash"] = Field(
-        "crop",
-        description="How CLIP gets an image: crop (as the model was trained: its middle, which loses the margins of "
-        "charts and documents; SigLIP's is squash), pad (the whole, on a square) or squash (the whole, distorted).",
+        default="crop",
+        description="How an image is made square for CLIP: crop (the center, as in CLIP's training; it loses the "
+        "margins of charts and documents), pad (the whole image with borders) or squash (the whole image, distorted, "
+        "as in SigLIP's training).",
     )
     clip_text: Literal["assistant", "user", "both"] = Field(
-        "assistant",
-        description="Which text of a turn CLIP compares with the images: assistant (the answer, which is what "
-        "describes an image), user, or both, joined.",
+        default="assistant",
+        description="Text of a turn that CLIP compares with the images: assistant (the answer, which usually describes "
+        "the image), user, or both, concatenated.",
     )
     clip_text_windows: bool = Field(
-        False,
-        description="Whether texts that are longer than CLIP takes are read in overlapping windows, whose unit vectors "
-        "are averaged; else only their beginning is read.",
+        default=False,
+        description="If true, texts that exceed CLIP's context are embedded in overlapping windows, whose unit vectors "
+        "are averaged. If false, they are truncated.",
     )
     threads: Annotated[int, Field(ge=0, le=1024)] = Field(
-        0,
-        description="Threads that decode images and run the model on a CPU (0: one per core). With VISDIV_ENGINE=ray "
-        "the CPUs of each worker (0: 1).",
+        default=0,
+        description="Number of threads that decode images and run models on a CPU (0: one per core). With "
+        "VISDIV_ENGINE=ray: CPUs of each worker (0: 1).",
     )
     batch_size: Annotated[int, Field(ge=0, le=4096)] = Field(
-        0, description="Images per call of the model (0: 4 on a CPU, of CLIP 8; on CUDA 64 and 128)."
+        default=0, description="Images per call of a model (0: for SSCD 4 on a CPU and 64 on CUDA, for CLIP 8 and 128)."
     )
     max_pixels: Annotated[int, Field(ge=1)] = Field(
-        MAX_PIXELS, description="Pixels: an image with more is recorded as too_large and not decoded."
+        default=MAX_PIXELS,
+        description="Maximum pixels of an image. A larger one is recorded as too_large and not decoded.",
     )
     max_image_bytes: Annotated[int, Field(ge=1)] = Field(
-        MAX_IMAGE_BYTES,
-        description="Bytes: an image whose file is larger is recorded as too_large and not decoded.",
+        default=MAX_IMAGE_BYTES,
+        description="Maximum bytes of an image file. A larger one is recorded as too_large and not decoded.",
     )
     disk_reserve_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        2.0,
-        description="Gigabytes that stay free on the disk of VISDIV_DATA: a run stops, with everything finished kept, "
-        "before it writes where less is free. On a disk of less than 10 times as many, a tenth of the disk.",
+        default=2.0,
+        description="Gigabytes to leave free on the disk of VISDIV_DATA: a run stops before it would use them, and "
+        "finished work is kept. On disks smaller than 10 times this value, a tenth of the disk.",
     )
     similarity_floor: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.75, description="Cosine similarity from which a pair of images is stored."
+        default=0.75, description="Minimum similarity of a stored pair of images."
     )
     neighbors_kept: Annotated[int, Field(ge=1)] = Field(
-        64,
-        description="Pairs kept per image: a pair stays if it is among this many best of one of its two.",
+        default=64,
+        description="Pairs stored per image: a pair is stored if it is among this many best of one of its images.",
     )
     clip_floor: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.90, description="Cosine similarity by CLIP from which a pair of images is stored in clip_pairs."
+        default=0.90, description="Minimum cosine similarity of CLIP vectors of a pair of images stored in clip_pairs."
     )
     map_points: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        20_000, description="Points of a map at most; of a subset with more images or texts a sample is shown."
+        default=20_000, description="Maximum points of a map. Subsets with more images or texts are sampled."
     )
     copies_by: Literal["pixels", "similarity"] = Field(
-        "pixels",
-        description="What makes two images copies in clusters and the clean copy: pixels (they were compared and "
-        "agree) or similarity (VISDIV_DUPLICATE_THRESHOLD, VISDIV_CONTAMINATION_THRESHOLD).",
+        default="pixels",
+        description="What makes two images copies in clusters and the clean copy: pixels (verification confirmed the "
+        "pair) or similarity (at least VISDIV_DUPLICATE_THRESHOLD or VISDIV_CONTAMINATION_THRESHOLD).",
     )
     candidate_floor: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.45, description="Cosine similarity from which the pixels of two images are compared."
+        default=0.45, description="Minimum similarity of a candidate pair, which is a pair whose pixels are compared."
     )
     candidates_kept: Annotated[int, Field(ge=1)] = Field(
-        16,
-        description="Pairs per image whose pixels are compared: the best of each of the two ways to find them. It "
-        "bounds the time that images of one template take.",
+        default=16,
+        description="Candidate pairs per image: the best by similarity and the best by PDQ distance. It bounds the "
+        "time that many images of one template take.",
     )
     pdq_distance: Annotated[int, Field(ge=0, le=90)] = Field(
-        31,
-        description="Bits, of 256, in which the PDQ hashes of two images may differ for their pixels to be compared.",
+        default=31,
+        description="Maximum number of differing bits, of 256, of the PDQ hashes of a candidate pair.",
     )
     calibration_images: Annotated[int, Field(ge=0)] = Field(
-        24, description="Images of a subset that calibration makes copies of, 36 of each."
+        default=24, description="Images of a subset that calibration uses. It makes 36 copies of each."
     )
     duplicate_threshold: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.95,
-        description="Cosine similarity from which two images count as copies in overlaps and, with "
-        "VISDIV_COPIES_BY=similarity, in clusters and the clean copy.",
+        default=0.95,
+        description="Minimum similarity of copies in overlaps and, with VISDIV_COPIES_BY=similarity, in clusters and "
+        "the clean copy.",
     )
     contamination_threshold: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.95,
-        description="Cosine similarity to a benchmark's image from which an image counts as contaminated and, with "
-        "VISDIV_COPIES_BY=similarity, its row is left out of the clean copy.",
+        default=0.95,
+        description="Minimum similarity to an image of a benchmark at which an image counts as contaminated. With "
+        "VISDIV_COPIES_BY=similarity the clean copy drops its row.",
     )
     contamination_limit: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.05, description="Share of a subset's images that are contaminated above which its check warns."
+        default=0.05, description="Share of contaminated images of a subset above which its check warns."
     )
     row_rule: Literal["any", "all", "majority"] = Field(
-        "all", description="A row with several images goes as a duplicate if any, all or the majority are redundant."
+        default="all",
+        description="Which images of a row must be redundant for the row to be dropped as a duplicate: any, all or the "
+        "majority.",
     )
     drop: str = Field(
-        "unreadable,quality,contaminated,duplicate",
-        description="Why a clean copy leaves rows out, with commas between; the other reasons are only reported.",
+        default="unreadable,quality,contaminated,duplicate",
+        description="Comma-separated reasons for which the clean copy drops rows. Other reasons are reported only.",
     )
     keep_by: Literal["", "semdedup", "conformity", "whitened_clip", "clip_score"] = Field(
-        "",
-        description="Method of selection_scores by which a clean copy keeps the best rows (VISDIV_KEEP_FRACTION); the "
-        "others go with the reason selection. Empty: none. It needs CLIP vectors.",
+        default="",
+        description="Method of selection_scores by which the clean copy keeps the best rows (VISDIV_KEEP_FRACTION); it "
+        "drops the others for the reason selection. It needs CLIP vectors. Empty: no selection.",
     )
     keep_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.0, description="Share of the rows of all subsets that VISDIV_KEEP_BY keeps, of those that have a score."
+        default=1.0, description="Fraction of the scored rows of all subsets that VISDIV_KEEP_BY keeps."
     )
     keep_rows: str = Field(
-        "",
-        description="Parquet file with the columns subset and row, such as `visdiv select --out` writes: a clean copy "
-        "keeps none but these rows; the others go with the reason selection. Empty: none.",
+        default="",
+        description="Parquet file with the columns subset and row, as written by `visdiv select --out`. The clean copy "
+        "keeps these rows only and drops the others for the reason selection. Empty: no selection.",
     )
     observe_cron: str = Field(
-        "0 5 * * *", min_length=1, description="When the source is looked at for changes: a cron expression, UTC."
+        default="0 5 * * *",
+        min_length=1,
+        description="When the source is checked for changes: a cron expression in UTC.",
     )
     unreadable_limit: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.05, description="Share of unreadable images of a subset above which its check warns."
+        default=0.05, description="Share of unreadable images of a subset above which its check warns."
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from arguments only."""
+        return (init_settings,)
 
     @field_validator("drop")
     @classmethod
-    def _known_reasons(cls, value: str) -> str:
-        # Selection is asked for by the setting that says by what.
-        known = DROP_REASONS[:-1]
+    def _check_reasons(cls, value: str) -> str:
+        known = DROP_REASONS[:-1]  # the last, selection, follows from keep_by and keep_rows
         unknown = [reason for reason in value.split(",") if value and reason not in known]
         if unknown:
-            raise ValueError(f"{unknown[0]!r} is no reason to drop a row, use {', '.join(known)}")
+            raise ValueError(f"{unknown[0]!r} is not a reason to drop a row, use {', '.join(known)}")
         return value
 
     @model_validator(mode="after")
-    def _thresholds_above_floor(self) -> Settings:
+    def _check_thresholds(self) -> Settings:
         for name in ("duplicate_threshold", "contamination_threshold"):
             if getattr(self, name) < self.similarity_floor:
                 raise ValueError(
-                    f"{variable(name)} is below {variable('similarity_floor')}={self.similarity_floor}: "
-                    "raise the one or lower the other"
+                    f"{variable(name)} ({getattr(self, name)}) is less than {variable('similarity_floor')} "
+                    f"({self.similarity_floor}): raise the first or lower the second"
                 )
         return self
 
     @model_validator(mode="after")
-    def _one_selection(self) -> Settings:
+    def _check_selection(self) -> Settings:
         if self.keep_by and self.keep_rows:
             raise ValueError(f"{variable('keep_by')} and {variable('keep_rows')} both select rows: set one of them")
         return self
 
-    @property
-    def drop_reasons(self) -> tuple[str, ...]:
-        """The setting `drop` as a tuple, in the order of `DROP_REASONS`, and selection if that is asked for."""
-        asked = {*self.drop.split(","), *(["selection"] if self.keep_by or self.keep_rows else [])}
-        return tuple(reason for reason in DROP_REASONS if reason in asked)
-
     @field_validator("device")
     @classmethod
-    def _known_device(cls, value: str) -> str:
+    def _check_device(cls, value: str) -> str:
         kind, _, index = value.partition(":")
         known = ("auto", "cpu", "cuda", "cuda:all")
         if value in known or (kind == "cuda" and index.isascii() and index.isdecimal()):
@@ -255,117 +305,180 @@ class Settings(BaseModel):
 
     @field_validator("data")
     @classmethod
-    def _known_place(cls, value: str) -> str:
+    def _check_data(cls, value: str) -> str:
         if uris.is_uri(value):
             uris.check(value)
         return value
 
     @field_validator("local_data")
     @classmethod
-    def _on_a_disk(cls, value: str) -> str:
+    def _check_local_data(cls, value: str) -> str:
         if uris.is_uri(value):
             raise ValueError("it must be a folder on a disk of this machine")
         return value
 
     @property
+    def drop_reasons(self) -> tuple[str, ...]:
+        """Reasons to drop a row, in the order of `DROP_REASONS`; with selection if rows are selected."""
+        asked = {*self.drop.split(","), *(["selection"] if self.keep_by or self.keep_rows else [])}
+        return tuple(reason for reason in DROP_REASONS if reason in asked)
+
+    @property
     def decode_limits(self) -> DecodeLimits:
-        """What an image may have at most."""
+        """Maximum size of an image."""
         return DecodeLimits(self.max_pixels, self.max_image_bytes)
 
     @property
     def is_remote(self) -> bool:
-        """Whether the lake lies on object storage."""
+        """Whether the lake is on object storage."""
         return uris.is_uri(self.data)
 
     @property
     def data_folder(self) -> Path:
-        """The folder on a disk, absolute: that of the data, or of what cannot lie on object storage."""
+        """Absolute path of the local folder: of `data`, or of `local_data` if `data` is on object storage."""
         return uris.local_folder(self.local_data if self.is_remote else self.data)
 
     @property
     def data_variable(self) -> str:
-        """The environment variable that names `data_folder`."""
+        """Environment variable that names `data_folder`."""
         return variable("local_data" if self.is_remote else "data")
 
     @property
     def vectors_folder(self) -> Path:
-        """Where copies of vectors that lie on object storage are kept."""
+        """Folder of the cache of vectors that are on object storage."""
         return self.data_folder / "vectors"
 
     @property
+    def vectors_cache(self) -> str:
+        """`vectors_folder` if the data is on object storage, else empty."""
+        return str(self.vectors_folder) if self.is_remote else ""
+
+    @property
     def downloads_folder(self) -> Path:
-        """Where files from the Hub are kept."""
+        """Folder of the cache of files from the Hub."""
         return self.data_folder / "downloads"
 
     @property
     def lake_root(self) -> str:
-        """Where the Parquet lake lies: a folder or a URI."""
+        """Folder or URI of the Parquet lake."""
         return uris.join(self.data, "lake")
 
     @property
     def warehouse_path(self) -> str:
-        """The DuckDB file that BI tools read."""
+        """Path of the DuckDB file that BI tools read."""
         return str(self.data_folder / "visdiv.duckdb")
 
     @property
     def warehouse_copy(self) -> str:
-        """Where the DuckDB file is copied to on object storage; empty if the data lies on a disk."""
+        """URI of the copy of the DuckDB file on object storage; empty if the data is on a disk."""
         return uris.join(self.data, "visdiv.duckdb") if self.is_remote else ""
 
     @property
     def reports_folder(self) -> Path:
-        """Where HTML reports are written."""
+        """Folder of the HTML reports."""
         return self.data_folder / "reports"
 
     @property
     def weights_folder(self) -> str:
-        """Where fetched model weights are kept."""
+        """Folder of downloaded model weights."""
         return str(self.data_folder / "weights")
 
 
 def variable(name: str) -> str:
-    """The environment variable of a setting: `source` -> `VISDIV_SOURCE`."""
+    """Return the environment variable of a setting: `source` -> `VISDIV_SOURCE`."""
     return PREFIX + name.upper()
 
 
-def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings from the environment.
+def load_settings(
+    environment: Mapping[str, str] | None = None, *, options: Mapping[str, str | None] | None = None
+) -> Settings:
+    """Read the settings; see the module's docstring for the order of precedence.
 
     Args:
         environment: variables by name; the process environment if None.
+        options: values of command-line options by setting; None: the option was not given.
 
     Raises:
-        ConfigError: a variable that begins with VISDIV_ names no setting, or has an impossible value.
+        ConfigError: the file cannot be read, a name in it or a variable that begins with VISDIV_ is not a setting, or
+            a value is invalid.
     """
     environment = os.environ if environment is None else environment
-    known = {variable(name): name for name in Settings.model_fields}
-    values: dict[str, str] = {}
-    for key, value in environment.items():
-        if not key.startswith(PREFIX):
-            continue
-        if key not in known:
-            close = difflib.get_close_matches(key.upper(), known, n=1, cutoff=0.0)[0]
-            raise ConfigError(f"{key} is not a setting: did you mean {close}? `visdiv settings` lists them all")
-        values[known[key]] = value
+    path = config_file(environment)
+    in_file = _read_file(path) if path else {}
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    in_environment = _read_environment(environment)
+    labels = {
+        **{name: f"{name} in {path}" for name in in_file},
+        **{name: variable(name) for name in in_environment},
+        **{name: f"--{name}" for name in given},
+    }
     try:
-        return Settings.model_validate(values)
+        return Settings(**{**in_file, **in_environment, **given})
+    except StorageError as error:
+        # Its text leaves out credentials, which the value may hold.
+        raise ConfigError(f"invalid value for {labels['data']}: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        reason = first["msg"].removeprefix("Value error, ")
-        if not first["loc"]:
-            raise ConfigError(reason) from None
-        name = str(first["loc"][0])
-        raise ConfigError(f"{variable(name)}={first['input']!r} is impossible: {reason}") from None
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["loc"]:
+        raise ConfigError(f"invalid value for {labels[str(first['loc'][0])]}: {first['input']!r} ({reason})")
+    # Validators of several settings name them by their variables.
+    raise ConfigError(re.sub(rf"{PREFIX}([A-Z_]+)", lambda found: labels.get(found[1].lower(), found[0]), reason))
 
 
-def variables_set(environment: Mapping[str, str] | None = None) -> list[str]:
-    """Names of the variables that set a setting, sorted."""
+def config_file(environment: Mapping[str, str] | None = None) -> Path | None:
+    """Return the file that settings are read from; None if there is none.
+
+    Raises:
+        ConfigError: VISDIV_CONFIG names something that is not a file.
+    """
     environment = os.environ if environment is None else environment
-    return sorted(variable(name) for name in Settings.model_fields if variable(name) in environment)
+    if CONFIG_VARIABLE not in environment:
+        return path if (path := Path(CONFIG_FILE)).is_file() else None
+    named = environment[CONFIG_VARIABLE]
+    if named and not Path(named).is_file():
+        raise ConfigError(f"invalid value for {CONFIG_VARIABLE}: {named!r} (it is not a file)")
+    return Path(named) if named else None
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        values = TomlConfigSettingsSource(Settings, path).toml_data
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    for name, value in values.items():
+        if name not in Settings.model_fields:
+            if isinstance(value, dict):
+                raise ConfigError(f"{path} has a table [{name}]: write the settings at the top level, without tables")
+            raise ConfigError(_explain_unknown(f"{name} in {path}", _closest(name)))
+    return dict(values)
+
+
+def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    known = {variable(name) for name in Settings.model_fields}
+    for key in environment:
+        if key.startswith(PREFIX) and key not in known and key != CONFIG_VARIABLE:
+            raise ConfigError(_explain_unknown(key, variable(_closest(key.removeprefix(PREFIX).lower()))))
+    source = EnvSettingsSource(Settings)
+    # It looks variables up in lower case; other programs' variables may be spelled so.
+    source.env_vars = {key.lower(): environment[key] for key in known & environment.keys()}
+    return source()
+
+
+def _explain_unknown(name: str, meant: str) -> str:
+    return f"{name} is not a setting: did you mean {meant}? `visdiv settings` lists them all"
+
+
+def _closest(name: str) -> str:
+    """Return the setting that was most likely meant."""
+    name = name.lower()
+    return RENAMED.get(name) or difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.0)[0]
 
 
 def misspelled_variables(environment: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
-    """Variables that look like those of settings, but do not begin as they do, each with the one that may be meant."""
+    """Return variables with a misspelled prefix, each with the one that is probably meant, sorted."""
     environment = os.environ if environment is None else environment
     known = [variable(name) for name in Settings.model_fields]
     return [
@@ -375,25 +488,28 @@ def misspelled_variables(environment: Mapping[str, str] | None = None) -> list[t
     ]
 
 
-def absolute_paths(settings: Settings) -> dict[str, str]:
-    """Environment variables that give the settings' paths the same meaning in any working directory."""
-    paths = {
-        name: getattr(settings, name) for name in ("source", "data", "sscd_weights", "benchmark_catalog", "keep_rows")
-    }
-    if settings.is_remote:
-        paths["local_data"] = settings.local_data
-    if Path(settings.clip_model).expanduser().is_dir():  # else it is the name of a model on the Hub
+def exported_variables(settings: Settings, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return environment variables that make a process in another working directory load the same settings.
+
+    They hold the paths, made absolute, and the file of settings; other variables are inherited.
+    """
+    paths = {name: path for name in _PATHS if (path := getattr(settings, name))}
+    if Path(settings.clip_model).expanduser().is_dir():  # otherwise the name of a model on the Hub
         paths["clip_model"] = settings.clip_model
-    return {variable(name): str(Path(path).absolute()) for name, path in paths.items() if path and "://" not in path}
+    file = config_file(environment)
+    return {
+        CONFIG_VARIABLE: str(file.absolute()) if file else "",
+        **{variable(name): path if "://" in path else str(Path(path).absolute()) for name, path in paths.items()},
+    }
 
 
 def dagster_home(settings: Settings, environment: Mapping[str, str] | None = None) -> Path:
-    """The folder of Dagster's own state: DAGSTER_HOME if it is set, else `dagster/` in the data folder."""
+    """Return the folder of Dagster's own state: DAGSTER_HOME if it is set, else `dagster/` in the data folder."""
     environment = os.environ if environment is None else environment
     return Path(environment.get("DAGSTER_HOME") or settings.data_folder / "dagster").absolute()
 
 
 def ray_address(environment: Mapping[str, str] | None = None) -> str:
-    """The address of the Ray cluster to use, Ray's own variable RAY_ADDRESS; empty: there is none."""
+    """Return RAY_ADDRESS, Ray's own variable for the address of its cluster; empty if it is not set."""
     environment = os.environ if environment is None else environment
     return environment.get("RAY_ADDRESS", "")

@@ -1,4 +1,4 @@
-"""Work mapped over threads in order, with a bounded number of items in flight."""
+"""Map work over threads in order, with a bounded number of items in flight."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Result = TypeVar("Result")
 
 
 def thread_count(setting: int) -> int:
-    """Threads to use for a setting where 0 means one per core that this process may run on."""
-    return (
-        setting or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else setting or os.cpu_count() or 1
-    )
+    """Return the number of threads for a setting; 0 means one per core that this process may use."""
+    if setting:
+        return setting
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ordered_map(
@@ -24,11 +24,11 @@ def ordered_map(
 ) -> Iterator[Result]:
     """Yield `function(item)` in the order of the items.
 
-    The items are drawn lazily: at most `threads * ahead` are held at a time, so memory is bounded by those however many
-    follow. The first exception ends the iteration; work that has not begun is then dropped.
+    Items are drawn lazily: at most `threads * ahead` are in flight, which bounds memory. The first exception ends the
+    iteration and cancels the work that has not started.
 
     Args:
-        function: called in a worker thread; it should release the GIL where it works hard.
+        function: called in a worker thread; it should release the GIL during heavy work.
         items: drawn in the calling thread.
         threads: number of worker threads.
         ahead: items in flight for each thread.

@@ -1,6 +1,6 @@
 """Build the source, the lake and the models from the settings.
 
-The rooms take plain arguments and know no settings; this module hands them over.
+The rooms take plain arguments and do not import `settings`; this module passes the settings to them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def open_source(settings: Settings) -> Source:
-    """Open the source that the settings name; raises as `sources.open` does."""
+    """Open the source that the settings name.
+
+    Raises:
+        SourceError: it cannot be opened; see `sources.open`.
+    """
     from visdiv_assets import sources
 
     return sources.open(
@@ -36,16 +40,20 @@ def open_source(settings: Settings) -> Source:
 
 
 def open_lake(settings: Settings) -> Lake:
-    """Open the lake that the settings name, to read it; see `lake_at`."""
+    """Open the lake that the settings name for reading; see `lake_at`."""
     return lake_at(
         settings.lake_root,
-        vectors_folder=str(settings.vectors_folder) if settings.is_remote else "",
+        vectors_folder=settings.vectors_cache,
         cache_bytes=round(settings.vector_cache_gigabytes * GIGABYTE),
     )
 
 
 def load_sscd(settings: Settings) -> Embedder:
-    """Load the SSCD embedder that the settings name; raises as `embedding.load` does."""
+    """Load the SSCD embedder that the settings name.
+
+    Raises:
+        ModelError: it cannot be loaded; see `embedding.load`.
+    """
     from visdiv_assets import embedding
 
     return embedding.load(
@@ -58,7 +66,7 @@ def load_sscd(settings: Settings) -> Embedder:
 
 
 def query_models(settings: Settings) -> QueryModels:
-    """Build the models that embed the queries of `visdiv search`; each is loaded when it is first asked for."""
+    """Build the models that embed the queries of `visdiv search`; each is loaded on first use."""
     from visdiv_assets.devices import resolve_device
     from visdiv_assets.embedding.clip.checkpoints import find_checkpoint
     from visdiv_assets.embedding.clip.model import ClipModel

@@ -1,4 +1,4 @@
-"""The limits that protect a machine: what is too large is recorded and left alone, and a full disk is never reached."""
+"""The limits that protect a machine: too large images are recorded and not decoded, and a disk is never filled."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_PIXELS = 1_000_000
 
 
 def large(seed: int) -> bytes:
-    """An image that hardly compresses: some 12 kB, where `image` has below 2 kB."""
+    """Return an image that hardly compresses: about 12 kB, while `image` has less than 2 kB."""
     return png(Image.fromarray(np.random.default_rng(seed).integers(0, 256, (64, 64, 3), np.uint8)))
 
 
@@ -34,24 +34,24 @@ LIMIT = 5_000
 # Encoded images ----------------------------------------------------------------------------------------------------
 
 
-def test_the_limit_of_bytes_is_inclusive_and_says_what_was_found() -> None:
+def test_the_limit_of_bytes_is_inclusive() -> None:
     assert decode_image(LARGE, limits=DecodeLimits(MAX_PIXELS, max_bytes=len(LARGE))).status is ImageStatus.OK
     found = decode_image(LARGE, limits=DecodeLimits(MAX_PIXELS, max_bytes=len(LARGE) - 1))
     assert (found.status, found.format, found.pixels) == (ImageStatus.TOO_LARGE, "png", None)
     assert found.detail == f"{len(LARGE)} bytes, the limit is {len(LARGE) - 1}"
 
 
-def test_without_a_limit_given_it_is_the_one_of_the_settings() -> None:
+def test_the_default_limit_is_that_of_the_settings() -> None:
     data = image(0)[:8] + bytes(100_000_000 - 8)
     assert "bytes, the limit is" not in decode_image(data, limits=DecodeLimits(1)).detail
     assert decode_image(data + b"\0", limits=DecodeLimits(1)).detail == "100000001 bytes, the limit is 100000000"
 
 
-def test_what_is_no_image_is_told_as_such_however_large() -> None:
+def test_a_large_file_that_is_not_an_image_is_named_so() -> None:
     assert decode_image(b"<html>" * 1000, limits=DecodeLimits(1, max_bytes=10)).status is ImageStatus.NOT_AN_IMAGE
 
 
-def test_a_image_of_too_many_bytes_is_never_embedded() -> None:
+def test_an_image_of_too_many_bytes_is_never_embedded() -> None:
     embedder = ColorEmbedder()
     stream = embed_images(
         [(image_id(LARGE), LARGE)], embedder, threads=1, limits=DecodeLimits(MAX_PIXELS, max_bytes=LIMIT)
@@ -61,7 +61,7 @@ def test_a_image_of_too_many_bytes_is_never_embedded() -> None:
     assert embedder.embedded == 0
 
 
-def test_a_image_of_too_many_bytes_is_never_compared() -> None:
+def test_an_image_of_too_many_bytes_is_never_compared() -> None:
     def verdict(max_bytes: int) -> tuple[bool, str]:
         found = compare_pairs(
             ["a"],
@@ -77,7 +77,7 @@ def test_a_image_of_too_many_bytes_is_never_compared() -> None:
     assert verdict(LIMIT) == (False, "unreadable")
 
 
-def test_a_image_of_too_many_bytes_is_never_drawn() -> None:
+def test_an_image_of_too_many_bytes_is_never_drawn() -> None:
     (drawn,) = thumbnails([LARGE], limits=DecodeLimits(MAX_PIXELS, max_bytes=LIMIT)).values()
     assert (drawn.encoded, drawn.about) == ("", f"too large ({len(LARGE)} bytes, the limit is {LIMIT})")
     assert aligned_view(LARGE, LARGE, DecodeLimits(MAX_PIXELS, LIMIT)) is None
@@ -91,7 +91,7 @@ def test_a_folder_is_measured_without_images_of_too_many_bytes(tmp_path: Path) -
     assert (measured["files"], measured["unreadable"], measured["images"]) == (3, 1, 2)
 
 
-def test_a_lower_limit_of_bytes_lists_the_images_again_and_leaves_them_out_of_everything(pipeline: Pipeline) -> None:
+def test_a_lower_limit_of_bytes_lists_the_images_again(pipeline: Pipeline) -> None:
     pipeline.write("some", [Row([LARGE]), Row([LARGE]), *one_each([1, 2]), Row([near_copy(1)])])
     assert pipeline.run("some").success
     smaller = pipeline.changed(max_image_bytes=LIMIT)
@@ -112,7 +112,7 @@ def test_a_lower_limit_of_bytes_lists_the_images_again_and_leaves_them_out_of_ev
     ]
 
 
-def test_the_limit_of_bytes_is_part_of_what_a_list_of_images_depends_on(pipeline: Pipeline) -> None:
+def test_a_list_of_images_depends_on_the_limit_of_bytes(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([1]))
     pipeline.run("some", only=["subset_images"])
     assert pipeline.lake.require("subset_images", "some").settings == {
@@ -124,9 +124,7 @@ def test_the_limit_of_bytes_is_part_of_what_a_list_of_images_depends_on(pipeline
 # The disk ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_stops_before_it_writes_where_less_than_the_reserve_is_free(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_stops_before_it_uses_the_reserve(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline.write("some", one_each([1]))
     assert pipeline.run("some", only=["subset_images"]).success
     before = lake_files(pipeline.lake.files.root, "subset_images")
@@ -151,9 +149,7 @@ def test_finished_work_needs_no_space(pipeline: Pipeline, monkeypatch: pytest.Mo
     assert again.metadata("subset_images")["units_reused"] == 1
 
 
-def test_the_findings_are_not_published_where_the_reserve_is_used(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_published_if_the_reserve_is_used(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline.write("some", one_each([1]))
     assert pipeline.run("some").success
     assert pipeline.publish().success

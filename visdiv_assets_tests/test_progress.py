@@ -1,4 +1,4 @@
-"""Progress: a bar in a terminal, a line now and then elsewhere."""
+"""Progress: a bar in a terminal, log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from visdiv_assets.progress import SECONDS_BETWEEN_LINES, progress, silent
 
 
 class Clock:
-    """Time that passes when a test says so."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -38,7 +38,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """What is logged while stderr is no terminal."""
+    """Capture the log while stderr is not a terminal."""
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with caplog.at_level(logging.INFO, "visdiv_assets"):
         yield caplog
@@ -73,7 +73,7 @@ def test_work_without_items_is_silent(log: pytest.LogCaptureFixture) -> None:
     assert log.messages == []
 
 
-def test_no_time_passed_is_no_division_by_zero(clock: Clock, log: pytest.LogCaptureFixture) -> None:
+def test_no_elapsed_time_divides_nothing_by_zero(clock: Clock, log: pytest.LogCaptureFixture) -> None:
     with progress("listing some", 1, "row") as advance:
         advance(1)
     assert log.messages[0].startswith("listing some: 1 of 1 rows")

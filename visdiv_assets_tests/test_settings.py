@@ -1,371 +1,246 @@
-"""Every knob: its default, its variable, and what happens when it is mistyped or impossible."""
+"""Settings: where their values come from, and how wrong ones are refused."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS, PUBLISHED_THRESHOLDS, published_thresholds
-from visdiv_assets.errors import VisdivError
-from visdiv_assets.settings import PREFIX, Settings, absolute_paths, dagster_home, load_settings, variable
-
-#: A value other than the default for every setting: as the environment holds it, and as it is read.
-OTHER_VALUES: dict[str, tuple[str, Any]] = {
-    "source": ("/corpora/some", "/corpora/some"),
-    "data": ("elsewhere", "elsewhere"),
-    "local_data": ("here", "here"),
-    "vector_cache_gigabytes": ("7.5", 7.5),
-    "benchmark_catalog": ("mine.csv", "mine.csv"),
-    "benchmark_list": ("mine", "mine"),
-    "download_cache_gigabytes": ("7.5", 7.5),
-    "download_threads": ("8", 8),
-    "device": ("cuda:1", "cuda:1"),
-    "engine": ("ray", "ray"),
-    "ray_workers": ("3", 3),
-    "ray_gpus": ("0.5", 0.5),
-    "sscd_model": ("sscd_disc_mixup", "sscd_disc_mixup"),
-    "sscd_weights": ("weights/sscd.pt", "weights/sscd.pt"),
-    "clip_model": ("google/siglip-base-patch16-224", "google/siglip-base-patch16-224"),
-    "clip_crop": ("pad", "pad"),
-    "clip_text": ("both", "both"),
-    "clip_text_windows": ("true", True),
-    "threads": ("3", 3),
-    "batch_size": ("16", 16),
-    "max_pixels": ("1000", 1000),
-    "max_image_bytes": ("5000", 5000),
-    "disk_reserve_gigabytes": ("0.5", 0.5),
-    "similarity_floor": ("0.9", 0.9),
-    "neighbors_kept": ("8", 8),
-    "clip_floor": ("0.8", 0.8),
-    "map_points": ("500", 500),
-    "keep_by": ("semdedup", "semdedup"),
-    "keep_fraction": ("0.5", 0.5),
-    "keep_rows": ("kept.parquet", "kept.parquet"),
-    "unreadable_limit": ("0.5", 0.5),
-    "observe_cron": ("15 3 * * 1", "15 3 * * 1"),
-    "copies_by": ("similarity", "similarity"),
-    "candidate_floor": ("0.5", 0.5),
-    "candidates_kept": ("4", 4),
-    "pdq_distance": ("20", 20),
-    "calibration_images": ("8", 8),
-    "duplicate_threshold": ("0.8", 0.8),
-    "contamination_threshold": ("0.8", 0.8),
-    "contamination_limit": ("0.5", 0.5),
-    "row_rule": ("majority", "majority"),
-    "drop": ("duplicate,unreadable", "duplicate,unreadable"),
-}
+from visdiv_assets.errors import ConfigError, VisdivError
+from visdiv_assets.settings import (
+    RENAMED,
+    Settings,
+    dagster_home,
+    exported_variables,
+    load_settings,
+    misspelled_variables,
+    variable,
+)
 
 
-def refusal(environment: dict[str, str]) -> str:
-    """The one line that an environment is refused with."""
-    with pytest.raises(VisdivError) as caught:
-        load_settings(environment)
-    assert len(str(caught.value).splitlines()) == 1
-    return str(caught.value)
+def refusal(environment: dict[str, str], **options: str) -> str:
+    """Return the one line with which settings are refused."""
+    with pytest.raises(ConfigError) as caught:
+        load_settings(environment, options=options)
+    (line,) = str(caught.value).splitlines()
+    return line
 
 
-def test_an_empty_environment_gives_the_defaults() -> None:
-    assert load_settings({}).model_dump() == {
-        "source": "data/sample",
-        "data": "data/local",
-        "local_data": "data/local/remote",
-        "vector_cache_gigabytes": 50.0,
-        "benchmark_catalog": "",
-        "benchmark_list": "finevision66",
-        "download_cache_gigabytes": 50.0,
-        "download_threads": 4,
-        "device": "auto",
-        "engine": "local",
-        "ray_workers": 0,
-        "ray_gpus": 0.0,
-        "sscd_model": "auto",
-        "sscd_weights": "",
-        "clip_model": "openai/clip-vit-base-patch32",
-        "clip_crop": "crop",
-        "clip_text": "assistant",
-        "clip_text_windows": False,
-        "threads": 0,
-        "batch_size": 0,
-        "max_pixels": 64_000_000,
-        "max_image_bytes": 100_000_000,
-        "disk_reserve_gigabytes": 2.0,
-        "similarity_floor": 0.75,
-        "neighbors_kept": 64,
-        "clip_floor": 0.9,
-        "map_points": 20_000,
-        "keep_by": "",
-        "keep_fraction": 1.0,
-        "keep_rows": "",
-        "copies_by": "pixels",
-        "candidate_floor": 0.45,
-        "candidates_kept": 16,
-        "pdq_distance": 31,
-        "calibration_images": 24,
-        "duplicate_threshold": 0.95,
-        "contamination_threshold": 0.95,
-        "contamination_limit": 0.05,
-        "row_rule": "all",
-        "drop": "unreadable,quality,contaminated,duplicate",
-        "unreadable_limit": 0.05,
-        "observe_cron": "0 5 * * *",
-    }
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the working directory, which is empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-def test_thresholds_are_named_as_their_publishers_set_them() -> None:
-    assert NAMED_THRESHOLDS == {"finevision": 0.95, "blog": 0.93, "hf_toolkit": 0.90, "sscd_paper": 0.75}
+# Where values come from ----------------------------------------------------------------------------------------------
 
 
-def test_every_setting_is_explained() -> None:
-    assert all(field.description for field in Settings.model_fields.values())
+def test_later_sources_override_earlier_ones(folder: Path) -> None:
+    assert load_settings({}) == Settings()
+    (folder / "visdiv.toml").write_text('source = "file"\ndata = "file"\nthreads = 2\nclip_text_windows = true\n')
+    environment = {"VISDIV_SOURCE": "variable", "VISDIV_DATA": "variable"}
+    loaded = load_settings(environment, options={"source": "option", "data": None})
+    assert (loaded.source, loaded.data, loaded.threads) == ("option", "variable", 2)
+    assert loaded.clip_text_windows
+    assert loaded.model_fields_set == {"source", "data", "threads", "clip_text_windows"}
+    assert loaded.map_points == Settings().map_points
 
 
-def test_every_setting_has_a_value_in_these_tests() -> None:
-    assert OTHER_VALUES.keys() == Settings.model_fields.keys()
+def test_a_variable_names_the_file_of_settings(folder: Path) -> None:
+    (folder / "visdiv.toml").write_text("threads = 2\n")
+    (folder / "mine.toml").write_text("threads = 3\n")
+    assert load_settings({}).threads == 2
+    assert load_settings({"VISDIV_CONFIG": "mine.toml"}).threads == 3
+    assert load_settings({"VISDIV_CONFIG": ""}).threads == 0
+    assert refusal({"VISDIV_CONFIG": "no.toml"}) == "invalid value for VISDIV_CONFIG: 'no.toml' (it is not a file)"
 
 
-@pytest.mark.parametrize("name", OTHER_VALUES)
-def test_a_variable_sets_its_setting_and_no_other(name: str) -> None:
-    text, value = OTHER_VALUES[name]
-    assert value != getattr(Settings(), name)
-    assert variable(name) == "VISDIV_" + name.upper()
-    assert load_settings({variable(name): text}).model_dump() == {**Settings().model_dump(), name: value}
-
-
-def test_the_process_environment_is_read_unless_another_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_read_from_arguments_or_the_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISDIV_THREADS", "7")
     assert load_settings().threads == 7
     assert load_settings({}).threads == 0
+    assert Settings().threads == 0
+    assert Settings(threads=3).threads == 3
 
 
-def test_variables_of_other_programs_are_passed_over() -> None:
-    assert load_settings({"HOME": "/", "visdiv_threads": "7", "MY_VISDIV_THREADS": "7", "DAGSTER_HOME": "/x"}) == (
-        Settings()
-    )
+def test_every_variable_sets_its_setting(folder: Path) -> None:
+    for name in Settings.model_fields:
+        value = getattr(Settings(), name)
+        assert load_settings({variable(name): str(value)}).model_fields_set == {name}
+
+
+def test_variables_of_other_programs_are_ignored(folder: Path) -> None:
+    assert load_settings({"HOME": "/", "visdiv_threads": "7", "MY_VISDIV_THREADS": "7"}) == Settings()
+
+
+def test_settings_are_immutable() -> None:
+    settings = Settings()
+    with pytest.raises(ValidationError):
+        settings.threads = -1  # type: ignore[misc]
+    with pytest.raises(ValidationError):
+        Settings.model_validate({"thread": 1})
+
+
+def test_every_setting_is_described() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not (field.description or "").endswith(".")] == []
+
+
+# What is refused -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
-        ("VISDIV_DEVISE", "VISDIV_DEVICE"),
         ("VISDIV_SIMILARITY_FLOR", "VISDIV_SIMILARITY_FLOOR"),
-        ("VISDIV_THREAD", "VISDIV_THREADS"),
         ("VISDIV_BATCHSIZE", "VISDIV_BATCH_SIZE"),
-        ("VISDIV_NEIGHBORS_KEPT", "VISDIV_NEIGHBORS_KEPT"),
         ("VISDIV_source", "VISDIV_SOURCE"),
+        *((variable(old), variable(new)) for old, new in RENAMED.items()),
     ],
 )
-def test_a_misspelled_variable_is_refused_with_the_nearest_one(typed: str, meant: str) -> None:
-    message = refusal({typed: "1"})
-    assert typed in message
-    assert f"did you mean {meant}?" in message
+def test_an_unknown_variable_is_refused_with_the_closest(typed: str, meant: str, folder: Path) -> None:
+    expected = f"{typed} is not a setting: did you mean {meant}? `visdiv settings` lists them all"
+    assert refusal({typed: "1"}) == expected
+    assert refusal({"VISDIV_QQQQQQ": "1"}).startswith("VISDIV_QQQQQQ is not a setting")
 
 
-@pytest.mark.parametrize("name", ["VISDIV_", "VISDIV_QQQQQQQQ"])
-def test_a_variable_that_resembles_nothing_is_refused_too(name: str) -> None:
-    assert refusal({name: "1"}).startswith(f"{name} is not a setting")
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (
+            "thread = 2",
+            "thread in visdiv.toml is not a setting: did you mean threads? `visdiv settings` lists them all",
+        ),
+        ("max_picture_bytes = 2", "max_picture_bytes in visdiv.toml is not a setting: did you mean max_image_bytes?"),
+        ("VISDIV_THREADS = 2", "VISDIV_THREADS in visdiv.toml is not a setting: did you mean "),
+        ("threads = 'two'", "invalid value for threads in visdiv.toml: 'two' (Input should be a valid integer"),
+        ("threads = [2]", "invalid value for threads in visdiv.toml: [2] (Input should be a valid integer"),
+        ("[visdiv]\nthreads = 2", "visdiv.toml has a table [visdiv]: write the settings at the top level"),
+        ("threads", "visdiv.toml is not valid TOML: "),
+        ("duplicate_threshold = 0.7", "duplicate_threshold in visdiv.toml (0.7) is less than VISDIV_SIMILARITY_FLOOR "),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name(content: str, line: str, folder: Path) -> None:
+    (folder / "visdiv.toml").write_text(content)
+    assert refusal({}).startswith(line)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("source", ""),
-        ("data", ""),
-        ("device", ""),
-        ("device", "gpu"),
-        ("device", "CUDA"),
-        ("device", "cuda:"),
-        ("device", "cuda:-1"),
-        ("device", "cuda:1:2"),
-        ("device", "cpu:0"),
-        ("device", "cuda:\u0663"),
-        ("sscd_model", "sscd"),
-        ("threads", ""),
-        ("threads", "-1"),
-        ("threads", "1025"),
-        ("threads", "many"),
-        ("threads", "1.5"),
-        ("batch_size", "-1"),
-        ("batch_size", "4097"),
-        ("max_pixels", "0"),
-        ("download_cache_gigabytes", "-1"),
-        ("download_cache_gigabytes", "inf"),
-        ("download_threads", "0"),
-        ("download_threads", "65"),
-        ("max_image_bytes", "0"),
-        ("max_image_bytes", "1e9"),
-        ("disk_reserve_gigabytes", "-1"),
-        ("disk_reserve_gigabytes", "nan"),
-        ("disk_reserve_gigabytes", "inf"),
-        ("disk_reserve_gigabytes", "2 GB"),
-        ("similarity_floor", "0"),
-        ("similarity_floor", "-0.1"),
-        ("similarity_floor", "1.01"),
-        ("similarity_floor", "nan"),
-        ("similarity_floor", "0,9"),
-        ("neighbors_kept", "0"),
-        ("unreadable_limit", "-0.1"),
-        ("unreadable_limit", "1.5"),
-        ("unreadable_limit", "nan"),
-        ("copies_by", "eye"),
-        ("candidate_floor", "0"),
-        ("candidates_kept", "0"),
-        ("pdq_distance", "91"),
-        ("calibration_images", "-1"),
-        ("duplicate_threshold", "0"),
-        ("duplicate_threshold", "1.01"),
-        ("contamination_threshold", "nan"),
-        ("contamination_limit", "2"),
-        ("row_rule", "most"),
-        ("drop", "duplicates"),
-        ("drop", "duplicate,"),
-        ("drop", "quality;duplicate"),
-        ("threads", "two\nlines"),
+        *[("source", ""), ("device", "gpu"), ("device", "cuda:"), ("device", "cpu:0"), ("sscd_model", "sscd")],
+        *[("threads", ""), ("threads", "-1"), ("threads", "two\nlines"), ("max_image_bytes", "1e9")],
+        *[("disk_reserve_gigabytes", "nan"), ("disk_reserve_gigabytes", "inf"), ("similarity_floor", "0")],
+        *[("similarity_floor", "1.01"), ("row_rule", "most"), ("drop", "duplicates"), ("drop", "duplicate,")],
     ],
 )
-def test_an_impossible_value_is_refused_in_one_line_that_names_the_variable(name: str, value: str) -> None:
+def test_an_invalid_value_is_refused_with_its_variable(name: str, value: str, folder: Path) -> None:
     message = refusal({variable(name): value})
-    assert message.startswith(f"{PREFIX}{name.upper()}={value!r} is impossible: ")
+    assert message.startswith(f"invalid value for {variable(name)}: {value!r} (")
     assert "Value error" not in message
 
 
+def test_an_invalid_option_is_refused_by_name(folder: Path) -> None:
+    assert refusal({}, source="").startswith("invalid value for --source: '' (")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
-    [
-        ("device", "cuda"),
-        ("device", "cuda:0"),
-        ("device", "cuda:12"),
-        ("threads", "1024"),
-        ("batch_size", "4096"),
-        ("max_pixels", "1"),
-        ("max_image_bytes", "1"),
-        ("disk_reserve_gigabytes", "0"),
-        ("similarity_floor", "0.95"),
-        ("similarity_floor", "1e-3"),
-        ("duplicate_threshold", "0.75"),
-        ("duplicate_threshold", "1"),
-        ("contamination_threshold", "0.75"),
-        ("contamination_limit", "1"),
-        ("row_rule", "any"),
-        ("drop", ""),
-        ("drop", "quality"),
-        ("neighbors_kept", "1"),
-        ("unreadable_limit", "0"),
-        ("unreadable_limit", "1"),
-    ],
+    [("device", "cuda:12"), ("threads", "1024"), ("similarity_floor", "1e-3"), ("drop", ""), ("unreadable_limit", "1")],
 )
-def test_values_at_the_limits_are_possible(name: str, value: str) -> None:
+def test_values_at_the_limits_are_accepted(name: str, value: str, folder: Path) -> None:
     read = getattr(load_settings({variable(name): value}), name)
     assert read == (value if isinstance(read, str) else float(value))
 
 
-@pytest.mark.parametrize("name", ["duplicate_threshold", "contamination_threshold"])
-@pytest.mark.parametrize("floor", [None, "0.99"])
-def test_a_threshold_below_the_floor_is_refused_in_one_line_that_names_both(name: str, floor: str | None) -> None:
-    environment = {variable(name): "0.7"} if floor is None else {"VISDIV_SIMILARITY_FLOOR": floor}
-    other = {"duplicate_threshold", "contamination_threshold"} - {name}
-    message = refusal({**environment, **({variable(key): "0.99" for key in other} if floor else {})})
-    assert variable(name) in message
-    assert "VISDIV_SIMILARITY_FLOOR" in message
+def test_settings_that_exclude_each_other_are_named(folder: Path) -> None:
+    message = refusal({"VISDIV_DUPLICATE_THRESHOLD": "0.8", "VISDIV_SIMILARITY_FLOOR": "0.9"})
+    assert message.startswith("VISDIV_DUPLICATE_THRESHOLD (0.8) is less than VISDIV_SIMILARITY_FLOOR (0.9): raise ")
+    both = refusal({"VISDIV_KEEP_BY": "semdedup", "VISDIV_KEEP_ROWS": "kept.parquet"})
+    assert both == "VISDIV_KEEP_BY and VISDIV_KEEP_ROWS both select rows: set one of them"
 
 
-def test_reasons_to_drop_a_row_apply_in_their_own_order() -> None:
-    assert load_settings({}).drop_reasons == ("unreadable", "quality", "contaminated", "duplicate")
-    assert load_settings({"VISDIV_DROP": "duplicate,unreadable"}).drop_reasons == ("unreadable", "duplicate")
-    assert load_settings({"VISDIV_DROP": ""}).drop_reasons == ()
-    assert load_settings({"VISDIV_DROP": "", "VISDIV_KEEP_BY": "semdedup"}).drop_reasons == ("selection",)
-
-
-def test_paths_lie_in_the_data_folder_below_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    settings = load_settings({"VISDIV_DATA": "some/data"})
-    assert settings.data_folder == tmp_path / "some" / "data"
-    assert settings.lake_root == str(tmp_path / "some/data/lake")
-    assert settings.warehouse_path == str(tmp_path / "some/data/visdiv.duckdb")
-    assert settings.weights_folder == str(tmp_path / "some/data/weights")
-    assert settings.reports_folder == tmp_path / "some/data/reports"
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_data_on_object_storage_keeps_a_folder_for_what_cannot_lie_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    options = "?endpoint_override=127.0.0.1:9000&scheme=http"
-    settings = load_settings({"VISDIV_DATA": f"s3://bucket/some{options}", "VISDIV_LOCAL_DATA": "near"})
-    assert settings.lake_root == f"s3://bucket/some/lake{options}"
-    assert settings.warehouse_copy == f"s3://bucket/some/visdiv.duckdb{options}"
-    assert settings.warehouse_path == str(tmp_path / "near/visdiv.duckdb")
-    assert settings.reports_folder == tmp_path / "near/reports"
-    assert settings.vectors_folder == tmp_path / "near/vectors"
-    assert dagster_home(settings, {}) == tmp_path / "near/dagster"
-    assert absolute_paths(settings)["VISDIV_LOCAL_DATA"] == str(tmp_path / "near")
-    assert "VISDIV_DATA" not in absolute_paths(settings)
-    assert load_settings({"VISDIV_DATA": "near"}).warehouse_copy == ""
-    assert "VISDIV_LOCAL_DATA" not in absolute_paths(load_settings({}))
-
-
-def test_a_place_that_cannot_be_one_is_refused_in_one_line() -> None:
+def test_an_impossible_place_is_refused(folder: Path) -> None:
     assert "after the question mark give" in refusal({"VISDIV_DATA": "s3://bucket/some?regoin=x"})
     assert "does not name a bucket" in refusal({"VISDIV_DATA": "s3://"})
-    assert "hidden" not in refusal({"VISDIV_DATA": "s3://key:hidden@bucket/some"})
+    with_key = refusal({"VISDIV_DATA": "s3://key:hidden@bucket/some"})
+    assert with_key.startswith("invalid value for VISDIV_DATA: s3://bucket")
+    assert "hidden" not in with_key
     assert "must be a folder on a disk" in refusal({"VISDIV_LOCAL_DATA": "s3://bucket/some"})
 
 
-def test_data_may_be_named_by_a_file_uri(tmp_path: Path) -> None:
-    assert load_settings({"VISDIV_DATA": (tmp_path / "a b").as_uri()}).lake_root == str(tmp_path / "a b" / "lake")
+def test_a_misspelled_prefix_is_found() -> None:
+    assert misspelled_variables({"VISDEV_DATA": "x", "VISDIV_DATA": "x", "HOME": "/"}) == [
+        ("VISDEV_DATA", "VISDIV_DATA")
+    ]
 
 
-def test_an_absolute_data_folder_stays_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    assert load_settings({"VISDIV_DATA": str(tmp_path / "data")}).lake_root == str(tmp_path / "data" / "lake")
+# What follows from them ----------------------------------------------------------------------------------------------
 
 
-def test_paths_keep_their_meaning_in_another_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    settings = Settings(source="corpus", data="data", sscd_weights="/weights/sscd.pt", benchmark_catalog="mine.csv")
-    assert absolute_paths(settings) == {
-        "VISDIV_SOURCE": str(tmp_path / "corpus"),
-        "VISDIV_DATA": str(tmp_path / "data"),
-        "VISDIV_SSCD_WEIGHTS": "/weights/sscd.pt",
-        "VISDIV_BENCHMARK_CATALOG": str(tmp_path / "mine.csv"),
-    }
-    (tmp_path / "clip").mkdir()
-    assert absolute_paths(Settings(clip_model="clip"))["VISDIV_CLIP_MODEL"] == str(tmp_path / "clip")
-    remote = Settings(source="hf://datasets/some/corpus@main")
-    assert absolute_paths(remote) == {"VISDIV_DATA": str(tmp_path / "data/local")}
+def test_reasons_to_drop_a_row_have_their_own_order() -> None:
+    assert Settings().drop_reasons == ("unreadable", "quality", "contaminated", "duplicate")
+    assert Settings(drop="duplicate,unreadable").drop_reasons == ("unreadable", "duplicate")
+    assert Settings(drop="").drop_reasons == ()
+    assert Settings(drop="", keep_by="semdedup").drop_reasons == ("selection",)
 
 
-def test_rates_are_published_from_the_floor_on_and_at_the_threshold_that_is_set() -> None:
+def test_paths_are_in_the_data_folder(folder: Path) -> None:
+    settings = Settings(data="some/data")
+    assert settings.data_folder == folder / "some" / "data"
+    assert settings.lake_root == str(folder / "some/data/lake")
+    assert settings.warehouse_path == str(folder / "some/data/visdiv.duckdb")
+    assert settings.weights_folder == str(folder / "some/data/weights")
+    assert settings.reports_folder == folder / "some/data/reports"
+    assert (settings.warehouse_copy, settings.vectors_cache) == ("", "")
+    assert list(folder.iterdir()) == []
+    assert Settings(data=(folder / "a b").as_uri()).lake_root == str(folder / "a b" / "lake")
+
+
+def test_data_on_object_storage_has_a_local_folder(folder: Path) -> None:
+    options = "?endpoint_override=127.0.0.1:9000&scheme=http"
+    settings = Settings(data=f"s3://bucket/some{options}", local_data="near")
+    assert settings.lake_root == f"s3://bucket/some/lake{options}"
+    assert settings.warehouse_copy == f"s3://bucket/some/visdiv.duckdb{options}"
+    assert settings.warehouse_path == str(folder / "near/visdiv.duckdb")
+    assert settings.reports_folder == folder / "near/reports"
+    assert settings.vectors_cache == str(folder / "near/vectors")
+    assert dagster_home(settings, {}) == folder / "near/dagster"
+
+
+def test_exported_variables_load_the_same_settings_elsewhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "visdiv.toml").write_text(
+        'source = "corpus"\nclip_model = "clip"\nthreads = 3\nkeep_rows = "kept.parquet"\n'
+    )
+    (folder / "clip").mkdir()
+    (folder / "elsewhere").mkdir()
+    here = load_settings({}, options={"data": "results"})
+    exported = exported_variables(here, {})
+    monkeypatch.chdir(folder / "elsewhere")
+    there = load_settings(exported)
+    assert (there.source, there.data) == (str(folder / "corpus"), str(folder / "results"))
+    assert (there.keep_rows, there.clip_model) == (str(folder / "kept.parquet"), str(folder / "clip"))
+    assert there.threads == 3
+    (folder / "elsewhere" / "visdiv.toml").write_text("threads = 9\n")
+    remote = exported_variables(Settings(source="hf://datasets/some/corpus@main"), {"VISDIV_CONFIG": ""})
+    assert (remote["VISDIV_SOURCE"], remote["VISDIV_CONFIG"]) == ("hf://datasets/some/corpus@main", "")
+    assert load_settings(remote).threads == 0
+
+
+def test_dagsters_state_is_in_the_data_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(data=str(folder))
+    assert dagster_home(settings, {}) == dagster_home(settings, {"DAGSTER_HOME": ""}) == folder / "dagster"
+    assert dagster_home(settings, {"DAGSTER_HOME": "/theirs"}) == Path("/theirs")
+    monkeypatch.setenv("DAGSTER_HOME", "mine")
+    assert dagster_home(settings) == folder / "mine"
+
+
+def test_rates_are_published_at_the_floor_and_the_threshold() -> None:
     assert published_thresholds(0.75, 0.95) == list(PUBLISHED_THRESHOLDS)
     assert published_thresholds(0.9, 0.97) == [0.9, 0.93, 0.95, 0.97, 0.98]
     assert set(NAMED_THRESHOLDS.values()) <= set(PUBLISHED_THRESHOLDS)
-
-
-def test_settings_cannot_be_changed_after_they_are_checked() -> None:
-    settings = Settings()
-    with pytest.raises(ValidationError):
-        settings.threads = -1
-    with pytest.raises(ValidationError):
-        Settings.model_validate({"thread": 1})
-
-
-def test_dagsters_state_lies_in_the_data_folder(tmp_path: Path) -> None:
-    settings = Settings(data=str(tmp_path))
-    assert dagster_home(settings, {}) == tmp_path / "dagster"
-    assert dagster_home(settings, {"DAGSTER_HOME": ""}) == tmp_path / "dagster"
-
-
-def test_dagster_home_has_precedence_and_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DAGSTER_HOME", "mine")
-    assert dagster_home(Settings()) == tmp_path / "mine"
-    assert dagster_home(Settings(), {"DAGSTER_HOME": "/theirs"}) == Path("/theirs")
 
 
 def test_errors_for_users_are_one_line() -> None:

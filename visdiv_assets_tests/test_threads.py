@@ -1,4 +1,4 @@
-"""Mapping over threads: in order, lazily, bounded, and over at the first exception."""
+"""Mapping over threads: in order, lazily, with bounded memory, until the first exception."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def test_results_come_in_the_order_of_the_items(delays: list[int], threads: int,
     assert list(ordered_map(work, items, threads=threads, ahead=ahead)) == items
 
 
-def test_items_are_worked_on_at_the_same_time() -> None:
+def test_items_are_processed_in_parallel() -> None:
     together = threading.Barrier(4, timeout=20)
-    # The barrier opens only when four threads stand at it.
+    # The barrier opens only when four threads wait at it.
     assert sorted(ordered_map(lambda _: together.wait(), range(4), threads=4)) == [0, 1, 2, 3]
 
 
@@ -43,9 +43,15 @@ def test_an_endless_stream_of_items_is_drawn_lazily() -> None:
     results.close()  # type: ignore[attr-defined]
 
 
-def test_nothing_is_drawn_before_the_first_result_is_asked_for() -> None:
+def test_nothing_is_drawn_before_the_first_result() -> None:
     drawn: list[int] = []
-    results = ordered_map(str, (drawn.append(item) or item for item in range(9)), threads=2)
+
+    def items() -> Iterator[int]:
+        for item in range(9):
+            drawn.append(item)
+            yield item
+
+    results = ordered_map(str, items(), threads=2)
     assert drawn == []
     assert next(results) == "0"
     assert drawn != []
@@ -69,7 +75,7 @@ def test_no_more_items_are_held_than_threads_times_ahead(threads: int, ahead: in
     assert threads * ahead <= max(held) <= threads * ahead + 1
 
 
-def test_the_first_exception_ends_the_iteration_and_drops_what_has_not_begun(
+def test_the_first_exception_cancels_work_not_started(
     threads_before: set[threading.Thread],
 ) -> None:
     begun: list[int] = []

@@ -9,7 +9,7 @@ from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Downloads, opening
 
 
-def test_the_settings_say_where_fetched_files_go(tmp_path: Path) -> None:
+def test_downloads_follow_the_settings(tmp_path: Path) -> None:
     given = Settings(
         source="hf://datasets/a/b",
         data=str(tmp_path),
@@ -19,4 +19,5 @@ def test_the_settings_say_where_fetched_files_go(tmp_path: Path) -> None:
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(opening, "HubSource", lambda uri, **arguments: (uri, arguments["downloads"]))
-        assert wiring.open_source(given) == (given.source, Downloads(tmp_path / "downloads", 500_000_000, 7, 3 * 10**9))
+        opened: object = wiring.open_source(given)
+    assert opened == (given.source, Downloads(tmp_path / "downloads", 500_000_000, 7, 3 * 10**9))

@@ -1,1 +1,1 @@
-"""The command `visdiv`: arguments in, text out; one file per command, loaded when it is called."""
+"""The command `visdiv`: arguments in, text out; one module per command, imported when the command is called."""

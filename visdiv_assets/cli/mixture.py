@@ -1,7 +1,4 @@
-"""The command `visdiv mixture`.
-
-Belongs here: its arguments, and what is printed. Does not: how the best weights are found (`diversity.mixture`).
-"""
+"""The command `visdiv mixture`."""
 
 from __future__ import annotations
 
@@ -9,38 +6,49 @@ from pathlib import Path
 
 import click
 
+from visdiv_assets.cli.options import pass_settings
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.diversity.mixture import OBJECTIVES
 from visdiv_assets.errors import ConfigError
-from visdiv_assets.settings import load_settings
+from visdiv_assets.settings import Settings
 
 
 @click.command()
-@click.option("--budget", type=click.IntRange(min=0), default=0, help="Rows of the mixture; 0: shares alone.")
+@click.option(
+    "--budget",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Total rows in the mixture; 0 (default) reports weights only.",
+)
 @click.option(
     "--repeats",
     type=click.FloatRange(min=1),
     default=1.0,
     show_default=True,
-    help="How often a row may be used within the budget.",
+    help="Maximum number of times that the budget uses a row.",
 )
 @click.option(
     "--bounds",
     "bounds_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="CSV file with the columns subset, lower, upper: smallest and largest shares of rows.",
+    help="CSV file with the columns subset, lower, upper: minimum and maximum weights.",
 )
-@click.option("--objective", type=click.Choice(OBJECTIVES), default="effective_rank", show_default=True)
-def mixture(budget: int, repeats: float, bounds_file: Path | None, objective: str) -> None:
-    """Find how much of each materialized subset makes the most diverse mixture.
+@click.option(
+    "--objective",
+    type=click.Choice(OBJECTIVES),
+    default="effective_rank",
+    show_default=True,
+    help="Score to maximize.",
+)
+@pass_settings
+def mixture(settings: Settings, budget: int, repeats: float, bounds_file: Path | None, objective: str) -> None:
+    """Find the weights of the subsets that make the most diverse mixture.
 
-    A row counts once, however many images it holds; rows without images take no part. The scores are uncentered, so
-    that nothing can exceed the certified bound; effective_rank and vendi are the same then. Writes the table
-    mixture_weights.
+    A weight is a fraction of the mixture's rows. A row counts once, regardless of the number of its images; rows
+    without images are ignored. Scores are uncentered, because only these have a certified upper bound; effective_rank
+    and vendi are then equal. The weights are written to the table mixture_weights.
     """
-    settings = load_settings()
-    from tabulate import tabulate
-
+    from visdiv_assets.cli.tables import arrow_table
     from visdiv_assets.corpus.access import present_partitions
     from visdiv_assets.diversity.mixture_budget import WEIGHTS_SCHEMA, plan, read_bounds, weights_table
     from visdiv_assets.diversity.stored import mixed_subsets
@@ -58,13 +66,13 @@ def mixture(budget: int, repeats: float, bounds_file: Path | None, objective: st
     table = weights_table(subsets, found, budget=budget, objective=objective)
     columns = ["subset", "weight", "rows", "rows_available"] if budget else ["subset", "weight", "rows_available"]
     shown = table.select(columns).sort_by([("weight", "descending"), ("subset", "ascending")])
-    click.echo(tabulate(shown.to_pylist(), headers="keys", tablefmt="simple", floatfmt=".4f"))
+    click.echo(arrow_table(shown, floats=".4f"))
     name = "participation ratio" if objective == "participation_ratio" else "effective rank"
     click.echo(f"\n{name}, uncentered")
     click.echo(f"  this mixture             {found.mixture.score:10.4f}")
-    click.echo(f"  no weights exceed        {found.mixture.best_possible:10.4f}")
-    click.echo(f"  all subsets alike        {found.uniform:10.4f}")
-    click.echo(f"  all rows that there are  {found.present:10.4f}")
+    click.echo(f"  upper bound              {found.mixture.best_possible:10.4f}")
+    click.echo(f"  equal weights            {found.uniform:10.4f}")
+    click.echo(f"  all rows as they are     {found.present:10.4f}")
     write = lake.write(
         LakeTable.MIXTURE_WEIGHTS,
         CORPUS_PARTITION,

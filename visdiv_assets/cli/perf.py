@@ -1,7 +1,4 @@
-"""The command `visdiv bench`.
-
-Belongs here: its arguments, and what is printed. Does not: how anything is measured (`benchmarking`).
-"""
+"""The command `visdiv perf`."""
 
 from __future__ import annotations
 
@@ -14,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from visdiv_assets.cli.options import pass_settings
 from visdiv_assets.errors import ConfigError
-from visdiv_assets.settings import load_settings
+from visdiv_assets.settings import Settings
 
 if TYPE_CHECKING:
     from visdiv_assets.perf.rehearsal.cost import Rates
@@ -27,30 +25,36 @@ if TYPE_CHECKING:
     "--only",
     multiple=True,
     type=click.Choice(["join", "moments", "embedding", "verification", "selection", "clip"]),
-    help="Measure this alone.",
+    help="Run only this measurement (repeatable).",
 )
-@click.option("--large", is_flag=True, help="Also a share of the join of 17.3 million vectors; needs 18 GB of disk.")
+@click.option(
+    "--large", is_flag=True, help="Also measure a part of the join of 17.3 million vectors; needs 18 GB of disk."
+)
 @click.option(
     "--rehearse",
     "sizes",
     multiple=True,
     type=click.IntRange(min=1000),
-    help="Instead, run the stages on a made-up lake of so many images; can be given several times.",
+    help="Run the stages on a synthetic lake with this number of images instead (repeatable).",
 )
 @click.option(
     "--rehearsed",
     "files",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Add the sizes that an earlier --rehearse wrote with --json.",
+    help="Include the results that an earlier --rehearse wrote with --json (repeatable).",
 )
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Make the lakes of --rehearse in this folder, and keep them; else in a temporary one.",
+    help="Folder to create the lakes of --rehearse in and to keep them; default: a temporary folder.",
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Also write the rows here.")
-def bench(
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="JSON file to write as well."
+)
+@pass_settings
+def perf(
+    settings: Settings,
     only: tuple[str, ...],
     large: bool,
     sizes: tuple[int, ...],
@@ -58,54 +62,60 @@ def bench(
     folder: Path | None,
     json_file: Path | None,
 ) -> None:
-    """Measure speed and peak memory on this machine against FAISS, NumPy and the bare model.
+    """Measure speed and peak memory on this machine.
 
-    Takes about 18 minutes on 2 cores, and about 4 GB of temporary files. Vectors are made with the covariance of those
-    of VISDIV_SOURCE's images. On a machine with a CUDA device the joins are measured there as well.
+    Compares with FAISS, NumPy and the bare model. Takes about 18 minutes on 2 cores and 4 GB of temporary files.
+    Vectors are generated with the covariance of the vectors of VISDIV_SOURCE's images. With a CUDA device, joins are
+    measured on it as well.
 
-    With --rehearse N, N made-up images in FineVision's 185 subsets take the place of its 17.3 million, with copies
-    planted in them; every stage that compares many images is run on them for real, and must find all that was
-    planted. From two sizes on, time, memory and disk are extrapolated to 17.3 million. A process that is killed
-    leaves a folder visdiv-rehearsal-... among the temporary files.
+    --rehearse N generates N images in FineVision's 185 subsets, with planted copies, and runs every stage that compares
+    many images on them; the stages must find all planted copies. With two or more sizes, time, memory and disk are
+    extrapolated to FineVision's 17.3 million images. A killed process leaves a folder visdiv-rehearsal-... in the
+    folder of temporary files.
     """
     if (sizes or files) and (only or large):
-        raise click.UsageError("--rehearse and --rehearsed stand alone: leave --only and --large out")
+        raise click.UsageError("--rehearse and --rehearsed exclude --only and --large")
     if folder and not sizes:
-        raise click.UsageError("--folder is for --rehearse: give a number of images")
+        raise click.UsageError("--folder requires --rehearse")
     from visdiv_assets.perf import machine
 
     described = machine.describe()
     click.echo(described)
     if sizes or files:
-        _rehearsed(described, sizes, files, folder, json_file)
+        _run_rehearsals(settings, described, sizes, files, folder, json_file)
         return
     from visdiv_assets.perf import suite
 
-    figures = suite.run(load_settings(), only or suite.PARTS, with_large=large)
+    figures = suite.run(settings, only or suite.PARTS, with_large=large)
     click.echo(suite.table(figures))
     _write(json_file, {"machine": described, "figures": [figure.row() for figure in figures]})
 
 
-def _rehearsed(
-    described: str, sizes: tuple[int, ...], files: tuple[Path, ...], folder: Path | None, json_file: Path | None
+def _run_rehearsals(
+    settings: Settings,
+    described: str,
+    sizes: tuple[int, ...],
+    files: tuple[Path, ...],
+    folder: Path | None,
+    json_file: Path | None,
 ) -> None:
     from visdiv_assets.perf.rehearsal.rehearse import Rehearsal, read_rehearsal
     from visdiv_assets.perf.rehearsal.report import report
 
     found = sum((read_rehearsal(path) for path in files), Rehearsal())
     for size in sizes:
-        found += _rehearse(size, folder)
-        # Each size takes long: what is done is kept if a later one is stopped.
+        found += _rehearse(settings, size, folder)
+        # Each size takes long: keep the finished ones if a later one is interrupted.
         _write(json_file, {"machine": described, "rehearsal": found.row()})
     if sizes:
-        found.rates = _rates()
+        found.rates = _measure_rates()
     _write(json_file, {"machine": described, "rehearsal": found.row()})
     click.echo(report(found))
     if missing := found.missing():
         raise ConfigError(f"planted pairs are missing: {'; '.join(missing)}")
 
 
-def _rehearse(size: int, folder: Path | None) -> Rehearsal:
+def _rehearse(settings: Settings, size: int, folder: Path | None) -> Rehearsal:
     from visdiv_assets.perf.rehearsal.dagster_runs import materialize
     from visdiv_assets.perf.rehearsal.plan import finevision_plan
     from visdiv_assets.perf.rehearsal.rehearse import rehearse, require_room
@@ -113,31 +123,32 @@ def _rehearse(size: int, folder: Path | None) -> Rehearsal:
     from visdiv_assets.perf.vectors import real_vectors
     from visdiv_assets.wiring import open_source
 
-    settings = load_settings()
     require_room(folder or Path(tempfile.gettempdir()), size, settings.disk_reserve_gigabytes)
     shape = Shape.of(real_vectors(open_source(settings)))
-    with _place(folder, size) as place:
-        return rehearse(finevision_plan(size), shape, place, materialize, say=lambda line: click.echo(line, err=True))
+    with _rehearsal_folder(folder, size) as lake_folder:
+        return rehearse(
+            finevision_plan(size), shape, lake_folder, materialize, say=lambda line: click.echo(line, err=True)
+        )
 
 
 @contextmanager
-def _place(folder: Path | None, size: int) -> Iterator[Path]:
-    """An empty folder for a rehearsal: below the one that is given, where it stays, or a temporary one."""
+def _rehearsal_folder(folder: Path | None, size: int) -> Iterator[Path]:
+    """Make an empty folder for a rehearsal: in the given folder, where it is kept, or a temporary one."""
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="visdiv-rehearsal-") as temporary:
             yield Path(temporary)
         return
-    place = folder / str(size)
+    path = folder / str(size)
     try:
-        place.mkdir(parents=True)
+        path.mkdir(parents=True)
     except FileExistsError:
-        raise ConfigError(f"{place} is there already: remove it, or name another --folder") from None
+        raise ConfigError(f"{path} exists already: remove it, or name another --folder") from None
     except OSError as error:
-        raise ConfigError(f"cannot make {place}: {error.strerror or error}") from None
-    yield place
+        raise ConfigError(f"cannot create {path}: {error.strerror or error}") from None
+    yield path
 
 
-def _rates() -> Rates:
+def _measure_rates() -> Rates:
     from visdiv_assets.perf.rehearsal.cost import measure
     from visdiv_assets.progress import progress
 

@@ -1,7 +1,4 @@
-"""The command `visdiv report`.
-
-Belongs here: its arguments, and what is printed. Does not: what the pages say (`site`).
-"""
+"""The command `visdiv report`."""
 
 from __future__ import annotations
 
@@ -9,19 +6,21 @@ from pathlib import Path
 
 import click
 
-from visdiv_assets.settings import load_settings
+from visdiv_assets.cli.options import pass_settings
+from visdiv_assets.settings import Settings
 
 
 @click.command()
-@click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
-@click.option("--no-images", is_flag=True, help="Leave the images out, which are fetched from VISDIV_SOURCE.")
-def report(opens: bool, no_images: bool) -> None:
-    """Write a site of all findings, which opens from disk: contamination, overlap, diversity, thresholds, copies.
+@click.option("--open", "opens", is_flag=True, help="Open the site in the browser.")
+@click.option("--no-images", is_flag=True, help="Omit images, which are read from VISDIV_SOURCE.")
+@pass_settings
+def report(settings: Settings, opens: bool, no_images: bool) -> None:
+    """Write an HTML site with all findings.
 
-    The numbers are those of the published DuckDB file. It takes the place of the site of before, and links to the
-    reports on single subsets and benchmarks.
+    It shows contamination, overlap, diversity, thresholds and copies, with the numbers of the published DuckDB file,
+    and links to the reports on single subsets and benchmarks. It opens from disk without a server, and replaces the
+    previous site.
     """
-    settings = load_settings()
     from visdiv_assets.progress import progress
     from visdiv_assets.publishing.site.build import PAGES, build_site
     from visdiv_assets.publishing.site.report_data import Corpus, open_report_data

@@ -1,8 +1,4 @@
-"""The command `visdiv search`: images of all materialized subsets, by a description or by an image.
-
-Belongs here: its arguments, and what is printed and written. Does not: how questions become vectors
-(`search.questions`), or how the best are found (`search.lookup`).
-"""
+"""The command `visdiv search`."""
 
 from __future__ import annotations
 
@@ -13,8 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from visdiv_assets.cli.options import pass_settings
 from visdiv_assets.errors import ConfigError
-from visdiv_assets.settings import Settings, load_settings
+from visdiv_assets.settings import Settings
 
 if TYPE_CHECKING:
     from visdiv_assets.corpus.image_lookup import ImageRef
@@ -24,16 +21,16 @@ if TYPE_CHECKING:
     from visdiv_assets.storage.manifest import Manifest
     from visdiv_assets.vectors.nearest import Found
 
-#: Characters of a row's texts that the terminal shows.
+#: Characters of a row's text that are printed.
 TEXT_SHOWN = 60
-#: Images on a contact sheet, which is to be looked at as a whole.
+#: Maximum images on a contact sheet, so that it can be viewed as a whole.
 SHEET_IMAGES = 60
 SHEET_BYTES = 2_000_000
 
 
 @dataclass(frozen=True)
 class Match:
-    """An image that was found: at its first position, with its row's texts as its note, and its score."""
+    """A found image at its first position, with the text of its row as its note, and its score."""
 
     image: ImageRef
     score: float
@@ -44,21 +41,37 @@ EXAMPLES = """\
 Examples:
   visdiv search "a red bird on a branch"
   visdiv search "a red bird" --query "-1:a drawing" --subset birds -k 50 --html found.html
-  visdiv search --image copy.jpg               copies of an image, by SSCD
-  visdiv search --image bird.jpg --by clip     images that mean the same
+  visdiv search --image copy.jpg               find copies of an image, by SSCD
+  visdiv search --image bird.jpg --by clip     find images with a similar meaning
 """
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
-@click.option("--query", "queries", multiple=True, metavar="[WEIGHT:]TEXT", help="A text with a weight, as -1:photo.")
-@click.option("--image", "images", multiple=True, metavar="[WEIGHT:]FILE", help="An image, perhaps with a weight.")
-@click.option("--by", type=click.Choice(["clip", "sscd"]), help="By default clip if there is a text, else sscd.")
-@click.option("--subset", "subsets", multiple=True, metavar="SUBSET", help="Only in this one; may be repeated.")
-@click.option("-k", "count", type=click.IntRange(1, 1000), default=20, show_default=True, help="Images to find.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page that opens from disk.")
-@click.option("--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Also write a contact sheet, a JPEG.")
+@click.option(
+    "--query",
+    "queries",
+    multiple=True,
+    metavar="[WEIGHT:]TEXT",
+    help="Text with a weight, such as -1:photo (repeatable).",
+)
+@click.option(
+    "--image", "images", multiple=True, metavar="[WEIGHT:]FILE", help="Image file with an optional weight (repeatable)."
+)
+@click.option(
+    "--by",
+    type=click.Choice(["clip", "sscd"]),
+    help="Model to compare by; default: clip if there is a text, else sscd.",
+)
+@click.option("--subset", "subsets", multiple=True, metavar="SUBSET", help="Search in this subset only (repeatable).")
+@click.option(
+    "-k", "count", type=click.IntRange(1, 1000), default=20, show_default=True, help="Number of images to find."
+)
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="HTML page to write as well.")
+@click.option("--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Contact sheet (JPEG) to write as well.")
+@pass_settings
 def search(
+    settings: Settings,
     texts: tuple[str, ...],
     queries: tuple[str, ...],
     images: tuple[str, ...],
@@ -68,42 +81,42 @@ def search(
     html: Path | None,
     sheet: Path | None,
 ) -> None:
-    """Find the images that fit a text or an image best, in all materialized subsets.
+    """Find the images that best match a text or an image.
 
-    Several questions are added up by their weights. The search is exact. An image that occurs several times is listed
-    once in each subset, at its first position.
+    All materialized subsets are searched, exactly. Several queries are combined as a weighted sum. An image that occurs
+    more than once in a subset is listed at its first position.
     """
     from visdiv_assets.embedding.queries import Query, parse_weighted
 
-    settings = load_settings()
-    questions = [Query(text=text) for text in texts if text.strip()]
-    questions += [Query(weight, text) for weight, text in map(parse_weighted, queries)]
-    questions += [_image_question(value) for value in images]
-    if not questions:
-        raise click.UsageError("give a text, a --query or an --image to look for")
-    chosen = by or ("clip" if any(question.text for question in questions) else "sscd")
-    matches = find_matches(settings, questions, cast("By", chosen), subsets, count)
+    asked = [Query(text=text) for text in texts if text.strip()]
+    asked += [Query(weight, text) for weight, text in map(parse_weighted, queries)]
+    asked += [_image_query(value) for value in images]
+    if not asked:
+        raise click.UsageError("give a text, a --query or an --image to search for")
+    model = by or ("clip" if any(query.text for query in asked) else "sscd")
+    matches = find_matches(settings, asked, cast("By", model), subsets, count)
     click.echo(_table(matches))
-    title = " + ".join(question.label for question in questions)
+    title = " + ".join(query.label for query in asked)
     if html:
         from visdiv_assets.publishing.reports.gallery import GalleryEntry, write_gallery
 
         entries = [GalleryEntry(match.image, match.score) for match in matches]
         write_gallery(title, entries, html, limits=settings.decode_limits)
-        click.echo(f"{html} shows them.")
+        click.echo(f"They are shown in {html}.")
     if sheet:
         _write_sheet(matches[:SHEET_IMAGES], sheet, settings)
-        click.echo(f"{sheet} shows {'them' if len(matches) <= SHEET_IMAGES else f'the best {SHEET_IMAGES}'}.")
+        click.echo(f"{'They' if len(matches) <= SHEET_IMAGES else f'The best {SHEET_IMAGES}'} are shown in {sheet}.")
 
 
 def find_matches(
-    settings: Settings, questions: Sequence[Query], by: By, subsets: Sequence[str], count: int
+    settings: Settings, queries: Sequence[Query], by: By, subsets: Sequence[str], count: int
 ) -> list[Match]:
-    """The images that fit some questions best, best first.
+    """Return the images that best match the queries, best first.
 
     Raises:
-        ConfigError: a subset has no vectors of the model, two were embedded by different models, or as
-            `search.questions.embed_queries`.
+        ConfigError: a subset is unknown or has no vectors of the model, or a query cannot be embedded; see
+            `embed_queries`.
+        ModelError: subsets were embedded by different models.
     """
     from visdiv_assets.corpus.access import require_one_model
     from visdiv_assets.embedding.queries import embed_queries
@@ -113,27 +126,28 @@ def find_matches(
 
     lake, source = open_lake(settings), open_source(settings)
     embeddings = _embeddings(lake, source, by, subsets)
-    vectors = embed_queries(questions, query_models(settings), by, str(require_one_model(embeddings)))
-    question = combine_queries(vectors, [question.weight for question in questions])
+    vectors = embed_queries(queries, query_models(settings), by, str(require_one_model(embeddings)))
+    combined = combine_queries(vectors, [query.weight for query in queries])
     parts = [lake.array(manifest, "vectors") for manifest in embeddings]
     with progress("searching", sum(len(part) for part in parts), "image") as advance:
-        found = find_nearest(parts, question, count, progress=advance)
+        found = find_nearest(parts, combined, count, progress=advance)
     return _matches(lake, source, embeddings, found)
 
 
-def _image_question(value: str) -> Query:
+def _image_query(value: str) -> Query:
     from visdiv_assets.embedding.queries import Query, parse_weighted
 
     if Path(value).is_file():
         return Query(image=Path(value))
     weight, name = parse_weighted(value)
     if not Path(name).is_file():
-        raise ConfigError(f"there is no file {name!r}: give an image to --image")
+        raise ConfigError(f"there is no file {name!r}: give an image file to --image")
     return Query(weight, image=Path(name))
 
 
 def _embeddings(lake: Lake, source: Source, by: By, subsets: Sequence[str]) -> list[Manifest]:
-    """The embeddings of the subsets asked for, or of all that the source still holds."""
+    """Return the embeddings of the given subsets, or of all subsets that are still in the source."""
+    from visdiv_assets.corpus.tables import remedy
     from visdiv_assets.embedding.queries import TABLES
 
     table = TABLES[by]
@@ -144,62 +158,54 @@ def _embeddings(lake: Lake, source: Source, by: By, subsets: Sequence[str]) -> l
     names = list(dict.fromkeys(subsets)) or [name for name in stored if name in held]
     missing = [name for name in names if name not in stored]
     if missing or not names:
-        where = repr(missing[0]) if missing else "any subset"
-        raise ConfigError(
-            f"there is no {table} of {where}: run `visdiv run {missing[0] if missing else '--all'}`"
-            f"{' with CLIP weights (VISDIV_CLIP_MODEL)' if by == 'clip' else ''} first"
-        )
+        what = f"{table} of {missing[0]!r}" if missing else f"{table} of any subset"
+        all_subsets = "run `visdiv run --all`" + (" with CLIP weights in VISDIV_CLIP_MODEL" if by == "clip" else "")
+        raise ConfigError(f"there is no {what}: {remedy(table, missing[0]) if missing else all_subsets}")
     return [lake.require(table, name) for name in sorted(names)]
 
 
 def _matches(lake: Lake, source: Source, embeddings: Sequence[Manifest], found: Found) -> list[Match]:
-    """What was found, with places, images and texts."""
+    """Return the found images with their positions and texts."""
     import pyarrow as pa
 
     from visdiv_assets.corpus.image_lookup import fetch_images, find_first_positions
+    from visdiv_assets.corpus.tables import remedy
     from visdiv_assets.sources import Kind
     from visdiv_assets.sources.texts import row_texts
 
     matches: dict[int, Match] = {}
-    for number, manifest in enumerate(embeddings):
-        chosen = [place for place, part in enumerate(found.part.tolist()) if part == number]
-        if not chosen:
+    for part, manifest in enumerate(embeddings):
+        ranks = [rank for rank, found_in in enumerate(found.part.tolist()) if found_in == part]
+        if not ranks:
             continue
-        ids = lake.read(manifest, "ids")["image_id"].take(pa.array(found.row[chosen])).to_pylist()
-        places = find_first_positions(lake, manifest.partition, ids)
-        if lost := [image_id for image_id in ids if image_id not in places]:
+        ids = lake.read(manifest, "ids")["image_id"].take(pa.array(found.row[ranks])).to_pylist()
+        positions = find_first_positions(lake, manifest.partition, ids)
+        if lost := [image_id for image_id in ids if image_id not in positions]:
             raise ConfigError(
-                f"{manifest.table} of {manifest.partition!r} knows image {lost[0]}, which subset_images does not "
-                f"list: materialize {manifest.table} again"
+                f"{manifest.table} of {manifest.partition!r} contains image {lost[0]}, which is not in its images: "
+                f"{remedy(manifest.table, manifest.partition)}"
             )
-        images = fetch_images(source, Kind.SUBSET, list(places.values()))
-        texts = row_texts(source, Kind.SUBSET, manifest.partition, (place.row for place in places.values()))
-        for place, image_id in zip(chosen, ids, strict=True):
-            where = places[image_id]
-            image = replace(images[where], note=texts[where.row])
-            matches[place] = Match(image, float(found.score[place]))
-    return [matches[place] for place in sorted(matches)]
+        images = fetch_images(source, Kind.SUBSET, list(positions.values()))
+        texts = row_texts(source, Kind.SUBSET, manifest.partition, (at.row for at in positions.values()))
+        for rank, image_id in zip(ranks, ids, strict=True):
+            position = positions[image_id]
+            image = replace(images[position], note=texts[position.row])
+            matches[rank] = Match(image, float(found.score[rank]))
+    return [matches[rank] for rank in sorted(matches)]
 
 
 def _table(matches: Sequence[Match]) -> str:
-    from tabulate import tabulate
+    from visdiv_assets.cli.tables import text_table
 
     rows = [
-        (
-            match.image.place,
-            match.image.row,
-            match.image.image_index,
-            f"{match.score:.3f}",
-            _start(match.image.note),
-        )
+        (match.image.place, match.image.row, match.image.image_index, match.score, _excerpt(match.image.note))
         for match in matches
     ]
-    # Left alone, tabulate shows a subset named 1e3 as 1000.
-    return tabulate(rows, ["subset", "row", "image", "score", "text"], tablefmt="simple", disable_numparse=[0, 4])
+    return text_table(["subset", "row", "image", "score", "text"], rows, floats=".3f")
 
 
-def _start(text: str) -> str:
-    """The start of a text on one line, without what a terminal would act upon."""
+def _excerpt(text: str) -> str:
+    """Return the start of a text on one line, without control characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * TEXT_SHOWN]).split())
     return line if len(line) <= TEXT_SHOWN else line[: TEXT_SHOWN - 1] + "…"
 
@@ -214,10 +220,10 @@ def _write_sheet(matches: Sequence[Match], path: Path, settings: Settings) -> No
     for match in matches:
         image = match.image
         decoded = decode_image(image.data, limits=settings.decode_limits)
-        captions = [f"{image.place} {image.row}  {match.score:.3f}", _start(image.note)]
+        captions = [f"{image.place} {image.row}  {match.score:.3f}", _excerpt(image.note)]
         tiles.append(ImageTile(decoded.pixels, captions))
     if not tiles:
-        raise ConfigError("nothing was found, so there is no contact sheet to write")
+        raise ConfigError("no image was found, so no contact sheet was written")
     try:
         with replace_local(path) as stream:
             stream.write(image_sheet(tiles, max_bytes=SHEET_BYTES))

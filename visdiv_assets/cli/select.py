@@ -1,8 +1,4 @@
-"""The command `visdiv select`: the rows that a published method would train on, and how the methods compare.
-
-Belongs here: its arguments, what is printed, and the file. Does not: the methods (`selection`), or what they are given
-(`curation.chosen`, `curation.selection_scores`).
-"""
+"""The command `visdiv select`."""
 
 from __future__ import annotations
 
@@ -11,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from visdiv_assets.settings import load_settings
+from visdiv_assets.cli.options import pass_settings
+from visdiv_assets.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from visdiv_assets.curation.selection.compare_methods import MethodComparison
 
-#: Rows that the terminal shows where no file is written.
+#: Rows that are printed if no file is written.
 ROWS_SHOWN = 20
 
 EXAMPLES = """\
@@ -33,12 +30,16 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("methods", nargs=-1, metavar="METHOD...")
-@click.option("--k", "count", type=click.IntRange(1), help="So many rows.")
-@click.option("--fraction", type=click.FloatRange(0, 1, min_open=True), help="Such a share of the rows.")
-@click.option("--subset", "subsets", multiple=True, metavar="SUBSET", help="Only of this one; may be repeated.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the rows to this Parquet file.")
-@click.option("--compare", is_flag=True, help="Show what several methods keep, side by side.")
+@click.option("--k", "count", type=click.IntRange(1), help="Number of rows to select.")
+@click.option("--fraction", type=click.FloatRange(0, 1, min_open=True), help="Fraction of rows to select (0-1].")
+@click.option("--subset", "subsets", multiple=True, metavar="SUBSET", help="Select from this subset only (repeatable).")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Parquet file to write the selected rows to."
+)
+@click.option("--compare", is_flag=True, help="Compare what several methods select.")
+@pass_settings
 def select(
+    settings: Settings,
     methods: tuple[str, ...],
     count: int | None,
     fraction: float | None,
@@ -46,45 +47,50 @@ def select(
     out: Path | None,
     compare: bool,
 ) -> None:
-    """Choose rows by a published method: subset, row and score, the best first. Nothing is changed.
+    """Select rows by a published method, or compare methods.
 
-    METHOD is one of semdedup, conformity, whitened_clip, clip_score (stored scores, which need CLIP vectors), clip_cov,
-    clippings (CLIP vectors of images and texts), k_center, k_means_plus_plus (CLIP vectors, else SSCD's), wfpp,
-    metaclip (texts alone), text_overlap (least of the benchmarks' texts first). With --compare, several, or those
-    that the data allow. To leave the other rows out of a clean copy, set VISDIV_KEEP_ROWS to the file that --out
-    writes, or VISDIV_KEEP_BY and VISDIV_KEEP_FRACTION to a method with stored scores.
+    The result has the columns subset, row and score, best rows first; no data is changed. METHOD is semdedup,
+    conformity, whitened_clip or clip_score (stored scores, which need CLIP vectors), clip_cov or clippings (need CLIP
+    vectors of images and texts), k_center or k_means_plus_plus (use CLIP vectors, else those of SSCD), wfpp or metaclip
+    (use texts only), or text_overlap (rows with the least text of benchmarks first). --compare takes several methods;
+    without a name it compares all that the data allow.
+
+    To drop the other rows from the clean copy, set VISDIV_KEEP_ROWS to the file written by --out, or VISDIV_KEEP_BY and
+    VISDIV_KEEP_FRACTION for a method with stored scores.
     """
+    from visdiv_assets.cli.tables import arrow_table
     from visdiv_assets.curation.selection.compare_methods import compare_methods
     from visdiv_assets.curation.selection.select import describe_preference, select_rows
     from visdiv_assets.wiring import open_lake, open_source
 
-    settings = load_settings()
     lake = open_lake(settings)
     source = open_source(settings)
     if compare:
         if count or out or fraction is None:
-            raise click.UsageError("--compare takes methods, --fraction, and perhaps --subset, alone")
+            raise click.UsageError("--compare requires --fraction and excludes --k and --out")
         click.echo(_comparison(compare_methods(lake, source, methods, subsets, fraction)))
         return
     if len(methods) != 1 or (count is None) == (fraction is None):
         raise click.UsageError("name one method and either --k or --fraction, or --compare")
     (method,) = methods
     chosen = select_rows(lake, source, method, subsets, count=count, fraction=fraction)
-    click.echo(f"{chosen.num_rows} rows, kept first: {describe_preference(method)}.")
+    click.echo(f"{chosen.num_rows} rows, selected first: {describe_preference(method)}.")
     if out:
         _write(chosen, out)
-        click.echo(f"They are in {out}.")
+        click.echo(f"They were written to {out}.")
     else:
-        click.echo(_text(chosen.slice(0, ROWS_SHOWN)))
+        click.echo(arrow_table(chosen.slice(0, ROWS_SHOWN), floats=".4g"))
 
 
 def _comparison(tables: MethodComparison) -> str:
     parts = (
-        ("What each method keeps of each subset", tables.shares),
-        ("How far each two agree", tables.overlaps),
-        ("How diverse what they keep is", tables.diversity.select(["method", "images", *_SCORES])),
+        ("Fraction of each subset that each method selects", tables.shares),
+        ("Agreement of each two methods", tables.overlaps),
+        ("Diversity of the selected rows", tables.diversity.select(["method", "images", *_SCORES])),
     )
-    return "\n\n".join(f"{title}\n{_text(part)}" for title, part in parts)
+    from visdiv_assets.cli.tables import arrow_table
+
+    return "\n\n".join(f"{title}\n{arrow_table(part, floats='.4g')}" for title, part in parts)
 
 
 _SCORES = ("effective_rank", "participation_ratio", "vendi", "score")
@@ -101,12 +107,3 @@ def _write(chosen: pa.Table, path: Path) -> None:
             pq.write_table(chosen, stream)
     except OSError as error:
         raise write_error(str(path), error) from error
-
-
-def _text(table: pa.Table) -> str:
-    from tabulate import tabulate
-
-    texts = [number for number, field in enumerate(table.schema) if str(field.type) == "string"]
-    rows = [list(record.values()) for record in table.to_pylist()]
-    # Left alone, tabulate shows a subset named 1e3 as 1000.
-    return tabulate(rows, table.column_names, "simple", floatfmt=".4g", disable_numparse=texts if rows else False)

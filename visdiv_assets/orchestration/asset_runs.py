@@ -1,4 +1,4 @@
-"""Runs of single assets, in this process and on a Dagster instance in memory."""
+"""Run single assets in this process, on a Dagster instance in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.orchestration.partitions import subset_partitions
 from visdiv_assets.settings import Settings
 
-#: As in `visdiv run`: the log of a run is not for the shell.
+#: Hide the log of a run, as `visdiv run` does.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -20,12 +20,12 @@ def prepare_materialization(settings: Settings, asset: str, partitions: Sequence
     """Prepare to materialize one asset through Dagster.
 
     Args:
-        settings: name the data and the source.
-        asset: its name.
-        partitions: subsets to materialize, one run each; none: the asset has no partitions.
+        settings: settings that name the data and the source.
+        asset: name of the asset.
+        partitions: subsets to materialize, one run each; empty for an asset without partitions.
 
     Returns:
-        A function that does it; it raises VisdivError if a run fails.
+        A function that runs the asset; it raises VisdivError if a run fails.
     """
     job = build_definitions(settings).resolve_implicit_global_asset_job_def()
     instance = dg.DagsterInstance.ephemeral()

@@ -1,9 +1,7 @@
 """Jobs, automation conditions, schedules and sensors.
 
-Belongs here: what runs, and when. Does not: assets.
-
-The source is observed daily. A subset whose files changed is run again only if `refresh_changed` is turned on, since
-that may take hours of a GPU; what concerns all subsets together, and the DuckDB file, follows by itself.
+The source is observed daily. A subset whose files changed runs again only if the sensor `refresh_changed` is turned on,
+since that may take GPU hours. The corpus assets, which combine all subsets, and the DuckDB file follow by themselves.
 """
 
 from collections.abc import Iterable
@@ -11,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ConfigError, VisdivError
 from visdiv_assets.orchestration.partitions import PARTITIONS, missing_keys
 from visdiv_assets.orchestration.resources import SourceResource
 from visdiv_assets.settings import variable
@@ -25,7 +23,7 @@ CORPUS_JOB = "corpus_pipeline"
 OBSERVE_SUBSETS_JOB = "observe_subsets"
 OBSERVE_BENCHMARKS_JOB = "observe_benchmarks"
 
-#: Tag of a run that a sensor asked for.
+#: Tag of a run that a sensor requested.
 TRIGGER_TAG = "visdiv/trigger"
 
 BENCHMARK_ASSETS = dg.AssetSelection.groups("2_benchmarks")
@@ -37,57 +35,60 @@ SUBSET_ASSETS = dg.AssetSelection.all() - BENCHMARK_ASSETS - CORPUS_ASSETS - CAL
 benchmark_pipeline = dg.define_asset_job(
     BENCHMARK_JOB,
     selection=BENCHMARK_ASSETS,
-    description="The images and embeddings of one benchmark. Launch it for all of them before the subsets.",
+    description="Materializes one benchmark: its images, embeddings and texts. Launch it for all benchmarks before the "
+    "subsets.",
 )
 
 subset_pipeline = dg.define_asset_job(
     SUBSET_JOB,
     selection=SUBSET_ASSETS,
-    description="Everything about one subset, from its images to its scores and its contamination, in one process. "
-    "Launch it for one partition, or for all of them as a backfill; then run corpus_pipeline. Dagster warns that "
-    "calibration was not materialized: confirm, it is optional. Without CLIP weights what needs them is skipped, and "
-    "Dagster goes on counting the partitions as missing.",
+    description="Materializes one subset, from its images to its scores and contamination, in one process. Launch it "
+    "for one partition, or for all as a backfill; then run corpus_pipeline. If Dagster warns that calibration is not "
+    "materialized, confirm: it is optional. Without CLIP weights, assets that need them are skipped, and Dagster "
+    "continues to count their partitions as missing.",
 )
 
 calibration_pipeline = dg.define_asset_job(
     CALIBRATION_JOB,
     selection=CALIBRATION_ASSETS,
-    description="What each threshold and the comparison of pixels find of copies made of a subset's own images, and "
-    "what they wrongly claim. 36 embeddings for each of 24 images.",
+    description="Measures which copies of a subset's images each threshold and verification find, and their false "
+    "positives. Embeds 36 copies of each of 24 images.",
 )
 
 maps_pipeline = dg.define_asset_job(
     MAPS_JOB,
     selection=MAPS_ASSETS,
-    description="Maps of a subset's images and texts, with named clusters, as a plot and a page. UMAP takes minutes.",
+    description="Draws maps of a subset's images and texts, with named clusters, as a plot and a page. UMAP takes "
+    "minutes.",
 )
 
 corpus_pipeline = dg.define_asset_job(
     CORPUS_JOB,
     selection=CORPUS_ASSETS,
-    description="What concerns all materialized subsets together: shared images, clusters, the rows of a clean copy, "
-    "leak reports, and the DuckDB file. Dagster warns of what was not materialized: confirm, since calibration, maps "
-    "and what needs CLIP are optional.",
+    description="Combines all materialized subsets: shared images, clusters, the rows of the clean copy, contamination "
+    "reports, and the DuckDB file. If Dagster warns that assets are not materialized, confirm: calibration, maps and "
+    "assets that need CLIP are optional.",
 )
 
 
 observe_subsets = dg.define_asset_job(
     OBSERVE_SUBSETS_JOB,
     selection=dg.AssetSelection.assets("subset_files"),
-    description="Looks at the files of all subsets in one run, downloads none, and adds new subsets as partitions.",
+    description="Lists the files of all subsets in one run, without downloading them, and adds new subsets as "
+    "partitions.",
 )
 
 observe_benchmarks = dg.define_asset_job(
     OBSERVE_BENCHMARKS_JOB,
     selection=dg.AssetSelection.assets("benchmark_files"),
-    description="Looks at the files of all benchmarks in one run, downloads none.",
+    description="Lists the files of all benchmarks in one run, without downloading them.",
 )
 
-#: What takes long and is looked at by people alone.
+#: Slow assets that are materialized on request only.
 BY_HAND = {dg.AssetKey("calibration"), dg.AssetKey("maps")}
 
-#: Asks for a partition again that was materialized before and whose source, or whatever else it is made of, changed.
-#: A benchmark or a calibration that was never materialized keeps no subset waiting.
+#: Requests a materialized partition again when its source or another upstream asset changed. A benchmark or a
+#: calibration that was never materialized does not block a subset.
 refresh_if_materialized = (
     dg.AutomationCondition.any_deps_match(
         dg.AutomationCondition.data_version_changed() | dg.AutomationCondition.will_be_requested()
@@ -98,7 +99,7 @@ refresh_if_materialized = (
     & ~dg.AutomationCondition.in_progress()
 ).with_label("refresh_if_materialized")
 
-#: Asks for what concerns all subsets once any of them was materialized, and not while runs or backfills go on.
+#: Requests a corpus asset after a subset was materialized, unless runs or backfills are in progress.
 follow_subsets = (
     dg.AutomationCondition.any_deps_updated().since_last_handled()
     & ~dg.AutomationCondition.any_deps_in_progress()
@@ -107,25 +108,30 @@ follow_subsets = (
 
 
 def with_conditions(assets: Iterable[object]) -> list[Any]:
-    """All assets; those that are materialized with a condition, one for assets of a partition, one for the corpus'.
+    """Return the assets with their automation conditions: one for partitioned assets, another for corpus assets.
 
-    Calibration and maps have none: they are asked for by hand.
+    Calibration and maps have none, since they are materialized on request only.
     """
 
-    def conditioned(spec: dg.AssetSpec) -> dg.AssetSpec:
+    def add_condition(spec: dg.AssetSpec) -> dg.AssetSpec:
         if spec.key in BY_HAND:
             return spec
         condition = follow_subsets if spec.partitions_def is None else refresh_if_materialized
         return spec.replace_attributes(automation_condition=condition)
 
-    return [asset.map_asset_specs(conditioned) if isinstance(asset, dg.AssetsDefinition) else asset for asset in assets]
+    return [
+        asset.map_asset_specs(add_condition) if isinstance(asset, dg.AssetsDefinition) else asset for asset in assets
+    ]
 
 
 def schedules(observe_cron: str) -> list[dg.ScheduleDefinition]:
-    """The schedules: the source is observed at the times of a cron expression, UTC.
+    """Return the schedules that observe the source.
+
+    Args:
+        observe_cron: cron expression, in UTC.
 
     Raises:
-        VisdivError: it is no cron expression.
+        ConfigError: it is not a cron expression.
     """
     jobs = (observe_subsets, observe_benchmarks)
     try:
@@ -135,18 +141,18 @@ def schedules(observe_cron: str) -> list[dg.ScheduleDefinition]:
                 job=job,
                 cron_schedule=observe_cron,
                 default_status=dg.DefaultScheduleStatus.RUNNING,
-                description=f"{job.description} It materializes nothing.",
+                description=f"{job.description} Materializes nothing.",
             )
             for job in jobs
         ]
     except dg.DagsterInvalidDefinitionError:
-        raise VisdivError(
-            f"{variable('observe_cron')}={observe_cron!r} is impossible: give a cron expression such as 0 5 * * *"
+        raise ConfigError(
+            f"invalid value for {variable('observe_cron')}: {observe_cron!r} (use a cron expression, such as 0 5 * * *)"
         ) from None
 
 
 def failure_cause(failures: Iterable[dg.DagsterEvent]) -> str | None:
-    """What made a run fail, in one line, from the events of its steps that failed; None if no step did."""
+    """Return in one line why a run failed, from the events of its failed steps; None if no step failed."""
     for event in failures:
         failure = event.step_failure_data
         if failure.user_failure_data and failure.user_failure_data.description:
@@ -160,32 +166,32 @@ def failure_cause(failures: Iterable[dg.DagsterEvent]) -> str | None:
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Makes every subset and benchmark that the source holds a partition; it starts no run.",
+    description="Adds every subset and benchmark of the source as a partition. Starts no run.",
 )
 def partitions_sensor(context: dg.SensorEvaluationContext, source: SourceResource) -> dg.SensorResult | dg.SkipReason:
-    """Keep the partition keys equal to what the source holds; keys are never taken away.
+    """Add the subsets and benchmarks of the source as partition keys. Keys are never removed.
 
-    A remote source is listed here once, when there is no key yet, and else by the observation: every minute would be
-    too many requests.
+    A remote source is listed only while there are no keys; after that `observe_subsets` adds new ones, since listing it
+    every minute would be too many requests.
     """
     if source.is_remote and context.instance.get_dynamic_partitions(str(PARTITIONS[Kind.SUBSET].name)):
-        return dg.SkipReason("a remote source is looked at by observe_subsets")
+        return dg.SkipReason("observe_subsets checks a remote source")
     try:
         new = missing_keys(context.instance, source.open())
     except VisdivError as error:
         return dg.SkipReason(str(error))
     requests = [PARTITIONS[kind].build_add_request(names) for kind, names in new.items() if names]
     if not requests:
-        return dg.SkipReason("nothing new in the source")
+        return dg.SkipReason("the source has no new subsets or benchmarks")
     return dg.SensorResult(dynamic_partitions_requests=requests)
 
 
 @dg.run_failure_sensor(
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Logs one line with the cause of every run that failed; put a message to your team here.",
+    description="Logs one line with the cause of every failed run. Extend it to notify your team.",
 )
 def failure_sensor(context: dg.RunFailureSensorContext) -> None:
-    """Say in one line which run failed and why."""
+    """Log in one line which run failed and why."""
     run = context.dagster_run
     partition = run.tags.get("dagster/partition")
     cause = failure_cause(context.get_step_failure_events()) or context.failure_event.message
@@ -198,8 +204,8 @@ refresh_changed = dg.AutomationConditionSensorDefinition(
     default_status=dg.DefaultSensorStatus.STOPPED,
     minimum_interval_seconds=60,
     run_tags={TRIGGER_TAG: "source changed"},
-    description="Runs the subsets and benchmarks again that were materialized and whose files were seen to have "
-    "changed. Off until you turn it on: it may use the GPU for hours.",
+    description="Runs materialized subsets and benchmarks again when an observation finds that their files changed. "
+    "Off by default, since it may use a GPU for hours.",
 )
 
 keep_corpus_fresh = dg.AutomationConditionSensorDefinition(
@@ -208,8 +214,8 @@ keep_corpus_fresh = dg.AutomationConditionSensorDefinition(
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=60,
     run_tags={TRIGGER_TAG: "subsets materialized"},
-    description="Brings what concerns all subsets, and the DuckDB file, up to date after subsets were materialized; "
-    "waits while runs or backfills go on.",
+    description="Updates the corpus assets and the DuckDB file after subsets were materialized. Waits while runs or "
+    "backfills are in progress.",
 )
 
 JOBS = (

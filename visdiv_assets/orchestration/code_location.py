@@ -1,4 +1,4 @@
-"""All assets, checks, jobs, schedules, sensors and resources of this code location."""
+"""Build the definitions: assets, checks, jobs, schedules, sensors and resources."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from visdiv_assets.settings import Settings, load_settings
 
 
 def build_definitions(settings: Settings | None = None, **resource_overrides: Any) -> dg.Definitions:
-    """A fresh set of definitions.
+    """Build the definitions.
 
     Args:
-        settings: read from the environment if None.
-        resource_overrides: resources to use in place of the configured ones, by name.
+        settings: the settings; loaded by `load_settings` if None.
+        resource_overrides: resources that replace the configured ones, by name.
     """
     settings = settings or load_settings()
     return dg.Definitions(
@@ -26,6 +26,6 @@ def build_definitions(settings: Settings | None = None, **resource_overrides: An
         schedules=automation.schedules(settings.observe_cron),
         sensors=automation.SENSORS,
         resources={**build_resources(settings), **resource_overrides},
-        # A subset goes through all its stages in one process: 2 seconds of overhead a run instead of 9.
+        # One process runs all stages of a subset, which costs 2 seconds of overhead per run instead of 9.
         executor=dg.in_process_executor,
     )

@@ -1,7 +1,4 @@
-"""Dagster runs started from the shell, in this process, on the state that the UI shows.
-
-Belongs here: the Dagster instance and runs of the jobs. Does not: what the jobs do.
-"""
+"""Run Dagster jobs in this process, on the state that the UI shows."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ from visdiv_assets.settings import Settings, dagster_home
 from visdiv_assets.storage.files import replace_local
 from visdiv_assets.wiring import open_source
 
-#: What `visdiv run` ends with, read from the file that it published: a title and a statement each.
+#: Tables that `visdiv run` prints at its end: a title, and SQL on the published DuckDB file.
 SUMMARIES = (
     (
         "Subsets",
@@ -45,7 +42,7 @@ ORDER BY s.subset
 """,
     ),
     (
-        "Images that are in a benchmark: verified by their pixels, and by similarity (FineVision's rule is 0.95)",
+        "Contamination: images also in a benchmark, by verification and by similarity (FineVision's threshold is 0.95)",
         """
 SELECT subset, benchmark, rule, threshold, images, images_contaminated AS contaminated,
     benchmark_images_leaked AS leaked,
@@ -56,7 +53,7 @@ ORDER BY rule DESC, threshold DESC, rate DESC, subset, benchmark LIMIT 20
 """,
     ),
     (
-        "Rows that a clean copy leaves out",
+        "Rows that the clean copy drops",
         """
 SELECT subset, reason, count(*) AS "rows" FROM dropped_rows GROUP BY ALL ORDER BY ALL
 """,
@@ -66,7 +63,7 @@ SELECT subset, reason, count(*) AS "rows" FROM dropped_rows GROUP BY ALL ORDER B
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended."""
+    """Result of a run."""
 
     name: str
     succeeded: bool
@@ -74,39 +71,39 @@ class Outcome:
     detail: str
 
     def line(self) -> str:
-        """One line for the shell."""
+        """Return the outcome as one line."""
         return f"{'done  ' if self.succeeded else 'FAILED'} {self.name}  {self.seconds:.1f} s  {self.detail}"
 
 
 @contextmanager
 def _state_errors() -> Iterator[None]:
-    """Say in one line that Dagster's own state cannot be read or written, as on a full disk."""
+    """Turn an error of Dagster's database, as on a full disk, into one line."""
     try:
         yield
     except DatabaseError as error:
         raise VisdivError(
             f"Dagster's own state, in {os.environ['DAGSTER_HOME']}, cannot be read or written ({error.orig}): free "
-            "some space or mend the permissions, then start the same command again; what is finished is kept"
+            "some space or fix the permissions, then start the same command again; finished work is kept"
         ) from error
 
 
 class Session:
-    """A Dagster instance with this code location's jobs, whose partitions are those of the source."""
+    """A Dagster instance, and the jobs of this code location with the partitions of the source."""
 
     @_state_errors()
     def __init__(self, settings: Settings) -> None:
-        """Open the instance in DAGSTER_HOME, which is made if need be, and add the source's subsets to it.
+        """Open the instance in DAGSTER_HOME, creating it if necessary, and add the source's partitions to it.
 
         Raises:
             VisdivError: the source or the state cannot be opened.
         """
         self._home = dagster_home(settings)
-        # Dagster shows a warning, such as what a run waits for, in its UI alone. This one writes it to stderr.
+        # Dagster shows warnings, such as what a run waits for, in its UI only. This handler writes them to stderr.
         if logging.lastResort:
             logging.getLogger("visdiv_assets").addHandler(logging.lastResort)
         prepare_home(self._home)
         try:
-            # One at a time: two that find no tables would both make them.
+            # Two processes that find no tables would both create them.
             with FileLock(self._home / "opening.lock"):
                 self.instance = dg.DagsterInstance.get()
         except DatabaseError:
@@ -119,10 +116,10 @@ class Session:
         add_missing_keys(self.instance, open_source(settings))
 
     def _end_killed_runs(self) -> None:
-        """Mark runs whose process was killed as failed, and free their places in the pools, which nobody else would.
+        """Mark runs whose process was killed as failed, and free their slots in the concurrency pools.
 
-        Dagster's daemon does so for runs that it started; a run of the shell has no daemon, and the next one would
-        wait for its place for ever.
+        Dagster's daemon does so for runs that it started. `visdiv run` has no daemon, so the next run would wait for
+        the slot forever.
         """
         running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
         for run in self.instance.get_runs(running):
@@ -133,7 +130,7 @@ class Session:
         sessions.forget_ended(self._home)
 
     def run(self, benchmarks: Sequence[str], subsets: Sequence[str]) -> Iterator[Outcome]:
-        """Run benchmarks, then subsets, then what concerns all subsets; one outcome each, as they end."""
+        """Run benchmarks, then subsets, then the corpus job; yield an outcome for each."""
         yield from (self.run_benchmark(benchmark) for benchmark in benchmarks)
         yield from (self.run_subset(subset) for subset in subsets)
         yield self.run_corpus()
@@ -147,7 +144,7 @@ class Session:
         return self._run(BENCHMARK_JOB, benchmark)
 
     def run_corpus(self) -> Outcome:
-        """Run what concerns all subsets together, and build the DuckDB file."""
+        """Run the stages that combine all subsets, and publish the DuckDB file."""
         return self._run(CORPUS_JOB, None)
 
     @_state_errors()
@@ -158,7 +155,7 @@ class Session:
             partition_key=partition,
             tags={sessions.TAG: self._session.name},
             raise_on_error=False,
-            # The bar or the line of the shell says what is needed; the log is in the UI.
+            # The terminal shows progress and outcomes; the log is in the UI.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         seconds = time.monotonic() - begin
@@ -166,14 +163,14 @@ class Session:
         if not result.success:
             failures = (event for event in result.all_events if event.is_step_failure)
             return Outcome(name, False, seconds, failure_cause(failures) or "see the run in `visdiv ui`")
-        return Outcome(name, True, seconds, _numbers(result))
+        return Outcome(name, True, seconds, _summarize(result))
 
 
 def prepare_home(home: Path) -> None:
-    """Make a folder Dagster's home: put this program's dagster.yaml into it unless the user has put one there.
+    """Make a folder DAGSTER_HOME: copy this program's dagster.yaml into it, unless the user has put one there.
 
-    The project's own dagster.yaml, in the working directory or beside the package, is copied again whenever it
-    differs, since it is the one that people edit.
+    The project's dagster.yaml, in the working directory or beside the package, is copied again whenever it differs,
+    since users edit that one.
     """
     target = home / "dagster.yaml"
     given_by_user = "DAGSTER_HOME" in os.environ and target.is_file()
@@ -200,8 +197,8 @@ def prepare_home(home: Path) -> None:
     os.environ["DAGSTER_HOME"] = str(home)
 
 
-def _numbers(result: dg.ExecuteInProcessResult) -> str:
-    """What a run did, in one line."""
+def _summarize(result: dg.ExecuteInProcessResult) -> str:
+    """Describe in one line what a run did."""
     metadata = {
         event.asset_key.to_user_string(): event.materialization.metadata
         for event in result.get_asset_materialization_events()
@@ -210,7 +207,7 @@ def _numbers(result: dg.ExecuteInProcessResult) -> str:
     if "warehouse" in metadata:
         curated = metadata[LakeTable.CURATED_ROWS]
         kept, rows = curated["rows_kept"].value, curated["rows"].value
-        return f"a clean copy keeps {kept} of {rows} rows; DuckDB file published"
+        return f"the clean copy keeps {kept} of {rows} rows; DuckDB file published"
     embeddings = metadata.get(LakeTable.SSCD_EMBEDDINGS) or metadata[LakeTable.BENCHMARK_EMBEDDINGS]
     embedded = int(str(embeddings["images_embedded"].value))
     if not embedded:

@@ -1,23 +1,23 @@
-"""Which sessions of the shell still run: each holds a lock, which ends with its process however that ends."""
+"""Sessions of `visdiv run`. Each holds a file lock, which the system releases when its process ends in any way."""
 
 from __future__ import annotations
 
 import uuid
 from pathlib import Path
 
-#: Of a Dagster run: the session of the shell that it belongs to.
+#: Tag of a Dagster run with the session that started it.
 TAG = "visdiv/session"
 
 
 class Session:
-    """This process's session, beside those of others in Dagster's home.
+    """The session of this process.
 
     Attributes:
-        name: of the session, and of its lock.
+        name: name of the session and of its lock file.
     """
 
     def __init__(self, home: Path) -> None:
-        """Begin a session; its lock is held until the process ends."""
+        """Start a session, which lasts until the process ends."""
         from filelock import FileLock
 
         folder = _folder(home)
@@ -28,21 +28,21 @@ class Session:
 
 
 def has_ended(home: Path, name: str) -> bool:
-    """Whether the process of a session of this home has ended.
+    """Return whether the process of a session has ended.
 
-    False where there is no such session: it may be another machine's, which shares the database of runs.
+    An unknown session has not: it may be one of another machine that shares the database of runs.
     """
     lock = _folder(home) / name
     return lock.exists() and not _is_held(lock)
 
 
 def running(home: Path) -> list[str]:
-    """Names of the sessions that still run."""
+    """Return the names of the sessions whose process is running."""
     return [lock.name for lock in _locks(home) if _is_held(lock)]
 
 
 def forget_ended(home: Path) -> None:
-    """Remove the locks of sessions that have ended."""
+    """Remove the lock files of sessions that have ended."""
     for lock in _locks(home):
         if not _is_held(lock):
             lock.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Dagster's state, looked at without a session: which runs are under way, and the checks of `visdiv doctor`.
+"""Read Dagster's state in DAGSTER_HOME: active runs, and the checks of `visdiv doctor`.
 
-Belongs here: reading the instance in DAGSTER_HOME. Does not: running or ending anything, which is `runs`.
+Nothing here starts or ends a run; see `runs`.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration import sessions
 from visdiv_assets.orchestration.doctor import Check, Verdict, ok, problem, warning
 
-#: Pools of the assets.
+#: Concurrency pools of the assets.
 POOLS = ("gpu", "warehouse")
-#: Runs at a time that SQLite is good for.
-SQLITE_RUNS = 4
+#: Maximum number of simultaneous runs with SQLite.
+MAX_SQLITE_RUNS = 4
 
-_UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_ACTIVE = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _NOT_SET = re.compile(r'the environment variable "(\w+)" which is not set')
 
 
 @contextmanager
 def open_instance(home: Path) -> Iterator[dg.DagsterInstance | None]:
-    """The instance whose home a folder is; None if there is none yet.
+    """Open the Dagster instance in a folder; None if there is none yet.
 
     Raises:
         VisdivError: it cannot be opened.
@@ -37,7 +37,7 @@ def open_instance(home: Path) -> Iterator[dg.DagsterInstance | None]:
     if not (home / "dagster.yaml").is_file():
         yield None
         return
-    # A database that is away is told five times on the way to the error.
+    # Dagster logs an unreachable database five times; silence it.
     logging.disable(logging.WARNING)
     try:
         instance = dg.DagsterInstance.from_config(str(home))
@@ -50,7 +50,7 @@ def open_instance(home: Path) -> Iterator[dg.DagsterInstance | None]:
 
 
 def opening_failed(home: Path, error: Exception) -> VisdivError:
-    """The one line for a state that cannot be opened, whose exceptions have no common base and are many lines long."""
+    """Return the error for a state that cannot be opened, from an exception of any type with a text of many lines."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
@@ -58,16 +58,18 @@ def opening_failed(home: Path, error: Exception) -> VisdivError:
     if missing := _NOT_SET.findall(text):
         reason = f"{', '.join(dict.fromkeys(missing))} is not set"
     else:
-        told = getattr(cause, "errors", [])
-        reason = (told[0].message if told else str(cause)).partition(" Expected:")[0].strip() or type(cause).__name__
+        details = getattr(cause, "errors", [])
+        reason = (details[0].message if details else str(cause)).partition(" Expected:")[0].strip() or type(
+            cause
+        ).__name__
         reason = " ".join(reason.splitlines()[:2])
     return VisdivError(
-        f"Dagster's state in {home} cannot be opened ({reason}): mend {home / 'dagster.yaml'}, or what it names"
+        f"Dagster's state in {home} cannot be opened ({reason}): fix {home / 'dagster.yaml'} or the storage it names"
     )
 
 
-def runs_under_way(home: Path) -> list[str]:
-    """Runs that have started and not ended, one line each; those whose process was killed aside.
+def active_runs(home: Path) -> list[str]:
+    """Return a line for each run that has started and not ended, except those whose process was killed.
 
     Raises:
         VisdivError: the state cannot be opened.
@@ -75,15 +77,15 @@ def runs_under_way(home: Path) -> list[str]:
     with open_instance(home) as instance:
         if instance is None:
             return []
-        return [_line(run) for run in _runs(instance) if not _was_killed(home, run)]
+        return [_describe(run) for run in _runs(instance) if not _was_killed(home, run)]
 
 
 def checks(home: Path) -> Iterator[tuple[str, Check]]:
-    """The checks of the state in a folder, to be made as they come: the instance is open meanwhile."""
+    """Yield the checks of the state in a folder; run each before the next, since the instance closes after the last."""
     try:
         with open_instance(home) as instance:
             if instance is None:
-                yield "state", partial(ok, f"{home}: none yet, the first run makes it")
+                yield "state", partial(ok, f"{home}: none yet, the first run creates it")
                 return
             yield "state", partial(check_state, home, instance)
             yield "daemon", partial(check_daemon, instance)
@@ -94,73 +96,75 @@ def checks(home: Path) -> Iterator[tuple[str, Check]]:
 
 
 def check_state(home: Path, instance: dg.DagsterInstance) -> Verdict:
-    """Whether the state is in the schema of the installed Dagster, in a database that is good for its runs."""
+    """Check that the state has the schema of the installed Dagster and a database for its number of runs."""
     storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
     versions = [storage.alembic_version() for storage in storages if storage]
     if any(version and version[0] != version[1] for version in versions):
         return problem(
-            f"the state in {home} is in the schema of another version of Dagster: keep a copy of it, then run "
+            f"the state in {home} has the schema of another version of Dagster: make a backup, then run "
             f"`DAGSTER_HOME={home} dagster instance migrate`"
         )
     kind = type(instance.run_storage).__name__.removesuffix("RunStorage")
     queue = instance.get_concurrency_config().run_queue_config
     at_once = queue.max_concurrent_runs if queue else 1
-    if kind == "Sqlite" and not 0 <= at_once <= SQLITE_RUNS:
+    if kind == "Sqlite" and not 0 <= at_once <= MAX_SQLITE_RUNS:
         return warning(
-            f"{home}: {at_once} runs at a time are allowed, and SQLite is good for {SQLITE_RUNS}: use PostgreSQL "
-            "(docs/postgres), or set max_concurrent_runs lower in dagster.yaml"
+            f"{home} allows {at_once} simultaneous runs, but SQLite supports about {MAX_SQLITE_RUNS}: use PostgreSQL "
+            "(docs/postgres), or lower max_concurrent_runs in dagster.yaml"
         )
-    return ok(f"{home}: {kind}, {instance.get_runs_count()} runs, its schema is current, {at_once} runs at a time")
+    return ok(
+        f"{home}: {kind}, {instance.get_runs_count()} runs, the schema is current, up to {at_once} simultaneous runs"
+    )
 
 
 def check_daemon(instance: dg.DagsterInstance) -> Verdict:
-    """Whether Dagster's daemon runs, which runs of the shell do not need."""
+    """Check that Dagster's daemon is running; `visdiv run` does not need it."""
     required = {name: status for name, status in instance.get_daemon_statuses().items() if status.required}
     dead = sorted(name for name, status in required.items() if not status.healthy)
     if dead == sorted(required):
         return warning(
-            "it does not run: `visdiv run` works, but schedules, sensors, backfills and runs launched in the UI wait "
-            "until `visdiv ui` or `dagster-daemon run` is started"
+            "not running: `visdiv run` works, but schedules, sensors, backfills and runs launched in the UI wait until "
+            "`visdiv ui` is started"
         )
     if dead:
-        return warning(f"it runs, but without a sign of life of {', '.join(dead)}: start it again")
-    return ok("it runs")
+        return warning(f"no recent heartbeat from {', '.join(dead)}: restart the daemon with `visdiv ui`")
+    return ok("running")
 
 
 def check_runs(home: Path, instance: dg.DagsterInstance) -> Verdict:
-    """Whether there are runs that count as started, but whose process was killed."""
+    """Check for runs that are marked as started although their process was killed."""
     runs = _runs(instance)
-    killed = [_line(run) for run in runs if _was_killed(home, run)]
+    killed = [_describe(run) for run in runs if _was_killed(home, run)]
     if killed:
         return warning(
-            f"{len(killed)} killed, but still marked as started ({', '.join(killed)}): the next `visdiv run` marks "
-            "them as failed, and goes on from what they finished"
+            f"{len(killed)} killed, but still marked as started ({', '.join(killed)}): the next `visdiv run --changed` "
+            "marks them as failed; running their partitions again resumes them"
         )
-    return ok(f"{len(runs)} under way, none killed")
+    return ok(f"{len(runs)} in progress, none killed")
 
 
 def check_pools(home: Path, instance: dg.DagsterInstance) -> Verdict:
-    """How many runs at a time may use a GPU, or publish, and whether runs that have ended hold places."""
+    """Check the limits of the concurrency pools, and that no slot is held by a run that has ended."""
     infos = [instance.event_log_storage.get_concurrency_info(pool) for pool in POOLS]
     unlimited = [info.concurrency_key for info in infos if info.limit is None]
     if unlimited:
         return warning(
-            f"no limit for {', '.join(unlimited)}, so runs share a GPU's memory: set concurrency, pools, default_limit "
-            f"in {home / 'dagster.yaml'} to 1"
+            f"no limit for {', '.join(unlimited)}, so simultaneous runs may exhaust a GPU's memory: set "
+            f"concurrency.pools.default_limit in {home / 'dagster.yaml'} to 1"
         )
     holding = {slot.run_id for info in infos for slot in info.claimed_slots}
     ended = sorted(run_id[:8] for run_id in holding if _has_ended(instance, run_id))
     if ended:
         return warning(
-            f"runs that have ended still hold a place ({', '.join(ended)}), so others wait: the daemon, which "
-            "`visdiv ui` starts, frees it after a minute"
+            f"runs that have ended still hold a slot ({', '.join(ended)}), so others wait: start `visdiv ui`, whose "
+            "daemon frees it after a minute"
         )
     limits = ", ".join(f"{info.concurrency_key} {info.limit}" for info in infos)
-    return ok(f"{limits} at a time; `dagster instance concurrency set gpu 2` allows two")
+    return ok(f"{limits} at a time; `DAGSTER_HOME={home} dagster instance concurrency set gpu 2` allows two")
 
 
 def _runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    return list(instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)))
+    return list(instance.get_runs(dg.RunsFilter(statuses=_ACTIVE)))
 
 
 def _was_killed(home: Path, run: dg.DagsterRun) -> bool:
@@ -173,6 +177,6 @@ def _has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
     return run is None or run.is_finished
 
 
-def _line(run: dg.DagsterRun) -> str:
+def _describe(run: dg.DagsterRun) -> str:
     partition = run.tags.get("dagster/partition")
     return f"{run.job_name} of {partition}" if partition else run.job_name

@@ -1,10 +1,10 @@
-"""What is materialized of each subset, read from the lake's manifests."""
+"""Find what is materialized of each subset, from the lake's manifests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.corpus.tables import LakeTable, remedy
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
@@ -13,16 +13,16 @@ from visdiv_assets.storage.manifest import Manifest
 
 @dataclass(frozen=True)
 class SubsetState:
-    """A subset and one line about it."""
+    """A subset and a line that describes its state."""
 
     subset: str
     summary: str
 
 
 def subset_states(source: Source, lake: Lake) -> list[SubsetState]:
-    """The state of every subset that the source or the lake holds, by name.
+    """Return the state of every subset in the source or the lake, sorted by name.
 
-    Whether a subset has changed is told from its files' names, sizes and checksums or times of change.
+    A subset has changed if the names, sizes, checksums or modification times of its files differ.
     """
     held = source.subsets()
     lake = lake.snapshot(LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES)
@@ -31,7 +31,7 @@ def subset_states(source: Source, lake: Lake) -> list[SubsetState]:
 
 
 def changed_subsets(source: Source, lake: Lake) -> list[str]:
-    """Subsets that were materialized, are still in the source, and whose files have changed since, by name."""
+    """Return the materialized subsets of the source whose files have changed since, sorted by name."""
     held = set(source.subsets())
     lake = lake.snapshot(LakeTable.SUBSET_IMAGES)
     listed = (
@@ -41,9 +41,9 @@ def changed_subsets(source: Source, lake: Lake) -> list[str]:
 
 
 def stale_benchmarks(source: Source, lake: Lake) -> list[str]:
-    """Benchmarks of the source that were never materialized, or whose files have changed since.
+    """Return the benchmarks of the source that are not materialized, or whose files have changed since.
 
-    One that was materialized and cannot be looked at now, as it is gone from the Hub, is not stale.
+    A materialized benchmark that cannot be read now, for example because it was removed from the Hub, is not stale.
     """
     lake = lake.snapshot(LakeTable.BENCHMARK_IMAGES, LakeTable.BENCHMARK_EMBEDDINGS, LakeTable.BENCHMARK_TEXTS)
     return [name for name in source.benchmarks() if _is_stale(source, lake, name)]
@@ -61,7 +61,7 @@ def _is_stale(source: Source, lake: Lake, benchmark: str) -> bool:
 
 
 def _changed(source: Source, images: Manifest, kind: Kind) -> bool:
-    """Whether files look different from those that were listed, without reading them."""
+    """Return whether files differ from those that were listed, without reading them."""
     return source.observed_version(kind, images.partition) != images.facts.get("observed_version")
 
 
@@ -81,5 +81,5 @@ def _summary(source: Source, lake: Lake, subset: str, *, held: bool) -> str:
     if not held:
         parts.append("no longer in the source")
     elif _changed(source, images, Kind.SUBSET):
-        parts.append("files changed since: run it again")
+        parts.append(f"files changed: {remedy(LakeTable.SUBSET_IMAGES, subset)}")
     return ", ".join(parts)

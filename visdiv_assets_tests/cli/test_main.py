@@ -1,4 +1,4 @@
-"""The `visdiv` command, in this process, on small subsets."""
+"""The `visdiv` command: its help, settings and errors, and the commands run, status and query on small subsets."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import csv
 import io
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from visdiv_assets.cli.main import main
+from visdiv_assets.cli.main import COMMANDS, main
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
 from visdiv_assets_tests.conftest import (
@@ -24,23 +27,25 @@ from visdiv_assets_tests.conftest import (
     one_each,
     write_shard,
 )
+from visdiv_assets_tests.testing.commands import advised_commands
 
 SUBSETS = ("clipart_nature", "clipart_people", "clipart_things")
 
 
 def visdiv(*arguments: str, source: str | Path = SAMPLE, data: str | Path = "/nowhere", **variables: str) -> Result:
-    """Run the command with these settings and no others."""
+    """Run the command with the given settings only."""
     given = {"VISDIV_SOURCE": str(source), "VISDIV_DATA": str(data), "VISDIV_DEVICE": "cpu", **variables}
     with clean_environment(**given):
         return CliRunner().invoke(main, list(arguments))
 
 
 def refused(result: Result) -> str:
-    """The one line that ends a command that the user has to mend."""
+    """Return the one line with which a command fails."""
     assert result.exit_code == 2, result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
     (line,) = result.stderr.splitlines()
     assert line.startswith("visdiv: ")
+    advised_commands(line)
     return line.removeprefix("visdiv: ")
 
 
@@ -50,15 +55,18 @@ def refused(result: Result) -> str:
 @pytest.mark.parametrize(
     ("command", "parts"),
     [
-        ("run", ("[SUBSET]...", "--all", "Every subset of the source", "can be stopped at any time")),
-        ("status", ("what is materialized", "has changed since")),
+        (
+            "run",
+            ("[SUBSET]...", "--all", "every benchmark and subset of the source", "resumes when it is started again"),
+        ),
+        ("status", ("what is materialized", "files changed", "--source", "--data")),
         ("query", ("SQL", "read-only", "SHOW TABLES", "[table|csv|json]", "default: table")),
         ("ui", ("--port", "default: 3000", "--host", "default: 127.0.0.1")),
-        ("settings", ("environment variable", "meaning")),
+        ("settings", ("environment variable", "visdiv.toml")),
         ("report", ("opens from disk", "--open", "--no-images")),
     ],
 )
-def test_the_help_of_a_command_teaches_it(command: str, parts: tuple[str, ...]) -> None:
+def test_help_explains_a_command(command: str, parts: tuple[str, ...]) -> None:
     result = visdiv(command, "--help")
     assert result.exit_code == 0
     text = " ".join(result.output.split())
@@ -66,31 +74,78 @@ def test_the_help_of_a_command_teaches_it(command: str, parts: tuple[str, ...]) 
     assert [part for part in parts if part not in text] == []
 
 
-def test_the_first_help_lists_the_commands_with_examples() -> None:
+def test_the_help_lists_all_commands_with_examples() -> None:
     output = visdiv("--help").output
-    for command in ("run", "status", "query", "ui", "report", "settings"):
+    words = " ".join(output.split())
+    for command, summary in COMMANDS.items():
         assert f"\n  {command} " in output
+        assert f"{command} {summary}" in words
     assert "visdiv run --all" in output
     assert 'visdiv query "SELECT * FROM subsets"' in output
     assert "VISDIV_SOURCE" in output
     assert "VISDIV_DATA" in output
 
 
-def test_help_does_not_need_settings_that_are_right() -> None:
+def test_help_does_not_need_valid_settings() -> None:
     assert visdiv("--help", VISDIV_SORCE="x").exit_code == 0
+    assert visdiv("run", "--help", VISDIV_SORCE="x").exit_code == 0
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_in_the_module_of_its_name(name: str) -> None:
+    with click.Context(main) as context:
+        command = main.get_command(context, name)
+    assert command is not None
+    assert command.name == name
+    assert command.callback is not None
+    assert command.callback.__module__ == f"visdiv_assets.cli.{name}"
+    assert (command.help or "").split("\n\n")[0] == COMMANDS[name]
+    assert {"source", "data"} <= {parameter.name for parameter in command.params}
+    assert visdiv(name, "-h").exit_code == 0
+
+
+def test_the_help_imports_no_command() -> None:
+    script = (
+        "import sys; from visdiv_assets.cli.main import main; main(['--help'], standalone_mode=False);"
+        "print([name for name in ('dagster', 'numpy', 'pyarrow', 'pydantic') if name in sys.modules], file=sys.stderr)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stderr == "[]\n"
+
+
+def test_python_runs_the_package() -> None:
+    ran = subprocess.run([sys.executable, "-m", "visdiv_assets", "-h"], capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith("Usage: python -m visdiv_assets ")
+
+
+def test_a_mistyped_command_is_refused_with_the_closest() -> None:
+    result = visdiv("serch")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("Error: no command 'serch': did you mean search?\n")
+    assert visdiv("nothing").stderr.endswith("Error: no command 'nothing'\n")
+
+
+def test_options_override_variables_and_are_repeated(tmp_path: Path) -> None:
+    data = tmp_path / "my data"
+    result = visdiv("settings", "--source", "/here", "--data", str(data), data="/nowhere")
+    assert "VISDIV_SOURCE = '/here'\n" in result.output
+    assert f"VISDIV_DATA = '{data}'\n" in result.output
+    line = refused(visdiv("query", "SELECT 1", "--data", str(data)))
+    assert line.endswith(f"does not exist yet: run `visdiv run --all --data '{data}'` first")
+    assert refused(visdiv("status", "--source", "")).startswith("invalid value for --source: ''")
 
 
 @pytest.mark.parametrize(
     "arguments", [(), ("--all", "clipart_people"), ("--all", "--changed")], ids=["none", "a name too", "both"]
 )
-def test_run_needs_names_or_all_and_not_both(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_run_needs_either_names_or_an_option(arguments: tuple[str, ...], tmp_path: Path) -> None:
     result = visdiv("run", *arguments, data=tmp_path / "data")
     assert result.exit_code == 2
     assert "Error: name the subsets to run, or --all, or --changed" in result.stderr
     assert not (tmp_path / "data").exists()
 
 
-def test_an_unknown_subset_lists_the_known_ones_and_runs_nothing(tmp_path: Path) -> None:
+def test_an_unknown_subset_lists_the_known_ones(tmp_path: Path) -> None:
     line = refused(visdiv("run", "clipart_people", "clipart_dogs", data=tmp_path / "data"))
     assert "has no subset 'clipart_dogs'" in line
     assert "clipart_nature, clipart_people, clipart_things" in line
@@ -103,16 +158,16 @@ def test_a_missing_source_is_named(tmp_path: Path, arguments: tuple[str, ...]) -
     assert line.startswith("there is no folder '/no/such/folder'")
 
 
-@pytest.mark.parametrize("arguments", [("run", "--all"), ("status",), ("query", "SELECT 1"), ("settings",), ("ui",)])
+@pytest.mark.parametrize("arguments", [("run", "--all"), ("query", "SELECT 1"), ("settings",)])
 @pytest.mark.parametrize(
     ("name", "value", "beginning"),
     [
         ("VISDIV_SORCE", "x", "VISDIV_SORCE is not a setting: did you mean VISDIV_SOURCE?"),
-        ("VISDIV_THREADS", "many", "VISDIV_THREADS='many' is impossible"),
-        ("VISDIV_DEVICE", "gpu", "VISDIV_DEVICE='gpu' is impossible: use auto, cpu, cuda, cuda:N or cuda:all"),
+        ("VISDIV_THREADS", "many", "invalid value for VISDIV_THREADS: 'many' ("),
+        ("VISDIV_DEVICE", "gpu", "invalid value for VISDIV_DEVICE: 'gpu' (use auto, cpu, cuda, cuda:N or cuda:all)"),
     ],
 )
-def test_a_wrong_setting_ends_every_command_in_one_line(
+def test_an_invalid_setting_is_refused_in_one_line(
     tmp_path: Path, arguments: tuple[str, ...], name: str, value: str, beginning: str
 ) -> None:
     line = refused(visdiv(*arguments, data=tmp_path / "data", **{name: value}))
@@ -128,15 +183,16 @@ def test_a_data_folder_that_is_a_file_is_named(tmp_path: Path, arguments: tuple[
 # Settings ------------------------------------------------------------------------------------------------------------
 
 
-def test_settings_lists_every_setting_with_its_present_value_and_meaning(tmp_path: Path) -> None:
+def test_settings_lists_values_and_descriptions(tmp_path: Path) -> None:
     result = visdiv("settings", data=tmp_path, VISDIV_THREADS="3")
     assert result.exit_code == 0
     for name, field in Settings.model_fields.items():
         assert f"\nVISDIV_{name.upper()} = " in f"\n{result.output}"
-        assert str(field.description).split(":")[0][:60] in " ".join(result.output.split())
+        assert " ".join(str(field.description).split()) in " ".join(result.output.split())
     assert "VISDIV_THREADS = 3\n" in result.output
     assert f"VISDIV_DATA = '{tmp_path}'\n" in result.output
     assert f"DAGSTER_HOME = '{tmp_path}/dagster'\n" in result.output
+    assert "VISDIV_CONFIG = ''\n" in result.output
 
 
 def test_settings_shows_the_dagster_home_that_is_set(tmp_path: Path) -> None:
@@ -146,7 +202,7 @@ def test_settings_shows_the_dagster_home_that_is_set(tmp_path: Path) -> None:
 # Before any run ------------------------------------------------------------------------------------------------------
 
 
-def test_status_before_any_run_lists_the_subsets_and_writes_nothing(tmp_path: Path) -> None:
+def test_status_before_any_run_lists_the_subsets(tmp_path: Path) -> None:
     result = visdiv("status", data=tmp_path / "data")
     assert result.exit_code == 0
     lines = result.output.splitlines()
@@ -164,7 +220,7 @@ def test_a_query_before_any_run_says_what_to_run(tmp_path: Path) -> None:
 
 
 def make_and_run(folder: Path) -> None:
-    """A source with two subsets and a benchmark, of which one subset is run; and what the run printed."""
+    """Make a source of two subsets and a benchmark, run one subset, and keep what the run printed."""
     source = folder / "source"
     write_shard(source, "geoqa+(x)", [*one_each(range(3)), Row([near_copy(0), image(1), b"no image"])])
     write_shard(source, "other", one_each([5]))
@@ -176,7 +232,7 @@ def make_and_run(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `source`, `data`, and `stdout` of the run; nothing in it may be changed."""
+    """Return a folder with `source`, `data`, and `stdout` of the run, to be left unchanged."""
     return made_once(tmp_path_factory, "cli", make_and_run)
 
 
@@ -195,12 +251,12 @@ def printed(ran: Path) -> list[str]:
     return (ran / "stdout").read_text(encoding="utf-8").splitlines()
 
 
-def test_run_tells_what_it_did_and_ends_with_a_summary(printed: list[str]) -> None:
+def test_run_ends_with_a_summary(printed: list[str]) -> None:
     assert printed[0].startswith("done   bench  ")
     assert printed[1].startswith("done   geoqa+(x)  ")
     assert "  4 images embedded, " in printed[1]
     assert printed[2].startswith("done   all subsets together  ")
-    (heading,) = [number for number, line in enumerate(printed) if line.split()[:2] == ["subset", "rows"]]
+    (heading,) = [index for index, line in enumerate(printed) if line.split()[:2] == ["subset", "rows"]]
     summary = dict(zip(printed[heading].split(), printed[heading + 2].split(), strict=True))
     assert {name: summary[name] for name in ("subset", "rows", "images", "unique", "unreadable")} == {
         "subset": "geoqa+(x)",
@@ -220,7 +276,7 @@ def test_run_ends_with_a_query_that_works(printed: list[str], data: Path) -> Non
     assert "exact" in result.output
 
 
-def test_run_writes_below_the_data_folder_only(ran: Path) -> None:
+def test_run_writes_to_the_data_folder_only(ran: Path) -> None:
     assert {entry.name for entry in ran.iterdir()} == {"source", "data", "stdout"}
     assert {entry.name for entry in (ran / "data").iterdir()} >= {"lake", "visdiv.duckdb", "dagster"}
     assert {path.suffix for path in (ran / "source").rglob("*") if path.is_file()} == {".parquet"}
@@ -233,18 +289,18 @@ def test_status_after_a_run_counts_what_there_is(source: Path, data: Path) -> No
     assert lines[3] == "other      not materialized"
 
 
-def test_status_tells_a_subset_that_changed_and_one_that_vanished(source: Path, data: Path, tmp_path: Path) -> None:
+def test_status_shows_changed_and_vanished_subsets(source: Path, data: Path, tmp_path: Path) -> None:
     copied = tmp_path / "source"
     shutil.copytree(source, copied)
     write_shard(copied, "geoqa+(x)", one_each([9]), number=1)
     changed = visdiv("status", source=copied, data=data).output.splitlines()
-    assert changed[2].endswith(", files changed since: run it again")
+    assert changed[2].endswith(", files changed: run `visdiv run 'geoqa+(x)'`")
     shutil.rmtree(copied / "subsets" / "geoqa+(x)")
     vanished = visdiv("status", source=copied, data=data).output.splitlines()
     assert vanished[2].endswith(", no longer in the source")
 
 
-def test_a_query_is_printed_as_a_table_unless_asked_otherwise(data: Path) -> None:
+def test_a_query_is_printed_as_a_table_by_default(data: Path) -> None:
     lines = visdiv("query", "SELECT row, status, width FROM images ORDER BY row, image_index", data=data).output
     rows = [line.split() for line in lines.splitlines()]
     assert rows[0] == ["row", "status", "width"]
@@ -296,9 +352,7 @@ def test_the_help_of_query_names_statements_that_work(data: Path) -> None:
     assert "Pixels, as shown" in visdiv("query", sql, data=data).output
 
 
-def test_a_second_run_embeds_nothing_and_adds_the_subset_that_was_left_out(
-    source: Path, data: Path, tmp_path: Path
-) -> None:
+def test_a_second_run_reuses_finished_work(source: Path, data: Path, tmp_path: Path) -> None:
     copied = tmp_path / "data"
     shutil.copytree(data, copied)
     result = visdiv("run", "--all", source=source, data=copied)
@@ -313,9 +367,7 @@ def test_a_second_run_embeds_nothing_and_adds_the_subset_that_was_left_out(
     assert found.splitlines() == ["subset", "geoqa+(x)", "other"]
 
 
-def test_run_changed_takes_what_was_materialized_and_changed_and_nothing_else(
-    source: Path, data: Path, tmp_path: Path
-) -> None:
+def test_run_changed_runs_changed_subsets_only(source: Path, data: Path, tmp_path: Path) -> None:
     copied, elsewhere = tmp_path / "source", tmp_path / "data"
     shutil.copytree(source, copied)
     shutil.copytree(data, elsewhere)
@@ -334,17 +386,17 @@ def test_run_changed_takes_what_was_materialized_and_changed_and_nothing_else(
 
 @pytest.fixture
 def half_broken(tmp_path: Path) -> tuple[Path, Path]:
-    """A source with a good subset, and one whose file is not Parquet; and a data folder."""
+    """Return a source with a good subset and one whose file is not Parquet, and a data folder."""
     write_shard(tmp_path / "source", "good", one_each([0, 1]))
     write_shard(tmp_path / "source", "broken", one_each([2])).write_bytes(b"<html>")
     return tmp_path / "source", tmp_path / "data"
 
 
-def test_a_subset_that_fails_is_told_and_the_others_are_done(half_broken: tuple[Path, Path]) -> None:
+def test_a_failed_subset_is_named_and_the_others_run(half_broken: tuple[Path, Path]) -> None:
     source, data = half_broken
     result = visdiv("run", "--all", source=source, data=data)
     line = refused(result)
-    assert line.startswith("not everything was materialized (broken)")
+    assert line.startswith("1 of 3 runs failed (broken): see their lines")
     failed, good, together = result.stdout.splitlines()
     assert failed.startswith("FAILED broken  ")
     assert "subset_images: " in failed

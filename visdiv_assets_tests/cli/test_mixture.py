@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return made_once(tmp_path_factory, "mixing", make)
 
 
-def test_the_table_of_diversity_has_the_corpus_and_what_each_subset_adds(folder: Path) -> None:
+def test_diversity_has_scores_of_the_corpus_and_each_addition(folder: Path) -> None:
     found = rows(folder, "SELECT scope, subset, step, images, effective_rank FROM diversity WHERE NOT centered")
     images = {(row["scope"], row["subset"]): int(row["images"]) for row in found}
     assert images["corpus", ""] == 17
@@ -70,7 +70,7 @@ def test_small_sets_are_marked(folder: Path) -> None:
     assert {row["too_few"] for row in rows(folder, "SELECT DISTINCT too_few FROM diversity")} == {"True"}
 
 
-def test_the_mixture_prefers_the_varied_subset_and_says_what_no_weights_exceed(folder: Path) -> None:
+def test_the_mixture_prefers_the_varied_subset_within_the_bound(folder: Path) -> None:
     result = visdiv("mixture", folder=folder)
     assert result.exit_code == 0, result.output
     weights = {row["subset"]: float(row["weight"]) for row in rows(folder, "FROM mixture_weights")}
@@ -84,10 +84,10 @@ def test_the_mixture_prefers_the_varied_subset_and_says_what_no_weights_exceed(f
     assert best[0] <= best[1] <= best[0] * (1 + 1e-6)
     assert best[0] > best[2]
     assert best[0] > best[3]
-    assert f"no weights exceed        {best[1]:10.4f}" in result.output
+    assert f"upper bound              {best[1]:10.4f}" in result.output
 
 
-def test_a_budget_is_kept_in_whole_allocate_rows_those_that_there_are(folder: Path) -> None:
+def test_a_budget_is_met_in_available_whole_rows(folder: Path) -> None:
     assert visdiv("mixture", "--budget", "15", folder=folder).exit_code == 0
     found = {row["subset"]: row for row in rows(folder, "FROM mixture_weights")}
     assert sum(int(row["rows"]) for row in found.values()) == 15
@@ -95,7 +95,7 @@ def test_a_budget_is_kept_in_whole_allocate_rows_those_that_there_are(folder: Pa
     assert int(found["varied"]["rows"]) == 12
 
 
-def test_more_rows_than_there_are_is_one_line(folder: Path) -> None:
+def test_a_budget_above_the_rows_is_refused(folder: Path) -> None:
     result = visdiv("mixture", "--budget", "18", folder=folder)
     assert result.exit_code == 2
     assert result.stderr.startswith("visdiv: a budget of 18 rows is more than the 17 rows with images provide")
@@ -118,19 +118,19 @@ def test_bounds_are_kept(folder: Path, tmp_path: Path) -> None:
         ("subset,lower,upper\none,0,1\none,0,1\n", "line 3: one occurs a second time"),
     ],
 )
-def test_bounds_that_cannot_be_read_are_one_line(tmp_path: Path, content: str, message: str) -> None:
+def test_invalid_bounds_are_refused(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "bounds.csv").write_text(content, encoding="utf-8")
     with pytest.raises(VisdivError, match=message):
         read_bounds(tmp_path / "bounds.csv")
 
 
-def test_a_bound_of_an_unknown_subset_is_one_line() -> None:
+def test_a_bound_of_an_unknown_subset_is_refused() -> None:
     subset = MixedSubset("one", 3, Moments.from_vectors(np.eye(3)))
     with pytest.raises(VisdivError, match="there are bounds for 'two', which is not materialized"):
         plan([subset], bounds={"two": (0.0, 1.0)})
 
 
-def test_before_any_run_the_mixture_says_what_to_run(tmp_path: Path) -> None:
+def test_before_any_run_the_command_to_run_is_named(tmp_path: Path) -> None:
     write_shard(tmp_path / "source", "one", one_each([1]))
     result = visdiv("mixture", folder=tmp_path)
     assert result.exit_code == 2

@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return made_once(tmp_path_factory, "reporting", make)
 
 
-def test_it_prints_the_page_to_open(folder: Path) -> None:
+def test_it_prints_the_path_of_the_page(folder: Path) -> None:
     result = visdiv("report", "--no-images", folder=folder)
     page = Path(result.output.strip())
     assert page == (folder / "data" / "reports" / "site" / "index.html")
@@ -46,13 +46,13 @@ def test_it_prints_the_page_to_open(folder: Path) -> None:
     assert visdiv("report", folder=folder).exit_code == 0
 
 
-def test_before_the_first_run_it_says_what_to_run(tmp_path: Path) -> None:
+def test_before_any_run_the_command_to_run_is_named(tmp_path: Path) -> None:
     result = visdiv("report", folder=tmp_path)
     assert result.exit_code == 2
     assert "visdiv.duckdb does not exist yet: run `visdiv run --all` first" in result.output
 
 
-def test_subsets_lead_to_the_reports_that_the_run_wrote(folder: Path) -> None:
+def test_subsets_link_to_their_reports(folder: Path) -> None:
     page = ReadPage(folder / "data" / "reports" / "site" / "index.html")
     assert {link for link in page.links if link.startswith("..")} == {
         "../duplicates/many.html",
@@ -60,7 +60,7 @@ def test_subsets_lead_to_the_reports_that_the_run_wrote(folder: Path) -> None:
     }
 
 
-def test_the_largest_groups_have_their_images(folder: Path) -> None:
+def test_the_largest_clusters_show_their_images(folder: Path) -> None:
     page = ReadPage(folder / "data" / "reports" / "site" / "clusters.html")
     shown = [given["aria-label"] for _, given in page.tags if given.get("role") == "img"]
     assert "Image of few, row 0, image 0" in shown
@@ -69,7 +69,7 @@ def test_the_largest_groups_have_their_images(folder: Path) -> None:
     assert page.values(table, "Positions") == [44, 43, 43, 43, 43, 43]
 
 
-def test_scores_of_equal_numbers_are_those_of_the_positions(folder: Path) -> None:
+def test_scores_of_samples_are_those_of_the_positions(folder: Path) -> None:
     page = ReadPage(folder / "data" / "reports" / "site" / "diversity.html")
     (row,) = page.charts["ranking"]["values"]
     assert (row["subset"], row["size"], row["images"]) == ("many", "256 (too few)", str(MANY))

@@ -63,7 +63,7 @@ def rows(made: Path, *arguments: str) -> list[tuple[str, int, float]]:
     """Subset, row and score of each line."""
     result = search(made, *arguments)
     assert result.exit_code == 0, result.output
-    lines = [line.split() for line in result.stdout.splitlines()[2:] if "shows" not in line]
+    lines = [line.split() for line in result.stdout.splitlines()[2:] if "shown in" not in line]
     return [(line[0], int(line[1]), float(line[3])) for line in lines]
 
 
@@ -87,22 +87,22 @@ def compare(found: list[tuple[str, int, float]], wanted: list[tuple[str, int, fl
     assert [each[2] for each in found] == pytest.approx([each[2] for each in wanted], abs=2e-3)
 
 
-def test_a_text_finds_the_images_that_the_model_says(made: Path) -> None:
+def test_a_text_finds_the_images_closest_in_the_model(made: Path) -> None:
     compare(rows(made, "a red cat"), expected(made, text_vector(made, "a red cat")))
 
 
-def test_k_and_subset_bound_what_is_found(made: Path) -> None:
+def test_k_and_subset_limit_the_result(made: Path) -> None:
     everything = expected(made, text_vector(made, "a red cat"))
     compare(rows(made, "a red cat", "-k", "2"), everything[:2])
     compare(rows(made, "a red cat", "--subset", "geoqa+(x)"), [each for each in everything if each[0] != "birds"])
 
 
-def test_weighted_questions_are_added_up(made: Path) -> None:
+def test_weighted_queries_are_summed(made: Path) -> None:
     total = text_vector(made, "a red cat") * 1.0 - 0.5 * text_vector(made, "the blue dog")
     compare(rows(made, "a red cat", "--query", "-0.5:the blue dog"), expected(made, total / np.linalg.norm(total)))
 
 
-def test_a_image_finds_itself_and_its_copy_by_both_models(made: Path, tmp_path: Path) -> None:
+def test_an_image_finds_its_copy_with_both_models(made: Path, tmp_path: Path) -> None:
     (tmp_path / "copy.png").write_bytes(near_copy(6))
     for by in ((), ("--by", "clip"), ("--by", "sscd")):
         assert rows(made, "--image", str(tmp_path / "copy.png"), *by)[0][:2] == ("geoqa+(x)", 1)
@@ -140,22 +140,22 @@ def test_the_page_and_the_sheet_show_what_was_found(made: Path, tmp_path: Path) 
         (("x", "--query", "-1:x"), "cancel each other out"),
     ],
 )
-def test_what_cannot_be_asked_is_one_line(made: Path, arguments: tuple[str, ...], line: str) -> None:
+def test_an_invalid_query_is_refused(made: Path, arguments: tuple[str, ...], line: str) -> None:
     assert line in refused(search(made, *arguments))
 
 
-def test_no_question_is_a_usage_error(made: Path) -> None:
+def test_no_query_is_a_usage_error(made: Path) -> None:
     result = search(made)
     assert result.exit_code == 2
     assert "give a text, a --query or an --image" in result.stderr
 
 
-def test_a_file_that_is_no_image_is_one_line(made: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_image_is_refused(made: Path, tmp_path: Path) -> None:
     (tmp_path / "no.png").write_bytes(b"broken")
     assert "cannot be read as an image" in refused(search(made, "--image", str(tmp_path / "no.png")))
 
 
-def test_without_weights_texts_are_refused_and_images_are_found_by_sscd(made: Path, tmp_path: Path) -> None:
+def test_without_clip_weights_only_sscd_searches(made: Path, tmp_path: Path) -> None:
     (tmp_path / "one.png").write_bytes(image(1))
     assert "no CLIP weights" in refused(search(made, "x", VISDIV_CLIP_MODEL=""))
     assert search(made, "--image", str(tmp_path / "one.png"), VISDIV_CLIP_MODEL="").exit_code == 0
@@ -169,12 +169,12 @@ def test_other_weights_than_the_stored_ones_are_refused(made: Path, tmp_path: Pa
     assert "but clip@" in refused(search(made, *asked, VISDIV_CLIP_CROP="squash"))
 
 
-def test_what_was_never_materialized_is_named(made: Path, tmp_path: Path) -> None:
+def test_missing_embeddings_are_named(made: Path, tmp_path: Path) -> None:
     line = refused(visdiv("search", "x", source=made / "source", data=tmp_path))
     assert "there is no clip_image_embeddings of any subset: run `visdiv run --all` with CLIP weights" in line
 
 
-def test_a_weight_stands_before_a_colon() -> None:
+def test_a_weight_precedes_a_colon() -> None:
     assert parse_weighted("2:red bird") == (2, "red bird")
     assert parse_weighted("-1.5:a: b") == (-1.5, "a: b")
     assert parse_weighted("note: a bird") == (1, "note: a bird")

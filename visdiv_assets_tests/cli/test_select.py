@@ -55,7 +55,7 @@ def select(made: Path, *arguments: str) -> Result:
 
 
 @pytest.mark.parametrize("method", [name for name in CHOICES if name != "clip_score"])
-def test_every_method_writes_rows_with_scores_the_best_first(made: Path, tmp_path: Path, method: str) -> None:
+def test_every_method_writes_the_best_rows_first(made: Path, tmp_path: Path, method: str) -> None:
     out = tmp_path / "new" / "kept.parquet"
     result = select(made, method, "--k", "7", "--out", str(out))
     assert result.exit_code == 0, result.output
@@ -70,10 +70,10 @@ def test_every_method_writes_rows_with_scores_the_best_first(made: Path, tmp_pat
         assert all(row for _, row in rows)
     scores = chosen["score"].to_pylist()
     assert scores == sorted(scores, reverse=method not in ("semdedup", "conformity"))
-    assert "7 rows, kept first: " in result.stdout
+    assert "7 rows, selected first: " in result.stdout
 
 
-def test_a_fraction_and_a_subset_bound_what_is_chosen(made: Path, tmp_path: Path) -> None:
+def test_fraction_and_subset_limit_the_selection(made: Path, tmp_path: Path) -> None:
     out = tmp_path / "kept.parquet"
     assert select(made, "semdedup", "--fraction", "0.5", "--out", str(out)).exit_code == 0
     assert pq.read_table(out).num_rows == ROWS // 2
@@ -91,14 +91,18 @@ def test_without_a_file_the_best_rows_are_printed(made: Path) -> None:
 def test_methods_are_compared_on_the_same_rows(made: Path) -> None:
     result = select(made, "--compare", "--fraction", "0.5")
     assert result.exit_code == 0, result.output
-    for part in ("What each method keeps of each subset", "How far each two agree", "How diverse what they keep is"):
+    for part in (
+        "Fraction of each subset that each method selects",
+        "Agreement of each two",
+        "Diversity of the selected rows",
+    ):
         assert part in result.stdout
     for method in ("semdedup", "conformity", "whitened_clip", "everything"):
         assert method in result.stdout
     assert "clip_score" not in result.stdout
 
 
-def test_methods_that_are_named_are_compared(made: Path) -> None:
+def test_named_methods_are_compared(made: Path) -> None:
     result = select(made, "--compare", "k_center", "text_overlap", "--fraction", "0.5", "--subset", "birds")
     assert result.exit_code == 0, result.output
     assert "geoqa" not in result.stdout
@@ -115,7 +119,7 @@ def test_methods_that_are_named_are_compared(made: Path) -> None:
         (("clip_score", "--k", "1"), "no row has a score by clip_score"),
     ],
 )
-def test_what_cannot_be_chosen_is_one_line(made: Path, arguments: tuple[str, ...], line: str) -> None:
+def test_an_impossible_selection_is_refused(made: Path, arguments: tuple[str, ...], line: str) -> None:
     assert line in refused(select(made, *arguments))
 
 
@@ -129,11 +133,11 @@ def test_what_cannot_be_chosen_is_one_line(made: Path, arguments: tuple[str, ...
         ("wfpp", "metaclip", "--k", "1"),
     ],
 )
-def test_what_is_not_said_clearly_is_a_usage_error(made: Path, arguments: tuple[str, ...]) -> None:
+def test_ambiguous_arguments_are_a_usage_error(made: Path, arguments: tuple[str, ...]) -> None:
     assert select(made, *arguments).exit_code == 2
 
 
-def test_scores_that_were_never_made_are_named(tmp_path: Path, made: Path) -> None:
+def test_missing_scores_are_named(tmp_path: Path, made: Path) -> None:
     line = refused(visdiv("select", "semdedup", "--k", "1", source=made / "source", data=tmp_path))
     assert "selection_scores of 'all' is not materialized" in line
     assert "sscd_embeddings is not materialized for any subset" in refused(
@@ -141,15 +145,22 @@ def test_scores_that_were_never_made_are_named(tmp_path: Path, made: Path) -> No
     )
 
 
-def test_a_clean_copy_keeps_the_best_rows_if_that_is_asked_for(made: Path, tmp_path: Path) -> None:
+def test_a_clean_copy_keeps_the_best_rows_on_request(made: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(made / "data", data)
-    given = {"source": made / "source", "data": data, "VISDIV_CLIP_MODEL": ""}
     settings = Settings(source=str(made / "source"), data=str(data))
     by_reason = "SELECT reason, count(*) FROM dropped_rows GROUP BY reason ORDER BY reason"
     before = dict(query(settings, by_reason))
     assert "selection" not in before
-    wanted = visdiv("run", "--all", VISDIV_KEEP_BY="conformity", VISDIV_KEEP_FRACTION="0.5", **given)
+    wanted = visdiv(
+        "run",
+        "--all",
+        source=made / "source",
+        data=data,
+        VISDIV_CLIP_MODEL="",
+        VISDIV_KEEP_BY="conformity",
+        VISDIV_KEEP_FRACTION="0.5",
+    )
     assert wanted.exit_code == 0, wanted.output
     selected = query(settings, "SELECT subset, \"row\" FROM dropped_rows WHERE reason = 'selection'")
     scores = dict(query(settings, 'SELECT (subset, "row"), conformity FROM selection_scores'))
@@ -158,7 +169,7 @@ def test_a_clean_copy_keeps_the_best_rows_if_that_is_asked_for(made: Path, tmp_p
     assert query(settings, "SELECT count(*) FROM dropped_rows")[0][0] >= ROWS // 2
 
 
-def test_a_clean_copy_keeps_the_rows_of_a_file_that_select_wrote(made: Path, tmp_path: Path) -> None:
+def test_a_clean_copy_keeps_the_rows_that_select_wrote(made: Path, tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "kept.parquet"
     shutil.copytree(made / "data", data)
     assert select(made, "k_center", "--k", "5", "--out", str(out)).exit_code == 0

@@ -1,4 +1,4 @@
-"""What runs by itself: the source is observed, changed partitions are asked for again, the corpus follows."""
+"""Automation: the source is observed, changed partitions are requested again, and the corpus follows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration import automation
@@ -34,16 +35,16 @@ OF_A_SUBSET = {
 
 
 class Automation:
-    """The conditions of some assets, evaluated tick by tick as the daemon does, and what they ask for."""
+    """The automation conditions of some assets, evaluated tick by tick as the daemon does."""
 
     def __init__(self, pipeline: Pipeline, target: dg.AssetSelection) -> None:
         self._pipeline = pipeline
         self._definitions = build_definitions(pipeline.settings)
         self._target = target
-        self._cursor = None
+        self._cursor: AssetDaemonCursor | None = None
 
     def tick(self) -> dict[str, set[str | None]]:
-        """The partitions asked for now, by asset; {None} where an asset has none."""
+        """Return the requested partitions by asset; {None} for an asset without partitions."""
         result = dg.evaluate_automation_conditions(
             defs=self._definitions,
             instance=self._pipeline.instance,
@@ -69,7 +70,7 @@ def observe(pipeline: Pipeline, kind: Kind = Kind.SUBSET) -> Ran:
 
 
 def observed(pipeline: Pipeline, kind: Kind = Kind.SUBSET) -> dict[str, str]:
-    """Versions by subset, as one observation saw them."""
+    """Return the versions of one observation by subset."""
     ran = observe(pipeline, kind)
     assert ran.success, ran.failures
     events = [event.asset_observation_data.asset_observation for event in ran.result.get_asset_observation_events()]
@@ -84,7 +85,7 @@ def materialize(pipeline: Pipeline, subsets: Sequence[str]) -> None:
 # Observation ---------------------------------------------------------------------------------------------------------
 
 
-def test_one_observation_sees_all_subsets_and_makes_them_partitions(pipeline: Pipeline) -> None:
+def test_one_observation_adds_all_subsets_as_partitions(pipeline: Pipeline) -> None:
     for name in ("one", "two", "geoqa+(mathv360k)"):
         pipeline.write(name, one_each([1]))
     assert set(observed(pipeline)) == {"one", "two", "geoqa+(mathv360k)"}
@@ -109,7 +110,7 @@ def test_a_version_is_the_same_wherever_the_folder_lies(pipeline: Pipeline, tmp_
     assert observed(pipeline.changed(source=str(tmp_path / "moved"))) == observed(pipeline)
 
 
-def test_a_subset_that_is_gone_is_named_and_the_others_are_observed(pipeline: Pipeline) -> None:
+def test_a_vanished_subset_is_named_and_others_are_observed(pipeline: Pipeline) -> None:
     for name in ("one", "two"):
         pipeline.write(name, one_each([1]))
     observed(pipeline)
@@ -143,7 +144,7 @@ def test_the_first_observation_after_a_run_asks_for_nothing(pipeline: Pipeline) 
     assert automated.tick() == {}
 
 
-def test_a_subset_that_changed_before_the_first_observation_is_asked_for(pipeline: Pipeline) -> None:
+def test_a_change_before_the_first_observation_is_noticed(pipeline: Pipeline) -> None:
     pipeline.write("one", one_each([1]))
     materialize(pipeline, ["one"])
     automated = partitioned(pipeline)
@@ -171,7 +172,7 @@ def test_a_changed_subset_is_asked_for_whole_once_and_no_other(pipeline: Pipelin
     assert automated.tick() == {}
 
 
-def test_a_changed_benchmark_is_asked_for_and_then_what_was_compared_with_it(pipeline: Pipeline) -> None:
+def test_a_changed_benchmark_is_requested_before_comparisons(pipeline: Pipeline) -> None:
     pipeline.write("bench", one_each([9]), kind=Kind.BENCHMARK)
     pipeline.write("never", one_each([10]), kind=Kind.BENCHMARK)
     pipeline.write("one", one_each([1]))
@@ -197,7 +198,7 @@ def corpus(pipeline: Pipeline) -> Automation:
     return Automation(pipeline, automation.CORPUS_ASSETS)
 
 
-def test_the_corpus_is_not_asked_for_before_a_subset_is_materialized(pipeline: Pipeline) -> None:
+def test_the_corpus_waits_for_a_materialized_subset(pipeline: Pipeline) -> None:
     pipeline.write("one", one_each([1]))
     observed(pipeline)
     automated = corpus(pipeline)
@@ -234,7 +235,7 @@ def test_the_corpus_waits_while_a_subset_is_running(pipeline: Pipeline) -> None:
     assert "warehouse" in automated.tick()
 
 
-def test_a_subset_that_is_gone_leaves_the_tables_and_fails_nothing(pipeline: Pipeline) -> None:
+def test_a_vanished_subset_leaves_the_tables(pipeline: Pipeline) -> None:
     with_pixels = pipeline.changed(copies_by="pixels")
     pipeline.write("bench", [Row([image(1)])], kind=Kind.BENCHMARK)
     assert pipeline.run("bench", kind=Kind.BENCHMARK).success
@@ -255,7 +256,7 @@ def test_a_subset_that_is_gone_leaves_the_tables_and_fails_nothing(pipeline: Pip
 # Schedules, sensors, failures ----------------------------------------------------------------------------------------
 
 
-def test_what_may_use_a_gpu_is_off_and_the_rest_is_on() -> None:
+def test_only_the_sensor_that_may_use_a_gpu_is_off() -> None:
     loaded = build_definitions(Settings())
     states = {sensor.name: sensor.default_status for sensor in loaded.sensors or []}
     on, off = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
@@ -265,7 +266,7 @@ def test_what_may_use_a_gpu_is_off_and_the_rest_is_on() -> None:
     assert {schedule.default_status for schedule in schedules.values()} == {dg.DefaultScheduleStatus.RUNNING}
 
 
-def test_calibration_and_maps_are_never_asked_for_by_themselves() -> None:
+def test_calibration_and_maps_run_on_request_only() -> None:
     specs = {spec.key.to_user_string(): spec for spec in build_definitions(Settings()).resolve_all_asset_specs()}
     without = {name for name, spec in specs.items() if spec.automation_condition is None}
     assert without == {"calibration", "maps", "subset_files", "benchmark_files"}
@@ -273,12 +274,13 @@ def test_calibration_and_maps_are_never_asked_for_by_themselves() -> None:
 
 def test_the_time_of_observation_is_a_setting() -> None:
     (first, _) = build_definitions(Settings(observe_cron="15 3 * * 1")).schedules or []
+    assert isinstance(first, dg.ScheduleDefinition)
     assert first.cron_schedule == "15 3 * * 1"
-    with pytest.raises(VisdivError, match=r"VISDIV_OBSERVE_CRON='daily' is impossible: give a cron expression"):
+    with pytest.raises(VisdivError, match=r"invalid value for VISDIV_OBSERVE_CRON: 'daily' \(use a cron expression"):
         build_definitions(Settings(observe_cron="daily"))
 
 
-def test_a_failed_run_is_told_in_one_line(pipeline: Pipeline, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_run_is_logged_in_one_line(pipeline: Pipeline, capfd: pytest.CaptureFixture[str]) -> None:
     path = pipeline.write("broken", one_each([1]))[0]
     path.write_bytes(path.read_bytes()[:-50])
     ran = pipeline.run("broken")
@@ -300,7 +302,7 @@ def test_a_failed_run_is_told_in_one_line(pipeline: Pipeline, capfd: pytest.Capt
 # One row changed -----------------------------------------------------------------------------------------------------
 
 
-def test_of_a_changed_row_only_the_new_image_is_embedded_and_compared(pipeline: Pipeline) -> None:
+def test_after_a_change_only_the_new_image_is_processed(pipeline: Pipeline) -> None:
     with_pixels = pipeline.changed(copies_by="pixels")
     pipeline.write("one", one_each(range(6)), one_each(range(6, 12)))
     pipeline.write("two", one_each(range(20, 26)))

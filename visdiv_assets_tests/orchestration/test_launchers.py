@@ -1,4 +1,4 @@
-"""The dagster.yaml files for runs on other machines: Dagster and the launchers take them as they are."""
+"""Dagster and the launchers accept the dagster.yaml files for runs on other machines."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ DATABASE = {f"DAGSTER_PG_{name}": "5432" for name in ("USERNAME", "PASSWORD", "H
 
 
 def launcher(folder: str, home: Path) -> tuple[Any, dict[str, Any]]:
-    """The class of the launcher that a file of docs/ names, and its settings with all variables put in."""
+    """Return the class of the launcher that a file of docs/ names, and its settings with all variables replaced."""
     shutil.copy(CHECKOUT / "docs" / folder / "dagster.yaml", home)
-    # Dagster's own check of the whole file is made here.
+    # Dagster validates the whole file here.
     found = InstanceRef.from_dir(str(home)).run_launcher_data
     assert found is not None
     module = pytest.importorskip(found.module_name)
@@ -30,7 +30,7 @@ def launcher(folder: str, home: Path) -> tuple[Any, dict[str, Any]]:
     checked = process_config(resolve_to_config_type(of_class.config_type()), found.config_dict)
     assert checked.success, checked.errors
     assert checked.value is not None
-    return of_class, checked.value
+    return of_class, dict(checked.value)
 
 
 @pytest.fixture(autouse=True)

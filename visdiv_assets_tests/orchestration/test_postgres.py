@@ -1,4 +1,4 @@
-"""Dagster's state in PostgreSQL: six runs at a time on one data folder, against one after the other on SQLite.
+"""Dagster's state in PostgreSQL: six simultaneous runs on one data folder, compared with serial runs on SQLite.
 
 Skipped where no server is installed.
 """
@@ -29,14 +29,14 @@ pytestmark = [pytest.mark.nightly, needs_postgres]
 
 @pytest.fixture
 def database() -> Iterator[dict[str, str]]:
-    """The variables of docs/postgres/dagster.yaml for a fresh server, which ends with the test."""
+    """Return the variables of docs/postgres/dagster.yaml for a fresh server."""
     pytest.importorskip("dagster_postgres")
     with postgres_server() as variables:
         yield variables
 
 
 def visdiv(*arguments: str, source: Path, data: Path, **variables: str) -> subprocess.Popen[str]:
-    """The `visdiv` command in a process of its own."""
+    """Run `visdiv` in a process of its own."""
     given = {"VISDIV_SOURCE": str(source), "VISDIV_DATA": str(data), "VISDIV_DEVICE": "cpu", "VISDIV_CLIP_MODEL": ""}
     return subprocess.Popen(
         [sys.executable, "-m", "visdiv_assets.cli.main", *arguments],
@@ -55,7 +55,7 @@ def succeeds(process: subprocess.Popen[str]) -> str:
 
 
 def tables(data: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Every table of the published file, without times and the names of runs."""
+    """Return every published table, without times and names of runs."""
     with duckdb.connect(str(data / "visdiv.duckdb"), read_only=True) as connection:
         columns: dict[str, list[str]] = {}
         listed = "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"
@@ -69,16 +69,14 @@ def tables(data: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def digests(data: Path) -> dict[tuple[str, str], str]:
-    """The digest of every partition of the lake."""
+    """Return the digest of every partition of the lake."""
     lake = Lake(data / "lake")
     return {
         (table, name): lake.require(table, name).digest for table in lake.tables() for name in lake.partitions(table)
     }
 
 
-def test_six_runs_at_a_time_on_postgresql_give_what_runs_one_after_the_other_give_on_sqlite(
-    database: dict[str, str], tmp_path: Path
-) -> None:
+def test_six_parallel_runs_on_postgresql_equal_serial_runs(database: dict[str, str], tmp_path: Path) -> None:
     source, home = tmp_path / "source", tmp_path / "home"
     for number, name in enumerate(SUBSETS):
         # Copies within a subset, and of the one before.

@@ -1,4 +1,4 @@
-"""Runs as jobs of a Ray cluster, with docs/ray/dagster.yaml as it is: what they write is what `visdiv run` writes.
+"""Runs as jobs of a Ray cluster, with docs/ray/dagster.yaml unchanged, write what `visdiv run` writes.
 
 Skipped where no PostgreSQL server or no Ray with its dashboard, which takes the jobs, is installed.
 """
@@ -43,14 +43,14 @@ JOBS = (("benchmark_pipeline", "bench"), ("subset_pipeline", "some"))
 
 @pytest.fixture
 def variables(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The environment of Dagster, for a Ray cluster and a PostgreSQL server on loopback that end with the test."""
+    """Yield the environment of Dagster with a Ray cluster and a PostgreSQL server on loopback."""
     home = tmp_path / "home"
     home.mkdir()
     shutil.copy(CHECKOUT / "docs" / "ray" / "dagster.yaml", home)
     cluster_port, dashboard_port = free_port(), free_port()
     # The node knows nothing of the source and the data: a job gets that from the file. No model is fetched for a test.
     node = {**os.environ, SEVERAL_MACHINES: "0", "VISDIV_CLIP_MODEL": "", "VISDIV_DISK_RESERVE_GIGABYTES": "0"}
-    # `ray start` asks everybody for a token; a job is a command that the node's shell must find.
+    # `ray start` requires a token; a job is a command that the node's shell must find.
     node |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token_hex(32)}
     node["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), node.get("PATH", "")])
     given = {
@@ -77,7 +77,7 @@ def variables(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def in_background(command: list[str], environment: dict[str, str]) -> Iterator[None]:
-    """A program of this Python's that ends, with all that it started, when the block does."""
+    """Run a program of this Python environment, and end it and its children with the block."""
     process = subprocess.Popen(
         [str(Path(sys.executable).with_name(command[0])), *command[1:]],
         env=environment,
@@ -106,11 +106,11 @@ def answers(host: str, port: int, seconds: float = 120) -> None:
             return
         except OSError:
             time.sleep(1)
-    raise TimeoutError(f"nobody listens at {host}:{port}")
+    raise TimeoutError(f"no program listens at {host}:{port}")
 
 
 def launch(job: str, partition: str, variables: dict[str, str]) -> None:
-    """As the UI does: the run is queued, and the daemon hands it to the launcher."""
+    """Queue a run as the UI does; the daemon passes it to the launcher."""
     tags = json.dumps({"dagster/partition": partition})
     arguments = ["job", "launch", "-w", "workspace.yaml", "-j", job, "--tags", tags]
     done = subprocess.run(
@@ -133,7 +133,7 @@ def ended(instance: DagsterInstance, seconds: float = 300) -> list[DagsterRun]:
     raise TimeoutError(f"runs that did not end: {[run.status for run in instance.get_runs()]}")
 
 
-def test_a_run_as_a_job_of_the_cluster_writes_what_a_run_here_writes(
+def test_a_run_as_a_ray_job_equals_a_local_run(
     variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "source"

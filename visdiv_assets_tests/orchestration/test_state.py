@@ -1,4 +1,4 @@
-"""Dagster's state as `visdiv doctor` and `visdiv gc` see it, each fault made for real."""
+"""Dagster's state as `visdiv doctor` and `visdiv gc` see it, on real instances of each fault."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from visdiv_assets.orchestration.doctor import Finding, Level, examine
 from visdiv_assets.orchestration.runs import Session, prepare_home
 from visdiv_assets.settings import Settings
 from visdiv_assets_tests.conftest import CHECKOUT
+from visdiv_assets_tests.testing.commands import advised_commands
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home with this program's dagster.yaml and no runs."""
+    """Return a DAGSTER_HOME with this program's dagster.yaml and no runs."""
     folder = tmp_path / "home"
     folder.mkdir()
     (folder / "dagster.yaml").write_bytes((CHECKOUT / "dagster.yaml").read_bytes())
@@ -38,12 +39,15 @@ def opened(home: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def found(home: Path) -> dict[str, Finding]:
-    """What the checks find, by name."""
-    return {finding.name: finding for finding in examine(state.checks(home))}
+    """Return the findings of the checks by name."""
+    findings = {finding.name: finding for finding in examine(state.checks(home))}
+    for finding in findings.values():
+        advised_commands(finding.text)
+    return findings
 
 
 def started(instance: dg.DagsterInstance, settings: Settings, job: str = CORPUS_JOB, **tags: str) -> dg.DagsterRun:
-    """A run that has started and will never end."""
+    """Create a run that has started and never ends."""
     definition = build_definitions(settings).resolve_job_def(job)
     run = instance.create_run_for_job(definition, tags=tags)
     instance.report_dagster_event(
@@ -56,34 +60,34 @@ def started(instance: dg.DagsterInstance, settings: Settings, job: str = CORPUS_
 
 
 def ended_session(home: Path) -> str:
-    """A session whose process was killed: its lock is left, and nobody holds it."""
+    """Create a session whose process was killed: its lock file is left, and no process holds it."""
     name = "0" * 32
     (home / "sessions").mkdir(exist_ok=True)
     (home / "sessions" / name).touch()
     return name
 
 
-def test_a_home_that_is_not_there_yet_is_no_fault_and_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_home_is_ok_and_is_not_created(tmp_path: Path) -> None:
     (finding,) = found(tmp_path / "home").values()
     assert (finding.name, finding.level) == ("state", Level.OK)
-    assert state.runs_under_way(tmp_path / "home") == []
+    assert state.active_runs(tmp_path / "home") == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_fresh_home_is_sound_but_for_the_daemon(home: Path) -> None:
+def test_a_fresh_home_is_ok_except_for_the_daemon(home: Path) -> None:
     levels = {name: finding.level for name, finding in found(home).items()}
     assert levels == {"state": Level.OK, "daemon": Level.WARNING, "runs": Level.OK, "pools": Level.OK}
-    assert "Sqlite, 0 runs, its schema is current, 4 runs at a time" in found(home)["state"].text
+    assert "Sqlite, 0 runs, the schema is current, up to 4 simultaneous runs" in found(home)["state"].text
     assert found(home)["pools"].text.startswith("gpu 1, warehouse 1 at a time")
 
 
-def test_a_daemon_is_seen_by_its_signs_of_life(home: Path, opened: dg.DagsterInstance) -> None:
+def test_a_daemon_is_known_by_its_heartbeats(home: Path, opened: dg.DagsterInstance) -> None:
     required = sorted(opened.get_required_daemon_types())
     for daemon in required[:-1]:
         opened.add_daemon_heartbeat(DaemonHeartbeat(time.time(), daemon, "some daemon", []))
-    assert found(home)["daemon"].text == f"it runs, but without a sign of life of {required[-1]}: start it again"
+    assert found(home)["daemon"].text == f"no recent heartbeat from {required[-1]}: restart the daemon with `visdiv ui`"
     opened.add_daemon_heartbeat(DaemonHeartbeat(time.time(), required[-1], "some daemon", []))
-    assert (found(home)["daemon"].level, found(home)["daemon"].text) == (Level.OK, "it runs")
+    assert (found(home)["daemon"].level, found(home)["daemon"].text) == (Level.OK, "running")
 
 
 @pytest.mark.parametrize(
@@ -106,10 +110,10 @@ def test_a_state_that_cannot_be_opened_is_one_line(home: Path, settings: Setting
     assert finding.text.startswith(f"Dagster's state in {home} cannot be opened (")
     assert reason in finding.text
     with pytest.raises(VisdivError, match="cannot be opened"):
-        state.runs_under_way(home)
+        state.active_runs(home)
 
 
-def test_a_session_on_a_state_that_cannot_be_opened_is_refused_in_one_line(
+def test_a_session_on_a_broken_state_is_refused(
     home: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(home))
@@ -133,19 +137,21 @@ def test_a_schema_of_another_version_says_how_to_migrate(home: Path) -> None:
     assert f"`DAGSTER_HOME={home} dagster instance migrate`" in found(home)["state"].text
 
 
-def test_more_runs_than_sqlite_is_good_for_are_told(home: Path) -> None:
+def test_too_many_runs_for_sqlite_is_a_warning(home: Path) -> None:
     own = (home / "dagster.yaml").read_text().replace("max_concurrent_runs: 4", "max_concurrent_runs: 8")
     (home / "dagster.yaml").write_text(own)
     assert found(home)["state"].level is Level.WARNING
-    assert "8 runs at a time are allowed, and SQLite is good for 4" in found(home)["state"].text
+    assert "allows 8 simultaneous runs, but SQLite supports about 4" in found(home)["state"].text
 
 
-def test_pools_without_a_limit_are_told(home: Path) -> None:
+def test_pools_without_a_limit_are_named(home: Path) -> None:
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     assert found(home)["pools"].text.startswith("no limit for gpu, warehouse, ")
 
 
-def test_a_place_that_an_ended_run_holds_is_told(home: Path, opened: dg.DagsterInstance, settings: Settings) -> None:
+def test_a_slot_that_an_ended_run_holds_is_a_warning(
+    home: Path, opened: dg.DagsterInstance, settings: Settings
+) -> None:
     run = started(opened, settings)
     opened.event_log_storage.initialize_concurrency_limit_to_default("gpu")
     assert opened.event_log_storage.claim_concurrency_slot("gpu", run.run_id, "step").is_claimed
@@ -155,15 +161,15 @@ def test_a_place_that_an_ended_run_holds_is_told(home: Path, opened: dg.DagsterI
     assert run.run_id[:8] in found(home)["pools"].text
 
 
-def test_runs_under_way_are_told_from_killed_ones(home: Path, opened: dg.DagsterInstance, settings: Settings) -> None:
+def test_killed_runs_are_not_active(home: Path, opened: dg.DagsterInstance, settings: Settings) -> None:
     started(opened, settings, **{sessions.TAG: ended_session(home)})
-    assert state.runs_under_way(home) == []
+    assert state.active_runs(home) == []
     assert found(home)["runs"].text.startswith(f"1 killed, but still marked as started ({CORPUS_JOB}): ")
     started(opened, settings, SUBSET_JOB, **{"dagster/partition": "some"})
-    assert state.runs_under_way(home) == [f"{SUBSET_JOB} of some"]
+    assert state.active_runs(home) == [f"{SUBSET_JOB} of some"]
 
 
-def test_runs_of_another_machine_on_the_same_database_are_not_taken_for_killed(
+def test_runs_of_another_machine_do_not_count_as_killed(
     home: Path, opened: dg.DagsterInstance, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = started(opened, settings, **{sessions.TAG: "f" * 32})
@@ -179,7 +185,7 @@ def test_runs_of_another_machine_on_the_same_database_are_not_taken_for_killed(
     assert ended.status is dg.DagsterRunStatus.FAILURE
 
 
-def test_sessions_are_seen_while_they_run(tmp_path: Path) -> None:
+def test_sessions_are_known_while_they_run(tmp_path: Path) -> None:
     assert sessions.running(tmp_path) == []
     session = sessions.Session(tmp_path)
     assert sessions.running(tmp_path) == [session.name]
@@ -191,9 +197,7 @@ def test_sessions_are_seen_while_they_run(tmp_path: Path) -> None:
     assert [lock.name for lock in (tmp_path / "sessions").iterdir()] == [session.name]
 
 
-def test_a_dagster_yaml_in_a_dagster_home_that_is_set_is_left_as_it_is(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dagster_yaml_of_the_user_is_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = "telemetry: {enabled: false}\n"
     (home / "dagster.yaml").write_text(own)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
@@ -201,7 +205,7 @@ def test_a_dagster_yaml_in_a_dagster_home_that_is_set_is_left_as_it_is(
     assert (home / "dagster.yaml").read_text() == own
 
 
-def test_the_settings_for_postgresql_differ_in_the_storage_and_the_number_of_runs_alone() -> None:
+def test_settings_for_postgresql_differ_in_storage_and_runs() -> None:
     own, postgres = (
         yaml.safe_load((CHECKOUT / name).read_text()) for name in ("dagster.yaml", "docs/postgres/dagster.yaml")
     )

@@ -171,12 +171,12 @@ def test_every_question_of_the_readme_is_found() -> None:
 def test_the_command_reports_a_file_and_fails_on_missing_pairs(tmp_path: Path) -> None:
     file = tmp_path / "rehearsal.json"
     file.write_text(json.dumps({"rehearsal": Rehearsal(outcomes(1.0), [], RATES).row()}))
-    told = CliRunner().invoke(main, ["bench", "--rehearsed", str(file)])
+    told = CliRunner().invoke(main, ["perf", "--rehearsed", str(file)])
     assert told.exit_code == 0, told.output
     assert "| total " in told.output
     lost = Outcome(STAGES[0].name, 2_000, 1.0, None, 1.0, 1, 12, 11)
     file.write_text(json.dumps({"rehearsal": Rehearsal([lost]).row()}))
-    told = CliRunner().invoke(main, ["bench", "--rehearsed", str(file)])
+    told = CliRunner().invoke(main, ["perf", "--rehearsed", str(file)])
     assert told.exit_code == 2
     assert f"planted pairs are missing: {STAGES[0].name} of 2,000 images found 11 of 12" in told.output
 
@@ -185,4 +185,4 @@ def test_the_command_reports_a_file_and_fails_on_missing_pairs(tmp_path: Path) -
     "arguments", [["--rehearse", "2000", "--only", "join"], ["--folder", "x"], ["--rehearse", "9"]]
 )
 def test_arguments_that_make_no_sense_are_refused(arguments: list[str]) -> None:
-    assert CliRunner().invoke(main, ["bench", *arguments]).exit_code == 2
+    assert CliRunner().invoke(main, ["perf", *arguments]).exit_code == 2

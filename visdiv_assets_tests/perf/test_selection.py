@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from visdiv_assets.cli import perf as command
+from visdiv_assets.cli.perf import perf
 from visdiv_assets.perf import measuring, selection, suite
 from visdiv_assets.perf.measuring import Run
 
@@ -53,6 +53,6 @@ def test_texts_are_the_same_every_time(tmp_path: Path) -> None:
 
 
 def test_the_command_offers_every_part_of_the_suite() -> None:
-    (only,) = [option for option in command.bench.params if option.name == "only"]
+    (only,) = [option for option in perf.params if option.name == "only"]
     assert isinstance(only.type, click.Choice)
     assert set(only.type.choices) == set(suite.PARTS)

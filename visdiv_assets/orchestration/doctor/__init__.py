@@ -1,7 +1,7 @@
-"""Is everything there that a run needs? Each check is a small function that gives one verdict and changes nothing.
+"""Checks of everything that a run needs.
 
-Belongs here: looking, and saying what to do. Does not: mending, what a run does, and Dagster, whose state is looked at
-in `visdiv_assets.orchestration.state`.
+Each is a function that returns a verdict, with what to do, and changes nothing. The checks of Dagster's state are in
+`visdiv_assets.orchestration.state`.
 """
 
 from visdiv_assets.orchestration.doctor.verdicts import Check, Finding, Level, Verdict, examine, ok, problem, warning

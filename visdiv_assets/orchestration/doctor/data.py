@@ -1,4 +1,4 @@
-"""The data folder: room, what its file system can do, and whether what lies in it is whole."""
+"""Check the data folder: free space, its file system, and the integrity of its files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import uuid
 import warnings
 from pathlib import Path
 
+from visdiv_assets.corpus.tables import TABLES as LAKE_TABLES
+from visdiv_assets.corpus.tables import remedy
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration.doctor.verdicts import Verdict, ok, problem, warning
 from visdiv_assets.settings import GRACE_DAYS, Settings
@@ -19,32 +21,32 @@ from visdiv_assets.storage.gc.leftovers import collect_copies, collect_leftovers
 from visdiv_assets.storage.gc.units import Request, collect
 from visdiv_assets.wiring import open_lake
 
-#: Garbage that is worth a warning, in bytes.
-_MUCH = GIGABYTE
-#: Damaged partitions that are named in the line.
-_NAMED = 3
+#: Bytes of unreferenced files above which they are a warning.
+_MAX_GARBAGE = GIGABYTE
+#: Maximum number of damaged partitions in a verdict.
+_MAX_NAMED = 3
 
 
 def check_space(settings: Settings) -> Verdict:
-    """Whether the disk has room for the reserve, for another DuckDB file beside the old one, and for downloads."""
+    """Check that the disk has space for the reserve, for another DuckDB file beside the old one, and for downloads."""
     disk = disk_space.space_of(settings.data_folder)
     reserve = disk_space.reserve_on(disk, round(settings.disk_reserve_gigabytes * GIGABYTE))
     warehouse = Path(settings.warehouse_path)
     needs = {"reserve": reserve, "the next DuckDB file": warehouse.stat().st_size if warehouse.is_file() else 0}
     if settings.source.startswith("hf://"):
         limit = round(settings.download_cache_gigabytes * GIGABYTE)
-        needs["downloads"] = max(0, limit - _size_below(settings.downloads_folder))
+        needs["downloads"] = max(0, limit - _folder_size(settings.downloads_folder))
     parts = ", ".join(f"{size / GIGABYTE:.2f} GB {name}" for name, size in needs.items())
     text = f"{disk.free / GIGABYTE:.1f} of {disk.total / GIGABYTE:.1f} GB free at {settings.data_folder} ({parts})"
     if disk.free < reserve:
-        return problem(f"{text}: no run begins; free some space or set VISDIV_DISK_RESERVE_GIGABYTES lower")
+        return problem(f"{text}: runs stop at once; free some space, or lower VISDIV_DISK_RESERVE_GIGABYTES")
     if disk.free < sum(needs.values()):
-        return warning(f"{text}: less than these together")
+        return warning(f"{text}: less than their sum, so a run may stop for lack of space; free some")
     return ok(text)
 
 
 def check_folder(settings: Settings) -> Verdict:
-    """Whether the data folder can be written, and its file system syncs, renames and locks files."""
+    """Check that the data folder can be written, and that its file system syncs, renames and locks files."""
     folder = settings.data_folder
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not there.is_dir():
@@ -58,7 +60,7 @@ def check_folder(settings: Settings) -> Verdict:
                     stream.write(content)
             if file.read_bytes() != b"second":
                 return problem(
-                    f"what is written to {there} is not read back: set {settings.data_variable} to a local disk"
+                    f"{there} does not return what was written: set {settings.data_variable} to a local disk"
                 )
             took = time.monotonic() - begin
             locks = _locks_work(Path(scratch) / "lock")
@@ -67,15 +69,15 @@ def check_folder(settings: Settings) -> Verdict:
         return problem(f"{there} cannot be written: {reason}; set {settings.data_variable} to another folder")
     if not locks:
         return problem(
-            f"locks do not work at {there}, so two runs would write over each other: set {settings.data_variable} to a "
-            "local disk"
+            f"file locks do not work in {there}, so two runs could overwrite each other's results: set "
+            f"{settings.data_variable} to a local disk"
         )
-    where = "" if there == folder else f" (it is made by the first run, tried in {there})"
+    where = "" if there == folder else f" (the first run creates it; tested in {there})"
     return ok(f"{folder} can be written, synced ({1000 * took / 2:.0f} ms a file), renamed and locked{where}")
 
 
 def _locks_work(path: Path) -> bool:
-    """Whether a second holder is kept out, by the system and not by the mere existence of a file."""
+    """Return whether the system refuses a second holder of a lock, rather than a lock file existing."""
     from filelock import FileLock, Timeout, UnixFileLock
 
     with warnings.catch_warnings():
@@ -91,7 +93,7 @@ def _locks_work(path: Path) -> bool:
 
 
 def check_storage(settings: Settings) -> Verdict | None:
-    """Whether objects can be written, replaced, listed, read and removed; None where the data lies on a disk."""
+    """Check that objects can be written, replaced, listed, read and removed; None if the data is on a disk."""
     if not settings.is_remote:
         return None
     files = Files(settings.data)
@@ -104,12 +106,14 @@ def check_storage(settings: Settings) -> Verdict | None:
     listed, read = [entry.name for entry in files.entries("")], files.read(path)
     files.remove(path)
     if read != b"second" or path not in listed:
-        return problem(f"what is written to {files.display('')} is not read back or listed: use a store that does")
+        return problem(
+            f"{files.display('')} does not return or list what was written: use a store that is strongly consistent"
+        )
     return ok(f"{files.display('')} can be written ({1000 * took / 2:.0f} ms an object), replaced, listed and removed")
 
 
 def check_lake(settings: Settings) -> Verdict:
-    """Whether every manifest can be read, and every file that it names is there in its size."""
+    """Check that every manifest can be read, and that every file it names exists with its size."""
     lake = open_lake(settings).snapshot()
     partitions, size, damaged = 0, 0, []
     tables = lake.tables()
@@ -125,50 +129,57 @@ def check_lake(settings: Settings) -> Verdict:
             files = [file for unit in manifest.units for file in unit.files.values()]
             size += sum(file.size_bytes for file in files)
             if any(present.get(file.name) != file.size_bytes for file in files):
-                damaged.append(f"a file of {table} of {partition!r} is missing or damaged: materialize it again")
+                damaged.append(f"a file of {table} of {partition!r} is missing or damaged: {_remedy(table, partition)}")
     if damaged:
-        more = f" (and {len(damaged) - _NAMED} more)" if len(damaged) > _NAMED else ""
-        return problem("; ".join(damaged[:_NAMED]) + more)
+        more = f" (and {len(damaged) - _MAX_NAMED} more)" if len(damaged) > _MAX_NAMED else ""
+        return problem("; ".join(damaged[:_MAX_NAMED]) + more)
     if not partitions:
-        return ok("nothing materialized yet: `visdiv run --all` begins")
-    return ok(f"{partitions} partitions of {len(tables)} tables, {size / 1e6:.1f} MB, every file there in its size")
+        return ok("nothing is materialized yet: run `visdiv run --all`")
+    return ok(f"{partitions} partitions of {len(tables)} tables, {size / 1e6:.1f} MB, no file is missing or truncated")
 
 
 def check_warehouse(settings: Settings) -> Verdict:
-    """Whether the DuckDB file can be opened, read-only, and has the tables of this version."""
+    """Check that the DuckDB file can be opened read-only and has the tables of this version."""
     import duckdb
 
     from visdiv_assets.publishing.warehouse.schema import TABLES
 
     path = Path(settings.warehouse_path)
     if not path.exists():
-        return ok("not published yet: `visdiv run --all` ends with it")
+        return ok("not published yet: run `visdiv run --all`")
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
             found = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        return problem(f"{path} cannot be opened ({reason}): remove it, and `visdiv run --all` publishes it again")
+        return problem(
+            f"{path} cannot be opened ({reason}): remove it, then run `visdiv run --all` to publish it again"
+        )
     missing = [table.name for table in TABLES if table.name not in found]
     if missing:
         return warning(
-            f"{path} is of another version, without {', '.join(missing)}: `visdiv run --all` publishes it again"
+            f"{path} was published by another version and lacks {', '.join(missing)}: run `visdiv run --all`"
         )
     return ok(f"{path} opens read-only: {len(found)} tables, {path.stat().st_size / 1e6:.1f} MB")
 
 
 def check_garbage(settings: Settings) -> Verdict:
-    """How much `visdiv gc` would remove."""
+    """Check how much `visdiv gc` would delete."""
     request = Request(now=time.time(), grace=GRACE_DAYS * 86_400)
     of_lake = collect(open_lake(settings), request)
     copies = collect_copies(settings.vectors_folder, of_lake.referenced, request)
     found = of_lake, collect_leftovers(settings.data_folder, request), copies
     size, files = sum(part.size_bytes for part in found), sum(part.files for part in found)
     if not files:
-        return ok("nothing that can go")
-    text = f"{files} files, {size / 1e6:.1f} MB, can go: `visdiv gc` lists them"
-    return warning(text) if size > _MUCH else ok(text)
+        return ok("no unreferenced files")
+    text = f"{files} unreferenced files, {size / 1e6:.1f} MB: `visdiv gc` lists them"
+    return warning(text) if size > _MAX_GARBAGE else ok(text)
 
 
-def _size_below(folder: Path) -> int:
+def _folder_size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
+
+
+def _remedy(table: str, partition: str) -> str:
+    """Return what makes a partition; a lake of another version may have other tables."""
+    return remedy(table, partition) if table in LAKE_TABLES else "materialize it again with the version that wrote it"

@@ -1,4 +1,4 @@
-"""The model: the device it runs on, its weights, and whether it works."""
+"""Check the SSCD model: its device, its weights, and that it works."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from visdiv_assets.extras import is_installed
 from visdiv_assets.orchestration.doctor.verdicts import Verdict, ok, problem, warning
 from visdiv_assets.settings import Settings
 
-#: Of SSCD's vectors.
+#: Dimension of SSCD's vectors.
 DIMENSION = 512
 
 
 def check_device(settings: Settings) -> Verdict:
-    """Whether the device that is asked for is there."""
+    """Check that the device of the settings can be used."""
     device = resolve_device(settings.device)
     if device == "cpu":
         if settings.device == "auto" and has_driver() and not has_cuda():
@@ -35,7 +35,9 @@ def check_device(settings: Settings) -> Verdict:
                     "a CUDA driver is installed, but torch is not, so the CPU is used: run `pip install "
                     "'visdiv-assets[gpu]'`"
                 )
-            return warning("a CUDA driver is installed, but torch finds no device: the CPU is used")
+            return warning(
+                "a CUDA driver is installed, but torch finds no CUDA device and uses the CPU: install torch with CUDA"
+            )
         return ok(f"VISDIV_DEVICE={settings.device}: the CPU")
     found = torch_device(device)
     import torch
@@ -45,21 +47,23 @@ def check_device(settings: Settings) -> Verdict:
 
 
 def check_weights_file(settings: Settings) -> Verdict:
-    """Whether the model's weights are there and the published ones; nothing is fetched."""
+    """Check that the weights of the model are the published ones, without downloading them."""
     name = resolve_model(settings.sscd_model, resolve_device(settings.device))
     if name == ONNX:
         return ok(f"{name}: {onnx_weights()}, SHA-256 as published")
     path = _torchscript(settings)
     if not path.is_file():
         if settings.sscd_weights:
-            return problem(f"VISDIV_SSCD_WEIGHTS names {path}, which is not a file")
-        return warning(f"{name}: not fetched yet; the first run fetches 99 MB from {TORCHSCRIPT_URL}")
+            return problem(
+                f"VISDIV_SSCD_WEIGHTS names {path}, which is not a file: fix it, or unset it to download the weights"
+            )
+        return warning(f"{name}: not downloaded yet; the first run downloads 99 MB from {TORCHSCRIPT_URL}")
     check_weights(path, TORCHSCRIPT_SHA256)
     return ok(f"{name}: {path}, SHA-256 as published")
 
 
 def check_model(settings: Settings) -> Verdict | None:
-    """Whether the model loads, and gives one image a vector of unit length; None where it is not fetched yet."""
+    """Check that the model loads and returns a unit vector for an image; None if it is not downloaded yet."""
     name = resolve_model(settings.sscd_model, resolve_device(settings.device))
     if name == TORCHSCRIPT and not _torchscript(settings).is_file():
         return None
@@ -78,13 +82,13 @@ def check_model(settings: Settings) -> Verdict | None:
     vectors = embedder.embed([fromarray(np.stack([ramp, ramp.T[:96, :96].repeat(2, 1)[:, :128], ramp], axis=2))])
     ended = time.monotonic()
     if vectors.shape != (1, DIMENSION):
-        return problem(f"{embedder.model_id} gives vectors {list(vectors.shape)}, not [1, {DIMENSION}]")
+        return problem(f"{embedder.model_id} returns vectors of shape {list(vectors.shape)}, not [1, {DIMENSION}]")
     length = float(np.linalg.norm(vectors))
     if not abs(length - 1) < 1e-3:
-        return problem(f"{embedder.model_id} gives a vector of length {length:.4f}, not 1")
+        return problem(f"{embedder.model_id} returns a vector of length {length:.4f}, not 1")
     return ok(
         f"{embedder.model_id} on {embedder.device}: loaded in {loaded - begin:.1f} s, one image embedded in "
-        f"{ended - loaded:.2f} s, {DIMENSION} numbers of length 1"
+        f"{ended - loaded:.2f} s as a unit vector of {DIMENSION} dimensions"
     )
 
 

@@ -1,4 +1,4 @@
-"""The source: whether it can be opened, and what it holds."""
+"""Check the source."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from visdiv_assets.wiring import open_source
 
 
 def check_source(settings: Settings) -> Verdict:
-    """Whether the source opens and holds subsets and benchmarks; no file of it is read."""
+    """Check that the source can be opened and has subsets and benchmarks, without reading its files."""
     source = open_source(settings)
     subsets, benchmarks = source.subsets(), source.benchmarks()
     if not subsets:
-        return problem(f"{source.uri} holds no subset: put Parquet files into subsets/<name>/")
+        return problem(f"{source.uri} has no subset: put Parquet files into subsets/<name>/")
     text = f"{source.uri}: {len(subsets)} subsets, {len(benchmarks)} benchmarks"
     if not benchmarks:
-        return warning(f"{text}: leaks are looked for in benchmarks only, put theirs into benchmarks/<name>/")
+        return warning(f"{text}: without benchmarks no contamination is found, put their files into benchmarks/<name>/")
     return ok(text)

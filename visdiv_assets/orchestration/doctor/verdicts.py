@@ -1,4 +1,4 @@
-"""What a check says, and how checks are made one after the other."""
+"""Verdicts of checks, and how checks are run."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from visdiv_assets.errors import VisdivError
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """Severity of a verdict."""
 
     OK = "ok"
-    #: Runs succeed, but something is worth knowing or is not used.
+    #: Runs succeed, but something needs attention or is not used.
     WARNING = "warning"
-    #: Runs fail, or will.
+    #: Runs fail.
     PROBLEM = "problem"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found, in one line, with what to do where something is wrong."""
+    """What a check found, in one line, with what to do if something is wrong."""
 
     level: Level
     text: str
 
 
-#: Looks at one thing; None if it has nothing to say.
+#: A check; it returns None if it does not apply.
 Check = Callable[[], Verdict | None]
 
 
@@ -41,35 +41,35 @@ class Finding:
 
 
 def ok(text: str) -> Verdict:
-    """All is well."""
+    """Return the verdict that all is well."""
     return Verdict(Level.OK, text)
 
 
 def warning(text: str) -> Verdict:
-    """Worth knowing."""
+    """Return a warning."""
     return Verdict(Level.WARNING, text)
 
 
 def problem(text: str) -> Verdict:
-    """To be mended."""
+    """Return a problem."""
     return Verdict(Level.PROBLEM, text)
 
 
 def examine(checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:
-    """Make checks, each whatever the others did: an exception is a problem with its text.
+    """Run checks one after the other; an exception of a check is a problem and does not stop the others.
 
     Args:
         checks: names and functions.
 
     Yields:
-        the findings as they come, each of one line.
+        The finding of each check, whose text is one line.
     """
     for name, check in checks:
         try:
             verdict = check()
         except VisdivError as error:
             verdict = problem(str(error))
-        except Exception as error:  # Whatever is broken, the other checks are still worth making.
+        except Exception as error:  # A defect in one check must not stop the others.
             verdict = problem(f"{type(error).__name__}: {error}")
         if verdict is not None:
             yield Finding(name, verdict.level, " ".join(verdict.text.split()))

@@ -20,7 +20,7 @@ from visdiv_assets.perf.rehearsal.questions import Answered, ask
 from visdiv_assets.perf.rehearsal.shape import Shape
 from visdiv_assets.perf.rehearsal.stages import STAGES, Materialize, Outcome, output_size, run_stage
 from visdiv_assets.progress import progress
-from visdiv_assets.settings import Settings, load_settings
+from visdiv_assets.settings import Settings
 from visdiv_assets.storage.disk_space import GIGABYTE, reserve_on, space_of
 from visdiv_assets.storage.lake import Lake
 
@@ -123,7 +123,7 @@ def rehearse(
         settings: settings of the stages, except locations; the defaults, without the environment, if None.
         say: called with a line after each step.
     """
-    settings = (settings or load_settings({})).model_copy(
+    settings = (settings or Settings()).model_copy(
         update={"source": str(folder / "source"), "data": str(folder / "data"), "copies_by": "similarity"}
     )
     begin = time.perf_counter()

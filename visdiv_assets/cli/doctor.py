@@ -1,0 +1,70 @@
+"""The command `visdiv doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from visdiv_assets.cli.options import repeat_options, settings_options
+from visdiv_assets.errors import VisdivError
+
+if TYPE_CHECKING:
+    from visdiv_assets.orchestration.doctor import Check, Finding
+    from visdiv_assets.settings import Settings
+
+
+@click.command()
+@settings_options
+def doctor(read_settings: Callable[[], Settings]) -> None:
+    """Check the installation, the source, the models and the data folder.
+
+    Prints one line per check: ok, warning (runs succeed) or problem (runs fail), with what to do. Nothing is changed
+    and no weights are downloaded. The exit code is 1 if there is a problem.
+    """
+    from visdiv_assets.orchestration.doctor import Level
+
+    counts = dict.fromkeys(Level, 0)
+    for finding in _findings(read_settings):
+        counts[finding.level] += 1
+        click.echo(f"{finding.level:<8} {finding.name:<12} {repeat_options(finding.text)}")
+    problems, warnings = counts[Level.PROBLEM], counts[Level.WARNING]
+    click.echo(
+        f"{sum(counts.values())} checks: {problems} problem{'s' * (problems != 1)}, "
+        f"{warnings} warning{'s' * (warnings != 1)}"
+    )
+    click.get_current_context().exit(1 if problems else 0)
+
+
+def _findings(read_settings: Callable[[], Settings]) -> Iterator[Finding]:
+    from visdiv_assets.orchestration.doctor import Finding, Level, examine
+    from visdiv_assets.orchestration.doctor.installation import check_packages, check_python, check_settings
+
+    yield from examine([("python", check_python), ("packages", check_packages)])
+    try:
+        settings = read_settings()
+    except VisdivError as error:
+        # All other checks depend on the settings.
+        yield Finding("settings", Level.PROBLEM, str(error))
+        return
+    yield from examine([("settings", partial(check_settings, settings)), *_checks(settings)])
+
+
+def _checks(settings: Settings) -> Iterator[tuple[str, Check]]:
+    from visdiv_assets.orchestration import state
+    from visdiv_assets.orchestration.doctor import data, models, source
+    from visdiv_assets.settings import dagster_home
+
+    yield "source", partial(source.check_source, settings)
+    yield "device", partial(models.check_device, settings)
+    yield "weights", partial(models.check_weights_file, settings)
+    yield "model", partial(models.check_model, settings)
+    yield "disk", partial(data.check_space, settings)
+    yield "data folder", partial(data.check_folder, settings)
+    yield "storage", partial(data.check_storage, settings)
+    yield "lake", partial(data.check_lake, settings)
+    yield "warehouse", partial(data.check_warehouse, settings)
+    yield "garbage", partial(data.check_garbage, settings)
+    yield from state.checks(dagster_home(settings))

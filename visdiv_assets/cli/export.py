@@ -1,0 +1,44 @@
+"""The command `visdiv export`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from visdiv_assets.cli.options import pass_settings, repeat_options
+from visdiv_assets.settings import Settings
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show the number of dropped rows by reason, and write nothing.")
+@pass_settings
+def export(settings: Settings, folder: Path, dry_run: bool) -> None:
+    """Write a clean copy of all materialized subsets.
+
+    FOLDER gets the rows that curated_rows keeps, each subset in the source's own schema, readable with
+    datasets.load_dataset. dropped.parquet lists every other row with the reason, and with the image that it duplicates
+    or contaminates. The source is never modified.
+    """
+    from visdiv_assets.cli.tables import arrow_table
+    from visdiv_assets.curation.clean_copy import load_decisions
+    from visdiv_assets.curation.export import export as write_copy
+    from visdiv_assets.curation.export import preview
+    from visdiv_assets.progress import progress
+    from visdiv_assets.wiring import open_lake, open_source
+
+    source, lake = open_source(settings), open_lake(settings)
+    decided = list(load_decisions(lake, source))
+    click.echo(arrow_table(preview(decided)))
+    if dry_run:
+        command = f"`visdiv export {shlex.quote(str(folder))}`"
+        click.echo(f"Nothing was written. {repeat_options(command)} writes the kept rows.")
+        return
+    with progress("exporting", sum(decision.version.rows for decision in decided), "row") as advance:
+        written = write_copy(source, decided, folder, progress=advance)
+    click.echo(
+        f"{written.rows_kept} rows in {written.files} files, {written.size_bytes / 1e6:.1f} MB, in {folder}; "
+        f"{written.rows_dropped} dropped rows are listed in {folder / 'dropped.parquet'}"
+    )

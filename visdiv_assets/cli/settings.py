@@ -1,0 +1,34 @@
+"""The command `visdiv settings`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from visdiv_assets.cli.options import pass_settings
+from visdiv_assets.settings import CONFIG_FILE, CONFIG_VARIABLE, config_file, dagster_home, variable
+
+if TYPE_CHECKING:
+    from visdiv_assets.settings import Settings
+
+
+@click.command("settings")
+@pass_settings
+def settings(settings: Settings) -> None:
+    """List every setting with its current value.
+
+    Each is shown by its environment variable. A setting can also be written to visdiv.toml in the working directory, by
+    its name in lower case: `similarity_floor = 0.8`. Variables override the file, and --source and --data override
+    both.
+    """
+    for name, field in type(settings).model_fields.items():
+        _print(variable(name), getattr(settings, name), str(field.description))
+    file = config_file()
+    _print(CONFIG_VARIABLE, str(file or ""), f"File of settings; if it is not set, {CONFIG_FILE} if that exists.")
+    _print("DAGSTER_HOME", str(dagster_home(settings)), "Folder of Dagster's own state.")
+
+
+def _print(name: str, value: object, description: str) -> None:
+    click.echo(f"{name} = {value!r}")
+    click.echo(click.wrap_text(description, 100, "    ", "    "))

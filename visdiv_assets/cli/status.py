@@ -1,0 +1,24 @@
+"""The command `visdiv status`."""
+
+from __future__ import annotations
+
+import click
+
+from visdiv_assets.cli.options import pass_settings, repeat_options
+from visdiv_assets.settings import Settings
+
+
+@click.command()
+@pass_settings
+def status(settings: Settings) -> None:
+    """Show what is materialized of each subset, and whether its files changed."""
+    from visdiv_assets.orchestration.status import subset_states
+    from visdiv_assets.storage.uris import display
+    from visdiv_assets.wiring import open_lake, open_source
+
+    states = subset_states(open_source(settings), open_lake(settings))
+    click.echo(f"source  {settings.source}")
+    click.echo(f"data    {display(settings.data) if settings.is_remote else settings.data_folder}")
+    width = max([len(state.subset) for state in states], default=6)
+    for state in states:
+        click.echo(f"{state.subset:<{width}}  {repeat_options(state.summary)}")
