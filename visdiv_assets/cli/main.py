@@ -252,7 +252,7 @@ def _next_commands(settings: Settings) -> str:
         [
             "",
             f"The findings are in {settings.warehouse_path}{copy}, the reports in {settings.reports_folder}. Next:",
-            '  visdiv query "SELECT * FROM duplicate_pair_positions ORDER BY similarity DESC LIMIT 10"',
+            '  visdiv query "SELECT * FROM close_pair_positions ORDER BY similarity DESC LIMIT 10"',
             "  visdiv report",
             "  visdiv export --dry-run clean",
             "  visdiv status",

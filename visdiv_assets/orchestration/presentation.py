@@ -19,10 +19,10 @@ OWNERS = ("team:visdiv",)
 TABLES_OF: dict[str, tuple[str, ...]] = {
     LakeTable.SUBSET_IMAGES: ("images", "subsets"),
     LakeTable.QUALITY_ROWS: ("quality",),
-    LakeTable.NEAR_DUPLICATES: ("duplicate_pairs",),
-    LakeTable.VERIFIED_DUPLICATES: ("duplicate_pairs",),
-    LakeTable.CROSS_SUBSET_DUPLICATES: ("duplicate_pairs", "subset_overlap"),
-    LakeTable.VERIFIED_CROSS_SUBSET: ("duplicate_pairs",),
+    LakeTable.NEAR_DUPLICATES: ("close_pairs",),
+    LakeTable.VERIFIED_DUPLICATES: ("close_pairs",),
+    LakeTable.CROSS_SUBSET_DUPLICATES: ("close_pairs", "subset_overlap"),
+    LakeTable.VERIFIED_CROSS_SUBSET: ("close_pairs",),
     LakeTable.CONTAMINATION: ("contamination_pairs", "contamination_rates"),
     LakeTable.VERIFIED_CONTAMINATION: ("contamination_pairs", "contamination_rates"),
     LakeTable.TEXT_CONTAMINATION: ("text_overlaps", "text_contamination_rates"),
@@ -34,7 +34,7 @@ TABLES_OF: dict[str, tuple[str, ...]] = {
     LakeTable.CALIBRATION: ("calibration",),
     LakeTable.MAPS: ("map_points",),
     LakeTable.SELECTION_SCORES: ("selection_scores",),
-    LakeTable.DUPLICATE_CLUSTERS: ("duplicate_clusters", "cluster_summary", "cluster_sizes"),
+    LakeTable.DUPLICATE_CLUSTERS: ("duplicate_clusters", "cluster_summary", "component_sizes"),
     LakeTable.CURATED_ROWS: ("dropped_rows",),
 }
 

@@ -3,6 +3,8 @@
 Belongs here: what assets ask for by type. Does not: logic. They are bound once, in `definitions.build_definitions`.
 """
 
+import json
+from dataclasses import asdict
 from functools import lru_cache, partial
 
 import dagster as dg
@@ -19,7 +21,7 @@ from visdiv_assets.sources.catalog import FINEVISION_LIST
 from visdiv_assets.storage.disk_space import GIGABYTE
 from visdiv_assets.storage.lake import Lake, lake_at
 from visdiv_assets.threads import thread_count
-from visdiv_assets.wiring import open_source
+from visdiv_assets.wiring import describe_publication, open_source
 
 
 class SourceResource(dg.ConfigurableResource):
@@ -259,6 +261,7 @@ class WarehouseResource(dg.ConfigurableResource):
 
     path: str = Field(description="The file.")
     copy_to: str = Field("", description="Where it is copied to on object storage; empty: nowhere.")
+    publication: str = Field("{}", description="Content of the table meta, as JSON.")
 
 
 def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
@@ -336,5 +339,9 @@ def build_resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
             keep_rows=settings.keep_rows,
         ),
         "reports": ReportsResource(folder=str(settings.reports_folder)),
-        "warehouse_file": WarehouseResource(path=settings.warehouse_path, copy_to=settings.warehouse_copy),
+        "warehouse_file": WarehouseResource(
+            path=settings.warehouse_path,
+            copy_to=settings.warehouse_copy,
+            publication=json.dumps(asdict(describe_publication(settings))),
+        ),
     }

@@ -65,7 +65,7 @@ def run(settings: Settings, *arguments: str, **variables: str) -> Result:
 
 def content(settings: Settings) -> list[list[tuple[object, ...]]]:
     """The rows of the published tables."""
-    tables = ("images", "duplicate_pairs", "diversity", "contamination_rates", "dropped_rows", "provenance")
+    tables = ("images", "close_pairs", "diversity", "contamination_rates", "dropped_rows", "provenance")
     return [query(settings, f"SELECT * FROM {table} ORDER BY ALL") for table in tables]
 
 

@@ -248,7 +248,7 @@ def test_a_subset_that_is_gone_leaves_the_tables_and_fails_nothing(pipeline: Pip
     ran = with_pixels.publish()
     assert ran.success, ran.failures
     assert with_pixels.query("SELECT subset, images FROM subsets ORDER BY subset") == [("two", 3)]
-    assert with_pixels.query("SELECT count(*) FROM duplicate_pairs") == [(0,)]
+    assert with_pixels.query("SELECT count(*) FROM close_pairs") == [(0,)]
     assert "one" in with_pixels.lake.partitions("subset_images")
 
 

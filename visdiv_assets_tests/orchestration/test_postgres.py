@@ -99,7 +99,7 @@ def test_six_runs_at_a_time_on_postgresql_give_what_runs_one_after_the_other_giv
 
     assert digests(tmp_path / "six") == digests(tmp_path / "one")
     expected = tables(tmp_path / "one")
-    assert expected["duplicate_pairs"]
+    assert expected["close_pairs"]
     assert expected["contamination_pairs"]
     assert tables(tmp_path / "six") == expected
     assert not (home / "history").exists()

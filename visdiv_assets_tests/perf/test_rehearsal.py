@@ -179,7 +179,7 @@ def test_a_planted_pair_that_a_stage_lost_is_missed(
         rewritten(lake, asset, "all", {"dropped": without("witness", lost["set_b"])})
     else:
         with duckdb.connect(settings.warehouse_path) as connection:
-            connection.execute("DELETE FROM duplicate_pairs WHERE image_id_a = ?", [lost["image_id_a"]])
+            connection.execute("DELETE FROM close_pairs WHERE image_id_a = ?", [lost["image_id_a"]])
     before, after = check(asset, settings_in(rehearsed[0]), planted), check(asset, settings, planted)
     assert before is not None
     assert after is not None

@@ -55,7 +55,7 @@ import dagster as dg
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.warehouse import publish
+from visdiv_assets.publishing.warehouse.publish import publish
 from visdiv_assets_tests.conftest import Pipeline, one_each, other_model, write_shard
 from visdiv_assets_tests.reliability.processes import contents, tables, temporary_files
 

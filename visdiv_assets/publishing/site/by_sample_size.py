@@ -25,7 +25,7 @@ def against_size(rows: list[dict[str, Any]], whole: list[dict[str, Any]]) -> Cha
             {
                 **_named(row, row["sample_size"], name),
                 **{to: row[f"{measure}_{part}"] for to, part in (("value", "mean"), ("low", "low"), ("high", "high"))},
-                "drawn": f"{row['sample_size']:,}, drawn {row['seeds']} times" if row["seeds"] > 1 else "all",
+                "drawn": f"{row['sample_size']:,}, drawn {row['samples']} times" if row["samples"] > 1 else "all",
                 "said": interval(row, measure, decimals).said,
             }
             for row in rows

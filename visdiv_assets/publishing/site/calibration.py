@@ -13,14 +13,14 @@ from visdiv_assets.publishing.site.report_data import Corpus
 
 _CALIBRATION = """
 SELECT c.*, coalesce(s.category, $other) AS category FROM calibration c LEFT JOIN subsets s USING (subset)
-WHERE kind = 'ALL' AND strength = 'ALL' ORDER BY subset, rule, threshold
+WHERE copy_kind = 'ALL' AND strength = 'ALL' ORDER BY subset, rule, threshold
 """
 
 _KINDS = """
-SELECT kind, rule, threshold, sum(copies) AS copies, sum(copies_found) AS found,
+SELECT copy_kind AS kind, rule, threshold, sum(copies) AS copies, sum(copies_found) AS found,
     sum(copies_found) / sum(copies) AS recall
-FROM calibration WHERE kind <> 'ALL' AND strength = 'ALL' AND copies > 0
-GROUP BY kind, rule, threshold ORDER BY kind, rule, threshold
+FROM calibration WHERE copy_kind <> 'ALL' AND strength = 'ALL' AND copies > 0
+GROUP BY copy_kind, rule, threshold ORDER BY copy_kind, rule, threshold
 """
 
 #: What the comparison of pixels is called beside thresholds.

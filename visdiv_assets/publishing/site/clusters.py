@@ -21,8 +21,8 @@ WITH positions AS (
         list(DISTINCT subset ORDER BY subset)[:$named] AS names
     FROM duplicate_clusters GROUP BY component_id
 )
-SELECT p.*, s.smallest_similarity FROM positions p
-LEFT JOIN cluster_summary s ON s.kind = 'component' AND s.cluster_id = p.component_id
+SELECT p.*, s.min_similarity FROM positions p
+LEFT JOIN cluster_summary s ON s.grouping = 'component' AND s.group_id = p.component_id
 ORDER BY p.positions DESC, p.images DESC, p.component_id LIMIT $limit
 """
 
@@ -65,7 +65,7 @@ def _groups(corpus: Corpus, largest: list[dict[str, Any]]) -> list[Group]:
     groups = []
     for rank, row in enumerate(largest, start=1):
         places = chosen[row["component_id"]]
-        similarity = row["smallest_similarity"]
+        similarity = row["min_similarity"]
         about = f"{several(row['images'], 'different image')} in {_subsets(row)}"
         if similarity is not None:
             about += f", any two of them with a similarity of {similarity:.2f} or more"
@@ -96,7 +96,7 @@ def _grid(largest: list[dict[str, Any]]) -> Grid:
             count(row["positions"]),
             count(row["images"]),
             Entry(_subsets(row)),
-            number(row["smallest_similarity"], 2),
+            number(row["min_similarity"], 2),
         ]
         for row in largest
     ]

@@ -25,8 +25,8 @@ from visdiv_assets.publishing.site.report_data import Corpus
 _RATES = """
 SELECT subset, benchmark, rule, images, images_contaminated, rows_contaminated, benchmark_images,
     benchmark_images_leaked, rate, ci_low, ci_high
-FROM contamination_rates WHERE rule = 'verified' OR threshold = $threshold
-ORDER BY rule DESC, images_contaminated DESC, subset, benchmark
+FROM contamination_rates WHERE rule = 'confirmed' OR threshold = $threshold
+ORDER BY rule, images_contaminated DESC, subset, benchmark
 """
 
 _PIXELS_AGREE = "the pixels agree"
@@ -42,7 +42,7 @@ def page(corpus: Corpus) -> Page:
     rows: list[dict[str, Any]] = []
     if corpus.warehouse.has_rows("contamination_rates"):
         rows = corpus.warehouse.rows(_RATES, threshold=corpus.contamination_threshold)
-    rules = {"verified": _PIXELS_AGREE, "similarity": f"similarity is at least {corpus.contamination_threshold}"}
+    rules = {"confirmed": _PIXELS_AGREE, "similarity": f"similarity is at least {corpus.contamination_threshold}"}
     named = [{**row, "rule": rules[row["rule"]]} for row in rows if row["benchmark"] != "ALL"]
     # Subsets without an image, which are texts alone, have no rate.
     rates = [row for row in named if row["rate"] is not None]

@@ -133,7 +133,7 @@ def _rarefied_grid(rows: list[dict[str, Any]], sizes: list[int]) -> Grid:
         [
             Entry(row["subset"]),
             count(row["sample_size"]),
-            count(row["seeds"]),
+            count(row["samples"]),
             *(interval(row, measure, 3 if measure == "score" else 1) for measure in MEASURES),
         ]
         for row in rows

@@ -30,7 +30,7 @@ SUBSETS = """
 WITH near AS (
     SELECT subset, count(*) FILTER (reason = 'exact_copy') AS exact, count(*) FILTER (reason = 'near_copy') AS near
     FROM duplicate_clusters GROUP BY subset
-), pixels AS (FROM contamination_rates WHERE benchmark = 'ALL' AND rule = 'verified'
+), pixels AS (FROM contamination_rates WHERE benchmark = 'ALL' AND rule = 'confirmed'
 ), alike AS (FROM contamination_rates WHERE benchmark = 'ALL' AND rule = 'similarity' AND threshold = $threshold
 ), scored AS (FROM diversity WHERE scope = 'subset' AND centered)
 SELECT s.subset, coalesce(s.category, $other) AS category, s."rows", s.images, s.images_unique, s.images_unreadable,

@@ -125,9 +125,9 @@ def _neighbors(corpus: Corpus) -> list[dict[str, Any]]:
 
 def _components(corpus: Corpus) -> Section:
     heading = "How groups of copies grow"
-    if not corpus.warehouse.has_rows("cluster_sizes"):
+    if not corpus.warehouse.has_rows("component_sizes"):
         return Section(heading, nothing="There are no groups of copies yet: run `visdiv run --all`.")
-    sizes = corpus.warehouse.rows("FROM cluster_sizes ORDER BY threshold")
+    sizes = corpus.warehouse.rows("FROM component_sizes ORDER BY threshold")
     names = {"components": "groups", "images": "images in them", "largest_component": "images of the largest"}
     drawn = [
         {"threshold": row["threshold"], "what": name, "value": row[column], "said": f"{row[column]:,}"}

@@ -50,7 +50,7 @@ def test_a_run_on_s3_gives_the_tables_of_a_run_on_disk_and_a_second_one_does_not
     run_all(on_disk, benchmarks)
     found = tables(on_s3.settings.warehouse_path)
     assert found == tables(on_disk.settings.warehouse_path)
-    assert found["duplicate_pairs"]
+    assert found["close_pairs"]
     assert bool(found["contamination_pairs"]) == bool(benchmarks)
 
     # The published file lies beside the lake, and what cannot lie there on the disk alone.

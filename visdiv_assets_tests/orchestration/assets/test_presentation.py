@@ -58,7 +58,7 @@ def test_tags_say_what_a_partition_is_and_what_is_launched_by_hand() -> None:
 def test_every_table_of_the_duckdb_file_is_named_by_the_asset_that_finds_it() -> None:
     named = {table for tables in presentation.TABLES_OF.values() for table in tables}
     # The first two are read beside what assets find, the last is written by `visdiv mixture`.
-    assert {table.name for table in TABLES} - named == {"provenance", "diversity_published", "mixture_weights"}
+    assert {table.name for table in TABLES} - named == {"meta", "provenance", "diversity_published", "mixture_weights"}
     assert {*presentation.TABLES_OF, *presentation.REPORT_OF, *presentation.REPORT_OF.values()} <= set(SPECS)
     assert '`visdiv query "FROM dropped_rows"`: ' in SPECS["curated_rows"].metadata["tables"].value
 

@@ -91,7 +91,7 @@ def test_the_overview_has_a_row_for_each_subset_as_sql_has_it(made: MadeUp, page
         made,
         """SELECT s.subset, s.images, s.images_unique, d.effective_rank, r.rate FROM subsets s
         JOIN diversity d ON d.subset = s.subset AND scope = 'subset' AND centered
-        JOIN contamination_rates r ON r.subset = s.subset AND benchmark = 'ALL' AND rule = 'verified'
+        JOIN contamination_rates r ON r.subset = s.subset AND benchmark = 'ALL' AND rule = 'confirmed'
         ORDER BY images DESC, s.subset""",
     )
     assert page.column(table, "Subset") == [row[0] for row in found]
@@ -123,8 +123,8 @@ def test_the_heat_map_has_every_cell_that_sql_has(made: MadeUp, pages: dict[str,
     cells = pages["contamination"].charts["rates"]["values"]
     found = sql(
         made,
-        """SELECT subset, benchmark, if(rule = 'verified', 'the pixels agree', 'similarity is at least 0.95'), rate
-        FROM contamination_rates WHERE benchmark <> 'ALL' AND (rule = 'verified' OR threshold = 0.95)""",
+        """SELECT subset, benchmark, if(rule = 'confirmed', 'the pixels agree', 'similarity is at least 0.95'), rate
+        FROM contamination_rates WHERE benchmark <> 'ALL' AND (rule = 'confirmed' OR threshold = 0.95)""",
     )
     assert {(row["subset"], row["benchmark"], row["rule"], row["value"]) for row in cells} == {
         (*names, round(rate, 6)) for *names, rate in found
@@ -233,7 +233,7 @@ def test_each_subset_has_a_spectrum_that_adds_up_to_no_more_than_1(pages: dict[s
 
 def test_calibration_and_ratings_are_those_of_sql(made: MadeUp, pages: dict[str, ReadPage]) -> None:
     recall = sorted(row["value"] for row in pages["thresholds"].charts["rules"]["values"] if row["measure"][0] == "r")
-    assert recall == sorted(row[0] for row in sql(made, "SELECT recall FROM calibration WHERE kind = 'ALL'"))
+    assert recall == sorted(row[0] for row in sql(made, "SELECT recall FROM calibration WHERE copy_kind = 'ALL'"))
     turns = pages["quality"].values("ratings-table", "Turns")
     grouped = "SELECT sum(turns) FROM quality WHERE rating IS NOT NULL GROUP BY criterion, rating"
     assert sorted(turns, key=float) == sorted(float(row[0]) for row in sql(made, grouped))
@@ -297,7 +297,7 @@ def test_every_chart_has_words_and_can_be_drawn(name: str, pages: dict[str, Read
 
 def test_without_findings_each_page_says_in_a_line_what_to_run(tmp_path: Path) -> None:
     made = make(tmp_path, [], [])
-    execute(made, "DELETE FROM diversity; DELETE FROM provenance; DELETE FROM cluster_sizes")
+    execute(made, "DELETE FROM diversity; DELETE FROM provenance; DELETE FROM component_sizes")
     pages = built(made)
     for name in FILES:
         lines = [given for _, given in pages[name].tags if given.get("class") == "nothing"]
