@@ -47,6 +47,7 @@ from visdiv_assets.orchestration.resources import (
 )
 from visdiv_assets.progress import progress
 from visdiv_assets.publishing.plots.calibration import plot
+from visdiv_assets.publishing.plots.figures import can_plot
 from visdiv_assets.sources import Source
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
@@ -201,8 +202,9 @@ def _shown(table: pa.Table) -> dict[str, dg.MetadataValue | float]:
     for threshold in sorted({value for value in table["threshold"].to_pylist() if value is not None}, reverse=True):
         shown |= _numbers(table, SIMILARITY, threshold, f"at_{threshold:g}")
     shown |= _numbers(table, VERIFIED, None, "verified")
-    image = base64.b64encode(plot(table)).decode("ascii")
-    shown["rates"] = dg.MetadataValue.md(f"![recall and precision](data:image/png;base64,{image})")
+    if can_plot():
+        image = base64.b64encode(plot(table)).decode("ascii")
+        shown["rates"] = dg.MetadataValue.md(f"![recall and precision](data:image/png;base64,{image})")
     shown["in_words"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in sentences(table)))
     return shown
 

@@ -22,6 +22,7 @@ from visdiv_assets.orchestration.assets.common import (
 from visdiv_assets.orchestration.partitions import subset_partitions
 from visdiv_assets.orchestration.resources import LakeResource
 from visdiv_assets.publishing.plots.diversity import plot_rarefied, plot_spectrum
+from visdiv_assets.publishing.plots.figures import can_plot
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -151,14 +152,14 @@ def rarefied_diversity(context: dg.AssetExecutionContext, lake: LakeResource) ->
         manifest = write.commit()
         table = store.read(manifest, "scores")
     metadata = {"dagster/partition_row_count": table.num_rows, "scores": table_preview(table)}
-    if table.num_rows:
+    if table.num_rows and can_plot():
         metadata["against_sample_size"] = image_markdown("scores", plot_rarefied(table))
     return materialized(manifest, metadata)
 
 
 def _spectrum(moments: Moments) -> dict[str, dg.MarkdownMetadataValue]:
     shares = spectrum(moments)
-    if not len(shares):
+    if not len(shares) or not can_plot():
         return {}
     few = too_few(moments.n, moments.dimension)
     return {"spectrum": image_markdown("spectrum", plot_spectrum(shares, moments.n, few=few))}
