@@ -59,7 +59,7 @@ def test_only_the_chosen_rows_are_laid_out() -> None:
     assert np.array_equal(layout(vectors, rows), layout(vectors[rows], np.arange(3)))
 
 
-def test_a_vector_that_is_not_finite_is_refused() -> None:
+def test_a_vector_that_is_not_finite_is_rejected() -> None:
     with pytest.raises(VisdivError, match="not finite"):
         layout(np.full((3, 2), np.nan, np.float16), np.arange(3))
 

@@ -123,7 +123,8 @@ def test_the_heat_map_has_every_cell_that_sql_has(made: MadeUp, pages: dict[str,
     cells = pages["contamination"].charts["rates"]["values"]
     found = sql(
         made,
-        """SELECT subset, benchmark, if(rule = 'confirmed', 'the pixels agree', 'similarity is at least 0.95'), rate
+        """SELECT subset, benchmark,
+            if(rule = 'confirmed', 'the pixels confirm it', 'its similarity is at least 0.95'), rate
         FROM contamination_rates WHERE benchmark <> 'ALL' AND (rule = 'confirmed' OR threshold = 0.95)""",
     )
     assert {(row["subset"], row["benchmark"], row["rule"], row["value"]) for row in cells} == {
@@ -143,7 +144,7 @@ def test_the_matrix_of_overlaps_has_every_share_that_is_not_0(made: MadeUp, copi
     chart = page.charts["overlap"]
     assert [(row["subset"], row["other"], row["value"]) for row in chart["values"]] == [("small", "other", 0.25)]
     assert chart["spec"]["encoding"]["x"]["scale"]["domain"] == ["other", "small"]
-    assert "1 of 2 cells are not 0. The most is 25.00 %, of small in other: 10 images, 4 of them" in page.words
+    assert "1 of 2 cells are not 0. The highest share is 25.00 %, of small in other: 10 images, 4 of them" in page.words
 
 
 def test_rarefied_scores_and_their_intervals_are_those_of_the_table(made: MadeUp, pages: dict[str, ReadPage]) -> None:
@@ -163,7 +164,7 @@ def test_subsets_are_first_compared_at_the_largest_number_that_nine_of_ten_have(
     assert pages["index"].tables[table][0][-1] == "Score of 256"
     (chosen,) = pages["diversity"].charts["ranking"]["spec"]["params"]
     assert chosen["value"] == "256 (too few)"
-    assert "256 are too few, fewer than two images a dimension" in pages["diversity"].words
+    assert "256 are too few, fewer than two images per dimension" in pages["diversity"].words
     expected = dict(sql(made, "SELECT subset, score_mean FROM diversity_rarefied WHERE sample_size = 256"))
     names = pages["index"].column(table, "Subset")
     assert dict(zip(names, pages["index"].values(table, "Score of 256"), strict=True)) == expected
@@ -315,7 +316,7 @@ def test_a_file_of_an_earlier_release_gives_the_pages_that_it_can(copied: MadeUp
     assert pages["contamination"].charts
 
 
-def test_a_file_without_what_every_page_needs_is_refused_in_one_line(copied: MadeUp) -> None:
+def test_a_file_without_what_every_page_needs_is_rejected_in_one_line(copied: MadeUp) -> None:
     execute(copied, "DROP TABLE subsets")
     with pytest.raises(VisdivError, match=r"visdiv.duckdb cannot be read .*: run `visdiv run --all` again"):
         built(copied)

@@ -701,8 +701,8 @@ for limit in limits:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited))
     try:
         publish(lake, path)
-    except VisdivError as refused:
-        error = str(refused)
+    except VisdivError as rejected:
+        error = str(rejected)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
     print(json.dumps({"limit": limit, "error": error, "files": publications(path), "state": state()}))

@@ -57,6 +57,6 @@ def test_sql_examples_have_a_question_and_use_the_vocabulary() -> None:
 
 
 @pytest.mark.parametrize("text", ["SELECT 1\n\n", "-- Title: One?\nSELECT 1\n", "-- Description: One.\n-- Title: ?\n1"])
-def test_an_example_without_title_or_description_is_refused(text: str) -> None:
+def test_an_example_without_title_or_description_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"some\.sql does not begin with"):
         parse_example("some", text)
