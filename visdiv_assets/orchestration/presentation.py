@@ -61,6 +61,7 @@ _COLUMNS_OF_THE_LAKE = {
     "text_id": "First bytes of the SHA-256 of the text, in hex; equal for equal texts.",
     "tokens": "Length of the text in the model's tokens.",
     "truncated": "Whether the text is longer than the model takes.",
+    "verified": "True if the pair is confirmed, false if it is rejected; NULL: not compared.",
 }
 _COLUMNS_OF_QUALITY = {
     "row": "Row of the subset, from 0 across its shards in file-name order.",
@@ -219,5 +220,5 @@ def _comments(name: str) -> dict[str, str]:
         }
     comments = dict(_COLUMNS_OF_THE_LAKE)
     for table in reversed(TABLES_OF.get(name) or _COLUMNS_LIKE.get(name, ())):
-        comments |= {column.name: column.comment for column in _TABLES[table].columns}
+        comments |= {column.stored_name: column.comment for column in _TABLES[table].columns}
     return comments

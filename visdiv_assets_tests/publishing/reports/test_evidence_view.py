@@ -33,7 +33,8 @@ def opened(data: bytes | None) -> Image.Image:
 
 def magenta(image: Image.Image) -> np.ndarray:
     red, green, blue = np.moveaxis(np.asarray(image, np.int16), -1, 0)
-    return (red - green > 60) & (blue - green > 60)
+    found: np.ndarray = (red - green > 60) & (blue - green > 60)
+    return found
 
 
 def test_a_crop_is_laid_where_it_was() -> None:

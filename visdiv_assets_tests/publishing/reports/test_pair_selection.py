@@ -26,7 +26,7 @@ def test_without_verdicts_the_closest_are_on_the_page() -> None:
     assert drawn(similarities, [None] * len(similarities)) == set()
 
 
-def test_what_a_threshold_misses_and_claims_wrongly_is_on_the_page() -> None:
+def test_pairs_that_a_threshold_misjudges_are_on_the_page() -> None:
     # 400 close confirmed pairs, then rejected ones, then confirmed ones that are hardly alike.
     similarities = [0.99] * 400 + [0.8] * 50 + [0.5] * 50
     verified = [True] * 400 + [False] * 50 + [True] * 50

@@ -262,7 +262,7 @@ def published_pair_positions(path: Path) -> list[PairRow]:
 
 
 class TestContract:
-    def test_every_table_and_column_of_the_contract_is_there_with_rows_of_its_own(self, sample: Sample) -> None:
+    def test_tables_and_columns_of_the_contract_have_rows(self, sample: Sample) -> None:
         for table, columns in CONTRACT.items():
             names = ", ".join(f'"{column}"' for column in columns.split())
             assert query(sample.path, f"SELECT {names} FROM {table}"), f"{table} is empty"
@@ -490,7 +490,7 @@ def corpora(draw: st.DrawFn) -> tuple[dict[str, Contents], dict[tuple[str, str],
 
 @settings(deadline=None, max_examples=20)
 @given(corpora())
-def test_pair_positions_equal_a_comparison_of_every_two_positions(
+def test_pair_positions_equal_those_of_a_brute_force_search(
     drawn: tuple[dict[str, Contents], dict[tuple[str, str], float]],
 ) -> None:
     corpus, between = drawn
@@ -552,7 +552,7 @@ class TestReplacement:
         publish(lake, path)
         assert {table: query(path, f"FROM {table}") for table in tables} == before
 
-    def test_a_reader_keeps_the_old_state_and_a_new_process_sees_the_new(self, lake: Lake, path: Path) -> None:
+    def test_a_reader_keeps_the_old_state_a_new_process_sees_the_new(self, lake: Lake, path: Path) -> None:
         publish(lake, path)
         reader = subprocess.Popen(
             [sys.executable, "-c", READER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -571,7 +571,7 @@ class TestReplacement:
         new = subprocess.run([sys.executable, "-c", READER, path], input="", capture_output=True, text=True, check=True)
         assert new.stdout == "3 subsets, 10 images\n"
 
-    def test_a_server_sees_the_new_state_once_none_of_its_connections_has_the_old(self, lake: Lake, path: Path) -> None:
+    def test_a_server_sees_the_new_state_after_closing_the_old_one(self, lake: Lake, path: Path) -> None:
         publish(lake, path)
         with duckdb.connect(str(path), read_only=True):
             Contents([(0, 0, D, "ok")]).write(lake, "third")
@@ -580,7 +580,7 @@ class TestReplacement:
             assert query(path, "SELECT count(*) FROM subsets") == [(2,)]
         assert query(path, "SELECT count(*) FROM subsets") == [(3,)]
 
-    def test_a_reader_that_opens_the_file_while_it_is_published_waits_for_nothing(self, lake: Lake, path: Path) -> None:
+    def test_readers_do_not_wait_for_a_publication(self, lake: Lake, path: Path) -> None:
         publish(lake, path)
         publisher = subprocess.Popen([sys.executable, "-c", PUBLISHER, lake.files.root, path], cwd=REPOSITORY)
         reads = 0
@@ -598,7 +598,7 @@ class TestReplacement:
             publish(lake, path)
         assert files_below(path.parent) == {"visdiv.duckdb": old}
 
-    def test_a_defect_in_the_lake_keeps_the_old_file_and_leaves_no_other(self, lake: Lake, path: Path) -> None:
+    def test_a_defect_in_the_lake_keeps_only_the_old_file(self, lake: Lake, path: Path) -> None:
         publish(lake, path)
         old = path.read_bytes()
         write = lake.write("subset_diversity", "some", code_version="1")
@@ -609,7 +609,7 @@ class TestReplacement:
             publish(lake, path)
         assert files_below(path.parent) == {"visdiv.duckdb": old}
 
-    def test_a_file_missing_from_the_lake_is_one_line_that_names_its_partition(self, lake: Lake, path: Path) -> None:
+    def test_a_missing_file_of_the_lake_is_named_in_one_line(self, lake: Lake, path: Path) -> None:
         publish(lake, path)
         old = path.read_bytes()
         for stored in (Path(lake.files.root) / "near_duplicates" / "some").glob("*.pairs.parquet"):
@@ -628,7 +628,7 @@ class TestReplacement:
             assert len(str(caught.value).splitlines()) == 1
         assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder", "lake"]
 
-    def test_a_disk_that_fills_up_at_any_moment_leaves_the_old_file_or_a_complete_new_one(self, path: Path) -> None:
+    def test_a_full_disk_leaves_the_old_file_or_a_complete_new_one(self, path: Path) -> None:
         done = run_python(FULL_DISK, path)
         assert done.returncode == 0, done.stderr
         outcomes = [json.loads(line) for line in done.stdout.splitlines()]
