@@ -19,7 +19,7 @@ from visdiv_assets.storage.lake import Lake, lake_at
 if TYPE_CHECKING:
     from visdiv_assets.embedding.interface import Embedder
     from visdiv_assets.embedding.queries import QueryModels
-    from visdiv_assets.publishing.warehouse.fill import Publication
+    from visdiv_assets.publishing.warehouse.publication import Publication
 
 #: The user name and password of a URI.
 _CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
@@ -82,7 +82,7 @@ def query_models(settings: Settings) -> QueryModels:
 
 def describe_publication(settings: Settings) -> Publication:
     """Return what the table `meta` of the DuckDB file says about its origin, without credentials."""
-    from visdiv_assets.publishing.warehouse.fill import Publication
+    from visdiv_assets.publishing.warehouse.publication import Publication
 
     try:
         product_version = version("visdiv-assets")

@@ -17,7 +17,7 @@ from visdiv_assets.orchestration.resources import (
 )
 from visdiv_assets.publishing.site.chart_png import corpus_images
 from visdiv_assets.publishing.site.report_data import Corpus, open_report_data
-from visdiv_assets.publishing.warehouse.fill import Publication
+from visdiv_assets.publishing.warehouse.publication import Publication
 from visdiv_assets.publishing.warehouse.publish import publish, publish_copy
 from visdiv_assets.sources.catalog import category
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -19,6 +18,7 @@ from visdiv_assets.publishing.warehouse import clip, schema, texts
 from visdiv_assets.publishing.warehouse.columns import VERDICT_OF_VERIFIED, Table
 from visdiv_assets.publishing.warehouse.duplicates import CLOSE_PAIR_POSITIONS_STATEMENT
 from visdiv_assets.publishing.warehouse.images import neighbors_column
+from visdiv_assets.publishing.warehouse.publication import Publication
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -53,23 +53,6 @@ COPIED = (
 #: Columns of the lake that verification adds to a pair, and their types.
 _VERDICT = ("verified", "evidence", "reason", "overlap", "agreement", "transform", "pdq_distance")
 _VERDICT_TYPES = ("BOOLEAN", "VARCHAR", "VARCHAR", "FLOAT", "FLOAT", "FLOAT[]", "SMALLINT")
-
-
-@dataclass(frozen=True)
-class Publication:
-    """The origin of a DuckDB file: the row of its table `meta`.
-
-    Attributes:
-        product_version: version of this product; None if unknown.
-        source: the data set, without credentials; None if unknown.
-        settings: settings that are not secret, by name; values as JSON has them.
-        lake_format_version: version of the lake's file format; None if unknown.
-    """
-
-    product_version: str | None = None
-    source: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    lake_format_version: int | None = None
 
 
 class Filler:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from visdiv_assets.errors import StorageError
 from visdiv_assets.publishing.warehouse import schema
-from visdiv_assets.publishing.warehouse.fill import Filler, Publication
+from visdiv_assets.publishing.warehouse.fill import Filler
+from visdiv_assets.publishing.warehouse.publication import Publication
 from visdiv_assets.storage import object_store, uris
 from visdiv_assets.storage.error_messages import reason_of, write_error
 from visdiv_assets.storage.files import remove_temporary, sync_folder, temporary_beside

@@ -30,7 +30,7 @@ from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
 from visdiv_assets.embedding.shards import IDS_SCHEMA
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA
-from visdiv_assets.publishing.warehouse.fill import Publication
+from visdiv_assets.publishing.warehouse.publication import Publication
 from visdiv_assets.publishing.warehouse.publish import Published, publish
 from visdiv_assets.publishing.warehouse.schema import SCHEMA_VERSION
 from visdiv_assets.storage.lake import Lake, PartitionWrite
