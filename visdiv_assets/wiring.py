@@ -5,17 +5,24 @@ The rooms take plain arguments and do not import `settings`; this module passes 
 
 from __future__ import annotations
 
+import re
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources.downloads import Downloads
 from visdiv_assets.sources.interface import Source
+from visdiv_assets.storage import uris
 from visdiv_assets.storage.disk_space import GIGABYTE
 from visdiv_assets.storage.lake import Lake, lake_at
 
 if TYPE_CHECKING:
     from visdiv_assets.embedding.interface import Embedder
     from visdiv_assets.embedding.queries import QueryModels
+    from visdiv_assets.publishing.warehouse.publication import Publication
+
+#: The user name and password of a URI.
+_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
 
 
 def open_source(settings: Settings) -> Source:
@@ -79,3 +86,18 @@ def query_models(settings: Settings) -> QueryModels:
         clip_text_windows=settings.clip_text_windows,
         limits=settings.decode_limits,
     )
+
+
+def describe_publication(settings: Settings) -> Publication:
+    """Return what the table `meta` of the DuckDB file says about its origin, without credentials."""
+    from visdiv_assets.publishing.warehouse.publication import Publication
+
+    try:
+        product_version = version("visdiv-assets")
+    except PackageNotFoundError:
+        product_version = None
+    public = {
+        name: _CREDENTIALS.sub("", uris.display(value)) if isinstance(value, str) else value
+        for name, value in settings.model_dump(mode="json").items()
+    }
+    return Publication(product_version, public["source"], public)

@@ -103,7 +103,7 @@ def test_a_lower_limit_of_bytes_lists_the_images_again(pipeline: Pipeline) -> No
     assert smaller.query("SELECT DISTINCT status, detail FROM images WHERE row < 2") == [("too_large", detail)]
     embedded = smaller.lake.read(smaller.lake.require("sscd_embeddings", "some"), "ids")["image_id"].to_pylist()
     assert sorted(embedded) == sorted(image_id(data) for data in (image(1), image(2), near_copy(1)))
-    pairs = smaller.query("SELECT image_id_a, image_id_b FROM duplicate_pairs")
+    pairs = smaller.query("SELECT image_id_a, image_id_b FROM close_pairs")
     assert pairs
     assert image_id(LARGE) not in {name for pair in pairs for name in pair}
     assert smaller.query("SELECT row, reason FROM dropped_rows WHERE row < 2 ORDER BY row") == [

@@ -55,7 +55,7 @@ def mixture(settings: Settings, budget: int, repeats: float, bounds_file: Path |
     from visdiv_assets.publishing.warehouse.publish import publish, publish_copy
     from visdiv_assets.sources.catalog import category
     from visdiv_assets.storage.manifest import digest_of
-    from visdiv_assets.wiring import open_lake, open_source
+    from visdiv_assets.wiring import describe_publication, open_lake, open_source
 
     lake = present_partitions(open_lake(settings), open_source(settings))
     subsets = mixed_subsets(lake)
@@ -85,7 +85,7 @@ def mixture(settings: Settings, budget: int, repeats: float, bounds_file: Path |
         with write.add("weights", inputs) as unit:
             unit.table("weights", table, WEIGHTS_SCHEMA)
     write.commit()
-    publish(lake, settings.warehouse_path, category=category)
+    publish(lake, settings.warehouse_path, category=category, publication=describe_publication(settings))
     if settings.warehouse_copy:
         publish_copy(settings.warehouse_path, settings.warehouse_copy)
     click.echo(f"\nThe weights are in the table mixture_weights of {settings.warehouse_path}")

@@ -57,7 +57,7 @@ def _next_commands(settings: Settings) -> str:
 
     copy = f" and in {display(settings.warehouse_copy)}" if settings.warehouse_copy else ""
     commands = (
-        'query "SELECT * FROM duplicate_pair_positions ORDER BY similarity DESC LIMIT 10"',
+        'query "SELECT * FROM close_pair_positions ORDER BY similarity DESC LIMIT 10"',
         "report",
         "export --dry-run clean",
         "status",

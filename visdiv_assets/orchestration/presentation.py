@@ -19,10 +19,10 @@ OWNERS = ("team:visdiv",)
 TABLES_OF: dict[str, tuple[str, ...]] = {
     LakeTable.SUBSET_IMAGES: ("images", "subsets"),
     LakeTable.QUALITY_ROWS: ("quality",),
-    LakeTable.NEAR_DUPLICATES: ("duplicate_pairs",),
-    LakeTable.VERIFIED_DUPLICATES: ("duplicate_pairs",),
-    LakeTable.CROSS_SUBSET_DUPLICATES: ("duplicate_pairs", "subset_overlap"),
-    LakeTable.VERIFIED_CROSS_SUBSET: ("duplicate_pairs",),
+    LakeTable.NEAR_DUPLICATES: ("close_pairs",),
+    LakeTable.VERIFIED_DUPLICATES: ("close_pairs",),
+    LakeTable.CROSS_SUBSET_DUPLICATES: ("close_pairs", "subset_overlap"),
+    LakeTable.VERIFIED_CROSS_SUBSET: ("close_pairs",),
     LakeTable.CONTAMINATION: ("contamination_pairs", "contamination_rates"),
     LakeTable.VERIFIED_CONTAMINATION: ("contamination_pairs", "contamination_rates"),
     LakeTable.TEXT_CONTAMINATION: ("text_overlaps", "text_contamination_rates"),
@@ -34,7 +34,7 @@ TABLES_OF: dict[str, tuple[str, ...]] = {
     LakeTable.CALIBRATION: ("calibration",),
     LakeTable.MAPS: ("map_points",),
     LakeTable.SELECTION_SCORES: ("selection_scores",),
-    LakeTable.DUPLICATE_CLUSTERS: ("duplicate_clusters", "cluster_summary", "cluster_sizes"),
+    LakeTable.DUPLICATE_CLUSTERS: ("duplicate_clusters", "cluster_summary", "component_sizes"),
     LakeTable.CURATED_ROWS: ("dropped_rows",),
 }
 
@@ -61,6 +61,7 @@ _LAKE_COLUMNS = {
     "text_id": "First bytes of the SHA-256 of the text, in hex; equal for equal texts.",
     "tokens": "Length of the text in tokens of the model.",
     "truncated": "True if the text is longer than the limit of the model.",
+    "verified": "True if the pair is confirmed, false if it is rejected; NULL: not compared.",
 }
 _QUALITY_COLUMNS = {
     "row": "Row of the subset, from 0 across its shards in file-name order.",
@@ -222,5 +223,5 @@ def _comments(name: str) -> dict[str, str]:
         }
     comments = dict(_LAKE_COLUMNS)
     for table in reversed(TABLES_OF.get(name) or _COLUMNS_LIKE.get(name, ())):
-        comments |= {column.name: column.comment for column in _TABLES[table].columns}
+        comments |= {column.stored_name: column.comment for column in _TABLES[table].columns}
     return comments

@@ -4,6 +4,8 @@ No logic belongs here. A field made by `from_setting` has the default and the de
 launchpad shows what `visdiv settings` shows; `SettingsResource.from_settings` fills all fields.
 """
 
+import json
+from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +23,7 @@ from visdiv_assets.settings import Settings, ray_address
 from visdiv_assets.storage.disk_space import GIGABYTE
 from visdiv_assets.storage.lake import Lake, lake_at
 from visdiv_assets.threads import thread_count
-from visdiv_assets.wiring import open_source
+from visdiv_assets.wiring import describe_publication, open_source
 
 ResourceT = TypeVar("ResourceT", bound="SettingsResource")
 
@@ -52,7 +54,11 @@ class SettingsResource(dg.ConfigurableResource):
     @classmethod
     def from_settings(cls: type[ResourceT], settings: Settings) -> ResourceT:
         """Return the resource that the settings describe."""
-        return cls(**{name: _as_config(getattr(settings, setting)) for name, setting in cls.setting_names().items()})
+        return cls(**cls._values(settings))
+
+    @classmethod
+    def _values(cls, settings: Settings) -> dict[str, Any]:
+        return {name: _as_config(getattr(settings, setting)) for name, setting in cls.setting_names().items()}
 
 
 def _as_config(value: Any) -> Any:
@@ -281,6 +287,11 @@ class WarehouseResource(SettingsResource):
 
     path: str = from_property("warehouse_path", "Path of the file.")
     copy_to: str = from_property("warehouse_copy", "URI of its copy on object storage; empty: none.")
+    publication: str = Field("{}", description="Content of the table `meta`, as JSON.")
+
+    @classmethod
+    def _values(cls, settings: Settings) -> dict[str, Any]:
+        return {**super()._values(settings), "publication": json.dumps(asdict(describe_publication(settings)))}
 
 
 RESOURCES: dict[str, type[SettingsResource]] = {

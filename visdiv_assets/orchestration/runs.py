@@ -32,8 +32,8 @@ SUMMARIES = (
 SELECT
     s.subset, s."rows", s.images, s.images_unique AS "unique", s.images_unreadable AS unreadable,
     s.images - s.images_unreadable - s.images_unique AS exact_copies,
-    (SELECT count(*) FROM duplicate_pair_positions p
-        WHERE p.kind = 'near' AND p.subset_a = s.subset AND p.subset_b = s.subset) AS near_pairs,
+    (SELECT count(*) FROM close_pair_positions p
+        WHERE NOT p.exact AND p.subset_a = s.subset AND p.subset_b = s.subset) AS close_pairs,
     round(d.effective_rank, 1) AS effective_rank, round(d.participation_ratio, 1) AS participation_ratio,
     round(d.score, 3) AS score
 FROM subsets s
@@ -42,14 +42,14 @@ ORDER BY s.subset
 """,
     ),
     (
-        "Contamination: images also in a benchmark, by verification and by similarity (FineVision's threshold is 0.95)",
+        "Contamination: images also in a benchmark, by their pixels and by similarity (FineVision's threshold is 0.95)",
         """
 SELECT subset, benchmark, rule, threshold, images, images_contaminated AS contaminated,
     benchmark_images_leaked AS leaked,
     round(100 * rate, 2) AS "rate %", round(100 * ci_low, 2) AS "from %", round(100 * ci_high, 2) AS "to %"
 FROM contamination_rates
-WHERE benchmark <> 'ALL' AND (rule = 'verified' OR threshold IN (0.75, 0.95)) AND images_contaminated > 0
-ORDER BY rule DESC, threshold DESC, rate DESC, subset, benchmark LIMIT 20
+WHERE benchmark <> 'ALL' AND (rule = 'confirmed' OR threshold IN (0.75, 0.95)) AND images_contaminated > 0
+ORDER BY rule, threshold DESC, rate DESC, subset, benchmark LIMIT 20
 """,
     ),
     (

@@ -1,4 +1,4 @@
-"""What all pages share: their templates, the policy that forbids them every request, and how they are written."""
+"""Functions that all HTML pages share: templates, the content policy that forbids requests, and writing the file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NONE = "'none'"
 
 @cache
 def template(name: str) -> jinja2.Template:
-    """A template of the folder `template/`; it escapes whatever it is given and knows no undefined names."""
+    """Load a template of the folder `template/`. It escapes all values and raises on undefined names."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -33,12 +33,12 @@ def template(name: str) -> jinja2.Template:
 
 @cache
 def read_template(name: str) -> str:
-    """A style sheet or script of the folder `template/`."""
+    """Read a style sheet or script of the folder `template/`."""
     return (_FOLDER / name).read_text(encoding="utf-8")
 
 
 def content_policy(styles: Iterable[str], *scripts: str) -> str:
-    """Forbid every request, and all styles and scripts but the page's own."""
+    """Return a Content-Security-Policy that forbids all requests, and all styles and scripts but the given ones."""
     allowed = " ".join(map(_digest, styles))
     return (
         f"default-src 'none'; img-src data:; style-src {allowed}; "
@@ -47,16 +47,16 @@ def content_policy(styles: Iterable[str], *scripts: str) -> str:
 
 
 def script_json(value: object) -> str:
-    """JSON that no text in it can end: without <, > and &."""
+    """Return a value as JSON without <, > and &, so that no text in it can end the script element."""
     written = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return written.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def write_page(page: str, path: Path) -> int:
-    """Write a page to a file in one atomic step, and make its folder if there is none; returns its size in bytes.
+    """Write a page to a file in one atomic step, creating its folder if needed, and return its size in bytes.
 
     Raises:
-        VisdivError: the disk is full, or the place cannot be written.
+        StorageError: the file cannot be written.
     """
     data = page.encode()
     try:

@@ -30,7 +30,7 @@ def age(settings: Settings, days: float) -> None:
 
 def content(settings: Settings) -> list[list[tuple[object, ...]]]:
     """Return the rows of published tables."""
-    tables = ("images", "duplicate_pairs", "diversity", "contamination_rates", "dropped_rows", "provenance")
+    tables = ("images", "close_pairs", "diversity", "contamination_rates", "dropped_rows", "provenance")
     return [query(settings, f"SELECT * FROM {table} ORDER BY ALL") for table in tables]
 
 

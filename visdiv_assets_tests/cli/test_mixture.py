@@ -78,7 +78,12 @@ def test_the_mixture_prefers_the_varied_subset_within_the_bound(folder: Path) ->
     assert sum(weights.values()) == pytest.approx(1)
     assert weights["varied"] > 0.8
     (best,) = {
-        (float(row["score"]), float(row["best_possible"]), float(row["score_present"]), float(row["score_uniform"]))
+        (
+            float(row["score"]),
+            float(row["score_upper_bound"]),
+            float(row["score_all_rows"]),
+            float(row["score_uniform"]),
+        )
         for row in rows(folder, "FROM mixture_weights")
     }
     assert best[0] <= best[1] <= best[0] * (1 + 1e-6)

@@ -249,7 +249,7 @@ def test_a_vanished_subset_leaves_the_tables(pipeline: Pipeline) -> None:
     ran = with_pixels.publish()
     assert ran.success, ran.failures
     assert with_pixels.query("SELECT subset, images FROM subsets ORDER BY subset") == [("two", 3)]
-    assert with_pixels.query("SELECT count(*) FROM duplicate_pairs") == [(0,)]
+    assert with_pixels.query("SELECT count(*) FROM close_pairs") == [(0,)]
     assert "one" in with_pixels.lake.partitions("subset_images")
 
 

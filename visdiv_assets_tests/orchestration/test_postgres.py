@@ -97,7 +97,7 @@ def test_six_parallel_runs_on_postgresql_equal_serial_runs(database: dict[str, s
 
     assert digests(tmp_path / "six") == digests(tmp_path / "one")
     expected = tables(tmp_path / "one")
-    assert expected["duplicate_pairs"]
+    assert expected["close_pairs"]
     assert expected["contamination_pairs"]
     assert tables(tmp_path / "six") == expected
     assert not (home / "history").exists()

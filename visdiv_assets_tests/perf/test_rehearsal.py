@@ -24,10 +24,10 @@ from visdiv_assets.perf.rehearsal.plan import Plan, SetPlan
 from visdiv_assets.perf.rehearsal.rehearse import Rehearsal, read_rehearsal, rehearse, require_room
 from visdiv_assets.perf.rehearsal.shape import Shape
 from visdiv_assets.perf.rehearsal.stages import STAGES
+from visdiv_assets.publishing.warehouse.examples import load_examples
 from visdiv_assets.settings import Settings, load_settings
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.conftest import clean_environment
-from visdiv_assets_tests.testing.readme import questions
 
 PLAN = Plan(
     subsets=(
@@ -94,9 +94,9 @@ def test_every_stage_finds_all_that_was_planted(rehearsed: tuple[Path, Rehearsal
     assert len(told) == 1 + len(STAGES)
 
 
-def test_the_example_questions_are_asked(rehearsed: tuple[Path, Rehearsal, list[str]]) -> None:
+def test_the_sql_examples_are_timed(rehearsed: tuple[Path, Rehearsal, list[str]]) -> None:
     _, result, _ = rehearsed
-    assert len(result.answers) == len(questions())
+    assert len(result.answers) == len(load_examples())
     assert all(answered.question.endswith("?") and 0 < answered.seconds < 10 for answered in result.answers)
 
 
@@ -179,7 +179,7 @@ def test_a_planted_pair_that_a_stage_lost_is_missed(
         rewrite(lake, asset, "all", {"dropped": without("witness", lost["set_b"])})
     else:
         with duckdb.connect(settings.warehouse_path) as connection:
-            connection.execute("DELETE FROM duplicate_pairs WHERE image_id_a = ?", [lost["image_id_a"]])
+            connection.execute("DELETE FROM close_pairs WHERE image_id_a = ?", [lost["image_id_a"]])
     before, after = check(asset, settings_in(rehearsed[0]), planted), check(asset, settings, planted)
     assert before is not None
     assert after is not None

@@ -16,12 +16,11 @@ from visdiv_assets.perf.joins import FINEVISION_IMAGES
 from visdiv_assets.perf.rehearsal import cost
 from visdiv_assets.perf.rehearsal.growth import exponent, extrapolate, fixed_and_growing
 from visdiv_assets.perf.rehearsal.plan import MIN_SUBSET, benchmark_plans, finevision_plan, proportional
-from visdiv_assets.perf.rehearsal.questions import Answered, questions, readme
+from visdiv_assets.perf.rehearsal.questions import Answered
 from visdiv_assets.perf.rehearsal.rehearse import Rehearsal
 from visdiv_assets.perf.rehearsal.report import at_full_size, hours, report
 from visdiv_assets.perf.rehearsal.stages import STAGES, Outcome
 from visdiv_assets.sources.catalog import finevision_categories, published
-from visdiv_assets_tests.testing import readme as shown
 
 SIZES = (1_000, 4_000, 16_000)
 RATES = cost.Rates(cores=2, listing_ms=10, decoding_ms=6, embedding_ms=30, comparing_ms=100)
@@ -160,12 +159,6 @@ def test_costs_follow_from_the_rates_except_work_in_one_thread() -> None:
 
 
 _JOINS = "near duplicates, within and across subsets"
-
-
-def test_every_question_of_the_readme_is_found() -> None:
-    assert list(questions(readme()).values()) == [sql for sql, _ in shown.questions()]
-    with pytest.raises(VisdivError, match="has no questions"):
-        questions("# Nothing")
 
 
 def test_the_command_reports_a_file_and_fails_on_missing_pairs(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_hundred_thousand_rows_without_an_image_are_cheap(pipeline: Pipeline) 
     # Measured: 1.1 seconds and 120 MB, most of it for what is imported on the way.
     assert seconds < 20
     assert growth < 300 << 20
-    assert pipeline.query('SELECT "rows", rows_kept, images FROM subsets') == [(100_000, 100_000, 0)]
+    assert pipeline.query('SELECT "rows", rows_passing_quality, images FROM subsets') == [(100_000, 100_000, 0)]
     assert pipeline.query("SELECT count(*) FROM dropped_rows") == [(0,)]
     assert pipeline.lake.require("curated_rows", "all").facts["rows"] == {"text": 100_000}
 

@@ -42,6 +42,7 @@ from visdiv_assets.orchestration.resources import (
     VerificationResource,
 )
 from visdiv_assets.publishing.plots.calibration import plot
+from visdiv_assets.publishing.plots.figures import can_plot
 
 CODE_VERSION = "2"
 
@@ -146,7 +147,8 @@ def _show_rates(table: pa.Table) -> dict[str, dg.MetadataValue | float]:
     for threshold in sorted({value for value in table["threshold"].to_pylist() if value is not None}, reverse=True):
         shown |= _rates_of_rule(table, SIMILARITY, threshold, f"at_{threshold:g}")
     shown |= _rates_of_rule(table, VERIFIED, None, "verified")
-    shown["rates"] = image_markdown("recall and precision", plot(table))
+    if can_plot():
+        shown["rates"] = image_markdown("recall and precision", plot(table))
     shown["in_words"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in sentences(table)))
     return shown
 

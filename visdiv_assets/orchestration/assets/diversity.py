@@ -20,6 +20,7 @@ from visdiv_assets.orchestration.assets.stage import (
 from visdiv_assets.orchestration.partitions import subset_partitions
 from visdiv_assets.orchestration.resources import LakeResource
 from visdiv_assets.publishing.plots.diversity import plot_rarefied, plot_spectrum
+from visdiv_assets.publishing.plots.figures import can_plot
 
 CODE_VERSION = "2"
 RAREFIED_VERSION = "1"
@@ -117,7 +118,7 @@ def rarefied_diversity(context: dg.AssetExecutionContext, lake: LakeResource) ->
         manifest = write.commit()
         table = run.lake.read(manifest, "scores")
     metadata = {"dagster/partition_row_count": table.num_rows, "scores": table_preview(table)}
-    if table.num_rows:
+    if table.num_rows and can_plot():
         metadata["against_sample_size"] = image_markdown("scores", plot_rarefied(table))
     return materialized(manifest, metadata)
 
@@ -125,7 +126,7 @@ def rarefied_diversity(context: dg.AssetExecutionContext, lake: LakeResource) ->
 def _plot_spectrum(moments: Moments) -> dict[str, dg.MarkdownMetadataValue]:
     """Return the plot of the spectrum as metadata; none without a spectrum."""
     shares = spectrum(moments)
-    if not len(shares):
+    if not len(shares) or not can_plot():
         return {}
     few = too_few(moments.n, moments.dimension)
     return {"spectrum": image_markdown("spectrum", plot_spectrum(shares, moments.n, few=few))}

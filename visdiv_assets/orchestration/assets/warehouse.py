@@ -1,5 +1,6 @@
 """All findings in one DuckDB file."""
 
+import json
 from pathlib import Path
 
 import dagster as dg
@@ -17,6 +18,7 @@ from visdiv_assets.orchestration.resources import (
 )
 from visdiv_assets.publishing.site.chart_png import corpus_images
 from visdiv_assets.publishing.site.report_data import Corpus, open_report_data
+from visdiv_assets.publishing.warehouse.publication import Publication
 from visdiv_assets.publishing.warehouse.publish import publish, publish_copy
 from visdiv_assets.sources.catalog import category
 
@@ -76,7 +78,8 @@ def warehouse(
     with user_errors():
         store = present_partitions(lake.open(), source.open())
         store.require_space()
-        published = publish(store, warehouse_file.path, category=category)
+        publication = Publication(**json.loads(warehouse_file.publication))
+        published = publish(store, warehouse_file.path, category=category, publication=publication)
         if warehouse_file.copy_to:
             publish_copy(warehouse_file.path, warehouse_file.copy_to)
         with open_report_data(Path(warehouse_file.path)) as found:

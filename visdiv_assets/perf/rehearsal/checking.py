@@ -166,7 +166,7 @@ def _published(connection: duckdb.DuckDBPyConnection, lake: Lake, settings: Sett
     pairs = _count(
         connection,
         """SELECT p.image_id_a IS NOT NULL FROM (FROM planted WHERE place <> 'benchmark' AND kind = 'near') t
-        LEFT JOIN published.duplicate_pairs p USING (image_id_a, image_id_b)""",
+        LEFT JOIN published.close_pairs p USING (image_id_a, image_id_b)""",
     )
     leaks = _count(
         connection,

@@ -1,59 +1,45 @@
-"""The README's questions, asked of the rehearsal's DuckDB file."""
+"""Time the SQL examples on the rehearsal's DuckDB file."""
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import asdict, dataclass
-from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.publishing.warehouse.examples import load_examples
 from visdiv_assets.publishing.warehouse.query import run_query
-
-_QUESTION = re.compile(r"(?P<asked>[^\n]+\?)[^`]*?```sql\n(?P<sql>[^`]*)```\n\n```text\n", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Answered:
-    """How long an answer took at one size: seconds, with opening the file."""
+    """Time that one example took at one size.
+
+    Attributes:
+        question: title of the example.
+        images: images of the corpus.
+        seconds: time to open the file and run the statement.
+    """
 
     question: str
     images: int
     seconds: float
 
     def row(self) -> dict[str, Any]:
-        """The answer as a row of the JSON file."""
+        """Return it as a row of the JSON file."""
         return asdict(self)
 
 
-def readme() -> str:
-    """The README: the file beside the package in a checkout, else what the installation keeps of it."""
-    beside = Path(__file__).parents[3] / "README.md"
-    if beside.is_file():
-        return beside.read_text(encoding="utf-8")
-    told = metadata("visdiv-assets").json.get("description", "")
-    return told if isinstance(told, str) else ""
-
-
-def questions(text: str) -> dict[str, str]:
-    """The statement below each question whose answer is shown, by the question.
-
-    Raises:
-        VisdivError: there is none.
-    """
-    found = {match["asked"]: match["sql"] for match in _QUESTION.finditer(text)}
-    if not found:
-        raise VisdivError("the README of this installation has no questions: install visdiv-assets again")
-    return found
-
-
 def ask(warehouse: Path, images: int) -> list[Answered]:
-    """Ask every question once, each of a file that is opened for it."""
+    """Run every example once; each run opens the file anew.
+
+    Args:
+        warehouse: the DuckDB file.
+        images: images of the corpus that it describes.
+    """
     answers = []
-    for question, sql in questions(readme()).items():
+    for example in load_examples():
         begin = time.perf_counter()
-        run_query(warehouse, sql)
-        answers.append(Answered(question, images, time.perf_counter() - begin))
+        run_query(warehouse, example.sql)
+        answers.append(Answered(example.title, images, time.perf_counter() - begin))
     return answers

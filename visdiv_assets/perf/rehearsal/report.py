@@ -41,7 +41,7 @@ def stages(rehearsal: Rehearsal) -> str:
 
 
 def questions(rehearsal: Rehearsal) -> str:
-    """Return the table of the time of each example question."""
+    """Return a table of the seconds that the SQL examples took."""
     sizes = rehearsal.sizes()
     rows = []
     for question in dict.fromkeys(answered.question for answered in rehearsal.answers):

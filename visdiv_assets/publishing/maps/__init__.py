@@ -1,5 +1,6 @@
-"""Maps: vectors laid out in the plane, so that people see what a subset holds.
+"""Maps: vectors laid out in the plane, which show what a subset holds.
 
-Belongs here: the layout, the clusters on it and their names, the plot. Does not: the interactive page (`reports.maps`),
-or anything that is decided from vectors: a map distorts distances.
+Belongs here: the layout (`layout`), clusters and their names (`clusters`), the table of points (`points`) and the
+interactive page (`page`). Static plots of maps are in `plots.maps`. No decision may depend on a map, since it distorts
+distances.
 """

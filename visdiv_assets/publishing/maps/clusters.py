@@ -1,4 +1,4 @@
-"""Clusters on a map, and words that name them."""
+"""Find the clusters on a map and name them by their words."""
 
 from __future__ import annotations
 
@@ -6,29 +6,35 @@ from collections.abc import Sequence
 
 import numpy as np
 
-#: A cluster has at least this share of the points, and at least so many.
-SMALLEST_SHARE, SMALLEST = 0.01, 5
-#: Words of a name.
+from visdiv_assets.extras import require_extra
+
+#: Minimum size of a cluster: this share of the points, and this number of points.
+MIN_SHARE, MIN_POINTS = 0.01, 5
+#: Words in the name of a cluster.
 WORDS = 3
-#: Characters of a text that count: the rest of a long one would drown the others.
+#: Characters of a text that are used; more of a long text would outweigh the other texts.
 TEXT_USED = 1000
 MAX_WORDS = 20_000
-#: Letters only, in any script: numbers and markup name nothing.
+#: Letters only, in any script: numbers and markup are poor names.
 WORD = r"(?u)\b[^\W\d_]{2,}\b"
 
 
 def find_clusters(places: np.ndarray) -> np.ndarray:
-    """Dense groups of places on a map, by HDBSCAN.
+    """Find dense groups of points on a map by HDBSCAN.
 
     Args:
-        places: float [n, 2].
+        places: coordinates, float [n, 2].
 
     Returns:
-        int32 [n], numbered from the largest; -1 for points in no group.
+        int32 [n], the cluster of each point, from 0 (the largest cluster); -1 for points in no cluster.
+
+    Raises:
+        ConfigError: scikit-learn is not installed.
     """
-    smallest = max(SMALLEST, round(SMALLEST_SHARE * len(places)))
+    smallest = max(MIN_POINTS, round(MIN_SHARE * len(places)))
     if len(places) < 2 * smallest:
         return np.full(len(places), -1, np.int32)
+    require_extra("sklearn", "maps")
     from sklearn.cluster import HDBSCAN
 
     found = HDBSCAN(min_cluster_size=smallest, copy=True).fit_predict(places.astype(np.float64))
@@ -39,29 +45,33 @@ def find_clusters(places: np.ndarray) -> np.ndarray:
 
 
 def cluster_names(texts: Sequence[str], cluster: np.ndarray) -> list[str]:
-    """The words that set each cluster's texts apart from the others'.
+    """Name each cluster by the words that distinguish its texts from those of other clusters.
 
-    A word counts by how often it occurs in the cluster's texts, times log(1 + mean words of a cluster / its occurrences
-    in all): tf-idf with a cluster in the place of a document.
+    The weight of a word is its frequency in the texts of the cluster times log(1 + mean number of words per cluster /
+    occurrences of the word in all clusters): tf-idf with clusters as documents.
 
     Args:
-        texts: [n], of the points' rows.
-        cluster: int [n], -1 for none.
+        texts: [n], the texts of the rows of the points.
+        cluster: int [n], the cluster of each point; -1 for none.
 
     Returns:
-        a name for each cluster by number, such as "bird, branch, red"; empty for one without words.
+        a name for each cluster, such as "bird, branch, red"; empty for a cluster without words.
+
+    Raises:
+        ConfigError: scikit-learn is not installed.
     """
     count = int(cluster.max()) + 1 if len(cluster) else 0
-    used = [number for number in range(len(texts)) if cluster[number] >= 0]
-    if not any(texts[number].strip() for number in used):
+    used = [index for index in range(len(texts)) if cluster[index] >= 0]
+    if not any(texts[index].strip() for index in used):
         return [""] * count
+    require_extra("sklearn", "maps")
     from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import CountVectorizer
 
     counter = CountVectorizer(stop_words="english", max_features=MAX_WORDS, token_pattern=WORD, dtype=np.int64)
     try:
-        words = counter.fit_transform(texts[number][:TEXT_USED] for number in used)
-    except ValueError:  # Nothing but stop words and numbers.
+        words = counter.fit_transform(texts[index][:TEXT_USED] for index in used)
+    except ValueError:  # Only stop words and numbers.
         return [""] * count
     belongs = csr_matrix((np.ones(len(used)), (cluster[used], np.arange(len(used)))), shape=(count, len(used)))
     frequency = (belongs @ words).toarray()
@@ -70,4 +80,4 @@ def cluster_names(texts: Sequence[str], cluster: np.ndarray) -> list[str]:
     weight = weight * np.log(1 + frequency.sum() / count / np.maximum(occurrences, 1))
     names = counter.get_feature_names_out()
     best = np.argsort(-weight, axis=1, kind="stable")[:, :WORDS]
-    return [", ".join(names[word] for word in row if weight[number, word] > 0) for number, row in enumerate(best)]
+    return [", ".join(names[word] for word in row if weight[index, word] > 0) for index, row in enumerate(best)]

@@ -1,4 +1,4 @@
-"""The maps of a subset as one interactive HTML file, with thumbnails on hover."""
+"""Write the maps of a subset as one interactive HTML file, with thumbnails on hover."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.html_files import content_policy, read_template, script_json, template, write_page
 
-#: Characters of a row's texts that the page shows.
+#: Maximum characters of a row's texts on the page.
 TEXT_SHOWN = 160
 _WORDS = 120
 
@@ -23,17 +23,17 @@ def map_page(
     images: Mapping[str, str] | None = None,
     texts: Mapping[int, str] | None = None,
 ) -> str:
-    """Write maps as a page that needs no server and no network.
+    """Render maps as a page that needs no server and no network.
 
     Args:
-        title: what they show.
-        points: of `maps.points.POINTS_SCHEMA`, with rows.
-        images: JPEGs in Base64 by image_id; a point without one is shown by its texts alone.
-        texts: by row.
+        title: title of the page.
+        points: table of `maps.points.POINTS_SCHEMA`, not empty.
+        images: Base64-encoded JPEGs by image_id; a point without one shows only its texts.
+        texts: texts by row.
 
     Returns:
-        The page, which UTF-8 can encode: about 40 bytes for each point, and the images. Nothing in it can run but its
-        own script, and all texts are shown as texts.
+        The page: about 40 bytes per point, plus the images. It can be encoded as UTF-8. Its content policy allows no
+        script but its own, and all texts are escaped.
 
     Raises:
         ValueError: there are no points.
@@ -41,9 +41,9 @@ def map_page(
     if not points.num_rows:
         raise ValueError("there is nothing to show: the subset has no vectors")
     images, texts = images or {}, texts or {}
-    number_of = {image_id: number for number, image_id in enumerate(images)}
+    image_of = {image_id: index for index, image_id in enumerate(images)}
     rows = list(dict.fromkeys(points["row"].to_pylist()))
-    place_of = {row: number for number, row in enumerate(rows)}
+    text_of = {row: index for index, row in enumerate(rows)}
     maps = []
     clusters = []
     for kind in dict.fromkeys(points["kind"].to_pylist()):
@@ -59,18 +59,17 @@ def map_page(
             {
                 "kind": kind,
                 "x": [round(x, 3) for x in columns["x"]],
-                # Upwards is up, as in the plot.
+                # On the page y grows downward.
                 "y": [round(-y, 3) for y in columns["y"]],
                 "cluster": columns["cluster"],
                 "row": columns["row"],
-                "image": [number_of.get(identity, -1) for identity in columns["id"]],
-                "text": [place_of[row] for row in columns["row"]],
-                "name": [names.get(number, "") for number in range(max(names, default=-1) + 1)],
+                "image": [image_of.get(identity, -1) for identity in columns["id"]],
+                "text": [text_of[row] for row in columns["row"]],
+                "name": [names.get(index, "") for index in range(max(names, default=-1) + 1)],
             }
         )
         clusters += [
-            {"kind": kind, "cluster": number, "words": names[number], "points": counts[number]}
-            for number in sorted(names)
+            {"kind": kind, "cluster": index, "words": names[index], "points": counts[index]} for index in sorted(names)
         ]
     data = {
         "maps": maps,
@@ -96,9 +95,9 @@ def write_map(
     images: Mapping[str, str] | None = None,
     texts: Mapping[int, str] | None = None,
 ) -> int:
-    """Write a `map_page` to a file in one atomic step; returns its size in bytes.
+    """Write a `map_page` to a file in one atomic step and return its size in bytes.
 
     Raises:
-        VisdivError: the disk is full, or the place cannot be written.
+        StorageError: the file cannot be written.
     """
     return write_page(map_page(title, points, images=images, texts=texts), path)

@@ -1,4 +1,4 @@
-"""A map as rows."""
+"""Build the table of the points of a map."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ POINTS_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Sampled:
-    """What a map shows: some vectors, and where each was first seen.
+    """The vectors that a map shows, and the first position of each.
 
     Attributes:
         kind: sscd, clip_image or clip_text.
         vectors: unit vectors [n, d].
-        number: int64 [m], which of them are shown.
-        ids: [m], their identities.
-        row: int64 [m], first row of each.
-        image_index: [m], place in that row; None for a text.
+        number: int64 [m], indices of the vectors that are shown.
+        ids: [m], their image_ids or text_ids.
+        row: int64 [m], the first row that holds each.
+        image_index: [m], index of the image in that row; None for a text.
     """
 
     kind: str
@@ -48,10 +48,18 @@ class Sampled:
 
 
 def map_points(shown: Sampled, texts: Sequence[str]) -> pa.Table:
-    """Lay a sample out, find its clusters and name them by the texts [m] of their rows: table of `POINTS_SCHEMA`.
+    """Lay a sample out, find its clusters and name them by the texts of their rows.
+
+    Args:
+        shown: the sample, of m vectors.
+        texts: [m], the texts of the rows.
+
+    Returns:
+        table of `POINTS_SCHEMA`.
 
     Raises:
-        VisdivError: a vector is not finite.
+        ModelError: a vector is not finite.
+        ConfigError: umap-learn or scikit-learn is not installed.
     """
     places = layout(shown.vectors, shown.number)
     cluster = find_clusters(places)
@@ -64,7 +72,7 @@ def map_points(shown: Sampled, texts: Sequence[str]) -> pa.Table:
         places[:, 0],
         places[:, 1],
         cluster,
-        [names[number] if number >= 0 else "" for number in cluster],
+        [names[index] if index >= 0 else "" for index in cluster],
     ]
     return pa.table(
         [pa.array(column, field.type) for column, field in zip(columns, POINTS_SCHEMA, strict=True)],

@@ -1,1 +1,1 @@
-"""Static plots, as PNG, for the metadata of assets and for reports."""
+"""Static plots as PNG, for the metadata of assets. They need matplotlib (extra `reports` or `maps`)."""

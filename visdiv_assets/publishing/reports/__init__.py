@@ -1,8 +1,9 @@
-"""Reports: pairs of images in one HTML file, which opens from disk without a server and without a network.
+"""Reports: pairs of images in one HTML file that opens from disk, without a server and without a network.
 
-Belongs here: what a report holds (`pairs`), which pairs a page has (`choice`), the evidence of them drawn
-(`alignment`), how all that becomes a page (`page`, with its template, styles and script in the folder `template/`), and
-what each of the reports tells (`duplicates`, `leaks`). Does not: how pairs are found and verified.
+Belongs here: the data of a report (`model`), the pairs that a page shows (`pair_selection`), drawings of their evidence
+(`evidence_view`, `evidence_html`), verdicts in words (`badges`), the HTML page (`page`; its template, styles and script
+are in the folder `template/` of the room), the report on a subset (`duplicates`), the report on a benchmark
+(`contamination`), and pages of single images (`gallery`). Finding and verifying pairs does not belong here.
 """
 
 from visdiv_assets.corpus.image_lookup import ImageRef

@@ -1,4 +1,4 @@
-"""What the leak report of a benchmark holds."""
+"""Build the leak report of a benchmark."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
 INTRODUCTION = (
-    "Training images beside the images of the benchmark's test set that they are close to. A high similarity is a "
-    "reason to look, not a proof. Low information marks blank pages and the like, which are close to each other "
-    "without being copies."
+    "Training images next to the benchmark images that they are close to. A high similarity alone does not prove that "
+    "an image is a copy. Low information marks images such as blank pages, which are close to each other without being "
+    "copies."
 )
 
 COMPARED = (
-    "The pixels of the pairs were compared: of pairs from a low similarity on, and of those whose PDQ hashes are close "
+    "The pixels of candidate pairs were compared: pairs above a low similarity, and pairs whose PDQ hashes are close "
     "in any of 8 orientations."
 )
 
@@ -40,16 +40,16 @@ def leak_report(
     verified: Mapping[str, Manifest] | None = None,
     measured: Sequence[str] = (),
 ) -> Report:
-    """The closest pairs of a benchmark's images with those of all subsets, and each subset's rate.
+    """Collect the closest pairs of benchmark images and subset images, and the rate of each subset.
 
     Args:
         store: the lake.
-        source: where the images are fetched.
-        benchmark: its name.
+        source: source of the images.
+        benchmark: name of the benchmark.
         contamination: manifests of `contamination` by subset.
-        threshold: at which the rates are given; one that they were published at.
-        verified: manifests of `verified_contamination` by subset, for those that have one: their pairs and rates are
-            told of, too.
+        threshold: similarity of the rates; one of the thresholds for which rates are stored.
+        verified: manifests of `verified_contamination` by subset, where there is one; their pairs and rates are
+            included.
         measured: sentences on measured recall and precision.
     """
     compared = verified or {}
@@ -63,7 +63,7 @@ def leak_report(
             rates += [{"subset": subset, **record} for record in found]
     together = _pairs(store, benchmark, {**contamination, **compared})
     pairs = [] if together is None else records_on_page(together, _TIES)
-    training = _training_places(store, pairs)
+    training = _training_positions(store, pairs)
     tested = [
         ImagePosition(benchmark, pair["benchmark_row"], pair["benchmark_image"], pair["benchmark_image_id"])
         for pair in pairs
@@ -71,7 +71,7 @@ def leak_report(
     train_images = fetch_images(source, Kind.SUBSET, training)
     test_images = fetch_images(source, Kind.BENCHMARK, tested)
     return Report(
-        title=f"Leaks of {benchmark}",
+        title=f"Images of {benchmark} in the training data",
         introduction=f"{INTRODUCTION}\n\n{COMPARED}" if compared else INTRODUCTION,
         facts={
             "images of the benchmark": f"{rates[0]['benchmark_images']:,}" if rates else "0",
@@ -92,7 +92,7 @@ def leak_report(
 
 
 def _pairs(store: Lake, benchmark: str, manifests: Mapping[str, Manifest]) -> pa.Table | None:
-    """The pairs of a benchmark with the column subset; None if nothing was looked for."""
+    """Return the pairs of a benchmark with a column subset; None if no subset was searched."""
     found = []
     for subset, manifest in manifests.items():
         if manifest.files("pairs"):
@@ -107,10 +107,12 @@ def _table(benchmark: str, rates: Sequence[Mapping[str, Any]], threshold: float,
     if not by_pixels:
         caption = f"Images of each subset whose similarity to an image of {benchmark} is at least {threshold}"
         return Table(names, [_rate_row(record) for record in rates], caption)
-    # A rate by pixels has no threshold.
-    rules = ["pixels agree" if record["threshold"] is None else f"similarity at least {threshold}" for record in rates]
+    # The rate of confirmed copies has no threshold.
+    rules = [
+        "confirmed by pixels" if record["threshold"] is None else f"similarity at least {threshold}" for record in rates
+    ]
     rows = [[row[0], rule, *row[1:]] for row, rule in zip(map(_rate_row, rates), rules, strict=True)]
-    caption = f"Images of each subset that are images of {benchmark}, by their similarity and by their pixels"
+    caption = f"Images of each subset that are in {benchmark}, by similarity and as confirmed by their pixels"
     return Table([names[0], "by", *names[1:]], rows, caption)
 
 
@@ -122,8 +124,8 @@ def _rate_row(record: Mapping[str, Any]) -> list[str]:
     return [record["subset"], *counts, rate, interval, f"{record['benchmark_images_leaked']:,}"]
 
 
-def _training_places(store: Lake, pairs: list[dict[str, Any]]) -> list[ImagePosition]:
-    """The first position of each pair's training image."""
+def _training_positions(store: Lake, pairs: list[dict[str, Any]]) -> list[ImagePosition]:
+    """Return the first position of the training image of each pair."""
     places = {
         subset: find_first_positions(store, subset, (pair["image_id"] for pair in pairs if pair["subset"] == subset))
         for subset in {pair["subset"] for pair in pairs}

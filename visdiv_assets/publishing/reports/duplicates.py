@@ -1,4 +1,4 @@
-"""What the duplicates report of a subset holds."""
+"""Build the duplicates report of a subset."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
 INTRODUCTION = (
-    "Pairs of different images of this subset that are close to each other. Byte-equal copies are one image here. "
-    "A high similarity is a reason to look, not a proof: charts of one template are close as well."
+    "Pairs of different images of this subset that are close to each other. Byte-equal copies count as one image. "
+    "A high similarity alone does not prove that images are copies: charts of one template are close as well."
 )
 
 COMPARED = (
-    "Pairs of different images of this subset whose pixels were compared: pairs from a low similarity on, and pairs "
-    "whose PDQ hashes are close in any of 8 orientations. Byte-equal copies are one image here. A high similarity is "
-    "no proof: charts of one template are close as well. That the pixels agree is one."
+    "Pairs of different images of this subset whose pixels were compared: pairs above a low similarity, and pairs "
+    "whose PDQ hashes are close in any of 8 orientations. Byte-equal copies count as one image. "
+    "A high similarity alone does not prove that images are copies, since charts of one template are close as well; "
+    "agreement of the pixels does."
 )
 
 
@@ -34,26 +35,26 @@ def duplicates_report(
     verified: Manifest | None = None,
     measured: Sequence[str] = (),
 ) -> Report:
-    """The closest pairs of a subset; if they were verified, also the least close confirmed ones.
+    """Collect the closest pairs of a subset and, if they were compared, the confirmed ones of lowest similarity.
 
     Args:
         store: the lake.
-        source: where the images are fetched.
+        source: source of the images.
         nearest: manifest of `near_duplicates`.
         images: manifest of `subset_images`.
-        verified: manifest of `verified_duplicates`, whose pairs are told of instead of those of `nearest`.
+        verified: manifest of `verified_duplicates`; its pairs replace those of `nearest`.
         measured: sentences on measured recall and precision.
     """
     subset, facts = images.partition, images.facts
-    told = nearest if verified is None else verified
-    # A manifest of no units has no table.
-    table = store.read(told, "pairs") if told.files("pairs") else PAIRS_SCHEMA.empty_table()
+    listed = nearest if verified is None else verified
+    # A manifest without units has no table.
+    table = store.read(listed, "pairs") if listed.files("pairs") else PAIRS_SCHEMA.empty_table()
     pairs = records_on_page(table, [("image_id_a", "ascending"), ("image_id_b", "ascending")])
     places = find_first_positions(
         store, subset, (pair[side] for pair in pairs for side in ("image_id_a", "image_id_b"))
     )
     found = fetch_images(source, Kind.SUBSET, list(places.values()))
-    # Which of two images has the lower hash means nothing to a reader: the one that comes first stands left.
+    # The image with the earlier position is on the left.
     ordered = [sorted((places[pair["image_id_a"]], places[pair["image_id_b"]])) for pair in pairs]
     return Report(
         title=f"Near duplicates in {subset}",
@@ -62,8 +63,8 @@ def duplicates_report(
             "image positions": f"{facts['images']:,}",
             "different readable images": f"{facts['images_unique']:,}",
             "byte-equal copies": f"{facts['images'] - facts['images_unreadable'] - facts['images_unique']:,}",
-            **_bounds(told),
-            "model": str(told.model_id),
+            **_describe_bounds(listed),
+            "model": str(listed.model_id),
             **verdict_counts(table),
         },
         table=None,
@@ -78,11 +79,11 @@ def duplicates_report(
     )
 
 
-def _bounds(told: Manifest) -> dict[str, str]:
-    """From where on pairs were looked for."""
+def _describe_bounds(listed: Manifest) -> dict[str, str]:
+    """Return the settings that bound the search for pairs."""
     names = {
-        "similarity_floor": "similarity from",
-        "candidate_floor": "compared from similarity",
-        "pdq_distance": "or PDQ distance up to",
+        "similarity_floor": "minimum similarity",
+        "candidate_floor": "minimum similarity of candidate pairs",
+        "pdq_distance": "maximum PDQ distance of candidate pairs",
     }
-    return {text: f"{told.settings[name]}" for name, text in names.items() if name in told.settings}
+    return {text: f"{listed.settings[name]}" for name, text in names.items() if name in listed.settings}

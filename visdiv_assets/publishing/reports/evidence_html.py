@@ -1,4 +1,4 @@
-"""The evidence of a page's pairs, as the template wants it: what is drawn, its styles, and sentences about it."""
+"""Prepare the evidence of pairs for the template: drawings, their styles, and sentences about them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from visdiv_assets.publishing.reports.model import AlignedView, PairEntry, Repor
 from visdiv_assets.publishing.reports.pair_selection import DRAWN, drawn
 from visdiv_assets.publishing.text_cells import Text
 
-#: Width or height of a view on the page, in CSS pixels, whichever is longer.
+#: Longer side of a drawing on the page, in CSS pixels.
 _SIDE = 320
 
-#: Views smaller than this are enlarged so much that pixels are better shown as squares than as fog.
+#: Drawings smaller than this are enlarged without interpolation, so that single pixels stay visible.
 _TINY = 80
 
 _CAPTION = 300
@@ -28,9 +28,9 @@ class View:
     """One image of the evidence.
 
     Attributes:
-        name: its classes in the page.
-        heading: what it is, above it.
-        alternative: what it shows, for who cannot see it.
+        name: its CSS classes.
+        heading: text above it.
+        alternative: text for screen readers.
     """
 
     name: str
@@ -40,27 +40,27 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class DrawnPair:
-    """The evidence of a pair: a caption and two or three views."""
+    """The evidence of a pair: a caption and two or three images."""
 
     caption: Text
     views: Sequence[View]
 
 
 def drawn_pairs(report: Report, shown: Sequence[PairEntry]) -> tuple[list[DrawnPair | None], str]:
-    """Lay out the evidence of those pairs that `choice.drawn` chooses, so that a page stays small.
+    """Prepare the evidence of the pairs that `pair_selection.drawn` chooses; others have none, to keep the page small.
 
     Args:
-        report: for its headings.
+        report: the report, for its headings.
         shown: the pairs of the page.
 
     Returns:
-        The evidence of each pair, None where none is drawn; and the style sheet with the images, each once.
+        the evidence of each pair (None if it is not drawn), and the style sheet that holds each image once.
     """
     chosen = drawn([pair.similarity for pair in shown], [pair.verified for pair in shown])
     styles: dict[str, tuple[str, str]] = {}
     result: list[DrawnPair | None] = []
-    for number, pair in enumerate(shown):
-        if pair.aligned is None or number not in chosen:
+    for index, pair in enumerate(shown):
+        if pair.aligned is None or index not in chosen:
             result.append(None)
             continue
         result.append(DrawnPair(text_cells.shorten(pair.aligned.caption, shown=_CAPTION), _views(report, pair, styles)))
@@ -68,9 +68,9 @@ def drawn_pairs(report: Report, shown: Sequence[PairEntry]) -> tuple[list[DrawnP
 
 
 def drawn_sentence(shown: Sequence[PairEntry], evidence: Sequence[DrawnPair | None]) -> str:
-    """Say for which pairs the evidence is drawn; empty if for none."""
+    """Return a sentence that says which pairs have their evidence drawn; empty if none has."""
     parts = []
-    for verified, kind, end in ((True, "confirmed", "lowest"), (False, "refused", "highest")):
+    for verified, kind, end in ((True, "confirmed", "lowest"), (False, "rejected", "highest")):
         there = sum(pair.verified is verified for pair in shown)
         views = [view for pair, view in zip(shown, evidence, strict=True) if pair.verified is verified]
         count = sum(view is not None for view in views)
@@ -85,8 +85,8 @@ def _views(report: Report, pair: PairEntry, styles: dict[str, tuple[str, str]]) 
     view = pair.aligned
     assert view is not None
     left, right = text_cells.shorten(report.left_heading, shown=60, full=0), report.right_heading
-    over = f"{right}, laid over it" if view.marked is not None else f"{right}, not aligned"
-    alternative = f"{_name(pair.right)}, warped onto the frame of the other; gray where it shows nothing"
+    over = f"{right}, registered" if view.marked is not None else f"{right}, not registered"
+    alternative = f"{_name(pair.right)}, warped onto the frame of the other image; gray outside it"
     views = [
         View(_class(view.left, view.size, styles), left, f"{_name(pair.left)}, in its own frame"),
         View(
@@ -101,7 +101,7 @@ def _views(report: Report, pair: PairEntry, styles: dict[str, tuple[str, str]]) 
 
 
 def _heading(view: AlignedView) -> str:
-    return "What disagrees, in magenta" if view.disagreeing else "Nothing disagrees"
+    return "Regions that disagree, in magenta" if view.disagreeing else "No region disagrees"
 
 
 def _alternative(view: AlignedView, pair: PairEntry) -> str:
@@ -114,7 +114,7 @@ def _name(side: ImageRef) -> str:
 
 
 def _class(data: bytes, size: tuple[int, int], styles: dict[str, tuple[str, str]]) -> str:
-    """The classes of an image, with a rule for it added if it is the first time that the page shows it."""
+    """Return the CSS classes of an image, and add a rule for it if it is new on the page."""
     key = image_id(data)
     if key not in styles:
         name = f"v{len(styles)}"

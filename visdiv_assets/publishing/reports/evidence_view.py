@@ -1,4 +1,4 @@
-"""Pairs laid over one another for a page: verified again from their pixels, since the lake keeps no images."""
+"""Draw the evidence of pairs. Their pixels are compared again, since the lake keeps no images."""
 
 from __future__ import annotations
 
@@ -21,33 +21,32 @@ if TYPE_CHECKING:
 
     from visdiv_assets.duplicates.verify import Evidence
 
-#: Longest side in pixels.
+#: Maximum side of a drawing in pixels.
 SIDE = 320
 
-#: Quality of the WebP and longest side, tried in turn until a view fits; noise needs the last ones, photographs the
-#: first or second.
+#: Quality and maximum side of the WebP, tried in turn until it is small enough. Photographs fit at the first or
+#: second step, noise at the last ones.
 _STEPS = ((75, SIDE), (60, SIDE), (40, SIDE), (30, 240), (10, 200), (0, 160))
 
-#: Neither red nor green, and found in few images: it stands out for color-blind people too, more so on an image
-#: that is darkened and gray.
+#: Color of regions that disagree. It is rare in images and, on a darkened gray image, visible to color-blind people.
 _MAGENTA = (255, 0, 255)
 _DARKENED = 0.4
-#: Share of magenta inside a marked place, under which the image can still be made out.
+#: Share of magenta inside a marked region; the image stays visible under it.
 _TINT = 0.45
-#: Width of the outline in pixels; a place is marked however small it is.
+#: Width of the outline in pixels, which makes the smallest region visible.
 _OUTLINE = 2
 
 
 def aligned_view(data_a: bytes | None, data_b: bytes | None, limits: DecodeLimits) -> AlignedView | None:
-    """Lay an image over another and mark what disagrees.
+    """Register an image onto another one and mark the regions that disagree.
 
     Args:
-        data_a: an encoded image, which keeps its frame.
-        data_b: another, which is warped.
-        limits: of images; a larger one counts as unreadable.
+        data_a: the encoded image that keeps its frame.
+        data_b: the encoded image that is warped.
+        limits: size limits of images; larger ones count as unreadable.
 
     Returns:
-        The views; None if one of the two cannot be read.
+        the drawings; None if one of the two images cannot be read.
     """
     from visdiv_assets.duplicates.verify import explain, prepare, verify
 
@@ -58,50 +57,52 @@ def aligned_view(data_a: bytes | None, data_b: bytes | None, limits: DecodeLimit
     a, b = prepare(image_a), prepare(image_b)
     evidence = verify(a, b)
     explained = explain(a, b, evidence)
-    left = _fitted(explained.a, SIDE)
+    left = _shrink(explained.a, SIDE)
     marked, disagreeing = None, 0.0
     if explained.b is not None and explained.disagrees is not None:
-        right = _fitted(explained.b, SIDE)
-        marked = _encoded(_marked(left, explained.disagrees))
+        right = _shrink(explained.b, SIDE)
+        marked = _encode_webp(_mark_disagreement(left, explained.disagrees))
         disagreeing = float(explained.disagrees.mean())
     else:
-        right = _fitted(image_b, SIDE)
-    return AlignedView(_encoded(left), _encoded(right), marked, left.size, right.size, disagreeing, _caption(evidence))
+        right = _shrink(image_b, SIDE)
+    return AlignedView(
+        _encode_webp(left), _encode_webp(right), marked, left.size, right.size, disagreeing, _caption(evidence)
+    )
 
 
 def with_alignments(report: Report, *, limits: DecodeLimits) -> Report:
-    """Draw the evidence of those pairs of a report that the page draws it for.
+    """Draw the evidence of the pairs for which the page shows it.
 
     Args:
-        report: what to say. Without verdicts, it stays as it is.
-        limits: of images; a larger one counts as unreadable.
+        report: the report. Without verdicts it is returned unchanged.
+        limits: size limits of images; larger ones count as unreadable.
     """
     shown = report.pairs_shown()
-    numbers = sorted(drawn([pair.similarity for pair in shown], [pair.verified for pair in shown]))
+    indices = sorted(drawn([pair.similarity for pair in shown], [pair.verified for pair in shown]))
 
-    def view(number: int) -> AlignedView | None:
-        return aligned_view(shown[number].left.data, shown[number].right.data, limits)
+    def view(index: int) -> AlignedView | None:
+        return aligned_view(shown[index].left.data, shown[index].right.data, limits)
 
-    views = dict(zip(numbers, ordered_map(view, numbers, threads=thread_count(0)), strict=True))
-    pairs: list[PairEntry] = [replace(pair, aligned=views.get(number)) for number, pair in enumerate(shown)]
+    views = dict(zip(indices, ordered_map(view, indices, threads=thread_count(0)), strict=True))
+    pairs: list[PairEntry] = [replace(pair, aligned=views.get(index)) for index, pair in enumerate(shown)]
     return replace(report, pairs=pairs)
 
 
 def _caption(evidence: Evidence) -> str:
-    agreement = f"{percent(evidence.agreement)} of the textured places agree"
-    said = f"confirmed: {evidence.kind.replace('_', ' ')}" if evidence.verified else f"refused: {evidence.reason}"
-    # Without an alignment nothing was compared.
+    agreement = f"{percent(evidence.agreement)} of the textured regions agree"
+    said = f"confirmed: {evidence.kind.replace('_', ' ')}" if evidence.verified else f"rejected: {evidence.reason}"
+    # Without a transform nothing was measured.
     return f"{said}; overlap {percent(evidence.overlap)}; {agreement}" if evidence.transform else said
 
 
-def _marked(image: Image, disagrees: NDArray[np.bool_]) -> Image:
-    """The image gray and dark, what disagrees magenta with an outline."""
+def _mark_disagreement(image: Image, disagrees: NDArray[np.bool_]) -> Image:
+    """Return the image dark and gray, with magenta regions and outlines where it disagrees."""
     from PIL import ImageFilter
     from PIL.Image import Resampling, fromarray
 
     gray = np.asarray(image.convert("L"), np.float32)[..., None] * _DARKENED
     canvas = np.repeat(gray, 3, axis=2)
-    # Reduced by its maximum: a place of one pixel must not vanish.
+    # Reduce by the maximum, so that a region of one pixel does not vanish.
     mask = fromarray(np.where(disagrees, np.uint8(255), np.uint8(0)))
     mask = mask.filter(ImageFilter.MaxFilter(2 * (max(mask.size) // (2 * max(image.size))) + 1))
     mask = mask.resize(image.size, Resampling.NEAREST)
@@ -113,8 +114,8 @@ def _marked(image: Image, disagrees: NDArray[np.bool_]) -> Image:
     return fromarray(np.asarray(canvas.clip(0, 255), np.uint8))
 
 
-def _fitted(image: Image, side: int) -> Image:
-    """Reduced to a side, never enlarged."""
+def _shrink(image: Image, side: int) -> Image:
+    """Reduce an image to a maximum side; never enlarge it."""
     from PIL.Image import Resampling
 
     scale = side / max(image.size)
@@ -125,12 +126,12 @@ def _fitted(image: Image, side: int) -> Image:
     )
 
 
-def _encoded(image: Image) -> bytes:
-    """As good a WebP as fits into `VIEW_BYTES`."""
+def _encode_webp(image: Image) -> bytes:
+    """Encode as WebP with the best quality that fits into `VIEW_BYTES`."""
     encoded = b""
     for quality, side in _STEPS:
         stream = io.BytesIO()
-        _fitted(image, side).save(stream, "WEBP", quality=quality, method=4)
+        _shrink(image, side).save(stream, "WEBP", quality=quality, method=4)
         encoded = stream.getvalue()
         if len(encoded) <= VIEW_BYTES:
             break

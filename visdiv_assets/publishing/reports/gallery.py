@@ -1,4 +1,4 @@
-"""Single images with the start of their texts in one HTML file, such as what a search found."""
+"""Write single images with the start of their texts as one HTML file, such as the results of a search."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class GalleryEntry:
     """An image of the page.
 
     Attributes:
-        image: where it lies, its bytes, and the text of its row as its note.
-        score: as it is shown beside it.
+        image: its position, its bytes, and the text of its row as note.
+        score: number shown next to it.
     """
 
     image: ImageRef
@@ -41,15 +41,15 @@ class _Shown:
 
 
 def gallery(title: str, entries: Sequence[GalleryEntry], *, limits: DecodeLimits) -> str:
-    """Write images as a page that needs no server, no network and no script.
+    """Render images as a page that needs no server, no network and no script.
 
     Args:
-        title: what they are.
-        entries: in order. An image that cannot be read is a gray box which says why.
-        limits: of images; a larger one counts as unreadable.
+        title: title of the page.
+        entries: the images, in order. An unreadable image is shown as a gray box with the reason.
+        limits: size limits of images; larger ones count as unreadable.
 
     Returns:
-        The page, below 6 MB; all texts are escaped.
+        the page, less than 6 MB; all texts are escaped.
     """
     small = thumbnails.thumbnails((e.image.data for e in entries), limits=limits)
     full = text_cells.full_length([entry.image.note for entry in entries])
@@ -69,7 +69,7 @@ def gallery(title: str, entries: Sequence[GalleryEntry], *, limits: DecodeLimits
     ]
     return template("gallery.html").render(
         title=text_cells.clean(title, _TITLE),
-        count=f"{len(entries)} {'image' if len(entries) == 1 else 'images'}, the best first.",
+        count=f"{len(entries)} {'image' if len(entries) == 1 else 'images'}, best first.",
         entries=shown,
         styles=styles,
         policy=content_policy(styles.values()),
@@ -77,9 +77,9 @@ def gallery(title: str, entries: Sequence[GalleryEntry], *, limits: DecodeLimits
 
 
 def write_gallery(title: str, entries: Sequence[GalleryEntry], path: Path, *, limits: DecodeLimits) -> int:
-    """Write a `gallery` to a file in one atomic step; returns its size in bytes.
+    """Write a `gallery` to a file in one atomic step and return its size in bytes.
 
     Raises:
-        VisdivError: the disk is full, or the place cannot be written.
+        StorageError: the file cannot be written.
     """
     return write_page(gallery(title, entries, limits=limits), path)

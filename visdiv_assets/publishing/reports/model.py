@@ -1,4 +1,4 @@
-"""What a report holds."""
+"""The data of a report."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TypeAlias
 from visdiv_assets.corpus.image_lookup import ImageRef
 from visdiv_assets.publishing.reports.pair_selection import on_page
 
-#: The column that says how close a pair is: the page is ordered by it, and its slider sets a bound on it.
+#: The column by which the page is sorted, and on which its slider sets a minimum.
 SIMILARITY = "similarity"
 
-#: Longest image of an `AlignedView`. A page holds three of them for each of at most 60 pairs: 3.2 MB in Base64.
+#: Maximum bytes of an image of an `AlignedView`. A page holds three of them for at most 60 pairs: 3.2 MB in Base64.
 VIEW_BYTES = 13_000
 
 Value: TypeAlias = float | int | str | bool | None
@@ -21,12 +21,12 @@ Value: TypeAlias = float | int | str | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the pixels confirm that two images are copies of one another.
+    """The result of comparing the pixels of two images.
 
     Attributes:
-        verified: whether they do.
-        kind: what kind of copy it is, such as "cropped"; "unconfirmed" if they do not.
-        reason: why not, such as "contents differ"; else empty.
+        verified: true if the pair is confirmed.
+        kind: the kind of copy, such as "cropped"; "unconfirmed" if the pair is not confirmed.
+        reason: why it is not confirmed, such as "contents differ"; else empty.
     """
 
     verified: bool
@@ -36,16 +36,16 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class AlignedView:
-    """A pair laid over one another, as small WebP images.
+    """A pair after registration, as small WebP images.
 
     Attributes:
         left: the left image in its own frame.
-        right: the right image, warped onto the left one's frame; in its own frame if there is no alignment.
-        marked: the left image darkened, with what disagrees marked; None if there is no alignment.
+        right: the right image, warped onto the frame of the left one; in its own frame if no transform was found.
+        marked: the left image darkened, with the regions that disagree marked; None if no transform was found.
         size: width and height of `left` and `marked` in pixels.
-        right_size: of `right`; another one only if there is no alignment.
+        right_size: width and height of `right`; equal to `size` if a transform was found.
         disagreeing: share of the left image that is marked.
-        caption: how they were aligned and how well they agree.
+        caption: the verdict, and how well the images agree.
     """
 
     left: bytes
@@ -64,14 +64,14 @@ class AlignedView:
 
 @dataclass(frozen=True)
 class PairEntry:
-    """Two images, and what is known about the pair.
+    """Two images and the findings about the pair.
 
     Attributes:
-        left: one image.
-        right: the other.
-        columns: further columns, by name; the page has a column for every name that any of its pairs has.
-        verdict: what the pixels say; None if they were not compared.
-        aligned: the pair laid over one another; the page has it for the pairs that `choice.drawn` chooses.
+        left: the left image.
+        right: the right image.
+        columns: values of further columns by name; the page has all columns that any of its pairs has.
+        verdict: the verdict; None if the pair was not compared.
+        aligned: drawings of the evidence; the page shows them for the pairs that `pair_selection.drawn` chooses.
     """
 
     left: ImageRef
@@ -82,7 +82,7 @@ class PairEntry:
 
     @property
     def similarity(self) -> float | None:
-        """The column of that name, if it is a finite number."""
+        """The value of the column similarity if it is a finite number, else None."""
         value = self.columns.get(SIMILARITY)
         if value is None or isinstance(value, str | bool) or not math.isfinite(value):
             return None
@@ -90,7 +90,7 @@ class PairEntry:
 
     @property
     def verified(self) -> bool | None:
-        """Whether the pixels confirm it; None if they were not compared."""
+        """True if the pair is confirmed, false if it is rejected, None if it was not compared."""
         return None if self.verdict is None else self.verdict.verified
 
 
@@ -99,9 +99,9 @@ class Table:
     """A small table above the pairs, such as the rate in each subset.
 
     Attributes:
-        headers: one per column.
-        rows: each as long as `headers`; the first value names the row.
-        caption: what the table tells.
+        headers: names of the columns.
+        rows: one value per column; the first one names the row.
+        caption: a description of the table.
     """
 
     headers: Sequence[str]
@@ -116,18 +116,18 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a page says.
+    """The content of a page.
 
     Attributes:
-        title: the heading and the window's title.
-        introduction: plain sentences; an empty line begins a new paragraph.
-        facts: counts, threshold, model_id, date: what must be known to read or repeat the report.
-        pairs: in any order; the page has at most `PAIRS_SHOWN` of them, those that `choice.on_page` chooses.
-        pairs_total: how many pairs were found, of which `pairs` may be a part.
-        left_heading: what the left images are.
-        right_heading: what the right images are.
-        table: shown above the pairs.
-        measured: sentences on the recall and the precision that were measured for what the page reports.
+        title: heading of the page and title of the window.
+        introduction: paragraphs of plain text, separated by empty lines.
+        facts: counts, thresholds and model_id that are needed to read or repeat the report.
+        pairs: in any order; the page shows at most `PAIRS_SHOWN` of them, chosen by `pair_selection.on_page`.
+        pairs_total: number of pairs found; `pairs` may be a part of them.
+        left_heading: heading of the left images.
+        right_heading: heading of the right images.
+        table: table above the pairs.
+        measured: sentences on the measured recall and precision.
     """
 
     title: str
@@ -145,6 +145,6 @@ class Report:
             raise ValueError(f"pairs_total is {self.pairs_total}, but {len(self.pairs)} pairs are given")
 
     def pairs_shown(self) -> list[PairEntry]:
-        """The pairs of the page, the closest first; those without a similarity last, ties as given."""
+        """Return the pairs of the page, the closest first; pairs without a similarity last, ties in the given order."""
         similarities = [pair.similarity for pair in self.pairs]
-        return [self.pairs[number] for number in on_page(similarities, [pair.verified for pair in self.pairs])]
+        return [self.pairs[index] for index in on_page(similarities, [pair.verified for pair in self.pairs])]

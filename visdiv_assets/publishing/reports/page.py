@@ -1,9 +1,9 @@
-"""A report as one HTML file.
+"""Render a report as one HTML file.
 
-The page asks for nothing: its Content-Security-Policy forbids every request, and lets in only the script and the styles
-whose digests it names, so that even a text which escaped escaping could neither run nor load anything. An image is
-the background of a class in a style sheet. So it is embedded once however many pairs show it, and shows without
-JavaScript too, which only sorts and filters.
+The page makes no requests: its Content-Security-Policy forbids them and allows only the script and the styles whose
+digests it names, so that a text that were not escaped could neither run nor load anything. An image is the background
+of a CSS class. It is therefore embedded once even if several pairs show it, and is visible without JavaScript, which
+only sorts and filters.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from visdiv_assets.publishing.reports.model import SIMILARITY, PairEntry, Report
 from visdiv_assets.publishing.reports.pair_selection import DRAWN
 from visdiv_assets.publishing.text_cells import Cell, Text
 
-# Headings are as wide as their column, and the title is a line or two.
+# Maximum characters of a heading of a column, of the title, and of a paragraph.
 _HEADING = 60
 _TITLE = 300
 _PARAGRAPH = 5000
 
-#: Width in pixels below which a pair is a card instead of a row: what number, images and page margins take, and what
-#: each further column does.
+#: Width of the page in pixels under which a pair is a card and not a row: for number, images and margins, and for each
+#: further column.
 _WIDTH, _COLUMN_WIDTH = 640, 110
 
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """One side of a pair, as the template wants it."""
+    """One side of a pair, for the template."""
 
     thumbnail: Thumbnail
     place: Text
@@ -46,17 +46,17 @@ class _Image:
 
 
 def render(report: Report, *, limits: DecodeLimits) -> str:
-    """Write a report as HTML.
+    """Render a report as HTML.
 
-    The same report gives the same page. The page is below 6 MB, or 10 MB with evidence: images that are hard to
-    compress, or very many long texts, are made smaller, and the evidence is drawn for 60 pairs at most.
+    The same report gives the same page. The page is smaller than 6 MB, or 10 MB with evidence: images that are hard to
+    compress are reduced, long texts are shortened, and the evidence of at most 60 pairs is drawn.
 
     Args:
-        report: what to say. An image that cannot be read is a gray box which says why.
-        limits: of images; a larger one counts as unreadable.
+        report: the report. An unreadable image is shown as a gray box with the reason.
+        limits: size limits of images; larger ones count as unreadable.
 
     Returns:
-        The page, which UTF-8 can encode.
+        the page; it can be encoded as UTF-8.
     """
     shown = report.pairs_shown()
     drawn = thumbnails.thumbnails((side.data for pair in shown for side in (pair.left, pair.right)), limits=limits)
@@ -108,15 +108,15 @@ def write_report(report: Report, path: Path, *, limits: DecodeLimits) -> int:
     """Write a report to a file in one atomic step.
 
     Args:
-        report: what to say.
-        path: the file; its folder is made if there is none.
-        limits: of images; a larger one counts as unreadable.
+        report: the report.
+        path: the file; its folder is created if needed.
+        limits: size limits of images; larger ones count as unreadable.
 
     Returns:
-        The file's size in bytes.
+        size of the file in bytes.
 
     Raises:
-        VisdivError: the disk is full, or the place cannot be written.
+        StorageError: the file cannot be written.
     """
     return write_page(render(report, limits=limits), path)
 
@@ -129,13 +129,13 @@ def _texts(pairs: Sequence[PairEntry]) -> Iterator[str]:
 
 
 def _heading(name: str) -> str:
-    """A column's name as people write it: `low_information` -> `Low information`."""
+    """Return a heading for a column: `low_information` -> `Low information`."""
     words = name.replace("_", " ").strip()
     return words[:1].upper() + words[1:]
 
 
 def _is_numeric(pairs: Sequence[PairEntry], name: str) -> bool:
-    """Whether a column holds no texts, so that it is aligned to the right and sorted downwards first."""
+    """Return whether a column holds no texts: it is then aligned to the right and first sorted in descending order."""
     return not any(isinstance(pair.columns.get(name), str) for pair in pairs)
 
 
@@ -160,29 +160,29 @@ def _count_sentence(report: Report, shown: Sequence[PairEntry]) -> str:
     total = f"{report.pairs_total:,} {'pair' if report.pairs_total == 1 else 'pairs'} in all"
     ranked = any(pair.similarity is not None for pair in shown)
     if len(shown) == report.pairs_total:
-        return f"{total}, the closest first." if ranked and len(shown) > 1 else f"{total}."
+        return f"{total}, closest first." if ranked and len(shown) > 1 else f"{total}."
     if len(shown) < 2:
-        return f"{total}. {'One is' if shown else 'None is'} on this page."
+        return f"{total}. This page shows {'one' if shown else 'none'} of them."
     kinds = [pair.verified for pair in shown]
     if ranked and (True in kinds or False in kinds):
         counts = [min(DRAWN, kinds.count(verified)) for verified in (True, False)]
         special = [
             f"the {count} {kind} {'one' if count == 1 else 'ones'} of {end} similarity"
-            for count, kind, end in zip(counts, ("confirmed", "refused"), ("lowest", "highest"), strict=True)
+            for count, kind, end in zip(counts, ("confirmed", "rejected"), ("lowest", "highest"), strict=True)
             if count
         ]
         return (
-            f"{total}. The {len(shown)} on this page are {', '.join(special)}, and the closest of the others; "
-            "the closest come first."
+            f"{total}. This page shows {len(shown)}: {', '.join(special)}, and the closest of the "
+            "others; closest first."
         )
-    which = "closest are on this page, the closest first" if ranked else "on this page are a part of them"
-    return f"{total}. The {len(shown)} {which}."
+    which = f"the {len(shown)} closest ones, closest first" if ranked else f"{len(shown)} of them"
+    return f"{total}. This page shows {which}."
 
 
 def _slider(shown: Sequence[PairEntry]) -> tuple[str, str] | None:
-    """The bounds of the slider, in thousandths; None if there is nothing to choose.
+    """Return the bounds of the slider with three decimals; None if all similarities are equal.
 
-    They are rounded down, so that the slider's end still leaves the closest pair.
+    They are rounded down, so that the closest pair is still shown at the end of the slider.
     """
     steps = [int(pair.similarity * 1000 // 1) for pair in shown if pair.similarity is not None]
     if not steps or min(steps) == max(steps):

@@ -1,7 +1,7 @@
-"""Which pairs a page has, and for which of them it draws the evidence.
+"""Choose the pairs of a page, and the pairs whose evidence it draws.
 
-Someone who checks a threshold looks for two kinds of pairs that the closest ones alone do not show: the confirmed ones
-of low similarity, which the threshold misses, and the refused ones of high similarity, which it claims wrongly.
+To judge a threshold, two kinds of pairs are needed besides the closest ones: confirmed pairs of low similarity, which
+the threshold misses, and rejected pairs of high similarity, which it accepts wrongly.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-#: A page with more pairs than this is neither looked at nor quick to open.
+#: Maximum pairs of a page, so that it opens quickly.
 PAIRS_SHOWN = 300
 
-#: Of either kind (confirmed of low similarity, refused of high): these are on the page and their evidence is drawn.
+#: Maximum pairs of each of these two kinds; all of them are on the page with their evidence drawn.
 DRAWN = 30
 
-#: Of a sort in Arrow: name of a column, and "ascending" or "descending".
+#: Sort key of Arrow: name of a column, and "ascending" or "descending".
 SortKey = tuple[str, str]
 
 
@@ -28,46 +28,46 @@ def on_page(similarities: Sequence[float | None], verified: Sequence[bool | None
     """Choose the pairs of a page: those that `drawn` chooses, and the closest of the others.
 
     Args:
-        similarities: of each pair; None if it has none.
-        verified: whether each is confirmed; None if its pixels were not compared.
+        similarities: similarity of each pair; None if it has none.
+        verified: true if the pair is confirmed, false if it is rejected, None if it was not compared.
 
     Returns:
-        At most `PAIRS_SHOWN` indexes, the closest first; those without a similarity last, ties as given.
+        at most `PAIRS_SHOWN` indices, closest first; pairs without a similarity last, ties in the given order.
     """
     order = _closest_first(similarities)
     special = drawn(similarities, verified)
-    others = [number for number in order if number not in special]
+    others = [index for index in order if index not in special]
     chosen = special | set(others[: PAIRS_SHOWN - len(special)])
-    return [number for number in order if number in chosen]
+    return [index for index in order if index in chosen]
 
 
 def drawn(similarities: Sequence[float | None], verified: Sequence[bool | None]) -> set[int]:
-    """Choose the pairs whose evidence is drawn: confirmed ones of lowest similarity, refused ones of highest.
+    """Choose the pairs whose evidence is drawn: confirmed ones of lowest similarity, rejected ones of highest.
 
     Args:
         similarities: see `on_page`.
         verified: see `on_page`.
 
     Returns:
-        Indexes, at most `DRAWN` of either kind.
+        indices, at most `DRAWN` of each kind.
     """
-    ranked = [number for number in _closest_first(similarities) if similarities[number] is not None]
-    # From the order as given again, so that ties fall alike in either direction.
-    rising = sorted(sorted(ranked), key=lambda number: similarities[number] or 0.0)
-    confirmed = [number for number in rising if verified[number] is True]
-    refused = [number for number in ranked if verified[number] is False]
-    return {*confirmed[:DRAWN], *refused[:DRAWN]}
+    ranked = [index for index in _closest_first(similarities) if similarities[index] is not None]
+    # Sort by index first, so that ties keep the given order in both directions.
+    rising = sorted(sorted(ranked), key=lambda index: similarities[index] or 0.0)
+    confirmed = [index for index in rising if verified[index] is True]
+    rejected = [index for index in ranked if verified[index] is False]
+    return {*confirmed[:DRAWN], *rejected[:DRAWN]}
 
 
 def records_on_page(pairs: pa.Table, ties: Sequence[SortKey]) -> list[dict[str, Any]]:
-    """Choose as `on_page` does from a table of any length, most of which Python never sees.
+    """Choose as `on_page` does, from a table of any length, without converting all of it to Python objects.
 
     Args:
-        pairs: a table with the column similarity; verified too if its pairs were verified.
-        ties: what orders pairs of equal similarity.
+        pairs: a table with the column similarity, and verified if its pairs were compared.
+        ties: sort keys for pairs of equal similarity.
 
     Returns:
-        The records of the page's pairs, the closest first.
+        the records of the pairs of the page, closest first.
     """
     numbered = pairs.append_column("_position", pa.array(np.arange(pairs.num_rows)))
     parts = [_best(numbered, "descending", ties, PAIRS_SHOWN)]
@@ -87,8 +87,8 @@ def _best(pairs: pa.Table, direction: str, ties: Sequence[SortKey], count: int) 
 
 
 def _closest_first(similarities: Sequence[float | None]) -> list[int]:
-    def rank(number: int) -> float:
-        similarity = similarities[number]
+    def rank(index: int) -> float:
+        similarity = similarities[index]
         return math.inf if similarity is None else -similarity
 
     return sorted(range(len(similarities)), key=rank)

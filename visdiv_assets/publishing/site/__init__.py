@@ -1,8 +1,8 @@
-"""The site that `visdiv report` writes: all subsets at a glance, as pages that open from disk.
+"""The site that `visdiv report` writes: pages on the whole corpus that open from disk.
 
-Belongs here: what its pages say (`overview`, `contamination`, `overlap`, `diversity` with `against_size` and `spectra`,
-`thresholds` with `calibration`, `clusters`, `quality`), their charts (`charts`, `heat_maps`; `images` for Dagster's
-metadata), what a page is made of (`parts`; `scores` for those of diversity), how it becomes HTML (`render`), how the
-site is put in place (`build`). The numbers are those of the published DuckDB file. Does not: how they are found, the
-reports on single subsets and benchmarks (`reports`).
+Belongs here: the pages (`overview`, `contamination`, `overlap`, `diversity` with `by_sample_size` and `spectra`,
+`thresholds` with `calibration`, `clusters`, `quality`), their charts (`charts`, `heat_maps`; `chart_png` for the
+metadata of assets), the data model of a page (`page_model`, `score_cells`), its HTML (`render`), writing the site
+(`build`) and access to its data (`report_data`: the published DuckDB file, the lake and the source). Reports on single
+subsets and benchmarks are in `reports`.
 """

@@ -1,4 +1,4 @@
-"""The site as a whole: written aside, then put in place by renames."""
+"""Write all pages of the site aside and put them in place by renames."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from visdiv_assets.extras import require_extra
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.publishing.html_files import write_page
 from visdiv_assets.publishing.site import clusters, contamination, diversity, overlap, overview, quality, thresholds
@@ -16,10 +17,10 @@ from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.storage.error_messages import write_error
 from visdiv_assets.storage.files import sync_folder, temporary_beside
 
-#: The site's folder among the reports.
+#: Folder of the site in the reports folder.
 FOLDER = "site"
 
-#: What makes each page, in the order of the navigation.
+#: Functions that make the pages, in the order of the navigation.
 PAGES: tuple[Callable[[Corpus], Page], ...] = (
     overview.page,
     contamination.page,
@@ -30,32 +31,33 @@ PAGES: tuple[Callable[[Corpus], Page], ...] = (
     quality.page,
 )
 
-#: Makes Vega's parts known to the pages' own script.
+#: Exposes Vega-Embed to the script of the pages.
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 
 def build_site(corpus: Corpus, progress: Progress = silent) -> Path:
-    """Write all pages, and put them in place of the site that was there.
+    """Write all pages and replace an older site with them.
 
     Args:
-        corpus: what the pages are made of.
-        progress: told of every page.
+        corpus: the data of the pages.
+        progress: called with 1 after every page.
 
     Returns:
-        The page to open, `index.html`.
+        path of the first page, `index.html`.
 
     Raises:
-        VisdivError: an image or number cannot be read, the disk is full, or the place cannot be written; the site that
-            was there before stays.
+        ConfigError: vl_convert is not installed.
+        VisdivError: the data cannot be read or the folder cannot be written; an older site stays in place.
     """
     folder = corpus.reports / FOLDER
+    script = bundle()
     pages = []
     for make in PAGES:
         pages.append(make(corpus))
         progress(1)
     aside = temporary_beside(folder)
     try:
-        _write(corpus, pages, aside)
+        _write(corpus, pages, script, aside)
         _put_in_place(aside, folder)
     except OSError as error:
         raise write_error(str(folder), error) from error
@@ -64,30 +66,38 @@ def build_site(corpus: Corpus, progress: Progress = silent) -> Path:
     return folder / "index.html"
 
 
-def _write(corpus: Corpus, pages: Sequence[Page], folder: Path) -> None:
-    about = f"The numbers are those of {_published(corpus)}."
+def _write(corpus: Corpus, pages: Sequence[Page], script: str, folder: Path) -> None:
+    about = _describe_data(corpus)
     for page in pages:
         html = render(page, pages, about, limits=corpus.limits)
         write_page(html, folder / page.file)
-    write_page(bundle(), folder / SCRIPT)
+    write_page(script, folder / SCRIPT)
 
 
-def _published(corpus: Corpus) -> str:
+def _describe_data(corpus: Corpus) -> str:
+    """Return a line on which state of the lake the numbers describe."""
     found = corpus.warehouse.rows("SELECT max(materialized_at)::VARCHAR AS last FROM provenance")
-    last = str(found[0]["last"]).partition(".")[0]
-    return "the DuckDB file, which is empty" if found[0]["last"] is None else f"the DuckDB file, last of {last} UTC"
+    if found[0]["last"] is None:
+        return "The DuckDB file is empty."
+    return f"Source: the DuckDB file; latest result: {str(found[0]['last']).partition('.')[0]} UTC."
 
 
 def bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, which needs no network."""
-    import vl_convert
+    """Return Vega, Vega-Lite and Vega-Embed as one script, which needs no network.
 
+    Raises:
+        ConfigError: vl_convert is not installed.
+    """
+    vl_convert = require_extra("vl_convert", "reports")
     script: str = vl_convert.javascript_bundle(_SNIPPET)
     return script
 
 
 def _put_in_place(aside: Path, folder: Path) -> None:
-    """Two renames, since no call exchanges folders everywhere; if the second fails, the first is taken back."""
+    """Replace the folder by two renames, since not every platform can exchange two folders.
+
+    If the second rename fails, the first one is undone.
+    """
     old = temporary_beside(folder)
     if folder.exists():
         folder.replace(old)

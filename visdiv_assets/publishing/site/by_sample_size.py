@@ -1,4 +1,4 @@
-"""The chart of scores against the number of images."""
+"""The chart of diversity scores by sample size."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from visdiv_assets.publishing.site.score_cells import MEASURES, TOO_FEW, interva
 
 
 def against_size(rows: list[dict[str, Any]], whole: list[dict[str, Any]]) -> Chart:
-    """A line for each subset through its means at each number of images, to the score of all of it.
+    """Make a chart with a line per subset: its mean score at each sample size, up to the score of all its images.
 
     Args:
-        rows: of the table `diversity_rarefied`, with the subset's category.
-        whole: of the table `diversity`, likewise.
+        rows: rows of the table `diversity_rarefied`, with the category of the subset.
+        whole: rows of the table `diversity`, with the category of the subset.
     """
     drawn = []
     for measure, name in MEASURES.items():
@@ -25,12 +25,12 @@ def against_size(rows: list[dict[str, Any]], whole: list[dict[str, Any]]) -> Cha
             {
                 **_named(row, row["sample_size"], name),
                 **{to: row[f"{measure}_{part}"] for to, part in (("value", "mean"), ("low", "low"), ("high", "high"))},
-                "drawn": f"{row['sample_size']:,}, drawn {row['seeds']} times" if row["seeds"] > 1 else "all",
+                "drawn": f"{row['samples']} samples of {row['sample_size']:,}" if row["samples"] > 1 else "all",
                 "said": interval(row, measure, decimals).said,
             }
             for row in rows
         ]
-        # Of exactly as many images as are drawn there is a row already.
+        # A subset with exactly as many images as a sample already has a row.
         there = {(row["subset"], row["sample_size"]) for row in rows}
         drawn += [
             {
@@ -46,22 +46,22 @@ def against_size(rows: list[dict[str, Any]], whole: list[dict[str, Any]]) -> Cha
     for row in drawn:
         row.update({name: round(row[name], 5) for name in ("value", "low", "high")})
     summary = (
-        "A line is a subset, and its last point all of it. Scores rise with the number of images: lines compare at "
-        "equal numbers, ends of lines do not. Upright strokes are the intervals."
+        "Each line is a subset; its last point is the whole subset. Scores rise with the number of images, so compare "
+        "lines at equal numbers of images, not at their ends. Vertical bars are intervals of 90 % of the samples."
     )
     if any(row["too_few"] for row in drawn):
-        summary += f" Hollow points have {TOO_FEW} images, fewer than two a dimension, and are low for that alone."
+        summary += f" Hollow points have {TOO_FEW} images: fewer than two per dimension; they are low for this reason."
     return Chart(
         "against_size",
-        "Diversity against the number of images",
+        "Diversity by number of images",
         summary,
         charts.curves(
-            x=charts.quantity("images", "images drawn (logarithmic)", log=True),
-            y=charts.quantity("value", "mean of the draws"),
+            x=charts.quantity("images", "images (logarithmic)", log=True),
+            y=charts.quantity("value", "mean of the samples"),
             line="subset",
             names={row["subset"] for row in drawn},
             color=charts.colored_by([row["subset"] for row in drawn]),
-            tooltip={"subset": "subset", "drawn": "images", "measure": "measure", "said": "mean (90 % of draws)"},
+            tooltip={"subset": "subset", "drawn": "images", "measure": "measure", "said": "mean (90 % of samples)"},
             band=("low", "high"),
             choice=charts.choose("measure", list(MEASURES.values()), "Measure"),
             hollow="too_few",

@@ -1,4 +1,4 @@
-"""What calibration measured of thresholds and of the comparison of pixels."""
+"""The section on the measured recall and precision of thresholds and of the comparison of pixels."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from visdiv_assets.publishing.site.report_data import Corpus
 
 _CALIBRATION = """
 SELECT c.*, coalesce(s.category, $other) AS category FROM calibration c LEFT JOIN subsets s USING (subset)
-WHERE kind = 'ALL' AND strength = 'ALL' ORDER BY subset, rule, threshold
+WHERE copy_kind = 'ALL' AND strength = 'ALL' ORDER BY subset, rule, threshold
 """
 
 _KINDS = """
-SELECT kind, rule, threshold, sum(copies) AS copies, sum(copies_found) AS found,
+SELECT copy_kind AS kind, rule, threshold, sum(copies) AS copies, sum(copies_found) AS found,
     sum(copies_found) / sum(copies) AS recall
-FROM calibration WHERE kind <> 'ALL' AND strength = 'ALL' AND copies > 0
-GROUP BY kind, rule, threshold ORDER BY kind, rule, threshold
+FROM calibration WHERE copy_kind <> 'ALL' AND strength = 'ALL' AND copies > 0
+GROUP BY copy_kind, rule, threshold ORDER BY copy_kind, rule, threshold
 """
 
-#: What the comparison of pixels is called beside thresholds.
+#: Name of the comparison of pixels among the thresholds.
 _PIXELS = "pixels"
 
 
 def calibration_section(corpus: Corpus) -> Section:
-    """Recall and precision of each rule, and recall by kind of copy."""
+    """Make the section: recall and precision of each rule, and recall by kind of copy."""
     heading = "Calibration"
     if not corpus.warehouse.has_rows("calibration"):
         nothing = (
-            "Nothing was calibrated: run the job calibration_pipeline for a subset (`visdiv ui`, Jobs), then "
+            "No subset was calibrated: run the job calibration_pipeline for a subset (`visdiv ui`, Jobs), then "
             "`visdiv run --all`."
         )
         return Section(heading, nothing=nothing)
@@ -40,7 +40,7 @@ def calibration_section(corpus: Corpus) -> Section:
     kinds = [{**row, "name": _rule(row)} for row in corpus.warehouse.rows(_KINDS)]
     return Section(
         heading,
-        ["Copies were made of a subset's own images, so that it is known what there is to find."],
+        ["Measured with copies made of the subset's own images, so that the correct answers are known."],
         charts=[_rules(rows), _by_kind(kinds)],
     )
 
@@ -54,7 +54,7 @@ def _rules(rows: list[dict[str, Any]]) -> Chart:
         {
             "subset": row["subset"],
             "category": row["category"],
-            # The comparison of pixels is no further threshold, so that no line leads to it.
+            # No line connects the thresholds with the comparison of pixels.
             "part": f"{row['subset']} {row['rule']}",
             "rule": row["name"],
             "measure": name,
@@ -65,19 +65,19 @@ def _rules(rows: list[dict[str, Any]]) -> Chart:
         }
         for measure, name in (
             ("recall", "recall: copies found"),
-            ("precision", "precision: found ones that are copies"),
+            ("precision", "precision: accepted pairs that are copies"),
         )
         for row in rows
         if row[measure] is not None
     ]
     names = sorted({row["name"] for row in rows}, key=lambda name: (name == _PIXELS, name))
-    reached = [f"{_total(rows, name)} from {name} on" for name in names if name != _PIXELS]
+    reached = [f"{_total(rows, name)} at {name}" for name in names if name != _PIXELS]
     said = f"The comparison of pixels finds {_total(rows, _PIXELS)} of the copies; similarity {', '.join(reached)}."
     headings = [
         Heading("Subset"),
-        Heading("Rule", "A threshold of similarity, or pixels."),
+        Heading("Rule", "A minimum similarity, or pixels."),
         Heading("Recall", "Share of the copies that the rule finds, with the 95 % interval."),
-        Heading("Precision", "Share of what it accepts that are copies, with the 95 % interval."),
+        Heading("Precision", "Share of the accepted pairs that are copies, with the 95 % interval."),
         Heading("Copies"),
     ]
     table = [
@@ -92,14 +92,14 @@ def _rules(rows: list[dict[str, Any]]) -> Chart:
     ]
     return Chart(
         "rules",
-        "What each rule finds of copies, and how much of what it accepts is right",
-        f"{said} A line is a subset; a good rule is high in both measures.",
+        "Copies that each rule finds, and how much of what it accepts is correct",
+        f"{said} Each line is a subset; a good rule is high in both measures.",
         charts.curves(
             x={
                 "field": "rule",
                 "type": "nominal",
                 "sort": names,
-                "axis": {"title": "similarity from, or the comparison of pixels", "labelAngle": 0},
+                "axis": {"title": "minimum similarity, or comparison of pixels", "labelAngle": 0},
             },
             y=charts.quantity("value", "share, with the 95 % interval", form="~%"),
             line="subset",
@@ -143,7 +143,7 @@ def _by_kind(kinds: list[dict[str, Any]]) -> Chart:
             names,
             row="kind",
             column="rule",
-            title="recall: share of the copies that is found (gray: none)",
+            title="recall: share of the copies found (gray: 0)",
             tooltip={"kind": "kind of copy", "rule": "rule", "said": "found"},
             small=False,
         ),

@@ -1,7 +1,7 @@
-"""Charts as Vega-Lite, without their data; heat maps are in `heat_maps`.
+"""Make charts as Vega-Lite, without data; heat maps are in `heat_maps`.
 
-Colors that begin with $ are names of the page's own (`reports/template/site.css`), so that charts are light or dark as
-the page is.
+Colors that begin with $ are names of colors of the page (`publishing/template/site.css`), so that charts follow its
+light or dark mode.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from typing import Any
 
 Spec = dict[str, Any]
 
-#: Pixels of a row of names, and of the names along it.
+#: Height of a row of names, and maximum width of the names, in pixels.
 STEP, LABELS = 14, 230
-#: Pixels of what stretches over the page, downwards.
+#: Height in pixels of charts that are as wide as the page.
 HEIGHT = 320
 
-#: Colors that are told apart: of so many subsets each has its own, of more each category.
+#: Maximum subsets that have a color each; of more subsets, each category has one.
 COLORS = 9
 
-#: Many lines are pale, so that those that are pointed at or chosen stand out.
+#: Opacity of lines if there are many, so that a highlighted one stands out.
 _PALE = 0.3
 
-#: Of an axis of names.
+#: Axis of names.
 NAMES: Spec = {"title": None, "labelLimit": LABELS, "labelFontSize": 11, "ticks": False, "domain": False}
 
 
@@ -40,20 +40,20 @@ def curves(
     points: bool = True,
     hollow: str = "",
 ) -> Spec:
-    """A line for each subset, of which the one that is pointed at or chosen by name stands out.
+    """Make a line chart in which the line under the pointer, or chosen by name, stands out.
 
     Args:
         x: encoding of the horizontal axis.
-        y: likewise.
-        line: the data's column that tells lines apart.
-        names: of the lines, all in that column.
-        color: the data's column by which lines are colored.
-        tooltip: what pointing at a mark says: columns of the data and what they are called.
-        part: a column by which a line is in parts that are not connected.
-        band: the data's columns with the ends of an interval around the line.
-        choice: of `choose`.
-        points: whether each number is seen as a point; it can be pointed at in any case.
-        hollow: the data's column of yes and no: points that say yes are hollow.
+        y: encoding of the vertical axis.
+        line: column of the data with the names of the lines.
+        names: all values of that column.
+        color: column of the data by which lines are colored.
+        tooltip: content of the tooltip: titles by column of the data.
+        part: column of the data by which a line is split into parts that are not connected.
+        band: columns of the data with the ends of an interval around the line.
+        choice: result of `choose`.
+        points: whether points are visible; they have tooltips in any case.
+        hollow: boolean column of the data; points with true are hollow.
     """
     many = len(names) > COLORS
     chosen = choice or {}
@@ -78,7 +78,7 @@ def curves(
     ]
     if band:
         low, high = band
-        # Of few lines all intervals are drawn; 185 of them would be a fog.
+        # Draw the intervals of all lines only if there are few; 185 of them would hide the chart.
         shown = {"condition": {"test": lit, "value": 0.9}, "value": 0 if many else 0.6}
         ends = {"y": {"field": low, "type": "quantitative"}, "y2": {"field": high}, "opacity": shown}
         layers.append({"mark": {"type": "rule", "strokeWidth": 2}, "encoding": ends})
@@ -116,26 +116,26 @@ def ranking(
     tooltip: Mapping[str, str],
     choice: Spec,
 ) -> Spec:
-    """A dot with its interval for each name, one below the other, the highest first.
+    """Make a chart with a row per name: a dot with its interval, the highest first.
 
-    Dots are hollow where the data's column `too_few` says yes.
+    Dots are hollow where the column `too_few` of the data is true.
 
     Args:
-        value: the data's column with the numbers.
-        low: the data's column with the lower end of the interval.
-        high: the data's column with the upper end.
-        name: the data's column with the names.
-        title: of the axis.
-        color: the data's column by which dots are colored.
+        value: column of the data with the numbers.
+        low: column of the data with the lower end of the interval.
+        high: column of the data with the upper end of the interval.
+        name: column of the data with the names.
+        title: title of the axis.
+        color: column of the data by which dots are colored.
         tooltip: see `curves`.
-        choice: of `choose`.
+        choice: result of `choose`.
     """
     across = {
         "type": "quantitative",
         "scale": {"zero": False, "padding": 8},
         "axis": {"title": title, "orient": "top", "tickCount": 6},
     }
-    # The legend is beside the axis, since 185 names are three screens high.
+    # The legend is next to the axis at the top, since 185 names are three screens high.
     paint = colors(color, orient="top", symbol="stroke")
     return {
         **choice,
@@ -168,7 +168,7 @@ def ranking(
 
 
 def bars(*, x: Spec, y: Spec, facet: str, columns: int, tooltip: Mapping[str, str]) -> Spec:
-    """Small histograms side by side, one for each value of the data's column `facet`."""
+    """Make small histograms side by side, one for each value of the column `facet` of the data."""
     return {
         "columns": columns,
         "facet": {"field": facet, "type": "nominal", "header": {"title": None}},
@@ -182,9 +182,9 @@ def bars(*, x: Spec, y: Spec, facet: str, columns: int, tooltip: Mapping[str, st
 
 
 def dots(*, x: Spec, y: Spec, color: str, tooltip: Mapping[str, str], choice: Spec) -> Spec:
-    """A dot for each row of the data, hollow where its column `too_few` says yes; a click follows its column `link`.
+    """Make a dot per row of the data, hollow where the column `too_few` is true; a click opens the column `link`.
 
-    What is chosen is the vertical axis's title, so `y` has none.
+    The chosen value is the title of the vertical axis, so `y` has none.
     """
     paint = colors(color)
     named = {"title": {"text": {"expr": "chosen"}, "orient": "left", "anchor": "middle"}} if choice else {}
@@ -206,7 +206,10 @@ def dots(*, x: Spec, y: Spec, color: str, tooltip: Mapping[str, str], choice: Sp
 
 
 def choose(column: str, options: Sequence[str], label: str, first: str = "") -> Spec:
-    """Let the reader choose which value of a column is drawn, at first `first`; nothing if there is only one."""
+    """Make a menu of the values of a column, initially `first`; the chart then shows the rows with the chosen value.
+
+    Empty if there is only one value.
+    """
     if len(options) < 2:
         return {}
     bound = {"input": "select", "options": list(options), "name": f"{label} "}
@@ -217,17 +220,17 @@ def choose(column: str, options: Sequence[str], label: str, first: str = "") -> 
 
 
 def fields(tooltip: Mapping[str, str]) -> list[Spec]:
-    """What pointing at a mark says."""
+    """Make the encoding of a tooltip."""
     return [{"field": field, "title": title} for field, title in tooltip.items()]
 
 
 def colored_by(subsets: Collection[str]) -> str:
-    """The column of the data that colors subsets: their names if they are few, else their categories."""
+    """Return the column that colors subsets: subset if there are few, else category."""
     return "subset" if len(set(subsets)) <= COLORS else "category"
 
 
 def colors(column: str, *, orient: str = "bottom", symbol: str = "circle") -> Spec:
-    """Colors by a column of few names, told in a legend."""
+    """Make the encoding of colors by a column with few names, with a legend."""
     legend = {
         "title": None,
         "orient": orient,
@@ -240,20 +243,20 @@ def colors(column: str, *, orient: str = "bottom", symbol: str = "circle") -> Sp
 
 
 def quantity(field: str, title: str | None, *, log: bool = False, form: str = "") -> Spec:
-    """The encoding of an axis with numbers."""
+    """Make the encoding of an axis of numbers."""
     axis: Spec = {"title": title, **({"format": form} if form else {}), **({"tickCount": 6} if log else {})}
     return {
         "field": field,
         "type": "quantitative",
-        # A dot at an end of a log axis is whole.
+        # Padding keeps dots at the ends of a logarithmic axis whole.
         "scale": {"type": "log", "nice": False, "padding": 10} if log else {"zero": True},
         "axis": axis,
     }
 
 
 def similarity(field: str, values: Collection[float]) -> Spec:
-    """The encoding of an axis of thresholds, with a tick at each of them."""
-    axis = {"title": "similarity from", "values": sorted(set(values)), "format": "~g", "labelOverlap": True}
+    """Make the encoding of an axis of thresholds, with a tick at each of them."""
+    axis = {"title": "minimum similarity", "values": sorted(set(values)), "format": "~g", "labelOverlap": True}
     return {
         "field": field,
         "type": "quantitative",

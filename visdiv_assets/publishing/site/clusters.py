@@ -1,4 +1,4 @@
-"""The page of the largest groups of copies, with images."""
+"""The page on the largest groups of copies, with images."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from visdiv_assets.publishing.site.page_model import Entry, Grid, Group, Heading
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.sources import Kind
 
-#: Groups with images, images of each, and groups in the table.
+#: Groups with images, images per group, and groups in the table.
 GROUPS, IMAGES, LISTED = 24, 8, 500
-#: Subsets of a group that are named.
+#: Subsets that are named per group.
 NAMED = 3
 
-#: Components have a chain of close pairs between any two; positions are counted too, byte-equal ones among them.
+#: Components: images connected by chains of copies. Byte-equal positions count as well.
 _LARGEST = """
 WITH positions AS (
     SELECT component_id, count(*) AS positions, count(DISTINCT image_id) AS images, count(DISTINCT subset) AS subsets,
         list(DISTINCT subset ORDER BY subset)[:$named] AS names
     FROM duplicate_clusters GROUP BY component_id
 )
-SELECT p.*, s.smallest_similarity FROM positions p
-LEFT JOIN cluster_summary s ON s.kind = 'component' AND s.cluster_id = p.component_id
+SELECT p.*, s.min_similarity FROM positions p
+LEFT JOIN cluster_summary s ON s.grouping = 'component' AND s.group_id = p.component_id
 ORDER BY p.positions DESC, p.images DESC, p.component_id LIMIT $limit
 """
 
-_PLACES = """
+_POSITIONS = """
 SELECT component_id, subset, "row", image_index, image_id FROM duplicate_clusters
 WHERE component_id IN (SELECT unnest($components))
 QUALIFY row_number() OVER (PARTITION BY component_id, image_id ORDER BY subset, "row", image_index) = 1
@@ -34,18 +34,18 @@ ORDER BY component_id, subset, "row", image_index
 """
 
 _INTRODUCTION = (
-    "Groups of images that are copies of each other, over all subsets. With VISDIV_COPIES_BY=pixels the pixels "
-    "of neighbors along a chain agree. Of each different image the first position is shown."
+    "Groups of images in all subsets that are connected by chains of copies. With VISDIV_COPIES_BY=pixels, each link "
+    "of a chain is confirmed by pixels. Each different image is shown once, at its first position."
 )
 
 
 def page(corpus: Corpus) -> Page:
-    """The largest groups by the positions they take, and a table of more."""
+    """Make the page: the largest groups by number of positions, and a table of more groups."""
     largest: list[dict[str, Any]] = []
     if corpus.warehouse.has_rows("duplicate_clusters"):
         largest = corpus.warehouse.rows(_LARGEST, limit=LISTED, named=NAMED)
     if not largest:
-        nothing = "There are no copies, or they were not looked for yet: run `visdiv run --all`."
+        nothing = "No copies were found yet: run `visdiv run --all`."
         return Page(
             "clusters.html", "Groups of copies", _INTRODUCTION, [Section("The largest groups", nothing=nothing)]
         )
@@ -57,7 +57,7 @@ def page(corpus: Corpus) -> Page:
 def _groups(corpus: Corpus, largest: list[dict[str, Any]]) -> list[Group]:
     assert corpus.source is not None
     chosen: dict[str, list[ImagePosition]] = {row["component_id"]: [] for row in largest}
-    for row in corpus.warehouse.rows(_PLACES, components=list(chosen)):
+    for row in corpus.warehouse.rows(_POSITIONS, components=list(chosen)):
         places = chosen[row["component_id"]]
         if len(places) < IMAGES:
             places.append(ImagePosition(row["subset"], row["row"], row["image_index"], row["image_id"]))
@@ -65,7 +65,7 @@ def _groups(corpus: Corpus, largest: list[dict[str, Any]]) -> list[Group]:
     groups = []
     for rank, row in enumerate(largest, start=1):
         places = chosen[row["component_id"]]
-        similarity = row["smallest_similarity"]
+        similarity = row["min_similarity"]
         about = f"{several(row['images'], 'different image')} in {_subsets(row)}"
         if similarity is not None:
             about += f", any two of them with a similarity of {similarity:.2f} or more"
@@ -77,18 +77,18 @@ def _groups(corpus: Corpus, largest: list[dict[str, Any]]) -> list[Group]:
 
 
 def _subsets(row: dict[str, Any]) -> str:
-    """The subsets by name, of many the first."""
+    """Name the subsets; if there are many, the first ones."""
     rest = row["subsets"] - len(row["names"])
     return ", ".join(row["names"]) + (f" and {several(rest, 'other subset')}" if rest else "")
 
 
 def _grid(largest: list[dict[str, Any]]) -> Grid:
     headings = [
-        Heading("Group", "Its component_id in duplicate_clusters."),
+        Heading("Group", "The component_id of the table duplicate_clusters."),
         Heading("Positions"),
         Heading("Different images", "By their bytes."),
         Heading("Subsets"),
-        Heading("Smallest similarity", "Of any two of its images; none where all have the same bytes."),
+        Heading("Lowest similarity", "Of any two of its images; none if all are byte-equal."),
     ]
     rows = [
         [
@@ -96,7 +96,7 @@ def _grid(largest: list[dict[str, Any]]) -> Grid:
             count(row["positions"]),
             count(row["images"]),
             Entry(_subsets(row)),
-            number(row["smallest_similarity"], 2),
+            number(row["min_similarity"], 2),
         ]
         for row in largest
     ]

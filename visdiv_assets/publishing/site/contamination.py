@@ -25,31 +25,31 @@ from visdiv_assets.publishing.site.report_data import Corpus
 _RATES = """
 SELECT subset, benchmark, rule, images, images_contaminated, rows_contaminated, benchmark_images,
     benchmark_images_leaked, rate, ci_low, ci_high
-FROM contamination_rates WHERE rule = 'verified' OR threshold = $threshold
-ORDER BY rule DESC, images_contaminated DESC, subset, benchmark
+FROM contamination_rates WHERE rule = 'confirmed' OR threshold = $threshold
+ORDER BY rule, images_contaminated DESC, subset, benchmark
 """
 
-_PIXELS_AGREE = "the pixels agree"
+_CONFIRMED = "the pixels confirm it"
 
 _INTRODUCTION = (
-    "How much of each subset is in a benchmark's test set. By pixels: the two images were laid over one another and "
-    "agree. By similarity: the vectors are close, which is a reason to look and not a proof."
+    "How much of each subset is in a benchmark. By pixels: the images were compared, and one is confirmed to be a copy "
+    "of the other. By similarity: the vectors of the images are close, which does not prove that they are copies."
 )
 
 
 def page(corpus: Corpus) -> Page:
-    """The heat map of subsets and benchmarks, benchmarks with their leak reports, and the rates as a table."""
+    """Make the page: a heat map of subsets and benchmarks, and a table of benchmarks with their reports."""
     rows: list[dict[str, Any]] = []
     if corpus.warehouse.has_rows("contamination_rates"):
         rows = corpus.warehouse.rows(_RATES, threshold=corpus.contamination_threshold)
-    rules = {"verified": _PIXELS_AGREE, "similarity": f"similarity is at least {corpus.contamination_threshold}"}
+    rules = {"confirmed": _CONFIRMED, "similarity": f"its similarity is at least {corpus.contamination_threshold}"}
     named = [{**row, "rule": rules[row["rule"]]} for row in rows if row["benchmark"] != "ALL"]
-    # Subsets without an image, which are texts alone, have no rate.
+    # Subsets without images have no rate.
     rates = [row for row in named if row["rate"] is not None]
     without = len({row["subset"] for row in named}) - len({row["subset"] for row in rates})
     if not rates:
         nothing = (
-            "Nothing was compared with a benchmark: put benchmarks into the source (`visdiv benchmarks` lists them), "
+            "No subset was compared with a benchmark: add benchmarks to the source (`visdiv benchmarks` lists them), "
             "then run `visdiv run --all`."
         )
         return Page("contamination.html", "Contamination", _INTRODUCTION, [Section("Rates", nothing=nothing)])
@@ -88,13 +88,13 @@ def _heat_map(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str], wit
             benchmarks,
             row="subset",
             column="benchmark",
-            title="share of the subset's images (gray: none)",
+            title="share of the images of the subset (gray: 0)",
             tooltip={
                 "subset": "subset",
                 "benchmark": "benchmark",
                 "rate": "rate (95 % interval)",
                 "images": "images",
-                "leaked": "of the benchmark",
+                "leaked": "images of the benchmark",
             },
             choice=charts.choose("rule", rules, "An image counts if"),
             link=True,
@@ -107,15 +107,15 @@ def _heat_map(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str], wit
 def _summary(rates: list[dict[str, Any]], rule: str) -> str:
     hit = [row for row in rates if row["images_contaminated"]]
     if not hit:
-        return f"No subset has an image of a benchmark, if {rule}: all {len(rates):,} cells are 0."
+        return f"No subset has an image of a benchmark (an image counts if {rule}): all {len(rates):,} cells are 0."
     worst = max(hit, key=lambda row: row["rate"])
     return (
-        f"If {rule}, {several(len({row['subset'] for row in hit}), 'subset')} and "
+        f"An image counts if {rule}: {several(len({row['subset'] for row in hit}), 'subset')} and "
         f"{several(len({row['benchmark'] for row in hit}), 'benchmark')} share images: {len(hit):,} of "
         f"{len(rates):,} cells are not 0. The highest rate is {percent(worst['rate'])}, of "
         f"{worst['subset']} in {worst['benchmark']}. Subsets and benchmarks with the most such "
-        "images come first. Pointing at a cell names it; a click leads to the benchmark's leak report, as the "
-        "table's links do."
+        "images come first. Hover over a cell for its numbers; click it, or a link of the table, for the report of the "
+        "benchmark."
     )
 
 
@@ -129,14 +129,14 @@ def _most_first(rates: list[dict[str, Any]], column: str) -> list[str]:
 def _pairs(found: list[dict[str, Any]], links: dict[str, str], cells: int) -> Grid:
     headings = [
         Heading("Subset"),
-        Heading("Benchmark", "Leads to its leak report."),
+        Heading("Benchmark", "Links to its report."),
         Heading("An image counts if"),
-        Heading("Rate", "Share of the subset's readable positions, with the 95 % interval."),
+        Heading("Rate", "Share of the readable positions of the subset, with the 95 % interval."),
         Heading("Images"),
         Heading("Rows"),
-        Heading("Benchmark's images leaked"),
+        Heading("Benchmark images leaked"),
     ]
-    # Both rules have their most contaminated ones in what is shown.
+    # The highest rates of both rules are shown.
     ranked = sorted(found, key=lambda row: -row["rate"])[:ROWS_SHOWN]
     rows = [
         [
@@ -151,19 +151,21 @@ def _pairs(found: list[dict[str, Any]], links: dict[str, str], cells: int) -> Gr
         for row in ranked
     ]
     listed = "all" if len(rows) == len(found) else f"the {len(rows):,} highest"
-    return Grid(f"Rates: {len(found):,} of {cells:,} are not 0, of which this lists {listed}", headings, rows)
+    return Grid(f"Rates: {len(found):,} of {cells:,} are not 0; listed: {listed}", headings, rows)
 
 
 def _benchmarks(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str]) -> Grid:
     headings = [
-        Heading("Benchmark", "Leads to its leak report: the images side by side."),
-        Heading("Its images", "Readable image positions of the benchmark."),
+        Heading("Benchmark", "Links to its report: the images side by side."),
+        Heading("Images", "Readable image positions of the benchmark."),
     ]
     for rule in rules:
-        by = "by pixels" if rule == _PIXELS_AGREE else "by similarity"
+        by = "by pixels" if rule == _CONFIRMED else "by similarity"
         headings += [
-            Heading(f"Subsets, {by}", f"Subsets that have some of its images; one counts if {rule}."),
-            Heading(f"Their images, {by}", f"Image positions of these subsets; one counts if {rule}."),
+            Heading(f"Subsets, {by}", f"Subsets that contain some of its images; an image counts if {rule}."),
+            Heading(
+                f"Images of subsets, {by}", f"Image positions of subsets that are in it; an image counts if {rule}."
+            ),
         ]
     by_name: dict[str, list[dict[str, Any]]] = {}
     for row in rates:

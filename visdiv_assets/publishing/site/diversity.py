@@ -1,4 +1,4 @@
-"""The page of how diverse subsets are, compared at equal numbers of images."""
+"""The page on the diversity of subsets, compared at equal numbers of images."""
 
 from __future__ import annotations
 
@@ -41,14 +41,13 @@ FROM diversity WHERE scope = 'corpus' AND centered ORDER BY score DESC
 """
 
 _INTRODUCTION = (
-    "How many directions the images of a subset fill, by the eigenvalues of their embeddings' covariance. Small sets "
-    "read low, so subsets are compared at equal numbers of images, drawn again and again; the intervals hold 90 % of "
-    "the draws."
+    "Diversity scores from the eigenvalues of the covariance of the image vectors. Scores of small sets are low, so "
+    "subsets are compared by random samples of equally many images; intervals hold 90 % of the samples."
 )
 
 
 def page(corpus: Corpus) -> Page:
-    """Rarefied scores, whole ones with the published ones beside, and spectra."""
+    """Make the page: scores of samples, scores of whole subsets next to published ones, and spectra."""
     whole: list[dict[str, Any]] = []
     if corpus.warehouse.has_rows("diversity"):
         whole = corpus.warehouse.rows(_WHOLE, other=OTHER)
@@ -67,7 +66,7 @@ def _rarefied(corpus: Corpus, whole: list[dict[str, Any]]) -> Section:
         rows = corpus.warehouse.rows(_RAREFIED, other=OTHER)
     if not rows:
         nothing = (
-            "No subset has as many as 256 readable images, or the asset rarefied_diversity was not run: "
+            "No subset has 256 or more readable images, or the asset rarefied_diversity was not run: "
             "`visdiv run --all`."
         )
         return Section(heading, nothing=nothing)
@@ -75,7 +74,7 @@ def _rarefied(corpus: Corpus, whole: list[dict[str, Any]]) -> Section:
 
 
 def _ranking(rows: list[dict[str, Any]]) -> Chart:
-    """At first at the largest number of images that nine of ten subsets have, so that few are missing."""
+    """Make the chart of scores by sample size, initially the largest size that nine of ten subsets have."""
     subsets = {row["subset"] for row in rows}
     few = {row["sample_size"]: row["too_few"] for row in rows}
     labels = {size: f"{size:,} ({TOO_FEW})" if few[size] else f"{size:,}" for size in sorted(few)}
@@ -83,15 +82,15 @@ def _ranking(rows: list[dict[str, Any]]) -> Chart:
     having = [row for row in rows if row["sample_size"] == first]
     best, worst = having[0], having[-1]
     summary = (
-        f"With {first:,} images drawn of each, {best['subset']} is the most diverse: score "
-        f"{best['score_mean']:.3f}. The least is {worst['subset']}: {worst['score_mean']:.3f}. "
-        f"{several(len(having), 'subset has', 'subsets have')} as many images. Where intervals overlap, the order "
-        "may be chance."
+        f"For samples of {first:,} images, {best['subset']} is the most diverse subset (score "
+        f"{best['score_mean']:.3f}) and {worst['subset']} the least ({worst['score_mean']:.3f}). "
+        f"{several(len(having), 'subset has', 'subsets have')} enough images. Where intervals overlap, the order "
+        "may be due to chance."
     )
     if few[first]:
         summary += (
-            f" {first:,} are {TOO_FEW}, fewer than two images a dimension: these scores are low for that alone, and "
-            "compare with each other only."
+            f" {first:,} are {TOO_FEW}, fewer than two images per dimension: these scores are low for this reason; "
+            "compare them only with each other."
         )
     drawn = pa.table(
         {
@@ -106,17 +105,17 @@ def _ranking(rows: list[dict[str, Any]]) -> Chart:
     )
     return Chart(
         "ranking",
-        "Score of equally many images of each subset",
+        "Scores of equally many images of each subset",
         summary,
         charts.ranking(
             value="mean",
             low="low",
             high="high",
             name="subset",
-            title="score: mean of the draws, and the interval of 90 % of them",
+            title="score: mean of the samples, with the interval of 90 % of them",
             color=charts.colored_by(subsets),
-            tooltip={"subset": "subset", "said": "score (90 % of draws)", "images": "images in all"},
-            choice=charts.choose("size", list(labels.values()), "Images drawn", labels[first]),
+            tooltip={"subset": "subset", "said": "score (90 % of samples)", "images": "images of the subset"},
+            choice=charts.choose("size", list(labels.values()), "Images per sample", labels[first]),
         ),
         drawn,
         _rarefied_grid(rows, list(labels)),
@@ -124,16 +123,16 @@ def _ranking(rows: list[dict[str, Any]]) -> Chart:
 
 
 def _rarefied_grid(rows: list[dict[str, Any]], sizes: list[int]) -> Grid:
-    headings = [Heading("Subset"), Heading("Images drawn"), Heading("Draws")]
+    headings = [Heading("Subset"), Heading("Images per sample"), Heading("Samples")]
     headings += [
-        Heading(name.capitalize(), f"Mean, with the interval of 90 % of the draws. {TOO_FEW_MEANING}")
+        Heading(name.capitalize(), f"Mean, with the interval of 90 % of the samples. {TOO_FEW_MEANING}")
         for name in MEASURES.values()
     ]
     table = [
         [
             Entry(row["subset"]),
             count(row["sample_size"]),
-            count(row["seeds"]),
+            count(row["samples"]),
             *(interval(row, measure, 3 if measure == "score" else 1) for measure in MEASURES),
         ]
         for row in rows
@@ -142,15 +141,18 @@ def _rarefied_grid(rows: list[dict[str, Any]], sizes: list[int]) -> Grid:
 
 
 def _whole(corpus: Corpus, whole: list[dict[str, Any]]) -> Section:
-    heading = "Of all images, and what was published"
+    heading = "Scores of all images, and published scores"
     if not whole:
         return Section(heading, nothing="No subset has scores: run `visdiv run --all`.")
     headings = [
         Heading("Subset"),
         Heading("Images"),
-        Heading("Effective rank", f"exp of the eigenvalues' entropy. {TOO_FEW_MEANING}"),
+        Heading("Effective rank", f"exp of the entropy of the eigenvalues. {TOO_FEW_MEANING}"),
         Heading("Participation ratio", f"(sum of eigenvalues)² / sum of their squares. {TOO_FEW_MEANING}"),
-        Heading("PR, unbiased", "With unbiased numerator and denominator: an estimate of what many more would give."),
+        Heading(
+            "PR, unbiased",
+            "With unbiased estimates of numerator and denominator: estimates the value for many more images.",
+        ),
         Heading("Vendi", f"Effective rank of the uncentered second moment. {TOO_FEW_MEANING}"),
         Heading("Score", f"sqrt(effective rank * participation ratio) / dimension. {TOO_FEW_MEANING}"),
     ]
@@ -179,13 +181,11 @@ def _whole(corpus: Corpus, whole: list[dict[str, Any]]) -> Section:
         heading,
         grids=[
             Grid(
-                "The corpus beside what was published of others",
+                "The corpus and published scores of other data sets",
                 [
                     Heading("Data set"),
                     *own,
-                    Heading(
-                        "From", "Published: by FineVision's authors, who compared these data sets (arXiv 2510.17269)."
-                    ),
+                    Heading("From", "Published: by FineVision's authors (arXiv 2510.17269)."),
                 ],
                 beside,
                 opened=True,

@@ -1,4 +1,4 @@
-"""Heat maps as Vega-Lite, without their data; see `charts`."""
+"""Make heat maps as Vega-Lite, without data; see `charts`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from visdiv_assets.publishing.site.charts import NAMES, STEP, Spec, fields
 
-#: A matrix of at most so many columns has wide cells with their numbers in them, and of so few rows high ones.
+#: Maximum columns of a matrix with wide cells that contain their numbers, and maximum rows of one with high cells.
 ROOMY_COLUMNS, ROOMY_ROWS = 12, 30
 
 _EMPTY = {"test": "datum.value === 0", "value": "$empty"}
-#: What is not 0 does not read as 0.
+#: A share that is not 0 is not shown as 0.
 _PERCENT = "datum.value === 0 ? '0' : datum.value < 0.0005 ? '<0.1%' : format(datum.value, '.1%')"
 
 
@@ -27,20 +27,20 @@ def heat_map(
     small: bool = True,
     sparse: bool = False,
 ) -> Spec:
-    """A heat map of shares: the column `value` of the data, by two columns of names.
+    """Make a heat map of shares: the column `value` of the data, by two columns of names.
 
     Args:
         rows: names from top to bottom.
         columns: names from left to right.
-        row: the data's column with the names of rows.
-        column: the data's column with the names of columns.
-        title: of the colors.
-        tooltip: what pointing at a cell says: columns of the data and what they are called.
-        choice: of `choose`, where the data has several matrices.
-        link: whether a click follows the data's column `link`.
-        small: whether most shares are small, so that the differences among the small ones matter; else the colors
-            are even from 0 to 100 %.
-        sparse: whether cells that the data lacks are 0.
+        row: column of the data with the names of rows.
+        column: column of the data with the names of columns.
+        title: title of the color scale.
+        tooltip: content of the tooltip: titles by column of the data.
+        choice: result of `choose` if the data has several matrices.
+        link: whether a click opens the address in the column `link` of the data.
+        small: whether most shares are small: the color scale then emphasizes small differences; else it is linear from
+            0 to 100 %.
+        sparse: whether cells that are missing in the data are 0.
     """
     roomy = len(columns) <= ROOMY_COLUMNS
     short = roomy and max(map(len, columns), default=0) <= 8
@@ -75,7 +75,7 @@ def heat_map(
     drawn: Spec = {"mark": cell, "encoding": {**place, "color": color}}
     transform = [*(choice or {}).get("transform", [])]
     if roomy:
-        # Black or white, as the cell's own color is light or dark.
+        # Black text on light cells, white text on dark ones.
         ink = {"test": "luminance(scale('color', datum.value)) > 0.25", "value": "#000000"}
         written: Spec = {
             "mark": {"type": "text", "fontSize": 11},

@@ -1,4 +1,4 @@
-"""The page of images that subsets share."""
+"""The page on images that subsets share."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ ORDER BY lower(subset), subset
 
 
 def page(corpus: Corpus) -> Page:
-    """The matrix of subsets with each other."""
+    """Make the page: a matrix of subsets with each other."""
     threshold = corpus.duplicate_threshold
     introduction = (
-        "The share of each subset's images that occur in another subset, with the same bytes or a similarity of at "
-        f"least {threshold}. A row is read from left to right: how much of this subset is in the others."
+        "The share of the images of a subset (row) that occur in another subset (column): byte-equal, or with a "
+        f"similarity of at least {threshold}."
     )
     rows: list[dict[str, Any]] = []
     subsets: list[str] = []
@@ -46,7 +46,7 @@ def page(corpus: Corpus) -> Page:
         rows = corpus.warehouse.rows(_OVERLAP, threshold=threshold)
         subsets = [row["subset"] for row in corpus.warehouse.rows(_SUBSETS)]
     if not subsets:
-        nothing = "No two subsets were compared: run `visdiv run --all` with two subsets or more."
+        nothing = "No subsets were compared: run `visdiv run --all` with two or more subsets."
         return Page("overlap.html", "Overlap", introduction, [Section("Subsets by subsets", nothing=nothing)])
     return Page(
         "overlap.html", "Overlap", introduction, [Section("Subsets by subsets", charts=[_chart(rows, subsets)])]
@@ -59,9 +59,9 @@ def _chart(rows: list[dict[str, Any]], subsets: list[str]) -> Chart:
     if rows:
         most = rows[0]
         summary = (
-            f"{len(rows):,} of {cells:,} cells are not 0. The most is {percent(most['share'])}, of {most['subset']} in "
-            f"{most['other_subset']}: {several(most['images_shared'], 'image')}, "
-            f"{most['images_shared_exactly']:,} of them with the same bytes. Pointing at a cell names it."
+            f"{len(rows):,} of {cells:,} cells are not 0. The highest share is {percent(most['share'])}, of "
+            f"{most['subset']} in {most['other_subset']}: {several(most['images_shared'], 'image')}, "
+            f"{most['images_shared_exactly']:,} of them byte-equal. Hover over a cell for its numbers."
         )
     drawn = pa.table(
         {
@@ -81,7 +81,7 @@ def _chart(rows: list[dict[str, Any]], subsets: list[str]) -> Chart:
             subsets,
             row="subset",
             column="other",
-            title="share of the images of the row's subset (gray: none)",
+            title="share of the images of the subset in the row (gray: 0)",
             tooltip={"subset": "of", "other": "in", "share": "share", "images": "images"},
             sparse=True,
         ),
@@ -96,7 +96,7 @@ def _grid(rows: list[dict[str, Any]]) -> Grid:
         Heading("In subset"),
         Heading("Share"),
         Heading("Images"),
-        Heading("With the same bytes"),
+        Heading("Byte-equal"),
     ]
     shown = [
         [

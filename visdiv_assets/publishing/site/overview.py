@@ -1,4 +1,4 @@
-"""The page with a row for each subset."""
+"""The page with one row per subset."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from visdiv_assets.publishing.site.page_model import (
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.publishing.site.score_cells import TOO_FEW, TOO_FEW_MEANING, compared_size, interval, scored
 
-#: Category of subsets that FineVision does not have.
+#: Category of subsets that are not in FineVision.
 OTHER = "other"
 
-#: A row a subset. Positions that cannot be read are in no share.
+#: One row per subset. Shares are of the readable image positions.
 SUBSETS = """
 WITH near AS (
     SELECT subset, count(*) FILTER (reason = 'exact_copy') AS exact, count(*) FILTER (reason = 'near_copy') AS near
     FROM duplicate_clusters GROUP BY subset
-), pixels AS (FROM contamination_rates WHERE benchmark = 'ALL' AND rule = 'verified'
+), pixels AS (FROM contamination_rates WHERE benchmark = 'ALL' AND rule = 'confirmed'
 ), alike AS (FROM contamination_rates WHERE benchmark = 'ALL' AND rule = 'similarity' AND threshold = $threshold
 ), scored AS (FROM diversity WHERE scope = 'subset' AND centered)
 SELECT s.subset, coalesce(s.category, $other) AS category, s."rows", s.images, s.images_unique, s.images_unreadable,
@@ -49,22 +49,22 @@ _RAREFIED = "SELECT subset, sample_size, score_mean, score_low, score_high, too_
 
 _MEASURES = {
     "score": "diversity score",
-    "pixels": "share in a benchmark, by pixels",
+    "pixels": "share in a benchmark, confirmed by pixels",
     "alike": "share in a benchmark, by similarity",
-    "redundant": "share that are verified copies",
+    "redundant": "share of confirmed copies",
 }
 
 
-#: Facts that are shares of the readable positions, too.
+#: Facts that are also shown as a share of the readable positions.
 _SHARED = ("exact_copies", "redundant", "leaked")
 
 
 def page(corpus: Corpus) -> Page:
-    """All subsets by size, with copies, contamination and diversity."""
+    """Make the page: all subsets by size, with copies, contamination and diversity."""
     rows = corpus.warehouse.rows(SUBSETS, threshold=corpus.contamination_threshold, other=OTHER)
     introduction = (
-        "Every subset at a glance. The names of columns are buttons that sort; pointing at one says what it means. A "
-        "subset's name leads to its report on copies."
+        "All subsets. Click the name of a column to sort by it; hover over it for its meaning. The name of a subset "
+        "links to its report on copies."
     )
     if not rows:
         nothing = "No subset is materialized: run `visdiv run --all`."
@@ -75,7 +75,7 @@ def page(corpus: Corpus) -> Page:
         size = compared_size(drawn)
         rarefied = {row["subset"]: row for row in drawn if row["sample_size"] == size}
     sections = [
-        Section("In all", facts=_facts(rows)),
+        Section("Total", facts=_facts(rows)),
         Section("Subsets", grids=[_grid(corpus, rows, rarefied)]),
         Section("Subsets by size", charts=[_chart(corpus, rows)]),
     ]
@@ -107,30 +107,38 @@ def _grid(corpus: Corpus, rows: list[dict[str, Any]], rarefied: dict[str, dict[s
     categories = any(row["category"] != OTHER for row in rows)
     size = next((row["sample_size"] for row in rarefied.values()), None)
     headings = [
-        Heading("Subset", "Leads to the pairs of close images in it."),
-        *([Heading("Category", "FineVision's.")] if categories else []),
-        Heading("Rows", "Rows of the source; one may have several images, or none."),
+        Heading("Subset", "Links to the pairs of close images in the subset."),
+        *([Heading("Category", "Category in FineVision.")] if categories else []),
+        Heading("Rows", "Rows of the source; a row may have several images, or none."),
         Heading("Images", "Image positions, unreadable ones included."),
         Heading("Unique", "Different readable images, by their bytes."),
-        Heading("Unreadable", "Image positions without an image that can be decoded."),
+        Heading("Unreadable", "Image positions that cannot be decoded."),
         Heading("Byte-equal copies", "Share of the readable positions that repeat an image of the subset."),
         Heading(
-            "Verified copies",
-            "Share of the readable positions that another position, of any subset, stands for in a clean copy: equal "
-            "bytes, or pixels that agree (with VISDIV_COPIES_BY=similarity: similarity).",
+            "Redundant copies",
+            "Share of the readable positions that copy another position, in any subset, that a clean copy keeps: equal "
+            "bytes, or confirmed by pixels (by similarity with VISDIV_COPIES_BY=similarity).",
         ),
-        Heading("In a benchmark, by pixels", "Share of the readable positions, with the 95 % interval."),
-        Heading(f"In a benchmark, similarity from {threshold}", "Likewise, by similarity alone."),
-        Heading("Effective rank", f"Centered, every position counted. {TOO_FEW_MEANING}"),
-        Heading("PR, unbiased", f"Participation ratio, unbiased. {TOO_FEW_MEANING}"),
-        Heading("Score", f"FineVision's: sqrt(effective rank * participation ratio) / dimension. {TOO_FEW_MEANING}"),
+        Heading(
+            "In a benchmark, by pixels",
+            "Share of the readable positions that are confirmed copies of a benchmark image, with the 95 % interval.",
+        ),
+        Heading(
+            f"In a benchmark, similarity >= {threshold}",
+            "Share of the readable positions that are this close to a benchmark image, with the 95 % interval.",
+        ),
+        Heading("Effective rank", f"Centered; every position counts. {TOO_FEW_MEANING}"),
+        Heading("PR, unbiased", f"Unbiased participation ratio. {TOO_FEW_MEANING}"),
+        Heading(
+            "Score", f"As in FineVision: sqrt(effective rank * participation ratio) / dimension. {TOO_FEW_MEANING}"
+        ),
     ]
     if size:
         headings.append(
             Heading(
                 f"Score of {size:,}",
-                f"What compares subsets: mean of draws of {size:,} images, with the interval of 90 % of them. "
-                f"{TOO_FEW_MEANING}",
+                f"Comparable between subsets: mean of samples of {size:,} images, with the interval of 90 % of "
+                f"them. {TOO_FEW_MEANING}",
             )
         )
     table = []
@@ -178,26 +186,26 @@ def _chart(corpus: Corpus, rows: list[dict[str, Any]]) -> Chart:
     largest, smallest = imaged[0], imaged[-1]
     few = sum(bool(row["too_few"]) for row in imaged)
     summary = (
-        f"A dot is a subset; a click leads to its report. The largest is {largest['subset']} with "
+        f"Each dot is a subset; click it for its report. The largest is {largest['subset']} with "
         f"{largest['images']:,} images, the smallest {smallest['subset']} with {smallest['images']:,}."
     )
     if few:
         summary += (
-            f" The scores of {several(few, 'subset')}, hollow, are low because their images are {TOO_FEW}: fewer "
-            "than two a dimension."
+            f" The scores of {several(few, 'subset')} (hollow) are low because they have {TOO_FEW} images: fewer "
+            "than two per dimension."
         )
     y = charts.quantity("value", None)
     y["axis"]["labelExpr"] = f"chosen === '{_MEASURES['score']}' ? datum.label : format(datum.value, '~%')"
     return Chart(
         "sizes",
-        "What large and small subsets are like",
+        "Large and small subsets",
         summary,
         charts.dots(
             x=charts.quantity("images", "images (logarithmic)", log=True),
             y=y,
             color=charts.colored_by([row["subset"] for row in drawn]),
             tooltip={"subset": "subset", "positions": "images", "measure": "measure", "said": "value"},
-            choice=charts.choose("measure", names, "Of each subset its"),
+            choice=charts.choose("measure", names, "Measure"),
         ),
         pa.Table.from_pylist(drawn) if drawn else pa.table({"subset": pa.array([], pa.string())}),
     )

@@ -1,4 +1,4 @@
-"""What the pages of the site are made of."""
+"""The data model of the pages of the site."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from visdiv_assets.corpus.image_lookup import ImageRef
 from visdiv_assets.publishing.reports.model import Value
 
-#: Rows of a table at most; what has more is cut, and says so.
+#: Maximum rows of a table; the caption says if rows are left out.
 ROWS_SHOWN = 2_000
 
 
@@ -20,10 +20,10 @@ class Entry:
     """A value of a table.
 
     Attributes:
-        value: what it is sorted by, too.
-        shown: as people read it; None: as `reports.text.cell` writes the value.
-        link: address relative to the site's folder; empty: none.
-        below: in small letters below it, such as its interval; empty: nothing.
+        value: the value, by which the column is sorted.
+        shown: the displayed text; None: as `text_cells.cell` formats the value.
+        link: address relative to the folder of the site; empty for none.
+        below: text in small letters under it, such as an interval; empty for none.
     """
 
     value: Value
@@ -33,14 +33,14 @@ class Entry:
 
     @property
     def said(self) -> str:
-        """All of it in one line, for a tooltip."""
+        """The entry on one line, for a tooltip."""
         shown = str(self.value) if self.shown is None else self.shown
         return f"{shown} ({self.below})" if self.below else shown
 
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A column of a table: its name, and what it means, for who points at it."""
+    """A column of a table: its name, and its meaning for the tooltip."""
 
     name: str
     meaning: str = ""
@@ -51,10 +51,10 @@ class Grid:
     """A table that can be sorted and filtered.
 
     Attributes:
-        caption: what it lists.
-        headings: one a column.
-        rows: the first entry of each names the row.
-        opened: whether it shows at once; else it opens below a line.
+        caption: description of the rows.
+        headings: one per column.
+        rows: one entry per column; the first one names the row.
+        opened: whether the table is expanded at first.
     """
 
     caption: str
@@ -65,15 +65,15 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart, what it says in words, and the table behind it.
+    """A chart, a summary in words, and a table of its numbers.
 
     Attributes:
-        name: unique in its page.
-        heading: above it.
-        summary: one to three sentences that say what there is to see.
-        spec: Vega-Lite, without data. A color such as "$ink" is the page's, light or dark.
+        name: identifier, unique in its page.
+        heading: text above it.
+        summary: one to three sentences on what it shows.
+        spec: Vega-Lite specification without data. A color such as "$ink" is replaced by that of the page.
         data: the rows that it draws.
-        grid: the same numbers to read; None where another table of the page has them.
+        grid: the numbers as a table; None if another table of the page has them.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a page; one without anything says in `nothing` what to run."""
+    """A part of a page; if it has no content, `nothing` says what to run."""
 
     heading: str
     paragraphs: Sequence[str] = ()
@@ -117,7 +117,7 @@ class Page:
 
 
 def share(part: float | None, low: float | None = None, high: float | None = None, *, link: str = "") -> Entry:
-    """A share in percent, with its interval where there is one."""
+    """Make an entry for a share in percent, with its interval if there is one."""
     if part is None:
         return Entry(None)
     interval = "" if low is None or high is None else f"{100 * low:.2f} to {100 * high:.2f}"
@@ -125,22 +125,22 @@ def share(part: float | None, low: float | None = None, high: float | None = Non
 
 
 def percent(part: float) -> str:
-    """0.0123 as 1.23 %; what is not 0 is not shown as 0."""
+    """Format a share: 0.0123 as 1.23 %; a share that is not 0 is never shown as 0."""
     if 0 < part < 0.00005:
         return "< 0.01 %"
     return f"{100 * part:.2f} %"
 
 
 def count(number: int | None) -> Entry:
-    """A number of things."""
+    """Make an entry for a count."""
     return Entry(number, None if number is None else f"{number:,}")
 
 
 def number(value: float | None, decimals: int = 1) -> Entry:
-    """A measured number."""
+    """Make an entry for a measured number."""
     return Entry(value, None if value is None else f"{value:,.{decimals}f}")
 
 
 def several(how_many: int, thing: str, things: str = "") -> str:
-    """1 subset, 2 subsets."""
+    """Format a count with its noun: "1 subset", "2 subsets"."""
     return f"{how_many:,} {thing if how_many == 1 else things or thing + 's'}"

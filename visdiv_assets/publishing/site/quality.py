@@ -1,4 +1,4 @@
-"""The page of the ratings that the answers were given."""
+"""The page on the ratings of the answers."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ SELECT subset, criterion, sum(turns) FILTER (rating IS NOT NULL)::BIGINT AS rate
 FROM quality GROUP BY subset, criterion HAVING rated > 0 ORDER BY subset, criterion
 """
 
-_INTRODUCTION = "How the turns (a question and its answer) were rated, from 1, the worst, to 5, the best."
+_INTRODUCTION = "Ratings of the turns (a question and its answer), from 1 (worst) to 5 (best)."
 
 
 def page(corpus: Corpus) -> Page:
-    """Histograms of all subsets together, and what share of each subset's turns is rated low."""
+    """Make the page: histograms of all subsets together, and the share of low ratings of each subset."""
     ratings: list[dict[str, Any]] = []
     if corpus.warehouse.has_rows("quality"):
         ratings = corpus.warehouse.rows(_ALL)
     if not ratings:
-        nothing = "No turn has a rating: the source has no such columns, or run `visdiv run --all`."
+        nothing = "No turn has a rating: the source has no ratings, or run `visdiv run --all`."
         return Page("quality.html", "Quality", _INTRODUCTION, [Section("Ratings", nothing=nothing)])
     by_subset = corpus.warehouse.rows(_BY_SUBSET)
     sections = [
@@ -142,7 +142,7 @@ def _heat_map(rows: list[dict[str, Any]]) -> Chart:
             list(dict.fromkeys(_words(row["criterion"]) for row in rows)),
             row="subset",
             column="criterion",
-            title="share of the rated turns that are rated 1 or 2 (gray: none)",
+            title="share of the rated turns that are rated 1 or 2 (gray: 0)",
             tooltip={
                 "subset": "subset",
                 "criterion": "criterion",

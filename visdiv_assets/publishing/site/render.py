@@ -1,4 +1,4 @@
-"""A page of the site as HTML."""
+"""Render a page of the site as HTML."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from visdiv_assets.publishing.html_files import content_policy, read_template, s
 from visdiv_assets.publishing.site.page_model import Chart, Entry, Grid, Group, Page
 from visdiv_assets.publishing.text_cells import Cell
 
-#: The file with Vega, Vega-Lite and Vega-Embed, which all pages share.
+#: Name of the file with Vega, Vega-Lite and Vega-Embed, which all pages share.
 SCRIPT = "vega.js"
 
 _NAMES = 120
 
-#: Of more marks than these a chart is drawn as pixels: so many shapes make a browser slow.
+#: Maximum marks of a chart that is drawn as SVG; more are drawn on a canvas, since they make a browser slow.
 _SHAPES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """A cell as the template wants it."""
+    """A cell of a table, for the template."""
 
     cell: Cell
     link: str
@@ -44,16 +44,16 @@ class _Image:
 
 
 def render(page: Page, pages: Sequence[Page], about: str, *, limits: DecodeLimits) -> str:
-    """Write a page of the site.
+    """Render a page of the site.
 
     Args:
-        page: what it says.
-        pages: all of the site, for its navigation.
-        about: a line on where the numbers are from.
-        limits: of images; a larger one counts as unreadable.
+        page: the page.
+        pages: all pages of the site, for the navigation.
+        about: a line on the origin of the numbers.
+        limits: size limits of images; larger ones count as unreadable.
 
     Returns:
-        The page. It asks for nothing but the script beside it, and all texts in it are escaped.
+        the page. It requests only the script next to it, and all texts in it are escaped.
     """
     groups = [group for section in page.sections for group in section.groups]
     small = thumbnails.thumbnails((image.data for group in groups for image in group.images), limits=limits)
@@ -63,8 +63,8 @@ def render(page: Page, pages: Sequence[Page], about: str, *, limits: DecodeLimit
         "images": thumbnails.styles(small.values()),
     }
     script = read_template("site.js")
-    # Files beside a page have no origin of their own where it is opened from disk, so that their scheme is named; Vega
-    # places its shapes by style attributes, which can load nothing here.
+    # A page opened from disk has no origin, so the policy allows the scheme file:. Vega positions its shapes by style
+    # attributes, which cannot load anything under this policy.
     policy = content_policy(styles.values(), script).replace("script-src ", "script-src 'self' file: ")
     has_charts = any(section.charts for section in page.sections)
     return template("site.html").render(
@@ -117,7 +117,7 @@ def _images(group: Group, small: dict[str | None, Thumbnail]) -> list[_Image]:
 
 
 def _chart_data(chart: Chart) -> str:
-    """The specification and the data, column by column: names that repeat stand there once."""
+    """Return the specification and the data as JSON, by column, with each different text once."""
     columns: dict[str, Any] = {}
     for name in chart.data.column_names:
         column = chart.data[name].combine_chunks()

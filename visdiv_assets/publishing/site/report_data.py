@@ -1,4 +1,4 @@
-"""Where the site's numbers and images come from."""
+"""Access to the numbers and images of the site."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import StorageError
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.sources import Source
 from visdiv_assets.storage.files import escape
@@ -29,50 +29,50 @@ class Warehouse:
         self._connection = connection
 
     def has_rows(self, table: str) -> bool:
-        """Whether a table is there, as it may not be in a file of an earlier release, and holds anything."""
+        """Return whether a table exists and has rows; a file of another release may lack it."""
         there = self.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = $name", name=table)
         return bool(there) and bool(self.rows(f'SELECT 1 FROM "{table}" LIMIT 1'))
 
     def table(self, sql: str, **parameters: Any) -> pa.Table:
-        """The rows of a statement, as Arrow."""
+        """Return the rows of a statement as an Arrow table."""
         return self._connection.sql(sql, params=parameters or None).to_arrow_table()
 
     def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
-        """The rows of a statement, as dicts."""
+        """Return the rows of a statement as dicts."""
         rows: list[dict[str, Any]] = self.table(sql, **parameters).to_pylist()
         return rows
 
 
 @contextmanager
 def open_report_data(path: Path) -> Iterator[Warehouse]:
-    """Open the published file.
+    """Open the published DuckDB file.
 
     Raises:
-        VisdivError: there is none yet, or DuckDB refuses it.
+        StorageError: it does not exist yet, or DuckDB cannot read it.
     """
     import duckdb
 
     if not path.is_file():
-        raise VisdivError(f"{path} does not exist yet: run `visdiv run --all` first")
+        raise StorageError(f"{path} does not exist yet: run `visdiv run --all` first")
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
             yield Warehouse(connection)
     except duckdb.Error as error:
-        raise VisdivError(f"{path} cannot be read (DuckDB says: {error}): run `visdiv run --all` again") from error
+        raise StorageError(f"{path} cannot be read (DuckDB says: {error}): run `visdiv run --all` again") from error
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """All that the pages are made of.
+    """The data of the pages.
 
     Attributes:
-        warehouse: the published numbers.
-        lake: for spectra, which are not published.
-        source: for images; None: pages without images.
-        reports: the folder of the reports on single subsets and benchmarks; the site is a folder in it.
-        contamination_threshold: similarity from which an image counts as contaminated.
-        duplicate_threshold: similarity from which it counts as shared.
-        limits: of images; a larger one counts as unreadable.
+        warehouse: the published DuckDB file.
+        lake: the lake, for spectra, which are not published.
+        source: source of the images; None for pages without images.
+        reports: folder of the reports on single subsets and benchmarks; the site is a folder in it.
+        contamination_threshold: minimum similarity of contaminated images.
+        duplicate_threshold: minimum similarity of shared images.
+        limits: size limits of images; larger ones count as unreadable.
     """
 
     warehouse: Warehouse
@@ -84,6 +84,11 @@ class Corpus:
     limits: DecodeLimits
 
     def link(self, kind: str, name: str) -> str:
-        """Address of a report from the site's folder; empty if it was not written. `kind` is its folder."""
+        """Return the address of a report, relative to the site; empty if the report does not exist.
+
+        Args:
+            kind: folder of the report: duplicates or leaks.
+            name: name of the subset or benchmark.
+        """
         file = f"{escape(name)}.html"
         return f"../{kind}/{quote(file)}" if (self.reports / kind / file).is_file() else ""

@@ -1,4 +1,4 @@
-"""The eigenvalues behind the scores of each subset, from the sums in the lake."""
+"""The section on the spectra of subsets, from the moments in the lake."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from visdiv_assets.publishing.site.page_model import Chart, Entry, Grid, Heading
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.publishing.site.score_cells import TOO_FEW_MEANING, scored
 
-#: Ranks that are drawn: all of the first, then fewer and fewer.
+#: Number of ranks that are drawn, evenly spaced on a logarithmic axis.
 _POINTS = 40
-#: Shares of the variance of which the table says how many directions hold them.
+#: Shares of the variance for which the table lists the number of directions.
 _HELD = (0.5, 0.9, 0.99)
 
 _HEADING = "Spectra"
@@ -27,7 +27,7 @@ _HEADING = "Spectra"
 
 @dataclass(frozen=True, slots=True)
 class _Spectrum:
-    """Of a subset; `few`: it has fewer than two images a dimension."""
+    """The spectrum of a subset; `few`: it has fewer than two images per dimension."""
 
     category: str
     shares: np.ndarray
@@ -35,7 +35,7 @@ class _Spectrum:
 
 
 def spectra_section(corpus: Corpus) -> Section:
-    """The share of the variance that each direction holds, a curve for each subset."""
+    """Make the section: the share of the variance in each direction, one curve per subset."""
     found: dict[str, _Spectrum] = {}
     for row in corpus.warehouse.rows(
         "SELECT subset, coalesce(category, $other) AS category FROM subsets ORDER BY subset", other=OTHER
@@ -48,7 +48,7 @@ def spectra_section(corpus: Corpus) -> Section:
         if len(shares):
             found[row["subset"]] = _Spectrum(row["category"], shares, too_few(moments.n, moments.dimension))
     if not found:
-        return Section(_HEADING, nothing="No subset has two different images or more: run `visdiv run --all`.")
+        return Section(_HEADING, nothing="No subset has two or more different images: run `visdiv run --all`.")
     return Section(_HEADING, charts=[_chart(found)])
 
 
@@ -65,15 +65,18 @@ def _chart(found: dict[str, _Spectrum]) -> Chart:
     first = {subset: float(of_subset.shares[0]) for subset, of_subset in found.items()}
     steepest, flattest = max(first, key=lambda name: first[name]), min(first, key=lambda name: first[name])
     summary = (
-        f"A line is one of {several(len(found), 'subset')}; the flatter it is, the more directions share the "
-        "variance. A direction is an eigenvector of the embeddings' covariance; the first holds from "
+        f"Each line is one of {several(len(found), 'subset')}; the flatter it is, the more evenly the variance is "
+        "distributed. A direction is an eigenvector of the covariance of the vectors; the first one holds "
         f"{percent(first[flattest])} ({flattest}) to {percent(first[steepest])} ({steepest})."
     )
     headings = [
         Heading("Subset"),
-        Heading("First direction", "Share of the variance that it holds."),
+        Heading("First direction", "Share of the variance in the first direction."),
         *(
-            Heading(f"Directions for {part:.0%}", f"How many of the largest hold this share of it. {TOO_FEW_MEANING}")
+            Heading(
+                f"Directions for {part:.0%}",
+                f"Number of the largest directions that hold this share of the variance. {TOO_FEW_MEANING}",
+            )
             for part in _HELD
         ),
     ]
@@ -90,7 +93,7 @@ def _chart(found: dict[str, _Spectrum]) -> Chart:
         "Share of the variance by direction",
         summary,
         charts.curves(
-            x=charts.quantity("rank", "direction, the largest first", log=True),
+            x=charts.quantity("rank", "direction, largest first", log=True),
             y=charts.quantity("share", "share of the variance", log=True, form="~%"),
             line="subset",
             names=found,
@@ -99,5 +102,5 @@ def _chart(found: dict[str, _Spectrum]) -> Chart:
             points=False,
         ),
         pa.table(columns),
-        Grid("How many directions hold how much", headings, rows),
+        Grid("Number of directions by share of the variance", headings, rows),
     )

@@ -1,4 +1,4 @@
-"""The page of thresholds: what each would find, and what it was measured to be worth."""
+"""The page on thresholds: what each one finds, and its measured recall and precision."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.publishing.warehouse.images import neighbors_column
 
 _INTRODUCTION = (
-    "A threshold of similarity claims look-alikes that are no copies and misses copies that were changed. Here is what "
-    "each threshold finds, and what it was measured to find and to claim wrongly."
+    "A similarity threshold accepts similar images that are not copies, and misses copies that were changed. This page "
+    "shows what each threshold finds, and its measured recall and precision."
 )
 
 _NEIGHBORS = f"""
@@ -34,7 +34,7 @@ WHERE benchmark = 'ALL' AND rule = 'similarity' AND rate IS NOT NULL ORDER BY r.
 
 
 def page(corpus: Corpus) -> Page:
-    """Copies and leaks by threshold, components by threshold, and calibration."""
+    """Make the page: calibration, close images and contamination by threshold, and components by threshold."""
     return Page(
         "thresholds.html",
         "Thresholds",
@@ -83,9 +83,9 @@ def _found(corpus: Corpus) -> Section:
     chart = Chart(
         "found",
         "Share of the images by threshold",
-        "A line is a subset. Near copies have another image of their subset that is this close; images in a "
-        "benchmark have one of a benchmark. Where a line rises steeply to the left, the threshold "
-        "begins to claim look-alikes.",
+        "Each line is a subset. Images count as close if another image of the subset is this close, and as in a "
+        "benchmark if a benchmark image is. Where a line rises steeply to the left, the threshold starts to accept "
+        "similar images that are not copies.",
         charts.curves(
             x=charts.similarity("threshold", {row["threshold"] for row in found}),
             y=charts.quantity("value", "share of the readable positions", form="~%"),
@@ -94,7 +94,7 @@ def _found(corpus: Corpus) -> Section:
             color=charts.colored_by([row["subset"] for row in found]),
             tooltip={
                 "subset": "subset",
-                "threshold": "similarity from",
+                "threshold": "minimum similarity",
                 "measure": "images that are",
                 "said": "share",
             },
@@ -111,7 +111,7 @@ def _neighbors(corpus: Corpus) -> list[dict[str, Any]]:
         {
             "subset": row["subset"],
             "category": row["category"],
-            "measure": "near copies",
+            "measure": "close to another image",
             "threshold": threshold,
             "found": row[name],
             "images": row["images"],
@@ -125,9 +125,9 @@ def _neighbors(corpus: Corpus) -> list[dict[str, Any]]:
 
 def _components(corpus: Corpus) -> Section:
     heading = "How groups of copies grow"
-    if not corpus.warehouse.has_rows("cluster_sizes"):
+    if not corpus.warehouse.has_rows("component_sizes"):
         return Section(heading, nothing="There are no groups of copies yet: run `visdiv run --all`.")
-    sizes = corpus.warehouse.rows("FROM cluster_sizes ORDER BY threshold")
+    sizes = corpus.warehouse.rows("FROM component_sizes ORDER BY threshold")
     names = {"components": "groups", "images": "images in them", "largest_component": "images of the largest"}
     drawn = [
         {"threshold": row["threshold"], "what": name, "value": row[column], "said": f"{row[column]:,}"}
@@ -136,13 +136,13 @@ def _components(corpus: Corpus) -> Section:
     ]
     lowest = sizes[0]
     summary = (
-        f"Images that chains of close pairs connect, all subsets together. From {lowest['threshold']:g} on there are "
-        f"{lowest['components']:,} groups of {lowest['images']:,} images, the largest of "
-        f"{lowest['largest_component']:,}. A largest group that grows suddenly is no group of copies any more."
+        f"Images of all subsets that are connected by chains of close pairs. At {lowest['threshold']:g} there are "
+        f"{lowest['components']:,} groups with {lowest['images']:,} images; the largest has "
+        f"{lowest['largest_component']:,}. If the largest group grows suddenly, it no longer consists of copies."
     )
     chart = Chart(
         "components",
-        "Groups of images that chains of close pairs connect",
+        "Groups of images connected by chains of close pairs",
         summary,
         charts.curves(
             x=charts.similarity("threshold", {row["threshold"] for row in sizes}),
@@ -150,12 +150,12 @@ def _components(corpus: Corpus) -> Section:
             line="what",
             names=list(names.values()),
             color="what",
-            tooltip={"threshold": "similarity from", "what": "what", "said": "number"},
+            tooltip={"threshold": "minimum similarity", "what": "what", "said": "number"},
         ),
         pa.Table.from_pylist(drawn),
         Grid(
             "Groups by threshold",
-            [Heading("Similarity from"), *(Heading(name.capitalize()) for name in names.values())],
+            [Heading("Minimum similarity"), *(Heading(name.capitalize()) for name in names.values())],
             [
                 [Entry(row["threshold"], f"{row['threshold']:g}"), *(count(row[column]) for column in names)]
                 for row in sizes

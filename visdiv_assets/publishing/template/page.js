@@ -9,7 +9,7 @@
   const least = document.getElementById("least");
   const leastValue = document.getElementById("least-value");
   const count = document.getElementById("count");
-  // One locale for everybody, so that a page sorts alike everywhere; numbers in names sort as numbers.
+  // A fixed locale, so that a page sorts the same everywhere; numbers in names sort as numbers.
   const order = new Intl.Collator("en", { numeric: true });
 
   const keyOf = (cell) => {
@@ -19,10 +19,10 @@
   };
   const rows = Array.from(body.rows).filter((row) => !row.classList.contains("evidence"));
   const pairs = rows.map((row) => {
-    // What a badge means is the same for many pairs, and would be found in all of them.
+    // The meaning of a badge is not searched, since it is the same for many pairs.
     const titles = Array.from(row.querySelectorAll("[title]:not(.badge)"), (element) => element.title);
     return {
-      // The row of the evidence goes wherever its pair goes.
+      // The row of the evidence moves with its pair.
       rows: row.classList.contains("drawn") ? [row, row.nextElementSibling] : [row],
       verified: row.dataset.verified,
       keys: Array.from(row.cells, keyOf),
@@ -31,7 +31,7 @@
     };
   });
 
-  // Numbers come before texts; what has no value is last in either direction.
+  // Numbers come before texts; missing values are last in both directions.
   const compare = (a, b, sign) => {
     if (a === null || b === null) return (a === null) - (b === null);
     if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
@@ -43,7 +43,7 @@
     for (const each of headers) each.removeAttribute("aria-sort");
     headers[column].setAttribute("aria-sort", direction);
     const sign = direction === "ascending" ? 1 : -1;
-    // From the page's own order each time: ties stay as they were published.
+    // Always sort from the initial order, so that ties keep it.
     const sorted = pairs.slice().sort((a, b) => compare(a.keys[column], b.keys[column], sign));
     body.append(...sorted.flatMap((pair) => pair.rows));
   };
@@ -55,7 +55,7 @@
     sort(column, header.getAttribute("aria-sort") === first ? other : first);
   };
 
-  // The column by which the page is ordered at first is the similarity, if there is one.
+  // The page is initially sorted by similarity, if there is one.
   const closeness = headers.findIndex((header) => header.getAttribute("aria-sort") === "descending");
   let sortedFor = "all";
   const show = () => {
@@ -63,9 +63,9 @@
     const bound = least && least.value !== least.min ? Number(least.value) : null;
     if (least) leastValue.textContent = Number(least.value).toFixed(3);
     const verdict = controls.elements.verdict ? controls.elements.verdict.value : "all";
-    const wanted = { all: null, confirmed: "yes", refused: "no" }[verdict];
+    const wanted = { all: null, confirmed: "yes", rejected: "no" }[verdict];
     if (verdict !== sortedFor) {
-      // What a threshold misses comes first of the confirmed ones, what it claims wrongly of the refused ones.
+      // First the confirmed pairs that a threshold misses, or the rejected ones that it wrongly accepts.
       sortedFor = verdict;
       if (closeness >= 0) sort(closeness, verdict === "confirmed" ? "ascending" : "descending");
     }
@@ -85,7 +85,7 @@
     button.addEventListener("click", () => sortBy(column));
   });
   controls.addEventListener("input", show);
-  // The fields have their old values until the event is over.
+  // The fields keep their old values until the event is over.
   controls.addEventListener("reset", () => setTimeout(show));
   controls.addEventListener("submit", (event) => event.preventDefault());
   controls.hidden = false;

@@ -1,13 +1,13 @@
 "use strict";
 (() => {
-  // One locale for everybody, so that a page sorts alike everywhere; numbers in names sort as numbers.
+  // A fixed locale, so that a page sorts the same everywhere; numbers in names sort as numbers.
   const order = new Intl.Collator("en", { numeric: true });
 
   const keyOf = (cell) => {
     if (cell.dataset.none !== undefined) return null;
     return cell.dataset.number !== undefined ? Number(cell.dataset.number) : cell.textContent;
   };
-  // Numbers come before texts; what has no value is last in either direction.
+  // Numbers come before texts; missing values are last in both directions.
   const compare = (a, b, sign) => {
     if (a === null || b === null) return (a === null) - (b === null);
     if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
@@ -30,7 +30,7 @@
         for (const each of headers) each.removeAttribute("aria-sort");
         header.setAttribute("aria-sort", direction);
         const sign = direction === "ascending" ? 1 : -1;
-        // From the page's own order each time: ties stay as they were written.
+        // Always sort from the initial order, so that ties keep it.
         const keyed = rows.map((row) => [keyOf(row.cells[column]), row]);
         body.append(...keyed.sort((a, b) => compare(a[0], b[0], sign)).map((pair) => pair[1]));
       });
@@ -91,7 +91,7 @@
     const spec = { ...colored(data.spec, color), data: { values: rowsOf(data) } };
     place.classList.toggle("fixed", spec.width !== "container");
     if (place.view) {
-      // What the reader chose stays chosen in other colors.
+      // Keep the choices of the reader when the colors change.
       for (const param of spec.params ?? []) param.value = place.view.signal(param.name);
       place.view.finalize();
     }
@@ -106,10 +106,10 @@
       tooltip: { disableDefaultStyle: true },
     });
     place.view = result.view;
-    // The heading, the summary and the table say what it shows; hundreds of marks would be read one by one.
+    // Hidden from screen readers, which would read hundreds of marks; heading, summary and table describe the chart.
     for (const drawn of place.querySelectorAll("canvas, svg")) drawn.setAttribute("aria-hidden", "true");
     const scrolls = place.parentElement;
-    // What is wider than the page is scrolled by keyboard, too.
+    // A chart that is wider than the page can be scrolled by keyboard.
     scrolls.tabIndex = scrolls.scrollWidth > scrolls.clientWidth ? 0 : -1;
   };
 

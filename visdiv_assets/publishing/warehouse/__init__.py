@@ -1,1 +1,1 @@
-"""The DuckDB file: its schema, the comments on its columns, and how it is filled, published and queried."""
+"""The DuckDB file: its schema, the comments on its columns, its content, its queries, SQL examples."""

@@ -1,79 +1,134 @@
-"""What the definitions of the warehouse's tables are made of, and columns that many tables have."""
+"""Classes that define the tables of the DuckDB file, and columns that several tables share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name, DuckDB type, and what it holds."""
+    """A column of the DuckDB file.
+
+    Attributes:
+        name: its name.
+        type: its DuckDB type.
+        comment: what it holds.
+        stored: name of the lake's column that it is copied from; empty if the names are equal.
+        values: values of the lake's column that are published under another name.
+    """
 
     name: str
     type: str
     comment: str
+    stored: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stored_name(self) -> str:
+        """The name of the lake's column that it is copied from."""
+        return self.stored or self.name
+
+    def expression(self) -> str:
+        """Return the SQL expression that makes its value from the lake's column."""
+        stored = f'"{self.stored_name}"'
+        cases = " ".join(f"WHEN {_quote(old)} THEN {_quote(new)}" for old, new in self.values.items())
+        return f"CASE {stored} {cases} ELSE {stored} END" if cases else stored
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table or view: what a row is, and its columns in order."""
+    """A table or view: its name, what a row of it is, and its columns in order."""
 
     name: str
     comment: str
     columns: tuple[Column, ...]
 
     def create_statement(self) -> str:
-        """The statement that creates it as a table."""
+        """Return the statement that creates it as a table."""
         columns = ", ".join(f'"{column.name}" {column.type}' for column in self.columns)
         return f'CREATE TABLE "{self.name}" ({columns})'
 
     def comment_statements(self, kind: str = "TABLE") -> list[str]:
-        """The statements that attach the comments; `kind` is TABLE or VIEW."""
-        statements = [f'COMMENT ON {kind} "{self.name}" IS {_quoted(self.comment)}']
+        """Return the statements that attach the comments; `kind` is TABLE or VIEW."""
+        statements = [f'COMMENT ON {kind} "{self.name}" IS {_quote(self.comment)}']
         return statements + [
-            f'COMMENT ON COLUMN "{self.name}"."{column.name}" IS {_quoted(column.comment)}' for column in self.columns
+            f'COMMENT ON COLUMN "{self.name}"."{column.name}" IS {_quote(column.comment)}' for column in self.columns
         ]
 
 
-def _quoted(text: str) -> str:
+def enum(*values: str) -> str:
+    """Return the DuckDB type of a column that has no other values."""
+    return f"ENUM({', '.join(map(_quote, values))})"
+
+
+def _quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-SUBSET = Column("subset", "VARCHAR", "Name of the subset, as published.")
-ROW = Column("row", "BIGINT", "Row of the subset, from 0 across its shards in file-name order.")
-IMAGE_INDEX = Column("image_index", "INTEGER", "Place of the image in its row, from 0.")
+#: Verdicts on a pair of images, in order of precedence where a pair has several.
+VERDICT_TYPE = enum("confirmed", "rejected", "undecided")
+#: The verdict of the lake's column `verified`, as SQL.
+VERDICT_OF_VERIFIED = "CASE WHEN verified THEN 'confirmed' WHEN NOT verified THEN 'rejected' END"
+
+SUBSET = Column("subset", "VARCHAR", "Name of the subset.")
+ROW = Column("row", "BIGINT", "Index of the row in its subset, from 0, across the shards in file-name order.")
+IMAGE_INDEX = Column("image_index", "INTEGER", "Index of the image in its row, from 0.")
 IMAGE_ID = Column(
     "image_id",
     "VARCHAR",
-    "First 16 bytes of the SHA-256 of the encoded image, in hex; equal for byte-equal images; NULL where a "
+    "First 16 bytes of the SHA-256 of the encoded image, in hex: byte-equal images have the same image_id. NULL if the "
     "position holds no bytes.",
 )
-MODEL_ID = Column("model_id", "VARCHAR", "Model, weights and preprocessing of the vectors; never mixed.")
-SIMILARITY = Column("similarity", "FLOAT", "Cosine similarity of the two embeddings.")
+MODEL_ID = Column(
+    "model_id",
+    "VARCHAR",
+    "Model, weights and preprocessing of the vectors. Vectors with different model_ids are not comparable.",
+)
+SIMILARITY = Column("similarity", "FLOAT", "Cosine similarity of the SSCD vectors of the two images.")
 NORMALIZED = Column(
     "similarity_normalized",
     "FLOAT",
-    "SSCD's normalized score: similarity minus the background similarity; low for images of one template. NULL if "
-    "there were too few images to tell.",
+    "SSCD's normalized score: similarity minus the background similarity. It is low for images of one template. NULL "
+    "if there were too few images to compute it.",
 )
-LOW_INFORMATION = Column("low_information", "BOOLEAN", "Whether one of the two has little in it, as a blank page has.")
+LOW_INFORMATION = Column(
+    "low_information", "BOOLEAN", "True if one of the two images has little content, such as a blank page."
+)
 THRESHOLD = Column(
     "threshold",
     "DOUBLE",
-    "Similarity from which it counts. finevision 0.95, blog 0.93, hf_toolkit 0.90, sscd_paper 0.75.",
+    "Minimum similarity. Named thresholds: finevision 0.95, blog 0.93, hf_toolkit 0.90, sscd_paper 0.75.",
 )
-VERIFIED = Column("verified", "BOOLEAN", "Whether the pixels confirm the pair; NULL: not looked at.")
-EVIDENCE = Column("evidence", "VARCHAR", "What the pixels showed; NULL: not looked at.")
-VERDICT = (
-    Column("reason", "VARCHAR", "Why the pixels did not confirm the pair; empty if they did; NULL: not looked at."),
-    Column("overlap", "FLOAT", "Share of the smaller image that the other shows; NULL: not looked at."),
-    Column("agreement", "FLOAT", "Share of the textured places of the overlap that agree; NULL: not looked at."),
+RULE_TYPE = enum("confirmed", "similarity")
+#: The lake calls the rule by the name of its column.
+RULE_VALUES = {"verified": "confirmed"}
+VERDICT = Column(
+    "verdict",
+    VERDICT_TYPE,
+    "Result of comparing the pixels of the two images. confirmed: one is a copy of the other. rejected: they are "
+    "different images. undecided: the pixels do not tell. NULL: not compared.",
+)
+EVIDENCE = Column(
+    "evidence",
+    "VARCHAR",
+    "How the copy differs from the original, such as identical_pixels, cropped or recolored; unconfirmed if the pair "
+    "is not confirmed. NULL: not compared.",
+)
+EXPLANATION = (
+    Column("reason", "VARCHAR", "Why the pair is not confirmed; empty if it is. NULL: not compared."),
+    Column("overlap", "FLOAT", "Share of the smaller image that the other one shows. NULL: not compared."),
+    Column("agreement", "FLOAT", "Share of the textured regions of the overlap that agree. NULL: not compared."),
     Column(
         "transform",
         "FLOAT[]",
-        "Row-major 2 x 3 affine map from places in the second image to places in the first, both in units of their "
-        "own width and height; empty if none was found.",
+        "Affine map from coordinates in the second image to coordinates in the first, both in units of the image's "
+        "own width and height: a 2 x 3 matrix, row by row. Empty if none was found. NULL: not compared.",
     ),
-    Column("pdq_distance", "SMALLINT", "Differing bits, of 256, of the PDQ hashes; NULL: PDQ did not find the pair."),
+    Column(
+        "pdq_distance",
+        "SMALLINT",
+        "Number of differing bits, of 256, of the PDQ hashes. NULL: PDQ did not propose the pair.",
+    ),
 )
-MATERIALIZED_AT = Column("materialized_at", "TIMESTAMP", "When it was written, UTC.")
+MATERIALIZED_AT = Column("materialized_at", "TIMESTAMP", "When it was written, in UTC.")

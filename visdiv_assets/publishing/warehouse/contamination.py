@@ -1,68 +1,77 @@
-"""The warehouse's tables of images that leaked from benchmarks, and of how far the rules that find copies go."""
+"""Tables of benchmark images in subsets, and of the measured recall and precision of the rules that find copies."""
 
 from __future__ import annotations
 
 from visdiv_assets.publishing.warehouse.columns import (
     EVIDENCE,
+    EXPLANATION,
     IMAGE_ID,
     IMAGE_INDEX,
     LOW_INFORMATION,
     MODEL_ID,
     NORMALIZED,
     ROW,
+    RULE_TYPE,
+    RULE_VALUES,
     SIMILARITY,
     SUBSET,
     THRESHOLD,
     VERDICT,
-    VERIFIED,
     Column,
     Table,
 )
 
 CONTAMINATION_PAIRS = Table(
     "contamination_pairs",
-    "One row per image position of a subset and benchmark image that are close or copies; a benchmark image that "
-    "occurs several times stands at its first position.",
+    "One row per image position of a subset and benchmark image that are close or confirmed copies. A benchmark image "
+    "that occurs several times is listed at its first position.",
     (
         SUBSET,
         ROW,
         IMAGE_INDEX,
         IMAGE_ID,
         Column("benchmark", "VARCHAR", "Name of the benchmark."),
-        Column("benchmark_row", "BIGINT", "Row of the benchmark's test set, from 0."),
-        Column("benchmark_image", "INTEGER", "Place of the image in its row, from 0."),
+        Column("benchmark_row", "BIGINT", "Index of the row in the benchmark, from 0."),
+        Column(
+            "benchmark_image_index",
+            "INTEGER",
+            "Index of the image in the benchmark's row, from 0.",
+            stored="benchmark_image",
+        ),
         SIMILARITY,
-        VERIFIED,
+        VERDICT,
         EVIDENCE,
         NORMALIZED,
         LOW_INFORMATION,
-        Column("benchmark_image_id", "VARCHAR", "image_id of the benchmark's image."),
-        Column("benchmark_positions", "BIGINT", "How often the benchmark holds that image."),
+        Column("benchmark_image_id", "VARCHAR", "The image_id of the benchmark image."),
+        Column("benchmark_positions", "BIGINT", "Number of positions of the benchmark that hold that image."),
         MODEL_ID,
-        *VERDICT,
+        *EXPLANATION,
     ),
 )
 
 CONTAMINATION_RATES = Table(
     "contamination_rates",
-    "How much of a subset is close to a benchmark, and how much of the benchmark to the subset; ALL is all benchmarks.",
+    "One row per subset, benchmark, rule and threshold: how many images of the subset are in the benchmark, and how "
+    "many of the benchmark are in the subset. The benchmark ALL is all benchmarks together.",
     (
         SUBSET,
         Column("benchmark", "VARCHAR", "Name of the benchmark, or ALL."),
         Column(
             "rule",
-            "VARCHAR",
-            "similarity: an image counts from the threshold on; verified: it counts if the pixels confirm it, and the "
-            "threshold is NULL.",
+            RULE_TYPE,
+            "When an image counts as contaminated. confirmed: the pixels confirm that it is a copy of a benchmark "
+            "image. similarity: its similarity to a benchmark image is at least the threshold.",
+            values=RULE_VALUES,
         ),
-        THRESHOLD,
+        Column(THRESHOLD.name, THRESHOLD.type, f"{THRESHOLD.comment} NULL for the rule confirmed."),
         Column("images", "BIGINT", "Readable image positions of the subset."),
-        Column("images_contaminated", "BIGINT", "Those whose best match reaches the threshold."),
+        Column("images_contaminated", "BIGINT", "Image positions that count as contaminated by the rule."),
         Column("rows", "BIGINT", "Rows of the subset."),
         Column("rows_contaminated", "BIGINT", "Rows with a contaminated image."),
         Column("benchmark_images", "BIGINT", "Readable image positions of the benchmark."),
-        Column("benchmark_images_leaked", "BIGINT", "Those that are close to an image of the subset."),
-        Column("rate", "DOUBLE", "images_contaminated / images; NULL without images."),
+        Column("benchmark_images_leaked", "BIGINT", "Image positions of the benchmark that are in the subset."),
+        Column("rate", "DOUBLE", "images_contaminated / images; NULL if the subset has no readable image."),
         Column("ci_low", "DOUBLE", "Lower end of the Wilson 95 % interval of the rate."),
         Column("ci_high", "DOUBLE", "Upper end of the Wilson 95 % interval of the rate."),
     ),
@@ -70,24 +79,39 @@ CONTAMINATION_RATES = Table(
 
 CALIBRATION = Table(
     "calibration",
-    "How much of the copies made of a subset's own images each rule finds, and how much of what it accepts of the "
-    "subset's nearest other images is wrong.",
+    "One row per subset, copy_kind, strength, rule and threshold: the recall of the rule on copies made of the "
+    "subset's own images, and its precision on pairs of these images and their nearest other images.",
     (
         SUBSET,
-        Column("kind", "VARCHAR", "Kind of copy, such as jpeg or crop; ALL for all of them."),
-        Column("strength", "VARCHAR", "mild, medium or strong; ALL for all of them."),
-        Column("rule", "VARCHAR", "similarity: at or above the threshold; verified: confirmed by the pixels."),
-        THRESHOLD,
-        Column("images", "BIGINT", "Images of the subset that copies were made of."),
+        Column(
+            "copy_kind",
+            "VARCHAR",
+            "How the copies were made, such as jpeg or crop; ALL for all of them together.",
+            stored="kind",
+        ),
+        Column("strength", "VARCHAR", "How much the copies were changed: mild, medium or strong; ALL for all of them."),
+        Column(
+            "rule",
+            RULE_TYPE,
+            "When a pair counts as a copy. confirmed: the pixels confirm it. similarity: its similarity is at least "
+            "the threshold.",
+            values=RULE_VALUES,
+        ),
+        Column(THRESHOLD.name, THRESHOLD.type, f"{THRESHOLD.comment} NULL for the rule confirmed."),
+        Column("images", "BIGINT", "Images of the subset of which copies were made."),
         Column("copies", "BIGINT", "Copies made."),
-        Column("copies_found", "BIGINT", "Those that the rule finds."),
-        Column("recall", "DOUBLE", "copies_found / copies; NULL without copies."),
+        Column("copies_found", "BIGINT", "Copies that the rule finds."),
+        Column("recall", "DOUBLE", "copies_found / copies; NULL if copies is 0."),
         Column("recall_low", "DOUBLE", "Lower end of the Wilson 95 % interval of the recall."),
         Column("recall_high", "DOUBLE", "Upper end of the Wilson 95 % interval of the recall."),
-        Column("other_pairs", "BIGINT", "Pairs of those images and their nearest others; NULL but for ALL, ALL."),
-        Column("other_pairs_accepted", "BIGINT", "Those that the rule accepts."),
-        Column("false_positives", "BIGINT", "Accepted pairs that are not copies, as far as their pixels tell."),
-        Column("precision", "DOUBLE", "Share of the accepted pairs that are copies; NULL if none is accepted."),
+        Column(
+            "other_pairs",
+            "BIGINT",
+            "Pairs of these images and their nearest other images. NULL unless copy_kind and strength are ALL.",
+        ),
+        Column("other_pairs_accepted", "BIGINT", "Other pairs that the rule accepts."),
+        Column("false_positives", "BIGINT", "Accepted pairs whose pixels show that they are not copies."),
+        Column("precision", "DOUBLE", "Share of the accepted pairs that are copies; NULL if no pair is accepted."),
         Column("precision_low", "DOUBLE", "Lower end of the Wilson 95 % interval of the precision."),
         Column("precision_high", "DOUBLE", "Upper end of the Wilson 95 % interval of the precision."),
     ),

@@ -1,4 +1,4 @@
-"""The warehouse's tables of how diverse subsets, and mixtures of them, are."""
+"""Tables of the diversity of subsets, and of mixtures of them."""
 
 from __future__ import annotations
 
@@ -7,101 +7,138 @@ from visdiv_assets.publishing.warehouse.columns import MODEL_ID, SUBSET, Column,
 
 DIVERSITY = Table(
     "diversity",
-    "How many directions a subset's images fill, by the eigenvalues of their embeddings' second moment.",
+    "One row per set of images, centered or not: diversity scores from the eigenvalues of the second moment of their "
+    "SSCD vectors.",
     (
         Column(
             "scope",
             "VARCHAR",
-            "subset: every readable image position counts, repeated images as often as they occur (as FineVision "
-            "counts); subset_unique: each image once; subset_decontaminated, subset_deduplicated, subset_clean: "
-            "without the rows that a clean copy drops as contaminated, as duplicates, for any reason; corpus and "
-            "corpus_...: all subsets together; without: all but this one; growing: this one and those of earlier "
-            "steps.",
+            "The set of images. subset: all readable image positions of a subset, repeated images included (as "
+            "FineVision counts). subset_unique: each different image once. subset_decontaminated, "
+            "subset_deduplicated, subset_clean: without the rows that a clean copy drops as contaminated, as "
+            "duplicates, or for any reason. corpus, corpus_decontaminated, corpus_deduplicated, corpus_clean: the same "
+            "of all subsets together. without: all subsets but this one. growing: this subset and those of the "
+            "earlier steps.",
         ),
-        Column("subset", "VARCHAR", "The subset; NULL where the scope is the corpus."),
-        Column("images", "BIGINT", "Images counted."),
+        Column("subset", "VARCHAR", "Name of the subset; NULL if the scope is the corpus."),
+        Column("images", "BIGINT", "Number of images in the set."),
         MODEL_ID,
-        Column("centered", "BOOLEAN", "Whether the mean was subtracted (covariance) or not (second moment)."),
+        Column("centered", "BOOLEAN", "True if the mean was subtracted (covariance), false if not (second moment)."),
         Column(
             "effective_rank",
             "DOUBLE",
-            "exp of the entropy of the normalized eigenvalues; NULL below 2 images.",
+            "exp of the entropy of the normalized eigenvalues; NULL for fewer than 2 images.",
         ),
         Column(
             "participation_ratio",
             "DOUBLE",
-            "(sum of eigenvalues)^2 / sum of their squares; biased low in small subsets.",
+            "(sum of the eigenvalues)^2 / sum of their squares. It is biased low for small sets.",
         ),
-        Column("participation_ratio_unbiased", "DOUBLE", "The same with unbiased numerator and denominator."),
-        Column("vendi", "DOUBLE", "Vendi score of order 1: effective rank of the uncentered second moment."),
+        Column(
+            "participation_ratio_unbiased",
+            "DOUBLE",
+            "The participation ratio with unbiased estimates of numerator and denominator.",
+        ),
+        Column("vendi", "DOUBLE", "Vendi score of order 1: the effective rank of the uncentered second moment."),
         Column(
             "score",
             "DOUBLE",
-            "sqrt(effective_rank * participation_ratio) / dimension, as FineVision's article.",
+            "sqrt(effective_rank * participation_ratio) / dimension, as in FineVision's article.",
         ),
-        Column("mean_norm", "DOUBLE", "Length of the mean vector: near 1 if all images look alike."),
+        Column("mean_norm", "DOUBLE", "Length of the mean vector; close to 1 if all images look alike."),
         Column(
             "too_few",
             "BOOLEAN",
-            "Fewer than two images for each dimension: the scores are low for that alone, compare with no other set.",
+            "True if there are fewer than two images per dimension. The scores are low for this reason and cannot be "
+            "compared with those of other sets.",
         ),
-        Column("step", "INTEGER", "Place in the order of scope growing, from 1; NULL elsewhere."),
+        Column("step", "INTEGER", "Position of the subset in the order of the scope growing, from 1; NULL elsewhere."),
     ),
 )
 
 DIVERSITY_PUBLISHED = Table(
     "diversity_published",
-    "The diversity of four data sets as FineVision's authors published it; compare with scope corpus, centered.",
+    "One row per data set whose diversity FineVision's authors published. Compare with the scope corpus, centered, of "
+    "the table diversity.",
     (
-        Column("dataset", "VARCHAR", "The data set."),
-        Column("images", "BIGINT", "Images, rounded to 0.1 million."),
-        Column("effective_rank", "DOUBLE", "arXiv 2510.17269, table 1; of the covariance, it is assumed."),
-        Column("participation_ratio", "DOUBLE", "Likewise."),
+        Column("dataset", "VARCHAR", "Name of the data set."),
+        Column("images", "BIGINT", "Number of images, rounded to 0.1 million."),
+        Column(
+            "effective_rank",
+            "DOUBLE",
+            "Effective rank as published (arXiv 2510.17269, table 1), presumably of the covariance.",
+        ),
+        Column(
+            "participation_ratio",
+            "DOUBLE",
+            "Participation ratio as published (arXiv 2510.17269, table 1), presumably of the covariance.",
+        ),
         Column("score", "DOUBLE", "sqrt(effective_rank * participation_ratio) / 512, as published."),
     ),
 )
 
 MIXTURE_WEIGHTS = Table(
     "mixture_weights",
-    "The most diverse mixture of subsets that `visdiv mixture` found last: how much of each.",
+    "One row per subset: its share of the most diverse mixture that the last run of `visdiv mixture` found.",
     (
-        Column("objective", "VARCHAR", "effective_rank (the same as vendi) or participation_ratio, uncentered."),
-        Column("budget", "BIGINT", "Rows of the mixture; NULL: shares alone."),
+        Column(
+            "objective",
+            "VARCHAR",
+            "The score that is maximized, uncentered: effective_rank (equal to vendi) or participation_ratio.",
+        ),
+        Column("budget", "BIGINT", "Rows of the mixture; NULL if only shares were asked for."),
         SUBSET,
-        Column("weight", "DOUBLE", "Share of the mixture's rows."),
-        Column("rows", "BIGINT", "Rows of the subset, of the budget."),
+        Column("weight", "DOUBLE", "Share of the mixture's rows that come from the subset."),
+        Column("rows", "BIGINT", "Rows of the subset in the mixture; NULL if only shares were asked for."),
         Column("rows_available", "BIGINT", "Rows of the subset that hold a readable image."),
-        Column("score", "DOUBLE", "What the mixture reaches."),
-        Column("best_possible", "DOUBLE", "No weights within the bounds reach more: the certificate."),
-        Column("score_uniform", "DOUBLE", "The score with as many rows of each subset."),
-        Column("score_present", "DOUBLE", "The score with all rows that there are."),
+        Column("score", "DOUBLE", "Score of the mixture."),
+        Column(
+            "score_upper_bound",
+            "DOUBLE",
+            "Certified upper bound: no weights within the given limits have a higher score.",
+            stored="best_possible",
+        ),
+        Column("score_uniform", "DOUBLE", "Score of a mixture with equally many rows of each subset."),
+        Column("score_all_rows", "DOUBLE", "Score of all available rows.", stored="score_present"),
         MODEL_ID,
     ),
 )
 
 DIVERSITY_RAREFIED = Table(
     "diversity_rarefied",
-    "Scores of equally many images of each subset, drawn again and again: what compares a small subset with a large "
-    "one. Centered, every readable image position counts. A subset has the sizes for which it has enough images.",
+    "One row per subset and sample_size: diversity scores of repeated random samples of equally many images, which "
+    "make small and large subsets comparable. Centered; every readable image position counts. A subset has the sample "
+    "sizes for which it has enough images.",
     (
         SUBSET,
         MODEL_ID,
-        Column("images", "BIGINT", "Readable image positions of the subset, from which is drawn."),
-        Column("sample_size", "BIGINT", "Positions of a draw, without replacement."),
-        Column("seeds", "INTEGER", "Draws; 1 where the subset has exactly as many positions."),
+        Column("images", "BIGINT", "Readable image positions of the subset, from which the samples are drawn."),
+        Column("sample_size", "BIGINT", "Image positions in a sample, drawn without replacement."),
+        Column(
+            "samples",
+            "INTEGER",
+            "Number of samples drawn; 1 if the subset has exactly sample_size positions.",
+            stored="seeds",
+        ),
         *(
             column
             for name in RAREFIED_SCORES
             for column in (
-                Column(f"{name}_mean", "DOUBLE", f"Mean of {name} over the draws; see the table diversity."),
-                Column(f"{name}_low", "DOUBLE", "5 % quantile of the draws: the interval is theirs, not the world's."),
-                Column(f"{name}_high", "DOUBLE", "95 % quantile of the draws."),
+                Column(f"{name}_mean", "DOUBLE", f"Mean of {name} over the samples; see the table diversity."),
+                Column(
+                    f"{name}_low",
+                    "DOUBLE",
+                    f"5 % quantile of {name} over the samples. It describes the spread of the samples, not the "
+                    "uncertainty of the subset's own score.",
+                ),
+                Column(f"{name}_high", "DOUBLE", f"95 % quantile of {name} over the samples."),
             )
         ),
         Column(
             "too_few",
             "BOOLEAN",
-            "Fewer than two images a dimension in a draw: low for that alone, so compare only with the same size.",
+            "True if a sample has fewer than two images per dimension. The scores are low for this reason; compare "
+            "them only with those of the same sample_size.",
         ),
     ),
 )

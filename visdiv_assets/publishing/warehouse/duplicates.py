@@ -1,9 +1,10 @@
-"""The warehouse's tables of copies within and between subsets."""
+"""Tables of close pairs and copies within and between subsets."""
 
 from __future__ import annotations
 
 from visdiv_assets.publishing.warehouse.columns import (
     EVIDENCE,
+    EXPLANATION,
     IMAGE_ID,
     IMAGE_INDEX,
     LOW_INFORMATION,
@@ -14,137 +15,171 @@ from visdiv_assets.publishing.warehouse.columns import (
     SUBSET,
     THRESHOLD,
     VERDICT,
-    VERIFIED,
+    VERDICT_TYPE,
     Column,
     Table,
+    enum,
 )
 
-DUPLICATE_PAIRS = Table(
-    "duplicate_pairs",
-    "Pairs of different images that are close, or that the pixels confirm to be copies, each once; byte-equal copies "
-    "share an image_id and are no pair.",
+CLOSE_PAIRS = Table(
+    "close_pairs",
+    "One row per pair of different images that are close (similarity at or above VISDIV_SIMILARITY_FLOOR) or confirmed "
+    "copies, within and between subsets. Byte-equal images share an image_id, so they are not listed here.",
     (
-        Column("image_id_a", "VARCHAR", "The image with the lower image_id."),
-        Column("image_id_b", "VARCHAR", "The image with the higher image_id."),
+        Column("image_id_a", "VARCHAR", "The lower image_id of the two."),
+        Column("image_id_b", "VARCHAR", "The higher image_id of the two."),
         SIMILARITY,
         MODEL_ID,
-        VERIFIED,
+        VERDICT,
         EVIDENCE,
         NORMALIZED,
         LOW_INFORMATION,
-        *VERDICT,
+        *EXPLANATION,
     ),
 )
 
-DUPLICATE_PAIR_POSITIONS = Table(
-    "duplicate_pair_positions",
-    "Pairs of image positions that are duplicates, each once: byte-equal (exact) or close (near). A view: filter it by "
-    "similarity.",
+CLOSE_PAIR_POSITIONS = Table(
+    "close_pair_positions",
+    "A view with one row per pair of image positions whose images are byte-equal, close or confirmed copies. The first "
+    "position is the lower one by subset, row and image index. Filter it by verdict or similarity.",
     (
-        Column(
-            "subset_a",
-            "VARCHAR",
-            "Subset of the first position; the first is the lower by subset, row, index.",
-        ),
+        Column("subset_a", "VARCHAR", "Subset of the first position."),
         Column("row_a", "BIGINT", "Row of the first position."),
-        Column("image_a", "INTEGER", "Place of the first image in its row."),
+        Column("image_index_a", "INTEGER", "Index of the first image in its row, from 0."),
         Column("subset_b", "VARCHAR", "Subset of the second position."),
         Column("row_b", "BIGINT", "Row of the second position."),
-        Column("image_b", "INTEGER", "Place of the second image in its row."),
-        Column("similarity", "FLOAT", "Cosine similarity of the embeddings; 1 for exact copies."),
-        Column("kind", "VARCHAR", "exact: the same bytes; near: other bytes, but close, or confirmed by the pixels."),
-        Column("verified", "BOOLEAN", "Whether the pixels confirm the pair; true for exact; NULL: not looked at."),
+        Column("image_index_b", "INTEGER", "Index of the second image in its row, from 0."),
+        Column("similarity", "FLOAT", "Cosine similarity of the SSCD vectors; 1 for byte-equal images."),
+        Column("exact", "BOOLEAN", "True if the two images are byte-equal."),
+        Column(
+            "verdict",
+            VERDICT_TYPE,
+            "As in close_pairs; confirmed for byte-equal images. NULL: not compared.",
+        ),
     ),
 )
 
 DUPLICATE_CLUSTERS = Table(
     "duplicate_clusters",
-    "One row per image position that has a copy anywhere: its cluster, and the one of each cluster that is kept.",
+    "One row per image position that has a copy anywhere in the corpus: its cluster, and the position of the cluster "
+    "that a clean copy keeps (the keeper).",
     (
         Column(
-            "cluster_id", "VARCHAR", "image_id of the representative, to which every image of the cluster is close."
+            "cluster_id",
+            "VARCHAR",
+            "image_id of the representative of the cluster: every image of the cluster is a copy of it.",
         ),
         SUBSET,
         ROW,
         IMAGE_INDEX,
         IMAGE_ID,
-        Column("keep", "BOOLEAN", "Whether this position stands for its cluster in a clean copy."),
+        Column("keep", "BOOLEAN", "True if this position is the keeper of its cluster."),
         Column(
             "reason",
-            "VARCHAR",
-            "best: kept; exact_copy or near_copy: of the keeper; row_dropped: its row goes for another reason.",
+            enum("best", "exact_copy", "near_copy", "row_dropped"),
+            "best: this position is the keeper. exact_copy: byte-equal to the keeper. near_copy: a copy of the keeper "
+            "with other bytes. row_dropped: its row is dropped for another reason, or the cluster has no keeper.",
         ),
-        Column("component_id", "VARCHAR", "Lowest image_id of all images that a chain of close pairs connects."),
-        Column("row_duplicate", "BOOLEAN", "Whether its row goes as a duplicate, by the rule for rows."),
-        Column("keeper_subset", "VARCHAR", "Where the position that is kept lies; NULL where none is."),
-        Column("keeper_row", "BIGINT", "Row of the position that is kept."),
-        Column("keeper_image", "INTEGER", "Place of the kept image in its row."),
-        Column("similarity", "FLOAT", "Cosine similarity to the image that is kept."),
+        Column(
+            "component_id",
+            "VARCHAR",
+            "Lowest image_id of the component: all images that are connected by chains of copies.",
+        ),
+        Column(
+            "row_is_duplicate",
+            "BOOLEAN",
+            "True if the row is dropped as a duplicate (see VISDIV_ROW_RULE).",
+            stored="row_duplicate",
+        ),
+        Column("keeper_subset", "VARCHAR", "Subset of the keeper; NULL if the cluster has none."),
+        Column("keeper_row", "BIGINT", "Row of the keeper."),
+        Column(
+            "keeper_image_index", "INTEGER", "Index of the keeper's image in its row, from 0.", stored="keeper_image"
+        ),
+        Column("similarity", "FLOAT", "Cosine similarity of the SSCD vectors of this image and the keeper."),
     ),
 )
 
 CLUSTER_SUMMARY = Table(
     "cluster_summary",
-    "One row per component and per cluster of two or more different images, measured from the vectors.",
+    "One row per component and per cluster of two or more different images: its size, and the lowest similarity "
+    "within it.",
     (
-        Column("kind", "VARCHAR", "component (linked by chains) or cluster (all close to one representative)."),
-        Column("cluster_id", "VARCHAR", "The component_id or cluster_id of duplicate_clusters."),
-        Column("images", "BIGINT", "Different images in it."),
-        Column("smallest_similarity", "FLOAT", "The smallest similarity of any two of its images."),
-        Column("diameter", "FLOAT", "The largest cosine distance of any two: 1 - smallest_similarity."),
-        Column("images_measured", "BIGINT", "On how many of its images the two were measured (at most 50,000)."),
+        Column(
+            "grouping",
+            enum("component", "cluster"),
+            "component: all images that are connected by chains of copies. cluster: images that are all copies of one "
+            "representative.",
+            stored="kind",
+        ),
+        Column("group_id", "VARCHAR", "The component_id or cluster_id of duplicate_clusters.", stored="cluster_id"),
+        Column("images", "BIGINT", "Number of different images."),
+        Column(
+            "min_similarity",
+            "FLOAT",
+            "Lowest similarity of any two of the measured images.",
+            stored="smallest_similarity",
+        ),
+        Column("diameter", "FLOAT", "Largest cosine distance of any two of the measured images: 1 - min_similarity."),
+        Column("images_measured", "BIGINT", "Images that were measured: all of them, up to 50,000."),
     ),
 )
 
-CLUSTER_SIZES = Table(
-    "cluster_sizes",
-    "How components of copies grow as the threshold falls: single linkage can swallow a data set.",
+COMPONENT_SIZES = Table(
+    "component_sizes",
+    "One row per threshold: how many components there are when all pairs with at least that similarity are connected. "
+    "At a low threshold a single component can hold most of a data set.",
     (
         THRESHOLD,
         Column("components", "BIGINT", "Components of two or more different images."),
-        Column("images", "BIGINT", "Images in them."),
+        Column("images", "BIGINT", "Images in these components."),
         Column(
             "largest_component",
             "BIGINT",
-            "Images of the largest; at least, since of each image only the best pairs are stored.",
+            "Images of the largest component. A lower bound, since only the best pairs of each image are stored.",
         ),
     ),
 )
 
 SUBSET_OVERLAP = Table(
     "subset_overlap",
-    "The share of each subset's images that occur in each other subset.",
+    "One row per ordered pair of subsets and threshold: the share of the subset's images that occur in the other one.",
     (
         SUBSET,
-        Column("other_subset", "VARCHAR", "The subset in which they occur too."),
+        Column("other_subset", "VARCHAR", "The subset in which the images are looked for."),
         THRESHOLD,
         Column("images", "BIGINT", "Different readable images of the subset."),
-        Column("images_shared", "BIGINT", "Those with the same bytes, or a similarity >= threshold, in the other."),
-        Column("images_shared_exactly", "BIGINT", "Those with the same bytes in the other."),
+        Column(
+            "images_shared",
+            "BIGINT",
+            "Images of the subset with a byte-equal image, or one with at least that similarity, in the other subset.",
+        ),
+        Column("images_shared_exactly", "BIGINT", "Images of the subset with a byte-equal image in the other subset."),
         Column("share", "DOUBLE", "images_shared / images."),
     ),
 )
 
-DUPLICATE_PAIR_POSITIONS_STATEMENT = """
-CREATE VIEW duplicate_pair_positions AS
-WITH near AS (
+CLOSE_PAIR_POSITIONS_STATEMENT = f"""
+CREATE VIEW close_pair_positions AS
+WITH close AS (
     SELECT
         x.subset AS x_subset, x."row" AS x_row, x.image_index AS x_image,
         y.subset AS y_subset, y."row" AS y_row, y.image_index AS y_image,
-        p.similarity, p.verified,
+        p.similarity, p.verdict,
         (x.subset, x."row", x.image_index) < (y.subset, y."row", y.image_index) AS in_order
     FROM (
-        -- Images of two subsets that different models embedded may be a pair of each.
-        SELECT image_id_a, image_id_b, max(similarity) AS similarity, bool_or(verified) AS verified
-        FROM duplicate_pairs GROUP BY image_id_a, image_id_b
+        -- Images of two subsets that different models embedded may be a pair of each. Of several verdicts, the first in
+        -- the order of the type counts.
+        SELECT image_id_a, image_id_b, max(similarity) AS similarity, min(verdict) AS verdict
+        FROM close_pairs GROUP BY image_id_a, image_id_b
     ) p
     JOIN images x ON x.image_id = p.image_id_a
     JOIN images y ON y.image_id = p.image_id_b
 )
 SELECT
-    a.subset AS subset_a, a."row" AS row_a, a.image_index AS image_a,
-    b.subset AS subset_b, b."row" AS row_b, b.image_index AS image_b,
-    1::FLOAT AS similarity, 'exact' AS kind, true AS verified
+    a.subset AS subset_a, a."row" AS row_a, a.image_index AS image_index_a,
+    b.subset AS subset_b, b."row" AS row_b, b.image_index AS image_index_b,
+    1::FLOAT AS similarity, true AS exact, 'confirmed'::{VERDICT_TYPE} AS verdict
 FROM images a
 JOIN images b
     ON a.image_id = b.image_id
@@ -158,6 +193,6 @@ SELECT
     CASE WHEN in_order THEN y_subset ELSE x_subset END,
     CASE WHEN in_order THEN y_row ELSE x_row END,
     CASE WHEN in_order THEN y_image ELSE x_image END,
-    similarity, 'near', verified
-FROM near
+    similarity, false, verdict
+FROM close
 """

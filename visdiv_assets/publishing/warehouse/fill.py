@@ -1,29 +1,31 @@
-"""How each table of the warehouse is filled from the lake."""
+"""Fill each table of the DuckDB file from the lake."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
 from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import StaleError
 from visdiv_assets.publishing.warehouse import clip, schema, texts
-from visdiv_assets.publishing.warehouse.columns import Table
-from visdiv_assets.publishing.warehouse.duplicates import DUPLICATE_PAIR_POSITIONS_STATEMENT
+from visdiv_assets.publishing.warehouse.columns import VERDICT_OF_VERIFIED, Table
+from visdiv_assets.publishing.warehouse.duplicates import CLOSE_PAIR_POSITIONS_STATEMENT
 from visdiv_assets.publishing.warehouse.images import neighbors_column
+from visdiv_assets.publishing.warehouse.publication import Publication
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
 if TYPE_CHECKING:
     import duckdb
 
-#: Tables that are copied as they are: the lake's table, the role of its files, the warehouse's table.
+#: Tables that are copied: the table of the lake, the role of its files, the table of the DuckDB file.
 COPIED_BY_SUBSET = (
     (LakeTable.SUBSET_DIVERSITY, "scores", schema.DIVERSITY),
     (LakeTable.RAREFIED_DIVERSITY, "scores", schema.DIVERSITY_RAREFIED),
@@ -40,7 +42,7 @@ COPIED_BY_SUBSET = (
 COPIED = (
     (LakeTable.DUPLICATE_CLUSTERS, "positions", schema.DUPLICATE_CLUSTERS),
     (LakeTable.DUPLICATE_CLUSTERS, "summary", schema.CLUSTER_SUMMARY),
-    (LakeTable.DUPLICATE_CLUSTERS, "sizes", schema.CLUSTER_SIZES),
+    (LakeTable.DUPLICATE_CLUSTERS, "sizes", schema.COMPONENT_SIZES),
     (LakeTable.CROSS_SUBSET_DUPLICATES, "overlap", schema.SUBSET_OVERLAP),
     (LakeTable.CURATED_ROWS, "dropped", schema.DROPPED_ROWS),
     (LakeTable.CORPUS_DIVERSITY, "scores", schema.DIVERSITY),
@@ -48,8 +50,7 @@ COPIED = (
     (LakeTable.SELECTION_SCORES, "scores", clip.SELECTION_SCORES),
 )
 
-
-#: What the comparison of pixels says of a pair, in the lake's tables.
+#: Columns of the lake that verification adds to a pair, and their types.
 _VERDICT = ("verified", "evidence", "reason", "overlap", "agreement", "transform", "pdq_distance")
 _VERDICT_TYPES = ("BOOLEAN", "VARCHAR", "VARCHAR", "FLOAT", "FLOAT", "FLOAT[]", "SMALLINT")
 
@@ -58,36 +59,66 @@ class Filler:
     """Fills the tables of an empty DuckDB file, and counts in the lake how many rows each should get."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, lake: Lake, category: Callable[[str], str | None]
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        lake: Lake,
+        category: Callable[[str], str | None],
+        publication: Publication,
     ) -> None:
-        """Fill through an open connection; `category` gives a subset's category."""
+        """Fill through an open connection.
+
+        Args:
+            connection: to the empty file.
+            lake: where the rows come from.
+            category: returns the category of a subset.
+            publication: the content of the table `meta`.
+        """
         self._connection = connection
         self._lake = lake
         self._category = category
+        self._publication = publication
         self._expected = dict.fromkeys((table.name for table in schema.TABLES), 0)
 
     def fill(self) -> dict[str, int]:
-        """Create and fill all tables and views, with comments; returns the rows that the lake holds for each table."""
+        """Create and fill all tables and views, with comments.
+
+        Returns:
+            by table, the number of rows that the lake holds for it.
+        """
         for table in schema.TABLES:
             self._connection.execute(table.create_statement())
+        self._fill_meta()
         subsets = self._lake.partitions(LakeTable.SUBSET_IMAGES)
         for subset in subsets:
-            self._subset(subset)
-        self._pairs(subsets)
+            self._fill_subset(subset)
+        self._fill_close_pairs(subsets)
         for table_name, role, table in COPIED:
             for partition in self._lake.partitions(table_name):
                 self._copy(self._lake.require(table_name, partition), role, table)
         for row in published_scores().to_pylist():
             self._insert(schema.DIVERSITY_PUBLISHED, row)
-        self._provenance()
-        self._connection.execute(DUPLICATE_PAIR_POSITIONS_STATEMENT)
+        self._fill_provenance()
+        self._connection.execute(CLOSE_PAIR_POSITIONS_STATEMENT)
         for kind, tables in (("TABLE", schema.TABLES), ("VIEW", schema.VIEWS)):
             for table in tables:
                 for statement in table.comment_statements(kind):
                     self._connection.execute(statement)
         return self._expected
 
-    def _subset(self, subset: str) -> None:
+    def _fill_meta(self) -> None:
+        self._insert(
+            schema.META,
+            {
+                "schema_version": schema.SCHEMA_VERSION,
+                "product_version": self._publication.product_version,
+                "source": self._publication.source,
+                "settings": json.dumps(dict(self._publication.settings), sort_keys=True),
+                "published_at": datetime.now(UTC).replace(tzinfo=None),
+                "lake_format_version": self._publication.lake_format_version,
+            },
+        )
+
+    def _fill_subset(self, subset: str) -> None:
         images = self._lake.require(LakeTable.SUBSET_IMAGES, subset)
         quality = self._lake.manifest(LakeTable.QUALITY_ROWS, subset)
         embeddings = self._lake.manifest(LakeTable.SSCD_EMBEDDINGS, subset)
@@ -98,7 +129,7 @@ class Filler:
                 "subset": subset,
                 "category": self._category(subset),
                 "rows": facts["rows"],
-                "rows_kept": quality.facts["rows_kept"] if quality else None,
+                "rows_passing_quality": quality.facts["rows_kept"] if quality else None,
                 "images": facts["images"],
                 "images_unique": facts["images_unique"],
                 "images_unreadable": facts["images_unreadable"],
@@ -107,18 +138,18 @@ class Filler:
                 "materialized_at": _timestamp(images),
             },
         )
-        self._images(images)
+        self._fill_images(images)
         if quality:
-            self._quality(quality)
+            self._fill_quality(quality)
         for table_name, role, table in COPIED_BY_SUBSET:
             manifest = self._lake.manifest(table_name, subset)
             if manifest:
                 self._copy(manifest, role, table)
         contamination = self._lake.manifest(LakeTable.CONTAMINATION, subset)
         if contamination and contamination.files("pairs"):
-            self._contamination_pairs(images, contamination)
+            self._fill_contamination_pairs(images, contamination)
 
-    def _images(self, images: Manifest) -> None:
+    def _fill_images(self, images: Manifest) -> None:
         nearest = self._lake.manifest(LakeTable.NEAR_DUPLICATES, images.partition)
         counted = self._lake.read(nearest, "counts") if nearest else pa.table({"image_id": pa.array([], pa.string())})
         numbers = ["background_similarity", *(neighbors_column(name) for name in NAMED_THRESHOLDS)]
@@ -134,8 +165,8 @@ class Filler:
             )
         self._expected["images"] += images.rows("rows")
 
-    def _quality(self, quality: Manifest) -> None:
-        """The histograms of all shards, added up."""
+    def _fill_quality(self, quality: Manifest) -> None:
+        """Add up the histograms of all shards."""
         histogram = self._lake.read(quality, "histogram")
         with self._registered(histogram=histogram):
             self._connection.execute(
@@ -145,8 +176,8 @@ class Filler:
             )
         self._expected["quality"] += histogram.group_by(["criterion", "rating"]).aggregate([]).num_rows
 
-    def _contamination_pairs(self, images: Manifest, contamination: Manifest) -> None:
-        """The pairs of images at every position that the subset's image has."""
+    def _fill_contamination_pairs(self, images: Manifest, contamination: Manifest) -> None:
+        """List the pairs of images at every position of the subset's image."""
         verified = self._lake.manifest(LakeTable.VERIFIED_CONTAMINATION, images.partition)
         found = self._lake.read(contamination, "pairs")
         if verified and verified.files("pairs"):
@@ -158,7 +189,7 @@ class Filler:
         parameters = {"subset": images.partition, "model_id": contamination.model_id}
         with self._registered(listed=self._stream(images, "rows"), found=found, compared=compared):
             self._connection.execute(
-                f"""CREATE TEMP TABLE leaks AS
+                f"""CREATE TEMP TABLE contaminated AS
                 SELECT {_either("f", "c", found.schema.names)},
                     {", ".join(f"c.{name}" for name in _VERDICT)}
                 FROM found f FULL JOIN compared c USING (image_id, benchmark, benchmark_image_id)
@@ -167,25 +198,25 @@ class Filler:
             self._connection.execute(
                 f"""INSERT INTO contamination_pairs
                 SELECT $subset, i."row", i.image_index, p.image_id, p.benchmark, p.benchmark_row, p.benchmark_image,
-                    p.similarity, p.verified, p.evidence, p.similarity_normalized, p.low_information,
+                    p.similarity, {VERDICT_OF_VERIFIED}, p.evidence, p.similarity_normalized, p.low_information,
                     p.benchmark_image_id, p.benchmark_positions, $model_id,
                     {", ".join(f"p.{name}" for name in _VERDICT[2:])}
-                FROM leaks p JOIN listed i ON i.image_id = p.image_id AND i.status = 'ok'
+                FROM contaminated p JOIN listed i ON i.image_id = p.image_id AND i.status = 'ok'
                 ORDER BY i."row", i.image_index, p.benchmark, p.benchmark_row, p.benchmark_image""",
                 parameters,
             )
-        # From the lake and not from what was just written: a pair that was lost on the way makes the counts differ.
+        # Counted in the lake, not in what was just written, so that a lost pair makes the counts differ.
         key = ["image_id", "benchmark", "benchmark_image_id"]
         confirmed = compared.filter(pa.compute.equal(compared["verified"], True))
         pairs = pa.concat_tables([found.select(key), confirmed.select(key)]).group_by(key).aggregate([])
         listed = self._lake.read(images, columns=["image_id", "status"]).filter(pa.compute.field("status") == "ok")
         self._expected["contamination_pairs"] += pairs.join(listed, "image_id", join_type="inner").num_rows
-        self._connection.execute("DROP TABLE leaks")
+        self._connection.execute("DROP TABLE contaminated")
 
-    def _pairs(self, subsets: list[str]) -> None:
-        """Pairs within and between subsets; two images that occur together in several places are one pair.
+    def _fill_close_pairs(self, subsets: list[str]) -> None:
+        """List pairs within and between subsets; a pair found in several partitions is listed once.
 
-        Of the compared pairs that are below the floor, those are listed that the pixels confirm.
+        Compared pairs under the similarity floor are listed only if they are confirmed.
         """
         verdict = ", ".join(f"{name} {kind}" for name, kind in zip(_VERDICT, _VERDICT_TYPES, strict=True))
         self._connection.execute(
@@ -210,9 +241,10 @@ class Filler:
                         )
                     stored += manifest.rows("pairs")
         self._connection.execute(
-            f"""INSERT INTO duplicate_pairs
+            f"""INSERT INTO close_pairs
             WITH flagged AS (SELECT DISTINCT image_id FROM images WHERE low_information)
-            SELECT image_id_a, image_id_b, max(similarity), model_id, bool_or(verified), any_value(evidence),
+            SELECT image_id_a, image_id_b, max(similarity), model_id,
+                {VERDICT_OF_VERIFIED.replace("verified", "bool_or(verified)")}, any_value(evidence),
                 max(similarity_normalized), image_id_a IN (FROM flagged) OR image_id_b IN (FROM flagged),
                 {", ".join(f"any_value({name})" for name in _VERDICT[2:])}
             FROM found GROUP BY image_id_a, image_id_b, model_id
@@ -225,11 +257,11 @@ class Filler:
                 (SELECT count(*) FROM found)"""
         ).fetchone()
         different, arrived = row or (0, 0)
-        # A pair that was lost on the way from the lake makes the count differ from the published one.
-        self._expected["duplicate_pairs"] = different + stored - arrived
+        # A pair that was lost between the lake and `found` makes the count differ from the published one.
+        self._expected["close_pairs"] = different + stored - arrived
         self._connection.execute("DROP TABLE found")
 
-    def _provenance(self) -> None:
+    def _fill_provenance(self) -> None:
         for table in self._lake.tables():
             for partition in self._lake.partitions(table):
                 manifest = self._lake.require(table, partition)
@@ -237,7 +269,7 @@ class Filler:
                     schema.PROVENANCE,
                     {
                         "table_name": table,
-                        "subset": partition,
+                        "partition": partition,
                         "model_id": manifest.model_id,
                         "source_revision": manifest.source_revision,
                         "settings": json.dumps(manifest.settings, sort_keys=True),
@@ -248,17 +280,21 @@ class Filler:
                 )
 
     def _copy(self, manifest: Manifest, role: str, table: Table) -> None:
-        """Insert the rows of a role; a column `subset` that they lack is the partition."""
+        """Insert the rows of a role; a column `subset` that they lack is the partition.
+
+        Raises:
+            StaleError: the columns of the lake are those of another version of this program.
+        """
         if not manifest.files(role):
             return
         stored = self._lake.dataset(manifest, role).schema.names
-        columns = [column.name for column in table.columns]
-        if set(stored) | {"subset"} != set(columns) | {"subset"}:
-            raise VisdivError(
+        if set(stored) | {"subset"} != {column.stored_name for column in table.columns} | {"subset"}:
+            raise StaleError(
                 f"{manifest.table} of {manifest.partition!r} was written by another version of this program, with the "
-                f"columns {', '.join(stored)}: materialize it again"
+                f"columns {', '.join(stored)}: {remedy(manifest.table, manifest.partition)}"
             )
-        values = [f'"{name}"' if name in stored else "$subset" for name in columns]
+        columns = [column.name for column in table.columns]
+        values = [column.expression() if column.stored_name in stored else "$subset" for column in table.columns]
         with self._registered(stored=self._stream(manifest, role)):
             self._connection.execute(
                 f'INSERT INTO "{table.name}" ({_list(columns)}) SELECT {", ".join(values)} FROM stored',
@@ -285,7 +321,7 @@ class Filler:
 
 
 def _either(first: str, second: str, names: list[str]) -> str:
-    """The columns of a full join, from whichever side has the row."""
+    """Return the columns of a full join, each from the side that has the row."""
     return ", ".join(f"coalesce({first}.{name}, {second}.{name}) AS {name}" for name in names)
 
 
@@ -294,5 +330,5 @@ def _list(names: list[str]) -> str:
 
 
 def _timestamp(manifest: Manifest) -> str:
-    """UTC without an offset, as DuckDB's TIMESTAMP wants it."""
+    """Return the time in UTC without an offset, as DuckDB's TIMESTAMP requires it."""
     return manifest.materialized_at.removesuffix("+00:00")

@@ -1,7 +1,8 @@
-"""The warehouse's tables of subsets, their images and ratings, and which rows a clean copy leaves out."""
+"""Tables of subsets, their images and ratings, and the rows that a clean copy drops."""
 
 from __future__ import annotations
 
+from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
 from visdiv_assets.publishing.warehouse.columns import (
     IMAGE_ID,
@@ -12,34 +13,36 @@ from visdiv_assets.publishing.warehouse.columns import (
     SUBSET,
     Column,
     Table,
+    enum,
 )
 
 
 def neighbors_column(threshold_name: str) -> str:
-    """The column of `images` that counts neighbors at a named threshold: `neighbors_finevision`."""
+    """Return the column of `images` that counts neighbors at a named threshold: `neighbors_finevision`."""
     return f"neighbors_{threshold_name}"
 
 
 SUBSETS = Table(
     "subsets",
-    "One row per subset: how much is in it.",
+    "One row per subset: how many rows and images it has.",
     (
         SUBSET,
         Column("category", "VARCHAR", "Category in FineVision's taxonomy; NULL for subsets that are not in it."),
         Column("rows", "BIGINT", "Rows of the subset."),
         Column(
-            "rows_kept",
+            "rows_passing_quality",
             "BIGINT",
-            "Rows that the quality thresholds keep (all that have a turn, unless some are set).",
+            "Rows that the quality rules keep: rows with a turn that meets all minimum ratings. The table dropped_rows "
+            "lists the rows that a clean copy drops.",
         ),
         Column("images", "BIGINT", "Image positions, unreadable ones included."),
         Column("images_unique", "BIGINT", "Different readable images, by their bytes."),
         Column(
             "images_unreadable",
             "BIGINT",
-            "Image positions that cannot be decoded; the table images says why.",
+            "Image positions that cannot be decoded; the table images has the reasons.",
         ),
-        Column("source_revision", "VARCHAR", "Version of the subset's rows: a digest over its files."),
+        Column("source_revision", "VARCHAR", "Version of the subset's rows: a digest of its files."),
         MODEL_ID,
         MATERIALIZED_AT,
     ),
@@ -47,37 +50,47 @@ SUBSETS = Table(
 
 IMAGES = Table(
     "images",
-    "One row per image position: what the image is, or why it cannot be read.",
+    "One row per image position: the properties of the image, or why it cannot be read.",
     (
         SUBSET,
         ROW,
         IMAGE_INDEX,
         IMAGE_ID,
-        Column("format", "VARCHAR", "File format: jpeg, png, ...; NULL if it is not an image."),
-        Column("width", "INTEGER", "Pixels, as shown (EXIF orientation applied)."),
-        Column("height", "INTEGER", "Pixels, as shown (EXIF orientation applied)."),
+        Column("format", "VARCHAR", "File format, such as jpeg or png; NULL if the bytes are not an image."),
+        Column("width", "INTEGER", "Width in pixels, after applying the EXIF orientation."),
+        Column("height", "INTEGER", "Height in pixels, after applying the EXIF orientation."),
         Column("size_bytes", "BIGINT", "Size of the encoded image in bytes."),
-        Column("status", "VARCHAR", "ok, empty, not_an_image, truncated, corrupt or too_large."),
-        Column("detail", "VARCHAR", "Why it cannot be read; empty if it can."),
-        Column("brightness_deviation", "FLOAT", "Standard deviation of brightness, 0 to 127.5, in a 64 x 64 copy."),
-        Column("colors", "INTEGER", "Colors, of 512, that cover 99 % of a 64 x 64 copy."),
+        Column(
+            "status",
+            enum("ok", "empty", "not_an_image", "truncated", "corrupt", "too_large"),
+            "ok if the image can be read, else the kind of defect.",
+        ),
+        Column("detail", "VARCHAR", "Why the image cannot be read; empty if it can."),
+        Column(
+            "brightness_deviation",
+            "FLOAT",
+            "Standard deviation of the brightness, 0 to 127.5, of the image at 64 x 64 pixels.",
+        ),
+        Column("colors", "INTEGER", "Colors, of 512, that cover 99 % of the image at 64 x 64 pixels."),
         Column(
             "low_information",
             "BOOLEAN",
-            "Near-constant or few colors, as blank and text pages are: a similarity says less there.",
+            "True if the image is nearly constant or has few colors, such as a blank page or a page of text. A high "
+            "similarity is weaker evidence for such images.",
         ),
         Column(
             "background_similarity",
             "FLOAT",
-            "Mean similarity to the 3 nearest images of a seeded sample of the subset's other images; subtract it "
-            "from a similarity for SSCD's normalized score. NULL if not computed.",
+            "Mean similarity to the 3 nearest images of a random sample of the subset's other images. Subtract it from "
+            "a similarity for SSCD's normalized score. NULL if not computed.",
         ),
         *(
             Column(
                 neighbors_column(name),
                 "BIGINT",
-                f"Other images of the subset with similarity >= {value} (threshold {name}), counted in full; NULL if "
-                "not computed, or if the floor is above the threshold.",
+                f"Number of other images of the subset with similarity >= {value} (threshold {name}). All of them are "
+                "counted, also those whose pair is not stored. NULL if not computed, or if VISDIV_SIMILARITY_FLOOR is "
+                "higher than the threshold.",
             )
             for name, value in NAMED_THRESHOLDS.items()
         ),
@@ -86,28 +99,42 @@ IMAGES = Table(
 
 QUALITY = Table(
     "quality",
-    "How often each rating was given, by subset and criterion.",
+    "One row per subset, criterion and rating: how often the rating was given.",
     (
         SUBSET,
         Column("criterion", "VARCHAR", "relevance, image_correspondence, visual_dependency or formatting."),
-        Column("rating", "INTEGER", "1 (worst) to 5 (best); NULL: turns without this rating."),
-        Column("turns", "BIGINT", "Turns (a question and its answer) with that rating."),
+        Column("rating", "INTEGER", "1 (worst) to 5 (best); NULL for turns without this rating."),
+        Column("turns", "BIGINT", "Number of turns (a question and its answer) with that rating."),
     ),
 )
 
 DROPPED_ROWS = Table(
     "dropped_rows",
-    "One row per row that a clean copy leaves out: why, and the image that is the reason.",
+    "One row per row that a clean copy drops: the reason, and the image that makes the row contaminated or a duplicate "
+    "(the witness).",
     (
         SUBSET,
         ROW,
-        Column("reason", "VARCHAR", "unreadable, quality, contaminated, selection or duplicate: the first one."),
-        Column("detail", "VARCHAR", "More about the reason."),
-        Column("witness_kind", "VARCHAR", "subset or benchmark: where the witness lies; NULL where there is none."),
-        Column("witness", "VARCHAR", "Subset or benchmark of the image that made the row redundant or contaminated."),
+        Column("reason", enum(*DROP_REASONS), "Why the row is dropped. If several reasons apply, the first of them."),
+        Column("detail", "VARCHAR", "Details of the reason."),
+        Column(
+            "witness_kind",
+            enum("subset", "benchmark"),
+            "Whether the witness is in a subset or in a benchmark; NULL if the reason has no witness.",
+        ),
+        Column("witness", "VARCHAR", "Name of the subset or benchmark that holds the witness."),
         Column("witness_row", "BIGINT", "Row of the witness."),
-        Column("witness_image", "INTEGER", "Place of the witness in its row."),
-        Column("similarity", "FLOAT", "Cosine similarity to the witness."),
-        Column("image_index", "INTEGER", "Place in the dropped row of the image that it is about."),
+        Column(
+            "witness_image_index",
+            "INTEGER",
+            "Index of the witness in its row, from 0.",
+            stored="witness_image",
+        ),
+        Column("similarity", "FLOAT", "Cosine similarity of the SSCD vectors of the dropped image and the witness."),
+        Column(
+            "image_index",
+            "INTEGER",
+            "Index, in the dropped row, of the image that the reason is about; NULL if it is about the whole row.",
+        ),
     ),
 )

@@ -1,8 +1,8 @@
-"""The DuckDB file that BI tools read, published from the lake.
+"""Publish the DuckDB file, which BI tools read, from the lake.
 
-It is built under another name and renamed into place, so that readers never wait for a run, nor a run for readers:
-whoever has the file open keeps the old state. It holds real rows, and DuckDB 1.2 and later can read it. With a lake on
-object storage it is copied there, too.
+The file is built under another name and renamed into place, so that readers never wait for a run and runs never wait
+for readers: a reader that has the file open keeps the old state. The file holds real rows (no references to the lake),
+and DuckDB 1.2 and later can read it. If the lake is on object storage, the file is copied there too.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import StorageError
 from visdiv_assets.publishing.warehouse import schema
 from visdiv_assets.publishing.warehouse.fill import Filler
+from visdiv_assets.publishing.warehouse.publication import Publication
 from visdiv_assets.storage import object_store, uris
 from visdiv_assets.storage.error_messages import reason_of, write_error
 from visdiv_assets.storage.files import remove_temporary, sync_folder, temporary_beside
@@ -25,20 +26,25 @@ from visdiv_assets.storage.lake import Lake
 if TYPE_CHECKING:
     import duckdb
 
-#: Files of later storage versions cannot be opened by the DuckDB that BI tools' drivers still carry.
+#: Drivers of BI tools still ship a DuckDB that cannot open files of later storage versions.
 STORAGE_VERSION = "v1.2.0"
 
 
 @dataclass(frozen=True)
 class Published:
-    """What was published: rows by table, and the counts that the lake gives for the same tables."""
+    """The result of a publication.
+
+    Attributes:
+        rows: rows of each table of the published file.
+        expected_rows: rows that the lake holds for each table.
+    """
 
     rows: Mapping[str, int]
     expected_rows: Mapping[str, int]
 
     @property
     def differences(self) -> list[str]:
-        """One line for each table whose rows are not those of the lake."""
+        """One line for each table whose number of rows differs from the lake's."""
         return [
             f"{table}: {self.rows[table]} rows published, {expected} in the lake"
             for table, expected in self.expected_rows.items()
@@ -46,35 +52,43 @@ class Published:
         ]
 
 
-def publish(lake: Lake, path: str | Path, *, category: Callable[[str], str | None] = lambda subset: None) -> Published:
-    """Build the warehouse from the lake and put it in place with one rename.
+def publish(
+    lake: Lake,
+    path: str | Path,
+    *,
+    category: Callable[[str], str | None] = lambda subset: None,
+    publication: Publication | None = None,
+) -> Published:
+    """Build the DuckDB file from the lake and put it in place with one rename.
 
     Args:
-        lake: where the tables lie.
+        lake: where the rows come from.
         path: the DuckDB file.
-        category: gives a subset's category.
+        category: returns the category of a subset.
+        publication: the content of the table `meta`; None: unknown.
 
     Returns:
         the row counts of the published file and of the lake.
 
     Raises:
-        VisdivError: the file cannot be written; the old one, if any, stays.
+        StorageError: the file cannot be written; an older one stays in place.
     """
     import duckdb
 
     target = Path(path).absolute()
     aside = temporary_beside(target)
-    # One at a time, so that whoever reads the lake last publishes last; and none is at work on what is removed here.
+    # One publication at a time, so that the one that reads the lake last also publishes last, and no other one still
+    # writes the temporary files that are removed here.
     held = lake.hold("warehouse", target.name, str(target))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if held and held.first:
             remove_temporary(target.parent, target.name)
         with duckdb.connect(str(aside), config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
-            expected = Filler(connection, lake.snapshot(), category).fill()
-            # Closing writes what is left, too, but says nothing if that fails.
+            expected = Filler(connection, lake.snapshot(), category, publication or Publication()).fill()
+            # Closing writes the rest too, but does not report a failure.
             connection.execute("CHECKPOINT")
-        # Counted in the file that was written, not in the memory of the connection that wrote it.
+        # Count in the file that was written, not in the memory of the connection that wrote it.
         with duckdb.connect(str(aside), read_only=True) as connection:
             rows = {table.name: _count(connection, table.name) for table in schema.TABLES}
         with aside.open("rb") as stream:
@@ -84,7 +98,7 @@ def publish(lake: Lake, path: str | Path, *, category: Callable[[str], str | Non
     except OSError as error:
         raise write_error(str(target), error) from error
     except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
-        raise VisdivError(f"cannot write {target}: {error}; the file that was there before is intact") from error
+        raise StorageError(f"cannot write {target}: {error}; the previous file is intact") from error
     finally:
         with suppress(OSError):
             for left in (aside, aside.with_name(f"{aside.name}.wal")):
@@ -94,24 +108,24 @@ def publish(lake: Lake, path: str | Path, *, category: Callable[[str], str | Non
     return Published(rows, expected)
 
 
-def publish_copy(path: str | Path, place: str) -> None:
-    """Put a copy of the published file on object storage, as one object.
+def publish_copy(path: str | Path, uri: str) -> None:
+    """Copy the published file to object storage, as one object.
 
     Args:
         path: the file.
-        place: the copy's URI.
+        uri: the URI of the copy.
 
     Raises:
-        VisdivError: it cannot be written there; the file stays, as does the copy that was there before.
+        StorageError: the copy cannot be written; the file stays in place, and so does an older copy.
     """
-    filesystem, target = uris.open_filesystem(place)
+    filesystem, target = uris.open_filesystem(uri)
     try:
         with Path(path).open("rb") as content:
             object_store.send(filesystem, content, target)
     except OSError as error:
         reason = reason_of(error)
-        raise VisdivError(
-            f"{path} is published, but cannot be copied to {uris.display(place)}: {reason.text}: {reason.advice}, then "
+        raise StorageError(
+            f"{path} is published, but cannot be copied to {uris.display(uri)}: {reason.text}: {reason.advice}, then "
             "start the run again"
         ) from error
 

@@ -1,4 +1,4 @@
-"""SQL on the published DuckDB file, for the shell."""
+"""Run SQL on the published DuckDB file and return the rows as text."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ConfigError, StorageError
 
-#: Rows that a table shows; csv and json give all.
+#: Rows of the format table; csv and json return all rows.
 ROWS_SHOWN = 100
 
 
@@ -20,34 +20,35 @@ def run_query(path: Path, sql: str, form: str = "table") -> str:
     Args:
         path: the DuckDB file; it is opened read-only.
         sql: one or more statements.
-        form: `table`, `csv` (with a header) or `json` (one object a line).
+        form: `table`, `csv` (with a header) or `json` (one object per line).
 
     Raises:
-        VisdivError: there is no file yet, or DuckDB refuses the statement.
+        StorageError: there is no file yet.
+        ConfigError: there is no statement, or DuckDB refuses it.
     """
     import duckdb
 
     if not path.is_file():
-        raise VisdivError(f"{path} does not exist yet: run `visdiv run --all` first")
+        raise StorageError(f"{path} does not exist yet: run `visdiv run --all` first")
     try:
         with duckdb.connect(str(path), read_only=True) as connection:
             if not duckdb.extract_statements(sql):
-                raise VisdivError("there is no statement to run")
+                raise ConfigError("there is no SQL statement to run: give one")
             result = connection.execute(sql)
             columns = [column[0] for column in result.description or []]
             if form == "table":
-                texts = [number for number, column in enumerate(result.description or []) if column[1] == "VARCHAR"]
+                texts = [index for index, column in enumerate(result.description or []) if column[1] == "VARCHAR"]
                 return _table(columns, result.fetchmany(ROWS_SHOWN + 1), texts)
             rows = result.fetchall()
             return _csv(columns, rows) if form == "csv" else _json(columns, rows)
     except duckdb.Error as error:
-        raise VisdivError(f"DuckDB says: {error}") from error
+        raise ConfigError(f"DuckDB says: {error}") from error
 
 
 def _table(columns: list[str], rows: list[tuple[Any, ...]], texts: list[int]) -> str:
     from tabulate import tabulate
 
-    # Left alone, tabulate shows the text 1e3 as 1000.
+    # By default tabulate shows the text 1e3 as the number 1000.
     text = tabulate(
         rows[:ROWS_SHOWN], columns, tablefmt="simple", missingval="NULL", disable_numparse=texts if rows else False
     )

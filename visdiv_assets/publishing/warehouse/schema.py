@@ -1,6 +1,7 @@
-"""The tables of the warehouse, in one place: which there are, and in what order they are listed.
+"""All tables and views of the DuckDB file, in the order in which they are listed.
 
-This is a contract with BI tools: columns may be added, never renamed or removed.
+They are a contract with BI tools: a change that renames or removes a table, a column or a value raises `SCHEMA_VERSION`
+and is listed in the changelog. Tables and columns may be added without that.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from visdiv_assets.publishing.warehouse.clip import (
     MAP_POINTS,
     SELECTION_SCORES,
 )
-from visdiv_assets.publishing.warehouse.columns import MATERIALIZED_AT, MODEL_ID, SUBSET, Column, Table
+from visdiv_assets.publishing.warehouse.columns import MATERIALIZED_AT, MODEL_ID, Column, Table
 from visdiv_assets.publishing.warehouse.contamination import CALIBRATION, CONTAMINATION_PAIRS, CONTAMINATION_RATES
 from visdiv_assets.publishing.warehouse.diversity import (
     DIVERSITY,
@@ -21,11 +22,11 @@ from visdiv_assets.publishing.warehouse.diversity import (
     MIXTURE_WEIGHTS,
 )
 from visdiv_assets.publishing.warehouse.duplicates import (
-    CLUSTER_SIZES,
+    CLOSE_PAIR_POSITIONS,
+    CLOSE_PAIRS,
     CLUSTER_SUMMARY,
+    COMPONENT_SIZES,
     DUPLICATE_CLUSTERS,
-    DUPLICATE_PAIR_POSITIONS,
-    DUPLICATE_PAIRS,
     SUBSET_OVERLAP,
 )
 from visdiv_assets.publishing.warehouse.images import DROPPED_ROWS, IMAGES, QUALITY, SUBSETS
@@ -33,30 +34,52 @@ from visdiv_assets.publishing.warehouse.texts import TEXT_CONTAMINATION_RATES, T
 
 __all__ = [
     "CALIBRATION",
-    "CLUSTER_SIZES",
     "CLUSTER_SUMMARY",
+    "COMPONENT_SIZES",
     "CONTAMINATION_RATES",
     "DIVERSITY",
     "DIVERSITY_PUBLISHED",
     "DIVERSITY_RAREFIED",
     "DROPPED_ROWS",
     "DUPLICATE_CLUSTERS",
+    "META",
     "MIXTURE_WEIGHTS",
     "PROVENANCE",
+    "SCHEMA_VERSION",
     "SUBSETS",
     "SUBSET_OVERLAP",
     "TABLES",
     "VIEWS",
 ]
 
+#: Version of the tables, columns and values of the DuckDB file. Files of version 1 have no table `meta`.
+SCHEMA_VERSION = 2
+
+META = Table(
+    "meta",
+    "One row: which version of the product made this file, when, and from what.",
+    (
+        Column("schema_version", "INTEGER", "Version of the tables, columns and values of this file."),
+        Column("product_version", "VARCHAR", "Version of visdiv-assets that published the file; NULL if unknown."),
+        Column("source", "VARCHAR", "The data set, as set by VISDIV_SOURCE, without credentials; NULL if unknown."),
+        Column("settings", "VARCHAR", "All settings of the publishing run that are not secret, as JSON."),
+        Column("published_at", "TIMESTAMP", "When the file was published, in UTC."),
+        Column("lake_format_version", "INTEGER", "Version of the file format of the lake; NULL if unknown."),
+    ),
+)
+
 PROVENANCE = Table(
     "provenance",
-    "Where each partition of each table of the lake came from.",
+    "One row per partition of each table of the lake: what it was made from, and when.",
     (
-        Column("table_name", "VARCHAR", "Table of the lake, named as the asset that makes it."),
-        SUBSET,
+        Column("table_name", "VARCHAR", "Table of the lake, named as the asset that writes it."),
+        Column(
+            "partition",
+            "VARCHAR",
+            "Partition of the table: a subset, a benchmark, or all for tables that concern all subsets together.",
+        ),
         MODEL_ID,
-        Column("source_revision", "VARCHAR", "Version of the subset's rows that it was made from."),
+        Column("source_revision", "VARCHAR", "Version of the rows that it was made from."),
         Column("settings", "VARCHAR", "Settings that its content depends on, as JSON."),
         Column("code_version", "VARCHAR", "Version of the code that made it."),
         Column("run_id", "VARCHAR", "Dagster run that wrote it."),
@@ -65,13 +88,14 @@ PROVENANCE = Table(
 )
 
 TABLES = (
+    META,
     SUBSETS,
     IMAGES,
     QUALITY,
-    DUPLICATE_PAIRS,
+    CLOSE_PAIRS,
     DUPLICATE_CLUSTERS,
     CLUSTER_SUMMARY,
-    CLUSTER_SIZES,
+    COMPONENT_SIZES,
     SUBSET_OVERLAP,
     CONTAMINATION_PAIRS,
     CONTAMINATION_RATES,
@@ -90,4 +114,4 @@ TABLES = (
     MAP_POINTS,
     PROVENANCE,
 )
-VIEWS = (DUPLICATE_PAIR_POSITIONS,)
+VIEWS = (CLOSE_PAIR_POSITIONS,)

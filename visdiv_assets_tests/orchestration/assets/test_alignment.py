@@ -104,7 +104,8 @@ def test_the_shares_that_named_thresholds_keep_are_published(scored: Pipeline) -
     assert run(scored, alignment).success
     publish(scored.lake, scored.settings.warehouse_path)
     found = scored.query(
-        "SELECT name, reached, scored FROM alignment_summary WHERE unit = 'turn' AND measure = 'filter' ORDER BY name"
+        "SELECT name, count_reached, count_scored FROM alignment_summary "
+        "WHERE unit = 'turn' AND statistic = 'filter' ORDER BY name"
     )
     assert found == [("datacomp_top_30", 2, 3), ("laion_400m", 2, 3), ("laion_5b", 2, 3)]
     assert scored.query("SELECT count(*) FROM alignment_summary WHERE remark LIKE '%alt-text%'") == [(4,)]

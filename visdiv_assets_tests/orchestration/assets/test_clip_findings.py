@@ -40,7 +40,7 @@ def test_a_subset_goes_through_all_stages_and_into_the_warehouse(with_clip: Pipe
     assert published.success, published.failures
     assert with_clip.query('SELECT "row", turns_scored FROM alignment ORDER BY "row"') == [(0, 2), (1, 1), (2, 0)]
     assert with_clip.query("SELECT count(*) > 10 FROM alignment_summary") == [(True,)]
-    assert with_clip.query("SELECT kind, count(*) FROM map_points GROUP BY kind ORDER BY kind") == [
+    assert with_clip.query("SELECT vectors, count(*) FROM map_points GROUP BY vectors ORDER BY vectors::VARCHAR") == [
         ("clip_image", 3),
         ("clip_text", 1),
         ("sscd", 3),
@@ -64,7 +64,7 @@ def test_without_weights_only_the_clip_findings_are_skipped(pipeline: Pipeline) 
     assert without.publish().success
     for table in ("alignment", "alignment_summary", "clip_pairs"):
         assert without.query(f"SELECT count(*) FROM {table}") == [(0,)]
-    assert without.query("SELECT count(*) FROM duplicate_pairs") == [(1,)]
+    assert without.query("SELECT count(*) FROM close_pairs") == [(1,)]
 
 
 def test_maps_are_drawn_once_and_the_page_again_if_it_is_gone(with_clip: Pipeline) -> None:

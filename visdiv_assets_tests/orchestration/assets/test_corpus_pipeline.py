@@ -137,7 +137,7 @@ def test_contamination_pairs_are_those_of_brute_force(sample: Sample, subset: st
         if image_id == name
     }
     rows = sample.query(
-        "SELECT subset, row, image_index, benchmark, benchmark_row, benchmark_image, similarity, image_id, "
+        "SELECT subset, row, image_index, benchmark, benchmark_row, benchmark_image_index, similarity, image_id, "
         "benchmark_image_id, benchmark_positions FROM contamination_pairs "
         f"WHERE subset = '{subset}' AND similarity >= {FLOOR}"
     )
@@ -159,7 +159,7 @@ def test_every_planted_leak_that_reaches_the_floor_is_found(sample: Sample, copi
     found = {
         ((subset, row, index), (benchmark, benchmark_row, benchmark_image))
         for subset, row, index, benchmark, benchmark_row, benchmark_image in sample.query(
-            "SELECT subset, row, image_index, benchmark, benchmark_row, benchmark_image FROM contamination_pairs "
+            "SELECT subset, row, image_index, benchmark, benchmark_row, benchmark_image_index FROM contamination_pairs "
             f"WHERE similarity >= {FLOOR}"
         )
     }
@@ -171,7 +171,7 @@ def test_every_planted_copy_across_subsets_above_floor_is_found(sample: Sample, 
     planted = {frozenset(endpoints(copy)) for copy in copies if copy["kind"] == "cross"}
     assert len(planted) == 54
     reach = {pair for pair in planted if sample.similarity(*pair) >= FLOOR}
-    rows = sample.query(f"SELECT * FROM duplicate_pair_positions WHERE subset_a <> subset_b AND similarity >= {FLOOR}")
+    rows = sample.query(f"SELECT * FROM close_pair_positions WHERE subset_a <> subset_b AND similarity >= {FLOOR}")
     found = {frozenset({row[:3], row[3:6]}) for row in rows}
     assert len(found) == len(rows), "a pair twice"
     assert len(reach) >= 20
@@ -228,7 +228,7 @@ def test_verified_rates_equal_counts_of_confirmed_pairs_in_sql(sample: Sample) -
             count(DISTINCT (p."row", p.image_index)) FILTER (p."row" IS NOT NULL), count(DISTINCT p."row")
         FROM contamination_rates r LEFT JOIN contamination_pairs p
             ON p.subset = r.subset AND r.benchmark IN (p.benchmark, 'ALL') AND p.verified
-        WHERE r.rule = 'verified'
+        WHERE r.rule = 'confirmed'
         GROUP BY ALL
         """
     )
@@ -325,7 +325,7 @@ def test_reasons_follow_from_the_truth_and_the_pixels(sample: Sample) -> None:
     special = json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))["special_rows"]
     unreadable = {(row["subset"], row["row"]) for row in special if not row["readable"]}
     quality = set(sample.query("SELECT DISTINCT subset, row FROM dropped_rows WHERE reason = 'quality'"))
-    leaking = set(sample.query("SELECT DISTINCT subset, row FROM contamination_pairs WHERE verified"))
+    leaking = set(sample.query("SELECT DISTINCT subset, row FROM contamination_pairs WHERE verdict = 'confirmed'"))
     assert by_reason["unreadable"] == unreadable
     assert by_reason["contaminated"] == leaking - unreadable - quality
     assert by_reason["contaminated"]
@@ -334,7 +334,7 @@ def test_reasons_follow_from_the_truth_and_the_pixels(sample: Sample) -> None:
 
 def test_every_witness_exists_is_kept_and_has_its_similarity(sample: Sample) -> None:
     dropped = sample.query(
-        "SELECT subset, row, image_index, reason, witness_kind, witness, witness_row, witness_image, similarity "
+        "SELECT subset, row, image_index, reason, witness_kind, witness, witness_row, witness_image_index, similarity "
         "FROM dropped_rows"
     )
     gone = {row[:2] for row in dropped}
@@ -495,7 +495,7 @@ def test_a_corpus_without_a_copy_loses_nothing(pipeline: Pipeline) -> None:
     assert published.success, published.failures
     assert published.metadata("curated_rows")["rows_kept"] == 3
     assert pipeline.query("SELECT * FROM duplicate_clusters") == []
-    assert pipeline.query("SELECT DISTINCT components, images, largest_component FROM cluster_sizes") == [(0, 0, 0)]
+    assert pipeline.query("SELECT DISTINCT components, images, largest_component FROM component_sizes") == [(0, 0, 0)]
 
 
 def test_a_corpus_without_subsets_is_decided_too(pipeline: Pipeline) -> None:

@@ -194,7 +194,7 @@ def test_vectors_of_another_model_are_replaced_in_every_stage(pipeline: Pipeline
     assert {pipeline.lake.require(table, "some").model_id for table in tables} == {color}
     assert pipeline.lake.array(pipeline.lake.require("sscd_embeddings", "some"), "vectors").shape == (5, 192)
     assert pipeline.publish().success
-    for table in ("subsets", "duplicate_pairs", "diversity"):
+    for table in ("subsets", "close_pairs", "diversity"):
         assert pipeline.query(f"SELECT DISTINCT model_id FROM {table}") == [(color,)]
 
 

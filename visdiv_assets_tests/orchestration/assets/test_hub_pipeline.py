@@ -131,7 +131,7 @@ def test_a_hub_with_20_percent_failures_gives_the_same_tables(server: HubServer,
     assert len({table for table, _ in digests(hub)}) >= 12
     found = published(of_hub)
     assert found == published(of_folder)
-    assert all(found[table] for table in ("subsets", "images", "duplicate_pairs", "contamination_rates", "diversity"))
+    assert all(found[table] for table in ("subsets", "images", "close_pairs", "contamination_rates", "diversity"))
     files = len(list((tmp_path / "folder").rglob("*.parquet")))
     kept = [path.name for path in (tmp_path / "from_hub" / "downloads" / "files").iterdir()]
     assert sorted(path.partition("-")[0] for path in kept) == ["sha256"] * files

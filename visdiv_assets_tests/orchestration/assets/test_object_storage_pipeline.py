@@ -50,7 +50,7 @@ def test_runs_on_s3_and_on_disk_give_the_same_tables(
     run_all(on_disk, benchmarks)
     found = tables(on_s3.settings.warehouse_path)
     assert found == tables(on_disk.settings.warehouse_path)
-    assert found["duplicate_pairs"]
+    assert found["close_pairs"]
     assert bool(found["contamination_pairs"]) == bool(benchmarks)
 
     # The published file is next to the lake; files that need a disk are only on the disk.

@@ -124,7 +124,7 @@ def endpoints(copy: dict[str, Any]) -> frozenset[Position]:
 
 
 def found_pairs(run: SampleRun, kind: str) -> set[frozenset[Position]]:
-    rows = run.query(f"SELECT * FROM duplicate_pair_positions WHERE kind = '{kind}' AND similarity >= 0.75")
+    rows = run.query(f"SELECT * FROM close_pair_positions WHERE exact = {kind == 'exact'} AND similarity >= 0.75")
     assert len({frozenset({row[:3], row[3:6]}) for row in rows}) == len(rows)
     return {frozenset({row[:3], row[3:6]}) for row in rows}
 
@@ -271,7 +271,7 @@ def test_subsets_count_what_the_source_holds(
         kept = sum(bool(row["texts"]) for row in rows)
         images = sum(len(row["images"]) for row in rows)
         expected.append((subset, len(rows), kept, images, len(readable), 4 if subset == "clipart_things" else 0))
-    columns = 'subset, "rows", rows_kept, images, images_unique, images_unreadable'
+    columns = 'subset, "rows", rows_passing_quality, images, images_unique, images_unreadable'
     assert sample_run.query(f"SELECT {columns} FROM subsets ORDER BY subset") == expected
     assert sample_run.query("SELECT DISTINCT model_id, category FROM subsets") == [
         ("sscd_disc_mixup_int8@86386042eb85/skew_320", None)
@@ -346,7 +346,7 @@ def test_metadata_say_how_much_was_done_and_how_fast(sample_run: SampleRun, subs
 
 
 def test_provenance_has_a_row_for_every_partition_of_the_lake(sample_run: SampleRun) -> None:
-    rows = sample_run.query("SELECT table_name, subset, source_revision, run_id FROM provenance")
+    rows = sample_run.query("SELECT table_name, partition, source_revision, run_id FROM provenance")
     lake = sample_run.lake
     assert sorted(row[:2] for row in rows) == [(t, p) for t in lake.tables() for p in lake.partitions(t)]
     assert {row[1] for row in rows} >= set(SUBSETS)
@@ -413,7 +413,7 @@ def test_two_independent_runs_give_equal_files_and_equal_tables(pipeline: Pipeli
     assert len(files) > 20
     assert lake_files(other.settings.lake_root) == files
     tables = [name for (name,) in pipeline.query("SELECT table_name FROM information_schema.tables")]
-    assert {"subsets", "images", "duplicate_pairs", "diversity", "provenance"} <= set(tables)
+    assert {"subsets", "images", "close_pairs", "diversity", "provenance"} <= set(tables)
     filled = 0
     for table in tables:
         columns = pipeline.query(f"SELECT column_name FROM duckdb_columns() WHERE table_name = '{table}'")
@@ -540,7 +540,7 @@ def test_rows_without_images_are_rows(pipeline: Pipeline) -> None:
     assert ran.success
     assert all(check.passed for check in ran.checks.values())
     assert pipeline.publish().success
-    assert pipeline.query('SELECT "rows", rows_kept, images, images_unique FROM subsets') == [(6, 6, 3, 3)]
+    assert pipeline.query('SELECT "rows", rows_passing_quality, images, images_unique FROM subsets') == [(6, 6, 3, 3)]
     assert pipeline.query("SELECT row, image_index FROM images ORDER BY ALL") == [(1, 0), (3, 0), (3, 1)]
 
 
@@ -569,7 +569,7 @@ def test_one_image_has_no_diversity_and_no_pairs(pipeline: Pipeline) -> None:
     assert set(pipeline.query("SELECT images, effective_rank, score FROM diversity WHERE images > 0")) == {
         (1, None, None)
     }
-    assert pipeline.query("SELECT * FROM duplicate_pair_positions") == []
+    assert pipeline.query("SELECT * FROM close_pair_positions") == []
     assert pipeline.query("SELECT neighbors_finevision FROM images") == [(0,)]
 
 
@@ -577,8 +577,9 @@ def test_copies_of_one_image_are_exact_pairs_and_no_near_ones(pipeline: Pipeline
     pipeline.write("some", [Row([image(0), image(0)]), *one_each([0, 1])])
     assert pipeline.run("some").success
     assert pipeline.publish().success
-    rows = pipeline.query("SELECT row_a, image_a, row_b, image_b, kind FROM duplicate_pair_positions ORDER BY ALL")
-    assert rows == [(0, 0, 0, 1, "exact"), (0, 0, 1, 0, "exact"), (0, 1, 1, 0, "exact")]
+    columns = "row_a, image_index_a, row_b, image_index_b, exact"
+    rows = pipeline.query(f"SELECT {columns} FROM close_pair_positions ORDER BY ALL")
+    assert rows == [(0, 0, 0, 1, True), (0, 0, 1, 0, True), (0, 1, 1, 0, True)]
     scores = dict(
         pipeline.query("SELECT scope, images FROM diversity WHERE centered AND scope IN ('subset', 'subset_unique')")
     )
@@ -600,8 +601,8 @@ def test_subsets_that_share_images_are_told_apart(pipeline: Pipeline) -> None:
     for subset in ("one", "two"):
         assert pipeline.run(subset).success
     assert pipeline.publish().success
-    pairs = pipeline.query("SELECT subset_a, row_a, subset_b, row_b, kind FROM duplicate_pair_positions")
-    assert pairs == [("one", 1, "two", 0, "exact")]
+    pairs = pipeline.query("SELECT subset_a, row_a, subset_b, row_b, exact FROM close_pair_positions")
+    assert pairs == [("one", 1, "two", 0, True)]
 
 
 RATED = [
@@ -626,7 +627,7 @@ def test_a_quality_profile_drops_turns_and_rows_and_is_recorded(pipeline: Pipeli
     dropped = {record.data["criterion"]: record.data for record in metadata["dropped_by_each_rule"].records}
     assert (dropped["visual_dependency"]["turns_dropped"], dropped["visual_dependency"]["rows_dropped"]) == (2, 1)
     assert pipeline.publish().success
-    assert pipeline.query('SELECT "rows", rows_kept, images FROM subsets') == [(5, 2, 5)]
+    assert pipeline.query('SELECT "rows", rows_passing_quality, images FROM subsets') == [(5, 2, 5)]
     ((recorded,),) = pipeline.query("SELECT settings FROM provenance WHERE table_name = 'quality_rows'")
     assert json.loads(recorded)["thresholds"] == {
         "visual_dependency": 4,

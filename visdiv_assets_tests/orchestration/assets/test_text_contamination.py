@@ -99,7 +99,8 @@ def test_rates_count_rows_and_stand_in_the_warehouse(made: Pipeline) -> None:
     publish(made.lake, made.settings.warehouse_path)
     rates = query(
         made.settings,
-        "SELECT benchmark, size, rows, rows_found, rows_half_found, rate FROM text_contamination_rates ORDER BY ALL",
+        "SELECT benchmark, ngram_size, rows, rows_matched, rows_half_matched, rate FROM text_contamination_rates "
+        "ORDER BY ALL",
     )
     of_geese = [(0, 5, 1, 1, 0.2), (8, 5, 3, 2, 0.6), (13, 5, 1, 1, 0.2)]
     assert rates == [

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -59,7 +60,7 @@ def test_only_the_chosen_rows_are_laid_out() -> None:
     assert np.array_equal(layout(vectors, rows), layout(vectors[rows], np.arange(3)))
 
 
-def test_a_vector_that_is_not_finite_is_refused() -> None:
+def test_a_vector_that_is_not_finite_is_rejected() -> None:
     with pytest.raises(VisdivError, match="not finite"):
         layout(np.full((3, 2), np.nan, np.float16), np.arange(3))
 
@@ -135,9 +136,9 @@ def test_the_plot_is_one_image_for_all_maps() -> None:
         plot(POINTS_SCHEMA.empty_table())
 
 
-def page_data(page: str) -> dict[str, object]:
+def page_data(page: str) -> dict[str, Any]:
     (written,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
-    data: dict[str, object] = json.loads(written)
+    data: dict[str, Any] = json.loads(written)
     return data
 
 
@@ -145,12 +146,12 @@ def test_the_page_holds_every_map_with_its_images_and_texts() -> None:
     table = pa.concat_tables([points("sscd", 6), points("clip_text", 3)])
     page = map_page("Maps of some", table, images={f"{1:032x}": "QUJD"}, texts={1: "a red bird"})
     data = page_data(page)
-    first, second = data["maps"]  # type: ignore[misc]
+    first, second = data["maps"]
     assert (first["kind"], second["kind"]) == ("sscd", "clip_text")
     assert first["image"] == [-1, 0, -1, -1, -1, -1]
     assert first["y"] == [1.5] * 6
     assert data["images"] == ["QUJD"]
-    assert [data["texts"][place] for place in first["text"]][1] == "a red bird"  # type: ignore[index]
+    assert [data["texts"][place] for place in first["text"]][1] == "a red bird"
     assert first["name"] == ["bird, red", "bird, red"]
     assert page.count("<tr data-kind") == 4
 
@@ -161,7 +162,7 @@ def test_no_text_can_leave_its_place_and_nothing_is_asked_for() -> None:
     assert page.count("<script") == 2
     assert "<img" not in page
     assert "default-src &#39;none&#39;" in page
-    assert page_data(page)["texts"][0].startswith("</script><script>alert(1)")  # type: ignore[index]
+    assert page_data(page)["texts"][0].startswith("</script><script>alert(1)")
 
 
 def test_nothing_is_no_page() -> None:

@@ -33,10 +33,10 @@ def test_a_pair_shows_its_evidence() -> None:
     labels = [each["aria-label"] for each in found.all("span", role="img")]
     assert labels[:3] == [
         "Image of clipart_nature, row 1, image 0, in its own frame",
-        "Image of clipart_nature, row 2, image 0, warped onto the frame of the other; gray where it shows nothing",
+        "Image of clipart_nature, row 2, image 0, warped onto the frame of the other image; gray outside it",
         "Image of clipart_nature, row 1, image 0, darkened: 25 % of it disagrees and is marked in magenta",
     ]
-    for heading in ("Training image", "Benchmark image, laid over it", "What disagrees, in magenta"):
+    for heading in ("Training image", "Benchmark image, registered", "Regions that disagree, in magenta"):
         assert html.count(f"<figcaption><bdi>{heading}</bdi></figcaption>") == 2
     for name in [each["class"] for each in found.all("span", role="img")]:
         assert f".{name.split()[1]}{{background-image:url(data:image/webp;base64," in html
@@ -45,7 +45,7 @@ def test_a_pair_shows_its_evidence() -> None:
 def test_a_pair_that_was_not_aligned_has_two_views() -> None:
     found = Page(html_of(report([verified(0.9, False, view=aligned(0, marked=False))])))
     assert len(found.all("figure")) == 2
-    assert "Benchmark image, not aligned" in found.text
+    assert "Benchmark image, not registered" in found.text
 
 
 def test_a_view_is_embedded_once() -> None:
@@ -66,11 +66,11 @@ def test_a_page_draws_sixty_pairs_at_most_and_stays_small() -> None:
     assert 3_000_000 < len(html) < 3_900_000
     text = Page(html).text
     assert (
-        "4,000 pairs in all. The 300 on this page are the 30 confirmed ones of lowest similarity, the 30 refused ones "
-        "of highest similarity, and the closest of the others; the closest come first."
+        "4,000 pairs in all. This page shows 300: the 30 confirmed ones of lowest similarity, the 30 rejected ones of "
+        "highest similarity, and the closest of the others; closest first."
     ) in text
     assert (
-        "The evidence is drawn for these pairs: the 30 confirmed ones of lowest similarity and the 30 refused ones of "
+        "The evidence is drawn for these pairs: the 30 confirmed ones of lowest similarity and the 30 rejected ones of "
         "highest similarity."
     ) in text
 
@@ -82,7 +82,7 @@ def test_a_page_draws_sixty_pairs_at_most_and_stays_small() -> None:
         ([verified(0.9, True, view=aligned(0))] * 2 + [verified(0.8, False)], "the 2 confirmed ones on this page"),
         (
             [verified(0.9, True), verified(0.9, True, view=aligned(0)), verified(0.9, False, view=aligned(1))],
-            "the 1 confirmed one on this page that can be read and the 1 refused one on this page",
+            "the 1 confirmed one on this page that can be read and the 1 rejected one on this page",
         ),
     ],
 )
@@ -100,7 +100,7 @@ def test_a_verdict_is_a_badge_with_its_meaning() -> None:
     html = html_of(report([verified(0.9, True), verified(0.8, False), verified(0.7, None)]))
     found = Page(html)
     assert [each.get("data-verified") for each in found.all("tr", role="row")][1:] == ["yes", "no", None]
-    for words in ("confirmed: cropped", "refused: contents differ", "not compared"):
+    for words in ("confirmed: cropped", "rejected: contents differ", "not compared"):
         assert words in found.text
     badges = {each["title"] for each in found.all("span") if each.get("class", "").startswith("badge")}
     assert badges == {KINDS["cropped"], REASONS["contents differ"]}
@@ -116,7 +116,7 @@ def test_a_kind_that_is_not_known_is_shown_as_it_is() -> None:
 
 def test_verdicts_can_be_chosen_if_there_are_both() -> None:
     both = Page(html_of(report([verified(0.9, True), verified(0.8, False)])))
-    assert [each["value"] for each in both.all("input", type="radio")] == ["all", "confirmed", "refused"]
+    assert [each["value"] for each in both.all("input", type="radio")] == ["all", "confirmed", "rejected"]
     assert len(both.all("form", id="controls")) == 1
     one = Page(html_of(report([verified(0.9, True), verified(0.8, None)])))
     assert one.all("input", type="radio") == []
@@ -170,4 +170,4 @@ def test_a_share_is_all_only_if_it_is_all(share: float, words: str) -> None:
 
 def test_a_image_that_cannot_be_read_says_why() -> None:
     entry = PairEntry(image(b"x"), image(None), {}, Verdict(False, "unconfirmed", "unreadable"))
-    assert "refused: unreadable" in Page(html_of(report([entry]))).text
+    assert "rejected: unreadable" in Page(html_of(report([entry]))).text

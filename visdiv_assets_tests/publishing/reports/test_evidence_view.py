@@ -33,7 +33,8 @@ def opened(data: bytes | None) -> Image.Image:
 
 def magenta(image: Image.Image) -> np.ndarray:
     red, green, blue = np.moveaxis(np.asarray(image, np.int16), -1, 0)
-    return (red - green > 60) & (blue - green > 60)
+    found: np.ndarray = (red - green > 60) & (blue - green > 60)
+    return found
 
 
 def test_a_crop_is_laid_where_it_was() -> None:
@@ -67,7 +68,7 @@ def test_identical_images_have_no_mark() -> None:
     view = aligned_view(png(scene()), png(scene()), DecodeLimits(MAX_PIXELS))
     assert view is not None
     assert view.disagreeing == 0
-    assert view.caption == "confirmed: identical pixels; overlap 100 %; 100 % of the textured places agree"
+    assert view.caption == "confirmed: identical pixels; overlap 100 %; 100 % of the textured regions agree"
     assert not magenta(opened(view.marked)).any()
 
 
@@ -75,7 +76,7 @@ def test_without_an_alignment_both_stand_in_their_own_frame() -> None:
     view = aligned_view(png(scene(0, (480, 360))), png(Image.new("RGB", (40, 80), "red")), DecodeLimits(MAX_PIXELS))
     assert view is not None
     assert view.marked is None
-    assert view.caption == "refused: too little texture"
+    assert view.caption == "rejected: too little texture"
     assert (view.size, view.right_size) == ((320, 240), (40, 80))
     assert opened(view.right).size == (40, 80)
 

@@ -62,11 +62,11 @@ def test_images_are_fitted_and_never_enlarged(size: tuple[int, int], expected: t
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (None, "cannot be read: no bytes"),
-        (b"", "cannot be read: no bytes"),
-        (b"<html>404", "cannot be read: not an image (text with markup: begins with b'<html>404')"),
-        (jpeg(0)[:200], "cannot be read: truncated ("),
-        (jpeg(0, 4000, 3000), "cannot be read: too large (4000 x 3000 pixels, the limit is 10000000)"),
+        (None, "unreadable: no bytes"),
+        (b"", "unreadable: no bytes"),
+        (b"<html>404", "unreadable: not an image (text with markup: begins with b'<html>404')"),
+        (jpeg(0)[:200], "unreadable: truncated ("),
+        (jpeg(0, 4000, 3000), "unreadable: too large (4000 x 3000 pixels, the limit is 10000000)"),
     ],
 )
 def test_an_unreadable_image_is_a_box_with_the_reason(data: bytes | None, reason: str) -> None:
@@ -89,7 +89,7 @@ def test_the_closest_pairs_are_shown_and_all_are_counted() -> None:
     assert len(found) == PAIRS_SHOWN
     assert found == sorted(found, reverse=True)
     assert float(found[-1]) == pytest.approx(0.51)
-    assert "12,345 pairs in all. The 300 closest are on this page, the closest first." in parsed(content).text
+    assert "12,345 pairs in all. This page shows the 300 closest ones, closest first." in parsed(content).text
 
 
 def test_pairs_without_a_similarity_come_last_as_given() -> None:
@@ -104,12 +104,12 @@ def test_pairs_without_a_similarity_come_last_as_given() -> None:
     ("values", "total", "sentence"),
     [
         ([], 0, "There are no pairs."),
-        ([], 5, "5 pairs in all. None is on this page."),
+        ([], 5, "5 pairs in all. This page shows none of them."),
         ([0.9], 1, "1 pair in all."),
-        ([0.9], 2, "2 pairs in all. One is on this page."),
-        ([0.9, 0.8], 2, "2 pairs in all, the closest first."),
+        ([0.9], 2, "2 pairs in all. This page shows one of them."),
+        ([0.9, 0.8], 2, "2 pairs in all, closest first."),
         ([None, None], 2, "2 pairs in all."),
-        ([None, None], 3, "3 pairs in all. The 2 on this page are a part of them."),
+        ([None, None], 3, "3 pairs in all. This page shows 2 of them."),
     ],
 )
 def test_the_page_says_what_part_of_the_pairs_it_has(values: list[float | None], total: int, sentence: str) -> None:
@@ -193,7 +193,7 @@ def test_the_page_asks_for_nothing() -> None:
         assert all(url.startswith("data:image/jpeg;base64,") for url in re.findall(r"url\(([^)]*)\)", text))
 
 
-def test_the_policy_forbids_the_network_and_lets_in_only_what_the_page_holds() -> None:
+def test_the_policy_allows_only_the_content_of_the_page() -> None:
     html = render(report([pair(jpeg(0), jpeg(1))]), limits=DecodeLimits(MAX_PIXELS))
     (policy,) = (meta["content"] for meta in Page(html).all("meta", **{"http-equiv": "Content-Security-Policy"}))
     rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split("; ")}

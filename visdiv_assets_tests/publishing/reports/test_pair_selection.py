@@ -26,8 +26,8 @@ def test_without_verdicts_the_closest_are_on_the_page() -> None:
     assert drawn(similarities, [None] * len(similarities)) == set()
 
 
-def test_what_a_threshold_misses_and_claims_wrongly_is_on_the_page() -> None:
-    # 400 close confirmed pairs, then refused ones, then confirmed ones that are hardly alike.
+def test_pairs_that_a_threshold_misjudges_are_on_the_page() -> None:
+    # 400 close confirmed pairs, then rejected ones, then confirmed ones that are hardly alike.
     similarities = [0.99] * 400 + [0.8] * 50 + [0.5] * 50
     verified = [True] * 400 + [False] * 50 + [True] * 50
     chosen = on_page(similarities, verified)
@@ -69,6 +69,6 @@ def test_a_table_without_verdicts_gives_its_closest() -> None:
     assert records_on_page(table.slice(0, 0), TIES) == []
 
 
-def test_unknown_verdicts_are_neither_confirmed_nor_refused() -> None:
+def test_unknown_verdicts_are_neither_confirmed_nor_rejected() -> None:
     table = pa.table({"name": list("ab"), "similarity": [0.5, 0.9], "verified": pa.array([None, True])})
     assert [record["verified"] for record in records_on_page(table, TIES)] == [True, None]

@@ -44,16 +44,16 @@ def manifest(settings: dict[str, float] | None = None, **tables: pa.Table) -> An
 
 
 @pytest.fixture(autouse=True)
-def _places(monkeypatch: pytest.MonkeyPatch) -> None:
-    def first_places(store: Any, subset: str, image_ids: Iterable[str]) -> dict[str, ImagePosition]:
+def _fake_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_positions(store: Any, subset: str, image_ids: Iterable[str]) -> dict[str, ImagePosition]:
         return {image_id: ImagePosition(subset, ord(image_id) - ord("a"), 0, image_id) for image_id in image_ids}
 
-    def images_at(source: Any, kind: Any, places: Sequence[ImagePosition]) -> dict[ImagePosition, ImageRef]:
+    def fetch(source: Any, kind: Any, places: Sequence[ImagePosition]) -> dict[ImagePosition, ImageRef]:
         return {place: ImageRef(*place, None) for place in places}
 
     for module in (duplicates, contamination):
-        monkeypatch.setattr(module, "first_places", first_places)
-        monkeypatch.setattr(module, "images_at", images_at)
+        monkeypatch.setattr(module, "find_first_positions", find_positions)
+        monkeypatch.setattr(module, "fetch_images", fetch)
 
 
 def duplicates_of(**changes: Any) -> Report:
@@ -67,7 +67,7 @@ def test_duplicates_without_verdicts_are_the_near_ones() -> None:
     (only,) = content.pairs
     assert only.columns == {"similarity": 0.9, "normalized": 0.3}
     assert only.verdict is None
-    assert content.facts["similarity from"] == "0.75"
+    assert content.facts["minimum similarity"] == "0.75"
     assert "pairs confirmed" not in content.facts
     assert content.introduction == duplicates.INTRODUCTION
 
@@ -79,15 +79,15 @@ def test_duplicates_with_verdicts() -> None:
     )
     verified = manifest({"candidate_floor": 0.45, "pdq_distance": 31}, pairs=compared)
     content = duplicates_of(verified=verified, measured=["Recall is 71 %."])
-    refused, confirmed = content.pairs
+    rejected, confirmed = content.pairs
     assert confirmed.verdict == Verdict(True, "cropped")
     assert confirmed.columns == TRUSTED
-    assert refused.verdict == Verdict(False, "unconfirmed", "no alignment")
+    assert rejected.verdict == Verdict(False, "unconfirmed", "no alignment")
     assert content.pairs_total == 2
     assert content.measured == ["Recall is 71 %."]
-    assert (content.facts["pairs confirmed"], content.facts["pairs refused"]) == ("1", "1")
-    assert content.facts["compared from similarity"] == "0.45"
-    assert content.facts["or PDQ distance up to"] == "31"
+    assert (content.facts["pairs confirmed"], content.facts["pairs rejected"]) == ("1", "1")
+    assert content.facts["minimum similarity of candidate pairs"] == "0.45"
+    assert content.facts["maximum PDQ distance of candidate pairs"] == "31"
 
 
 def test_a_subset_of_which_nothing_was_compared_has_a_report() -> None:
@@ -153,9 +153,9 @@ def test_leaks_of_which_a_part_was_verified() -> None:
     assert [list(row[:4]) for row in content.table.rows] == [
         ["one", "similarity at least 0.95", "100", "3"],
         ["two", "similarity at least 0.95", "100", "3"],
-        ["two", "pixels agree", "100", "1"],
+        ["two", "confirmed by pixels", "100", "1"],
     ]
-    assert (content.facts["pairs confirmed"], content.facts["pairs refused"]) == ("1", "1")
+    assert (content.facts["pairs confirmed"], content.facts["pairs rejected"]) == ("1", "1")
 
 
 def test_a_benchmark_without_pairs_has_a_report() -> None:

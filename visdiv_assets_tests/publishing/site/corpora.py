@@ -80,7 +80,7 @@ class _Rows:
                 "subset": subset,
                 "category": finevision_categories().get(subset),
                 "rows": images,
-                "rows_kept": images,
+                "rows_passing_quality": images,
                 "images": images,
                 "images_unique": images - images // 50,
                 "images_unreadable": images // 1_000,
@@ -89,7 +89,7 @@ class _Rows:
 
     def provenance(self) -> Iterator[dict[str, Any]]:
         for subset in self._names:
-            yield {"table_name": "subset_images", "subset": subset, "materialized_at": "2026-01-02 03:04:05"}
+            yield {"table_name": "subset_images", "partition": subset, "materialized_at": "2026-01-02 03:04:05"}
 
     def images(self) -> Iterator[dict[str, Any]]:
         for subset in self._names:
@@ -114,7 +114,7 @@ class _Rows:
             for benchmark in [*self._tests, "ALL"]:
                 leaking = self._random.random() < 0.12
                 most = 10 + int(images * self._random.beta(0.4, 40)) if leaking else 0
-                for rule, threshold, part in [("verified", None, 0.7)] + [
+                for rule, threshold, part in [("confirmed", None, 0.7)] + [
                     ("similarity", value, 1.9 - 1.8 * value) for value in THRESHOLDS
                 ]:
                     hit = min(int(most * part), images)
@@ -186,10 +186,10 @@ class _Rows:
                         for name, times in (("effective_rank", 1), ("participation_ratio", 0.6), ("score", 0.77 / 512))
                         for part, sign in (("mean", 0), ("low", -1), ("high", 1))
                     }
-                    counted = {"images": images, "sample_size": size, "seeds": 8, "too_few": size < 1_024}
+                    counted = {"images": images, "sample_size": size, "samples": 8, "too_few": size < 1_024}
                     yield {"subset": subset, "model_id": MODEL, **counted, **numbers}
 
-    def cluster_sizes(self) -> Iterator[dict[str, Any]]:
+    def component_sizes(self) -> Iterator[dict[str, Any]]:
         for threshold in THRESHOLDS:
             many = int(4_000 * (1.3 - threshold) ** 2)
             yield {"threshold": threshold, "components": many, "images": 3 * many, "largest_component": many // 9}
@@ -197,12 +197,12 @@ class _Rows:
     def calibration(self) -> Iterator[dict[str, Any]]:
         for subset in self._names[:3]:
             for kind in ("ALL", "crop", "jpeg", "rotation"):
-                for rule, threshold in [("verified", None), *(("similarity", value) for value in THRESHOLDS)]:
+                for rule, threshold in [("confirmed", None), *(("similarity", value) for value in THRESHOLDS)]:
                     found = int(self._random.integers(20, 90)) if threshold else 93
                     low, high = wilson_interval(found, 100)
                     yield {
                         "subset": subset,
-                        "kind": kind,
+                        "copy_kind": kind,
                         "strength": "ALL",
                         "rule": rule,
                         "threshold": threshold,

@@ -91,7 +91,7 @@ def test_the_overview_has_a_row_for_each_subset_as_sql_has_it(made: MadeUp, page
         made,
         """SELECT s.subset, s.images, s.images_unique, d.effective_rank, r.rate FROM subsets s
         JOIN diversity d ON d.subset = s.subset AND scope = 'subset' AND centered
-        JOIN contamination_rates r ON r.subset = s.subset AND benchmark = 'ALL' AND rule = 'verified'
+        JOIN contamination_rates r ON r.subset = s.subset AND benchmark = 'ALL' AND rule = 'confirmed'
         ORDER BY images DESC, s.subset""",
     )
     assert page.column(table, "Subset") == [row[0] for row in found]
@@ -123,8 +123,9 @@ def test_the_heat_map_has_every_cell_that_sql_has(made: MadeUp, pages: dict[str,
     cells = pages["contamination"].charts["rates"]["values"]
     found = sql(
         made,
-        """SELECT subset, benchmark, if(rule = 'verified', 'the pixels agree', 'similarity is at least 0.95'), rate
-        FROM contamination_rates WHERE benchmark <> 'ALL' AND (rule = 'verified' OR threshold = 0.95)""",
+        """SELECT subset, benchmark,
+            if(rule = 'confirmed', 'the pixels confirm it', 'its similarity is at least 0.95'), rate
+        FROM contamination_rates WHERE benchmark <> 'ALL' AND (rule = 'confirmed' OR threshold = 0.95)""",
     )
     assert {(row["subset"], row["benchmark"], row["rule"], row["value"]) for row in cells} == {
         (*names, round(rate, 6)) for *names, rate in found
@@ -143,10 +144,10 @@ def test_the_matrix_of_overlaps_has_every_share_that_is_not_0(made: MadeUp, copi
     chart = page.charts["overlap"]
     assert [(row["subset"], row["other"], row["value"]) for row in chart["values"]] == [("small", "other", 0.25)]
     assert chart["spec"]["encoding"]["x"]["scale"]["domain"] == ["other", "small"]
-    assert "1 of 2 cells are not 0. The most is 25.00 %, of small in other: 10 images, 4 of them" in page.words
+    assert "1 of 2 cells are not 0. The highest share is 25.00 %, of small in other: 10 images, 4 of them" in page.words
 
 
-def test_rarefied_scores_and_their_intervals_are_those_of_the_table(made: MadeUp, pages: dict[str, ReadPage]) -> None:
+def test_rarefied_scores_and_intervals_are_those_of_the_table(made: MadeUp, pages: dict[str, ReadPage]) -> None:
     rows = pages["diversity"].charts["ranking"]["values"]
     found = sql(made, "SELECT subset, sample_size, score_mean, score_low, score_high FROM diversity_rarefied")
     assert {(row["subset"], row["size"], row["mean"], row["low"], row["high"]) for row in rows} == {
@@ -155,15 +156,13 @@ def test_rarefied_scores_and_their_intervals_are_those_of_the_table(made: MadeUp
     }
 
 
-def test_subsets_are_first_compared_at_the_largest_number_that_nine_of_ten_have(
-    made: MadeUp, pages: dict[str, ReadPage]
-) -> None:
+def test_the_initial_sample_size_is_one_that_most_subsets_have(made: MadeUp, pages: dict[str, ReadPage]) -> None:
     """`small` has fewer than 1,024, so that a fourth of the subsets would be missing there."""
     (table,) = pages["index"].tables
     assert pages["index"].tables[table][0][-1] == "Score of 256"
     (chosen,) = pages["diversity"].charts["ranking"]["spec"]["params"]
     assert chosen["value"] == "256 (too few)"
-    assert "256 are too few, fewer than two images a dimension" in pages["diversity"].words
+    assert "256 are too few, fewer than two images per dimension" in pages["diversity"].words
     expected = dict(sql(made, "SELECT subset, score_mean FROM diversity_rarefied WHERE sample_size = 256"))
     names = pages["index"].column(table, "Subset")
     assert dict(zip(names, pages["index"].values(table, "Score of 256"), strict=True)) == expected
@@ -222,7 +221,7 @@ def test_published_scores_stand_beside_the_corpus(pages: dict[str, ReadPage]) ->
     assert {"FineVision", "all subsets here"} <= set(names)
 
 
-def test_each_subset_has_a_spectrum_that_adds_up_to_no_more_than_1(pages: dict[str, ReadPage]) -> None:
+def test_each_subset_has_a_spectrum_of_at_most_1(pages: dict[str, ReadPage]) -> None:
     rows = pages["diversity"].charts["spectra"]["values"]
     assert {row["subset"] for row in rows} == set(SUBSETS)
     for subset in SUBSETS:
@@ -233,10 +232,10 @@ def test_each_subset_has_a_spectrum_that_adds_up_to_no_more_than_1(pages: dict[s
 
 def test_calibration_and_ratings_are_those_of_sql(made: MadeUp, pages: dict[str, ReadPage]) -> None:
     recall = sorted(row["value"] for row in pages["thresholds"].charts["rules"]["values"] if row["measure"][0] == "r")
-    assert recall == sorted(row[0] for row in sql(made, "SELECT recall FROM calibration WHERE kind = 'ALL'"))
+    assert recall == sorted(row[0] for row in sql(made, "SELECT recall FROM calibration WHERE copy_kind = 'ALL'"))
     turns = pages["quality"].values("ratings-table", "Turns")
     grouped = "SELECT sum(turns) FROM quality WHERE rating IS NOT NULL GROUP BY criterion, rating"
-    assert sorted(turns, key=float) == sorted(float(row[0]) for row in sql(made, grouped))
+    assert sorted(turn for turn in turns if turn is not None) == sorted(float(row[0]) for row in sql(made, grouped))
 
 
 def test_groups_of_copies_come_largest_first(made: MadeUp, pages: dict[str, ReadPage]) -> None:
@@ -297,7 +296,7 @@ def test_every_chart_has_words_and_can_be_drawn(name: str, pages: dict[str, Read
 
 def test_without_findings_each_page_says_in_a_line_what_to_run(tmp_path: Path) -> None:
     made = make(tmp_path, [], [])
-    execute(made, "DELETE FROM diversity; DELETE FROM provenance; DELETE FROM cluster_sizes")
+    execute(made, "DELETE FROM diversity; DELETE FROM provenance; DELETE FROM component_sizes")
     pages = built(made)
     for name in FILES:
         lines = [given for _, given in pages[name].tags if given.get("class") == "nothing"]
@@ -306,7 +305,7 @@ def test_without_findings_each_page_says_in_a_line_what_to_run(tmp_path: Path) -
         assert not pages[name].charts
 
 
-def test_a_file_of_an_earlier_release_gives_the_pages_that_it_can(copied: MadeUp) -> None:
+def test_a_file_that_lacks_tables_gives_the_other_pages(copied: MadeUp) -> None:
     execute(copied, "DROP TABLE diversity_rarefied; DROP TABLE calibration; DROP TABLE quality")
     pages = built(copied)
     assert "the asset rarefied_diversity was not run: `visdiv run --all`." in pages["diversity"].words
@@ -315,7 +314,7 @@ def test_a_file_of_an_earlier_release_gives_the_pages_that_it_can(copied: MadeUp
     assert pages["contamination"].charts
 
 
-def test_a_file_without_what_every_page_needs_is_refused_in_one_line(copied: MadeUp) -> None:
+def test_a_file_without_subsets_is_rejected_in_one_line(copied: MadeUp) -> None:
     execute(copied, "DROP TABLE subsets")
     with pytest.raises(VisdivError, match=r"visdiv.duckdb cannot be read .*: run `visdiv run --all` again"):
         built(copied)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.publishing.site import chart_png, contamination
-from visdiv_assets.publishing.site.chart_png import MAX_SUBSETS, NAMES, corpus_images, leaks_image, png
+from visdiv_assets.publishing.site.chart_png import MAX_BYTES, NAMES, corpus_images, leaks_image, png
 from visdiv_assets.publishing.site.report_data import Corpus, open_report_data
 from visdiv_assets_tests.publishing.site.corpora import make
 
@@ -29,15 +29,15 @@ def test_the_heat_maps_are_small_images(tmp_path: Path) -> None:
     found = drawn(tmp_path, [f"subset {number}" for number in range(30)], ["a", "b"])
     assert set(found) == {"contamination", "overlap"}
     for content in found.values():
-        assert len(content) < MAX_SUBSETS
+        assert len(content) < MAX_BYTES
         assert Image.open(io.BytesIO(content)).height > 30 * 14
 
 
-def test_of_very_many_subsets_those_with_the_largest_shares_are_drawn(tmp_path: Path) -> None:
+def test_of_many_subsets_those_with_the_largest_shares_are_drawn(tmp_path: Path) -> None:
     many = [f"subset {number:03}" for number in range(3 * NAMES)]
     found = drawn(tmp_path, many, ["a", "b"])
     content = found["overlap"]
-    assert len(content) < MAX_SUBSETS
+    assert len(content) < MAX_BYTES
     assert NAMES * 14 < Image.open(io.BytesIO(content)).height < 2 * NAMES * 14
 
 
@@ -57,9 +57,7 @@ def test_where_nothing_is_shared_nothing_is_drawn(tmp_path: Path) -> None:
     assert drawn(tmp_path, ["alone"], []) == {}
 
 
-def test_cells_that_are_not_0_have_other_colors_and_too_large_ones_no_image(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cells_are_colored_and_too_large_images_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = make(tmp_path, [f"subset {number}" for number in range(12)], ["a", "b", "c"], seed=3)
     with open_report_data(made.warehouse) as warehouse:
         page = contamination.page(
@@ -69,5 +67,5 @@ def test_cells_that_are_not_0_have_other_colors_and_too_large_ones_no_image(
     number = chart.data.column_names.index("value")
     nothing = replace(chart, data=chart.data.set_column(number, "value", pa.array([0.0] * chart.data.num_rows)))
     assert png(chart) != png(nothing)
-    monkeypatch.setattr(chart_png, "MAX_SUBSETS", 100)
+    monkeypatch.setattr(chart_png, "MAX_BYTES", 100)
     assert png(chart) is None

@@ -1,4 +1,4 @@
-"""The published DuckDB file: the contract with BI tools, complete or not put in place, and never in a reader's way."""
+"""The published DuckDB file: its content, and how it replaces an older one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,22 +30,24 @@ from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
 from visdiv_assets.embedding.shards import IDS_SCHEMA
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA
+from visdiv_assets.publishing.warehouse.publication import Publication
 from visdiv_assets.publishing.warehouse.publish import Published, publish
-from visdiv_assets.publishing.warehouse.query import ROWS_SHOWN, run_query
+from visdiv_assets.publishing.warehouse.schema import SCHEMA_VERSION
 from visdiv_assets.storage.lake import Lake, PartitionWrite
 from visdiv_assets_tests.storage.helpers import ODD_NAMES, REPOSITORY, files_below, run_python
 
-#: The contract of DESIGN.md; each table may carry more columns.
+#: Columns that the tests of the content read; `test_schema.py` covers all of them.
 CONTRACT = {
-    "subsets": "subset category rows rows_kept images images_unique images_unreadable source_revision model_id "
-    "materialized_at",
+    "subsets": "subset category rows rows_passing_quality images images_unique images_unreadable "
+    "source_revision model_id materialized_at",
     "images": "subset row image_index image_id format width height size_bytes status detail",
     "quality": "subset criterion rating turns",
-    "duplicate_pairs": "image_id_a image_id_b similarity model_id verified evidence",
-    "duplicate_pair_positions": "subset_a row_a image_a subset_b row_b image_b similarity kind verified",
+    "close_pairs": "image_id_a image_id_b similarity model_id verdict evidence",
+    "close_pair_positions": "subset_a row_a image_index_a subset_b row_b image_index_b similarity exact verdict",
     "diversity": "scope subset images model_id centered effective_rank participation_ratio "
     "participation_ratio_unbiased vendi score",
-    "provenance": "table_name subset model_id source_revision settings code_version run_id materialized_at",
+    "meta": "schema_version product_version source settings published_at lake_format_version",
+    "provenance": "table_name partition model_id source_revision settings code_version run_id materialized_at",
 }
 
 NEIGHBORS = [f"neighbors_{name}" for name in NAMED_THRESHOLDS]
@@ -55,7 +57,7 @@ STAGES = ("subset_images", "quality_rows", "sscd_embeddings", "sscd_index", "nea
 Place = tuple[int, int, str | None, str]
 #: subset, row, image_index
 Position = tuple[str, int, int]
-PairRow = tuple[str, int, int, str, int, int, float, str, bool | None]
+PairRow = tuple[str, int, int, str, int, int, float, bool, str | None]
 
 
 def image_id(number: int) -> str:
@@ -206,7 +208,7 @@ def lake(tmp_path: Path) -> Lake:
 
 @dataclass(frozen=True)
 class Sample:
-    """A file published from a lake that is gone since."""
+    """A file published from a lake that was then removed."""
 
     path: Path
     published: Published
@@ -247,20 +249,20 @@ def slow_pair_positions(corpus: dict[str, Contents], between: dict[tuple[str, st
     for (one, id_one), (other, id_other) in itertools.combinations(places, 2):
         pair = (min(id_one, id_other), max(id_one, id_other))
         if id_one == id_other:
-            found.append((*one, *other, 1.0, "exact", True))
+            found.append((*one, *other, 1.0, True, "confirmed"))
         elif pair in near:
-            found.append((*one, *other, near[pair], "near", None))
+            found.append((*one, *other, near[pair], False, None))
     return sorted(found, key=repr)
 
 
 def published_pair_positions(path: Path) -> list[PairRow]:
-    columns = CONTRACT["duplicate_pair_positions"].replace(" ", ", ")
-    rows: list[Any] = query(path, f"SELECT {columns} FROM duplicate_pair_positions")
+    columns = CONTRACT["close_pair_positions"].replace(" ", ", ")
+    rows: list[Any] = query(path, f"SELECT {columns} FROM close_pair_positions")
     return sorted(rows, key=repr)
 
 
 class TestContract:
-    def test_every_table_and_column_of_the_contract_is_there_with_rows_of_its_own(self, sample: Sample) -> None:
+    def test_tables_and_columns_of_the_contract_have_rows(self, sample: Sample) -> None:
         for table, columns in CONTRACT.items():
             names = ", ".join(f'"{column}"' for column in columns.split())
             assert query(sample.path, f"SELECT {names} FROM {table}"), f"{table} is empty"
@@ -290,9 +292,26 @@ class TestContract:
 
     def test_an_empty_lake_gives_empty_tables(self, tmp_path: Path, path: Path) -> None:
         published = publish(Lake(tmp_path / "nothing"), path)
-        assert {rows for table, rows in published.rows.items() if table != "diversity_published"} == {0}
+        assert {rows for table, rows in published.rows.items() if table not in ("meta", "diversity_published")} == {0}
         assert published.differences == []
-        assert all(query(path, f"FROM {table}") == [] for table in CONTRACT)
+        assert published.rows["meta"] == 1
+        assert all(query(path, f"FROM {table}") == [] for table in CONTRACT if table != "meta")
+
+
+class TestMeta:
+    def test_meta_names_the_origin_of_the_file(self, lake: Lake, path: Path) -> None:
+        publication = Publication("1.2.3", "data/sample", {"threads": 2, "drop": "quality"}, 7)
+        publish(lake, path, publication=publication)
+        ((*row, age),) = query(
+            path,
+            "SELECT schema_version, product_version, source, settings, lake_format_version, "
+            "abs(epoch(published_at) - epoch(now())) FROM meta",
+        )
+        assert row == [SCHEMA_VERSION, "1.2.3", "data/sample", '{"drop": "quality", "threads": 2}', 7]
+        assert age < 300
+
+    def test_an_unknown_origin_is_null(self, sample: Sample) -> None:
+        assert query(sample.path, "SELECT product_version, source, settings FROM meta") == [(None, None, "{}")]
 
 
 class TestTables:
@@ -363,7 +382,7 @@ class TestTables:
 
     def test_every_partition_of_the_lake_has_its_provenance(self, sample: Sample) -> None:
         rows = query(
-            sample.path, "SELECT table_name, subset, model_id, source_revision, settings, run_id FROM provenance"
+            sample.path, "SELECT table_name, partition, model_id, source_revision, settings, run_id FROM provenance"
         )
         assert sorted(rows, key=repr) == sorted(
             (
@@ -393,7 +412,7 @@ class TestTables:
             "subsets": 1,
             "images": 6,
             "quality": 2 if "quality_rows" in stages else 0,
-            "duplicate_pairs": 1 if "near_duplicates" in stages else 0,
+            "close_pairs": 1 if "near_duplicates" in stages else 0,
             "diversity": 4 if "subset_diversity" in stages else 0,
             "provenance": len(stages),
         }
@@ -412,8 +431,8 @@ class TestTables:
 
 class TestPairs:
     def test_a_pair_in_two_subsets_is_one_row(self, sample: Sample) -> None:
-        columns = CONTRACT["duplicate_pairs"].replace(" ", ", ")
-        rows = query(sample.path, f"SELECT {columns} FROM duplicate_pairs ORDER BY ALL")
+        columns = CONTRACT["close_pairs"].replace(" ", ", ")
+        rows = query(sample.path, f"SELECT {columns} FROM close_pairs ORDER BY ALL")
         model = SOME.model_id
         assert [(*row[:2], round(row[2], 6), *row[3:]) for row in rows] == [
             (A, B, 0.9, model, None, None),
@@ -435,7 +454,7 @@ class TestPairs:
         Contents(places, {(A, B): 0.9}, model_id="one").write(lake, "some")
         Contents(places, {(A, B): 0.8}, model_id="two").write(lake, "other")
         publish(lake, path)
-        assert query(path, "SELECT model_id FROM duplicate_pairs ORDER BY 1") == [("one",), ("two",)]
+        assert query(path, "SELECT model_id FROM close_pairs ORDER BY 1") == [("one",), ("two",)]
         listed = [row[:6] for row in published_pair_positions(path)]
         assert len(listed) == len(set(listed)) == 6
 
@@ -471,7 +490,7 @@ def corpora(draw: st.DrawFn) -> tuple[dict[str, Contents], dict[tuple[str, str],
 
 @settings(deadline=None, max_examples=20)
 @given(corpora())
-def test_pair_positions_equal_a_comparison_of_every_two_positions(
+def test_pair_positions_equal_those_of_a_brute_force_search(
     drawn: tuple[dict[str, Contents], dict[tuple[str, str], float]],
 ) -> None:
     corpus, between = drawn
@@ -487,7 +506,7 @@ def test_pair_positions_equal_a_comparison_of_every_two_positions(
         assert published.differences == []
         assert published_pair_positions(path) == slow_pair_positions(corpus, between)
         pairs = {*between, *(pair for contents in corpus.values() for pair in contents.pairs)}
-        assert query(path, "SELECT image_id_a, image_id_b FROM duplicate_pairs") == sorted(pairs)
+        assert query(path, "SELECT image_id_a, image_id_b FROM close_pairs") == sorted(pairs)
         assert published.rows["images"] == sum(len(contents.places) for contents in corpus.values())
 
 
@@ -496,7 +515,7 @@ class TestCounts:
         rows = sample.published.rows
         assert rows == sample.published.expected_rows
         assert rows == {table: len(query(sample.path, f"FROM {table}")) for table in rows}
-        expected = {"subsets": 2, "images": 9, "quality": 4, "duplicate_pairs": 2, "diversity": 8, "provenance": 12}
+        expected = {"subsets": 2, "images": 9, "quality": 4, "close_pairs": 2, "diversity": 8, "provenance": 12}
         assert {table: rows[table] for table in expected} == expected
         assert sample.published.differences == []
 
@@ -528,11 +547,12 @@ class TestReplacement:
 
     def test_publishing_the_same_lake_again_gives_the_same_rows(self, lake: Lake, path: Path) -> None:
         publish(lake, path)
-        before = {table: query(path, f"FROM {table}") for table in CONTRACT}
+        tables = CONTRACT.keys() - {"meta"}
+        before = {table: query(path, f"FROM {table}") for table in tables}
         publish(lake, path)
-        assert {table: query(path, f"FROM {table}") for table in CONTRACT} == before
+        assert {table: query(path, f"FROM {table}") for table in tables} == before
 
-    def test_a_reader_keeps_the_old_state_and_a_new_process_sees_the_new(self, lake: Lake, path: Path) -> None:
+    def test_a_reader_keeps_the_old_state_a_new_process_sees_the_new(self, lake: Lake, path: Path) -> None:
         publish(lake, path)
         reader = subprocess.Popen(
             [sys.executable, "-c", READER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -551,16 +571,16 @@ class TestReplacement:
         new = subprocess.run([sys.executable, "-c", READER, path], input="", capture_output=True, text=True, check=True)
         assert new.stdout == "3 subsets, 10 images\n"
 
-    def test_a_server_sees_the_new_state_once_none_of_its_connections_has_the_old(self, lake: Lake, path: Path) -> None:
+    def test_a_server_sees_the_new_state_after_closing_the_old_one(self, lake: Lake, path: Path) -> None:
         publish(lake, path)
         with duckdb.connect(str(path), read_only=True):
             Contents([(0, 0, D, "ok")]).write(lake, "third")
             publish(lake, path)
-            # A process has a file open once, for all of its connections: README, "From a BI tool".
+            # A process opens a file once for all of its connections.
             assert query(path, "SELECT count(*) FROM subsets") == [(2,)]
         assert query(path, "SELECT count(*) FROM subsets") == [(3,)]
 
-    def test_a_reader_that_opens_the_file_while_it_is_published_waits_for_nothing(self, lake: Lake, path: Path) -> None:
+    def test_readers_do_not_wait_for_a_publication(self, lake: Lake, path: Path) -> None:
         publish(lake, path)
         publisher = subprocess.Popen([sys.executable, "-c", PUBLISHER, lake.files.root, path], cwd=REPOSITORY)
         reads = 0
@@ -578,7 +598,7 @@ class TestReplacement:
             publish(lake, path)
         assert files_below(path.parent) == {"visdiv.duckdb": old}
 
-    def test_a_defect_in_the_lake_keeps_the_old_file_and_leaves_no_other(self, lake: Lake, path: Path) -> None:
+    def test_a_defect_in_the_lake_keeps_only_the_old_file(self, lake: Lake, path: Path) -> None:
         publish(lake, path)
         old = path.read_bytes()
         write = lake.write("subset_diversity", "some", code_version="1")
@@ -589,7 +609,7 @@ class TestReplacement:
             publish(lake, path)
         assert files_below(path.parent) == {"visdiv.duckdb": old}
 
-    def test_a_file_missing_from_the_lake_is_one_line_that_names_its_partition(self, lake: Lake, path: Path) -> None:
+    def test_a_missing_file_of_the_lake_is_named_in_one_line(self, lake: Lake, path: Path) -> None:
         publish(lake, path)
         old = path.read_bytes()
         for stored in (Path(lake.files.root) / "near_duplicates" / "some").glob("*.pairs.parquet"):
@@ -608,7 +628,7 @@ class TestReplacement:
             assert len(str(caught.value).splitlines()) == 1
         assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder", "lake"]
 
-    def test_a_disk_that_fills_up_at_any_moment_leaves_the_old_file_or_a_complete_new_one(self, path: Path) -> None:
+    def test_a_full_disk_leaves_the_old_file_or_a_complete_new_one(self, path: Path) -> None:
         done = run_python(FULL_DISK, path)
         assert done.returncode == 0, done.stderr
         outcomes = [json.loads(line) for line in done.stdout.splitlines()]
@@ -636,7 +656,7 @@ for line in sys.stdin:
 PUBLISHER = """
 import sys
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.warehouse import publish
+from visdiv_assets.publishing.warehouse.publish import publish
 for _ in range(3):
     publish(Lake(sys.argv[1]), sys.argv[2])
 """
@@ -647,8 +667,8 @@ from pathlib import Path
 import duckdb
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.warehouse import publish
-from visdiv_assets_tests.storage.test_warehouse import Contents, NEIGHBORS, image_id, publications
+from visdiv_assets.publishing.warehouse.publish import publish
+from visdiv_assets_tests.publishing.warehouse.test_publish import Contents, NEIGHBORS, image_id, publications
 
 path = Path(sys.argv[1])
 lake = Lake(path.parent.parent / "lake")
@@ -665,7 +685,7 @@ def state():
             count, = connection.execute(
                 f"SELECT count(DISTINCT image_id) FROM images WHERE status = 'ok' AND {NEIGHBORS[0]} IS NOT NULL"
             ).fetchone()
-            pairs, = connection.execute("SELECT count(*) FROM duplicate_pair_positions").fetchone()
+            pairs, = connection.execute("SELECT count(*) FROM close_pair_positions").fetchone()
             return "complete" if (count, pairs) == (rows, 1) else f"{count} of {rows}, {pairs} pairs"
     except duckdb.Error as error:
         return repr(error)
@@ -681,125 +701,11 @@ for limit in limits:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited))
     try:
         publish(lake, path)
-    except VisdivError as refused:
-        error = str(refused)
+    except VisdivError as rejected:
+        error = str(rejected)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
     print(json.dumps({"limit": limit, "error": error, "files": publications(path), "state": state()}))
     for left in path.parent.iterdir():
         left.unlink()
 """
-
-
-@pytest.fixture
-def numbers(tmp_path: Path) -> Path:
-    """A DuckDB file with a table `numbers` of 150 rows."""
-    path = tmp_path / "numbers.duckdb"
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("CREATE TABLE numbers AS SELECT range AS number, 'n' || range AS name FROM range(150)")
-    return path
-
-
-def lines(text: str) -> list[str]:
-    return [line.rstrip() for line in text.splitlines()]
-
-
-class TestQueries:
-    def test_a_table_has_a_heading_and_shows_missing_values(self, numbers: Path) -> None:
-        shown = run_query(numbers, "SELECT 1 AS one, 'a b' AS text, NULL AS missing, true AS yes, 0.5::DOUBLE AS half")
-        heading, rule, row = lines(shown)
-        assert heading.split() == ["one", "text", "missing", "yes", "half"]
-        assert set(rule) == {"-", " "}
-        assert row.split() == ["1", "a", "b", "NULL", "True", "0.5"]
-
-    def test_a_table_stops_after_a_hundred_rows_and_says_so(self, numbers: Path) -> None:
-        shown = lines(run_query(numbers, "SELECT name FROM numbers ORDER BY number"))
-        assert ROWS_SHOWN == 100
-        assert shown[2] == "n0"
-        assert shown[-2:] == ["n99", "(the first 100 rows; --format csv gives all)"]
-        assert "first" not in run_query(numbers, "SELECT name FROM numbers LIMIT 100")
-
-    @pytest.mark.parametrize("text", ["1e3", "007", "1_000", "12345678901234567890123456789012", "+5", "1.50", "nan"])
-    def test_text_that_looks_like_a_number_is_shown_as_it_is(self, numbers: Path, text: str) -> None:
-        assert lines(run_query(numbers, f"SELECT '{text}' AS image_id"))[-1].strip() == text
-
-    def test_large_whole_numbers_are_shown_in_full(self, numbers: Path) -> None:
-        assert lines(run_query(numbers, "SELECT 1234567890123 AS n"))[-1].strip() == "1234567890123"
-
-    def test_csv_has_a_heading_and_all_rows(self, numbers: Path) -> None:
-        text = run_query(numbers, "SELECT * FROM numbers ORDER BY number", "csv")
-        assert text.splitlines()[:3] == ["number,name", "0,n0", "1,n1"]
-        assert len(text.splitlines()) == 151
-        assert text.endswith("\n")
-
-    def test_csv_quotes_what_needs_it(self, numbers: Path) -> None:
-        assert run_query(numbers, "SELECT 'a,\"b\"' AS x, NULL AS y, 'c' AS z", "csv") == 'x,y,z\n"a,""b""",,c\n'
-
-    def test_json_is_one_object_a_line(self, numbers: Path) -> None:
-        text = run_query(numbers, "SELECT * FROM numbers ORDER BY number", "json")
-        records = [json.loads(line) for line in text.splitlines()]
-        assert records == [{"number": number, "name": f"n{number}"} for number in range(150)]
-
-    def test_json_holds_other_types_as_text(self, numbers: Path) -> None:
-        sql = "SELECT TIMESTAMP '2025-01-02 03:04:05' AS at, [1, 2] AS list, NULL AS nothing, 'é' AS text"
-        text = run_query(numbers, sql, "json")
-        assert json.loads(text) == {"at": "2025-01-02 03:04:05", "list": [1, 2], "nothing": None, "text": "é"}
-        assert "é" in text
-
-    @pytest.mark.parametrize("form", ["table", "csv", "json"])
-    def test_no_rows_are_no_error(self, numbers: Path, form: str) -> None:
-        shown = run_query(numbers, "SELECT name FROM numbers WHERE number < 0", form)
-        assert shown.startswith("" if form == "json" else "name")
-        assert "n0" not in shown
-
-    @pytest.mark.parametrize("form", ["table", "csv", "json"])
-    def test_of_several_statements_the_last_is_shown(self, numbers: Path, form: str) -> None:
-        assert "n7" in run_query(numbers, "SELECT 1; SELECT name FROM numbers WHERE number = 7", form)
-
-    @pytest.mark.parametrize("form", ["table", "csv", "json"])
-    @pytest.mark.parametrize("sql", ["", ";", "  ", "-- nothing"])
-    def test_no_statement_is_one_line(self, numbers: Path, sql: str, form: str) -> None:
-        with pytest.raises(VisdivError):
-            run_query(numbers, sql, form)
-
-    @pytest.mark.parametrize(
-        ("sql", "part"),
-        [
-            ("SELEC 1", "syntax error"),
-            ("SELECT * FROM nowhere", "nowhere"),
-            ("SELECT\nnothing\nFROM numbers", "nothing"),
-            ("SELECT 'x'::INTEGER", "Could not convert"),
-            ("DROP TABLE numbers", "read-only"),
-            ("CREATE TABLE more (a INTEGER)", "read-only"),
-        ],
-    )
-    @pytest.mark.parametrize("form", ["table", "csv", "json"])
-    def test_what_duckdb_refuses_is_one_line(self, numbers: Path, sql: str, part: str, form: str) -> None:
-        with pytest.raises(VisdivError, match=part) as caught:
-            run_query(numbers, sql, form)
-        assert str(caught.value).startswith("DuckDB says: ")
-        assert len(str(caught.value).splitlines()) == 1
-
-    def test_a_file_that_is_not_there_yet_says_what_to_run(self, tmp_path: Path) -> None:
-        with pytest.raises(VisdivError, match="does not exist yet: run `visdiv run --all` first"):
-            run_query(tmp_path / "visdiv.duckdb", "SELECT 1")
-        assert list(tmp_path.iterdir()) == []
-
-    def test_a_file_of_another_kind_is_one_line(self, tmp_path: Path) -> None:
-        path = tmp_path / "visdiv.duckdb"
-        path.write_bytes(b"this is no database" * 1000)
-        with pytest.raises(VisdivError, match=r"DuckDB says: .*valid DuckDB"):
-            run_query(path, "SELECT 1")
-
-    def test_a_query_changes_no_file(self, numbers: Path) -> None:
-        before = files_below(numbers.parent)
-        run_query(numbers, "SELECT * FROM numbers")
-        assert files_below(numbers.parent) == before
-
-
-def test_all_forms_hold_the_same_rows_of_the_published_file(sample: Sample) -> None:
-    sql = "SELECT subset, images FROM subsets ORDER BY subset"
-    as_json: Iterable[dict[str, Any]] = map(json.loads, run_query(sample.path, sql, "json").splitlines())
-    assert [tuple(record.values()) for record in as_json] == [("other+(x)", 3), ("some", 6)]
-    assert run_query(sample.path, sql, "csv") == "subset,images\nother+(x),3\nsome,6\n"
-    assert [line.split() for line in lines(run_query(sample.path, sql))[2:]] == [["other+(x)", "3"], ["some", "6"]]
