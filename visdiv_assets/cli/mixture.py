@@ -41,9 +41,9 @@ def mixture(budget: int, repeats: float, bounds_file: Path | None, objective: st
     settings = load_settings()
     from tabulate import tabulate
 
+    from visdiv_assets.corpus.access import present_partitions
     from visdiv_assets.diversity.mixture_budget import WEIGHTS_SCHEMA, plan, read_bounds, weights_table
-    from visdiv_assets.orchestration.assets.common import present_partitions
-    from visdiv_assets.orchestration.assets.mixtures import mixed_subsets
+    from visdiv_assets.diversity.stored import mixed_subsets
     from visdiv_assets.publishing.warehouse.publish import publish, publish_copy
     from visdiv_assets.sources.catalog import category
     from visdiv_assets.storage.manifest import digest_of

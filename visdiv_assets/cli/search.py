@@ -105,7 +105,7 @@ def find_matches(
         ConfigError: a subset has no vectors of the model, two were embedded by different models, or as
             `search.questions.embed_queries`.
     """
-    from visdiv_assets.curation.linked_images import require_one_model
+    from visdiv_assets.corpus.access import require_one_model
     from visdiv_assets.embedding.queries import embed_queries
     from visdiv_assets.progress import progress
     from visdiv_assets.vectors.nearest import combine_queries, find_nearest

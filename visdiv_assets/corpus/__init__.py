@@ -1,1 +1,5 @@
-"""Read access, with types, to what the stages wrote: images, vectors and pairs of a set, and where an image lies."""
+"""The corpus as the stages wrote it: the registry of tables, and typed read access to images, vectors and pairs.
+
+Belongs here: reading tables of the lake by their meaning, and fetching images by position. Does not: computing
+findings, Dagster.
+"""

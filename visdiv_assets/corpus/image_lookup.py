@@ -1,4 +1,4 @@
-"""Images for reports, fetched by the position that the lake gives."""
+"""Images of the corpus, fetched from the source by their positions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import first_positions
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ImagePosition(NamedTuple):
-    """An image position and its image."""
+    """A position, and the identity of its image; `name` is its subset or benchmark."""
 
     name: str
     row: int
@@ -31,15 +31,15 @@ class ImagePosition(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageRef:
-    """One image of a pair.
+    """One image of a pair, with its encoded bytes.
 
     Attributes:
-        place: the subset or benchmark that it is in.
+        place: its subset or benchmark.
         row: its row there, from 0.
         image_index: its index in the row, from 0.
         image_id: its identity.
-        data: the encoded image; None if it cannot be had.
-        note: a text to show beside it, such as its row's; of any length and content.
+        data: the encoded image; None if it cannot be fetched.
+        note: a text to show beside it, for example that of its row; of any length.
     """
 
     place: str
@@ -51,7 +51,7 @@ class ImageRef:
 
 
 def find_first_positions(store: Lake, subset: str, image_ids: Iterable[str]) -> dict[str, ImagePosition]:
-    """The first position of some images of a subset, by image_id."""
+    """Return the first positions of some images of a subset, by image_id."""
     listed = store.read(
         store.require(LakeTable.SUBSET_IMAGES, subset),
         columns=["row", "image_index", "image_id", "status"],
@@ -63,22 +63,22 @@ def find_first_positions(store: Lake, subset: str, image_ids: Iterable[str]) -> 
     }
 
 
-def fetch_images(source: Source, kind: Kind, places: Sequence[ImagePosition]) -> dict[ImagePosition, ImageRef]:
-    """The encoded images at some positions of subsets or benchmarks, each fetched once."""
+def fetch_images(source: Source, kind: Kind, positions: Sequence[ImagePosition]) -> dict[ImagePosition, ImageRef]:
+    """Fetch the encoded images at some positions of subsets or benchmarks, each once."""
     found: dict[ImagePosition, ImageRef] = {}
-    for name in sorted({place.name for place in places}):
-        once = sorted({place for place in places if place.name == name})
-        encoded = source.fetch(kind, name, [(place.row, place.image_index) for place in once])
-        for place, data in zip(once, encoded, strict=True):
-            found[place] = ImageRef(name, place.row, place.image_index, place.image_id, data)
+    for name in sorted({position.name for position in positions}):
+        once = sorted({position for position in positions if position.name == name})
+        encoded = source.fetch(kind, name, [(position.row, position.image_index) for position in once])
+        for position, data in zip(once, encoded, strict=True):
+            found[position] = ImageRef(name, position.row, position.image_index, position.image_id, data)
     return found
 
 
 def fetch_decoded(
-    source: Source, kind: Kind, places: Sequence[ImagePosition], *, limits: DecodeLimits
+    source: Source, kind: Kind, positions: Sequence[ImagePosition], *, limits: DecodeLimits
 ) -> dict[ImagePosition, Image | None]:
-    """The images at some positions, decoded; None for one that cannot be read."""
+    """Fetch and decode the images at some positions; None for an unreadable image."""
     return {
-        place: decode_image(found.data, limits=limits).pixels
-        for place, found in fetch_images(source, kind, places).items()
+        position: decode_image(found.data, limits=limits).pixels
+        for position, found in fetch_images(source, kind, positions).items()
     }

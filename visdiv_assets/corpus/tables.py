@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from enum import StrEnum
+from typing import Final
 
-#: The one partition of a table that concerns all subsets together.
+#: Name of the only partition of a table about all subsets together.
 CORPUS_PARTITION = "all"
 
 
@@ -17,47 +18,65 @@ class PartitionKind(StrEnum):
     CORPUS = "corpus"
 
 
-class LakeTable(StrEnum):
-    """A table of the lake, named as the asset that writes it."""
+class LakeTable:
+    """The names of the tables of the lake; each is the name of the asset that writes it.
 
-    SUBSET_IMAGES = "subset_images"
-    SSCD_EMBEDDINGS = "sscd_embeddings"
-    SSCD_INDEX = "sscd_index"
-    CLIP_IMAGE_EMBEDDINGS = "clip_image_embeddings"
-    CLIP_TEXT_EMBEDDINGS = "clip_text_embeddings"
-    CLIP_INDEX = "clip_index"
-    CLIP_NEAR_DUPLICATES = "clip_near_duplicates"
-    ALIGNMENT = "alignment"
-    QUALITY_ROWS = "quality_rows"
-    NEAR_DUPLICATES = "near_duplicates"
-    VERIFIED_DUPLICATES = "verified_duplicates"
-    CONTAMINATION = "contamination"
-    VERIFIED_CONTAMINATION = "verified_contamination"
-    TEXT_CONTAMINATION = "text_contamination"
-    SUBSET_DIVERSITY = "subset_diversity"
-    RAREFIED_DIVERSITY = "rarefied_diversity"
-    CALIBRATION = "calibration"
-    MAPS = "maps"
-    DUPLICATES_REPORT = "duplicates_report"
-    BENCHMARK_IMAGES = "benchmark_images"
-    BENCHMARK_EMBEDDINGS = "benchmark_embeddings"
-    BENCHMARK_TEXTS = "benchmark_texts"
-    LEAK_REPORTS = "leak_reports"
-    CROSS_SUBSET_DUPLICATES = "cross_subset_duplicates"
-    VERIFIED_CROSS_SUBSET = "verified_cross_subset"
-    DUPLICATE_CLUSTERS = "duplicate_clusters"
-    CURATED_ROWS = "curated_rows"
-    CORPUS_DIVERSITY = "corpus_diversity"
-    SELECTION_SCORES = "selection_scores"
-    MIXTURE_WEIGHTS = "mixture_weights"
+    They are plain strings and not members of an enum, since Dagster stores them in asset keys.
+    """
 
-    @property
-    def kind(self) -> PartitionKind:
-        """Return what a partition of the table is."""
-        return _KINDS.get(self, PartitionKind.SUBSET)
+    SUBSET_IMAGES: Final = "subset_images"
+    SSCD_EMBEDDINGS: Final = "sscd_embeddings"
+    SSCD_INDEX: Final = "sscd_index"
+    CLIP_IMAGE_EMBEDDINGS: Final = "clip_image_embeddings"
+    CLIP_TEXT_EMBEDDINGS: Final = "clip_text_embeddings"
+    CLIP_INDEX: Final = "clip_index"
+    CLIP_NEAR_DUPLICATES: Final = "clip_near_duplicates"
+    ALIGNMENT: Final = "alignment"
+    QUALITY_ROWS: Final = "quality_rows"
+    NEAR_DUPLICATES: Final = "near_duplicates"
+    VERIFIED_DUPLICATES: Final = "verified_duplicates"
+    CONTAMINATION: Final = "contamination"
+    VERIFIED_CONTAMINATION: Final = "verified_contamination"
+    TEXT_CONTAMINATION: Final = "text_contamination"
+    SUBSET_DIVERSITY: Final = "subset_diversity"
+    RAREFIED_DIVERSITY: Final = "rarefied_diversity"
+    CALIBRATION: Final = "calibration"
+    MAPS: Final = "maps"
+    DUPLICATES_REPORT: Final = "duplicates_report"
+    BENCHMARK_IMAGES: Final = "benchmark_images"
+    BENCHMARK_EMBEDDINGS: Final = "benchmark_embeddings"
+    BENCHMARK_TEXTS: Final = "benchmark_texts"
+    LEAK_REPORTS: Final = "leak_reports"
+    CROSS_SUBSET_DUPLICATES: Final = "cross_subset_duplicates"
+    VERIFIED_CROSS_SUBSET: Final = "verified_cross_subset"
+    DUPLICATE_CLUSTERS: Final = "duplicate_clusters"
+    CURATED_ROWS: Final = "curated_rows"
+    CORPUS_DIVERSITY: Final = "corpus_diversity"
+    SELECTION_SCORES: Final = "selection_scores"
+    MIXTURE_WEIGHTS: Final = "mixture_weights"
 
 
-_KINDS = {
+#: All tables, and the kind of their partitions.
+TABLES: dict[str, PartitionKind] = {
+    LakeTable.SUBSET_IMAGES: PartitionKind.SUBSET,
+    LakeTable.SSCD_EMBEDDINGS: PartitionKind.SUBSET,
+    LakeTable.SSCD_INDEX: PartitionKind.SUBSET,
+    LakeTable.CLIP_IMAGE_EMBEDDINGS: PartitionKind.SUBSET,
+    LakeTable.CLIP_TEXT_EMBEDDINGS: PartitionKind.SUBSET,
+    LakeTable.CLIP_INDEX: PartitionKind.SUBSET,
+    LakeTable.CLIP_NEAR_DUPLICATES: PartitionKind.SUBSET,
+    LakeTable.ALIGNMENT: PartitionKind.SUBSET,
+    LakeTable.QUALITY_ROWS: PartitionKind.SUBSET,
+    LakeTable.NEAR_DUPLICATES: PartitionKind.SUBSET,
+    LakeTable.VERIFIED_DUPLICATES: PartitionKind.SUBSET,
+    LakeTable.CONTAMINATION: PartitionKind.SUBSET,
+    LakeTable.VERIFIED_CONTAMINATION: PartitionKind.SUBSET,
+    LakeTable.TEXT_CONTAMINATION: PartitionKind.SUBSET,
+    LakeTable.SUBSET_DIVERSITY: PartitionKind.SUBSET,
+    LakeTable.RAREFIED_DIVERSITY: PartitionKind.SUBSET,
+    LakeTable.CALIBRATION: PartitionKind.SUBSET,
+    LakeTable.MAPS: PartitionKind.SUBSET,
+    LakeTable.DUPLICATES_REPORT: PartitionKind.SUBSET,
     LakeTable.BENCHMARK_IMAGES: PartitionKind.BENCHMARK,
     LakeTable.BENCHMARK_EMBEDDINGS: PartitionKind.BENCHMARK,
     LakeTable.BENCHMARK_TEXTS: PartitionKind.BENCHMARK,
@@ -71,22 +90,42 @@ _KINDS = {
     LakeTable.MIXTURE_WEIGHTS: PartitionKind.CORPUS,
 }
 
-#: Tables that `visdiv run` leaves out: they are materialized in the Dagster UI when somebody wants them.
+#: Tables that `visdiv run` leaves out: they are materialized in the Dagster UI on request.
 ON_REQUEST = frozenset({LakeTable.CALIBRATION, LakeTable.MAPS})
+
+#: Tables of a subset that `visdiv run` skips where there are no CLIP weights.
+NEEDS_CLIP = frozenset(
+    {
+        LakeTable.CLIP_IMAGE_EMBEDDINGS,
+        LakeTable.CLIP_TEXT_EMBEDDINGS,
+        LakeTable.CLIP_INDEX,
+        LakeTable.CLIP_NEAR_DUPLICATES,
+        LakeTable.ALIGNMENT,
+    }
+)
 
 
 def remedy(table: str, partition: str) -> str:
     """Return what makes a partition, as an imperative clause: "run `visdiv run coco`".
 
+    `visdiv run NAME` takes subsets only; benchmarks and corpus tables are made by `visdiv run --all`.
+
     Args:
         table: name of a table of the lake.
         partition: name of the partition; of a corpus table it is `CORPUS_PARTITION`.
+
+    Raises:
+        ValueError: there is no such table.
     """
-    known = LakeTable(table)
-    if known is LakeTable.MIXTURE_WEIGHTS:
+    if table not in TABLES:
+        raise ValueError(f"the lake has no table {table!r}")
+    if table == LakeTable.MIXTURE_WEIGHTS:
         return "run `visdiv mixture`"
-    if known in ON_REQUEST:
+    if table in ON_REQUEST:
         return f"materialize {table} of {partition!r} in `visdiv ui`"
-    if known.kind is PartitionKind.SUBSET:
-        return f"run `visdiv run {shlex.quote(partition)}`"
-    return "run `visdiv run --all`"
+    if TABLES[table] is not PartitionKind.SUBSET:
+        return "run `visdiv run --all`"
+    # A name that begins with a dash would be read as an option.
+    option_end = "-- " if partition.startswith("-") else ""
+    command = f"run `visdiv run {option_end}{shlex.quote(partition)}`"
+    return f"{command} with CLIP weights in VISDIV_CLIP_MODEL" if table in NEEDS_CLIP else command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,8 @@ from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.decisions import LOSSLESS, Positions
 from visdiv_assets.curation.row_findings import RowFacts
 from visdiv_assets.duplicates.clusters import Pairs
-from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.arrays import RowsOf, StackedArray
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.manifest import Manifest
 
 #: Of the arrays of `Positions`, for a corpus that holds no subset yet.
 POSITION_TYPES = {
@@ -31,29 +29,6 @@ POSITION_TYPES = {
     "blocked": np.bool_,
     "images_in_row": np.int32,
 }
-
-
-def partitions_with(lake: Lake, *tables: str) -> list[str]:
-    """The partitions that have all of these tables, by name."""
-    found = [set(lake.partitions(table)) for table in tables]
-    return sorted(set.intersection(*found))
-
-
-def require_one_model(manifests: Iterable[Manifest]) -> str | None:
-    """The model_id that all of these share; None where there are none.
-
-    Raises:
-        VisdivError: two differ; vectors of two models are never compared.
-    """
-    first: Manifest | None = None
-    for manifest in manifests:
-        first = first or manifest
-        if manifest.model_id != first.model_id:
-            raise VisdivError(
-                f"{first.partition!r} was embedded with {first.model_id} and {manifest.partition!r} with "
-                f"{manifest.model_id}: embed both with the same model (`visdiv run --all` with the present settings)"
-            )
-    return first.model_id if first else None
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import EmbeddedSubset
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA, pair_table
 from visdiv_assets.progress import Progress, silent
-from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.vectors.join import Prepared, cross_join
-from visdiv_assets.vectors.matrix import Matrix
 
 OVERLAP_SCHEMA = pa.schema(
     [
@@ -27,40 +25,6 @@ OVERLAP_SCHEMA = pa.schema(
         ("share", pa.float64()),
     ]
 )
-
-
-@dataclass(frozen=True)
-class EmbeddedSubset:
-    """The different images of a subset.
-
-    Attributes:
-        name: of the subset.
-        image_ids: string [n], each once.
-        vectors: their unit vectors [n, d].
-        background: float32 [n], `background_similarity`, with nulls.
-    """
-
-    name: str
-    image_ids: pa.Array
-    vectors: Matrix
-    background: pa.Array
-
-
-def load_embeddings(store: Lake, embeddings: Manifest, nearest: Manifest | None = None) -> EmbeddedSubset:
-    """The vectors of a subset or benchmark, memory-mapped, with their image_ids.
-
-    Args:
-        store: the lake.
-        embeddings: manifest of its embeddings.
-        nearest: manifest of `near_duplicates`, for the background similarity; without it there is none.
-    """
-    image_ids = store.read(embeddings, "ids")["image_id"].combine_chunks()
-    if nearest is None:
-        background = pa.nulls(len(image_ids), pa.float32())
-    else:
-        counts = store.read(nearest, "counts", columns=["background_similarity"])
-        background = counts["background_similarity"].combine_chunks()
-    return EmbeddedSubset(embeddings.partition, image_ids, store.array(embeddings, "vectors"), background)
 
 
 @dataclass(frozen=True)

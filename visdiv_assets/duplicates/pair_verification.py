@@ -9,13 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import load_embeddings
 from visdiv_assets.duplicates.candidates import Images, candidates
-from visdiv_assets.duplicates.cross_subset import load_embeddings
 from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS, VERDICT_SCHEMA, Fetch, compare_pairs
 from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.imaging.listing import first_positions
 from visdiv_assets.progress import Progress, silent
-from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -39,21 +37,6 @@ def load_images(store: Lake, images: Manifest, embeddings: Manifest) -> Images:
     listed = store.read(images, columns=["image_id", "pdq"])
     hashes = listed.take(pc.index_in(of_side.image_ids, listed["image_id"].combine_chunks()))["pdq"].combine_chunks()
     return Images(of_side.image_ids, of_side.vectors, hashes)
-
-
-def make_fetch(store: Lake, source: Source, kind: Kind, images: Manifest) -> Fetch:
-    """A function that fetches images of a subset or benchmark by image_id."""
-    first = first_positions(store.read(images, columns=["row", "image_index", "image_id", "status"]))
-    ids = first["image_id"].to_numpy().astype("S32")
-    order = np.argsort(ids)
-    ids = ids[order]
-    row, index = first["row"].to_numpy()[order], first["image_index"].to_numpy()[order]
-
-    def fetch(image_ids: Sequence[str]) -> list[bytes | None]:
-        places = np.searchsorted(ids, np.array(image_ids, "S32"))
-        return source.fetch(kind, images.partition, [(int(row[place]), int(index[place])) for place in places])
-
-    return fetch
 
 
 def candidate_pairs(

@@ -7,7 +7,6 @@ from itertools import islice
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
@@ -117,18 +116,3 @@ def list_images(
             for values, field in zip(zip(*rows, strict=True), IMAGES_SCHEMA, strict=True)
         ]
         yield pa.record_batch(arrays, schema=IMAGES_SCHEMA)
-
-
-def first_positions(images: pa.Table) -> pa.Table:
-    """Return the first position of every readable image, ordered by position.
-
-    Args:
-        images: rows of `subset_images` in order, with columns row, image_index, image_id and status.
-
-    Returns:
-        table of row, image_index and image_id, with every readable image_id once.
-    """
-    readable = images.filter(pc.equal(images["status"], "ok")).select(["row", "image_index", "image_id"])
-    numbered = readable.append_column("order", pa.array(np.arange(readable.num_rows)))
-    first = numbered.group_by("image_id", use_threads=False).aggregate([("order", "min")])["order_min"]
-    return readable.take(np.sort(first.to_numpy()))

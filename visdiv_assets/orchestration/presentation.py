@@ -1,6 +1,6 @@
-"""What the UI says of an asset beside its docstring: owner, tags, its columns, and where its findings can be read.
+"""The presentation of assets in the UI: owner, tags, described columns, and links to tables and reports.
 
-Belongs here: what concerns the UI alone. Does not: what an asset does.
+Belongs here: what only the UI needs. Does not: what an asset does.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from visdiv_assets.sources import CRITERIA
 
 OWNERS = ("team:visdiv",)
 
-#: Tables of the DuckDB file that an asset's findings are in.
+#: Tables of the DuckDB file with the findings of an asset.
 TABLES_OF: dict[str, tuple[str, ...]] = {
     LakeTable.SUBSET_IMAGES: ("images", "subsets"),
     LakeTable.QUALITY_ROWS: ("quality",),
@@ -38,7 +38,7 @@ TABLES_OF: dict[str, tuple[str, ...]] = {
     LakeTable.CURATED_ROWS: ("dropped_rows",),
 }
 
-#: The asset that draws an asset's findings as pages.
+#: The asset that writes reports about the findings of an asset.
 REPORT_OF: dict[str, str] = {
     LakeTable.NEAR_DUPLICATES: LakeTable.DUPLICATES_REPORT,
     LakeTable.VERIFIED_DUPLICATES: LakeTable.DUPLICATES_REPORT,
@@ -46,7 +46,7 @@ REPORT_OF: dict[str, str] = {
     LakeTable.VERIFIED_CONTAMINATION: LakeTable.LEAK_REPORTS,
 }
 
-#: Assets that are not in the DuckDB file but have columns of a table that is.
+#: Tables of the DuckDB file that describe the columns of an asset whose findings are not in it.
 _COLUMNS_LIKE: dict[str, tuple[str, ...]] = {
     LakeTable.BENCHMARK_IMAGES: ("images",),
     LakeTable.BENCHMARK_EMBEDDINGS: ("images",),
@@ -54,20 +54,20 @@ _COLUMNS_LIKE: dict[str, tuple[str, ...]] = {
     LakeTable.CLIP_IMAGE_EMBEDDINGS: ("images",),
 }
 
-#: Columns of the lake that no table of the DuckDB file has, or has with another meaning.
-_COLUMNS_OF_THE_LAKE = {
-    "pdq": "PDQ hashes of the image, 32 bytes each: as it is, turned by quarters, and mirrored; NULL where it could "
-    "not be decoded.",
+#: Columns of the lake that are not in the DuckDB file, or have another meaning there.
+_LAKE_COLUMNS = {
+    "pdq": "PDQ hashes of the image in 8 orientations (unchanged, rotated by 90 degrees, mirrored), 32 bytes each; "
+    "NULL if it could not be decoded.",
     "text_id": "First bytes of the SHA-256 of the text, in hex; equal for equal texts.",
-    "tokens": "Length of the text in the model's tokens.",
-    "truncated": "Whether the text is longer than the model takes.",
+    "tokens": "Length of the text in tokens of the model.",
+    "truncated": "True if the text is longer than the limit of the model.",
 }
-_COLUMNS_OF_QUALITY = {
+_QUALITY_COLUMNS = {
     "row": "Row of the subset, from 0 across its shards in file-name order.",
-    "turns": "Turns (a question and its answer) of the row.",
-    "turns_kept": "Turns that reach every threshold.",
-    "kept": "Whether a turn of the row is left.",
-    "rating": "Mean of all ratings of the row; NULL where there is none.",
+    "turns": "Number of turns (a question and its answer) of the row.",
+    "turns_kept": "Number of turns whose ratings reach every threshold.",
+    "kept": "True if at least one turn of the row is kept.",
+    "rating": "Mean of all ratings of the row; NULL without ratings.",
 }
 
 _Origins = tuple[tuple[str, str], ...]
@@ -90,7 +90,7 @@ _LEAK: dict[str, _Origins] = {
     "low_information": ((LakeTable.SUBSET_IMAGES, "low_information"), (LakeTable.BENCHMARK_IMAGES, "low_information")),
 }
 
-#: Columns and the columns that they are made from. What is made of vectors, texts or pixels has no column as origin.
+#: Columns, and the columns that they are made from. Columns computed from vectors, texts or pixels have no origin.
 LINEAGE: dict[str, dict[str, _Origins]] = {
     LakeTable.QUALITY_ROWS: {"row": ((LakeTable.SUBSET_IMAGES, "row"),)},
     LakeTable.SSCD_EMBEDDINGS: {"image_id": ((LakeTable.SUBSET_IMAGES, "image_id"),)},
@@ -147,12 +147,15 @@ _TABLES: dict[str, Table] = {table.name: table for table in TABLES}
 
 
 def with_presentation(assets: Iterable[object]) -> list[Any]:
-    """All assets with owners, tags, described columns, and links to their tables and reports; observed ones as is."""
-    return [asset.map_asset_specs(_presented) if isinstance(asset, dg.AssetsDefinition) else asset for asset in assets]
+    """Add owners, tags, described columns, and links to tables and reports to all assets; keep source assets."""
+    return [
+        asset.map_asset_specs(_add_presentation) if isinstance(asset, dg.AssetsDefinition) else asset
+        for asset in assets
+    ]
 
 
 def column_lineage(asset: str) -> dict[str, dg.TableColumnLineage]:
-    """Metadata of a materialization that tells the UI what each column is made from; empty for assets without."""
+    """Return metadata of a materialization that gives the origin of each column; empty for assets without lineage."""
     origins = LINEAGE.get(asset)
     if not origins:
         return {}
@@ -163,19 +166,19 @@ def column_lineage(asset: str) -> dict[str, dg.TableColumnLineage]:
     return {"dagster/column_lineage": dg.TableColumnLineage(deps_by_column=deps)}
 
 
-def _presented(spec: dg.AssetSpec) -> dg.AssetSpec:
+def _add_presentation(spec: dg.AssetSpec) -> dg.AssetSpec:
     return spec.replace_attributes(
         owners=list(OWNERS), tags={**spec.tags, **_tags(spec)}, metadata={**spec.metadata, **_metadata(spec)}
     )
 
 
 def _tags(spec: dg.AssetSpec) -> dict[str, str]:
-    """Tags by which assets can be found: what a partition of it is, and what it needs."""
+    """Return tags to search assets by: the kind of their partitions, and what they need."""
     partitions = spec.partitions_def
-    one = partitions.name if isinstance(partitions, dg.DynamicPartitionsDefinition) else None
+    kind = partitions.name if isinstance(partitions, dg.DynamicPartitionsDefinition) else None
     name = spec.key.to_user_string()
-    tags = {"visdiv/of": one or "corpus"}
-    if name.startswith("clip_") or name in ("alignment", LakeTable.SELECTION_SCORES):
+    tags = {"visdiv/of": kind or "corpus"}
+    if name.startswith("clip_") or name in (LakeTable.ALIGNMENT, LakeTable.SELECTION_SCORES):
         tags["visdiv/needs"] = "clip"
     if name in (LakeTable.CALIBRATION, LakeTable.MAPS):
         tags["visdiv/launch"] = "by_hand"
@@ -188,7 +191,7 @@ def _metadata(spec: dg.AssetSpec) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
     schema = spec.metadata.get("dagster/column_schema")
     if schema is not None:
-        metadata["dagster/column_schema"] = _described(name, schema)
+        metadata["dagster/column_schema"] = _describe_columns(name, schema)
     if tables:
         lines = (f'- `visdiv query "FROM {table}"`: {_TABLES[table].comment}' for table in tables)
         metadata["tables"] = dg.MetadataValue.md("\n".join(lines))
@@ -198,8 +201,8 @@ def _metadata(spec: dg.AssetSpec) -> dict[str, Any]:
     return metadata
 
 
-def _described(name: str, schema: Any) -> dg.TableSchema:
-    """The columns with what they hold and what they are made from, which Dagster's open-source UI shows only so."""
+def _describe_columns(name: str, schema: Any) -> dg.TableSchema:
+    """Return the columns with descriptions that include their origins, which open-source Dagster shows nowhere else."""
     columns = schema.value.columns if isinstance(schema, dg.TableSchemaMetadataValue) else schema.columns
     comments = _comments(name)
     described = []
@@ -211,13 +214,13 @@ def _described(name: str, schema: Any) -> dg.TableSchema:
 
 
 def _comments(name: str) -> dict[str, str]:
-    """What the columns of an asset hold; the first table that has a column speaks for it."""
+    """Return descriptions of the columns of an asset, each from the first of its tables that has the column."""
     if name == LakeTable.QUALITY_ROWS:
-        return _COLUMNS_OF_QUALITY | {
-            f"turns_dropped_by_{criterion}": f"Turns whose rating of {criterion} is below its threshold."
+        return _QUALITY_COLUMNS | {
+            f"turns_dropped_by_{criterion}": f"Number of turns whose {criterion} rating is below its threshold."
             for criterion in CRITERIA
         }
-    comments = dict(_COLUMNS_OF_THE_LAKE)
+    comments = dict(_LAKE_COLUMNS)
     for table in reversed(TABLES_OF.get(name) or _COLUMNS_LIKE.get(name, ())):
         comments |= {column.name: column.comment for column in _TABLES[table].columns}
     return comments

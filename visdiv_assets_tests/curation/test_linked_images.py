@@ -10,14 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.curation.linked_images import (
-    LinkedImages,
-    find,
-    load_linked_images,
-    load_positions,
-    partitions_with,
-    require_one_model,
-)
+from visdiv_assets.corpus.access import partitions_with, require_one_model
+from visdiv_assets.curation.linked_images import LinkedImages, find, load_linked_images, load_positions
 from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.curation.row_findings import load_row_facts
 from visdiv_assets.errors import VisdivError

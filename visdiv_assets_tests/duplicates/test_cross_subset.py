@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.duplicates.cross_subset import OVERLAP_SCHEMA, EmbeddedSubset, SubsetComparison, compare_subsets
+from visdiv_assets.corpus.access import EmbeddedSubset
+from visdiv_assets.duplicates.cross_subset import OVERLAP_SCHEMA, SubsetComparison, compare_subsets
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA
 from visdiv_assets_tests.testing.vectors import exact_units, random_units, unit
 

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from visdiv_assets.corpus.access import first_positions
 from visdiv_assets.embedding.shards import IDS_SCHEMA, KnownVectors, embed_positions, positions_between, vector_defects
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.imaging.listing import IMAGES_SCHEMA, first_positions, list_images
+from visdiv_assets.imaging.listing import IMAGES_SCHEMA, list_images
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.conftest import ColorEmbedder
 from visdiv_assets_tests.conftest import image as draw

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from visdiv_assets.corpus.access import first_positions
 from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.imaging.listing import IMAGES_SCHEMA, first_positions, image_bytes, list_images
+from visdiv_assets.imaging.listing import IMAGES_SCHEMA, image_bytes, list_images
 from visdiv_assets_tests.imaging.images import MAX_PIXELS, encode, noise
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import require_one_model
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
-from visdiv_assets.curation.linked_images import require_one_model
 from visdiv_assets.curation.reasons import KEEP_BY
 from visdiv_assets.curation.selection import select_diverse_samples
 from visdiv_assets.curation.selection.clip_cov import clip_cov

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import require_one_model
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.curation.linked_images import require_one_model
 from visdiv_assets.curation.reasons import KEEP_BY
 from visdiv_assets.curation.selection.conformity import conformity
 from visdiv_assets.curation.selection.methods import METHODS

@@ -1,7 +1,7 @@
-"""The Dagster assets, one module a stage, in the order in which data flows.
+"""The Dagster assets, one module per stage, in the order of the data flow.
 
-Belongs here: reading the lake, one call into a room below, writing the lake, metadata and checks. Does not:
-mathematics, decoding, SQL.
+Belongs here: reading the lake, one call into another room, writing the lake, metadata and checks. Does not:
+computing, decoding or drawing images, SQL.
 """
 
 from visdiv_assets.orchestration.assets import (

@@ -1,4 +1,4 @@
-"""Images and texts as CLIP's vectors. Without weights these are skipped, and so is whatever is made of them."""
+"""CLIP embeddings of images and texts. Without weights they are skipped, and so are the assets downstream."""
 
 import inspect
 import time
@@ -10,20 +10,23 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import listed_version
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.embedding import ClipTexts
 from visdiv_assets.embedding.clip.checkpoints import NoClipWeightsError
 from visdiv_assets.embedding.shards import IDS_SCHEMA, vector_defects
 from visdiv_assets.embedding.turns import TEXTS_SCHEMA, TURNS_SCHEMA, KnownTexts, SeenTexts, embed_turns
-from visdiv_assets.orchestration.assets.common import (
+from visdiv_assets.orchestration.assets.embeddings import describe, embed_images_of, vector_checks
+from visdiv_assets.orchestration.assets.indexes import build_index_of, index_checks
+from visdiv_assets.orchestration.assets.stage import (
+    check_defects,
     check_spec,
     column_schema,
-    listed_version,
+    digests_by_table,
     materialized,
+    stage,
     user_errors,
 )
-from visdiv_assets.orchestration.assets.embeddings import describe, embed_images_of, vector_checks
-from visdiv_assets.orchestration.assets.indexes import index_checks, index_of
 from visdiv_assets.orchestration.partitions import subset_partitions
 from visdiv_assets.orchestration.resources import (
     ClipResource,
@@ -39,19 +42,19 @@ from visdiv_assets.storage.manifest import digest_of
 
 CODE_VERSION = "1"
 
-#: Rows of texts read at a time: a text may have a million characters.
+#: Rows of texts read at a time; small, since a text may have a million characters.
 BATCH_ROWS = 256
 
 Loaded = TypeVar("Loaded")
 
 
-def _may_be_skipped(
+def _skippable_asset(
     *, kinds: set[str], columns: pa.Schema, checks: Callable[[str], list[dg.AssetCheckSpec]]
 ) -> Callable[[Callable[..., Iterator[dg.MaterializeResult]]], dg.AssetsDefinition]:
-    """An asset that may yield nothing, and then leaves its checks out and all that is made of it, without a failure.
+    """Declare an asset that may yield nothing, and then skips its checks and the assets downstream without a failure.
 
-    Of an `asset` with `output_required=False` Dagster would still demand the results of its checks. Its checks are not
-    declared as blocking, since Dagster warns of each that blocks and has no result; `_stopped_by_checks` blocks.
+    For an `asset` with `output_required=False` Dagster would still require the results of its checks. The checks are
+    not declared as blocking, since Dagster warns of each blocking check without a result; `_fail_on_checks` blocks.
     """
 
     def decorate(function: Callable[..., Iterator[dg.MaterializeResult]]) -> dg.AssetsDefinition:
@@ -72,7 +75,7 @@ def _may_be_skipped(
     return decorate
 
 
-@_may_be_skipped(
+@_skippable_asset(
     kinds={"numpy", "pytorch"},
     columns=IDS_SCHEMA,
     checks=lambda asset: vector_checks(asset, subset_partitions, blocking=False),
@@ -85,14 +88,14 @@ def clip_image_embeddings(
     engine: EngineResource,
     clip: ClipResource,
 ) -> Iterator[dg.MaterializeResult]:
-    """The CLIP embedding of every different readable image of a subset: float16, unit length, with its image_id.
+    """The CLIP embedding of every distinct readable image of a subset: float16, unit length, with its image_id.
 
-    Made as sscd_embeddings are. The lengths that the vectors had before are kept beside them, as methods exist that use
-    them. Skipped where there are no weights.
+    Made in the same way as sscd_embeddings. The norms of the vectors before normalization are stored too, since some
+    selection methods use them. Skipped if there are no CLIP weights.
     """
     load = clip.images()
-    if _loaded(context, lambda: describe(engine.open(), load)) is not None:
-        yield from _stopped_by_checks(
+    if _load_or_skip(context, lambda: describe(engine.open(), load)) is not None:
+        yield from _fail_on_checks(
             embed_images_of(
                 context, Kind.SUBSET, LakeTable.CLIP_IMAGE_EMBEDDINGS, source, lake, decoder, engine.open(), load
             )
@@ -101,10 +104,10 @@ def clip_image_embeddings(
 
 def _text_checks(asset: str) -> list[dg.AssetCheckSpec]:
     described = {
-        "one_vector_per_text": "There are as many vectors and norms as texts, and no text is there twice.",
-        "every_turn_has_its_text": "Every text_id of a turn is that of a text which is there.",
+        "one_vector_per_text": "The numbers of vectors, norms and texts are equal, and each text occurs once.",
+        "every_turn_has_its_text": "Every text_id of a turn is that of a stored text.",
         "finite_unit_length": "Every vector is finite and has length 1 (within 0.001, float16 storage).",
-        "one_model": "The stored vectors were made by the model that is set, and by no other.",
+        "one_model": "The configured model made all stored vectors.",
     }
     return [
         check_spec(name, asset=asset, partitions_def=subset_partitions, description=description)
@@ -112,7 +115,7 @@ def _text_checks(asset: str) -> list[dg.AssetCheckSpec]:
     ]
 
 
-@_may_be_skipped(kinds={"numpy", "pytorch"}, columns=TEXTS_SCHEMA, checks=_text_checks)
+@_skippable_asset(kinds={"numpy", "pytorch"}, columns=TEXTS_SCHEMA, checks=_text_checks)
 def clip_text_embeddings(
     context: dg.AssetExecutionContext,
     source: SourceResource,
@@ -120,15 +123,15 @@ def clip_text_embeddings(
     decoder: DecoderResource,
     clip: ClipResource,
 ) -> Iterator[dg.MaterializeResult]:
-    """The CLIP embedding of every different text of a subset's turns: float16, unit length, with its text_id.
+    """The CLIP embedding of every distinct text of a subset's turns: float16, unit length, with its text_id.
 
-    Which texts those are says VISDIV_CLIP_TEXT; a text that occurs again is not embedded again. Tokens are counted
-    before a text is cut to what the model takes, and `truncated` says whether it was. `turns` says which text each turn
-    has; one without a text has none. Skipped where there are no weights.
+    VISDIV_CLIP_TEXT selects the texts; a text that occurs several times is embedded once. Tokens are counted before a
+    text is truncated to the limit of the model, and `truncated` says whether it was. `turns` holds the text_id of each
+    turn, NULL for a turn without text. Skipped if there are no CLIP weights.
     """
-    embedder = _loaded(context, clip.texts)
+    embedder = _load_or_skip(context, clip.texts)
     if embedder is not None:
-        yield from _stopped_by_checks(_embed_texts(context, source, lake, decoder, clip, embedder))
+        yield from _fail_on_checks(_embed_texts(context, source, lake, decoder, clip, embedder))
 
 
 @dg.asset(
@@ -140,15 +143,15 @@ def clip_text_embeddings(
     check_specs=index_checks(LakeTable.CLIP_INDEX),
 )
 def clip_index(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
-    """A FAISS index over a subset's CLIP embeddings of images, for queries with a text or an image; exact.
+    """A FAISS index over a subset's CLIP embeddings of images for queries with a text or an image; exact.
 
-    It holds the stored float16 values. Row i of the index is row i of the image_ids saved beside it.
+    It holds the stored float16 values. Row i of the index is row i of the image_ids stored with it.
     """
-    return index_of(context, lake, LakeTable.CLIP_INDEX, LakeTable.CLIP_IMAGE_EMBEDDINGS)
+    return build_index_of(context, lake, LakeTable.CLIP_INDEX, LakeTable.CLIP_IMAGE_EMBEDDINGS)
 
 
-def _loaded(context: dg.AssetExecutionContext, load: Callable[[], Loaded]) -> Loaded | None:
-    """An embedder; None where there are no weights, which is said in the log."""
+def _load_or_skip(context: dg.AssetExecutionContext, load: Callable[[], Loaded]) -> Loaded | None:
+    """Load an embedder; return None, and log the reason, if there are no weights."""
     with user_errors():
         try:
             return load()
@@ -157,13 +160,13 @@ def _loaded(context: dg.AssetExecutionContext, load: Callable[[], Loaded]) -> Lo
             return None
 
 
-def _stopped_by_checks(result: dg.MaterializeResult) -> Iterator[dg.MaterializeResult]:
-    """A result, and a failure if a check of it failed, as of a check that blocks."""
+def _fail_on_checks(result: dg.MaterializeResult) -> Iterator[dg.MaterializeResult]:
+    """Yield a result, then fail if one of its checks failed, as a blocking check would."""
     yield result
     failed = [found.check_name for found in result.check_results or [] if not found.passed]
     if failed:
         raise dg.Failure(
-            f"a check of what was stored failed ({', '.join(map(str, failed))}): nothing is made of it",
+            f"a check of the stored vectors failed ({', '.join(map(str, failed))}): the assets downstream are not run",
             allow_retries=False,
         )
 
@@ -177,27 +180,23 @@ def _embed_texts(
     embedder: ClipTexts,
 ) -> dg.MaterializeResult:
     subset = context.partition_key
-    with user_errors():
-        opened, store = source.open(), lake.open()
-        images = store.require(LakeTable.SUBSET_IMAGES, subset)
+    with stage(context, lake, LakeTable.CLIP_TEXT_EMBEDDINGS, CODE_VERSION) as run:
+        opened, store = source.open(), run.lake
+        images = run.require(LakeTable.SUBSET_IMAGES)
         version = listed_version(opened, images)
         known = KnownTexts(store, store.manifest(LakeTable.CLIP_TEXT_EMBEDDINGS, subset), embedder.model_id)
-        write = store.write(
-            LakeTable.CLIP_TEXT_EMBEDDINGS,
-            subset,
-            code_version=CODE_VERSION,
-            inputs={LakeTable.SUBSET_IMAGES: images.digest},
+        write = run.write(
+            digests_by_table(images),
             model_id=embedder.model_id,
             settings={"text": clip.text},
             source_revision=version.revision,
-            run_id=context.run.run_id,
         )
         embedded, begin = 0, time.monotonic()
         earlier: list[str] = []
-        seen = _Seen(store, write)
+        seen = _WrittenTexts(store, write)
         with progress(f"embedding texts of {subset}", version.rows, "row") as advance:
             for shard in version.shards:
-                # What a shard has to embed depends on the texts of all shards before it.
+                # The texts that a shard has to embed depend on those of all shards before it.
                 inputs = {
                     "shard": shard.digest,
                     "first_row": str(shard.first_row),
@@ -213,7 +212,7 @@ def _embed_texts(
                         embedder,
                         first_row=shard.first_row,
                         which=clip.text,
-                        seen=seen.so_far(),
+                        seen=seen.read(),
                         known=known,
                         threads=decoder.thread_count,
                         progress=advance,
@@ -251,7 +250,7 @@ def _embed_texts(
         },
         [
             *_text_results(texts, turns, len(stored), manifest.rows("norms")),
-            dg.AssetCheckResult(check_name="finite_unit_length", passed=not any(defects.values()), metadata=defects),
+            check_defects("finite_unit_length", defects),
             dg.AssetCheckResult(
                 check_name="one_model",
                 passed=manifest.model_id == embedder.model_id and stored.shape[1] == embedder.dimension,
@@ -261,8 +260,8 @@ def _embed_texts(
     )
 
 
-class _Seen:
-    """The texts of the shards that a write has so far, read from the lake where they were found again."""
+class _WrittenTexts:
+    """The texts in the finished units of a write, those of reused units read from the lake."""
 
     def __init__(self, store: Lake, write: PartitionWrite) -> None:
         self._store = store
@@ -270,8 +269,8 @@ class _Seen:
         self._texts = SeenTexts()
         self._units = 0
 
-    def so_far(self) -> SeenTexts:
-        """All of them, those since the last call read now."""
+    def read(self) -> SeenTexts:
+        """Return all texts; units that were added since the last call are read now."""
         draft = self._write.draft()
         new = replace(draft, units=draft.units[self._units :])
         if new.units:
@@ -281,7 +280,7 @@ class _Seen:
 
 
 def _text_results(texts: pa.Table, turns: pa.Table, vectors: int, norms: int) -> list[dg.AssetCheckResult]:
-    """What the checks find of the texts and of the turns that name them."""
+    """Return the results of the checks of texts and of the turns that name them."""
     distinct = pc.count_distinct(texts["text_id"]).as_py()
     counts: dict[str, Any] = {"vectors": vectors, "norms": norms, "texts": texts.num_rows, "different": distinct}
     named = turns["text_id"].drop_null()

@@ -1,32 +1,28 @@
-"""Which images of a subset mean the same, and where CLIP and SSCD disagree."""
+"""Pairs of images of a subset that are close to CLIP, and those on which CLIP and SSCD disagree."""
 
 import dagster as dg
-import pyarrow as pa
 
-from visdiv_assets.corpus.image_lookup import fetch_decoded, find_first_positions
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.duplicates.clip_pairs import CLIP_PAIRS_SCHEMA, clip_pairs, most_disputed
 from visdiv_assets.duplicates.near import pair_defects
-from visdiv_assets.imaging.contact_sheet import PairTile, pair_sheet, thumbnail_data_uri
-from visdiv_assets.orchestration.assets.common import (
+from visdiv_assets.orchestration.assets.stage import (
+    check_defects,
     check_spec,
     column_schema,
-    current_embeddings,
+    digests_by_table,
     materialized,
+    sheet_markdown,
+    stage,
     table_preview,
-    user_errors,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
 from visdiv_assets.orchestration.resources import ClipPairsResource, DecoderResource, LakeResource, SourceResource
 from visdiv_assets.progress import progress
-from visdiv_assets.sources import Kind, Source
-from visdiv_assets.storage.lake import Lake
+from visdiv_assets.publishing.contact_sheets import pairs_contact_sheet
 
 CODE_VERSION = "1"
+#: Pairs that the metadata shows.
 PAIRS_SHOWN = 12
-#: As text, in base64, it is a third larger, and has to stay below 100 kB.
-SHEET_BYTES = 72_000
-SIDES = ("image_id_a", "image_id_b")
 
 
 @dg.asset(
@@ -42,7 +38,7 @@ SIDES = ("image_id_a", "image_id_b")
             asset=LakeTable.CLIP_NEAR_DUPLICATES,
             partitions_def=subset_partitions,
             blocking=True,
-            description="No pair of an image with itself, none below the floor, none twice.",
+            description="No pair joins an image with itself, is below the similarity floor, or occurs twice.",
         )
     ],
 )
@@ -55,23 +51,20 @@ def clip_near_duplicates(
 ) -> dg.MaterializeResult:
     """Pairs of different images of a subset that are close to CLIP, each with its SSCD similarity.
 
-    CLIP looks at what an image means, SSCD at whether it is a copy: a pair that CLIP calls close and SSCD does not is
-    mostly two images of one kind. As in near_duplicates a pair is stored if it is among the best (64 by default) of
-    one of its two images. The metadata shows the pairs on which the two disagree most.
+    CLIP compares the content of images, SSCD detects copies: a pair that is close to CLIP only mostly shows two images
+    of one kind. As in near_duplicates, a pair is stored if it is among the best pairs (64 by default) of one of its two
+    images. The metadata shows the pairs on which the two models disagree most.
     """
     subset = context.partition_key
     floor = clip_pair_search.floor
-    with user_errors():
-        store = lake.open()
-        images = store.require(LakeTable.SUBSET_IMAGES, subset)
-        sscd = current_embeddings(store, images)
-        clip = current_embeddings(store, images, LakeTable.CLIP_IMAGE_EMBEDDINGS)
-        inputs = {part.table: part.digest for part in (sscd, clip)}
-        write = store.write(
-            LakeTable.CLIP_NEAR_DUPLICATES,
-            subset,
-            code_version=CODE_VERSION,
-            inputs=inputs,
+    with stage(context, lake, LakeTable.CLIP_NEAR_DUPLICATES, CODE_VERSION) as run:
+        store = run.lake
+        images = run.require(LakeTable.SUBSET_IMAGES)
+        sscd = run.current_embeddings(images)
+        clip = run.current_embeddings(images, LakeTable.CLIP_IMAGE_EMBEDDINGS)
+        inputs = digests_by_table(sscd, clip)
+        write = run.write(
+            inputs,
             model_id=clip.model_id,
             settings={
                 "clip_floor": floor,
@@ -79,7 +72,6 @@ def clip_near_duplicates(
                 "sscd_model_id": sscd.model_id,
             },
             source_revision=images.source_revision,
-            run_id=context.run.run_id,
         )
         vectors = store.array(clip, "vectors")
         if not write.reuse("pairs", inputs):
@@ -101,7 +93,14 @@ def clip_near_duplicates(
                 unit.table("pairs", found, CLIP_PAIRS_SCHEMA)
         pairs = store.read(write.draft(), "pairs")
         disputed = most_disputed(pairs, PAIRS_SHOWN)
-        sheet = _pair_sheet(store, source.open(), subset, disputed, decoder)
+        sheet = pairs_contact_sheet(
+            store,
+            source.open(),
+            subset,
+            disputed,
+            lambda pair: f"CLIP {pair['clip_similarity']:.3f}  SSCD {pair['sscd_similarity']:.3f}",
+            limits=decoder.limits,
+        )
         manifest = write.commit()
     defects = pair_defects(pairs.rename_columns({"clip_similarity": "similarity"}), floor)
     return materialized(
@@ -111,22 +110,7 @@ def clip_near_duplicates(
             "images": len(vectors),
             "floor": floor,
             "disputed": table_preview(disputed),
-            **({"disputed_pairs": dg.MetadataValue.md(f"![disputed pairs]({sheet})")} if sheet else {}),
+            **({"disputed_pairs": sheet_markdown("disputed pairs", sheet)} if sheet else {}),
         },
-        [dg.AssetCheckResult(check_name="clip_pairs_sound", passed=not any(defects.values()), metadata=defects)],
+        [check_defects("clip_pairs_sound", defects)],
     )
-
-
-def _pair_sheet(store: Lake, source: Source, subset: str, disputed: pa.Table, decoder: DecoderResource) -> str | None:
-    """The pairs on which CLIP and SSCD disagree most, for the UI; None where there is none."""
-    records = disputed.to_pylist()
-    if not records:
-        return None
-    places = find_first_positions(store, subset, (record[side] for record in records for side in SIDES))
-    images = fetch_decoded(source, Kind.SUBSET, list(places.values()), limits=decoder.limits)
-    tiles = []
-    for record in records:
-        first, second = sorted(places[record[side]] for side in SIDES)
-        similarities = f"CLIP {record['clip_similarity']:.3f}  SSCD {record['sscd_similarity']:.3f}"
-        tiles.append(PairTile(images[first], images[second], f"row {first.row} | row {second.row}   {similarities}"))
-    return thumbnail_data_uri(pair_sheet(tiles, max_bytes=SHEET_BYTES))

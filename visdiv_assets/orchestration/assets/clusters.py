@@ -1,35 +1,32 @@
-"""Groups of copies in the whole corpus."""
+"""Clusters of copies in all subsets together."""
 
 import dagster as dg
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import partitions_with, require_one_model
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
-from visdiv_assets.curation.decisions import POSITIONS_SCHEMA, decide_positions
-from visdiv_assets.curation.linked_images import load_linked_images, load_positions, partitions_with, require_one_model
-from visdiv_assets.curation.row_findings import load_row_facts
+from visdiv_assets.curation.corpus_clusters import cluster_corpus
+from visdiv_assets.curation.decisions import POSITIONS_SCHEMA
 from visdiv_assets.curation.selection.keep_masks import ROWS_SCHEMA, as_table
 from visdiv_assets.duplicates.clusters import (
     SIZES_SCHEMA,
     SUMMARY_SCHEMA,
-    component_sizes,
-    find_clusters,
-    find_confirmed_clusters,
 )
 from visdiv_assets.duplicates.thresholds import published_thresholds
-from visdiv_assets.orchestration.assets.common import (
+from visdiv_assets.orchestration.assets.stage import (
     check_spec,
     column_schema,
     materialized,
-    present_partitions,
+    stage,
     table_preview,
-    user_errors,
 )
 from visdiv_assets.orchestration.resources import CleaningResource, LakeResource, PairSearchResource, SourceResource
 
 CODE_VERSION = "3"
 
-#: What the decisions are made from; a subset that lacks one of the first three takes no part.
+#: Tables of a subset that is clustered; a subset that lacks one is left out.
 NEEDED = (LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES, LakeTable.VERIFIED_DUPLICATES)
+#: Tables of a subset that the decisions are made from.
 USED = (*NEEDED, LakeTable.QUALITY_ROWS, LakeTable.CONTAMINATION, LakeTable.VERIFIED_CONTAMINATION)
 CORPUS_TABLES = (LakeTable.CROSS_SUBSET_DUPLICATES, LakeTable.VERIFIED_CROSS_SUBSET)
 
@@ -45,7 +42,7 @@ CORPUS_TABLES = (LakeTable.CROSS_SUBSET_DUPLICATES, LakeTable.VERIFIED_CROSS_SUB
             "one_keeper_per_cluster",
             asset=LakeTable.DUPLICATE_CLUSTERS,
             blocking=True,
-            description="Of every cluster that a remaining row holds, exactly one position is kept.",
+            description="Exactly one position is kept of every cluster with a position in a kept row.",
         )
     ],
 )
@@ -56,16 +53,16 @@ def duplicate_clusters(
     pair_search: PairSearchResource,
     cleaning: CleaningResource,
 ) -> dg.MaterializeResult:
-    """Image positions that hold copies of each other, in all subsets, and the one of each cluster that is kept.
+    """Clusters of image positions in all subsets that hold copies of each other, and the one of each that is kept.
 
-    Exact copies are linked, and pairs whose pixels agree (with VISDIV_COPIES_BY=similarity, pairs from
-    VISDIV_DUPLICATE_THRESHOLD on). A component is all that a chain of links connects; a cluster is a representative
-    with the images that are copies of it themselves, or of two others of the cluster. Of a cluster the best position
-    is kept: in a row that stays, not contaminated, best rated, most pixels, lossless, then the lowest (subset, row,
-    image_index). Smallest similarities and diameters are computed from the vectors.
+    Exact copies and confirmed pairs are linked (with VISDIV_COPIES_BY=similarity, pairs with at least the similarity
+    VISDIV_DUPLICATE_THRESHOLD). A component is a set of images connected by links; a cluster is a representative with
+    the images that are linked to it, or to two others of the cluster. The best position of a cluster is kept: in a kept
+    row, not contaminated, best rated, most pixels, lossless, then the lowest (subset, row, image_index). Smallest
+    similarities and diameters are computed from the vectors.
     """
-    with user_errors():
-        store = present_partitions(lake.open(), source.open())
+    with stage(context, lake, LakeTable.DUPLICATE_CLUSTERS, CODE_VERSION, present_in=source) as run:
+        store = run.lake
         subsets = partitions_with(store, *NEEDED)
         manifests = {
             f"{subset} {table}": manifest
@@ -78,14 +75,11 @@ def duplicate_clusters(
         across = {table: store.manifest(table, CORPUS_PARTITION) for table in CORPUS_TABLES}
         inputs |= {table: manifest.digest for table, manifest in across.items() if manifest}
         rows = {subset: store.require(LakeTable.SUBSET_IMAGES, subset).facts["rows"] for subset in subsets}
-        going = cleaning.selection.drop_masks(store, rows)
+        not_selected = cleaning.selection.drop_masks(store, rows)
         if cleaning.keep_by:
             inputs[LakeTable.SELECTION_SCORES] = store.require(LakeTable.SELECTION_SCORES, CORPUS_PARTITION).digest
-        write = store.write(
-            LakeTable.DUPLICATE_CLUSTERS,
-            CORPUS_PARTITION,
-            code_version=CODE_VERSION,
-            inputs=inputs,
+        write = run.write(
+            inputs,
             model_id=model_id,
             settings={
                 "similarity_floor": pair_search.similarity_floor,
@@ -96,38 +90,24 @@ def duplicate_clusters(
                 "drop": cleaning.drop,
                 **cleaning.selection.settings(),
             },
-            run_id=context.run.run_id,
         )
         if not write.reuse("clusters", inputs):
             with write.add("clusters", inputs) as unit:
-                facts = [
-                    load_row_facts(
-                        store,
-                        subset,
-                        copies_by=cleaning.copies_by,
-                        contamination_threshold=cleaning.contamination_threshold,
-                        drop=cleaning.drop,
-                        not_selected=going.get(subset),
-                    )
-                    for subset in subsets
-                ]
-                linked = load_linked_images(store, subsets, cleaning.copies_by)
-                positions = load_positions(store, facts, linked.image_ids)
-                priority = positions.image_priority(len(linked.image_ids))
-                images = (linked.image_ids, linked.vectors, linked.pairs, priority)
-                clusters = (
-                    find_confirmed_clusters(*images)
-                    if cleaning.copies_by == "pixels"
-                    else find_clusters(*images, cleaning.duplicate_threshold)
+                found = cluster_corpus(
+                    store,
+                    subsets,
+                    not_selected,
+                    copies_by=cleaning.copies_by,
+                    duplicate_threshold=cleaning.duplicate_threshold,
+                    contamination_threshold=cleaning.contamination_threshold,
+                    row_rule=cleaning.row_rule,
+                    drop=cleaning.drop,
+                    thresholds=published_thresholds(pair_search.similarity_floor, cleaning.duplicate_threshold),
                 )
-                close = load_linked_images(store, subsets, "similarity")
-                thresholds = published_thresholds(pair_search.similarity_floor, cleaning.duplicate_threshold)
-                sizes = component_sizes(len(close.image_ids), close.pairs, thresholds)
-                decided = decide_positions(positions, clusters.images, linked.vectors, subsets, rule=cleaning.row_rule)
-                unit.table("positions", decided, POSITIONS_SCHEMA)
-                unit.table("summary", clusters.summary, SUMMARY_SCHEMA)
-                unit.table("sizes", sizes, SIZES_SCHEMA)
-                unit.table("not_selected", as_table(going), ROWS_SCHEMA)
+                unit.table("positions", found.positions, POSITIONS_SCHEMA)
+                unit.table("summary", found.summary, SUMMARY_SCHEMA)
+                unit.table("sizes", found.sizes, SIZES_SCHEMA)
+                unit.table("not_selected", as_table(not_selected), ROWS_SCHEMA)
         manifest = write.commit(subsets=subsets)
         decided = store.read(manifest, "positions")
         sizes = store.read(manifest, "sizes")

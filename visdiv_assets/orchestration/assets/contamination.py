@@ -1,4 +1,4 @@
-"""How much of each benchmark leaked into a subset."""
+"""Images of benchmarks in a subset, by similarity."""
 
 from itertools import chain
 
@@ -7,22 +7,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.contamination.images import LOCATED_SCHEMA, RATES_SCHEMA, leak_rates
-from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.duplicates.thresholds import published_thresholds
-from visdiv_assets.orchestration.assets.common import (
-    check_spec,
-    column_schema,
+from visdiv_assets.contamination.positions import count_unresolved, make_locator
+from visdiv_assets.corpus.access import (
     comparable_benchmarks,
-    current_embeddings,
     digests_by_partition,
-    image_markdown,
-    make_locator,
-    materialized,
-    present_partitions,
     read_pairs,
     readable_positions,
+)
+from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.duplicates.thresholds import published_thresholds
+from visdiv_assets.orchestration.assets.stage import (
+    check_spec,
+    column_schema,
+    digests_by_table,
+    image_markdown,
+    materialized,
+    stage,
     table_preview,
-    user_errors,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
 from visdiv_assets.orchestration.resources import (
@@ -62,14 +63,14 @@ CODE_VERSION = "2"
             asset=LakeTable.CONTAMINATION,
             partitions_def=subset_partitions,
             blocking=True,
-            description="Both images of every pair exist where the pair says.",
+            description="Both images of every pair exist at the positions that the pair states.",
         ),
         check_spec(
             "no_benchmark_against_itself",
             asset=LakeTable.CONTAMINATION,
             partitions_def=subset_partitions,
             blocking=True,
-            description="The subset is not one of the benchmarks: their files are not the same.",
+            description="The subset is none of the benchmarks: no benchmark has the same files.",
         ),
         check_spec(
             "contaminated_share",
@@ -87,33 +88,27 @@ def contamination(
     pair_search: PairSearchResource,
     cleaning: CleaningResource,
 ) -> dg.MaterializeResult:
-    """Images of a subset that are close to a benchmark's, and the share that they make.
+    """Images of a subset that are close to an image of a benchmark, and their share of the subset.
 
-    The join with every benchmark that is materialized is exact; equal images of a benchmark are compared once. One
-    benchmark is one unit of work, so a new benchmark costs only itself. Beside the raw similarity stands SSCD's
-    normalized one, and a flag for images with little information, since charts of one template and blank pages are
-    close without being copies. Rates are given per benchmark and for all together (`ALL`), with the Wilson 95 %
+    The join with every materialized benchmark is exact; equal images of a benchmark are compared once. One benchmark is
+    one unit of work, so adding a benchmark compares only that one. Each pair has the raw similarity, SSCD's normalized
+    similarity, and a flag for images with little information, since blank pages and charts of one template are close
+    without being copies. Rates are given per benchmark and for all benchmarks together (`ALL`), with the Wilson 95 %
     interval.
     """
     subset = context.partition_key
     floor, k_best = pair_search.similarity_floor, pair_search.neighbors_kept
     thresholds = published_thresholds(floor, cleaning.contamination_threshold)
-    with user_errors():
-        store = present_partitions(lake.open(), source.open())
-        images, nearest = (
-            store.require(table, subset) for table in (LakeTable.SUBSET_IMAGES, LakeTable.NEAR_DUPLICATES)
-        )
-        embeddings = current_embeddings(store, images)
+    with stage(context, lake, LakeTable.CONTAMINATION, CODE_VERSION, present_in=source) as run:
+        store = run.lake
+        images, nearest = run.require(LakeTable.SUBSET_IMAGES), run.require(LakeTable.NEAR_DUPLICATES)
+        embeddings = run.current_embeddings(images)
         benchmarks = comparable_benchmarks(store, embeddings)
-        write = store.write(
-            LakeTable.CONTAMINATION,
-            subset,
-            code_version=CODE_VERSION,
-            inputs={name: of_benchmark.digest for name, (_, of_benchmark) in benchmarks.items()},
+        write = run.write(
+            {name: of_benchmark.digest for name, (_, of_benchmark) in benchmarks.items()},
             model_id=embeddings.model_id,
             settings={"similarity_floor": floor, "neighbors_kept": k_best, "thresholds": thresholds},
             source_revision=embeddings.source_revision,
-            run_id=context.run.run_id,
         )
         own_ids = store.read(embeddings, "ids")["image_id"].combine_chunks()
         positions = readable_positions(store, images)
@@ -122,7 +117,7 @@ def contamination(
         planned = [
             Planned(
                 name,
-                {part.table: part.digest for part in (images, nearest, embeddings, listed, of_benchmark)},
+                digests_by_table(images, nearest, embeddings, listed, of_benchmark),
                 of_benchmark,
             )
             for name, (listed, of_benchmark) in benchmarks.items()
@@ -147,7 +142,7 @@ def contamination(
     at_threshold = rates.filter(pc.equal(rates["threshold"], cleaning.contamination_threshold))
     overall = at_threshold.filter(pc.equal(at_threshold["benchmark"], ALL)).to_pylist()[0]
     drawn = leaks_image(at_threshold)
-    unresolved = _unresolved(found, own_ids, listed_benchmarks)
+    unresolved = count_unresolved(found, own_ids, listed_benchmarks)
     same = [name for name, (listed, _) in benchmarks.items() if listed.source_revision == images.source_revision]
     return materialized(
         manifest,
@@ -176,15 +171,3 @@ def contamination(
             ),
         ],
     )
-
-
-def _unresolved(found: pa.Table, image_ids: pa.Array, benchmarks: dict[str, pa.Table]) -> int:
-    """Pairs whose image the subset does not hold, or whose benchmark does not hold its image at that position."""
-    known = pc.is_in(found["image_id"], image_ids)
-    unresolved: int = found.num_rows - int(pc.sum(known).as_py() or 0)
-    for name, listed in benchmarks.items():
-        pairs = found.filter(pc.equal(found["benchmark"], name))
-        keys = {"benchmark_row": "row", "benchmark_image": "image_index", "benchmark_image_id": "image_id"}
-        held = pairs.select(list(keys)).join(listed, list(keys), list(keys.values()), join_type="left semi")
-        unresolved += pairs.num_rows - held.num_rows
-    return unresolved

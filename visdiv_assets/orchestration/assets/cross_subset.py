@@ -1,22 +1,21 @@
-"""Which images several subsets share."""
+"""Close pairs of images across subsets."""
 
 from itertools import combinations
 
 import dagster as dg
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
-from visdiv_assets.curation.linked_images import partitions_with, require_one_model
+from visdiv_assets.corpus.access import partitions_with, require_one_model
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.duplicates.cross_subset import OVERLAP_SCHEMA, SubsetComparison
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA, pair_defects
 from visdiv_assets.duplicates.thresholds import published_thresholds
-from visdiv_assets.orchestration.assets.common import (
+from visdiv_assets.orchestration.assets.stage import (
     check_spec,
     column_schema,
     materialized,
-    present_partitions,
+    stage,
     table_preview,
-    user_errors,
 )
 from visdiv_assets.orchestration.resources import (
     CleaningResource,
@@ -44,7 +43,7 @@ CODE_VERSION = "1"
             "pairs_sound",
             asset=LakeTable.CROSS_SUBSET_DUPLICATES,
             blocking=True,
-            description="No pair of an image with itself, none below the floor.",
+            description="No pair joins an image with itself or is below the similarity floor.",
         )
     ],
 )
@@ -56,31 +55,27 @@ def cross_subset_duplicates(
     pair_search: PairSearchResource,
     cleaning: CleaningResource,
 ) -> dg.MaterializeResult:
-    """Close pairs of images from two different subsets, and the share of each subset that occurs in each other one.
+    """Close pairs of images from two different subsets, and the share of each subset that occurs in each other subset.
 
-    Every two subsets are one tile, joined exactly. A tile whose two subsets did not change is not computed again, so
-    adding a subset costs one row of tiles. Byte-equal images are counted in the overlap; they are no pair here.
+    Every two subsets are one tile, joined exactly. A tile is computed again only if one of its subsets has changed, so
+    a new subset adds one tile for each other subset. Byte-equal images count in the overlap but are not pairs.
     """
     floor = pair_search.similarity_floor
     thresholds = published_thresholds(floor, cleaning.duplicate_threshold)
-    with user_errors():
-        store = present_partitions(lake.open(), source.open())
+    with stage(context, lake, LakeTable.CROSS_SUBSET_DUPLICATES, CODE_VERSION, present_in=source) as run:
+        store = run.lake
         subsets = partitions_with(store, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES)
         embeddings = {subset: store.require(LakeTable.SSCD_EMBEDDINGS, subset) for subset in subsets}
         nearest = {subset: store.require(LakeTable.NEAR_DUPLICATES, subset) for subset in subsets}
         model_id = require_one_model(embeddings.values())
-        write = store.write(
-            LakeTable.CROSS_SUBSET_DUPLICATES,
-            CORPUS_PARTITION,
-            code_version=CODE_VERSION,
-            inputs={subset: of_subset.digest for subset, of_subset in embeddings.items()},
+        write = run.write(
+            {subset: of_subset.digest for subset, of_subset in embeddings.items()},
             model_id=model_id,
             settings={
                 "similarity_floor": floor,
                 "neighbors_kept": pair_search.neighbors_kept,
                 "thresholds": thresholds,
             },
-            run_id=context.run.run_id,
         )
         sizes = {subset: of_subset.rows("ids") for subset, of_subset in embeddings.items()}
         pairs_of_subsets = list(combinations(subsets, 2))
@@ -120,7 +115,7 @@ def cross_subset_duplicates(
         [
             dg.AssetCheckResult(
                 check_name="pairs_sound",
-                # The same two images may be shared by several tiles.
+                # Several tiles may hold the same two images, so repeated pairs are no defect.
                 passed=not (defects["self_pairs"] or defects["below_floor"]),
                 metadata=defects,
             )

@@ -1,17 +1,16 @@
-"""Which rows a clean copy keeps."""
+"""The rows that a clean copy drops."""
 
 import dagster as dg
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.curation.row_findings import dropped_rows, load_row_facts
 from visdiv_assets.curation.selection.keep_masks import as_mask
+from visdiv_assets.curation.witnesses import count_dropped_witnesses, duplicate_rows
 from visdiv_assets.orchestration.assets.clusters import CODE_VERSION as CLUSTERS_VERSION
 from visdiv_assets.orchestration.assets.clusters import USED
-from visdiv_assets.orchestration.assets.common import check_spec, column_schema, materialized, user_errors
+from visdiv_assets.orchestration.assets.stage import check_spec, column_schema, materialized, stage
 from visdiv_assets.orchestration.resources import LakeResource
 
 CODE_VERSION = "1"
@@ -28,36 +27,28 @@ CODE_VERSION = "1"
             "each_row_once",
             asset=LakeTable.CURATED_ROWS,
             blocking=True,
-            description="No row is dropped twice, and no witness of a duplicate is a row that goes.",
+            description="No row is dropped twice, and no witness of a duplicate is in a dropped row.",
         )
     ],
 )
 def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
-    """The rows that a clean copy leaves out, each with its reason and witness; all others are kept.
+    """The rows that a clean copy drops, each with its reason and witness; all other rows are kept.
 
-    A row goes for the first of: an image of it cannot be read, its quality ratings, an image of it is close to a
-    benchmark's, it is not selected (only with VISDIV_KEEP_BY or VISDIV_KEEP_ROWS), its images are copies of images
-    in rows that stay. VISDIV_DROP says which of these count,
-    VISDIV_ROW_RULE how many images of a row must be redundant. `visdiv export` writes the copy.
+    A row is dropped for the first reason that applies: an unreadable image, its quality ratings, an image that is in a
+    benchmark, not being selected (only with VISDIV_KEEP_BY or VISDIV_KEEP_ROWS), or images that are copies of images in
+    kept rows. VISDIV_DROP selects the reasons that count, VISDIV_ROW_RULE the number of images of a row that must be
+    redundant. `visdiv export` writes the clean copy.
     """
-    with user_errors():
-        store = lake.open()
-        clusters = store.require(LakeTable.DUPLICATE_CLUSTERS, CORPUS_PARTITION)
+    with stage(context, lake, LakeTable.CURATED_ROWS, CODE_VERSION) as run:
+        store = run.lake
+        clusters = run.require(LakeTable.DUPLICATE_CLUSTERS)
         subsets = clusters.facts["subsets"]
         inputs: dict[str, str] = {
             LakeTable.DUPLICATE_CLUSTERS: clusters.digest,
             **clusters.inputs,
             "version": CLUSTERS_VERSION,
         }
-        write = store.write(
-            LakeTable.CURATED_ROWS,
-            CORPUS_PARTITION,
-            code_version=CODE_VERSION,
-            inputs=inputs,
-            model_id=clusters.model_id,
-            settings=clusters.settings,
-            run_id=context.run.run_id,
-        )
+        write = run.write(inputs, model_id=clusters.model_id, settings=clusters.settings)
         positions = store.read(clusters, "positions")
         not_selected = store.read(clusters, "not_selected")
         rows = {subset: store.require(LakeTable.SUBSET_IMAGES, subset).facts["rows"] for subset in subsets}
@@ -81,6 +72,7 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
         dropped = store.read(manifest, "dropped") if subsets else DROPPED_SCHEMA.empty_table()
     reasons = {pair["values"]: pair["counts"] for pair in dropped["reason"].value_counts().to_pylist()}
     once = dropped.group_by(["subset", "row"]).aggregate([]).num_rows
+    witnesses_dropped = count_dropped_witnesses(dropped)
     return materialized(
         manifest,
         {
@@ -92,24 +84,8 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
         [
             dg.AssetCheckResult(
                 check_name="each_row_once",
-                passed=once == dropped.num_rows and not _witnesses_dropped(dropped),
-                metadata={"rows": once, "witnesses_dropped": _witnesses_dropped(dropped)},
+                passed=once == dropped.num_rows and not witnesses_dropped,
+                metadata={"rows": once, "witnesses_dropped": witnesses_dropped},
             )
         ],
     )
-
-
-def duplicate_rows(positions: pa.Table, subset: str) -> pa.Table:
-    """One entry for each row of a subset that goes as a duplicate: its first image that another row holds."""
-    mine = positions.filter(pc.and_(pc.equal(positions["subset"], subset), positions["row_duplicate"]))
-    first = mine.append_column("place", pa.array(range(mine.num_rows), pa.int64()))
-    first = first.filter(pc.is_in(first["reason"], pa.array(["exact_copy", "near_copy"])))
-    chosen = first.group_by("row", use_threads=False).aggregate([("place", "min")])["place_min"]
-    return mine.take(chosen)
-
-
-def _witnesses_dropped(dropped: pa.Table) -> int:
-    """Duplicates whose witness goes itself."""
-    witnesses = dropped.filter(pc.equal(dropped["witness_kind"], "subset")).select(["witness", "witness_row"])
-    gone = dropped.select(["subset", "row"])
-    return int(witnesses.join(gone, ["witness", "witness_row"], ["subset", "row"], join_type="left semi").num_rows)

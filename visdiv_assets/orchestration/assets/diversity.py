@@ -1,29 +1,25 @@
-"""How much variety a subset has."""
+"""The diversity of a subset."""
 
 import dagster as dg
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.diversity.rarefaction import RAREFIED_SCHEMA, rarefied_table, too_few
+from visdiv_assets.diversity.rarefaction import RAREFIED_SCHEMA, too_few
 from visdiv_assets.diversity.spectrum import spectrum
+from visdiv_assets.diversity.stored import compute_moments, compute_rarefied, moments_table, read_moments
 from visdiv_assets.diversity.tables import SCORES_SCHEMA, score_table
-from visdiv_assets.orchestration.assets.common import (
+from visdiv_assets.orchestration.assets.stage import (
     check_spec,
     column_schema,
-    current_embeddings,
+    digests_by_table,
     image_markdown,
     materialized,
+    stage,
     table_preview,
-    user_errors,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
 from visdiv_assets.orchestration.resources import LakeResource
 from visdiv_assets.publishing.plots.diversity import plot_rarefied, plot_spectrum
-from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.manifest import Manifest
 
 CODE_VERSION = "2"
 RAREFIED_VERSION = "1"
@@ -42,43 +38,31 @@ RAREFIED_VERSION = "1"
             asset=LakeTable.SUBSET_DIVERSITY,
             partitions_def=subset_partitions,
             blocking=True,
-            description="The moments hold every readable image position, and every different image once.",
+            description="The moments count every readable image position, and every distinct image once.",
         )
     ],
 )
 def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
-    """Effective rank, participation ratio, Vendi and FineVision's score of a subset, and the moments behind them.
+    """Effective rank, participation ratio, Vendi score and FineVision's score of a subset, and the moments behind them.
 
-    The sums of x and x x^T are taken over the SSCD embeddings in float64, once with every readable image position
-    (scope `subset`, as FineVision counts) and once with every different image (scope `subset_unique`). Each is
-    scored centered and not. Fewer than two images have no score.
+    The sums of x and x x^T over the SSCD embeddings are accumulated in float64, once over every readable image position
+    (scope `subset`, as FineVision counts) and once over every distinct image (scope `subset_unique`). Each scope is
+    scored centered and uncentered. Fewer than two images have no score.
     """
-    subset = context.partition_key
-    with user_errors():
-        store = lake.open()
-        images = store.require(LakeTable.SUBSET_IMAGES, subset)
-        embeddings = current_embeddings(store, images)
-        write = store.write(
-            LakeTable.SUBSET_DIVERSITY,
-            subset,
-            code_version=CODE_VERSION,
-            inputs={LakeTable.SUBSET_IMAGES: images.digest, LakeTable.SSCD_EMBEDDINGS: embeddings.digest},
-            model_id=embeddings.model_id,
-            source_revision=embeddings.source_revision,
-            run_id=context.run.run_id,
-        )
-        inputs: dict[str, str] = {LakeTable.SUBSET_IMAGES: images.digest, LakeTable.SSCD_EMBEDDINGS: embeddings.digest}
+    with stage(context, lake, LakeTable.SUBSET_DIVERSITY, CODE_VERSION) as run:
+        images = run.require(LakeTable.SUBSET_IMAGES)
+        embeddings = run.current_embeddings(images)
+        inputs = digests_by_table(images, embeddings)
+        write = run.write(inputs, model_id=embeddings.model_id, source_revision=embeddings.source_revision)
         if not write.reuse("moments", inputs):
             with write.add("moments", inputs) as unit:
-                moments = _moments(store, images, embeddings)
-                tables = [
-                    of_scope.to_arrow().add_column(0, "scope", pa.array([scope])) for scope, of_scope in moments.items()
-                ]
-                unit.table("moments", pa.concat_tables(tables), tables[0].schema)
+                moments = compute_moments(run.lake, images, embeddings)
+                stored = moments_table(moments)
+                unit.table("moments", stored, stored.schema)
                 unit.table("scores", score_table(moments), SCORES_SCHEMA)
         manifest = write.commit()
-        table = store.read(manifest, "scores")
-        of_positions = Moments.from_arrow(store.read(manifest, "moments").slice(0, 1))
+        table = run.lake.read(manifest, "scores")
+        (of_positions, _) = read_moments(run.lake, manifest)
     scored = table.to_pylist()
     first = scored[0]
     counted = {row["scope"]: row["images"] for row in scored}
@@ -92,11 +76,11 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
         {
             "dagster/partition_row_count": len(scored),
             "images": first["images"],
-            # Fewer than two images a dimension: low for that alone.
+            # True for fewer than two images per dimension: the scores are low for this reason.
             "too_few": first["too_few"],
             **numbers,
             "scores": table_preview(table),
-            **_spectrum(of_positions),
+            **_plot_spectrum(of_positions),
         },
         [
             dg.AssetCheckResult(
@@ -117,74 +101,31 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
     metadata=column_schema(RAREFIED_SCHEMA),
 )
 def rarefied_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
-    """Effective rank, participation ratio and score of equally many images, which compares subsets of any size.
+    """Effective rank, participation ratio and score of samples of equal size, which compare subsets of any size.
 
-    256, 1,024, 4,096 and 16,384 readable image positions, as far as there are as many, are drawn 8 times each with
-    fixed seeds; the interval holds 90 % of the draws. Centered, as FineVision scores.
+    256, 1,024, 4,096 and 16,384 readable image positions are drawn 8 times each with fixed seeds, as long as the subset
+    has that many; the interval holds 90 % of the draws. Centered, as FineVision scores.
     """
-    subset = context.partition_key
-    with user_errors():
-        store = lake.open()
-        images = store.require(LakeTable.SUBSET_IMAGES, subset)
-        embeddings = current_embeddings(store, images)
-        inputs: dict[str, str] = {LakeTable.SUBSET_IMAGES: images.digest, LakeTable.SSCD_EMBEDDINGS: embeddings.digest}
-        write = store.write(
-            LakeTable.RAREFIED_DIVERSITY,
-            subset,
-            code_version=RAREFIED_VERSION,
-            inputs=inputs,
-            model_id=embeddings.model_id,
-            source_revision=embeddings.source_revision,
-            run_id=context.run.run_id,
-        )
+    with stage(context, lake, LakeTable.RAREFIED_DIVERSITY, RAREFIED_VERSION) as run:
+        images = run.require(LakeTable.SUBSET_IMAGES)
+        embeddings = run.current_embeddings(images)
+        inputs = digests_by_table(images, embeddings)
+        write = run.write(inputs, model_id=embeddings.model_id, source_revision=embeddings.source_revision)
         if not write.reuse("scores", inputs):
             with write.add("scores", inputs) as unit:
-                unit.table(
-                    "scores",
-                    rarefied_table(
-                        store.array(embeddings, "vectors"),
-                        np.repeat(np.arange(embeddings.rows("ids")), _occurrences(store, images, embeddings)),
-                        model_id=str(embeddings.model_id),
-                    ),
-                    RAREFIED_SCHEMA,
-                )
+                unit.table("scores", compute_rarefied(run.lake, images, embeddings), RAREFIED_SCHEMA)
         manifest = write.commit()
-        table = store.read(manifest, "scores")
+        table = run.lake.read(manifest, "scores")
     metadata = {"dagster/partition_row_count": table.num_rows, "scores": table_preview(table)}
     if table.num_rows:
         metadata["against_sample_size"] = image_markdown("scores", plot_rarefied(table))
     return materialized(manifest, metadata)
 
 
-def _spectrum(moments: Moments) -> dict[str, dg.MarkdownMetadataValue]:
+def _plot_spectrum(moments: Moments) -> dict[str, dg.MarkdownMetadataValue]:
+    """Return the plot of the spectrum as metadata; none without a spectrum."""
     shares = spectrum(moments)
     if not len(shares):
         return {}
     few = too_few(moments.n, moments.dimension)
     return {"spectrum": image_markdown("spectrum", plot_spectrum(shares, moments.n, few=few))}
-
-
-def _occurrences(store: Lake, images: Manifest, embeddings: Manifest) -> np.ndarray:
-    """How many readable positions show each embedded image, int64 [vectors]."""
-    listed = store.read(images, columns=["image_id", "status"])
-    occurrences = listed.filter(pc.equal(listed["status"], "ok"))["image_id"].value_counts()
-    ids = store.read(embeddings, "ids")["image_id"]
-    counts: np.ndarray = occurrences.field("counts").take(pc.index_in(ids, occurrences.field("values"))).to_numpy()
-    return counts
-
-
-def _moments(store: Lake, images: Manifest, embeddings: Manifest) -> dict[str, Moments]:
-    weights = _occurrences(store, images, embeddings)
-    vectors = store.array(embeddings, "vectors")
-    model_id, dimension = str(embeddings.model_id), embeddings.facts["dimension"]
-    block = 16_384
-    starts = np.arange(0, len(vectors), block)
-    return {
-        "subset": Moments.from_batches(
-            vectors.blocks(block),
-            [weights[start : start + block] for start in starts],
-            dimension=dimension,
-            model_id=model_id,
-        ),
-        "subset_unique": Moments.from_batches(vectors.blocks(block), dimension=dimension, model_id=model_id),
-    }

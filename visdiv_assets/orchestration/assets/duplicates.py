@@ -1,23 +1,22 @@
-"""Which images of a subset are close."""
+"""Close pairs of images within a subset."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 import dagster as dg
 
-from visdiv_assets.corpus.image_lookup import fetch_images, find_first_positions
+from visdiv_assets.corpus.access import load_embeddings
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.duplicates.cross_subset import load_embeddings
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA, NearDuplicates, closest_pairs, pair_defects, to_image_ids
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
-from visdiv_assets.imaging.contact_sheet import PairTile, pair_sheet, thumbnail_data_uri
-from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.orchestration.assets.common import (
+from visdiv_assets.orchestration.assets.stage import (
+    check_defects,
     check_spec,
     column_schema,
-    current_embeddings,
+    digests_by_table,
     materialized,
-    user_errors,
+    sheet_markdown,
+    stage,
 )
 from visdiv_assets.orchestration.engines import Engine
 from visdiv_assets.orchestration.partitions import subset_partitions
@@ -31,18 +30,15 @@ from visdiv_assets.orchestration.resources import (
 from visdiv_assets.orchestration.work.joins import BlocksOfSubset, WholeSubset
 from visdiv_assets.orchestration.work.make_units import Planned, make_units
 from visdiv_assets.progress import Progress, progress
+from visdiv_assets.publishing.contact_sheets import pairs_contact_sheet
 from visdiv_assets.publishing.warehouse.images import neighbors_column
-from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.storage.partition_write import PartitionWrite, UnitWrite
 from visdiv_assets.vectors.join_blocks import BEST_SCHEMA, Part, merge_parts, split_into_blocks
 
 CODE_VERSION = "1"
+#: Pairs that the metadata shows.
 PAIRS_SHOWN = 12
-#: As text, in base64, it is a third larger, and has to stay below 100 kB.
-SHEET_BYTES = 72_000
-SIDES = ("image_id_a", "image_id_b")
 
 
 @dg.asset(
@@ -58,7 +54,7 @@ SIDES = ("image_id_a", "image_id_b")
             asset=LakeTable.NEAR_DUPLICATES,
             partitions_def=subset_partitions,
             blocking=True,
-            description="No pair of an image with itself, none below the floor, none twice.",
+            description="No pair joins an image with itself, is below the similarity floor, or occurs twice.",
         )
     ],
 )
@@ -72,21 +68,19 @@ def near_duplicates(
 ) -> dg.MaterializeResult:
     """Pairs of different images of a subset whose SSCD similarity reaches the floor, each pair once.
 
-    Byte-equal copies are one image here, since they share an image_id. The join is exact. A pair is stored if it is
-    among the best (64 by default) of one of its two images; the neighbors of each image at the named thresholds
-    are counted in full.
+    Byte-equal copies share an image_id and are one image here. The join is exact. A pair is stored if it is among the
+    best pairs (64 by default) of one of its two images; the neighbors of each image at the named thresholds are all
+    counted.
     """
     subset = context.partition_key
     floor = pair_search.similarity_floor
     counted = {neighbors_column(name): value for name, value in NAMED_THRESHOLDS.items() if value >= floor}
-    with user_errors():
-        store = lake.open()
-        embeddings = current_embeddings(store, store.require(LakeTable.SUBSET_IMAGES, subset))
-        write = store.write(
-            LakeTable.NEAR_DUPLICATES,
-            subset,
-            code_version=CODE_VERSION,
-            inputs={LakeTable.SSCD_EMBEDDINGS: embeddings.digest},
+    with stage(context, lake, LakeTable.NEAR_DUPLICATES, CODE_VERSION) as run:
+        store = run.lake
+        embeddings = run.current_embeddings(run.require(LakeTable.SUBSET_IMAGES))
+        inputs = digests_by_table(embeddings)
+        write = run.write(
+            inputs,
             model_id=embeddings.model_id,
             settings={
                 "similarity_floor": floor,
@@ -94,25 +88,29 @@ def near_duplicates(
                 "thresholds": NAMED_THRESHOLDS,
             },
             source_revision=embeddings.source_revision,
-            run_id=context.run.run_id,
         )
         images = embeddings.rows("ids")
         work = WholeSubset(lake.in_each_process(), embeddings, floor, pair_search.neighbors_kept, counted)
-        inputs: dict[str, str] = {LakeTable.SSCD_EMBEDDINGS: embeddings.digest}
         with progress(f"comparing {subset}", images, "image") as advance:
             if len(split_into_blocks(images)) < 2:
                 make_units(write, engine.open(), work, [Planned("pairs", inputs, images)], _keep, advance)
             elif not write.reuse("pairs", inputs):
-                found = _by_blocks(store, write, engine.open(), work, advance)
+                found = _find_by_blocks(store, write, engine.open(), work, advance)
                 with write.add("pairs", inputs) as unit:
                     _keep(unit, images, found)
         draft = write.draft()
         pairs = store.read(draft, "pairs")
         counts = store.read(draft, "counts")
-        sheet = _contact_sheet(store, source.open(), draft, decoder)
+        sheet = pairs_contact_sheet(
+            store,
+            source.open(),
+            subset,
+            closest_pairs(pairs, PAIRS_SHOWN),
+            lambda pair: f"{pair['similarity']:.3f}",
+            limits=decoder.limits,
+        )
         manifest = write.commit()
     with_neighbors = {f"images_with_{name}": int((counts[name].to_numpy() > 0).sum()) for name in counted}
-    defects = pair_defects(pairs, floor)
     return materialized(
         manifest,
         {
@@ -120,9 +118,9 @@ def near_duplicates(
             "images": images,
             **with_neighbors,
             "floor": floor,
-            **({"closest_pairs": dg.MetadataValue.md(f"![closest pairs]({sheet})")} if sheet else {}),
+            **({"closest_pairs": sheet_markdown("closest pairs", sheet)} if sheet else {}),
         },
-        [dg.AssetCheckResult(check_name="pairs_sound", passed=not any(defects.values()), metadata=defects)],
+        [check_defects("pairs_sound", pair_defects(pairs, floor))],
     )
 
 
@@ -131,10 +129,10 @@ def _keep(unit: UnitWrite, images: int, found: NearDuplicates) -> None:
     unit.table("counts", found.counts, found.counts.schema)
 
 
-def _by_blocks(
+def _find_by_blocks(
     store: Lake, write: PartitionWrite, engine: Engine, work: WholeSubset, advance: Progress
 ) -> NearDuplicates:
-    """What `work` finds, block by block: what a run that was killed had finished of it is found again."""
+    """Return the same result as `work`, block by block, so that an interrupted run resumes after its last block."""
     embeddings = work.embeddings
     blocks = [
         Planned(f"rows {start} to {stop}", {LakeTable.SSCD_EMBEDDINGS: embeddings.digest}, (start, stop))
@@ -157,18 +155,3 @@ def _by_blocks(
     own = load_embeddings(store, embeddings)
     result = merge_parts(own.vectors, parts(), work.floor, k_best=work.k_best, thresholds=len(work.count_at))
     return to_image_ids(result, own.image_ids, own.vectors, list(work.count_at))
-
-
-def _contact_sheet(store: Lake, source: Source, manifest: Manifest, decoder: DecoderResource) -> str | None:
-    """The closest pairs as an image for the UI; None where there is no pair."""
-    top = closest_pairs(store.read(manifest, "pairs"), PAIRS_SHOWN).to_pylist()
-    if not top:
-        return None
-    places = find_first_positions(store, manifest.partition, (pair[side] for pair in top for side in SIDES))
-    images = fetch_images(source, Kind.SUBSET, list(places.values()))
-    tiles_shown = []
-    for pair in top:
-        first, second = sorted(places[pair[side]] for side in SIDES)
-        left, right = (decode_image(images[place].data, limits=decoder.limits).pixels for place in (first, second))
-        tiles_shown.append(PairTile(left, right, f"row {first.row} | row {second.row}   {pair['similarity']:.3f}"))
-    return thumbnail_data_uri(pair_sheet(tiles_shown, max_bytes=SHEET_BYTES))

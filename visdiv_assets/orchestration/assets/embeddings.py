@@ -1,4 +1,4 @@
-"""Images as vectors."""
+"""SSCD embeddings of the images of subsets and benchmarks."""
 
 import hashlib
 import time
@@ -7,17 +7,17 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
+from visdiv_assets.corpus.access import CONTENT, first_positions, listed_version
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.embedding.shards import IDS_SCHEMA, PositionVectors, positions_between, vector_defects
-from visdiv_assets.errors import VisdivError
-from visdiv_assets.imaging.listing import first_positions
-from visdiv_assets.orchestration.assets.common import (
-    CONTENT,
+from visdiv_assets.errors import SourceError
+from visdiv_assets.orchestration.assets.stage import (
+    check_defects,
     check_spec,
     column_schema,
-    listed_version,
+    digests_by_table,
     materialized,
-    user_errors,
+    stage,
 )
 from visdiv_assets.orchestration.engines import Engine
 from visdiv_assets.orchestration.partitions import benchmark_partitions, subset_partitions
@@ -38,14 +38,14 @@ CODE_VERSION = "1"
 
 
 def vector_checks(asset: str, partitions: dg.PartitionsDefinition, *, blocking: bool = True) -> list[dg.AssetCheckSpec]:
-    """The checks of an asset that `embed_images_of` makes."""
+    """Return the checks of an asset that `embed_images_of` makes."""
     return [
         check_spec(
             "one_vector_per_image",
             asset=asset,
             partitions_def=partitions,
             blocking=blocking,
-            description="There are as many vectors and image_ids as different readable images.",
+            description="The numbers of vectors, image_ids and distinct readable images are equal.",
         ),
         check_spec(
             "finite_unit_length",
@@ -59,7 +59,7 @@ def vector_checks(asset: str, partitions: dg.PartitionsDefinition, *, blocking: 
             asset=asset,
             partitions_def=partitions,
             blocking=blocking,
-            description="The stored vectors were made by the model that is set, and by no other.",
+            description="The configured model made all stored vectors.",
         ),
     ]
 
@@ -82,11 +82,11 @@ def sscd_embeddings(
     engine: EngineResource,
     sscd: SscdResource,
 ) -> dg.MaterializeResult:
-    """The SSCD embedding of every different readable image of a subset: float16, unit length, with its image_id.
+    """The SSCD embedding of every distinct readable image of a subset: float16, unit length, with its image_id.
 
-    Images are streamed from the source, decoded in threads, brought to 320 x 320 and embedded in batches; one image
-    is embedded once, however often it occurs. One file of the subset is one unit of work, so a run that was killed goes
-    on after the last finished file, and vectors of images that were there before are taken over.
+    Images are streamed from the source, decoded in threads, resized to 320 x 320 and embedded in batches; an image
+    that occurs several times is embedded once. One file of the subset is one unit of work, so an interrupted run
+    resumes after the last finished file. Vectors of images that were embedded before are reused.
     """
     table = CONTENT[Kind.SUBSET].embeddings
     return embed_images_of(context, Kind.SUBSET, table, source, lake, decoder, engine.open(), sscd.loader())
@@ -110,16 +110,16 @@ def benchmark_embeddings(
     engine: EngineResource,
     sscd: SscdResource,
 ) -> dg.MaterializeResult:
-    """The SSCD embedding of every different readable image of a benchmark's test set, made as the subsets' are.
+    """The SSCD embedding of every distinct readable image of a benchmark's test set, made as those of subsets.
 
-    A benchmark without a single readable image is an error: it would look free of leaks.
+    A benchmark without any readable image is an error: it would look free of contamination.
     """
     table = CONTENT[Kind.BENCHMARK].embeddings
     return embed_images_of(context, Kind.BENCHMARK, table, source, lake, decoder, engine.open(), sscd.loader())
 
 
 def describe(engine: Engine, load: Load) -> Description:
-    """What a model is, loaded where it will run."""
+    """Return the description of a model, loaded where it will run."""
     ((_, description),) = engine.map(Describe(load), [None])
     return description
 
@@ -134,26 +134,20 @@ def embed_images_of(
     engine: Engine,
     load: Load,
 ) -> dg.MaterializeResult:
-    """Embed the images of a run's partition into a table of the lake: vectors, ids, and norms if they are kept."""
+    """Embed the images of a run's partition into a table of the lake: vectors, ids, and norms if the model has them."""
     name, tables = context.partition_key, CONTENT[kind]
-    with user_errors():
-        opened, store = source.open(), lake.open()
-        images = store.require(tables.images, name)
-        version = listed_version(opened, images, kind)
-        positions = first_positions(store.read(images, columns=["row", "image_index", "image_id", "status"]))
+    with stage(context, lake, table, CODE_VERSION) as run:
+        images = run.require(tables.images)
+        version = listed_version(source.open(), images, kind)
+        positions = first_positions(run.lake.read(images, columns=["row", "image_index", "image_id", "status"]))
         if kind is Kind.BENCHMARK and not positions.num_rows:
-            raise VisdivError(f"benchmark {name!r} holds no readable image: benchmark_images says why; mend its files")
+            raise SourceError(
+                f"benchmark {name!r} has no readable image: fix its files; the statuses in the metadata of "
+                "benchmark_images give the reasons"
+            )
         embedder = describe(engine, load)
-        earlier = store.manifest(table, name)
-        write = store.write(
-            table,
-            name,
-            code_version=CODE_VERSION,
-            inputs={tables.images: images.digest},
-            model_id=embedder.model_id,
-            source_revision=version.revision,
-            run_id=context.run.run_id,
-        )
+        earlier = run.lake.manifest(table, name)
+        write = run.write(digests_by_table(images), model_id=embedder.model_id, source_revision=version.revision)
         work = EmbedShards(
             source.in_each_process(), lake.in_each_process(), kind, name, earlier, load, limits=decoder.limits
         )
@@ -161,7 +155,7 @@ def embed_images_of(
         for shard in version.shards:
             wanted = positions_between(positions, shard.first_row, shard.first_row + shard.shard.rows)
             inputs = {"images": hashlib.sha256("".join(wanted["image_id"].to_pylist()).encode()).hexdigest()}
-            # A copy: a slice would be sent to another process with all that it was cut from.
+            # A copy: pickling a slice would send the whole table to another process.
             copied = wanted.take(pa.array(np.arange(wanted.num_rows)))
             planned.append(Planned(shard.shard.name, inputs, ShardUnit(shard.shard, shard.first_row, copied)))
         embedded, begin = 0, time.monotonic()
@@ -178,7 +172,7 @@ def embed_images_of(
             make_units(write, engine, work, planned, keep, advance)
         seconds = time.monotonic() - begin
         manifest = write.commit(dimension=embedder.dimension)
-        stored = store.array(manifest, "vectors")
+        stored = run.lake.array(manifest, "vectors")
         defects = vector_defects(stored.blocks())
     rate = {"images_per_second": embedded / seconds} if embedded else {}
     return materialized(
@@ -203,7 +197,7 @@ def embed_images_of(
                     "images": images.facts["images_unique"],
                 },
             ),
-            dg.AssetCheckResult(check_name="finite_unit_length", passed=not any(defects.values()), metadata=defects),
+            check_defects("finite_unit_length", defects),
             dg.AssetCheckResult(
                 check_name="one_model",
                 passed=manifest.model_id == embedder.model_id and stored.shape[1] == embedder.dimension,

@@ -1,4 +1,4 @@
-"""What is there: every image position of a subset or benchmark."""
+"""The images of subsets and benchmarks: every position, with its status and measures."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -7,10 +7,11 @@ from typing import Any
 import dagster as dg
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import CONTENT
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, list_images
-from visdiv_assets.orchestration.assets.common import CONTENT, check_spec, column_schema, materialized, user_errors
 from visdiv_assets.orchestration.assets.source_files import observation
+from visdiv_assets.orchestration.assets.stage import check_spec, column_schema, materialized, stage
 from visdiv_assets.orchestration.partitions import benchmark_partitions, subset_partitions
 from visdiv_assets.orchestration.resources import DecoderResource, LakeResource, SourceResource
 from visdiv_assets.progress import progress
@@ -27,14 +28,14 @@ def _check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.Ass
             "unreadable_share",
             asset=asset,
             partitions_def=partitions,
-            description="The share of images that cannot be read is at most VISDIV_UNREADABLE_LIMIT (warns).",
+            description="The share of unreadable images is at most VISDIV_UNREADABLE_LIMIT (warns).",
         ),
         check_spec(
             "all_rows_read",
             asset=asset,
             partitions_def=partitions,
             blocking=True,
-            description="No position lies outside the rows that the files announce.",
+            description="Every position lies within the rows that the metadata of the files announce.",
         ),
     ]
 
@@ -51,11 +52,11 @@ def _check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.Ass
 def subset_images(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource, decoder: DecoderResource
 ) -> dg.MaterializeResult:
-    """Every image position of a subset: what the image is, or why it cannot be read.
+    """Every image position of a subset: identity, format, size, and the reason if the image cannot be read.
 
-    Each image is hashed and decoded in full, so a truncated file is found here. Images that cannot be read are
-    recorded with their reason and stop nothing. One file of the subset is one unit of work: a run that is started
-    again, or an unchanged file, costs nothing.
+    Each image is hashed and decoded in full, so truncated files are found here. Unreadable images are recorded with
+    their reason and do not stop the run. One file of the subset is one unit of work: files that have not changed, or
+    that an interrupted run finished, are not read again.
     """
     return _list_images(context, Kind.SUBSET, source, lake, decoder)
 
@@ -72,9 +73,9 @@ def subset_images(
 def benchmark_images(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource, decoder: DecoderResource
 ) -> dg.MaterializeResult:
-    """Every image position of a benchmark's test set, decoded exactly as the subsets' images are.
+    """Every image position of a benchmark's test set, decoded exactly as the images of subsets are.
 
-    EXIF orientation is applied here too: a benchmark image that lies on its side would not find its copy.
+    EXIF orientation is applied here too: the copy of a benchmark image that lies on its side would not be found.
     """
     return _list_images(context, Kind.BENCHMARK, source, lake, decoder)
 
@@ -87,20 +88,16 @@ def _list_images(
     decoder: DecoderResource,
 ) -> dg.MaterializeResult:
     name, table = context.partition_key, CONTENT[kind].images
-    with user_errors():
-        opened, store = source.open(), lake.open()
-        previous = store.manifest(table, name)
-        # Before the files are read: what changes meanwhile must show as changed.
+    with stage(context, lake, table, CODE_VERSION) as run:
+        opened = source.open()
+        previous = run.lake.manifest(table, name)
+        # Before the files are read: a file that changes meanwhile must show as changed.
         observed = opened.observed_version(kind, name)
         version = version_of(opened, kind, name, known=previous.facts["digests"] if previous else None)
-        write = store.write(
-            table,
-            name,
-            code_version=CODE_VERSION,
-            inputs={shard.shard.name: shard.digest for shard in version.shards},
+        write = run.write(
+            {shard.shard.name: shard.digest for shard in version.shards},
             settings=asdict(decoder.limits),
             source_revision=version.revision,
-            run_id=context.run.run_id,
         )
         with progress(f"listing {name}", version.rows, "row") as advance:
             for shard in version.shards:
@@ -117,7 +114,7 @@ def _list_images(
                         progress=advance,
                     )
                     unit.table("rows", listed, IMAGES_SCHEMA)
-        positions = store.read(write.draft(), columns=["row", "image_id", "status"])
+        positions = run.lake.read(write.draft(), columns=["row", "image_id", "status"])
         readable = positions.filter(pc.equal(positions["status"], "ok"))
         manifest = write.commit(
             rows=version.rows,
@@ -139,7 +136,7 @@ def _list_images(
             "statuses": {pair["values"]: pair["counts"] for pair in positions["status"].value_counts().to_pylist()},
             "units_reused": write.reused,
             "source_revision": version.revision,
-            **(_beside_published(name, facts) if kind is Kind.SUBSET else {}),
+            **(_compare_published(name, facts) if kind is Kind.SUBSET else {}),
         },
         [
             dg.AssetCheckResult(
@@ -157,14 +154,14 @@ def _list_images(
     )
 
 
-def _beside_published(subset: str, facts: Mapping[str, Any]) -> dict[str, int]:
-    """What FineVision's authors published of a subset of this name, and by how much what is there differs."""
-    theirs = published(subset)
-    if theirs is None:
+def _compare_published(subset: str, facts: Mapping[str, Any]) -> dict[str, int]:
+    """Return the sizes that FineVision's authors published for a subset of this name, and the differences to them."""
+    expected = published(subset)
+    if expected is None:
         return {}
     return {
-        "published_rows": theirs.samples,
-        "published_images": theirs.images,
-        "rows_beyond_published": facts["rows"] - theirs.samples,
-        "images_beyond_published": facts["images"] - theirs.images,
+        "published_rows": expected.samples,
+        "published_images": expected.images,
+        "rows_beyond_published": facts["rows"] - expected.samples,
+        "images_beyond_published": facts["images"] - expected.images,
     }

@@ -1,4 +1,4 @@
-"""The diversity of subsets together."""
+"""The diversity of all subsets together."""
 
 from dataclasses import replace
 
@@ -6,25 +6,18 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import partitions_with, require_one_model
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
-from visdiv_assets.curation.export import DROPPED_SCHEMA
-from visdiv_assets.curation.linked_images import partitions_with, require_one_model
-from visdiv_assets.diversity.after_cleaning import CLEANED, moments_of_dropped
-from visdiv_assets.diversity.mixture_budget import MixedSubset
+from visdiv_assets.curation.witnesses import read_dropped_rows
+from visdiv_assets.diversity.after_cleaning import CLEANED
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.published import published_scores
+from visdiv_assets.diversity.stored import compute_dropped_moments, read_moments
 from visdiv_assets.diversity.tables import CORPUS_SCHEMA, corpus_table
-from visdiv_assets.orchestration.assets.common import (
-    column_schema,
-    materialized,
-    present_partitions,
-    table_preview,
-    user_errors,
-)
+from visdiv_assets.orchestration.assets.stage import column_schema, materialized, stage, table_preview
 from visdiv_assets.orchestration.resources import LakeResource, SourceResource
 from visdiv_assets.progress import progress
-from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.manifest import Manifest, digest_of
+from visdiv_assets.storage.manifest import digest_of
 
 CODE_VERSION = "1"
 
@@ -39,28 +32,24 @@ CODE_VERSION = "1"
 def corpus_diversity(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource
 ) -> dg.MaterializeResult:
-    """The diversity of all subsets together: whole, without each subset, growing by one subset, and cleaned.
+    """The diversity of all subsets together: complete, without each subset, growing by one subset, and cleaned.
 
-    Sums of x and x x^T add, so no embedding is read again but those of rows that a clean copy leaves out. The scopes:
-    `corpus` counts every readable image position; `without` lacks one subset, so the difference to `corpus` is what it
-    adds; `growing` has this subset and all of earlier steps, in the order that raises the uncentered participation
-    ratio fastest; `corpus_...` and `subset_...` with `decontaminated`, `deduplicated` and `clean` lack the rows that
-    curated_rows drops for being contaminated, for being duplicates, and for any reason.
+    Sums of x and x x^T are additive, so only the embeddings of dropped rows are read again. The scopes are: `corpus`,
+    every readable image position; `without`, all but one subset, whose difference to `corpus` is the contribution of
+    that subset; `growing`, this subset and those of earlier steps, in the order that raises the uncentered
+    participation ratio fastest; `corpus_...` and `subset_...` with `decontaminated`, `deduplicated` and `clean`,
+    without the rows that curated_rows drops as contaminated, as duplicates, and for any reason.
     """
-    with user_errors():
-        store = present_partitions(lake.open(), source.open())
+    with stage(context, lake, LakeTable.CORPUS_DIVERSITY, CODE_VERSION, present_in=source) as run:
+        store = run.lake
         subsets = partitions_with(store, LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.SUBSET_DIVERSITY)
         measured = {subset: store.require(LakeTable.SUBSET_DIVERSITY, subset) for subset in subsets}
         curated = store.manifest(LakeTable.CURATED_ROWS, CORPUS_PARTITION)
-        write = store.write(
-            LakeTable.CORPUS_DIVERSITY,
-            CORPUS_PARTITION,
-            code_version=CODE_VERSION,
-            inputs={subset: of_subset.digest for subset, of_subset in measured.items()},
+        write = run.write(
+            {subset: of_subset.digest for subset, of_subset in measured.items()},
             model_id=require_one_model(measured.values()),
-            run_id=context.run.run_id,
         )
-        dropped = _dropped(store, curated)
+        dropped = read_dropped_rows(store, curated)
         with progress("diversity without dropped rows", len(subsets), "subset") as advance:
             for subset in subsets:
                 images, embeddings = (
@@ -74,16 +63,17 @@ def corpus_diversity(
                 }
                 if not write.reuse(subset, inputs):
                     with write.add(subset, inputs) as unit:
-                        tables = [gone.to_arrow() for gone in _dropped_moments(store, images, embeddings, rows)]
+                        removed = compute_dropped_moments(store, images, embeddings, rows)
+                        tables = [moments.to_arrow() for moments in removed]
                         unit.table("dropped", pa.concat_tables(tables), tables[0].schema)
                 advance(1)
-        whole = {subset: _moments(store, of_subset, "moments")[0] for subset, of_subset in measured.items()}
+        whole = {subset: read_moments(store, of_subset)[0] for subset, of_subset in measured.items()}
         draft = write.draft()
         units = {unit.name: unit for unit in draft.units}
 
         def cleaned(subset: str) -> dict[str, Moments]:
-            gone = _moments(store, replace(draft, units=(units[subset],)), "dropped")
-            return {kind: whole[subset] - of_kind for kind, of_kind in zip(CLEANED, gone, strict=True)}
+            removed = read_moments(store, replace(draft, units=(units[subset],)), "dropped")
+            return {kind: whole[subset] - of_kind for kind, of_kind in zip(CLEANED, removed, strict=True)}
 
         inputs = {unit.name: unit.digest for unit in draft.units}
         if not write.reuse("scores", inputs):
@@ -109,41 +99,3 @@ def corpus_diversity(
             "without_each": table_preview(without.sort_by([("score", "ascending"), ("subset", "ascending")])),
         },
     )
-
-
-def mixed_subsets(store: Lake) -> list[MixedSubset]:
-    """The materialized subsets that hold a readable image, by name, with their moments."""
-    found = []
-    for subset in partitions_with(store, LakeTable.SUBSET_IMAGES, LakeTable.SUBSET_DIVERSITY):
-        measured = store.require(LakeTable.SUBSET_DIVERSITY, subset)
-        (moments, *_) = _moments(store, measured, "moments")
-        if moments.n:
-            images = store.require(LakeTable.SUBSET_IMAGES, subset)
-            rows = store.read(images, columns=["row"], where=pc.field("status") == "ok")["row"]
-            found.append(MixedSubset(subset, pc.count_distinct(rows).as_py(), moments))
-    return found
-
-
-def _dropped(store: Lake, curated: Manifest | None) -> pa.Table:
-    """Subset, row and reason of every row that a clean copy leaves out; none where nothing was decided yet."""
-    if curated is None or not curated.files("dropped"):
-        return DROPPED_SCHEMA.empty_table().select(["subset", "row", "reason"])
-    return store.read(curated, "dropped", columns=["subset", "row", "reason"])
-
-
-def _dropped_moments(store: Lake, images: Manifest, embeddings: Manifest, dropped: pa.Table) -> list[Moments]:
-    """Of the images that each way of `CLEANED` takes out."""
-    found = moments_of_dropped(
-        store.read(images, columns=["row", "image_id"], where=pc.field("status") == "ok"),
-        dropped,
-        store.read(embeddings, "ids")["image_id"].combine_chunks(),
-        store.array(embeddings, "vectors"),
-        model_id=str(embeddings.model_id),
-        dimension=embeddings.facts["dimension"],
-    )
-    return list(found.values())
-
-
-def _moments(store: Lake, manifest: Manifest, role: str) -> list[Moments]:
-    table = store.read(manifest, role)
-    return [Moments.from_arrow(table.slice(number, 1)) for number in range(table.num_rows)]

@@ -1,19 +1,19 @@
-"""What is well rated: FineVision's quality ratings."""
+"""FineVision's quality ratings of the rows of a subset."""
 
 import dagster as dg
 import pyarrow.compute as pc
 from pydantic import Field
 
+from visdiv_assets.corpus.access import listed_version
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation import quality
-from visdiv_assets.errors import VisdivError
-from visdiv_assets.orchestration.assets.common import (
+from visdiv_assets.errors import ConfigError
+from visdiv_assets.orchestration.assets.stage import (
     check_spec,
     column_schema,
-    listed_version,
     materialized,
+    stage,
     table_preview,
-    user_errors,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
 from visdiv_assets.orchestration.resources import LakeResource, SourceResource
@@ -23,11 +23,11 @@ CODE_VERSION = "1"
 
 
 class QualityConfig(dg.Config):
-    """Thresholds: the smallest rating (1 to 5) of a turn that is kept; 0 leaves it to the profile."""
+    """Thresholds: the lowest rating (1 to 5) of a turn that is kept; 0 uses the value of the profile."""
 
     profile: str = Field(
         "none",
-        description="Named thresholds: none (keep all; FineVision found filtering to train worse), or blog.",
+        description="Named thresholds: none (keep all; in FineVision, filtering made training worse), or blog.",
     )
     visual_dependency: int = Field(0, ge=0, le=5, description="Does the question need the image?")
     image_correspondence: int = Field(0, ge=0, le=5, description="Does the answer fit the image?")
@@ -35,10 +35,10 @@ class QualityConfig(dg.Config):
     formatting: int = Field(0, ge=0, le=5, description="Is the text well formed?")
 
     def thresholds(self) -> dict[str, int]:
-        """The thresholds by criterion, those of the profile overridden by those that are set."""
+        """Return the thresholds by criterion: those that are set, and those of the profile for the others."""
         if self.profile not in quality.PROFILES:
             known = ", ".join(quality.PROFILES)
-            raise VisdivError(f"{self.profile!r} is not a profile of quality thresholds: use one of {known}")
+            raise ConfigError(f"{self.profile!r} is not a profile of quality thresholds: use one of {known}")
         own = {name: value for name in CRITERIA if (value := getattr(self, name))}
         return {**quality.PROFILES[self.profile], **own}
 
@@ -56,31 +56,25 @@ class QualityConfig(dg.Config):
             asset=LakeTable.QUALITY_ROWS,
             partitions_def=subset_partitions,
             blocking=True,
-            description="There is one row for every row of the subset.",
+            description="The table has one row for every row of the subset.",
         )
     ],
 )
 def quality_rows(
     context: dg.AssetExecutionContext, config: QualityConfig, source: SourceResource, lake: LakeResource
 ) -> dg.MaterializeResult:
-    """Every row of a subset with the turns that its quality ratings keep, and a histogram of the ratings.
+    """Every row of a subset with the number of turns that its quality ratings keep, and a histogram of the ratings.
 
-    A turn is dropped if one of its four ratings is below the threshold set for it; a missing rating drops nothing; a
-    row is dropped when it has no turn left. By default there is no threshold.
+    A turn is dropped if one of its four ratings is below its threshold; a missing rating never drops a turn. A row is
+    dropped when no turn is left. By default there is no threshold.
     """
     subset = context.partition_key
-    with user_errors():
-        opened, store = source.open(), lake.open()
-        version = listed_version(opened, store.require(LakeTable.SUBSET_IMAGES, subset))
+    with stage(context, lake, LakeTable.QUALITY_ROWS, CODE_VERSION) as run:
+        opened = source.open()
+        version = listed_version(opened, run.require(LakeTable.SUBSET_IMAGES))
         thresholds = config.thresholds()
-        write = store.write(
-            LakeTable.QUALITY_ROWS,
-            subset,
-            code_version=CODE_VERSION,
-            inputs={"source": version.revision},
-            settings={"thresholds": thresholds},
-            source_revision=version.revision,
-            run_id=context.run.run_id,
+        write = run.write(
+            {"source": version.revision}, settings={"thresholds": thresholds}, source_revision=version.revision
         )
         for shard in version.shards:
             inputs = {"shard": shard.digest, "first_row": str(shard.first_row)}
@@ -96,8 +90,8 @@ def quality_rows(
                 unit.table("histogram", counts.table(), quality.HISTOGRAM_SCHEMA)
                 unit.table("rules", counts.rules_table(), quality.RULES_SCHEMA)
         draft = write.draft()
-        rows = store.read(draft, columns=["turns", "turns_kept", "kept"])
-        rules = quality.sum_counts(store.read(draft, "rules"), ["criterion"])
+        rows = run.lake.read(draft, columns=["turns", "turns_kept", "kept"])
+        rules = quality.sum_counts(run.lake.read(draft, "rules"), ["criterion"])
         manifest = write.commit(
             rows=rows.num_rows,
             rows_kept=int(pc.sum(rows["kept"]).as_py() or 0),

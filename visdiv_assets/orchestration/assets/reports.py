@@ -1,4 +1,4 @@
-"""Reports that people look at: pairs side by side, as HTML files that need no server."""
+"""Reports with pairs of images side by side, as HTML files that need no server."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import dagster as dg
 
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.duplicates.calibration.rates import SIMILARITY, VERIFIED, sentence
-from visdiv_assets.orchestration.assets.common import present_partitions, user_errors
+from visdiv_assets.orchestration.assets.stage import digests_by_table, stage
 from visdiv_assets.orchestration.partitions import subset_partitions
 from visdiv_assets.orchestration.resources import (
     CleaningResource,
@@ -38,24 +38,21 @@ def duplicates_report(
     cleaning: CleaningResource,
     reports: ReportsResource,
 ) -> dg.MaterializeResult:
-    """A page with pairs of a subset side by side, what their pixels showed, and what calibration says of the rules.
+    """A page with pairs of images of a subset side by side, their verdicts, and the calibration of the rules.
 
-    At most 300 pairs: the closest, the least similar of those that the pixels confirm, and the most similar of those
-    that they refuse. It opens from disk.
+    It shows at most 300 pairs: the closest, the least similar confirmed ones, and the most similar rejected ones. The
+    page opens from disk.
     """
     subset = context.partition_key
     path = Path(reports.folder) / "duplicates" / f"{escape(subset)}.html"
-    with user_errors():
-        store = lake.open()
-        nearest = store.require(LakeTable.NEAR_DUPLICATES, subset)
-        images = store.require(LakeTable.SUBSET_IMAGES, subset)
-        verified = store.require(LakeTable.VERIFIED_DUPLICATES, subset)
+    with stage(context, lake, LakeTable.DUPLICATES_REPORT, CODE_VERSION) as run:
+        store = run.lake
+        nearest, images = run.require(LakeTable.NEAR_DUPLICATES), run.require(LakeTable.SUBSET_IMAGES)
+        verified = run.require(LakeTable.VERIFIED_DUPLICATES)
         calibrated = store.manifest(LakeTable.CALIBRATION, subset)
-        inputs = {part.table: part.digest for part in (nearest, images, verified, calibrated) if part}
+        inputs = digests_by_table(nearest, images, verified, calibrated)
         inputs["threshold"] = str(cleaning.duplicate_threshold)
-        write = store.write(
-            LakeTable.DUPLICATES_REPORT, subset, code_version=CODE_VERSION, inputs=inputs, run_id=context.run.run_id
-        )
+        write = run.write(inputs)
         if not (write.reuse("page", inputs) and path.is_file()):
             with write.add("page", inputs):
                 report = duplicates.duplicates_report(
@@ -64,7 +61,7 @@ def duplicates_report(
                     nearest,
                     images,
                     verified=verified,
-                    measured=_measured(store, calibrated, cleaning.duplicate_threshold),
+                    measured=_describe_calibration(store, calibrated, cleaning.duplicate_threshold),
                 )
                 write_report(with_alignments(report, limits=decoder.limits), path, limits=decoder.limits)
         write.commit()
@@ -87,11 +84,11 @@ def leak_reports(
 ) -> dg.MaterializeResult:
     """A page for each benchmark: its images beside the training images that are close to them or copies of them.
 
-    At most 300 pairs each, with what their pixels showed and the leak rate of every subset; the pages open from disk.
+    Each page shows at most 300 pairs with their verdicts, and the contamination rate of every subset. The pages open
+    from disk.
     """
-    with user_errors():
-        opened = source.open()
-        store = present_partitions(lake.open(), opened)
+    with stage(context, lake, LakeTable.LEAK_REPORTS, CODE_VERSION, present_in=source) as run:
+        opened, store = source.open(), run.lake
         tables_of = {
             name: store.require(LakeTable.CONTAMINATION, name) for name in store.partitions(LakeTable.CONTAMINATION)
         }
@@ -108,16 +105,14 @@ def leak_reports(
                 f"{name} {part.table}": part.digest for found in (verified, calibrated) for name, part in found.items()
             }
             inputs["threshold"] = str(cleaning.contamination_threshold)
-            write = store.write(
-                LakeTable.LEAK_REPORTS, benchmark, code_version=CODE_VERSION, inputs=inputs, run_id=context.run.run_id
-            )
+            write = run.write(inputs, partition=benchmark)
             if not (write.reuse("page", inputs) and path.is_file()):
                 with write.add("page", inputs):
                     threshold = cleaning.contamination_threshold
                     measured = [
                         f"{name}: {line}"
                         for name, manifest in calibrated.items()
-                        for line in _measured(store, manifest, threshold)
+                        for line in _describe_calibration(store, manifest, threshold)
                     ]
                     report = contamination.leak_report(
                         store, opened, benchmark, tables_of, threshold, verified=verified, measured=measured
@@ -132,10 +127,10 @@ def leak_reports(
     )
 
 
-def _measured(store: Lake, calibrated: Manifest | None, threshold: float) -> list[str]:
-    """What calibration says of the similarity threshold, where it measured it, and of the comparison of pixels."""
+def _describe_calibration(lake: Lake, calibrated: Manifest | None, threshold: float) -> list[str]:
+    """Return sentences with the calibration of verification and, if it was measured, of the similarity threshold."""
     if calibrated is None:
         return []
-    rates = store.read(calibrated, "rates")
+    rates = lake.read(calibrated, "rates")
     rules = [(SIMILARITY, threshold)] if threshold in rates["threshold"].to_pylist() else []
     return [sentence(rates, rule, value) for rule, value in [*rules, (VERIFIED, None)]]

@@ -1,23 +1,18 @@
-"""What published selection methods say of the rows of all subsets."""
+"""Scores of published selection methods for the rows of all subsets."""
 
 import dagster as dg
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
-from visdiv_assets.curation.linked_images import partitions_with, require_one_model
+from visdiv_assets.corpus.access import digests_by_partition, partitions_with, require_one_model
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.selection.stored_scores import SCORES_SCHEMA, corpus_scores
-from visdiv_assets.orchestration.assets.common import (
-    column_schema,
-    materialized,
-    present_partitions,
-    user_errors,
-)
+from visdiv_assets.orchestration.assets.stage import column_schema, materialized, stage
 from visdiv_assets.orchestration.resources import LakeResource, SourceResource
 from visdiv_assets.progress import progress
 
 CODE_VERSION = "1"
 
-#: A subset that lacks one of these takes no part.
+#: Tables of a subset that is scored; a subset that lacks one is left out.
 NEEDED = (LakeTable.SUBSET_IMAGES, LakeTable.CLIP_IMAGE_EMBEDDINGS)
 
 
@@ -33,28 +28,21 @@ def selection_scores(
 ) -> dg.MaterializeResult:
     """The scores of SemDeDup, conformity, whitened CLIP and CLIPScore for every row, among all subsets together.
 
-    Of several images of a row the lowest score counts. Nothing is left out by these unless VISDIV_KEEP_BY names one
-    of them; `visdiv select` writes the best rows by one. Empty where there are no CLIP vectors.
+    A row with several images has the lowest of their scores. The scores drop rows only if VISDIV_KEEP_BY names one of
+    them; `visdiv select` writes the best rows by a score. The table is empty if there are no CLIP vectors.
     """
-    with user_errors():
-        store = present_partitions(lake.open(), source.open())
+    with stage(context, lake, LakeTable.SELECTION_SCORES, CODE_VERSION, present_in=source) as run:
+        store = run.lake
         subsets = partitions_with(store, *NEEDED)
         embeddings = {subset: store.require(LakeTable.CLIP_IMAGE_EMBEDDINGS, subset) for subset in subsets}
         images = {subset: store.require(LakeTable.SUBSET_IMAGES, subset) for subset in subsets}
-        # Of a subset whose images were listed anew and not embedded since, there is nothing to say yet.
+        # A subset whose images were listed again is left out until it is embedded again.
         subsets = [name for name in subsets if embeddings[name].inputs[LakeTable.SUBSET_IMAGES] == images[name].digest]
         used = [*(embeddings[name] for name in subsets), *(images[name] for name in subsets)]
         used += [aligned for name in subsets if (aligned := store.manifest(LakeTable.ALIGNMENT, name))]
-        inputs = {f"{part.partition} {part.table}": part.digest for part in used}
-        write = store.write(
-            LakeTable.SELECTION_SCORES,
-            CORPUS_PARTITION,
-            code_version=CODE_VERSION,
-            inputs=inputs,
-            model_id=require_one_model(embeddings[name] for name in subsets),
-            run_id=context.run.run_id,
-        )
-        # Each score is among all, so this is one unit of work.
+        inputs = digests_by_partition(used)
+        write = run.write(inputs, model_id=require_one_model(embeddings[name] for name in subsets))
+        # One unit of work, since each score compares a row with all rows.
         if not write.reuse("scores", inputs):
             vectors = sum(embeddings[name].rows("ids") for name in subsets)
             with write.add("scores", inputs) as unit, progress("scoring rows", 4 * vectors, "image") as advance:

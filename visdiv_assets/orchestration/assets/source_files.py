@@ -1,4 +1,4 @@
-"""What the source holds: observed, never written."""
+"""The files of the source: observed, never written."""
 
 import inspect
 import warnings
@@ -7,15 +7,15 @@ from typing import Any
 
 import dagster as dg
 
-from visdiv_assets.errors import VisdivError
-from visdiv_assets.orchestration.assets.common import user_errors
+from visdiv_assets.errors import SourceError, VisdivError
+from visdiv_assets.orchestration.assets.stage import user_errors
 from visdiv_assets.orchestration.partitions import PARTITIONS, add_missing_keys, benchmark_partitions, subset_partitions
 from visdiv_assets.orchestration.resources import SourceResource
 from visdiv_assets.sources import Kind
 
 
 def _observable(partitions: dg.PartitionsDefinition) -> Callable[[Callable[..., Any]], Any]:
-    """`dg.observable_source_asset` with the docstring as description, and without the warning that it is in beta."""
+    """Declare a `dg.observable_source_asset` described by its docstring, without the warning that it is in beta."""
 
     def decorate(observe: Callable[..., Any]) -> Any:
         with warnings.catch_warnings():
@@ -30,32 +30,33 @@ def _observable(partitions: dg.PartitionsDefinition) -> Callable[[Callable[..., 
 
 @_observable(subset_partitions)
 def subset_files(context: dg.OpExecutionContext, source: SourceResource) -> dg.DataVersionsByPartition:
-    """The files of each subset, as the source has them.
+    """The files of each subset in the source.
 
-    One observation looks at all subsets. A subset's version is a digest over the names, sizes and checksums (in a
-    folder: times of change) of its files, so an edited README changes none. New subsets become partitions; a subset
-    that is gone keeps its last version.
+    One observation covers all subsets. The version of a subset is a digest of the names, sizes and checksums (in a
+    folder: modification times) of its files; other files, such as a README, do not change it. New subsets become
+    partitions; a subset that was removed from the source keeps its last version.
     """
-    return _observed(context, source, Kind.SUBSET)
+    return _observe(context, source, Kind.SUBSET)
 
 
 @_observable(benchmark_partitions)
 def benchmark_files(context: dg.OpExecutionContext, source: SourceResource) -> dg.DataVersionsByPartition:
-    """The files of each benchmark, as the source has them; versions as in subset_files."""
-    return _observed(context, source, Kind.BENCHMARK)
+    """The files of each benchmark in the source; versions as in subset_files."""
+    return _observe(context, source, Kind.BENCHMARK)
 
 
 def observation(kind: Kind, name: str, version: str) -> dg.AssetObservation:
-    """The state of its files that a subset or benchmark was listed from.
+    """Return an observation of the version of a subset's or benchmark's files from which its images were listed.
 
-    Whoever lists the images reports it, so that the first observation after that changes nothing if no file changed.
+    The asset that lists the images reports it, so that the next scheduled observation finds no change unless a file
+    has changed.
     """
     files = "subset_files" if kind is Kind.SUBSET else "benchmark_files"
     return dg.AssetObservation(asset_key=files, partition=name, tags={"dagster/data_version": version})
 
 
-def _observed(context: dg.OpExecutionContext, source: SourceResource, kind: Kind) -> dg.DataVersionsByPartition:
-    """The version of every subset or benchmark that can be seen now; of the others none, and a line in the log."""
+def _observe(context: dg.OpExecutionContext, source: SourceResource, kind: Kind) -> dg.DataVersionsByPartition:
+    """Return the version of every subset or benchmark that can be observed; log the others."""
     with user_errors():
         opened = source.open()
         add_missing_keys(context.instance, opened)
@@ -67,7 +68,7 @@ def _observed(context: dg.OpExecutionContext, source: SourceResource, kind: Kind
             except VisdivError as error:
                 context.log.warning(f"{name} was not observed: {error}")
         if names and not versions:
-            raise VisdivError(f"none of the {len(names)} {kind.value} of {opened.uri} could be observed: see the log")
+            raise SourceError(f"none of the {len(names)} {kind.value} of {opened.uri} could be observed: see the log")
     gone = set(context.instance.get_dynamic_partitions(str(PARTITIONS[kind].name))) - set(names)
     if gone:
         context.log.warning(f"no longer in the source: {', '.join(sorted(gone))}")

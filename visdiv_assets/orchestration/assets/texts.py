@@ -1,4 +1,4 @@
-"""How much of the benchmarks' texts stands in a subset's questions and answers."""
+"""Texts of benchmarks in the questions and answers of a subset."""
 
 import dagster as dg
 import pyarrow.compute as pc
@@ -12,15 +12,9 @@ from visdiv_assets.contamination.texts import (
     read_benchmark,
     text_rates,
 )
+from visdiv_assets.corpus.access import listed_version
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.orchestration.assets.common import (
-    column_schema,
-    listed_version,
-    materialized,
-    present_partitions,
-    table_preview,
-    user_errors,
-)
+from visdiv_assets.orchestration.assets.stage import column_schema, materialized, stage, table_preview
 from visdiv_assets.orchestration.partitions import benchmark_partitions, subset_partitions
 from visdiv_assets.orchestration.resources import LakeResource, SourceResource
 from visdiv_assets.progress import progress
@@ -32,7 +26,7 @@ from visdiv_assets.texts.overlap import SIZES, BenchmarkTexts
 
 CODE_VERSION = "1"
 
-#: Rows of texts read at a time: a text may have a million characters.
+#: Rows of texts read at a time; small, since a text may have a million characters.
 BATCH_ROWS = 256
 
 
@@ -46,28 +40,20 @@ BATCH_ROWS = 256
 def benchmark_texts(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource
 ) -> dg.MaterializeResult:
-    """The runs of 8 and of 13 words of all texts of a benchmark's test set, as hashes: questions, options, answers.
+    """The hashed n-grams of 8 and 13 words of all texts of a benchmark's test set: questions, options, answers.
 
-    Runs that more than 10 of its texts share are its template, and left out.
+    N-grams that occur in more than 10 of its texts belong to its template and are left out.
     """
-    name = context.partition_key
-    with user_errors():
-        opened, store = source.open(), lake.open()
-        images = store.require(LakeTable.BENCHMARK_IMAGES, name)
-        version = listed_version(opened, images, Kind.BENCHMARK)
-        write = store.write(
-            LakeTable.BENCHMARK_TEXTS,
-            name,
-            code_version=CODE_VERSION,
-            inputs={"source": version.revision},
-            settings={"sizes": SIZES, "most": MAX_TEXTS_OF_A_RUN},
-            source_revision=version.revision,
-            run_id=context.run.run_id,
-        )
+    with stage(context, lake, LakeTable.BENCHMARK_TEXTS, CODE_VERSION) as run:
+        opened = source.open()
+        version = listed_version(opened, run.require(LakeTable.BENCHMARK_IMAGES), Kind.BENCHMARK)
         inputs = {"source": version.revision}
+        write = run.write(
+            inputs, settings={"sizes": SIZES, "most": MAX_TEXTS_OF_A_RUN}, source_revision=version.revision
+        )
         if not write.reuse("texts", inputs):
             with write.add("texts", inputs) as unit:
-                read = read_benchmark(opened, name)
+                read = read_benchmark(opened, run.partition)
                 for size, runs in read.runs.items():
                     unit.array(_role(size), runs)
                 unit.array("short", read.short)
@@ -87,31 +73,22 @@ def benchmark_texts(
 def text_contamination(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource
 ) -> dg.MaterializeResult:
-    """The benchmarks' texts that stand word by word in a subset's questions and answers, and the share of such rows.
+    """Texts of benchmarks that occur word by word in a subset's questions and answers, and the share of such rows.
 
-    Looked for are runs of 13 words, as GPT-3's authors did, and of 8, and whole shorter texts of 5 words at least.
-    Case, punctuation and blanks do not matter. It needs no model.
+    Compared are n-grams of 13 words, as for GPT-3, n-grams of 8 words, and whole texts of at least 5 words that are
+    shorter. Case, punctuation and whitespace are ignored. No model is needed.
     """
     subset = context.partition_key
-    with user_errors():
-        opened = source.open()
-        store = present_partitions(lake.open(), opened)
-        images = store.require(LakeTable.SUBSET_IMAGES, subset)
-        version = listed_version(opened, images)
+    with stage(context, lake, LakeTable.TEXT_CONTAMINATION, CODE_VERSION, present_in=source) as run:
+        opened, store = source.open(), run.lake
+        version = listed_version(opened, run.require(LakeTable.SUBSET_IMAGES))
         names = store.partitions(LakeTable.BENCHMARK_TEXTS)
         benchmarks = {name: store.require(LakeTable.BENCHMARK_TEXTS, name) for name in names}
         of_benchmarks = {name: of_benchmark.digest for name, of_benchmark in benchmarks.items()}
-        write = store.write(
-            LakeTable.TEXT_CONTAMINATION,
-            subset,
-            code_version=CODE_VERSION,
-            inputs={
-                "source": version.revision,
-                **{f"benchmark {name}": digest for name, digest in of_benchmarks.items()},
-            },
+        write = run.write(
+            {"source": version.revision, **{f"benchmark {name}": digest for name, digest in of_benchmarks.items()}},
             settings={"shortest_whole": MIN_WHOLE_WORDS},
             source_revision=version.revision,
-            run_id=context.run.run_id,
         )
         read: list[BenchmarkTexts] | None = None
         with progress(f"comparing texts of {subset}", version.rows, "row") as advance:
@@ -124,7 +101,7 @@ def text_contamination(
                 if write.reuse(shard.shard.name, inputs):
                     advance(shard.shard.rows)
                     continue
-                read = _read(store, benchmarks) if read is None else read
+                read = _load_benchmarks(store, benchmarks) if read is None else read
                 batches = opened.batches(Kind.SUBSET, subset, shard.shard, columns=["texts"], batch_rows=BATCH_ROWS)
                 with write.add(shard.shard.name, inputs) as unit:
                     located = find_subset_overlaps(batches, read, first_row=shard.first_row, progress=advance)
@@ -155,7 +132,7 @@ def _role(size: int) -> str:
     return f"runs_{size}"
 
 
-def _read(store: Lake, benchmarks: dict[str, Manifest]) -> list[BenchmarkTexts]:
+def _load_benchmarks(store: Lake, benchmarks: dict[str, Manifest]) -> list[BenchmarkTexts]:
     return [
         BenchmarkTexts(
             name, {size: store.column(manifest, _role(size)) for size in SIZES}, store.column(manifest, "short")

@@ -1,4 +1,4 @@
-"""Which close images are copies: their pixels, compared."""
+"""Verification of candidate pairs: their pixels, compared."""
 
 from itertools import chain, combinations
 
@@ -7,29 +7,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.contamination.images import RATES_SCHEMA, verified_rates
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
-from visdiv_assets.curation.linked_images import partitions_with, require_one_model
-from visdiv_assets.duplicates.pair_verification import PAIR_SCHEMA, VERIFIED_SCHEMA
-from visdiv_assets.duplicates.verify_pairs import PAIRS_OF_A_UNIT, split_into_units
-from visdiv_assets.orchestration.assets.common import (
-    column_schema,
+from visdiv_assets.contamination.positions import VERIFIED_LEAKS_SCHEMA, locate_verified_pairs, make_locator
+from visdiv_assets.corpus.access import (
     comparable_benchmarks,
-    current_embeddings,
     digests_by_partition,
-    make_locator,
-    materialized,
-    present_partitions,
+    partitions_with,
     read_pairs,
     readable_positions,
+    require_one_model,
+)
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
+from visdiv_assets.duplicates.pair_verification import PAIR_SCHEMA, VERIFIED_SCHEMA
+from visdiv_assets.duplicates.verify_pairs import PAIRS_OF_A_UNIT, split_into_units
+from visdiv_assets.orchestration.assets.stage import (
+    column_schema,
+    digests_by_table,
+    materialized,
+    stage,
     table_preview,
-    user_errors,
 )
 from visdiv_assets.orchestration.assets.verification_shared import (
     CODE_VERSION,
-    LEAKS_SCHEMA,
     candidate_rule,
     candidate_settings,
-    located_pairs,
     make_pixels,
     pairs_digest,
     verification_metadata,
@@ -77,26 +77,22 @@ def verified_duplicates(
     engine: EngineResource,
     verification: VerificationResource,
 ) -> dg.MaterializeResult:
-    """Pairs of different images of a subset whose pixels were compared: whether they are copies, and what shows it.
+    """Candidate pairs of a subset whose pixels were compared, with verdict and evidence.
 
-    Compared are the best 16 pairs of each image from a similarity of 0.45 on, and as many whose PDQ hashes are close
-    in one of 8 orientations. The two are aligned, and every textured place and every color of the one must be found in
-    the other, but for a caption, a border or a logo. Pairs that were compared before are not compared again.
+    Candidates are the 16 best pairs of each image with a similarity of at least 0.45, and as many pairs with close PDQ
+    hashes in one of 8 orientations. The two images are aligned; every textured region and every color of one must
+    occur in the other, except for a caption, a border or a logo. Pairs with a verdict are not compared again.
     """
     subset = context.partition_key
-    with user_errors():
-        store = lake.open()
-        images = store.require(LakeTable.SUBSET_IMAGES, subset)
-        embeddings = current_embeddings(store, images)
-        write = store.write(
-            LakeTable.VERIFIED_DUPLICATES,
-            subset,
-            code_version=CODE_VERSION,
-            inputs={LakeTable.SUBSET_IMAGES: images.digest, LakeTable.SSCD_EMBEDDINGS: embeddings.digest},
+    with stage(context, lake, LakeTable.VERIFIED_DUPLICATES, CODE_VERSION) as run:
+        store = run.lake
+        images = run.require(LakeTable.SUBSET_IMAGES)
+        embeddings = run.current_embeddings(images)
+        write = run.write(
+            digests_by_table(images, embeddings),
             model_id=embeddings.model_id,
             settings=candidate_settings(verification),
             source_revision=images.source_revision,
-            run_id=context.run.run_id,
         )
         pixels = make_pixels(source, lake, decoder, LakeTable.VERIFIED_DUPLICATES, subset)
         candidates = Planned("candidates", digests_by_partition([images, embeddings]), Listed(images, embeddings))
@@ -109,8 +105,8 @@ def verified_duplicates(
         )
         pairs = store.read(write.draft(), "candidates")
         planned = []
-        for name, numbers in split_into_units(pairs["image_id_a"], PAIRS_OF_A_UNIT):
-            chosen = pairs.take(numbers)
+        for name, indices in split_into_units(pairs["image_id_a"], PAIRS_OF_A_UNIT):
+            chosen = pairs.take(indices)
             planned.append(Planned(name, {"pairs": pairs_digest(chosen)}, PairsUnit(name, chosen)))
         fresh_pairs = 0
 
@@ -142,32 +138,28 @@ def verified_cross_subset(
     engine: EngineResource,
     verification: VerificationResource,
 ) -> dg.MaterializeResult:
-    """Pairs of images from two different subsets whose pixels were compared: whether they are copies.
+    """Candidate pairs of images from two different subsets whose pixels were compared, with verdict and evidence.
 
-    Found and compared as in verified_duplicates. Every two subsets are units of work of their own: what concerns two
-    subsets that did not change is not done again.
+    Candidates and verdicts are made as in verified_duplicates. Every two subsets are one unit of work, which is
+    repeated only if one of them has changed.
     """
-    with user_errors():
-        store = present_partitions(lake.open(), source.open())
+    with stage(context, lake, LakeTable.VERIFIED_CROSS_SUBSET, CODE_VERSION, present_in=source) as run:
+        store = run.lake
         subsets = partitions_with(store, LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS)
         images = {subset: store.require(LakeTable.SUBSET_IMAGES, subset) for subset in subsets}
-        embeddings = {subset: current_embeddings(store, images[subset]) for subset in subsets}
-        write = store.write(
-            LakeTable.VERIFIED_CROSS_SUBSET,
-            CORPUS_PARTITION,
-            code_version=CODE_VERSION,
-            inputs={subset: of_subset.digest for subset, of_subset in embeddings.items()},
+        embeddings = {subset: run.current_embeddings(images[subset]) for subset in subsets}
+        write = run.write(
+            {subset: of_subset.digest for subset, of_subset in embeddings.items()},
             model_id=require_one_model(embeddings.values()),
             settings=candidate_settings(verification),
-            run_id=context.run.run_id,
         )
         sets = {subset: Listed(images[subset], embeddings[subset]) for subset in subsets}
         planned = []
         for one, other in combinations(subsets, 2):
             name = f"{one} | {other}"
             inputs = {
-                f"{place}_{part.table}": part.digest
-                for place, subset in (("left", one), ("right", other))
+                f"{side}_{part.table}": part.digest
+                for side, subset in (("left", one), ("right", other))
                 for part in sets[subset]
             }
             planned.append(Planned(name, inputs, SetsUnit(name, sets[one], sets[other])))
@@ -201,7 +193,7 @@ def verified_cross_subset(
     group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
-    metadata=column_schema(LEAKS_SCHEMA),
+    metadata=column_schema(VERIFIED_LEAKS_SCHEMA),
 )
 def verified_contamination(
     context: dg.AssetExecutionContext,
@@ -211,34 +203,28 @@ def verified_contamination(
     engine: EngineResource,
     verification: VerificationResource,
 ) -> dg.MaterializeResult:
-    """Pairs of a subset's and a benchmark's images whose pixels were compared, and the rates of those confirmed.
+    """Candidate pairs of a subset's and a benchmark's images whose pixels were compared, and the contamination rates.
 
-    Found and compared as in verified_duplicates. Here byte-equal images are pairs, too. One benchmark is one unit of
-    work.
+    Candidates and verdicts are made as in verified_duplicates, but byte-equal images are pairs here. The rates count
+    confirmed pairs. One benchmark is one unit of work.
     """
     subset = context.partition_key
-    with user_errors():
-        store = present_partitions(lake.open(), source.open())
-        images, nearest = (
-            store.require(table, subset) for table in (LakeTable.SUBSET_IMAGES, LakeTable.NEAR_DUPLICATES)
-        )
-        embeddings = current_embeddings(store, images)
+    with stage(context, lake, LakeTable.VERIFIED_CONTAMINATION, CODE_VERSION, present_in=source) as run:
+        store = run.lake
+        images, nearest = run.require(LakeTable.SUBSET_IMAGES), run.require(LakeTable.NEAR_DUPLICATES)
+        embeddings = run.current_embeddings(images)
         benchmarks = comparable_benchmarks(store, embeddings)
-        write = store.write(
-            LakeTable.VERIFIED_CONTAMINATION,
-            subset,
-            code_version=CODE_VERSION,
-            inputs={name: of_benchmark.digest for name, (_, of_benchmark) in benchmarks.items()},
+        write = run.write(
+            {name: of_benchmark.digest for name, (_, of_benchmark) in benchmarks.items()},
             model_id=embeddings.model_id,
             settings=candidate_settings(verification),
             source_revision=images.source_revision,
-            run_id=context.run.run_id,
         )
         locate = make_locator(store, images, nearest)
         planned = [
             Planned(
                 name,
-                {part.table: part.digest for part in (images, embeddings, listed, of_benchmark, nearest)},
+                digests_by_table(images, embeddings, listed, of_benchmark, nearest),
                 SetsUnit(name, Listed(images, embeddings), Listed(listed, of_benchmark)),
             )
             for name, (listed, of_benchmark) in benchmarks.items()
@@ -248,7 +234,7 @@ def verified_contamination(
         def keep(unit: UnitWrite, of_unit: SetsUnit, found: Compared) -> None:
             nonlocal fresh_pairs
             table, fresh = found
-            unit.table("pairs", located_pairs(table, locate, of_unit.right.images), LEAKS_SCHEMA)
+            unit.table("pairs", locate_verified_pairs(table, locate, of_unit.right.images), VERIFIED_LEAKS_SCHEMA)
             fresh_pairs += fresh
 
         ids = ("image_id", "benchmark_image_id")
@@ -256,7 +242,7 @@ def verified_contamination(
         work = CompareSets(pixels, candidate_rule(verification), Kind.BENCHMARK)
         with progress(f"comparing pixels of {subset} with benchmarks", len(benchmarks), "benchmark") as advance:
             make_units(write, engine.open(), work, planned, keep, advance)
-        found = read_pairs(store, write.draft(), LEAKS_SCHEMA)
+        found = read_pairs(store, write.draft(), VERIFIED_LEAKS_SCHEMA)
         inputs = digests_by_partition([images, embeddings, *chain.from_iterable(benchmarks.values())])
         if not write.reuse("rates", inputs):
             by_benchmark = {name: found.filter(pc.equal(found["benchmark"], name)) for name in benchmarks}

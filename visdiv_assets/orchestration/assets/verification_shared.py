@@ -1,27 +1,21 @@
-"""What the assets that compare pixels share: how work is set up, verdicts known before, what the UI shows."""
+"""The parts that the assets which compare pixels share: settings, known verdicts, and metadata for the UI."""
 
 import hashlib
-from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.contamination.images import LOCATED_SCHEMA
 from visdiv_assets.duplicates.pair_verification import SIDES
-from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS, VERDICT_SCHEMA
-from visdiv_assets.orchestration.assets.common import table_preview
+from visdiv_assets.orchestration.assets.stage import table_preview
 from visdiv_assets.orchestration.resources import DecoderResource, LakeResource, SourceResource, VerificationResource
 from visdiv_assets.orchestration.work.verify import Pixels, Rule
-from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.storage.partition_write import PartitionWrite
 
 CODE_VERSION = "2"
 
-LEAKS_SCHEMA = pa.schema([*LOCATED_SCHEMA, ("pdq_distance", pa.int16()), *VERDICT_FIELDS])
-
 
 def candidate_settings(verification: VerificationResource) -> dict[str, float]:
-    """The settings that decide which pairs are compared."""
+    """Return the settings that select candidate pairs, as the manifest records them."""
     return {
         "candidate_floor": verification.candidate_floor,
         "candidates_kept": verification.candidates_kept,
@@ -30,7 +24,7 @@ def candidate_settings(verification: VerificationResource) -> dict[str, float]:
 
 
 def candidate_rule(verification: VerificationResource) -> Rule:
-    """The same, as work takes it."""
+    """Return the settings that select candidate pairs, as units of work take them."""
     return Rule(verification.candidate_floor, verification.candidates_kept, verification.pdq_distance)
 
 
@@ -42,15 +36,15 @@ def make_pixels(
     partition: str,
     ids: tuple[str, str] = SIDES,
 ) -> Pixels:
-    """Where images are compared, and the verdicts of an earlier run of the same code.
+    """Return where images are fetched from, with the verdicts of an earlier run of the same code.
 
     Args:
         source: where the images are.
         lake: where they are listed.
-        decoder: says what an image may have at most.
+        decoder: has the limits of images.
         table: the table that holds the verdicts.
         partition: its partition.
-        ids: the columns of the two images' image_ids there.
+        ids: columns of that table with the image_ids of the two images.
     """
     manifest = lake.open().manifest(table, partition)
     earlier = manifest if manifest and manifest.code_version == CODE_VERSION else None
@@ -58,22 +52,15 @@ def make_pixels(
 
 
 def pairs_digest(pairs: pa.Table) -> str:
-    """SHA-256 of the image_ids of pairs, in their order."""
+    """Return the SHA-256 of the image_ids of pairs, in their order."""
     found = hashlib.sha256()
     for name in SIDES:
         found.update("".join(pairs[name].to_pylist()).encode())
     return found.hexdigest()
 
 
-def located_pairs(pairs: pa.Table, locate: Callable[[pa.Table, Manifest], pa.Table], listed: Manifest) -> pa.Table:
-    """Compared pairs of a subset and a benchmark with the benchmark's positions: table of `LEAKS_SCHEMA`."""
-    named = pairs.rename_columns({"image_id_a": "image_id", "image_id_b": "benchmark_image_id"})
-    rest = [pairs[name] for name in ("pdq_distance", *VERDICT_SCHEMA.names)]
-    return pa.table([*locate(named, listed).columns, *rest], schema=LEAKS_SCHEMA)
-
-
 def verification_metadata(found: pa.Table, compared: int, write: PartitionWrite) -> dict[str, object]:
-    """What the UI shows of compared pairs, of which `compared` were compared in this run."""
+    """Return metadata about compared pairs, of which `compared` were compared in this run."""
     by_evidence = found.group_by(["evidence", "reason"]).aggregate([([], "count_all")])
     order = [("count_all", "descending"), ("evidence", "ascending"), ("reason", "ascending")]
     return {

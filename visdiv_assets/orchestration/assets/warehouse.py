@@ -4,8 +4,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from visdiv_assets.corpus.access import present_partitions
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.orchestration.assets.common import check_spec, image_markdown, present_partitions, user_errors
+from visdiv_assets.orchestration.assets.stage import check_spec, image_markdown, user_errors
 from visdiv_assets.orchestration.resources import (
     CleaningResource,
     DecoderResource,
@@ -53,7 +54,7 @@ from visdiv_assets.sources.catalog import category
             "counts_equal_lake",
             asset="warehouse",
             blocking=True,
-            description="Every table has exactly the rows that the lake holds.",
+            description="Every table has as many rows as the lake.",
         )
     ],
 )
@@ -66,11 +67,11 @@ def warehouse(
     cleaning: CleaningResource,
     reports: ReportsResource,
 ) -> dg.MaterializeResult:
-    """The DuckDB file that BI tools read: every materialized subset of the source, as real rows, with comments.
+    """The DuckDB file for BI tools: the findings about every materialized subset of the source, with comments.
 
-    It is built aside and put in place with one rename, so readers never wait for a run nor a run for readers. A
-    reader that has the file open keeps the old state until it opens it again. The metadata has the heat maps of
-    `visdiv report`, of at most 60 subsets.
+    The file is built under another name and put in place with one rename, so readers and runs never wait for each
+    other. A reader that has the file open sees the old state until it opens the file again. The metadata shows the
+    heat maps of `visdiv report` for at most 60 subsets.
     """
     with user_errors():
         store = present_partitions(lake.open(), source.open())
@@ -92,7 +93,7 @@ def warehouse(
     return dg.MaterializeResult(
         metadata={
             "dagster/uri": dg.MetadataValue.path(warehouse_file.path),
-            # The UI does not show the entry above.
+            # Dagster's UI does not show the entry above.
             "file": dg.MetadataValue.path(warehouse_file.path),
             **{f"rows_{table}": rows for table, rows in published.rows.items()},
             **drawn,

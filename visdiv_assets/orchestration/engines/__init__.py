@@ -1,8 +1,7 @@
-"""Where the heavy work of a partition is done: in this process, in one process per GPU, or on a Ray cluster.
+"""Engines that run the units of work of a partition: in this process, in one process per GPU, or on a Ray cluster.
 
-Here belongs what hands units of work out and brings their results back. What a unit is, and what is done with it,
-belongs to the rooms that do it (`embedders.units`, `search.units`, `search.comparison_units`): the same functions run
-in every engine. Nothing here knows the lake, Dagster or a model.
+Belongs here: distributing units of work and collecting their results. Does not: what a unit is (`orchestration.work`,
+the same for every engine), the lake, Dagster, models.
 """
 
 from visdiv_assets.orchestration.engines.interface import Engine, PerProcess, Work, Worker

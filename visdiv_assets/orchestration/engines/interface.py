@@ -1,9 +1,9 @@
-"""What every engine promises, and what work has to be like to be done by any of them."""
+"""The interface of engines, and of the work that any of them can run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from visdiv_assets.progress import Progress, silent
 
@@ -15,11 +15,11 @@ ResultOut = TypeVar("ResultOut", covariant=True)
 
 
 class Worker(NamedTuple):
-    """The place where work is opened.
+    """The resources of the process that runs work.
 
     Attributes:
-        device: for models and joins, as the setting names it: "auto", "cpu", "cuda", "cuda:1".
-        threads: threads that decode and compare images.
+        device: for models and joins, in the notation of the setting: "auto", "cpu", "cuda", "cuda:1".
+        threads: number of threads that decode and compare images.
     """
 
     device: str
@@ -27,61 +27,68 @@ class Worker(NamedTuple):
 
 
 class Work(Protocol[UnitIn, ResultOut]):
-    """Work of one kind, which can be sent to another process: it is pickled before it is opened.
+    """Work of one kind, which can be sent to another process: it is pickled before it is opened."""
 
-    Attributes:
-        holds_model: whether opening loads a model, so that few workers are opened and kept for all units.
-        uses_device: whether it computes on the worker's device; else it needs no GPU.
-    """
+    @property
+    def holds_model(self) -> bool:
+        """Whether opening loads a model; an engine then opens few workers and keeps them for all units."""
+        ...
 
-    holds_model: ClassVar[bool]
-    uses_device: ClassVar[bool]
+    @property
+    def uses_device(self) -> bool:
+        """Whether the work computes on the worker's device; if not, it needs no GPU."""
+        ...
 
     def open(self, worker: Worker) -> Callable[[UnitIn, Progress], ResultOut]:
-        """Get ready, once in each process; what is returned does one unit, which depends on nothing else."""
+        """Prepare the work, once in each process, and return a function that does one unit independently of others."""
         ...
 
     def size(self, unit: UnitIn) -> int:
-        """What a unit counts for in progress: as much as its function reports in all."""
+        """Return the amount of progress that a unit stands for: the sum that its function reports."""
         ...
 
 
 class Engine(Protocol):
-    """Does units of work somewhere."""
+    """Runs units of work."""
 
     def map(
         self, work: Work[Unit, Result], units: Sequence[Unit], progress: Progress = silent
     ) -> Generator[tuple[int, Result]]:
-        """Do all units.
+        """Run all units.
 
         Args:
-            work: what is to be done.
-            units: to what; they must be picklable, as must the results.
-            progress: told of what is done.
+            work: the work to do.
+            units: the units; units and results must be picklable.
+            progress: called with the amount of work finished, as `Work.size` counts it.
 
         Yields:
-            the number of a unit and its result, in the order in which they are finished.
+            the index of a unit and its result, in the order in which the units finish.
 
         Raises:
-            VisdivError: as the work raises it; or workers were lost again and again.
+            VisdivError: raised by the work; or the same unit lost its worker several times.
         """
         ...
 
     def close(self) -> None:
-        """Let workers go. The engine can be used again."""
+        """Release the workers. The engine can be used again."""
         ...
 
 
 class PerProcess(Generic[Opened]):
-    """Something that every process opens for itself, such as a source: what is opened here is not sent along."""
+    """An object that every process opens for itself, such as a source; pickling sends only the way to open it."""
 
     def __init__(self, opener: Callable[[], Opened], opened: Opened | None = None) -> None:
-        """Say how it is opened, by a picklable function, and what this process has opened already."""
+        """Wrap an object.
+
+        Args:
+            opener: picklable function that opens it.
+            opened: the object, if this process has opened it already.
+        """
         self._opener = opener
         self._opened = opened
 
     def get(self) -> Opened:
-        """What this process has opened, now or before."""
+        """Return the object, opened by this process once."""
         if self._opened is None:
             self._opened = self._opener()
         return self._opened

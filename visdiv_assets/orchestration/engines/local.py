@@ -1,4 +1,4 @@
-"""Units done in this process, one after the other."""
+"""The engine that runs units in this process, one after the other."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from visdiv_assets.progress import Progress, silent
 
 
 class LocalEngine:
-    """Does units here, in their order. Work is opened at the first unit, and not at all where there is none."""
+    """Runs units in this process, in order. Work is opened only if there is a unit."""
 
     def __init__(self, worker: Worker) -> None:
-        """Say what this process works with."""
+        """Create the engine with the resources of this process."""
         self._worker = worker
 
     def map(
         self, work: Work[Unit, Result], units: Sequence[Unit], progress: Progress = silent
     ) -> Generator[tuple[int, Result]]:
-        """As `Engine.map`, in the order of the units."""
+        """Run all units in order; see `Engine.map`."""
         if units:
             function = work.open(self._worker)
-            for number, unit in enumerate(units):
-                yield number, function(unit, progress)
+            for index, unit in enumerate(units):
+                yield index, function(unit, progress)
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no worker is kept."""

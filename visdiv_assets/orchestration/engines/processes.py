@@ -1,4 +1,4 @@
-"""One process per device of this machine for work that holds a model."""
+"""The engine with one process for each device of this machine, for work that holds a model."""
 
 from __future__ import annotations
 
@@ -19,18 +19,23 @@ from visdiv_assets.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
 
-#: How often a unit is begun: one whose worker was lost each time would be lost for ever.
-ATTEMPTS = 3
+#: Attempts at a unit that loses its worker each time.
+MAX_ATTEMPTS = 3
 
 
 class ProcessEngine:
-    """Gives every worker a unit at a time; a worker that is lost is replaced, and its unit done again.
+    """Gives each worker one unit at a time; a worker that dies is replaced and its unit retried.
 
-    Work without a model is done in this process, as `LocalEngine` does it.
+    Work without a model runs in this process, as in `LocalEngine`.
     """
 
     def __init__(self, workers: Sequence[Worker], here: Worker) -> None:
-        """Say what the processes work with, one for each worker, and this process."""
+        """Create the engine; processes start with the first unit.
+
+        Args:
+            workers: the resources of each process.
+            here: the resources of this process.
+        """
         self._workers = list(workers)
         self._here = LocalEngine(here)
         self._pools: list[ProcessPoolExecutor | None] = [None] * len(self._workers)
@@ -38,7 +43,7 @@ class ProcessEngine:
     def map(
         self, work: Work[Unit, Result], units: Sequence[Unit], progress: Progress = silent
     ) -> Generator[tuple[int, Result]]:
-        """As `Engine.map`."""
+        """Run all units; see `Engine.map`."""
         if not work.holds_model:
             yield from self._here.map(work, units, progress)
             return
@@ -50,51 +55,51 @@ class ProcessEngine:
         try:
             while waiting or running:
                 while waiting and idle:
-                    number, place = waiting.popleft(), idle.pop()
-                    attempts[number] += 1
-                    future = self._pool(place).submit(outcome, pickled, self._workers[place], units[number])
-                    running[future] = (number, place)
+                    index, slot = waiting.popleft(), idle.pop()
+                    attempts[index] += 1
+                    future = self._pool(slot).submit(outcome, pickled, self._workers[slot], units[index])
+                    running[future] = (index, slot)
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    number, place = running.pop(future)
-                    idle.append(place)
+                    index, slot = running.pop(future)
+                    idle.append(slot)
                     try:
                         returned = future.result()
                     except BrokenProcessPool:
-                        self._replace(place, attempts[number])
-                        waiting.appendleft(number)
+                        self._replace(slot, attempts[index])
+                        waiting.appendleft(index)
                         continue
                     result: Result = result_of(returned)
-                    progress(work.size(units[number]))
-                    yield number, result
+                    progress(work.size(units[index]))
+                    yield index, result
         finally:
-            # Whoever stops in the middle, by an error or on purpose, does not wait for units that nobody wants.
+            # A caller that stops early, because of an error or on purpose, does not wait for units in progress.
             if running:
                 self._end()
 
     def close(self) -> None:
-        """End the processes, which have nothing to do."""
+        """End the idle processes."""
         for pool in self._pools:
             if pool is not None:
                 pool.shutdown()
         self._pools = [None] * len(self._pools)
 
-    def _pool(self, place: int) -> ProcessPoolExecutor:
-        pool = self._pools[place]
+    def _pool(self, slot: int) -> ProcessPoolExecutor:
+        pool = self._pools[slot]
         if pool is None:
-            # Not forked: a process that has used CUDA leaves its children a broken one.
+            # Spawned, since CUDA does not work in a forked process if its parent has used it.
             pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-            self._pools[place] = pool
+            self._pools[slot] = pool
         return pool
 
-    def _replace(self, place: int, attempts: int) -> None:
-        device = self._workers[place].device
-        if attempts >= ATTEMPTS:
+    def _replace(self, slot: int, attempts: int) -> None:
+        device = self._workers[slot].device
+        if attempts >= MAX_ATTEMPTS:
             raise VisdivError(
-                f"the worker on {device} died {attempts} times over the same unit of work: look for what killed it, "
-                "which is lack of memory most often, and start the run again"
+                f"the worker on {device} died {attempts} times while it ran the same unit of work: find out what "
+                "killed it, most often a lack of memory, and start the run again"
             )
-        logger.warning("the worker on %s has died: it is replaced, and its unit of work done again", device)
-        pool, self._pools[place] = self._pools[place], None
+        logger.warning("the worker on %s has died: it is replaced, and its unit of work is retried", device)
+        pool, self._pools[slot] = self._pools[slot], None
         if pool is not None:
             pool.shutdown(wait=False)
 

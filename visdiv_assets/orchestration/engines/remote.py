@@ -1,4 +1,4 @@
-"""What runs in another process: work is opened there once, and what a user can mend comes back as it is."""
+"""The part of engines that runs in another process: it opens work once, and returns errors that a user can fix."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from visdiv_assets.progress import Progress, silent
 
 
 def outcome(work: bytes, worker: Worker, unit: Any) -> Any:
-    """Do one unit of pickled work; what the user can mend is returned, not raised, so that no engine wraps it."""
+    """Run one unit of pickled work; return a `VisdivError` instead of raising it, so that no engine wraps it."""
     try:
-        return _opened(work, worker)(unit, silent)
+        return _open_work(work, worker)(unit, silent)
     except VisdivError as error:
         return error
 
 
 def result_of(returned: Any) -> Any:
-    """What `outcome` returned, or raise it if it is an error."""
+    """Return the result from `outcome`; raise it if it is an error."""
     if isinstance(returned, VisdivError):
         raise returned
     return returned
 
 
 @lru_cache(maxsize=1)
-def _opened(work: bytes, worker: Worker) -> Callable[[Any, Progress], Any]:
+def _open_work(work: bytes, worker: Worker) -> Callable[[Any, Progress], Any]:
     function: Callable[[Any, Progress], Any] = pickle.loads(work).open(worker)
     return function

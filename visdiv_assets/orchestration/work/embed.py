@@ -1,4 +1,4 @@
-"""Embedding as units of work that any engine can do: a unit is a shard, and its result the vectors of its images."""
+"""Embedding as units of work for any engine: a unit is a shard, its result the vectors of the shard's images."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from visdiv_assets.sources import Kind, Shard, Source
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
-#: Loads a model on a device; it is sent to other processes, so it is a function of a module, or a `partial` of one.
+#: Loads a model on a device. It must be picklable: a function of a module, or a `partial` of one.
 Load = Callable[[str], Embedder]
 
 
 class Description(NamedTuple):
-    """What has to be known of a model that is loaded elsewhere: attributes of its `Embedder`."""
+    """Attributes of the `Embedder` of a model that is loaded in another process."""
 
     model_id: str
     dimension: int
@@ -31,7 +31,7 @@ class Description(NamedTuple):
 
 @dataclass(frozen=True)
 class Describe:
-    """Loads a model, where it will run, and says what it is; the unit is nothing."""
+    """Loads a model where it will run, and describes it; the unit is None."""
 
     holds_model: ClassVar[bool] = True
     uses_device: ClassVar[bool] = True
@@ -39,22 +39,22 @@ class Describe:
     load: Load
 
     def open(self, worker: Worker) -> Callable[[None, Progress], Description]:
-        """Load it."""
+        """Load the model."""
         embedder = self.load(worker.device)
         description = Description(embedder.model_id, embedder.dimension, embedder.device)
         return lambda unit, progress: description
 
     def size(self, unit: None) -> int:
-        """Nothing is done."""
+        """Return 0: describing a model is no progress."""
         return 0
 
 
 class ShardUnit(NamedTuple):
-    """A shard, and its images that are to be embedded.
+    """A shard, and the images in it that have to be embedded.
 
     Attributes:
         shard: the shard.
-        first_row: the number of its first row in the subset.
+        first_row: index of its first row in the subset.
         positions: row, image_index and image_id of the images, in order.
     """
 
@@ -72,9 +72,9 @@ class EmbedShards:
         lake: where the vectors of an earlier state are.
         kind: subset or benchmark.
         name: its name.
-        earlier: manifest of the earlier state; None if there was none.
+        earlier: manifest of the earlier state; None if there is none.
         load: loads the model.
-        limits: of images; a larger one counts as unreadable.
+        limits: of images; a larger image is unreadable.
     """
 
     holds_model: ClassVar[bool] = True
@@ -89,7 +89,7 @@ class EmbedShards:
     limits: DecodeLimits
 
     def open(self, worker: Worker) -> Callable[[ShardUnit, Progress], PositionVectors]:
-        """Load the model, and map the earlier vectors."""
+        """Load the model, and memory-map the earlier vectors."""
         embedder = self.load(worker.device)
         known = KnownVectors(self.lake.get(), self.earlier, embedder.model_id)
         source = self.source.get()
@@ -109,5 +109,5 @@ class EmbedShards:
         return embed
 
     def size(self, unit: ShardUnit) -> int:
-        """Images."""
+        """Return the number of images."""
         return int(unit.positions.num_rows)

@@ -1,4 +1,4 @@
-"""Comparisons of vectors as units of work that any engine can do: each reads the lake and returns what it found."""
+"""Comparisons of vectors as units of work for any engine: each unit reads the lake and returns the pairs it found."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import ClassVar
 import pyarrow as pa
 
 from visdiv_assets.contamination.images import find_leaks
+from visdiv_assets.corpus.access import EmbeddedSubset, load_embeddings
 from visdiv_assets.devices import resolve_device
-from visdiv_assets.duplicates.cross_subset import EmbeddedSubset, SubsetComparison, compare_subsets, load_embeddings
+from visdiv_assets.duplicates.cross_subset import SubsetComparison, compare_subsets
 from visdiv_assets.duplicates.near import NearDuplicates, near_duplicates
 from visdiv_assets.orchestration.engines import PerProcess, Worker
 from visdiv_assets.progress import Progress
@@ -21,20 +22,20 @@ from visdiv_assets.vectors.join import Prepared, tiles_of
 from visdiv_assets.vectors.join_blocks import Part, compute_part
 from visdiv_assets.vectors.lru import LruCache
 
-#: Images of which image_ids and projections are kept between two units: 100 to 560 bytes each.
-IMAGES_KEPT = 2_000_000
+#: Maximum number of images whose image_ids and projections are cached between units: 100 to 560 bytes each.
+MAX_CACHED_IMAGES = 2_000_000
 
 
 @dataclass(frozen=True)
-class _OfSubset:
-    """The near duplicates of a subset.
+class _SubsetJoin:
+    """Finds the near duplicates of a subset.
 
     Attributes:
         lake: where its vectors are.
         embeddings: manifest of `sscd_embeddings`.
         floor: smallest similarity of a pair.
         k_best: pairs kept per image.
-        count_at: thresholds by the column that counts neighbors there.
+        count_at: thresholds, by the name of the column that counts the neighbors at each.
     """
 
     holds_model: ClassVar[bool] = False
@@ -48,11 +49,11 @@ class _OfSubset:
 
 
 @dataclass(frozen=True)
-class WholeSubset(_OfSubset):
-    """The near duplicates of a subset in one go; the unit is its number of images."""
+class WholeSubset(_SubsetJoin):
+    """Finds the near duplicates of a subset in one unit, which is its number of images."""
 
     def open(self, worker: Worker) -> Callable[[int, Progress], NearDuplicates]:
-        """Map the vectors."""
+        """Memory-map the vectors."""
         own = load_embeddings(self.lake.get(), self.embeddings)
 
         def find(images: int, progress: Progress) -> NearDuplicates:
@@ -69,16 +70,16 @@ class WholeSubset(_OfSubset):
         return find
 
     def size(self, unit: int) -> int:
-        """Images."""
+        """Return the number of images."""
         return unit
 
 
 @dataclass(frozen=True)
-class BlocksOfSubset(_OfSubset):
-    """The near duplicates of a large subset block by block; a unit is one of `blocks.blocks_of`."""
+class BlocksOfSubset(_SubsetJoin):
+    """Finds the near duplicates of a large subset by blocks; a unit is one of `join_blocks.split_into_blocks`."""
 
     def open(self, worker: Worker) -> Callable[[tuple[int, int], Progress], Part]:
-        """Project the vectors, once for all blocks that a process does."""
+        """Project the vectors, once for all blocks that a process compares."""
         vectors = self.lake.get().array(self.embeddings, "vectors")
         tiles = tiles_of(vectors, vectors, self.floor, within=True, device=resolve_device(worker.device))
 
@@ -95,13 +96,13 @@ class BlocksOfSubset(_OfSubset):
         return find
 
     def size(self, unit: tuple[int, int]) -> int:
-        """Images."""
+        """Return the number of images."""
         return unit[1] - unit[0]
 
 
 @dataclass(frozen=True)
 class TwoSubsets:
-    """Manifests of two subsets: embeddings and near duplicates of the one and of the other."""
+    """Manifests of two subsets: the embeddings and near duplicates of each."""
 
     left: tuple[Manifest, Manifest]
     right: tuple[Manifest, Manifest]
@@ -109,13 +110,13 @@ class TwoSubsets:
 
 @dataclass(frozen=True)
 class SubsetTiles:
-    """What every two subsets share; a unit is two subsets.
+    """Compares two subsets; a unit is two subsets.
 
     Attributes:
         lake: where their vectors are.
         floor: smallest similarity of a pair.
         k_best: pairs kept per image.
-        thresholds: at which overlaps are given.
+        thresholds: similarities at which the overlap is counted.
     """
 
     holds_model: ClassVar[bool] = False
@@ -127,18 +128,19 @@ class SubsetTiles:
     thresholds: list[float]
 
     def open(self, worker: Worker) -> Callable[[TwoSubsets, Progress], SubsetComparison]:
-        """Keep what was opened last: every subset is in as many units as there are others, and most are small."""
+        """Open subsets through a cache: each takes part in as many units as there are others, and most are small."""
         store = self.lake.get()
         device = resolve_device(worker.device)
-        kept: LruCache[tuple[EmbeddedSubset, Prepared]] = LruCache(lambda opened: opened[1].rows, IMAGES_KEPT)
+        cache: LruCache[tuple[EmbeddedSubset, Prepared]] = LruCache(lambda opened: opened[1].rows, MAX_CACHED_IMAGES)
 
-        def opened(embeddings: Manifest, nearest: Manifest) -> tuple[EmbeddedSubset, Prepared]:
+        def prepare(embeddings: Manifest, nearest: Manifest) -> tuple[EmbeddedSubset, Prepared]:
             subset = load_embeddings(store, embeddings, nearest)
             return subset, Prepared(subset.vectors, self.floor, device=device)
 
         def compare(two: TwoSubsets, progress: Progress) -> SubsetComparison:
             (left, left_prepared), (right, right_prepared) = (
-                kept.get(tuple(each.digest for each in side), partial(opened, *side)) for side in (two.left, two.right)
+                cache.get(tuple(each.digest for each in side), partial(prepare, *side))
+                for side in (two.left, two.right)
             )
             return compare_subsets(
                 left,
@@ -154,13 +156,13 @@ class SubsetTiles:
         return compare
 
     def size(self, unit: TwoSubsets) -> int:
-        """Images of the left subset."""
+        """Return the number of images of the left subset."""
         return unit.left[0].rows("ids")
 
 
 @dataclass(frozen=True)
 class Leaks:
-    """Images of a subset that are close to a benchmark's; a unit is the manifest of a benchmark's embeddings.
+    """Finds the images of a subset that are close to those of a benchmark; a unit is the manifest of its embeddings.
 
     Attributes:
         lake: where the vectors are.
@@ -178,7 +180,7 @@ class Leaks:
     k_best: int
 
     def open(self, worker: Worker) -> Callable[[Manifest, Progress], pa.Table]:
-        """Map the subset's vectors, and project them once for all benchmarks."""
+        """Memory-map the subset's vectors, and project them once for all benchmarks."""
         store = self.lake.get()
         own = load_embeddings(store, self.embeddings)
         device = resolve_device(worker.device)
@@ -202,5 +204,5 @@ class Leaks:
         return find
 
     def size(self, unit: Manifest) -> int:
-        """One benchmark."""
+        """Return 1: one benchmark."""
         return 1

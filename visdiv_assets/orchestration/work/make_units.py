@@ -1,4 +1,4 @@
-"""Units of work of a partition: those that are there are found again, the engine makes the others."""
+"""The units of work of a partition: finished ones are reused, the engine makes the others."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -18,7 +18,7 @@ class Planned(NamedTuple):
     Attributes:
         name: of the unit in the lake.
         inputs: digests of what it is made from.
-        unit: what the work is done to.
+        unit: the argument of the work.
     """
 
     name: str
@@ -34,18 +34,18 @@ def make_units(
     store: Callable[[UnitWrite, Unit, Result], None],
     advance: Progress = silent,
 ) -> None:
-    """Bring a partition's units about, in their order, whichever are there already and whichever come first.
+    """Reuse or make all units of a partition, in the planned order, whatever the order in which they finish.
 
     Args:
         write: the partition.
-        engine: does the work; only this process writes.
-        work: what is done to each unit.
+        engine: runs the work; only this process writes.
+        work: makes a unit.
         planned: the units.
         store: writes the files of one unit.
-        advance: told of what is done, as `work.size` counts it.
+        advance: called with the amount of work finished, as `work.size` counts it.
 
     Raises:
-        VisdivError: as the work raises it; or the disk is full. What was finished by then is kept.
+        VisdivError: raised by the work; or the disk is full. Finished units are kept.
     """
     missing: list[Planned] = []
     for each in planned:
@@ -55,11 +55,11 @@ def make_units(
             missing.append(each)
     left = len(missing)
     if left:
-        # Not only before a unit is written: on a full disk none should be begun.
+        # Before the work, too: on a full disk no unit should be started.
         write.require_space()
     with closing(engine.map(work, [each.unit for each in missing], advance)) as results:
-        for number, result in results:
-            made = missing[number]
+        for index, result in results:
+            made = missing[index]
             with write.add(made.name, made.inputs) as unit:
                 store(unit, made.unit, result)
             left -= 1

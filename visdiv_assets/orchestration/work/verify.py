@@ -1,4 +1,4 @@
-"""Comparisons of pixels as units of work that any engine can do: each reads the lake and the source itself."""
+"""Comparisons of pixels as units of work for any engine: each unit reads the lake and the source."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import make_fetch
 from visdiv_assets.devices import resolve_device
 from visdiv_assets.duplicates.candidates import Images
 from visdiv_assets.duplicates.pair_verification import (
@@ -17,7 +18,6 @@ from visdiv_assets.duplicates.pair_verification import (
     fetch_from_either,
     known_verdicts,
     load_images,
-    make_fetch,
     order_sides,
     verify_candidates,
 )
@@ -30,7 +30,7 @@ from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.vectors.lru import LruCache
 
-#: What a unit gives: its pairs with their verdicts, and how many were not known before.
+#: Result of a unit: its pairs with their verdicts, and the number of pairs that were compared now.
 Compared = tuple[pa.Table, int]
 
 
@@ -43,14 +43,14 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True)
 class Rule:
-    """Which pairs are compared; see `candidates.candidates`."""
+    """Selects candidate pairs; see `candidates.candidates` for the parameters."""
 
     floor: float
     k_best: int
     pdq_distance: int
 
     def candidates(self, left: Images, right: Images | None, worker: Worker) -> pa.Table:
-        """As `candidate_pairs`."""
+        """Find the candidate pairs of one set, or of two; see `candidate_pairs`."""
         return candidate_pairs(
             left,
             right,
@@ -63,11 +63,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class FindCandidates:
-    """The pairs of a subset whose pixels are to be compared; the unit is its manifests.
+    """Finds the candidate pairs of a subset; the unit is its manifests.
 
     Attributes:
         lake: where its vectors and hashes are.
-        rule: which pairs.
+        rule: selects the pairs.
     """
 
     holds_model: ClassVar[bool] = False
@@ -77,25 +77,25 @@ class FindCandidates:
     rule: Rule
 
     def open(self, worker: Worker) -> Callable[[Listed, Progress], pa.Table]:
-        """Nothing is shared by all units."""
+        """Return the function; units share nothing."""
         store = self.lake.get()
         return lambda unit, progress: self.rule.candidates(load_images(store, *unit), None, worker)
 
     def size(self, unit: Listed) -> int:
-        """It is not counted."""
+        """Return 0: finding candidates is no progress."""
         return 0
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """Where images are compared.
+    """Access to the images that are compared, and to known verdicts.
 
     Attributes:
-        lake: where they are listed.
-        source: where they are.
-        earlier: manifest of a table with verdicts that are known, if there is one.
-        limits: of images; a larger one counts as unreadable.
-        ids: the columns of the two images' image_ids in the table.
+        lake: where the images are listed.
+        source: where the images are.
+        earlier: manifest of a table with known verdicts; None if there is none.
+        limits: of images; a larger image is unreadable.
+        ids: columns of that table with the image_ids of the two images.
     """
 
     lake: PerProcess[Lake]
@@ -105,11 +105,15 @@ class Pixels:
     ids: tuple[str, str] = SIDES
 
     def fetch(self, kind: Kind, images: Manifest) -> Fetch:
-        """As `make_fetch`."""
+        """Return a function that fetches images by image_id; see `corpus.access.make_fetch`."""
         return make_fetch(self.lake.get(), self.source.get(), kind, images)
 
     def comparison(self, worker: Worker) -> Callable[[str, pa.Table, Fetch, Fetch, Progress], Compared]:
-        """A function that compares the pairs of a unit, by its name, where their images are fetched, progress."""
+        """Return a function that compares the pairs of a unit.
+
+        Its arguments are the name of the unit, the pairs, the functions that fetch their left and right images, and
+        a progress callback.
+        """
         known = known_verdicts(self.lake.get(), self.earlier, self.ids)
 
         def compare(name: str, pairs: pa.Table, fetch_a: Fetch, fetch_b: Fetch, progress: Progress) -> Compared:
@@ -127,7 +131,7 @@ class Pixels:
 
 
 class PairsUnit(NamedTuple):
-    """Some pairs of a subset, table of `PAIR_SCHEMA`, and the name that they have as a unit."""
+    """Pairs of a subset, table of `PAIR_SCHEMA`, and the name of the unit that they form."""
 
     name: str
     pairs: pa.Table
@@ -135,10 +139,10 @@ class PairsUnit(NamedTuple):
 
 @dataclass(frozen=True)
 class ComparePairs:
-    """Pairs of one subset; a unit is some of them.
+    """Compares pairs of one subset; a unit is some of them.
 
     Attributes:
-        pixels: where they are compared.
+        pixels: access to the images.
         images: manifest of the subset's images.
     """
 
@@ -149,17 +153,17 @@ class ComparePairs:
     images: Manifest
 
     def open(self, worker: Worker) -> Callable[[PairsUnit, Progress], Compared]:
-        """Read where the images are."""
+        """Read the positions of the images."""
         fetch, compare = self.pixels.fetch(Kind.SUBSET, self.images), self.pixels.comparison(worker)
         return lambda unit, progress: compare(unit.name, unit.pairs, fetch, fetch, progress)
 
     def size(self, unit: PairsUnit) -> int:
-        """Pairs."""
+        """Return the number of pairs."""
         return int(unit.pairs.num_rows)
 
 
 class SetsUnit(NamedTuple):
-    """Two sets of images that are compared, and the name that they have as a unit."""
+    """Two sets of images that are compared, and the name of the unit that they form."""
 
     name: str
     left: Listed
@@ -168,13 +172,13 @@ class SetsUnit(NamedTuple):
 
 @dataclass(frozen=True)
 class CompareSets:
-    """Pairs of a subset and another, or a benchmark: found and compared. A unit is two sets.
+    """Finds and compares pairs of a subset and another subset or a benchmark. A unit is two sets.
 
     Attributes:
-        pixels: where they are compared.
-        rule: which pairs.
-        right_kind: whether the right set is a subset or a benchmark. Between two subsets an image that both hold is no
-            pair, and of the two images of a pair the one with the lower image_id stands first.
+        pixels: access to the images.
+        rule: selects the pairs.
+        right_kind: whether the right set is a subset or a benchmark. An image that two subsets share is not a pair, and
+            of a pair of two subsets the image with the lower image_id comes first.
     """
 
     holds_model: ClassVar[bool] = False
@@ -185,12 +189,12 @@ class CompareSets:
     right_kind: Kind
 
     def open(self, worker: Worker) -> Callable[[SetsUnit, Progress], Compared]:
-        """Keep the two sets used last: the hashes of all images of a large corpus would take gigabytes."""
+        """Cache the two sets used last; the hashes of all images of a large corpus would take gigabytes."""
         store, compare = self.pixels.lake.get(), self.pixels.comparison(worker)
-        kept: LruCache[tuple[Images, Fetch]] = LruCache()
+        cache: LruCache[tuple[Images, Fetch]] = LruCache()
 
         def side(kind: Kind, listed: Listed) -> tuple[Images, Fetch]:
-            return kept.get(
+            return cache.get(
                 (kind, listed.images.partition),
                 lambda: (load_images(store, *listed), self.pixels.fetch(kind, listed.images)),
             )
@@ -209,5 +213,5 @@ class CompareSets:
         return compare_sets
 
     def size(self, unit: SetsUnit) -> int:
-        """Two sets."""
+        """Return 1: two sets."""
         return 1

@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from visdiv_assets.corpus.access import first_positions
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.quality import HISTOGRAM_SCHEMA, QUALITY_SCHEMA, RULES_SCHEMA
 from visdiv_assets.embedding.shards import IDS_SCHEMA, positions_between
-from visdiv_assets.imaging.listing import IMAGES_SCHEMA, first_positions
+from visdiv_assets.imaging.listing import IMAGES_SCHEMA
 from visdiv_assets.perf.rehearsal import columns
 from visdiv_assets.perf.rehearsal.plan import Plan, SetPlan
 from visdiv_assets.perf.rehearsal.planting import Assigned, Planted, draw_ids, plant

@@ -156,5 +156,5 @@ def test_vectors_of_another_model_are_an_error_of_one_line(pipeline: Pipeline) -
     assert failed.step_failure_data.user_failure_data is not None
     assert failed.step_failure_data.user_failure_data.description == (
         "the vectors of 'some' were made by color@000000000000/skew_320, but broken@000000000000/skew_320 is set: "
-        "materialize sscd_embeddings again"
+        "run `visdiv run some` first"
     )

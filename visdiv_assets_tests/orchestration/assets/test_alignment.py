@@ -20,7 +20,7 @@ SUBSET = "some"
 
 @pytest.fixture
 def listed(pipeline: Pipeline) -> Pipeline:
-    """Rows with one image, two, an unreadable one, none, and again the first; with SSCD's place taken by colors."""
+    """Rows with one image, two, an unreadable one, none, and the first again; colors stand in for SSCD."""
     rows = [Row([image(1)], turns=2), Row([image(2), near_copy(1)]), Row([b"broken"]), Row([]), Row([image(1)])]
     pipeline.write(SUBSET, rows[:2], rows[2:])
     ran = pipeline.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("color"))
@@ -35,7 +35,7 @@ def image_ids(pipeline: Pipeline) -> list[str]:
 
 
 def add_vectors(pipeline: Pipeline, **texts: Any) -> None:
-    """Images along the axes, but for the near copy, which is to CLIP all but the first; texts between them."""
+    """Add CLIP vectors: images along the axes, the near copy close to the first; texts between them."""
     store = pipeline.lake
     images = store.require("subset_images", SUBSET)
     first, second, copy = image_ids(pipeline)
@@ -63,7 +63,7 @@ def scored(listed: Pipeline) -> Pipeline:
     return listed
 
 
-def test_rows_have_clip_scores_and_those_without_images_or_texts_have_none(scored: Pipeline) -> None:
+def test_only_rows_with_images_and_texts_have_clip_scores(scored: Pipeline) -> None:
     ran = run(scored, alignment)
     assert ran.success, ran.failures
     assert ran.checks["scores_sound"].passed
@@ -121,14 +121,14 @@ def test_a_second_run_repeats_nothing(scored: Pipeline) -> None:
 def test_texts_of_other_weights_are_refused_in_one_line(listed: Pipeline) -> None:
     add_vectors(listed, model="small@ba9876543210/text_77")
     ran = run(listed, alignment)
-    assert "materialize both again with the same VISDIV_CLIP_MODEL" in str(ran.failures["alignment"])
+    assert "run `visdiv run some` with CLIP weights in VISDIV_CLIP_MODEL" in str(ran.failures["alignment"])
 
 
 def test_vectors_of_an_older_list_of_images_are_refused(scored: Pipeline) -> None:
     scored.write(SUBSET, [Row([image(7)])])
     assert scored.run(SUBSET, only=["subset_images"]).success
     ran = run(scored, alignment)
-    assert "materialize clip_image_embeddings again" in str(ran.failures["alignment"])
+    assert "clip_image_embeddings of 'some' is older than its subset_images" in str(ran.failures["alignment"])
 
 
 def test_a_subset_without_images_and_texts_has_no_scores(pipeline: Pipeline) -> None:
@@ -147,7 +147,7 @@ def test_a_subset_without_images_and_texts_has_no_scores(pipeline: Pipeline) -> 
 def test_what_clip_calls_close_and_sscd_does_not_is_one_query(scored: Pipeline) -> None:
     store = scored.lake
     first, _, copy = image_ids(scored)
-    # What SSCD is said to say of the two: far apart.
+    # The two are far apart by SSCD.
     manifest = store.require("sscd_embeddings", SUBSET)
     ran = run(scored, clip_near_duplicates)
     assert ran.success, ran.failures

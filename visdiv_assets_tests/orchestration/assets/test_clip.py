@@ -1,4 +1,4 @@
-"""The CLIP assets end to end, with a small model, and what happens where there is none."""
+"""The CLIP assets end to end, with a small model and without weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from visdiv_assets.embedding import load_clip_images, load_clip_texts
 from visdiv_assets.embedding.clip.checkpoints import same_weights
-from visdiv_assets.embedding.turns import text_id
+from visdiv_assets.embedding.turns import embed_turns, text_id
 from visdiv_assets.orchestration import assets
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import SCHEMA
@@ -34,7 +34,10 @@ Row = tuple[Sequence[int], Sequence[tuple[str | None, str | None]]]
 
 @pytest.fixture(scope="module")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made_once(tmp_path_factory, "clip_of_assets", small_clip)
+    def make(folder: Path) -> None:
+        small_clip(folder)
+
+    return made_once(tmp_path_factory, "clip_of_assets", make)
 
 
 @pytest.fixture
@@ -82,7 +85,7 @@ ROWS: list[Row] = [
 # What is stored ------------------------------------------------------------------------------------------------------
 
 
-def test_images_are_stored_as_unit_vectors_with_their_lengths_and_ids(clip: Pipeline, clip_folder: Path) -> None:
+def test_images_are_stored_as_unit_vectors_with_norms_and_ids(clip: Pipeline, clip_folder: Path) -> None:
     write(clip, ROWS[:3], ROWS[3:])
     ran = clip.run("some", only=STAGES)
     assert ran.success, ran.failures
@@ -92,7 +95,7 @@ def test_images_are_stored_as_unit_vectors_with_their_lengths_and_ids(clip: Pipe
     vectors, norms = clip.lake.array(manifest, "vectors"), clip.lake.column(manifest, "norms")
     embedder = load_clip_images(str(clip_folder), device="cpu")
     raw = embedder.run(embedder.stack([embedder.preprocess(shapes(seed)) for seed in range(4)]))
-    assert (vectors.dtype, vectors.shape, norms.dtype) == (np.float16, (4, 32), np.float32)
+    assert (str(vectors.dtype), vectors.shape, str(norms.dtype)) == ("float16", (4, 32), "float32")
     np.testing.assert_allclose(vectors[:].astype(np.float32) * norms[:, None], raw, atol=1e-2)
     np.testing.assert_allclose(norms, np.linalg.norm(raw, axis=1), rtol=1e-4)
     sscd = clip.run("some", only=["sscd_embeddings"])
@@ -172,12 +175,10 @@ def test_a_second_run_finds_every_unit_again(clip: Pipeline) -> None:
     assert (texts["texts_embedded"], texts["units_reused"], texts["texts_reused"]) == (0, 2, 3)
 
 
-def test_a_run_that_was_killed_goes_on_after_the_last_finished_file(
-    clip: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_run_resumes_after_its_last_file(clip: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     write(clip, [answered(0, "a cat"), answered(1, "a dog")], [answered(2, "a cat"), answered(3, "red")])
     assert clip.run("some", only=["subset_images"]).success
-    original = assets.clip.embed_turns
+    original = embed_turns
     shards: list[int] = []
 
     def killed(*arguments: Any, **options: Any) -> Any:
@@ -194,7 +195,7 @@ def test_a_run_that_was_killed_goes_on_after_the_last_finished_file(
     assert ran.success
     assert shards == [0, 2]
     metadata = ran.metadata("clip_text_embeddings")
-    # Of the second file just the text that the first one, found again, does not hold.
+    # Of the second file, only the text that the reused first file lacks is embedded.
     assert (metadata["units_reused"], metadata["texts_embedded"], metadata["texts"]) == (1, 1, 3)
 
 
@@ -221,7 +222,7 @@ def test_of_a_changed_subset_only_what_is_new_is_embedded(clip: Pipeline) -> Non
         np.testing.assert_allclose(clip.lake.column(old, "norms"), fresh.lake.column(new, "norms"), rtol=1e-4)
 
 
-def test_another_model_or_another_way_to_prepare_embeds_everything_again(clip: Pipeline, tmp_path: Path) -> None:
+def test_another_model_or_preprocessing_embeds_everything_again(clip: Pipeline, tmp_path: Path) -> None:
     write(clip, ROWS)
     assert clip.run("some", only=STAGES).success
     padded = clip.changed(clip_crop="pad", clip_text_windows=True)
@@ -237,13 +238,13 @@ def test_another_model_or_another_way_to_prepare_embeds_everything_again(clip: P
     assert other.lake.array(other.lake.require("clip_image_embeddings", "some"), "vectors").shape == (4, 16)
 
 
-def test_a_image_that_changed_since_it_was_listed_is_an_error(clip: Pipeline) -> None:
+def test_an_image_that_changed_since_it_was_listed_is_an_error(clip: Pipeline) -> None:
     write(clip, ROWS)
     assert clip.run("some", only=["subset_images"]).success
     write(clip, [answered(7, "a cat")])
     ran = clip.run("some", only=CLIP)
     assert set(ran.failures) == set(CLIP[:2])
-    assert all("materialize subset_images again" in str(line) for line in ran.failures.values())
+    assert all("run `visdiv run some`" in str(line) for line in ran.failures.values())
 
 
 # Without weights -----------------------------------------------------------------------------------------------------
@@ -254,7 +255,7 @@ def log_lines(pipeline: Pipeline, run_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize("model", ["", "openai/clip-vit-base-patch32"])
-def test_without_weights_clip_is_skipped_in_one_line_each_and_all_else_is_done(
+def test_without_weights_only_clip_is_skipped_in_one_line_each(
     pipeline: Pipeline, model: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     without = pipeline.changed(clip_model=model)
@@ -271,7 +272,7 @@ def test_without_weights_clip_is_skipped_in_one_line_each_and_all_else_is_done(
     assert published.success, published.failures
 
 
-def test_what_is_made_of_skipped_vectors_is_skipped_and_not_failed(pipeline: Pipeline) -> None:
+def test_assets_downstream_of_skipped_vectors_are_skipped(pipeline: Pipeline) -> None:
     without = pipeline.changed(clip_model="")
     write(without, ROWS)
     ran = without.run("some", only=STAGES)
@@ -313,7 +314,7 @@ def test_with_one_tower_alone_the_other_asset_fails_in_one_line(
     assert ran.materialized == {"subset_images", *works}
 
 
-def test_without_weights_neither_torch_nor_transformers_is_imported(tmp_path: Path) -> None:
+def test_without_weights_torch_and_transformers_stay_unimported(tmp_path: Path) -> None:
     script = (
         "import sys; from visdiv_assets.embedding import load_clip_texts\n"
         "from visdiv_assets.embedding.clip.checkpoints import NoClipWeightsError\n"
@@ -329,7 +330,7 @@ def test_without_weights_neither_torch_nor_transformers_is_imported(tmp_path: Pa
 
 def test_vectors_that_are_not_finite_are_found(clip: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     write(clip, ROWS)
-    original = assets.clip.embed_turns
+    original = embed_turns
 
     def spoiled(*arguments: Any, **options: Any) -> Any:
         made = original(*arguments, **options)
@@ -340,8 +341,8 @@ def test_vectors_that_are_not_finite_are_found(clip: Pipeline, monkeypatch: pyte
     monkeypatch.setattr(assets.clip, "embed_turns", spoiled)
     ran = clip.run("some", only=STAGES)
     assert ran.failures == {
-        "clip_text_embeddings": "a check of what was stored failed (one_vector_per_text, every_turn_has_its_text, "
-        "finite_unit_length): nothing is made of it"
+        "clip_text_embeddings": "a check of the stored vectors failed (one_vector_per_text, every_turn_has_its_text, "
+        "finite_unit_length): the assets downstream are not run"
     }
     text_checks = {"one_vector_per_text", "every_turn_has_its_text"}
     assert not any(ran.checks[name].passed for name in text_checks)

@@ -1,4 +1,4 @@
-"""What is made of CLIP's vectors, through the jobs: with a small CLIP, and without one."""
+"""The findings from CLIP vectors, through the jobs: with a small CLIP, and without weights."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_subset_goes_through_all_stages_and_into_the_warehouse(with_clip: Pipe
     assert tables >= {*FINDINGS, "maps"}
 
 
-def test_without_weights_the_findings_are_skipped_and_nothing_else_changes(pipeline: Pipeline) -> None:
+def test_without_weights_only_the_clip_findings_are_skipped(pipeline: Pipeline) -> None:
     pipeline.write(SUBSET, [Row([image(1)]), Row([near_copy(1)])])
     without = pipeline.changed(clip_model="")
     ran = without.run(SUBSET, sscd=other_model("color"))

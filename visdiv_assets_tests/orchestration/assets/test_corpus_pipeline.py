@@ -50,7 +50,7 @@ COPY = 0.95
 
 
 class Sample:
-    """The sample as it was run once, read past the code under test: positions and vectors straight from the lake."""
+    """The sample after one run: positions and vectors, read from the lake without the code under test."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -69,15 +69,15 @@ class Sample:
         return query(self.settings, sql)
 
     def similarity(self, a: Position, b: Position) -> float:
-        """Cosine similarity of two positions."""
+        """Return the cosine similarity of two positions."""
         x, y = (self.vectors[place[0]][self.image_id[place]] for place in (a, b))
         return float(x @ y)
 
     def close(self, one: str, other: str, threshold: float) -> dict[tuple[str, str], float]:
-        """All pairs of images of two sets whose similarity reaches a threshold, by one plain product."""
+        """Return all pairs of images of two sets whose similarity reaches a threshold, by one matrix product."""
         left, right = self.vectors[one], self.vectors[other]
         product = np.minimum(np.array(list(left.values())) @ np.array(list(right.values())).T, 1)
-        # A margin of 1e-9 for the order of a sum; no stored similarity may lie that close to a threshold.
+        # A margin of 1e-9 for the summation order; no stored similarity may be that close to a threshold.
         assert not (np.abs(product - threshold) < 1e-9).any()
         ids, other_ids = list(left), list(right)
         return {
@@ -103,7 +103,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
 
 @pytest.fixture(scope="module")
 def copies() -> list[dict[str, Any]]:
-    return json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))["copies"]
+    found: list[dict[str, Any]] = json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))["copies"]
+    return found
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def endpoints(copy: dict[str, Any]) -> tuple[Position, Position]:
 
 
 @pytest.mark.parametrize("subset", SUBSETS)
-def test_contamination_pairs_are_those_of_brute_force_none_missing_none_twice(sample: Sample, subset: str) -> None:
+def test_contamination_pairs_are_those_of_brute_force(sample: Sample, subset: str) -> None:
     close = sample.close(subset, BENCHMARK, FLOOR)
     first: dict[str, Position] = {}
     for place, name in sorted(sample.positions[BENCHMARK].items()):
@@ -151,9 +152,7 @@ def test_contamination_pairs_are_those_of_brute_force_none_missing_none_twice(sa
         assert row[9] == held.count(row[8])
 
 
-def test_every_planted_leak_whose_vectors_reach_the_floor_is_found(
-    sample: Sample, copies: list[dict[str, Any]]
-) -> None:
+def test_every_planted_leak_that_reaches_the_floor_is_found(sample: Sample, copies: list[dict[str, Any]]) -> None:
     planted = [endpoints(copy) for copy in copies if copy["kind"] == "leak"]
     assert len(planted) == 36
     reach = {pair for pair in planted if sample.similarity(*pair) >= FLOOR}
@@ -168,9 +167,7 @@ def test_every_planted_leak_whose_vectors_reach_the_floor_is_found(
     assert found & set(planted) == reach
 
 
-def test_every_planted_copy_across_subsets_whose_vectors_reach_the_floor_is_found(
-    sample: Sample, copies: list[dict[str, Any]]
-) -> None:
+def test_every_planted_copy_across_subsets_above_floor_is_found(sample: Sample, copies: list[dict[str, Any]]) -> None:
     planted = {frozenset(endpoints(copy)) for copy in copies if copy["kind"] == "cross"}
     assert len(planted) == 54
     reach = {pair for pair in planted if sample.similarity(*pair) >= FLOOR}
@@ -194,7 +191,7 @@ def test_pairs_across_subsets_are_those_of_brute_force(sample: Sample) -> None:
         assert found == pytest.approx(expected, abs=1e-6)
 
 
-def test_rates_are_what_sql_counts_from_the_pairs_at_every_threshold(sample: Sample) -> None:
+def test_rates_equal_counts_of_pairs_in_sql_at_every_threshold(sample: Sample) -> None:
     rows = sample.query(
         """
         SELECT r.subset, r.benchmark, r.threshold, r.images, r.images_contaminated, r."rows", r.rows_contaminated,
@@ -224,7 +221,7 @@ def test_rates_are_what_sql_counts_from_the_pairs_at_every_threshold(sample: Sam
     assert max(row[4] for row in rows) > 5
 
 
-def test_rates_by_pixels_are_what_sql_counts_from_the_confirmed_pairs(sample: Sample) -> None:
+def test_verified_rates_equal_counts_of_confirmed_pairs_in_sql(sample: Sample) -> None:
     rows = sample.query(
         """
         SELECT r.subset, r.benchmark, r.threshold, r.images_contaminated, r.rows_contaminated, r.rate * r.images,
@@ -242,7 +239,7 @@ def test_rates_by_pixels_are_what_sql_counts_from_the_confirmed_pairs(sample: Sa
 
 
 def related(copies: list[dict[str, Any]], sample: Sample) -> dict[str, str]:
-    """For every image that was copied or is a copy, one image that stands for all copies of one source."""
+    """Return, for every copied image and every copy, one image that represents all copies of the source."""
     stands: dict[str, str] = {}
 
     def top(name: str) -> str:
@@ -267,9 +264,7 @@ def compared_pairs(sample: Sample) -> list[dict[str, Any]]:
     return found
 
 
-def test_pixels_confirm_nearly_all_planted_copies_and_nearly_nothing_else(
-    sample: Sample, copies: list[dict[str, Any]]
-) -> None:
+def test_verification_confirms_planted_copies_and_little_else(sample: Sample, copies: list[dict[str, Any]]) -> None:
     tables = {"near": "verified_duplicates", "cross": "verified_cross_subset", "leak": "verified_contamination"}
     pairs = compared_pairs(sample)
     confirmed = {(pair["table"], *sorted((pair["a"], pair["b"]))) for pair in pairs if pair["verified"]}
@@ -300,11 +295,11 @@ def test_the_overlap_of_every_two_subsets_is_that_of_brute_force(sample: Sample)
         )
     }
     assert len(found) == 6 * len(PUBLISHED_THRESHOLDS)
-    for (one, other, threshold), told in found.items():
+    for (one, other, threshold), stored in found.items():
         exact = sample.vectors[one].keys() & sample.vectors[other].keys()
         shared = exact | {pair[0] for pair in sample.close(one, other, threshold)}
         images = len(sample.vectors[one])
-        assert told == (images, len(shared), len(exact), pytest.approx(len(shared) / images))
+        assert stored == (images, len(shared), len(exact), pytest.approx(len(shared) / images))
 
 
 def test_rows_that_go_and_rows_that_stay_are_all_rows_each_once(sample: Sample) -> None:
@@ -337,7 +332,7 @@ def test_reasons_follow_from_the_truth_and_the_pixels(sample: Sample) -> None:
     assert len(by_reason["duplicate"]) >= 20
 
 
-def test_every_witness_exists_stays_itself_and_is_as_similar_as_told(sample: Sample) -> None:
+def test_every_witness_exists_is_kept_and_has_its_similarity(sample: Sample) -> None:
     dropped = sample.query(
         "SELECT subset, row, image_index, reason, witness_kind, witness, witness_row, witness_image, similarity "
         "FROM dropped_rows"
@@ -359,8 +354,8 @@ def test_every_witness_exists_stays_itself_and_is_as_similar_as_told(sample: Sam
         assert similarity == pytest.approx(real, abs=1e-6)
 
 
-def test_every_image_of_a_row_that_goes_as_a_duplicate_has_a_copy_in_a_row_that_stays(sample: Sample) -> None:
-    """Of its own cluster: at most two steps of similarity away, through the representative."""
+def test_images_of_dropped_duplicates_have_copies_in_kept_rows(sample: Sample) -> None:
+    """The copy is in the same cluster: at most two links away, through the representative."""
     gone = set(sample.query("SELECT subset, row FROM dropped_rows"))
     positions = [place for subset in SUBSETS for place in sample.positions[subset]]
     clusters = {
@@ -373,7 +368,7 @@ def test_every_image_of_a_row_that_goes_as_a_duplicate_has_a_copy_in_a_row_that_
         if place[:2] in duplicates:
             assert clusters[place][0] in kept_clusters
     assert {cluster for cluster, keep in clusters.values() if keep} == kept_clusters
-    # What stays holds no two byte-equal images, except where another image of the row holds it.
+    # Kept rows hold no two byte-equal images, unless another image keeps the row.
     alone = [place for place in positions if place[:2] not in gone and (*place[:2], 1) not in sample.image_id]
     names = [sample.image_id[place] for place in alone]
     assert len(set(names)) == len(names)
@@ -397,7 +392,7 @@ def test_a_second_run_finds_every_tile_and_every_benchmark_again(copied: Pipelin
     assert written_at(root, "cross_subset_duplicates", "duplicate_clusters") == times
 
 
-def test_a_subset_more_costs_its_own_tiles_only_and_its_copies_go(copied: Pipeline, sample: Sample) -> None:
+def test_a_new_subset_adds_only_its_tiles_and_loses_its_copies(copied: Pipeline, sample: Sample) -> None:
     dropped = set(sample.query("SELECT subset, row FROM dropped_rows"))
     shard = Path(copied.settings.source) / "subsets" / "clipart_people" / "train-00001-of-00002.parquet"
     added = Path(copied.settings.source) / "subsets" / "copy (of people)" / shard.name
@@ -417,7 +412,7 @@ def test_a_subset_more_costs_its_own_tiles_only_and_its_copies_go(copied: Pipeli
     )
     ((images,),) = copied.query("SELECT images_unique FROM subsets WHERE subset = 'copy (of people)'")
     assert shared == [(images, images, images, 1.0)]
-    # Names decide between equals: of a row and its copy the one in the later subset goes.
+    # Names decide between equals: of a row and its copy, the one in the later subset is dropped.
     kept = copied.query(
         """
         SELECT i."row" FROM images i ANTI JOIN dropped_rows d ON d.subset = i.subset AND d."row" = i."row"
@@ -436,18 +431,21 @@ def write_benchmark(pipeline: Pipeline, name: str, rows: list[Row]) -> None:
 
 
 def run(pipeline: Pipeline, name: str, kind: Kind = Kind.SUBSET, only: tuple[str, ...] = ()) -> Ran:
-    """With a small embedder, which is as good here and faster."""
+    """The jobs with a small embedder, which is faster and good enough here."""
     return pipeline.run(name, kind=kind, only=only, sscd=other_model("color"))
 
 
-def test_a_benchmark_without_a_readable_image_is_one_error_that_names_it_and_stops_no_subset(
+def test_a_benchmark_without_a_readable_image_stops_no_subset(
     pipeline: Pipeline,
 ) -> None:
     write_benchmark(pipeline, "broken", [Row([b"no image", None]), Row()])
     write_benchmark(pipeline, "good", one_each([0]))
     pipeline.write("some", one_each([0, 1]))
     failures = run(pipeline, "broken", Kind.BENCHMARK).failures
-    message = "benchmark 'broken' holds no readable image: benchmark_images says why; mend its files"
+    message = (
+        "benchmark 'broken' has no readable image: fix its files; the statuses in the metadata of "
+        "benchmark_images give the reasons"
+    )
     assert failures == {"benchmark_embeddings": message}
     assert run(pipeline, "good", Kind.BENCHMARK).success
     assert run(pipeline, "some").success
@@ -459,7 +457,7 @@ def test_a_benchmark_without_a_readable_image_is_one_error_that_names_it_and_sto
 @pytest.mark.parametrize(
     "rows", [[Row(), Row()], [Row([b"x"]), Row([b"", None])], []], ids=["no images", "none readable", "no rows"]
 )
-def test_a_subset_without_a_readable_image_goes_through_beside_others(pipeline: Pipeline, rows: list[Row]) -> None:
+def test_a_subset_without_readable_images_runs_beside_others(pipeline: Pipeline, rows: list[Row]) -> None:
     write_benchmark(pipeline, "bench", one_each([0]))
     pipeline.write("none", rows)
     pipeline.write("some", one_each([0, 1]))
@@ -508,7 +506,7 @@ def test_a_corpus_without_subsets_is_decided_too(pipeline: Pipeline) -> None:
 
 
 def forge_model(lake: Lake, table: str, partition: str, model_id: str) -> str:
-    """Say in a manifest, by hand, that another model made its vectors; returns the real one."""
+    """Write another model_id into a manifest, and return the real one."""
     (path,) = Path(lake.files.full_path(table)).glob(f"{partition}/manifest.json")
     content = json.loads(path.read_bytes())
     path.write_text(json.dumps({**content, "model_id": model_id}), encoding="utf-8")
@@ -533,7 +531,7 @@ def test_subsets_of_two_models_are_one_error_that_names_both(pipeline: Pipeline)
     assert after == before
 
 
-def test_a_subset_and_a_benchmark_of_two_models_are_one_error_that_names_both(pipeline: Pipeline) -> None:
+def test_a_subset_and_a_benchmark_of_two_models_are_one_error(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0, 1]))
     write_benchmark(pipeline, "bench", one_each([0]))
     assert run(pipeline, "bench", Kind.BENCHMARK).success
@@ -574,7 +572,7 @@ def test_a_benchmark_that_is_the_subset_itself_is_refused(pipeline: Pipeline) ->
     assert not ran.success
 
 
-def test_a_new_benchmark_costs_only_itself_and_one_that_changed_is_compared_again(pipeline: Pipeline) -> None:
+def test_only_new_and_changed_benchmarks_are_compared(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0, 1, 2]))
     for number, name in enumerate(("first", "second")):
         write_benchmark(pipeline, name, one_each([number]))
@@ -591,7 +589,7 @@ def test_a_new_benchmark_costs_only_itself_and_one_that_changed_is_compared_agai
 
 
 def test_settings_of_the_clean_copy_decide_what_goes(pipeline: Pipeline) -> None:
-    """Row 0 leaks; row 1 is its near copy; rows 2 and 3 share one of two images; row 4 cannot be read."""
+    """Row 0 is contaminated; row 1 is its near copy; rows 2 and 3 share one of two images; row 4 is unreadable."""
     write_benchmark(pipeline, "bench", one_each([0]))
     pipeline.write(
         "some",

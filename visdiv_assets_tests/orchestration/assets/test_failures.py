@@ -1,4 +1,4 @@
-"""What goes wrong ends in one line that names the thing, and leaves what was there before as it was."""
+"""Failures end in one line that names the cause and the remedy, and leave the earlier state unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from visdiv_assets.orchestration.assets.common import user_errors
+from visdiv_assets.orchestration.assets.stage import user_errors
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
 from visdiv_assets_tests.conftest import (
@@ -31,7 +31,7 @@ from visdiv_assets_tests.conftest import (
 
 
 def only_failure(pipeline: Pipeline, subset: str, step: str) -> str:
-    """Run a subset, whose run must fail in one step; the line that it fails with."""
+    """Run a subset whose run must fail in one step, and return the message of the failure."""
     ran = pipeline.run(subset)
     assert not ran.success
     assert list(ran.failures) == [step]
@@ -72,9 +72,7 @@ def cut_file(source: Path) -> str:
 
 
 @pytest.mark.parametrize("damage", [remove_source, remove_subset, remove_files, replace_file, cut_file])
-def test_a_source_that_cannot_be_read_is_named_and_the_lake_stays(
-    pipeline: Pipeline, damage: Callable[[Path], str]
-) -> None:
+def test_an_unreadable_source_is_named_and_the_lake_stays(pipeline: Pipeline, damage: Callable[[Path], str]) -> None:
     pipeline.write("some", one_each([0, 1]))
     assert pipeline.run("some").success
     before = lake_files(pipeline.settings.lake_root)
@@ -83,7 +81,7 @@ def test_a_source_that_cannot_be_read_is_named_and_the_lake_stays(
     assert lake_files(pipeline.settings.lake_root) == before
 
 
-def test_a_second_file_that_is_damaged_leaves_the_state_of_the_first_run(pipeline: Pipeline) -> None:
+def test_a_damaged_second_file_leaves_the_state_of_the_first_run(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0, 1]))
     assert pipeline.run("some").success
     assert pipeline.publish().success
@@ -101,16 +99,14 @@ def test_a_second_file_that_is_damaged_leaves_the_state_of_the_first_run(pipelin
     assert ran.metadata("subset_images")["units_reused"] == 1
 
 
-def test_a_source_that_changed_after_its_images_were_listed_is_a_failure(pipeline: Pipeline) -> None:
+def test_a_source_that_changed_since_it_was_listed_is_a_failure(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0, 1]))
     assert pipeline.run("some").success
     before = lake_files(pipeline.settings.lake_root)
     pipeline.write("some", one_each([0, 2]))
     for asset in ("sscd_embeddings", "quality_rows"):
         ran = pipeline.run("some", only=[asset])
-        assert ran.failures == {
-            asset: "'some' has changed since subset_images listed it: materialize subset_images again"
-        }
+        assert ran.failures == {asset: "'some' has changed since subset_images listed it: run `visdiv run some`"}
     assert lake_files(pipeline.settings.lake_root) == before
     assert pipeline.run("some").success
 
@@ -120,14 +116,12 @@ def test_a_stage_whose_input_is_missing_names_it(pipeline: Pipeline, asset: str)
     pipeline.write("some", one_each([0]))
     message = pipeline.run("some", only=[asset]).failures[asset]
     assert message is not None
-    assert "of 'some' is not materialized" in message
+    assert message.endswith("of 'some' is not materialized: run `visdiv run some`")
 
 
 @pytest.mark.parametrize("asset", ["near_duplicates", "subset_diversity"])
-def test_embeddings_that_are_older_than_the_list_of_images_are_a_failure_that_names_them(
-    pipeline: Pipeline, asset: str
-) -> None:
-    """In the UI one asset can be materialized without those that it depends on."""
+def test_embeddings_older_than_the_list_of_images_are_a_failure(pipeline: Pipeline, asset: str) -> None:
+    """The UI can materialize one asset without those that it depends on."""
     pipeline.write("some", [*one_each(range(3)), Row([near_copy(0)])])
     assert pipeline.run("some").success
     pipeline.write("some", one_each([4, 5]))
@@ -137,11 +131,11 @@ def test_embeddings_that_are_older_than_the_list_of_images_are_a_failure_that_na
     assert not ran.success
     message = ran.failures[asset]
     assert message is not None, "the step failed with a stack trace"
-    assert "sscd_embeddings" in message
+    assert message == "sscd_embeddings of 'some' is older than its subset_images: run `visdiv run some`"
     assert lake_files(pipeline.settings.lake_root, asset) == before
 
 
-def test_a_run_that_fails_at_the_contact_sheet_has_not_replaced_the_pairs(pipeline: Pipeline) -> None:
+def test_a_failed_contact_sheet_leaves_the_pairs_in_place(pipeline: Pipeline) -> None:
     """Pairs come from vectors, which are in the lake; their contact sheet needs the source, which is gone here."""
     pipeline.write("some", [*one_each(range(3)), Row([near_copy(0)])])
     pipeline.write("other", one_each([0]))
@@ -172,7 +166,7 @@ def test_a_model_that_cannot_run_on_the_device_is_named(pipeline: Pipeline) -> N
     assert message.startswith("sscd_disc_mixup_int8 runs on the CPU only, not on cuda:99")
 
 
-def test_an_unknown_profile_of_quality_is_named_with_the_known_ones(pipeline: Pipeline) -> None:
+def test_an_unknown_quality_profile_is_named_with_the_known_ones(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0]))
     ran = pipeline.run("some", only=["subset_images", "quality_rows"], config={"quality_rows": {"profile": "best"}})
     assert ran.failures == {"quality_rows": "'best' is not a profile of quality thresholds: use one of none, blog"}
@@ -204,7 +198,7 @@ def test_vectors_of_another_model_are_replaced_in_every_stage(pipeline: Pipeline
         assert pipeline.query(f"SELECT DISTINCT model_id FROM {table}") == [(color,)]
 
 
-def test_the_first_model_s_vectors_are_found_again_after_another_one(pipeline: Pipeline) -> None:
+def test_vectors_of_the_first_model_are_reused_after_another(pipeline: Pipeline) -> None:
     stages = ("subset_images", "sscd_embeddings")
     pipeline.write("some", one_each(range(3)))
     assert pipeline.run("some", only=stages).success
@@ -270,7 +264,7 @@ def finished_units(settings: Settings) -> list[Path]:
 
 
 @pytest.mark.nightly
-def test_a_run_that_was_killed_goes_on_after_its_last_finished_file(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_after_its_last_finished_file(pipeline: Pipeline, tmp_path: Path) -> None:
     settings = pipeline.settings
     shards = [one_each(range(number * ROWS, (number + 1) * ROWS)) for number in range(SHARDS)]
     pipeline.write("some", *shards)
@@ -306,7 +300,7 @@ def test_a_run_that_was_killed_goes_on_after_its_last_finished_file(pipeline: Pi
     assert lake_files(settings.lake_root, *undisturbed.lake.tables()) == expected
 
 
-def test_what_object_storage_says_while_a_table_is_streamed_is_one_line() -> None:
+def test_an_error_of_object_storage_while_streaming_is_one_line() -> None:
     said = "When reading 'b/x': AWS Error UNKNOWN (HTTP status 503) during GetObject operation: No response body."
     with pytest.raises(dg.Failure) as caught, user_errors():
         raise OSError(said)

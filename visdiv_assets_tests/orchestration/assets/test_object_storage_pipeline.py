@@ -1,4 +1,4 @@
-"""The whole chain with the data on a real S3 server: the tables of a run on disk, and one line for what goes wrong."""
+"""The whole chain with the data on a real S3 server: the same tables as on disk, and one-line errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run_all(pipeline: Pipeline, benchmarks: Sequence[str], subsets: Sequence[str
 
 
 @pytest.mark.parametrize("benchmarks", [[], pytest.param(["bench"], marks=pytest.mark.nightly)])
-def test_a_run_on_s3_gives_the_tables_of_a_run_on_disk_and_a_second_one_does_nothing(
+def test_runs_on_s3_and_on_disk_give_the_same_tables(
     on_s3: Pipeline, s3: S3Server, tmp_path: Path, benchmarks: list[str]
 ) -> None:
     for benchmark in benchmarks:
@@ -53,7 +53,7 @@ def test_a_run_on_s3_gives_the_tables_of_a_run_on_disk_and_a_second_one_does_not
     assert found["duplicate_pairs"]
     assert bool(found["contamination_pairs"]) == bool(benchmarks)
 
-    # The published file lies beside the lake, and what cannot lie there on the disk alone.
+    # The published file is next to the lake; files that need a disk are only on the disk.
     filesystem, root = uris.open_filesystem(on_s3.settings.data)
     with filesystem.open_input_stream(f"{root}/visdiv.duckdb") as stream:
         assert stream.read() == Path(on_s3.settings.warehouse_path).read_bytes()
@@ -78,7 +78,7 @@ def test_a_run_on_s3_gives_the_tables_of_a_run_on_disk_and_a_second_one_does_not
 
 
 def check_commands(on_s3: Pipeline, s3: S3Server) -> None:
-    """The commands on what a run has left."""
+    """Check the commands on the data that a run has written."""
     settings = on_s3.settings
     environment = {
         "VISDIV_SOURCE": settings.source,
@@ -109,7 +109,7 @@ def check_commands(on_s3: Pipeline, s3: S3Server) -> None:
 
 
 def check_refused_copy(on_s3: Pipeline, s3: S3Server) -> None:
-    """A copy that is refused is one line, and the local file stays, as does the copy that was there."""
+    """Check that a refused copy is a one-line error, and that the local file and the earlier copy stay."""
     filesystem, root = uris.open_filesystem(on_s3.settings.data)
     before = filesystem.get_file_info(f"{root}/visdiv.duckdb").mtime_ns
     s3.refuse = lambda request, environment: "AccessDenied" if "PUT" in request and "visdiv.duckdb" in request else None
@@ -128,7 +128,7 @@ def test_a_store_that_refuses_is_the_one_line_of_the_run(on_s3: Pipeline, s3: S3
     assert "AWS_ACCESS_KEY_ID" in said
 
 
-def test_a_bucket_that_does_not_exist_is_the_one_line_of_every_command(s3: S3Server, tmp_path: Path) -> None:
+def test_a_missing_bucket_is_one_line_of_every_command(s3: S3Server, tmp_path: Path) -> None:
     environment = {"VISDIV_DATA": s3.uri("no-such-bucket"), "VISDIV_LOCAL_DATA": str(tmp_path / "local")}
     with clean_environment(**environment):
         for arguments in (["status"], ["gc"], ["export", "--dry-run", str(tmp_path / "clean")]):
@@ -139,5 +139,5 @@ def test_a_bucket_that_does_not_exist_is_the_one_line_of_every_command(s3: S3Ser
     assert not (tmp_path / "local").exists()
 
 
-def test_where_the_data_lies_on_a_disk_there_is_no_store_to_check(pipeline: Pipeline) -> None:
+def test_data_on_a_disk_has_no_store_to_check(pipeline: Pipeline) -> None:
     assert data.check_storage(pipeline.settings) is None

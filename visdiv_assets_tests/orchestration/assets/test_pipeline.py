@@ -54,7 +54,7 @@ Position = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class SampleRun:
-    """All benchmarks and subsets of the sample, run once as `visdiv run --all` does."""
+    """All benchmarks and subsets of the sample, run once in the way of `visdiv run --all`."""
 
     settings: Settings
     instance: dg.DagsterInstance
@@ -74,7 +74,7 @@ class SampleRun:
         return {name: value.value for name, value in record.asset_materialization.metadata.items()}
 
     def vectors(self, subset: str) -> tuple[list[str], np.ndarray]:
-        """image_ids and vectors, float64, as they are stored."""
+        """Return image_ids and stored vectors as float64."""
         manifest = self.lake.require("sscd_embeddings", subset)
         vectors = self.lake.array(manifest, "vectors")[:].astype(np.float64)
         return self.lake.read(manifest, "ids")["image_id"].to_pylist(), vectors
@@ -85,7 +85,7 @@ def sample_settings(data: Path) -> Settings:
 
 
 def run_sample(data: Path) -> None:
-    """Run the sample, in about 20 seconds, and leave the outcomes beside what was written."""
+    """Run the sample, in about 20 seconds, and write the outcomes into its data folder."""
     session = Session(sample_settings(data))
     with session.instance:
         outcomes = [asdict(outcome) for outcome in session.run([BENCHMARK], SUBSETS)]
@@ -103,7 +103,7 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleRun]:
 
 @pytest.fixture(scope="module")
 def source_rows() -> dict[str, list[dict[str, Any]]]:
-    """The rows of the sample's subsets, read with pyarrow alone."""
+    """The rows of the sample's subsets, read with pyarrow only."""
     return {
         subset: [
             row for file in sorted((SAMPLE / "subsets" / subset).iterdir()) for row in pq.read_table(file).to_pylist()
@@ -114,7 +114,8 @@ def source_rows() -> dict[str, list[dict[str, Any]]]:
 
 @pytest.fixture(scope="module")
 def truth() -> dict[str, list[dict[str, Any]]]:
-    return json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))
+    found: dict[str, list[dict[str, Any]]] = json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))
+    return found
 
 
 def endpoints(copy: dict[str, Any]) -> frozenset[Position]:
@@ -157,7 +158,7 @@ def test_every_check_of_every_run_passes_and_none_is_left_out(sample_run: Sample
     assert len(evaluated) >= 10
 
 
-def test_the_warehouse_lists_exactly_the_unreadable_images_of_the_truth(
+def test_the_warehouse_lists_exactly_the_unreadable_images(
     sample_run: SampleRun, truth: dict[str, list[dict[str, Any]]]
 ) -> None:
     special = {(row["subset"], row["row"]): row["readable"] for row in truth["special_rows"]}
@@ -171,7 +172,7 @@ def test_the_warehouse_lists_exactly_the_unreadable_images_of_the_truth(
     assert {position for position, readable in special.items() if readable} <= read
 
 
-def test_the_warehouse_holds_every_image_position_of_the_source_with_its_identity(
+def test_the_warehouse_holds_every_position_with_its_image_id(
     sample_run: SampleRun, source_rows: dict[str, list[dict[str, Any]]]
 ) -> None:
     expected = [
@@ -184,7 +185,7 @@ def test_the_warehouse_holds_every_image_position_of_the_source_with_its_identit
     assert found == sorted(expected)
 
 
-def test_every_exact_copy_is_found_at_both_its_positions_and_nothing_else(
+def test_exactly_the_exact_copies_are_found_at_both_positions(
     sample_run: SampleRun, truth: dict[str, list[dict[str, Any]]]
 ) -> None:
     planted = {endpoints(copy) for copy in truth["copies"] if copy["kind"] == "exact"}
@@ -203,10 +204,8 @@ def test_more_than_half_of_the_near_copies_are_found(
     assert by_transform.keys() == set(planted.values())
 
 
-def test_no_near_pair_joins_images_that_the_truth_does_not_relate(
-    sample_run: SampleRun, truth: dict[str, list[dict[str, Any]]]
-) -> None:
-    """Copies of one source are copies of each other; the special rows share one noise image and say nothing."""
+def test_no_near_pair_joins_unrelated_images(sample_run: SampleRun, truth: dict[str, list[dict[str, Any]]]) -> None:
+    """Copies of one source are copies of each other. The special rows share a noise image and are ignored."""
     group: dict[Position, Position] = {}
 
     def representative(position: Position) -> Position:
@@ -226,9 +225,7 @@ def test_no_near_pair_joins_images_that_the_truth_does_not_relate(
 
 
 @pytest.mark.parametrize("subset", SUBSETS)
-def test_pairs_and_counts_of_neighbors_equal_a_brute_force_over_the_stored_vectors(
-    sample_run: SampleRun, subset: str
-) -> None:
+def test_pairs_and_neighbor_counts_equal_a_brute_force(sample_run: SampleRun, subset: str) -> None:
     ids, vectors = sample_run.vectors(subset)
     similarity = vectors @ vectors.T
     np.fill_diagonal(similarity, -1)
@@ -283,9 +280,7 @@ def test_subsets_count_what_the_source_holds(
 
 @pytest.mark.parametrize("scope", ["subset", "subset_unique"])
 @pytest.mark.parametrize("subset", SUBSETS)
-def test_diversity_equals_scores_made_from_the_vectors_with_numpy(
-    sample_run: SampleRun, subset: str, scope: str
-) -> None:
+def test_diversity_equals_scores_computed_with_numpy(sample_run: SampleRun, subset: str, scope: str) -> None:
     ids, vectors = sample_run.vectors(subset)
     occurrences = Counter(
         name for (name,) in sample_run.query(f"SELECT image_id FROM images WHERE subset = '{subset}' AND status = 'ok'")
@@ -441,7 +436,7 @@ def test_threads_and_batches_do_not_change_a_byte(pipeline: Pipeline) -> None:
 def test_of_a_changed_file_only_the_new_images_are_embedded(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each(range(4)), one_each([4, 5]))
     assert pipeline.run("some", only=EMBEDDED).success
-    # A row more in the first file moves all rows of the second one.
+    # An additional row in the first file shifts all rows of the second one.
     pipeline.write("some", [Row([image(10)]), *one_each(range(4))], one_each([4, 5]))
     ran = pipeline.run("some", only=EMBEDDED)
     assert ran.success
@@ -465,7 +460,7 @@ def test_vectors_of_a_changed_subset_are_those_of_a_fresh_run(pipeline: Pipeline
     assert old.units == new.units
 
 
-def test_another_floor_recomputes_the_pairs_and_not_what_they_are_made_from(pipeline: Pipeline) -> None:
+def test_another_floor_recomputes_only_the_pairs(pipeline: Pipeline) -> None:
     pipeline.write("some", [*one_each(range(5)), Row([near_copy(0)])])
     assert pipeline.run("some").success
     root = pipeline.settings.lake_root
@@ -482,7 +477,7 @@ def test_another_floor_recomputes_the_pairs_and_not_what_they_are_made_from(pipe
     assert manifest.rows("pairs") == 1
     assert other.publish().success
     columns = ", ".join(f"sum(neighbors_{name})" for name in NAMED_THRESHOLDS)
-    # Below the floor neighbors are not known, which is not the same as none.
+    # Neighbors below the floor are unknown, which differs from none.
     assert other.query(f"SELECT {columns} FROM images") == [(2, 2, None, None)]
 
 
@@ -508,7 +503,7 @@ def test_the_same_image_in_several_files_is_embedded_once(pipeline: Pipeline) ->
 # Small subsets: checks -----------------------------------------------------------------------------------------------
 
 
-def test_a_blocking_check_that_fails_keeps_later_stages_from_running(pipeline: Pipeline) -> None:
+def test_a_failed_blocking_check_stops_later_stages(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each(range(3)))
     ran = pipeline.run("some", sscd=other_model("broken"))
     assert not ran.success
@@ -552,7 +547,7 @@ def test_rows_without_images_are_rows(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     "rows", [[Row(), Row()], [Row([b"x"]), Row([b"", None])], []], ids=["no images", "none readable", "no rows"]
 )
-def test_a_subset_without_a_readable_image_goes_through_all_stages(pipeline: Pipeline, rows: list[Row]) -> None:
+def test_a_subset_without_readable_images_passes_all_stages(pipeline: Pipeline, rows: list[Row]) -> None:
     pipeline.write("some", rows)
     ran = pipeline.run("some")
     assert ran.success, ran.failures
@@ -618,7 +613,7 @@ RATED = [
 ]
 
 
-def test_a_quality_profile_of_a_run_drops_turns_and_rows_and_is_recorded(pipeline: Pipeline) -> None:
+def test_a_quality_profile_drops_turns_and_rows_and_is_recorded(pipeline: Pipeline) -> None:
     pipeline.write("some", RATED)
     ran = pipeline.run("some", config={"quality_rows": {"profile": "blog"}})
     assert ran.success

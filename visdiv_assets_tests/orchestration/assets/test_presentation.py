@@ -1,4 +1,4 @@
-"""What the UI says of an asset beside its docstring."""
+"""The presentation of assets in the UI: groups, owners, tags, columns, tables, lineage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPECS = {spec.key.to_user_string(): spec for asset in ASSETS for spec in asset.s
 
 
 def columns(asset: str) -> dict[str, str | None]:
-    """An asset's columns with their descriptions."""
+    """Return the columns of an asset with their descriptions."""
     schema = SPECS[asset].metadata.get("dagster/column_schema")
     return {column.name: column.description for column in schema.columns} if schema else {}
 
@@ -35,13 +35,13 @@ def test_groups_are_in_the_order_of_the_data() -> None:
 
 
 @pytest.mark.parametrize("asset", SPECS)
-def test_an_asset_has_an_owner_a_tag_and_a_description_of_every_column(asset: str) -> None:
+def test_an_asset_has_an_owner_a_tag_and_described_columns(asset: str) -> None:
     assert SPECS[asset].owners
     assert SPECS[asset].tags["visdiv/of"] in ("subset", "benchmark", "corpus")
     assert [name for name, description in columns(asset).items() if not description] == []
 
 
-def test_tags_say_what_a_partition_is_and_what_is_launched_by_hand() -> None:
+def test_tags_name_kinds_of_partitions_and_manual_assets() -> None:
     assert {name: SPECS[name].tags["visdiv/of"] for name in ("maps", "benchmark_texts", "curated_rows")} == {
         "maps": "subset",
         "benchmark_texts": "benchmark",
@@ -55,15 +55,15 @@ def test_tags_say_what_a_partition_is_and_what_is_launched_by_hand() -> None:
     }
 
 
-def test_every_table_of_the_duckdb_file_is_named_by_the_asset_that_finds_it() -> None:
+def test_every_table_of_the_duckdb_file_is_named_by_its_asset() -> None:
     named = {table for tables in presentation.TABLES_OF.values() for table in tables}
-    # The first two are read beside what assets find, the last is written by `visdiv mixture`.
+    # The first two are not findings of an asset; `visdiv mixture` writes the last.
     assert {table.name for table in TABLES} - named == {"provenance", "diversity_published", "mixture_weights"}
     assert {*presentation.TABLES_OF, *presentation.REPORT_OF, *presentation.REPORT_OF.values()} <= set(SPECS)
     assert '`visdiv query "FROM dropped_rows"`: ' in SPECS["curated_rows"].metadata["tables"].value
 
 
-def test_the_duckdb_file_comes_after_every_asset_whose_tables_it_holds() -> None:
+def test_the_duckdb_file_depends_on_every_asset_in_it() -> None:
     before = {dep.asset_key.to_user_string() for dep in SPECS["warehouse"].deps}
     assert set(presentation.TABLES_OF) <= before
 

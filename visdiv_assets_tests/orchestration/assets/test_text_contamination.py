@@ -77,7 +77,7 @@ def overlaps(pipeline: Pipeline) -> list[tuple[Any, ...]]:
     return [tuple(record.values()) for record in found.to_pylist()]
 
 
-def test_texts_are_found_word_by_word_and_what_a_benchmark_repeats_is_not(made: Pipeline) -> None:
+def test_texts_are_found_word_by_word_but_templates_are_not(made: Pipeline) -> None:
     run(made)
     # 18 of the 19 words are the question.
     assert overlaps(made) == [

@@ -1,4 +1,4 @@
-"""Units of work that an engine makes: what is committed does not show in which order, nor in how many goes."""
+"""Units of work made by an engine: neither their order nor interruptions change what is committed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ BEFORE = ("subset_images", "sscd_embeddings")
 
 
 class Backwards:
-    """Finishes units in the reverse of their order; after `most` it dies."""
+    """Finishes units in reverse order, and fails after `limit` of them."""
 
-    def __init__(self, most: int | None) -> None:
-        self.most = most
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
         self.done = 0
 
     def map(
@@ -30,24 +30,24 @@ class Backwards:
     ) -> Generator[tuple[int, Any]]:
         last = len(units) - 1
         for number, result in LocalEngine(Worker("cpu", 1)).map(work, list(reversed(units)), progress):
-            if self.done == self.most:
+            if self.done == self.limit:
                 raise RuntimeError("killed")
             self.done += 1
             yield last - number, result
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Do nothing."""
 
 
 class BackwardsResource(EngineResource):
-    most: int | None = None
+    limit: int | None = None
 
     def open(self) -> Engine:
-        return Backwards(self.most)
+        return Backwards(self.limit)
 
 
-def backwards(most: int | None = None) -> BackwardsResource:
-    return BackwardsResource(device="cpu", threads=1, most=most)
+def backwards(limit: int | None = None) -> BackwardsResource:
+    return BackwardsResource(engine="local", device="cpu", threads=1, ray_workers=0, ray_gpus=0, limit=limit)
 
 
 @pytest.fixture
@@ -65,18 +65,18 @@ def test_units_lie_in_their_order_however_they_were_finished(subset: Pipeline) -
     assert lake_files(other.settings.lake_root) == lake_files(subset.settings.lake_root)
 
 
-def test_units_that_were_there_and_those_that_were_not_lie_in_their_order(subset: Pipeline) -> None:
+def test_reused_and_new_units_keep_their_order(subset: Pipeline) -> None:
     other = subset.elsewhere()
     assert subset.run("a", only=BEFORE, sscd=other_model("color")).failures == {}
     # The description of the model, and two files.
-    assert not other.run("a", only=BEFORE, sscd=other_model("color"), engine=backwards(most=3)).success
+    assert not other.run("a", only=BEFORE, sscd=other_model("color"), engine=backwards(limit=3)).success
     ran = other.run("a", only=BEFORE, sscd=other_model("color"))
     assert ran.metadata("sscd_embeddings")["units_reused"] == 2
     assert lake_files(other.settings.lake_root) == lake_files(subset.settings.lake_root)
 
 
 class TwoDevicesResource(EngineResource):
-    """As VISDIV_DEVICE=cuda:all on a machine with two devices, which here are the CPU twice."""
+    """Stands in for VISDIV_DEVICE=cuda:all on a machine with two devices; both are the CPU here."""
 
     def open(self) -> Engine:
         return _two_devices()
@@ -87,10 +87,10 @@ def _two_devices() -> ProcessEngine:
     return ProcessEngine([Worker("cpu", 1), Worker("cpu", 1)], Worker("cpu", 1))
 
 
-def test_one_process_for_each_device_writes_what_one_process_writes(subset: Pipeline) -> None:
+def test_one_process_per_device_writes_the_same_files(subset: Pipeline) -> None:
     other = subset.elsewhere()
     assert subset.run("a", only=BEFORE, sscd=other_model("color")).failures == {}
-    engine = TwoDevicesResource(device="cpu", threads=1)
+    engine = TwoDevicesResource(engine="local", device="cpu", threads=1, ray_workers=0, ray_gpus=0)
     try:
         ran = other.run("a", only=BEFORE, sscd=other_model("color"), engine=engine)
     finally:
@@ -105,9 +105,7 @@ def pairs_and_counts(lake: Lake) -> list[Any]:
     return [lake.read(manifest, role) for role in ("pairs", "counts")]
 
 
-def test_near_duplicates_found_block_by_block_in_several_goes_are_those_of_one_go(
-    subset: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_near_duplicates_by_blocks_equal_those_of_one_join(subset: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     other = subset.elsewhere()
     for each in (subset, other):
         assert each.run("a", only=BEFORE, sscd=other_model("color")).success
@@ -117,7 +115,7 @@ def test_near_duplicates_found_block_by_block_in_several_goes_are_those_of_one_g
     count = len(join_blocks.split_into_blocks(32))
     assert count > 5
 
-    assert not other.run("a", only=["near_duplicates"], engine=backwards(most=3)).success
+    assert not other.run("a", only=["near_duplicates"], engine=backwards(limit=3)).success
     engine = Backwards(None)
     monkeypatch.setattr(BackwardsResource, "open", lambda self: engine)
     assert other.run("a", only=["near_duplicates"], engine=backwards()).failures == {}
@@ -125,9 +123,9 @@ def test_near_duplicates_found_block_by_block_in_several_goes_are_those_of_one_g
     found, expected = pairs_and_counts(other.lake), pairs_and_counts(subset.lake)
     assert expected[0].num_rows >= 16
     assert [table.equals(whole) for table, whole in zip(found, expected, strict=True)] == [True, True]
-    # Blocks are no content: the manifest names the pairs alone.
+    # Blocks are intermediate results: the manifest lists only the pairs.
     assert [unit.name for unit in other.lake.require("near_duplicates", "a").units] == ["pairs"]
     assert other.lake.require("near_duplicates", "a").digest == subset.lake.require("near_duplicates", "a").digest
-    # And nothing is left to do.
+    # Another run has nothing left to do.
     assert other.run("a", only=["near_duplicates"], engine=backwards()).failures == {}
     assert engine.done == count - 3

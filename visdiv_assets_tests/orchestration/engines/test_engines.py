@@ -1,4 +1,4 @@
-"""What every engine promises, checked of each: results, progress, and errors that a user can mend."""
+"""The contract of engines, checked for each of them: results, progress, and errors that a user can fix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from visdiv_assets_tests.orchestration.engines.works import Opening, Squares, op
 
 HERE = Worker("here", 1)
 
-#: Starting a cluster takes as long as ten other tests.
+#: Nightly, since starting a cluster takes as long as ten other tests.
 on_ray = pytest.param(
     "ray", marks=[pytest.mark.nightly, pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")]
 )
@@ -22,7 +22,7 @@ on_ray = pytest.param(
 
 @pytest.fixture(scope="module", params=["local", "processes", on_ray])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """Each engine; the workers of the processes are on two devices, called first and second."""
+    """Each engine; the processes have two devices named first and second."""
     if request.param == "local":
         opened: Engine = LocalEngine(HERE)
     elif request.param == "processes":
@@ -36,7 +36,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 @pytest.mark.parametrize("holds_model", [True, False], ids=["with a model", "without"])
 def test_every_unit_is_done_once_and_its_size_reported(engine: Engine, holds_model: bool) -> None:
     reported: list[int] = []
-    found = dict(engine.map(Squares(holds_model), [3, 1, 2], reported.append))
+    found = dict(engine.map(Squares(holds_model), [3, 1, 2], lambda done: reported.append(done)))
     assert {number: result[0] for number, result in found.items()} == {0: 9, 1: 1, 2: 4}
     assert sorted(reported) == [1, 2, 3]
 
@@ -46,10 +46,10 @@ def test_without_units_nothing_is_done(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("holds_model", [True, False], ids=["with a model", "without"])
-def test_what_a_user_can_mend_comes_back_as_it_is(engine: Engine, holds_model: bool) -> None:
+def test_an_error_that_a_user_can_fix_comes_back_unchanged(engine: Engine, holds_model: bool) -> None:
     with pytest.raises(VisdivError, match=r"^-2 is negative: give another number$"):
         list(engine.map(Squares(holds_model), [1, -2, 3]))
-    # And the engine is as good as before.
+    # The engine still works.
     assert [result[0] for _, result in engine.map(Squares(holds_model), [5])] == [25]
 
 

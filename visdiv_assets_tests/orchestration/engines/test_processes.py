@@ -23,7 +23,7 @@ def engine() -> Iterator[ProcessEngine]:
     opened.close()
 
 
-def test_each_device_has_one_process_that_stays_and_work_without_a_model_is_done_here(engine: ProcessEngine) -> None:
+def test_each_device_has_one_process_for_work_with_a_model(engine: ProcessEngine) -> None:
     found = [result for _ in range(2) for _, result in engine.map(Squares(True), list(range(8)))]
     by_device = {device: {process for _, where, process in found if where == device} for _, device, _ in found}
     assert by_device.keys() == {"first", "second"}
@@ -33,7 +33,7 @@ def test_each_device_has_one_process_that_stays_and_work_without_a_model_is_done
     assert (device, process) == ("here", os.getpid())
 
 
-def test_a_worker_that_dies_is_replaced_and_its_unit_alone_done_again(engine: ProcessEngine, tmp_path: Path) -> None:
+def test_a_dead_worker_is_replaced_and_only_its_unit_retried(engine: ProcessEngine, tmp_path: Path) -> None:
     work = Dying(str(tmp_path), times=1)
     assert dict(engine.map(work, [0, 1, 2, 3, 4])) == {number: number for number in range(5)}
     assert [len(work.attempts(number)) for number in range(5)] == [1, 1, 2, 1, 1]

@@ -1,4 +1,4 @@
-"""The cluster that is used: one on this machine that nobody else can reach, or the one at an address."""
+"""The cluster that the engine uses: one on this machine that listens on loopback, or one at an address."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def is_loopback(address: str) -> bool:
     return (mapped or found).is_loopback
 
 
-def test_the_cluster_that_is_started_here_listens_on_loopback_alone() -> None:
+def test_a_cluster_started_here_listens_on_loopback_only() -> None:
     engine = RayEngine("", Worker("cpu", 1))
     try:
         list(engine.map(Squares(False), [1]))

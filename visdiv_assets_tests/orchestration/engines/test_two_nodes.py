@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes on this machine writes what the local engine does, also where a node is killed."""
+"""A Ray cluster of two nodes on this machine gives the results of the local engine, also if a node is killed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = [
 
 
 class WatchedEngineResource(EngineResource):
-    """The engine that is set; what its workers do is written into a folder, and takes longer."""
+    """The configured engine, slowed down; its workers log their attempts in a folder."""
 
     folder: str
     seconds: float
@@ -52,7 +52,7 @@ class Cluster:
         return str(self.nodes.address)
 
     def kill_in_the_middle(self, folder: Path, finished: int) -> threading.Thread:
-        """Kill the second node when so many units are finished and it is in the middle of one."""
+        """Kill the second node in the middle of a unit, once `finished` units are finished."""
 
         def wait() -> None:
             for _ in range(6000):
@@ -70,7 +70,7 @@ class Cluster:
 
 @dataclass
 class Units:
-    """What `Watched` work has written: each attempt at a unit, `<unit> <attempt>`, with its node."""
+    """The log of `Watched` work: each attempt at a unit, `<unit> <attempt>`, with its node."""
 
     folder: Path
 
@@ -97,8 +97,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     import ray
     from ray.cluster_utils import Cluster as Nodes
 
-    common = {"num_cpus": 1, "node_ip_address": "127.0.0.1"}
-    nodes = Nodes(initialize_head=True, head_node_args={**common, "include_dashboard": False})
+    common: dict[str, Any] = {"num_cpus": 1, "node_ip_address": "127.0.0.1"}
+    nodes: Any = Nodes(initialize_head=True, head_node_args={**common, "include_dashboard": False})
     second = nodes.add_node(**common)
     nodes.wait_for_nodes()
     monkeypatch.setenv("RAY_ADDRESS", nodes.address)
@@ -130,16 +130,16 @@ def check_lost_work_alone_was_repeated(cluster: Cluster, folder: Path, units: in
 
 
 def test_all_tables_are_those_of_the_local_engine(cluster: Cluster, pipeline: Pipeline) -> None:
-    color = {"sscd": other_model("color")}
+    color = other_model("color")
     for number, name in enumerate(("a", "b")):
         first = 20 * number
         pipeline.write(name, one_each(range(first, first + 4)), [Row([near_copy(first)]), *one_each([1, 2])])
     pipeline.write("bench", [*one_each([1, 50]), Row([near_copy(20)])], kind=Kind.BENCHMARK)
     compared = []
     for each in (pipeline, on_ray(pipeline)):
-        assert each.run("bench", kind=Kind.BENCHMARK, **color).failures == {}
+        assert each.run("bench", kind=Kind.BENCHMARK, sscd=color).failures == {}
         for name in ("a", "b"):
-            assert each.run(name, **color).failures == {}
+            assert each.run(name, sscd=color).failures == {}
         assert each.publish().failures == {}
         compared.append(lake_files(each.settings.lake_root))
     assert len(compared[0]) > 50
@@ -187,11 +187,17 @@ def test_a_node_killed_in_the_middle_of_a_join(
 
 def watched(settings: Settings, folder: Path) -> WatchedEngineResource:
     return WatchedEngineResource(
-        engine="ray", device="cpu", threads=1, ray_workers=settings.ray_workers, folder=str(folder), seconds=1.0
+        engine="ray",
+        device="cpu",
+        threads=1,
+        ray_workers=settings.ray_workers,
+        ray_gpus=0,
+        folder=str(folder),
+        seconds=1.0,
     )
 
 
-def test_the_sample_is_embedded_and_compared_as_by_the_local_engine(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_sample_gives_the_tables_of_the_local_engine(cluster: Cluster, tmp_path: Path) -> None:
     local = Settings(source=str(SAMPLE), data=str(tmp_path / "local"), device="cpu", clip_model="")
     remote = local.model_copy(update={"data": str(tmp_path / "ray"), "engine": "ray", "ray_workers": 2})
     compared = []

@@ -1,4 +1,4 @@
-"""Work that these tests give to engines, in a module that other processes can import."""
+"""Work for the tests of engines, in a module that other processes can import."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from visdiv_assets.progress import Progress, silent
 
 @dataclass(frozen=True)
 class Squares:
-    """Squares numbers; says with what worker, and in which process. Negative numbers it refuses."""
+    """Squares numbers, and returns the device and the process too; refuses negative numbers."""
 
     holds_model: bool
     uses_device: ClassVar[bool] = False
@@ -39,7 +39,7 @@ class Squares:
 
 @dataclass(frozen=True)
 class Dying:
-    """Ends its process, without a word, at the first `times` attempts at the number 2; each attempt is a file."""
+    """Kills its process at the first `times` attempts at the number 2; each attempt leaves a file."""
 
     folder: str
     times: int
@@ -64,7 +64,7 @@ class Dying:
 
 @dataclass(frozen=True)
 class Opening:
-    """Gives what it opens, and the process that did."""
+    """Returns the opened object and the process that opened it."""
 
     opened: PerProcess[tuple[str, int]]
     holds_model: ClassVar[bool] = True
@@ -82,7 +82,7 @@ def opened_here() -> tuple[str, int]:
 
 
 def here() -> str:
-    """The node of a Ray cluster that this process is on; empty without one."""
+    """Return the node of the Ray cluster that this process runs on; empty without a cluster."""
     import ray
 
     return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else ""
@@ -90,7 +90,7 @@ def here() -> str:
 
 @dataclass(frozen=True)
 class Watched:
-    """Other work, each unit of which takes a while longer; when it begins and ends is written into a folder."""
+    """Wraps work: each unit takes longer, and logs its beginning and end in a folder."""
 
     work: Any
     folder: str
@@ -122,7 +122,7 @@ class Watched:
 
 
 class Watching:
-    """An engine whose work is `Watched`, but for what only describes a model."""
+    """An engine that runs work as `Watched`, except for describing a model."""
 
     def __init__(self, engine: Engine, folder: Path, seconds: float) -> None:
         self._engine, self._folder, self._seconds = engine, folder, seconds
@@ -131,7 +131,7 @@ class Watching:
         self, work: Work[Any, Any], units: Sequence[Any], progress: Progress = silent
     ) -> Generator[tuple[int, Any]]:
         if units != [None]:
-            work = Watched(work, str(self._folder), self._seconds)  # type: ignore[assignment]
+            work = Watched(work, str(self._folder), self._seconds)
         return self._engine.map(work, units, progress)
 
     def close(self) -> None:

@@ -1,0 +1,71 @@
+"""Positions of contaminated images in the benchmarks that they are copies of, read from the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.contamination.images import LOCATED_SCHEMA, locate_pairs
+from visdiv_assets.corpus.access import readable_positions
+from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS, VERDICT_SCHEMA
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+
+#: Compared pairs of a subset's and a benchmark's images, with positions in the benchmark.
+VERIFIED_LEAKS_SCHEMA = pa.schema([*LOCATED_SCHEMA, ("pdq_distance", pa.int16()), *VERDICT_FIELDS])
+
+#: Adds positions to pairs with the columns of `LEAK_SCHEMA`, given the manifest of the benchmark's images.
+Locate = Callable[[pa.Table, Manifest], pa.Table]
+
+
+def make_locator(lake: Lake, images: Manifest, nearest: Manifest) -> Locate:
+    """Return a function that adds positions in a benchmark to pairs of a subset; see `images.locate_pairs`.
+
+    The function takes pairs with the columns of `LEAK_SCHEMA` and the manifest of the benchmark's images. The data of
+    the subset is read once.
+
+    Args:
+        lake: where the tables lie.
+        images: manifest of `subset_images` of the subset.
+        nearest: manifest of its `near_duplicates`.
+    """
+    flags = readable_positions(lake, images).select(["image_id", "low_information"])
+    background = lake.read(nearest, "counts", columns=["image_id", "background_similarity"])
+
+    def locate(pairs: pa.Table, listed: Manifest) -> pa.Table:
+        return locate_pairs(pairs, listed.partition, readable_positions(lake, listed), flags, background)
+
+    return locate
+
+
+def locate_verified_pairs(pairs: pa.Table, locate: Locate, listed: Manifest) -> pa.Table:
+    """Return compared pairs of a subset and a benchmark with their positions: table of `VERIFIED_LEAKS_SCHEMA`.
+
+    Args:
+        pairs: table of `pair_verification.VERIFIED_SCHEMA`.
+        locate: made by `make_locator`.
+        listed: manifest of the benchmark's images.
+    """
+    named = pairs.rename_columns({"image_id_a": "image_id", "image_id_b": "benchmark_image_id"})
+    rest = [pairs[name] for name in ("pdq_distance", *VERDICT_SCHEMA.names)]
+    return pa.table([*locate(named, listed).columns, *rest], schema=VERIFIED_LEAKS_SCHEMA)
+
+
+def count_unresolved(found: pa.Table, image_ids: pa.Array, benchmarks: Mapping[str, pa.Table]) -> int:
+    """Count the pairs whose subset image does not exist, or whose benchmark image is not at the stated position.
+
+    Args:
+        found: table of `LOCATED_SCHEMA`.
+        image_ids: string, the images of the subset.
+        benchmarks: readable positions of the benchmarks, by name: row, image_index, image_id.
+    """
+    known = pc.is_in(found["image_id"], image_ids)
+    unresolved: int = found.num_rows - int(pc.sum(known).as_py() or 0)
+    for name, listed in benchmarks.items():
+        pairs = found.filter(pc.equal(found["benchmark"], name))
+        keys = {"benchmark_row": "row", "benchmark_image": "image_index", "benchmark_image_id": "image_id"}
+        held = pairs.select(list(keys)).join(listed, list(keys), list(keys.values()), join_type="left semi")
+        unresolved += pairs.num_rows - held.num_rows
+    return unresolved

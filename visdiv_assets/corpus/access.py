@@ -1,0 +1,207 @@
+"""Functions that read what the stages wrote, by its meaning: partitions, positions, vectors and pairs.
+
+None of them needs Dagster. Functions of one manifest take it, so that a caller reads one consistent state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, TABLES, LakeTable, PartitionKind, remedy
+from visdiv_assets.errors import ModelError, StaleError
+from visdiv_assets.sources import Kind, Source
+from visdiv_assets.sources.versions import Version, version_of
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets.vectors.matrix import Matrix
+
+
+@dataclass(frozen=True)
+class ContentTables:
+    """Tables of the lake that hold the images and vectors of subsets, or those of benchmarks."""
+
+    images: str
+    embeddings: str
+
+
+#: Subsets and benchmarks pass through the same stages, into tables of their own.
+CONTENT = {
+    Kind.SUBSET: ContentTables(LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS),
+    Kind.BENCHMARK: ContentTables(LakeTable.BENCHMARK_IMAGES, LakeTable.BENCHMARK_EMBEDDINGS),
+}
+
+
+@dataclass(frozen=True)
+class EmbeddedSubset:
+    """The distinct images of a subset or benchmark.
+
+    Attributes:
+        name: of the subset.
+        image_ids: string [n], each once.
+        vectors: their unit vectors [n, d].
+        background: float32 [n], `background_similarity`, with nulls.
+    """
+
+    name: str
+    image_ids: pa.Array
+    vectors: Matrix
+    background: pa.Array
+
+
+def present_partitions(lake: Lake, source: Source) -> Lake:
+    """Return the lake with only the subsets and benchmarks that the source still holds.
+
+    Images of the others can no longer be fetched; `visdiv gc --vanished` removes what is stored of them.
+    """
+    subsets, benchmarks = {*source.subsets(), CORPUS_PARTITION}, set(source.benchmarks())
+    of_benchmarks = {table for table, kind in TABLES.items() if kind is PartitionKind.BENCHMARK}
+    return lake.filtered(lambda table, name: name in (benchmarks if table in of_benchmarks else subsets))
+
+
+def partitions_with(lake: Lake, *tables: str) -> list[str]:
+    """Return the names of the partitions that have all of the tables, sorted."""
+    found = [set(lake.partitions(table)) for table in tables]
+    return sorted(set.intersection(*found))
+
+
+def require_one_model(manifests: Iterable[Manifest]) -> str | None:
+    """Return the model_id that all manifests share; None if there are none.
+
+    Raises:
+        ModelError: two of them differ; vectors of two models are never compared.
+    """
+    first: Manifest | None = None
+    for manifest in manifests:
+        first = first or manifest
+        if manifest.model_id != first.model_id:
+            raise ModelError(
+                f"{first.partition!r} was embedded with {first.model_id} and {manifest.partition!r} with "
+                f"{manifest.model_id}: embed both with the same model (`visdiv run --all` with the present settings)"
+            )
+    return first.model_id if first else None
+
+
+def current_embeddings(lake: Lake, images: Manifest, table: str = LakeTable.SSCD_EMBEDDINGS) -> Manifest:
+    """Return the embeddings of a subset that were made from the given list of its images.
+
+    Raises:
+        NotMaterializedError: the subset was never embedded.
+        StaleError: its images were listed again after it was embedded.
+    """
+    embeddings = lake.require(table, images.partition)
+    if embeddings.inputs[images.table] != images.digest:
+        raise StaleError(
+            f"{embeddings.table} of {images.partition!r} is older than its {images.table}: "
+            f"{remedy(embeddings.table, images.partition)}"
+        )
+    return embeddings
+
+
+def listed_version(source: Source, images: Manifest, kind: Kind = Kind.SUBSET) -> Version:
+    """Return the current version of a subset or benchmark, which must be the one whose images were listed.
+
+    Raises:
+        StaleError: its files have changed since.
+    """
+    version = version_of(source, kind, images.partition, known=images.facts["digests"])
+    if version.revision != images.source_revision:
+        raise StaleError(
+            f"{images.partition!r} has changed since {images.table} listed it: {remedy(images.table, images.partition)}"
+        )
+    return version
+
+
+def comparable_benchmarks(lake: Lake, embeddings: Manifest) -> dict[str, tuple[Manifest, Manifest]]:
+    """Return the images and embeddings of every materialized benchmark, by name.
+
+    Args:
+        lake: where they lie.
+        embeddings: manifest of the embeddings of the subset that they are compared with.
+
+    Raises:
+        ModelError: a benchmark was embedded by another model than the subset.
+    """
+    names = lake.partitions(LakeTable.BENCHMARK_EMBEDDINGS)
+    found = {
+        name: (lake.require(LakeTable.BENCHMARK_IMAGES, name), lake.require(LakeTable.BENCHMARK_EMBEDDINGS, name))
+        for name in names
+    }
+    require_one_model([embeddings, *(of_benchmark for _, of_benchmark in found.values())])
+    return found
+
+
+def digests_by_partition(manifests: Iterable[Manifest]) -> dict[str, str]:
+    """Return the digests of manifests of several partitions, by "partition table": the inputs of a unit of work."""
+    return {f"{manifest.partition} {manifest.table}": manifest.digest for manifest in manifests}
+
+
+def read_pairs(lake: Lake, manifest: Manifest, schema: pa.Schema) -> pa.Table:
+    """Read all pairs of a partition; an empty table of the schema if it has none."""
+    return lake.read(manifest, "pairs") if manifest.files("pairs") else schema.empty_table()
+
+
+def readable_positions(lake: Lake, images: Manifest) -> pa.Table:
+    """Read the readable positions of a subset or benchmark, in order: row, image_index, image_id, low_information."""
+    columns = ["row", "image_index", "image_id", "low_information"]
+    return lake.read(images, columns=columns, where=pc.field("status") == "ok")
+
+
+def first_positions(images: pa.Table) -> pa.Table:
+    """Return the first position of every readable image, in order of position.
+
+    Args:
+        images: rows of `subset_images` in order: row, image_index, image_id, status.
+
+    Returns:
+        table of row, image_index, image_id; every readable image_id once.
+    """
+    readable = images.filter(pc.equal(images["status"], "ok")).select(["row", "image_index", "image_id"])
+    indexed = readable.append_column("index", pa.array(np.arange(readable.num_rows)))
+    first = indexed.group_by("image_id", use_threads=False).aggregate([("index", "min")])["index_min"]
+    return readable.take(np.sort(first.to_numpy()))
+
+
+def load_embeddings(lake: Lake, embeddings: Manifest, nearest: Manifest | None = None) -> EmbeddedSubset:
+    """Load the vectors of a subset or benchmark, memory-mapped, with their image_ids.
+
+    Args:
+        lake: where they lie.
+        embeddings: manifest of its embeddings.
+        nearest: manifest of `near_duplicates`, which holds the background similarity; all null without it.
+    """
+    image_ids = lake.read(embeddings, "ids")["image_id"].combine_chunks()
+    if nearest is None:
+        background = pa.nulls(len(image_ids), pa.float32())
+    else:
+        counts = lake.read(nearest, "counts", columns=["background_similarity"])
+        background = counts["background_similarity"].combine_chunks()
+    return EmbeddedSubset(embeddings.partition, image_ids, lake.array(embeddings, "vectors"), background)
+
+
+def make_fetch(
+    lake: Lake, source: Source, kind: Kind, images: Manifest
+) -> Callable[[Sequence[str]], Sequence[bytes | None]]:
+    """Return a function that fetches the encoded images of a subset or benchmark by image_id.
+
+    Args:
+        lake: where the images are listed.
+        source: where the images are.
+        kind: subset or benchmark.
+        images: manifest of the list of its images.
+    """
+    first = first_positions(lake.read(images, columns=["row", "image_index", "image_id", "status"]))
+    ids = first["image_id"].to_numpy().astype("S32")
+    order = np.argsort(ids)
+    ids = ids[order]
+    row, image_index = first["row"].to_numpy()[order], first["image_index"].to_numpy()[order]
+
+    def fetch(image_ids: Sequence[str]) -> list[bytes | None]:
+        found = np.searchsorted(ids, np.array(image_ids, "S32"))
+        return source.fetch(kind, images.partition, [(int(row[index]), int(image_index[index])) for index in found])
+
+    return fetch

@@ -1,0 +1,79 @@
+"""The clusters of copies in all subsets together, and the decision about each position, from the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from visdiv_assets.curation.decisions import decide_positions
+from visdiv_assets.curation.linked_images import load_linked_images, load_positions
+from visdiv_assets.curation.row_findings import load_row_facts
+from visdiv_assets.duplicates.clusters import component_sizes, find_clusters, find_confirmed_clusters
+from visdiv_assets.storage.lake import Lake
+
+
+@dataclass(frozen=True)
+class CorpusClusters:
+    """The clusters of a corpus.
+
+    Attributes:
+        positions: table of `decisions.POSITIONS_SCHEMA`: the positions of all clusters, and which are kept.
+        summary: table of `clusters.SUMMARY_SCHEMA`.
+        sizes: table of `clusters.SIZES_SCHEMA`: the largest components of close pairs at each threshold.
+    """
+
+    positions: pa.Table
+    summary: pa.Table
+    sizes: pa.Table
+
+
+def cluster_corpus(
+    lake: Lake,
+    subsets: Sequence[str],
+    not_selected: Mapping[str, np.ndarray],
+    *,
+    copies_by: str,
+    duplicate_threshold: float,
+    contamination_threshold: float,
+    row_rule: str,
+    drop: Sequence[str],
+    thresholds: Sequence[float],
+) -> CorpusClusters:
+    """Cluster the copies in some subsets, and decide which position of each cluster is kept.
+
+    Args:
+        lake: where the findings of the subsets are.
+        subsets: their names, sorted.
+        not_selected: masks of the rows that were not selected, by subset; see `keep_masks`.
+        copies_by: `pixels` links confirmed pairs, `similarity` pairs that reach the duplicate threshold.
+        duplicate_threshold: similarity from which a pair is linked.
+        contamination_threshold: similarity from which an image is contaminated.
+        row_rule: how many images of a row must be redundant for the row to be dropped.
+        drop: reasons that count.
+        thresholds: at which component sizes are given.
+    """
+    facts = [
+        load_row_facts(
+            lake,
+            subset,
+            copies_by=copies_by,
+            contamination_threshold=contamination_threshold,
+            drop=drop,
+            not_selected=not_selected.get(subset),
+        )
+        for subset in subsets
+    ]
+    linked = load_linked_images(lake, subsets, copies_by)
+    positions = load_positions(lake, facts, linked.image_ids)
+    priority = positions.image_priority(len(linked.image_ids))
+    images = (linked.image_ids, linked.vectors, linked.pairs, priority)
+    clusters = (
+        find_confirmed_clusters(*images) if copies_by == "pixels" else find_clusters(*images, duplicate_threshold)
+    )
+    close = load_linked_images(lake, subsets, "similarity")
+    sizes = component_sizes(len(close.image_ids), close.pairs, thresholds)
+    decided = decide_positions(positions, clusters.images, linked.vectors, subsets, rule=row_rule)
+    return CorpusClusters(decided, clusters.summary, sizes)

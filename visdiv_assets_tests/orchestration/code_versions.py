@@ -1,0 +1,194 @@
+"""Hashes of the code that each stage's results depend on, guarded by `test_code_versions`.
+
+A stage reuses stored results as long as its CODE_VERSION stays the same. A change of the code behind a stage needs a
+decision: raise the CODE_VERSION if results change; in either case record the new code with
+
+    python -m visdiv_assets_tests.orchestration.code_versions
+
+A hash covers the syntax trees of modules without docstrings, annotations, comments and layout.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import visdiv_assets
+
+PACKAGE = Path(visdiv_assets.__file__).parent
+RECORD = Path(__file__).with_name("code_hashes.json")
+COMMAND = "python -m visdiv_assets_tests.orchestration.code_versions"
+
+# Groups of modules, by their names within `visdiv_assets`; a package stands for all its modules.
+DECODING = ("imaging.color_modes", "imaging.decode", "imaging.formats", "imaging.limits", "imaging.silence_pillow")
+ROWS = ("sources.conform", "sources.image_columns", "sources.schema", "sources.texts")
+LISTING = (*DECODING, *ROWS, "imaging.identity", "imaging.information", "imaging.listing", "imaging.pdq")
+READING = ("corpus.access",)
+EMBEDDING = (
+    *DECODING,
+    *ROWS,
+    *READING,
+    "embedding.interface",
+    "embedding.shards",
+    "embedding.stream",
+    "imaging.resize",
+    "orchestration.work.embed",
+)
+CLIP = (*EMBEDDING, "embedding.clip", "embedding.torch_embedder", "embedding.turns")
+JOIN = ("vectors.join", "vectors.join_blocks", "vectors.projection", "vectors.tiles", "vectors.top_k")
+NEAR = (*JOIN, *READING, "duplicates.near", "duplicates.thresholds", "vectors.score_normalization")
+VERIFICATION = (
+    *DECODING,
+    *JOIN,
+    *READING,
+    "duplicates.candidates",
+    "duplicates.pair_verification",
+    "duplicates.pdq_join",
+    "duplicates.verify",
+    "duplicates.verify_pairs",
+    "orchestration.work.verify",
+)
+LEAKS = ("contamination.images", "contamination.positions", "statistics")
+MOMENTS = (*READING, "diversity.accumulate", "diversity.moments", "diversity.scores", "diversity.stored")
+FACTS = ("curation.reasons", "curation.row_findings")
+
+
+@dataclass(frozen=True)
+class StageCode:
+    """The code of one stage.
+
+    Attributes:
+        asset: module in `orchestration.assets` with the version.
+        modules: those that its results depend on, beside the asset's own module.
+        version: name of the version in the module.
+    """
+
+    asset: str
+    modules: tuple[str, ...]
+    version: str = "CODE_VERSION"
+
+
+STAGES = {
+    "subset_images": StageCode("images", LISTING),
+    "quality_rows": StageCode("quality", (*ROWS, "curation.quality")),
+    "sscd_embeddings": StageCode("embeddings", (*EMBEDDING, "embedding.sscd")),
+    "sscd_index": StageCode("indexes", ("vectors.faiss_index",)),
+    "clip_embeddings": StageCode("clip", (*CLIP, "orchestration.assets.embeddings", "orchestration.assets.indexes")),
+    "near_duplicates": StageCode("duplicates", (*NEAR, "orchestration.work.joins")),
+    "alignment": StageCode("alignment", (*READING, "curation.alignment", "vectors.id_index")),
+    "clip_near_duplicates": StageCode("clip_pairs", (*NEAR, "duplicates.clip_pairs", "vectors.id_index")),
+    "subset_diversity": StageCode("diversity", (*MOMENTS, "diversity.tables")),
+    "rarefied_diversity": StageCode("diversity", (*MOMENTS, "diversity.rarefaction"), "RAREFIED_VERSION"),
+    "contamination": StageCode("contamination", (*NEAR, *LEAKS, "orchestration.work.joins")),
+    "text_contamination": StageCode("texts", (*ROWS, "contamination.texts", "statistics", "texts")),
+    "cross_subset_duplicates": StageCode(
+        "cross_subset", (*NEAR, "duplicates.cross_subset", "orchestration.work.joins")
+    ),
+    "verification": StageCode("verification_shared", (*VERIFICATION, *LEAKS, "orchestration.assets.verification")),
+    "calibration": StageCode(
+        "calibration",
+        (*DECODING, *JOIN, "duplicates.calibration", "duplicates.pdq_join", "duplicates.verify", "imaging.pdq"),
+    ),
+    "maps": StageCode("maps", (*READING, "publishing.maps")),
+    "selection_scores": StageCode("selection", (*READING, "curation.selection", "vectors.kmeans", "vectors.unit_rows")),
+    "duplicate_clusters": StageCode(
+        "clusters",
+        (
+            *FACTS,
+            *READING,
+            "curation.corpus_clusters",
+            "curation.decisions",
+            "curation.linked_images",
+            "curation.selection.keep_masks",
+            "duplicates.clusters",
+        ),
+    ),
+    "curated_rows": StageCode("curation", (*FACTS, "curation.witnesses")),
+    "corpus_diversity": StageCode(
+        "mixtures", (*MOMENTS, "curation.witnesses", "diversity.after_cleaning", "diversity.tables", "diversity.unions")
+    ),
+    "reports": StageCode("reports", ("publishing.reports", "publishing.html_files", "publishing.text_cells")),
+}
+
+
+def files_of(module: str) -> list[Path]:
+    """Return the file of a module, or all files of a package, in order of path."""
+    path = PACKAGE.joinpath(*module.split("."))
+    found = [path.with_suffix(".py")] if path.with_suffix(".py").is_file() else sorted(path.rglob("*.py"))
+    if not found:
+        raise LookupError(f"there is no module visdiv_assets.{module}: correct the stages in {__file__}")
+    return found
+
+
+def normalized(source: str) -> str:
+    """Return the syntax tree of a module as text, without docstrings, annotations and positions."""
+    tree = _WithoutProse().visit(ast.parse(source))
+    return ast.dump(tree)
+
+
+class _WithoutProse(ast.NodeTransformer):
+    def visit(self, node: ast.AST) -> ast.AST:
+        node = super().visit(node)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:]
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        return node
+
+
+def hash_of(modules: tuple[str, ...]) -> str:
+    """Return the hash of the code of some modules."""
+    found = hashlib.sha256()
+    for path in sorted({path for module in modules for path in files_of(module)}):
+        found.update(f"{path.relative_to(PACKAGE).as_posix()}\n{normalized(path.read_text())}\n".encode())
+    return found.hexdigest()[:16]
+
+
+def current() -> dict[str, dict[str, str]]:
+    """Return the version and the hash of every stage, as they are recorded."""
+    found = {}
+    for name, stage in STAGES.items():
+        asset = f"orchestration.assets.{stage.asset}"
+        version = getattr(importlib.import_module(f"visdiv_assets.{asset}"), stage.version)
+        found[name] = {"code_version": version, "hash": hash_of((asset, *stage.modules))}
+    return found
+
+
+def recorded() -> dict[str, dict[str, str]]:
+    """Return the versions and hashes that are checked in."""
+    found: dict[str, dict[str, str]] = json.loads(RECORD.read_text())
+    return found
+
+
+def problem(stage: str, now: dict[str, str], before: dict[str, str] | None) -> str | None:
+    """Return one line about a stage whose code is not the recorded one; None if it is."""
+    if now == before:
+        return None
+    if before is None or now["code_version"] != before["code_version"]:
+        return f"{stage}: run `{COMMAND}` to record CODE_VERSION {now['code_version']}"
+    version = STAGES[stage].version
+    return (
+        f"{stage}: its code has changed: raise {version} in orchestration/assets/{STAGES[stage].asset}.py if its "
+        f"results change, then run `{COMMAND}` to record the code"
+    )
+
+
+def main() -> None:
+    """Record the versions and hashes of all stages."""
+    RECORD.write_text(json.dumps(current(), indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()
