@@ -90,9 +90,10 @@ def self_join(
 
     Example:
         >>> import numpy as np
-        >>> vectors = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
-        >>> self_join(vectors, 0.7).select(["left", "right"]).to_pylist()
-        [{'left': 0, 'right': 1}]
+        >>> from visdiv_assets import self_join
+        >>> vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+        >>> self_join(vectors, threshold=0.95).to_pylist()
+        [{'left': 0, 'right': 1, 'similarity': 1.0}]
     """
     return join(vectors, None, threshold, k_best=k_best, device=device, progress=progress).pairs
 
@@ -123,6 +124,14 @@ def cross_join(
         InputError: the dimensions differ, or a vector is not finite.
         ConfigError: as `self_join`.
         ModelError: as `self_join`.
+
+    Example:
+        >>> import numpy as np
+        >>> from visdiv_assets import cross_join
+        >>> train = np.array([[1, 0], [0, 1]], np.float32)
+        >>> benchmark = np.array([[0, 1]], np.float32)
+        >>> cross_join(train, benchmark, threshold=0.95).to_pylist()
+        [{'left': 1, 'right': 0, 'similarity': 1.0}]
     """
     return join(left, right, threshold, k_best=k_best, prepared=prepared, device=device, progress=progress).pairs
 
