@@ -90,9 +90,10 @@ def self_join(
 
     Example:
         >>> import numpy as np
-        >>> vectors = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
-        >>> self_join(vectors, 0.7).select(["left", "right"]).to_pylist()
-        [{'left': 0, 'right': 1}]
+        >>> from visdiv_assets import self_join
+        >>> vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+        >>> self_join(vectors, threshold=0.95).to_pylist()
+        [{'left': 0, 'right': 1, 'similarity': 1.0}]
     """
     return join(vectors, None, threshold, k_best=k_best, device=device, progress=progress).pairs
 

@@ -189,7 +189,7 @@ class ProjectedTiles:
             passing = self._passing(self._product(x, self._y[j : j + columns]))
             if passing is None:
                 found.append(self._in_full(i, j))
-                # With so many pairs, one tile at a time is enough work, and its result enough memory.
+                # With this many pairs, a strip of one tile is enough work per call, and its result enough memory.
                 self._strip = 1
                 break
             if len(passing[0]):

@@ -1,4 +1,4 @@
-"""Small lakes with made-up CLIP vectors: the tables of `clip_image_embeddings` and `clip_text_embeddings`."""
+"""Write made-up CLIP vectors into a lake: `clip_image_embeddings` and `clip_text_embeddings`."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ TURNS_SCHEMA = pa.schema([("row", pa.int64()), ("turn", pa.int32()), ("text_id",
 
 
 def unit(vectors: object) -> np.ndarray:
-    """Rows of length 1, float64 [n, d]."""
+    """Scale rows to length 1, float64 [n, d]."""
     given = np.asarray(vectors, np.float64)
     scaled: np.ndarray = given / np.linalg.norm(given, axis=-1, keepdims=True)
     return scaled
 
 
 def text_id(text: str) -> str:
-    """As the stage names a text."""
+    """Return the text_id that the stage gives a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def add_clip_images(
     lake: Lake, subset: str, vectors: Mapping[str, object], *, images: Manifest | None = None, model: str = IMAGES_MODEL
 ) -> Manifest:
-    """`clip_image_embeddings`: vectors by image_id, in two units if there are several."""
+    """Write `clip_image_embeddings`: vectors by image_id, in two units if there are several."""
     inputs = {images.table: images.digest} if images else {}
     write = lake.write("clip_image_embeddings", subset, code_version="1", model_id=model, inputs=inputs)
     ids = list(vectors)
@@ -56,7 +56,7 @@ def add_clip_texts(
     truncated: Sequence[str] = (),
     model: str = TEXTS_MODEL,
 ) -> Manifest:
-    """`clip_text_embeddings`: vectors by text, and turns as row, turn, text; the empty text has no vector."""
+    """Write `clip_text_embeddings`: vectors by text, and turns (row, turn, text); the empty text has no vector."""
     inputs = {images.table: images.digest} if images else {}
     write = lake.write("clip_text_embeddings", subset, code_version="1", model_id=model, inputs=inputs)
     with write.add("shard 0") as unit_write:

@@ -1,4 +1,4 @@
-"""Vectors for the tests of this room, and the plain way to join them."""
+"""Vectors for tests, and slow reference implementations of joins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Pair = tuple[int, int, float]
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows divided by their lengths; rows of zeros stay."""
+    """Divide rows by their lengths; rows of zeros stay."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     divided: np.ndarray = vectors / np.where(lengths == 0, 1, lengths)
     return divided
@@ -26,12 +26,12 @@ def random_units(rows: int, dimension: int, seed: int = 0) -> np.ndarray:
 
 
 def slow_similarity(x: np.ndarray, y: np.ndarray) -> float:
-    """One inner product in float64."""
+    """Compute one inner product in float64."""
     return math.fsum(float(a) * float(b) for a, b in zip(x, y, strict=True))
 
 
 def slow_join(left: np.ndarray, right: np.ndarray | None, threshold: float, slack: float = 0) -> list[Pair]:
-    """Every two rows compared, one after the other, in float32 after one rounding."""
+    """Compare every two rows, and round once to float32."""
     other = left if right is None else right
     return [
         (i, j, float(np.float32(similarity)))
@@ -42,7 +42,7 @@ def slow_join(left: np.ndarray, right: np.ndarray | None, threshold: float, slac
 
 
 def check_pairs(found: list[Pair], left: np.ndarray, right: np.ndarray | None, threshold: float) -> None:
-    """Hold that the pairs are those of `slow_join`, but for what the order of a float64 sum decides."""
+    """Assert that the pairs are those of `slow_join`, up to the rounding of float64 sums."""
     must = {pair[:2] for pair in slow_join(left, right, threshold, -1e-15)}
     may = {pair[:2]: pair[2] for pair in slow_join(left, right, threshold, 1e-15)}
     pairs = [pair[:2] for pair in found]
@@ -52,7 +52,7 @@ def check_pairs(found: list[Pair], left: np.ndarray, right: np.ndarray | None, t
 
 
 def slow_best(pairs: list[Pair], k: int, *, within: bool) -> list[Pair]:
-    """Those among the k best of one of their two rows; ties go to the lowest row number of the other."""
+    """Return the pairs among the k best of one of their two rows; ties go to the lowest row of the other."""
     of_left: dict[int, list[Pair]] = {}
     of_right: dict[int, list[Pair]] = {}
     for i, j, similarity in pairs:
@@ -70,7 +70,7 @@ def slow_best(pairs: list[Pair], k: int, *, within: bool) -> list[Pair]:
 
 
 def slow_counts(left: np.ndarray, right: np.ndarray | None, thresholds: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Partners of each left and each right row at each threshold."""
+    """Count the partners of each left and each right row at each threshold."""
     other = left if right is None else right
     of_left = np.zeros((len(thresholds), len(left)), np.int64)
     of_right = np.zeros((len(thresholds), len(other)), np.int64)
@@ -82,7 +82,7 @@ def slow_counts(left: np.ndarray, right: np.ndarray | None, thresholds: list[flo
 
 
 def laid_out(vectors: np.ndarray, layout: str) -> np.ndarray | StackedArray:
-    """The same rows in another form in memory or on a disk."""
+    """Return the same rows in another layout, in memory or on disk."""
     if layout == "strided":
         spread = np.zeros((2 * len(vectors), 3 * vectors.shape[1]), vectors.dtype)
         spread[::2, ::3] = vectors
@@ -105,14 +105,14 @@ DTYPES = st.sampled_from([np.float16, np.float32, np.float64])
 
 @st.composite
 def sets_of_units(draw: st.DrawFn, dimension: int, max_rows: int = 12) -> np.ndarray:
-    """Unit vectors in float64, among them equal, opposite and nearly equal ones, and zeros."""
+    """Draw unit vectors in float64, some of them equal, opposite or nearly equal, and zeros."""
     rows = draw(st.lists(st.lists(st.integers(-3, 3), min_size=dimension, max_size=dimension), max_size=max_rows))
     return unit(np.array(rows, np.float64).reshape(-1, dimension))
 
 
 @st.composite
 def exact_units(draw: st.DrawFn, dimension: int = 6, max_rows: int = 14) -> np.ndarray:
-    """Vectors of four entries of +-0.5, whose products are exact in any order of summation: ties are ties."""
+    """Draw vectors of four entries of +-0.5, whose products are exact in any order of summation."""
     chosen = draw(
         st.lists(
             st.tuples(st.permutations(range(dimension)), st.tuples(*[st.sampled_from([-0.5, 0.5])] * 4)),

@@ -1,4 +1,4 @@
-"""Exact joins: what the plain comparison of every two rows finds, whatever the tiles, layouts and memory."""
+"""Joins find what the comparison of every two rows finds, whatever the tiles, layouts and memory."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SetTile = Callable[[int], None]
 
 @pytest.fixture(autouse=True, params=["full", "projected"])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to look at a tile; the projected one would leave small sets and low dimensions to the other."""
+    """Run with both kinds of tiles; small sets and low dimensions would otherwise not be projected."""
     if request.param == "projected":
         monkeypatch.setattr(module, "PROJECTED_FROM", 0)
         monkeypatch.setattr(projection, "CHOICES", (1, 3, 7, 31))
@@ -57,7 +57,7 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 @pytest.fixture
 def tile(monkeypatch: pytest.MonkeyPatch) -> SetTile:
-    """Sets the rows of a tile; many small ones have many edges."""
+    """Return a function that sets the rows of a tile; small tiles have many edges."""
 
     def set_tile(rows: int) -> None:
         monkeypatch.setattr(module, "TILE", rows)
@@ -72,7 +72,7 @@ def listed(table: pa.Table) -> list[Pair]:
 
 
 def clear_pairs(vectors: np.ndarray, left: np.ndarray, right: np.ndarray, threshold: float) -> set[tuple[int, int]]:
-    """Those pairs that rounding to float32 cannot bring below the threshold."""
+    """Return the pairs that rounding to float32 cannot bring under the threshold."""
     exact = np.einsum("nd,nd->n", vectors[left].astype(np.float64), vectors[right].astype(np.float64))
     clear = exact > threshold + 1e-5
     return set(zip(left[clear].tolist(), right[clear].tolist(), strict=True))
@@ -113,7 +113,7 @@ class TestEveryPair:
     def test_a_set_that_was_projected_for_others_changes_nothing(
         self, tile: SetTile, data: st.DataObject, dtype: type, rows: int, threshold: float
     ) -> None:
-        """Whatever it was projected on: here directions that have nothing to do with either set."""
+        """The result does not depend on the directions, which are random here."""
         dimension = data.draw(st.integers(2, 5))
         left: np.ndarray = data.draw(sets_of_units(dimension)).astype(dtype)
         right: np.ndarray = data.draw(sets_of_units(dimension)).astype(dtype)
@@ -210,7 +210,7 @@ class TestEveryPair:
 
 @st.composite
 def ladders(draw: st.DrawFn) -> tuple[float, list[float]]:
-    """A threshold, and thresholds to count at, none of which lies on a product of the exact vectors."""
+    """Draw a threshold and thresholds to count at, none of which equals a product of the exact vectors."""
     grid = [-0.1, 0.1, 0.3, 0.6, 0.8, 0.9]
     lowest = draw(st.integers(0, 5))
     return grid[lowest], draw(st.lists(st.sampled_from(grid[lowest:]), max_size=3))
@@ -265,7 +265,7 @@ class TestBest:
         assert (may | ~kept).all()
         assert 200 < must.sum() < np.isfinite(exact).sum()
 
-    def test_a_k_that_nobody_reaches_drops_nothing(self, tile: SetTile) -> None:
+    def test_a_k_that_no_row_reaches_drops_nothing(self, tile: SetTile) -> None:
         vectors, others = random_units(60, 4, seed=1), random_units(50, 4, seed=2)
         tile(16)
         assert self_join(vectors, 0.1, k_best=59).equals(self_join(vectors, 0.1))
@@ -305,7 +305,7 @@ class TestBest:
         rows = 3000
         one = random_units(1, 32).astype(np.float16)
         tile(256)
-        self_join(random_units(8, 4), 0.9)  # what it imports does not count
+        self_join(random_units(8, 4), 0.9)  # imports do not count
         tracemalloc.start()
         found = join(np.repeat(one, rows, axis=0), None, 0.75, k_best=8, count_at=[0.75, 0.95])
         peak = tracemalloc.get_traced_memory()[1]
@@ -318,7 +318,7 @@ class TestBest:
     def test_two_cliques_cost_memory_linear_in_their_members(self, tile: SetTile) -> None:
         one = random_units(1, 32).astype(np.float16)
         tile(256)
-        self_join(random_units(8, 4), 0.9)  # what it imports does not count
+        self_join(random_units(8, 4), 0.9)  # imports do not count
         tracemalloc.start()
         left, right = np.repeat(one, 3000, axis=0), np.repeat(one, 2000, axis=0)
         found = join(left, right, 0.75, k_best=8, count_at=[0.75])
@@ -370,16 +370,16 @@ class TestProgress:
     @pytest.mark.parametrize("others", [None, 0, 17])
     def test_progress_counts_every_row(self, tile: SetTile, rows: int, others: int | None) -> None:
         tile(8)
-        told: list[int] = []
+        counted: list[int] = []
         right = None if others is None else random_units(others, 4)
-        join(random_units(rows, 4), right, 0.9, progress=told.append)
-        assert sum(told) == (0 if others == 0 else rows)
+        join(random_units(rows, 4), right, 0.9, progress=counted.append)
+        assert sum(counted) == (0 if others == 0 else rows)
 
 
 def test_a_set_is_projected_once_for_several_joins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PREPARED_ROWS", 300)
     monkeypatch.setattr(module, "PREPARED_FROM", 20_000)
-    # So that projecting pays, however many pairs there are.
+    # Projecting then always pays.
     monkeypatch.setattr(projection, "COST_OF_CANDIDATE", 0.0)
     left, right = (random_units(rows, 64, seed=rows).astype(np.float16) for rows in (300, 100))
     right[:7] = left[:7]

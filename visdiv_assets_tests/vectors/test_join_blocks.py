@@ -1,4 +1,4 @@
-"""A self-join in blocks finds what it finds in one go, to the bit."""
+"""A self-join in blocks equals the whole join, to the bit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS, THRESHOLD, COUNT_AT, K = 157, 0.3, [0.4, 0.9], 3
 
 
 def alike(rows: int = ROWS) -> np.ndarray:
-    """Random vectors in three groups, some equal: far more pairs than are kept, and ties."""
+    """Return random vectors in three groups, some equal: many more pairs than are kept, and ties."""
     random = np.random.default_rng(0)
     groups = random_units(3, 64)[random.integers(0, 3, rows)]
     vectors = unit(groups + 0.7 * random_units(rows, 64, seed=1)).astype(np.float16)
@@ -34,7 +34,7 @@ def tiles(vectors: np.ndarray, kind: str) -> FullTiles | ProjectedTiles:
 
 @pytest.mark.parametrize("kind", ["full", "projected"])
 @pytest.mark.parametrize("waiting", [0, 10**9], ids=["dropped at once", "dropped at the end"])
-def test_the_blocks_together_are_the_join_in_one_go(kind: str, waiting: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_merged_blocks_equal_the_whole_join(kind: str, waiting: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROWS_OF_A_BLOCK", 16)
     monkeypatch.setattr(module, "PAIRS_OF_A_BLOCK", 3000)
     monkeypatch.setattr(module, "MAX_WAITING_ENTRIES", waiting)

@@ -123,7 +123,7 @@ def test_progress_counts_every_row_twice() -> None:
 
 @pytest.mark.parametrize("clusters", [0, -3])
 def test_an_impossible_number_of_clusters_is_refused(clusters: int) -> None:
-    with pytest.raises(VisdivError, match="ask for 1 or more"):
+    with pytest.raises(VisdivError, match="give 1 or more"):
         semdedup(random_units(5, 4), clusters=clusters)
 
 
