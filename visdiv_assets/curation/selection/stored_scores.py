@@ -86,7 +86,7 @@ def keep_fraction_of_scored(scores: pa.Table, name: str, fraction: float) -> np.
     Returns:
         bool [n]; rows without a score are kept, since the method cannot judge them.
     """
-    column: np.ndarray = scores[name].to_numpy()
+    column = scores[name].to_numpy()
     kept: np.ndarray = np.isnan(column)
     scored = np.flatnonzero(~kept)
     kept[scored] = keep_fraction(name, column[scored], fraction)
