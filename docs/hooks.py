@@ -16,8 +16,8 @@ CHECKOUT = Path(__file__).parents[1]
 
 SETTINGS_INTRODUCTION = """\
 Values come, in rising priority, from the default, from `visdiv.toml` in the working directory (or the file that
-`VISDIV_CONFIG` names), from the environment variable, and from the options `--source` and `--data`. An unknown name or an
-impossible value stops the command with one line. `visdiv settings` prints all settings with their present values.
+`VISDIV_CONFIG` names), from the environment variable, and from the options `--source` and `--data`. An unknown name or
+an impossible value stops the command with one line. `visdiv settings` prints all settings with their present values.
 """
 
 QUERIES_INTRODUCTION = """\

@@ -14,6 +14,7 @@ from visdiv_assets.sources.downloads import Downloads
 from visdiv_assets.sources.interface import Source
 from visdiv_assets.storage import uris
 from visdiv_assets.storage.disk_space import GIGABYTE
+from visdiv_assets.storage.format_versions import FORMAT_VERSION
 from visdiv_assets.storage.lake import Lake, lake_at
 
 if TYPE_CHECKING:
@@ -100,4 +101,4 @@ def describe_publication(settings: Settings) -> Publication:
         name: _CREDENTIALS.sub("", uris.display(value)) if isinstance(value, str) else value
         for name, value in settings.model_dump(mode="json").items()
     }
-    return Publication(product_version, public["source"], public)
+    return Publication(product_version, public["source"], public, FORMAT_VERSION)
