@@ -9,7 +9,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from visdiv_assets.publishing.warehouse import schema
-from visdiv_assets.publishing.warehouse.examples import examples
+from visdiv_assets.publishing.warehouse.examples import load_examples
 from visdiv_assets.settings import Settings, variable
 
 CHECKOUT = Path(__file__).parents[1]
@@ -73,7 +73,7 @@ def queries_page() -> Iterator[str]:
     """Yield the page with the example queries that the package ships."""
     yield "# Example queries\n"
     yield QUERIES_INTRODUCTION
-    for example in examples():
+    for example in load_examples():
         yield f"## {example.title}\n"
         if example.description:
             yield f"{example.description}\n"

@@ -35,11 +35,20 @@ EMBEDDING = (
     "embedding.interface",
     "embedding.shards",
     "embedding.stream",
+    "imaging.id_index",
     "imaging.resize",
     "orchestration.work.embed",
 )
 CLIP = (*EMBEDDING, "embedding.clip", "embedding.torch_embedder", "embedding.turns")
-JOIN = ("vectors.join", "vectors.join_blocks", "vectors.projection", "vectors.tiles", "vectors.top_k")
+JOIN = (
+    "vectors.join",
+    "vectors.join_blocks",
+    "vectors.pair_similarity",
+    "vectors.projected_tiles",
+    "vectors.projection",
+    "vectors.tiles",
+    "vectors.top_k",
+)
 NEAR = (*JOIN, *READING, "duplicates.near", "duplicates.thresholds", "vectors.score_normalization")
 VERIFICATION = (
     *DECODING,
@@ -79,8 +88,8 @@ STAGES = {
     "sscd_index": StageCode("indexes", ("vectors.faiss_index",)),
     "clip_embeddings": StageCode("clip", (*CLIP, "orchestration.assets.embeddings", "orchestration.assets.indexes")),
     "near_duplicates": StageCode("duplicates", (*NEAR, "orchestration.work.joins")),
-    "alignment": StageCode("alignment", (*READING, "curation.alignment", "vectors.id_index")),
-    "clip_near_duplicates": StageCode("clip_pairs", (*NEAR, "duplicates.clip_pairs", "vectors.id_index")),
+    "alignment": StageCode("alignment", (*READING, "curation.alignment", "imaging.id_index")),
+    "clip_near_duplicates": StageCode("clip_pairs", (*NEAR, "duplicates.clip_pairs", "imaging.id_index")),
     "subset_diversity": StageCode("diversity", (*MOMENTS, "diversity.tables")),
     "rarefied_diversity": StageCode("diversity", (*MOMENTS, "diversity.rarefaction"), "RAREFIED_VERSION"),
     "contamination": StageCode("contamination", (*NEAR, *LEAKS, "orchestration.work.joins")),
