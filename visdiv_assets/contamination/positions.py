@@ -23,13 +23,8 @@ Locate = Callable[[pa.Table, Manifest], pa.Table]
 def make_locator(lake: Lake, images: Manifest, nearest: Manifest) -> Locate:
     """Return a function that adds positions in a benchmark to pairs of a subset; see `images.locate_pairs`.
 
-    The function takes pairs of `BENCHMARK_PAIRS_SCHEMA` and the manifest of the benchmark's images. It reads the subset's
-    data once.
-
-    Args:
-        lake: where the tables lie.
-        images: manifest of `subset_images` of the subset.
-        nearest: manifest of its `near_duplicates`.
+    The function takes pairs of `BENCHMARK_PAIRS_SCHEMA` and the manifest of the benchmark's images. The data of the
+    subset is read once.
     """
     flags = readable_positions(lake, images).select(["image_id", "low_information"])
     background = lake.read(nearest, "counts", columns=["image_id", "background_similarity"])
