@@ -60,12 +60,17 @@ def test_on_an_empty_data_folder_a_command_says_what_to_run(arguments: tuple[str
 
 def test_the_advised_commands_repair_a_damaged_lake(settings: Settings) -> None:
     root = Path(settings.lake_root)
-    for folder in ("subset_images/some", "benchmark_embeddings/bench", "curated_rows/all"):
-        next((root / folder).glob("*.parquet")).write_bytes(b"")
+    folders = ("subset_images/some", "benchmark_embeddings/bench", "curated_rows/all")
+    for folder in folders:
+        for path in (root / folder).glob("*.parquet"):
+            path.write_bytes(b"")
     (problem,) = [line for line in run_visdiv(settings, "doctor").output.splitlines() if line[9:14] == "lake "]
     assert problem.startswith("problem")
     commands = advised_commands(problem)
     assert sorted(commands) == [["run", "--all"], ["run", "--all"], ["run", "some"]]
+    for folder in folders:
+        assert f"remove {root / folder}, then run " in problem
+        shutil.rmtree(root / folder)
     for command in (["run", "some"], ["run", "--all"]):
         result = run_visdiv(settings, *command)
         assert result.exit_code == 0, result.output
@@ -76,7 +81,8 @@ def test_the_advised_commands_repair_a_damaged_lake(settings: Settings) -> None:
 def test_the_advised_command_makes_what_export_needs(settings: Settings) -> None:
     shutil.rmtree(Path(settings.lake_root) / "curated_rows")
     (command,) = advised_commands(refused(run_visdiv(settings, "export", "--dry-run", "x")))
-    assert run_visdiv(settings, *command).exit_code == 0
+    result = run_visdiv(settings, *command)
+    assert result.exit_code == 0, result.output
     assert run_visdiv(settings, "export", "--dry-run", "x").exit_code == 0
     assert Lake(settings.lake_root).partitions(LakeTable.CURATED_ROWS) == [CORPUS_PARTITION]
 

@@ -129,7 +129,11 @@ def check_lake(settings: Settings) -> Verdict:
             files = [file for unit in manifest.units for file in unit.files.values()]
             size += sum(file.size_bytes for file in files)
             if any(present.get(file.name) != file.size_bytes for file in files):
-                damaged.append(f"a file of {table} of {partition!r} is missing or damaged: {_remedy(table, partition)}")
+                folder = lake.files.shown(f"{table}/{escape(partition)}")
+                damaged.append(
+                    f"a file of {table} of {partition!r} is missing or damaged: remove {folder}, then "
+                    f"{_remedy(table, partition)}"
+                )
     if damaged:
         more = f" (and {len(damaged) - _MAX_NAMED} more)" if len(damaged) > _MAX_NAMED else ""
         return problem("; ".join(damaged[:_MAX_NAMED]) + more)

@@ -265,7 +265,7 @@ def test_damage_of_a_lake_is_named(settings: Settings) -> None:
     (folder / "c" / "manifest.json").write_bytes(b"{")
     (folder / "d" / "manifest.json").write_bytes(b"[]")
     said = text(data.check_lake(settings), Level.PROBLEM)
-    assert "a file of table of 'a' is missing or damaged: materialize it again with the version that wrote it" in said
+    assert f"a file of table of 'a' is missing or damaged: remove {folder / 'a'}, then materialize it again" in said
     assert "a file of table of 'b' is missing or damaged: " in said
     assert f"{folder / 'c' / 'manifest.json'} is not a manifest of this program" in said
     assert said.endswith(" (and 1 more)")
