@@ -163,7 +163,7 @@ def test_settings_that_exclude_each_other_are_named(folder: Path) -> None:
 
 
 def test_an_impossible_place_is_refused(folder: Path) -> None:
-    assert "after the question mark give" in refusal({"VISDIV_DATA": "s3://bucket/some?regoin=x"})
+    assert "options after the question mark are" in refusal({"VISDIV_DATA": "s3://bucket/some?regoin=x"})
     assert "does not name a bucket" in refusal({"VISDIV_DATA": "s3://"})
     with_key = refusal({"VISDIV_DATA": "s3://key:hidden@bucket/some"})
     assert with_key.startswith("invalid value for VISDIV_DATA: s3://bucket")

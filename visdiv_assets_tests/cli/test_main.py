@@ -265,7 +265,7 @@ def test_run_ends_with_a_summary(printed: list[str]) -> None:
         "unique": "4",
         "unreadable": "1",
     }
-    assert (summary["exact_copies"], summary["near_pairs"]) == ("1", "1")
+    assert (summary["exact_copies"], summary["close_pairs"]) == ("1", "1")
     assert float(summary["effective_rank"]) > 1
 
 

@@ -31,7 +31,7 @@ def test_every_method_runs_once_and_says_what_it_found(monkeypatch: pytest.Monke
     assert said["ClipCov, a tenth"] == "120 selected"
     assert said["k-center greedy, 1,000"] == said["k-means++, 1,000"] == "20 selected"
     # Every hundredth row holds a benchmark's text, which has 28 n-grams of 13 words.
-    assert said["text overlap"] == "12 texts share some of 1,120 n-grams of 13 words"
+    assert said["text overlap"] == "12 texts hold some of 1,120 13-grams"
 
 
 def test_vectors_are_unit_and_texts_near_their_images(tmp_path: Path) -> None:

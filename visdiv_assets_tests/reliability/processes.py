@@ -258,10 +258,11 @@ def contents(settings: Settings) -> dict[str, tuple[Manifest, dict[str, str]]]:
 
 
 def tables(path: str | Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Return all rows of all tables and views of a published file, without the columns of time and run."""
+    """Return all rows of all tables and views of a published file, without `meta` and the columns of time and run."""
     with duckdb.connect(str(path), read_only=True) as connection:
         columns = connection.execute(
-            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY table_name, column_index"
+            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND table_name <> 'meta' "
+            "ORDER BY table_name, column_index"
         ).fetchall()
         shown: dict[str, list[str]] = {}
         for table, column in columns:

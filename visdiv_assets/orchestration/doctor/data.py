@@ -129,7 +129,7 @@ def check_lake(settings: Settings) -> Verdict:
             files = [file for unit in manifest.units for file in unit.files.values()]
             size += sum(file.size_bytes for file in files)
             if any(present.get(file.name) != file.size_bytes for file in files):
-                folder = lake.files.shown(f"{table}/{escape(partition)}")
+                folder = lake.files.display(f"{table}/{escape(partition)}")
                 damaged.append(
                     f"a file of {table} of {partition!r} is missing or damaged: remove {folder}, then "
                     f"{_remedy(table, partition)}"

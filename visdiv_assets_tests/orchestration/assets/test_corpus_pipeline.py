@@ -227,7 +227,7 @@ def test_verified_rates_equal_counts_of_confirmed_pairs_in_sql(sample: Sample) -
         SELECT r.subset, r.benchmark, r.threshold, r.images_contaminated, r.rows_contaminated, r.rate * r.images,
             count(DISTINCT (p."row", p.image_index)) FILTER (p."row" IS NOT NULL), count(DISTINCT p."row")
         FROM contamination_rates r LEFT JOIN contamination_pairs p
-            ON p.subset = r.subset AND r.benchmark IN (p.benchmark, 'ALL') AND p.verified
+            ON p.subset = r.subset AND r.benchmark IN (p.benchmark, 'ALL') AND p.verdict = 'confirmed'
         WHERE r.rule = 'confirmed'
         GROUP BY ALL
         """

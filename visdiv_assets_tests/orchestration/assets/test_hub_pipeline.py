@@ -84,10 +84,11 @@ def run_all(pipeline: Pipeline) -> None:
 
 
 def published(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
-    """Return all rows of all published tables and views, without the columns that may differ."""
+    """Return all rows of all published tables and views, without `meta` and the columns that may differ."""
     with duckdb.connect(settings.warehouse_path, read_only=True) as connection:
         columns = connection.execute(
-            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY table_name, column_index"
+            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND table_name <> 'meta' "
+            "ORDER BY table_name, column_index"
         ).fetchall()
         tables: dict[str, list[str]] = {}
         for table, column in columns:

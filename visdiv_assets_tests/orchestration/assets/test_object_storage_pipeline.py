@@ -135,7 +135,7 @@ def test_a_missing_bucket_is_one_line_of_every_command(s3: S3Server, tmp_path: P
             said = CliRunner().invoke(main, arguments)
             assert said.exit_code == 2, said.output
             (line,) = said.stderr.splitlines()
-            assert "no bucket 'no-such-bucket' for s3://no-such-bucket/some/prefix/lake" in line
+            assert "no bucket 'no-such-bucket' exists for s3://no-such-bucket/some/prefix/lake" in line
     assert not (tmp_path / "local").exists()
 
 

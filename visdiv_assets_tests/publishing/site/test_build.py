@@ -359,7 +359,7 @@ def test_the_site_of_before_stays_when_writing_fails(
     execute(copied, "UPDATE subsets SET images = images + 1")
     with monkeypatch.context() as patch:
         breaks(patch)
-        with pytest.raises(VisdivError, match=r"cannot write .*site: .*was there before"):
+        with pytest.raises(VisdivError, match=r"cannot write .*site: .*its previous content is intact"):
             built(copied)
     assert files_below(copied.reports) == before
     built(copied)
