@@ -58,10 +58,10 @@ DIVERSITY = Table(
 
 DIVERSITY_PUBLISHED = Table(
     "diversity_published",
-    "One row per data set whose diversity FineVision's authors published. Compare with the scope corpus, centered, of "
+    "One row per dataset whose diversity FineVision's authors published. Compare with the scope corpus, centered, of "
     "the table diversity.",
     (
-        Column("dataset", "VARCHAR", "Name of the data set."),
+        Column("dataset", "VARCHAR", "Name of the dataset."),
         Column("images", "BIGINT", "Number of images, rounded to 0.1 million."),
         Column(
             "effective_rank",

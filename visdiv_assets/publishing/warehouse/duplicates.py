@@ -128,7 +128,7 @@ CLUSTER_SUMMARY = Table(
 COMPONENT_SIZES = Table(
     "component_sizes",
     "One row per threshold: how many components there are when all pairs with at least that similarity are connected. "
-    "At a low threshold a single component can hold most of a data set.",
+    "At a low threshold a single component can hold most of a dataset.",
     (
         THRESHOLD,
         Column("components", "BIGINT", "Components of two or more different images."),
