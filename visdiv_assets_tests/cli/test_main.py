@@ -396,7 +396,7 @@ def test_a_failed_subset_is_named_and_the_others_run(half_broken: tuple[Path, Pa
     source, data = half_broken
     result = visdiv("run", "--all", source=source, data=data)
     line = refused(result)
-    assert line.startswith("1 of 3 runs failed (broken): see their lines")
+    assert line.startswith("1 of 3 runs failed (broken): the lines above say why")
     failed, good, together = result.stdout.splitlines()
     assert failed.startswith("FAILED broken  ")
     assert "subset_images: " in failed
