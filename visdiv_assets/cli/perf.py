@@ -64,7 +64,7 @@ def perf(
 ) -> None:
     """Measure speed and peak memory on this machine.
 
-    Compares with FAISS, NumPy and the bare model. Takes about 18 minutes on 2 cores, and needs 4 GB for temporary files.
+    Compares with FAISS, NumPy and the bare model. Takes about 18 minutes on 2 cores, and 4 GB for temporary files.
     Vectors are generated with the covariance of the vectors of VISDIV_SOURCE's images. With a CUDA device, joins are
     also measured on it.
 

@@ -26,7 +26,7 @@ def settings(settings: Settings) -> None:
         _print(variable(name), getattr(settings, name), str(field.description))
     file = config_file()
     _print(CONFIG_VARIABLE, str(file or ""), f"Settings file. Not set: {CONFIG_FILE}, if it exists.")
-    _print("DAGSTER_HOME", str(dagster_home(settings)), "Folder for Dagster's own state: run history, schedules and the state of the UI.")
+    _print("DAGSTER_HOME", str(dagster_home(settings)), "Folder for Dagster's own state, such as the run history.")
 
 
 def _print(name: str, value: object, description: str) -> None:

@@ -180,7 +180,8 @@ def scores_of_picks(picks: np.ndarray, rows: int) -> np.ndarray:
     """
     if len(picks) and not (picks.min() >= 0 and picks.max() < rows):
         raise InputError(
-            f"picks range from {picks.min()} to {picks.max()}, but there are {rows} rows: pass the number of rows that the picks refer to"
+            f"picks range from {picks.min()} to {picks.max()}, but there are {rows} rows: pass the number of rows that "
+            "the picks refer to"
         )
     scores = np.zeros(rows)
     scores[picks] = 1 - np.arange(len(picks)) / max(len(picks), 1)

@@ -108,7 +108,7 @@ def find_checkpoint(setting: str) -> Checkpoint:
         for library in ("torch", "transformers"):
             check_extra(library, "clip")
     except ConfigError as missing:
-        raise NoClipWeightsError(f"CLIP cannot be loaded: {missing}, or set VISDIV_CLIP_MODEL='' to skip CLIP") from None
+        raise NoClipWeightsError(f"CLIP cannot be loaded: {missing}, or set VISDIV_CLIP_MODEL='' to skip it") from None
     folder = Path(setting).expanduser()
     if folder.is_dir():
         return _read_checkpoint(folder.absolute().name, str(folder.absolute()))

@@ -139,8 +139,8 @@ def _find_architecture(checkpoint: Checkpoint) -> tuple[PretrainedConfig, Any, d
     lacking = [method for method in (IMAGES, TEXTS) if not hasattr(towers, method)]
     if lacking:
         raise ModelError(
-            f"{checkpoint.name} is a {kind} model, not CLIP: it has no {' and no '.join(lacking)}; name a CLIP or SigLIP "
-            "in VISDIV_CLIP_MODEL"
+            f"{checkpoint.name} is a {kind} model, not CLIP: it has no {' and no '.join(lacking)}; name a CLIP or "
+            "SigLIP model in VISDIV_CLIP_MODEL"
         )
     return config, towers, {IMAGES: _method(IMAGES), TEXTS: _method(TEXTS)}
 

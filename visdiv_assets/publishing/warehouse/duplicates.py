@@ -146,7 +146,7 @@ SUBSET_OVERLAP = Table(
     "One row per ordered pair of subsets and threshold: the share of the subset's images that occur in the other one.",
     (
         SUBSET,
-        Column("other_subset", "VARCHAR", "The subset in which the images are looked for."),
+        Column("other_subset", "VARCHAR", "The subset that is searched for the images."),
         THRESHOLD,
         Column("images", "BIGINT", "Different readable images of the subset."),
         Column(

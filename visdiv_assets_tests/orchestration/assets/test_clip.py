@@ -293,7 +293,8 @@ def test_weights_that_come_later_are_used(pipeline: Pipeline, clip_folder: Path)
 def test_a_folder_that_is_not_there_is_a_failure_of_one_line(pipeline: Pipeline) -> None:
     write(pipeline, ROWS)
     ran = pipeline.changed(clip_model="/no/such/folder").run("some", only=STAGES)
-    assert ran.failures == dict.fromkeys(CLIP[:2], "VISDIV_CLIP_MODEL names /no/such/folder, which is not a folder: correct the path")
+    said = "VISDIV_CLIP_MODEL names /no/such/folder, which is not a folder: correct the path"
+    assert ran.failures == dict.fromkeys(CLIP[:2], said)
     assert "subset_images" in ran.materialized
 
 
