@@ -1,4 +1,4 @@
-"""Exceptions that users are meant to read.
+"""Define the errors that users can fix.
 
     VisdivError
      ├─ ConfigError           a setting, an option or an argument of a command
@@ -38,7 +38,7 @@ class ModelError(VisdivError):
 
 
 class StorageError(VisdivError):
-    """The lake, the DuckDB file, or another file of ours cannot be read or written."""
+    """The lake, the DuckDB file, or another file of the program cannot be read or written."""
 
 
 class NotMaterializedError(StorageError):

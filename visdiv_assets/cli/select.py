@@ -80,7 +80,7 @@ def select(
         raise click.UsageError("name one method and either --k or --fraction, or --compare")
     (method,) = methods
     chosen = select_rows(lake, source, method, subsets, count=count, fraction=fraction)
-    click.echo(f"{chosen.num_rows} rows, selected first: {describe_preference(method)}.")
+    click.echo(f"{chosen.num_rows} rows, {describe_preference(method)}.")
     if out:
         _write(chosen, out)
         click.echo(f"They were written to {out}.")
@@ -91,7 +91,7 @@ def select(
 def _comparison(tables: MethodComparison) -> str:
     parts = (
         ("Fraction of each subset that each method selects", tables.shares),
-        ("Agreement of each two methods", tables.overlaps),
+        ("Agreement of each pair of methods", tables.overlaps),
         ("Diversity of the selected rows", tables.diversity.select(["method", "images", *_SCORES])),
     )
     from visdiv_assets.cli.tables import arrow_table

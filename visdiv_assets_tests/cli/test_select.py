@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
 
+from visdiv_assets.curation.selection.methods import METHODS
 from visdiv_assets.curation.selection.select import CHOICES, CHOSEN_SCHEMA, PAIRS
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
@@ -70,7 +71,7 @@ def test_every_method_writes_the_best_rows_first(made: Path, tmp_path: Path, met
         assert all(row for _, row in rows)
     scores = chosen["score"].to_pylist()
     assert scores == sorted(scores, reverse=method not in ("semdedup", "conformity"))
-    assert "7 rows, selected first: " in result.stdout
+    assert result.stdout.startswith(f"7 rows, {METHODS[method].keeps} scores first; a high score means: ")
 
 
 def test_fraction_and_subset_limit_the_selection(made: Path, tmp_path: Path) -> None:
