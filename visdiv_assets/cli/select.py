@@ -20,15 +20,6 @@ ROWS_SHOWN = 20
 
 EXAMPLES = """\
 \b
-Methods:
-  semdedup, conformity           use stored scores, which need CLIP vectors
-  whitened_clip, clip_score      use stored scores, which need CLIP vectors
-  clip_cov, clippings            need CLIP vectors of images and texts
-  k_center, k_means_plus_plus    use CLIP vectors if present, else SSCD vectors
-  wfpp, metaclip                 use texts only
-  text_overlap                   selects rows with the least benchmark text first
-
-\b
 Examples:
   visdiv select semdedup --fraction 0.8 --out kept.parquet
   visdiv select k_center --k 1000 --subset birds
@@ -58,8 +49,20 @@ def select(
 ) -> None:
     """Select rows by a published method, or compare methods.
 
-    The methods are listed below. The result has the columns subset, row and score, best rows first. No data is changed.
-    With --compare, give several methods, or none to compare all methods that the data allow.
+    METHOD is one of:
+
+    - semdedup, conformity, whitened_clip or clip_score, which use stored scores and need CLIP vectors
+
+    - clip_cov or clippings, which need CLIP vectors of images and texts
+
+    - k_center or k_means_plus_plus, which use CLIP vectors, or SSCD vectors if there are no CLIP vectors
+
+    - wfpp or metaclip, which use texts only
+
+    - text_overlap, which selects the rows with the least benchmark text first
+
+    The result has the columns subset, row and score, best rows first. No data is changed. With --compare, give several
+    methods, or none to compare all methods that the data allow.
 
     To restrict the clean copy to the selected rows, set VISDIV_KEEP_ROWS to the file written by --out, or set
     VISDIV_KEEP_BY and VISDIV_KEEP_FRACTION for a method with stored scores.
