@@ -94,7 +94,7 @@ def test_methods_are_compared_on_the_same_rows(made: Path) -> None:
     assert result.exit_code == 0, result.output
     for part in (
         "Fraction of each subset that each method selects",
-        "Agreement of each two",
+        "Agreement of each pair",
         "Diversity of the selected rows",
     ):
         assert part in result.stdout
