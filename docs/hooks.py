@@ -15,14 +15,15 @@ from visdiv_assets.settings import Settings, variable
 CHECKOUT = Path(__file__).parents[1]
 
 SETTINGS_INTRODUCTION = """\
-Values come, in rising priority, from the default, from `visdiv.toml` in the working directory (or the file that
-`VISDIV_CONFIG` names), from the environment variable, and from the options `--source` and `--data`. An unknown name or
-an impossible value stops the command with one line. `visdiv settings` prints all settings with their present values.
+A setting can be set in `visdiv.toml` in the working directory (or the file that `VISDIV_CONFIG` names), as an
+environment variable, and for the source and the data folder by the options `--source` and `--data`. Options override
+variables, and variables override the file. An unknown name or an invalid value stops the command with an error.
+`visdiv settings` lists all settings with their current values.
 """
 
 QUERIES_INTRODUCTION = """\
 Each query is a file of the package (`visdiv_assets/publishing/warehouse/examples`). Run it with `visdiv query`, or with
-any DuckDB client on `visdiv.duckdb`. The tests compare the answers on the sample with recorded ones.
+any DuckDB client on `visdiv.duckdb`. The tests compare their answers on the sample with recorded answers.
 """
 
 

@@ -50,7 +50,7 @@ def cuda_devices() -> list[str]:
     """
     check_extra("torch", "gpu")
     if not has_cuda():
-        raise ModelError(f"VISDIV_DEVICE={ALL_DEVICES}, but torch finds no CUDA device here: use another device")
+        raise ModelError(f"VISDIV_DEVICE={ALL_DEVICES}, but torch finds no CUDA device: set it to auto or cpu")
     import torch
 
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
@@ -70,5 +70,6 @@ def torch_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"the device {name} cannot be used: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"the device {name} cannot be used ({reason}): set VISDIV_DEVICE to another device") from None
     return device

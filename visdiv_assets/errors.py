@@ -1,9 +1,9 @@
-"""Exceptions that users are meant to read.
+"""Define the errors that users can fix.
 
     VisdivError
      ├─ ConfigError           a setting, an option or an argument of a command
      ├─ InputError            an argument of a library function; also a ValueError
-     ├─ SourceError           a data set, a file of it, or the Hub
+     ├─ SourceError           a dataset, a file of it, or the Hub
      ├─ ModelError            weights, a device, or vectors of another model
      └─ StorageError          the lake, the DuckDB file, a disk or an object store
          ├─ NotMaterializedError   a partition of a table that was never materialized
@@ -30,7 +30,7 @@ class InputError(VisdivError, ValueError):
 
 
 class SourceError(VisdivError):
-    """A data set, or a file of it, is missing, damaged, or of an unexpected form."""
+    """A dataset, or a file of it, is missing, damaged, or of an unexpected form."""
 
 
 class ModelError(VisdivError):
@@ -38,7 +38,7 @@ class ModelError(VisdivError):
 
 
 class StorageError(VisdivError):
-    """The lake, the DuckDB file, or another file of ours cannot be read or written."""
+    """The lake, the DuckDB file, or another file of the program cannot be read or written."""
 
 
 class NotMaterializedError(StorageError):

@@ -228,8 +228,8 @@ class Settings(BaseSettings):
     )
     row_rule: Literal["any", "all", "majority"] = Field(
         default="all",
-        description="Which images of a row must be redundant for the row to be dropped as a duplicate: any, all or the "
-        "majority.",
+        description="How many images of a row must be redundant for the row to be dropped as a duplicate: any (at "
+        "least one), all, or majority (more than half).",
     )
     drop: str = Field(
         default="unreadable,quality,contaminated,duplicate",

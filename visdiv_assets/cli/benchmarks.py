@@ -11,7 +11,7 @@ from visdiv_assets.settings import Settings
 @click.command()
 @pass_settings
 def benchmarks(settings: Settings) -> None:
-    """List benchmarks, and which are in the source and materialized.
+    """List benchmarks, and whether each is in the source and materialized.
 
     FineVision was compared with the 66 benchmarks of the list finevision66. A source on the Hub has those of
     VISDIV_BENCHMARK_LIST and downloads them when they run. In a source that is a folder, put a benchmark's files into

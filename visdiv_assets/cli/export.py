@@ -18,9 +18,9 @@ from visdiv_assets.settings import Settings
 def export(settings: Settings, folder: Path, dry_run: bool) -> None:
     """Write a clean copy of all materialized subsets.
 
-    FOLDER gets the rows that curated_rows keeps, each subset in the source's own schema, readable with
-    datasets.load_dataset. dropped.parquet lists every other row with the reason, and with the image that it duplicates
-    or contaminates. The source is never modified.
+    Writes the rows that the asset curated_rows keeps to FOLDER, each subset in the schema of the source. Load them with
+    datasets.load_dataset. FOLDER/dropped.parquet lists every dropped row with the reason, and with the image that makes
+    the row contaminated or a duplicate. The source is never modified.
     """
     from visdiv_assets.cli.tables import arrow_table
     from visdiv_assets.curation.clean_copy import load_decisions

@@ -9,7 +9,7 @@ from visdiv_assets.cli.command_group import CommandGroup
 #: The commands, each defined by the module of its name, and the first sentence of its help.
 COMMANDS = {
     "run": "Materialize subsets through Dagster, then publish the DuckDB file.",
-    "status": "Show what is materialized of each subset, and whether its files changed.",
+    "status": "Show the results of each subset, and whether its files have changed.",
     "query": "Run SQL on the published DuckDB file, read-only.",
     "search": "Find the images that best match a text or an image.",
     "report": "Write an HTML site with all findings.",
@@ -17,7 +17,7 @@ COMMANDS = {
     "mixture": "Find the weights of the subsets that make the most diverse mixture.",
     "export": "Write a clean copy of all materialized subsets.",
     "ui": "Open the Dagster UI.",
-    "benchmarks": "List benchmarks, and which are in the source and materialized.",
+    "benchmarks": "List benchmarks, and whether each is in the source and materialized.",
     "settings": "List every setting with its current value.",
     "doctor": "Check the installation, the source, the models and the data folder.",
     "gc": "List unreferenced files under VISDIV_DATA, and delete them with --delete.",

@@ -19,8 +19,8 @@ _COMMAND = re.compile("`(visdiv [^`]*)`")
 def settings_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add `--source` and `--data` to a command and pass it `read_settings`, a function that loads the settings."""
 
-    @click.option("--source", metavar="PLACE", help="Read rows from this folder or dataset; overrides VISDIV_SOURCE.")
-    @click.option("--data", metavar="PLACE", help="Keep all results in this folder; overrides VISDIV_DATA.")
+    @click.option("--source", metavar="URI", help="Read rows from this folder or dataset; overrides VISDIV_SOURCE.")
+    @click.option("--data", metavar="FOLDER", help="Write all results to this folder; overrides VISDIV_DATA.")
     @functools.wraps(command)
     def with_options(*, source: str | None, data: str | None, **arguments: Any) -> None:
         given = {"source": source, "data": data}

@@ -64,17 +64,17 @@ def perf(
 ) -> None:
     """Measure speed and peak memory on this machine.
 
-    Compares with FAISS, NumPy and the bare model. Takes about 18 minutes on 2 cores and 4 GB of temporary files.
+    Compares with FAISS, NumPy and the bare model. Takes about 18 minutes on 2 cores, and 4 GB for temporary files.
     Vectors are generated with the covariance of the vectors of VISDIV_SOURCE's images. With a CUDA device, joins are
-    measured on it as well.
+    also measured on it.
 
     --rehearse N generates N images in FineVision's 185 subsets, with planted copies, and runs every stage that compares
     many images on them; the stages must find all planted copies. With two or more sizes, time, memory and disk are
-    extrapolated to FineVision's 17.3 million images. A killed process leaves a folder visdiv-rehearsal-... in the
-    folder of temporary files.
+    extrapolated to FineVision's 17.3 million images. If the process is killed, remove the folder
+    visdiv-rehearsal-... that it leaves in the directory for temporary files.
     """
     if (sizes or files) and (only or large):
-        raise click.UsageError("--rehearse and --rehearsed exclude --only and --large")
+        raise click.UsageError("--rehearse and --rehearsed cannot be combined with --only or --large")
     if folder and not sizes:
         raise click.UsageError("--folder requires --rehearse")
     from visdiv_assets.perf import machine

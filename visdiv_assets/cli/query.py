@@ -25,7 +25,8 @@ def query(settings: Settings, sql: str, form: str) -> None:
     """Run SQL on the published DuckDB file, read-only.
 
     `visdiv query "SHOW TABLES"` lists the tables, and
-    `visdiv query "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'images'"` explains one.
+    `visdiv query "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'images'"` describes the columns
+    of the table images.
     """
     from visdiv_assets.publishing.warehouse.query import run_query
 

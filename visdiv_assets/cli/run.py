@@ -43,7 +43,8 @@ def run(settings: Settings, subsets: tuple[str, ...], every: bool, changed: bool
         outcomes.append(outcome)
     if failed := [outcome.name for outcome in outcomes if not outcome.succeeded]:
         raise ConfigError(
-            f"{len(failed)} of {len(outcomes)} runs failed ({', '.join(failed)}): see their lines; earlier results are "
+            f"{len(failed)} of {len(outcomes)} runs failed ({', '.join(failed)}): the lines above say why; "
+            "earlier results are "
             "intact, and the same command resumes"
         )
     for title, sql in runs.SUMMARIES:

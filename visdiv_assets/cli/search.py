@@ -182,7 +182,7 @@ def _matches(lake: Lake, source: Source, embeddings: Sequence[Manifest], found: 
         positions = find_first_positions(lake, manifest.partition, ids)
         if lost := [image_id for image_id in ids if image_id not in positions]:
             raise ConfigError(
-                f"{manifest.table} of {manifest.partition!r} contains image {lost[0]}, which is not in its images: "
+                f"{manifest.table} of {manifest.partition!r} contains image {lost[0]}, which its images do not list: "
                 f"{remedy(manifest.table, manifest.partition)}"
             )
         images = fetch_images(source, Kind.SUBSET, list(positions.values()))

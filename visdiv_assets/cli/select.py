@@ -49,14 +49,23 @@ def select(
 ) -> None:
     """Select rows by a published method, or compare methods.
 
-    The result has the columns subset, row and score, best rows first; no data is changed. METHOD is semdedup,
-    conformity, whitened_clip or clip_score (stored scores, which need CLIP vectors), clip_cov or clippings (need CLIP
-    vectors of images and texts), k_center or k_means_plus_plus (use CLIP vectors, else those of SSCD), wfpp or metaclip
-    (use texts only), or text_overlap (rows with the least text of benchmarks first). --compare takes several methods;
-    without a name it compares all that the data allow.
+    METHOD is one of:
 
-    To drop the other rows from the clean copy, set VISDIV_KEEP_ROWS to the file written by --out, or VISDIV_KEEP_BY and
-    VISDIV_KEEP_FRACTION for a method with stored scores.
+    - semdedup, conformity, whitened_clip or clip_score, which use stored scores and need CLIP vectors
+
+    - clip_cov or clippings, which need CLIP vectors of images and texts
+
+    - k_center or k_means_plus_plus, which use CLIP vectors, or SSCD vectors if there are no CLIP vectors
+
+    - wfpp or metaclip, which use texts only
+
+    - text_overlap, which selects the rows with the least benchmark text first
+
+    The result has the columns subset, row and score, best rows first. No data is changed. With --compare, give several
+    methods, or none to compare all methods that the data allow.
+
+    To restrict the clean copy to the selected rows, set VISDIV_KEEP_ROWS to the file written by --out, or set
+    VISDIV_KEEP_BY and VISDIV_KEEP_FRACTION for a method with stored scores.
     """
     from visdiv_assets.cli.tables import arrow_table
     from visdiv_assets.curation.selection.compare_methods import compare_methods
@@ -67,14 +76,14 @@ def select(
     source = open_source(settings)
     if compare:
         if count or out or fraction is None:
-            raise click.UsageError("--compare requires --fraction and excludes --k and --out")
+            raise click.UsageError("--compare requires --fraction and cannot be combined with --k or --out")
         click.echo(_comparison(compare_methods(lake, source, methods, subsets, fraction)))
         return
     if len(methods) != 1 or (count is None) == (fraction is None):
         raise click.UsageError("name one method and either --k or --fraction, or --compare")
     (method,) = methods
     chosen = select_rows(lake, source, method, subsets, count=count, fraction=fraction)
-    click.echo(f"{chosen.num_rows} rows, selected first: {describe_preference(method)}.")
+    click.echo(f"{chosen.num_rows} rows, {describe_preference(method)}.")
     if out:
         _write(chosen, out)
         click.echo(f"They were written to {out}.")
@@ -85,7 +94,7 @@ def select(
 def _comparison(tables: MethodComparison) -> str:
     parts = (
         ("Fraction of each subset that each method selects", tables.shares),
-        ("Agreement of each two methods", tables.overlaps),
+        ("Agreement of each pair of methods", tables.overlaps),
         ("Diversity of the selected rows", tables.diversity.select(["method", "images", *_SCORES])),
     )
     from visdiv_assets.cli.tables import arrow_table

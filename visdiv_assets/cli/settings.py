@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 def settings(settings: Settings) -> None:
     """List every setting with its current value.
 
-    Each is shown by its environment variable. A setting can also be written to visdiv.toml in the working directory, by
-    its name in lower case: `similarity_floor = 0.8`. Variables override the file, and --source and --data override
-    both.
+    Each setting is shown as its environment variable. You can also write settings to visdiv.toml in the working
+    directory, in lower case and without VISDIV_, such as `similarity_floor = 0.8`. Environment variables override the
+    file, and --source and --data override both.
     """
     for name, field in type(settings).model_fields.items():
         _print(variable(name), getattr(settings, name), str(field.description))
     file = config_file()
-    _print(CONFIG_VARIABLE, str(file or ""), f"File of settings; if it is not set, {CONFIG_FILE} if that exists.")
-    _print("DAGSTER_HOME", str(dagster_home(settings)), "Folder of Dagster's own state.")
+    _print(CONFIG_VARIABLE, str(file or ""), f"Settings file. Not set: {CONFIG_FILE}, if it exists.")
+    _print("DAGSTER_HOME", str(dagster_home(settings)), "Folder for Dagster's own state, such as the run history.")
 
 
 def _print(name: str, value: object, description: str) -> None:

@@ -11,7 +11,7 @@ from visdiv_assets.settings import Settings
 @click.command()
 @pass_settings
 def status(settings: Settings) -> None:
-    """Show what is materialized of each subset, and whether its files changed."""
+    """Show the results of each subset, and whether its files have changed."""
     from visdiv_assets.orchestration.status import subset_states
     from visdiv_assets.storage.uris import display
     from visdiv_assets.wiring import open_lake, open_source

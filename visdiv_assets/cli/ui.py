@@ -18,8 +18,8 @@ from visdiv_assets.settings import Settings, dagster_home, exported_variables
 def ui(settings: Settings, port: int, host: str) -> None:
     """Open the Dagster UI.
 
-    It shows the state that `visdiv run` writes: the asset graph, partitions, runs and backfills. Runs launched there
-    use the settings of this command.
+    The UI shows the assets, partitions, runs and backfills of VISDIV_DATA, including those of `visdiv run`. Runs that
+    you launch in it use the settings of this command.
     """
     from visdiv_assets.orchestration import runs
 

@@ -82,7 +82,7 @@ def require_one_model(manifests: Iterable[Manifest]) -> str | None:
         if manifest.model_id != first.model_id:
             raise ModelError(
                 f"{first.partition!r} was embedded with {first.model_id} and {manifest.partition!r} with "
-                f"{manifest.model_id}: embed both with the same model (`visdiv run --all` with the present settings)"
+                f"{manifest.model_id}: embed both with the same model (`visdiv run --all` with the current settings)"
             )
     return first.model_id if first else None
 

@@ -203,7 +203,7 @@ def _refuse_inside(source: Source, folder: Path) -> None:
         return
     root, target = Path(source.uri).resolve(), folder.resolve()
     if target == root or root in target.parents:
-        raise VisdivError(f"{folder} lies in the source {source.uri}, which must not change: choose another folder")
+        raise VisdivError(f"{folder} is in the source {source.uri}, which must not change: choose another folder")
 
 
 def _checked_dropped(decision: SubsetDecision) -> pa.Table:

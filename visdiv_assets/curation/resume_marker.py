@@ -50,7 +50,7 @@ class ResumeMarker:
                 os.fsync(stream.fileno())
             sync_folder(folder)
         except (FileExistsError, NotADirectoryError):
-            raise VisdivError(f"{folder} is a file or lies in one: choose a new or empty folder") from None
+            raise VisdivError(f"{folder} is a file, or part of its path is one: choose a new or empty folder") from None
         except OSError as error:
             raise write_error(str(folder), error) from error
 

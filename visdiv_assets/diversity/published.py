@@ -1,4 +1,4 @@
-"""The diversity of four data sets as published by FineVision's authors, for comparison.
+"""The diversity of four datasets as published by FineVision's authors, for comparison.
 
 Effective rank and participation ratio come from arXiv 2510.17269, table 1, and the score from the article published
 with it; image counts are given there in millions, rounded to one decimal. They are computed from SSCD's 512 dimensions

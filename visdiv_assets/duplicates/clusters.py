@@ -1,7 +1,7 @@
 """Group images that are copies of each other into components and clusters.
 
 A component holds all images that a chain of close pairs connects; chains can connect images that have nothing in
-common, up to a whole data set. A cluster holds a representative and images that are close to the representative
+common, up to a whole dataset. A cluster holds a representative and images that are close to the representative
 itself, so that no image is dropped because of an image that it does not resemble.
 """
 

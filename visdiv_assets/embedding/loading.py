@@ -63,7 +63,7 @@ def load(
         from visdiv_assets.embedding.weights import torchscript_weights
 
         return TorchSscd(torchscript_weights(weights, weights_folder), device, batch_size)
-    raise ModelError(f"{name!r} is not an embedder: use auto, sscd_disc_mixup_int8 or sscd_disc_mixup")
+    raise ModelError(f"{name!r} is not an SSCD model: use auto, sscd_disc_mixup_int8 or sscd_disc_mixup")
 
 
 def load_clip_images(name: str, *, device: str = "auto", crop: str = "crop", batch_size: int = 0) -> Embedder:

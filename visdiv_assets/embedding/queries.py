@@ -144,8 +144,8 @@ def _embed_images(queries: Sequence[Query], models: QueryModels, stored: str, mo
 def _require_model(asked: str, stored: str, fits: bool, table: str) -> None:
     if not fits:
         raise ModelError(
-            f"the stored vectors are from {stored}, but the settings name {asked}: set that model, or materialize "
-            f"{table} again"
+            f"the stored vectors were made by {stored}, but the settings name {asked}: set the model that made them, "
+            f"or materialize {table} again"
         )
 
 

@@ -79,7 +79,7 @@ class TorchEmbedder(Embedder):
                 parts.append(launched)
                 first += len(part)
             elif len(part) == 1:
-                raise ModelError(f"the device {self.device} has not enough free memory for one image")
+                raise ModelError(f"the device {self.device} does not have enough free memory for one image")
             else:
                 self._max_batch = len(part) // 2
                 logger.warning("%s is out of memory: continuing with %d images per batch", self.device, self._max_batch)

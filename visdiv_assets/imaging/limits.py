@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 #: Default maximum of pixels in an image.
 MAX_PIXELS = 64_000_000
-#: Default maximum of bytes in an encoded image; images of data sets are far smaller.
+#: Default maximum of bytes in an encoded image; images of datasets are far smaller.
 MAX_IMAGE_BYTES = 100_000_000
 
 

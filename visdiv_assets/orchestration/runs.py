@@ -42,7 +42,7 @@ ORDER BY s.subset
 """,
     ),
     (
-        "Contamination: images also in a benchmark, by their pixels and by similarity (FineVision's threshold is 0.95)",
+        "Images that are also in a benchmark, by pixels and by similarity (FineVision's threshold is 0.95)",
         """
 SELECT subset, benchmark, rule, threshold, images, images_contaminated AS contaminated,
     benchmark_images_leaked AS leaked,

@@ -121,7 +121,7 @@ class SavedDatasetsSource:
         state = _read_json(folder / STATE_FILE)
         if state.get("_indices_data_files") or state.get("_indices_files"):
             raise SourceError(
-                f"{folder} holds a selection of rows in the form of old versions of `datasets`: load it and save it "
+                f"{folder} holds a selection of rows written by an old version of `datasets`: load it and save it "
                 f"again with save_to_disk"
             )
         try:

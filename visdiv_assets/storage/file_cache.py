@@ -127,7 +127,7 @@ class FileCache:
                 return descriptor
             os.close(descriptor)
             if not waiting:
-                logger.info("waiting for %s, which another thread or process is fetching", path.name)
+                logger.info("waiting for %s, which another thread or process is downloading", path.name)
                 waiting = True
             sleep(POLL_SECONDS)
         return None

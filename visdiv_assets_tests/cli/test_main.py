@@ -59,7 +59,7 @@ def refused(result: Result) -> str:
             "run",
             ("[SUBSET]...", "--all", "every benchmark and subset of the source", "resumes when it is started again"),
         ),
-        ("status", ("what is materialized", "files changed", "--source", "--data")),
+        ("status", ("results of each subset", "files have changed", "--source", "--data")),
         ("query", ("SQL", "read-only", "SHOW TABLES", "[table|csv|json]", "default: table")),
         ("ui", ("--port", "default: 3000", "--host", "default: 127.0.0.1")),
         ("settings", ("environment variable", "visdiv.toml")),
@@ -349,7 +349,7 @@ def test_the_help_of_query_names_statements_that_work(data: Path) -> None:
     tables = visdiv("query", "SHOW TABLES", data=data).output
     assert "images" in tables.split()
     sql = "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'images'"
-    assert "Pixels, as shown" in visdiv("query", sql, data=data).output
+    assert "Width in pixels" in visdiv("query", sql, data=data).output
 
 
 def test_a_second_run_reuses_finished_work(source: Path, data: Path, tmp_path: Path) -> None:
@@ -396,7 +396,7 @@ def test_a_failed_subset_is_named_and_the_others_run(half_broken: tuple[Path, Pa
     source, data = half_broken
     result = visdiv("run", "--all", source=source, data=data)
     line = refused(result)
-    assert line.startswith("1 of 3 runs failed (broken): see their lines")
+    assert line.startswith("1 of 3 runs failed (broken): the lines above say why")
     failed, good, together = result.stdout.splitlines()
     assert failed.startswith("FAILED broken  ")
     assert "subset_images: " in failed

@@ -163,7 +163,7 @@ def test_without_clip_weights_only_sscd_searches(made: Path, tmp_path: Path) -> 
 
 def test_other_weights_than_the_stored_ones_are_refused(made: Path, tmp_path: Path) -> None:
     other = small_clip(tmp_path / "other", seed=1)
-    assert "the stored vectors are from clip@" in refused(search(made, "x", VISDIV_CLIP_MODEL=str(other)))
+    assert "the stored vectors were made by clip@" in refused(search(made, "x", VISDIV_CLIP_MODEL=str(other)))
     (tmp_path / "one.png").write_bytes(image(1))
     asked = ("--image", str(tmp_path / "one.png"), "--by", "clip")
     assert "but the settings name clip@" in refused(search(made, *asked, VISDIV_CLIP_CROP="squash"))

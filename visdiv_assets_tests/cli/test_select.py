@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
 
+from visdiv_assets.curation.selection.methods import METHODS
 from visdiv_assets.curation.selection.select import CHOICES, CHOSEN_SCHEMA, PAIRS
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
@@ -70,7 +71,7 @@ def test_every_method_writes_the_best_rows_first(made: Path, tmp_path: Path, met
         assert all(row for _, row in rows)
     scores = chosen["score"].to_pylist()
     assert scores == sorted(scores, reverse=method not in ("semdedup", "conformity"))
-    assert "7 rows, selected first: " in result.stdout
+    assert result.stdout.startswith(f"7 rows, {METHODS[method].keeps} scores first; a high score means: ")
 
 
 def test_fraction_and_subset_limit_the_selection(made: Path, tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_methods_are_compared_on_the_same_rows(made: Path) -> None:
     assert result.exit_code == 0, result.output
     for part in (
         "Fraction of each subset that each method selects",
-        "Agreement of each two",
+        "Agreement of each pair",
         "Diversity of the selected rows",
     ):
         assert part in result.stdout

@@ -27,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 def test_a_folder_in_the_source_is_refused(root: Path, place: str) -> None:
     source = sources.open(root)
     before = snapshot(root)
-    with pytest.raises(VisdivError, match=r"lies in the source .* must not change"):
+    with pytest.raises(VisdivError, match=r"is in the source .* must not change"):
         export(source, [decide(source, "b")], root / place)
     assert snapshot(root) == before
 
@@ -68,7 +68,7 @@ def test_a_finished_export_is_not_overwritten(root: Path, tmp_path: Path) -> Non
 def test_a_file_in_the_way_is_named(root: Path, tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("mine")
     source = sources.open(root)
-    with pytest.raises(VisdivError, match=r"file.* is a file or lies in one"):
+    with pytest.raises(VisdivError, match=r"file.* is a file, or part of its path is one"):
         export(source, [decide(source, "b")], tmp_path / place)
 
 

@@ -37,7 +37,7 @@ def test_the_batch_size_is_the_one_asked_for() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(VisdivError, match="'sscd' is not an embedder: use auto, sscd_disc_mixup_int8 or sscd_dis"):
+    with pytest.raises(VisdivError, match="'sscd' is not an SSCD model: use auto, sscd_disc_mixup_int8 or sscd_dis"):
         load("sscd", device="cpu")
 
 

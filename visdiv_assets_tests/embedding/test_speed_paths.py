@@ -123,7 +123,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path: Path, caplog: pyte
 
 
 def test_one_image_that_does_not_fit_is_an_error_of_one_line(tmp_path: Path) -> None:
-    with pytest.raises(VisdivError, match="cpu has not enough free memory for one image") as caught:
+    with pytest.raises(VisdivError, match="cpu does not have enough free memory for one image") as caught:
         TorchSscd(save(Hungry(0), tmp_path / "hungry.pt"), "cpu")
     assert "\n" not in str(caught.value)
 

@@ -120,7 +120,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         ("{}", "lists no data files"),
         ('{"_data_files": []}', "holds no data file"),
         ('{"_data_files": [{"filename": "../x.arrow"}]}', "which is not a file of the folder"),
-        ('{"_data_files": [], "_indices_data_files": [{"filename": "i.arrow"}]}', "old versions of `datasets`"),
+        ('{"_data_files": [], "_indices_data_files": [{"filename": "i.arrow"}]}', "old version of `datasets`"),
     ],
 )
 def test_an_unusable_state_is_refused(tmp_path: Path, state: str, message: str) -> None:

@@ -45,7 +45,7 @@ def compare_methods(
     """
     rows, vectors = images_of(lake, subsets)
     if not vectors.shape[0]:
-        raise InputError("no subset has a readable image: methods are compared by the images that they keep")
+        raise InputError("methods cannot be compared, because no subset has a readable image: add images to the source")
     names = sorted(set(rows.subset.to_pylist()))
     keys = _keys(rows.subset, rows.row, names)
     kept = {}

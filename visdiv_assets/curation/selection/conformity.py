@@ -61,8 +61,8 @@ def conformity(vectors: Matrix, among: UnitSum | None = None) -> np.ndarray:
     everything = among or UnitSum.of(vectors)
     if everything.n < vectors.shape[0] or everything.total.shape != vectors.shape[1:]:
         raise InputError(
-            f"`among` sums {everything.n} vectors of {len(everything.total)} dimensions, which cannot contain the "
-            f"{vectors.shape[0]} vectors of {vectors.shape[1]} dimensions given: sum a set that contains them"
+            f"`among` sums {everything.n} vectors of {len(everything.total)} dimensions, but there are "
+            f"{vectors.shape[0]} vectors of {vectors.shape[1]} dimensions: sum a set that contains these vectors"
         )
     out = np.zeros(vectors.shape[0], np.float32)
     if everything.n > 1:

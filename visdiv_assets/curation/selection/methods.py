@@ -41,7 +41,7 @@ METHODS: dict[str, Method] = {
             "semdedup",
             "curation.selection.semdedup.semdedup",
             "images",
-            "near an earlier image of its cluster: a semantic duplicate",
+            "close to an earlier image of its cluster (a semantic duplicate)",
             "low",
             "SemDeDup, arXiv 2303.09540, facebookresearch/SemDeDup",
         ),
@@ -49,7 +49,7 @@ METHODS: dict[str, Method] = {
             "conformity",
             "curation.selection.conformity.conformity",
             "images",
-            "common: close to all others on average",
+            "common, which is close to all other images on average",
             "low",
             "The Double-Ellipsoid Geometry of CLIP, arXiv 2411.14517",
         ),
@@ -65,7 +65,7 @@ METHODS: dict[str, Method] = {
             "clip_score",
             "curation.alignment.turns.clip_score",
             "pairs",
-            "texts that fit their images",
+            "the texts fit their images",
             "high",
             "CLIPScore, arXiv 2104.08718, jmhessel/clipscore",
         ),
@@ -73,7 +73,7 @@ METHODS: dict[str, Method] = {
             "clip_cov",
             "curation.selection.clip_cov.clip_cov",
             "pairs",
-            "picked early: preserves how images and texts vary together",
+            "picked early, to preserve how images and texts vary together",
             "high",
             "Data-Efficient CLIP, arXiv 2403.12267, BigML-CS-UCLA/clipcov-data-efficient-clip",
         ),
@@ -81,7 +81,7 @@ METHODS: dict[str, Method] = {
             "wfpp",
             "curation.selection.wfpp.wfpp",
             "texts",
-            "rare words",
+            "texts with rare words",
             "high",
             "Word-Frequency-based Image-Text Pair Pruning, MingliangLiang3/WFPP",
         ),
@@ -89,7 +89,7 @@ METHODS: dict[str, Method] = {
             "metaclip",
             "curation.selection.metaclip.draw_scores",
             "texts",
-            "drawn: texts of rare concepts, and a random part of those of common concepts",
+            "drawn; all texts with rare concepts are, and a random part of those with common concepts",
             "high",
             "MetaCLIP, arXiv 2309.16671, facebookresearch/MetaCLIP",
         ),
@@ -97,7 +97,7 @@ METHODS: dict[str, Method] = {
             "clippings",
             "curation.selection.clippings.nearest_earlier",
             "pairs",
-            "near an earlier sample in image and text together",
+            "close to an earlier pair, image and text together",
             "low",
             "CLIPPINGS, arXiv 2304.03464",
         ),
@@ -105,7 +105,7 @@ METHODS: dict[str, Method] = {
             "k_center",
             "curation.selection.diverse.select_diverse_samples",
             "images",
-            "picked early: far from all earlier picks",
+            "picked early, far from all earlier picks",
             "high",
             "Gonzalez 1985; core-sets, arXiv 1708.00489",
         ),
@@ -113,7 +113,7 @@ METHODS: dict[str, Method] = {
             "k_means_plus_plus",
             "curation.selection.diverse.select_diverse_samples",
             "images",
-            "picked early: likely far from all earlier picks",
+            "picked early, likely far from all earlier picks",
             "high",
             "Arthur and Vassilvitskii 2007",
         ),
@@ -121,7 +121,7 @@ METHODS: dict[str, Method] = {
             "text_overlap",
             "texts.overlap.highest_share",
             "texts",
-            "occurs word by word in a benchmark",
+            "a large share of its text occurs in a benchmark",
             "low",
             "GPT-3, arXiv 2005.14165, appendix C; C4, arXiv 2104.08758",
         ),
@@ -180,7 +180,8 @@ def scores_of_picks(picks: np.ndarray, rows: int) -> np.ndarray:
     """
     if len(picks) and not (picks.min() >= 0 and picks.max() < rows):
         raise InputError(
-            f"picks range from {picks.min()} to {picks.max()}, but there are {rows} rows: pass both of one set"
+            f"picks range from {picks.min()} to {picks.max()}, but there are {rows} rows: pass the number of rows that "
+            "the picks refer to"
         )
     scores = np.zeros(rows)
     scores[picks] = 1 - np.arange(len(picks)) / max(len(picks), 1)

@@ -95,9 +95,9 @@ def select_rows(
 
 
 def describe_preference(method: str) -> str:
-    """Return what a method keeps first, in words."""
+    """Return which scores a method keeps first, and what a high score means."""
     described = METHODS[method]
-    return described.high if described.keeps == "high" else f"the opposite of: {described.high}"
+    return f"{described.keeps} scores first; a high score means: {described.high}"
 
 
 def read_stored_scores(lake: Lake, subsets: Sequence[str]) -> pa.Table:

@@ -54,7 +54,7 @@ COPY_KINDS = (
         "50 %",
         "30 %",
     ),
-    CopyKind("crop", "a part cut out; seed: its position and shape", "90 % of the area kept", "75 %", "60 %"),
+    CopyKind("crop", "cropped to a part; seed: its position and shape", "90 % of the area kept", "75 %", "60 %"),
     CopyKind(
         "border",
         "padded; seed: white, black, a color, one side only, or the bars of a window as in a screenshot",
@@ -72,15 +72,15 @@ COPY_KINDS = (
     CopyKind("blur", "Gaussian blur", "sigma 0.2 % of the shorter side", "0.5 %", "1 %"),
     CopyKind(
         "rotate",
-        "turned a little; seed: direction, and corners white or black (all kept) or cut off and filled from the edge",
+        "rotated slightly; seed: direction, and corners white or black (all kept) or cut off and filled from the edge",
         "2 degrees",
         "5 degrees",
         "10 degrees",
     ),
-    CopyKind("quarter_turn", "turned by quarters: three angles instead of strengths", "90 degrees", "180", "270"),
+    CopyKind("quarter_turn", "rotated by a right angle; three angles instead of strengths", "90 degrees", "180", "270"),
     CopyKind(
         "mirror",
-        "left and right exchanged",
+        "mirrored left to right",
         "no other change",
         "and JPEG of quality 50",
         "and 85 % of the area kept, and JPEG of quality 50",
@@ -101,7 +101,7 @@ COPY_KINDS = (
     ),
     CopyKind(
         "overlay",
-        "an overlay; seed: an opaque logo or emoji anywhere, or a translucent watermark",
+        "overlaid; seed: an opaque logo or emoji anywhere, or a translucent watermark",
         "logo or emoji of 2 % of the area; watermark in a corner",
         "5 %; watermark across",
         "10 %; watermark all over",

@@ -174,12 +174,12 @@ def recommended_threshold(pairs: pa.Table) -> Recommendation:
         count, refused = int(accepted.sum()), int((accepted & ~confirmed).sum())
         most = max(most, count)
         if count >= MIN_PAIRS and refused <= (1 - RECOMMENDED_PRECISION) * count:
-            note = f"verification rejects {refused} of the {count} nearest pairs from {threshold:.2f} on"
+            note = f"verification rejects {refused} of the {count} nearest pairs at or above {threshold:.2f}"
             return Recommendation(threshold, count, refused, note)
     if most < MIN_PAIRS:
         note = f"no threshold accepts the required {MIN_PAIRS} nearest pairs; the maximum is {most}"
     else:
-        note = f"verification confirms 99 % of the nearest pairs at no threshold with {MIN_PAIRS} or more of them"
+        note = f"no threshold with {MIN_PAIRS} or more nearest pairs has 99 % of them confirmed by verification"
     return Recommendation(None, 0, 0, note)
 
 

@@ -108,12 +108,12 @@ def find_checkpoint(setting: str) -> Checkpoint:
         for library in ("torch", "transformers"):
             check_extra(library, "clip")
     except ConfigError as missing:
-        raise NoClipWeightsError(f"CLIP cannot be loaded: {missing}, or set VISDIV_CLIP_MODEL to nothing") from None
+        raise NoClipWeightsError(f"CLIP cannot be loaded: {missing}, or set VISDIV_CLIP_MODEL='' to skip it") from None
     folder = Path(setting).expanduser()
     if folder.is_dir():
         return _read_checkpoint(folder.absolute().name, str(folder.absolute()))
     if setting.count("/") > 1 or setting.startswith((".", "/", "~")):
-        raise ModelError(f"VISDIV_CLIP_MODEL names {setting}, which is not a folder")
+        raise ModelError(f"VISDIV_CLIP_MODEL names {setting}, which is not a folder: correct the path")
     found = _find_on_hub(setting)
     if isinstance(found, str):
         raise NoClipWeightsError(found)
@@ -197,7 +197,9 @@ def _find_in_cache(name: str) -> Path | None:
         folder = Path(snapshot_download(name, local_files_only=True))
         return folder if _has_one(folder, ("config.json",)) and _weight_files(folder) else None
     except HFValidationError:
-        raise ModelError(f"VISDIV_CLIP_MODEL={name!r} is neither a folder nor the name of a model") from None
+        raise ModelError(
+            f"VISDIV_CLIP_MODEL={name!r} is neither a folder nor the name of a model: write the name as <owner>/<name>"
+        ) from None
     except (OSError, VisdivError):
         return None
 

@@ -103,7 +103,7 @@ class ClipModel:
         lacking = next((name for name in self._missing if any(part in name for part in parts)), None)
         if method not in self._methods or lacking:
             reason = f": its weights lack {lacking}" if lacking else ""
-            raise ModelError(f"{self.checkpoint.name} has no tower for {what}{reason}; use a checkpoint with both")
+            raise ModelError(f"{self.checkpoint.name} has no encoder for {what}{reason}; use a checkpoint with both")
 
 
 #: Calls a tower of a model.
@@ -123,7 +123,7 @@ def _find_architecture(checkpoint: Checkpoint) -> tuple[PretrainedConfig, Any, d
         config = transformers.AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f"transformers does not know the model of {checkpoint.folder / 'config.json'}: {first_line(error)}"
+            f"transformers does not know the model in {checkpoint.folder / 'config.json'}: {first_line(error)}"
         ) from None
     kind = str(config.model_type)
     class_name = str((config.architectures or [""])[0])
@@ -139,8 +139,8 @@ def _find_architecture(checkpoint: Checkpoint) -> tuple[PretrainedConfig, Any, d
     lacking = [method for method in (IMAGES, TEXTS) if not hasattr(towers, method)]
     if lacking:
         raise ModelError(
-            f"{checkpoint.name} is a {kind}, not a CLIP: it has no {' and no '.join(lacking)}; name a CLIP or a SigLIP "
-            "in VISDIV_CLIP_MODEL"
+            f"{checkpoint.name} is a {kind} model, not CLIP: it has no {' and no '.join(lacking)}; name a CLIP or "
+            "SigLIP model in VISDIV_CLIP_MODEL"
         )
     return config, towers, {IMAGES: _method(IMAGES), TEXTS: _method(TEXTS)}
 

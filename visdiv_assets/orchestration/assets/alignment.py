@@ -55,11 +55,11 @@ CODE_VERSION = "1"
 def alignment(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource, decoder: DecoderResource
 ) -> dg.MaterializeResult:
-    """CLIPScore of every turn and row of a subset, and of the subset: how well the texts fit their images.
+    """CLIPScore of every turn and row of a subset, with a summary: how well the texts fit their images.
 
     CLIPScore is 2.5 * max(cos, 0). For a turn, the score of the best fitting image of its row and the mean over all its
     images are stored; for a row, the minimum and the mean over its turns. Rows without a readable image or a text have
-    no score. The metadata says which share the thresholds of LAION and DataComp, made for alt-text, would keep.
+    no score. The metadata says what share the thresholds of LAION and DataComp, made for alt-text, would keep.
     """
     with stage(context, lake, LakeTable.ALIGNMENT, CODE_VERSION) as run:
         store = run.lake

@@ -1,4 +1,4 @@
-"""Pairs of images of a subset that are close to CLIP, and those on which CLIP and SSCD disagree."""
+"""Pairs of images of a subset whose CLIP vectors are close, and those on which CLIP and SSCD disagree."""
 
 import dagster as dg
 
@@ -49,11 +49,11 @@ def clip_near_duplicates(
     decoder: DecoderResource,
     clip_pair_search: ClipPairsResource,
 ) -> dg.MaterializeResult:
-    """Pairs of different images of a subset that are close to CLIP, each with its SSCD similarity.
+    """Pairs of different images of a subset whose CLIP vectors are close, each with its SSCD similarity.
 
-    CLIP compares the content of images, SSCD detects copies: a pair that is close to CLIP only mostly shows two images
-    of one kind. As in near_duplicates, a pair is stored if it is among the best pairs (64 by default) of one of its two
-    images. The metadata shows the pairs on which the two models disagree most.
+    CLIP compares the content of images, while SSCD detects copies. Two images that are close by CLIP but not by SSCD
+    usually show the same kind of thing and are not copies. As in near_duplicates, a pair is stored if it is among the
+    best pairs (64 by default) of one of its two images. The metadata shows the pairs on which the models disagree most.
     """
     subset = context.partition_key
     floor = clip_pair_search.floor

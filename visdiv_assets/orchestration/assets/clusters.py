@@ -42,7 +42,7 @@ CORPUS_TABLES = (LakeTable.CROSS_SUBSET_DUPLICATES, LakeTable.VERIFIED_CROSS_SUB
             "one_keeper_per_cluster",
             asset=LakeTable.DUPLICATE_CLUSTERS,
             blocking=True,
-            description="Exactly one position is kept of every cluster with a position in a kept row.",
+            description="Exactly one position is kept of each cluster that has a position in a kept row.",
         )
     ],
 )
@@ -53,7 +53,7 @@ def duplicate_clusters(
     pair_search: PairSearchResource,
     cleaning: CleaningResource,
 ) -> dg.MaterializeResult:
-    """Clusters of image positions in all subsets that hold copies of each other, and the one of each that is kept.
+    """Clusters of copies in all subsets, and the image position of each cluster that a clean copy keeps.
 
     Exact copies and confirmed pairs are linked (with VISDIV_COPIES_BY=similarity, pairs with at least the similarity
     VISDIV_DUPLICATE_THRESHOLD). A component is a set of images connected by links; a cluster is a representative with

@@ -63,14 +63,14 @@ CODE_VERSION = "2"
             asset=LakeTable.CONTAMINATION,
             partitions_def=subset_partitions,
             blocking=True,
-            description="Both images of every pair exist at the positions that the pair states.",
+            description="Both images of every pair exist at the recorded positions.",
         ),
         check_spec(
             "no_benchmark_against_itself",
             asset=LakeTable.CONTAMINATION,
             partitions_def=subset_partitions,
             blocking=True,
-            description="The subset is none of the benchmarks: no benchmark has the same files.",
+            description="The subset is not itself a benchmark: no benchmark has the same files.",
         ),
         check_spec(
             "contaminated_share",
@@ -90,11 +90,11 @@ def contamination(
 ) -> dg.MaterializeResult:
     """Images of a subset that are close to an image of a benchmark, and their share of the subset.
 
-    The join with every materialized benchmark is exact; equal images of a benchmark are compared once. One benchmark is
-    one unit of work, so adding a benchmark compares only that one. Each pair has the raw similarity, SSCD's normalized
-    similarity, and a flag for images with little information, since blank pages and charts of one template are close
-    without being copies. Rates are given per benchmark and for all benchmarks together (`ALL`), with the Wilson 95 %
-    interval.
+    The join with every materialized benchmark is exact; byte-equal images of a benchmark are compared once. Each
+    benchmark is one unit of work, so when a benchmark is added, only that one is compared. Each pair has the raw
+    similarity, SSCD's normalized similarity, and a flag for images with little information, since blank pages and
+    charts of one template are close without being copies. Rates are given per benchmark and for all benchmarks together
+    (`ALL`), with the Wilson 95 % interval.
     """
     subset = context.partition_key
     floor, k_best = pair_search.similarity_floor, pair_search.neighbors_kept

@@ -57,8 +57,8 @@ def cross_subset_duplicates(
 ) -> dg.MaterializeResult:
     """Close pairs of images from two different subsets, and the share of each subset that occurs in each other subset.
 
-    Every two subsets are one tile, joined exactly. A tile is computed again only if one of its subsets has changed, so
-    a new subset adds one tile for each other subset. Byte-equal images count in the overlap but are not pairs.
+    Each pair of subsets is one tile, joined exactly. A tile is computed again only if one of its subsets has changed,
+    so a new subset adds one tile for each other subset. Byte-equal images count in the overlap but are not pairs.
     """
     floor = pair_search.similarity_floor
     thresholds = published_thresholds(floor, cleaning.duplicate_threshold)

@@ -48,7 +48,7 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
 
     The sums of x and x x^T over the SSCD embeddings are accumulated in float64, once over every readable image position
     (scope `subset`, as FineVision counts) and once over every distinct image (scope `subset_unique`). Each scope is
-    scored centered and uncentered. Fewer than two images have no score.
+    scored centered and uncentered. A set of fewer than two images has no score.
     """
     with stage(context, lake, LakeTable.SUBSET_DIVERSITY, CODE_VERSION) as run:
         images = run.require(LakeTable.SUBSET_IMAGES)
@@ -102,7 +102,7 @@ def subset_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> d
     metadata=column_schema(RAREFIED_SCHEMA),
 )
 def rarefied_diversity(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
-    """Effective rank, participation ratio and score of samples of equal size, which compare subsets of any size.
+    """Effective rank, participation ratio and score of samples of equal size, to compare subsets of any size.
 
     256, 1,024, 4,096 and 16,384 readable image positions are drawn 8 times each with fixed seeds, as long as the subset
     has that many; the interval holds 90 % of the draws. Centered, as FineVision scores.

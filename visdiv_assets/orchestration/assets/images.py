@@ -35,7 +35,7 @@ def _check_specs(asset: str, partitions: dg.PartitionsDefinition) -> list[dg.Ass
             asset=asset,
             partitions_def=partitions,
             blocking=True,
-            description="Every position lies within the rows that the metadata of the files announce.",
+            description="Every position is within the number of rows that the metadata of the files states.",
         ),
     ]
 
@@ -75,7 +75,7 @@ def benchmark_images(
 ) -> dg.MaterializeResult:
     """Every image position of a benchmark's test set, decoded exactly as the images of subsets are.
 
-    EXIF orientation is applied here too: the copy of a benchmark image that lies on its side would not be found.
+    EXIF orientation is applied here too; otherwise copies of an image that is stored rotated would not be found.
     """
     return _list_images(context, Kind.BENCHMARK, source, lake, decoder)
 

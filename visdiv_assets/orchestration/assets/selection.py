@@ -26,7 +26,7 @@ NEEDED = (LakeTable.SUBSET_IMAGES, LakeTable.CLIP_IMAGE_EMBEDDINGS)
 def selection_scores(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource
 ) -> dg.MaterializeResult:
-    """The scores of SemDeDup, conformity, whitened CLIP and CLIPScore for every row, among all subsets together.
+    """The scores of SemDeDup, conformity, whitened CLIP and CLIPScore for every row, computed over all subsets.
 
     A row with several images has the lowest of their scores. The scores drop rows only if VISDIV_KEEP_BY names one of
     them; `visdiv select` writes the best rows by a score. The table is empty if there are no CLIP vectors.

@@ -75,8 +75,8 @@ def text_contamination(
 ) -> dg.MaterializeResult:
     """Texts of benchmarks that occur word by word in a subset's questions and answers, and the share of such rows.
 
-    Compared are n-grams of 13 words, as for GPT-3, n-grams of 8 words, and whole texts of at least 5 words that are
-    shorter. Case, punctuation and whitespace are ignored. No model is needed.
+    A text matches by n-grams of 13 words (as for GPT-3), by n-grams of 8 words, or, if it has only 5 to 12 words, as a
+    whole. Case, punctuation and whitespace are ignored. No model is needed.
     """
     subset = context.partition_key
     with stage(context, lake, LakeTable.TEXT_CONTAMINATION, CODE_VERSION, present_in=source) as run:

@@ -140,7 +140,7 @@ def verified_cross_subset(
 ) -> dg.MaterializeResult:
     """Candidate pairs of images from two different subsets whose pixels were compared, with verdict and evidence.
 
-    Candidates and verdicts are made as in verified_duplicates. Every two subsets are one unit of work, which is
+    Candidates and verdicts are made as in verified_duplicates. Each pair of subsets is one unit of work, which is
     repeated only if one of them has changed.
     """
     with stage(context, lake, LakeTable.VERIFIED_CROSS_SUBSET, CODE_VERSION, present_in=source) as run:

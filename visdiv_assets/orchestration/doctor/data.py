@@ -41,7 +41,7 @@ def check_space(settings: Settings) -> Verdict:
     if disk.free < reserve:
         return problem(f"{text}: runs stop at once; free some space, or lower VISDIV_DISK_RESERVE_GIGABYTES")
     if disk.free < sum(needs.values()):
-        return warning(f"{text}: less than their sum, so a run may stop for lack of space; free some")
+        return warning(f"{text}: less than their sum, so a run may stop for lack of space: free some space")
     return ok(text)
 
 

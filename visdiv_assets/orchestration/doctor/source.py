@@ -15,5 +15,5 @@ def check_source(settings: Settings) -> Verdict:
         return problem(f"{source.uri} has no subset: put Parquet files into subsets/<name>/")
     text = f"{source.uri}: {len(subsets)} subsets, {len(benchmarks)} benchmarks"
     if not benchmarks:
-        return warning(f"{text}: without benchmarks no contamination is found, put their files into benchmarks/<name>/")
+        return warning(f"{text}, so no contamination is found: put files of benchmarks into benchmarks/<name>/")
     return ok(text)

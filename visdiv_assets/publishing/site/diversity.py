@@ -181,9 +181,9 @@ def _whole(corpus: Corpus, whole: list[dict[str, Any]]) -> Section:
         heading,
         grids=[
             Grid(
-                "The corpus and published scores of other data sets",
+                "The corpus and published scores of other datasets",
                 [
-                    Heading("Data set"),
+                    Heading("Dataset"),
                     *own,
                     Heading("From", "Published: by FineVision's authors (arXiv 2510.17269)."),
                 ],

@@ -89,7 +89,7 @@ def _facts(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
         "images_unreadable": "that cannot be read",
         "images_unique": "different images, by subset",
         "exact_copies": "byte-equal copies within a subset",
-        "redundant": "copies that another stands for",
+        "redundant": "redundant copies",
         "leaked": "in a benchmark, by pixels",
     }
     facts = [("subsets", f"{len(rows):,}")]
@@ -116,8 +116,8 @@ def _grid(corpus: Corpus, rows: list[dict[str, Any]], rarefied: dict[str, dict[s
         Heading("Byte-equal copies", "Share of the readable positions that repeat an image of the subset."),
         Heading(
             "Redundant copies",
-            "Share of the readable positions that copy another position, in any subset, that a clean copy keeps: equal "
-            "bytes, or confirmed by pixels (by similarity with VISDIV_COPIES_BY=similarity).",
+            "Share of the readable positions with a copy of an image that a clean copy keeps at another position, in "
+            "any subset: byte-equal, or confirmed by pixels (by similarity with VISDIV_COPIES_BY=similarity).",
         ),
         Heading(
             "In a benchmark, by pixels",

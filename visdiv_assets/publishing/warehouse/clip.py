@@ -13,7 +13,7 @@ ALIGNMENT = Table(
         ROW,
         Column("turns", "INTEGER", "Turns of the row."),
         Column("turns_scored", "INTEGER", "Turns that have a text, in a row with a readable image."),
-        Column("turns_truncated", "INTEGER", "Turns whose text was cut because it is longer than CLIP reads."),
+        Column("turns_truncated", "INTEGER", "Turns whose text was truncated because it exceeds CLIP's context."),
         Column("images", "INTEGER", "Readable images of the row."),
         Column(
             "cosine_min",
@@ -29,7 +29,7 @@ ALIGNMENT = Table(
 ALIGNMENT_SUMMARY = Table(
     "alignment_summary",
     "How well the texts of a subset fit its images, one row per statistic: quantiles of the similarity, what published "
-    "filters would keep, and how many texts were cut.",
+    "filters would keep, and how many texts were truncated.",
     (
         SUBSET,
         Column(
@@ -42,7 +42,7 @@ ALIGNMENT_SUMMARY = Table(
             "statistic",
             enum("quantile", "filter", "truncated"),
             "quantile: a quantile of the similarity. filter: the threshold of a published filter. truncated: texts "
-            "that are longer than CLIP reads.",
+            "that exceed CLIP's context.",
             stored="measure",
         ),
         Column(
@@ -56,7 +56,7 @@ ALIGNMENT_SUMMARY = Table(
         Column(
             "count_reached",
             "BIGINT",
-            "Units with at least that similarity. truncated: texts that were cut.",
+            "Units with at least that similarity. truncated: texts that were truncated.",
             stored="reached",
         ),
         Column(
@@ -99,10 +99,14 @@ SELECTION_SCORES = Table(
         Column(
             "semdedup",
             "FLOAT",
-            "Similarity to the closest earlier image of its k-means cluster (SemDeDup). Low scores are kept.",
+            "Cosine similarity to the closest earlier image of its k-means cluster (SemDeDup). Low scores are kept.",
         ),
         Column("conformity", "FLOAT", "Mean cosine similarity to all other images. Low scores (rare images) are kept."),
-        Column("whitened_clip", "FLOAT", "Log-likelihood of the image. Low scores are outliers; high scores are kept."),
+        Column(
+            "whitened_clip",
+            "FLOAT",
+            "Log-likelihood of the whitened CLIP vector of the image. Low scores are outliers; high scores are kept.",
+        ),
         Column("clip_score", "FLOAT", "Mean CLIPScore of the turns of the row. High scores are kept."),
     ),
 )

@@ -58,10 +58,10 @@ DIVERSITY = Table(
 
 DIVERSITY_PUBLISHED = Table(
     "diversity_published",
-    "One row per data set whose diversity FineVision's authors published. Compare with the scope corpus, centered, of "
+    "One row per dataset whose diversity FineVision's authors published. Compare with the scope corpus, centered, of "
     "the table diversity.",
     (
-        Column("dataset", "VARCHAR", "Name of the data set."),
+        Column("dataset", "VARCHAR", "Name of the dataset."),
         Column("images", "BIGINT", "Number of images, rounded to 0.1 million."),
         Column(
             "effective_rank",
@@ -86,10 +86,10 @@ MIXTURE_WEIGHTS = Table(
             "VARCHAR",
             "The score that is maximized, uncentered: effective_rank (equal to vendi) or participation_ratio.",
         ),
-        Column("budget", "BIGINT", "Rows of the mixture; NULL if only shares were asked for."),
+        Column("budget", "BIGINT", "Rows of the mixture; NULL if no budget was given."),
         SUBSET,
         Column("weight", "DOUBLE", "Share of the mixture's rows that come from the subset."),
-        Column("rows", "BIGINT", "Rows of the subset in the mixture; NULL if only shares were asked for."),
+        Column("rows", "BIGINT", "Rows of the subset in the mixture; NULL if no budget was given."),
         Column("rows_available", "BIGINT", "Rows of the subset that hold a readable image."),
         Column("score", "DOUBLE", "Score of the mixture."),
         Column(

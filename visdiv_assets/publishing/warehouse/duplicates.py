@@ -128,7 +128,7 @@ CLUSTER_SUMMARY = Table(
 COMPONENT_SIZES = Table(
     "component_sizes",
     "One row per threshold: how many components there are when all pairs with at least that similarity are connected. "
-    "At a low threshold a single component can hold most of a data set.",
+    "At a low threshold a single component can hold most of a dataset.",
     (
         THRESHOLD,
         Column("components", "BIGINT", "Components of two or more different images."),
@@ -146,7 +146,7 @@ SUBSET_OVERLAP = Table(
     "One row per ordered pair of subsets and threshold: the share of the subset's images that occur in the other one.",
     (
         SUBSET,
-        Column("other_subset", "VARCHAR", "The subset in which the images are looked for."),
+        Column("other_subset", "VARCHAR", "The subset that is searched for the images."),
         THRESHOLD,
         Column("images", "BIGINT", "Different readable images of the subset."),
         Column(

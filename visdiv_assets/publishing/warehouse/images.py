@@ -71,7 +71,7 @@ IMAGES = Table(
             "FLOAT",
             "Standard deviation of the brightness, 0 to 127.5, of the image at 64 x 64 pixels.",
         ),
-        Column("colors", "INTEGER", "Colors, of 512, that cover 99 % of the image at 64 x 64 pixels."),
+        Column("colors", "INTEGER", "Number of colors, of 512, that cover 99 % of the image at 64 x 64 pixels."),
         Column(
             "low_information",
             "BOOLEAN",

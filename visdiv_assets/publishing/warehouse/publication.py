@@ -13,7 +13,7 @@ class Publication:
 
     Attributes:
         product_version: version of this product; None if unknown.
-        source: the data set, without credentials; None if unknown.
+        source: the dataset, without credentials; None if unknown.
         settings: settings that are not secret, by name; values as JSON has them.
         lake_format_version: version of the lake's file format; None if unknown.
     """

@@ -61,7 +61,7 @@ META = Table(
     (
         Column("schema_version", "INTEGER", "Version of the tables, columns and values of this file."),
         Column("product_version", "VARCHAR", "Version of visdiv-assets that published the file; NULL if unknown."),
-        Column("source", "VARCHAR", "The data set, as set by VISDIV_SOURCE, without credentials; NULL if unknown."),
+        Column("source", "VARCHAR", "The dataset, as set by VISDIV_SOURCE, without credentials; NULL if unknown."),
         Column("settings", "VARCHAR", "All settings of the publishing run that are not secret, as JSON."),
         Column("published_at", "TIMESTAMP", "When the file was published, in UTC."),
         Column("lake_format_version", "INTEGER", "Version of the file format of the lake; NULL if unknown."),

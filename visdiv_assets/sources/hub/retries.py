@@ -79,7 +79,7 @@ def retry(attempt: Callable[[], Result], what: str, retries: Retries) -> Result:
                 ) from None
             if count == retries.attempts:
                 raise SourceError(
-                    f"{what} could not be fetched in {count} attempts ({fault.reason}): run again later; "
+                    f"{what} could not be downloaded in {count} attempts ({fault.reason}): run again later; "
                     f"downloaded data is kept"
                 ) from None
             wait = _wait(count, fault, retries)

@@ -196,7 +196,7 @@ class HubSource:
                 pass
         except (VisdivError, OSError) as error:
             # The reader of the file tries again, and reports the error.
-            logger.info("%s could not be fetched ahead: %s", file, error)
+            logger.info("%s could not be downloaded ahead: %s", file, error)
 
     def _subsets(self) -> dict[str, dict[str, HubFile]]:
         with self._asking:

@@ -61,5 +61,5 @@ def test_identical_rows_conform_fully_and_a_lone_row_not_at_all() -> None:
 def test_a_sum_over_fewer_rows_or_other_dimensions_is_refused() -> None:
     vectors = random_units(5, 4)
     for among in (UnitSum.of(vectors[:3]), UnitSum.of(random_units(9, 6))):
-        with pytest.raises(VisdivError, match="sum a set that contains them"):
+        with pytest.raises(VisdivError, match="sum a set that contains these vectors"):
             conformity(vectors, among)

@@ -62,7 +62,7 @@ def test_picks_become_scores_that_give_their_order_back() -> None:
     assert scores.dtype == np.float32
     assert order_rows("clip_cov", scores).tolist() == [4, 0, 3, 1, 2, 5]
     assert scores_of_picks(np.empty(0, np.int64), 3).tolist() == [0, 0, 0]
-    with pytest.raises(VisdivError, match="pass both of one set"):
+    with pytest.raises(VisdivError, match="pass the number of rows that the picks refer to"):
         scores_of_picks(picks, 4)
 
 

@@ -352,7 +352,7 @@ def test_no_threshold_is_recommended_on_thin_evidence() -> None:
     assert few.note == "no threshold accepts the required 20 nearest pairs; the maximum is 19"
     wrong = recommended_threshold(made([], [pair_row(n, 0.9, verified=n % 2 == 0) for n in range(60)]).pairs)
     assert wrong.threshold is None
-    assert wrong.note.startswith("verification confirms 99 % of the nearest pairs at no threshold")
+    assert wrong.note.startswith("no threshold with 20 or more nearest pairs has 99 % of them confirmed")
     assert recommended_threshold(PAIRS_SCHEMA.empty_table()).threshold is None
 
 

@@ -119,7 +119,8 @@ def test_a_folder_without_a_tokenizer_still_embeds_images(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["/no/such/folder", "./clip", "~/no such folder", "some/where/else"])
 def test_what_looks_like_a_folder_and_is_none_is_refused(name: str) -> None:
-    assert refused(lambda: find_checkpoint(name)) == f"VISDIV_CLIP_MODEL names {name}, which is not a folder"
+    said = f"VISDIV_CLIP_MODEL names {name}, which is not a folder: correct the path"
+    assert refused(lambda: find_checkpoint(name)) == said
 
 
 def test_no_name_means_no_clip() -> None:

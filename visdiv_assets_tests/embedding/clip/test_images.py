@@ -235,7 +235,7 @@ def test_a_checkpoint_with_the_tower_for_images_alone_is_enough(clip: Path, tmp_
 
 def test_a_checkpoint_without_a_tower_for_images_is_refused(tmp_path: Path) -> None:
     folder = small_clip(tmp_path / "text", towers=["text"])
-    assert refused(lambda: load(folder)) == "text has no tower for images; use a checkpoint with both"
+    assert refused(lambda: load(folder)) == "text has no encoder for images; use a checkpoint with both"
 
 
 def test_a_tower_with_missing_weights_is_refused(own: Path) -> None:
@@ -245,20 +245,20 @@ def test_a_tower_with_missing_weights_is_refused(own: Path) -> None:
     save_file(
         {name: value for name, value in weights.items() if "visual_projection" not in name}, own / "model.safetensors"
     )
-    assert "own has no tower for images: its weights lack visual_projection.weight" in refused(lambda: load(own))
+    assert "own has no encoder for images: its weights lack visual_projection.weight" in refused(lambda: load(own))
 
 
 def test_a_model_that_is_no_clip_is_refused(own: Path) -> None:
     config = {"model_type": "bert", "architectures": ["BertModel"], "hidden_size": 32, "num_attention_heads": 2}
     (own / "config.json").write_text(json.dumps(config))
     line = refused(lambda: load(own))
-    assert line.startswith("own is a bert, not a CLIP: it has no get_image_features and no get_text_features;")
+    assert line.startswith("own is a bert model, not CLIP: it has no get_image_features and no get_text_features;")
 
 
 @pytest.mark.parametrize("text", ["{", json.dumps({"model_type": "no such model"}), "[]", "{}"])
 def test_a_config_that_no_model_has_is_refused(own: Path, text: str) -> None:
     (own / "config.json").write_text(text)
-    assert "transformers does not know the model of" in refused(lambda: load(own))
+    assert "transformers does not know the model in" in refused(lambda: load(own))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])

@@ -229,7 +229,7 @@ def test_a_checkpoint_with_the_tower_for_texts_alone_is_enough(clip: Path, tmp_p
 
 def test_a_checkpoint_without_a_tower_for_texts_is_refused(tmp_path: Path) -> None:
     folder = small_clip(tmp_path / "vision", towers=["vision"])
-    assert refused(folder) == "vision has no tower for texts; use a checkpoint with both"
+    assert refused(folder) == "vision has no encoder for texts; use a checkpoint with both"
 
 
 def test_a_damaged_tokenizer_is_refused(clip: Path, tmp_path: Path) -> None:

@@ -293,7 +293,8 @@ def test_weights_that_come_later_are_used(pipeline: Pipeline, clip_folder: Path)
 def test_a_folder_that_is_not_there_is_a_failure_of_one_line(pipeline: Pipeline) -> None:
     write(pipeline, ROWS)
     ran = pipeline.changed(clip_model="/no/such/folder").run("some", only=STAGES)
-    assert ran.failures == dict.fromkeys(CLIP[:2], "VISDIV_CLIP_MODEL names /no/such/folder, which is not a folder")
+    said = "VISDIV_CLIP_MODEL names /no/such/folder, which is not a folder: correct the path"
+    assert ran.failures == dict.fromkeys(CLIP[:2], said)
     assert "subset_images" in ran.materialized
 
 
@@ -310,7 +311,7 @@ def test_with_one_tower_alone_the_other_asset_fails_in_one_line(
     folder = small_clip(tmp_path / "half", towers=[tower])
     write(pipeline, ROWS)
     ran = pipeline.changed(clip_model=str(folder)).run("some", only=STAGES)
-    assert ran.failures == {fails: f"half has no tower for {what}; use a checkpoint with both"}
+    assert ran.failures == {fails: f"half has no encoder for {what}; use a checkpoint with both"}
     assert ran.materialized == {"subset_images", *works}
 
 

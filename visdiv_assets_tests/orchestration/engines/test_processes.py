@@ -48,6 +48,6 @@ def test_a_unit_that_kills_every_worker_is_given_up_in_one_line(engine: ProcessE
 
 def test_all_devices_need_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "has_cuda", lambda: False)
-    with pytest.raises(VisdivError, match=r"VISDIV_DEVICE=cuda:all, but torch finds no CUDA device here"):
+    with pytest.raises(VisdivError, match=r"VISDIV_DEVICE=cuda:all, but torch finds no CUDA device"):
         build_resources(Settings(device="cuda:all"))["engine"].open()  # type: ignore[attr-defined]
     assert devices.resolve_device("cuda:all") == "cuda"

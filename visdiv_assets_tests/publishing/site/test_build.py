@@ -24,7 +24,7 @@ from visdiv_assets.storage.files import escape
 from visdiv_assets_tests.publishing.site.corpora import MadeUp, finevision, make
 from visdiv_assets_tests.publishing.site.pages import ReadPage
 
-#: Names as data sets have them, and one that would be markup.
+#: Names as datasets have them, and one that would be markup.
 SUBSETS = ("clevr_math(mathv360k)", "geoqa+ 50%", "<b onclick=alert(1)>\"x\" & 'y'</b>", "small")
 BENCHMARKS = ("lmms-lab-ai2d_test", "</script><img src=x>")
 

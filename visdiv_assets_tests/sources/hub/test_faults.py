@@ -92,7 +92,7 @@ def test_a_partial_download_is_resumed(hub: HubServer, tmp_path: Path) -> None:
     shard = source.shards(Kind.SUBSET, SUBSET)[0]
     sent = hub.sent
     hub.always = "short"
-    with pytest.raises(VisdivError, match=r"could not be fetched in 8 attempts \(.*connection broke"):
+    with pytest.raises(VisdivError, match=r"could not be downloaded in 8 attempts \(.*connection broke"):
         next(source.batches(Kind.SUBSET, SUBSET, shard, columns=["source"]))
     hub.always = None
     next(source.batches(Kind.SUBSET, SUBSET, shard, columns=["source"]))
@@ -104,7 +104,7 @@ def test_waits_double_and_are_never_longer_than_the_longest(waits: list[float]) 
     def attempt() -> None:
         raise Fault("it is down")
 
-    with pytest.raises(VisdivError, match=r"^the file could not be fetched in 9 attempts \(it is down\): run again"):
+    with pytest.raises(VisdivError, match=r"^the file could not be downloaded in 9 attempts \(it is down\): run again"):
         retry(attempt, "the file", Retries(attempts=9, first_wait=1, longest_wait=30))
     assert len(waits) == 8
     for number, wait in enumerate(waits):
@@ -164,7 +164,7 @@ def test_what_fails_each_time_is_one_line(hub: HubServer, tmp_path: Path, fault:
     with pytest.raises(VisdivError) as caught:
         list(source.batches(Kind.SUBSET, SUBSET, shard, columns=["source"]))
     message = str(caught.value)
-    assert message.startswith(f"{URI}/{SUBSET}/{shard.name} could not be fetched in 8 attempts ({reason}")
+    assert message.startswith(f"{URI}/{SUBSET}/{shard.name} could not be downloaded in 8 attempts ({reason}")
     assert message.endswith("run again later; downloaded data is kept")
     assert hub.failed[fault] == 8
     assert not [path for path in (tmp_path / "files").iterdir() if path.suffix != ".part"]
@@ -173,7 +173,7 @@ def test_what_fails_each_time_is_one_line(hub: HubServer, tmp_path: Path, fault:
 def test_a_silent_server_is_given_up(hub: HubServer, tmp_path: Path) -> None:
     hub.silence = 0.4
     client = hub.client(timeout=0.05, retries=Retries(attempts=3, first_wait=0.001))
-    assert "could not be fetched in 3 attempts (timed out" in refusal(client, tmp_path)
+    assert "could not be downloaded in 3 attempts (timed out" in refusal(client, tmp_path)
 
 
 def test_being_offline_is_one_line_after_few_attempts(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_server_lost_during_a_run_gets_all_attempts(hub: HubServer, tmp_path: 
     client = hub.client()
     assert source_of(client, tmp_path).subsets()
     client.endpoint = "http://127.0.0.1:9"
-    assert "could not be fetched in 8 attempts (no connection" in refusal(client, tmp_path)
+    assert "could not be downloaded in 8 attempts (no connection" in refusal(client, tmp_path)
 
 
 def test_the_offline_mode_of_huggingface_hub_is_named(

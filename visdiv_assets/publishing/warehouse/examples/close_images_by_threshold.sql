@@ -1,5 +1,5 @@
 -- Title: How many images have a close image in their own subset, by threshold?
--- Description: Similarity only: close images need not be copies.
+-- Description: By similarity only; close images need not be copies.
 SELECT subset, count(DISTINCT image_id) AS images,
     count(DISTINCT image_id) FILTER (WHERE neighbors_finevision > 0) AS finevision,
     count(DISTINCT image_id) FILTER (WHERE neighbors_hf_toolkit > 0) AS hf_toolkit,

@@ -1,5 +1,5 @@
 -- Title: Which images have similar content but are not copies?
--- Description: Pairs that are close to CLIP and not to SSCD. Empty without CLIP vectors.
+-- Description: Pairs whose CLIP vectors are close and whose SSCD vectors are not. Empty without CLIP vectors.
 SELECT p.subset, a."row" AS row_a, b."row" AS row_b, round(p.clip_similarity, 2) AS clip_similarity,
     round(p.sscd_similarity, 2) AS sscd_similarity
 FROM clip_pairs p
