@@ -93,7 +93,7 @@ def test_help_does_not_need_valid_settings() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_is_in_the_module_of_its_name(name: str) -> None:
-    with click.Context(main) as context:
+    with click.Context(main, **main.context_settings) as context:
         command = main.get_command(context, name)
     assert command is not None
     assert command.name == name

@@ -32,7 +32,7 @@ def command_in(advice: str) -> list[str]:
 
 def make_context(name: str, arguments: Sequence[str]) -> click.Context:
     """Parse the arguments of a command."""
-    with click.Context(main) as group:
+    with click.Context(main, **main.context_settings) as group:
         command = main.get_command(group, name)
         assert command is not None
         return command.make_context(name, list(arguments), parent=group)
@@ -86,7 +86,8 @@ def test_tables_of_clip_name_its_weights(table: str) -> None:
 def test_any_name_of_a_subset_reaches_the_command(subset: str) -> None:
     _, name, *arguments = command_in(remedy(LakeTable.SUBSET_IMAGES, subset))
     context = make_context(name, arguments)
-    assert context.params == {"subsets": (subset,), "every": False, "changed": False}
+    expected = {"subsets": (subset,), "every": False, "changed": False, "source": None, "data": None}
+    assert context.params == expected
 
 
 def test_an_option_would_not_be_taken_for_a_subset() -> None:

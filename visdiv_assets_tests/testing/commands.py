@@ -22,7 +22,7 @@ def advised_commands(text: str) -> list[list[str]]:
     found = []
     for advised in _ADVISED.findall(text):
         _, name, *arguments = shlex.split(advised)
-        with click.Context(main) as context:
+        with click.Context(main, **main.context_settings) as context:
             command = main.get_command(context, name)
             assert command is not None, f"there is no command {name!r}: {text}"
             command.make_context(name, list(arguments), parent=context)

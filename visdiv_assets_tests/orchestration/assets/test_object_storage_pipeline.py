@@ -97,7 +97,7 @@ def check_commands(on_s3: Pipeline, s3: S3Server) -> None:
         assert rows.output.split() == ["subset", "one", "other", "(+)"]
         gc = CliRunner().invoke(main, ["gc", "--older-than", "0", "--delete"])
         assert gc.exit_code == 0, gc.output
-        assert "Removed 0 files" in gc.output
+        assert "Deleted 0 files" in gc.output
     checked = data.check_storage(settings)
     assert checked is not None
     assert checked.level is Level.OK, checked.text
