@@ -166,6 +166,10 @@ class Session:
         return Outcome(name, True, seconds, _summarize(result))
 
 
+#: The folder of this package; in a wheel it has dagster.yaml.
+PACKAGE = Path(__file__).parents[1]
+
+
 def prepare_home(home: Path) -> None:
     """Make a folder DAGSTER_HOME: copy this program's dagster.yaml into it, unless the user has put one there.
 
@@ -177,7 +181,7 @@ def prepare_home(home: Path) -> None:
     origin = next(
         (
             path
-            for folder in (Path.cwd(), Path(__file__).parent, Path(__file__).parent.parent)
+            for folder in (Path.cwd(), PACKAGE, PACKAGE.parent)
             if (path := folder / "dagster.yaml").is_file()
         ),
         None,
