@@ -19,10 +19,10 @@ ui: $(RUNTIME)
 	$(DEMO) $(BIN)/visdiv ui
 
 test: install
-	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 nightly: install
-	$(BIN)/python -m pytest -n auto -m nightly $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m nightly $(PYTEST_ARGS)
 
 lint: install
 	$(BIN)/ruff check .

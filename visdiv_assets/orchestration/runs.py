@@ -179,11 +179,7 @@ def prepare_home(home: Path) -> None:
     target = home / "dagster.yaml"
     given_by_user = "DAGSTER_HOME" in os.environ and target.is_file()
     origin = next(
-        (
-            path
-            for folder in (Path.cwd(), PACKAGE, PACKAGE.parent)
-            if (path := folder / "dagster.yaml").is_file()
-        ),
+        (path for folder in (Path.cwd(), PACKAGE, PACKAGE.parent) if (path := folder / "dagster.yaml").is_file()),
         None,
     )
     if origin is None:

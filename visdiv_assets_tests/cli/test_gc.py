@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from visdiv_assets.orchestration import sessions
 from visdiv_assets.orchestration.automation import SUBSET_JOB
@@ -47,6 +48,7 @@ def test_gc_lists_and_deletes_nothing_by_default(settings: Settings) -> None:
     assert files_below(Path(settings.data)) == before
 
 
+@pytest.mark.nightly
 def test_gc_deletes_what_it_listed_and_no_finished_work(settings: Settings) -> None:
     age(settings, 8)
     listed = run(settings, "gc").output.splitlines()

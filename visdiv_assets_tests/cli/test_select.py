@@ -146,6 +146,7 @@ def test_missing_scores_are_named(tmp_path: Path, made: Path) -> None:
     )
 
 
+@pytest.mark.nightly
 def test_a_clean_copy_keeps_the_best_rows_on_request(made: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(made / "data", data)

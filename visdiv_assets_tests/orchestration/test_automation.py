@@ -235,6 +235,7 @@ def test_the_corpus_waits_while_a_subset_is_running(pipeline: Pipeline) -> None:
     assert "warehouse" in automated.tick()
 
 
+@pytest.mark.nightly
 def test_a_vanished_subset_leaves_the_tables(pipeline: Pipeline) -> None:
     with_pixels = pipeline.changed(copies_by="pixels")
     pipeline.write("bench", [Row([image(1)])], kind=Kind.BENCHMARK)
@@ -302,6 +303,7 @@ def test_a_failed_run_is_logged_in_one_line(pipeline: Pipeline, capfd: pytest.Ca
 # One row changed -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.nightly
 def test_after_a_change_only_the_new_image_is_processed(pipeline: Pipeline) -> None:
     with_pixels = pipeline.changed(copies_by="pixels")
     pipeline.write("one", one_each(range(6)), one_each(range(6, 12)))

@@ -392,6 +392,7 @@ def test_a_second_run_finds_every_tile_and_every_benchmark_again(copied: Pipelin
     assert written_at(root, "cross_subset_duplicates", "duplicate_clusters") == times
 
 
+@pytest.mark.nightly
 def test_a_new_subset_adds_only_its_tiles_and_loses_its_copies(copied: Pipeline, sample: Sample) -> None:
     dropped = set(sample.query("SELECT subset, row FROM dropped_rows"))
     shard = Path(copied.settings.source) / "subsets" / "clipart_people" / "train-00001-of-00002.parquet"

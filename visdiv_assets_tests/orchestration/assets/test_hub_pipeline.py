@@ -110,6 +110,7 @@ def digests(pipeline: Pipeline) -> dict[tuple[str, str], str]:
     }
 
 
+@pytest.mark.nightly
 def test_a_hub_with_20_percent_failures_gives_the_same_tables(server: HubServer, tmp_path: Path) -> None:
     write_small_sample(tmp_path / "folder")
     server.add("HuggingFaceM4/FineVision", {"README.md": b"x", **folder_files(tmp_path / "folder" / "subsets")})

@@ -101,7 +101,7 @@ def check_commands(on_s3: Pipeline, s3: S3Server) -> None:
     checked = data.check_storage(settings)
     assert checked is not None
     assert checked.level is Level.OK, checked.text
-    assert "every file there in its size" in data.check_lake(settings).text
+    assert "no file is missing or truncated" in data.check_lake(settings).text
     assert "no unreferenced files" in data.check_garbage(settings).text
     manifest = open_lake(settings).require("subset_images", "one")
     on_s3.lake.files.remove(manifest.path_of(manifest.files("rows")[0].name))

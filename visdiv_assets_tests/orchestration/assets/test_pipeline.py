@@ -403,6 +403,7 @@ def test_a_file_that_was_only_touched_is_not_read_as_new(pipeline: Pipeline) -> 
     assert ran.metadata("sscd_embeddings")["images_embedded"] == 0
 
 
+@pytest.mark.nightly
 def test_two_independent_runs_give_equal_files_and_equal_tables(pipeline: Pipeline) -> None:
     pipeline.write("some", [*one_each(range(5)), Row([near_copy(0), image(1)])], one_each([7, 8]))
     other = pipeline.elsewhere()

@@ -21,6 +21,7 @@ def is_loopback(address: str) -> bool:
     return (mapped or found).is_loopback
 
 
+@pytest.mark.nightly
 def test_a_cluster_started_here_listens_on_loopback_only() -> None:
     engine = RayEngine("", Worker("cpu", 1))
     try:
