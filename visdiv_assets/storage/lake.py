@@ -17,11 +17,10 @@ import io
 from collections.abc import Callable, Mapping
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as pads
 
 from visdiv_assets.errors import NotMaterializedError, StorageError
 from visdiv_assets.storage.array_cache import ArrayCache
@@ -41,6 +40,9 @@ from visdiv_assets.storage.manifest import (
 )
 from visdiv_assets.storage.partition_write import PartitionWrite as PartitionWrite
 from visdiv_assets.storage.snapshot_files import SnapshotFiles
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as pads
 
 #: Number of files from which one listing of a partition is cheaper on object storage than a request for each size.
 LISTED_FROM = 3
@@ -156,6 +158,9 @@ class Lake:
         Raises:
             StorageError: the partition has no file of that role, or one is missing or damaged.
         """
+        # Its module imports pandas: half a second that loading the definitions should not cost.
+        import pyarrow.dataset as pads
+
         files = manifest.files(role)
         if not files:
             raise StorageError(f"{manifest.table} of {manifest.partition!r} has no {role}")
