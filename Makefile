@@ -9,7 +9,7 @@ DEMO := env VISDIV_SOURCE=data/sample VISDIV_DATA=data/local
 # More arguments for pytest, such as PYTEST_ARGS=--cov.
 PYTEST_ARGS ?=
 
-.PHONY: demo ui test nightly lint types docs wheel install
+.PHONY: demo ui test coverage nightly lint types docs wheel install
 
 demo: $(RUNTIME)
 	$(DEMO) $(BIN)/visdiv run --all
@@ -20,6 +20,13 @@ ui: $(RUNTIME)
 
 test: install
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+
+# Of the rooms whose tests run in one process and do not depend on time.
+ROOMS := contamination corpus curation diversity imaging sources storage texts vectors
+
+coverage: install
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ROOMS:%=--cov=visdiv_assets/%) --cov-report=term:skip-covered \
+		$(ROOMS:%=visdiv_assets_tests/%)
 
 nightly: install
 	$(BIN)/python -m pytest -n auto --dist worksteal -m nightly $(PYTEST_ARGS)
