@@ -6,7 +6,6 @@ The rooms take plain arguments and do not import `settings`; this module passes 
 from __future__ import annotations
 
 import re
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from visdiv_assets.settings import Settings
@@ -14,7 +13,7 @@ from visdiv_assets.sources.downloads import Downloads
 from visdiv_assets.sources.interface import Source
 from visdiv_assets.storage import uris
 from visdiv_assets.storage.disk_space import GIGABYTE
-from visdiv_assets.storage.format_versions import FORMAT_VERSION
+from visdiv_assets.storage.format_versions import FORMAT_VERSION, product_version
 from visdiv_assets.storage.lake import Lake, lake_at
 
 if TYPE_CHECKING:
@@ -93,12 +92,8 @@ def describe_publication(settings: Settings) -> Publication:
     """Return what the table `meta` of the DuckDB file says about its origin, without credentials."""
     from visdiv_assets.publishing.warehouse.publication import Publication
 
-    try:
-        product_version = version("visdiv-assets")
-    except PackageNotFoundError:
-        product_version = None
     public = {
         name: _CREDENTIALS.sub("", uris.display(value)) if isinstance(value, str) else value
         for name, value in settings.model_dump(mode="json").items()
     }
-    return Publication(product_version, public["source"], public, FORMAT_VERSION)
+    return Publication(product_version() or None, public["source"], public, FORMAT_VERSION)

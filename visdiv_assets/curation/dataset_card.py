@@ -5,7 +5,6 @@ Tested with datasets 5.2; the form of the features is the one that versions from
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ import pyarrow as pa
 from visdiv_assets.sources.conform import IMAGE, empty, is_list
 from visdiv_assets.sources.image_columns import FEATURES_KEY, IMAGES, candidates
 from visdiv_assets.storage.files import escape
+from visdiv_assets.storage.format_versions import product_version
 
 #: Characters that `datasets` refuses in a config's name or reads as wildcards in a path, and the one for escapes.
 _UNFIT = frozenset('<>:/\\|?*[]%"')
@@ -101,10 +101,7 @@ def render_card(origin: str, rows: Mapping[str, tuple[int, int]]) -> str:
 
 
 def _program() -> str:
-    try:
-        return f"visdiv-assets {importlib.metadata.version('visdiv-assets')}"
-    except importlib.metadata.PackageNotFoundError:
-        return "visdiv-assets"
+    return f"visdiv-assets {product_version()}".rstrip()
 
 
 def _quote(text: str) -> str:
