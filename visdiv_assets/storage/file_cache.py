@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from visdiv_assets.storage import disk_space
 from visdiv_assets.storage.error_messages import write_error
-from visdiv_assets.storage.files import sync_folder
+from visdiv_assets.storage.put_in_place import sync_folder
 
 logger = logging.getLogger(__name__)
 

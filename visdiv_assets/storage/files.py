@@ -26,6 +26,7 @@ from visdiv_assets.errors import StorageError
 from visdiv_assets.storage import object_store, uris
 from visdiv_assets.storage.error_messages import read_error, remove_error
 from visdiv_assets.storage.error_messages import write_error as write_error
+from visdiv_assets.storage.put_in_place import put_in_place, real_path
 from visdiv_assets.storage.streams import Guarded
 
 #: Maximum bytes of a folder's name. File systems allow 255, so an extension such as `.html` still fits.
@@ -238,19 +239,22 @@ def _entry(name: str, info: pafs.FileInfo) -> Entry:
 
 @contextmanager
 def replace_local(path: Path) -> Iterator[BinaryIO]:
-    """Write a temporary file, sync it, rename it to `path` and sync the folder; leave no temporary file on failure."""
+    """Write a temporary file, sync it, rename it to `path` and sync the folder; leave no temporary file on failure.
+
+    If `path` is a link, the file that it leads to is replaced. Mode and group stay those of the replaced file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = temporary_beside(path)
+    target = real_path(path)
+    aside = temporary_beside(target)
     try:
         with aside.open("wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        aside.replace(path)
+        put_in_place(aside, target)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def temporary_beside(path: Path) -> Path:
@@ -284,12 +288,3 @@ def remove_temporary(folder: Path, name: str | None = None) -> None:
 def _shorten(name: str) -> str:
     """Return the beginning of a file's name, short enough for the name of its temporary file."""
     return name.encode()[:_MAX_KEPT_BYTES].decode(errors="ignore")
-
-
-def sync_folder(folder: Path) -> None:
-    """Sync a folder, so that a rename in it survives a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

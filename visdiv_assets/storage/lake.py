@@ -25,10 +25,12 @@ import pyarrow as pa
 from visdiv_assets.errors import NotMaterializedError, StorageError
 from visdiv_assets.storage.array_cache import ArrayCache
 from visdiv_assets.storage.arrays import StackedArray
+from visdiv_assets.storage.blobs import ENDS_SUFFIX, BlobFile, StoredBlobs, damaged
 from visdiv_assets.storage.disk_space import require_space
 from visdiv_assets.storage.error_messages import read_error
 from visdiv_assets.storage.files import Files, check_length, escape, unescape
 from visdiv_assets.storage.format_versions import product_version
+from visdiv_assets.storage.integrity import DamagedFileError, content_matches
 from visdiv_assets.storage.locks import LOCKS, ConcurrentWriteError, Hold
 from visdiv_assets.storage.manifest import (
     MANIFEST,
@@ -75,6 +77,7 @@ class Lake:
         self._reserve_bytes = reserve_bytes
         self._cache = None if self.files.is_local else cache
         self._is_listed: Callable[[str, str], bool] = lambda table, partition: True
+        self._compared: set[str] | None = None
 
     def tables(self) -> list[str]:
         """Return the names of the tables, sorted."""
@@ -97,6 +100,12 @@ class Lake:
         part = copy(self)
         part._is_listed = is_listed
         return part
+
+    def checked(self) -> Lake:
+        """Return the same lake, which compares the checksum of each file before it is read for the first time."""
+        now = copy(self)
+        now._compared = set()
+        return now
 
     def partitions(self, table: str) -> list[str]:
         """Return the names of the partitions of a table that have a manifest, sorted."""
@@ -121,6 +130,25 @@ class Lake:
                 f"{self.files.display(path)} is not a manifest of this program ({error}): remove it and materialize "
                 f"{table} of {partition!r} again"
             ) from error
+
+    def earlier(self, table: str, partition: str) -> Manifest | None:
+        """Return the manifest of a partition that is about to be written again.
+
+        Returns:
+            the manifest; None if there is none, or if it or a file that it names is damaged.
+
+        Raises:
+            NewerFormatError: a newer release wrote it.
+        """
+        try:
+            manifest = self.manifest(table, partition)
+        except DamagedManifestError:
+            return None
+        if manifest is None:
+            return None
+        present = {entry.name: entry.size_bytes for entry in self.files.entries(path_in_lake(table, partition))}
+        files = [file for unit in manifest.units for file in unit.files.values()]
+        return manifest if all(present.get(file.name) == file.size_bytes for file in files) else None
 
     def require(self, table: str, partition: str) -> Manifest:
         """Return the manifest of a partition.
@@ -183,6 +211,22 @@ class Lake:
         """Return the arrays [n_i] of one role, concatenated in memory; float32 [0] if the partition has none."""
         parts = self._load_arrays(manifest, role)
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def blobs(self, manifest: Manifest, role: str) -> StoredBlobs:
+        """Return the blobs of one role, read on access; rows count over all units in order.
+
+        Raises:
+            StorageError: a file is missing or damaged.
+        """
+        files, ends = manifest.files(role), self._load_arrays(manifest, f"{role}{ENDS_SUFFIX}")
+        self._paths(manifest, files)
+        parts = []
+        for file, of_file in zip(files, ends, strict=True):
+            path = manifest.path_of(file.name)
+            if file.size_bytes != (of_file[-1] if len(of_file) else 0):
+                raise damaged(self.files, path)
+            parts.append(BlobFile(path, of_file))
+        return StoredBlobs(self.files, parts)
 
     def open_file(self, manifest: Manifest, role: str) -> pa.NativeFile:
         """Open the only file of a role."""
@@ -266,10 +310,7 @@ class Lake:
         return held
 
     def _require_replaceable(self, plan: Manifest, *, waited: bool) -> None:
-        try:
-            present = self.manifest(plan.table, plan.partition)
-        except DamagedManifestError:
-            return  # the commit replaces it
+        present = self.earlier(plan.table, plan.partition)
         if waited and present and present.inputs != plan.inputs:
             raise ConcurrentWriteError(
                 f"another run has written {plan.table} of {plan.partition!r} from other inputs while this one waited: "
@@ -306,6 +347,7 @@ class Lake:
 
         Raises:
             StorageError: a file is missing or has another size.
+            DamagedFileError: this lake is `checked`, and a file has other bytes than those that were written.
         """
         if self.files.is_local or len(files) < LISTED_FROM:
             sizes = {file.name: self.files.size(manifest.path_of(file.name)) for file in files}
@@ -318,7 +360,15 @@ class Lake:
                     f"{self.files.display(manifest.path_of(file.name))} is missing or damaged: materialize "
                     f"{manifest.table} of {manifest.partition!r} again"
                 )
+            self._compare(manifest.path_of(file.name), file)
         return [self.files.full_path(manifest.path_of(file.name)) for file in files]
+
+    def _compare(self, path: str, file: DataFile) -> None:
+        if self._compared is None or path in self._compared:
+            return
+        if not content_matches(self.files, path, file):
+            raise DamagedFileError(f"{self.files.display(path)} has other bytes than those that were written")
+        self._compared.add(path)
 
 
 def lake_at(root: str, *, reserve_bytes: int = 0, vectors_folder: str = "", cache_bytes: int = 0) -> Lake:

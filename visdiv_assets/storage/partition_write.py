@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from visdiv_assets.errors import StorageError
+from visdiv_assets.storage.blobs import ENDS_SUFFIX, write_blobs
 from visdiv_assets.storage.files import Entry, Files
 from visdiv_assets.storage.locks import Hold
 from visdiv_assets.storage.manifest import (
@@ -79,6 +80,19 @@ class PartitionWrite:
         self.reused += 1
         return True
 
+    def reuse_all(self, earlier: Manifest) -> bool:
+        """Adopt all units of an earlier state of the partition, made from the same inputs.
+
+        Returns:
+            whether all of them are there; if not, none is adopted.
+        """
+        found = self.scratch()
+        if not all(found.reuse(unit.name, self.plan.inputs) for unit in earlier.units):
+            return False
+        self._units += found._units
+        self.reused += found.reused
+        return True
+
     @contextmanager
     def add(self, name: str, inputs: Mapping[str, str] | None = None) -> Iterator[UnitWrite]:
         """Write the files of one unit; it counts as finished only when the block ends without an exception.
@@ -103,6 +117,16 @@ class PartitionWrite:
         """
         return replace(self, _units=[], reused=0)
 
+    def remove(self) -> None:
+        """Remove intermediate units, once the units made from them are committed.
+
+        On object storage they are left to `visdiv gc`: a run on another machine may have reused them.
+        """
+        if self.files.is_local:
+            for unit in self._units:
+                for name in (f"{unit.digest}{UNIT_RECORD}", *(file.name for file in unit.files.values())):
+                    self.files.remove(self._path(name))
+
     def arrange(self, names: Iterable[str]) -> None:
         """Move the units of these names behind the others, in this order; they may have been added in any order."""
         order = {name: index for index, name in enumerate(names)}
@@ -112,10 +136,11 @@ class PartitionWrite:
         """Return a manifest of the units so far, through which they can be read before they are committed."""
         return replace(self.plan, units=tuple(self._units))
 
-    def commit(self, **facts: Any) -> Manifest:
+    def commit(self, *, inputs: Mapping[str, str] | None = None, **facts: Any) -> Manifest:
         """Make the units the partition's content in one atomic step, and release the partition's lock.
 
         Args:
+            inputs: digests of inputs that were not known when the write began, by name.
             facts: small numbers about the content, kept in the manifest.
 
         Raises:
@@ -123,7 +148,9 @@ class PartitionWrite:
         """
         self._require_units()
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        manifest = replace(self.draft(), facts=facts, materialized_at=now)
+        manifest = replace(
+            self.draft(), inputs={**self.plan.inputs, **(inputs or {})}, facts=facts, materialized_at=now
+        )
         try:
             with self.files.replace(self._path(MANIFEST)) as stream:
                 stream.write(manifest.to_json())
@@ -208,6 +235,19 @@ class UnitWrite:
             return len(array)
 
         self.file(role, "npy", fill)
+
+    def blobs(self, role: str, items: Iterable[bytes]) -> int:
+        """Write small files one after the other, to be read with `Lake.blobs`, and return how many there were."""
+        ends = np.empty(0, np.int64)
+
+        def fill(stream: IO[bytes]) -> int:
+            nonlocal ends
+            ends = write_blobs(stream, items)
+            return len(ends)
+
+        self.file(role, "blobs", fill)
+        self.array(f"{role}{ENDS_SUFFIX}", ends)
+        return len(ends)
 
     def file(self, role: str, extension: str, fill: Callable[[IO[bytes]], int]) -> None:
         """Write a file of any format; `fill` writes to the stream and returns the number of rows."""

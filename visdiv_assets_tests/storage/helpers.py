@@ -84,3 +84,10 @@ def run_python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess
         timeout=60,
         check=False,
     )
+
+
+def flip(path: Path) -> None:
+    """Change one byte in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(data)
