@@ -50,7 +50,7 @@ def read(path: Path, kind: Kind, columns: Sequence[str], batch_rows: int, rows: 
     Args:
         path: the file.
         kind: subset or benchmark.
-        columns: names out of `schema.COLUMNS`.
+        columns: names out of `schema.READABLE`.
         batch_rows: maximum rows in a batch.
         rows: the expected number of rows.
 

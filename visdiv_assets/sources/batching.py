@@ -9,6 +9,11 @@ import pyarrow as pa
 from visdiv_assets.sources.interface import Kind
 from visdiv_assets.sources.schema import ColumnPlan, plan_columns
 
+#: About the maximum bytes of a batch of some columns; a larger row is a batch of its own.
+BATCH_BYTES = 1 << 20
+#: Maximum rows in a batch with images: sizes vary, and several images far above the average may follow each other.
+IMAGE_ROWS = 8
+
 #: Maximum rows, and about the maximum bytes, of a batch with all stored columns.
 STORED_ROWS = 1000
 STORED_BYTES = 4 << 20
@@ -18,6 +23,18 @@ def check_batch_rows(batch_rows: int) -> None:
     """Raise ValueError if a batch would hold no row."""
     if batch_rows < 1:
         raise ValueError(f"batch_rows is {batch_rows}: it must be at least 1")
+
+
+def limit_rows(batch_rows: int, average_bytes: float, *, images: bool) -> int:
+    """Return the number of rows per batch that keeps batches small, before their sizes are known.
+
+    Args:
+        batch_rows: maximum rows in a batch.
+        average_bytes: average size of a row, decoded.
+        images: whether the rows hold images.
+    """
+    rows = int(BATCH_BYTES // max(1.0, average_bytes))
+    return max(1, min(batch_rows, rows, IMAGE_ROWS if images else batch_rows))
 
 
 def stored_batch_rows(rows: int, size_bytes: int) -> int:
@@ -36,10 +53,20 @@ def without_columns(rows: int) -> pa.RecordBatch:
 
 
 def cut(batches: Iterable[pa.RecordBatch], batch_rows: int) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of some batches in batches of at most `batch_rows` rows, without a copy."""
+    """Yield the rows of some batches in batches of at most `batch_rows` rows and few bytes, without a copy."""
     for batch in batches:
         for start in range(0, batch.num_rows, batch_rows):
-            yield batch.slice(start, batch_rows)
+            yield from _halve(batch.slice(start, batch_rows))
+
+
+def _halve(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield a batch in parts of at most `BATCH_BYTES`, or of one row."""
+    if batch.num_rows < 2 or batch.nbytes <= BATCH_BYTES:
+        yield batch
+        return
+    half = batch.num_rows // 2
+    yield from _halve(batch.slice(0, half))
+    yield from _halve(batch.slice(half))
 
 
 def normalize(
@@ -51,7 +78,7 @@ def normalize(
         batches: the rows in order.
         schema: the schema of the batches, with its metadata.
         kind: subset or benchmark.
-        columns: names out of `schema.COLUMNS`.
+        columns: names out of `schema.READABLE`.
         batch_rows: maximum rows in a batch.
         name: the name of the file, for messages.
 
@@ -59,8 +86,7 @@ def normalize(
         SourceError: a column is missing, or a value has the wrong type.
     """
     plan = plan_columns(kind, schema, columns, name)
-    # Twenty columns of images need the memory of twenty rows with one image each.
-    for batch in cut(batches, max(1, batch_rows // plan.image_columns)):
+    for batch in cut((batch.select(plan.file_columns) for batch in batches), batch_rows):
         yield plan.normalize(batch)
 
 

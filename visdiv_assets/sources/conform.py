@@ -42,7 +42,7 @@ def conform(array: pa.Array, target: pa.DataType) -> pa.Array:
         return pc.if_else(pc.is_nan(numbers), None, numbers).cast(target)
     if pa.types.is_string(target) and is_text(array.type):
         return array.cast(target)
-    if pa.types.is_binary(target) and _is_binary(array.type):
+    if pa.types.is_binary(target) and is_binary(array.type):
         return array.cast(target)
     raise WrongTypeError
 
@@ -79,7 +79,8 @@ def is_text(kind: pa.DataType) -> bool:
     return any(getattr(pa.types, test)(kind) for test in ("is_string", "is_large_string", "is_string_view"))
 
 
-def _is_binary(kind: pa.DataType) -> bool:
+def is_binary(kind: pa.DataType) -> bool:
+    """Return whether the type is a type of bytes."""
     tests = ("is_binary", "is_large_binary", "is_binary_view", "is_fixed_size_binary")
     return any(getattr(pa.types, test)(kind) for test in tests)
 
@@ -98,7 +99,7 @@ def _struct(array: pa.Array, target: pa.DataType) -> pa.Array:
     """Convert to structs with the target's fields; a null struct becomes a struct of nulls."""
     if pa.types.is_null(array.type):
         return _from_fields([pa.nulls(len(array), field.type) for field in target], target)
-    if target == IMAGE and _is_binary(array.type):
+    if target == IMAGE and is_binary(array.type):
         return _from_fields([conform(array, pa.binary()), pa.nulls(len(array), pa.string())], target)
     if not pa.types.is_struct(array.type):
         raise WrongTypeError

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import files
-from visdiv_assets.sources.batching import check_batch_rows
+from visdiv_assets.sources.batching import BATCH_BYTES, check_batch_rows
+from visdiv_assets.sources.image_columns import IMAGES
 from visdiv_assets.sources.interface import Kind, Shard, StoredShard
 from visdiv_assets.sources.schema import schema_of
+from visdiv_assets.sources.strings import strings
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".ppm")
 
 SHARD_FILES = 1000
-
-#: Bytes at which a batch ends early: 64 scans of 100 MB each would not fit in memory.
-BATCH_BYTES = 64 << 20
 
 #: The columns of an export of images, and the maximum rows of its batches.
 STORED_COLUMNS = ("images", "texts", "source")
@@ -34,8 +33,8 @@ class ImageFolderSource:
     A subfolder with images at any depth is a subset of that name, except `benchmarks`: each of its subfolders is a
     benchmark. If there is a folder `subsets`, its subfolders are the subsets. Images directly in the folder are a
     subset named after the folder. Rows are in the order of the images' posix paths relative to the subset's folder, as
-    plain text; that path is the image's `path`. Texts, source and ratings are null. A shard is 1000 files. `shards`
-    lists the files; the other methods use the last list.
+    plain text; that path is the image's `path`. Texts, source and ratings are null, and there are no strings. A shard
+    is 1000 files. `shards` lists the files; the other methods use the last list.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -102,12 +101,12 @@ class ImageFolderSource:
             for index, chunk in enumerate(chunks)
         ]
 
-    def digest(self, kind: Kind, name: str, shard: Shard) -> str:
-        """Return a SHA-256 of the relative paths and contents of the shard's files, as 64 hex characters."""
-        digest = hashlib.sha256()
-        for file in self._files(kind, name, shard):
-            digest.update(f"{file.relative}\0{files.content_digest(file.path)}\0".encode())
-        return digest.hexdigest()
+    def digests(self, kind: Kind, name: str, known: Mapping[str, str]) -> list[tuple[Shard, str]]:
+        """Return the shards with a SHA-256 of the relative paths and contents of their files."""
+        return [
+            (shard, known.get(shard.fingerprint) or self._digest(kind, name, shard))
+            for shard in self.shards(kind, name)
+        ]
 
     def batches(
         self, kind: Kind, name: str, shard: Shard, *, columns: Sequence[str], batch_rows: int = 64
@@ -131,6 +130,12 @@ class ImageFolderSource:
             if image_index != 0:
                 raise SourceError(f"row {row} of {name!r} in {self.uri} has no image {image_index}: it has 1")
         return [_content(found[row]) for row, _ in positions]
+
+    def _digest(self, kind: Kind, name: str, shard: Shard) -> str:
+        digest = hashlib.sha256()
+        for file in self._files(kind, name, shard):
+            digest.update(f"{file.relative}\0{files.content_digest(file.path)}\0".encode())
+        return digest.hexdigest()
 
     def _own_name(self) -> str:
         """Return the folder's name, also if it was given as `.` or ends in `..`."""
@@ -199,15 +204,9 @@ def _batches(found: Sequence[files.FoundFile], columns: Sequence[str], batch_row
 
 def _batch(images: Sequence[dict[str, object] | None], columns: Sequence[str]) -> pa.RecordBatch:
     schema = schema_of(columns)
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.array([[image] for image in images], field.type)
-            if field.name == "images"
-            else pa.nulls(len(images), field.type)
-            for field in schema
-        ],
-        schema=schema,
-    )
+    given = {"images": pa.array([[image] for image in images], IMAGES), "strings": strings([], len(images))}
+    arrays = [given.get(field.name, pa.nulls(len(images), field.type)) for field in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _content(file: files.FoundFile) -> bytes:

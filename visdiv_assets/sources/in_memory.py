@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,11 +92,14 @@ class DatasetSource:
             shards.append(Shard(f"rows-{index:05d}-of-{len(starts):05d}", rows, size, fingerprint))
         return shards
 
-    def digest(self, kind: Kind, name: str, shard: Shard) -> str:
-        """Return a SHA-256 of the dataset's fingerprint and the shard's rows, as 64 hex characters. Reads no row."""
-        start = self._first_row(kind, name, shard)
-        key = f"{self._dataset(kind, name)._fingerprint}\0{start}\0{shard.rows}"
-        return hashlib.sha256(key.encode()).hexdigest()
+    def digests(self, kind: Kind, name: str, known: Mapping[str, str]) -> list[tuple[Shard, str]]:
+        """Return the shards with a SHA-256 of the dataset's fingerprint and the rows of each. Reads no row."""
+        fingerprint = self._dataset(kind, name)._fingerprint
+        keys = [
+            (shard, f"{fingerprint}\0{index * SHARD_ROWS}\0{shard.rows}")
+            for index, shard in enumerate(self.shards(kind, name))
+        ]
+        return [(shard, hashlib.sha256(key.encode()).hexdigest()) for shard, key in keys]
 
     def batches(
         self, kind: Kind, name: str, shard: Shard, *, columns: Sequence[str], batch_rows: int = 64
@@ -129,7 +132,8 @@ class DatasetSource:
     ) -> Iterator[pa.RecordBatch]:
         start = self._first_row(kind, name, shard)
         plan = self._plan(kind, name, columns)
-        batch_rows = max(1, batch_rows // plan.image_columns)
+        average = shard.size_bytes / max(1, shard.rows)
+        batch_rows = batching.limit_rows(batch_rows, average, images="images" in plan.found)
         chosen = self._dataset(kind, name).with_format("arrow", columns=plan.file_columns)
         for first in range(start, start + shard.rows, batch_rows):
             stop = min(first + batch_rows, start + shard.rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -86,26 +86,36 @@ class Source(Protocol):
         """Return the present shards of a subset, in the order of its rows. Raises SourceError if there are none."""
         ...
 
-    def digest(self, kind: Kind, name: str, shard: Shard) -> str:
-        """Return the SHA-256 of a shard's content, the version of the data, as 64 hex characters. Reads the shard."""
+    def digests(self, kind: Kind, name: str, known: Mapping[str, str]) -> list[tuple[Shard, str]]:
+        """Return the present shards, as `shards` does, with the SHA-256 of the content of each as 64 hex characters.
+
+        The digests are the version of the data.
+
+        Args:
+            kind: subset or benchmark.
+            name: its name.
+            known: digests by fingerprint; a shard with another fingerprint is read.
+
+        Raises:
+            SourceError: see the class.
+        """
         ...
 
     def batches(
         self, kind: Kind, name: str, shard: Shard, *, columns: Sequence[str], batch_rows: int = 64
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a shard in order.
+        """Yield the rows of a shard in order, about `batching.BATCH_BYTES` of them at a time, and at least one row.
 
         Args:
             kind: subset or benchmark.
             name: its name.
             shard: one that `shards` returned.
-            columns: names out of `schema.COLUMNS`; the batches have these columns, in this order, with the types of
-                `schema.SCHEMA`.
+            columns: names out of `schema.READABLE`; the batches have these columns, in this order, with its types.
             batch_rows: maximum rows in a batch.
 
         Raises:
             SourceError: see the class; also while iterating, at the first damaged page.
-            ValueError: a column is not in `schema.COLUMNS`, or batch_rows is less than 1.
+            ValueError: a column is not in `schema.READABLE`, or batch_rows is less than 1.
         """
         ...
 

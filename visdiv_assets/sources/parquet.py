@@ -6,27 +6,24 @@ load as a whole. Files with huge pages (some writers put a whole row group in on
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from io import RawIOBase
-from itertools import accumulate
+from io import BufferedReader, RawIOBase
+from itertools import accumulate, groupby
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from visdiv_assets.errors import SourceError
-from visdiv_assets.sources.batching import stored_batch_rows, without_columns
+from visdiv_assets.sources.batching import IMAGE_ROWS, limit_rows, stored_batch_rows, without_columns
 from visdiv_assets.sources.files import FoundFile, cannot_read
 from visdiv_assets.sources.interface import Kind, StoredShard
-from visdiv_assets.sources.schema import plan_columns
+from visdiv_assets.sources.schema import ColumnPlan, plan_columns
 
 BUFFER_BYTES = 1 << 20
-
-#: Rows per batch while single images are read.
-FETCH_ROWS = 16
 
 #: Codecs that pyarrow both reads and writes, the preferred one first for files whose columns differ.
 CODECS = ("zstd", "snappy", "gzip", "brotli", "lz4")
@@ -34,7 +31,13 @@ CODECS = ("zstd", "snappy", "gzip", "brotli", "lz4")
 #: What to do about a damaged file.
 REMEDY = "it may be damaged or cut off, so download or write it again"
 
+#: Files whose numbers of rows are remembered.
+MAX_KNOWN_FILES = 8192
+
 _REASON_LENGTH = 200
+
+#: The rows of each row group by path, size and time of change of the file.
+_known_rows: dict[tuple[Path, int, int], tuple[int, ...]] = {}
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class NamedFile:
     """
 
     name: str
-    file: Path | RawIOBase
+    file: Path | RawIOBase | BufferedReader
 
     def __str__(self) -> str:
         return self.name
@@ -58,18 +61,41 @@ Readable = Path | NamedFile
 
 
 def group_rows(file: FoundFile) -> tuple[int, ...]:
-    """Return the rows of each row group, from the footer. Cached until the file's size or time of change differs.
+    """Return the rows of each row group, from the footer. Remembered until the file's size or time of change differs.
 
     Raises:
         SourceError: the file is not a readable Parquet file.
     """
-    return _group_rows(file.path, file.size_bytes, file.mtime_ns)
+    known = _known_rows.get(_state(file))
+    if known is not None:
+        return known
+    with _name_errors(file.path), _open(file.path) as parquet:
+        return _remember(file, parquet)
 
 
-@lru_cache(maxsize=8192)
-def _group_rows(path: Path, size_bytes: int, mtime_ns: int) -> tuple[int, ...]:
-    with _name_errors(path), _open(path) as parquet:
-        return _rows_of_groups(parquet)
+def content_digest(file: FoundFile) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hex characters; its footer is read too, for `group_rows`.
+
+    Raises:
+        SourceError: the file is not a readable Parquet file.
+    """
+    with _name_errors(file.path), file.path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        with _open(NamedFile(str(file.path), stream)) as parquet:
+            _remember(file, parquet)
+    return digest
+
+
+def _state(file: FoundFile) -> tuple[Path, int, int]:
+    return file.path, file.size_bytes, file.mtime_ns
+
+
+def _remember(file: FoundFile, parquet: pq.ParquetFile) -> tuple[int, ...]:
+    rows = _rows_of_groups(parquet)
+    if len(_known_rows) >= MAX_KNOWN_FILES:
+        _known_rows.popitem()
+    _known_rows[_state(file)] = rows
+    return rows
 
 
 def row_count(path: Readable) -> int:
@@ -84,7 +110,7 @@ def read(path: Readable, kind: Kind, columns: Sequence[str], batch_rows: int, ro
     Args:
         path: the file.
         kind: subset or benchmark.
-        columns: names out of `schema.COLUMNS`.
+        columns: names out of `schema.READABLE`.
         batch_rows: maximum rows in a batch.
         rows: the expected number of rows.
 
@@ -96,9 +122,7 @@ def read(path: Readable, kind: Kind, columns: Sequence[str], batch_rows: int, ro
     with parquet:
         plan = plan_columns(kind, parquet.schema_arrow, columns, str(path))
         count = 0
-        # Twenty columns of images need the memory of twenty rows with one image each.
-        batch_rows = max(1, batch_rows // plan.image_columns)
-        for batch in _raw_batches(path, parquet, plan.file_columns, batch_rows, range(parquet.num_row_groups)):
+        for batch in _raw_batches(path, parquet, plan, batch_rows, range(parquet.num_row_groups)):
             count += batch.num_rows
             yield plan.normalize(batch)
     _check_rows(path, count, rows)
@@ -130,7 +154,7 @@ def _stored(path: Readable, schema: pa.Schema, batch_rows: int, rows: int) -> It
         parquet = _open(path)
     with parquet:
         count = 0
-        for batch in _raw_batches(path, parquet, None, batch_rows, range(parquet.num_row_groups)):
+        for batch in _batches(path, parquet, None, batch_rows, range(parquet.num_row_groups)):
             count += batch.num_rows
             yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
     _check_rows(path, count, rows)
@@ -160,13 +184,12 @@ def images(path: Readable, kind: Kind, rows: Collection[int]) -> Iterator[tuple[
         parquet = _open(path)
     with parquet:
         plan = plan_columns(kind, parquet.schema_arrow, ["images"], str(path))
-        batch_rows = max(1, FETCH_ROWS // plan.image_columns)
         ends = [*accumulate(_rows_of_groups(parquet))]
         for group, end in enumerate(ends):
             if not wanted or wanted[-1] >= end:
                 continue
             start = ends[group - 1] if group else 0
-            for raw in _raw_batches(path, parquet, plan.file_columns, batch_rows, [group]):
+            for raw in _raw_batches(path, parquet, plan, IMAGE_ROWS, [group]):
                 stop = start + raw.num_rows
                 if wanted[-1] < stop:
                     images = plan.normalize(raw).column("images")
@@ -181,16 +204,41 @@ def images(path: Readable, kind: Kind, rows: Collection[int]) -> Iterator[tuple[
 
 
 def _raw_batches(
-    path: Readable, parquet: pq.ParquetFile, columns: list[str] | None, batch_rows: int, groups: Sequence[int]
+    path: Readable, parquet: pq.ParquetFile, plan: ColumnPlan, batch_rows: int, groups: Sequence[int]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield batches of stored columns, of all columns if `columns` is None."""
-    if columns == []:
+    """Yield batches of the stored columns of a plan, of few bytes as far as the metadata tell."""
+    if not plan.file_columns:
         # The file has none of the wanted columns: only the number of rows matters, which the footer has.
         counts = _rows_of_groups(parquet)
         for group in groups:
             for start in range(0, counts[group], batch_rows):
                 yield without_columns(min(batch_rows, counts[group] - start))
         return
+
+    def limit(group: int) -> int:
+        with _name_errors(path):
+            average = _average_bytes(parquet.metadata.row_group(group), plan.file_columns)
+        return limit_rows(batch_rows, average, images="images" in plan.found)
+
+    for rows, same in groupby(groups, limit):
+        yield from _batches(path, parquet, plan.file_columns, rows, list(same))
+
+
+def _average_bytes(group: pq.RowGroupMetaData, columns: Collection[str]) -> float:
+    """Return the average size of a row of some stored columns, decoded."""
+    size = 0
+    for index in range(group.num_columns):
+        leaf = group.column(index)
+        # The leaves of a nested column are named "images.list.element.bytes".
+        if any(f"{leaf.path_in_schema}.".startswith(f"{column}.") for column in columns):
+            size += int(leaf.total_uncompressed_size)
+    return size / max(1, int(group.num_rows))
+
+
+def _batches(
+    path: Readable, parquet: pq.ParquetFile, columns: list[str] | None, batch_rows: int, groups: Sequence[int]
+) -> Iterator[pa.RecordBatch]:
+    """Yield batches of stored columns, of all columns if `columns` is None."""
     with _name_errors(path):
         batches = parquet.iter_batches(batch_rows, list(groups), columns, use_threads=False)
     while True:

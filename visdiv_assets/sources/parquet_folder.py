@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -51,14 +51,15 @@ class ParquetFolderSource:
         Raises:
             SourceError: there is no Parquet file, or a file is not readable.
         """
-        return [
-            Shard(file.relative, sum(parquet.group_rows(file)), file.size_bytes, files.fingerprint([file]))
-            for file in self._files(kind, name)
-        ]
+        return [_shard(file) for file in self._files(kind, name)]
 
-    def digest(self, kind: Kind, name: str, shard: Shard) -> str:
-        """Return the SHA-256 of the file's bytes as 64 hex characters."""
-        return files.content_digest(self._current(kind, name, shard))
+    def digests(self, kind: Kind, name: str, known: Mapping[str, str]) -> list[tuple[Shard, str]]:
+        """Return the shards with the SHA-256 of each file's bytes; a file is opened once for both."""
+        found = []
+        for file in self._files(kind, name):
+            digest = known.get(files.fingerprint([file])) or parquet.content_digest(file)
+            found.append((_shard(file), digest))
+        return found
 
     def batches(
         self, kind: Kind, name: str, shard: Shard, *, columns: Sequence[str], batch_rows: int = 64
@@ -118,6 +119,10 @@ class ParquetFolderSource:
         if files.fingerprint([file]) != shard.fingerprint:
             raise files.changed(file.path)
         return file.path
+
+
+def _shard(file: files.FoundFile) -> Shard:
+    return Shard(file.relative, sum(parquet.group_rows(file)), file.size_bytes, files.fingerprint([file]))
 
 
 def hub_layout(folder: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +69,12 @@ class SavedDatasetsSource:
             for file in self._files(kind, name)
         ]
 
-    def digest(self, kind: Kind, name: str, shard: Shard) -> str:
-        """Return the SHA-256 of the file's bytes as 64 hex characters."""
-        return files.content_digest(self._current(kind, name, shard).path)
+    def digests(self, kind: Kind, name: str, known: Mapping[str, str]) -> list[tuple[Shard, str]]:
+        """Return the shards with the SHA-256 of each file's bytes."""
+        return [
+            (shard, known.get(shard.fingerprint) or files.content_digest(self._current(kind, name, shard).path))
+            for shard in self.shards(kind, name)
+        ]
 
     def batches(
         self, kind: Kind, name: str, shard: Shard, *, columns: Sequence[str], batch_rows: int = 64

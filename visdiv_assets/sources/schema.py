@@ -1,7 +1,8 @@
 """The normalized columns, and how the columns of a file are converted to them.
 
-Beyond the types of `SCHEMA`: `images` is never null (a row without images has an empty list), and no entry of `images`
-or `texts` is null (its fields may be). An image known only by its path has null bytes.
+Beyond the types of `READABLE`: `images` and `strings` are never null (a row without them has an empty list), and no
+entry of `images`, `texts` or `strings` is null (fields of one may be). An image known only by its path has null bytes.
+`strings` gathers all texts of a row, in whatever columns they are; see `strings`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from visdiv_assets.errors import SourceError, VisdivError
 from visdiv_assets.sources.conform import WrongTypeError, conform, empty
 from visdiv_assets.sources.image_columns import IMAGES, LOOKED_FOR, candidates, declared_images, images
 from visdiv_assets.sources.interface import Kind
+from visdiv_assets.sources.strings import STRINGS, columns_with_strings, strings
 
 CRITERIA = ("relevance", "image_correspondence", "visual_dependency", "formatting")
 
@@ -30,6 +32,9 @@ SCHEMA = pa.schema(
 )
 COLUMNS: tuple[str, ...] = tuple(SCHEMA.names)
 
+#: All columns that can be read.
+READABLE = pa.schema([*SCHEMA, ("strings", STRINGS)])
+
 _NAMES_SHOWN = 30
 
 
@@ -39,8 +44,8 @@ class ColumnPlan:
 
     Attributes:
         columns: the names of the normalized columns.
-        found: the file's columns by normalized name (only images may have several); columns that are not in it are
-            read as nulls.
+        found: the file's columns by normalized name (only images and strings may have several); columns that are not
+            in it are read as nulls.
         file: the file's name for messages.
     """
 
@@ -50,13 +55,8 @@ class ColumnPlan:
 
     @property
     def file_columns(self) -> list[str]:
-        """The file's columns that must be read."""
-        return [name for names in self.found.values() for name in names]
-
-    @property
-    def image_columns(self) -> int:
-        """The number of columns with images, at least 1: the number of single images that a row may hold."""
-        return len(self.found.get("images", ("",)))
+        """The file's columns that must be read, each once."""
+        return list(dict.fromkeys(name for names in self.found.values() for name in names))
 
     def normalize(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Convert a batch of the file's columns to a batch of the normalized columns.
@@ -68,13 +68,17 @@ class ColumnPlan:
         return pa.RecordBatch.from_arrays(arrays, schema=schema_of(self.columns))
 
     def _array(self, column: str, batch: pa.RecordBatch) -> pa.Array:
-        target = SCHEMA.field(column).type
-        if column not in self.found:
+        target = READABLE.field(column).type
+        if column not in self.found and column != "strings":
             return pa.nulls(batch.num_rows, target)
-        given = [batch.column(name) for name in self.found[column]]
-        names = " and ".join(repr(name) for name in self.found[column])
+        found = self.found.get(column, ())
+        given = [batch.column(name) for name in found]
+        names = " and ".join(repr(name) for name in found)
         try:
-            array = images(given) if column == "images" else conform(given[0], target)
+            if column == "strings":
+                array = strings(given, batch.num_rows)
+            else:
+                array = images(given) if column == "images" else conform(given[0], target)
             array.validate(full=True)
         except WrongTypeError:
             types = " and ".join(dict.fromkeys(str(one.type) for one in given))
@@ -93,11 +97,11 @@ def schema_of(columns: Sequence[str]) -> pa.Schema:
     """Return the schema of batches with these normalized columns.
 
     Raises:
-        ValueError: a name is not in COLUMNS.
+        ValueError: a name is not in READABLE.
     """
-    if unknown := [column for column in columns if column not in COLUMNS]:
-        raise ValueError(f"unknown columns {unknown}: choose from {list(COLUMNS)}")
-    return pa.schema([SCHEMA.field(column) for column in columns])
+    if unknown := [column for column in columns if column not in READABLE.names]:
+        raise ValueError(f"unknown columns {unknown}: choose from {READABLE.names}")
+    return pa.schema([READABLE.field(column) for column in columns])
 
 
 def plan_columns(kind: Kind, schema: pa.Schema, columns: Sequence[str], file: str) -> ColumnPlan:
@@ -106,13 +110,13 @@ def plan_columns(kind: Kind, schema: pa.Schema, columns: Sequence[str], file: st
     Args:
         kind: subset or benchmark; for messages, and because only subsets have a strict schema (see `_strict`).
         schema: the file's Arrow schema.
-        columns: normalized names, out of COLUMNS.
+        columns: normalized names, out of READABLE.
         file: the file's name for messages.
 
     Raises:
         SourceError: the file has no column of images (see `image_columns`), or a column appears twice or has the wrong
             type.
-        ValueError: a name is not in COLUMNS.
+        ValueError: a name is not in READABLE.
     """
     schema_of(columns)
     if not (options := candidates(schema)):
@@ -135,7 +139,9 @@ def _find_columns(
     column: str, strict: bool, schema: pa.Schema, options: Sequence[tuple[str, ...]], file: str
 ) -> tuple[str, ...] | None:
     """Return the file's columns for a normalized one: the first candidate of a suitable type; None if there is none."""
-    if column != "images":
+    if column == "strings":
+        options = [columns_with_strings(schema)]
+    elif column != "images":
         options = [(column,)] if column in schema.names else []
     failed: VisdivError | None = None
     for names in options:

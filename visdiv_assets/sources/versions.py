@@ -54,11 +54,9 @@ def version_of(source: Source, kind: Kind, name: str, known: Mapping[str, str] |
     Raises:
         SourceError: the subset has no shards, or a file cannot be read.
     """
-    known = known or {}
     shards = []
     first_row = 0
-    for shard in source.shards(kind, name):
-        digest = known.get(shard.fingerprint) or source.digest(kind, name, shard)
+    for shard, digest in source.digests(kind, name, known or {}):
         shards.append(VersionedShard(shard, digest, first_row))
         first_row += shard.rows
     return Version(tuple(shards))

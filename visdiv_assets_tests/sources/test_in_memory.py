@@ -65,7 +65,7 @@ def test_versions_follow_the_fingerprint() -> None:
     first, second = sources.open(data), sources.open(data.select([1]))
     assert first.observed_version(Kind.SUBSET, "train") != second.observed_version(Kind.SUBSET, "train")
     with pytest.raises(SourceError, match=r"rows-00000-of-00001 of 'train' in .* has changed since it was listed"):
-        second.digest(Kind.SUBSET, "train", first.shards(Kind.SUBSET, "train")[0])
+        list(second.batches(Kind.SUBSET, "train", first.shards(Kind.SUBSET, "train")[0], columns=["source"]))
 
 
 def test_images_known_by_path_are_read_from_their_files(tmp_path: Path) -> None:

@@ -72,3 +72,22 @@ def test_reading_takes_memory_for_a_few_pages_not_for_the_file(corpus: Corpus, r
     arrow_bytes, growth = map(int, ran.stdout.split())
     assert arrow_bytes < 24 * MIB
     assert growth < 24 * MIB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("pages", [1, 8], ids=["one image a row", "several images a row"])
+def test_large_rows_are_not_held_together(corpus: Corpus, pages: int) -> None:
+    image = np.random.default_rng(0).bytes(1000).ljust(8 * MIB // pages, b"\0")
+    row = {"images": [{"bytes": image, "path": None}] * pages, "texts": [{"user": "u", "assistant": "a"}]}
+    table = pa.Table.from_pylist([row] * 64, SCHEMA)
+    corpus.write(table, write_batch_size=1, data_page_size=1, compression="zstd", use_dictionary=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(corpus.root), "batches"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    arrow_bytes, growth = map(int, ran.stdout.split())
+    assert arrow_bytes < 64 * MIB
+    assert growth < 24 * MIB

@@ -158,8 +158,9 @@ def test_the_digest_depends_on_the_content_only(corpus: Corpus) -> None:
     source = corpus.open()
 
     def state() -> tuple[str, str]:
-        (shard,) = source.shards(Kind.SUBSET, "some")
-        return source.digest(Kind.SUBSET, "some", shard), shard.fingerprint
+        ((shard, digest),) = source.digests(Kind.SUBSET, "some", {})
+        assert source.digests(Kind.SUBSET, "some", {shard.fingerprint: "known"}) == [(shard, "known")]
+        return digest, shard.fingerprint
 
     first = state()
     assert state() == first
@@ -184,11 +185,16 @@ def test_a_shard_that_changed_since_it_was_listed_is_refused(corpus: Corpus) -> 
     corpus.write(plain_rows(6))
     with pytest.raises(VisdivError, match=rf"{file.name} has changed since it was listed"):
         source.batches(Kind.SUBSET, "some", shard, columns=["images"])
-    with pytest.raises(VisdivError, match="has changed"):
-        source.digest(Kind.SUBSET, "some", shard)
     file.unlink()
     with pytest.raises(VisdivError, match=rf"{file.name} cannot be read"):
-        source.digest(Kind.SUBSET, "some", shard)
+        source.batches(Kind.SUBSET, "some", shard, columns=["images"])
+
+
+def test_a_damaged_file_has_no_digest(corpus: Corpus) -> None:
+    file = corpus.write(plain_rows(5))
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(VisdivError, match=rf"{file.name} is not a readable Parquet file"):
+        corpus.open().digests(Kind.SUBSET, "some", {})
 
 
 @pytest.mark.parametrize("batch_rows", [1, 7, 64, 1000])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -108,13 +108,12 @@ class HubSource:
             for (path, file), rows in zip(found.items(), counts, strict=True)
         ]
 
-    def digest(self, kind: Kind, name: str, shard: Shard) -> str:
-        """Return the SHA-256 of the file as 64 hex characters: the Hub's, or computed for a file outside LFS."""
-        file = self._current(kind, name, shard)
-        if file.sha256:
-            return file.sha256
-        with self._on_disk(file) as path:
-            return files.content_digest(path)
+    def digests(self, kind: Kind, name: str, known: Mapping[str, str]) -> list[tuple[Shard, str]]:
+        """Return the shards with the SHA-256 of each file: the Hub's, or computed for a file outside LFS."""
+        return [
+            (shard, known.get(shard.fingerprint) or self._digest(self._current(kind, name, shard)))
+            for shard in self.shards(kind, name)
+        ]
 
     def batches(
         self, kind: Kind, name: str, shard: Shard, *, columns: Sequence[str], batch_rows: int = 64
@@ -140,6 +139,12 @@ class HubSource:
                 yield from parquet.images(file, kind, rows)
 
         return fetching.fetch(self.uri, kind, name, self._rows.of(found), read_images, positions)
+
+    def _digest(self, file: HubFile) -> str:
+        if file.sha256:
+            return file.sha256
+        with self._on_disk(file) as path:
+            return files.content_digest(path)
 
     def _batches(
         self, kind: Kind, name: str, shard: Shard, columns: Sequence[str], batch_rows: int

@@ -119,9 +119,10 @@ def test_everything_is_as_the_folder_source_gives_it(hub: HubServer, sample: Pat
     assert remote.subsets() == local.subsets() == SUBSETS
     for name in SUBSETS:
         assert remote.size_bytes(Kind.SUBSET, name) == local.size_bytes(Kind.SUBSET, name)
-        for ours, theirs in zip(remote.shards(Kind.SUBSET, name), local.shards(Kind.SUBSET, name), strict=True):
+        pairs = zip(remote.digests(Kind.SUBSET, name, {}), local.digests(Kind.SUBSET, name, {}), strict=True)
+        for (ours, our_digest), (theirs, their_digest) in pairs:
             assert (ours.name, ours.rows, ours.size_bytes) == (theirs.name, theirs.rows, theirs.size_bytes)
-            assert remote.digest(Kind.SUBSET, name, ours) == local.digest(Kind.SUBSET, name, theirs)
+            assert our_digest == their_digest
             batches = [
                 list(source.batches(Kind.SUBSET, name, shard, columns=COLUMNS, batch_rows=50))
                 for source, shard in ((remote, ours), (local, theirs))
@@ -175,10 +176,8 @@ def test_a_file_outside_lfs_is_hashed_here(server: HubServer, tmp_path: Path, sa
     repository = server.add(DATASET, folder_files(sample / "subsets"))
     repository.not_in_lfs = {FIRST}
     source = opened(server, tmp_path)
-    (first, second), expected = source.shards(Kind.SUBSET, SUBSETS[0]), local.shards(Kind.SUBSET, SUBSETS[0])
-    assert source.digest(Kind.SUBSET, SUBSETS[0], second) == local.digest(Kind.SUBSET, SUBSETS[0], expected[1])
-    assert not (tmp_path / "files").exists()
-    assert source.digest(Kind.SUBSET, SUBSETS[0], first) == local.digest(Kind.SUBSET, SUBSETS[0], expected[0])
+    expected = [digest for _, digest in local.digests(Kind.SUBSET, SUBSETS[0], {})]
+    assert [digest for _, digest in source.digests(Kind.SUBSET, SUBSETS[0], {})] == expected
     assert [path.name[:4] for path in (tmp_path / "files").iterdir()] == ["git-"]
 
 
@@ -223,7 +222,7 @@ def test_a_source_stays_at_the_commit_that_it_saw_first(hub: HubServer, tmp_path
     later = opened(hub, tmp_path)
     assert later.shards(Kind.SUBSET, SUBSETS[0])[0].rows == 7
     with pytest.raises(VisdivError, match="has changed since it was listed"):
-        later.digest(Kind.SUBSET, SUBSETS[0], before[0])
+        list(later.batches(Kind.SUBSET, SUBSETS[0], before[0], columns=["source"]))
     assert hub.requests[f"/api/datasets/{DATASET}"] == 2
 
 
@@ -259,8 +258,7 @@ def test_a_branch_a_tag_or_a_commit_can_be_named(hub: HubServer, tmp_path: Path)
 
 def test_listing_shards_reads_footers_only_and_once(hub: HubServer, tmp_path: Path) -> None:
     source = opened(hub, tmp_path)
-    (shard, _) = source.shards(Kind.SUBSET, SUBSETS[0])
-    assert source.digest(Kind.SUBSET, SUBSETS[0], shard)
+    assert all(digest for _, digest in source.digests(Kind.SUBSET, SUBSETS[0], {}))
     assert hub.sent < 0.2 * source.size_bytes(Kind.SUBSET, SUBSETS[0])
     asked = hub.requests.total()
     source.shards(Kind.SUBSET, SUBSETS[0])
