@@ -20,6 +20,8 @@ __all__ = ["DecodedImage", "ImageStatus", "decode_image", "to_rgb"]
 
 _ORIENTATION_TAG = 0x0112
 _DETAIL_LENGTH = 200
+#: Memory of a pixel while an image is decoded and converted.
+_PIXEL_BYTES = 8
 #: Messages of Pillow for data that ends too early.
 _TRUNCATION = re.compile("image file is truncated|Reached EOF|not enough image data")
 
@@ -120,6 +122,23 @@ def decode_image(
         return DecodedImage(_classify(error, name, data), _describe(error), name, width, height)
     detail = f"{size[0]} x {size[1]} pixels, the limit is {limits.max_pixels}"
     return DecodedImage(ImageStatus.TOO_LARGE, detail, name, *size)
+
+
+def decoded_bytes(data: bytes | None, *, limits: DecodeLimits = DEFAULT_LIMITS) -> int:
+    """Return about how much memory it takes to decode an image, from its header; 0 if it will not be decoded.
+
+    Pillow takes four bytes for a pixel, and conversion to upright RGB holds two images.
+    """
+    name = formats.sniff(data) if data else None
+    if data is None or name not in formats.openers() or len(data) > limits.max_bytes:
+        return 0
+    try:
+        with silence_pillow():
+            width, height = formats.declared_size(name, data) or formats.openers()[name](io.BytesIO(data)).size
+    except Exception:  # The decoder says why.
+        return 0
+    pixels = int(width * height)
+    return _PIXEL_BYTES * pixels if pixels <= limits.max_pixels else 0
 
 
 def _require_complete(name: str, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Look up rows by image_id or text_id.
+"""Look up rows by image_id or text_id, and collect such ids.
 
 This module sits beside `identity`, so that every room from `embedding` on can import it.
 """
@@ -34,6 +34,32 @@ class IdIndex:
         wanted = _as_bytes(ids)
         index = np.minimum(np.searchsorted(self._ids, wanted), len(self._ids) - 1)
         return np.where(self._ids[index] == wanted, self._order[index], -1)
+
+
+class IdSet:
+    """A growing set of ids as a sorted array: 32 bytes per id."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._ids = np.empty(0, "S32")
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, ids: Ids) -> None:
+        """Add ids that are new, each once."""
+        # A stable sort merges two sorted arrays in one pass.
+        self._ids = np.sort(np.concatenate([self._ids, np.sort(_as_bytes(ids))]), kind="stable")
+
+    def holds(self, ids: Ids) -> np.ndarray:
+        """Return which of some ids [n] were added: bool [n]."""
+        wanted = _as_bytes(ids)
+        if not len(self._ids):
+            return np.zeros(len(wanted), bool)
+        # Not an `IdIndex`: ids are added part by part, and their rows do not matter.
+        index = np.minimum(np.searchsorted(self._ids, wanted), len(self._ids) - 1)
+        found: np.ndarray = self._ids[index] == wanted
+        return found
 
 
 def _as_bytes(ids: Ids) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+from visdiv_assets.errors import ModelError
+
 
 def image_id(data: bytes) -> str:
     """Return the identity of an image, a digest of its encoded bytes.
@@ -20,3 +22,8 @@ def image_id(data: bytes) -> str:
         '0f599b9451f725bfe1eb79476b364173'
     """
     return hashlib.sha256(data).digest()[:16].hex()
+
+
+def image_changed(image_id: str) -> ModelError:
+    """Return the error for an image that differs from the one that was listed."""
+    return ModelError(f"image {image_id} has changed since subset_images was made: materialize it again")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
-from itertools import islice
+from dataclasses import astuple, fields
 
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.identity import image_id
-from visdiv_assets.imaging.information import signals
-from visdiv_assets.imaging.limits import DecodeLimits
+from visdiv_assets.imaging.decode import DecodedImage
+from visdiv_assets.imaging.measures import Measures, measure
 from visdiv_assets.imaging.pdq import fingerprints
-from visdiv_assets.progress import Progress, silent
-from visdiv_assets.threads import ordered_map
+from visdiv_assets.imaging.resize import Reduced
 
 IMAGES_SCHEMA = pa.schema(
     [
@@ -27,6 +23,14 @@ IMAGES_SCHEMA = pa.schema(
         ("size_bytes", pa.int64()),
         ("status", pa.string()),
         ("detail", pa.string()),
+        ("brightness", pa.float32()),
+        ("brightness_p5", pa.float32()),
+        ("brightness_p99", pa.float32()),
+        ("contrast", pa.float32()),
+        ("entropy", pa.float32()),
+        ("sharpness", pa.float32()),
+        ("histogram_deviation", pa.float32()),
+        ("grayscale", pa.bool_()),
         ("brightness_deviation", pa.float32()),
         ("colors", pa.int32()),
         ("low_information", pa.bool_()),
@@ -34,11 +38,11 @@ IMAGES_SCHEMA = pa.schema(
     ]
 )
 
+#: The measures of an image that cannot be read.
+_UNMEASURED = (None,) * (len(fields(Measures)) + 2)
+
 #: Rows in a batch of the table.
 BATCH_ROWS = 1024
-
-#: Row, index within the row, encoded bytes.
-_Position = tuple[int, int, bytes | None]
 
 
 def image_bytes(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, pa.Array]:
@@ -59,60 +63,25 @@ def image_bytes(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, pa.Array
     return rows, index.astype(np.int32), column.flatten().field("bytes")
 
 
-def list_images(
-    batches: Iterable[pa.RecordBatch],
-    *,
-    first_row: int,
-    threads: int,
-    limits: DecodeLimits,
-    progress: Progress = silent,
-) -> Generator[pa.RecordBatch, None, None]:
-    """Decode every image and describe it, or the reason why it is unreadable.
+def describe(image_id: str | None, size_bytes: int, decoded: DecodedImage) -> tuple[object, ...]:
+    """Describe one image: the columns of `IMAGES_SCHEMA` after row and image_index.
 
     Args:
-        batches: rows in order, with a column `images`; consumed lazily.
-        first_row: row number in the subset of the first row.
-        threads: number of threads that decode.
-        limits: an image that exceeds them gets the status `too_large`.
-        progress: called with the number of rows read.
-
-    Yields:
-        batches of `IMAGES_SCHEMA`, in order.
+        image_id: its identity; None if there are no bytes.
+        size_bytes: size of the encoded image.
+        decoded: the result of decoding it, with pixels. Without pixels its measures are null.
     """
-
-    def images() -> Iterator[_Position]:
-        first = first_row
-        for batch in batches:
-            rows, index, encoded = image_bytes(batch)
-            for i in range(len(encoded)):
-                yield first + int(rows[i]), int(index[i]), encoded[i].as_py()
-            first += batch.num_rows
-            progress(batch.num_rows)
-
-    def describe(position: _Position) -> tuple[object, ...]:
-        row, index, data = position
-        decoded = decode_image(data, limits=limits)
-        seen = signals(decoded.pixels) if decoded.pixels else None
-        return (
-            row,
-            index,
-            None if data is None else image_id(data),
-            decoded.format,
-            decoded.width,
-            decoded.height,
-            0 if data is None else len(data),
-            str(decoded.status),
-            decoded.detail,
-            seen.brightness_deviation if seen else None,
-            seen.colors if seen else None,
-            seen.low_information if seen else None,
-            fingerprints(decoded.pixels) if decoded.pixels else None,
-        )
-
-    described = ordered_map(describe, images(), threads=threads)
-    while rows := list(islice(described, BATCH_ROWS)):
-        arrays = [
-            pa.array(values, type=field.type)
-            for values, field in zip(zip(*rows, strict=True), IMAGES_SCHEMA, strict=True)
-        ]
-        yield pa.record_batch(arrays, schema=IMAGES_SCHEMA)
+    file = (
+        image_id,
+        decoded.format,
+        decoded.width,
+        decoded.height,
+        size_bytes,
+        str(decoded.status),
+        decoded.detail,
+    )
+    if decoded.pixels is None:
+        return *file, *_UNMEASURED
+    reduced = Reduced(decoded.pixels)
+    measures = measure(decoded.pixels, reduced)
+    return *file, *astuple(measures), measures.low_information, fingerprints(reduced.square)

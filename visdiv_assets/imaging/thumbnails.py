@@ -1,32 +1,57 @@
-"""Thumbnails for a report: small JPEGs, one for each distinct image."""
+"""Thumbnails: small WebP images that the lake stores, and as a page embeds them, each once."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from visdiv_assets.imaging.decode import ImageStatus, decode_image
-from visdiv_assets.imaging.identity import image_id
-from visdiv_assets.imaging.limits import DecodeLimits
+from visdiv_assets.imaging.decode import DecodedImage, ImageStatus
+from visdiv_assets.imaging.resize import fit
 from visdiv_assets.threads import ordered_map, thread_count
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-#: Longest side in pixels.
-SIDE = 160
+#: Default longest side of a stored thumbnail in pixels.
+SIDE = 256
+#: WebP quality of a stored thumbnail, and effort: methods above 2 take twice the time and save 5 % of the bytes.
+QUALITY, METHOD = 75, 2
 
 #: Maximum total size of the thumbnails of a page, in bytes of Base64.
 MAX_PAGE_BYTES = 4_000_000
 
-#: Side in pixels and JPEG quality, tried in order until the thumbnails fit; most pages need only the first.
-_STEPS = ((SIDE, 70), (SIDE, 50), (128, 50), (96, 40))
+#: Side in pixels and WebP quality, tried in order if the stored thumbnails do not fit in a page.
+_STEPS = ((160, 75), (160, 50), (128, 50), (96, 40))
 
 #: Smaller images (longest side in pixels) are enlarged so much that sharp squares are clearer than blurred pixels.
 _TINY = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a page can show of an image without its source.
+
+    Attributes:
+        webp: the thumbnail; None if the image is unreadable.
+        about: format and size of the original, such as "png, 640 x 480", or why it is unreadable.
+        tiny: whether the original's longest side is shorter than 80 pixels.
+    """
+
+    webp: bytes | None
+    about: str
+    tiny: bool = False
+
+    @property
+    def image(self) -> Image | None:
+        """The thumbnail in mode RGB; None if the image is unreadable."""
+        from PIL import Image
+
+        if self.webp is None:
+            return None
+        return Image.open(io.BytesIO(self.webp)).convert("RGB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +60,9 @@ class Thumbnail:
 
     Attributes:
         name: its CSS class in the page; empty if the image is unreadable.
-        encoded: a JPEG in Base64; empty if the image is unreadable.
-        about: format and size of the original, such as "png, 640 x 480", or why it is unreadable.
-        tiny: whether the original's longest side is shorter than 80 pixels.
+        encoded: a WebP in Base64; empty if the image is unreadable.
+        about: as in `Preview`.
+        tiny: as in `Preview`.
     """
 
     name: str
@@ -46,74 +71,83 @@ class Thumbnail:
     tiny: bool = False
 
 
-def thumbnails(images: Iterable[bytes | None], *, limits: DecodeLimits) -> dict[str | None, Thumbnail]:
-    """Make a thumbnail of every distinct image.
+def encode_thumbnail(image: Image, side: int) -> bytes:
+    """Encode an image as a small WebP, the same for the same pixels and version of libwebp.
 
     Args:
-        images: encoded images, with repetitions; they may be unreadable.
-        limits: an image that exceeds them counts as unreadable.
-
-    Returns:
-        Thumbnails by `key_of` the image's bytes, in the order of first occurrence.
+        image: an image of mode RGB and any size.
+        side: longest side of the thumbnail in pixels; smaller images are not enlarged.
     """
-    distinct: dict[str | None, bytes | None] = {}
-    for data in images:
-        distinct.setdefault(key_of(data), data)
+    return _encode(image, side, QUALITY)
 
-    def draw(data: bytes | None) -> tuple[Image | None, str]:
-        return _reduce(data, limits)
 
-    drawn = dict(zip(distinct, ordered_map(draw, distinct.values(), threads=thread_count(0)), strict=True))
-    encoded: dict[str | None, str] = {}
-    for side, quality in _STEPS:
-        encoded = {key: _encode(image, side, quality) for key, (image, _) in drawn.items() if image is not None}
-        if sum(map(len, encoded.values())) <= MAX_PAGE_BYTES:
-            break
-    result: dict[str | None, Thumbnail] = {}
-    for index, (key, (image, about)) in enumerate(drawn.items()):
-        if image is None:
-            result[key] = Thumbnail("", "", about)
+def preview(webp: bytes, about: DecodedImage) -> Preview:
+    """Return the preview of a readable image.
+
+    Args:
+        webp: its thumbnail.
+        about: its format, width and height.
+    """
+    size = (about.width or 0, about.height or 0)
+    return Preview(webp, f"{about.format}, {size[0]} x {size[1]}", max(size) < _TINY)
+
+
+def unreadable(about: DecodedImage) -> Preview:
+    """Return the preview of an image that cannot be read, from its status and detail."""
+    if about.status is ImageStatus.EMPTY:
+        return Preview(None, about.detail)
+    return Preview(None, f"{about.status.value.replace('_', ' ')} ({about.detail})")
+
+
+def thumbnails(previews: Iterable[Preview]) -> dict[Preview, Thumbnail]:
+    """Prepare the different previews of a page, in the order of first occurrence.
+
+    Stored thumbnails are embedded as they are. If they exceed `MAX_PAGE_BYTES` together, all are encoded again at a
+    smaller size.
+
+    Args:
+        previews: with repetitions.
+    """
+    distinct = list(dict.fromkeys(previews))
+    encoded = _fit_in_page([each.webp for each in distinct if each.webp is not None])
+    result: dict[Preview, Thumbnail] = {}
+    for index, each in enumerate(distinct):
+        if each.webp is None:
+            result[each] = Thumbnail("", "", each.about)
         else:
-            result[key] = Thumbnail(f"p{index}", encoded[key], about, max(image.size) < _TINY)
+            data = base64.b64encode(next(encoded)).decode("ascii")
+            result[each] = Thumbnail(f"p{index}", data, each.about, each.tiny)
     return result
 
 
 def styles(small: Iterable[Thumbnail]) -> str:
     """Return a style sheet that sets each readable thumbnail as the background of its CSS class."""
     return "\n".join(
-        f".{each.name}{{background-image:url(data:image/jpeg;base64,{each.encoded})}}" for each in small if each.name
+        f".{each.name}{{background-image:url(data:image/webp;base64,{each.encoded})}}" for each in small if each.name
     )
 
 
-def key_of(data: bytes | None) -> str | None:
-    """Return the key of an image in `thumbnails`: the image_id of its bytes, or None if there are none."""
-    return None if data is None else image_id(data)
+def _fit_in_page(stored: list[bytes]) -> Iterator[bytes]:
+    """Return the thumbnails, encoded again if they are too large for a page."""
+    found = stored
+    for side, quality in _STEPS:
+        if sum(map(len, found)) * 4 / 3 <= MAX_PAGE_BYTES:
+            break
+
+        def shrink(data: bytes, side: int = side, quality: int = quality) -> bytes:
+            image = Preview(data, "").image
+            assert image is not None
+            return _encode(image, side, quality)
+
+        found = list(ordered_map(shrink, stored, threads=thread_count(0)))
+    return iter(found)
 
 
-def _reduce(data: bytes | None, limits: DecodeLimits) -> tuple[Image | None, str]:
-    """Return the image reduced to `SIDE` (never enlarged), or None if it is unreadable, and its description."""
+def _encode(image: Image, side: int, quality: int) -> bytes:
     from PIL.Image import Resampling
 
-    decoded = decode_image(data, limits=limits)
-    if decoded.pixels is None:
-        status = decoded.status.value.replace("_", " ")
-        return None, decoded.detail if decoded.status is ImageStatus.EMPTY else f"{status} ({decoded.detail})"
-    image = decoded.pixels
-    about = f"{decoded.format}, {image.width} x {image.height}"
-    scale = SIDE / max(image.size)
-    if scale < 1:
-        fitted = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        image = image.resize(fitted, Resampling.LANCZOS, reducing_gap=3.0)
-    return image, about
-
-
-def _encode(image: Image, side: int, quality: int) -> str:
-    from PIL.Image import Resampling
-
-    if max(image.size) > side:
-        scale = side / max(image.size)
-        fitted = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        image = image.resize(fitted, Resampling.LANCZOS)
+    size = fit(image.size, side)
+    small = image if size == image.size else image.resize(size, Resampling.BICUBIC, reducing_gap=2.0)
     stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=quality, optimize=True)
-    return base64.b64encode(stream.getvalue()).decode("ascii")
+    small.save(stream, "WEBP", quality=quality, method=METHOD)
+    return stream.getvalue()

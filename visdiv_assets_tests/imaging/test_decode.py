@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from visdiv_assets.imaging.decode import DecodedImage, ImageStatus, decode_image
+from visdiv_assets.imaging.decode import DecodedImage, ImageStatus, decode_image, decoded_bytes
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets_tests.imaging.images import FORMATS, MAX_PIXELS, encode, encoded_noise, noise
 
@@ -107,3 +107,21 @@ def test_threads_see_what_one_thread_sees() -> None:
     serial = [decode(data) for data in files]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(decode, files)) == serial
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_memory_of_an_image_follows_from_its_header(name: str) -> None:
+    data = encode(Image.new("RGB", (37, 21)), **FORMATS[name])
+    assert decoded_bytes(data) == 37 * 21 * 8
+    assert decoded_bytes(data, limits=DecodeLimits(37 * 21)) == 37 * 21 * 8
+
+
+@pytest.mark.parametrize("data", [None, b"", b"<html>", encode(noise())[:12]])
+def test_what_is_not_decoded_takes_no_memory(data: bytes | None) -> None:
+    assert decoded_bytes(data) == 0
+
+
+def test_an_image_above_a_limit_takes_no_memory() -> None:
+    data = encode(Image.new("RGB", (37, 21)))
+    assert decoded_bytes(data, limits=DecodeLimits(37 * 21 - 1)) == 0
+    assert decoded_bytes(data, limits=DecodeLimits(MAX_PIXELS, len(data) - 1)) == 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.imaging.id_index import IdIndex, Ids
+from visdiv_assets.imaging.id_index import IdIndex, Ids, IdSet
 
 NAMES = [f"{number:032x}" for number in (9, 3, 7)]
 
@@ -45,3 +45,15 @@ IDS = st.lists(st.text("01", min_size=1, max_size=3), unique=True)
 def test_rows_are_those_of_a_dict(indexed: list[str], wanted: list[str]) -> None:
     expected = [indexed.index(each) if each in indexed else -1 for each in wanted]
     assert IdIndex(np.array(indexed, "S32")).rows(np.array(wanted, "S32")).tolist() == expected
+
+
+@settings(deadline=None)
+@given(st.lists(IDS, max_size=4), IDS)
+def test_an_id_set_holds_what_was_added(parts: list[list[str]], wanted: list[str]) -> None:
+    found, expected = IdSet(), set[str]()
+    for part in parts:
+        new = [each for each in part if each not in expected]
+        found.add(np.array(new, "S32"))
+        expected.update(new)
+    assert len(found) == len(expected)
+    assert found.holds(np.array(wanted, "S32")).tolist() == [each in expected for each in wanted]

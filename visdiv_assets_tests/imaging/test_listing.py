@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pytest
@@ -12,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visdiv_assets.corpus.access import first_positions
-from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.imaging.listing import IMAGES_SCHEMA, image_bytes, list_images
-from visdiv_assets_tests.imaging.images import MAX_PIXELS, encode, noise
+from visdiv_assets.imaging.listing import image_bytes
+from visdiv_assets_tests.imaging.images import encode, noise
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 GOOD, OTHER = encode(noise(30, 20)), encode(noise(7, 9, seed=1), "JPEG")
@@ -23,34 +20,6 @@ GOOD, OTHER = encode(noise(30, 20)), encode(noise(7, 9, seed=1), "JPEG")
 def table(rows: Sequence[Sequence[bytes | None] | None]) -> pa.Table:
     images = [None if row is None else [{"bytes": data, "path": None} for data in row] for row in rows]
     return pa.table({"images": pa.array(images, pa.list_(IMAGE)), "other": pa.array(range(len(rows)))})
-
-
-def listed(batches: Sequence[pa.RecordBatch], first_row: int = 0, threads: int = 2) -> pa.Table:
-    found = list_images(batches, first_row=first_row, threads=threads, limits=DecodeLimits(MAX_PIXELS))
-    return pa.Table.from_batches(found, IMAGES_SCHEMA)
-
-
-def test_a_position_is_described_in_full() -> None:
-    rows: list[list[bytes | None]] = [[GOOD], [], [OTHER, None, b"", b"<html>", GOOD[:200]]]
-    result = listed(table(rows).to_batches(), first_row=40).to_pylist()
-    assert [(r["row"], r["image_index"], r["format"], r["width"], r["height"], r["status"]) for r in result] == [
-        (40, 0, "png", 30, 20, "ok"),
-        (42, 0, "jpeg", 7, 9, "ok"),
-        (42, 1, None, None, None, "empty"),
-        (42, 2, None, None, None, "empty"),
-        (42, 3, None, None, None, "not_an_image"),
-        (42, 4, "png", 30, 20, "truncated"),
-    ]
-    assert [r["size_bytes"] for r in result] == [len(GOOD), len(OTHER), 0, 0, 6, 200]
-    names = [None if data is None else hashlib.sha256(data).hexdigest()[:32] for row in rows for data in row]
-    assert [r["image_id"] for r in result] == names
-    assert all((r["detail"] == "") == (r["status"] == "ok") for r in result)
-
-
-def test_an_image_with_too_many_pixels_is_not_decoded() -> None:
-    batches = table([[GOOD]]).to_batches()
-    (batch,) = list_images(batches, first_row=0, threads=1, limits=DecodeLimits(599))
-    assert batch.to_pylist()[0]["status"] == "too_large"
 
 
 ROWS: list[list[bytes | None] | None] = [[GOOD], None, [], [b"a", b"b", b"c"], [None], [OTHER, OTHER], None, [b"d"]]
@@ -74,61 +43,6 @@ def test_what_lies_behind_a_null_row_is_not_a_image() -> None:
     assert encoded.to_pylist() == [b"a", b"b"]
 
 
-@pytest.mark.parametrize("batch_rows", [1, 2, 3, 8])
-@pytest.mark.parametrize("threads", [1, 3])
-def test_rows_are_counted_across_batches(batch_rows: int, threads: int) -> None:
-    (whole,) = table(ROWS).to_batches()
-    slices = [whole.slice(start, batch_rows) for start in range(0, len(ROWS), batch_rows)]
-    result = listed(slices, first_row=100, threads=threads)
-    assert list(zip(result["row"].to_pylist(), result["image_index"].to_pylist(), strict=True)) == [
-        (100 + row, index) for row, index, _ in EXPECTED
-    ]
-
-
-def test_many_positions_come_in_several_batches_and_in_order() -> None:
-    result = list(
-        list_images(table([[None] * 50] * 50).to_batches(), first_row=0, threads=2, limits=DecodeLimits(MAX_PIXELS))
-    )
-    assert len(result) > 1
-    rows = pa.Table.from_batches(result, IMAGES_SCHEMA)
-    assert rows["row"].to_pylist() == [row for row in range(50) for _ in range(50)]
-
-
-def test_no_images_give_no_rows() -> None:
-    assert listed(table([[], None, []]).to_batches()).num_rows == 0
-    assert listed([]).num_rows == 0
-
-
-def test_progress_counts_rows_with_and_without_images() -> None:
-    told: list[int] = []
-    batches = table(ROWS).to_batches(max_chunksize=3)
-    list(list_images(batches, first_row=0, threads=2, limits=DecodeLimits(MAX_PIXELS), progress=told.append))
-    assert told == [3, 3, 2]
-
-
-def test_few_batches_are_drawn_before_their_images_are_needed() -> None:
-    drawn = 0
-
-    def endless() -> Iterator[pa.RecordBatch]:
-        nonlocal drawn
-        while True:
-            drawn += 1
-            yield from table([[None] * 100]).to_batches()
-
-    found = list_images(endless(), first_row=0, threads=2, limits=DecodeLimits(MAX_PIXELS))
-    given = sum(next(found).num_rows for _ in range(3))
-    found.close()
-    assert drawn * 100 - given <= 200
-
-
-def test_the_threads_end_with_the_iteration() -> None:
-    before = threading.active_count()
-    found = list_images(table([[GOOD]] * 2000).to_batches(), first_row=0, threads=3, limits=DecodeLimits(MAX_PIXELS))
-    next(found)
-    found.close()
-    assert threading.active_count() == before
-
-
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["ok", "ok", "corrupt"])), max_size=30))
 def test_first_positions_have_each_readable_image_once(found: list[tuple[int, str]]) -> None:
@@ -150,8 +64,14 @@ def test_first_positions_have_each_readable_image_once(found: list[tuple[int, st
 
 
 def test_first_positions_of_a_table_in_many_chunks() -> None:
-    (whole,) = table([[GOOD, OTHER], [GOOD], [OTHER], [b"no image"]]).to_batches()
-    images = listed([whole])
+    images = pa.table(
+        {
+            "row": pa.array([0, 0, 1, 2, 3], pa.int64()),
+            "image_index": pa.array([0, 1, 0, 0, 0], pa.int32()),
+            "image_id": ["good", "other", "good", "other", "none"],
+            "status": ["ok", "ok", "ok", "ok", "not_an_image"],
+        }
+    )
     chunks = pa.concat_tables([images.slice(number, 1) for number in range(images.num_rows)])
     assert first_positions(chunks).to_pydict() == first_positions(images).to_pydict()
     assert first_positions(images)["row"].to_pylist() == [0, 0]

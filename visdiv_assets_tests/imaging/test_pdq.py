@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS, fingerprints
+from visdiv_assets.imaging.resize import Reduced
 
 #: What counts as a copy.
 CLOSE = 31
@@ -20,7 +21,7 @@ def image(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
 
 def hashes(image: Image.Image) -> np.ndarray:
     """bool [8, 256]."""
-    found = fingerprints(image)
+    found = fingerprints(Reduced(image).square)
     assert found is not None
     assert len(found) == ORIENTATIONS * BITS // 8 == 256
     return np.unpackbits(np.frombuffer(found, np.uint8).reshape(ORIENTATIONS, -1), axis=1).astype(bool)
@@ -70,17 +71,17 @@ def test_unrelated_images_differ_in_about_half_of_their_bits() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (63, 65), (400, 300)])
 @pytest.mark.parametrize("color", ["black", "white", (9, 99, 200)])
 def test_a_blank_image_has_none(size: tuple[int, int], color: str | tuple[int, int, int]) -> None:
-    assert fingerprints(Image.new("RGB", size, color)) is None
+    assert fingerprints(Reduced(Image.new("RGB", size, color)).square) is None
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (2, 2), (3, 64), (2000, 3)])
 def test_the_smallest_and_narrowest_images_raise_nothing(size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
-    assert len(fingerprints(Image.fromarray(pixels)) or b"") in (0, 256)
+    assert len(fingerprints(Reduced(Image.fromarray(pixels)).square) or b"") in (0, 256)
 
 
 def test_the_same_image_has_the_same_hashes_and_is_unchanged() -> None:
     drawn = image(7)
     before = drawn.tobytes()
-    assert fingerprints(drawn) == fingerprints(image(7))
+    assert fingerprints(Reduced(drawn).square) == fingerprints(Reduced(image(7)).square)
     assert drawn.tobytes() == before

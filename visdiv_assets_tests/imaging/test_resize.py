@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from visdiv_assets.imaging.resize import PREPROCESSING, skew_320
+from visdiv_assets.imaging.resize import PREPROCESSING, SQUARE_SIDE, Reduced, fit, skew_320
 from visdiv_assets_tests.imaging.images import noise
 
 
@@ -42,3 +44,19 @@ def test_other_modes_are_refused() -> None:
 
 def test_its_name_is_part_of_model_ids() -> None:
     assert PREPROCESSING == "skew_320"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 700), st.integers(1, 700))
+def test_the_square_is_that_of_a_resize_with_a_gap(width: int, height: int) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
+    expected = image.resize((SQUARE_SIDE, SQUARE_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
+    assert np.array_equal(Reduced(image).square, np.asarray(expected))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 700), st.integers(1, 700), st.integers(1, 300))
+def test_a_fitted_size_keeps_the_ratio_and_never_grows(width: int, height: int, side: int) -> None:
+    fitted = fit((width, height), side)
+    assert max(fitted) == min(side, max(width, height))
+    assert abs(fitted[0] * height - fitted[1] * width) <= max(width, height) / 2 or min(fitted) == 1
