@@ -7,12 +7,13 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.threads import ordered_map, thread_count
+from visdiv_assets.threads import ByteBudget, map_in, ordered_map, thread_count
 
 
 @pytest.fixture
@@ -148,3 +149,55 @@ def test_zero_threads_mean_one_per_core_that_the_process_may_use() -> None:
         assert thread_count(0) == 1
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(0, 12), max_size=20), st.integers(1, 5), st.integers(0, 12))
+def test_items_in_flight_are_limited_by_number_and_bytes(sizes: list[int], most: int, most_bytes: int) -> None:
+    drawn: list[int] = []
+
+    def items() -> Iterator[int]:
+        for size in sizes:
+            drawn.append(size)
+            yield size
+
+    with ThreadPoolExecutor(2) as executor:
+        given_back = 0
+        mapped = map_in(executor, str, items(), most=most, bytes_of=lambda size: size, most_bytes=most_bytes)
+        for number, result in enumerate(mapped):
+            assert result == str(sizes[number])
+            # The item drawn last waits until there is room for it.
+            in_flight = drawn[given_back:-1]
+            assert len(in_flight) <= most
+            assert len(in_flight) <= 1 or sum(in_flight) <= most_bytes
+            given_back += 1
+    assert given_back == len(sizes)
+
+
+def test_threads_share_a_budget_of_bytes() -> None:
+    budget = ByteBudget(10)
+    held = most = 0
+    lock = threading.Lock()
+
+    def work(size: int) -> int:
+        nonlocal held, most
+        with budget.hold(size):
+            with lock:
+                held += min(size, 10)
+                most = max(most, held)
+            time.sleep(0.002)
+            with lock:
+                held -= min(size, 10)
+        return size
+
+    sizes = [3, 4, 25, 5, 0, 10, 6] * 3
+    assert list(ordered_map(work, sizes, threads=6)) == sizes
+    assert 5 < most <= 10
+
+
+def test_a_share_is_free_again_after_an_exception() -> None:
+    budget = ByteBudget(10)
+    with pytest.raises(ValueError, match="inside"), budget.hold(10):
+        raise ValueError("inside")
+    with budget.hold(10):
+        pass

@@ -1,30 +1,18 @@
-"""Embed a subset shard by shard, each distinct image once."""
+"""Vectors of an earlier state, and checks of stored vectors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.embedding.interface import Embedder
-from visdiv_assets.embedding.stream import EncodedImage, embed_with_norms, image_changed
 from visdiv_assets.imaging.id_index import IdIndex
-from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.imaging.listing import image_bytes
-from visdiv_assets.progress import Progress, silent
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
 IDS_SCHEMA = pa.schema([("image_id", pa.string())])
-
-
-def positions_between(positions: pa.Table, first_row: int, end_row: int) -> pa.Table:
-    """Return the positions, as `imaging.listing.first_positions` lists them, whose row is in [first_row, end_row)."""
-    rows = positions["row"].to_numpy()
-    start, stop = np.searchsorted(rows, [first_row, end_row])
-    return positions.slice(start, stop - start)
 
 
 class KnownVectors:
@@ -67,8 +55,8 @@ class KnownVectors:
         return found
 
 
-class PositionVectors(NamedTuple):
-    """The vectors of the images at some positions of a shard.
+class ImageVectors(NamedTuple):
+    """The vectors of some images.
 
     Attributes:
         vectors: float16 [n, dimension], unit length.
@@ -79,74 +67,6 @@ class PositionVectors(NamedTuple):
     vectors: np.ndarray
     norms: np.ndarray | None
     computed: int
-
-
-def embed_positions(
-    batches: Iterable[pa.RecordBatch],
-    positions: pa.Table,
-    embedder: Embedder,
-    *,
-    first_row: int,
-    known: KnownVectors,
-    threads: int,
-    limits: DecodeLimits,
-    progress: Progress = silent,
-) -> PositionVectors:
-    """Embed the images at some positions of one shard.
-
-    Args:
-        batches: the shard's rows with a column `images`; not read if every vector is known.
-        positions: row, image_index and image_id of the images, in order.
-        embedder: the model.
-        first_row: index of the shard's first row in the subset.
-        known: vectors that need not be computed.
-        threads: threads that decode.
-        limits: limits of images; a larger image counts as unreadable.
-        progress: called with the number of images finished.
-
-    Raises:
-        ModelError: an image has changed since it was listed.
-    """
-    ids = positions["image_id"].to_numpy().astype("S32")
-    vectors = np.empty((len(ids), embedder.dimension), np.float16)
-    norms = np.empty(len(ids), np.float32) if embedder.keeps_norms else None
-    have, found = known.find(ids)
-    if have.any():
-        vectors[have] = found
-        if norms is not None:
-            norms[have] = known.norms(known.rows(ids)[1])
-    progress(int(have.sum()))
-    wanted = np.flatnonzero(~have)
-    if len(wanted):
-        images = _select_images(batches, positions.take(wanted), first_row)
-        done = 0
-        parts = embed_with_norms(images, embedder, threads=threads, limits=limits, progress=progress)
-        for part in parts:
-            rows = wanted[done : done + len(part.vectors)]
-            vectors[rows] = part.vectors
-            if norms is not None:
-                norms[rows] = part.norms
-            done += len(rows)
-        if done < len(wanted):
-            raise image_changed(str(positions["image_id"][int(wanted[done])]))
-    return PositionVectors(vectors, norms, len(wanted))
-
-
-def _select_images(batches: Iterable[pa.RecordBatch], positions: pa.Table, first_row: int) -> Iterator[EncodedImage]:
-    wanted_rows = positions["row"].to_numpy()
-    wanted_index = positions["image_index"].to_numpy()
-    wanted_ids = positions["image_id"].to_pylist()
-    next_wanted = 0
-    for batch in batches:
-        end_row = first_row + batch.num_rows
-        stop = int(np.searchsorted(wanted_rows, end_row))
-        if stop > next_wanted:
-            rows, _, encoded = image_bytes(batch)
-            first_of_row = np.searchsorted(rows, wanted_rows[next_wanted:stop] - first_row)
-            for wanted, offset in enumerate(first_of_row, start=next_wanted):
-                index = int(offset + wanted_index[wanted])
-                yield wanted_ids[wanted], (encoded[index].as_py() or b"") if index < len(encoded) else b""
-        next_wanted, first_row = stop, end_row
 
 
 def vector_defects(vectors: Iterable[np.ndarray], tolerance: float = 1e-3) -> dict[str, int]:

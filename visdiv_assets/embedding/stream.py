@@ -1,7 +1,7 @@
-"""Embed a stream of encoded images in bounded memory.
+"""Run models on a stream of images in bounded memory.
 
-A pool of threads decodes and resizes batches of images. A CPU model runs in the same threads, one core each. A GPU
-model is started in the calling thread and computes one batch while the next is copied to it.
+A pool of threads decodes images and prepares them for the models. A CPU model runs in the same threads, one core each.
+A GPU model is started in the calling thread and computes one batch while the next is copied to it.
 
 JPEGs are decoded at full size, although libjpeg can decode to half the size in three quarters of the time. With the
 int8 model, changing one of 1,000 values by one gray level changes the vector to a cosine of 0.997 at worst, and drafts,
@@ -11,113 +11,139 @@ even at 4.7 times the model's input size, to 0.996. So every step before the mod
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from visdiv_assets.embedding.interface import Embedder, unit_length_and_norms
-from visdiv_assets.errors import ModelError
-from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.identity import image_id
-from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.progress import Progress, silent
-from visdiv_assets.threads import ordered_map
+from visdiv_assets.threads import map_in
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+#: Items in flight for each thread, before they are batched for the models.
+AHEAD = 2
+#: Maximum bytes of the items in flight.
+MAX_ITEM_BYTES = 128 << 20
 
-#: An image_id and the encoded bytes that it should name.
-EncodedImage = tuple[str, bytes]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Prepared(NamedTuple, Generic[Result]):
+    """What a thread made of an item.
+
+    Attributes:
+        result: the caller's.
+        inputs: preprocessed pixels uint8 [height, width, 3], by the names of the models that should see the item.
+    """
+
+    result: Result
+    inputs: Mapping[str, np.ndarray]
 
 
 class Embedded(NamedTuple):
     """The vectors of a batch of images.
 
     Attributes:
+        model: name of the model.
         vectors: float16 [n, dimension], unit length.
         norms: float32 [n], lengths before scaling; None if the model returns unit vectors.
     """
 
+    model: str
     vectors: np.ndarray
     norms: np.ndarray | None
 
 
-def embed_images(
-    images: Iterable[EncodedImage],
-    embedder: Embedder,
+def run_models(
+    items: Iterable[Item],
+    prepare: Callable[[Item], Prepared[Result]],
+    models: Mapping[str, Embedder],
     *,
     threads: int,
-    limits: DecodeLimits,
-    progress: Progress = silent,
-) -> Generator[np.ndarray, None, None]:
-    """Embed images that were readable when they were listed.
+    bytes_of: Callable[[Item], int] = lambda item: 0,
+) -> Generator[Result | Embedded, None, None]:
+    """Prepare items in threads, and run models on what was prepared.
+
+    A batch of a model holds the next items that it should see, so batches do not depend on the number of threads.
 
     Args:
-        images: read lazily, in order.
-        embedder: the model.
-        threads: threads that decode.
-        limits: limits of images; a larger image counts as unreadable.
-        progress: called with the number of images finished.
+        items: drawn in the calling thread, in order.
+        prepare: called in threads.
+        models: models by name.
+        threads: threads that prepare, and run models on the CPU.
+        bytes_of: the size of an item; at most `MAX_ITEM_BYTES` are in flight, or one item.
 
     Yields:
-        float16 [n, dimension], the vectors of the next n images, in order.
-
-    Raises:
-        ModelError: an image does not match its image_id, or cannot be read: the source has changed since its images
-            were listed.
+        the result of each item, in order, and the vectors of the next batch of each model, in order.
     """
-    for part in embed_with_norms(images, embedder, threads=threads, limits=limits, progress=progress):
-        yield part.vectors
+    with ExitStack() as stack:
+        for embedder in models.values():
+            stack.enter_context(embedder.working())
+        executor = stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="visdiv"))
+        feeds = {name: _Feed(name, embedder, executor, threads) for name, embedder in models.items()}
+        for feed in feeds.values():
+            stack.callback(feed.cancel)
+        prepared = map_in(executor, prepare, items, most=threads * AHEAD, bytes_of=bytes_of, most_bytes=MAX_ITEM_BYTES)
+        for result, inputs in prepared:
+            yield result
+            for name, pixels in inputs.items():
+                yield from feeds[name].add(pixels)
+        for feed in feeds.values():
+            yield from feed.finish()
 
 
-def embed_with_norms(
-    images: Iterable[EncodedImage],
-    embedder: Embedder,
-    *,
-    threads: int,
-    limits: DecodeLimits,
-    progress: Progress = silent,
-) -> Iterator[Embedded]:
-    """Embed images as `embed_images` does, and yield norms too if the embedder keeps them."""
+class _Feed:
+    """Collects the inputs of one model in batches, and runs it on them."""
 
-    def prepare(batch: list[EncodedImage]) -> np.ndarray:
-        pixels = embedder.stack([embedder.preprocess(_decode(image, limits)) for image in batch])
-        return embedder.run(pixels) if embedder.runs_in_threads else pixels
+    def __init__(self, name: str, embedder: Embedder, executor: ThreadPoolExecutor, threads: int) -> None:
+        self._name, self._embedder, self._executor = name, embedder, executor
+        self._waiting: list[np.ndarray] = []
+        # On the CPU: batches that threads compute. On a GPU: batches that threads copy to memory that it can read.
+        self._batches: deque[Future[np.ndarray]] = deque()
+        self._most_batches = threads if embedder.runs_in_threads else 1
+        self._running: deque[Callable[[], np.ndarray]] = deque()
 
-    with embedder.working():
-        prepared = ordered_map(prepare, _batches(images, embedder.batch_size), threads=threads)
-        for features in prepared if embedder.runs_in_threads else _start_in_order(prepared, embedder):
-            progress(len(features))
-            vectors, norms = unit_length_and_norms(features) if embedder.keeps_norms else (features, None)
-            yield Embedded(vectors.astype(np.float16), norms)
+    def add(self, pixels: np.ndarray) -> Iterator[Embedded]:
+        """Add an input, and yield the batches that are finished."""
+        self._waiting.append(pixels)
+        if len(self._waiting) == self._embedder.batch_size:
+            self._submit()
+            while len(self._batches) > self._most_batches:
+                yield from self._advance(self._embedder.in_flight)
 
+    def finish(self) -> Iterator[Embedded]:
+        """Run the model on what is waiting, and yield all batches that are left."""
+        if self._waiting:
+            self._submit()
+        while self._batches:
+            yield from self._advance(self._embedder.in_flight)
+        while self._running:
+            yield self._embedded(self._running.popleft()())
 
-def _start_in_order(batches: Iterable[np.ndarray], embedder: Embedder) -> Iterator[np.ndarray]:
-    running: deque[Callable[[], np.ndarray]] = deque()
-    for pixels in batches:
-        running.append(embedder.start(pixels))
-        while len(running) > embedder.in_flight:
-            yield running.popleft()()
-    while running:
-        yield running.popleft()()
+    def cancel(self) -> None:
+        """Give up the batches that have not begun."""
+        for batch in self._batches:
+            batch.cancel()
 
+    def _submit(self) -> None:
+        batch, self._waiting = self._waiting, []
+        self._batches.append(self._executor.submit(self._compute, batch))
 
-def _decode(image: EncodedImage, limits: DecodeLimits) -> Image:
-    expected, data = image
-    decoded = decode_image(data, limits=limits)
-    if decoded.pixels is None or image_id(data) != expected:
-        raise image_changed(expected)
-    return decoded.pixels
+    def _compute(self, batch: list[np.ndarray]) -> np.ndarray:
+        pixels = self._embedder.stack(batch)
+        return self._embedder.run(pixels) if self._embedder.runs_in_threads else pixels
 
+    def _advance(self, in_flight: int) -> Iterator[Embedded]:
+        found = self._batches.popleft().result()
+        if self._embedder.runs_in_threads:
+            yield self._embedded(found)
+            return
+        self._running.append(self._embedder.start(found))
+        while len(self._running) > in_flight:
+            yield self._embedded(self._running.popleft()())
 
-def image_changed(image_id: str) -> ModelError:
-    """Return the error for an image that differs from the one that was listed."""
-    return ModelError(f"image {image_id} has changed since subset_images was made: materialize it again")
-
-
-def _batches(items: Iterable[EncodedImage], size: int) -> Iterator[list[EncodedImage]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
+    def _embedded(self, features: np.ndarray) -> Embedded:
+        vectors, norms = unit_length_and_norms(features) if self._embedder.keeps_norms else (features, None)
+        return Embedded(self._name, vectors.astype(np.float16), norms)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.embedding.clip.texts import ClipTexts, Tokens
 from visdiv_assets.embedding.shards import KnownVectors
+from visdiv_assets.imaging.id_index import IdSet
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
@@ -70,29 +71,6 @@ class KnownTexts(KnownVectors):
         return self._tokens[rows], self._truncated[rows]
 
 
-class SeenTexts:
-    """The text_ids of all shards so far, 32 bytes each."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._ids = np.empty(0, "S32")
-
-    def add(self, text_ids: pa.ChunkedArray) -> None:
-        """Add text_ids that are new."""
-        new = text_ids.to_numpy().astype("S32")
-        # A stable sort merges two sorted arrays in one pass.
-        self._ids = np.sort(np.concatenate([self._ids, np.sort(new)]), kind="stable")
-
-    def holds(self, text_ids: np.ndarray) -> np.ndarray:
-        """Return which of some text_ids, S32 [n], were added: bool [n]."""
-        if not len(self._ids):
-            return np.zeros(len(text_ids), bool)
-        # Not an `IdIndex`: ids are added shard by shard, and their rows do not matter.
-        index = np.minimum(np.searchsorted(self._ids, text_ids), len(self._ids) - 1)
-        found: np.ndarray = self._ids[index] == text_ids
-        return found
-
-
 class ShardTexts(NamedTuple):
     """The turns of a shard, and the texts that did not occur in an earlier shard.
 
@@ -117,7 +95,7 @@ def embed_turns(
     *,
     first_row: int,
     which: str,
-    seen: SeenTexts,
+    seen: IdSet,
     known: KnownTexts,
     threads: int,
     progress: Progress = silent,

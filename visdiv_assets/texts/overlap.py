@@ -52,7 +52,7 @@ class BenchmarkTexts:
     def of(
         cls, name: str, texts: Texts, sizes: Sequence[int] = SIZES, *, max_texts: int | None = None
     ) -> BenchmarkTexts:
-        """Hash a benchmark's texts, for example those of `columns.string_columns`.
+        """Hash a benchmark's texts.
 
         Args:
             name: name of the benchmark.

@@ -12,11 +12,9 @@ import pytest
 import torch
 
 from visdiv_assets.embedding.sscd.torchscript import TorchSscd
-from visdiv_assets.embedding.stream import embed_images
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.imaging.identity import image_id
-from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets_tests.conftest import ColorEmbedder, image
+from visdiv_assets_tests.embedding.streams import vectors_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 
@@ -99,13 +97,12 @@ class InFlight(ColorEmbedder):
     [(0, ["started", "fetched"] * 3), (1, ["started", "started", "fetched", "started", "fetched", "fetched"])],
 )
 def test_a_batch_is_started_before_the_one_in_flight_is_fetched(in_flight: int, order: list[str]) -> None:
-    given = [(image_id(data), data) for data in (image(seed) for seed in range(10))]
+    given = [image(seed) for seed in range(10)]
     embedder = InFlight(in_flight)
-    vectors = list(embed_images(given, embedder, threads=2, limits=DecodeLimits(10_000)))
+    vectors = vectors_of(given, embedder)
     assert [event for event in embedder.events if event != "stacked"] == order
     assert embedder.events.count("stacked") == 3
-    direct = list(embed_images(given, ColorEmbedder(), threads=2, limits=DecodeLimits(10_000)))
-    np.testing.assert_array_equal(np.concatenate(vectors), np.concatenate(direct))
+    np.testing.assert_array_equal(vectors, vectors_of(given, ColorEmbedder()))
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -170,9 +167,6 @@ def test_half_precision_gives_the_vectors_of_float32(tmp_path: Path) -> None:
 @needs_cuda
 def test_the_stream_on_a_gpu_gives_the_vectors_of_the_cpu(tmp_path: Path) -> None:
     path = save(Small(), tmp_path / "small.pt")
-    given = [(image_id(data), data) for data in (image(seed) for seed in range(30))]
-    on_gpu, on_cpu = (
-        np.concatenate(list(embed_images(given, TorchSscd(path, device, 4), threads=2, limits=DecodeLimits(10_000))))
-        for device in ("cuda", "cpu")
-    )
+    given = [image(seed) for seed in range(30)]
+    on_gpu, on_cpu = (vectors_of(given, TorchSscd(path, device, 4)) for device in ("cuda", "cpu"))
     assert (on_gpu.astype(np.float32) * on_cpu.astype(np.float32)).sum(axis=1).min() >= 0.999

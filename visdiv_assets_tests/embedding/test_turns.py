@@ -15,12 +15,12 @@ from visdiv_assets.embedding import ClipTexts, load_clip_texts, turns
 from visdiv_assets.embedding.turns import (
     TEXTS_SCHEMA,
     KnownTexts,
-    SeenTexts,
     ShardTexts,
     embed_turns,
     text_id,
     turn_texts,
 )
+from visdiv_assets.imaging.id_index import IdSet
 from visdiv_assets.sources.schema import schema_of
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.conftest import made_once
@@ -49,7 +49,7 @@ def answers(*texts: str | None) -> list[Turns]:
 
 
 def embed(embedder: ClipTexts, *batches: pa.RecordBatch, lake: Lake | None = None, **options: Any) -> ShardTexts:
-    given = {"first_row": 0, "which": "assistant", "seen": SeenTexts(), "threads": 2, **options}
+    given = {"first_row": 0, "which": "assistant", "seen": IdSet(), "threads": 2, **options}
     given.setdefault("known", KnownTexts(lake or Lake("/nowhere"), None, ""))
     return embed_turns(batches, embedder, **given)
 
@@ -119,7 +119,7 @@ def test_many_texts_in_several_pools_stay_in_order(embedder: ClipTexts, monkeypa
 
 
 def test_texts_of_earlier_shards_are_not_embedded_again(embedder: ClipTexts) -> None:
-    seen = SeenTexts()
+    seen = IdSet()
     first = embed(embedder, batch(answers("a cat", "a dog")), seen=seen)
     seen.add(first.texts["text_id"])
     second = embed(embedder, batch(answers("a dog", "red", "a cat", "red")), seen=seen)
@@ -132,7 +132,7 @@ def test_texts_of_earlier_shards_are_not_embedded_again(embedder: ClipTexts) -> 
 
 def test_seen_texts_are_found_however_they_were_added() -> None:
     names = [text_id(str(number)) for number in range(200)]
-    seen = SeenTexts()
+    seen = IdSet()
     assert not seen.holds(np.array(names, "S32")).any()
     for start in range(0, 150, 37):
         seen.add(pa.chunked_array([pa.array(names[start : min(start + 37, 150)])]))

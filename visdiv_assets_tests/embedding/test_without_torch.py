@@ -38,13 +38,12 @@ def test_a_large_join_equals_one_with_torch() -> None:
     """It is projected with torch, and multiplied in full without."""
     code = """
 import numpy as np
-from visdiv_assets.vectors import join
+from visdiv_assets.vectors import bounded_tiles, join
 from visdiv_assets_tests.testing.vectors import random_units
-join.PROJECTED_FROM = join.PREPARED_FROM = 0
+bounded_tiles.PROJECTED_FROM = 0
 vectors = random_units(3000, 64).astype(np.float16)
 vectors[2000:] = vectors[:1000]
-prepared = join.Prepared(vectors, 0.6, device="cpu")
-found = join.cross_join(vectors, vectors[:500], 0.6, prepared=(prepared, None))
+found = join.cross_join(vectors, vectors[:500], 0.6)
 print(join.self_join(vectors, 0.6).num_rows, found.num_rows, found["similarity"].to_numpy().sum())
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import subprocess
 import sys
 from collections import Counter
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.texts import ngrams
-from visdiv_assets.texts.columns import string_columns
 from visdiv_assets.texts.ngrams import hash_words, split_words
 from visdiv_assets.texts.overlap import OVERLAP_SCHEMA, BenchmarkTexts, find_text_overlaps, highest_share
 
@@ -205,32 +203,3 @@ def test_different_and_impossible_sizes_are_refused() -> None:
     for sizes in ([], [0, 3]):
         with pytest.raises(VisdivError, match="give one or more sizes of at least 1"):
             BenchmarkTexts.of("a", texts, sizes)
-
-
-def test_strings_are_found_in_columns_of_any_type() -> None:
-    image = base64.b64encode(bytes(range(256)) * 8).decode()
-    table = pa.table(
-        {
-            "question": ["What?", None],
-            "options": pa.array([["red", "blue"], None]),
-            "chat": pa.array([[{"role": "user", "text": "Hi"}], []]),
-            "kind": pa.array(["x", "x"]).dictionary_encode(),
-            "pairs": pa.array([[("key", "value")], []], pa.map_(pa.string(), pa.string())),
-            "image": pa.array([b"bytes", b""]),
-            "encoded": [image, "猫" * 1100],
-            "number": [1, 2],
-            "long": pa.array(["large", ""], pa.large_string()),
-        }
-    )
-    found = [text for array in string_columns(table) for text in array.to_pylist() if text]
-    assert sorted(found) == sorted(
-        ["What?", "red", "blue", "user", "Hi", "x", "x", "key", "value", "猫" * 1100, "large"]
-    )
-    assert [array.to_pylist() for array in string_columns(table.to_batches()[0], ["options"])] == [["red", "blue"]]
-    with pytest.raises(VisdivError, match="no column answer: the columns are question, "):
-        list(string_columns(table, ["answer"]))
-
-
-def test_a_slice_of_a_column_gives_only_its_rows() -> None:
-    table = pa.table({"options": [["a"], ["b", "c"], ["d"]], "chat": [{"t": "e"}, {"t": "f"}, {"t": "g"}]}).slice(1, 1)
-    assert [array.to_pylist() for array in string_columns(table)] == [["b", "c"], ["f"]]

@@ -120,6 +120,15 @@ def find_checkpoint(setting: str) -> Checkpoint:
     return _read_checkpoint(setting, str(found))
 
 
+def is_on_disk(setting: str) -> bool:
+    """Return whether the checkpoint of a setting is on this machine; nothing is requested or downloaded.
+
+    Raises:
+        ModelError: the name cannot be a model's.
+    """
+    return Path(setting).expanduser().is_dir() or _find_in_cache(setting) is not None
+
+
 @lru_cache(maxsize=4)
 def _read_checkpoint(name: str, folder: str) -> Checkpoint:
     """Check the files of a folder and hash its weights, once in a process, since they may be gigabytes."""

@@ -17,11 +17,9 @@ from visdiv_assets.embedding import Embedder, load_clip_images
 from visdiv_assets.embedding.clip.checkpoints import Checkpoint, find_checkpoint
 from visdiv_assets.embedding.clip.preprocessing import read_image_preparation
 from visdiv_assets.embedding.interface import unit_length
-from visdiv_assets.embedding.stream import embed_images, embed_with_norms
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.imaging.identity import image_id
-from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets_tests.conftest import image, made_once, shapes
+from visdiv_assets_tests.embedding.streams import embedded
 from visdiv_assets_tests.testing.clip_models import save_processor, small_clip, small_siglip
 
 #: As wide, as high and as small as images come; odd sizes round in every way.
@@ -166,15 +164,15 @@ def test_a_size_that_is_no_square_is_in_the_model_id(own: Path) -> None:
 # Norms, streams, threads ---------------------------------------------------------------------------------------------
 
 
-def given(count: int) -> list[tuple[str, bytes]]:
-    return [(image_id(data), data) for data in (image(seed) for seed in range(count))]
+def given(count: int) -> list[bytes]:
+    return [image(seed) for seed in range(count)]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_stream_keeps_the_lengths_beside_unit_vectors(clip: Path, threads: int) -> None:
     embedder = load_clip_images(str(clip), device="cpu", batch_size=4)
     expected = direct(clip, [shapes(seed) for seed in range(10)])
-    parts = list(embed_with_norms(given(10), embedder, threads=threads, limits=DecodeLimits(10_000)))
+    parts = list(embedded(given(10), embedder, threads=threads))
     assert [len(part.vectors) for part in parts] == [4, 4, 2]
     vectors = np.concatenate([part.vectors for part in parts])
     norms = np.concatenate([part.norms for part in parts if part.norms is not None])
@@ -190,7 +188,7 @@ def test_torch_uses_one_core_per_call_while_the_stream_runs(clip: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        stream = embed_images(given(3), embedder, threads=2, limits=DecodeLimits(10_000))
+        stream = embedded(given(3), embedder)
         next(stream)
         assert torch.get_num_threads() == 1
         stream.close()
