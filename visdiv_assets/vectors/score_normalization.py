@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.vectors.join import TILE
+from visdiv_assets.vectors.bounded_tiles import TILE
 from visdiv_assets.vectors.matrix import Matrix
 
 #: Maximum number of images of the background set.
