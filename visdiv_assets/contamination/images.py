@@ -1,21 +1,30 @@
-"""Find the images of a subset that are close to images of a benchmark, and compute the rates of contamination."""
+"""Find the images of a subset that are close to images of benchmarks, and compute the rates of contamination."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.progress import Progress, silent
+from visdiv_assets.contamination.benchmark_images import BenchmarkImages
+from visdiv_assets.duplicates.candidates import CandidateRule, Images, merge_candidates
+from visdiv_assets.duplicates.pdq_join import close_hashes
 from visdiv_assets.statistics import ALL, wilson_interval
-from visdiv_assets.vectors.join import Prepared, cross_join
-from visdiv_assets.vectors.matrix import Matrix
+from visdiv_assets.vectors.join_blocks import Part, merge_parts
+from visdiv_assets.vectors.partner_lists import PartnerRule
 
 BENCHMARK_PAIRS_SCHEMA = pa.schema(
-    [("image_id", pa.string()), ("benchmark_image_id", pa.string()), ("similarity", pa.float32())]
+    [
+        ("image_id", pa.string()),
+        ("benchmark", pa.string()),
+        ("benchmark_image_id", pa.string()),
+        ("similarity", pa.float32()),
+    ]
 )
+CANDIDATES_SCHEMA = pa.schema([*BENCHMARK_PAIRS_SCHEMA, ("pdq_distance", pa.int16())])
 LOCATED_SCHEMA = pa.schema(
     [
         ("image_id", pa.string()),
@@ -50,65 +59,80 @@ RATES_SCHEMA = pa.schema(
 SIMILARITY, VERIFIED = "similarity", "verified"
 
 
-def find_benchmark_pairs(
-    image_ids: pa.Array,
-    vectors: Matrix,
-    benchmark_ids: pa.Array,
-    benchmark_vectors: Matrix,
-    *,
-    floor: float,
-    k_best: int,
-    prepared: tuple[Prepared | None, Prepared | None] = (None, None),
-    device: str = "cpu",
-    progress: Progress = silent,
-) -> pa.Table:
-    """Find the pairs of an image of a subset and an image of a benchmark whose similarity reaches a floor.
+@dataclass(frozen=True)
+class Leaks:
+    """Pairs of an image of a subset and an image of a benchmark.
 
-    Both sides have each image once, so a benchmark image that is used for ten questions is compared once. Rates at any
-    threshold are exact although only the K best pairs are kept, because the best match of every image of either side is
-    always among them.
+    A pair with an image of several benchmarks is listed for each of them.
+
+    Attributes:
+        pairs: table of `BENCHMARK_PAIRS_SCHEMA`, sorted by its first three columns: close pairs.
+        candidates: table of `CANDIDATES_SCHEMA`, sorted likewise.
+    """
+
+    pairs: pa.Table
+    candidates: pa.Table
+
+
+def find_leaks(
+    own: Images, benchmarks: BenchmarkImages, parts: Iterable[Part], rule: PartnerRule, candidates: CandidateRule
+) -> Leaks:
+    """Return the close pairs and candidate pairs from the results of the blocks of a join with all benchmarks.
+
+    Both sides have each image once, so a benchmark image that is used for ten questions is compared once. Close pairs
+    are the K best of each image of the subset, its best in each benchmark, and the best of each benchmark image; so
+    rates at any threshold are exact. Candidates are the K best of each image of the subset, and the best of each
+    benchmark image.
 
     Args:
-        image_ids: string [n], images of the subset.
-        vectors: their unit vectors [n, d].
-        benchmark_ids: string [m], images of the benchmark.
-        benchmark_vectors: their unit vectors [m, d].
-        floor: smallest similarity of a pair.
-        k_best: keep a pair only if it is among the K best of one of its two images.
-        prepared: as in `join.cross_join`.
-        device: "cpu", "cuda" or "cuda:N".
-        progress: called with the number of finished images of the subset.
-
-    Returns:
-        table of `BENCHMARK_PAIRS_SCHEMA`, sorted by image_id and benchmark_image_id.
+        own: images of the subset.
+        benchmarks: images of the benchmarks.
+        parts: results of `join_blocks.compute_part` for all blocks.
+        rule: made by `CandidateRule.partners`; the parts were computed with it.
+        candidates: which pairs are candidates.
     """
-    found = cross_join(
-        vectors, benchmark_vectors, floor, k_best=k_best, prepared=prepared, device=device, progress=progress
+    others = benchmarks.images
+    found = merge_parts(own.vectors, benchmarks.side, parts, rule)
+    # The images of the subset are turned, which are fewer than those of all benchmarks in most subsets.
+    turned = close_hashes(
+        others.hashes, own.hashes, distance=candidates.pdq_distance, k_best=1, right_k_best=candidates.k_best
     )
-    pairs = pa.table(
-        [
-            pc.take(image_ids, found["left"]),
-            pc.take(benchmark_ids, found["right"]),
-            pc.min_element_wise(found["similarity"], pa.scalar(1, pa.float32())),
-        ],
-        schema=BENCHMARK_PAIRS_SCHEMA,
+    by_pdq = turned.rename_columns({"left": "right", "right": "left"})
+    together = merge_candidates(own.vectors, others.vectors, candidates.select(found.candidates), by_pdq)
+    # Stored vectors are rounded to float16: the product of an image with its copy may exceed 1 by 1e-3.
+    similarity = pc.min_element_wise(found.close["similarity"], pa.scalar(1, pa.float32()))
+    close = found.close.set_column(2, "similarity", similarity)
+    return Leaks(
+        _attribute(close, own.image_ids, benchmarks, BENCHMARK_PAIRS_SCHEMA),
+        _attribute(together, own.image_ids, benchmarks, CANDIDATES_SCHEMA),
     )
-    return pairs.sort_by([("image_id", "ascending"), ("benchmark_image_id", "ascending")])
+
+
+def _attribute(found: pa.Table, image_ids: pa.Array, benchmarks: BenchmarkImages, schema: pa.Schema) -> pa.Table:
+    """Replace the row indices of pairs by image_ids, and repeat each pair for the benchmarks that hold its image."""
+    index, names = benchmarks.holders_of(found["right"].to_numpy())
+    repeated = found.take(index)
+    columns = {
+        "image_id": image_ids.take(repeated["left"]),
+        "benchmark": names,
+        "benchmark_image_id": benchmarks.images.image_ids.take(repeated["right"]),
+        **{name: repeated[name] for name in schema.names[3:]},
+    }
+    return pa.table(columns, schema=schema).sort_by([(name, "ascending") for name in schema.names[:3]])
 
 
 def locate_pairs(
     pairs: pa.Table,
-    benchmark: str,
-    benchmark_positions: pa.Table,
+    benchmark_positions: Mapping[str, pa.Table],
     low_information: pa.Table,
     background: pa.Table,
 ) -> pa.Table:
     """Add to pairs the position of the benchmark image, the normalized similarity and the low-information flag.
 
     Args:
-        pairs: table of `BENCHMARK_PAIRS_SCHEMA`.
-        benchmark: name of the benchmark.
-        benchmark_positions: its readable positions in order: row, image_index, image_id, low_information.
+        pairs: table with the columns of `BENCHMARK_PAIRS_SCHEMA`.
+        benchmark_positions: readable positions of the benchmarks in order, by name: row, image_index, image_id,
+            low_information. There is at least one benchmark.
         low_information: image_id and low_information of the subset's images, each once.
         background: image_id and background_similarity of the subset's images.
 
@@ -116,16 +140,23 @@ def locate_pairs(
         table of `LOCATED_SCHEMA`, in the order of the pairs. For a benchmark image that occurs several times, it has
         the first position and the number of positions. low_information is true if either image is flagged.
     """
-    indexed = benchmark_positions.append_column("position", pa.array(np.arange(benchmark_positions.num_rows)))
-    found = indexed.group_by("image_id", use_threads=False).aggregate([("position", "min"), ("position", "count")])
-    index = pc.index_in(pairs["benchmark_image_id"], found["image_id"].combine_chunks())
-    first = benchmark_positions.take(found["position_min"].take(index))
+    listed = pa.concat_tables(
+        table.append_column("benchmark", pa.repeat(name, table.num_rows)) for name, table in benchmark_positions.items()
+    )
+    indexed = listed.append_column("position", pa.array(np.arange(listed.num_rows)))
+    found = indexed.group_by(["benchmark", "image_id"], use_threads=False).aggregate(
+        [("position", "min"), ("position", "count")]
+    )
+    # A name holds no line break.
+    keys = pc.binary_join_element_wise(found["benchmark"], found["image_id"], "\n").combine_chunks()
+    index = pc.index_in(pc.binary_join_element_wise(pairs["benchmark"], pairs["benchmark_image_id"], "\n"), keys)
+    first = listed.take(found["position_min"].take(index))
     own = pc.index_in(pairs["image_id"], low_information["image_id"].combine_chunks())
     behind = pc.index_in(pairs["image_id"], background["image_id"].combine_chunks())
     return pa.table(
         [
             pairs["image_id"],
-            pa.repeat(benchmark, pairs.num_rows),
+            pairs["benchmark"],
             first["row"],
             first["image_index"],
             pairs["benchmark_image_id"],

@@ -9,43 +9,35 @@ import pyarrow.compute as pc
 
 from visdiv_assets.contamination.images import LOCATED_SCHEMA, locate_pairs
 from visdiv_assets.corpus.access import readable_positions
-from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS, VERDICT_SCHEMA
+from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
-#: Compared pairs of a subset's and a benchmark's images, with positions in the benchmark.
-VERIFIED_LEAKS_SCHEMA = pa.schema([*LOCATED_SCHEMA, ("pdq_distance", pa.int16()), *VERDICT_FIELDS])
+#: Candidate pairs of a subset's and a benchmark's images, with positions in the benchmark.
+LOCATED_CANDIDATES_SCHEMA = pa.schema([*LOCATED_SCHEMA, ("pdq_distance", pa.int16())])
+#: The same pairs, compared.
+VERIFIED_LEAKS_SCHEMA = pa.schema([*LOCATED_CANDIDATES_SCHEMA, *VERDICT_FIELDS])
 
-#: Adds positions to pairs with the columns of `BENCHMARK_PAIRS_SCHEMA`, given the manifest of the benchmark's images.
-Locate = Callable[[pa.Table, Manifest], pa.Table]
+#: Adds positions to pairs with the columns of `BENCHMARK_PAIRS_SCHEMA`.
+Locate = Callable[[pa.Table], pa.Table]
 
 
-def make_locator(lake: Lake, images: Manifest, nearest: Manifest) -> Locate:
-    """Return a function that adds positions in a benchmark to pairs of a subset; see `images.locate_pairs`.
+def make_locator(lake: Lake, images: Manifest, nearest: Manifest, benchmarks: Mapping[str, pa.Table]) -> Locate:
+    """Return a function that adds positions in benchmarks to pairs of a subset; see `images.locate_pairs`.
 
-    The function takes pairs of `BENCHMARK_PAIRS_SCHEMA` and the manifest of the benchmark's images. The data of the
-    subset is read once.
+    Args:
+        lake: where the subset is listed.
+        images: manifest of the list of its images.
+        nearest: manifest of its near duplicates.
+        benchmarks: readable positions of the benchmarks, by name.
     """
     flags = readable_positions(lake, images).select(["image_id", "low_information"])
     background = lake.read(nearest, "counts", columns=["image_id", "background_similarity"])
 
-    def locate(pairs: pa.Table, listed: Manifest) -> pa.Table:
-        return locate_pairs(pairs, listed.partition, readable_positions(lake, listed), flags, background)
+    def locate(pairs: pa.Table) -> pa.Table:
+        return locate_pairs(pairs, benchmarks, flags, background) if benchmarks else LOCATED_SCHEMA.empty_table()
 
     return locate
-
-
-def locate_verified_pairs(pairs: pa.Table, locate: Locate, listed: Manifest) -> pa.Table:
-    """Return compared pairs of a subset and a benchmark with their positions: table of `VERIFIED_LEAKS_SCHEMA`.
-
-    Args:
-        pairs: table of `pair_verification.VERIFIED_SCHEMA`.
-        locate: made by `make_locator`.
-        listed: manifest of the benchmark's images.
-    """
-    named = pairs.rename_columns({"image_id_a": "image_id", "image_id_b": "benchmark_image_id"})
-    rest = [pairs[name] for name in ("pdq_distance", *VERDICT_SCHEMA.names)]
-    return pa.table([*locate(named, listed).columns, *rest], schema=VERIFIED_LEAKS_SCHEMA)
 
 
 def count_unresolved(found: pa.Table, image_ids: pa.Array, benchmarks: Mapping[str, pa.Table]) -> int:

@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.turns import stored_strings
 from visdiv_assets.progress import Progress, silent
-from visdiv_assets.sources import Kind, Source
 from visdiv_assets.statistics import ALL, wilson_interval
-from visdiv_assets.texts.columns import string_columns
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.texts.overlap import OVERLAP_SCHEMA, BenchmarkTexts, find_text_overlaps
 
 #: Maximum number of texts of a benchmark that may share an n-gram or a short text: what occurs in more texts is part of
@@ -46,25 +47,14 @@ TEXT_RATES_SCHEMA = pa.schema(
 )
 
 
-def read_benchmark_texts(source: Source, name: str) -> BenchmarkTexts:
-    """Read the n-grams and short texts of a benchmark from all its text columns, options and answers included.
+def read_benchmark_texts(lake: Lake, strings: Manifest) -> BenchmarkTexts:
+    """Read the n-grams and short texts of a benchmark from all its strings, options and answers included.
 
     Args:
-        source: the source that has the benchmark.
-        name: name of the benchmark.
-
-    Raises:
-        VisdivError: a file cannot be read.
+        lake: where they lie.
+        strings: manifest of `benchmark_strings`.
     """
-
-    def texts() -> Iterator[pa.Array]:
-        for shard in source.shards(Kind.BENCHMARK, name):
-            stored = source.stored(Kind.BENCHMARK, name, shard)
-            columns = [field.name for field in stored.schema if not _holds_bytes(field.type)]
-            for batch in stored.batches:
-                yield from string_columns(batch, columns)
-
-    return BenchmarkTexts.of(name, texts(), max_texts=MAX_TEXTS_OF_A_RUN)
+    return BenchmarkTexts.of(strings.partition, stored_strings(lake, strings), max_texts=MAX_TEXTS_OF_A_RUN)
 
 
 def find_contaminated_texts(
@@ -148,10 +138,3 @@ def text_contamination_rates(found: pa.Table, rows: int, benchmarks: Sequence[st
     return pa.Table.from_pylist(
         [dict(zip(TEXT_RATES_SCHEMA.names, record, strict=True)) for record in records], schema=TEXT_RATES_SCHEMA
     )
-
-
-def _holds_bytes(kind: pa.DataType) -> bool:
-    """Return whether a type is binary or nests binary data, as columns of images do."""
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return True
-    return any(_holds_bytes(kind.field(index).type) for index in range(kind.num_fields))

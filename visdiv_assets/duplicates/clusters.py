@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.vectors.join import TILE
+from visdiv_assets.vectors.bounded_tiles import TILE
 from visdiv_assets.vectors.matrix import Matrix
 from visdiv_assets.vectors.pair_similarity import pair_similarities
 

@@ -1,17 +1,18 @@
-"""Find the close pairs within one set of images: a self-join of their vectors."""
+"""Find the close pairs and the candidate pairs within one set of images, by one self-join of their vectors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.progress import Progress, silent
-from visdiv_assets.vectors.join import Join, join
-from visdiv_assets.vectors.matrix import Matrix
+from visdiv_assets.duplicates.candidates import CandidateRule, Images, merge_candidates, name_pairs
+from visdiv_assets.duplicates.pdq_join import close_hashes
+from visdiv_assets.vectors.join_blocks import Part, merge_parts
+from visdiv_assets.vectors.partner_lists import PartnerRule
 from visdiv_assets.vectors.score_normalization import background_similarity
 
 PAIRS_SCHEMA = pa.schema(
@@ -26,68 +27,48 @@ PAIRS_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """The close pairs of a set, and the number of neighbors of each image.
+    """The close pairs of a set, its candidate pairs, and the number of neighbors of each image.
 
     Attributes:
         pairs: table of `PAIRS_SCHEMA`, image_id_a < image_id_b, sorted. A pair is among the K best of one of its two
             images.
         counts: table of image_id, background_similarity (null for sets of fewer than 4 images), and one int64 column
             per threshold with the number of all neighbors at or above it; in the order of the vectors.
+        candidates: table of `candidates.PAIR_SCHEMA`, image_id_a < image_id_b, sorted.
     """
 
     pairs: pa.Table
     counts: pa.Table
+    candidates: pa.Table
 
 
 def near_duplicates(
-    image_ids: pa.Array,
-    vectors: Matrix,
-    *,
-    floor: float,
-    k_best: int,
-    count_at: Mapping[str, float],
-    device: str = "cpu",
-    progress: Progress = silent,
+    images: Images, parts: Iterable[Part], rule: PartnerRule, candidates: CandidateRule, count_columns: Sequence[str]
 ) -> NearDuplicates:
-    """Find the pairs of different images whose similarity reaches a floor.
+    """Return the near duplicates of a set from the results of the blocks of its self-join.
 
     Args:
-        image_ids: string [n], each once: identical bytes are one image.
-        vectors: their unit vectors [n, d].
-        floor: smallest similarity of a pair.
-        k_best: keep a pair only if it is among the K best of one of its two images.
-        count_at: thresholds from the floor on, by the name of the column that counts the neighbors.
-        device: "cpu", "cuda" or "cuda:N".
-        progress: called with the number of images that were compared with all others.
+        images: the images, each once: identical bytes are one image.
+        parts: results of `join_blocks.compute_part` for all blocks.
+        rule: made by `CandidateRule.partners`; the parts were computed with it.
+        candidates: which pairs are candidates.
+        count_columns: names of the columns that count neighbors, one for each threshold of the parts.
     """
-    result = join(
-        vectors, None, floor, k_best=k_best, count_at=list(count_at.values()), device=device, progress=progress
-    )
-    return to_image_ids(result, image_ids, vectors, list(count_at))
-
-
-def to_image_ids(result: Join, image_ids: pa.Array, vectors: Matrix, count_columns: Sequence[str]) -> NearDuplicates:
-    """Replace the row indices of a self-join by image_ids.
-
-    Args:
-        result: the result of the join.
-        image_ids: string [n], each once.
-        vectors: their unit vectors [n, d].
-        count_columns: names of the columns that count neighbors.
-    """
+    image_ids, vectors = images.image_ids, images.vectors
+    found = merge_parts(vectors, None, parts, rule, thresholds=len(count_columns))
     background = pa.array(background_similarity(image_ids, vectors), from_pandas=True)
-    left, right = result.pairs["left"], result.pairs["right"]
+    left, right = found.close["left"], found.close["right"]
     # Stored vectors are rounded to float16: the product of an image with its copy may exceed 1 by 1e-3.
-    similarity = pc.min_element_wise(result.pairs["similarity"], pa.scalar(1, pa.float32()))
+    similarity = pc.min_element_wise(found.close["similarity"], pa.scalar(1, pa.float32()))
     pairs = pair_table(image_ids, image_ids, left, right, similarity, background, background)
-    counts = pa.table(
-        {
-            "image_id": image_ids,
-            "background_similarity": background,
-            **dict(zip(count_columns, result.left_counts, strict=True)),
-        }
+    counts = {"image_id": image_ids, "background_similarity": background}
+    by_pdq = close_hashes(images.hashes, None, distance=candidates.pdq_distance, k_best=candidates.k_best)
+    together = merge_candidates(vectors, None, candidates.select(found.candidates), by_pdq)
+    return NearDuplicates(
+        pairs.sort_by([("image_id_a", "ascending"), ("image_id_b", "ascending")]),
+        pa.table({**counts, **dict(zip(count_columns, found.counts, strict=True))}),
+        name_pairs(together, image_ids, None),
     )
-    return NearDuplicates(pairs.sort_by([("image_id_a", "ascending"), ("image_id_b", "ascending")]), counts)
 
 
 def pair_table(

@@ -1,123 +1,111 @@
-"""Verify the candidate pairs of a subset, within it or with another set: load, find, fetch, compare, reuse verdicts."""
+"""Verify candidate pairs: compare those without a verdict, and reuse the verdicts of earlier runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.access import load_embeddings
-from visdiv_assets.duplicates.candidates import CandidateRule, Images, find_candidates
-from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS, VERDICT_SCHEMA, Fetch, compare_pairs
+from visdiv_assets.duplicates.candidates import PAIR_SCHEMA, SIDES
+from visdiv_assets.duplicates.verify_pairs import (
+    PAIRS_AT_A_TIME,
+    VERDICT_FIELDS,
+    VERDICT_SCHEMA,
+    Fetch,
+    compare_pairs,
+)
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
-PAIR_SCHEMA = pa.schema(
-    [
-        ("image_id_a", pa.string()),
-        ("image_id_b", pa.string()),
-        ("similarity", pa.float32()),
-        ("pdq_distance", pa.int16()),
-    ]
-)
 VERIFIED_SCHEMA = pa.schema([*PAIR_SCHEMA, *VERDICT_FIELDS])
 
-#: The columns with the image_ids of a pair.
-SIDES = ("image_id_a", "image_id_b")
-
-
-def load_images(store: Lake, images: Manifest, embeddings: Manifest) -> Images:
-    """Load the images of a subset or benchmark by the manifests of its images and embeddings."""
-    of_side = load_embeddings(store, embeddings)
-    listed = store.read(images, columns=["image_id", "pdq"])
-    hashes = listed.take(pc.index_in(of_side.image_ids, listed["image_id"].combine_chunks()))["pdq"].combine_chunks()
-    return Images(of_side.image_ids, of_side.vectors, hashes)
-
-
-def candidate_pairs(left: Images, right: Images | None, rule: CandidateRule, *, device: str) -> pa.Table:
-    """Return the candidate pairs by image_id, table of `PAIR_SCHEMA`, sorted; see `find_candidates`."""
-    found = find_candidates(left, right, rule, device=device)
-    other = right or left
-    pairs = pa.table(
-        [
-            left.image_ids.take(found["left"]),
-            other.image_ids.take(found["right"]),
-            found["similarity"],
-            found["pdq_distance"],
-        ],
-        schema=PAIR_SCHEMA,
-    )
-    if right is None:
-        pairs = order_sides(pairs)
-    return pairs.sort_by([(name, "ascending") for name in SIDES])
+#: Approximate number of pairs of one unit of work, which takes about a minute on two cores.
+PAIRS_OF_A_UNIT = 4096
 
 
 def verify_candidates(
     pairs: pa.Table,
-    fetch_a: Fetch,
-    fetch_b: Fetch,
+    fetch_in_order: Callable[[Sequence[str]], Fetch],
     known: pa.Table,
     *,
+    ids: tuple[str, str] = SIDES,
     threads: int,
     limits: DecodeLimits,
     progress: Progress = silent,
 ) -> tuple[pa.Table, int]:
-    """Return candidate pairs with their verdicts; only pairs without a known verdict are compared.
+    """Return candidate pairs with their verdicts; only pairs without a known verdict are compared, each once.
 
     Args:
-        pairs: table of `PAIR_SCHEMA`.
-        fetch_a: fetches the images of `image_id_a`.
-        fetch_b: fetches the images of `image_id_b`.
+        pairs: table with the columns `ids`; pairs of one image should be adjacent.
+        fetch_in_order: as `corpus.image_fetch.ImageFetcher.in_order`.
         known: known verdicts, as `known_verdicts` returns them.
+        ids: the columns with the two image_ids of a pair.
         threads: number of threads that decode and compare.
         limits: limits of an image; a larger one counts as unreadable.
         progress: called with the number of pairs finished.
 
     Returns:
-        table of `VERIFIED_SCHEMA`, sorted by image_ids, and the number of pairs that were compared.
+        the table, with the columns of `VERDICT_SCHEMA` appended, and the number of pairs that were compared.
     """
-    keys, known_keys = (pc.binary_join_element_wise(*(table[name] for name in SIDES), " ") for table in (pairs, known))
-    index = pc.index_in(keys, known_keys.combine_chunks()).combine_chunks()
-    old, fresh = pairs.filter(pc.is_valid(index)), pairs.filter(pc.is_null(index))
-    progress(old.num_rows)
-    parts = [_join_verdicts(old, known.select(VERDICT_SCHEMA.names).take(index.drop_null()))]
-    if fresh.num_rows:
-        a, b = (fresh[name].to_pylist() for name in SIDES)
-        found = compare_pairs(a, b, fetch_a, fetch_b, threads=threads, limits=limits, progress=progress)
-        parts.append(_join_verdicts(fresh, found))
-    together = pa.concat_tables(parts)
-    return together.sort_by([(name, "ascending") for name in SIDES]), fresh.num_rows
+    keys = pc.binary_join_element_wise(*(pairs[name] for name in ids), " ")
+    known_keys = pc.binary_join_element_wise(*(known[name] for name in SIDES), " ").combine_chunks()
+    missing = pc.unique(keys.filter(pc.invert(pc.is_in(keys, known_keys))))
+    a, b = ([key.split(" ")[side] for key in missing.to_pylist()] for side in (0, 1))
+    progress(pairs.num_rows - len(a))
+    fetch = fetch_in_order(_order_of_use(a, b))
+    found = compare_pairs(a, b, fetch, fetch, threads=threads, limits=limits, progress=progress)
+    verdicts = pa.concat_tables([known.select(VERDICT_SCHEMA.names), found])
+    chosen = verdicts.take(pc.index_in(keys, pa.concat_arrays([known_keys, missing])))
+    return pa.table([*pairs.columns, *chosen.columns], schema=pa.schema([*pairs.schema, *VERDICT_FIELDS])), len(a)
 
 
-def _join_verdicts(pairs: pa.Table, verdicts: pa.Table) -> pa.Table:
-    return pa.table([*pairs.columns, *verdicts.columns], schema=VERIFIED_SCHEMA)
+def _order_of_use(left: Sequence[str], right: Sequence[str]) -> list[str]:
+    """Return the image_ids of pairs, each once, in the order in which `compare_pairs` fetches them."""
+    batches = (slice(start, start + PAIRS_AT_A_TIME) for start in range(0, len(left), PAIRS_AT_A_TIME))
+    return list(dict.fromkeys(image_id for batch in batches for side in (left, right) for image_id in side[batch]))
 
 
-def fetch_from_either(left_ids: pa.Array, fetch_left: Fetch, fetch_right: Fetch) -> Fetch:
-    """Return a function that fetches images of `left_ids` from the left set and others from the right set.
+def split_into_units(
+    pairs: Iterable[pa.RecordBatch], count: int, column: str = SIDES[0]
+) -> Iterator[tuple[str, pa.Table]]:
+    """Split pairs into units of work by their first image, so that a new image changes few units.
 
     Args:
-        left_ids: string [n], image_ids of the left set.
-        fetch_left: fetches images of the left set.
-        fetch_right: fetches images of the right set.
+        pairs: sorted by `column`.
+        count: number of pairs.
+        column: the column with the first image_id of a pair, hexadecimal.
+
+    Yields:
+        the first digits of the image_ids of each unit that is not empty, and its pairs.
     """
+    digits = 0
+    while count > PAIRS_OF_A_UNIT * 16**digits:
+        digits += 1
+    waiting: list[pa.RecordBatch] = []
+    current = ""
+    for batch in pairs:
+        if not batch.num_rows:
+            continue
+        prefixes = pc.utf8_slice_codeunits(batch[column], 0, digits).to_numpy(zero_copy_only=False).astype(np.str_)
+        starts = np.flatnonzero(np.concatenate([np.ones(1, bool), prefixes[1:] != prefixes[:-1]]))
+        for start, stop in zip(starts, [*starts[1:], len(prefixes)], strict=True):
+            if waiting and prefixes[start] != current:
+                yield current, pa.Table.from_batches(waiting)
+                waiting = []
+            current = str(prefixes[start])
+            waiting.append(batch.slice(start, stop - start))
+    if waiting:
+        yield current, pa.Table.from_batches(waiting)
 
-    def fetch(image_ids: Sequence[str]) -> list[bytes | None]:
-        wanted = pa.array(image_ids, pa.string())
-        in_left = pc.is_in(wanted, left_ids).to_numpy(zero_copy_only=False)
-        found: list[bytes | None] = [None] * len(image_ids)
-        for fetch_side, indices in ((fetch_left, np.flatnonzero(in_left)), (fetch_right, np.flatnonzero(~in_left))):
-            fetched = fetch_side([image_ids[index] for index in indices.tolist()])
-            for index, data in zip(indices.tolist(), fetched, strict=True):
-                found[index] = data
-        return found
 
-    return fetch
+def has_prefix(column: str, prefix: str) -> pc.Expression:
+    """Return a filter of the rows whose hexadecimal id begins with some digits, of a table sorted by it."""
+    # "g" comes after all digits. Bounds are compared with the statistics of a file; prefixes are not.
+    return (pc.field(column) >= prefix) & (pc.field(column) < f"{prefix}g")
 
 
 def known_verdicts(store: Lake, earlier: Manifest | None, ids: tuple[str, str] = SIDES) -> Callable[[str], pa.Table]:
@@ -129,26 +117,15 @@ def known_verdicts(store: Lake, earlier: Manifest | None, ids: tuple[str, str] =
         ids: the columns with the two image_ids of a pair.
 
     Returns:
-        a function from the name of a unit of work to the verdicts that it may need: image_id_a, image_id_b and the
-        columns of `VERDICT_SCHEMA`. They are in the unit of that name, or in the units that it was split from or into:
-        one of the two names is a prefix of the other.
+        a function from the first digits of the first image_id to the verdicts of these pairs, each once: image_id_a,
+        image_id_b and the columns of `VERDICT_SCHEMA`.
     """
 
-    def read_known(unit: str) -> pa.Table:
-        if earlier is not None:
-            units = [old for old in earlier.units if old.name.startswith(unit) or unit.startswith(old.name)]
-            part = replace(earlier, units=tuple(units))
-            if part.files("pairs"):
-                found = store.read(part, "pairs", columns=[*ids, *VERDICT_SCHEMA.names])
-                return found.rename_columns([*SIDES, *VERDICT_SCHEMA.names])
-        return VERIFIED_SCHEMA.empty_table().select([*SIDES, *VERDICT_SCHEMA.names])
+    def read_known(prefix: str) -> pa.Table:
+        columns = [*ids, *VERDICT_SCHEMA.names]
+        if earlier is None or not earlier.files("pairs"):
+            return VERIFIED_SCHEMA.empty_table().select([*SIDES, *VERDICT_SCHEMA.names])
+        found = store.read(earlier, "pairs", columns=columns, where=has_prefix(ids[0], prefix))
+        return found.rename_columns([*SIDES, *VERDICT_SCHEMA.names])
 
     return read_known
-
-
-def order_sides(pairs: pa.Table) -> pa.Table:
-    """Return the pairs with the lower image_id first."""
-    a, b = pairs["image_id_a"], pairs["image_id_b"]
-    swapped = pc.greater(a, b)
-    result = pairs.set_column(0, "image_id_a", pc.if_else(swapped, b, a))
-    return result.set_column(1, "image_id_b", pc.if_else(swapped, a, b))

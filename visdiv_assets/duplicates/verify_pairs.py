@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from visdiv_assets.duplicates.verify import DEFAULT_PARAMS, Evidence, PreparedImage, VerifyParams, prepare, verify
 from visdiv_assets.imaging.decode import decode_image
@@ -32,8 +30,6 @@ VERDICT_SCHEMA = pa.schema(VERDICT_FIELDS)
 PAIRS_AT_A_TIME = 256
 #: Number of prepared images that are kept for further pairs, about 1 MB each at most.
 IMAGES_KEPT = 512
-#: Number of pairs of one unit of work, which takes about a minute on two cores.
-PAIRS_OF_A_UNIT = 4096
 
 #: A function that returns the encoded images of some image_ids, None for those that are no longer available.
 Fetch = Callable[[Sequence[str]], Sequence[bytes | None]]
@@ -115,21 +111,3 @@ class _PreparedCache:
 
     def _prepare(self, data: bytes | None) -> PreparedImage:
         return prepare(decode_image(data, limits=self._limits).pixels, self._params)
-
-
-def split_into_units(left_ids: pa.ChunkedArray, pairs: int) -> Iterator[tuple[str, pa.Array]]:
-    """Split pairs into units of work by their left image, so that a new image changes few units.
-
-    Args:
-        left_ids: image_ids [m], hexadecimal, sorted.
-        pairs: approximate number of pairs of a unit.
-
-    Yields:
-        the name of each unit that is not empty, and the indices of its pairs.
-    """
-    digits = 0
-    while len(left_ids) > pairs * 16**digits:
-        digits += 1
-    prefixes = pc.utf8_slice_codeunits(left_ids, 0, digits).to_numpy().astype(str)
-    for prefix in np.unique(prefixes):
-        yield f"pairs {prefix}".rstrip(), pa.array(np.flatnonzero(prefixes == prefix))

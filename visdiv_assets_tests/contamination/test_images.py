@@ -8,15 +8,23 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from visdiv_assets.contamination.benchmark_images import collect_benchmarks
 from visdiv_assets.contamination.images import (
     BENCHMARK_PAIRS_SCHEMA,
+    CANDIDATES_SCHEMA,
     LOCATED_SCHEMA,
     RATES_SCHEMA,
+    Leaks,
     contamination_rates,
-    find_benchmark_pairs,
+    find_leaks,
     locate_pairs,
 )
+from visdiv_assets.duplicates.candidates import CandidateRule, Images
+from visdiv_assets.duplicates.pdq_join import Hashes
+from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS
 from visdiv_assets.statistics import ALL, wilson_interval
+from visdiv_assets.vectors.join_blocks import compute_part
+from visdiv_assets.vectors.partner_lists import PartnerRule
 from visdiv_assets_tests.testing.vectors import exact_units, random_units, unit
 
 relaxed = settings(deadline=None, max_examples=100)
@@ -29,12 +37,25 @@ def names(prefix: str, count: int) -> pa.Array:
     return pa.array([f"{prefix}{number:031x}" for number in range(count)], pa.string())
 
 
+def images(ids: pa.Array, vectors: np.ndarray) -> Images:
+    return Images(ids, vectors, Hashes.of(pa.nulls(len(ids), pa.binary())))
+
+
+def leaks_of(own: Images, benchmarks: dict[str, Images], rule: PartnerRule, candidates: CandidateRule) -> Leaks:
+    others = collect_benchmarks(benchmarks)
+    part = compute_part(own.vectors, others.side, (0, len(own.image_ids)), rule)
+    return find_leaks(own, others, [part], rule, candidates)
+
+
 def found_pairs(
     left: np.ndarray, right: np.ndarray, floor: float, k_best: int, ids: tuple[pa.Array, pa.Array] | None = None
 ) -> Found:
     left_ids, right_ids = ids or (names("a", len(left)), names("b", len(right)))
-    table = find_benchmark_pairs(left_ids, left, right_ids, right, floor=floor, k_best=k_best)
+    candidates = CandidateRule(1, 1, 0)
+    rule = candidates.partners(floor, k_best)
+    table = leaks_of(images(left_ids, left), {"bench": images(right_ids, right)}, rule, candidates).pairs
     assert table.schema == BENCHMARK_PAIRS_SCHEMA
+    assert set(table["benchmark"].to_pylist()) <= {"bench"}
     keys = list(zip(table["image_id"].to_pylist(), table["benchmark_image_id"].to_pylist(), strict=True))
     assert keys == sorted(set(keys)), "a pair twice, or out of order"
     return dict(zip(keys, table["similarity"].to_pylist(), strict=True))
@@ -95,11 +116,12 @@ def test_the_best_match_of_every_image_is_kept_with_few_pairs(
         for image in {pair[side] for pair in everything}:
             of_all = sorted((value for pair, value in everything.items() if pair[side] == image), reverse=True)
             kept = sorted((value for pair, value in found.items() if pair[side] == image), reverse=True)
-            assert kept[:k] == of_all[:k]
-    # A pair is kept only if it is among the best of one of its two images.
+            few = k if side == 0 else 1
+            assert kept[:few] == of_all[:few]
+    # A pair is kept only if it is among the best of its image, or the best of its benchmark image.
     for pair, value in found.items():
         better = [sum(v > value for p, v in everything.items() if p[side] == pair[side]) for side in (0, 1)]
-        assert min(better) < k
+        assert better[0] < k or better[1] == 0
 
 
 def test_one_pair_per_image_suffices_for_exact_rates() -> None:
@@ -127,24 +149,130 @@ def test_an_image_on_both_sides_is_a_pair_of_similarity_1() -> None:
     assert min(found.values()) > 0.998
 
 
+# Several benchmarks --------------------------------------------------------------------------------------------------
+
+CANDIDATES = CandidateRule(0.5, 2, 0)
+
+
+@st.composite
+def several(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, dict[str, list[int]]]:
+    """Draw vectors of a subset and of benchmark images, and the images that each benchmark holds; some share images."""
+    left, right = draw(exact_units()), draw(exact_units())
+    held = st.lists(st.integers(0, len(right) - 1), unique=True) if len(right) else st.just([])
+    return left, right, {name: draw(held) for name in draw(st.sampled_from([["one"], ["one", "two", "three"]]))}
+
+
+def leaks_of_several(left: np.ndarray, right: np.ndarray, held: dict[str, list[int]], k_best: int) -> Leaks:
+    ids = names("b", len(right))
+    benchmarks = {name: images(ids.take(pa.array(rows, pa.int64())), right[rows]) for name, rows in held.items()}
+    rule = CANDIDATES.partners(0.75, k_best)
+    return leaks_of(images(names("a", len(left)), left), benchmarks, rule, CANDIDATES)
+
+
+@relaxed
+@given(several(), st.integers(1, 3))
+def test_rates_from_kept_pairs_equal_those_from_all_pairs(
+    drawn: tuple[np.ndarray, np.ndarray, dict[str, list[int]]], k: int
+) -> None:
+    left, right, held = drawn
+    pairs = leaks_of_several(left, right, held, k).pairs
+    everything = plain_join(left, right, 0.75)
+    ids = names("b", len(right)).to_pylist()
+    positions = list(enumerate(names("a", len(left)).to_pylist()))
+    images_of = {name: [ids[row] for row in rows] for name, rows in held.items()}
+    kept: dict[str, Pairs] = {name: {} for name in held}
+    for record in pairs.to_pylist():
+        kept[record["benchmark"]][record["image_id"], record["benchmark_image_id"]] = record["similarity"]
+    complete = {
+        name: {pair: value for pair, value in everything.items() if pair[1] in images_of[name]} for name in held
+    }
+    assert all(kept[name].items() <= complete[name].items() for name in held)
+    rates, expected = (rates_of(positions, len(left), images_of, found) for found in (kept, complete))
+    assert rates.equals(expected)
+
+
+@relaxed
+@given(several())
+def test_candidates_are_the_best_over_all_benchmarks(
+    drawn: tuple[np.ndarray, np.ndarray, dict[str, list[int]]],
+) -> None:
+    left, right, held = drawn
+    table = leaks_of_several(left, right, held, 64).candidates
+    assert table.schema == CANDIDATES_SCHEMA
+    found = [tuple(record.values())[:3] for record in table.to_pylist()]
+    assert found == sorted(set(found))
+    ids = names("b", len(right)).to_pylist()
+    listed = {ids[row] for rows in held.values() for row in rows}
+    possible = {pair: value for pair, value in plain_join(left, right, 0.5).items() if pair[1] in listed}
+    chosen = {(image, other) for image, _, other in found}
+    # A pair is listed for every benchmark that holds its image.
+    assert set(found) == {
+        (image, name, other)
+        for image, other in chosen
+        for name, rows in held.items()
+        if other in {ids[r] for r in rows}
+    }
+    for pair, value in possible.items():
+        better = [sum(v > value for p, v in possible.items() if p[side] == pair[side]) for side in (0, 1)]
+        as_good = [sum(v == value for p, v in possible.items() if p[side] == pair[side]) for side in (0, 1)]
+        if better[0] + as_good[0] <= 2 or better[1] + as_good[1] <= 1:
+            assert pair in chosen
+        if pair in chosen:
+            assert better[0] < 2 or better[1] < 1
+    assert chosen <= possible.keys()
+
+
+def test_candidates_include_close_hashes_of_any_benchmark() -> None:
+    random = np.random.default_rng(0)
+    one, two = (random.integers(0, 256, ORIENTATIONS * BITS // 8, np.uint8).tobytes() for _ in range(2))
+
+    def hashed(prefix: str, vectors: np.ndarray, hashes: list[bytes | None]) -> Images:
+        return Images(names(prefix, len(vectors)), vectors, Hashes.of(pa.array(hashes, pa.binary())))
+
+    axes = np.eye(6, dtype=np.float16)
+    own = hashed("a", axes[:2], [one, None])
+    benchmarks = {"first": hashed("b", axes[2:3], [None]), "second": hashed("c", axes[3:5], [two, one])}
+    found = leaks_of(own, benchmarks, CANDIDATES.partners(0.75, 64), CANDIDATES)
+    assert found.pairs.num_rows == 0
+    (record,) = found.candidates.to_pylist()
+    assert record == {
+        "image_id": names("a", 1)[0].as_py(),
+        "benchmark": "second",
+        "benchmark_image_id": names("c", 2)[1].as_py(),
+        "similarity": 0,
+        "pdq_distance": 0,
+    }
+
+
 # Positions -----------------------------------------------------------------------------------------------------------
+
+
+POSITIONS = pa.schema(
+    [("row", pa.int64()), ("image_index", pa.int32()), ("image_id", pa.string()), ("low_information", pa.bool_())]
+)
 
 
 def locate(pairs: list[tuple[str, str, float]], benchmark: list[tuple[int, int, str, bool]]) -> list[dict[str, object]]:
     table = locate_pairs(
         pa.Table.from_pylist(
-            [dict(zip(BENCHMARK_PAIRS_SCHEMA.names, pair, strict=True)) for pair in pairs], BENCHMARK_PAIRS_SCHEMA
-        ),
-        "bench",
-        pa.table(
             [
-                pa.array(column, kind)
-                for column, kind in zip(
-                    zip(*benchmark, strict=True), (pa.int64(), pa.int32(), pa.string(), pa.bool_()), strict=True
-                )
+                {"image_id": image, "benchmark": "bench", "benchmark_image_id": other, "similarity": similarity}
+                for image, other, similarity in pairs
             ],
-            names=["row", "image_index", "image_id", "low_information"],
+            BENCHMARK_PAIRS_SCHEMA,
         ),
+        {
+            "other": POSITIONS.empty_table(),
+            "bench": pa.table(
+                [
+                    pa.array(column, kind)
+                    for column, kind in zip(
+                        zip(*benchmark, strict=True), (pa.int64(), pa.int32(), pa.string(), pa.bool_()), strict=True
+                    )
+                ],
+                schema=POSITIONS,
+            ),
+        },
         # As in the asset: one entry per position, so an image may occur twice.
         pa.table({"image_id": ["x", "y", "x", "z"], "low_information": [False, True, False, False]}),
         pa.table({"image_id": ["z", "x", "y"], "background_similarity": pa.array([None, 0.25, 0.5], pa.float32())}),
@@ -230,6 +358,7 @@ def rates_of(
             name: pa.table(
                 [
                     pa.array([pair[0] for pair in found], pa.string()),
+                    pa.array([name] * len(found), pa.string()),
                     pa.array([pair[1] for pair in found], pa.string()),
                     pa.array(list(found.values()), pa.float32()),
                 ],
@@ -296,3 +425,11 @@ def test_an_image_in_two_benchmarks_counts_once_in_their_total() -> None:
     records = [record for record in table.to_pylist() if record["threshold"] == 0.95]
     counted = [(r["benchmark"], r["images_contaminated"], r["benchmark_images_leaked"]) for r in records]
     assert counted == [("one", 1, 1), ("two", 1, 2), (ALL, 1, 3)]
+
+
+def test_without_benchmarks_there_are_no_leaks() -> None:
+    vectors = random_units(3, 8).astype(np.float16)
+    others = collect_benchmarks({})
+    found = find_leaks(images(names("a", 3), vectors), others, [], CANDIDATES.partners(0.75, 64), CANDIDATES)
+    assert (found.pairs.num_rows, found.candidates.num_rows) == (0, 0)
+    assert (found.pairs.schema, found.candidates.schema) == (BENCHMARK_PAIRS_SCHEMA, CANDIDATES_SCHEMA)

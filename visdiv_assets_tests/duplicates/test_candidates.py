@@ -10,8 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.duplicates.candidates import CANDIDATE_SCHEMA, CandidateRule, Images, find_candidates
-from visdiv_assets.duplicates.pdq_join import close_hashes
+from visdiv_assets.duplicates.candidates import (
+    CANDIDATE_SCHEMA,
+    PAIR_SCHEMA,
+    CandidateRule,
+    Images,
+    merge_candidates,
+    name_pairs,
+)
+from visdiv_assets.duplicates.pdq_join import Hashes, close_hashes
 from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS
 from visdiv_assets.vectors import pair_similarity
 from visdiv_assets.vectors.join import join
@@ -28,7 +35,7 @@ def hashes(random: np.random.Generator, count: int) -> list[bytes]:
 
 def images(vectors: np.ndarray, pdq: Sequence[bytes | None]) -> Images:
     names = pa.array([f"{number:032x}" for number in range(len(vectors))], pa.string())
-    return Images(names, vectors, pa.array(pdq, pa.binary()))
+    return Images(names, vectors, Hashes.of(pa.array(pdq, pa.binary())))
 
 
 def drawn(random: np.random.Generator, count: int, vectors: np.ndarray, pdq: list[bytes]) -> Images:
@@ -39,7 +46,9 @@ def drawn(random: np.random.Generator, count: int, vectors: np.ndarray, pdq: lis
 
 
 def found(left: Images, right: Images | None, k_best: int = 64) -> list[tuple[int, int, float, int | None]]:
-    table = find_candidates(left, right, CandidateRule(FLOOR, k_best, DISTANCE))
+    by_sscd = join(left.vectors, None if right is None else right.vectors, FLOOR, k_best=k_best).pairs
+    by_pdq = close_hashes(left.hashes, None if right is None else right.hashes, distance=DISTANCE, k_best=k_best)
+    table = merge_candidates(left.vectors, None if right is None else right.vectors, by_sscd, by_pdq)
     assert table.schema == CANDIDATE_SCHEMA
     return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
@@ -64,7 +73,8 @@ def test_candidates_are_the_pairs_of_both_searches(
         patched.setattr(pair_similarity, "BLOCK", tile)
         rows = found(left, right, k)
     by_sscd = join(left.vectors, None if right is None else right.vectors, FLOOR, k_best=k).pairs.to_pylist()
-    by_pdq = close_hashes(left.hashes, None if right is None else right.hashes, distance=DISTANCE, k_best=k).to_pylist()
+    turned = None if right is None else right.hashes
+    by_pdq = close_hashes(left.hashes, turned, distance=DISTANCE, k_best=k).to_pylist()
     bits = {(pair["left"], pair["right"]): pair["pdq_distance"] for pair in by_pdq}
     assert [row[:2] for row in rows] == sorted({(pair["left"], pair["right"]) for pair in by_sscd} | bits.keys())
     for i, j, similarity, distance in rows:
@@ -105,3 +115,29 @@ def test_nothing_to_pair_gives_no_pairs(count: int) -> None:
     few = images(random_units(count, 8).astype(np.float16), hashes(np.random.default_rng(0), count))
     none = images(np.empty((0, 8), np.float16), [])
     assert found(few, None) == found(few, none) == found(none, few) == []
+
+
+@relaxed
+@given(seed=st.integers(0, 2**16), within=st.booleans())
+def test_named_pairs_are_sorted_by_image_id(seed: int, within: bool) -> None:
+    random = np.random.default_rng(seed)
+    left, right = ([f"{number:032x}" for number in random.permutation(8)] for _ in range(2))
+    index = [(int(a), int(b)) for a, b in random.integers(0, 8, (12, 2)) if not within or a < b]
+    index = sorted(set(index))
+    rows = [{"left": a, "right": b, "similarity": a / 8, "pdq_distance": b or None} for a, b in index]
+    table = pa.Table.from_pylist(rows, CANDIDATE_SCHEMA)
+    named = name_pairs(table, pa.array(left), None if within else pa.array(right))
+    assert named.schema == PAIR_SCHEMA
+    expected = [(left[a], (left if within else right)[b], a / 8, b or None) for a, b in index]
+    if within:
+        expected = [(min(a, b), max(a, b), similarity, bits) for a, b, similarity, bits in expected]
+    assert [tuple(record.values()) for record in named.to_pylist()] == sorted(expected, key=lambda pair: pair[:2])
+
+
+def test_a_rule_selects_pairs_from_its_floor_on() -> None:
+    pairs = pa.table({"similarity": pa.array([0.44999, 0.45, 0.8], pa.float32())})
+    rule = CandidateRule(0.45, 16, 31)
+    assert rule.select(pairs).num_rows == 2
+    assert rule.partners(0.75, 64).floor == 0.45
+    # A join finds close pairs under the floor of candidates, too.
+    assert rule.partners(0.3, 64).floor == 0.3

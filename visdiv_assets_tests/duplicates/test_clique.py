@@ -23,14 +23,21 @@ import json, resource, sys, time
 import numpy as np
 import pyarrow.compute as pc
 from visdiv_assets.duplicates.clusters import Pairs, component_sizes, find_clusters
+from visdiv_assets.duplicates.candidates import CandidateRule, Images
 from visdiv_assets.duplicates.near import near_duplicates
+from visdiv_assets.duplicates.pdq_join import Hashes
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.vectors.join_blocks import compute_part
 
 begin = time.process_time()
 lake = Lake(sys.argv[1])
 manifest = lake.require("sscd_embeddings", "clique")
 ids, vectors = lake.read(manifest, "ids")["image_id"].combine_chunks(), lake.array(manifest, "vectors")
-found = near_duplicates(ids, vectors, floor=0.75, k_best=int(sys.argv[2]), count_at={"neighbors": 0.95})
+hashes = Hashes(np.arange(len(ids)), np.zeros((len(ids), 8, 4), np.uint64))
+candidates = CandidateRule(0.45, 16, 31)
+rule = candidates.partners(0.75, int(sys.argv[2]))
+part = compute_part(vectors, None, (0, len(ids)), rule, count_at=[0.95])
+found = near_duplicates(Images(ids, vectors, hashes), [part], rule, candidates, ["neighbors"])
 names = ids.to_numpy(zero_copy_only=False).astype("S32")
 a, b = (found.pairs[side].to_numpy().astype("S32") for side in ("image_id_a", "image_id_b"))
 pairs = Pairs(np.searchsorted(names, a), np.searchsorted(names, b), found.pairs["similarity"].to_numpy())
@@ -41,6 +48,7 @@ print(json.dumps({
     "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     "pairs": found.pairs.num_rows,
     "pairs_twice": found.pairs.num_rows - found.pairs.group_by(["image_id_a", "image_id_b"]).aggregate([]).num_rows,
+    "candidates": found.candidates.num_rows,
     "neighbors": pc.unique(found.counts["neighbors"]).to_pylist(),
     "background": pc.min_max(found.counts["background_similarity"]).as_py(),
     "components": pc.unique(clusters.images["component_id"]).to_pylist(),
@@ -81,6 +89,8 @@ def test_a_clique_of_20000_equal_images_stays_bounded(lake: Lake) -> None:
     # Each image with the K lowest image_ids, which are the K best of all.
     assert IMAGES - 1 <= result["pairs"] <= K_BEST * IMAGES
     assert result["pairs_twice"] == 0
+    # The 16 best by similarity, and as many by hash.
+    assert result["candidates"] <= 2 * 16 * IMAGES
     assert result["neighbors"] == [IMAGES - 1]
     assert result["background"] == {"min": pytest.approx(1, abs=2e-3), "max": pytest.approx(1, abs=2e-3)}
     assert result["components"] == ["0" * 32]

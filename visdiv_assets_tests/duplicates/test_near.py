@@ -10,9 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.duplicates.near import closest_pairs, near_duplicates, pair_defects
-from visdiv_assets.vectors import join as module
-from visdiv_assets_tests.testing.vectors import exact_units, random_units, slow_counts, slow_join, unit
+from visdiv_assets.duplicates import near
+from visdiv_assets.duplicates.candidates import PAIR_SCHEMA, CandidateRule, Images
+from visdiv_assets.duplicates.near import NearDuplicates, closest_pairs, pair_defects
+from visdiv_assets.duplicates.pdq_join import Hashes
+from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS
+from visdiv_assets.vectors.join_blocks import compute_part
+from visdiv_assets.vectors.matrix import Matrix
+from visdiv_assets_tests.testing.vectors import exact_units, random_units, slow_best, slow_counts, slow_join, unit
 
 
 def pair_table(*pairs: tuple[str, str, float]) -> pa.Table:
@@ -24,6 +29,26 @@ def pair_table(*pairs: tuple[str, str, float]) -> pa.Table:
             "similarity": pa.array(similarity, pa.float32()),
         }
     )
+
+
+#: The fewest candidates.
+FEW = CandidateRule(1, 1, 0)
+
+
+def near_duplicates(
+    names: pa.Array,
+    vectors: Matrix,
+    *,
+    floor: float,
+    k_best: int,
+    count_at: dict[str, float],
+    candidates: CandidateRule = FEW,
+    hashes: list[bytes | None] | None = None,
+) -> NearDuplicates:
+    rule = candidates.partners(floor, k_best)
+    part = compute_part(vectors, None, (0, len(names)), rule, count_at=list(count_at.values()))
+    hashed = Hashes.of(pa.array(hashes or [None] * len(names), pa.binary()))
+    return near.near_duplicates(Images(names, vectors, hashed), [part], rule, candidates, list(count_at))
 
 
 def listed(pairs: pa.Table) -> list[tuple[str, str, float]]:
@@ -88,12 +113,31 @@ def test_too_few_images_have_no_pairs(rows: int) -> None:
     assert found.counts["n"].to_pylist() == [0] * rows
 
 
-def test_progress_is_told_of_every_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TILE", 10)
-    told: list[int] = []
-    names = pa.array([f"{number:03}" for number in range(35)])
-    near_duplicates(names, random_units(35, 8), floor=0.75, k_best=4, count_at={}, progress=told.append)
-    assert sum(told) == 35
+@settings(deadline=None)
+@given(exact_units(), st.randoms(use_true_random=False), st.sampled_from([0.1, 0.3, 0.6, 0.9]), st.integers(1, 3))
+def test_candidates_are_the_best_of_an_image_whatever_the_pairs(
+    vectors: np.ndarray, random: object, floor: float, k: int
+) -> None:
+    names = [f"{number:032x}" for number in range(len(vectors))]
+    random.shuffle(names)  # type: ignore[attr-defined]
+    rule = CandidateRule(0.5, k, 0)
+    found = near_duplicates(pa.array(names, pa.string()), vectors, floor=floor, k_best=1, count_at={}, candidates=rule)
+    expected = slow_best(slow_join(vectors, None, 0.5), k, within=True)
+    assert listed(found.candidates) == sorted(
+        (min(names[i], names[j]), max(names[i], names[j]), similarity) for i, j, similarity in expected
+    )
+    assert found.candidates.schema == PAIR_SCHEMA
+
+
+def test_candidates_include_pairs_with_close_hashes() -> None:
+    random = np.random.default_rng(0)
+    one, two = (random.integers(0, 256, ORIENTATIONS * BITS // 8, np.uint8).tobytes() for _ in range(2))
+    vectors = np.eye(3, 8, dtype=np.float16)
+    rule = CandidateRule(0.5, 4, 31)
+    names = pa.array(["c", "b", "a"])
+    found = near_duplicates(names, vectors, floor=0.75, k_best=4, count_at={}, candidates=rule, hashes=[one, two, one])
+    assert found.pairs.num_rows == 0
+    assert found.candidates.to_pylist() == [{"image_id_a": "a", "image_id_b": "c", "similarity": 0, "pdq_distance": 0}]
 
 
 def test_the_closest_pairs_come_first_and_ties_by_image_id() -> None:

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.duplicates.pdq_join import PAIR_SCHEMA, close_hashes
+from visdiv_assets.duplicates import pdq_join
+from visdiv_assets.duplicates.hash_bands import BANDS, LEVELS, MAX_BUCKET, band_masks
+from visdiv_assets.duplicates.pdq_join import PAIR_SCHEMA, Hashes, close_hashes
 from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS
 
 relaxed = settings(deadline=None, max_examples=25)
@@ -19,8 +21,9 @@ Found = dict[tuple[int, int], int]
 Bits = np.ndarray | None
 
 
-def encoded(images: list[Bits]) -> pa.Array:
-    return pa.array([None if bits is None else np.packbits(bits, axis=1).tobytes() for bits in images], pa.binary())
+def encoded(images: list[Bits]) -> Hashes:
+    stored = [None if bits is None else np.packbits(bits, axis=1).tobytes() for bits in images]
+    return Hashes.of(pa.array(stored, pa.binary()))
 
 
 def drawn(random: np.random.Generator, count: int, empty: float = 0.2) -> list[Bits]:
@@ -61,13 +64,28 @@ def slow_search(left: list[Bits], right: list[Bits] | None, distance: int) -> Fo
 
 
 def searched(left: list[Bits], right: list[Bits] | None, distance: int, k_best: int = 100) -> Found:
-    table = close_hashes(
-        encoded(left), None if right is None else encoded(right), distance=distance, k_best=k_best, device="cpu"
-    )
+    other = None if right is None else encoded(right)
+    return listed(close_hashes(encoded(left), other, distance=distance, k_best=k_best))
+
+
+def listed(table: pa.Table) -> Found:
     assert table.schema == PAIR_SCHEMA
     keys = list(zip(table["left"].to_pylist(), table["right"].to_pylist(), strict=True))
-    assert len(keys) == len(set(keys)), "a pair twice"
+    assert keys == sorted(set(keys)), "a pair twice, or out of order"
     return dict(zip(keys, table["pdq_distance"].to_pylist(), strict=True))
+
+
+@pytest.fixture
+def in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdq_join, "EXHAUSTIVE_PAIRS", 0)
+    monkeypatch.setattr(pdq_join, "BLOCK", 100)
+    monkeypatch.setattr(pdq_join, "MAX_WAITING", 1000)
+
+
+def probability(apart: int) -> float:
+    """Return the probability that two hashes agree in one of the bands."""
+    agree = np.prod([(BITS - apart - index) / (BITS - index) for index in range(LEVELS[0])])
+    return float(1 - (1 - agree) ** BANDS)
 
 
 @relaxed
@@ -157,3 +175,110 @@ def test_without_hashes_there_are_no_pairs(left: list[Bits]) -> None:
     assert searched(left, None, 31) == {}
     assert searched(left, some, 31) == {}
     assert searched(some, left, 31) == {}
+
+
+# Bands ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_bits_of_a_band_fit_one_word_and_grow_with_the_level() -> None:
+    for band in range(BANDS):
+        masks = band_masks(band)
+        for level, bits in enumerate(LEVELS):
+            together = np.bitwise_or.reduce(masks[level])
+            assert np.bitwise_count(masks[level]).sum() == np.bitwise_count(together) == bits
+            assert (masks[level] & masks[-1] == masks[level]).all()
+
+
+@pytest.mark.usefixtures("in_bands")
+@pytest.mark.parametrize("apart", [0, 8, 16, 24, 28, 31])
+def test_bands_find_the_computed_share_of_pairs(apart: int) -> None:
+    random = np.random.default_rng(apart)
+    pairs = 400
+    originals = [bits for bits in drawn(random, pairs, 0) if bits is not None]
+    copies: list[Bits] = [near(random, bits, 3, apart) for bits in originals]
+    found = searched(copies, list(originals), 31)
+    assert found.items() <= {(index, index): apart for index in range(pairs)}.items()
+    expected = probability(apart)
+    assert len(found) / pairs == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / pairs))
+
+
+@pytest.mark.usefixtures("in_bands")
+def test_bands_find_what_the_plain_search_finds_within_a_set() -> None:
+    random = np.random.default_rng(5)
+    images = drawn(random, 120)
+    images += plant(random, images, 120)
+    # Pairs up to 16 bits apart are found almost surely.
+    found = {pair: bits for pair, bits in searched(images, None, 31).items() if bits <= 16}
+    expected = {pair: bits for pair, bits in slow_search(images, None, 31).items() if bits <= 16}
+    assert found == expected
+    assert expected
+
+
+@pytest.mark.usefixtures("in_bands")
+def test_few_images_are_found_among_many_from_either_side() -> None:
+    random = np.random.default_rng(6)
+    some, others = drawn(random, 20), drawn(random, 400)
+    # The left images are the copies.
+    for left, right in ((plant(random, others, 20), others), (others + plant(random, some, 40), some)):
+        found = {pair: bits for pair, bits in searched(left, right, 31).items() if bits <= 16}
+        expected = {pair: bits for pair, bits in slow_search(left, right, 31).items() if bits <= 16}
+        assert found == expected
+        assert expected
+
+
+@pytest.mark.usefixtures("in_bands")
+def test_of_many_equal_hashes_every_image_has_its_k_best() -> None:
+    (bits,) = drawn(np.random.default_rng(0), 1, 0)
+    assert bits is not None
+    count = 10 * MAX_BUCKET
+    found = searched([bits] * count, None, 31, k_best=4)
+    partners = np.bincount(np.array(list(found)).ravel(), minlength=count)
+    assert set(found.values()) == {0}
+    assert partners.min() >= 4
+    assert len(found) <= 4 * count
+
+
+@pytest.mark.usefixtures("in_bands")
+def test_a_copy_is_found_among_many_similar_hashes() -> None:
+    random = np.random.default_rng(2)
+    (template,) = drawn(random, 1, 0)
+    assert template is not None
+    # Charts of one template: about 30 bits from each other; every tenth has a copy 2 bits away.
+    charts = [near(random, template, 0, 15) for _ in range(1000)]
+    copies = [near(random, bits, 0, 2) for bits in charts[::10]]
+    found = searched([*charts, *copies], None, 31, k_best=4)
+    assert {(10 * index, 1000 + index): 2 for index in range(100)}.items() <= found.items()
+
+
+# Choices -------------------------------------------------------------------------------------------------------------
+
+
+@relaxed
+@given(seed=st.integers(0, 2**16), bands=st.booleans())
+def test_excluded_pairs_and_those_without_chosen_images_are_absent(seed: int, bands: bool) -> None:
+    random = np.random.default_rng(seed)
+    images = drawn(random, 20)
+    images += plant(random, images, 30)
+    groups, only = random.integers(0, 3, len(images)), random.random(len(images)) < 0.3
+    hashes = encoded(images)
+    with pytest.MonkeyPatch.context() as patched:
+        if bands:
+            patched.setattr(pdq_join, "EXHAUSTIVE_PAIRS", 0)
+        everything = listed(close_hashes(hashes, None, distance=20, k_best=100))
+        across = listed(
+            close_hashes(hashes, None, distance=20, k_best=100, excluded=lambda a, b: groups[a] == groups[b])
+        )
+        chosen = listed(close_hashes(hashes, None, distance=20, k_best=100, only=only))
+    assert across == {(i, j): bits for (i, j), bits in everything.items() if groups[i] != groups[j]}
+    assert chosen == {(i, j): bits for (i, j), bits in everything.items() if only[i] or only[j]}
+
+
+def test_the_two_sides_may_keep_different_numbers_of_pairs() -> None:
+    random = np.random.default_rng(3)
+    (bits,) = drawn(random, 1, 0)
+    assert bits is not None
+    family: list[Bits] = [near(random, bits, 0, flipped) for flipped in range(10)]
+    table = close_hashes(encoded([bits]), encoded(family), distance=31, k_best=2, right_k_best=1)
+    assert listed(table).keys() == {(0, index) for index in range(10)}
+    table = close_hashes(encoded(family), encoded([bits]), distance=31, k_best=1, right_k_best=1)
+    assert len(listed(table)) == 10

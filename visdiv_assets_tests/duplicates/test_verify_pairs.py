@@ -5,18 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import settings
 from PIL import Image
 
 from visdiv_assets.duplicates import verify_pairs as module
 from visdiv_assets.duplicates.verify import verify_pair
-from visdiv_assets.duplicates.verify_pairs import VERDICT_SCHEMA, compare_pairs, split_into_units, verdict_table
+from visdiv_assets.duplicates.verify_pairs import VERDICT_SCHEMA, compare_pairs, verdict_table
 from visdiv_assets.imaging.limits import DecodeLimits
 
 relaxed = settings(deadline=None, max_examples=40)
@@ -157,55 +155,3 @@ def test_progress_is_told_of_every_pair() -> None:
 
 
 # Units of work -------------------------------------------------------------------------------------------------------
-
-
-def image_ids(seed: int, count: int) -> list[str]:
-    """Sorted, some several times."""
-    random = np.random.default_rng(seed)
-    names = [random.bytes(16).hex() for _ in range(max(count // 2, 1))]
-    return sorted(names[number] for number in random.integers(0, len(names), count))
-
-
-def units(left_ids: list[str], pairs: int, chunks: int = 1) -> dict[str, list[int]]:
-    cuts = np.linspace(0, len(left_ids), chunks + 1).astype(int)
-    parts = [left_ids[start:end] for start, end in pairwise(cuts)]
-    found = [(name, rows.to_pylist()) for name, rows in split_into_units(pa.chunked_array(parts, pa.string()), pairs)]
-    assert len({name for name, _ in found}) == len(found)
-    return dict(found)
-
-
-@relaxed
-@given(st.integers(0, 2**16), st.integers(0, 150), st.integers(1, 9), st.integers(1, 3))
-def test_units_hold_every_pair_once_and_keep_left_images_whole(seed: int, count: int, pairs: int, chunks: int) -> None:
-    names = image_ids(seed, count)
-    found = units(names, pairs, chunks)
-    assert all(found.values())
-    assert sorted(row for rows in found.values() for row in rows) == list(range(count))
-    assert all(rows == sorted(rows) for rows in found.values())
-    unit_of = {row: name for name, rows in found.items() for row in rows}
-    for name in set(names):
-        assert len({unit_of[row] for row, other in enumerate(names) if other == name}) == 1
-
-
-@relaxed
-@given(st.integers(0, 2**16), st.integers(5, 63))
-def test_a_new_pair_changes_its_own_unit_only(seed: int, count: int) -> None:
-    names = image_ids(seed, count)
-    (new,) = image_ids(seed + 1, 1)
-
-    def held(left_ids: list[str]) -> dict[str, list[str]]:
-        return {name: [left_ids[row] for row in rows] for name, rows in units(left_ids, 4).items()}
-
-    before, after = held(names), held(sorted([*names, new]))
-    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    assert changed == {f"pairs {new[0]}"}
-
-
-def test_few_pairs_are_one_unit_and_many_are_several() -> None:
-    assert units(image_ids(0, 4), 4) == {"pairs": [0, 1, 2, 3]}
-    assert len(units(image_ids(0, 64), 4)) > 1
-    random = np.random.default_rng(0)
-    many = sorted(random.bytes(16).hex() for _ in range(3000))
-    sizes = [len(rows) for rows in units(many, 100).values()]
-    assert len(sizes) == 256
-    assert max(sizes) <= 100

@@ -27,10 +27,11 @@ import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.duplicates.calibration.copies import KINDS, STRENGTHS, make_copy
-from visdiv_assets.duplicates.pdq_join import close_hashes
+from visdiv_assets.duplicates.pdq_join import Hashes, close_hashes
 from visdiv_assets.duplicates.verify import DEFAULT_PARAMS, Evidence, PreparedImage, VerifyParams, prepare, verify
 from visdiv_assets.embedding.interface import Embedder
 from visdiv_assets.imaging.pdq import fingerprints
+from visdiv_assets.imaging.resize import Reduced
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map
 
@@ -179,12 +180,18 @@ def _compare_copies(
 
     def compare(which: tuple[str, str]) -> tuple[Evidence, np.ndarray, bytes | None]:
         copy = subject.make_copy(*which)
-        return subject.verify(prepare(copy, subject.params)), embedder.preprocess(copy), fingerprints(copy)
+        return (
+            subject.verify(prepare(copy, subject.params)),
+            embedder.preprocess(copy),
+            fingerprints(Reduced(copy).square),
+        )
 
     compared = list(ordered_map(compare, EVERY_COPY, threads=threads))
     pixels = [embedder.preprocess(subject.image), *(preprocessed for _, preprocessed, _ in compared)]
     original, *vectors = _embed(pixels, embedder, threads).astype(np.float16).astype(np.float64)
-    distances = _pdq_distances(fingerprints(subject.image), [hashes for _, _, hashes in compared], pdq_distance)
+    distances = _pdq_distances(
+        fingerprints(Reduced(subject.image).square), [hashes for _, _, hashes in compared], pdq_distance
+    )
     for (kind, strength), (evidence, _, _), vector, distance in zip(
         EVERY_COPY, compared, vectors, distances, strict=True
     ):
@@ -242,8 +249,8 @@ def _embed(pixels: Sequence[np.ndarray], embedder: Embedder, threads: int) -> np
 
 def _pdq_distances(original: bytes | None, copies: Sequence[bytes | None], limit: int) -> list[int | None]:
     """Return the PDQ distances of copies to their original, in the best orientation; None above the limit."""
-    hashes = pa.array(copies, pa.binary())
-    close = close_hashes(pa.array([original], pa.binary()), hashes, distance=limit, k_best=len(copies))
+    one, others = (Hashes.of(pa.array(hashes, pa.binary())) for hashes in ([original], copies))
+    close = close_hashes(one, others, distance=limit, k_best=len(copies))
     distances: list[int | None] = [None] * len(copies)
     for index, distance in zip(close["right"].to_pylist(), close["pdq_distance"].to_pylist(), strict=True):
         distances[index] = distance

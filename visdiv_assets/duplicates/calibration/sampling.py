@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_images
+from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_encoded
 from visdiv_assets.duplicates.calibration.measure import NEAREST_FLOOR, NEAREST_KEPT, Near
-from visdiv_assets.embedding.stream import image_changed
 from visdiv_assets.imaging.decode import decode_image
+from visdiv_assets.imaging.identity import image_changed
 from visdiv_assets.imaging.identity import image_id as identity_of
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.sources import Kind, Source
@@ -148,8 +148,8 @@ class SampleImages:
 
     def _fetch_group(self, group: Sequence[str], wanted: set[str]) -> Iterator[tuple[str, Image]]:
         positions = [self._positions[image_id] for image_id in sorted(wanted)]
-        fetched = fetch_images(self._source, Kind.SUBSET, positions)
-        self._encoded = {position.image_id: image.data for position, image in fetched.items()}
+        fetched = fetch_encoded(self._source, Kind.SUBSET, positions)
+        self._encoded = {position.image_id: data for position, data in fetched.items()}
         for image_id in group:
             yield image_id, self.load(image_id)
 
