@@ -5,7 +5,7 @@ None of them needs Dagster. Functions of one manifest take it, so that a caller 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, TABLES, LakeTable, PartitionKind, remedy
 from visdiv_assets.errors import ModelError, StaleError
-from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.versions import Version, version_of
 from visdiv_assets.storage.lake import Lake
@@ -24,16 +23,31 @@ from visdiv_assets.vectors.matrix import Matrix
 
 @dataclass(frozen=True)
 class ContentTables:
-    """Tables of the lake that hold the images and vectors of subsets, or those of benchmarks."""
+    """Tables of the lake that one pass over the source makes of subsets, or of benchmarks."""
 
     images: str
+    texts: str
+    thumbnails: str
+    features: str
     embeddings: str
 
 
 #: Subsets and benchmarks pass through the same stages, into tables of their own.
 CONTENT = {
-    Kind.SUBSET: ContentTables(LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS),
-    Kind.BENCHMARK: ContentTables(LakeTable.BENCHMARK_IMAGES, LakeTable.BENCHMARK_EMBEDDINGS),
+    Kind.SUBSET: ContentTables(
+        LakeTable.SUBSET_IMAGES,
+        LakeTable.SUBSET_TURNS,
+        LakeTable.SUBSET_THUMBNAILS,
+        LakeTable.SUBSET_FEATURES,
+        LakeTable.SSCD_EMBEDDINGS,
+    ),
+    Kind.BENCHMARK: ContentTables(
+        LakeTable.BENCHMARK_IMAGES,
+        LakeTable.BENCHMARK_STRINGS,
+        LakeTable.BENCHMARK_THUMBNAILS,
+        LakeTable.BENCHMARK_FEATURES,
+        LakeTable.BENCHMARK_EMBEDDINGS,
+    ),
 }
 
 
@@ -141,9 +155,9 @@ def digests_by_partition(manifests: Iterable[Manifest]) -> dict[str, str]:
     return {f"{manifest.partition} {manifest.table}": manifest.digest for manifest in manifests}
 
 
-def read_pairs(lake: Lake, manifest: Manifest, schema: pa.Schema) -> pa.Table:
+def read_pairs(lake: Lake, manifest: Manifest, schema: pa.Schema, role: str = "pairs") -> pa.Table:
     """Read all pairs of a partition; an empty table of the schema if it has none."""
-    return lake.read(manifest, "pairs") if manifest.files("pairs") else schema.empty_table()
+    return lake.read(manifest, role) if manifest.files(role) else schema.empty_table()
 
 
 def readable_positions(lake: Lake, images: Manifest) -> pa.Table:
@@ -182,25 +196,3 @@ def load_embeddings(lake: Lake, embeddings: Manifest, nearest: Manifest | None =
         counts = lake.read(nearest, "counts", columns=["background_similarity"])
         background = counts["background_similarity"].combine_chunks()
     return EmbeddedSubset(embeddings.partition, image_ids, lake.array(embeddings, "vectors"), background)
-
-
-def make_fetch(
-    lake: Lake, source: Source, kind: Kind, images: Manifest
-) -> Callable[[Sequence[str]], Sequence[bytes | None]]:
-    """Return a function that fetches the encoded images of a subset or benchmark by image_id.
-
-    Args:
-        lake: where the images are listed.
-        source: where the images are.
-        kind: subset or benchmark.
-        images: manifest of the list of its images.
-    """
-    first = first_positions(lake.read(images, columns=["row", "image_index", "image_id", "status"]))
-    index = IdIndex(first["image_id"])
-    row, image_index = first["row"].to_numpy(), first["image_index"].to_numpy()
-
-    def fetch(image_ids: Sequence[str]) -> list[bytes | None]:
-        found = index.rows(np.array(image_ids, "S32"))
-        return source.fetch(kind, images.partition, [(int(row[i]), int(image_index[i])) for i in found])
-
-    return fetch

@@ -1,23 +1,25 @@
-"""Images of the corpus, fetched from the source by their positions."""
+"""Images of the corpus by their positions: as pages show them, from the lake, or their bytes, from the source."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.access import first_positions
+from visdiv_assets.corpus.access import CONTENT, first_positions
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.imaging.decode import decode_image
+from visdiv_assets.imaging.decode import DecodedImage, ImageStatus, decode_image
 from visdiv_assets.imaging.limits import DecodeLimits
+from visdiv_assets.imaging.thumbnails import SIDE, Preview, encode_thumbnail, preview, unreadable
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+#: Images that are fetched together where thumbnails are missing: each fetch may read every file of the subset.
+FETCHED_TOGETHER = 256
 
 
 class ImagePosition(NamedTuple):
@@ -31,14 +33,14 @@ class ImagePosition(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageRef:
-    """One image of a pair, with its encoded bytes.
+    """One image, as a page shows it.
 
     Attributes:
         place: its subset or benchmark.
         row: its row there, from 0.
         image_index: its index in the row, from 0.
         image_id: its identity.
-        data: the encoded image; None if it cannot be fetched.
+        preview: its thumbnail, and its format and size or why it is unreadable.
         note: a text to show beside it, for example that of its row; of any length.
     """
 
@@ -46,8 +48,89 @@ class ImageRef:
     row: int
     image_index: int
     image_id: str
-    data: bytes | None
+    preview: Preview
     note: str = ""
+
+
+@dataclass(frozen=True)
+class ImageReader:
+    """Reads images as pages show them: stored thumbnails, and format, size and status from the table of images.
+
+    Attributes:
+        lake: where they lie.
+        open_source: opens the source, from which an image is fetched if its thumbnail is not stored.
+        limits: of images that are fetched; a larger one counts as unreadable.
+    """
+
+    lake: Lake
+    open_source: Callable[[], Source]
+    limits: DecodeLimits
+
+    def read(self, kind: Kind, positions: Iterable[ImagePosition]) -> dict[ImagePosition, ImageRef]:
+        """Return the images at some positions of subsets or benchmarks, each once.
+
+        Raises:
+            NotMaterializedError: the images of a subset or benchmark were never listed.
+        """
+        by_name: dict[str, list[ImagePosition]] = {}
+        for position in sorted(set(positions)):
+            by_name.setdefault(position.name, []).append(position)
+        return {
+            position: ImageRef(*position, shown)
+            for name, of_name in by_name.items()
+            for position, shown in self._previews(kind, name, of_name).items()
+        }
+
+    def _previews(self, kind: Kind, name: str, positions: Sequence[ImagePosition]) -> dict[ImagePosition, Preview]:
+        listed = self._listed(kind, name, positions)
+        readable = [position for position, about in listed.items() if about.status is ImageStatus.OK]
+        thumbnails = self._stored(kind, name, [position.image_id for position in readable])
+        missing = [position for position in readable if position.image_id not in thumbnails]
+        for position, decoded in self._fetched(kind, name, missing):
+            listed[position] = decoded
+            if decoded.pixels is not None:
+                thumbnails[position.image_id] = encode_thumbnail(decoded.pixels, SIDE)
+        previews = dict.fromkeys(positions, Preview(None, "no longer listed"))
+        for position, about in listed.items():
+            webp = thumbnails.get(position.image_id) if about.status is ImageStatus.OK else None
+            previews[position] = unreadable(about) if webp is None else preview(webp, about)
+        return previews
+
+    def _listed(self, kind: Kind, name: str, positions: Sequence[ImagePosition]) -> dict[ImagePosition, DecodedImage]:
+        """Return status, format and size of the images that are still listed at their positions, without pixels."""
+        rows = pa.array({position.row for position in positions}, pa.int64())
+        table = self.lake.read(
+            self.lake.require(CONTENT[kind].images, name),
+            columns=["row", "image_index", "image_id", "status", "detail", "format", "width", "height"],
+            where=pc.field("row").isin(rows),
+        )
+        wanted = set(positions)
+        found: dict[ImagePosition, DecodedImage] = {}
+        for row, image_index, image_id, status, *about in zip(*table.to_pydict().values(), strict=True):
+            position = ImagePosition(name, row, image_index, image_id)
+            if position in wanted:
+                found[position] = DecodedImage(ImageStatus(status), *about)
+        return found
+
+    def _stored(self, kind: Kind, name: str, image_ids: Sequence[str]) -> dict[str, bytes]:
+        """Return the thumbnails that are stored, by image_id; none if the subset or benchmark has no thumbnails."""
+        manifest = self.lake.manifest(CONTENT[kind].thumbnails, name)
+        if manifest is None or not manifest.files("ids") or not image_ids:
+            return {}
+        ids = self.lake.read(manifest, "ids", columns=["image_id"])["image_id"]
+        rows = np.flatnonzero(pc.is_in(ids, value_set=pa.array(image_ids, pa.string())))
+        return dict(
+            zip(ids.take(pa.array(rows)).to_pylist(), self.lake.blobs(manifest, "thumbnails").read(rows), strict=True)
+        )
+
+    def _fetched(
+        self, kind: Kind, name: str, positions: Sequence[ImagePosition]
+    ) -> Iterator[tuple[ImagePosition, DecodedImage]]:
+        """Fetch and decode images, one after the other; without positions the source is not opened."""
+        for start in range(0, len(positions), FETCHED_TOGETHER):
+            group = fetch_encoded(self.open_source(), kind, positions[start : start + FETCHED_TOGETHER])
+            for position, data in group.items():
+                yield position, decode_image(data, limits=self.limits)
 
 
 def find_first_positions(store: Lake, subset: str, image_ids: Iterable[str]) -> dict[str, ImagePosition]:
@@ -63,22 +146,11 @@ def find_first_positions(store: Lake, subset: str, image_ids: Iterable[str]) -> 
     }
 
 
-def fetch_images(source: Source, kind: Kind, positions: Sequence[ImagePosition]) -> dict[ImagePosition, ImageRef]:
+def fetch_encoded(source: Source, kind: Kind, positions: Sequence[ImagePosition]) -> dict[ImagePosition, bytes | None]:
     """Fetch the encoded images at some positions of subsets or benchmarks, each once."""
-    found: dict[ImagePosition, ImageRef] = {}
+    found: dict[ImagePosition, bytes | None] = {}
     for name in sorted({position.name for position in positions}):
         once = sorted({position for position in positions if position.name == name})
         encoded = source.fetch(kind, name, [(position.row, position.image_index) for position in once])
-        for position, data in zip(once, encoded, strict=True):
-            found[position] = ImageRef(name, position.row, position.image_index, position.image_id, data)
+        found |= zip(once, encoded, strict=True)
     return found
-
-
-def fetch_decoded(
-    source: Source, kind: Kind, positions: Sequence[ImagePosition], *, limits: DecodeLimits
-) -> dict[ImagePosition, Image | None]:
-    """Fetch and decode the images at some positions; None for an unreadable image."""
-    return {
-        position: decode_image(found.data, limits=limits).pixels
-        for position, found in fetch_images(source, kind, positions).items()
-    }

@@ -25,6 +25,9 @@ class LakeTable:
     """
 
     SUBSET_IMAGES: Final = "subset_images"
+    SUBSET_TURNS: Final = "subset_turns"
+    SUBSET_THUMBNAILS: Final = "subset_thumbnails"
+    SUBSET_FEATURES: Final = "subset_features"
     SSCD_EMBEDDINGS: Final = "sscd_embeddings"
     SSCD_INDEX: Final = "sscd_index"
     CLIP_IMAGE_EMBEDDINGS: Final = "clip_image_embeddings"
@@ -44,6 +47,9 @@ class LakeTable:
     MAPS: Final = "maps"
     DUPLICATES_REPORT: Final = "duplicates_report"
     BENCHMARK_IMAGES: Final = "benchmark_images"
+    BENCHMARK_STRINGS: Final = "benchmark_strings"
+    BENCHMARK_THUMBNAILS: Final = "benchmark_thumbnails"
+    BENCHMARK_FEATURES: Final = "benchmark_features"
     BENCHMARK_EMBEDDINGS: Final = "benchmark_embeddings"
     BENCHMARK_TEXTS: Final = "benchmark_texts"
     LEAK_REPORTS: Final = "leak_reports"
@@ -59,6 +65,9 @@ class LakeTable:
 #: All tables, and the kind of their partitions.
 TABLES: dict[str, PartitionKind] = {
     LakeTable.SUBSET_IMAGES: PartitionKind.SUBSET,
+    LakeTable.SUBSET_TURNS: PartitionKind.SUBSET,
+    LakeTable.SUBSET_THUMBNAILS: PartitionKind.SUBSET,
+    LakeTable.SUBSET_FEATURES: PartitionKind.SUBSET,
     LakeTable.SSCD_EMBEDDINGS: PartitionKind.SUBSET,
     LakeTable.SSCD_INDEX: PartitionKind.SUBSET,
     LakeTable.CLIP_IMAGE_EMBEDDINGS: PartitionKind.SUBSET,
@@ -78,6 +87,9 @@ TABLES: dict[str, PartitionKind] = {
     LakeTable.MAPS: PartitionKind.SUBSET,
     LakeTable.DUPLICATES_REPORT: PartitionKind.SUBSET,
     LakeTable.BENCHMARK_IMAGES: PartitionKind.BENCHMARK,
+    LakeTable.BENCHMARK_STRINGS: PartitionKind.BENCHMARK,
+    LakeTable.BENCHMARK_THUMBNAILS: PartitionKind.BENCHMARK,
+    LakeTable.BENCHMARK_FEATURES: PartitionKind.BENCHMARK,
     LakeTable.BENCHMARK_EMBEDDINGS: PartitionKind.BENCHMARK,
     LakeTable.BENCHMARK_TEXTS: PartitionKind.BENCHMARK,
     LakeTable.LEAK_REPORTS: PartitionKind.BENCHMARK,

@@ -14,14 +14,12 @@ from visdiv_assets.corpus.access import (
     current_embeddings,
     digests_by_partition,
     load_embeddings,
-    make_fetch,
     present_partitions,
     read_pairs,
     readable_positions,
 )
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.errors import ModelError, NotMaterializedError, StaleError
-from visdiv_assets.imaging.identity import image_id as identity
 from visdiv_assets.sources import Kind
 from visdiv_assets.sources.opening import open_source
 from visdiv_assets.storage.lake import Lake
@@ -113,23 +111,3 @@ def test_embeddings_have_a_background_only_with_near_duplicates(lake: Lake) -> N
         counts = pa.table({"background_similarity": pa.array([0.5, None], pa.float32())})
         unit.table("counts", counts, counts.schema)
     assert load_embeddings(lake, embeddings, write.commit()).background.to_pylist() == [0.5, None]
-
-
-def test_images_are_fetched_by_id_from_their_first_position(lake: Lake, tmp_path: Path) -> None:
-    write_shard(tmp_path / "source", "some", one_each([3, 4, 3]))
-    source = open_source(tmp_path / "source")
-    encoded = [data for data in source.fetch(Kind.SUBSET, "some", [(0, 0), (1, 0), (2, 0)]) if data]
-    ids = [identity(data) for data in encoded]
-    write = lake.write(LakeTable.SUBSET_IMAGES, "some", code_version="1")
-    with write.add("shard") as unit:
-        listed = pa.table(
-            {
-                "row": pa.array([0, 1, 2], pa.int64()),
-                "image_index": pa.array([0, 0, 0], pa.int32()),
-                "image_id": ids,
-                "status": ["ok"] * 3,
-            }
-        )
-        unit.table("rows", listed, listed.schema)
-    fetch = make_fetch(lake, source, Kind.SUBSET, write.commit())
-    assert list(fetch([ids[1], ids[0], ids[1]])) == [encoded[1], encoded[0], encoded[1]]
