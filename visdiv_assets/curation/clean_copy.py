@@ -9,20 +9,25 @@ import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
 from visdiv_assets.curation.export import SubsetDecision
+from visdiv_assets.curation.rules import Rules
 from visdiv_assets.errors import StaleError
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.versions import version_of
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
 
 
-def load_decisions(lake: Lake, source: Source) -> Iterator[SubsetDecision]:
+def load_decisions(lake: Lake, source: Source, rules: Rules) -> Iterator[SubsetDecision]:
     """Yield the rows of each subset that a clean copy keeps, from the table `curated_rows`.
 
     Raises:
         NotMaterializedError: `curated_rows` or a subset is not materialized.
-        StaleError: a subset was materialized again, or its files have changed, since the decision.
+        StaleError: the rows were decided by other rules, or a subset was materialized again, or its files have changed,
+            since then.
+        ConfigError: the file of selected rows cannot be read.
     """
     curated = lake.require(LakeTable.CURATED_ROWS, CORPUS_PARTITION)
+    _require_rules(curated, rules)
     for subset in curated.facts["subsets"]:
         images = lake.require(LakeTable.SUBSET_IMAGES, subset)
         version = version_of(source, Kind.SUBSET, subset, known=images.facts["digests"])
@@ -36,3 +41,14 @@ def load_decisions(lake: Lake, source: Source) -> Iterator[SubsetDecision]:
         kept = np.ones(version.rows, bool)
         kept[dropped["row"].to_numpy()] = False
         yield SubsetDecision(subset, version, kept, dropped)
+
+
+def _require_rules(curated: Manifest, rules: Rules) -> None:
+    now, then = rules.settings(), curated.settings
+    changed = [name for name in {**now, **then} if now.get(name) != then.get(name)]
+    if changed:
+        variables = ", ".join(f"VISDIV_{name.upper()}" for name in changed)
+        raise StaleError(
+            f"{variables} changed since rows were decided: {remedy(LakeTable.CURATED_ROWS, CORPUS_PARTITION)}, which "
+            "decides again, or set it as it was"
+        )

@@ -20,6 +20,9 @@ RATINGS = (1, 2, 3, 4, 5)
 #: Index in the histogram of turns without a rating.
 UNRATED = 0
 
+#: The columns of rows of turns that rating needs; see `corpus.turns`.
+COLUMNS = ("turns", *(f"{criterion}_ratings" for criterion in CRITERIA))
+
 #: Named sets of thresholds. FineVision found that every filter by these ratings trains worse, hence `none`.
 PROFILES: dict[str, dict[str, int]] = {
     "none": {},
@@ -38,11 +41,6 @@ QUALITY_SCHEMA = pa.schema(
 )
 RULES_SCHEMA = pa.schema([("criterion", pa.string()), ("turns_dropped", pa.int64()), ("rows_dropped", pa.int64())])
 HISTOGRAM_SCHEMA = pa.schema([("criterion", pa.string()), ("rating", pa.int32()), ("turns", pa.int64())])
-
-
-def columns_read() -> list[str]:
-    """Return the columns of a source that rating needs."""
-    return ["texts", *(f"{criterion}_ratings" for criterion in CRITERIA)]
 
 
 @dataclass
@@ -91,18 +89,18 @@ def rate_rows(
     """Apply thresholds to every turn of every row.
 
     Args:
-        batches: rows in order, with the columns of `columns_read`.
+        batches: rows in order, with the columns `COLUMNS`.
         thresholds: minimum rating to keep, by criterion; other criteria drop nothing.
         first_row: index of the first row in the subset.
         counts: counts that are increased while the rows are read.
 
     Yields:
-        batches of `QUALITY_SCHEMA`. A row with unknown (null) texts is kept; a row without turns is not. `rating` is
-        the mean of all ratings of the row's turns, null where there is none.
+        batches of `QUALITY_SCHEMA`. A row with an unknown (null) number of turns is kept; a row without turns is not.
+        `rating` is the mean of all ratings of the row's turns, null where there is none.
     """
     for batch in batches:
-        texts = batch.column("texts")
-        turns = _lengths(texts)
+        known = batch.column("turns")
+        turns = known.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
         row_of_turn = np.repeat(np.arange(len(turns)), turns)
         failed_any = np.zeros(len(row_of_turn), bool)
         rating_sum, rated = np.zeros(len(turns)), np.zeros(len(turns), np.int64)
@@ -119,7 +117,7 @@ def rate_rows(
             counts.rows_dropped[index] += np.count_nonzero((dropped == turns) & (turns > 0))
             dropped_by.append(dropped)
         turns_kept = turns - np.bincount(row_of_turn[failed_any], minlength=len(turns))
-        unknown = texts.is_null().to_numpy(zero_copy_only=False)
+        unknown = known.is_null().to_numpy(zero_copy_only=False)
         rating = pa.array(rating_sum / np.maximum(rated, 1), mask=rated == 0)
         columns = [
             np.arange(len(turns)) + first_row,

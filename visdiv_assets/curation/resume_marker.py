@@ -15,7 +15,7 @@ from types import TracebackType
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.error_messages import write_error
-from visdiv_assets.storage.files import sync_folder
+from visdiv_assets.storage.put_in_place import sync_folder
 
 MARKER = ".unfinished"
 #: Temporary names of files, see `storage.files.temporary_beside`.

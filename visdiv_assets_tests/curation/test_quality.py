@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visdiv_assets.curation.quality import (
+    COLUMNS,
     HISTOGRAM_SCHEMA,
     PROFILES,
     QUALITY_SCHEMA,
     RULES_SCHEMA,
     RatingCounts,
-    columns_read,
     rate_rows,
     sum_counts,
 )
@@ -26,17 +26,13 @@ from visdiv_assets.sources.schema import CRITERIA, SCHEMA
 
 Row = dict[str, Any]
 
-READ = pa.schema([SCHEMA.field(name) for name in columns_read()])
+READ = pa.schema([("turns", pa.int32()), *(SCHEMA.field(name) for name in COLUMNS[1:])])
 
 RATINGS = st.one_of(st.none(), st.integers(1, 5), st.sampled_from([-1, 0, 6, 1 << 40, -(1 << 62)]))
-TURNS = st.one_of(
-    st.none(),
-    st.builds(lambda user, assistant: {"user": user, "assistant": assistant}, st.none() | st.just(""), st.just("a")),
-)
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
-            "texts": st.none() | st.lists(TURNS, max_size=4),
+            "turns": st.none() | st.integers(0, 4),
             **{f"{criterion}_ratings": st.none() | st.lists(RATINGS, max_size=6) for criterion in CRITERIA},
         }
     ),
@@ -47,8 +43,7 @@ THRESHOLDS = st.dictionaries(st.sampled_from(CRITERIA), st.integers(0, 5))
 
 def row(turns: int | None, **ratings: Sequence[int | None] | None) -> Row:
     """Return a row with this number of turns; criteria that are not given have no list."""
-    texts = None if turns is None else [{"user": "q", "assistant": "a"}] * turns
-    return {"texts": texts, **{f"{criterion}_ratings": ratings.get(criterion) for criterion in CRITERIA}}
+    return {"turns": turns, **{f"{criterion}_ratings": ratings.get(criterion) for criterion in CRITERIA}}
 
 
 def as_batch(rows: list[Row]) -> pa.RecordBatch:
@@ -78,7 +73,7 @@ def slow_rate(rows: list[Row], thresholds: dict[str, int], first_row: int) -> tu
     """Row by row, turn by turn."""
     rated, counts = [], RatingCounts()
     for number, one in enumerate(rows):
-        turns = len(one["texts"] or [])
+        turns = one["turns"] or 0
         dropped: Counter[str] = Counter()
         ratings: list[int] = []
         kept = 0
@@ -100,7 +95,7 @@ def slow_rate(rows: list[Row], thresholds: dict[str, int], first_row: int) -> tu
                 "row": first_row + number,
                 "turns": turns,
                 "turns_kept": kept,
-                "kept": kept > 0 or one["texts"] is None,
+                "kept": kept > 0 or one["turns"] is None,
                 "rating": float(np.float32(sum(ratings) / len(ratings))) if ratings else None,
                 **{f"turns_dropped_by_{criterion}": dropped[criterion] for criterion in CRITERIA},
             }
@@ -144,8 +139,8 @@ def test_a_slice_of_a_batch_is_rated_as_its_rows(
 def test_lists_that_are_null_may_hide_values() -> None:
     values = pa.array([1, 1, 1, 5], pa.int64())
     hidden = pa.ListArray.from_arrays(pa.array([0, 3, 4], pa.int32()), values, mask=pa.array([True, False]))
-    texts = as_batch([row(1), row(1)]).column("texts")
-    batch = pa.record_batch([texts, *[hidden] * 4], schema=READ)
+    turns = as_batch([row(1), row(1)]).column("turns")
+    batch = pa.record_batch([turns, *[hidden] * 4], schema=READ)
     rated, counts = rate([batch], {"relevance": 4})
     assert [record["turns_kept"] for record in rated] == [1, 1]
     assert counts.histogram[0].tolist() == [1, 0, 0, 0, 0, 1]

@@ -10,9 +10,8 @@ import pyarrow as pa
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.selection.overlap_tables import diversity_before_and_after, overlaps, share_per_subset
-from visdiv_assets.curation.selection.select import DIVERSE, STORED, TEXTS, images_of, select_rows
+from visdiv_assets.curation.selection.select import DIVERSE, STORED, TEXTS, Wanted, images_of, select_rows
 from visdiv_assets.errors import InputError
-from visdiv_assets.sources import Source
 from visdiv_assets.storage.lake import Lake
 
 
@@ -24,9 +23,7 @@ class MethodComparison(NamedTuple):
     diversity: pa.Table
 
 
-def compare_methods(
-    lake: Lake, source: Source, methods: Sequence[str], subsets: Sequence[str], fraction: float
-) -> MethodComparison:
+def compare_methods(lake: Lake, methods: Sequence[str], subsets: Sequence[str], fraction: float) -> MethodComparison:
     """Let each method select a fraction of the rows that it can judge, and compare the selections.
 
     Rows without a readable image are excluded from the comparison, since diversity is computed from the first image of
@@ -34,7 +31,6 @@ def compare_methods(
 
     Args:
         lake: holds the tables of the pipeline.
-        source: where texts are read.
         methods: names from `select.CHOICES`; empty: all that have stored scores, or else those that need no CLIP
             vectors (and no texts, if there are none).
         subsets: names of the subsets to select from; empty: all.
@@ -50,7 +46,7 @@ def compare_methods(
     keys = _keys(rows.subset, rows.row, names)
     kept = {}
     for method in methods or _default_methods(lake, names):
-        chosen = select_rows(lake, source, method, names, count=None, fraction=fraction)
+        chosen = select_rows(lake, method, names, Wanted(fraction=fraction)).rows
         kept[method] = np.isin(keys, _keys(chosen["subset"].combine_chunks(), chosen["row"].to_numpy(), names))
     return MethodComparison(
         share_per_subset(kept, rows.subset), overlaps(kept), diversity_before_and_after(kept, vectors)

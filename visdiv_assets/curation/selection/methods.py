@@ -129,8 +129,15 @@ METHODS: dict[str, Method] = {
 }
 
 
+#: Seed of the order of rows with equal scores.
+TIE_SEED = 0x9E3779B97F4A7C15
+
+
 def order_rows(name: str, scores: np.ndarray) -> np.ndarray:
-    """Return row indices in the order in which a method keeps rows, best first; ties go to the lowest row.
+    """Return row indices in the order in which a method keeps rows, best first.
+
+    Rows with equal scores come in the order of a seeded hash of their indices, so that a cut among them keeps the same
+    share of each subset, and always the same rows.
 
     Args:
         name: a key of `METHODS`.
@@ -149,7 +156,18 @@ def order_rows(name: str, scores: np.ndarray) -> np.ndarray:
         raise InputError(f"scores by {name} are one number per row: got an array of shape {list(scores.shape)}")
     if np.isnan(scores).any():
         raise InputError(f"the score of row {int(np.isnan(scores).argmax())} by {name} is NaN: compute it again")
-    return np.argsort(-scores.astype(np.float64) if method.keeps == "high" else scores, kind="stable")
+    best_first = -scores.astype(np.float64) if method.keeps == "high" else scores
+    return np.lexsort((_hash(np.arange(len(scores), dtype=np.uint64)), best_first))
+
+
+def _hash(values: np.ndarray) -> np.ndarray:
+    """Return a hash of each value, uint64 [n] to uint64 [n], different for different values: SplitMix64."""
+    with np.errstate(over="ignore"):
+        mixed = values + np.uint64(TIE_SEED)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    hashed: np.ndarray = mixed ^ (mixed >> np.uint64(31))
+    return hashed
 
 
 def keep_fraction(name: str, scores: np.ndarray, fraction: float) -> np.ndarray:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.corpus.access import require_one_model
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
+from visdiv_assets.corpus.turns import ShardTurns, joined_texts, stored_turns
 from visdiv_assets.curation.reasons import KEEP_BY
 from visdiv_assets.curation.selection import select_diverse_samples
 from visdiv_assets.curation.selection.clip_cov import clip_cov
@@ -25,8 +26,6 @@ from visdiv_assets.curation.selection.methods import METHODS, order_rows, scores
 from visdiv_assets.curation.selection.wfpp import count_words, wfpp
 from visdiv_assets.errors import InputError, NotMaterializedError, StaleError, StorageError
 from visdiv_assets.imaging.id_index import IdIndex
-from visdiv_assets.sources import Kind, Source
-from visdiv_assets.sources.texts import joined_turns
 from visdiv_assets.storage.arrays import RowsOf, StackedArray
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.vectors.join import self_join
@@ -36,6 +35,8 @@ DIVERSE = ("k_center", "k_means_plus_plus")
 TEXTS = ("wfpp", "metaclip")
 PAIRS = ("clip_cov", "clippings")
 CONTAMINATION = ("text_overlap",)
+#: Methods that pick one row after the other; the others score each row.
+PICKING = (*DIVERSE, "clip_cov")
 #: All methods, in the order in which they are listed.
 CHOICES = (*STORED, *DIVERSE, *PAIRS, *TEXTS, *CONTAMINATION)
 
@@ -61,37 +62,73 @@ class Rows:
     row: np.ndarray
 
 
-def select_rows(
-    lake: Lake, source: Source, method: str, subsets: Sequence[str], *, count: int | None, fraction: float | None
-) -> pa.Table:
-    """Select rows by a method, best first.
+@dataclass(frozen=True)
+class Wanted:
+    """How many rows to select: exactly one of the three.
+
+    Attributes:
+        count: number of rows.
+        fraction: fraction of the rows that the method can judge.
+        threshold: the score from which on rows are selected, itself included.
+    """
+
+    count: int | None = None
+    fraction: float | None = None
+    threshold: float | None = None
+
+    def number(self, rows: int) -> int:
+        """Return the number of rows to select out of `rows`, without a threshold."""
+        return min(self.count, rows) if self.count is not None else round((self.fraction or 0) * rows)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Selected rows.
+
+    Attributes:
+        rows: table of `CHOSEN_SCHEMA`, best first.
+        tied: rows with the score of the last selected one.
+        tied_chosen: how many of them are selected.
+    """
+
+    rows: pa.Table
+    tied: int
+    tied_chosen: int
+
+
+def select_rows(lake: Lake, method: str, subsets: Sequence[str], wanted: Wanted) -> Chosen:
+    """Select rows by a method, best first; of rows with equal scores at the cut, a random sample with a fixed seed.
 
     Args:
         lake: holds the tables of the pipeline.
-        source: where texts are read.
         method: one of `CHOICES`.
         subsets: names of the subsets to select from; empty: all that have what the method needs.
-        count: number of rows to select; None: use `fraction`.
-        fraction: fraction to select of the rows that the method can judge; None: 1.
+        wanted: how many rows to select.
 
     Returns:
-        table of `CHOSEN_SCHEMA`. The score of methods that pick decreases evenly from 1 in the order of the picks.
+        the rows. The score of methods that pick decreases evenly from 1 in the order of the picks.
 
     Raises:
-        InputError: the method is unknown, or it cannot judge any row.
+        InputError: the method is unknown, it cannot judge any row, or it picks rows and there is a threshold.
         StorageError: the lake lacks a table that the method needs, or has an old one.
     """
-    if method in DIVERSE or method == "clip_cov":
-        rows, order = _pick_rows(lake, method, subsets, count, fraction)
+    if method in PICKING:
+        if wanted.threshold is not None:
+            raise InputError(f"{method} picks rows one after the other and has no threshold: give a number or fraction")
+        rows, order = _pick_rows(lake, method, subsets, wanted)
         scores = scores_of_picks(order, len(rows.row))
     else:
-        rows, scores = _score_rows(lake, source, method, subsets)
-        order = order_rows(method, scores)[: _number_wanted(len(scores), count, fraction)]
+        rows, scores = _score_rows(lake, method, subsets)
+        order = order_rows(method, scores)[: _number_wanted(method, scores, wanted)]
     chosen = pa.array(order)
-    return pa.table(
+    table = pa.table(
         [rows.subset.take(chosen), pa.array(rows.row[order]), pa.array(scores[order], pa.float32())],
         schema=CHOSEN_SCHEMA,
     )
+    if not len(order):
+        return Chosen(table, 0, 0)
+    last = scores[order[-1]]
+    return Chosen(table, int(np.count_nonzero(scores == last)), int(np.count_nonzero(scores[order] == last)))
 
 
 def describe_preference(method: str) -> str:
@@ -154,24 +191,19 @@ def first_images(lake: Lake, table: str, subsets: Sequence[str]) -> tuple[Rows, 
     )
 
 
-def _number_wanted(rows: int, count: int | None, fraction: float | None) -> int:
-    return min(count, rows) if count is not None else round((1.0 if fraction is None else fraction) * rows)
+def _number_wanted(method: str, scores: np.ndarray, wanted: Wanted) -> int:
+    if wanted.threshold is None:
+        return wanted.number(len(scores))
+    threshold = scores.dtype.type(wanted.threshold)
+    return int(np.count_nonzero(scores >= threshold if METHODS[method].keeps == "high" else scores <= threshold))
 
 
-def _subsets_of_source(source: Source, subsets: Sequence[str]) -> list[str]:
-    """Return the given subsets, sorted; all of the source if none is given."""
-    available = source.subsets()
-    if missing := [name for name in subsets if name not in available]:
-        raise InputError(f"{source.uri} has no subset {missing[0]!r}: use one of {', '.join(available)}")
-    return sorted(set(subsets)) or available
-
-
-def _score_rows(lake: Lake, source: Source, method: str, subsets: Sequence[str]) -> tuple[Rows, np.ndarray]:
+def _score_rows(lake: Lake, method: str, subsets: Sequence[str]) -> tuple[Rows, np.ndarray]:
     """Return the rows that a method can judge, and its scores, float32 [n]."""
     if method in STORED:
         return _score_by_stored(lake, method, subsets)
     if method in TEXTS:
-        return _score_by_texts(source, method, _subsets_of_source(source, subsets))
+        return _score_by_texts(lake, method, _subsets_with(lake, LakeTable.SUBSET_TURNS, subsets))
     if method in CONTAMINATION:
         return _score_by_overlap(lake, subsets)
     if method in PAIRS:
@@ -189,16 +221,14 @@ def _score_by_stored(lake: Lake, method: str, subsets: Sequence[str]) -> tuple[R
     return Rows(scored["subset"].combine_chunks(), scored["row"].to_numpy()), scored[method].to_numpy()
 
 
-def _pick_rows(
-    lake: Lake, method: str, subsets: Sequence[str], count: int | None, fraction: float | None
-) -> tuple[Rows, np.ndarray]:
+def _pick_rows(lake: Lake, method: str, subsets: Sequence[str], wanted: Wanted) -> tuple[Rows, np.ndarray]:
     """Return the rows that a method can judge, and the indices of its picks in order."""
     if method in DIVERSE:
         rows, vectors = images_of(lake, subsets)
-        wanted = _number_wanted(vectors.shape[0], count, fraction)
-        return rows, select_diverse_samples(vectors, wanted, cast("Literal['k_center', 'k_means_plus_plus']", method))
+        diverse = cast("Literal['k_center', 'k_means_plus_plus']", method)
+        return rows, select_diverse_samples(vectors, wanted.number(vectors.shape[0]), diverse)
     rows, images, texts = _first_pairs(lake, subsets)
-    return rows, clip_cov(images, texts, _number_wanted(len(rows.row), count, fraction))
+    return rows, clip_cov(images, texts, wanted.number(len(rows.row)))
 
 
 def images_of(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, RowsOf]:
@@ -277,18 +307,18 @@ def _first_texts(lake: Lake, rows: Rows, subsets: Sequence[str]) -> tuple[RowsOf
 class _RowTexts:
     """The texts of all rows of some subsets, one Arrow array at a time; every iteration reads the files again."""
 
-    def __init__(self, source: Source, subsets: Sequence[str]) -> None:
-        self._source, self._subsets = source, subsets
+    def __init__(self, shards: Sequence[ShardTurns]) -> None:
+        self._shards = shards
 
     def __iter__(self) -> Iterator[pa.Array]:
-        for subset in self._subsets:
-            for shard in self._source.shards(Kind.SUBSET, subset):
-                for batch in self._source.batches(Kind.SUBSET, subset, shard, columns=["texts"], batch_rows=256):
-                    yield pa.array([joined_turns(turns) for turns in batch.column("texts").to_pylist()], pa.string())
+        for shard in self._shards:
+            for batch in shard.batches(["texts"]):
+                yield joined_texts(batch)
 
 
-def _score_by_texts(source: Source, method: str, subsets: Sequence[str]) -> tuple[Rows, np.ndarray]:
-    texts = _RowTexts(source, subsets)
+def _score_by_texts(lake: Lake, method: str, subsets: Sequence[str]) -> tuple[Rows, np.ndarray]:
+    shards = {name: stored_turns(lake, lake.require(LakeTable.SUBSET_TURNS, name)) for name in subsets}
+    texts = _RowTexts([shard for of_subset in shards.values() for shard in of_subset])
     if method == "wfpp":
         scores = wfpp(texts, count_words(texts))
     else:
@@ -298,5 +328,5 @@ def _score_by_texts(source: Source, method: str, subsets: Sequence[str]) -> tupl
         matcher = EntryMatcher(entries)
         counts = matcher.counts(texts)
         scores = draw_scores(matcher.keep_probabilities(texts, counts, threshold_of_tail(counts, TAIL_SHARE)))
-    sizes = [sum(shard.rows for shard in source.shards(Kind.SUBSET, subset)) for subset in subsets]
+    sizes = [sum(shard.rows for shard in of_subset) for of_subset in shards.values()]
     return _all_rows(subsets, sizes), scores

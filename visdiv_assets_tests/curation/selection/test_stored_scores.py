@@ -99,9 +99,12 @@ def test_the_best_are_low_or_high_and_unscored_rows_stay() -> None:
     assert keep_fraction_of_scored(by_clip_score, "clip_score", 1).all()
 
 
-def test_equal_scores_keep_the_first_rows() -> None:
-    kept = keep_fraction_of_scored(scores("whitened_clip", *[0.5] * 4), "whitened_clip", 0.5)
-    assert kept.tolist() == [True, True, False, False]
+def test_equal_scores_at_the_cut_are_drawn_and_not_the_first() -> None:
+    equal = scores("whitened_clip", *[0.5] * 100)
+    kept = keep_fraction_of_scored(equal, "whitened_clip", 0.5)
+    assert kept.sum() == 50
+    assert 10 < kept[:50].sum() < 40
+    np.testing.assert_array_equal(keep_fraction_of_scored(equal, "whitened_clip", 0.5), kept)
 
 
 def test_selection_is_a_reason_after_the_others_except_copies(lake: Lake) -> None:
