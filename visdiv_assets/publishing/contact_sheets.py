@@ -1,4 +1,4 @@
-"""Contact sheets of findings: images fetched from the source, drawn side by side with a line of text, as data URIs.
+"""Contact sheets of findings: stored thumbnails, drawn side by side with a line of text, as data URIs.
 
 Belongs here: which images a sheet shows, and the text under each. Does not: drawing (`imaging.contact_sheet`).
 """
@@ -11,11 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_decoded, find_first_positions
+from visdiv_assets.corpus.image_lookup import ImagePosition, ImageReader, find_first_positions
+from visdiv_assets.corpus.turns import row_texts
 from visdiv_assets.imaging.contact_sheet import ImageTile, PairTile, image_sheet, pair_sheet, thumbnail_data_uri
-from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.sources import Kind, Source
-from visdiv_assets.sources.texts import row_texts
+from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -30,48 +29,36 @@ SIDES = ("image_id_a", "image_id_b")
 
 
 def pairs_contact_sheet(
-    lake: Lake,
-    source: Source,
-    subset: str,
-    pairs: pa.Table,
-    caption: Callable[[dict[str, Any]], str],
-    *,
-    limits: DecodeLimits,
+    images: ImageReader, subset: str, pairs: pa.Table, caption: Callable[[dict[str, Any]], str]
 ) -> str | None:
     """Draw pairs of images of a subset side by side, and return the sheet as a data URI; None if there is no pair.
 
     Args:
-        lake: where the images are listed.
-        source: where the images are.
+        images: reads the images.
         subset: its name.
         pairs: image_id_a, image_id_b, and what the caption needs.
         caption: makes the text that follows the two row numbers, from a record of `pairs`.
-        limits: of images; one that cannot be decoded is shown as an empty tile.
     """
     records = pairs.to_pylist()
     if not records:
         return None
-    positions = find_first_positions(lake, subset, (record[side] for record in records for side in SIDES))
-    images = fetch_decoded(source, Kind.SUBSET, list(positions.values()), limits=limits)
+    positions = find_first_positions(images.lake, subset, (record[side] for record in records for side in SIDES))
+    found = images.read(Kind.SUBSET, positions.values())
     tiles = []
     for record in records:
         first, second = sorted(positions[record[side]] for side in SIDES)
         text = f"row {first.row} | row {second.row}   {caption(record)}"
-        tiles.append(PairTile(images[first], images[second], text))
+        tiles.append(PairTile(found[first].preview.image, found[second].preview.image, text))
     return thumbnail_data_uri(pair_sheet(tiles, max_bytes=SHEET_BYTES))
 
 
-def alignment_contact_sheets(
-    lake: Lake, source: Source, images: Manifest, rows: pa.Table, *, limits: DecodeLimits
-) -> dict[str, str]:
+def alignment_contact_sheets(images: ImageReader, listed: Manifest, rows: pa.Table) -> dict[str, str]:
     """Draw the rows whose texts fit their images worst and best, with the first image and the start of the texts.
 
     Args:
-        lake: where the images are listed.
-        source: where images and texts are.
-        images: manifest of `subset_images`.
+        images: reads the images.
+        listed: manifest of `subset_images`.
         rows: table of `curation.alignment.summary.ROWS_SCHEMA`.
-        limits: of images.
 
     Returns:
         data URIs of the sheets `worst_rows` and `best_rows`; none if no row has a score.
@@ -81,12 +68,12 @@ def alignment_contact_sheets(
     for name, order in (("worst_rows", "ascending"), ("best_rows", "descending")):
         sorting = [("cosine_mean", order), ("row", "ascending")]
         chosen = scored.take(pc.select_k_unstable(scored, k=min(ROWS_SHOWN, scored.num_rows), sort_keys=sorting))
-        positions = _first_image_of_rows(lake, images, chosen["row"].to_pylist())
-        texts = row_texts(source, Kind.SUBSET, images.partition, positions)
-        decoded = fetch_decoded(source, Kind.SUBSET, list(positions.values()), limits=limits)
+        positions = _first_image_of_rows(images.lake, listed, chosen["row"].to_pylist())
+        texts = row_texts(images.lake, listed.partition, positions)
+        found = images.read(Kind.SUBSET, positions.values())
         tiles = [
             ImageTile(
-                decoded[positions[record["row"]]],
+                found[positions[record["row"]]].preview.image,
                 [f"row {record['row']}  {record['clip_score_mean']:.3f}", texts[record["row"]][:TEXT_SHOWN]],
             )
             for record in chosen.to_pylist()

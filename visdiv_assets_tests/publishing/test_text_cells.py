@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.imaging.limits import DecodeLimits
+from visdiv_assets.imaging.thumbnails import Preview
 from visdiv_assets.publishing.reports import AlignedView, ImageRef, PairEntry, Table, Verdict, render
 from visdiv_assets.publishing.text_cells import FULL, SHOWN, cell, clean, full_length, shorten
-from visdiv_assets_tests.publishing.reports.examples import MAX_PIXELS, Page, pair, report
+from visdiv_assets_tests.publishing.reports.examples import Page, pair, report
 
 #: Any code points, the lone surrogates too, and often what HTML minds.
 ANYTHING = st.text(
@@ -31,7 +31,7 @@ EVIL = [
 
 
 def everywhere(text: str) -> str:
-    side = ImageRef(text, 1, 0, text, None, text)
+    side = ImageRef(text, 1, 0, text, Preview(None, "no bytes"), text)
     verdict, view = Verdict(False, text, text), AlignedView(b"a", b"b", b"c", (2, 3), (2, 3), 0.1, text)
     return render(
         report(
@@ -45,7 +45,6 @@ def everywhere(text: str) -> str:
             # A sentence of nothing is left out.
             measured=[f"Measured: {text}"],
         ),
-        limits=DecodeLimits(MAX_PIXELS),
     )
 
 
@@ -138,5 +137,5 @@ def test_what_is_not_known_is_no_number(value: float | None) -> None:
 
 
 def test_every_text_of_a_pair_is_isolated_in_its_direction() -> None:
-    html = render(report([pair(None, None, note="مرحبا")]), limits=DecodeLimits(MAX_PIXELS))
+    html = render(report([pair(None, None, note="مرحبا")]))
     assert html.count("<bdi>مرحبا</bdi>") == 2

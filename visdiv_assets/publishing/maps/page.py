@@ -28,7 +28,7 @@ def map_page(
     Args:
         title: title of the page.
         points: table of `maps.points.POINTS_SCHEMA`, not empty.
-        images: Base64-encoded JPEGs by image_id; a point without one shows only its texts.
+        images: Base64-encoded WebP images by image_id; a point without one shows only its texts.
         texts: texts by row.
 
     Returns:

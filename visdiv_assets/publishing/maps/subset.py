@@ -10,16 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.access import first_positions
-from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_images
+from visdiv_assets.corpus.image_lookup import ImagePosition, ImageReader
 from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.corpus.turns import row_texts
 from visdiv_assets.imaging.id_index import IdIndex
-from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.imaging.thumbnails import key_of, thumbnails
+from visdiv_assets.imaging.thumbnails import thumbnails
 from visdiv_assets.publishing.maps.layout import draw_sample
 from visdiv_assets.publishing.maps.page import write_map
 from visdiv_assets.publishing.maps.points import POINTS_SCHEMA, Sampled, map_points
-from visdiv_assets.sources import Kind, Source
-from visdiv_assets.sources.texts import row_texts
+from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -34,30 +33,26 @@ KINDS: dict[str, str] = {
 IMAGES_SHOWN = 1500
 
 
-def map_subset(
-    lake: Lake, source: Source, images: Manifest, embeddings: Sequence[Manifest], max_points: int
-) -> pa.Table:
+def map_subset(lake: Lake, images: Manifest, embeddings: Sequence[Manifest], max_points: int) -> pa.Table:
     """Lay out samples of a subset's vectors: table of `points.POINTS_SCHEMA`, one map for each kind of embedding.
 
     Args:
-        lake: where the vectors are.
-        source: where the texts are, which name the clusters.
+        lake: where the vectors are, and the texts, which name the clusters.
         images: manifest of `subset_images`.
         embeddings: manifests of tables in `KINDS`.
         max_points: points of a map at most.
     """
-    return pa.concat_tables([POINTS_SCHEMA.empty_table(), *_map_each(lake, source, images, embeddings, max_points)])
+    return pa.concat_tables([POINTS_SCHEMA.empty_table(), *_map_each(lake, images, embeddings, max_points)])
 
 
-def write_subset_page(path: Path, source: Source, subset: str, points: pa.Table, *, limits: DecodeLimits) -> None:
+def write_subset_page(path: Path, images: ImageReader, subset: str, points: pa.Table) -> None:
     """Write the page with the maps of a subset, with thumbnails and texts that it shows on hover.
 
     Args:
         path: of the page.
-        source: where images and texts are.
+        images: reads the images.
         subset: its name.
         points: table of `points.POINTS_SCHEMA`.
-        limits: of images.
     """
     of_images = points.filter(pc.is_valid(points["image_index"])).group_by("id", use_threads=False)
     distinct = of_images.aggregate([("row", "min"), ("image_index", "min")])
@@ -66,11 +61,11 @@ def write_subset_page(path: Path, source: Source, subset: str, points: pa.Table,
         ImagePosition(subset, record["row_min"], record["image_index_min"], record["id"])
         for record in chosen.to_pylist()
     ]
-    fetched = fetch_images(source, Kind.SUBSET, positions)
-    small = thumbnails((image.data for image in fetched.values()), limits=limits)
-    images = {position.image_id: small[key_of(image.data)].encoded for position, image in fetched.items()}
-    texts = row_texts(source, Kind.SUBSET, subset, points["row"].to_pylist())
-    write_map(f"Maps of {subset}", points, path, images=images, texts=texts)
+    found = images.read(Kind.SUBSET, positions)
+    small = thumbnails(image.preview for image in found.values())
+    shown = {position.image_id: small[image.preview].encoded for position, image in found.items()}
+    texts = row_texts(images.lake, subset, points["row"].to_pylist())
+    write_map(f"Maps of {subset}", points, path, images=shown, texts=texts)
 
 
 def point_defects(points: pa.Table) -> dict[str, int]:
@@ -82,13 +77,11 @@ def point_defects(points: pa.Table) -> dict[str, int]:
     }
 
 
-def _map_each(
-    lake: Lake, source: Source, images: Manifest, used: Sequence[Manifest], max_points: int
-) -> Iterator[pa.Table]:
+def _map_each(lake: Lake, images: Manifest, used: Sequence[Manifest], max_points: int) -> Iterator[pa.Table]:
     for embeddings in used:
         draw = _draw_texts if KINDS[embeddings.table] == "clip_text" else _draw_images
         sample = draw(lake, images, embeddings, max_points)
-        texts = row_texts(source, Kind.SUBSET, images.partition, sample.row.tolist())
+        texts = row_texts(lake, images.partition, sample.row.tolist())
         yield map_points(sample, [texts[row] for row in sample.row.tolist()])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -61,11 +62,26 @@ class Badge:
     meaning: str
 
 
-def verdict_of(record: Mapping[str, Any]) -> Verdict | None:
-    """Return the verdict in a record of a table of pairs; None if the pair was not compared."""
+def verdict_of(record: Mapping[str, Any], *, swapped: bool = False) -> Verdict | None:
+    """Return the verdict in a record of a table of pairs; None if the pair was not compared.
+
+    Args:
+        record: of the table.
+        swapped: whether the first image of the record is shown on the right, so that its transform is inverted.
+    """
     if record.get("verified") is None:
         return None
-    return Verdict(record["verified"], record.get("evidence") or "", record.get("reason") or "")
+    transform = record.get("transform") or ()
+    if swapped and transform:
+        transform = np.linalg.inv(np.vstack([np.reshape(transform, (2, 3)), [0, 0, 1]]))[:2].ravel().tolist()
+    return Verdict(
+        record["verified"],
+        record.get("evidence") or "",
+        record.get("reason") or "",
+        tuple(transform),
+        record.get("overlap") or 0.0,
+        record.get("agreement") or 0.0,
+    )
 
 
 def measures_of(record: Mapping[str, Any]) -> dict[str, Value]:

@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_images, find_first_positions
+from visdiv_assets.corpus.image_lookup import ImagePosition, ImageReader, find_first_positions
 from visdiv_assets.publishing.reports.badges import measures_of, verdict_counts, verdict_of
 from visdiv_assets.publishing.reports.model import PairEntry, Report, Table
 from visdiv_assets.publishing.reports.pair_selection import records_on_page
-from visdiv_assets.sources import Kind, Source
+from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -31,8 +31,7 @@ _TIES = [(name, "ascending") for name in ("subset", "image_id", "benchmark_row",
 
 
 def leak_report(
-    store: Lake,
-    source: Source,
+    images: ImageReader,
     benchmark: str,
     contamination: Mapping[str, Manifest],
     threshold: float,
@@ -43,8 +42,7 @@ def leak_report(
     """Collect the closest pairs of benchmark images and subset images, and the rate of each subset.
 
     Args:
-        store: the lake.
-        source: source of the images.
+        images: reads the images, and the tables of the lake.
         benchmark: name of the benchmark.
         contamination: manifests of `contamination` by subset.
         threshold: similarity of the rates; one of the thresholds for which rates are stored.
@@ -52,7 +50,7 @@ def leak_report(
             included.
         measured: sentences on measured recall and precision.
     """
-    compared = verified or {}
+    store, compared = images.lake, verified or {}
     rates: list[dict[str, Any]] = []
     for subset, manifest in contamination.items():
         of_benchmark = pc.field("benchmark") == benchmark
@@ -68,8 +66,8 @@ def leak_report(
         ImagePosition(benchmark, pair["benchmark_row"], pair["benchmark_image"], pair["benchmark_image_id"])
         for pair in pairs
     ]
-    train_images = fetch_images(source, Kind.SUBSET, training)
-    test_images = fetch_images(source, Kind.BENCHMARK, tested)
+    train_images = images.read(Kind.SUBSET, training)
+    test_images = images.read(Kind.BENCHMARK, tested)
     return Report(
         title=f"Images of {benchmark} in the training data",
         introduction=f"{INTRODUCTION}\n\n{COMPARED}" if compared else INTRODUCTION,

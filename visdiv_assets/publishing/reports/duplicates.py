@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from visdiv_assets.corpus.image_lookup import fetch_images, find_first_positions
+from visdiv_assets.corpus.image_lookup import ImageReader, find_first_positions
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA
 from visdiv_assets.publishing.reports.badges import measures_of, verdict_counts, verdict_of
 from visdiv_assets.publishing.reports.model import PairEntry, Report
 from visdiv_assets.publishing.reports.pair_selection import records_on_page
-from visdiv_assets.sources import Kind, Source
-from visdiv_assets.storage.lake import Lake
+from visdiv_assets.sources import Kind
 from visdiv_assets.storage.manifest import Manifest
 
 INTRODUCTION = (
@@ -27,10 +26,9 @@ COMPARED = (
 
 
 def duplicates_report(
-    store: Lake,
-    source: Source,
+    images: ImageReader,
     nearest: Manifest,
-    images: Manifest,
+    listed: Manifest,
     *,
     verified: Manifest | None = None,
     measured: Sequence[str] = (),
@@ -38,22 +36,21 @@ def duplicates_report(
     """Collect the closest pairs of a subset and, if they were compared, the confirmed ones of lowest similarity.
 
     Args:
-        store: the lake.
-        source: source of the images.
+        images: reads the images, and the tables of the lake.
         nearest: manifest of `near_duplicates`.
-        images: manifest of `subset_images`.
+        listed: manifest of `subset_images`.
         verified: manifest of `verified_duplicates`; its pairs replace those of `nearest`.
         measured: sentences on measured recall and precision.
     """
-    subset, facts = images.partition, images.facts
-    listed = nearest if verified is None else verified
+    store, subset, facts = images.lake, listed.partition, listed.facts
+    searched = nearest if verified is None else verified
     # A manifest without units has no table.
-    table = store.read(listed, "pairs") if listed.files("pairs") else PAIRS_SCHEMA.empty_table()
+    table = store.read(searched, "pairs") if searched.files("pairs") else PAIRS_SCHEMA.empty_table()
     pairs = records_on_page(table, [("image_id_a", "ascending"), ("image_id_b", "ascending")])
     places = find_first_positions(
         store, subset, (pair[side] for pair in pairs for side in ("image_id_a", "image_id_b"))
     )
-    found = fetch_images(source, Kind.SUBSET, list(places.values()))
+    found = images.read(Kind.SUBSET, places.values())
     # The image with the earlier position is on the left.
     ordered = [sorted((places[pair["image_id_a"]], places[pair["image_id_b"]])) for pair in pairs]
     return Report(
@@ -63,13 +60,18 @@ def duplicates_report(
             "image positions": f"{facts['images']:,}",
             "different readable images": f"{facts['images_unique']:,}",
             "byte-equal copies": f"{facts['images'] - facts['images_unreadable'] - facts['images_unique']:,}",
-            **_describe_bounds(listed),
-            "model": str(listed.model_id),
+            **_describe_bounds(searched),
+            "model": str(searched.model_id),
             **verdict_counts(table),
         },
         table=None,
         pairs=[
-            PairEntry(found[left], found[right], measures_of(pair), verdict_of(pair))
+            PairEntry(
+                found[left],
+                found[right],
+                measures_of(pair),
+                verdict_of(pair, swapped=left.image_id != pair["image_id_a"]),
+            )
             for pair, (left, right) in zip(pairs, ordered, strict=True)
         ],
         pairs_total=table.num_rows,
@@ -79,11 +81,11 @@ def duplicates_report(
     )
 
 
-def _describe_bounds(listed: Manifest) -> dict[str, str]:
+def _describe_bounds(searched: Manifest) -> dict[str, str]:
     """Return the settings that bound the search for pairs."""
     names = {
         "similarity_floor": "minimum similarity",
         "candidate_floor": "minimum similarity of candidate pairs",
         "pdq_distance": "maximum PDQ distance of candidate pairs",
     }
-    return {text: f"{listed.settings[name]}" for name, text in names.items() if name in listed.settings}
+    return {text: f"{searched.settings[name]}" for name, text in names.items() if name in searched.settings}

@@ -96,12 +96,17 @@ def _views(report: Report, pair: PairEntry, styles: dict[str, tuple[str, str]]) 
         ),
     ]
     if view.marked is not None:
-        views.append(View(_class(view.marked, view.size, styles), Text(_heading(view)), _alternative(view, pair)))
+        views.append(
+            View(_class(view.marked, view.size, styles), Text(_heading(view, pair.verified)), _alternative(view, pair))
+        )
     return views
 
 
-def _heading(view: AlignedView) -> str:
-    return "Regions that disagree, in magenta" if view.disagreeing else "No region disagrees"
+def _heading(view: AlignedView, confirmed: bool | None) -> str:
+    if view.disagreeing:
+        return "Regions that disagree, in magenta"
+    # The whole images were compared; the drawing compares their thumbnails.
+    return "No region disagrees" if confirmed else "The difference is too small for a thumbnail"
 
 
 def _alternative(view: AlignedView, pair: PairEntry) -> str:

@@ -1,4 +1,4 @@
-"""Draw the evidence of pairs. Their pixels are compared again, since the lake keeps no images."""
+"""Draw the evidence of pairs on their thumbnails."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.publishing.reports.badges import percent
-from visdiv_assets.publishing.reports.model import VIEW_BYTES, AlignedView, PairEntry, Report
+from visdiv_assets.publishing.reports.model import VIEW_BYTES, AlignedView, PairEntry, Report, Verdict
 from visdiv_assets.publishing.reports.pair_selection import drawn
 from visdiv_assets.threads import ordered_map, thread_count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
-
-    from visdiv_assets.duplicates.verify import Evidence
 
 #: Maximum side of a drawing in pixels.
 SIDE = 320
@@ -37,62 +33,78 @@ _TINT = 0.45
 _OUTLINE = 2
 
 
-def aligned_view(data_a: bytes | None, data_b: bytes | None, limits: DecodeLimits) -> AlignedView | None:
-    """Register an image onto another one and mark the regions that disagree.
+def aligned_view(pair: PairEntry) -> AlignedView | None:
+    """Lay the right image of a compared pair onto the left one by the stored transform and mark where they disagree.
+
+    The thumbnails are compared again, so differences that are smaller than their pixels are not marked.
 
     Args:
-        data_a: the encoded image that keeps its frame.
-        data_b: the encoded image that is warped.
-        limits: size limits of images; larger ones count as unreadable.
+        pair: a pair with a verdict.
 
     Returns:
         the drawings; None if one of the two images cannot be read.
     """
-    from visdiv_assets.duplicates.verify import explain, prepare, verify
-
-    image_a = decode_image(data_a, limits=limits).pixels
-    image_b = decode_image(data_b, limits=limits).pixels
-    if image_a is None or image_b is None:
+    left, right, verdict = pair.left.preview.image, pair.right.preview.image, pair.verdict
+    if left is None or right is None or verdict is None:
         return None
-    a, b = prepare(image_a), prepare(image_b)
-    evidence = verify(a, b)
-    explained = explain(a, b, evidence)
-    left = _shrink(explained.a, SIDE)
-    marked, disagreeing = None, 0.0
-    if explained.b is not None and explained.disagrees is not None:
-        right = _shrink(explained.b, SIDE)
-        marked = _encode_webp(_mark_disagreement(left, explained.disagrees))
-        disagreeing = float(explained.disagrees.mean())
+    left, marked, disagreeing = _shrink(left, SIDE), None, 0.0
+    if verdict.transform:
+        disagrees = _disagreement(left, right, verdict)
+        marked, disagreeing = _encode_webp(_mark_disagreement(left, disagrees)), float(disagrees.mean())
+        right = _lay_onto(left, right, verdict.transform)
     else:
-        right = _shrink(image_b, SIDE)
+        right = _shrink(right, SIDE)
     return AlignedView(
-        _encode_webp(left), _encode_webp(right), marked, left.size, right.size, disagreeing, _caption(evidence)
+        _encode_webp(left), _encode_webp(right), marked, left.size, right.size, disagreeing, _caption(verdict)
     )
 
 
-def with_alignments(report: Report, *, limits: DecodeLimits) -> Report:
+def with_alignments(report: Report) -> Report:
     """Draw the evidence of the pairs for which the page shows it.
 
     Args:
         report: the report. Without verdicts it is returned unchanged.
-        limits: size limits of images; larger ones count as unreadable.
     """
     shown = report.pairs_shown()
     indices = sorted(drawn([pair.similarity for pair in shown], [pair.verified for pair in shown]))
-
-    def view(index: int) -> AlignedView | None:
-        return aligned_view(shown[index].left.data, shown[index].right.data, limits)
-
-    views = dict(zip(indices, ordered_map(view, indices, threads=thread_count(0)), strict=True))
+    views = dict(
+        zip(
+            indices,
+            ordered_map(aligned_view, (shown[index] for index in indices), threads=thread_count(0)),
+            strict=True,
+        )
+    )
     pairs: list[PairEntry] = [replace(pair, aligned=views.get(index)) for index, pair in enumerate(shown)]
     return replace(report, pairs=pairs)
 
 
-def _caption(evidence: Evidence) -> str:
-    agreement = f"{percent(evidence.agreement)} of the textured regions agree"
-    said = f"confirmed: {evidence.kind.replace('_', ' ')}" if evidence.verified else f"rejected: {evidence.reason}"
+def _caption(verdict: Verdict) -> str:
+    agreement = f"{percent(verdict.agreement)} of the textured regions agree"
+    said = f"confirmed: {verdict.kind.replace('_', ' ')}" if verdict.verified else f"rejected: {verdict.reason}"
     # Without a transform nothing was measured.
-    return f"{said}; overlap {percent(evidence.overlap)}; {agreement}" if evidence.transform else said
+    return f"{said}; overlap {percent(verdict.overlap)}; {agreement}" if verdict.transform else said
+
+
+def _disagreement(left: Image, right: Image, verdict: Verdict) -> NDArray[np.bool_]:
+    """Return where contents or colors disagree: bool [h, w] in the frame of the left image."""
+    from visdiv_assets.duplicates.verify import Evidence, explain, prepare
+
+    evidence = Evidence(verdict.verified, verdict.kind, verdict.reason, verdict.transform)
+    found = explain(prepare(left), prepare(right), evidence).disagrees
+    assert found is not None
+    return found
+
+
+def _lay_onto(left: Image, right: Image, transform: tuple[float, ...]) -> Image:
+    """Return the right image in the frame of the left one, gray where it shows nothing."""
+    from PIL.Image import fromarray
+
+    from visdiv_assets.duplicates.verify.registration import warp
+
+    matrix = np.vstack([np.reshape(transform, (2, 3)), [0.0, 0.0, 1.0]])
+    laid, inside = warp(np.asarray(right), matrix, left.size)
+    laid[~inside] = 128
+    return fromarray(np.ascontiguousarray(laid))
 
 
 def _mark_disagreement(image: Image, disagrees: NDArray[np.bool_]) -> Image:

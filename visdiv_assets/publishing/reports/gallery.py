@@ -8,7 +8,6 @@ from pathlib import Path
 
 from visdiv_assets.corpus.image_lookup import ImageRef
 from visdiv_assets.imaging import thumbnails
-from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.thumbnails import Thumbnail
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.html_files import content_policy, read_template, template, write_page
@@ -23,7 +22,7 @@ class GalleryEntry:
     """An image of the page.
 
     Attributes:
-        image: its position, its bytes, and the text of its row as note.
+        image: its position, its thumbnail, and the text of its row as note.
         score: number shown next to it.
     """
 
@@ -40,18 +39,17 @@ class _Shown:
     text: Text
 
 
-def gallery(title: str, entries: Sequence[GalleryEntry], *, limits: DecodeLimits) -> str:
+def gallery(title: str, entries: Sequence[GalleryEntry]) -> str:
     """Render images as a page that needs no server, no network and no script.
 
     Args:
         title: title of the page.
         entries: the images, in order. An unreadable image is shown as a gray box with the reason.
-        limits: size limits of images; larger ones count as unreadable.
 
     Returns:
         the page, less than 6 MB; all texts are escaped.
     """
-    small = thumbnails.thumbnails((e.image.data for e in entries), limits=limits)
+    small = thumbnails.thumbnails(entry.image.preview for entry in entries)
     full = text_cells.full_length([entry.image.note for entry in entries])
     styles = {
         "gallery": read_template("gallery.css"),
@@ -59,7 +57,7 @@ def gallery(title: str, entries: Sequence[GalleryEntry], *, limits: DecodeLimits
     }
     shown = [
         _Shown(
-            small[thumbnails.key_of(entry.image.data)],
+            small[entry.image.preview],
             text_cells.shorten(entry.image.place),
             f"row {entry.image.row}, image {entry.image.image_index}",
             f"{entry.score:.3f}",
@@ -76,10 +74,10 @@ def gallery(title: str, entries: Sequence[GalleryEntry], *, limits: DecodeLimits
     )
 
 
-def write_gallery(title: str, entries: Sequence[GalleryEntry], path: Path, *, limits: DecodeLimits) -> int:
+def write_gallery(title: str, entries: Sequence[GalleryEntry], path: Path) -> int:
     """Write a `gallery` to a file in one atomic step and return its size in bytes.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    return write_page(gallery(title, entries, limits=limits), path)
+    return write_page(gallery(title, entries), path)

@@ -27,11 +27,18 @@ class Verdict:
         verified: true if the pair is confirmed.
         kind: the kind of copy, such as "cropped"; "unconfirmed" if the pair is not confirmed.
         reason: why it is not confirmed, such as "contents differ"; else empty.
+        transform: row-major 2 x 3 affine map from points of the right image to points of the left one, both in units of
+            their own width and height; empty if none was found.
+        overlap: share of the smaller image that the other one shows, 0 to 1.
+        agreement: share of the textured regions of the overlap that agree, 0 to 1.
     """
 
     verified: bool
     kind: str
     reason: str = ""
+    transform: tuple[float, ...] = ()
+    overlap: float = 0.0
+    agreement: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

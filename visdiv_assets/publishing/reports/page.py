@@ -14,8 +14,7 @@ from pathlib import Path
 
 from visdiv_assets.corpus.image_lookup import ImageRef
 from visdiv_assets.imaging import thumbnails
-from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.imaging.thumbnails import Thumbnail
+from visdiv_assets.imaging.thumbnails import Preview, Thumbnail
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.html_files import content_policy, read_template, template, write_page
 from visdiv_assets.publishing.reports import badges, evidence_html
@@ -45,7 +44,7 @@ class _Image:
     key: str
 
 
-def render(report: Report, *, limits: DecodeLimits) -> str:
+def render(report: Report) -> str:
     """Render a report as HTML.
 
     The same report gives the same page. The page is smaller than 6 MB, or 10 MB with evidence: images that are hard to
@@ -53,13 +52,12 @@ def render(report: Report, *, limits: DecodeLimits) -> str:
 
     Args:
         report: the report. An unreadable image is shown as a gray box with the reason.
-        limits: size limits of images; larger ones count as unreadable.
 
     Returns:
         the page; it can be encoded as UTF-8.
     """
     shown = report.pairs_shown()
-    drawn = thumbnails.thumbnails((side.data for pair in shown for side in (pair.left, pair.right)), limits=limits)
+    drawn = thumbnails.thumbnails(side.preview for pair in shown for side in (pair.left, pair.right))
     full = text_cells.full_length(_texts(shown))
     evidence, view_styles = evidence_html.drawn_pairs(report, shown)
     judged = any(pair.verdict is not None for pair in shown)
@@ -104,13 +102,12 @@ def render(report: Report, *, limits: DecodeLimits) -> str:
     )
 
 
-def write_report(report: Report, path: Path, *, limits: DecodeLimits) -> int:
+def write_report(report: Report, path: Path) -> int:
     """Write a report to a file in one atomic step.
 
     Args:
         report: the report.
         path: the file; its folder is created if needed.
-        limits: size limits of images; larger ones count as unreadable.
 
     Returns:
         size of the file in bytes.
@@ -118,7 +115,7 @@ def write_report(report: Report, path: Path, *, limits: DecodeLimits) -> int:
     Raises:
         StorageError: the file cannot be written.
     """
-    return write_page(render(report, limits=limits), path)
+    return write_page(render(report), path)
 
 
 def _texts(pairs: Sequence[PairEntry]) -> Iterator[str]:
@@ -139,9 +136,9 @@ def _is_numeric(pairs: Sequence[PairEntry], name: str) -> bool:
     return not any(isinstance(pair.columns.get(name), str) for pair in pairs)
 
 
-def _image(side: ImageRef, drawn: dict[str | None, Thumbnail], full: int) -> _Image:
+def _image(side: ImageRef, drawn: dict[Preview, Thumbnail], full: int) -> _Image:
     return _Image(
-        thumbnail=drawn[thumbnails.key_of(side.data)],
+        thumbnail=drawn[side.preview],
         place=text_cells.shorten(side.place),
         position=f"row {side.row}, image {side.image_index}",
         image_id=text_cells.shorten(side.image_id),

@@ -15,7 +15,8 @@ from visdiv_assets.publishing.site.page_model import Page
 from visdiv_assets.publishing.site.render import SCRIPT, render
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.storage.error_messages import write_error
-from visdiv_assets.storage.files import sync_folder, temporary_beside
+from visdiv_assets.storage.files import temporary_beside
+from visdiv_assets.storage.put_in_place import keep_access, put_in_place, real_path
 
 #: Folder of the site in the reports folder.
 FOLDER = "site"
@@ -55,21 +56,24 @@ def build_site(corpus: Corpus, progress: Progress = silent) -> Path:
     for make in PAGES:
         pages.append(make(corpus))
         progress(1)
-    aside = temporary_beside(folder)
+    aside = None
     try:
+        target = real_path(folder)
+        aside = temporary_beside(target)
         _write(corpus, pages, script, aside)
-        _put_in_place(aside, folder)
+        _put_in_place(aside, target)
     except OSError as error:
         raise write_error(str(folder), error) from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        if aside:
+            shutil.rmtree(aside, ignore_errors=True)
     return folder / "index.html"
 
 
 def _write(corpus: Corpus, pages: Sequence[Page], script: str, folder: Path) -> None:
     about = _describe_data(corpus)
     for page in pages:
-        html = render(page, pages, about, limits=corpus.limits)
+        html = render(page, pages, about)
         write_page(html, folder / page.file)
     write_page(script, folder / SCRIPT)
 
@@ -100,12 +104,12 @@ def _put_in_place(aside: Path, folder: Path) -> None:
     """
     old = temporary_beside(folder)
     if folder.exists():
+        keep_access(aside, folder)
         folder.replace(old)
     try:
-        aside.replace(folder)
+        put_in_place(aside, folder)
     except OSError:
         with suppress(OSError):
             old.replace(folder)
         raise
-    sync_folder(folder.parent)
     shutil.rmtree(old, ignore_errors=True)

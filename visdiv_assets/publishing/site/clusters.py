@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_images
+from visdiv_assets.corpus.image_lookup import ImagePosition
 from visdiv_assets.publishing.site.page_model import Entry, Grid, Group, Heading, Page, Section, count, number, several
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.sources import Kind
@@ -49,19 +49,19 @@ def page(corpus: Corpus) -> Page:
         return Page(
             "clusters.html", "Groups of copies", _INTRODUCTION, [Section("The largest groups", nothing=nothing)]
         )
-    sections = [Section("The largest groups", groups=_groups(corpus, largest[:GROUPS]))] if corpus.source else []
+    sections = [Section("The largest groups", groups=_groups(corpus, largest[:GROUPS]))] if corpus.images else []
     sections.append(Section("Sizes", grids=[_grid(largest)]))
     return Page("clusters.html", "Groups of copies", _INTRODUCTION, sections)
 
 
 def _groups(corpus: Corpus, largest: list[dict[str, Any]]) -> list[Group]:
-    assert corpus.source is not None
+    assert corpus.images is not None
     chosen: dict[str, list[ImagePosition]] = {row["component_id"]: [] for row in largest}
     for row in corpus.warehouse.rows(_POSITIONS, components=list(chosen)):
         places = chosen[row["component_id"]]
         if len(places) < IMAGES:
             places.append(ImagePosition(row["subset"], row["row"], row["image_index"], row["image_id"]))
-    found = fetch_images(corpus.source, Kind.SUBSET, [place for places in chosen.values() for place in places])
+    found = corpus.images.read(Kind.SUBSET, [place for places in chosen.values() for place in places])
     groups = []
     for rank, row in enumerate(largest, start=1):
         places = chosen[row["component_id"]]

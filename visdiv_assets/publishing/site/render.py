@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.imaging import thumbnails
-from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.imaging.thumbnails import Thumbnail
+from visdiv_assets.imaging.thumbnails import Preview, Thumbnail
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.html_files import content_policy, read_template, script_json, template
 from visdiv_assets.publishing.site.page_model import Chart, Entry, Grid, Group, Page
@@ -43,20 +42,19 @@ class _Image:
     position: str
 
 
-def render(page: Page, pages: Sequence[Page], about: str, *, limits: DecodeLimits) -> str:
+def render(page: Page, pages: Sequence[Page], about: str) -> str:
     """Render a page of the site.
 
     Args:
         page: the page.
         pages: all pages of the site, for the navigation.
         about: a line on the origin of the numbers.
-        limits: size limits of images; larger ones count as unreadable.
 
     Returns:
         the page. It requests only the script next to it, and all texts in it are escaped.
     """
     groups = [group for section in page.sections for group in section.groups]
-    small = thumbnails.thumbnails((image.data for group in groups for image in group.images), limits=limits)
+    small = thumbnails.thumbnails(image.preview for group in groups for image in group.images)
     styles = {
         "page": read_template("page.css"),
         "site": read_template("site.css"),
@@ -105,10 +103,10 @@ def _shown(entry: Entry, right: bool) -> _Shown:
     return _Shown(cell, entry.link, right, text_cells.clean(entry.below, _NAMES))
 
 
-def _images(group: Group, small: dict[str | None, Thumbnail]) -> list[_Image]:
+def _images(group: Group, small: dict[Preview, Thumbnail]) -> list[_Image]:
     return [
         _Image(
-            small[thumbnails.key_of(image.data)],
+            small[image.preview],
             text_cells.clean(image.place, _NAMES),
             f"row {image.row}, image {image.image_index}",
         )

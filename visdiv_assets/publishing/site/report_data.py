@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.errors import StorageError
-from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.sources import Source
+from visdiv_assets.publishing.warehouse.reading import open_to_read
 from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.lake import Lake
 
@@ -55,7 +55,7 @@ def open_report_data(path: Path) -> Iterator[Warehouse]:
     if not path.is_file():
         raise StorageError(f"{path} does not exist yet: run `visdiv run --all` first")
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
+        with open_to_read(path) as connection:
             yield Warehouse(connection)
     except duckdb.Error as error:
         raise StorageError(f"{path} cannot be read (DuckDB says: {error}): run `visdiv run --all` again") from error
@@ -68,20 +68,18 @@ class Corpus:
     Attributes:
         warehouse: the published DuckDB file.
         lake: the lake, for spectra, which are not published.
-        source: source of the images; None for pages without images.
+        images: reads the images; None for pages without images.
         reports: folder of the reports on single subsets and benchmarks; the site is a folder in it.
         contamination_threshold: minimum similarity of contaminated images.
         duplicate_threshold: minimum similarity of shared images.
-        limits: size limits of images; larger ones count as unreadable.
     """
 
     warehouse: Warehouse
     lake: Lake
-    source: Source | None
+    images: ImageReader | None
     reports: Path
     contamination_threshold: float
     duplicate_threshold: float
-    limits: DecodeLimits
 
     def link(self, kind: str, name: str) -> str:
         """Return the address of a report, relative to the site; empty if the report does not exist.

@@ -65,7 +65,7 @@
     const encoded = image[i] >= 0 ? data.images[image[i]] : "";
     if (encoded) {
       const drawn = document.createElement("img");
-      drawn.src = `data:image/jpeg;base64,${encoded}`;
+      drawn.src = `data:image/webp;base64,${encoded}`;
       drawn.alt = `Image of row ${row[i]}`;
       frame.append(drawn);
     }

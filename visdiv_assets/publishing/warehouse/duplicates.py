@@ -59,6 +59,13 @@ CLOSE_PAIR_POSITIONS = Table(
     ),
 )
 
+DUPLICATES = Table(
+    "duplicates",
+    "A view with one row per pair of image positions whose images are byte-equal or confirmed copies: the rows of "
+    "close_pair_positions with the verdict confirmed. Pairs that verification rejected are not listed.",
+    tuple(column for column in CLOSE_PAIR_POSITIONS.columns if column.name != "verdict"),
+)
+
 DUPLICATE_CLUSTERS = Table(
     "duplicate_clusters",
     "One row per image position that has a copy anywhere in the corpus: its cluster, and the position of the cluster "
@@ -195,4 +202,10 @@ SELECT
     CASE WHEN in_order THEN y_image ELSE x_image END,
     similarity, false, verdict
 FROM close
+"""
+
+DUPLICATES_STATEMENT = f"""
+CREATE VIEW duplicates AS
+SELECT {", ".join(column.name for column in DUPLICATES.columns)}
+FROM close_pair_positions WHERE verdict = 'confirmed'
 """

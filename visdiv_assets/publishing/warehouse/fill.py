@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
 from visdiv_assets.diversity.published import published_scores
@@ -16,7 +17,8 @@ from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
 from visdiv_assets.errors import StaleError
 from visdiv_assets.publishing.warehouse import clip, schema, texts
 from visdiv_assets.publishing.warehouse.columns import VERDICT_OF_VERIFIED, Table
-from visdiv_assets.publishing.warehouse.duplicates import CLOSE_PAIR_POSITIONS_STATEMENT
+from visdiv_assets.publishing.warehouse.duplicates import CLOSE_PAIR_POSITIONS_STATEMENT, DUPLICATES_STATEMENT
+from visdiv_assets.publishing.warehouse.image_issues import IMAGE_ISSUES_STATEMENT, ISSUES_OF_IMAGE, SIZE_BOUNDS
 from visdiv_assets.publishing.warehouse.images import neighbors_column
 from visdiv_assets.publishing.warehouse.publication import Publication
 from visdiv_assets.storage.lake import Lake
@@ -98,7 +100,8 @@ class Filler:
         for row in published_scores().to_pylist():
             self._insert(schema.DIVERSITY_PUBLISHED, row)
         self._fill_provenance()
-        self._connection.execute(CLOSE_PAIR_POSITIONS_STATEMENT)
+        for statement in (CLOSE_PAIR_POSITIONS_STATEMENT, DUPLICATES_STATEMENT, IMAGE_ISSUES_STATEMENT):
+            self._connection.execute(statement)
         for kind, tables in (("TABLE", schema.TABLES), ("VIEW", schema.VIEWS)):
             for table in tables:
                 for statement in table.comment_statements(kind):
@@ -153,13 +156,21 @@ class Filler:
         nearest = self._lake.manifest(LakeTable.NEAR_DUPLICATES, images.partition)
         counted = self._lake.read(nearest, "counts") if nearest else pa.table({"image_id": pa.array([], pa.string())})
         numbers = ["background_similarity", *(neighbors_column(name) for name in NAMED_THRESHOLDS)]
-        columns = ", ".join(f"c.{name}" if name in counted.column_names else "NULL" for name in numbers)
-        with self._registered(listed=self._stream(images, "rows"), counted=counted):
+        made = {
+            "subset": "$subset",
+            "aspect_ratio": "CASE WHEN status = 'ok' THEN width / height END",
+            "quality_issues": f"CASE WHEN status = 'ok' THEN {ISSUES_OF_IMAGE} END",
+            **{name: f"c.{name}" if name in counted.column_names else "NULL" for name in numbers},
+        }
+        names = [column.name for column in schema.IMAGES.columns]
+        self._require_columns(images, "rows", {name for name in names if name not in made} | {"pdq"})
+        sizes = self._lake.read(images, columns=["width", "height"], where=pc.field("status") == "ok")
+        with self._registered(listed=self._stream(images, "rows"), counted=counted, sizes=sizes):
             self._connection.execute(
                 f"""INSERT INTO images
-                SELECT $subset, i."row", i.image_index, i.image_id, i.format, i.width, i.height, i.size_bytes, i.status,
-                    i.detail, i.brightness_deviation, i.colors, i.low_information, {columns}
-                FROM listed i LEFT JOIN counted c ON c.image_id = i.image_id AND i.status = 'ok'
+                SELECT {", ".join(made.get(name, f'i."{name}"') for name in names)}
+                FROM listed i CROSS JOIN ({SIZE_BOUNDS})
+                    LEFT JOIN counted c ON c.image_id = i.image_id AND i.status = 'ok'
                 ORDER BY i."row", i.image_index""",
                 {"subset": images.partition},
             )
@@ -207,9 +218,9 @@ class Filler:
             )
         # Counted in the lake, not in what was just written, so that a lost pair makes the counts differ.
         key = ["image_id", "benchmark", "benchmark_image_id"]
-        confirmed = compared.filter(pa.compute.equal(compared["verified"], True))
+        confirmed = compared.filter(pc.equal(compared["verified"], True))
         pairs = pa.concat_tables([found.select(key), confirmed.select(key)]).group_by(key).aggregate([])
-        listed = self._lake.read(images, columns=["image_id", "status"]).filter(pa.compute.field("status") == "ok")
+        listed = self._lake.read(images, columns=["image_id", "status"]).filter(pc.field("status") == "ok")
         self._expected["contamination_pairs"] += pairs.join(listed, "image_id", join_type="inner").num_rows
         self._connection.execute("DROP TABLE contaminated")
 
@@ -287,12 +298,7 @@ class Filler:
         """
         if not manifest.files(role):
             return
-        stored = self._lake.dataset(manifest, role).schema.names
-        if set(stored) | {"subset"} != {column.stored_name for column in table.columns} | {"subset"}:
-            raise StaleError(
-                f"{manifest.table} of {manifest.partition!r} was written by another version of this program, with the "
-                f"columns {', '.join(stored)}: {remedy(manifest.table, manifest.partition)}"
-            )
+        stored = self._require_columns(manifest, role, {column.stored_name for column in table.columns})
         columns = [column.name for column in table.columns]
         values = [column.expression() if column.stored_name in stored else "$subset" for column in table.columns]
         with self._registered(stored=self._stream(manifest, role)):
@@ -301,6 +307,16 @@ class Filler:
                 {"subset": manifest.partition} if "$subset" in values else {},
             )
         self._expected[table.name] += manifest.rows(role)
+
+    def _require_columns(self, manifest: Manifest, role: str, expected: set[str]) -> list[str]:
+        """Return the stored columns, which must be the expected ones, with or without `subset`."""
+        stored: list[str] = self._lake.dataset(manifest, role).schema.names
+        if set(stored) | {"subset"} != expected | {"subset"}:
+            raise StaleError(
+                f"{manifest.table} of {manifest.partition!r} was written by another version of this program, with the "
+                f"columns {', '.join(stored)}: {remedy(manifest.table, manifest.partition)}"
+            )
+        return stored
 
     def _insert(self, table: Table, row: dict[str, object]) -> None:
         self._connection.execute(

@@ -15,6 +15,7 @@ from visdiv_assets.publishing.warehouse.columns import (
     Table,
     enum,
 )
+from visdiv_assets.publishing.warehouse.image_issues import QUALITY_ISSUES
 
 
 def neighbors_column(threshold_name: str) -> str:
@@ -59,6 +60,7 @@ IMAGES = Table(
         Column("format", "VARCHAR", "File format, such as jpeg or png; NULL if the bytes are not an image."),
         Column("width", "INTEGER", "Width in pixels, after applying the EXIF orientation."),
         Column("height", "INTEGER", "Height in pixels, after applying the EXIF orientation."),
+        Column("aspect_ratio", "FLOAT", "Width divided by height; NULL if the image cannot be read."),
         Column("size_bytes", "BIGINT", "Size of the encoded image in bytes."),
         Column(
             "status",
@@ -66,6 +68,28 @@ IMAGES = Table(
             "ok if the image can be read, else the kind of defect.",
         ),
         Column("detail", "VARCHAR", "Why the image cannot be read; empty if it can."),
+        Column(
+            "brightness",
+            "FLOAT",
+            "Mean brightness, 0 to 255. The brightness of a pixel is the root of 0.241 R^2 + 0.691 G^2 + 0.068 B^2.",
+        ),
+        Column("brightness_p5", "FLOAT", "Brightness that 5 % of the pixels do not exceed."),
+        Column("brightness_p99", "FLOAT", "Brightness that 99 % of the pixels do not exceed."),
+        Column("contrast", "FLOAT", "Standard deviation of the brightness of the pixels, 0 to 127.5."),
+        Column("entropy", "FLOAT", "Shannon entropy of the levels of brightness in bits, 0 to 8."),
+        Column(
+            "sharpness",
+            "FLOAT",
+            "Variance of the Laplacian of the luminance, clipped to 0 to 255, of the image at 64 pixels or less; low "
+            "for blurred images.",
+        ),
+        Column(
+            "histogram_deviation",
+            "FLOAT",
+            "Standard deviation of the 256 counts of levels of luminance of the image at 64 pixels or less; high for "
+            "graphics, which have few levels.",
+        ),
+        Column("grayscale", "BOOLEAN", "True if the image has no color, whether stored in gray or in color."),
         Column(
             "brightness_deviation",
             "FLOAT",
@@ -78,6 +102,7 @@ IMAGES = Table(
             "True if the image is nearly constant or has few colors, such as a blank page or a page of text. A high "
             "similarity is weaker evidence for such images.",
         ),
+        QUALITY_ISSUES,
         Column(
             "background_similarity",
             "FLOAT",

@@ -18,16 +18,25 @@ from visdiv_assets.errors import StorageError
 from visdiv_assets.publishing.warehouse import schema
 from visdiv_assets.publishing.warehouse.fill import Filler
 from visdiv_assets.publishing.warehouse.publication import Publication
+from visdiv_assets.publishing.warehouse.reading import WITHOUT_BAR
 from visdiv_assets.storage import object_store, uris
 from visdiv_assets.storage.error_messages import reason_of, write_error
-from visdiv_assets.storage.files import remove_temporary, sync_folder, temporary_beside
+from visdiv_assets.storage.files import remove_temporary, temporary_beside
+from visdiv_assets.storage.integrity import DamagedFileError, remove_damage
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.put_in_place import put_in_place, real_path
 
 if TYPE_CHECKING:
     import duckdb
 
 #: Drivers of BI tools still ship a DuckDB that cannot open files of later storage versions.
 STORAGE_VERSION = "v1.2.0"
+
+#: Ends of the names of files with changes that DuckDB makes to a file when it opens it.
+_LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")
+
+#: Maximum number of damaged partitions in an error.
+_MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ def publish(
 
     Args:
         lake: where the rows come from.
-        path: the DuckDB file.
+        path: the DuckDB file; if it is a link, the file that it leads to is replaced.
         category: returns the category of a subset.
         publication: the content of the table `meta`; None: unknown.
 
@@ -72,20 +81,25 @@ def publish(
 
     Raises:
         StorageError: the file cannot be written; an older one stays in place.
+        DamagedFileError: a file of the lake has other bytes than those that were written. All such files are removed,
+            so that the next runs of their partitions make them again.
     """
     import duckdb
 
-    target = Path(path).absolute()
-    aside = temporary_beside(target)
+    given = Path(path).absolute()
     # One publication at a time, so that the one that reads the lake last also publishes last, and no other one still
     # writes the temporary files that are removed here.
-    held = lake.hold("warehouse", target.name, str(target))
+    held = lake.hold("warehouse", given.name, str(given))
+    aside = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        given.parent.mkdir(parents=True, exist_ok=True)
+        target = real_path(given)
+        aside = temporary_beside(target)
         if held and held.first:
             remove_temporary(target.parent, target.name)
         with duckdb.connect(str(aside), config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
-            expected = Filler(connection, lake.snapshot(), category, publication or Publication()).fill()
+            connection.execute(WITHOUT_BAR)
+            expected = Filler(connection, lake.snapshot().checked(), category, publication or Publication()).fill()
             # Closing writes the rest too, but does not report a failure.
             connection.execute("CHECKPOINT")
         # Count in the file that was written, not in the memory of the connection that wrote it.
@@ -93,19 +107,48 @@ def publish(
             rows = {table.name: _count(connection, table.name) for table in schema.TABLES}
         with aside.open("rb") as stream:
             os.fsync(stream.fileno())
-        aside.replace(target)
-        sync_folder(target.parent)
+        # Before the rename: a process that is killed in between must not leave the new file with old changes.
+        for log in leftover_logs(given):
+            log.unlink(missing_ok=True)
+        put_in_place(aside, target)
+    except DamagedFileError as error:
+        raise _remove_damage(lake, error) from None
     except OSError as error:
-        raise write_error(str(target), error) from error
+        raise write_error(str(given), error) from error
     except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
-        raise StorageError(f"cannot write {target}: {error}; the previous file is intact") from error
+        raise StorageError(f"cannot write {given}: {error}; the previous file is intact") from error
     finally:
-        with suppress(OSError):
-            for left in (aside, aside.with_name(f"{aside.name}.wal")):
-                left.unlink(missing_ok=True)
+        if aside:
+            with suppress(OSError):
+                for left in (aside, *leftover_logs(aside)):
+                    left.unlink(missing_ok=True)
         if held:
             held.release()
     return Published(rows, expected)
+
+
+def _remove_damage(lake: Lake, error: DamagedFileError) -> DamagedFileError:
+    """Remove all damaged files of the lake, where one was found, and return the error that names them."""
+    damaged = remove_damage(lake)
+    partitions = sorted({(damage.table, damage.partition) for damage in damaged})
+    named = ", ".join(f"{table} of {partition!r}" for table, partition in partitions[:_MAX_NAMED])
+    more = f" and {len(partitions) - _MAX_NAMED} more" if len(partitions) > _MAX_NAMED else ""
+    return DamagedFileError(
+        f"{error}, so nothing was published; damaged files are removed: materialize {named}{more} again, or run "
+        "`visdiv run --all`, and check the disk"
+    )
+
+
+def leftover_logs(path: Path) -> list[Path]:
+    """Return the files of changes beside a DuckDB file, left by a program that had it open for writing and died.
+
+    DuckDB applies them to whatever file it finds there, even to one that was published later.
+
+    Args:
+        path: the DuckDB file; for a link, also the files beside what it leads to.
+    """
+    places = dict.fromkeys((path, real_path(path)))
+    return [log for place in places for end in _LOGS if (log := place.with_name(f"{place.name}{end}")).exists()]
 
 
 def publish_copy(path: str | Path, uri: str) -> None:

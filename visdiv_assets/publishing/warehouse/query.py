@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visdiv_assets.errors import ConfigError, StorageError
+from visdiv_assets.publishing.warehouse.reading import open_to_read
 
 #: Rows of the format table; csv and json return all rows.
 ROWS_SHOWN = 100
@@ -31,7 +32,7 @@ def run_query(path: Path, sql: str, form: str = "table") -> str:
     if not path.is_file():
         raise StorageError(f"{path} does not exist yet: run `visdiv run --all` first")
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
+        with open_to_read(path) as connection:
             if not duckdb.extract_statements(sql):
                 raise ConfigError("there is no SQL statement to run: give one")
             result = connection.execute(sql)

@@ -27,8 +27,10 @@ from visdiv_assets.publishing.warehouse.duplicates import (
     CLUSTER_SUMMARY,
     COMPONENT_SIZES,
     DUPLICATE_CLUSTERS,
+    DUPLICATES,
     SUBSET_OVERLAP,
 )
+from visdiv_assets.publishing.warehouse.image_issues import IMAGE_ISSUES
 from visdiv_assets.publishing.warehouse.images import DROPPED_ROWS, IMAGES, QUALITY, SUBSETS
 from visdiv_assets.publishing.warehouse.texts import TEXT_CONTAMINATION_RATES, TEXT_OVERLAPS
 
@@ -42,6 +44,7 @@ __all__ = [
     "DIVERSITY_RAREFIED",
     "DROPPED_ROWS",
     "DUPLICATE_CLUSTERS",
+    "IMAGES",
     "META",
     "MIXTURE_WEIGHTS",
     "PROVENANCE",
@@ -114,4 +117,4 @@ TABLES = (
     MAP_POINTS,
     PROVENANCE,
 )
-VIEWS = (CLOSE_PAIR_POSITIONS,)
+VIEWS = (CLOSE_PAIR_POSITIONS, DUPLICATES, IMAGE_ISSUES)

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
+from visdiv_assets.imaging.limits import DecodeLimits
+from visdiv_assets.imaging.thumbnails import SIDE, Preview, encode_thumbnail, preview, unreadable
 from visdiv_assets.publishing.reports import AlignedView, ImageRef, PairEntry, Report, Value, Verdict
 
 MAX_PIXELS = 10_000_000
@@ -27,7 +30,15 @@ def jpeg(seed: int, width: int = 40, height: int = 30) -> bytes:
 
 
 def image(data: bytes | None, row: int = 0, *, place: str = "clipart_nature", note: str = "") -> ImageRef:
-    return ImageRef(place, row, 0, image_id(data or b""), data, note)
+    return ImageRef(place, row, 0, image_id(data or b""), preview_of(data), note)
+
+
+def preview_of(data: bytes | None) -> Preview:
+    """What the lake would hold of an encoded image."""
+    decoded = decode_image(data, limits=DecodeLimits(MAX_PIXELS))
+    if decoded.pixels is None:
+        return unreadable(decoded)
+    return preview(encode_thumbnail(decoded.pixels, SIDE), decoded)
 
 
 def pair(

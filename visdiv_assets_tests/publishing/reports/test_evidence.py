@@ -1,20 +1,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from visdiv_assets.duplicates.verify import evidence as said
-from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.publishing.reports import PAIRS_SHOWN, PairEntry, Report, Verdict, render
 from visdiv_assets.publishing.reports.badges import KINDS, REASONS, badge, measures_of, percent, verdict_of
 from visdiv_assets.publishing.reports.model import VIEW_BYTES
 from visdiv_assets.publishing.reports.pair_selection import DRAWN
-from visdiv_assets_tests.publishing.reports.examples import MAX_PIXELS, Page, aligned, image, pair, report, verified
+from visdiv_assets_tests.publishing.reports.examples import Page, aligned, image, pair, report, verified
 
 
 def html_of(content: Report) -> str:
-    return render(content, limits=DecodeLimits(MAX_PIXELS))
+    return render(content)
 
 
 def test_every_kind_and_reason_is_told() -> None:
@@ -171,3 +171,12 @@ def test_a_share_is_all_only_if_it_is_all(share: float, words: str) -> None:
 def test_a_image_that_cannot_be_read_says_why() -> None:
     entry = PairEntry(image(b"x"), image(None), {}, Verdict(False, "unconfirmed", "unreadable"))
     assert "rejected: unreadable" in Page(html_of(report([entry]))).text
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "heading"), [(True, "No region disagrees"), (False, "The difference is too small for a thumbnail")]
+)
+def test_a_drawing_without_marks_says_what_that_means(confirmed: bool, heading: str) -> None:
+    view = replace(aligned(0), disagreeing=0.0)
+    html = html_of(report([verified(0.9, confirmed, view=view)]))
+    assert html.count(f"<figcaption><bdi>{heading}</bdi></figcaption>") == 1

@@ -11,6 +11,7 @@ import pytest
 
 from visdiv_assets.contamination.images import LOCATED_SCHEMA, RATES_SCHEMA
 from visdiv_assets.corpus.image_lookup import ImagePosition
+from visdiv_assets.imaging.thumbnails import Preview
 from visdiv_assets.publishing.reports import ImageRef, Report, Verdict, contamination, duplicates
 
 VERDICTS = {
@@ -32,6 +33,15 @@ class Store:
         return table if where is None else table.filter(where)
 
 
+class Reader:
+    """Reads images of which nothing is known."""
+
+    lake = Store()
+
+    def read(self, kind: Any, positions: Iterable[ImagePosition]) -> dict[ImagePosition, ImageRef]:
+        return {position: ImageRef(*position, Preview(None, "no bytes")) for position in positions}
+
+
 def manifest(settings: dict[str, float] | None = None, **tables: pa.Table) -> Any:
     return SimpleNamespace(
         tables=tables,
@@ -48,18 +58,14 @@ def _fake_source(monkeypatch: pytest.MonkeyPatch) -> None:
     def find_positions(store: Any, subset: str, image_ids: Iterable[str]) -> dict[str, ImagePosition]:
         return {image_id: ImagePosition(subset, ord(image_id) - ord("a"), 0, image_id) for image_id in image_ids}
 
-    def fetch(source: Any, kind: Any, places: Sequence[ImagePosition]) -> dict[ImagePosition, ImageRef]:
-        return {place: ImageRef(*place, None) for place in places}
-
     for module in (duplicates, contamination):
         monkeypatch.setattr(module, "find_first_positions", find_positions)
-        monkeypatch.setattr(module, "fetch_images", fetch)
 
 
 def duplicates_of(**changes: Any) -> Report:
     near = pa.table({"image_id_a": ["a"], "image_id_b": ["b"], "similarity": [0.9], "similarity_normalized": [0.3]})
     nearest = manifest({"similarity_floor": 0.75}, pairs=near)
-    return duplicates.duplicates_report(Store(), None, nearest, manifest(), **changes)  # type: ignore[arg-type]
+    return duplicates.duplicates_report(Reader(), nearest, manifest(), **changes)  # type: ignore[arg-type]
 
 
 def test_duplicates_without_verdicts_are_the_near_ones() -> None:
@@ -80,7 +86,7 @@ def test_duplicates_with_verdicts() -> None:
     verified = manifest({"candidate_floor": 0.45, "pdq_distance": 31}, pairs=compared)
     content = duplicates_of(verified=verified, measured=["Recall is 71 %."])
     rejected, confirmed = content.pairs
-    assert confirmed.verdict == Verdict(True, "cropped")
+    assert confirmed.verdict == Verdict(True, "cropped", "", (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), 0.8, 0.97)
     assert confirmed.columns == TRUSTED
     assert rejected.verdict == Verdict(False, "unconfirmed", "no alignment")
     assert content.pairs_total == 2
@@ -127,7 +133,7 @@ def contamination_tables() -> dict[str, Any]:
 
 
 def test_leaks_without_verdicts() -> None:
-    content = contamination.leak_report(Store(), None, "bench", contamination_tables(), 0.95)  # type: ignore[arg-type]
+    content = contamination.leak_report(Reader(), "bench", contamination_tables(), 0.95)  # type: ignore[arg-type]
     assert [pair.columns for pair in content.pairs] == [
         {"similarity": 0.75, "normalized": 0.25, "low information": False}
     ] * 2
@@ -142,7 +148,7 @@ def test_leaks_of_which_a_part_was_verified() -> None:
     for name, values in ({"pdq_distance": [12, None]} | VERDICTS).items():
         compared = compared.append_column(name, pa.array(values))
     verified = {"two": manifest(pairs=compared, rates=rates("verified", None, 1))}
-    content = contamination.leak_report(Store(), None, "bench", contamination_tables(), 0.95, verified=verified)  # type: ignore[arg-type]
+    content = contamination.leak_report(Reader(), "bench", contamination_tables(), 0.95, verified=verified)  # type: ignore[arg-type]
     assert [(pair.left.place, pair.verified) for pair in content.pairs] == [
         ("two", False),
         ("one", None),
@@ -160,5 +166,5 @@ def test_leaks_of_which_a_part_was_verified() -> None:
 
 def test_a_benchmark_without_pairs_has_a_report() -> None:
     empty = {"one": manifest(rates=rates("similarity", 0.95, 0))}
-    content = contamination.leak_report(Store(), None, "bench", empty, 0.95)  # type: ignore[arg-type]
+    content = contamination.leak_report(Reader(), "bench", empty, 0.95)  # type: ignore[arg-type]
     assert (content.pairs, content.pairs_total) == ([], 0)

@@ -14,7 +14,6 @@ import pytest
 import vl_convert
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.publishing.html_files import write_page
 from visdiv_assets.publishing.site import build
 from visdiv_assets.publishing.site.build import PAGES, build_site
@@ -41,7 +40,6 @@ def corpus_of(made: MadeUp) -> Iterator[Corpus]:
             made.reports,
             contamination_threshold=0.95,
             duplicate_threshold=0.95,
-            limits=DecodeLimits(1_000_000),
         )
 
 

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.publishing.site import chart_png, contamination
 from visdiv_assets.publishing.site.chart_png import MAX_BYTES, NAMES, corpus_images, leaks_image, png
 from visdiv_assets.publishing.site.report_data import Corpus, open_report_data
@@ -20,9 +19,7 @@ from visdiv_assets_tests.publishing.site.corpora import make
 def drawn(folder: Path, subsets: list[str], benchmarks: list[str]) -> dict[str, bytes]:
     made = make(folder, subsets, benchmarks, seed=3)
     with open_report_data(made.warehouse) as warehouse:
-        return corpus_images(
-            Corpus(warehouse, made.lake, None, made.reports, 0.95, 0.95, limits=DecodeLimits(1_000_000))
-        )
+        return corpus_images(Corpus(warehouse, made.lake, None, made.reports, 0.95, 0.95))
 
 
 def test_the_heat_maps_are_small_images(tmp_path: Path) -> None:
@@ -60,9 +57,7 @@ def test_where_nothing_is_shared_nothing_is_drawn(tmp_path: Path) -> None:
 def test_cells_are_colored_and_too_large_images_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = make(tmp_path, [f"subset {number}" for number in range(12)], ["a", "b", "c"], seed=3)
     with open_report_data(made.warehouse) as warehouse:
-        page = contamination.page(
-            Corpus(warehouse, made.lake, None, made.reports, 0.95, 0.95, limits=DecodeLimits(1_000_000))
-        )
+        page = contamination.page(Corpus(warehouse, made.lake, None, made.reports, 0.95, 0.95))
     chart = page.sections[0].charts[0]
     number = chart.data.column_names.index("value")
     nothing = replace(chart, data=chart.data.set_column(number, "value", pa.array([0.0] * chart.data.num_rows)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import shutil
@@ -26,6 +27,7 @@ from hypothesis import strategies as st
 from visdiv_assets.curation.quality import HISTOGRAM_SCHEMA, QUALITY_SCHEMA, RULES_SCHEMA
 from visdiv_assets.diversity.tables import SCORES_SCHEMA
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA
+from visdiv_assets.duplicates.pair_verification import VERIFIED_SCHEMA
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
 from visdiv_assets.embedding.shards import IDS_SCHEMA
 from visdiv_assets.errors import VisdivError
@@ -33,8 +35,9 @@ from visdiv_assets.imaging.listing import IMAGES_SCHEMA
 from visdiv_assets.publishing.warehouse.publication import Publication
 from visdiv_assets.publishing.warehouse.publish import Published, publish
 from visdiv_assets.publishing.warehouse.schema import SCHEMA_VERSION
+from visdiv_assets.storage.integrity import DamagedFileError
 from visdiv_assets.storage.lake import Lake, PartitionWrite
-from visdiv_assets_tests.storage.helpers import ODD_NAMES, REPOSITORY, files_below, run_python
+from visdiv_assets_tests.storage.helpers import ODD_NAMES, REPOSITORY, files_below, flip, run_python
 
 #: Columns that the tests of the content read; `test_schema.py` covers all of them.
 CONTRACT = {
@@ -44,6 +47,7 @@ CONTRACT = {
     "quality": "subset criterion rating turns",
     "close_pairs": "image_id_a image_id_b similarity model_id verdict evidence",
     "close_pair_positions": "subset_a row_a image_index_a subset_b row_b image_index_b similarity exact verdict",
+    "duplicates": "subset_a row_a image_index_a subset_b row_b image_index_b similarity exact",
     "diversity": "scope subset images model_id centered effective_rank participation_ratio "
     "participation_ratio_unbiased vendi score",
     "meta": "schema_version product_version source settings published_at lake_format_version",
@@ -232,6 +236,26 @@ def path(tmp_path: Path) -> Path:
 def query(path: Path, sql: str) -> list[tuple[Any, ...]]:
     with duckdb.connect(str(path), read_only=True) as connection:
         return connection.execute(sql).fetchall()
+
+
+def add_verdicts(lake: Lake, subset: str, verified: dict[tuple[str, str], bool]) -> None:
+    """Write the verdicts of the pairs of a subset."""
+    rows = [
+        {"image_id_a": a, "image_id_b": b, "similarity": 0.8, "verified": found} for (a, b), found in verified.items()
+    ]
+    write = lake.write("verified_duplicates", subset, code_version="1", model_id=SOME.model_id)
+    with write.add("pairs") as unit:
+        unit.table("pairs", pa.Table.from_pylist(rows, VERIFIED_SCHEMA), VERIFIED_SCHEMA)
+    write.commit()
+
+
+def leave_changes(path: Path) -> None:
+    """Change a published file as a client that dies before its changes are in the file."""
+    code = (
+        "import duckdb, os, sys; c = duckdb.connect(sys.argv[1]); c.execute('PRAGMA disable_checkpoint_on_shutdown'); "
+        "c.execute('DELETE FROM images'); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
 
 
 def slow_pair_positions(corpus: dict[str, Contents], between: dict[tuple[str, str], float]) -> list[PairRow]:
@@ -448,6 +472,15 @@ class TestPairs:
         # The same bytes, but they are no image.
         assert ("some", 2, 1, "some", 3, 0) not in listed
 
+    def test_only_confirmed_pairs_are_duplicates(self, lake: Lake, path: Path) -> None:
+        add_verdicts(lake, "other+(x)", {(A, B): False, (B, C): True})
+        publish(lake, path)
+        verdicts = query(path, "SELECT DISTINCT verdict::VARCHAR FROM close_pairs ORDER BY ALL")
+        assert verdicts == [("confirmed",), ("rejected",)]
+        near = query(path, "SELECT subset_a, row_a, subset_b, row_b FROM duplicates WHERE NOT exact ORDER BY ALL")
+        assert near == [("other+(x)", 0, "other+(x)", 5), ("other+(x)", 5, "some", 0)]
+        assert query(path, "SELECT count(*) FROM duplicates WHERE exact") == [(4,)]
+
     def test_a_pair_that_two_models_found_is_listed_once(self, tmp_path: Path, path: Path) -> None:
         lake = Lake(tmp_path / "lake")
         places: list[Place] = [(0, 0, A, "ok"), (0, 1, B, "ok")]
@@ -524,10 +557,11 @@ class TestCounts:
         file = manifest.files("rows")[1]
         stored = Path(lake.files.root) / "subset_images" / "some" / file.name
         pq.write_table(pq.read_table(stored).slice(1), stored)
-        # A file of the same size, so that only the rows can tell.
+        # The manifest states the size and checksum of the new file, so that only the rows can tell.
         record = Path(lake.files.root) / "subset_images" / "some" / "manifest.json"
         value = json.loads(record.read_bytes())
-        value["units"][1]["files"]["rows"]["size_bytes"] = stored.stat().st_size
+        stated = value["units"][1]["files"]["rows"]
+        stated["size_bytes"], stated["sha256"] = stored.stat().st_size, hashlib.sha256(stored.read_bytes()).hexdigest()
         record.write_text(json.dumps(value))
         assert publish(lake, path).differences == ["images: 8 rows published, 9 in the lake"]
 
@@ -608,6 +642,70 @@ class TestReplacement:
         with pytest.raises(VisdivError, match="subset_diversity of 'some' was written by another version"):
             publish(lake, path)
         assert files_below(path.parent) == {"visdiv.duckdb": old}
+
+    def test_changes_of_a_program_that_died_are_removed(self, lake: Lake, path: Path) -> None:
+        publish(lake, path)
+        leave_changes(path)
+        assert query(path, "SELECT count(*) FROM images") == [(0,)]
+        publish(lake, path)
+        assert query(path, "SELECT count(*) FROM images") == [(9,)]
+        assert list(files_below(path.parent)) == [path.name]
+
+    def test_changes_beside_a_link_and_its_target_are_removed(self, lake: Lake, path: Path, tmp_path: Path) -> None:
+        (tmp_path / "bi").mkdir()
+        path.parent.mkdir()
+        path.symlink_to(tmp_path / "bi" / "findings.duckdb")
+        publish(lake, path)
+        for opened in (path, tmp_path / "bi" / "findings.duckdb"):
+            leave_changes(opened)
+        publish(lake, path)
+        assert query(path, "SELECT count(*) FROM images") == [(9,)]
+        assert list(files_below(tmp_path / "bi")) == ["findings.duckdb"]
+        assert list(files_below(path.parent)) == [path.name]
+
+    @pytest.mark.parametrize("exists", [True, False])
+    def test_a_link_stays_and_its_target_is_replaced(
+        self, lake: Lake, path: Path, tmp_path: Path, exists: bool
+    ) -> None:
+        target = tmp_path / "bi" / "findings.duckdb"
+        target.parent.mkdir()
+        path.parent.mkdir()
+        path.symlink_to("../bi/findings.duckdb")
+        if exists:
+            target.write_bytes(b"old")
+        publish(lake, path)
+        assert path.readlink() == Path("../bi/findings.duckdb")
+        assert query(target, "SELECT count(*) FROM images") == [(9,)]
+        assert list(files_below(target.parent)) == [target.name]
+
+    def test_a_link_to_a_missing_folder_is_one_line(self, lake: Lake, path: Path, tmp_path: Path) -> None:
+        path.parent.mkdir()
+        path.symlink_to(tmp_path / "unmounted" / "findings.duckdb")
+        with pytest.raises(VisdivError, match=f"cannot write {path}"):
+            publish(lake, path)
+        assert not (tmp_path / "unmounted").exists()
+
+    def test_the_mode_of_the_file_is_kept(self, lake: Lake, path: Path) -> None:
+        publish(lake, path)
+        for mode in (0o664, 0o640, 0o444):
+            path.chmod(mode)
+            publish(lake, path)
+            assert path.stat().st_mode & 0o777 == mode
+
+    def test_flipped_bytes_are_named_and_never_published(self, lake: Lake, path: Path) -> None:
+        publish(lake, path)
+        old = path.read_bytes()
+        root = Path(lake.files.root)
+        flipped = [*root.glob("near_duplicates/some/*.pairs.parquet"), *root.glob("sscd_embeddings/some/*.npy")]
+        for file in flipped:
+            flip(file)
+        with pytest.raises(
+            DamagedFileError, match=r"near_duplicates of 'some', sscd_embeddings of 'some' again"
+        ) as error:
+            publish(lake, path)
+        assert str(flipped[0]) in str(error.value)
+        assert files_below(path.parent) == {"visdiv.duckdb": old}
+        assert [file.exists() for file in flipped] == [False] * len(flipped)
 
     def test_a_missing_file_of_the_lake_is_named_in_one_line(self, lake: Lake, path: Path) -> None:
         publish(lake, path)

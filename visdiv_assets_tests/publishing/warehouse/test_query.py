@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import duckdb
@@ -48,6 +49,12 @@ class TestQueries:
     def test_large_whole_numbers_are_shown_in_full(self, numbers: Path) -> None:
         assert lines(run_query(numbers, "SELECT 1234567890123 AS n"))[-1].strip() == "1234567890123"
 
+    def test_a_long_statement_draws_no_bar_into_the_output(self, numbers: Path) -> None:
+        assert lines(run_query(numbers, "SELECT current_setting('enable_progress_bar') AS bar", "csv")) == [
+            "bar",
+            "False",
+        ]
+
     def test_csv_has_a_heading_and_all_rows(self, numbers: Path) -> None:
         text = run_query(numbers, "SELECT * FROM numbers ORDER BY number", "csv")
         assert text.splitlines()[:3] == ["number,name", "0,n0", "1,n1"]
@@ -56,6 +63,16 @@ class TestQueries:
 
     def test_csv_quotes_what_needs_it(self, numbers: Path) -> None:
         assert run_query(numbers, "SELECT 'a,\"b\"' AS x, NULL AS y, 'c' AS z", "csv") == 'x,y,z\n"a,""b""",,c\n'
+
+    def test_statements_spill_to_the_folder_for_temporary_files(
+        self, numbers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+        sql = "SELECT current_setting('temp_directory') AS folder"
+        assert Path(json.loads(run_query(numbers, sql, "json"))["folder"]).parent == scratch
+        assert list(scratch.iterdir()) == []
 
     def test_json_is_one_object_a_line(self, numbers: Path) -> None:
         text = run_query(numbers, "SELECT * FROM numbers ORDER BY number", "json")

@@ -1,0 +1,121 @@
+"""Issues of the quality of images: CleanVision's issue types as rules on the columns of `images`.
+
+Names and thresholds are those of CleanVision 0.3.7. The measures differ from its own in these ways:
+
+- Levels of brightness are counted in a sample of at most 128 x 128 pixels, and percentiles are whole levels.
+- odd_aspect_ratio and odd_size are computed from the size after applying the EXIF orientation.
+- low_information is the column of that name: nearly constant, or few colors. CleanVision's rule is an entropy below 3,
+  of the histograms of the three channels one after the other, which a page of text may exceed.
+- blurry: CleanVision's filter leaves the outermost pixels of the reduced image unfiltered, which makes most images with
+  bright edges sharp. Here they are filtered like the others, so more blurred images are found.
+- grayscale: CleanVision tests whether the file is stored in gray. Here gray images that are stored in color count too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from visdiv_assets.publishing.warehouse.columns import SUBSET, Column, Table, enum
+
+#: Levels, 0 to 255, of CleanVision's thresholds 0.32 and 0.05, which are for brightness from 0 to 1.
+MAX_DARK_P99 = 0.32 * 255
+MIN_LIGHT_P5 = (1 - 0.05) * 255
+#: Lowest ratio of the shorter to the longer side that is not odd.
+MIN_RATIO = 0.35
+#: Interquartile ranges between a quartile and the bound of usual sizes.
+SIZE_RANGES = 3.0
+#: A score of sharpness, 0 to 1, under which an image is blurry, and the score of the histogram from which it counts.
+MIN_SHARPNESS, MIN_HISTOGRAM = 0.29, 0.18
+
+
+@dataclass(frozen=True)
+class Issue:
+    """An issue of an image.
+
+    Attributes:
+        name: CleanVision's name.
+        condition: SQL on the columns of an image, and on the bounds `size_low` and `size_high` of its subset.
+        meaning: the rule in words.
+    """
+
+    name: str
+    condition: str
+    meaning: str
+
+
+def _score(deviation: str) -> str:
+    """Return SQL that maps a standard deviation to a score from 0 to 1, as CleanVision does."""
+    return f"(1 - exp(-0.01 * {deviation}))"
+
+
+_HISTOGRAM_SCORE = _score("histogram_deviation")
+
+ISSUES = (
+    Issue("dark", f"brightness_p99 < {MAX_DARK_P99}", f"brightness_p99 is less than {MAX_DARK_P99}"),
+    Issue("light", f"brightness_p5 > {MIN_LIGHT_P5}", f"brightness_p5 is more than {MIN_LIGHT_P5}"),
+    Issue(
+        "odd_aspect_ratio",
+        f"least(width, height) < {MIN_RATIO} * greatest(width, height)",
+        f"the shorter side is less than {MIN_RATIO} of the longer one",
+    ),
+    Issue(
+        "odd_size",
+        "sqrt(width::DOUBLE * height) NOT BETWEEN size_low AND size_high",
+        f"the root of width * height is more than {SIZE_RANGES:g} interquartile ranges from the subset's quartiles",
+    ),
+    Issue("low_information", "low_information", "the column low_information is true"),
+    Issue(
+        "blurry",
+        f"{_score('sqrt(sharpness)')}"
+        f" + CASE WHEN {_HISTOGRAM_SCORE} > {MIN_HISTOGRAM} THEN {_HISTOGRAM_SCORE} ELSE 0 END < {MIN_SHARPNESS}",
+        f"1 - exp(-0.01 sqrt(sharpness)) is less than {MIN_SHARPNESS}; 1 - exp(-0.01 histogram_deviation) is added if "
+        f"it is more than {MIN_HISTOGRAM}",
+    ),
+    Issue("grayscale", "grayscale", "the column grayscale is true"),
+)
+QUALITY_ISSUES = Column(
+    "quality_issues",
+    # Not of the type of the view: many clients show the elements of a list of ENUMs as numbers.
+    "VARCHAR[]",
+    "CleanVision's issues that the image has; empty for none, NULL if the image cannot be read. "
+    + " ".join(f"{issue.name}: {issue.meaning}." for issue in ISSUES),
+)
+
+#: Of one subset, from the sizes of its readable images: bounds of usual sizes.
+SIZE_BOUNDS = f"""
+SELECT q[1] - {SIZE_RANGES} * (q[2] - q[1]) AS size_low, q[2] + {SIZE_RANGES} * (q[2] - q[1]) AS size_high
+FROM (SELECT quantile_cont(sqrt(width::DOUBLE * height), [0.25, 0.75]) AS q FROM sizes)
+"""
+
+#: The value of `quality_issues` of a readable image.
+ISSUES_OF_IMAGE = (
+    "[issue FOR issue IN ["
+    + ", ".join(f"CASE WHEN {issue.condition} THEN '{issue.name}' END" for issue in ISSUES)
+    + "] IF issue IS NOT NULL]"
+)
+
+ISSUE_TYPE = enum(*(issue.name for issue in ISSUES))
+
+IMAGE_ISSUES = Table(
+    "image_issues",
+    "One row per subset and issue: how many images have it.",
+    (
+        SUBSET,
+        Column("issue", ISSUE_TYPE, "The issue; the comment of images.quality_issues has the rules."),
+        Column("images", "BIGINT", "Image positions of the subset with the issue."),
+        Column("share", "DOUBLE", "images / readable image positions of the subset; NULL if there are none."),
+    ),
+)
+
+IMAGE_ISSUES_STATEMENT = f"""
+CREATE VIEW image_issues AS
+WITH counted AS (
+    SELECT subset, issue, count(*) AS images
+    FROM (SELECT subset, unnest(quality_issues) AS issue FROM images) GROUP BY subset, issue
+)
+SELECT s.subset, i.issue, coalesce(c.images, 0) AS images,
+    coalesce(c.images, 0) / nullif(s.images - s.images_unreadable, 0) AS share
+FROM subsets s
+CROSS JOIN (SELECT unnest(enum_range(NULL::{ISSUE_TYPE}))::{ISSUE_TYPE} AS issue) i
+LEFT JOIN counted c ON c.subset = s.subset AND c.issue = i.issue::VARCHAR
+"""

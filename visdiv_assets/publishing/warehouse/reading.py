@@ -1,0 +1,44 @@
+"""Open the published DuckDB file for reading."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: DuckDB would draw a bar for a statement of more than two seconds, into the output of the command.
+WITHOUT_BAR = "SET enable_progress_bar = false"
+#: Bytes before the first block of a DuckDB file.
+_HEADER_BYTES = 3 * 4096
+
+
+@contextmanager
+def open_to_read(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB file read-only; statements that need more memory than there is spill to TMPDIR.
+
+    By default DuckDB would spill beside the file, where a reader often may not write.
+
+    Raises:
+        duckdb.Error: it is not a DuckDB file, or it cannot be read.
+    """
+    import duckdb
+
+    with (
+        tempfile.TemporaryDirectory(prefix="visdiv-", ignore_cleanup_errors=True) as spilled,
+        duckdb.connect(str(path), read_only=True, config={"temp_directory": spilled}) as connection,
+    ):
+        connection.execute(WITHOUT_BAR)
+        yield connection
+
+
+def is_truncated(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Return whether an open DuckDB file is smaller than its header says: it opens, but its rows cannot be read."""
+    sizes = connection.execute("SELECT block_size, total_blocks FROM pragma_database_size()").fetchone()
+    assert sizes is not None
+    block_size, blocks = map(int, sizes)
+    return path.stat().st_size < _HEADER_BYTES + block_size * blocks
