@@ -138,6 +138,15 @@ class Settings(BaseSettings):
         default="",
         description="File with the TorchScript weights of sscd_disc_mixup. Empty: download them once.",
     )
+    thumbnail_side: Annotated[int, Field(ge=0, le=1024)] = Field(
+        default=256,
+        description="Longest side in pixels of the thumbnails that reports and maps show. 0 stores none.",
+    )
+    local_features: bool = Field(
+        default=True,
+        description="Whether to store the local features of images, which verification compares first: at most 8 kB "
+        "an image.",
+    )
     clip_model: str = Field(
         default="openai/clip-vit-base-patch32",
         description="CLIP or SigLIP model: a folder, or the name of a model on the Hugging Face Hub, which is "

@@ -17,6 +17,7 @@ from visdiv_assets.storage.format_versions import FORMAT_VERSION, product_versio
 from visdiv_assets.storage.lake import Lake, lake_at
 
 if TYPE_CHECKING:
+    from visdiv_assets.curation.rules import Rules
     from visdiv_assets.embedding.interface import Embedder
     from visdiv_assets.embedding.queries import QueryModels
     from visdiv_assets.publishing.warehouse.publication import Publication
@@ -85,6 +86,22 @@ def query_models(settings: Settings) -> QueryModels:
         clip_crop=settings.clip_crop,
         clip_text_windows=settings.clip_text_windows,
         limits=settings.decode_limits,
+    )
+
+
+def cleaning_rules(settings: Settings) -> Rules:
+    """Return the rules by which the settings decide on rows."""
+    from visdiv_assets.curation.rules import Rules
+    from visdiv_assets.curation.selection.keep_masks import Selection
+
+    return Rules(
+        settings.similarity_floor,
+        settings.copies_by,
+        settings.duplicate_threshold,
+        settings.contamination_threshold,
+        settings.row_rule,
+        settings.drop_reasons,
+        Selection(keep_by=settings.keep_by, keep_fraction=settings.keep_fraction, keep_rows=settings.keep_rows),
     )
 
 

@@ -1,4 +1,4 @@
-"""Run single assets in this process, on a Dagster instance in memory."""
+"""Run assets in this process: single ones on a Dagster instance in memory, and what ends any such run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def prepare_materialization(settings: Settings, asset: str, partitions: Sequence
         partitions: subsets to materialize, one run each; empty for an asset without partitions.
 
     Returns:
-        A function that runs the asset; it raises VisdivError if a run fails.
+        A function that runs the asset; it raises VisdivError if a run fails, and KeyboardInterrupt if it is stopped.
     """
     job = build_definitions(settings).resolve_implicit_global_asset_job_def()
     instance = dg.DagsterInstance.ephemeral()
@@ -42,7 +42,16 @@ def prepare_materialization(settings: Settings, asset: str, partitions: Sequence
                 run_config=_QUIET,
             )
             if not result.success:
+                raise_interrupt(result)
                 failures = (event for event in result.all_events if event.is_step_failure)
                 raise VisdivError(f"{asset} of {partition or 'all subsets'} failed: {failure_cause(failures)}")
 
     return run
+
+
+def raise_interrupt(result: dg.ExecuteInProcessResult) -> None:
+    """Raise KeyboardInterrupt again if it has ended a run: Dagster ends the run and returns a failed result."""
+    for event in result.all_events:
+        source = event.step_failure_data.error_source if event.is_step_failure else None
+        if source and source.value == "INTERRUPT":
+            raise KeyboardInterrupt

@@ -6,6 +6,8 @@ sensor `partitions_sensor`, `visdiv run` and `visdiv ui` add the keys of the sou
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import dagster as dg
 
 from visdiv_assets.sources import Kind, Source
@@ -31,6 +33,19 @@ def missing_keys(instance: dg.DagsterInstance, source: Source) -> dict[Kind, lis
         Kind.SUBSET: [name for _, name in largest_first],
         Kind.BENCHMARK: sorted(new(Kind.BENCHMARK, source.benchmarks())),
     }
+
+
+def vanished_keys(instance: dg.DagsterInstance, known: Collection[str]) -> dict[Kind, list[str]]:
+    """Return the partition keys that are not among the names of the subsets and benchmarks of the source."""
+    keys = {kind: instance.get_dynamic_partitions(str(PARTITIONS[kind].name)) for kind in PARTITIONS}
+    return {kind: [name for name in names if name not in known] for kind, names in keys.items()}
+
+
+def remove_keys(instance: dg.DagsterInstance, keys: Mapping[Kind, Collection[str]]) -> None:
+    """Remove partition keys from an instance."""
+    for kind, names in keys.items():
+        for name in names:
+            instance.delete_dynamic_partition(str(PARTITIONS[kind].name), name)
 
 
 def add_missing_keys(instance: dg.DagsterInstance, source: Source) -> None:

@@ -52,7 +52,18 @@ _COLUMNS_LIKE: dict[str, tuple[str, ...]] = {
     LakeTable.BENCHMARK_EMBEDDINGS: ("images",),
     LakeTable.SSCD_EMBEDDINGS: ("images",),
     LakeTable.CLIP_IMAGE_EMBEDDINGS: ("images",),
+    **dict.fromkeys(
+        (
+            LakeTable.SUBSET_THUMBNAILS,
+            LakeTable.SUBSET_FEATURES,
+            LakeTable.BENCHMARK_THUMBNAILS,
+            LakeTable.BENCHMARK_FEATURES,
+        ),
+        ("images",),
+    ),
 }
+
+_ROW = "Row of the subset, from 0 across its shards in file-name order."
 
 #: Columns of the lake that are not in the DuckDB file, or have another meaning there.
 _LAKE_COLUMNS = {
@@ -61,10 +72,16 @@ _LAKE_COLUMNS = {
     "text_id": "First bytes of the SHA-256 of the text, in hex; equal for equal texts.",
     "tokens": "Length of the text in tokens of the model.",
     "truncated": "True if the text is longer than the limit of the model.",
+    "row": _ROW,
+    "turn": "Turn of the row, from 0.",
+    "user": "Question of the turn.",
+    "assistant": "Answer of the turn.",
+    "strings": "All strings of the row, in whatever columns they are; no images in base64.",
+    **{f"{criterion}_ratings": f"Rating of the turn by {criterion}, 1 to 5; NULL without." for criterion in CRITERIA},
     "verified": "True if the pair is confirmed, false if it is rejected; NULL: not compared.",
 }
 _QUALITY_COLUMNS = {
-    "row": "Row of the subset, from 0 across its shards in file-name order.",
+    "row": _ROW,
     "turns": "Number of turns (a question and its answer) of the row.",
     "turns_kept": "Number of turns whose ratings reach every threshold.",
     "kept": "True if at least one turn of the row is kept.",
@@ -78,10 +95,11 @@ def _pair_of(embeddings: str) -> dict[str, _Origins]:
     return dict.fromkeys(("image_id_a", "image_id_b"), ((embeddings, "image_id"),))
 
 
-_VERIFIED_PAIR: dict[str, _Origins] = {
-    **_pair_of(LakeTable.SSCD_EMBEDDINGS),
-    "pdq_distance": ((LakeTable.SUBSET_IMAGES, "pdq"),),
-}
+def _verified_pair(joined: str) -> dict[str, _Origins]:
+    pair: dict[str, _Origins] = {name: ((joined, name),) for name in ("image_id_a", "image_id_b")}
+    return {**pair, "pdq_distance": ((LakeTable.SUBSET_IMAGES, "pdq"),)}
+
+
 _LEAK: dict[str, _Origins] = {
     "image_id": ((LakeTable.SSCD_EMBEDDINGS, "image_id"),),
     "benchmark_row": ((LakeTable.BENCHMARK_IMAGES, "row"),),
@@ -93,18 +111,27 @@ _LEAK: dict[str, _Origins] = {
 
 #: Columns, and the columns that they are made from. Columns computed from vectors, texts or pixels have no origin.
 LINEAGE: dict[str, dict[str, _Origins]] = {
-    LakeTable.QUALITY_ROWS: {"row": ((LakeTable.SUBSET_IMAGES, "row"),)},
+    LakeTable.QUALITY_ROWS: {"row": ((LakeTable.SUBSET_TURNS, "row"),)},
+    **{
+        table: {"image_id": ((LakeTable.SUBSET_IMAGES, "image_id"),)}
+        for table in (LakeTable.SUBSET_THUMBNAILS, LakeTable.SUBSET_FEATURES)
+    },
+    **{
+        table: {"image_id": ((LakeTable.BENCHMARK_IMAGES, "image_id"),)}
+        for table in (LakeTable.BENCHMARK_THUMBNAILS, LakeTable.BENCHMARK_FEATURES)
+    },
+    LakeTable.SUBSET_TURNS: {"row": ((LakeTable.SUBSET_IMAGES, "row"),)},
     LakeTable.SSCD_EMBEDDINGS: {"image_id": ((LakeTable.SUBSET_IMAGES, "image_id"),)},
     LakeTable.CLIP_IMAGE_EMBEDDINGS: {"image_id": ((LakeTable.SUBSET_IMAGES, "image_id"),)},
     LakeTable.BENCHMARK_EMBEDDINGS: {"image_id": ((LakeTable.BENCHMARK_IMAGES, "image_id"),)},
     LakeTable.NEAR_DUPLICATES: _pair_of(LakeTable.SSCD_EMBEDDINGS),
-    LakeTable.VERIFIED_DUPLICATES: _VERIFIED_PAIR,
+    LakeTable.VERIFIED_DUPLICATES: _verified_pair(LakeTable.NEAR_DUPLICATES),
     LakeTable.CROSS_SUBSET_DUPLICATES: _pair_of(LakeTable.SSCD_EMBEDDINGS),
-    LakeTable.VERIFIED_CROSS_SUBSET: _VERIFIED_PAIR,
+    LakeTable.VERIFIED_CROSS_SUBSET: _verified_pair(LakeTable.CROSS_SUBSET_DUPLICATES),
     LakeTable.CLIP_NEAR_DUPLICATES: _pair_of(LakeTable.CLIP_IMAGE_EMBEDDINGS),
     LakeTable.CONTAMINATION: _LEAK,
     LakeTable.VERIFIED_CONTAMINATION: {
-        **_LEAK,
+        **{name: ((LakeTable.CONTAMINATION, name),) for name in _LEAK},
         "pdq_distance": ((LakeTable.SUBSET_IMAGES, "pdq"), (LakeTable.BENCHMARK_IMAGES, "pdq")),
     },
     LakeTable.ALIGNMENT: {"row": ((LakeTable.SUBSET_IMAGES, "row"),), "images": ((LakeTable.SUBSET_IMAGES, "status"),)},

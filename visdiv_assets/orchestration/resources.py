@@ -14,11 +14,13 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from visdiv_assets import embedding, sources
+from visdiv_assets.curation.rules import Rules
 from visdiv_assets.curation.selection.keep_masks import Selection
 from visdiv_assets.devices import ALL_DEVICES, cuda_devices, resolve_device
 from visdiv_assets.imaging.limits import DecodeLimits
+from visdiv_assets.orchestration import sessions
 from visdiv_assets.orchestration.engines import Engine, LocalEngine, PerProcess, ProcessEngine, RayEngine, Worker
-from visdiv_assets.orchestration.work.embed import Load
+from visdiv_assets.orchestration.work.ingest import Load
 from visdiv_assets.settings import Settings, ray_address
 from visdiv_assets.storage.disk_space import GIGABYTE
 from visdiv_assets.storage.lake import Lake, lake_at
@@ -108,6 +110,13 @@ class LakeResource(SettingsResource):
     vectors_folder: str = from_property("vectors_cache", "Cache of vectors on object storage; empty: none.")
     vector_cache_gigabytes: float = from_setting("vector_cache_gigabytes")
 
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Tag a run with the session of its process, so that others can find out whether it was killed."""
+        instance, run = context.instance, context.run
+        if instance and run and not instance.is_ephemeral and sessions.TAG not in run.tags:
+            session = sessions.of_this_process(Path(instance.root_directory))
+            instance.add_run_tags(run.run_id, {sessions.TAG: session.name})
+
     def open(self) -> Lake:
         """Open the lake."""
         return self._opener()()
@@ -170,6 +179,13 @@ class DecoderResource(SettingsResource):
     def limits(self) -> DecodeLimits:
         """Maximum size of an image."""
         return DecodeLimits(self.max_pixels, self.max_image_bytes)
+
+
+class ProductsResource(SettingsResource):
+    """The optional products of images that are stored."""
+
+    thumbnail_side: int = from_setting("thumbnail_side")
+    local_features: bool = from_setting("local_features")
 
 
 class SscdResource(SettingsResource):
@@ -275,6 +291,18 @@ class CleaningResource(SettingsResource):
         """Which rows are selected."""
         return Selection(keep_by=self.keep_by, keep_fraction=self.keep_fraction, keep_rows=self.keep_rows)
 
+    def rules(self, similarity_floor: float) -> Rules:
+        """Return the rules by which rows are decided on, where pairs are stored from a similarity on."""
+        return Rules(
+            similarity_floor,
+            self.copies_by,
+            self.duplicate_threshold,
+            self.contamination_threshold,
+            self.row_rule,
+            tuple(self.drop),
+            self.selection,
+        )
+
 
 class ReportsResource(SettingsResource):
     """The HTML reports."""
@@ -299,6 +327,7 @@ RESOURCES: dict[str, type[SettingsResource]] = {
     "lake": LakeResource,
     "engine": EngineResource,
     "decoder": DecoderResource,
+    "products": ProductsResource,
     "sscd": SscdResource,
     "clip": ClipResource,
     "pair_search": PairSearchResource,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +18,19 @@ from sqlalchemy.exc import DatabaseError
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration import sessions, state
+from visdiv_assets.orchestration.asset_runs import raise_interrupt
 from visdiv_assets.orchestration.automation import BENCHMARK_JOB, CORPUS_JOB, SUBSET_JOB, failure_cause
 from visdiv_assets.orchestration.code_location import build_definitions
+from visdiv_assets.orchestration.interrupts import StoppableThread
 from visdiv_assets.orchestration.partitions import add_missing_keys
+from visdiv_assets.orchestration.plan.recorded import PEAK_TAG, peak_bytes
+from visdiv_assets.progress import heading
 from visdiv_assets.settings import Settings, dagster_home
 from visdiv_assets.storage.files import replace_local
-from visdiv_assets.wiring import open_source
+from visdiv_assets.storage.integrity import find_damage
+from visdiv_assets.wiring import open_lake, open_source
+
+logger = logging.getLogger(__name__)
 
 #: Tables that `visdiv run` prints at its end: a title, and SQL on the published DuckDB file.
 SUMMARIES = (
@@ -32,8 +40,8 @@ SUMMARIES = (
 SELECT
     s.subset, s."rows", s.images, s.images_unique AS "unique", s.images_unreadable AS unreadable,
     s.images - s.images_unreadable - s.images_unique AS exact_copies,
-    (SELECT count(*) FROM close_pair_positions p
-        WHERE NOT p.exact AND p.subset_a = s.subset AND p.subset_b = s.subset) AS close_pairs,
+    (SELECT count(*) FROM duplicates p
+        WHERE NOT p.exact AND p.subset_a = s.subset AND p.subset_b = s.subset) AS near_duplicates,
     round(d.effective_rank, 1) AS effective_rank, round(d.participation_ratio, 1) AS participation_ratio,
     round(d.score, 3) AS score
 FROM subsets s
@@ -97,10 +105,8 @@ class Session:
         Raises:
             VisdivError: the source or the state cannot be opened.
         """
+        self._settings = settings
         self._home = dagster_home(settings)
-        # Dagster shows warnings, such as what a run waits for, in its UI only. This handler writes them to stderr.
-        if logging.lastResort:
-            logging.getLogger("visdiv_assets").addHandler(logging.lastResort)
         prepare_home(self._home)
         try:
             # Two processes that find no tables would both create them.
@@ -110,60 +116,110 @@ class Session:
             raise
         except Exception as error:
             raise state.opening_failed(self._home, error) from error
-        self._session = sessions.Session(self._home)
+        self._session = sessions.of_this_process(self._home)
         self._end_killed_runs()
         self._definitions = build_definitions(settings)
         add_missing_keys(self.instance, open_source(settings))
+        self._thread = StoppableThread()
+        self._waiting_for = ""
 
     def _end_killed_runs(self) -> None:
-        """Mark runs whose process was killed as failed, and free their slots in the concurrency pools.
+        """Mark runs whose process was killed as ended, whoever launched them, and free slots of runs that have ended.
 
-        Dagster's daemon does so for runs that it started. `visdiv run` has no daemon, so the next run would wait for
-        the slot forever.
+        Dagster's daemon waits for their maximum time of days, and `visdiv run` has no daemon.
         """
-        running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
-        for run in self.instance.get_runs(running):
-            session = run.tags.get(sessions.TAG)
-            if session and sessions.has_ended(self._home, session):
+        for run in state.started_runs(self.instance):
+            if not state.was_killed(self._home, self.instance, run):
+                continue
+            if run.status is dg.DagsterRunStatus.CANCELING:
+                self.instance.report_run_canceled(run, "the process that ran it was killed")
+            else:
                 self.instance.report_run_failed(run, "the process that ran it was killed")
-                self.instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        for run_id in state.ended_holders(self.instance):
+            self.instance.event_log_storage.free_concurrency_slots_for_run(run_id)
         sessions.forget_ended(self._home)
 
     def run(self, benchmarks: Sequence[str], subsets: Sequence[str]) -> Iterator[Outcome]:
-        """Run benchmarks, then subsets, then the corpus job; yield an outcome for each."""
-        yield from (self.run_benchmark(benchmark) for benchmark in benchmarks)
-        yield from (self.run_subset(subset) for subset in subsets)
-        yield self.run_corpus()
+        """Run benchmarks, then subsets, then the corpus job; yield an outcome for each.
 
-    def run_subset(self, subset: str) -> Outcome:
-        """Run all stages of one subset."""
-        return self._run(SUBSET_JOB, subset)
+        Raises:
+            KeyboardInterrupt: a signal has stopped a run; `Stopped` if work may still be in progress.
+        """
+        yield from self._run_each(BENCHMARK_JOB, benchmarks)
+        yield from self._run_each(SUBSET_JOB, subsets)
+        outcome = self._run_corpus()
+        if not outcome.succeeded and (damaged := self._damaged_partitions()):
+            logger.warning("%s: damaged results are made again", outcome.detail)
+            benchmarks, subsets = damaged
+            yield from self._run_each(BENCHMARK_JOB, benchmarks)
+            yield from self._run_each(SUBSET_JOB, subsets)
+            outcome = self._run_corpus()
+        yield outcome
 
-    def run_benchmark(self, benchmark: str) -> Outcome:
-        """Run all stages of one benchmark."""
-        return self._run(BENCHMARK_JOB, benchmark)
+    def _run_each(self, job: str, names: Sequence[str]) -> Iterator[Outcome]:
+        what = {BENCHMARK_JOB: "benchmark", SUBSET_JOB: "subset"}[job]
+        for index, name in enumerate(names):
+            with heading(f"{what} {index + 1} of {len(names)}"):
+                outcome = self._run(job, name, partition=name)
+            yield outcome
 
-    def run_corpus(self) -> Outcome:
-        """Run the stages that combine all subsets, and publish the DuckDB file."""
-        return self._run(CORPUS_JOB, None)
+    def _run_corpus(self) -> Outcome:
+        name = "all subsets together"
+        with heading(name):
+            return self._run(CORPUS_JOB, name, partition=None)
+
+    def _damaged_partitions(self) -> tuple[list[str], list[str]] | None:
+        """Return the benchmarks and subsets of which files are damaged; None if no file of the lake is."""
+        partitions = {damage.partition for damage in find_damage(open_lake(self._settings))}
+        source = open_source(self._settings)
+        held = source.benchmarks(), source.subsets()
+        benchmarks, subsets = ([name for name in names if name in partitions] for names in held)
+        return (benchmarks, subsets) if partitions else None
 
     @_state_errors()
-    def _run(self, job: str, partition: str | None) -> Outcome:
+    def _run(self, job: str, name: str, *, partition: str | None) -> Outcome:
         begin = time.monotonic()
-        result = self._definitions.resolve_job_def(job).execute_in_process(
-            instance=self.instance,
-            partition_key=partition,
-            tags={sessions.TAG: self._session.name},
-            raise_on_error=False,
-            # The terminal shows progress and outcomes; the log is in the UI.
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_id = str(uuid.uuid4())
+        result = self._thread.run(
+            lambda: self._definitions.resolve_job_def(job).execute_in_process(
+                instance=self.instance,
+                partition_key=partition,
+                tags={sessions.TAG: self._session.name},
+                raise_on_error=False,
+                # The terminal shows progress and outcomes; the log is in the UI.
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                run_id=run_id,
+            ),
+            watch=lambda: self._name_holders(run_id),
+            stopped=lambda: self._cancel(run_id),
         )
         seconds = time.monotonic() - begin
-        name = partition or "all subsets together"
+        # `visdiv run --plan` estimates the memory of later runs from it.
+        self.instance.add_run_tags(result.run_id, {PEAK_TAG: str(peak_bytes())})
         if not result.success:
+            raise_interrupt(result)
             failures = (event for event in result.all_events if event.is_step_failure)
             return Outcome(name, False, seconds, failure_cause(failures) or "see the run in `visdiv ui`")
         return Outcome(name, True, seconds, _summarize(result))
+
+    def _name_holders(self, run_id: str) -> None:
+        """Log which runs hold the slots that a run waits for, whenever that changes; end them if they were killed."""
+        try:
+            held = state.holders(self.instance, run_id)
+            if held:
+                self._end_killed_runs()
+        except DatabaseError:
+            return  # The run itself reports it, if it lasts.
+        if held and held != self._waiting_for:
+            logger.warning("%s", held)
+        self._waiting_for = held
+
+    def _cancel(self, run_id: str) -> None:
+        """Mark a run as canceled, and free its slots in the concurrency pools."""
+        run = self.instance.get_run_by_id(run_id)
+        if run and not run.is_finished:
+            self.instance.report_run_canceled(run, "a signal has stopped `visdiv run`")
+        self.instance.event_log_storage.free_concurrency_slots_for_run(run_id)
 
 
 #: The folder of this package; in a wheel it has dagster.yaml.

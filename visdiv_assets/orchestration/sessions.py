@@ -1,7 +1,8 @@
-"""Sessions of `visdiv run`. Each holds a file lock, which the system releases when its process ends in any way."""
+"""Sessions of processes that run jobs. Each holds a file lock, which the system releases when its process ends."""
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
 
@@ -25,6 +26,17 @@ class Session:
         self.name = uuid.uuid4().hex
         self._lock = FileLock(folder / self.name)
         self._lock.acquire()
+
+
+_of_processes: dict[tuple[int, Path], Session] = {}
+
+
+def of_this_process(home: Path) -> Session:
+    """Return the session of this process, which begins with the first call."""
+    key = os.getpid(), home
+    if key not in _of_processes:
+        _of_processes[key] = Session(home)
+    return _of_processes[key]
 
 
 def has_ended(home: Path, name: str) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
+from visdiv_assets.corpus.access import CONTENT
 from visdiv_assets.corpus.tables import LakeTable, remedy
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets.storage.manifest import DamagedManifestError, Manifest
+
+#: The tables that the runs of benchmarks make, beside reports about subsets.
+_OF_A_BENCHMARK = (*astuple(CONTENT[Kind.BENCHMARK]), LakeTable.BENCHMARK_TEXTS)
 
 
 @dataclass(frozen=True)
@@ -27,17 +31,19 @@ def subset_states(source: Source, lake: Lake) -> list[SubsetState]:
     held = source.subsets()
     lake = lake.snapshot(LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES)
     names = sorted({*held, *lake.partitions(LakeTable.SUBSET_IMAGES)})
-    return [SubsetState(name, _summary(source, lake, name, held=name in held)) for name in names]
+    return [SubsetState(name, _state(source, lake, name, held=name in held)) for name in names]
 
 
 def changed_subsets(source: Source, lake: Lake) -> list[str]:
-    """Return the materialized subsets of the source whose files have changed since, sorted by name."""
+    """Return the materialized subsets of the source whose files have changed since, sorted by name.
+
+    A subset whose list of images is damaged counts as changed.
+    """
     held = set(source.subsets())
     lake = lake.snapshot(LakeTable.SUBSET_IMAGES)
-    listed = (
-        lake.require(LakeTable.SUBSET_IMAGES, name) for name in lake.partitions(LakeTable.SUBSET_IMAGES) if name in held
-    )
-    return [images.partition for images in listed if _changed(source, images, Kind.SUBSET)]
+    names = [name for name in lake.partitions(LakeTable.SUBSET_IMAGES) if name in held]
+    listed = ((name, lake.earlier(LakeTable.SUBSET_IMAGES, name)) for name in names)
+    return [name for name, images in listed if images is None or _changed(source, images, Kind.SUBSET)]
 
 
 def stale_benchmarks(source: Source, lake: Lake) -> list[str]:
@@ -45,13 +51,13 @@ def stale_benchmarks(source: Source, lake: Lake) -> list[str]:
 
     A materialized benchmark that cannot be read now, for example because it was removed from the Hub, is not stale.
     """
-    lake = lake.snapshot(LakeTable.BENCHMARK_IMAGES, LakeTable.BENCHMARK_EMBEDDINGS, LakeTable.BENCHMARK_TEXTS)
+    lake = lake.snapshot(*_OF_A_BENCHMARK)
     return [name for name in source.benchmarks() if _is_stale(source, lake, name)]
 
 
 def _is_stale(source: Source, lake: Lake, benchmark: str) -> bool:
-    images = lake.manifest(LakeTable.BENCHMARK_IMAGES, benchmark)
-    made = (lake.manifest(table, benchmark) for table in (LakeTable.BENCHMARK_EMBEDDINGS, LakeTable.BENCHMARK_TEXTS))
+    images = lake.earlier(LakeTable.BENCHMARK_IMAGES, benchmark)
+    made = (lake.earlier(table, benchmark) for table in _OF_A_BENCHMARK)
     if images is None or None in made:
         return True
     try:
@@ -63,6 +69,14 @@ def _is_stale(source: Source, lake: Lake, benchmark: str) -> bool:
 def _changed(source: Source, images: Manifest, kind: Kind) -> bool:
     """Return whether files differ from those that were listed, without reading them."""
     return source.observed_version(kind, images.partition) != images.facts.get("observed_version")
+
+
+def _state(source: Source, lake: Lake, subset: str, *, held: bool) -> str:
+    """Return the line about a subset; a damaged manifest of one must not hide the others."""
+    try:
+        return _summary(source, lake, subset, held=held)
+    except DamagedManifestError as error:
+        return str(error)
 
 
 def _summary(source: Source, lake: Lake, subset: str, *, held: bool) -> str:

@@ -25,9 +25,19 @@ COMMAND = "python -m visdiv_assets_tests.orchestration.code_versions"
 
 # Groups of modules, by their names within `visdiv_assets`; a package stands for all its modules.
 DECODING = ("imaging.color_modes", "imaging.decode", "imaging.formats", "imaging.limits", "imaging.silence_pillow")
-ROWS = ("sources.conform", "sources.image_columns", "sources.schema", "sources.texts")
-LISTING = (*DECODING, *ROWS, "imaging.identity", "imaging.information", "imaging.listing", "imaging.pdq")
+ROWS = ("sources.conform", "sources.image_columns", "sources.schema", "sources.strings")
+LISTING = (
+    *DECODING,
+    *ROWS,
+    "imaging.identity",
+    "imaging.listing",
+    "imaging.measures",
+    "imaging.pdq",
+    "imaging.resize",
+)
 READING = ("corpus.access",)
+TURNS = ("corpus.turns", "ingest.turns")
+PASS = ("ingest", "orchestration.assets.ingest", "orchestration.work.ingest", "orchestration.work.products")
 EMBEDDING = (
     *DECODING,
     *ROWS,
@@ -37,31 +47,43 @@ EMBEDDING = (
     "embedding.stream",
     "imaging.id_index",
     "imaging.resize",
-    "orchestration.work.embed",
+    *PASS,
 )
 CLIP = (*EMBEDDING, "embedding.clip", "embedding.torch_embedder", "embedding.turns")
 JOIN = (
+    "vectors.bounded_tiles",
     "vectors.join",
     "vectors.join_blocks",
     "vectors.pair_similarity",
+    "vectors.partner_lists",
+    "vectors.projected",
     "vectors.projected_tiles",
     "vectors.projection",
+    "vectors.row_bounds",
     "vectors.tiles",
     "vectors.top_k",
 )
-NEAR = (*JOIN, *READING, "duplicates.near", "duplicates.thresholds", "vectors.score_normalization")
-VERIFICATION = (
-    *DECODING,
+HASHES = ("duplicates.hash_bands", "duplicates.pdq_join")
+NEAR = (
+    *HASHES,
     *JOIN,
     *READING,
     "duplicates.candidates",
+    "duplicates.near",
+    "duplicates.thresholds",
+    "vectors.score_normalization",
+)
+BLOCKS = ("orchestration.assets.join_shared", "orchestration.work.joins")
+VERIFICATION = (
+    *DECODING,
+    *READING,
+    "corpus.image_fetch",
     "duplicates.pair_verification",
-    "duplicates.pdq_join",
     "duplicates.verify",
     "duplicates.verify_pairs",
     "orchestration.work.verify",
 )
-LEAKS = ("contamination.images", "contamination.positions", "statistics")
+LEAKS = ("contamination.benchmark_images", "contamination.images", "contamination.positions", "statistics")
 MOMENTS = (*READING, "diversity.accumulate", "diversity.moments", "diversity.scores", "diversity.stored")
 FACTS = ("curation.reasons", "curation.row_findings")
 
@@ -82,25 +104,46 @@ class StageCode:
 
 
 STAGES = {
-    "subset_images": StageCode("images", LISTING),
-    "quality_rows": StageCode("quality", (*ROWS, "curation.quality")),
-    "sscd_embeddings": StageCode("embeddings", (*EMBEDDING, "embedding.sscd")),
+    "subset_images": StageCode("ingest_specs", (*LISTING, *PASS), "IMAGES_VERSION"),
+    "subset_turns": StageCode("ingest_specs", (*ROWS, *PASS), "TEXTS_VERSION"),
+    "subset_thumbnails": StageCode(
+        "ingest_specs", (*DECODING, *PASS, "imaging.resize", "imaging.thumbnails"), "THUMBNAILS_VERSION"
+    ),
+    "subset_features": StageCode("ingest_specs", (*DECODING, *PASS, "imaging.local_features"), "FEATURES_VERSION"),
+    "quality_rows": StageCode("quality", (*TURNS, "curation.quality")),
+    "sscd_embeddings": StageCode("ingest_specs", (*EMBEDDING, "embedding.sscd"), "VECTORS_VERSION"),
     "sscd_index": StageCode("indexes", ("vectors.faiss_index",)),
-    "clip_embeddings": StageCode("clip", (*CLIP, "orchestration.assets.embeddings", "orchestration.assets.indexes")),
-    "near_duplicates": StageCode("duplicates", (*NEAR, "orchestration.work.joins")),
+    "clip_embeddings": StageCode(
+        "clip", (*CLIP, *TURNS, "orchestration.assets.ingest_specs", "orchestration.assets.indexes")
+    ),
+    "near_duplicates": StageCode("duplicates", (*NEAR, *BLOCKS)),
     "alignment": StageCode("alignment", (*READING, "curation.alignment", "imaging.id_index")),
     "clip_near_duplicates": StageCode("clip_pairs", (*NEAR, "duplicates.clip_pairs", "imaging.id_index")),
     "subset_diversity": StageCode("diversity", (*MOMENTS, "diversity.tables")),
     "rarefied_diversity": StageCode("diversity", (*MOMENTS, "diversity.rarefaction"), "RAREFIED_VERSION"),
-    "contamination": StageCode("contamination", (*NEAR, *LEAKS, "orchestration.work.joins")),
-    "text_contamination": StageCode("texts", (*ROWS, "contamination.texts", "statistics", "texts")),
+    "contamination": StageCode("contamination", (*NEAR, *LEAKS, *BLOCKS)),
+    "text_contamination": StageCode("texts", (*TURNS, "contamination.texts", "statistics", "texts")),
     "cross_subset_duplicates": StageCode(
-        "cross_subset", (*NEAR, "duplicates.cross_subset", "orchestration.work.joins")
+        "cross_subset",
+        (
+            *NEAR,
+            "duplicates.candidates",
+            "duplicates.corpus_findings",
+            "duplicates.corpus_images",
+            "duplicates.corpus_join",
+            "duplicates.corpus_lists",
+            "duplicates.corpus_partners",
+            "duplicates.corpus_state",
+            "duplicates.hash_bands",
+            "duplicates.pdq_join",
+            "imaging.id_index",
+            "orchestration.work.corpus_join",
+        ),
     ),
     "verification": StageCode("verification_shared", (*VERIFICATION, *LEAKS, "orchestration.assets.verification")),
     "calibration": StageCode(
         "calibration",
-        (*DECODING, *JOIN, "duplicates.calibration", "duplicates.pdq_join", "duplicates.verify", "imaging.pdq"),
+        (*DECODING, *HASHES, *JOIN, "duplicates.calibration", "duplicates.verify", "imaging.pdq", "imaging.resize"),
     ),
     "maps": StageCode("maps", (*READING, "publishing.maps")),
     "selection_scores": StageCode("selection", (*READING, "curation.selection", "vectors.kmeans", "vectors.unit_rows")),
@@ -120,7 +163,16 @@ STAGES = {
     "corpus_diversity": StageCode(
         "mixtures", (*MOMENTS, "curation.witnesses", "diversity.after_cleaning", "diversity.tables", "diversity.unions")
     ),
-    "reports": StageCode("reports", ("publishing.reports", "publishing.html_files", "publishing.text_cells")),
+    "reports": StageCode(
+        "reports",
+        (
+            "corpus.image_lookup",
+            "imaging.thumbnails",
+            "publishing.html_files",
+            "publishing.reports",
+            "publishing.text_cells",
+        ),
+    ),
 }
 
 

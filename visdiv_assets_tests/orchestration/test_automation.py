@@ -15,11 +15,13 @@ from visdiv_assets.orchestration import automation
 from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
-from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.conftest import QUIET, Pipeline, Ran, Row, image, near_copy, one_each
 
 OF_A_SUBSET = {
     "subset_images",
+    "subset_turns",
+    "subset_thumbnails",
+    "subset_features",
     "quality_rows",
     "sscd_embeddings",
     "sscd_index",
@@ -184,7 +186,8 @@ def test_a_changed_benchmark_is_requested_before_comparisons(pipeline: Pipeline)
     assert automated.tick() == {}
     pipeline.write("bench", one_each([9, 1]), kind=Kind.BENCHMARK)
     observed(pipeline, Kind.BENCHMARK)
-    made = ("benchmark_images", "benchmark_embeddings", "benchmark_texts")
+    products = ("images", "strings", "thumbnails", "features", "embeddings", "texts")
+    made = [f"benchmark_{product}" for product in products]
     assert automated.tick() == {asset: {"bench"} for asset in made}
     assert pipeline.run("bench", kind=Kind.BENCHMARK).success
     # Its texts are the same as before, so text_contamination is not asked for.
@@ -295,7 +298,7 @@ def test_a_failed_run_is_logged_in_one_line(pipeline: Pipeline, capfd: pytest.Ca
     ).for_run_failure()
     automation.failure_sensor(context)
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "failed:" in line]
-    assert "subset_pipeline of broken failed: subset_images: " in line
+    assert "subset_pipeline of broken failed: subset_pass: " in line
     assert "train-00000.parquet is not a readable Parquet file" in line
     assert run.run_id in line
 
@@ -310,7 +313,6 @@ def test_after_a_change_only_the_new_image_is_processed(pipeline: Pipeline) -> N
     pipeline.write("two", one_each(range(20, 26)))
     materialize(with_pixels, ["one", "two"])
     assert with_pixels.publish().success
-    tiles = Lake(with_pixels.settings.lake_root).require("cross_subset_duplicates", "all").units
     of_the_other = sorted(Path(with_pixels.settings.lake_root).rglob("two/*"))
     written = [path.stat().st_mtime_ns for path in of_the_other]
     pipeline.write("one", one_each(range(6)), one_each([6, 7, 8, 9, 10, 99]))
@@ -321,7 +323,7 @@ def test_after_a_change_only_the_new_image_is_processed(pipeline: Pipeline) -> N
     assert ran.metadata("subset_images")["units_reused"] == 1
     published = with_pixels.publish()
     assert published.success
-    assert len(tiles) == published.metadata("cross_subset_duplicates")["tiles"] == 1
+    assert published.metadata("cross_subset_duplicates")["images_joined"] == 12
     assert of_the_other
     assert [path.stat().st_mtime_ns for path in of_the_other] == written
     assert with_pixels.query("SELECT images_unique FROM subsets ORDER BY subset") == [(12,), (6,)]

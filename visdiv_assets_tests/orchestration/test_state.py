@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._daemon.types import DaemonHeartbeat
 
 from visdiv_assets.errors import VisdivError
@@ -17,6 +18,7 @@ from visdiv_assets.orchestration import sessions, state
 from visdiv_assets.orchestration.automation import CORPUS_JOB, SUBSET_JOB
 from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.orchestration.doctor import Finding, Level, examine
+from visdiv_assets.orchestration.resources import LakeResource
 from visdiv_assets.orchestration.runs import Session, prepare_home
 from visdiv_assets.settings import Settings
 from visdiv_assets_tests.conftest import CHECKOUT
@@ -88,6 +90,10 @@ def test_a_daemon_is_known_by_its_heartbeats(home: Path, opened: dg.DagsterInsta
     assert found(home)["daemon"].text == f"no recent heartbeat from {required[-1]}: restart the daemon with `visdiv ui`"
     opened.add_daemon_heartbeat(DaemonHeartbeat(time.time(), required[-1], "some daemon", []))
     assert (found(home)["daemon"].level, found(home)["daemon"].text) == (Level.OK, "running")
+    for daemon in required:
+        opened.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 120, daemon, "some daemon", []))
+    assert found(home)["daemon"].level is Level.WARNING
+    assert found(home)["daemon"].text.startswith("not running: ")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +158,7 @@ def test_pools_without_a_limit_are_named(home: Path) -> None:
 def test_a_slot_that_an_ended_run_holds_is_a_warning(
     home: Path, opened: dg.DagsterInstance, settings: Settings
 ) -> None:
-    run = started(opened, settings)
+    run = started(opened, settings, **{sessions.TAG: sessions.of_this_process(home).name})
     opened.event_log_storage.initialize_concurrency_limit_to_default("gpu")
     assert opened.event_log_storage.claim_concurrency_slot("gpu", run.run_id, "step").is_claimed
     assert found(home)["pools"].level is Level.OK
@@ -165,8 +171,46 @@ def test_killed_runs_are_not_active(home: Path, opened: dg.DagsterInstance, sett
     started(opened, settings, **{sessions.TAG: ended_session(home)})
     assert state.active_runs(home) == []
     assert found(home)["runs"].text.startswith(f"1 killed, but still marked as started ({CORPUS_JOB}): ")
-    started(opened, settings, SUBSET_JOB, **{"dagster/partition": "some"})
+    alive = sessions.of_this_process(home).name
+    started(opened, settings, SUBSET_JOB, **{"dagster/partition": "some", sessions.TAG: alive})
     assert state.active_runs(home) == [f"{SUBSET_JOB} of some"]
+
+
+@pytest.mark.parametrize("address", [None, '{"host": "localhost", "socket": "/nowhere/socket"}'])
+def test_runs_that_died_with_the_ui_are_ended_and_free_their_slot(
+    home: Path,
+    opened: dg.DagsterInstance,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    address: str | None,
+) -> None:
+    run = started(opened, settings, **({GRPC_INFO_TAG: address} if address else {}))
+    opened.event_log_storage.initialize_concurrency_limit_to_default("warehouse")
+    assert opened.event_log_storage.claim_concurrency_slot("warehouse", run.run_id, "step").is_claimed
+    assert found(home)["runs"].text.startswith(f"1 killed, but still marked as started ({CORPUS_JOB}): ")
+    assert found(home)["runs"].level is Level.WARNING
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    Session(settings)
+    again = opened.get_run_by_id(run.run_id)
+    assert again is not None
+    assert again.status is dg.DagsterRunStatus.FAILURE
+    assert not opened.event_log_storage.get_concurrency_info("warehouse").claimed_slots
+
+
+def test_every_run_has_the_session_of_its_process(home: Path, opened: dg.DagsterInstance, settings: Settings) -> None:
+    run = started(opened, settings)
+    context = dg.InitResourceContext(
+        resource_config={},
+        resources=dg.build_init_resource_context().resources,
+        resource_def=None,
+        all_resource_defs={},
+        instance=opened,
+        dagster_run=run,
+    )
+    LakeResource.from_settings(settings).setup_for_execution(context)
+    tagged = opened.get_run_by_id(run.run_id)
+    assert tagged is not None
+    assert tagged.tags[sessions.TAG] == sessions.of_this_process(home).name
 
 
 def test_runs_of_another_machine_do_not_count_as_killed(

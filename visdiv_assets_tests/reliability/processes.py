@@ -45,7 +45,14 @@ SUBSETS = ("a", "b", "c")
 
 #: Assets of a subset and of the corpus that the tests run: units of each kind and tables made from them. Nightly tests
 #: run all assets.
-OF_A_SUBSET = ("subset_images", "quality_rows", "sscd_embeddings", "near_duplicates", "verified_duplicates")
+OF_A_SUBSET = (
+    "subset_images",
+    "subset_turns",
+    "quality_rows",
+    "sscd_embeddings",
+    "near_duplicates",
+    "verified_duplicates",
+)
 OF_ALL = ("cross_subset_duplicates", "verified_cross_subset", "duplicate_clusters", "curated_rows", "warehouse")
 
 #: Columns with the time and the run of a table.

@@ -11,7 +11,7 @@ import pytest
 from visdiv_assets_tests.conftest import Pipeline, Row, image, one_each
 from visdiv_assets_tests.reliability.processes import contents
 
-STAGES = ("subset_images", "quality_rows")
+STAGES = ("subset_images", "subset_turns", "quality_rows")
 
 #: A readable image whose bytes occur nowhere else in a file.
 MARKED = image(7)
@@ -82,13 +82,13 @@ def test_a_damaged_file_is_one_line_and_no_table_is_written(
     sound = second.read_bytes()
     damage(second)
     ran = pipeline.run("broken", only=STAGES)
-    message = ran.failures["subset_images"]
+    message = ran.failures["subset_pass"]
     assert message is not None
     assert message.startswith(f"{second} is not a readable Parquet file")
     assert "\n" not in message
     assert contents(pipeline.settings) == {}
     assert pipeline.run("fine", only=STAGES).success
-    assert set(contents(pipeline.settings)) == {"subset_images/fine", "quality_rows/fine"}
+    assert set(contents(pipeline.settings)) == {"subset_images/fine", "subset_turns/fine", "quality_rows/fine"}
     second.write_bytes(sound)
     assert pipeline.run("broken", only=STAGES).success
     assert set(statuses(pipeline)) == {"ok"}
@@ -115,5 +115,5 @@ def test_truncated_files_never_give_a_table_with_fewer_rows(pipeline: Pipeline) 
     for length in range(0, len(sound), len(sound) // 12):
         second.write_bytes(sound[:length])
         ran = pipeline.run("broken", only=["subset_images"])
-        assert ran.failures["subset_images"] is not None
+        assert ran.failures["subset_pass"] is not None
         assert contents(pipeline.settings) == {}

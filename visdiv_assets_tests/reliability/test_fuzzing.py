@@ -14,11 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.curation import quality
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.decode import ImageStatus, decode_image
 from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.imaging.listing import IMAGES_SCHEMA, list_images
+from visdiv_assets.imaging.listing import IMAGES_SCHEMA
+from visdiv_assets.ingest import Wanted, ingest_shard
 from visdiv_assets.sources import COLUMNS, SCHEMA, Kind
 from visdiv_assets.sources import open as open_source
 from visdiv_assets_tests.conftest import image
@@ -159,7 +159,7 @@ def check_shard(folder: Path, form: int, mutations: Mutations, region: str) -> N
     source = open_source(str(folder))
     begin = time.process_time()
     refusals = []
-    for read in (_all_columns, _images, _ratings, _stored, _fetched):
+    for read in (_all_columns, _ingested, _stored, _fetched):
         try:
             (shard,) = source.shards(Kind.SUBSET, "some")
             assert read(source, shard) == shard.rows
@@ -177,18 +177,19 @@ def _all_columns(source: Any, shard: Any) -> int:
     return rows
 
 
-def _images(source: Any, shard: Any) -> int:
-    batches = source.batches(Kind.SUBSET, "some", shard, columns=["images"])
-    listed = list(list_images(batches, first_row=0, threads=1, limits=DecodeLimits(MAX_PIXELS)))
-    positions = pa.Table.from_batches(listed, IMAGES_SCHEMA)
+def _ingested(source: Any, shard: Any) -> int:
+    made = ingest_shard(
+        lambda columns: source.batches(Kind.SUBSET, "some", shard, columns=columns),
+        Wanted(images=True, turns=True),
+        first_row=0,
+        threads=1,
+        limits=DecodeLimits(MAX_PIXELS),
+    )
+    assert made.images is not None
+    assert made.turn_counts is not None
+    positions = pa.Table.from_batches(made.images.batches(), IMAGES_SCHEMA)
     assert all(0 <= row < shard.rows for row in positions["row"].to_pylist())
-    return int(shard.rows)
-
-
-def _ratings(source: Any, shard: Any) -> int:
-    batches = source.batches(Kind.SUBSET, "some", shard, columns=quality.columns_read())
-    counts = quality.RatingCounts()
-    return sum(batch.num_rows for batch in quality.rate_rows(batches, {}, first_row=0, counts=counts))
+    return made.turn_counts.rows
 
 
 def _stored(source: Any, shard: Any) -> int:

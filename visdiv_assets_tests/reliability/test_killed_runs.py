@@ -31,7 +31,7 @@ def test_killed_while_embedding_the_second_file(corpus: Settings, undisturbed: S
     # Four images are in the first file: the second batch of four is in the second file.
     stopped_and_killed(Work(corpus, ("a",), stop=Stop("visdiv_assets_tests.conftest:ColorEmbedder.run", call=2)))
     metadata = finished(Work(corpus, ("a",)))
-    assert metadata["subset_images"]["units_reused"] == 3
+    assert metadata["subset_images"]["units_reused"] == 1
     assert metadata["sscd_embeddings"]["units_reused"] == 1
     # Of the other files' seven images two are in the first file or in the second one, too.
     assert metadata["sscd_embeddings"]["images_embedded"] == 5
@@ -49,12 +49,12 @@ def test_killed_in_the_middle_of_writing_a_file_of_vectors(corpus: Settings, und
     check_written(corpus, undisturbed, "subset_images/a", "sscd_embeddings/a")
 
 
-def test_killed_while_comparing_the_second_two_subsets(corpus: Settings, undisturbed: Settings) -> None:
+def test_killed_while_writing_what_strips_found(corpus: Settings, undisturbed: Settings) -> None:
     copy(corpus, undisturbed, *SUBSETS)
     work = Work(corpus, publish=True, stages=("cross_subset_duplicates",))
-    stop = Stop("visdiv_assets.orchestration.work.joins:compare_subsets", call=2)
+    stop = Stop("visdiv_assets.orchestration.work.corpus_join:overlap_table")
     stopped_and_killed(replace(work, stop=stop))
-    assert finished(work)["cross_subset_duplicates"]["tiles_reused"] == 1
+    assert finished(work)["cross_subset_duplicates"]["strips_reused"] == 1
     check_written(corpus, undisturbed, "cross_subset_duplicates/all")
 
 

@@ -90,7 +90,7 @@ def test_odd_names_have_their_own_folders_tables_and_reports(pipeline: Pipeline,
 def test_a_too_long_name_is_one_line_and_other_subsets_run(pipeline: Pipeline, name: str) -> None:
     for subset in (name, "fine"):
         pipeline.write(subset, one_each([0]))
-    message = pipeline.run(name, only=["subset_images"]).failures["subset_images"]
+    message = pipeline.run(name, only=["subset_images"]).failures["subset_pass"]
     assert message is not None
     assert message.startswith(f"the name '{name[:40]}...' takes 25")
     assert message.endswith("rename the subset or benchmark")
@@ -109,7 +109,7 @@ def test_the_longest_name_fits_and_one_byte_more_does_not() -> None:
 def test_a_name_that_is_a_path_is_no_subset_and_writes_nothing(pipeline: Pipeline, tmp_path: Path, name: str) -> None:
     pipeline.write("some", one_each([0]))
     before = files_of(tmp_path)
-    message = pipeline.run(name, only=["subset_images"]).failures["subset_images"]
+    message = pipeline.run(name, only=["subset_images"]).failures["subset_pass"]
     assert message is not None
     assert f"has no {name!r} among its subsets" in message
     assert files_of(tmp_path) == before

@@ -44,7 +44,7 @@ def test_of_two_runs_of_a_subset_the_second_waits_and_reuses(corpus: Settings, u
     with running(replace(work, stop=WRITING_EMBEDDINGS)) as first:
         first.reached()
         with running(work) as second:
-            assert second.next("log") == "waiting for another run, which is writing sscd_embeddings of 'a'"
+            assert second.next("log") == "waiting for another run, which is writing subset_images of 'a'"
             first.go_on()
             embedded = [process.done()["sscd_embeddings"] for process in (first, second)]
     assert [metadata["images_embedded"] for metadata in embedded] == [9, 0]

@@ -15,9 +15,8 @@ from visdiv_assets.orchestration.assets import (
     curation,
     diversity,
     duplicates,
-    embeddings,
-    images,
     indexes,
+    ingest,
     maps,
     mixtures,
     quality,
@@ -32,9 +31,8 @@ from visdiv_assets.orchestration.assets import (
 #: The stages, in order.
 STAGES = (
     source_files,
-    images,
+    ingest,
     quality,
-    embeddings,
     indexes,
     clip,
     duplicates,

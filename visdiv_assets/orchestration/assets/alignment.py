@@ -4,6 +4,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.alignment.subset import (
     align_subset,
@@ -87,7 +88,7 @@ def alignment(
                 unit.table("summary", summary, SUMMARY_SCHEMA)
         draft = write.draft()
         rows, summary = store.read(draft, "rows"), store.read(draft, "summary")
-        sheets = alignment_contact_sheets(store, source.open(), images, rows, limits=decoder.limits)
+        sheets = alignment_contact_sheets(ImageReader(store, source.open, decoder.limits), images, rows)
         manifest = write.commit()
     return materialized(
         manifest,

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.duplicates.clip_pairs import CLIP_PAIRS_SCHEMA, ModelVectors, clip_pairs, most_disputed
 from visdiv_assets.duplicates.near import pair_defects
@@ -92,12 +93,10 @@ def clip_near_duplicates(
         pairs = store.read(write.draft(), "pairs")
         disputed = most_disputed(pairs, PAIRS_SHOWN)
         sheet = pairs_contact_sheet(
-            store,
-            source.open(),
+            ImageReader(store, source.open, decoder.limits),
             subset,
             disputed,
             lambda pair: f"CLIP {pair['clip_similarity']:.3f}  SSCD {pair['sscd_similarity']:.3f}",
-            limits=decoder.limits,
         )
         manifest = write.commit()
     defects = pair_defects(pairs.rename_columns({"clip_similarity": "similarity"}), floor)

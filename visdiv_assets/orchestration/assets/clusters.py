@@ -22,7 +22,7 @@ from visdiv_assets.orchestration.assets.stage import (
 )
 from visdiv_assets.orchestration.resources import CleaningResource, LakeResource, PairSearchResource, SourceResource
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 
 #: Tables of a subset that is clustered; a subset that lacks one is left out.
 NEEDED = (LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES, LakeTable.VERIFIED_DUPLICATES)
@@ -81,15 +81,7 @@ def duplicate_clusters(
         write = run.write(
             inputs,
             model_id=model_id,
-            settings={
-                "similarity_floor": pair_search.similarity_floor,
-                "copies_by": cleaning.copies_by,
-                "duplicate_threshold": cleaning.duplicate_threshold,
-                "contamination_threshold": cleaning.contamination_threshold,
-                "row_rule": cleaning.row_rule,
-                "drop": cleaning.drop,
-                **cleaning.selection.settings(),
-            },
+            settings=cleaning.rules(pair_search.similarity_floor).settings(),
         )
         if not write.reuse("clusters", inputs):
             with write.add("clusters", inputs) as unit:

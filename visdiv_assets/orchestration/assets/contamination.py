@@ -3,11 +3,16 @@
 from itertools import chain
 
 import dagster as dg
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.contamination.images import LOCATED_SCHEMA, RATES_SCHEMA, contamination_rates
-from visdiv_assets.contamination.positions import count_unresolved, make_locator
+from visdiv_assets.contamination.benchmark_images import load_benchmarks, load_positions
+from visdiv_assets.contamination.images import (
+    LOCATED_SCHEMA,
+    RATES_SCHEMA,
+    contamination_rates,
+    find_leaks,
+)
+from visdiv_assets.contamination.positions import LOCATED_CANDIDATES_SCHEMA, count_unresolved, make_locator
 from visdiv_assets.corpus.access import (
     comparable_benchmarks,
     digests_by_partition,
@@ -15,11 +20,17 @@ from visdiv_assets.corpus.access import (
     readable_positions,
 )
 from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.duplicates.candidates import load_images
 from visdiv_assets.duplicates.thresholds import published_thresholds
+from visdiv_assets.orchestration.assets.join_shared import (
+    candidate_settings,
+    join_parts,
+    keep_candidates,
+    pair_rules,
+)
 from visdiv_assets.orchestration.assets.stage import (
     check_spec,
     column_schema,
-    digests_by_table,
     image_markdown,
     materialized,
     stage,
@@ -32,16 +43,15 @@ from visdiv_assets.orchestration.resources import (
     LakeResource,
     PairSearchResource,
     SourceResource,
+    VerificationResource,
 )
-from visdiv_assets.orchestration.work.joins import Leaks
-from visdiv_assets.orchestration.work.make_units import Planned, make_units
+from visdiv_assets.orchestration.work.joins import JoinBlocks
 from visdiv_assets.progress import progress
 from visdiv_assets.publishing.site.chart_png import leaks_image
 from visdiv_assets.statistics import ALL
-from visdiv_assets.storage.manifest import Manifest
-from visdiv_assets.storage.partition_write import UnitWrite
+from visdiv_assets.vectors.join_blocks import split_into_blocks
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 @dg.asset(
@@ -87,17 +97,20 @@ def contamination(
     engine: EngineResource,
     pair_search: PairSearchResource,
     cleaning: CleaningResource,
+    verification: VerificationResource,
 ) -> dg.MaterializeResult:
     """Images of a subset that are close to an image of a benchmark, and their share of the subset.
 
-    The join with every materialized benchmark is exact; byte-equal images of a benchmark are compared once. Each
-    benchmark is one unit of work, so when a benchmark is added, only that one is compared. Each pair has the raw
-    similarity, SSCD's normalized similarity, and a flag for images with little information, since blank pages and
-    charts of one template are close without being copies. Rates are given per benchmark and for all benchmarks together
-    (`ALL`), with the Wilson 95 % interval.
+    One exact join compares the subset with all materialized benchmarks, each byte-equal image once. A pair is stored if
+    it is among the best pairs (64 by default) of the subset's image over all benchmarks, if it is its best pair in a
+    benchmark, or if it is the best pair of the benchmark's image; so the rates are exact. The same join finds the
+    candidate pairs that verified_contamination compares. Each pair has the raw similarity, SSCD's normalized
+    similarity, and a flag for images with little information, since blank pages and charts of one template are close
+    without being copies. Rates are given per benchmark and for all benchmarks together (`ALL`), with the Wilson 95 %
+    interval.
     """
     subset = context.partition_key
-    floor, k_best = pair_search.similarity_floor, pair_search.neighbors_kept
+    floor = pair_search.similarity_floor
     thresholds = published_thresholds(floor, cleaning.contamination_threshold)
     with stage(context, lake, LakeTable.CONTAMINATION, CODE_VERSION, present_in=source) as run:
         store = run.lake
@@ -107,38 +120,40 @@ def contamination(
         write = run.write(
             {name: of_benchmark.digest for name, (_, of_benchmark) in benchmarks.items()},
             model_id=embeddings.model_id,
-            settings={"similarity_floor": floor, "neighbors_kept": k_best, "thresholds": thresholds},
+            settings={
+                "similarity_floor": floor,
+                "neighbors_kept": pair_search.neighbors_kept,
+                "thresholds": thresholds,
+                **candidate_settings(verification),
+            },
             source_revision=embeddings.source_revision,
         )
         own_ids = store.read(embeddings, "ids")["image_id"].combine_chunks()
         positions = readable_positions(store, images)
-        locate = make_locator(store, images, nearest)
-        lists = {of_benchmark.partition: listed for listed, of_benchmark in benchmarks.values()}
-        planned = [
-            Planned(
-                name,
-                digests_by_table(images, nearest, embeddings, listed, of_benchmark),
-                of_benchmark,
-            )
-            for name, (listed, of_benchmark) in benchmarks.items()
-        ]
-
-        def keep(unit: UnitWrite, of_benchmark: Manifest, pairs: pa.Table) -> None:
-            unit.table("pairs", locate(pairs, lists[of_benchmark.partition]), LOCATED_SCHEMA)
-
-        work = Leaks(lake.in_each_process(), embeddings, floor, k_best)
-        with progress(f"checking {subset} against benchmarks", len(benchmarks), "benchmark") as advance:
-            make_units(write, engine.open(), work, planned, keep, advance)
-        found = read_pairs(store, write.draft(), LOCATED_SCHEMA)
-        by_benchmark = {name: found.filter(pc.equal(found["benchmark"], name)) for name in benchmarks}
-        listed_benchmarks = {name: readable_positions(store, listed) for name, (listed, _) in benchmarks.items()}
-        inputs = digests_by_partition([images, embeddings, *chain.from_iterable(benchmarks.values())])
-        if not write.reuse("rates", inputs):
-            with write.add("rates", inputs) as unit:
+        listed_benchmarks = load_positions(store, benchmarks)
+        inputs = digests_by_partition([images, nearest, embeddings, *chain.from_iterable(benchmarks.values())])
+        if not write.reuse("pairs", inputs):
+            rule, candidates = pair_rules(pair_search, verification)
+            work = JoinBlocks(lake.in_each_process(), embeddings, benchmarks, rule)
+            blocks = split_into_blocks(len(own_ids), sum(found.rows("ids") for _, found in benchmarks.values()))
+            with (
+                progress(f"comparing {subset} with benchmarks", len(own_ids), "image") as advance,
+                join_parts(store, write, engine.open(), work, blocks if benchmarks else [], advance) as parts,
+            ):
+                own, others = load_images(store, images, embeddings), load_benchmarks(store, benchmarks)
+                leaks = find_leaks(own, others, parts, rule, candidates)
+                locate = make_locator(store, images, nearest, listed_benchmarks)
+                pairs, located = locate(leaks.pairs), locate(leaks.candidates)
+                by_benchmark = {name: pairs.filter(pc.equal(pairs["benchmark"], name)) for name in benchmarks}
                 rates = contamination_rates(
                     positions, images.facts["rows"], listed_benchmarks, by_benchmark, thresholds
                 )
-                unit.table("rates", rates, RATES_SCHEMA)
+                with write.add("pairs", inputs) as unit:
+                    unit.table("pairs", pairs, LOCATED_SCHEMA)
+                    located = located.append_column("pdq_distance", leaks.candidates["pdq_distance"])
+                    keep_candidates(unit, located, LOCATED_CANDIDATES_SCHEMA)
+                    unit.table("rates", rates, RATES_SCHEMA)
+        found = read_pairs(store, write.draft(), LOCATED_SCHEMA)
         rates = store.read(write.draft(), "rates")
         manifest = write.commit(benchmarks=sorted(benchmarks))
     at_threshold = rates.filter(pc.equal(rates["threshold"], cleaning.contamination_threshold))

@@ -1,39 +1,48 @@
 """Close pairs of images across subsets."""
 
-from itertools import combinations
+from collections import Counter
+from functools import partial
 
 import dagster as dg
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.access import partitions_with, require_one_model
-from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.duplicates.cross_subset import OVERLAP_SCHEMA, SubsetComparison
+from visdiv_assets.corpus.access import digests_by_partition, partitions_with, require_one_model
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
+from visdiv_assets.duplicates.corpus_partners import CorpusPartners, CorpusRule
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA, pair_defects
 from visdiv_assets.duplicates.thresholds import published_thresholds
+from visdiv_assets.orchestration.assets.join_shared import candidate_settings
 from visdiv_assets.orchestration.assets.stage import (
+    check_defects,
     check_spec,
     column_schema,
     materialized,
     stage,
     table_preview,
 )
+from visdiv_assets.orchestration.engines import PerProcess
 from visdiv_assets.orchestration.resources import (
     CleaningResource,
     EngineResource,
     LakeResource,
     PairSearchResource,
     SourceResource,
+    VerificationResource,
 )
-from visdiv_assets.orchestration.work.joins import SubsetTiles, TwoSubsets
-from visdiv_assets.orchestration.work.make_units import Planned, make_units
-from visdiv_assets.progress import progress
-from visdiv_assets.storage.partition_write import UnitWrite
+from visdiv_assets.orchestration.work.corpus_join import (
+    CorpusSearch,
+    load_images,
+    read_earlier,
+    reusable,
+    write_partners,
+)
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dg.asset(
-    deps=[LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES],
     group_name="6_corpus",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -43,7 +52,7 @@ CODE_VERSION = "1"
             "pairs_sound",
             asset=LakeTable.CROSS_SUBSET_DUPLICATES,
             blocking=True,
-            description="No pair joins an image with itself or is below the similarity floor.",
+            description="No pair joins an image with itself, is below the similarity floor, or occurs twice.",
         )
     ],
 )
@@ -53,71 +62,77 @@ def cross_subset_duplicates(
     lake: LakeResource,
     engine: EngineResource,
     pair_search: PairSearchResource,
+    verification: VerificationResource,
     cleaning: CleaningResource,
 ) -> dg.MaterializeResult:
-    """Close pairs of images from two different subsets, and the share of each subset that occurs in each other subset.
+    """Close pairs of images that no subset has both of, and the share of each subset that occurs in each other subset.
 
-    Each pair of subsets is one tile, joined exactly. A tile is computed again only if one of its subsets has changed,
-    so a new subset adds one tile for each other subset. Byte-equal images count in the overlap but are not pairs.
+    All subsets are joined at once and exactly, each distinct image once. A pair is stored if it is among the best pairs
+    (64 by default) of one of its two images; the images that subsets share are all counted. The same join finds the
+    candidate pairs that verified_cross_subset compares: those among the best 16 of an image over its own and all other
+    subsets. Only images of new, changed and removed subsets are joined again with all others.
     """
-    floor = pair_search.similarity_floor
-    thresholds = published_thresholds(floor, cleaning.duplicate_threshold)
+    thresholds = published_thresholds(pair_search.similarity_floor, cleaning.duplicate_threshold)
+    rule = CorpusRule(
+        verification.candidate_floor,
+        verification.candidates_kept,
+        verification.pdq_distance,
+        pair_search.similarity_floor,
+        pair_search.neighbors_kept,
+        tuple(thresholds),
+    )
     with stage(context, lake, LakeTable.CROSS_SUBSET_DUPLICATES, CODE_VERSION, present_in=source) as run:
         store = run.lake
-        subsets = partitions_with(store, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES)
+        subsets = partitions_with(store, LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES)
         embeddings = {subset: store.require(LakeTable.SSCD_EMBEDDINGS, subset) for subset in subsets}
         nearest = {subset: store.require(LakeTable.NEAR_DUPLICATES, subset) for subset in subsets}
-        model_id = require_one_model(embeddings.values())
+        of_subset = {subset: digests_by_partition([embeddings[subset], nearest[subset]]) for subset in subsets}
+        inputs = {name: digest for digests in of_subset.values() for name, digest in digests.items()}
         write = run.write(
-            {subset: of_subset.digest for subset, of_subset in embeddings.items()},
-            model_id=model_id,
+            inputs,
+            model_id=require_one_model(embeddings.values()),
             settings={
-                "similarity_floor": floor,
+                "similarity_floor": pair_search.similarity_floor,
                 "neighbors_kept": pair_search.neighbors_kept,
                 "thresholds": thresholds,
+                **candidate_settings(verification),
             },
         )
-        sizes = {subset: of_subset.rows("ids") for subset, of_subset in embeddings.items()}
-        pairs_of_subsets = list(combinations(subsets, 2))
-        total = sum(sizes[one] for one, _ in pairs_of_subsets)
-        sides = {subset: (embeddings[subset], nearest[subset]) for subset in subsets}
-        planned = []
-        for one, other in pairs_of_subsets:
-            inputs = {
-                f"{side}_{part.table}": part.digest
-                for side, subset in (("left", one), ("right", other))
-                for part in sides[subset]
-            }
-            planned.append(Planned(f"{one} | {other}", inputs, TwoSubsets(sides[one], sides[other])))
-        work = SubsetTiles(lake.in_each_process(), floor, pair_search.neighbors_kept, thresholds)
-
-        def keep(unit: UnitWrite, two: TwoSubsets, tile: SubsetComparison) -> None:
-            unit.table("pairs", tile.pairs, PAIRS_SCHEMA)
-            unit.table("overlap", tile.overlap, OVERLAP_SCHEMA)
-
-        with progress("comparing subsets", total, "image") as advance:
-            make_units(write, engine.open(), work, planned, keep, advance)
-        manifest = write.commit(subsets=subsets)
-        found = store.read(manifest, "pairs") if manifest.units else PAIRS_SCHEMA.empty_table()
-        overlap = store.read(manifest, "overlap") if manifest.units else OVERLAP_SCHEMA.empty_table()
-    defects = pair_defects(found, floor)
-    at_threshold = overlap.filter(pc.equal(overlap["threshold"], cleaning.duplicate_threshold))
-    most = at_threshold.sort_by([("share", "descending"), ("subset", "ascending"), ("other_subset", "ascending")])
+        earlier = reusable(store.earlier(LakeTable.CROSS_SUBSET_DUPLICATES, CORPUS_PARTITION), write)
+        joined = strips = strips_reused = 0
+        if earlier and earlier.inputs == inputs and write.reuse_all(earlier):
+            manifest = write.commit(**earlier.facts)
+        else:
+            sides = [(embeddings[subset], nearest[subset]) for subset in subsets]
+            images = PerProcess(partial(load_images, lake.in_each_process(), sides))
+            known = read_earlier(store, earlier, of_subset) if earlier else None
+            partners = CorpusPartners(images.get(), rule, known)
+            listed = [store.require(LakeTable.SUBSET_IMAGES, subset) for subset in subsets]
+            state = {**inputs, "earlier": earlier.digest if earlier else ""}
+            search = CorpusSearch(store, engine.open(), write, state, images, listed, nearest)
+            search.find(partners)
+            write_partners(write, inputs, partners)
+            manifest = write.commit(subsets=subsets, images=len(partners.images))
+            search.remove_strips()
+            joined = search.joined
+            strips = sum(len(each.draft().units) for each in search.strips)
+            strips_reused = sum(each.reused for each in search.strips)
+        defects: Counter[str] = Counter()
+        for batch in store.dataset(manifest, "pairs").to_batches():
+            defects.update(pair_defects(pa.table(batch), pair_search.similarity_floor))
+        overlap = store.read(manifest, "overlap", where=pc.field("threshold") == cleaning.duplicate_threshold)
+    most = overlap.sort_by([("share", "descending"), ("subset", "ascending"), ("other_subset", "ascending")])
     return materialized(
         manifest,
         {
-            "dagster/row_count": found.num_rows,
+            "dagster/row_count": manifest.rows("pairs"),
             "subsets": len(subsets),
-            "tiles": len(pairs_of_subsets),
-            "tiles_reused": write.reused,
+            "images": manifest.facts["images"],
+            "images_joined": joined,
+            "strips": strips,
+            "strips_reused": strips_reused,
+            "candidates": manifest.rows("candidates"),
             "largest_overlaps": table_preview(most),
         },
-        [
-            dg.AssetCheckResult(
-                check_name="pairs_sound",
-                # Several tiles may hold the same two images, so repeated pairs are no defect.
-                passed=not (defects["self_pairs"] or defects["below_floor"]),
-                metadata=defects,
-            )
-        ],
+        [check_defects("pairs_sound", defects)],
     )

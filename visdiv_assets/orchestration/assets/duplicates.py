@@ -1,14 +1,19 @@
 """Close pairs of images within a subset."""
 
-from collections.abc import Iterator
-from dataclasses import replace
-
 import dagster as dg
 
-from visdiv_assets.corpus.access import load_embeddings
+from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.duplicates.near import PAIRS_SCHEMA, NearDuplicates, closest_pairs, pair_defects, to_image_ids
+from visdiv_assets.duplicates.candidates import PAIR_SCHEMA, load_images
+from visdiv_assets.duplicates.near import PAIRS_SCHEMA, closest_pairs, pair_defects
+from visdiv_assets.duplicates.near import near_duplicates as near_duplicates_of
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
+from visdiv_assets.orchestration.assets.join_shared import (
+    candidate_settings,
+    join_parts,
+    keep_candidates,
+    pair_rules,
+)
 from visdiv_assets.orchestration.assets.stage import (
     check_defects,
     check_spec,
@@ -18,7 +23,6 @@ from visdiv_assets.orchestration.assets.stage import (
     sheet_markdown,
     stage,
 )
-from visdiv_assets.orchestration.engines import Engine
 from visdiv_assets.orchestration.partitions import subset_partitions
 from visdiv_assets.orchestration.resources import (
     DecoderResource,
@@ -26,17 +30,15 @@ from visdiv_assets.orchestration.resources import (
     LakeResource,
     PairSearchResource,
     SourceResource,
+    VerificationResource,
 )
-from visdiv_assets.orchestration.work.joins import BlocksOfSubset, WholeSubset
-from visdiv_assets.orchestration.work.make_units import Planned, make_units
-from visdiv_assets.progress import Progress, progress
+from visdiv_assets.orchestration.work.joins import JoinBlocks
+from visdiv_assets.progress import progress
 from visdiv_assets.publishing.contact_sheets import pairs_contact_sheet
 from visdiv_assets.publishing.warehouse.images import neighbors_column
-from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.partition_write import PartitionWrite, UnitWrite
-from visdiv_assets.vectors.join_blocks import BEST_SCHEMA, Part, merge_parts, split_into_blocks
+from visdiv_assets.vectors.join_blocks import split_into_blocks
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 #: Pairs that the metadata shows.
 PAIRS_SHOWN = 12
 
@@ -65,20 +67,23 @@ def near_duplicates(
     decoder: DecoderResource,
     engine: EngineResource,
     pair_search: PairSearchResource,
+    verification: VerificationResource,
 ) -> dg.MaterializeResult:
     """Pairs of different images of a subset whose SSCD similarity reaches the floor, each pair once.
 
     Byte-equal copies share an image_id and are one image here. The join is exact. A pair is stored if it is among the
     best pairs (64 by default) of one of its two images; the neighbors of each image at the named thresholds are all
-    counted.
+    counted. The same join finds the candidate pairs that verified_duplicates compares: the best 16 of each image from a
+    lower similarity on, and those with close PDQ hashes.
     """
     subset = context.partition_key
     floor = pair_search.similarity_floor
     counted = {neighbors_column(name): value for name, value in NAMED_THRESHOLDS.items() if value >= floor}
     with stage(context, lake, LakeTable.NEAR_DUPLICATES, CODE_VERSION) as run:
         store = run.lake
-        embeddings = run.current_embeddings(run.require(LakeTable.SUBSET_IMAGES))
-        inputs = digests_by_table(embeddings)
+        listed = run.require(LakeTable.SUBSET_IMAGES)
+        embeddings = run.current_embeddings(listed)
+        inputs = digests_by_table(listed, embeddings)
         write = run.write(
             inputs,
             model_id=embeddings.model_id,
@@ -86,28 +91,32 @@ def near_duplicates(
                 "similarity_floor": floor,
                 "neighbors_kept": pair_search.neighbors_kept,
                 "thresholds": NAMED_THRESHOLDS,
+                **candidate_settings(verification),
             },
             source_revision=embeddings.source_revision,
         )
         images = embeddings.rows("ids")
-        work = WholeSubset(lake.in_each_process(), embeddings, floor, pair_search.neighbors_kept, counted)
-        with progress(f"comparing {subset}", images, "image") as advance:
-            if len(split_into_blocks(images)) < 2:
-                make_units(write, engine.open(), work, [Planned("pairs", inputs, images)], _keep, advance)
-            elif not write.reuse("pairs", inputs):
-                found = _find_by_blocks(store, write, engine.open(), work, advance)
+        rule, candidates = pair_rules(pair_search, verification)
+        work = JoinBlocks(lake.in_each_process(), embeddings, None, rule, tuple(counted.values()))
+        if not write.reuse("pairs", inputs):
+            with (
+                progress(f"comparing {subset}", images, "image") as advance,
+                join_parts(store, write, engine.open(), work, split_into_blocks(images), advance) as parts,
+            ):
+                own = load_images(store, listed, embeddings)
+                found = near_duplicates_of(own, parts, rule, candidates, list(counted))
                 with write.add("pairs", inputs) as unit:
-                    _keep(unit, images, found)
+                    unit.table("pairs", found.pairs, PAIRS_SCHEMA)
+                    unit.table("counts", found.counts, found.counts.schema)
+                    keep_candidates(unit, found.candidates, PAIR_SCHEMA)
         draft = write.draft()
         pairs = store.read(draft, "pairs")
         counts = store.read(draft, "counts")
         sheet = pairs_contact_sheet(
-            store,
-            source.open(),
+            ImageReader(store, source.open, decoder.limits),
             subset,
             closest_pairs(pairs, PAIRS_SHOWN),
             lambda pair: f"{pair['similarity']:.3f}",
-            limits=decoder.limits,
         )
         manifest = write.commit()
     with_neighbors = {f"images_with_{name}": int((counts[name].to_numpy() > 0).sum()) for name in counted}
@@ -122,36 +131,3 @@ def near_duplicates(
         },
         [check_defects("pairs_sound", pair_defects(pairs, floor))],
     )
-
-
-def _keep(unit: UnitWrite, images: int, found: NearDuplicates) -> None:
-    unit.table("pairs", found.pairs, PAIRS_SCHEMA)
-    unit.table("counts", found.counts, found.counts.schema)
-
-
-def _find_by_blocks(
-    store: Lake, write: PartitionWrite, engine: Engine, work: WholeSubset, advance: Progress
-) -> NearDuplicates:
-    """Return the same result as `work`, block by block, so that an interrupted run resumes after its last block."""
-    embeddings = work.embeddings
-    blocks = [
-        Planned(f"rows {start} to {stop}", {LakeTable.SSCD_EMBEDDINGS: embeddings.digest}, (start, stop))
-        for start, stop in split_into_blocks(embeddings.rows("ids"))
-    ]
-
-    def keep(unit: UnitWrite, block: tuple[int, int], part: Part) -> None:
-        unit.table("best", part.best, BEST_SCHEMA)
-        unit.table("counts", part.counts, part.counts.schema)
-
-    scratch = write.scratch()
-    in_blocks = BlocksOfSubset(work.lake, embeddings, work.floor, work.k_best, work.count_at)
-    make_units(scratch, engine, in_blocks, blocks, keep, advance)
-
-    def parts() -> Iterator[Part]:
-        for unit in scratch.draft().units:
-            only = replace(scratch.draft(), units=(unit,))
-            yield Part(store.read(only, "best"), store.read(only, "counts"))
-
-    own = load_embeddings(store, embeddings)
-    result = merge_parts(own.vectors, parts(), work.floor, k_best=work.k_best, thresholds=len(work.count_at))
-    return to_image_ids(result, own.image_ids, own.vectors, list(work.count_at))

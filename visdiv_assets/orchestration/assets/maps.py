@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.orchestration.assets.stage import (
     check_defects,
@@ -35,7 +36,7 @@ CODE_VERSION = "1"
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=[LakeTable.SUBSET_IMAGES, *KINDS],
+    deps=[LakeTable.SUBSET_TURNS, LakeTable.SUBSET_THUMBNAILS, *KINDS],
     group_name="5_findings",
     kinds={"parquet", "html"},
     code_version=CODE_VERSION,
@@ -68,22 +69,21 @@ def maps(
     with stage(context, lake, LakeTable.MAPS, CODE_VERSION) as run:
         images = run.require(LakeTable.SUBSET_IMAGES)
         used = [run.current_embeddings(images, table) for table in KINDS if _is_used(run.lake, table, subset)]
-        inputs = digests_by_table(images, *used)
+        inputs = digests_by_table(run.current_turns(), *used)
         write = run.write(
             inputs,
             settings={"map_points": map_settings.points, "seed": SEED},
             source_revision=images.source_revision,
         )
         begin = time.monotonic()
-        opened = source.open()
         made = not write.reuse("points", inputs)
         if made:
             with write.add("points", inputs) as unit:
-                mapped = map_subset(run.lake, opened, images, used, map_settings.points)
+                mapped = map_subset(run.lake, images, used, map_settings.points)
                 unit.table("points", mapped, POINTS_SCHEMA)
         points = run.lake.read(write.draft(), "points")
         if points.num_rows and (made or not path.is_file()):
-            write_subset_page(path, opened, subset, points, limits=decoder.limits)
+            write_subset_page(path, ImageReader(run.lake, source.open, decoder.limits), subset, points)
         manifest = write.commit()
     counts = {pair["values"]: pair["counts"] for pair in points["kind"].value_counts().to_pylist()}
     shown: dict[str, dg.MetadataValue] = {}

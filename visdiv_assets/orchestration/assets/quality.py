@@ -4,20 +4,21 @@ import dagster as dg
 import pyarrow.compute as pc
 from pydantic import Field
 
-from visdiv_assets.corpus.access import listed_version
 from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.corpus.turns import stored_turns
 from visdiv_assets.curation import quality
 from visdiv_assets.errors import ConfigError
 from visdiv_assets.orchestration.assets.stage import (
     check_spec,
     column_schema,
+    digests_by_table,
     materialized,
     stage,
     table_preview,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
-from visdiv_assets.orchestration.resources import LakeResource, SourceResource
-from visdiv_assets.sources import CRITERIA, Kind
+from visdiv_assets.orchestration.resources import LakeResource
+from visdiv_assets.sources import CRITERIA
 
 CODE_VERSION = "1"
 
@@ -45,7 +46,7 @@ class QualityConfig(dg.Config):
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=[LakeTable.SUBSET_IMAGES],
+    deps=[LakeTable.SUBSET_TURNS],
     group_name="3_images",
     kinds={"parquet"},
     code_version=CODE_VERSION,
@@ -60,32 +61,27 @@ class QualityConfig(dg.Config):
         )
     ],
 )
-def quality_rows(
-    context: dg.AssetExecutionContext, config: QualityConfig, source: SourceResource, lake: LakeResource
-) -> dg.MaterializeResult:
+def quality_rows(context: dg.AssetExecutionContext, config: QualityConfig, lake: LakeResource) -> dg.MaterializeResult:
     """Every row of a subset with the number of turns that its quality ratings keep, and a histogram of the ratings.
 
     A turn is dropped if one of its four ratings is below its threshold; a missing rating never drops a turn. A row is
     dropped when no turn is left. By default there is no threshold.
     """
-    subset = context.partition_key
     with stage(context, lake, LakeTable.QUALITY_ROWS, CODE_VERSION) as run:
-        opened = source.open()
-        version = listed_version(opened, run.require(LakeTable.SUBSET_IMAGES))
+        turns = run.current_turns()
         thresholds = config.thresholds()
         write = run.write(
-            {"source": version.revision}, settings={"thresholds": thresholds}, source_revision=version.revision
+            digests_by_table(turns), settings={"thresholds": thresholds}, source_revision=turns.source_revision
         )
-        for shard in version.shards:
-            inputs = {"shard": shard.digest, "first_row": str(shard.first_row)}
-            if write.reuse(shard.shard.name, inputs):
+        for shard in stored_turns(run.lake, turns):
+            inputs = {"turns": shard.digest}
+            if write.reuse(shard.name, inputs):
                 continue
-            with write.add(shard.shard.name, inputs) as unit:
+            with write.add(shard.name, inputs) as unit:
                 counts = quality.RatingCounts()
-                batches = opened.batches(
-                    Kind.SUBSET, subset, shard.shard, columns=quality.columns_read(), batch_rows=4096
+                rated = quality.rate_rows(
+                    shard.batches(quality.COLUMNS), thresholds, first_row=shard.first_row, counts=counts
                 )
-                rated = quality.rate_rows(batches, thresholds, first_row=shard.first_row, counts=counts)
                 unit.table("rows", rated, quality.QUALITY_SCHEMA)
                 unit.table("histogram", counts.table(), quality.HISTOGRAM_SCHEMA)
                 unit.table("rules", counts.rules_table(), quality.RULES_SCHEMA)
@@ -103,15 +99,18 @@ def quality_rows(
         manifest,
         {
             "dagster/partition_row_count": facts["rows"],
-            **facts,
+            "rows": facts["rows"],
+            "rows_passing_quality": facts["rows_kept"],
+            "turns": facts["turns"],
+            "turns_kept": facts["turns_kept"],
             "thresholds": thresholds,
             "dropped_by_each_rule": table_preview(rules),
         },
         [
             dg.AssetCheckResult(
                 check_name="every_row_rated",
-                passed=facts["rows"] == version.rows,
-                metadata={"rows": facts["rows"], "expected": version.rows},
+                passed=facts["rows"] == turns.rows("rows"),
+                metadata={"rows": facts["rows"], "expected": turns.rows("rows")},
             )
         ],
     )

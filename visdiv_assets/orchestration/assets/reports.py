@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.duplicates.calibration.rates import SIMILARITY, VERIFIED, sentence
 from visdiv_assets.orchestration.assets.stage import digests_by_table, stage
@@ -20,12 +21,18 @@ from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=[LakeTable.SUBSET_IMAGES, LakeTable.NEAR_DUPLICATES, LakeTable.VERIFIED_DUPLICATES, LakeTable.CALIBRATION],
+    deps=[
+        LakeTable.SUBSET_IMAGES,
+        LakeTable.SUBSET_THUMBNAILS,
+        LakeTable.NEAR_DUPLICATES,
+        LakeTable.VERIFIED_DUPLICATES,
+        LakeTable.CALIBRATION,
+    ],
     group_name="5_findings",
     kinds={"html"},
     code_version=CODE_VERSION,
@@ -56,20 +63,26 @@ def duplicates_report(
         if not (write.reuse("page", inputs) and path.is_file()):
             with write.add("page", inputs):
                 report = duplicates.duplicates_report(
-                    store,
-                    source.open(),
+                    ImageReader(store, source.open, decoder.limits),
                     nearest,
                     images,
                     verified=verified,
                     measured=_describe_calibration(store, calibrated, cleaning.duplicate_threshold),
                 )
-                write_report(with_alignments(report, limits=decoder.limits), path, limits=decoder.limits)
+                write_report(with_alignments(report), path)
         write.commit()
     return dg.MaterializeResult(metadata={"report": dg.MetadataValue.path(path), "pairs": verified.rows("pairs")})
 
 
 @dg.asset(
-    deps=[LakeTable.CONTAMINATION, LakeTable.VERIFIED_CONTAMINATION, LakeTable.CALIBRATION, LakeTable.BENCHMARK_IMAGES],
+    deps=[
+        LakeTable.CONTAMINATION,
+        LakeTable.VERIFIED_CONTAMINATION,
+        LakeTable.CALIBRATION,
+        LakeTable.SUBSET_THUMBNAILS,
+        LakeTable.BENCHMARK_IMAGES,
+        LakeTable.BENCHMARK_THUMBNAILS,
+    ],
     group_name="6_corpus",
     kinds={"html"},
     code_version=CODE_VERSION,
@@ -88,7 +101,8 @@ def leak_reports(
     from disk.
     """
     with stage(context, lake, LakeTable.LEAK_REPORTS, CODE_VERSION, present_in=source) as run:
-        opened, store = source.open(), run.lake
+        store = run.lake
+        reader = ImageReader(store, source.open, decoder.limits)
         tables_of = {
             name: store.require(LakeTable.CONTAMINATION, name) for name in store.partitions(LakeTable.CONTAMINATION)
         }
@@ -115,9 +129,9 @@ def leak_reports(
                         for line in _describe_calibration(store, manifest, threshold)
                     ]
                     report = contamination.leak_report(
-                        store, opened, benchmark, tables_of, threshold, verified=verified, measured=measured
+                        reader, benchmark, tables_of, threshold, verified=verified, measured=measured
                     )
-                    write_report(with_alignments(report, limits=decoder.limits), path, limits=decoder.limits)
+                    write_report(with_alignments(report), path)
             write.commit()
     return dg.MaterializeResult(
         metadata={

@@ -14,6 +14,7 @@ from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
 from visdiv_assets.errors import NotMaterializedError, VisdivError
 from visdiv_assets.orchestration.presentation import column_lineage
 from visdiv_assets.orchestration.resources import LakeResource, SourceResource
+from visdiv_assets.progress import heading
 from visdiv_assets.storage import locks
 from visdiv_assets.storage.error_messages import is_of_object_storage, read_error
 from visdiv_assets.storage.lake import Lake
@@ -66,6 +67,10 @@ class Stage:
         self._code_version = code_version
         self._run_id = run_id
 
+    def beside(self, table: str, code_version: str) -> "Stage":
+        """Return a stage of the same run that writes the same partition of another table."""
+        return Stage(self.lake, table, self.partition, code_version, self._run_id)
+
     def require(self, table: str, partition: str | None = None) -> Manifest:
         """Return the manifest of a partition of another table, by default of the run's partition.
 
@@ -77,6 +82,15 @@ class Stage:
     def current_embeddings(self, images: Manifest, table: str = LakeTable.SSCD_EMBEDDINGS) -> Manifest:
         """Return the embeddings that were made from the given list of images; see `corpus.access`."""
         return access.current_embeddings(self.lake, images, table)
+
+    def current_turns(self) -> Manifest:
+        """Return the turns of the run's subset; they must be those of its present list of images.
+
+        Raises:
+            NotMaterializedError: they were never stored.
+            StaleError: the images were listed again after that.
+        """
+        return access.current_embeddings(self.lake, self.require(LakeTable.SUBSET_IMAGES), LakeTable.SUBSET_TURNS)
 
     def write(
         self,
@@ -131,7 +145,8 @@ def stage(
         if present_in is not None:
             opened = access.present_partitions(opened, present_in.open())
         partition = context.partition_key if context.has_partition_key else CORPUS_PARTITION
-        yield Stage(opened, table, partition, code_version, context.run.run_id)
+        with heading(f"{table} of {partition}"):
+            yield Stage(opened, table, partition, code_version, context.run.run_id)
 
 
 def digests_by_table(*manifests: Manifest | None) -> dict[str, str]:
@@ -143,10 +158,13 @@ def materialized(
     manifest: Manifest, metadata: Mapping[str, Any], checks: list[dg.AssetCheckResult] | None = None
 ) -> dg.MaterializeResult:
     """Return the result of an asset that has committed a manifest; its data version is the digest of the content."""
+    key = dg.AssetKey(manifest.table)
     return dg.MaterializeResult(
+        asset_key=key,
         data_version=dg.DataVersion(manifest.digest),
         metadata={**metadata, **column_lineage(manifest.table), "units": len(manifest.units)},
-        check_results=checks or [],
+        # A step that makes several assets has to say which one a result is about.
+        check_results=[check._replace(asset_key=key) for check in checks or []],
     )
 
 

@@ -12,13 +12,12 @@ from visdiv_assets.contamination.texts import (
     read_benchmark_texts,
     text_contamination_rates,
 )
-from visdiv_assets.corpus.access import listed_version
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.orchestration.assets.stage import column_schema, materialized, stage, table_preview
+from visdiv_assets.corpus.turns import stored_turns
+from visdiv_assets.orchestration.assets.stage import column_schema, digests_by_table, materialized, stage, table_preview
 from visdiv_assets.orchestration.partitions import benchmark_partitions, subset_partitions
 from visdiv_assets.orchestration.resources import LakeResource, SourceResource
 from visdiv_assets.progress import progress
-from visdiv_assets.sources import Kind
 from visdiv_assets.statistics import ALL
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest, digest_of
@@ -26,34 +25,28 @@ from visdiv_assets.texts.overlap import SIZES, BenchmarkTexts
 
 CODE_VERSION = "1"
 
-#: Rows of texts read at a time; small, since a text may have a million characters.
-BATCH_ROWS = 256
-
 
 @dg.asset(
     partitions_def=benchmark_partitions,
-    deps=[LakeTable.BENCHMARK_IMAGES],
+    deps=[LakeTable.BENCHMARK_STRINGS],
     group_name="2_benchmarks",
     kinds={"numpy"},
     code_version=CODE_VERSION,
 )
-def benchmark_texts(
-    context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource
-) -> dg.MaterializeResult:
+def benchmark_texts(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
     """The hashed n-grams of 8 and 13 words of all texts of a benchmark's test set: questions, options, answers.
 
     N-grams that occur in more than 10 of its texts belong to its template and are left out.
     """
     with stage(context, lake, LakeTable.BENCHMARK_TEXTS, CODE_VERSION) as run:
-        opened = source.open()
-        version = listed_version(opened, run.require(LakeTable.BENCHMARK_IMAGES), Kind.BENCHMARK)
-        inputs = {"source": version.revision}
+        strings = run.current_embeddings(run.require(LakeTable.BENCHMARK_IMAGES), LakeTable.BENCHMARK_STRINGS)
+        inputs = digests_by_table(strings)
         write = run.write(
-            inputs, settings={"sizes": SIZES, "most": MAX_TEXTS_OF_A_RUN}, source_revision=version.revision
+            inputs, settings={"sizes": SIZES, "most": MAX_TEXTS_OF_A_RUN}, source_revision=strings.source_revision
         )
         if not write.reuse("texts", inputs):
             with write.add("texts", inputs) as unit:
-                read = read_benchmark_texts(opened, run.partition)
+                read = read_benchmark_texts(run.lake, strings)
                 for size, runs in read.ngrams.items():
                     unit.array(_role(size), runs)
                 unit.array("short", read.short)
@@ -64,7 +57,7 @@ def benchmark_texts(
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=[LakeTable.SUBSET_IMAGES, dg.AssetDep(LakeTable.BENCHMARK_TEXTS, partition_mapping=dg.AllPartitionMapping())],
+    deps=[LakeTable.SUBSET_TURNS, dg.AssetDep(LakeTable.BENCHMARK_TEXTS, partition_mapping=dg.AllPartitionMapping())],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -78,41 +71,35 @@ def text_contamination(
     A text matches by n-grams of 13 words (as for GPT-3), by n-grams of 8 words, or, if it has only 5 to 12 words, as a
     whole. Case, punctuation and whitespace are ignored. No model is needed.
     """
-    subset = context.partition_key
     with stage(context, lake, LakeTable.TEXT_CONTAMINATION, CODE_VERSION, present_in=source) as run:
-        opened, store = source.open(), run.lake
-        version = listed_version(opened, run.require(LakeTable.SUBSET_IMAGES))
+        store, turns = run.lake, run.current_turns()
         names = store.partitions(LakeTable.BENCHMARK_TEXTS)
         benchmarks = {name: store.require(LakeTable.BENCHMARK_TEXTS, name) for name in names}
-        of_benchmarks = {name: of_benchmark.digest for name, of_benchmark in benchmarks.items()}
+        of_benchmarks = digest_of({name: of_benchmark.digest for name, of_benchmark in benchmarks.items()})
         write = run.write(
-            {"source": version.revision, **{f"benchmark {name}": digest for name, digest in of_benchmarks.items()}},
+            digests_by_table(turns) | {f"benchmark {name}": benchmarks[name].digest for name in names},
             settings={"shortest_whole": MIN_WHOLE_WORDS},
-            source_revision=version.revision,
+            source_revision=turns.source_revision,
         )
+        rows = turns.rows("rows")
         read: list[BenchmarkTexts] | None = None
-        with progress(f"comparing texts of {subset}", version.rows, "row") as advance:
-            for shard in version.shards:
-                inputs = {
-                    "shard": shard.digest,
-                    "first_row": str(shard.first_row),
-                    "benchmarks": digest_of(of_benchmarks),
-                }
-                if write.reuse(shard.shard.name, inputs):
-                    advance(shard.shard.rows)
+        with progress(f"comparing texts of {run.partition}", rows, "row") as advance:
+            for shard in stored_turns(store, turns):
+                inputs = {"turns": shard.digest, "benchmarks": of_benchmarks}
+                if write.reuse(shard.name, inputs):
+                    advance(shard.rows)
                     continue
                 read = _load_benchmarks(store, benchmarks) if read is None else read
-                batches = opened.batches(Kind.SUBSET, subset, shard.shard, columns=["texts"], batch_rows=BATCH_ROWS)
-                with write.add(shard.shard.name, inputs) as unit:
-                    located = find_contaminated_texts(batches, read, first_row=shard.first_row, progress=advance)
+                with write.add(shard.name, inputs) as unit:
+                    located = find_contaminated_texts(
+                        shard.batches(["texts"]), read, first_row=shard.first_row, progress=advance
+                    )
                     unit.table("overlaps", located, TEXT_OVERLAPS_SCHEMA)
         found = store.read(write.draft(), "overlaps")
-        inputs = {"source": version.revision, "benchmarks": digest_of(of_benchmarks)}
+        inputs = {"turns": turns.digest, "benchmarks": of_benchmarks}
         if not write.reuse("rates", inputs):
             with write.add("rates", inputs) as unit:
-                unit.table(
-                    "rates", text_contamination_rates(found, version.rows, names, (0, *SIZES)), TEXT_RATES_SCHEMA
-                )
+                unit.table("rates", text_contamination_rates(found, rows, names, (0, *SIZES)), TEXT_RATES_SCHEMA)
         rates = store.read(write.draft(), "rates")
         manifest = write.commit(benchmarks=names)
     longest = rates.filter(pc.equal(rates["size"], max(SIZES)))

@@ -1,24 +1,13 @@
 """Verification of candidate pairs: their pixels, compared."""
 
-from itertools import chain, combinations
-
 import dagster as dg
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.contamination.images import RATES_SCHEMA, verified_contamination_rates
-from visdiv_assets.contamination.positions import VERIFIED_LEAKS_SCHEMA, locate_verified_pairs, make_locator
-from visdiv_assets.corpus.access import (
-    comparable_benchmarks,
-    digests_by_partition,
-    partitions_with,
-    read_pairs,
-    readable_positions,
-    require_one_model,
-)
+from visdiv_assets.contamination.positions import VERIFIED_LEAKS_SCHEMA
+from visdiv_assets.corpus.access import partitions_with, readable_positions
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
-from visdiv_assets.duplicates.pair_verification import PAIR_SCHEMA, VERIFIED_SCHEMA
-from visdiv_assets.duplicates.verify_pairs import PAIRS_OF_A_UNIT, split_into_units
+from visdiv_assets.duplicates.pair_verification import VERIFIED_SCHEMA
 from visdiv_assets.orchestration.assets.stage import (
     column_schema,
     digests_by_table,
@@ -28,42 +17,22 @@ from visdiv_assets.orchestration.assets.stage import (
 )
 from visdiv_assets.orchestration.assets.verification_shared import (
     CODE_VERSION,
-    candidate_rule,
-    candidate_settings,
-    make_pixels,
-    pairs_digest,
+    candidate_settings_of,
+    compare_candidates,
+    make_comparison,
     verification_metadata,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
-from visdiv_assets.orchestration.resources import (
-    DecoderResource,
-    EngineResource,
-    LakeResource,
-    SourceResource,
-    VerificationResource,
-)
-from visdiv_assets.orchestration.work.make_units import Planned, make_units
-from visdiv_assets.orchestration.work.verify import (
-    Compared,
-    ComparePairs,
-    CompareSets,
-    FindCandidates,
-    Listed,
-    PairsUnit,
-    SetsUnit,
-)
-from visdiv_assets.progress import progress
+from visdiv_assets.orchestration.resources import DecoderResource, EngineResource, LakeResource, SourceResource
 from visdiv_assets.sources import Kind
-from visdiv_assets.storage.partition_write import UnitWrite
 
-
-def _keep_candidates(unit: UnitWrite, listed: Listed, found: pa.Table) -> None:
-    unit.table("candidates", found, PAIR_SCHEMA)
+#: Columns of confirmed pairs that rates are computed from.
+LEAK_COLUMNS = ["image_id", "benchmark", "benchmark_image_id", "verified"]
 
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=[LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.NEAR_DUPLICATES],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -75,56 +44,32 @@ def verified_duplicates(
     lake: LakeResource,
     decoder: DecoderResource,
     engine: EngineResource,
-    verification: VerificationResource,
 ) -> dg.MaterializeResult:
     """Candidate pairs of a subset whose pixels were compared, with verdict and evidence.
 
-    Candidates are the 16 best pairs of each image with a similarity of at least 0.45, and as many pairs with close PDQ
-    hashes in one of 8 orientations. The two images are aligned; every textured region and every color of one must
-    occur in the other, except for a caption, a border or a logo. Pairs with a verdict are not compared again.
+    Candidates are those of near_duplicates: the 16 best pairs of each image with a similarity of at least 0.45, and as
+    many pairs with close PDQ hashes in one of 8 orientations. The two images are aligned; every textured region and
+    every color of one must occur in the other, except for a caption, a border or a logo. Pairs with a verdict are not
+    compared again.
     """
-    subset = context.partition_key
     with stage(context, lake, LakeTable.VERIFIED_DUPLICATES, CODE_VERSION) as run:
-        store = run.lake
         images = run.require(LakeTable.SUBSET_IMAGES)
-        embeddings = run.current_embeddings(images)
+        nearest = run.require(LakeTable.NEAR_DUPLICATES)
         write = run.write(
-            digests_by_table(images, embeddings),
-            model_id=embeddings.model_id,
-            settings=candidate_settings(verification),
+            digests_by_table(images, nearest),
+            model_id=nearest.model_id,
+            settings=candidate_settings_of(nearest),
             source_revision=images.source_revision,
         )
-        pixels = make_pixels(source, lake, decoder, LakeTable.VERIFIED_DUPLICATES, subset)
-        candidates = Planned("candidates", digests_by_partition([images, embeddings]), Listed(images, embeddings))
-        make_units(
-            write,
-            engine.open(),
-            FindCandidates(pixels.lake, candidate_rule(verification)),
-            [candidates],
-            _keep_candidates,
-        )
-        pairs = store.read(write.draft(), "candidates")
-        planned = []
-        for name, indices in split_into_units(pairs["image_id_a"], PAIRS_OF_A_UNIT):
-            chosen = pairs.take(indices)
-            planned.append(Planned(name, {"pairs": pairs_digest(chosen)}, PairsUnit(name, chosen)))
-        fresh_pairs = 0
-
-        def keep(unit: UnitWrite, of_unit: PairsUnit, found: Compared) -> None:
-            nonlocal fresh_pairs
-            table, fresh = found
-            unit.table("pairs", table, VERIFIED_SCHEMA)
-            fresh_pairs += fresh
-
-        with progress(f"comparing pixels of {subset}", pairs.num_rows, "pair") as advance:
-            make_units(write, engine.open(), ComparePairs(pixels, images), planned, keep, advance)
+        work = make_comparison(source, lake, decoder, write, nearest, [(Kind.SUBSET, images)])
+        compared = compare_candidates(run.lake, write, engine.open(), work, context.partition_key)
         manifest = write.commit()
-        found = read_pairs(store, manifest, VERIFIED_SCHEMA)
-    return materialized(manifest, verification_metadata(found, fresh_pairs, write))
+        metadata = verification_metadata(run.lake, write, compared)
+    return materialized(manifest, metadata)
 
 
 @dg.asset(
-    deps=[LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.CROSS_SUBSET_DUPLICATES],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.CROSS_SUBSET_DUPLICATES],
     group_name="6_corpus",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -136,59 +81,30 @@ def verified_cross_subset(
     lake: LakeResource,
     decoder: DecoderResource,
     engine: EngineResource,
-    verification: VerificationResource,
 ) -> dg.MaterializeResult:
     """Candidate pairs of images from two different subsets whose pixels were compared, with verdict and evidence.
 
-    Candidates and verdicts are made as in verified_duplicates. Each pair of subsets is one unit of work, which is
-    repeated only if one of them has changed.
+    Candidates are those of cross_subset_duplicates; they are compared as in verified_duplicates.
     """
     with stage(context, lake, LakeTable.VERIFIED_CROSS_SUBSET, CODE_VERSION, present_in=source) as run:
         store = run.lake
+        across = run.require(LakeTable.CROSS_SUBSET_DUPLICATES, CORPUS_PARTITION)
         subsets = partitions_with(store, LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS)
-        images = {subset: store.require(LakeTable.SUBSET_IMAGES, subset) for subset in subsets}
-        embeddings = {subset: run.current_embeddings(images[subset]) for subset in subsets}
-        write = run.write(
-            {subset: of_subset.digest for subset, of_subset in embeddings.items()},
-            model_id=require_one_model(embeddings.values()),
-            settings=candidate_settings(verification),
-        )
-        sets = {subset: Listed(images[subset], embeddings[subset]) for subset in subsets}
-        planned = []
-        for one, other in combinations(subsets, 2):
-            name = f"{one} | {other}"
-            inputs = {
-                f"{side}_{part.table}": part.digest
-                for side, subset in (("left", one), ("right", other))
-                for part in sets[subset]
-            }
-            planned.append(Planned(name, inputs, SetsUnit(name, sets[one], sets[other])))
-        fresh_pairs = 0
-
-        def keep(unit: UnitWrite, of_unit: SetsUnit, found: Compared) -> None:
-            nonlocal fresh_pairs
-            table, fresh = found
-            unit.table("pairs", table, VERIFIED_SCHEMA)
-            fresh_pairs += fresh
-
-        pixels = make_pixels(source, lake, decoder, LakeTable.VERIFIED_CROSS_SUBSET, CORPUS_PARTITION)
-        work = CompareSets(pixels, candidate_rule(verification), Kind.SUBSET)
-        with progress("comparing pixels across subsets", len(planned), "two subsets") as advance:
-            make_units(write, engine.open(), work, planned, keep, advance)
+        images = [store.require(LakeTable.SUBSET_IMAGES, subset) for subset in subsets]
+        write = run.write(digests_by_table(across), model_id=across.model_id, settings=candidate_settings_of(across))
+        work = make_comparison(source, lake, decoder, write, across, [(Kind.SUBSET, listed) for listed in images])
+        compared = compare_candidates(store, write, engine.open(), work, "different subsets")
         manifest = write.commit(subsets=subsets)
-        found = read_pairs(store, manifest, VERIFIED_SCHEMA)
-    return materialized(manifest, {**verification_metadata(found, fresh_pairs, write), "tiles": len(planned)})
+        metadata = verification_metadata(store, write, compared)
+    return materialized(manifest, metadata)
 
 
 @dg.asset(
     partitions_def=subset_partitions,
     deps=[
         LakeTable.SUBSET_IMAGES,
-        LakeTable.SSCD_EMBEDDINGS,
-        LakeTable.NEAR_DUPLICATES,
         LakeTable.CONTAMINATION,
         dg.AssetDep(LakeTable.BENCHMARK_IMAGES, partition_mapping=dg.AllPartitionMapping()),
-        dg.AssetDep(LakeTable.BENCHMARK_EMBEDDINGS, partition_mapping=dg.AllPartitionMapping()),
     ],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
@@ -201,57 +117,38 @@ def verified_contamination(
     lake: LakeResource,
     decoder: DecoderResource,
     engine: EngineResource,
-    verification: VerificationResource,
 ) -> dg.MaterializeResult:
     """Candidate pairs of a subset's and a benchmark's images whose pixels were compared, and the contamination rates.
 
-    Candidates and verdicts are made as in verified_duplicates, but byte-equal images are pairs here. The rates count
-    confirmed pairs. One benchmark is one unit of work.
+    Candidates are those of contamination; they are compared as in verified_duplicates, but byte-equal images are pairs
+    here. The rates count confirmed pairs.
     """
     subset = context.partition_key
     with stage(context, lake, LakeTable.VERIFIED_CONTAMINATION, CODE_VERSION, present_in=source) as run:
         store = run.lake
-        images, nearest = run.require(LakeTable.SUBSET_IMAGES), run.require(LakeTable.NEAR_DUPLICATES)
-        embeddings = run.current_embeddings(images)
-        benchmarks = comparable_benchmarks(store, embeddings)
+        images, leaks = run.require(LakeTable.SUBSET_IMAGES), run.require(LakeTable.CONTAMINATION)
+        benchmarks = {name: store.require(LakeTable.BENCHMARK_IMAGES, name) for name in leaks.facts["benchmarks"]}
+        inputs = digests_by_table(images, leaks)
         write = run.write(
-            {name: of_benchmark.digest for name, (_, of_benchmark) in benchmarks.items()},
-            model_id=embeddings.model_id,
-            settings=candidate_settings(verification),
+            inputs,
+            model_id=leaks.model_id,
+            settings=candidate_settings_of(leaks),
             source_revision=images.source_revision,
         )
-        locate = make_locator(store, images, nearest)
-        planned = [
-            Planned(
-                name,
-                digests_by_table(images, embeddings, listed, of_benchmark, nearest),
-                SetsUnit(name, Listed(images, embeddings), Listed(listed, of_benchmark)),
-            )
-            for name, (listed, of_benchmark) in benchmarks.items()
-        ]
-        fresh_pairs = 0
-
-        def keep(unit: UnitWrite, of_unit: SetsUnit, found: Compared) -> None:
-            nonlocal fresh_pairs
-            table, fresh = found
-            unit.table("pairs", locate_verified_pairs(table, locate, of_unit.right.images), VERIFIED_LEAKS_SCHEMA)
-            fresh_pairs += fresh
-
-        ids = ("image_id", "benchmark_image_id")
-        pixels = make_pixels(source, lake, decoder, LakeTable.VERIFIED_CONTAMINATION, subset, ids)
-        work = CompareSets(pixels, candidate_rule(verification), Kind.BENCHMARK)
-        with progress(f"comparing pixels of {subset} with benchmarks", len(benchmarks), "benchmark") as advance:
-            make_units(write, engine.open(), work, planned, keep, advance)
-        found = read_pairs(store, write.draft(), VERIFIED_LEAKS_SCHEMA)
-        inputs = digests_by_partition([images, embeddings, *chain.from_iterable(benchmarks.values())])
+        sets = [(Kind.SUBSET, images), *((Kind.BENCHMARK, listed) for listed in benchmarks.values())]
+        work = make_comparison(source, lake, decoder, write, leaks, sets, ("image_id", "benchmark_image_id"))
+        compared = compare_candidates(store, write, engine.open(), work, f"{subset} and benchmarks")
         if not write.reuse("rates", inputs):
-            by_benchmark = {name: found.filter(pc.equal(found["benchmark"], name)) for name in benchmarks}
-            positions = {name: readable_positions(store, listed) for name, (listed, _) in benchmarks.items()}
+            confirmed = store.read(write.draft(), "pairs", columns=LEAK_COLUMNS, where=pc.field("verified"))
+            rates = verified_contamination_rates(
+                readable_positions(store, images),
+                images.facts["rows"],
+                {name: readable_positions(store, listed) for name, listed in benchmarks.items()},
+                {name: confirmed.filter(pc.equal(confirmed["benchmark"], name)) for name in benchmarks},
+            )
             with write.add("rates", inputs) as unit:
-                rates = verified_contamination_rates(
-                    readable_positions(store, images), images.facts["rows"], positions, by_benchmark
-                )
                 unit.table("rates", rates, RATES_SCHEMA)
         manifest = write.commit(benchmarks=sorted(benchmarks))
         rates = store.read(manifest, "rates")
-    return materialized(manifest, {**verification_metadata(found, fresh_pairs, write), "rates": table_preview(rates)})
+        metadata = verification_metadata(store, write, compared)
+    return materialized(manifest, {**metadata, "rates": table_preview(rates)})

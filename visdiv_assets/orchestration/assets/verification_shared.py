@@ -1,69 +1,120 @@
-"""The parts that the assets which compare pixels share: settings, known verdicts, and metadata for the UI."""
+"""The parts that the assets which compare pixels share: settings, units of work, and metadata for the UI."""
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.duplicates.candidates import CandidateRule
-from visdiv_assets.duplicates.pair_verification import SIDES
+from visdiv_assets.duplicates.candidates import SIDES
+from visdiv_assets.duplicates.pair_verification import split_into_units
 from visdiv_assets.duplicates.verify import VERIFY_VERSION
-from visdiv_assets.orchestration.assets.stage import table_preview
-from visdiv_assets.orchestration.resources import DecoderResource, LakeResource, SourceResource, VerificationResource
-from visdiv_assets.orchestration.work.verify import Pixels
-from visdiv_assets.storage.partition_write import PartitionWrite
+from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS
+from visdiv_assets.orchestration.assets.stage import digests_by_table, table_preview
+from visdiv_assets.orchestration.engines import Engine
+from visdiv_assets.orchestration.resources import DecoderResource, LakeResource, SourceResource
+from visdiv_assets.orchestration.work.make_units import Planned, make_units
+from visdiv_assets.orchestration.work.verify import Compared, ComparePairs, PairsUnit
+from visdiv_assets.progress import progress
+from visdiv_assets.sources import Kind
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets.storage.partition_write import PartitionWrite, UnitWrite
 
 #: The version of the verified tables: verdicts of another version are computed again.
 CODE_VERSION = VERIFY_VERSION
 
 
-def candidate_settings(verification: VerificationResource) -> dict[str, float]:
-    """Return the settings that select candidate pairs, as the manifest records them."""
-    return {
-        "candidate_floor": verification.candidate_floor,
-        "candidates_kept": verification.candidates_kept,
-        "pdq_distance": verification.pdq_distance,
-    }
+def candidate_settings_of(joined: Manifest) -> dict[str, float]:
+    """Return the settings that selected the candidate pairs of a join."""
+    return {name: joined.settings[name] for name in ("candidate_floor", "candidates_kept", "pdq_distance")}
 
 
-def candidate_rule(verification: VerificationResource) -> CandidateRule:
-    """Return the settings that select candidate pairs, as units of work take them."""
-    return CandidateRule(verification.candidate_floor, verification.candidates_kept, verification.pdq_distance)
-
-
-def make_pixels(
+def make_comparison(
     source: SourceResource,
     lake: LakeResource,
     decoder: DecoderResource,
-    table: str,
-    partition: str,
+    write: PartitionWrite,
+    joined: Manifest,
+    sets: Sequence[tuple[Kind, Manifest]],
     ids: tuple[str, str] = SIDES,
-) -> Pixels:
-    """Return where images are fetched from, with the verdicts of an earlier run of the same code.
+) -> ComparePairs:
+    """Return the work that compares the candidate pairs of a join, with the verdicts of an earlier run of this code.
 
     Args:
         source: where the images are.
         lake: where they are listed.
         decoder: has the limits of images.
-        table: the table that holds the verdicts.
-        partition: its partition.
-        ids: columns of that table with the image_ids of the two images.
+        write: the partition that will hold the verdicts.
+        joined: manifest of the table with the candidate pairs.
+        sets: kind and manifest of the images of all subsets and benchmarks that hold an image of a pair.
+        ids: columns of the pairs with the image_ids of the two images.
     """
-    manifest = lake.open().manifest(table, partition)
+    manifest = lake.open().earlier(write.plan.table, write.plan.partition)
     earlier = manifest if manifest and manifest.code_version == CODE_VERSION else None
-    return Pixels(lake.in_each_process(), source.in_each_process(), earlier, limits=decoder.limits, ids=ids)
+    return ComparePairs(lake.in_each_process(), source.in_each_process(), joined, sets, earlier, decoder.limits, ids)
 
 
-def pairs_digest(pairs: pa.Table) -> str:
-    """Return the SHA-256 of the image_ids of pairs, in their order."""
-    found = hashlib.sha256()
-    for name in SIDES:
-        found.update("".join(pairs[name].to_pylist()).encode())
-    return found.hexdigest()
+def compare_candidates(store: Lake, write: PartitionWrite, engine: Engine, work: ComparePairs, what: str) -> int:
+    """Write the candidate pairs of a join with their verdicts, as one unit.
+
+    They are compared in intermediate units by the first digits of the first image_id, so that an interrupted run
+    resumes after the last of them.
+
+    Args:
+        store: the lake.
+        write: the partition.
+        engine: compares the pairs.
+        work: made by `make_comparison`.
+        what: what is compared, for the progress line.
+
+    Returns:
+        the number of pairs that were compared in this run; the others had verdicts.
+    """
+    joined, inputs = work.joined, digests_by_table(work.joined)
+    if write.reuse("pairs", inputs):
+        return 0
+    candidates = store.dataset(joined, "candidates")
+    planned = [
+        Planned(f"pairs {prefix}", {"pairs": _digest(pairs)}, PairsUnit(prefix, pairs.num_rows))
+        for prefix, pairs in split_into_units(candidates.to_batches(), joined.rows("candidates"), work.ids[0])
+    ]
+    schema = pa.schema([*candidates.schema, *VERDICT_FIELDS])
+    compared = 0
+
+    def keep(unit: UnitWrite, of_unit: PairsUnit, found: Compared) -> None:
+        nonlocal compared
+        table, fresh = found
+        unit.table("pairs", table, schema)
+        compared += fresh
+
+    scratch = write.scratch()
+    with progress(f"comparing pixels of {what}", joined.rows("candidates"), "pair") as advance:
+        make_units(scratch, engine, work, planned, keep, advance)
+    with write.add("pairs", inputs) as unit:
+        unit.table("pairs", _read_units(store, scratch), schema)
+    scratch.remove()
+    return compared
 
 
-def verification_metadata(found: pa.Table, compared: int, write: PartitionWrite) -> dict[str, object]:
+def _read_units(store: Lake, scratch: PartitionWrite) -> Iterator[pa.RecordBatch]:
+    draft = scratch.draft()
+    for unit in draft.units:
+        yield from store.read(replace(draft, units=(unit,)), "pairs").to_batches()
+
+
+def _digest(table: pa.Table) -> str:
+    """Return the SHA-256 of the content of a table."""
+    content = pa.BufferOutputStream()
+    with pa.ipc.new_stream(content, table.schema) as stream:
+        stream.write_table(table.combine_chunks())
+    return hashlib.sha256(content.getvalue()).hexdigest()
+
+
+def verification_metadata(store: Lake, write: PartitionWrite, compared: int) -> dict[str, object]:
     """Return metadata about compared pairs, of which `compared` were compared in this run."""
+    found = store.read(write.draft(), "pairs", columns=["verified", "evidence", "reason"])
     by_evidence = found.group_by(["evidence", "reason"]).aggregate([([], "count_all")])
     order = [("count_all", "descending"), ("evidence", "ascending"), ("reason", "ascending")]
     return {

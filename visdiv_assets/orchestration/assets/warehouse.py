@@ -7,10 +7,10 @@ import dagster as dg
 
 from visdiv_assets.corpus.access import present_partitions
 from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.errors import StorageError
 from visdiv_assets.orchestration.assets.stage import check_spec, image_markdown, user_errors
 from visdiv_assets.orchestration.resources import (
     CleaningResource,
-    DecoderResource,
     LakeResource,
     ReportsResource,
     SourceResource,
@@ -65,7 +65,6 @@ def warehouse(
     source: SourceResource,
     lake: LakeResource,
     warehouse_file: WarehouseResource,
-    decoder: DecoderResource,
     cleaning: CleaningResource,
     reports: ReportsResource,
 ) -> dg.MaterializeResult:
@@ -77,6 +76,10 @@ def warehouse(
     """
     with user_errors():
         store = present_partitions(lake.open(), source.open())
+        if not store.partitions(LakeTable.SUBSET_IMAGES):
+            raise StorageError(
+                "no subset of the source is materialized, so nothing is published: run `visdiv run --all`"
+            )
         store.require_space()
         publication = Publication(**json.loads(warehouse_file.publication))
         published = publish(store, warehouse_file.path, category=category, publication=publication)
@@ -90,7 +93,6 @@ def warehouse(
                 Path(reports.folder),
                 contamination_threshold=cleaning.contamination_threshold,
                 duplicate_threshold=cleaning.duplicate_threshold,
-                limits=decoder.limits,
             )
             drawn = {name: image_markdown(name, png) for name, png in corpus_images(corpus).items()}
     return dg.MaterializeResult(

@@ -11,14 +11,16 @@ from pathlib import Path
 
 from visdiv_assets.corpus.tables import TABLES as LAKE_TABLES
 from visdiv_assets.corpus.tables import remedy
-from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration.doctor.verdicts import Verdict, ok, problem, warning
 from visdiv_assets.settings import GRACE_DAYS, Settings
 from visdiv_assets.storage import disk_space
 from visdiv_assets.storage.disk_space import GIGABYTE
-from visdiv_assets.storage.files import Files, escape, replace_local
+from visdiv_assets.storage.files import Files, replace_local
 from visdiv_assets.storage.gc.leftovers import collect_copies, collect_leftovers
 from visdiv_assets.storage.gc.units import Request, collect
+from visdiv_assets.storage.integrity import Damage, find_damage
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import path_in_lake
 from visdiv_assets.wiring import open_lake
 
 #: Bytes of unreferenced files above which they are a warning.
@@ -112,47 +114,63 @@ def check_storage(settings: Settings) -> Verdict | None:
     return ok(f"{files.display('')} can be written ({1000 * took / 2:.0f} ms an object), replaced, listed and removed")
 
 
-def check_lake(settings: Settings) -> Verdict:
-    """Check that every manifest can be read, and that every file it names exists with its size."""
+def check_lake(settings: Settings, *, deep: bool = False) -> Verdict:
+    """Check that every manifest can be read, and every file that it names.
+
+    Args:
+        settings: the settings.
+        deep: whether to compare the checksums of all files, rather than only their sizes.
+    """
     lake = open_lake(settings).snapshot()
-    partitions, size, damaged = 0, 0, []
-    tables = lake.tables()
-    for table in tables:
-        for partition in lake.partitions(table):
-            partitions += 1
-            try:
-                manifest = lake.require(table, partition)
-            except VisdivError as error:
-                damaged.append(str(error))
-                continue
-            present = {entry.name: entry.size_bytes for entry in lake.files.entries(f"{table}/{escape(partition)}")}
-            files = [file for unit in manifest.units for file in unit.files.values()]
-            size += sum(file.size_bytes for file in files)
-            if any(present.get(file.name) != file.size_bytes for file in files):
-                folder = lake.files.display(f"{table}/{escape(partition)}")
-                damaged.append(
-                    f"a file of {table} of {partition!r} is missing or damaged: remove {folder}, then "
-                    f"{_remedy(table, partition)}"
-                )
+    by_partition: dict[tuple[str, str], list[Damage]] = {}
+    for damage in find_damage(lake, deep=deep):
+        by_partition.setdefault((damage.table, damage.partition), []).append(damage)
+    damaged = [_describe(lake, damages) for damages in by_partition.values()]
     if damaged:
         more = f" (and {len(damaged) - _MAX_NAMED} more)" if len(damaged) > _MAX_NAMED else ""
         return problem("; ".join(damaged[:_MAX_NAMED]) + more)
-    if not partitions:
+    manifests = [lake.require(table, partition) for table in lake.tables() for partition in lake.partitions(table)]
+    if not manifests:
         return ok("nothing is materialized yet: run `visdiv run --all`")
-    return ok(f"{partitions} partitions of {len(tables)} tables, {size / 1e6:.1f} MB, no file is missing or truncated")
+    tables = len({manifest.table for manifest in manifests})
+    size = sum(file.size_bytes for manifest in manifests for unit in manifest.units for file in unit.files.values())
+    state = "every file has the bytes that were written" if deep else "no file is missing or truncated"
+    return ok(f"{len(manifests)} partitions of {tables} tables, {size / 1e6:.1f} MB, {state}")
+
+
+def _describe(lake: Lake, damages: list[Damage]) -> str:
+    """Return a line on the damaged files of a partition, and how they are made again."""
+    first = damages[0]
+    if first.path is None:
+        return first.fault
+    others = f" (and {len(damages) - 1} other files of it)" if len(damages) > 1 else ""
+    made = path_in_lake(first.table, first.partition) if others else first.path
+    return (
+        f"{lake.files.display(first.path)} {first.fault}{others}: remove {lake.files.display(made)}, then "
+        f"{_remedy(first.table, first.partition)}"
+    )
 
 
 def check_warehouse(settings: Settings) -> Verdict:
     """Check that the DuckDB file can be opened read-only and has the tables of this version."""
     import duckdb
 
+    from visdiv_assets.publishing.warehouse.publish import leftover_logs
+    from visdiv_assets.publishing.warehouse.reading import is_truncated, open_to_read
     from visdiv_assets.publishing.warehouse.schema import TABLES
 
     path = Path(settings.warehouse_path)
+    if logs := leftover_logs(path):
+        return warning(
+            f"{logs[0]} has changes of a program that opened the file for writing and has not closed it, and every "
+            "reader sees them: close the program, then run `visdiv run --all`, which publishes the file without them"
+        )
     if not path.exists():
         return ok("not published yet: run `visdiv run --all`")
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
+        with open_to_read(path) as connection:
+            if is_truncated(connection, path):
+                return problem(f"{path} is truncated: run `visdiv run --all` to publish it again")
             found = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]

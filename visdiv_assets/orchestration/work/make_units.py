@@ -12,18 +12,42 @@ Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 
 
+class Late(NamedTuple):
+    """A unit that is made when an engine asks for it, so that it can depend on what was found before.
+
+    Attributes:
+        make: makes the unit.
+    """
+
+    make: Callable[[], Any]
+
+
 class Planned(NamedTuple):
     """A unit of work.
 
     Attributes:
         name: of the unit in the lake.
         inputs: digests of what it is made from.
-        unit: the argument of the work.
+        unit: the argument of the work, or a `Late` one.
     """
 
     name: str
     inputs: dict[str, str]
     unit: Any
+
+
+class _Units(Sequence[Any]):
+    """The units of planned work; a late one is made at each access."""
+
+    def __init__(self, planned: Sequence[Planned]) -> None:
+        self._planned = planned
+
+    def __len__(self) -> int:
+        return len(self._planned)
+
+    def __getitem__(self, index: Any) -> Any:
+        unit = self._planned[index].unit
+        return unit.make() if isinstance(unit, Late) else unit
 
 
 def make_units(
@@ -50,14 +74,14 @@ def make_units(
     missing: list[Planned] = []
     for each in planned:
         if write.reuse(each.name, each.inputs):
-            advance(work.size(each.unit))
+            advance(work.size(_Units([each])[0]))
         else:
             missing.append(each)
     left = len(missing)
     if left:
         # Before the work, too: on a full disk no unit should be started.
         write.require_space()
-    with closing(engine.map(work, [each.unit for each in missing], advance)) as results:
+    with closing(engine.map(work, _Units(missing), advance)) as results:
         for index, result in results:
             made = missing[index]
             with write.add(made.name, made.inputs) as unit:

@@ -2,106 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from visdiv_assets.corpus.access import make_fetch
-from visdiv_assets.devices import resolve_device
-from visdiv_assets.duplicates.candidates import CandidateRule, Images
-from visdiv_assets.duplicates.pair_verification import (
-    SIDES,
-    candidate_pairs,
-    fetch_from_either,
-    known_verdicts,
-    load_images,
-    order_sides,
-    verify_candidates,
-)
-from visdiv_assets.duplicates.verify_pairs import Fetch
+from visdiv_assets.corpus.image_fetch import ImageFetcher
+from visdiv_assets.duplicates.candidates import SIDES
+from visdiv_assets.duplicates.pair_verification import has_prefix, known_verdicts, verify_candidates
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.orchestration.engines import PerProcess, Worker
 from visdiv_assets.progress import Progress
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
-from visdiv_assets.vectors.lru import LruCache
 
 #: Result of a unit: its pairs with their verdicts, and the number of pairs that were compared now.
 Compared = tuple[pa.Table, int]
 
 
-class Listed(NamedTuple):
-    """Manifests of a subset or benchmark: its images and its embeddings."""
+class PairsUnit(NamedTuple):
+    """The candidate pairs whose first image_id begins with some digits, and their number."""
 
-    images: Manifest
-    embeddings: Manifest
+    prefix: str
+    pairs: int
 
 
 @dataclass(frozen=True)
-class FindCandidates:
-    """Finds the candidate pairs of a subset; the unit is its manifests.
+class ComparePairs:
+    """Compares the pixels of the candidate pairs of a join; a unit is some of them.
 
     Attributes:
-        lake: where its vectors and hashes are.
-        rule: selects the pairs.
+        lake: where the pairs and the images are listed.
+        source: where the images are.
+        joined: manifest of a table with candidate pairs in the role `candidates`, sorted by the first of `ids`.
+        sets: kind and manifest of the images of all subsets and benchmarks that hold an image of a pair.
+        earlier: manifest of a table with known verdicts; None if there is none.
+        limits: of images; a larger image is unreadable.
+        ids: columns of the pairs, and of the earlier table, with the image_ids of the two images.
     """
 
     holds_model: ClassVar[bool] = False
-    uses_device: ClassVar[bool] = True
-
-    lake: PerProcess[Lake]
-    rule: CandidateRule
-
-    def open(self, worker: Worker) -> Callable[[Listed, Progress], pa.Table]:
-        """Return the function; units share nothing."""
-        store, device = self.lake.get(), resolve_device(worker.device)
-        return lambda unit, progress: candidate_pairs(load_images(store, *unit), None, self.rule, device=device)
-
-    def size(self, unit: Listed) -> int:
-        """Return 0: finding candidates is no progress."""
-        return 0
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """Access to the images that are compared, and to known verdicts.
-
-    Attributes:
-        lake: where the images are listed.
-        source: where the images are.
-        earlier: manifest of a table with known verdicts; None if there is none.
-        limits: of images; a larger image is unreadable.
-        ids: columns of that table with the image_ids of the two images.
-    """
+    uses_device: ClassVar[bool] = False
 
     lake: PerProcess[Lake]
     source: PerProcess[Source]
+    joined: Manifest
+    sets: Sequence[tuple[Kind, Manifest]]
     earlier: Manifest | None
     limits: DecodeLimits
     ids: tuple[str, str] = SIDES
 
-    def fetch(self, kind: Kind, images: Manifest) -> Fetch:
-        """Return a function that fetches images by image_id; see `corpus.access.make_fetch`."""
-        return make_fetch(self.lake.get(), self.source.get(), kind, images)
+    def open(self, worker: Worker) -> Callable[[PairsUnit, Progress], Compared]:
+        """Read the positions of the images."""
+        store = self.lake.get()
+        fetcher = ImageFetcher(store, self.source.get(), self.sets)
+        known = known_verdicts(store, self.earlier, self.ids)
 
-    def comparison(self, worker: Worker) -> Callable[[str, pa.Table, Fetch, Fetch, Progress], Compared]:
-        """Return a function that compares the pairs of a unit.
-
-        Its arguments are the name of the unit, the pairs, the functions that fetch their left and right images, and
-        a progress callback.
-        """
-        known = known_verdicts(self.lake.get(), self.earlier, self.ids)
-
-        def compare(name: str, pairs: pa.Table, fetch_a: Fetch, fetch_b: Fetch, progress: Progress) -> Compared:
+        def compare(unit: PairsUnit, progress: Progress) -> Compared:
             return verify_candidates(
-                pairs,
-                fetch_a,
-                fetch_b,
-                known(name),
+                store.read(self.joined, "candidates", where=has_prefix(self.ids[0], unit.prefix)),
+                fetcher.in_order,
+                known(unit.prefix),
+                ids=self.ids,
                 threads=worker.threads,
                 limits=self.limits,
                 progress=progress,
@@ -109,90 +73,6 @@ class Pixels:
 
         return compare
 
-
-class PairsUnit(NamedTuple):
-    """Pairs of a subset, table of `PAIR_SCHEMA`, and the name of the unit that they form."""
-
-    name: str
-    pairs: pa.Table
-
-
-@dataclass(frozen=True)
-class ComparePairs:
-    """Compares pairs of one subset; a unit is some of them.
-
-    Attributes:
-        pixels: access to the images.
-        images: manifest of the subset's images.
-    """
-
-    holds_model: ClassVar[bool] = False
-    uses_device: ClassVar[bool] = False
-
-    pixels: Pixels
-    images: Manifest
-
-    def open(self, worker: Worker) -> Callable[[PairsUnit, Progress], Compared]:
-        """Read the positions of the images."""
-        fetch, compare = self.pixels.fetch(Kind.SUBSET, self.images), self.pixels.comparison(worker)
-        return lambda unit, progress: compare(unit.name, unit.pairs, fetch, fetch, progress)
-
     def size(self, unit: PairsUnit) -> int:
         """Return the number of pairs."""
-        return int(unit.pairs.num_rows)
-
-
-class SetsUnit(NamedTuple):
-    """Two sets of images that are compared, and the name of the unit that they form."""
-
-    name: str
-    left: Listed
-    right: Listed
-
-
-@dataclass(frozen=True)
-class CompareSets:
-    """Finds and compares pairs of a subset and another subset or a benchmark. A unit is two sets.
-
-    Attributes:
-        pixels: access to the images.
-        rule: selects the pairs.
-        right_kind: whether the right set is a subset or a benchmark. An image that two subsets share is not a pair, and
-            of a pair of two subsets the image with the lower image_id comes first.
-    """
-
-    holds_model: ClassVar[bool] = False
-    uses_device: ClassVar[bool] = True
-
-    pixels: Pixels
-    rule: CandidateRule
-    right_kind: Kind
-
-    def open(self, worker: Worker) -> Callable[[SetsUnit, Progress], Compared]:
-        """Cache the two sets used last; the hashes of all images of a large corpus would take gigabytes."""
-        store, compare = self.pixels.lake.get(), self.pixels.comparison(worker)
-        device = resolve_device(worker.device)
-        cache: LruCache[tuple[Images, Fetch]] = LruCache(2)
-
-        def side(kind: Kind, listed: Listed) -> tuple[Images, Fetch]:
-            return cache.get(
-                (kind, listed.images.partition),
-                lambda: (load_images(store, *listed), self.pixels.fetch(kind, listed.images)),
-            )
-
-        def compare_sets(unit: SetsUnit, progress: Progress) -> Compared:
-            left, fetch_left = side(Kind.SUBSET, unit.left)
-            right, fetch_right = side(self.right_kind, unit.right)
-            pairs = candidate_pairs(left, right, self.rule, device=device)
-            if self.right_kind is Kind.SUBSET:
-                pairs = order_sides(pairs.filter(pc.not_equal(pairs["image_id_a"], pairs["image_id_b"])))
-                fetch_left = fetch_right = fetch_from_either(left.image_ids, fetch_left, fetch_right)
-            found = compare(unit.name, pairs, fetch_left, fetch_right, lambda done: None)
-            progress(1)
-            return found
-
-        return compare_sets
-
-    def size(self, unit: SetsUnit) -> int:
-        """Return 1: two sets."""
-        return 1
+        return unit.pairs

@@ -16,6 +16,8 @@ from visdiv_assets_tests.conftest import Pipeline, Ran, Row, image, near_copy, o
 from visdiv_assets_tests.testing.clip_lakes import add_clip_images, add_clip_texts
 
 SUBSET = "some"
+#: Assets that the tests need before those of CLIP.
+BEFORE = ("subset_images", "subset_turns", "sscd_embeddings")
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def listed(pipeline: Pipeline) -> Pipeline:
     """Rows with one image, two, an unreadable one, none, and the first again; colors stand in for SSCD."""
     rows = [Row([image(1)], turns=2), Row([image(2), near_copy(1)]), Row([b"broken"]), Row([]), Row([image(1)])]
     pipeline.write(SUBSET, rows[:2], rows[2:])
-    ran = pipeline.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("color"))
+    ran = pipeline.run(SUBSET, only=BEFORE, sscd=other_model("color"))
     assert ran.success, ran.failures
     return pipeline
 
@@ -134,7 +136,7 @@ def test_vectors_of_an_older_list_of_images_are_refused(scored: Pipeline) -> Non
 
 def test_a_subset_without_images_and_texts_has_no_scores(pipeline: Pipeline) -> None:
     pipeline.write(SUBSET, [Row([], turns=0)])
-    assert pipeline.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("color")).success
+    assert pipeline.run(SUBSET, only=BEFORE, sscd=other_model("color")).success
     images = pipeline.lake.require("subset_images", SUBSET)
     add_clip_images(pipeline.lake, SUBSET, {}, images=images)
     add_clip_texts(pipeline.lake, SUBSET, {}, [], images=images)

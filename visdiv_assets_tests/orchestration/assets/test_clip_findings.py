@@ -13,6 +13,8 @@ from visdiv_assets_tests.conftest import QUIET, Pipeline, Ran, Row, image, near_
 from visdiv_assets_tests.testing.clip_models import small_clip
 
 SUBSET = "some"
+#: Assets that the tests need before those of CLIP.
+BEFORE = ("subset_images", "subset_turns", "sscd_embeddings")
 FINDINGS = {"alignment", "clip_near_duplicates"}
 
 
@@ -68,7 +70,7 @@ def test_without_weights_only_the_clip_findings_are_skipped(pipeline: Pipeline) 
 
 
 def test_maps_are_drawn_once_and_the_page_again_if_it_is_gone(with_clip: Pipeline) -> None:
-    assert with_clip.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("color")).success
+    assert with_clip.run(SUBSET, only=BEFORE, sscd=other_model("color")).success
     ran = run_maps(with_clip)
     assert ran.success, ran.failures
     assert ran.checks["points_sound"].passed
@@ -85,14 +87,14 @@ def test_maps_are_drawn_once_and_the_page_again_if_it_is_gone(with_clip: Pipelin
 
 def test_a_subset_without_images_has_no_map(pipeline: Pipeline) -> None:
     pipeline.write(SUBSET, [Row([])])
-    assert pipeline.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("color")).success
+    assert pipeline.run(SUBSET, only=BEFORE, sscd=other_model("color")).success
     ran = run_maps(pipeline)
     assert ran.success, ran.failures
     assert "report" not in ran.metadata("maps")
 
 
 def test_of_many_images_a_sample_is_shown(with_clip: Pipeline) -> None:
-    assert with_clip.run(SUBSET, only=["subset_images", "sscd_embeddings"], sscd=other_model("color")).success
+    assert with_clip.run(SUBSET, only=BEFORE, sscd=other_model("color")).success
     ran = run_maps(with_clip.changed(map_points=2))
     assert ran.metadata("maps")["points_sscd"] == 2
 
@@ -100,7 +102,7 @@ def test_of_many_images_a_sample_is_shown(with_clip: Pipeline) -> None:
 def test_no_maps_without_vectors(pipeline: Pipeline) -> None:
     pipeline.write(SUBSET, [Row([image(1)])])
     pipeline.instance.add_dynamic_partitions("subset", [SUBSET])
-    assert pipeline.run(SUBSET, only=["subset_images"]).success
+    assert pipeline.run(SUBSET, only=["subset_images", "subset_turns"]).success
     assert "sscd_embeddings of 'some' is not materialized" in str(run_maps(pipeline).failures["maps"])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from visdiv_assets.duplicates.thresholds import PUBLISHED_THRESHOLDS
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.wiring import cleaning_rules
 from visdiv_assets_tests.conftest import (
     SAMPLE,
     Pipeline,
@@ -179,16 +179,18 @@ def test_every_planted_copy_across_subsets_above_floor_is_found(sample: Sample, 
 
 
 def test_pairs_across_subsets_are_those_of_brute_force(sample: Sample) -> None:
-    for one, other in combinations(SUBSETS, 2):
-        close = sample.close(one, other, FLOOR)
-        expected = {(min(pair), max(pair)): value for pair, value in close.items() if pair[0] != pair[1]}
-        manifest = sample.lake.require("cross_subset_duplicates", "all")
-        (unit,) = [unit for unit in manifest.units if unit.name == f"{one} | {other}"]
-        pairs = sample.lake.read(replace(manifest, units=(unit,)), "pairs")
-        found = {(record["image_id_a"], record["image_id_b"]): record["similarity"] for record in pairs.to_pylist()}
-        assert len(found) == pairs.num_rows, "a pair twice"
-        assert found.keys() == expected.keys()
-        assert found == pytest.approx(expected, abs=1e-6)
+    held = {image: {name for name in SUBSETS if image in sample.vectors[name]} for image in sample.image_id.values()}
+    expected = {
+        (min(pair), max(pair)): value
+        for one, other in combinations(SUBSETS, 2)
+        for pair, value in sample.close(one, other, FLOOR).items()
+        if not held[pair[0]] & held[pair[1]]
+    }
+    pairs = sample.lake.read(sample.lake.require("cross_subset_duplicates", "all"), "pairs")
+    found = {(record["image_id_a"], record["image_id_b"]): record["similarity"] for record in pairs.to_pylist()}
+    assert len(found) == pairs.num_rows, "a pair twice"
+    assert found.keys() == expected.keys()
+    assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_rates_equal_counts_of_pairs_in_sql_at_every_threshold(sample: Sample) -> None:
@@ -307,7 +309,7 @@ def test_rows_that_go_and_rows_that_stay_are_all_rows_each_once(sample: Sample) 
     assert len(set(dropped)) == len(dropped)
     rows = dict(sample.query('SELECT subset, "rows" FROM subsets'))
     kept = {}
-    for decision in load_decisions(sample.lake, sources.open(str(SAMPLE))):
+    for decision in load_decisions(sample.lake, sources.open(str(SAMPLE)), cleaning_rules(sample.settings)):
         going = [row for subset, row in dropped if subset == decision.subset]
         assert len(decision.kept) == rows[decision.subset]
         assert np.flatnonzero(~decision.kept).tolist() == sorted(going)
@@ -377,7 +379,7 @@ def test_images_of_dropped_duplicates_have_copies_in_kept_rows(sample: Sample) -
 # The sample, run again -----------------------------------------------------------------------------------------------
 
 
-def test_a_second_run_finds_every_tile_and_every_benchmark_again(copied: Pipeline) -> None:
+def test_a_second_run_finds_all_pairs_and_benchmarks_again(copied: Pipeline) -> None:
     root = copied.settings.lake_root
     tables = ["contamination", "cross_subset_duplicates", "duplicate_clusters", "curated_rows"]
     files, times = lake_files(root, *tables), written_at(root, "cross_subset_duplicates", "duplicate_clusters")
@@ -386,27 +388,23 @@ def test_a_second_run_finds_every_tile_and_every_benchmark_again(copied: Pipelin
         assert metadata["units_reused"] == metadata["units"] > 0
     published = copied.publish()
     assert published.success
-    assert published.metadata("cross_subset_duplicates")["tiles"] == 3
-    assert published.metadata("cross_subset_duplicates")["tiles_reused"] == 3
+    assert published.metadata("cross_subset_duplicates")["images_joined"] == 0
     assert lake_files(root, *tables) == files
     assert written_at(root, "cross_subset_duplicates", "duplicate_clusters") == times
 
 
 @pytest.mark.nightly
-def test_a_new_subset_adds_only_its_tiles_and_loses_its_copies(copied: Pipeline, sample: Sample) -> None:
+def test_only_a_new_subset_is_joined_and_loses_its_copies(copied: Pipeline, sample: Sample) -> None:
     dropped = set(sample.query("SELECT subset, row FROM dropped_rows"))
     shard = Path(copied.settings.source) / "subsets" / "clipart_people" / "train-00001-of-00002.parquet"
     added = Path(copied.settings.source) / "subsets" / "copy (of people)" / shard.name
     added.parent.mkdir()
     shutil.copy(shard, added)
-    before = written_at(copied.settings.lake_root, "cross_subset_duplicates")
     assert copied.run("copy (of people)").success
     published = copied.publish()
     assert published.success, published.failures
     metadata = published.metadata("cross_subset_duplicates")
-    assert (metadata["tiles"], metadata["tiles_reused"]) == (6, 3)
-    after = written_at(copied.settings.lake_root, "cross_subset_duplicates")
-    assert before.items() <= after.items()
+    assert 0 < metadata["images_joined"] < metadata["images"] / 2
     shared = copied.query(
         "SELECT images, images_shared, images_shared_exactly, share FROM subset_overlap "
         "WHERE subset = 'copy (of people)' AND other_subset = 'clipart_people' AND threshold = 0.98"
@@ -447,7 +445,7 @@ def test_a_benchmark_without_a_readable_image_stops_no_subset(
         "benchmark 'broken' has no readable image: fix its files; the statuses in the metadata of "
         "benchmark_images give the reasons"
     )
-    assert failures == {"benchmark_embeddings": message}
+    assert failures == {"benchmark_pass": message}
     assert run(pipeline, "good", Kind.BENCHMARK).success
     assert run(pipeline, "some").success
     assert pipeline.publish().success
@@ -499,11 +497,12 @@ def test_a_corpus_without_a_copy_loses_nothing(pipeline: Pipeline) -> None:
     assert pipeline.query("SELECT DISTINCT components, images, largest_component FROM component_sizes") == [(0, 0, 0)]
 
 
-def test_a_corpus_without_subsets_is_decided_too(pipeline: Pipeline) -> None:
+def test_a_corpus_without_subsets_is_decided_but_not_published(pipeline: Pipeline) -> None:
     published = pipeline.publish()
-    assert published.success, published.failures
+    said = "no subset of the source is materialized, so nothing is published: run `visdiv run --all`"
+    assert published.failures == {"warehouse": said}
     assert published.metadata("curated_rows")["rows"] == 0
-    assert published.metadata("cross_subset_duplicates")["tiles"] == 0
+    assert published.metadata("cross_subset_duplicates")["images"] == 0
 
 
 def forge_model(lake: Lake, table: str, partition: str, model_id: str) -> str:
@@ -573,15 +572,20 @@ def test_a_benchmark_that_is_the_subset_itself_is_refused(pipeline: Pipeline) ->
     assert not ran.success
 
 
-def test_only_new_and_changed_benchmarks_are_compared(pipeline: Pipeline) -> None:
+def test_new_and_changed_benchmarks_are_compared(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0, 1, 2]))
     for number, name in enumerate(("first", "second")):
         write_benchmark(pipeline, name, one_each([number]))
         assert run(pipeline, name, Kind.BENCHMARK).success
-        assert run(pipeline, "some").metadata("contamination")["units_reused"] == number
+        assert run(pipeline, "some").metadata("contamination")["units_reused"] == 0
+    assert run(pipeline, "some").metadata("contamination")["units_reused"] == 1
     write_benchmark(pipeline, "second", [Row([image(2)]), Row([image(2)])])
     assert run(pipeline, "second", Kind.BENCHMARK).success
-    assert run(pipeline, "some").metadata("contamination")["units_reused"] == 1
+    ran = run(pipeline, "some")
+    assert ran.metadata("contamination")["units_reused"] == 0
+    # Only one pair is new.
+    verified = ran.metadata("verified_contamination")
+    assert (verified["pairs_compared"], verified["pairs_reused"]) == (1, 1)
     assert pipeline.publish().success
     pairs = pipeline.query(
         "SELECT row, benchmark, benchmark_row, benchmark_positions FROM contamination_pairs ORDER BY row"

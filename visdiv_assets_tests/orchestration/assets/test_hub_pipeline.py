@@ -145,10 +145,12 @@ def test_a_run_asks_the_hub_for_its_commit_once(server: HubServer, tmp_path: Pat
     with dg.DagsterInstance.ephemeral() as instance:
         pipeline = Pipeline(hub_settings(tmp_path), instance)
         ran = pipeline.run(
-            SUBSETS[0], only=["subset_images", "quality_rows", "sscd_embeddings"], sscd=other_model("color")
+            SUBSETS[0],
+            only=["subset_images", "subset_turns", "quality_rows", "sscd_embeddings"],
+            sscd=other_model("color"),
         )
     assert ran.failures == {}
-    assert ran.materialized == {"subset_images", "quality_rows", "sscd_embeddings"}
+    assert ran.materialized == {"subset_images", "subset_turns", "quality_rows", "sscd_embeddings"}
     assert server.requests["/api/datasets/HuggingFaceM4/FineVision"] == 1
     assert server.asked("/tree/") == 1
 
@@ -157,7 +159,7 @@ def test_what_the_hub_refuses_is_one_line_of_the_run(server: HubServer, tmp_path
     server.add("HuggingFaceM4/FineVision", {"some/train-0.parquet": b"x"}).gated = True
     with dg.DagsterInstance.ephemeral() as instance:
         ran = Pipeline(hub_settings(tmp_path), instance).run("some", only=["subset_images"])
-    assert (ran.failures["subset_images"] or "").startswith(f"{URI} is gated: accept its terms at http://127.0.0.1")
+    assert (ran.failures["subset_pass"] or "").startswith(f"{URI} is gated: accept its terms at http://127.0.0.1")
 
 
 def parquet(columns: dict[str, Any]) -> bytes:

@@ -368,7 +368,7 @@ def test_a_second_run_embeds_nothing_and_changes_no_data_file(sample_run: Sample
     before, times = lake_files(root), written_at(root, *tables)
     session = Session(settings)
     with session.instance:
-        outcome = session.run_subset("clipart_people")
+        outcome = next(session.run([], ["clipart_people"]))
     assert outcome.succeeded
     assert outcome.detail == "nothing to embed"
     assert lake_files(root) == before
@@ -466,7 +466,7 @@ def test_another_floor_recomputes_only_the_pairs(pipeline: Pipeline) -> None:
     pipeline.write("some", [*one_each(range(5)), Row([near_copy(0)])])
     assert pipeline.run("some").success
     root = pipeline.settings.lake_root
-    others = ["subset_images", "quality_rows", "sscd_embeddings", "sscd_index", "subset_diversity"]
+    others = ["subset_images", "subset_turns", "quality_rows", "sscd_embeddings", "sscd_index", "subset_diversity"]
     assert set(others) <= set(pipeline.lake.tables())
     before, pairs = written_at(root, *others), written_at(root, "near_duplicates")
     other = pipeline.changed(similarity_floor=0.92)
@@ -511,7 +511,7 @@ def test_a_failed_blocking_check_stops_later_stages(pipeline: Pipeline) -> None:
     assert not ran.success
     assert not ran.checks["finite_unit_length"].passed
     assert ran.checks["finite_unit_length"].metadata["not_unit_length"].value == 3
-    assert list(ran.failures) == ["sscd_embeddings"]
+    assert list(ran.failures) == ["subset_pass"]
     assert not ran.materialized & {"sscd_index", "near_duplicates", "subset_diversity"}
     assert pipeline.lake.manifest("near_duplicates", "some") is None
 
@@ -625,7 +625,7 @@ def test_a_quality_profile_drops_turns_and_rows_and_is_recorded(pipeline: Pipeli
     assert rows["turns_kept"].to_pylist() == [1, 0, 0, 1, 0]
     assert rows["turns_dropped_by_formatting"].to_pylist() == [0, 0, 2, 0, 0]
     metadata = ran.metadata("quality_rows")
-    assert (metadata["rows_kept"], metadata["turns"], metadata["turns_kept"]) == (2, 6, 2)
+    assert (metadata["rows_passing_quality"], metadata["turns"], metadata["turns_kept"]) == (2, 6, 2)
     dropped = {record.data["criterion"]: record.data for record in metadata["dropped_by_each_rule"].records}
     assert (dropped["visual_dependency"]["turns_dropped"], dropped["visual_dependency"]["rows_dropped"]) == (2, 1)
     assert pipeline.publish().success
@@ -641,14 +641,14 @@ def test_a_quality_profile_drops_turns_and_rows_and_is_recorded(pipeline: Pipeli
 
 def test_no_quality_profile_keeps_every_row_that_has_a_turn(pipeline: Pipeline) -> None:
     pipeline.write("some", RATED)
-    ran = pipeline.run("some", only=["subset_images", "quality_rows"])
-    assert ran.metadata("quality_rows")["rows_kept"] == 4
+    ran = pipeline.run("some", only=["subset_images", "subset_turns", "quality_rows"])
+    assert ran.metadata("quality_rows")["rows_passing_quality"] == 4
 
 
 def test_a_threshold_of_its_own_overrides_the_profile(pipeline: Pipeline) -> None:
     pipeline.write("some", RATED)
     config = {"quality_rows": {"profile": "blog", "visual_dependency": 3, "formatting": 2}}
-    ran = pipeline.run("some", only=["subset_images", "quality_rows"], config=config)
+    ran = pipeline.run("some", only=["subset_images", "subset_turns", "quality_rows"], config=config)
     rows = pipeline.lake.read(pipeline.lake.require("quality_rows", "some"))
     assert rows.filter(pc.field("kept"))["row"].to_pylist() == [0, 1, 2, 3]
     assert ran.metadata("quality_rows")["thresholds"]["visual_dependency"] == 3
@@ -667,7 +667,7 @@ def test_another_quality_profile_leaves_images_and_vectors_alone(pipeline: Pipel
 
 def test_ratings_of_turns_that_have_none_are_counted_as_unrated(pipeline: Pipeline) -> None:
     pipeline.write("some", [replace(RATED[0], ratings={"relevance": [4, None], "formatting": [1]}), Row(turns=3)])
-    assert pipeline.run("some", only=["subset_images", "quality_rows"]).success
+    assert pipeline.run("some", only=["subset_images", "subset_turns", "quality_rows"]).success
     assert pipeline.publish().success
     found = pipeline.query("SELECT criterion, rating, turns FROM quality ORDER BY ALL NULLS LAST")
     assert found == [
@@ -678,10 +678,3 @@ def test_ratings_of_turns_that_have_none_are_counted_as_unrated(pipeline: Pipeli
         ("relevance", None, 4),
         ("visual_dependency", None, 5),
     ]
-
-
-def test_the_warehouse_is_published_when_the_lake_is_empty(pipeline: Pipeline) -> None:
-    published = pipeline.publish()
-    assert published.success
-    assert Path(pipeline.settings.warehouse_path).is_file()
-    assert pipeline.query("SELECT * FROM subsets") == []

@@ -42,13 +42,13 @@ def write_subset(pipeline: Pipeline, *shards: list[list[tuple[str | None, str | 
 
 
 def run_benchmark(pipeline: Pipeline, name: str) -> Ran:
-    ran = pipeline.run(name, kind=Kind.BENCHMARK, only=["benchmark_images", "benchmark_texts"])
+    ran = pipeline.run(name, kind=Kind.BENCHMARK, only=["benchmark_images", "benchmark_strings", "benchmark_texts"])
     assert ran.success, ran.failures
     return ran
 
 
 def run(pipeline: Pipeline) -> Ran:
-    ran = pipeline.run("some", only=["subset_images", "text_contamination"])
+    ran = pipeline.run("some", only=["subset_images", "subset_turns", "text_contamination"])
     assert ran.success, ran.failures
     return ran
 

@@ -16,24 +16,28 @@ from visdiv_assets.vectors import join_blocks
 from visdiv_assets_tests.conftest import Pipeline, Row, lake_files, near_copy, one_each, other_model
 
 BEFORE = ("subset_images", "sscd_embeddings")
+#: All assets of the pass that need no CLIP.
+PASS = (*BEFORE, "subset_turns", "subset_thumbnails", "subset_features")
 
 
 class Backwards:
-    """Finishes units in reverse order, and fails after `limit` of them."""
+    """Finishes units in reverse order, or in order, and fails after `limit` of them."""
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int | None, *, forwards: bool = False) -> None:
         self.limit = limit
+        self.forwards = forwards
         self.done = 0
 
     def map(
         self, work: Work[Any, Any], units: Sequence[Any], progress: Progress = silent
     ) -> Generator[tuple[int, Any]]:
-        last = len(units) - 1
-        for number, result in LocalEngine(Worker("cpu", 1)).map(work, list(reversed(units)), progress):
+        order = range(len(units)) if self.forwards else range(len(units) - 1, -1, -1)
+        ordered = [units[index] for index in order]
+        for number, result in LocalEngine(Worker("cpu", 1)).map(work, ordered, progress):
             if self.done == self.limit:
                 raise RuntimeError("killed")
             self.done += 1
-            yield last - number, result
+            yield order[number], result
 
     def close(self) -> None:
         """Do nothing."""
@@ -41,13 +45,16 @@ class Backwards:
 
 class BackwardsResource(EngineResource):
     limit: int | None = None
+    forwards: bool = False
 
     def open(self) -> Engine:
-        return Backwards(self.limit)
+        return Backwards(self.limit, forwards=self.forwards)
 
 
-def backwards(limit: int | None = None) -> BackwardsResource:
-    return BackwardsResource(engine="local", device="cpu", threads=1, ray_workers=0, ray_gpus=0, limit=limit)
+def backwards(limit: int | None = None, *, forwards: bool = False) -> BackwardsResource:
+    return BackwardsResource(
+        engine="local", device="cpu", threads=1, ray_workers=0, ray_gpus=0, limit=limit, forwards=forwards
+    )
 
 
 @pytest.fixture
@@ -60,18 +67,23 @@ def subset(pipeline: Pipeline) -> Pipeline:
 
 def test_units_lie_in_their_order_however_they_were_finished(subset: Pipeline) -> None:
     other = subset.elsewhere()
-    assert subset.run("a", only=BEFORE, sscd=other_model("color")).failures == {}
-    assert other.run("a", only=BEFORE, sscd=other_model("color"), engine=backwards()).failures == {}
+    assert subset.run("a", only=PASS, sscd=other_model("color")).failures == {}
+    assert other.run("a", only=PASS, sscd=other_model("color"), engine=backwards()).failures == {}
     assert lake_files(other.settings.lake_root) == lake_files(subset.settings.lake_root)
 
 
-def test_reused_and_new_units_keep_their_order(subset: Pipeline) -> None:
+@pytest.mark.parametrize("forwards", [True, False])
+def test_reused_and_new_units_keep_their_order(subset: Pipeline, forwards: bool) -> None:
     other = subset.elsewhere()
-    assert subset.run("a", only=BEFORE, sscd=other_model("color")).failures == {}
-    # The description of the model, and two files.
-    assert not other.run("a", only=BEFORE, sscd=other_model("color"), engine=backwards(limit=3)).success
-    ran = other.run("a", only=BEFORE, sscd=other_model("color"))
-    assert ran.metadata("sscd_embeddings")["units_reused"] == 2
+    assert subset.run("a", only=PASS, sscd=other_model("color")).failures == {}
+    # Two files.
+    interrupted = backwards(limit=2, forwards=forwards)
+    assert not other.run("a", only=PASS, sscd=other_model("color"), engine=interrupted).success
+    ran = other.run("a", only=PASS, sscd=other_model("color"))
+    assert ran.success
+    assert ran.metadata("subset_images")["units_reused"] == 2
+    # Vectors are stored in the order of the files, since an image belongs to the first that has it.
+    assert ran.metadata("sscd_embeddings")["units_reused"] == (2 if forwards else 0)
     assert lake_files(other.settings.lake_root) == lake_files(subset.settings.lake_root)
 
 
@@ -89,10 +101,10 @@ def _two_devices() -> ProcessEngine:
 
 def test_one_process_per_device_writes_the_same_files(subset: Pipeline) -> None:
     other = subset.elsewhere()
-    assert subset.run("a", only=BEFORE, sscd=other_model("color")).failures == {}
+    assert subset.run("a", only=PASS, sscd=other_model("color")).failures == {}
     engine = TwoDevicesResource(engine="local", device="cpu", threads=1, ray_workers=0, ray_gpus=0)
     try:
-        ran = other.run("a", only=BEFORE, sscd=other_model("color"), engine=engine)
+        ran = other.run("a", only=PASS, sscd=other_model("color"), engine=engine)
     finally:
         _two_devices().close()
     assert ran.failures == {}
@@ -100,9 +112,9 @@ def test_one_process_per_device_writes_the_same_files(subset: Pipeline) -> None:
     assert lake_files(other.settings.lake_root) == lake_files(subset.settings.lake_root)
 
 
-def pairs_and_counts(lake: Lake) -> list[Any]:
+def pairs_counts_and_candidates(lake: Lake) -> list[Any]:
     manifest = lake.require("near_duplicates", "a")
-    return [lake.read(manifest, role) for role in ("pairs", "counts")]
+    return [lake.read(manifest, role) for role in ("pairs", "counts", "candidates")]
 
 
 def test_near_duplicates_by_blocks_equal_those_of_one_join(subset: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,9 +132,9 @@ def test_near_duplicates_by_blocks_equal_those_of_one_join(subset: Pipeline, mon
     monkeypatch.setattr(BackwardsResource, "open", lambda self: engine)
     assert other.run("a", only=["near_duplicates"], engine=backwards()).failures == {}
     assert engine.done == count - 3
-    found, expected = pairs_and_counts(other.lake), pairs_and_counts(subset.lake)
+    found, expected = pairs_counts_and_candidates(other.lake), pairs_counts_and_candidates(subset.lake)
     assert expected[0].num_rows >= 16
-    assert [table.equals(whole) for table, whole in zip(found, expected, strict=True)] == [True, True]
+    assert [table.equals(whole) for table, whole in zip(found, expected, strict=True)] == [True] * 3
     # Blocks are intermediate results: the manifest lists only the pairs.
     assert [unit.name for unit in other.lake.require("near_duplicates", "a").units] == ["pairs"]
     assert other.lake.require("near_duplicates", "a").digest == subset.lake.require("near_duplicates", "a").digest

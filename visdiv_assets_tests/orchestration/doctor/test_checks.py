@@ -22,7 +22,7 @@ from visdiv_assets.settings import Settings
 from visdiv_assets.storage import disk_space
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.conftest import SAMPLE, BrokenEmbedder, ColorEmbedder, one_each, write_shard
-from visdiv_assets_tests.storage.helpers import NUMBERS, files_below, numbers, write_numbers
+from visdiv_assets_tests.storage.helpers import NUMBERS, files_below, flip, numbers, write_numbers
 from visdiv_assets_tests.testing.commands import advised_commands
 
 GB = 10**9
@@ -259,25 +259,45 @@ def test_damage_of_a_lake_is_named(settings: Settings) -> None:
         write_numbers(lake, name, {"unit": [1]})
     assert text(data.check_lake(settings), Level.OK).startswith("5 partitions of 1 tables, ")
     folder = Path(settings.lake_root) / "table"
-    next((folder / "a").glob("*.parquet")).unlink()
+    missing = next((folder / "a").glob("*.parquet"))
+    missing.unlink()
     (file,) = (folder / "b").glob("*.parquet")
     file.write_bytes(file.read_bytes()[:-1])
     (folder / "c" / "manifest.json").write_bytes(b"{")
     (folder / "d" / "manifest.json").write_bytes(b"[]")
     said = text(data.check_lake(settings), Level.PROBLEM)
-    assert f"a file of table of 'a' is missing or damaged: remove {folder / 'a'}, then materialize it again" in said
-    assert "a file of table of 'b' is missing or damaged: " in said
+    assert f"{missing} is missing: remove {missing}, then materialize it again" in said
+    assert f"{file} has another size than it was written with: " in said
     assert f"{folder / 'c' / 'manifest.json'} is not a manifest of this program" in said
     assert said.endswith(" (and 1 more)")
+
+
+def test_flipped_bytes_are_found_by_a_deep_check(settings: Settings) -> None:
+    write_numbers(Lake(settings.lake_root), "a", {"unit": [1]})
+    (file,) = Path(settings.lake_root).glob("table/a/*.parquet")
+    flip(file)
+    text(data.check_lake(settings), Level.OK)
+    said = text(data.check_lake(settings, deep=True), Level.PROBLEM)
+    assert said.startswith(f"{file} has other bytes than those that were written: ")
 
 
 def test_a_broken_or_old_warehouse_is_named(settings: Settings) -> None:
     assert "not published yet" in text(data.check_warehouse(settings), Level.OK)
     publish(Lake(settings.lake_root), settings.warehouse_path)
     assert "opens read-only" in text(data.check_warehouse(settings), Level.OK)
+    log = Path(f"{settings.warehouse_path}.wal")
+    log.touch()
+    assert f"{log} has changes of a program" in text(data.check_warehouse(settings), Level.WARNING)
+    log.unlink()
     with duckdb.connect(settings.warehouse_path) as connection:
         connection.execute("DROP TABLE subset_overlap")
     assert "lacks subset_overlap: run `visdiv run --all`" in text(data.check_warehouse(settings), Level.WARNING)
+    whole = Path(settings.warehouse_path).read_bytes()
+    for part in (4, 2):
+        Path(settings.warehouse_path).write_bytes(whole[: len(whole) // part])
+        text(data.check_warehouse(settings), Level.PROBLEM)
+    Path(settings.warehouse_path).write_bytes(whole[:-4096])
+    assert "is truncated" in text(data.check_warehouse(settings), Level.PROBLEM)
     Path(settings.warehouse_path).write_bytes(b"no database" * 1000)
     said = text(data.check_warehouse(settings), Level.PROBLEM)
     assert f"{settings.warehouse_path} cannot be opened (" in said

@@ -1,0 +1,187 @@
+"""The commits of the pass over a source, with the metadata and the results of the checks that the UI shows."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from visdiv_assets.corpus.tables import NEEDS_CLIP
+from visdiv_assets.embedding.shards import vector_defects
+from visdiv_assets.errors import SourceError
+from visdiv_assets.orchestration.assets.stage import check_defects, digests_by_table, materialized
+from visdiv_assets.orchestration.work.products import ImageProduct, Vectors
+from visdiv_assets.sources import Kind
+from visdiv_assets.sources.catalog import published
+from visdiv_assets.sources.versions import Version
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets.storage.partition_write import PartitionWrite
+
+
+def commit_images(
+    lake: Lake, write: PartitionWrite, kind: Kind, version: Version, observed: str, unreadable_limit: float
+) -> tuple[Manifest, dg.MaterializeResult]:
+    """Commit a list of images; return its manifest and the result of the asset."""
+    positions = lake.read(write.draft(), columns=["row", "image_id", "status"])
+    readable = positions.filter(pc.equal(positions["status"], "ok"))
+    manifest = write.commit(
+        rows=version.rows,
+        images=positions.num_rows,
+        images_unique=pc.count_distinct(readable["image_id"]).as_py(),
+        images_unreadable=positions.num_rows - readable.num_rows,
+        digests=version.known_digests(),
+        observed_version=observed,
+    )
+    facts = manifest.facts
+    share = facts["images_unreadable"] / max(facts["images"], 1)
+    last_row = pc.max(positions["row"]).as_py()
+    result = materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": facts["images"],
+            **{key: facts[key] for key in ("rows", "images", "images_unique", "images_unreadable")},
+            "statuses": {pair["values"]: pair["counts"] for pair in positions["status"].value_counts().to_pylist()},
+            "units_reused": write.reused,
+            "source_revision": version.revision,
+            **(_compare_published(manifest.partition, facts) if kind is Kind.SUBSET else {}),
+        },
+        [
+            dg.AssetCheckResult(
+                check_name="unreadable_share",
+                passed=share <= unreadable_limit,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"share": share, "limit": unreadable_limit},
+            ),
+            dg.AssetCheckResult(
+                check_name="all_rows_read",
+                passed=last_row is None or last_row < version.rows,
+                metadata={"rows": version.rows},
+            ),
+        ],
+    )
+    return manifest, result
+
+
+def commit_texts(write: PartitionWrite, images: Manifest, version: Version) -> dg.MaterializeResult:
+    """Commit the texts of the rows whose images are listed: turns of a subset, strings of a benchmark."""
+    manifest = write.commit(inputs=digests_by_table(images))
+    rows = manifest.rows("rows")
+    of_turns = {"turns": manifest.rows("turns")} if manifest.files("turns") else {}
+    return materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": of_turns.get("turns", rows),
+            **of_turns,
+            "rows": rows,
+            "units_reused": write.reused,
+        },
+        [
+            dg.AssetCheckResult(
+                check_name="every_row_counted",
+                passed=rows == version.rows,
+                metadata={"rows": rows, "expected": version.rows},
+            )
+        ],
+    )
+
+
+def commit_blobs(product: ImageProduct, images: Manifest) -> dg.MaterializeResult:
+    """Commit thumbnails or local features of the listed images."""
+    manifest = product.write.commit(inputs=digests_by_table(images))
+    stored, expected = manifest.rows("ids"), images.facts["images_unique"] if product.wanted else 0
+    return materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": stored,
+            "images_made": product.made,
+            "images_reused": stored - product.made,
+            "units_reused": product.write.reused,
+            "bytes": sum(file.size_bytes for file in manifest.files(product.name)),
+        },
+        [
+            dg.AssetCheckResult(
+                check_name="one_per_image", passed=stored == expected, metadata={"images": stored, "expected": expected}
+            )
+        ],
+    )
+
+
+def commit_vectors(lake: Lake, product: Vectors, images: Manifest, seconds: float) -> dg.MaterializeResult:
+    """Commit the vectors of the listed images; the pass that made them took some seconds."""
+    model = product.model
+    manifest = product.write.commit(inputs=digests_by_table(images), dimension=model.dimension)
+    stored = lake.array(manifest, "vectors")
+    defects = vector_defects(stored.blocks())
+    return materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": len(stored),
+            "images_embedded": product.made,
+            "images_reused": len(stored) - product.made,
+            "units_reused": product.write.reused,
+            "seconds": seconds,
+            **({"images_per_second": product.made / seconds} if product.made else {}),
+            "model_id": model.model_id,
+            "device": model.device,
+        },
+        [
+            dg.AssetCheckResult(
+                check_name="one_vector_per_image",
+                passed=len(stored) == manifest.rows("ids") == images.facts["images_unique"],
+                metadata={
+                    "vectors": len(stored),
+                    "image_ids": manifest.rows("ids"),
+                    "images": images.facts["images_unique"],
+                },
+            ),
+            check_defects("finite_unit_length", defects),
+            dg.AssetCheckResult(
+                check_name="one_model",
+                passed=manifest.model_id == model.model_id and stored.shape[1] == model.dimension,
+                metadata={"stored": str(manifest.model_id), "set": model.model_id},
+            ),
+        ],
+    )
+
+
+def require_images(kind: Kind, images: Manifest) -> None:
+    """Raise a SourceError for a benchmark without a readable image."""
+    if kind is Kind.BENCHMARK and not images.facts["images_unique"]:
+        raise SourceError(
+            f"benchmark {images.partition!r} has no readable image: fix its files; the statuses in the metadata of "
+            "benchmark_images give the reasons"
+        )
+
+
+def block_on_checks(results: Iterable[dg.MaterializeResult]) -> None:
+    """Fail if a check of a skippable asset failed, as a blocking check would; it cannot be declared as blocking.
+
+    Raises:
+        dg.Failure: with the names of the checks.
+    """
+    failed = [
+        str(found.check_name)
+        for result in results
+        if isinstance(result.asset_key, dg.AssetKey) and result.asset_key.to_user_string() in NEEDS_CLIP
+        for found in result.check_results or []
+        if not found.passed
+    ]
+    if failed:
+        raise dg.Failure(
+            f"a check of the stored vectors failed ({', '.join(failed)}): the assets downstream are not run",
+            allow_retries=False,
+        )
+
+
+def _compare_published(subset: str, facts: Mapping[str, Any]) -> dict[str, int]:
+    """Return the sizes that FineVision's authors published for a subset of this name, and the differences to them."""
+    expected = published(subset)
+    if expected is None:
+        return {}
+    return {
+        "published_rows": expected.samples,
+        "published_images": expected.images,
+        "rows_beyond_published": facts["rows"] - expected.samples,
+        "images_beyond_published": facts["images"] - expected.images,
+    }

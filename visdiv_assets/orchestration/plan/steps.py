@@ -1,0 +1,77 @@
+"""The steps of `visdiv run`: the assets of its jobs, and the tables of the lake that each writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from graphlib import TopologicalSorter
+from typing import NamedTuple
+
+import dagster as dg
+
+from visdiv_assets.corpus.tables import NEEDS_CLIP, ON_REQUEST, PartitionKind
+from visdiv_assets.orchestration import assets
+from visdiv_assets.orchestration.partitions import PARTITIONS
+from visdiv_assets.sources import Kind
+
+#: The kind of a step's partitions by the kind of the source's names.
+KINDS = {Kind.SUBSET: PartitionKind.SUBSET, Kind.BENCHMARK: PartitionKind.BENCHMARK}
+
+
+class Step(NamedTuple):
+    """A step of a run.
+
+    Attributes:
+        name: its name in Dagster.
+        kind: what its partitions are.
+        versions: the tables that it writes, and the version of their code; also what is no table of the lake, such as
+            the DuckDB file.
+        inputs: the tables that it reads.
+    """
+
+    name: str
+    kind: PartitionKind
+    versions: dict[str, str | None]
+    inputs: frozenset[str]
+
+
+def steps(*, with_clip: bool) -> list[Step]:
+    """Return the steps of all jobs that `visdiv run` starts, each behind those whose tables it reads.
+
+    Args:
+        with_clip: whether there are CLIP weights; without them, steps that need them are skipped.
+    """
+    found = [_step(each) for each in dg.load_assets_from_modules(assets.STAGES) if _is_step(each)]
+    left_out = ON_REQUEST if with_clip else ON_REQUEST | NEEDS_CLIP
+    kept = [
+        step._replace(versions={table: code for table, code in step.versions.items() if table not in left_out})
+        for step in found
+    ]
+    return _in_order([step for step in kept if step.versions])
+
+
+def _is_step(asset: object) -> bool:
+    return isinstance(asset, dg.AssetsDefinition) and asset.is_materializable
+
+
+def _step(asset: object) -> Step:
+    assert isinstance(asset, dg.AssetsDefinition)
+    partitions = {PARTITIONS[kind].name: KINDS[kind] for kind in Kind}
+    used = asset.partitions_def
+    kind = partitions[used.name] if isinstance(used, dg.DynamicPartitionsDefinition) else PartitionKind.CORPUS
+    return Step(
+        asset.node_def.name,
+        kind,
+        {key.to_user_string(): version for key, version in asset.code_versions_by_key.items()},
+        frozenset(dep.asset_key.to_user_string() for spec in asset.specs for dep in spec.deps) - _names(asset),
+    )
+
+
+def _names(asset: dg.AssetsDefinition) -> set[str]:
+    return {key.to_user_string() for key in asset.keys}
+
+
+def _in_order(found: Sequence[Step]) -> list[Step]:
+    writers = {table: step for step in found for table in step.versions}
+    by_name = {step.name: step for step in found}
+    graph = {step.name: {writers[table].name for table in step.inputs if table in writers} for step in found}
+    return [by_name[name] for name in TopologicalSorter(graph).static_order()]
