@@ -12,7 +12,7 @@ import io
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,14 +22,15 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from visdiv_assets.embedding import Embedder, load
-from visdiv_assets.embedding.stream import EncodedImage, embed_images
 from visdiv_assets.embedding.weights import onnx_weights
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.limits import DecodeLimits
+from visdiv_assets.imaging.listing import image_bytes
 from visdiv_assets.imaging.resize import SIDE
+from visdiv_assets.ingest import ModelWanted, Wanted, ingest_shard
 from visdiv_assets.perf.measuring import Figure
 from visdiv_assets.progress import Progress, silent
+from visdiv_assets.sources.schema import schema_of
 from visdiv_assets.threads import ordered_map, thread_count
 
 #: Size in pixels, typical of FineVision's images.
@@ -86,11 +87,11 @@ def measure_stream(
 def _figures(
     name: str, path: Path, rounds: int, embedder: Embedder, loop: Loop, cores: int, progress: Progress
 ) -> list[Figure]:
-    encoded = [data for _, data in _read(path)]
+    encoded = list(_read(path))
     pixels = _prepare(encoded, embedder)
     count = len(encoded)
     stream = partial(_stream, path, embedder, cores)
-    decode, model, busy, streamed, looped = _measure_minima(
+    decode, model, busy, streamed, looped = measure_minima(
         rounds,
         progress,
         (partial(_prepare, encoded, embedder), time.thread_time),
@@ -145,7 +146,7 @@ def _noise(random: np.random.Generator, frequency: np.ndarray, power: float) -> 
     return scaled
 
 
-def _measure_minima(
+def measure_minima(
     rounds: int, progress: Progress, *measured: tuple[Callable[[], object], Callable[[], float]]
 ) -> list[float]:
     """Run each pair of work and clock once per round, in turn, and return the minimum seconds of each."""
@@ -160,16 +161,25 @@ def _measure_minima(
 
 
 def _write(path: Path, images: Iterable[bytes]) -> None:
-    schema = pa.schema([("image_id", pa.string()), ("bytes", pa.binary())])
-    with pq.ParquetWriter(path, schema) as writer:
-        for data in images:
-            writer.write_batch(pa.record_batch([[image_id(data)], [data]], schema))
+    with pq.ParquetWriter(path, schema_of(["images"])) as writer:
+        for batch in batches_of(images):
+            writer.write_batch(batch)
 
 
-def _read(path: Path) -> Iterator[EncodedImage]:
+def batches_of(images: Iterable[bytes]) -> Iterator[pa.RecordBatch]:
+    """Yield encoded images as rows of a source, one image each."""
+    for data in images:
+        yield pa.RecordBatch.from_pylist([{"images": [{"bytes": data, "path": None}]}], schema_of(["images"]))
+
+
+def _read_rows(path: Path) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=16):
-            yield from zip(batch["image_id"].to_pylist(), batch["bytes"].to_pylist(), strict=True)
+        yield from file.iter_batches(batch_size=8)
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    for batch in _read_rows(path):
+        yield from image_bytes(batch)[2].to_pylist()
 
 
 def _prepare(encoded: list[bytes], embedder: Embedder) -> np.ndarray:
@@ -189,13 +199,25 @@ def _run(embedder: Embedder, pixels: np.ndarray) -> None:
 
 def _stream(path: Path, embedder: Embedder, cores: int) -> None:
     """Run the whole stream: read, decode, orient, resize, hash, embed, write."""
-    vectors = list(embed_images(_read(path), embedder, threads=cores, limits=DecodeLimits(MAX_PIXELS)))
-    _save(path, np.concatenate(vectors))
+    _save(path, embed(lambda columns: _read_rows(path), embedder, threads=cores))
+
+
+def embed(read: Callable[[Sequence[str]], Iterable[pa.RecordBatch]], embedder: Embedder, *, threads: int) -> np.ndarray:
+    """Embed the different readable images of a shard as the pass does: float16 [n, dimension].
+
+    Args:
+        read: as in `ingest.ingest_shard`.
+        embedder: the model.
+        threads: threads that decode, and run the model on the CPU.
+    """
+    limits = DecodeLimits(MAX_PIXELS)
+    wanted = Wanted(models={"": ModelWanted(embedder)})
+    return ingest_shard(read, wanted, first_row=0, threads=threads, limits=limits).vectors[""].vectors
 
 
 def _loop_over_images(path: Path, loop: Loop) -> None:
     """Embed the same images without checks, one by one, as public scripts do: open, convert, resize, embed."""
-    vectors = [loop(Image.open(io.BytesIO(data)).convert("RGB")) for _, data in _read(path)]
+    vectors = [loop(Image.open(io.BytesIO(data)).convert("RGB")) for data in _read(path)]
     _save(path, np.concatenate(vectors).astype(np.float16))
 
 

@@ -17,9 +17,12 @@ from visdiv_assets.extras import is_installed
 from visdiv_assets.perf.measuring import Figure, Run, measure_in_subprocess
 from visdiv_assets.perf.vectors import write_vectors
 from visdiv_assets.progress import Progress, silent
+from visdiv_assets.vectors.partner_lists import PartnerLists, PartnerRule, offer_tile
 
 SIZES = (20_000, 50_000, 100_000)
 THRESHOLDS = (0.93, 0.75)
+#: The partners that the corpus keeps: candidates for verification, and close pairs.
+CANDIDATES = PartnerRule(floor=0.45, k_best=16, close_floor=0.75, close_k_best=64)
 #: Number of FineVision's images.
 FINEVISION_IMAGES = 17_300_000
 #: Maximum difference of two float32 products of the same vectors.
@@ -63,6 +66,7 @@ def measure(
                     seconds.setdefault(side, []).append(run.seconds)
             if len(sizes) > 1:
                 figures.append(_growth(f"self-join{where} of {FINEVISION_IMAGES:,} at {threshold}", sizes, seconds))
+        figures += _measure_candidates(progress, path, sizes, device, where)
         half = max(sizes) // 2
         name = f"join{where} of {half:,} with {half:,} others at 0.93"
         ours, theirs = (_run(progress, side, path, half, half, 0.93, device) for side in (_ours, _faiss))
@@ -70,7 +74,26 @@ def measure(
     return figures
 
 
-def _run(progress: Progress, side: Callable[..., Callable[[], Pairs]], *arguments: object) -> Run:
+def _measure_candidates(
+    progress: Progress, path: Path, sizes: tuple[int, ...], device: str, where: str
+) -> list[Figure]:
+    """Measure the join that finds candidates and close pairs against the join that finds close pairs only."""
+    figures = []
+    for size in sizes:
+        ours, close = (
+            _run(progress, side, path, size, None, CANDIDATES.close_floor, device) for side in (_candidates, _ours)
+        )
+        name = f"candidate join{where} of {size:,} from {CANDIDATES.floor} on"
+        remark = f"{size * (size - 1) / 2 / ours.seconds / 1e9:.2f} billion pairs/s, {ours.result:,} candidates"
+        peer = f"our join at {CANDIDATES.close_floor}"
+        times = close.seconds / ours.seconds
+        figures.append(
+            Figure(name, ours.seconds, "s", peer, close.seconds, times, ours.peak_mb, close.peak_mb, remark=remark)
+        )
+    return figures
+
+
+def _run(progress: Progress, side: Callable[..., Callable[[], Any]], *arguments: object) -> Run:
     run = measure_in_subprocess(side, *arguments)
     progress(1)
     return run
@@ -78,7 +101,7 @@ def _run(progress: Progress, side: Callable[..., Callable[[], Pairs]], *argument
 
 def count_runs(sizes: tuple[int, ...] = SIZES) -> int:
     """Return the number of runs that `measure` makes."""
-    return 3 * len(THRESHOLDS) * len(sizes) + 2
+    return (3 * len(THRESHOLDS) + 2) * len(sizes) + 2
 
 
 def _figure(name: str, ours: Run, peer: str, theirs: Run, threshold: float) -> Figure:
@@ -142,6 +165,23 @@ def _ours(path: Path, size: int, others: int | None, threshold: float, device: s
         found = join(left, right, threshold, device=device).pairs
         rows = np.stack([found["left"].to_numpy(), found["right"].to_numpy()])
         return rows, found["similarity"].to_numpy()
+
+    return work
+
+
+def _candidates(path: Path, size: int, _: int | None, __: float, device: str) -> Callable[[], int]:
+    from visdiv_assets.devices import torch_device
+    from visdiv_assets.vectors.bounded_tiles import bounded_tiles
+
+    if device != "cpu" or is_installed("torch"):
+        torch_device(device)
+    vectors = _load_sets(path, size, None)[0]
+
+    def work() -> int:
+        lists = PartnerLists(size, CANDIDATES)
+        for tile in bounded_tiles(vectors, None, (lists.bounds, lists.bounds), device=device).between(0, size):
+            offer_tile(tile, lists, lists)
+        return len(lists.candidates()[0])
 
     return work
 

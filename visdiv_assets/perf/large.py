@@ -1,4 +1,4 @@
-"""A random share of the self-join of 17.3 million vectors, FineVision's size, over a memory-mapped file."""
+"""A share of the candidate join of 17.3 million vectors, FineVision's size, over a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -9,69 +9,84 @@ from typing import NamedTuple
 
 import numpy as np
 
-from visdiv_assets.perf.joins import FINEVISION_IMAGES
+from visdiv_assets.perf.joins import CANDIDATES, FINEVISION_IMAGES
 from visdiv_assets.perf.measuring import Figure, measure_in_subprocess
 from visdiv_assets.perf.vectors import write_vectors
+from visdiv_assets.vectors.partner_lists import PartnerLists, PartnerRule, offer_tile
 
-#: Share of the tiles to run.
+#: Share of the rows to join with all later ones.
 SHARE = 0.002
 
 
 class _Slice(NamedTuple):
-    tiles: int
-    of_tiles: int
+    pairs: int
     found: int
-    directions: int
+    width: int
+    projections: float
 
 
 def measure(
     real: np.ndarray,
     *,
     count: int = FINEVISION_IMAGES,
-    threshold: float = 0.93,
+    rule: PartnerRule = CANDIDATES,
     share: float = SHARE,
     device: str = "cpu",
 ) -> list[Figure]:
-    """Write a file of vectors and run the projection and a random share of the tiles of its self-join.
+    """Write a file of vectors, project them, and join a share of the rows from the middle with all later ones.
 
     Args:
         real: vectors whose covariance is used, float32 [n, 512].
         count: number of vectors in the file, which takes 1 KB of disk for each during the measurement.
-        threshold: threshold of the join.
-        share: share of the tiles to run.
+        rule: partners that the join keeps.
+        share: share of the rows to join.
         device: device that multiplies the tiles.
     """
     with tempfile.TemporaryDirectory(prefix="visdiv-perf-") as folder:
         path = Path(folder) / "vectors.npy"
         write_vectors(path, real, count)
-        projected = measure_in_subprocess(_prepare_tiles, path, threshold, 0.0, device)
-        run = measure_in_subprocess(_prepare_tiles, path, threshold, share, device)
+        projected = measure_in_subprocess(_prepare_tiles, path, rule, 0.0, device)
+        run = measure_in_subprocess(_prepare_tiles, path, rule, share, device)
     result: _Slice = run.result
+    # Both runs project the later half of the vectors once.
     seconds = run.seconds - projected.seconds
-    hours = (projected.seconds + seconds * result.of_tiles / max(result.tiles, 1)) / 3600
-    remark = f"{result.tiles:,} of {result.of_tiles:,} tiles, {result.directions} directions, {result.found:,} pairs"
-    name = f"of the self-join of {count:,} at {threshold}"
+    tiles = seconds * (count * (count - 1) / 2) / max(result.pairs, 1)
+    hours = (projected.seconds * 2 * result.projections + tiles) / 3600
+    operations = 2 * result.width * result.pairs / max(seconds, 1e-9) / 1e9
+    remark = f"{result.width} dimensions, {operations:,.0f} GFLOP/s, {result.found:,} pairs"
+    name = f"of the join of {count:,} from {rule.floor} on"
     return [
-        Figure(f"projection {name}", projected.seconds, "s", peak_mb=projected.peak_mb),
-        Figure(f"{share:.1%} of the tiles {name}", seconds, "s", peak_mb=run.peak_mb, remark=remark),
-        Figure(f"all tiles {name}", hours, "hours", remark="extrapolated from the share"),
+        Figure(f"projection of half {name}", projected.seconds, "s", peak_mb=projected.peak_mb),
+        Figure(f"{share:.1%} of the rows {name}", seconds, "s", peak_mb=run.peak_mb, remark=remark),
+        Figure(f"all tiles and projections {name}", hours, "hours", remark="extrapolated from the share"),
     ]
 
 
-def _prepare_tiles(path: Path, threshold: float, share: float, device: str) -> Callable[[], _Slice]:
+def _prepare_tiles(path: Path, rule: PartnerRule, share: float, device: str) -> Callable[[], _Slice]:
     from visdiv_assets.devices import torch_device
-    from visdiv_assets.vectors.join import project_tiles
+    from visdiv_assets.vectors.bounded_tiles import project, projected_tiles
+    from visdiv_assets.vectors.projected import BLOCK_CHUNKS, CHUNK
 
     # Import torch and use the device before the measurement.
     torch_device(device)
     vectors = np.load(path, mmap_mode="r")
 
     def work() -> _Slice:
-        tiles = project_tiles(vectors, None, threshold, device=device)
-        assert tiles is not None, "no projection is cheaper than the full product"
-        count = tiles.tiles()
-        chosen = np.random.default_rng(0).choice(count, int(share * count), replace=False)
-        found = sum(len(candidates.left) for candidates in tiles.at(tiles.strip_of(int(index)) for index in chosen))
-        return _Slice(len(chosen), count, found, tiles.directions)
+        rows = len(vectors)
+        start = rows // 2 // CHUNK * CHUNK
+        stop = start + int(share * rows)
+        projected = project(vectors, vectors, rule.floor, device)
+        lists = PartnerLists(rows, rule)
+        found = 0
+        if stop == start:
+            for index in range(start // CHUNK, -(-rows // CHUNK)):
+                projected.chunk(index)
+        bounds = lists.bounds, lists.bounds
+        tiles = projected_tiles(vectors, None, bounds, (projected, projected), device=device)
+        for tile in tiles.between(start, stop):
+            offer_tile(tile, lists, lists)
+            found += len(tile.left)
+        pairs = (stop - start) * (rows - stop) + (stop - start) * (stop - start - 1) // 2
+        return _Slice(pairs, found, projected.width, 1 if projected.is_kept else rows / (BLOCK_CHUNKS * CHUNK) / 2)
 
     return work

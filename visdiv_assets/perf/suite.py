@@ -7,17 +7,18 @@ from functools import partial
 from typing import Protocol
 
 from visdiv_assets.devices import has_cuda
-from visdiv_assets.perf import clip, embedding, joins, large, moments, selection, verification
+from visdiv_assets.perf import clip, embedding, joins, large, moments, one_pass, selection, verification
 from visdiv_assets.perf.measuring import Figure
 from visdiv_assets.perf.vectors import real_vectors
 from visdiv_assets.progress import Progress, progress
 from visdiv_assets.settings import Settings
 from visdiv_assets.wiring import open_source
 
-PARTS = ("join", "moments", "embedding", "verification", "selection", "clip")
+PARTS = ("join", "moments", "embedding", "pass", "verification", "selection", "clip")
 HEADERS = ("measurement", "ours", "peer", "theirs", "unit", "times better", "peak MB", "their peak MB", "remark")
 MOMENT_ROUNDS = 2
 EMBEDDING_ROUNDS = 3
+PASS_ROUNDS = 5
 
 
 class Measurement(Protocol):
@@ -42,6 +43,7 @@ def run(settings: Settings, parts: Sequence[str] = PARTS, *, with_large: bool = 
     measurements: dict[str, tuple[int, Measurement]] = {
         "moments": (2 * MOMENT_ROUNDS * len(moments.DTYPES), partial(moments.measure, rounds=MOMENT_ROUNDS)),
         "embedding": (embedding_rounds, partial(embedding.measure, rounds=EMBEDDING_ROUNDS)),
+        "pass": (PASS_ROUNDS * len(embedding.FORMATS), partial(one_pass.measure, rounds=PASS_ROUNDS)),
         "verification": (3, verification.measure),
         "selection": (len(selection.METHODS), selection.measure),
         "clip": (embedding_rounds, partial(clip.measure, rounds=EMBEDDING_ROUNDS)),

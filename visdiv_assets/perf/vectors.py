@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from visdiv_assets.embedding import load
-from visdiv_assets.embedding.stream import EncodedImage, embed_images
 from visdiv_assets.errors import SourceError
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.listing import image_bytes
+from visdiv_assets.perf.embedding import batches_of, embed
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.threads import thread_count
 
@@ -40,9 +39,7 @@ def real_vectors(source: Source) -> np.ndarray:
     each = -(-MAX_REAL_IMAGES // max(len(subsets), 1))
     encoded = [data for subset in subsets for data in islice(_read_images(source, subset), each)]
     embedder = load("sscd_disc_mixup_int8", device="cpu")
-    images: list[EncodedImage] = [(image_id(data), data) for data in encoded]
-    vectors = list(embed_images(images, embedder, threads=thread_count(0), limits=DecodeLimits(MAX_PIXELS)))
-    together = np.concatenate([np.empty((0, 512), np.float16), *vectors]).astype(np.float32)
+    together = embed(lambda columns: batches_of(encoded), embedder, threads=thread_count(0)).astype(np.float32)
     if len(together) < MIN_REAL_IMAGES:
         raise SourceError(
             f"the source has only {len(together)} readable images, too few to estimate a covariance: use a source with "

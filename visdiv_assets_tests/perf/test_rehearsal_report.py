@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 
 from visdiv_assets.cli.main import main
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.orchestration.plan.estimate import PASS, VERIFICATION
+from visdiv_assets.perf.images.findings import Candidates, Found, Stored
+from visdiv_assets.perf.images.rehearse import ImageRehearsal, from_row
+from visdiv_assets.perf.images.running import Ran, StepCost
 from visdiv_assets.perf.joins import FINEVISION_IMAGES
 from visdiv_assets.perf.rehearsal import cost
 from visdiv_assets.perf.rehearsal.growth import exponent, extrapolate, fixed_and_growing
@@ -23,7 +27,21 @@ from visdiv_assets.perf.rehearsal.stages import STAGES, Outcome
 from visdiv_assets.sources.catalog import finevision_categories, published
 
 SIZES = (1_000, 4_000, 16_000)
-RATES = cost.Rates(cores=2, listing_ms=10, decoding_ms=6, embedding_ms=30, comparing_ms=100)
+WITH_IMAGES = ImageRehearsal(
+    images=800,
+    benchmark_images=200,
+    source_bytes=10**8,
+    cores=2,
+    model_ms=24.0,
+    ran=Ran(
+        [StepCost("subset_pass", PASS, 20.0, 30.0), StepCost("verified_duplicates", VERIFICATION, 50.0, 80.0)],
+        70.0,
+        900.0,
+    ),
+    candidates=[Candidates("within", "photo", 600, 200, 20, 170), Candidates("across", "chart", 200, 1400, 10, 1390)],
+    found=[Found("within", "photo", 6, 6, 5)],
+    stored=[Stored("subset_thumbnails", 8 * 10**6, 40), Stored("sscd_embeddings", 10**6, 60)],
+)
 
 
 @pytest.mark.parametrize("images", [1_000, 200_000, 17_372_239])
@@ -112,8 +130,8 @@ def test_time_is_extrapolated_by_the_exponent_and_by_its_parts() -> None:
 
 def test_the_report_of_several_sizes_has_all_tables() -> None:
     answers = [Answered("Which images?", size, 0.25) for size in SIZES]
-    text = report(Rehearsal(outcomes(1.0), answers, RATES))
-    measured, _, grown = text.split("\n\n")[:3]
+    text = report(Rehearsal(outcomes(1.0), answers, WITH_IMAGES))
+    measured, _, grown = text.split("\n\n")[6:9]
     for stage in STAGES:
         assert sum(line.startswith(f"| {stage.name} ") for line in measured.splitlines()) == len(SIZES)
         assert sum(line.startswith(f"| {stage.name} ") for line in grown.splitlines()) == 1
@@ -123,8 +141,23 @@ def test_the_report_of_several_sizes_has_all_tables() -> None:
     assert "Not rehearsed" in text
 
 
+def test_the_report_of_images_has_its_figures() -> None:
+    text = report(Rehearsal(with_images=WITH_IMAGES))
+    words = " ".join(text.replace("|", " ").split())
+    assert "800 images and 200 of benchmarks, 0.10 GB, on 2 cores: 70 s, peak memory 900 MB." in words
+    assert (
+        "30.0 core-ms per image, the SSCD model alone 24.0; 2.00 candidate pairs per image, 50.0 core-ms per" in words
+    )
+    assert "subset_pass pass over the source 20.0 30.0 30.00" in words
+    assert "across chart 200 1,400 7.00 10 1,390 0" in words
+    assert "within photo 6 6 5" in words
+    assert "total 9.00 9,000 100" in words
+    assert "extrapolated" not in words
+    assert from_row(json.loads(json.dumps(WITH_IMAGES.row()))) == WITH_IMAGES
+
+
 def test_the_report_of_one_size_extrapolates_nothing() -> None:
-    text = report(Rehearsal([outcome for outcome in outcomes(1.0) if outcome.images == SIZES[0]], [], RATES))
+    text = report(Rehearsal([outcome for outcome in outcomes(1.0) if outcome.images == SIZES[0]], [], WITH_IMAGES))
     assert "extrapolated" not in text.lower()
     assert f"{FINEVISION_IMAGES:,}" not in text
 
@@ -142,19 +175,18 @@ def test_of_two_rehearsals_of_one_size_the_later_counts() -> None:
 
 def test_costs_follow_from_the_rates_except_work_in_one_thread() -> None:
     seconds = at_full_size(Rehearsal(outcomes(1.0)))
-    lines = {line.stage.split(":")[0]: line for line in cost.costs(RATES, seconds)}
-    assert lines["listing"].hours == pytest.approx(
-        [FINEVISION_IMAGES * 0.010 / cores / 3600 for cores in (2, 16, 16, 128)]
-    )
-    vectors = lines["SSCD vectors"].hours
-    assert vectors[:2] == pytest.approx([FINEVISION_IMAGES * 0.030 / cores / 3600 for cores in (2, 16)])
+    lines = {line.stage.split(":")[0]: line for line in cost.costs(WITH_IMAGES, seconds)}
+    over_source = lines["pass"].hours
+    assert over_source[:2] == pytest.approx([FINEVISION_IMAGES * 0.030 / cores / 3600 for cores in (2, 16)])
     # Decoding is slower than the model.
-    assert vectors[2:] == pytest.approx([FINEVISION_IMAGES * 0.006 / cores / 3600 for cores in (16, 128)])
+    assert over_source[2:] == pytest.approx([FINEVISION_IMAGES * 0.006 / cores / 3600 for cores in (16, 128)])
+    compared = lines["verification of 2.0 pairs per image, as measured"].hours
+    assert compared == pytest.approx([FINEVISION_IMAGES * 2 * 0.050 / cores / 3600 for cores in (2, 16, 16, 128)])
     rest = lines["diversity, clusters, dropped rows, the DuckDB file"]
     assert len(set(rest.hours)) == 1
     linear = [stage.asset for stage in STAGES if stage.growth == 1 and stage.asset != "contamination"]
     assert rest.hours[0] == pytest.approx(sum(seconds[asset] for asset in linear) / 3600)
-    assert all("estimated" in lines[name].gpus_from for name in ("SSCD vectors", _JOINS))
+    assert all("estimated" in lines[name].gpus_from for name in ("pass", _JOINS))
     assert lines[_JOINS].hours[3] == pytest.approx(lines[_JOINS].hours[2] / 8)
 
 
@@ -163,7 +195,7 @@ _JOINS = "near duplicates, within and across subsets"
 
 def test_the_command_reports_a_file_and_fails_on_missing_pairs(tmp_path: Path) -> None:
     file = tmp_path / "rehearsal.json"
-    file.write_text(json.dumps({"rehearsal": Rehearsal(outcomes(1.0), [], RATES).row()}))
+    file.write_text(json.dumps({"rehearsal": Rehearsal(outcomes(1.0), [], WITH_IMAGES).row()}))
     told = CliRunner().invoke(main, ["perf", "--rehearsed", str(file)])
     assert told.exit_code == 0, told.output
     assert "| total " in told.output

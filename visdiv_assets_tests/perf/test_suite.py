@@ -42,9 +42,12 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_all_sides_of_a_join_find_the_same_pairs(here: list[str]) -> None:
     told: list[int] = []
     figures = joins.measure(random_units(128), sizes=(300, 600), progress=told.append)
-    assert here == ["_ours", "_faiss", "_numpy"] * 4 + ["_ours", "_faiss"]
+    assert here == ["_ours", "_faiss", "_numpy"] * 4 + ["_candidates", "_ours"] * 2 + ["_ours", "_faiss"]
     assert len(told) == joins.count_runs((300, 600)) == len(here)
-    compared = [figure for figure in figures if figure.unit == "s"]
+    candidates = [figure for figure in figures if figure.name.startswith("candidate join")]
+    assert [figure.peer for figure in candidates] == ["our join at 0.75"] * 2
+    assert all(re.search(r"[1-9]\d* candidates", figure.remark) for figure in candidates)
+    compared = [figure for figure in figures if figure.unit == "s" and figure not in candidates]
     assert len(compared) == 9
     assert {figure.peer for figure in compared} == {joins.FAISS, joins.NUMPY}
     for figure in compared:

@@ -15,6 +15,20 @@ PDQ_BYTES = 256
 #: Share of images with low information.
 LOW_INFORMATION = 0.01
 
+#: Share of grayscale images.
+GRAYSCALE = 0.1
+
+#: Ranges of the measures of an image's brightness and sharpness, in the order of their columns.
+MEASURES = {
+    "brightness": (40.0, 220.0),
+    "brightness_p5": (0.0, 250.0),
+    "brightness_p99": (70.0, 255.0),
+    "contrast": (5.0, 100.0),
+    "entropy": (1.0, 8.0),
+    "sharpness": (200.0, 6000.0),
+    "histogram_deviation": (5.0, 40.0),
+}
+
 #: Mean number of turns in a row; FineVision has 88.9 million turns in 24.3 million rows.
 MEAN_TURNS = 3.7
 
@@ -49,8 +63,13 @@ def images(
         pa.array(width.astype(np.int64) * height // 8),
         pa.array(np.where(readable, "ok", "truncated").tolist(), pa.string()),
         pa.array(np.where(readable, "", "image file is truncated").tolist(), pa.string()),
+        *(
+            pa.array(random.uniform(low, high, count).astype(np.float32), mask=unread)
+            for low, high in MEASURES.values()
+        ),
+        pa.array(random.random(count) < GRAYSCALE, mask=unread),
         pa.array(random.uniform(5, 90, count).astype(np.float32), mask=unread),
-        pa.array(random.integers(2, 60_000, count).astype(np.int32), mask=unread),
+        pa.array(random.integers(1, 513, count).astype(np.int32), mask=unread),
         pa.array(random.random(count) < LOW_INFORMATION, mask=unread),
         pa.compute.if_else(pa.array(readable), hashes, nothing),
     ]

@@ -1,4 +1,4 @@
-"""Cost at FineVision's size on other machines: hours of each stage, from measured and estimated rates.
+"""Cost at FineVision's size on other machines: hours of each stage, from the rehearsals with images and with vectors.
 
 Work in threads is assumed to scale with the number of cores; work in one thread takes the same time on every machine.
 The hours on GPUs were not measured; they are estimates from the published peak performance of the card.
@@ -6,20 +6,12 @@ The hours on GPUs were not measured; they are estimates from the published peak 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
-
-import pyarrow as pa
+from collections.abc import Callable
+from typing import NamedTuple
 
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.imaging.listing import list_images
-from visdiv_assets.perf import embedding, verification
+from visdiv_assets.perf.images.rehearse import ImageRehearsal
 from visdiv_assets.perf.joins import FINEVISION_IMAGES
-from visdiv_assets.progress import Progress, silent
-from visdiv_assets.threads import thread_count
 
 #: Peak performance of an H200 in FLOP/s, in bfloat16 without sparsity, as published by NVIDIA.
 H200_FLOP_PER_SECOND = 989e12
@@ -28,35 +20,6 @@ MODEL_SHARE, JOIN_SHARE = 0.25, 0.35
 #: Operations of a ResNet-50 at 320 x 320; it has 4.1 billion multiply-adds at 224 x 224, of two operations each.
 MODEL_FLOP = 2 * 4.1e9 * (320 / 224) ** 2
 DIMENSION = 512
-
-#: Candidate pairs to verify per image; at most `VISDIV_CANDIDATES_KEPT`, 16.
-PAIRS_PER_IMAGE = 1.0
-
-#: Format of the measured images.
-KIND = "JPEG"
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Cost of the work on single images on this machine, measured on textured images of 1200 x 900.
-
-    Attributes:
-        cores: number of cores that this process may use, in the rehearsal too.
-        listing_ms: core-milliseconds to decode an image completely and compute its hashes and measures.
-        decoding_ms: core-milliseconds to decode and resize an image for the model.
-        embedding_ms: core-milliseconds from an image's bytes to its vector, on the CPU.
-        comparing_ms: core-milliseconds to verify a pair, mean over copies and different images.
-    """
-
-    cores: int
-    listing_ms: float
-    decoding_ms: float
-    embedding_ms: float
-    comparing_ms: float
-
-    def row(self) -> dict[str, Any]:
-        """Return the rates as a row of the JSON file."""
-        return asdict(self)
 
 
 class Machine(NamedTuple):
@@ -84,51 +47,12 @@ class Line(NamedTuple):
     gpus_from: str
 
 
-def measure(images: int = 24, progress: Progress = silent) -> Rates:
-    """Measure the rates on this machine; takes about a minute.
-
-    Args:
-        images: number of images to decode and embed.
-        progress: called after each of three measurements.
-    """
-    encoded = [embedding.image(seed, KIND) for seed in range(images)]
-    listing = _listing_ms(encoded)
-    progress(1)
-    figures = {figure.name: figure.ours for figure in embedding.measure(images, rounds=1)}
-    of = f"{KIND} of {embedding.WIDTH} x {embedding.HEIGHT}"
-    progress(1)
-    compared = [figure.ours for figure in verification.measure(images=4)]
-    progress(1)
-    cores = thread_count(0)
-    return Rates(
-        cores,
-        listing,
-        figures[f"decode and resize only, {of}"],
-        figures[f"whole stream, {of}"],
-        cores * 1e3 * sum(1 / rate for rate in compared) / len(compared),
-    )
-
-
-def _listing_ms(encoded: Sequence[bytes]) -> float:
-    """Measure the core-milliseconds per image of `imaging.listing`, in one thread."""
-    images = pa.array([[{"bytes": data, "path": None}] for data in encoded])
-    batch = pa.record_batch({"images": images})
-    listed = list_images([batch.slice(0, 1)], first_row=0, threads=1, limits=DecodeLimits(embedding.MAX_PIXELS))
-    # The first image also pays for imports, so it is not measured.
-    assert sum(part.num_rows for part in listed) == 1
-    begin = time.process_time()
-    for _ in list_images([batch], first_row=0, threads=1, limits=DecodeLimits(embedding.MAX_PIXELS)):
-        pass
-    return (time.process_time() - begin) * 1e3 / len(encoded)
-
-
-def costs(rates: Rates, seconds: dict[str, float], *, compared: float = PAIRS_PER_IMAGE) -> list[Line]:
+def costs(images: ImageRehearsal, seconds: dict[str, float]) -> list[Line]:
     """Compute the hours of each stage at FineVision's size.
 
     Args:
-        rates: the measured rates.
-        seconds: extrapolated seconds of the rehearsal's stages at FineVision's size, by asset.
-        compared: number of pairs to verify per image.
+        images: the rehearsal with images, which has the rates of work on images and the candidate pairs per image.
+        seconds: extrapolated seconds of the stages of the rehearsal with vectors at FineVision's size, by asset.
     """
     near, across, contamination = (
         seconds[name]
@@ -136,44 +60,41 @@ def costs(rates: Rates, seconds: dict[str, float], *, compared: float = PAIRS_PE
     )
     rest = sum(value for name, value in seconds.items() if name not in _IN_THREADS)
     join_flop = FINEVISION_IMAGES**2 / 2 * 2 * DIMENSION
-    measured, extrapolated = "measured rate", "rehearsal, extrapolated"
+    measured = f"extrapolated from the rate measured on {images.images:,} images"
+    rehearsed = "extrapolated from the rehearsal"
+    as_cores = "as on the cores"
+    decoding_ms = max(images.pass_ms - images.model_ms, 0.0)
     return [
         _line(
-            "listing: decode, hash, measure",
-            rates.listing_ms * FINEVISION_IMAGES / 1e3,
+            "pass: decode, measure, thumbnails, features, SSCD",
+            images.pass_ms * FINEVISION_IMAGES / 1e3,
             measured,
-            "as on the cores",
-        ),
-        _line(
-            "SSCD vectors",
-            rates.embedding_ms * FINEVISION_IMAGES / 1e3,
-            measured,
-            "estimated: decoding on the cores or the model on the GPU, whichever is slower",
-            # Decoding on the cores and the model on the GPU run at the same time.
+            "estimated: all but the model on the cores, or the model on the GPU, whichever is slower",
+            # The cores and the GPU work at the same time.
             on_gpus=lambda machine: max(
-                rates.decoding_ms * FINEVISION_IMAGES / 1e3 / machine.cores,
+                decoding_ms * FINEVISION_IMAGES / 1e3 / machine.cores,
                 MODEL_FLOP * FINEVISION_IMAGES / (MODEL_SHARE * H200_FLOP_PER_SECOND * machine.gpus),
             ),
         ),
         _line(
             "near duplicates, within and across subsets",
-            (near + across) * rates.cores,
-            extrapolated,
+            (near + across) * images.cores,
+            rehearsed,
             f"estimated: the full product at {JOIN_SHARE:.0%} of the peak",
             on_gpus=lambda machine: join_flop / (JOIN_SHARE * H200_FLOP_PER_SECOND * machine.gpus),
         ),
-        _line("contamination by 66 benchmarks", contamination * rates.cores, extrapolated, "as on the cores"),
+        _line("contamination by 66 benchmarks", contamination * images.cores, rehearsed, as_cores),
         _line(
-            f"verification of {compared:g} pair per image",
-            rates.comparing_ms * FINEVISION_IMAGES * compared / 1e3,
+            f"verification of {images.pairs_per_image:.1f} pairs per image, as measured",
+            images.comparing_ms * FINEVISION_IMAGES * images.pairs_per_image / 1e3,
             measured,
-            "as on the cores",
+            as_cores,
         ),
         Line(
             "diversity, clusters, dropped rows, the DuckDB file",
             (rest / 3600,) * len(MACHINES),
-            f"{extrapolated}, one thread",
-            "as on the cores",
+            f"{rehearsed}, one thread",
+            as_cores,
         ),
     ]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 
 from visdiv_assets.orchestration.asset_runs import prepare_materialization
 from visdiv_assets.perf.measuring import own_mb
+from visdiv_assets.progress import showing
 from visdiv_assets.settings import Settings
 
 
@@ -15,7 +17,8 @@ def materialize(settings: Settings, asset: str, partitions: Sequence[str]) -> Ca
     before = own_mb()
 
     def measured() -> float | None:
-        run()
+        with showing(sys.stderr):
+            run()
         return before
 
     return measured

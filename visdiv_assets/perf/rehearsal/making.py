@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 from visdiv_assets.corpus.access import first_positions
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.quality import HISTOGRAM_SCHEMA, QUALITY_SCHEMA, RULES_SCHEMA
-from visdiv_assets.embedding.shards import IDS_SCHEMA, positions_between
+from visdiv_assets.embedding.shards import IDS_SCHEMA
 from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA
 from visdiv_assets.perf.rehearsal import columns
 from visdiv_assets.perf.rehearsal.plan import Plan, SetPlan
-from visdiv_assets.perf.rehearsal.planting import Assigned, Planted, draw_ids, plant
+from visdiv_assets.perf.rehearsal.planting import PLANTED_SCHEMA, Assigned, Planted, draw_ids, plant
 from visdiv_assets.perf.rehearsal.shape import Shape
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.sources import Kind
@@ -124,6 +124,28 @@ def make_lake(
     return planted.pairs
 
 
+def change_subset(lake: Lake, plan: Plan, shape: Shape, *, seed: int = 0) -> str:
+    """Replace all images of the subset of median size by others, without planted ones; return the subset's name.
+
+    The source keeps its placeholders.
+
+    Args:
+        lake: the lake that `make_lake` has created.
+        plan: its subsets and benchmarks.
+        shape: the distribution of the vectors.
+        seed: equal seeds and shapes make equal changes.
+    """
+    by_size = sorted((subset for subset in plan.subsets if subset.images), key=lambda subset: subset.images)
+    changed = by_size[len(by_size) // 2]
+    random = np.random.default_rng([seed, 3])
+    none = np.empty(0, np.int64)
+    vectors = np.empty((0, len(shape.mean)), np.float16)
+    nothing = Planted(np.empty(0, "S32"), vectors, [], [], PLANTED_SCHEMA.empty_table())
+    made = _make_set(Kind.SUBSET, changed, Assigned(none, none), nothing, random)
+    _write_embeddings(lake, made, _write_images(lake, made, random), nothing, shape, random)
+    return changed.name
+
+
 def _make_set(kind: Kind, plan: SetPlan, assigned: Assigned, planted: Planted, random: np.random.Generator) -> _Set:
     ids = draw_ids(random, plan.unique).copy()
     indices = np.full(plan.unique, -1, np.int64)
@@ -164,7 +186,7 @@ def _write_embeddings(
     lake: Lake, made: _Set, images: Manifest, planted: Planted, shape: Shape, random: np.random.Generator
 ) -> None:
     positions = first_positions(lake.read(images, columns=["row", "image_index", "image_id", "status"]))
-    index = IdIndex(made.ids)
+    index, rows = IdIndex(made.ids), positions["row"].to_numpy()
     write = lake.write(
         TABLES[made.kind][1],
         made.plan.name,
@@ -174,7 +196,8 @@ def _write_embeddings(
         source_revision=made.revision,
     )
     for name, start, stop in made.shards():
-        wanted = positions_between(positions, start, stop)
+        first, end = np.searchsorted(rows, [start, stop])
+        wanted = positions.slice(first, end - first)
         indices = made.planted[index.rows(wanted["image_id"])]
         vectors = shape.draw(random, wanted.num_rows).astype(np.float16)
         vectors[indices >= 0] = planted.vectors[indices[indices >= 0]]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,37 +14,40 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from visdiv_assets.errors import StorageError
+from visdiv_assets.perf.images.rehearse import ImageRehearsal, from_row
 from visdiv_assets.perf.rehearsal.checking import check
-from visdiv_assets.perf.rehearsal.cost import Rates
-from visdiv_assets.perf.rehearsal.making import make_lake
+from visdiv_assets.perf.rehearsal.making import change_subset, make_lake
 from visdiv_assets.perf.rehearsal.plan import Plan
 from visdiv_assets.perf.rehearsal.questions import Answered, ask
 from visdiv_assets.perf.rehearsal.shape import Shape
-from visdiv_assets.perf.rehearsal.stages import STAGES, Materialize, Outcome, output_size, run_stage
+from visdiv_assets.perf.rehearsal.stages import (
+    NEAR_DUPLICATES,
+    STAGES,
+    Materialize,
+    Outcome,
+    output_size,
+    run_stage,
+)
 from visdiv_assets.progress import progress
 from visdiv_assets.settings import Settings
-from visdiv_assets.storage.disk_space import GIGABYTE, reserve_on, space_of
 from visdiv_assets.storage.lake import Lake
-
-#: Bytes of disk for each image position, and for the benchmarks and the small files of pairs of subsets together.
-BYTES_PER_IMAGE, FIXED_BYTES = 5_000, 2 * GIGABYTE
 
 
 @dataclass
 class Rehearsal:
-    """Costs and results of rehearsals of one or more sizes, and the rates of the machine if they were measured."""
+    """Costs and results of rehearsals with vectors, of one or more sizes, and of one with images if there was one."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     answers: list[Answered] = field(default_factory=list)
-    rates: Rates | None = None
+    with_images: ImageRehearsal | None = None
 
     def __add__(self, other: Rehearsal) -> Rehearsal:
-        """Return both together; for a size or rates that both have, those of the other count."""
+        """Return both together; of a size, or images, that both have, those of the other count."""
         again = set(other.sizes())
         return Rehearsal(
             [one for one in self.outcomes if one.images not in again] + other.outcomes,
             [one for one in self.answers if one.images not in again] + other.answers,
-            other.rates or self.rates,
+            other.with_images or self.with_images,
         )
 
     def sizes(self) -> list[int]:
@@ -62,7 +67,7 @@ class Rehearsal:
         return {
             "outcomes": [outcome.row() for outcome in self.outcomes],
             "answers": [answered.row() for answered in self.answers],
-            "rates": self.rates.row() if self.rates else None,
+            "with_images": self.with_images.row() if self.with_images else None,
         }
 
 
@@ -77,7 +82,7 @@ def read_rehearsal(path: Path) -> Rehearsal:
         return Rehearsal(
             [Outcome(**row) for row in stored["outcomes"]],
             [Answered(**row) for row in stored["answers"]],
-            Rates(**stored["rates"]) if stored["rates"] else None,
+            from_row(stored["with_images"]) if stored["with_images"] else None,
         )
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from None
@@ -85,23 +90,6 @@ def read_rehearsal(path: Path) -> Rehearsal:
         raise StorageError(
             f"{path} was not written by `visdiv perf --rehearse N --json FILE` ({error}): name such a file"
         ) from None
-
-
-def require_room(folder: Path, images: int, reserve_gigabytes: float) -> None:
-    """Check that the disk has enough free space for a rehearsal.
-
-    Raises:
-        StorageError: it has less.
-    """
-    needed = images * BYTES_PER_IMAGE + FIXED_BYTES
-    space = space_of(folder)
-    free = space.free - reserve_on(space, round(reserve_gigabytes * GIGABYTE))
-    if free < needed:
-        raise StorageError(
-            f"a rehearsal of {images:,} images needs {needed / GIGABYTE:,.0f} GB in {folder}, but only "
-            f"{max(free, 0) / GIGABYTE:.1f} GB are free beyond the reserve: free some space, or choose another folder "
-            "with --folder"
-        )
 
 
 def rehearse(
@@ -134,9 +122,13 @@ def rehearse(
     say(f"{plan.images:,} images created in {time.perf_counter() - begin:,.0f} s, {planted.num_rows:,} pairs planted")
     subsets = [subset.name for subset in plan.subsets]
     outcomes = []
+    warehouse = Path(settings.warehouse_path)
     for stage in STAGES:
+        if stage.after_change:
+            settings = _with_changed_subset(settings, folder / "changed", plan, shape, materialize)
         run = run_stage(materialize, settings, stage, subsets)
-        found = check(stage.asset, settings, planted)
+        # The change has also replaced planted images.
+        found = None if stage.after_change else check(stage.asset, settings, planted)
         outcome = Outcome(
             stage.name,
             plan.images,
@@ -148,7 +140,19 @@ def rehearse(
         )
         outcomes.append(outcome)
         say(_describe(outcome))
-    return Rehearsal(outcomes, ask(Path(settings.warehouse_path), plan.images))
+    return Rehearsal(outcomes, ask(warehouse, plan.images))
+
+
+def _with_changed_subset(
+    settings: Settings, folder: Path, plan: Plan, shape: Shape, materialize: Materialize
+) -> Settings:
+    """Return settings of a copy of the lake in which one subset has changed, and has its near duplicates."""
+    changed = settings.model_copy(update={"data": str(folder)})
+    # Files of a lake are never changed, only replaced, so links are a copy.
+    shutil.copytree(settings.lake_root, changed.lake_root, copy_function=os.link)
+    name = change_subset(Lake(changed.lake_root), plan, shape)
+    run_stage(materialize, changed, NEAR_DUPLICATES, [name])
+    return changed
 
 
 def _count_positions(plan: Plan) -> int:

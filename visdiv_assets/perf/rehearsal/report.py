@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from visdiv_assets.perf.images.rehearse import ImageRehearsal
+from visdiv_assets.perf.images.report import report as image_report
 from visdiv_assets.perf.joins import FINEVISION_IMAGES
 from visdiv_assets.perf.rehearsal import cost
 from visdiv_assets.perf.rehearsal.growth import exponent, extrapolate, fixed_and_growing
@@ -11,18 +13,21 @@ from visdiv_assets.perf.rehearsal.rehearse import Rehearsal, stages_of
 from visdiv_assets.perf.rehearsal.stages import STAGES, Outcome, Stage
 
 NOT_REHEARSED = (
-    "Not rehearsed: images are not decoded, embedded or verified; contact sheets show a placeholder; pairs count as "
-    "copies by similarity (VISDIV_COPIES_BY=similarity)."
+    "Not rehearsed with vectors: images are not decoded, embedded or verified; pairs count as copies by similarity "
+    "(VISDIV_COPIES_BY=similarity)."
 )
 
 
 def report(rehearsal: Rehearsal) -> str:
     """Return all tables of a rehearsal as text."""
-    parts = [stages(rehearsal), questions(rehearsal)]
+    parts = [image_report(rehearsal.with_images)] if rehearsal.with_images else []
+    if not rehearsal.outcomes:
+        return "\n\n".join(parts)
+    parts += [stages(rehearsal), questions(rehearsal)]
     if len(rehearsal.sizes()) > 1:
         parts.append(growths(rehearsal))
-        if rehearsal.rates:
-            parts.append(costs(rehearsal.rates, at_full_size(rehearsal)))
+        if rehearsal.with_images:
+            parts.append(costs(rehearsal.with_images, at_full_size(rehearsal)))
     return "\n\n".join([*parts, NOT_REHEARSED])
 
 
@@ -96,24 +101,27 @@ def at_full_size(rehearsal: Rehearsal) -> dict[str, float]:
     """Return the seconds of each stage at `FINEVISION_IMAGES`, by asset: the longer of the two results of `hours`."""
     found = {}
     for stage in STAGES:
+        if stage.after_change:
+            continue
         by_exponent, by_parts = hours(stage, stages_of(rehearsal.outcomes, stage.name))
         if by_exponent is not None and by_parts is not None:
             found[stage.asset] = max(by_exponent, by_parts) * 3600
     return found
 
 
-def costs(rates: cost.Rates, seconds: dict[str, float]) -> str:
+def costs(images: ImageRehearsal, seconds: dict[str, float]) -> str:
     """Return the table of hours of each stage at `FINEVISION_IMAGES` images on several machines."""
     headers = (f"hours for {FINEVISION_IMAGES:,}", *(machine.name for machine in cost.MACHINES), "on cores", "on GPUs")
-    lines = cost.costs(rates, seconds)
+    lines = cost.costs(images, seconds)
     rows = [(line.stage, *map(_format, line.hours, [2] * 4), line.cores_from, line.gpus_from) for line in lines]
     total = [sum(line.hours[index] for line in lines) for index in range(len(cost.MACHINES))]
     rows.append(("total", *map(_format, total, [2] * 4), "", ""))
     note = (
-        f"Rates measured here on {rates.cores} cores with JPEG images of 1200 x 900, in core-ms: "
-        f"{rates.listing_ms:.1f} to list an image, {rates.decoding_ms:.1f} to decode and resize it, "
-        f"{rates.embedding_ms:.1f} to embed it, {rates.comparing_ms:.0f} to verify a pair. Of the two extrapolations, "
-        "the longer counts. Time is assumed to be inversely proportional to the number of cores. No GPU was measured: "
+        f"Measured on {images.cores} cores in the rehearsal of {images.images:,} images, in core-ms: "
+        f"{images.pass_ms:.1f} per image for the pass, of which the model alone {images.model_ms:.1f}, and "
+        f"{images.comparing_ms:.0f} to verify a pair. A larger corpus has more candidate pairs per image, up to the "
+        "budget of VISDIV_CANDIDATES_KEPT for subsets and again for benchmarks. Of the two extrapolations, the longer "
+        "counts. Time is assumed to be inversely proportional to the number of cores. No GPU was measured: "
         f"its hours are estimated from {cost.H200_FLOP_PER_SECOND / 1e12:.0f} TFLOP/s, of which a model is assumed to "
         f"reach {cost.MODEL_SHARE:.0%}. Downloads are not counted."
     )

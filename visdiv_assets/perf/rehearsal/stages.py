@@ -21,16 +21,20 @@ class Stage:
         asset: the name of the Dagster asset and of its table in the lake.
         by_subset: whether it runs for each subset, or once for the corpus.
         growth: exponent with which its work grows with a large number of images; 2 if it compares all pairs.
+        after_change: whether it runs again after one subset has changed.
     """
 
     name: str
     asset: str
     by_subset: bool
     growth: int
+    after_change: bool = False
 
+
+NEAR_DUPLICATES = Stage("near duplicates in each subset", LakeTable.NEAR_DUPLICATES, True, 2)
 
 STAGES = (
-    Stage("near duplicates in each subset", LakeTable.NEAR_DUPLICATES, True, 2),
+    NEAR_DUPLICATES,
     Stage("diversity of each subset", LakeTable.SUBSET_DIVERSITY, True, 1),
     Stage("copies across subsets", LakeTable.CROSS_SUBSET_DUPLICATES, False, 2),
     Stage("contamination by 66 benchmarks", LakeTable.CONTAMINATION, True, 1),
@@ -38,6 +42,7 @@ STAGES = (
     Stage("dropped rows", LakeTable.CURATED_ROWS, False, 1),
     Stage("diversity of mixtures", LakeTable.CORPUS_DIVERSITY, False, 1),
     Stage("the DuckDB file", "warehouse", False, 1),
+    Stage("copies across subsets, one changed", LakeTable.CROSS_SUBSET_DUPLICATES, False, 2, after_change=True),
 )
 
 
