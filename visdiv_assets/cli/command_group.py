@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping
-from typing import Any
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import click
 
 from visdiv_assets.errors import NotMaterializedError, VisdivError
+from visdiv_assets.progress import showing
 
 PACKAGE = "visdiv_assets.cli"
+
+#: Exit code of a command that SIGINT (Ctrl-C) or SIGTERM has stopped.
+STOPPED = 130
 
 
 class CommandGroup(click.Group):
@@ -54,9 +63,15 @@ class CommandGroup(click.Group):
             formatter.write_dl(list(self._summaries.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; print errors for users as one line on stderr and exit with 2."""
+        """Run a command, with its progress on stderr; print errors for users as one line there and exit with 2.
+
+        SIGINT (Ctrl-C) and SIGTERM stop a command with one line and the exit code 130.
+        """
         try:
-            return super().invoke(ctx)
+            with _sigterm_as_sigint(), showing(sys.stderr):
+                return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            _end_stopped(ctx, interrupt)
         except VisdivError as error:
             line = explain(error)
         except OSError as error:
@@ -70,6 +85,30 @@ class CommandGroup(click.Group):
 
         click.echo(f"visdiv: {repeat_options(line)}", err=True)
         ctx.exit(2)
+
+
+@contextmanager
+def _sigterm_as_sigint() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end_stopped(ctx: click.Context, interrupt: KeyboardInterrupt) -> NoReturn:
+    from visdiv_assets.orchestration.interrupts import Stopped
+
+    click.echo("visdiv: stopped; finished work is kept, and the same command continues", err=True)
+    if isinstance(interrupt, Stopped):
+        # The interpreter would wait for the threads that still work.
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(STOPPED)
+    ctx.exit(STOPPED)
 
 
 def explain(error: VisdivError) -> str:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("--deep", is_flag=True, help="Read all files of the lake, and compare their checksums.")
 @settings_options
-def doctor(read_settings: Callable[[], Settings]) -> None:
+def doctor(read_settings: Callable[[], Settings], deep: bool) -> None:
     """Check the installation, the source, the models and the data folder.
 
     Prints one line per check: ok, warning (runs succeed) or problem (runs fail), with what to do. Nothing is changed
@@ -27,7 +28,7 @@ def doctor(read_settings: Callable[[], Settings]) -> None:
     from visdiv_assets.orchestration.doctor import Level
 
     counts = dict.fromkeys(Level, 0)
-    for finding in _findings(read_settings):
+    for finding in _findings(read_settings, deep):
         counts[finding.level] += 1
         click.echo(f"{finding.level:<8} {finding.name:<12} {repeat_options(finding.text)}")
     problems, warnings = counts[Level.PROBLEM], counts[Level.WARNING]
@@ -38,7 +39,7 @@ def doctor(read_settings: Callable[[], Settings]) -> None:
     click.get_current_context().exit(1 if problems else 0)
 
 
-def _findings(read_settings: Callable[[], Settings]) -> Iterator[Finding]:
+def _findings(read_settings: Callable[[], Settings], deep: bool) -> Iterator[Finding]:
     from visdiv_assets.orchestration.doctor import Finding, Level, examine
     from visdiv_assets.orchestration.doctor.installation import check_packages, check_python, check_settings
 
@@ -49,10 +50,10 @@ def _findings(read_settings: Callable[[], Settings]) -> Iterator[Finding]:
         # All other checks depend on the settings.
         yield Finding("settings", Level.PROBLEM, str(error))
         return
-    yield from examine([("settings", partial(check_settings, settings)), *_checks(settings)])
+    yield from examine([("settings", partial(check_settings, settings)), *_checks(settings, deep)])
 
 
-def _checks(settings: Settings) -> Iterator[tuple[str, Check]]:
+def _checks(settings: Settings, deep: bool) -> Iterator[tuple[str, Check]]:
     from visdiv_assets.orchestration import state
     from visdiv_assets.orchestration.doctor import data, models, source
     from visdiv_assets.settings import dagster_home
@@ -64,7 +65,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Check]]:
     yield "disk", partial(data.check_space, settings)
     yield "data folder", partial(data.check_folder, settings)
     yield "storage", partial(data.check_storage, settings)
-    yield "lake", partial(data.check_lake, settings)
+    yield "lake", partial(data.check_lake, settings, deep=deep)
     yield "warehouse", partial(data.check_warehouse, settings)
     yield "garbage", partial(data.check_garbage, settings)
     yield from state.checks(dagster_home(settings))

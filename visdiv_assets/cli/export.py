@@ -27,10 +27,10 @@ def export(settings: Settings, folder: Path, dry_run: bool) -> None:
     from visdiv_assets.curation.export import export as write_copy
     from visdiv_assets.curation.export import preview
     from visdiv_assets.progress import progress
-    from visdiv_assets.wiring import open_lake, open_source
+    from visdiv_assets.wiring import cleaning_rules, open_lake, open_source
 
     source, lake = open_source(settings), open_lake(settings)
-    decided = list(load_decisions(lake, source))
+    decided = list(load_decisions(lake, source, cleaning_rules(settings)))
     click.echo(arrow_table(preview(decided)))
     if dry_run:
         command = f"`visdiv export {shlex.quote(str(folder))}`"

@@ -49,6 +49,8 @@ def gc(settings: Settings, delete: bool, days: float, vanished: bool) -> None:
     of_lake = collect(open_lake(settings), request)
     copies = collect_copies(settings.vectors_folder, of_lake.referenced, request)
     _print_findings((of_lake, collect_leftovers(settings.data_folder, request), copies), request)
+    if vanished and held is not None:
+        _remove_keys(settings, held, delete=delete)
 
 
 def _held_names(settings: Settings) -> Collection[str] | None:
@@ -87,6 +89,23 @@ def _refuse_during_runs(settings: Settings) -> None:
             f"runs are in progress ({', '.join(active[:3])}): wait until they end, or terminate them in `visdiv ui`, "
             "then start `visdiv gc --delete` again"
         )
+
+
+def _remove_keys(settings: Settings, held: Collection[str], *, delete: bool) -> None:
+    """List Dagster's partition keys of what the source no longer has, and remove them."""
+    from visdiv_assets.orchestration import partitions, state
+
+    with state.open_instance(dagster_home(settings)) as instance:
+        if instance is None:
+            return
+        keys = partitions.vanished_keys(instance, held)
+        names = sorted(name for of_kind in keys.values() for name in of_kind)
+        if not names:
+            return
+        if delete:
+            partitions.remove_keys(instance, keys)
+        done = "were removed" if delete else "are removed with --delete"
+        click.echo(f"{len(names)} partition keys of Dagster {done}: {', '.join(names[:5])}{', ...' * (len(names) > 5)}")
 
 
 def _print_findings(found: tuple[Findings, ...], request: Request) -> None:

@@ -16,7 +16,7 @@ from visdiv_assets.errors import ConfigError
 from visdiv_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from visdiv_assets.perf.rehearsal.cost import Rates
+    from visdiv_assets.perf.images.rehearse import ImageRehearsal
     from visdiv_assets.perf.rehearsal.rehearse import Rehearsal
 
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--only",
     multiple=True,
-    type=click.Choice(["join", "moments", "embedding", "verification", "selection", "clip"]),
+    type=click.Choice(["join", "moments", "embedding", "pass", "verification", "selection", "clip"]),
     help="Run only this measurement (repeatable).",
 )
 @click.option(
@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     help="Run the stages on a synthetic lake with this number of images instead (repeatable).",
 )
 @click.option(
+    "--rehearse-images",
+    "images",
+    type=click.IntRange(min=400),
+    help="Run everything on this number of generated images instead.",
+)
+@click.option(
     "--rehearsed",
     "files",
     multiple=True,
@@ -47,7 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder to create the lakes of --rehearse in and to keep them; default: a temporary folder.",
+    help="Folder to create the lakes of rehearsals in and to keep them; default: a temporary folder.",
 )
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="JSON file to write as well."
@@ -58,6 +64,7 @@ def perf(
     only: tuple[str, ...],
     large: bool,
     sizes: tuple[int, ...],
+    images: int | None,
     files: tuple[Path, ...],
     folder: Path | None,
     json_file: Path | None,
@@ -70,19 +77,26 @@ def perf(
 
     --rehearse N generates N images in FineVision's 185 subsets, with planted copies, and runs every stage that compares
     many images on them; the stages must find all planted copies. With two or more sizes, time, memory and disk are
-    extrapolated to FineVision's 17.3 million images. If the process is killed, remove the folder
-    visdiv-rehearsal-... that it leaves in the directory for temporary files.
+    extrapolated to FineVision's 17.3 million images.
+
+    --rehearse-images N draws N photographs, charts and pages in 20 subsets and 3 benchmarks, with edited copies among
+    them, and runs everything on them: the time of each step, candidates per image by kind of image, copies found, and
+    bytes stored. The cost of the work on images at FineVision's size is extrapolated from it.
+
+    If the process is killed, remove the folder visdiv-rehearsal-... that it leaves in the directory for temporary
+    files.
     """
-    if (sizes or files) and (only or large):
-        raise click.UsageError("--rehearse and --rehearsed cannot be combined with --only or --large")
-    if folder and not sizes:
-        raise click.UsageError("--folder requires --rehearse")
+    rehearses = bool(sizes or images)
+    if (rehearses or files) and (only or large):
+        raise click.UsageError("rehearsals cannot be combined with --only or --large")
+    if folder and not rehearses:
+        raise click.UsageError("--folder requires --rehearse or --rehearse-images")
     from visdiv_assets.perf import machine
 
     described = machine.describe()
     click.echo(described)
-    if sizes or files:
-        _run_rehearsals(settings, described, sizes, files, folder, json_file)
+    if rehearses or files:
+        _run_rehearsals(settings, described, sizes, images, files, folder, json_file)
         return
     from visdiv_assets.perf import suite
 
@@ -95,6 +109,7 @@ def _run_rehearsals(
     settings: Settings,
     described: str,
     sizes: tuple[int, ...],
+    images: int | None,
     files: tuple[Path, ...],
     folder: Path | None,
     json_file: Path | None,
@@ -103,42 +118,44 @@ def _run_rehearsals(
     from visdiv_assets.perf.rehearsal.report import report
 
     found = sum((read_rehearsal(path) for path in files), Rehearsal())
+    if images:
+        found += Rehearsal(with_images=_rehearse_images(settings, images, folder))
+        _write(json_file, {"machine": described, "rehearsal": found.row()})
     for size in sizes:
         found += _rehearse(settings, size, folder)
         # Each size takes long: keep the finished ones if a later one is interrupted.
         _write(json_file, {"machine": described, "rehearsal": found.row()})
-    if sizes:
-        found.rates = _measure_rates()
-    _write(json_file, {"machine": described, "rehearsal": found.row()})
     click.echo(report(found))
     if missing := found.missing():
         raise ConfigError(f"planted pairs are missing: {'; '.join(missing)}")
 
 
 def _rehearse(settings: Settings, size: int, folder: Path | None) -> Rehearsal:
+    from visdiv_assets.perf.disk_room import BENCHMARK_BYTES, BYTES_PER_VECTOR, require_room
     from visdiv_assets.perf.rehearsal.dagster_runs import materialize
     from visdiv_assets.perf.rehearsal.plan import finevision_plan
-    from visdiv_assets.perf.rehearsal.rehearse import rehearse, require_room
+    from visdiv_assets.perf.rehearsal.rehearse import rehearse
     from visdiv_assets.perf.rehearsal.shape import Shape
     from visdiv_assets.perf.vectors import real_vectors
     from visdiv_assets.wiring import open_source
 
-    require_room(folder or Path(tempfile.gettempdir()), size, settings.disk_reserve_gigabytes)
+    needed = size * BYTES_PER_VECTOR + BENCHMARK_BYTES
+    require_room(folder or Path(tempfile.gettempdir()), size, needed, settings.disk_reserve_gigabytes)
     shape = Shape.of(real_vectors(open_source(settings)))
-    with _rehearsal_folder(folder, size) as lake_folder:
+    with _rehearsal_folder(folder, str(size)) as lake_folder:
         return rehearse(
             finevision_plan(size), shape, lake_folder, materialize, say=lambda line: click.echo(line, err=True)
         )
 
 
 @contextmanager
-def _rehearsal_folder(folder: Path | None, size: int) -> Iterator[Path]:
+def _rehearsal_folder(folder: Path | None, name: str) -> Iterator[Path]:
     """Make an empty folder for a rehearsal: in the given folder, where it is kept, or a temporary one."""
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="visdiv-rehearsal-") as temporary:
             yield Path(temporary)
         return
-    path = folder / str(size)
+    path = folder / name
     try:
         path.mkdir(parents=True)
     except FileExistsError:
@@ -148,12 +165,14 @@ def _rehearsal_folder(folder: Path | None, size: int) -> Iterator[Path]:
     yield path
 
 
-def _measure_rates() -> Rates:
-    from visdiv_assets.perf.rehearsal.cost import measure
-    from visdiv_assets.progress import progress
+def _rehearse_images(settings: Settings, images: int, folder: Path | None) -> ImageRehearsal:
+    from visdiv_assets.perf.disk_room import BYTES_PER_IMAGE, require_room
+    from visdiv_assets.perf.images.rehearse import rehearse_images
 
-    with progress("measuring rates", 3, "measurement") as advance:
-        return measure(progress=advance)
+    needed = images * BYTES_PER_IMAGE
+    require_room(folder or Path(tempfile.gettempdir()), images, needed, settings.disk_reserve_gigabytes)
+    with _rehearsal_folder(folder, f"{images}_images") as made:
+        return rehearse_images(images, made, say=lambda line: click.echo(line, err=True))
 
 
 def _write(path: Path | None, content: dict[str, Any]) -> None:

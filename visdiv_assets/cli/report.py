@@ -12,7 +12,7 @@ from visdiv_assets.settings import Settings
 
 @click.command()
 @click.option("--open", "opens", is_flag=True, help="Open the site in the browser.")
-@click.option("--no-images", is_flag=True, help="Omit images, which are read from VISDIV_SOURCE.")
+@click.option("--no-images", is_flag=True, help="Omit images.")
 @pass_settings
 def report(settings: Settings, opens: bool, no_images: bool) -> None:
     """Write an HTML site with all findings.
@@ -21,11 +21,13 @@ def report(settings: Settings, opens: bool, no_images: bool) -> None:
     and links to the reports on single subsets and benchmarks. It opens from disk without a server, and replaces the
     previous site.
     """
+    from visdiv_assets.corpus.image_lookup import ImageReader
     from visdiv_assets.progress import progress
     from visdiv_assets.publishing.site.build import PAGES, build_site
     from visdiv_assets.publishing.site.report_data import Corpus, open_report_data
     from visdiv_assets.wiring import open_lake, open_source
 
+    lake = open_lake(settings)
     with (
         open_report_data(Path(settings.warehouse_path)) as warehouse,
         progress("report", len(PAGES), "page") as advance,
@@ -33,12 +35,11 @@ def report(settings: Settings, opens: bool, no_images: bool) -> None:
         path = build_site(
             Corpus(
                 warehouse,
-                open_lake(settings),
-                None if no_images else open_source(settings),
+                lake,
+                None if no_images else ImageReader(lake, lambda: open_source(settings), settings.decode_limits),
                 settings.reports_folder,
                 contamination_threshold=settings.contamination_threshold,
                 duplicate_threshold=settings.duplicate_threshold,
-                limits=settings.decode_limits,
             ),
             advance,
         )

@@ -14,7 +14,7 @@ from visdiv_assets.errors import ConfigError
 from visdiv_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from visdiv_assets.corpus.image_lookup import ImageRef
+    from visdiv_assets.corpus.image_lookup import ImageReader, ImageRef
     from visdiv_assets.embedding.queries import By, Query
     from visdiv_assets.sources import Source
     from visdiv_assets.storage.lake import Lake
@@ -101,10 +101,10 @@ def search(
         from visdiv_assets.publishing.reports.gallery import GalleryEntry, write_gallery
 
         entries = [GalleryEntry(match.image, match.score) for match in matches]
-        write_gallery(title, entries, html, limits=settings.decode_limits)
+        write_gallery(title, entries, html)
         click.echo(f"They are shown in {html}.")
     if sheet:
-        _write_sheet(matches[:SHEET_IMAGES], sheet, settings)
+        _write_sheet(matches[:SHEET_IMAGES], sheet)
         click.echo(f"{'They' if len(matches) <= SHEET_IMAGES else f'The best {SHEET_IMAGES}'} are shown in {sheet}.")
 
 
@@ -119,6 +119,7 @@ def find_matches(
         ModelError: subsets were embedded by different models.
     """
     from visdiv_assets.corpus.access import require_one_model
+    from visdiv_assets.corpus.image_lookup import ImageReader
     from visdiv_assets.embedding.queries import embed_queries
     from visdiv_assets.progress import progress
     from visdiv_assets.vectors.nearest import combine_queries, find_nearest
@@ -131,7 +132,7 @@ def find_matches(
     parts = [lake.array(manifest, "vectors") for manifest in embeddings]
     with progress("searching", sum(len(part) for part in parts), "image") as advance:
         found = find_nearest(parts, combined, count, progress=advance)
-    return _matches(lake, source, embeddings, found)
+    return _matches(ImageReader(lake, lambda: source, settings.decode_limits), embeddings, found)
 
 
 def _image_query(value: str) -> Query:
@@ -164,29 +165,29 @@ def _embeddings(lake: Lake, source: Source, by: By, subsets: Sequence[str]) -> l
     return [lake.require(table, name) for name in sorted(names)]
 
 
-def _matches(lake: Lake, source: Source, embeddings: Sequence[Manifest], found: Found) -> list[Match]:
+def _matches(reader: ImageReader, embeddings: Sequence[Manifest], found: Found) -> list[Match]:
     """Return the found images with their positions and texts."""
     import pyarrow as pa
 
-    from visdiv_assets.corpus.image_lookup import fetch_images, find_first_positions
+    from visdiv_assets.corpus.image_lookup import find_first_positions
     from visdiv_assets.corpus.tables import remedy
+    from visdiv_assets.corpus.turns import row_texts
     from visdiv_assets.sources import Kind
-    from visdiv_assets.sources.texts import row_texts
 
     matches: dict[int, Match] = {}
     for part, manifest in enumerate(embeddings):
         ranks = [rank for rank, found_in in enumerate(found.part.tolist()) if found_in == part]
         if not ranks:
             continue
-        ids = lake.read(manifest, "ids")["image_id"].take(pa.array(found.row[ranks])).to_pylist()
-        positions = find_first_positions(lake, manifest.partition, ids)
+        ids = reader.lake.read(manifest, "ids")["image_id"].take(pa.array(found.row[ranks])).to_pylist()
+        positions = find_first_positions(reader.lake, manifest.partition, ids)
         if lost := [image_id for image_id in ids if image_id not in positions]:
             raise ConfigError(
                 f"{manifest.table} of {manifest.partition!r} contains image {lost[0]}, which its images do not list: "
                 f"{remedy(manifest.table, manifest.partition)}"
             )
-        images = fetch_images(source, Kind.SUBSET, list(positions.values()))
-        texts = row_texts(source, Kind.SUBSET, manifest.partition, (at.row for at in positions.values()))
+        images = reader.read(Kind.SUBSET, positions.values())
+        texts = row_texts(reader.lake, manifest.partition, (at.row for at in positions.values()))
         for rank, image_id in zip(ranks, ids, strict=True):
             position = positions[image_id]
             image = replace(images[position], note=texts[position.row])
@@ -210,18 +211,16 @@ def _excerpt(text: str) -> str:
     return line if len(line) <= TEXT_SHOWN else line[: TEXT_SHOWN - 1] + "…"
 
 
-def _write_sheet(matches: Sequence[Match], path: Path, settings: Settings) -> None:
+def _write_sheet(matches: Sequence[Match], path: Path) -> None:
     from visdiv_assets.imaging.contact_sheet import ImageTile, image_sheet
-    from visdiv_assets.imaging.decode import decode_image
     from visdiv_assets.storage.error_messages import write_error
     from visdiv_assets.storage.files import replace_local
 
     tiles = []
     for match in matches:
         image = match.image
-        decoded = decode_image(image.data, limits=settings.decode_limits)
         captions = [f"{image.place} {image.row}  {match.score:.3f}", _excerpt(image.note)]
-        tiles.append(ImageTile(decoded.pixels, captions))
+        tiles.append(ImageTile(image.preview.image, captions))
     if not tiles:
         raise ConfigError("no image was found, so no contact sheet was written")
     try:

@@ -32,6 +32,7 @@ Examples:
 @click.argument("methods", nargs=-1, metavar="METHOD...")
 @click.option("--k", "count", type=click.IntRange(1), help="Number of rows to select.")
 @click.option("--fraction", type=click.FloatRange(0, 1, min_open=True), help="Fraction of rows to select (0-1].")
+@click.option("--threshold", type=float, metavar="SCORE", help="Select all rows with this score or a better one.")
 @click.option("--subset", "subsets", multiple=True, metavar="SUBSET", help="Select from this subset only (repeatable).")
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Parquet file to write the selected rows to."
@@ -43,6 +44,7 @@ def select(
     methods: tuple[str, ...],
     count: int | None,
     fraction: float | None,
+    threshold: float | None,
     subsets: tuple[str, ...],
     out: Path | None,
     compare: bool,
@@ -61,29 +63,38 @@ def select(
 
     - text_overlap, which selects the rows with the least benchmark text first
 
-    The result has the columns subset, row and score, best rows first. No data is changed. With --compare, give several
-    methods, or none to compare all methods that the data allow.
+    The result has the columns subset, row and score, best rows first. Of rows with the same score at the cut, a random
+    sample with a fixed seed is selected; --threshold selects all of them or none. No data is changed. With --compare,
+    give several methods, or none to compare all methods that the data allow.
 
     To restrict the clean copy to the selected rows, set VISDIV_KEEP_ROWS to the file written by --out, or set
     VISDIV_KEEP_BY and VISDIV_KEEP_FRACTION for a method with stored scores.
     """
     from visdiv_assets.cli.tables import arrow_table
     from visdiv_assets.curation.selection.compare_methods import compare_methods
-    from visdiv_assets.curation.selection.select import describe_preference, select_rows
-    from visdiv_assets.wiring import open_lake, open_source
+    from visdiv_assets.curation.selection.select import Wanted, describe_preference, select_rows
+    from visdiv_assets.wiring import open_lake
 
     lake = open_lake(settings)
-    source = open_source(settings)
     if compare:
-        if count or out or fraction is None:
-            raise click.UsageError("--compare requires --fraction and cannot be combined with --k or --out")
-        click.echo(_comparison(compare_methods(lake, source, methods, subsets, fraction)))
+        if count or out or fraction is None or threshold is not None:
+            raise click.UsageError(
+                "--compare requires --fraction and cannot be combined with --k, --threshold or --out"
+            )
+        click.echo(_comparison(compare_methods(lake, methods, subsets, fraction)))
         return
-    if len(methods) != 1 or (count is None) == (fraction is None):
-        raise click.UsageError("name one method and either --k or --fraction, or --compare")
+    if len(methods) != 1 or [count, fraction, threshold].count(None) != 2:
+        raise click.UsageError("name one method and one of --k, --fraction and --threshold, or --compare")
     (method,) = methods
-    chosen = select_rows(lake, source, method, subsets, count=count, fraction=fraction)
+    selected = select_rows(lake, method, subsets, Wanted(count, fraction, threshold))
+    chosen = selected.rows
     click.echo(f"{chosen.num_rows} rows, {describe_preference(method)}.")
+    if selected.tied_chosen < selected.tied:
+        score = f"{chosen['score'][-1].as_py():.9g}"
+        click.echo(
+            f"{selected.tied} rows share the score at the cut, {score}: {selected.tied_chosen} of them were drawn at "
+            f"random. --threshold {score} selects all of them."
+        )
     if out:
         _write(chosen, out)
         click.echo(f"They were written to {out}.")

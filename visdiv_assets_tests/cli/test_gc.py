@@ -12,7 +12,7 @@ import pytest
 from visdiv_assets.orchestration import sessions
 from visdiv_assets.orchestration.automation import SUBSET_JOB
 from visdiv_assets.orchestration.code_location import build_definitions
-from visdiv_assets.settings import Settings
+from visdiv_assets.settings import Settings, dagster_home
 from visdiv_assets_tests.cli.conftest import run_visdiv as run
 from visdiv_assets_tests.cli.test_main import refused
 from visdiv_assets_tests.conftest import lake_files, query
@@ -83,6 +83,9 @@ def test_gc_deletes_a_vanished_subset_on_request(settings: Settings) -> None:
     assert run(settings, "gc", "--vanished", "--delete").exit_code == 0
     left = lake_files(settings.lake_root)
     assert not report.exists()
+    with dg.DagsterInstance.from_config(str(dagster_home(settings))) as instance:
+        assert instance.get_dynamic_partitions("subset") == ["some"]
+        assert instance.get_dynamic_partitions("benchmark") == ["bench"]
     assert {path for path in left if "geoqa" in path} <= {path for path in left if path.startswith(".locks")}
     assert {path: data for path, data in left.items() if "geoqa" not in path} == others
     assert run(settings, "run", "--all").exit_code == 0
@@ -112,7 +115,9 @@ def test_gc_deletes_nothing_during_runs(settings: Settings) -> None:
     assert "are unreferenced" in run(settings, "gc").output
     session._lock.release()
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        started = instance.create_run_for_job(build_definitions(settings).resolve_job_def(SUBSET_JOB))
+        # A session of another machine: whether it has ended cannot be known here.
+        job = build_definitions(settings).resolve_job_def(SUBSET_JOB)
+        started = instance.create_run_for_job(job, tags={sessions.TAG: "elsewhere"})
         event = dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_START.value, job_name=started.job_name)
         instance.report_dagster_event(event, started.run_id)
         assert f"runs are in progress ({SUBSET_JOB})" in refused(run(settings, "gc", "--delete"))

@@ -40,10 +40,10 @@ def visdiv(*arguments: str, source: str | Path = SAMPLE, data: str | Path = "/no
 
 
 def refused(result: Result) -> str:
-    """Return the one line with which a command fails."""
+    """Return the one line with which a command fails, beside lines of progress, which a slow machine shows."""
     assert result.exit_code == 2, result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
-    (line,) = result.stderr.splitlines()
+    (line,) = [line for line in result.stderr.splitlines() if " · " not in line]
     assert line.startswith("visdiv: ")
     advised_commands(line)
     return line.removeprefix("visdiv: ")
@@ -265,7 +265,7 @@ def test_run_ends_with_a_summary(printed: list[str]) -> None:
         "unique": "4",
         "unreadable": "1",
     }
-    assert (summary["exact_copies"], summary["close_pairs"]) == ("1", "1")
+    assert (summary["exact_copies"], summary["near_duplicates"]) == ("1", "1")
     assert float(summary["effective_rank"]) > 1
 
 
@@ -381,6 +381,11 @@ def test_run_changed_runs_changed_subsets_only(source: Path, data: Path, tmp_pat
     assert lines[1].startswith("done   all subsets together")
 
 
+def test_run_changed_refuses_a_new_project(source: Path, tmp_path: Path) -> None:
+    assert "no subset is materialized yet" in refused(visdiv("run", "--changed", source=source, data=tmp_path / "data"))
+    assert not (tmp_path / "data").exists()
+
+
 # A run of which a part fails -----------------------------------------------------------------------------------------
 
 
@@ -399,8 +404,16 @@ def test_a_failed_subset_is_named_and_the_others_run(half_broken: tuple[Path, Pa
     assert line.startswith("1 of 3 runs failed (broken): the lines above say why")
     failed, good, together = result.stdout.splitlines()
     assert failed.startswith("FAILED broken  ")
-    assert "subset_images: " in failed
+    assert "subset_pass: " in failed
     assert "train-00000.parquet is not a readable Parquet file" in failed
     assert good.startswith("done   good  ")
     assert together.startswith("done   all subsets together  ")
     assert visdiv("query", "--format", "csv", "SELECT subset FROM subsets", data=data).output == "subset\ngood\n"
+
+
+def test_a_run_that_makes_no_subset_publishes_nothing(half_broken: tuple[Path, Path]) -> None:
+    source, data = half_broken
+    result = visdiv("run", "broken", source=source, data=data)
+    assert refused(result).startswith("2 of 2 runs failed (broken, all subsets together)")
+    assert "no subset of the source is materialized, so nothing is published" in result.stdout
+    assert not (data / "visdiv.duckdb").exists()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from visdiv_assets.cli.command_group import explain
@@ -12,9 +14,11 @@ from visdiv_assets.corpus.tables import CORPUS_PARTITION, NEEDS_CLIP, ON_REQUEST
 from visdiv_assets.errors import NotMaterializedError
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import manifest_from_json
 from visdiv_assets_tests.cli.conftest import run_visdiv
 from visdiv_assets_tests.cli.test_main import refused, visdiv
 from visdiv_assets_tests.conftest import one_each, write_shard
+from visdiv_assets_tests.storage.helpers import flip
 from visdiv_assets_tests.testing.commands import advised_commands
 
 NAMES = {PartitionKind.SUBSET: "geoqa+(x)", PartitionKind.BENCHMARK: "bench", PartitionKind.CORPUS: CORPUS_PARTITION}
@@ -69,11 +73,40 @@ def test_the_advised_commands_repair_a_damaged_lake(settings: Settings) -> None:
     commands = advised_commands(problem)
     assert sorted(commands) == [["run", "--all"], ["run", "--all"], ["run", "some"]]
     for folder in folders:
-        assert f"remove {root / folder}, then run " in problem
+        assert f"remove {root / folder}" in problem
         shutil.rmtree(root / folder)
     for command in (["run", "some"], ["run", "--all"]):
         result = run_visdiv(settings, *command)
         assert result.exit_code == 0, result.output
+    (line,) = [line for line in run_visdiv(settings, "doctor").output.splitlines() if line[9:14] == "lake "]
+    assert line.startswith("ok")
+
+
+def test_flipped_bytes_are_not_published_but_made_again(settings: Settings) -> None:
+    root = Path(settings.lake_root)
+    for path in (*root.glob("near_duplicates/some/*.pairs.parquet"), *root.glob("sscd_embeddings/some/*.npy")):
+        flip(path)
+    before = (root / "near_duplicates" / "some" / "manifest.json").read_bytes()
+    result = run_visdiv(settings, "run", "--all")
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.stderr.splitlines() if "other bytes than those that were written" in line]
+    assert str(root / "near_duplicates" / "some") in line
+    (line,) = [line for line in run_visdiv(settings, "doctor", "--deep").output.splitlines() if line[9:14] == "lake "]
+    assert line.startswith("ok")
+    after = (root / "near_duplicates" / "some" / "manifest.json").read_bytes()
+    assert manifest_from_json(after).digest == manifest_from_json(before).digest
+
+
+def test_a_damaged_manifest_does_not_block_other_subsets(settings: Settings) -> None:
+    root = Path(settings.lake_root)
+    damaged = [*root.glob("subset_images/some/manifest.json"), *root.glob("*/all/manifest.json")]
+    for path in damaged:
+        path.write_bytes(b"{")
+    good, bad = run_visdiv(settings, "status").stdout.splitlines()[-2:]
+    assert good.startswith("geoqa+(x)  1 images, ")
+    assert bad.startswith(f"some       {damaged[0]} is not a manifest of this program")
+    result = run_visdiv(settings, "run", "geoqa+(x)")
+    assert result.exit_code == 0, result.output
     (line,) = [line for line in run_visdiv(settings, "doctor").output.splitlines() if line[9:14] == "lake "]
     assert line.startswith("ok")
 
@@ -85,6 +118,27 @@ def test_the_advised_command_makes_what_export_needs(settings: Settings) -> None
     assert result.exit_code == 0, result.output
     assert run_visdiv(settings, "export", "--dry-run", "x").exit_code == 0
     assert Lake(settings.lake_root).partitions(LakeTable.CURATED_ROWS) == [CORPUS_PARTITION]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("VISDIV_DROP", "unreadable"),
+        ("VISDIV_COPIES_BY", "similarity"),
+        ("VISDIV_ROW_RULE", "any"),
+        ("VISDIV_KEEP_ROWS", "chosen.parquet"),
+    ],
+)
+def test_export_refuses_decisions_of_other_settings(ran_twice: Path, tmp_path: Path, variable: str, value: str) -> None:
+    if value.endswith(".parquet"):
+        value = str(tmp_path / value)
+        pq.write_table(pa.table({"subset": ["some"], "row": [0]}), value)
+    source, data = ran_twice / "source", ran_twice / "data"
+    line = refused(visdiv("export", str(tmp_path / "clean"), source=source, data=data, **{variable: value}))
+    assert variable in line
+    assert "changed since rows were decided" in line
+    assert ["run", "--all"] in advised_commands(line)
+    assert not (tmp_path / "clean").exists()
 
 
 def test_status_advises_how_to_update_a_changed_subset(settings: Settings) -> None:

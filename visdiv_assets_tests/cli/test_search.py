@@ -124,7 +124,7 @@ def test_the_page_and_the_sheet_show_what_was_found(made: Path, tmp_path: Path) 
     assert "&lt;script&gt;" in page
     assert "default-src &#39;none&#39;" in page
     assert "question 0 answer" in page
-    assert page.count("data:image/jpeg;base64,") == 7
+    assert page.count("data:image/webp;base64,") == 7
     with Image.open(io.BytesIO(sheet.read_bytes())) as opened:
         assert opened.format == "JPEG"
 

@@ -89,6 +89,24 @@ def test_without_a_file_the_best_rows_are_printed(made: Path) -> None:
     assert result.stdout.count("geoqa+(x)") == 3
 
 
+def test_rows_with_the_score_at_the_cut_are_counted(made: Path, tmp_path: Path) -> None:
+    result = select(made, "text_overlap", "--k", "10", "--out", str(tmp_path / "kept.parquet"))
+    assert f"{ROWS} rows share the score at the cut, 0: 10 of them were drawn at random." in result.stdout
+    subsets = pq.read_table(tmp_path / "kept.parquet")["subset"].to_pylist()
+    assert set(subsets) == set(SUBSETS)
+    assert "share the score" not in select(made, "text_overlap", "--k", str(ROWS)).stdout
+
+
+def test_a_threshold_selects_all_rows_of_its_score(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "kept.parquet"
+    assert select(made, "semdedup", "--fraction", "1", "--out", str(out)).exit_code == 0
+    scores = pq.read_table(out)["score"].to_pylist()
+    result = select(made, "semdedup", "--threshold", repr(scores[6]), "--out", str(out))
+    assert result.exit_code == 0, result.output
+    assert pq.read_table(out)["score"].to_pylist() == [score for score in scores if score <= scores[6]]
+    assert "has no threshold" in refused(select(made, "k_center", "--threshold", "0.5"))
+
+
 def test_methods_are_compared_on_the_same_rows(made: Path) -> None:
     result = select(made, "--compare", "--fraction", "0.5")
     assert result.exit_code == 0, result.output
@@ -116,7 +134,7 @@ def test_named_methods_are_compared(made: Path) -> None:
     [
         (("nothing", "--k", "1"), "unknown selection method 'nothing'"),
         (("semdedup", "--k", "1", "--subset", "nowhere"), "selection_scores do not cover 'nowhere'"),
-        (("wfpp", "--k", "1", "--subset", "nowhere"), "has no subset 'nowhere'"),
+        (("wfpp", "--k", "1", "--subset", "nowhere"), "subset_turns of 'nowhere' is not materialized"),
         (("clip_score", "--k", "1"), "no row has a score by clip_score"),
     ],
 )
@@ -130,6 +148,7 @@ def test_an_impossible_selection_is_refused(made: Path, arguments: tuple[str, ..
         (),
         ("semdedup",),
         ("semdedup", "--k", "1", "--fraction", "0.5"),
+        ("semdedup", "--threshold", "1", "--fraction", "0.5"),
         ("--compare",),
         ("wfpp", "metaclip", "--k", "1"),
     ],

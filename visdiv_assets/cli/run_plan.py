@@ -1,0 +1,120 @@
+"""The text of `visdiv run --plan`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from visdiv_assets.cli.tables import text_table
+from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.embedding.clip.checkpoints import is_on_disk
+from visdiv_assets.errors import ConfigError
+from visdiv_assets.orchestration.plan.estimate import Estimate, estimate
+from visdiv_assets.orchestration.plan.measured import measure
+from visdiv_assets.orchestration.plan.recorded import read_recorded
+from visdiv_assets.orchestration.plan.steps import steps
+from visdiv_assets.orchestration.plan.what_runs import Part, Plan, plan_run
+from visdiv_assets.progress import format_duration, heading
+from visdiv_assets.settings import Settings, dagster_home
+from visdiv_assets.sources import Kind, Source
+from visdiv_assets.storage import disk_space
+from visdiv_assets.storage.disk_space import GIGABYTE
+from visdiv_assets.storage.lake import Lake
+
+#: Maximum number of subsets or benchmarks of one state that are listed by name.
+MAX_NAMED = 20
+
+
+def plan_lines(
+    settings: Settings, source: Source, lake: Lake, benchmarks: Sequence[str], subsets: Sequence[str]
+) -> Iterator[str]:
+    """Yield the lines that say what a run would make, and what that would take.
+
+    Raises:
+        StorageError: the disk has less space than the reserve.
+        ModelError: the model cannot be loaded.
+        ConfigError: a subset or benchmark cannot be read.
+    """
+    disk_space.require_space(settings.data_folder, round(settings.disk_reserve_gigabytes * GIGABYTE))
+    planned = plan_run(source, lake, benchmarks, subsets, steps(with_clip=_has_clip(settings, lake)))
+    yield from _parts(planned)
+    if made := sum(len(part.made) for part in planned.parts) + len(planned.corpus):
+        recorded = read_recorded(dagster_home(settings))
+        with heading("estimating"):
+            estimated = estimate(planned, recorded, lambda: measure(settings, source, planned.parts), lake)
+        yield from _estimates(settings, planned, estimated)
+    else:
+        yield "\nNothing to make: everything is up to date."
+    if failing := planned.failing:
+        raise ConfigError(
+            f"{len(failing)} of {len(planned.parts)} runs would fail ({', '.join(part.name for part in failing)}): the "
+            f"lines above say why{'; the others can run' if made else ''}"
+        )
+
+
+def _has_clip(settings: Settings, lake: Lake) -> bool:
+    """Return whether a run would find CLIP weights; weights on the Hub count only once they are downloaded."""
+    return bool(lake.partitions(LakeTable.CLIP_IMAGE_EMBEDDINGS)) or (
+        bool(settings.clip_model) and is_on_disk(settings.clip_model)
+    )
+
+
+def _parts(planned: Plan) -> Iterator[str]:
+    rows = []
+    for kind in (Kind.BENCHMARK, Kind.SUBSET):
+        of_kind = [part for part in planned.parts if part.kind is kind]
+        states = Counter(part.state for part in of_kind)
+        for state in states:
+            parts = [part for part in of_kind if part.state == state]
+            rows.append(
+                [
+                    kind.value,
+                    f"{len(parts)} {state}",
+                    f"{sum(part.images for part in parts):,}",
+                    format_bytes(sum(part.size_bytes for part in parts)),
+                    _names(parts),
+                ]
+            )
+    yield text_table(["", "state", "images", "files", ""], rows)
+    for part in planned.failing:
+        yield f"{part.name}: {part.problem}"
+
+
+def _names(parts: Sequence[Part]) -> str:
+    names = [part.name for part in parts[:MAX_NAMED]]
+    return ", ".join(names) + (f", and {len(parts) - MAX_NAMED} more" if len(parts) > MAX_NAMED else "")
+
+
+def _estimates(settings: Settings, planned: Plan, estimated: Estimate) -> Iterator[str]:
+    rows = [[line.group, line.made, f"{line.images:,}", _time(line.seconds), line.basis] for line in estimated.lines]
+    yield "\n" + text_table(["to make", "stages", "images", "time", "rate"], rows)
+    at_least = "" if estimated.is_complete else "at least "
+    space = disk_space.space_of(settings.data_folder)
+    reserve = disk_space.reserve_on(space, round(settings.disk_reserve_gigabytes * GIGABYTE))
+    yield ""
+    yield f"time    {at_least}{format_duration(estimated.seconds)} on this machine"
+    yield f"memory  {format_bytes(estimated.peak_bytes)} at the peak ({estimated.peak_basis})"
+    yield f"disk    {format_bytes(estimated.disk_bytes)} ({estimated.disk_basis}); {format_bytes(space.free)} free"
+    needed = estimated.disk_bytes if not settings.is_remote else 0.0
+    if settings.source.startswith("hf://"):
+        files = sum(part.size_bytes for part in planned.parts if part.made)
+        kept = min(files, settings.download_cache_gigabytes * GIGABYTE)
+        yield f"network {format_bytes(files)} to download at most, of which {format_bytes(kept)} are kept"
+        needed += kept
+    if needed > space.free - reserve:
+        yield (
+            f"warning: the disk of {settings.data_folder} is too small: {format_bytes(needed)} are needed, and "
+            f"{format_bytes(max(space.free - reserve, 0))} are free beside the reserve of {format_bytes(reserve)}"
+        )
+
+
+def _time(seconds: float | None) -> str:
+    return "?" if seconds is None else format_duration(seconds)
+
+
+def format_bytes(size: float) -> str:
+    """Return a size with a decimal unit and about two digits: "45 MB", "1.2 GB"."""
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if size >= 0.95 * factor:
+            return f"{size / factor:.1f} {unit}" if size < 9.95 * factor else f"{size / factor:,.0f} {unit}"
+    return f"{size / 1e3:,.0f} kB"

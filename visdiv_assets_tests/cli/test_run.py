@@ -1,0 +1,127 @@
+"""The command `visdiv run`: its progress, how it is stopped, and its plan."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from visdiv_assets import progress
+from visdiv_assets.cli.run_plan import format_bytes
+from visdiv_assets.storage import disk_space
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets_tests.cli.test_main import refused, visdiv
+from visdiv_assets_tests.conftest import one_each, write_shard
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    for number, name in enumerate(("first", "second")):
+        write_shard(tmp_path / "source", name, one_each([2 * number, 2 * number + 1]))
+    return tmp_path / "source"
+
+
+def test_a_stopped_run_begins_no_other(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+
+    def stop(lake: Lake, table: str, partition: str, **arguments: object) -> NoReturn:
+        written.append(partition)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Lake, "write", stop)
+    result = visdiv("run", "--all", source=source, data=tmp_path / "data")
+    assert result.exit_code == 130
+    assert result.stdout == ""
+    assert result.stderr.strip() == "visdiv: stopped; finished work is kept, and the same command continues"
+    assert written == ["first"]
+
+
+def test_a_run_writes_its_progress_to_stderr(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.005)
+    result = visdiv("run", "second", source=source, data=tmp_path / "data", VISDIV_CLIP_MODEL="")
+    assert result.exit_code == 0, result.output
+    lines = result.stderr.splitlines()
+    assert [line for line in lines if not line.startswith(("subset 1 of 1 · ", "all subsets together · "))] == []
+    assert any(line.startswith("subset 1 of 1 · reading second · ") for line in lines)
+    assert " · " not in result.stdout
+
+
+# The plan ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_before_any_run_measures_rates(source: Path, tmp_path: Path) -> None:
+    result = visdiv("run", "--all", "--plan", source=source, data=tmp_path / "data")
+    assert result.exit_code == 0, result.output
+    words = " ".join(result.stdout.split())
+    assert "subsets 2 new 4 " in words
+    assert " first, second" in words
+    assert "pass over the source" in words
+    assert "measured now on 4 images" in words
+    assert "joins" in words
+    assert "nothing recorded yet" in words
+    assert "time at least " in words
+    assert not (tmp_path / "data").exists()
+
+
+def _files(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_plan_after_a_run_has_nothing_to_make(ran_twice: Path) -> None:
+    before = _files(ran_twice)
+    result = visdiv("run", "--all", "--plan", source=ran_twice / "source", data=ran_twice / "data")
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert lines[2].startswith("benchmarks 1 unchanged 1 ")
+    assert lines[3].startswith("subsets 2 unchanged 3 ")
+    assert lines[-1] == "Nothing to make: everything is up to date."
+    assert _files(ran_twice) == before
+
+
+def test_a_plan_of_changed_subsets_uses_recorded_rates(ran_twice: Path, tmp_path: Path) -> None:
+    for name in ("source", "data"):
+        shutil.copytree(ran_twice / name, tmp_path / name)
+    write_shard(tmp_path / "source", "some", one_each([1, 5, 6]))
+    lake = tmp_path / "data" / "lake"
+    before = _files(lake)
+    result = visdiv("run", "some", "--plan", source=tmp_path / "source", data=tmp_path / "data")
+    assert result.exit_code == 0, result.output
+    words = " ".join(result.stdout.split())
+    assert "subsets 1 changed 2 " in words
+    assert "measured now on" not in words
+    assert "nothing recorded yet" not in words
+    assert "at the peak (measured in this lake)" in words
+    assert "(measured in this lake);" in words
+    assert _files(lake) == before
+
+
+def test_a_plan_names_what_would_fail(source: Path, tmp_path: Path) -> None:
+    (source / "subsets" / "third").mkdir()
+    (source / "subsets" / "third" / "broken.parquet").write_bytes(b"no Parquet")
+    result = visdiv("run", "--all", "--plan", source=source, data=tmp_path / "data")
+    assert "third: " in result.stdout
+    assert "broken.parquet" in result.stdout
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("visdiv: ")]
+    assert line.startswith("visdiv: 1 of 3 runs would fail (third): the lines above say why")
+    assert result.exit_code == 2
+
+
+def test_a_plan_refuses_a_full_disk(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk_space, "space_of", lambda folder: disk_space.Space(total=10**13, free=10**6))
+    assert "less than the reserve" in refused(visdiv("run", "--all", "--plan", source=source, data=tmp_path / "data"))
+
+
+def test_a_plan_warns_of_a_small_disk(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk_space, "space_of", lambda folder: disk_space.Space(total=1000, free=110))
+    result = visdiv("run", "--all", "--plan", source=source, data=tmp_path / "data")
+    assert result.exit_code == 0, result.output
+    assert f"warning: the disk of {tmp_path / 'data'} is too small" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 kB"), (2_300_000, "2.3 MB"), (9.99e9, "10 GB"), (9.6e11, "1.0 TB"), (5e15, "5,000 TB")]
+)
+def test_a_size_has_a_unit_that_suits_it(size: float, text: str) -> None:
+    assert format_bytes(size) == text
