@@ -84,7 +84,9 @@ def read_intervals(home: Path) -> list[Interval]:
 def _runs(home: Path) -> Iterator[tuple[list[Interval], int]]:
     """Yield the successful steps of each run, and its peak memory in bytes, or 0; nothing without an instance."""
     with open_instance(home) as instance:
-        for run in instance.get_runs(limit=MAX_RUNS) if instance else ():
+        if instance is None:
+            return
+        for run in instance.get_runs(limit=MAX_RUNS):
             if run.job_name in (BENCHMARK_JOB, SUBSET_JOB, CORPUS_JOB):
                 partition = run.tags.get("dagster/partition", CORPUS_PARTITION)
                 steps = instance.get_run_step_stats(run.run_id)
