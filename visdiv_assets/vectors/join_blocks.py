@@ -20,7 +20,7 @@ from visdiv_assets.vectors.lru import LruCache
 from visdiv_assets.vectors.matrix import Matrix
 from visdiv_assets.vectors.partner_lists import PartnerLists, PartnerRule, offer_tile
 from visdiv_assets.vectors.projected import Projected
-from visdiv_assets.vectors.tiles import MARGIN
+from visdiv_assets.vectors.tiles import MARGIN, Tiles
 from visdiv_assets.vectors.top_k import Entries, SparseBestPartners
 
 #: Approximate number of pairs of a block: about a minute on two cores if all are multiplied in full. Sets of up to
@@ -135,12 +135,26 @@ def split_into_blocks(rows: int, others: int | None = None) -> list[tuple[int, i
     return found
 
 
+def block_tiles(vectors: Matrix, other: OtherSide | None, rule: PartnerRule, *, device: str) -> Tiles:
+    """Return tiles for all blocks of a join, so that vectors are projected once. Arguments as `compute_part`."""
+    rows = vectors.shape[0]
+    left = np.full(rows, rule.floor, np.float32)
+    return bounded_tiles(
+        vectors,
+        other.vectors if other else None,
+        (left, np.full(other.vectors.shape[0], rule.floor, np.float32) if other else left),
+        projected=other.projected(rule.floor, device) if other and rows else None,
+        device=device,
+    )
+
+
 def compute_part(
     vectors: Matrix,
     other: OtherSide | None,
     block: tuple[int, int],
     rule: PartnerRule,
     *,
+    tiles: Tiles | None = None,
     known: Known | None = None,
     count_at: Sequence[float] = (),
     device: str = "cpu",
@@ -153,6 +167,7 @@ def compute_part(
         other: another set; None for a self-join.
         block: one of `split_into_blocks`.
         rule: which partners are kept.
+        tiles: those of `block_tiles`, if there are other blocks.
         known: what other blocks have found, raised by what this one finds. Without it, the part depends on the block
             only.
         count_at: thresholds of at least `rule.close_floor` at which partners are counted; in a self-join only.
@@ -169,14 +184,8 @@ def compute_part(
     np.maximum(left.bounds, np.minimum(known.left, rule.close_floor), out=left.bounds)
     np.maximum(right.bounds, np.minimum(known.right, rule.close_floor), out=right.bounds)
     counts = np.zeros((len(count_at), rows), np.int64)
-    tiles = bounded_tiles(
-        vectors,
-        other.vectors if other else None,
-        (left.bounds, right.bounds),
-        projected=other.projected(rule.floor, device) if other and rows else None,
-        device=device,
-    )
-    for tile in tiles.between(*block):
+    tiles = tiles or block_tiles(vectors, other, rule, device=device)
+    for tile in tiles.with_bounds((left.bounds, right.bounds)).between(*block):
         count_partners(counts, counts, tile, count_at)
         offer_tile(tile, left, right)
         progress(tile.rows_done)

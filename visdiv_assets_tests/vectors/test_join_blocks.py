@@ -16,6 +16,7 @@ from visdiv_assets.vectors.join_blocks import (
     OtherSide,
     Part,
     Partners,
+    block_tiles,
     compute_part,
     merge_parts,
     split_into_blocks,
@@ -116,6 +117,21 @@ def test_a_later_block_keeps_less_if_it_knows_of_earlier_ones() -> None:
     assert knowing[0].candidates.equals(alone[0].candidates)
     assert knowing[1].candidates.num_rows < 0.8 * alone[1].candidates.num_rows
     assert knowing[1].close.equals(alone[1].close)
+
+
+@pytest.mark.parametrize("crossing", [False, True])
+def test_blocks_that_share_projections_find_the_same(crossing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr(bounded_tiles, "PROJECTED_FROM", 1)
+    vectors, others = alike(), alike(400, 0)
+    other = OtherSide(others, np.zeros(400, np.int32)) if crossing else None
+    tiles = block_tiles(vectors, other, RULE, device="cpu")
+    known = Known.nothing(len(vectors), 400 if crossing else None)
+    blocks = [(0, 2048), (2048, len(vectors))]
+    parts = [compute_part(vectors, other, block, RULE, tiles=tiles, known=known) for block in blocks]
+    found, whole = merge_parts(vectors, other, parts, RULE), joined(vectors, other)
+    assert found.candidates.equals(whole.candidates)
+    assert found.close.equals(whole.close)
 
 
 @relaxed

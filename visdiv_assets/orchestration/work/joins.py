@@ -12,7 +12,7 @@ from visdiv_assets.orchestration.engines import PerProcess, Worker
 from visdiv_assets.progress import Progress
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
-from visdiv_assets.vectors.join_blocks import Known, Part, compute_part
+from visdiv_assets.vectors.join_blocks import Known, Part, block_tiles, compute_part
 from visdiv_assets.vectors.partner_lists import PartnerRule
 
 
@@ -40,15 +40,16 @@ class JoinBlocks:
     count_at: tuple[float, ...] = ()
 
     def open(self, worker: Worker) -> Callable[[tuple[int, int], Progress], Part]:
-        """Memory-map the vectors."""
+        """Memory-map the vectors, and project them once for all blocks."""
         store, device = self.lake.get(), resolve_device(worker.device)
         vectors = store.array(self.embeddings, "vectors")
         other = None if self.benchmarks is None else load_benchmarks(store, self.benchmarks).side
+        tiles = block_tiles(vectors, other, self.rule, device=device)
         known = Known.nothing(len(vectors), other.vectors.shape[0] if other else None)
 
         def find(block: tuple[int, int], progress: Progress) -> Part:
             return compute_part(
-                vectors, other, block, self.rule, known=known, count_at=self.count_at, device=device, progress=progress
+                vectors, other, block, self.rule, tiles=tiles, known=known, count_at=self.count_at, progress=progress
             )
 
         return find
