@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol, TextIO
 
@@ -68,7 +68,7 @@ def heading(text: str) -> Iterator[None]:
 
 
 @contextmanager
-def showing(stream: TextIO) -> Iterator[None]:
+def showing(stream: TextIO) -> Iterator[Callable[[str], None]]:
     """Show progress and warnings on a stream while the block runs, also where the stream is redirected meanwhile.
 
     On a terminal, one line is updated in place, and cleared when nothing is in progress. Other streams, and terminals
@@ -76,6 +76,9 @@ def showing(stream: TextIO) -> Iterator[None]:
 
     Args:
         stream: usually `sys.stderr`.
+
+    Yields:
+        a function that writes a line to the stream.
     """
     global _screen
     before, kept = _screen, _duplicate(stream)
@@ -84,7 +87,7 @@ def showing(stream: TextIO) -> Iterator[None]:
     package = logging.getLogger("visdiv_assets")
     package.addHandler(handler)
     try:
-        yield
+        yield screen.write_line
     finally:
         package.removeHandler(handler)
         _screen = before

@@ -68,10 +68,13 @@ class CommandGroup(click.Group):
         SIGINT (Ctrl-C) and SIGTERM stop a command with one line and the exit code 130.
         """
         try:
-            with _sigterm_as_sigint(), showing(sys.stderr):
-                return super().invoke(ctx)
-        except KeyboardInterrupt as interrupt:
-            _end_stopped(ctx, interrupt)
+            with _sigterm_as_sigint(), showing(sys.stderr) as write_line:
+                try:
+                    return super().invoke(ctx)
+                except KeyboardInterrupt as interrupt:
+                    # Here, since the step that was stopped has redirected stderr to its log.
+                    write_line("visdiv: stopped; finished work is kept, and the same command continues")
+                    _end_stopped(ctx, interrupt)
         except VisdivError as error:
             line = explain(error)
         except OSError as error:
@@ -102,7 +105,6 @@ def _sigterm_as_sigint() -> Iterator[None]:
 def _end_stopped(ctx: click.Context, interrupt: KeyboardInterrupt) -> NoReturn:
     from visdiv_assets.orchestration.interrupts import Stopped
 
-    click.echo("visdiv: stopped; finished work is kept, and the same command continues", err=True)
     if isinstance(interrupt, Stopped):
         # The interpreter would wait for the threads that still work.
         for stream in (sys.stdout, sys.stderr):

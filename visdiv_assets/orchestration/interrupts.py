@@ -32,7 +32,7 @@ class StoppableThread:
     """
 
     def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="work")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="work", initializer=_leave_interrupts_to_others)
         self._thread = self._executor.submit(threading.get_ident).result()
 
     def run(self, work: Callable[[], Result], *, watch: Callable[[], None], stopped: Callable[[], None]) -> Result:
@@ -71,3 +71,12 @@ class StoppableThread:
     def _interrupt(self) -> None:
         """Raise KeyboardInterrupt in the thread as soon as it runs Python code, so that it begins nothing more."""
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), ctypes.py_object(KeyboardInterrupt))
+
+
+def _leave_interrupts_to_others() -> None:
+    """Block SIGINT in this thread and in the processes that it starts.
+
+    A terminal sends Ctrl-C to all processes of a command. Those with which Dagster copies the output of a step would
+    end with a stack trace, before they have copied the rest.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])

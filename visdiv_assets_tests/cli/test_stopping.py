@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -56,6 +57,7 @@ def running(settings: Settings, code: str) -> Iterator[subprocess.Popen[str]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
     try:
         yield process
@@ -98,6 +100,18 @@ def test_a_signal_stops_busy_work_at_once(settings: Settings, number: signal.Sig
     assert "Traceback" not in err
     assert not Path(settings.warehouse_path).exists()
     assert states(settings) == [dg.DagsterRunStatus.CANCELED]
+
+
+def test_ctrl_c_in_a_terminal_writes_one_line(settings: Settings) -> None:
+    """A terminal interrupts all processes of a command, also those that Dagster starts for a step."""
+    with running(settings, BUSY) as process:
+        wait_for(process, "busy")
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert err.splitlines()[-1] == "visdiv: stopped; finished work is kept, and the same command continues"
+    assert "Traceback" not in err
 
 
 @SIGNALS
