@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from visdiv_assets.imaging import formats
-from visdiv_assets.imaging.color_modes import into_rgb, to_rgb
+from visdiv_assets.imaging import deep_pixels, formats
+from visdiv_assets.imaging.color_modes import Background, Rendered, render, render_deep, to_rgb
+from visdiv_assets.imaging.levels import WHOLE_RANGE, Levels
 from visdiv_assets.imaging.limits import DEFAULT_LIMITS, DecodeLimits
 from visdiv_assets.imaging.silence_pillow import silence_pillow
+from visdiv_assets.imaging.truncation import is_truncated
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,10 +22,11 @@ __all__ = ["DecodedImage", "ImageStatus", "decode_image", "to_rgb"]
 
 _ORIENTATION_TAG = 0x0112
 _DETAIL_LENGTH = 200
-#: Memory of a pixel while an image is decoded and converted.
+#: Memory of a pixel while an image is decoded and converted; with more than 8 bits per channel.
 _PIXEL_BYTES = 8
+_DEEP_PIXEL_BYTES = 24
 #: Messages of Pillow for data that ends too early.
-_TRUNCATION = re.compile("image file is truncated|Reached EOF|not enough image data")
+_TRUNCATION = re.compile("image file is truncated|Reached EOF|not enough image data|but only got")
 
 
 class ImageStatus(StrEnum):
@@ -32,8 +35,12 @@ class ImageStatus(StrEnum):
     OK = "ok"
     #: There are no bytes, or the value is null.
     EMPTY = "empty"
-    #: The bytes are not an image (often HTML), or a format that is not supported.
+    #: The row names a file instead of holding bytes, and there is no such file.
+    NOT_FOUND = "not_found"
+    #: The bytes are not an image (often HTML).
     NOT_AN_IMAGE = "not_an_image"
+    #: The format, or this variant of it, is not read; the file may be intact.
+    UNSUPPORTED = "unsupported"
     #: The file ends before its image does.
     TRUNCATED = "truncated"
     #: The file is damaged or breaks its format's rules.
@@ -49,12 +56,13 @@ class DecodedImage:
     Attributes:
         status: ok, or why there is no image.
         detail: one line on what went wrong, the same for the same bytes; empty if the status is ok.
-        format: "jpeg", "png", "gif", "webp", "bmp", "tiff", "ppm" or "avif"; None if the bytes are none of
-            these.
+        format: a name of `formats.sniff`, such as "jpeg"; None if the format is not known.
         width: width in pixels after EXIF orientation; if the status is not ok, the width in the header, or None if the
             header is unreadable.
         height: height in pixels, as `width`.
         pixels: the image in mode RGB, upright, without metadata; None if the status is not ok or pixels are not kept.
+        levels: the values that became black and white in an image of more than 8 bits per channel; else None.
+        background: what transparent pixels were laid on; None if there are none, or the status is not ok.
     """
 
     status: ImageStatus
@@ -63,6 +71,8 @@ class DecodedImage:
     width: int | None = None
     height: int | None = None
     pixels: Image | None = None
+    levels: Levels | None = None
+    background: Background | None = None
 
 
 def decode_image(
@@ -98,28 +108,37 @@ def decode_image(
         return DecodedImage(ImageStatus.EMPTY, "no bytes")
     name = formats.sniff(data)
     if name is None:
-        kind = "text with markup" if data[:64].lstrip()[:1] == b"<" else "no known signature"
+        kind = "text with markup" if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" else "no known signature"
         return DecodedImage(ImageStatus.NOT_AN_IMAGE, f"{kind}: begins with {data[:16]!r}")
+    if not formats.is_read(name):
+        return DecodedImage(ImageStatus.UNSUPPORTED, f"{name} is not read: convert it to PNG or JPEG", name)
     if len(data) > limits.max_bytes:
         return DecodedImage(ImageStatus.TOO_LARGE, f"{len(data)} bytes, the limit is {limits.max_bytes}", name)
-    if name not in formats.openers():
-        return DecodedImage(ImageStatus.NOT_AN_IMAGE, f"the installed Pillow does not read {name}", name)
 
     size: tuple[int, int] | None = None
     try:
         with silence_pillow():
             size = formats.declared_size(name, data)
             if size is None or size[0] * size[1] <= limits.max_pixels:
-                image = formats.openers()[name](io.BytesIO(data))
-                size = image.size
-                if size[0] * size[1] <= limits.max_pixels:
-                    image.load()
-                    _require_complete(name, data)
-                    pixels = _rotate_upright(into_rgb(image), _read_orientation(image))
-                    return DecodedImage(ImageStatus.OK, "", name, *pixels.size, pixels if keep_pixels else None)
+                image = None if name == "pfm" else formats.openers()[name](io.BytesIO(data))
+                size = image.size if image is not None else size
+                if size is not None and size[0] * size[1] <= limits.max_pixels:
+                    made = _load(name, data, image) if image is not None else render_deep(deep_pixels.read_pfm(data))
+                    pixels = _rotate_upright(made.pixels, _read_orientation(image) if image is not None else 1)
+                    return DecodedImage(
+                        ImageStatus.OK,
+                        "",
+                        name,
+                        *pixels.size,
+                        pixels if keep_pixels else None,
+                        made.levels,
+                        made.background,
+                    )
     except Exception as error:
         width, height = size or (None, None)
         return DecodedImage(_classify(error, name, data), _describe(error), name, width, height)
+    if size is None:
+        return DecodedImage(ImageStatus.CORRUPT, "no usable header", name)
     detail = f"{size[0]} x {size[1]} pixels, the limit is {limits.max_pixels}"
     return DecodedImage(ImageStatus.TOO_LARGE, detail, name, *size)
 
@@ -130,22 +149,44 @@ def decoded_bytes(data: bytes | None, *, limits: DecodeLimits = DEFAULT_LIMITS) 
     Pillow takes four bytes for a pixel, and conversion to upright RGB holds two images.
     """
     name = formats.sniff(data) if data else None
-    if data is None or name not in formats.openers() or len(data) > limits.max_bytes:
+    if data is None or name is None or not formats.is_read(name) or len(data) > limits.max_bytes:
         return 0
+    each = _DEEP_PIXEL_BYTES if name == "pfm" else _PIXEL_BYTES
     try:
         with silence_pillow():
-            width, height = formats.declared_size(name, data) or formats.openers()[name](io.BytesIO(data)).size
+            size = formats.declared_size(name, data)
+            if size is None:
+                image = formats.openers()[name](io.BytesIO(data))
+                size = image.size
+                if image.mode[0] in "IF" or deep_pixels.loses_bits(deep_pixels.raw_mode(image)):
+                    each = _DEEP_PIXEL_BYTES
     except Exception:  # The decoder says why.
         return 0
-    pixels = int(width * height)
-    return _PIXEL_BYTES * pixels if pixels <= limits.max_pixels else 0
+    pixels = size[0] * size[1]
+    return each * pixels if pixels <= limits.max_pixels else 0
+
+
+def _load(name: str, data: bytes, image: Image) -> Rendered:
+    """Load an opened image and convert it to RGB, with all of its bits if the upper 8 do not use their range."""
+    from PIL.PngImagePlugin import PngImageFile
+
+    mode = deep_pixels.raw_mode(image)
+    image.load()
+    _require_complete(name, data)
+    if not deep_pixels.loses_bits(mode):
+        return render(image)
+    if deep_pixels.uses_its_range(image):
+        return render(image)._replace(levels=WHOLE_RANGE)
+    reopen = PngImageFile if name == "png" else formats.openers()[name]
+    deep = deep_pixels.read_deep_color(image, mode, data, reopen)
+    return render_deep(deep.values, deep.transparent, deep.alpha)
 
 
 def _require_complete(name: str, data: bytes) -> None:
     """Raise if a file is truncated, even if other code in this process made Pillow pad truncated images with gray."""
     from PIL import ImageFile
 
-    if ImageFile.LOAD_TRUNCATED_IMAGES and formats.is_truncated(name, data):
+    if ImageFile.LOAD_TRUNCATED_IMAGES and is_truncated(name, data):
         raise OSError("image file is truncated")
 
 
@@ -178,7 +219,9 @@ def _classify(error: Exception, name: str, data: bytes) -> ImageStatus:
     # If a compressed text or profile is too large, Pillow raises a plain ValueError that names its limit.
     if isinstance(error, MemoryError | DecompressionBombError) or "MAX_TEXT_" in str(error):
         return ImageStatus.TOO_LARGE
-    if formats.is_truncated(name, data) or _TRUNCATION.search(str(error)):
+    if formats.unsupported_variant(name, data, str(error)):
+        return ImageStatus.UNSUPPORTED
+    if is_truncated(name, data) or _TRUNCATION.search(str(error)):
         return ImageStatus.TRUNCATED
     return ImageStatus.CORRUPT
 

@@ -1,9 +1,10 @@
-"""The supported image formats: their signatures, their Pillow plugins, and detection of truncated files.
+"""The supported image formats: their signatures and their Pillow plugins.
 
-Supported are JPEG (also MPO, a JPEG followed by more images, of which the first is read), PNG, GIF, WebP, BMP, TIFF,
-PPM (P1 to P6), and AVIF if the installed Pillow has it. The plugin for a file's signature is called directly, never
-through `Image.open`. So other plugins cannot be reached, of which EPS starts Ghostscript, and the process-wide pixel
-limit of Pillow does not apply.
+Supported are JPEG (also MPO, a JPEG followed by more images, of which the first is read), PNG, GIF, WebP, BMP (also
+without its file header, DIB), TIFF, PPM (P1 to P6), PFM, TGA, ICO (its largest image), and JPEG 2000 and AVIF if the
+installed Pillow has them. The plugin for a file's signature is called directly, never through `Image.open`. So other
+plugins cannot be reached, of which EPS starts Ghostscript, and the process-wide pixel limit of Pillow does not apply.
+PFM is read without a plugin (`deep_pixels`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from collections.abc import Callable
 from functools import cache
 from typing import IO, TYPE_CHECKING
 
+from visdiv_assets.imaging import deep_pixels
+from visdiv_assets.imaging.other_formats import is_icon, sniff_document, sniff_other_image
+
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-Opener = Callable[[IO[bytes]], "ImageFile"]
-
+Opener = Callable[[IO[bytes]], "Image"]
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -30,39 +34,68 @@ _SIGNATURES = (
     (b"II+\0", "tiff"),
     (b"MM\0+", "tiff"),
 )
+_JPEG2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
 
-#: A marker that ends a JPEG's scan; stuffed zeros, restart markers and fill bytes do not end it.
-_JPEG_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+#: Sizes of the header of a bitmap, which tell its version.
+_DIB_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+_TGA_FOOTER = b"TRUEVISION-XFILE.\0"
+#: Bytes at the end of a file that tell TGA.
+TAIL_BYTES = 26
+#: Bytes at the beginning of a file that tell every other format.
+HEAD_BYTES = 4096
 
-_TIFF_UNIT_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
-#: TIFF tags with the offsets and the lengths in bytes of strips, then of tiles.
-_TIFF_BLOCKS = ((273, 279), (324, 325))
+#: Frame markers of JPEG variants that libjpeg does not decode: lossless, differential, arithmetic lossless.
+_UNSUPPORTED_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
+
+#: Messages of Pillow for intact files of a variant that it does not read. The bare number is a TIFF compression.
+_UNSUPPORTED = re.compile(
+    r"unknown pixel mode|[Uu]nsupported (BMP|TIFF|DIB)|cannot handle|unknown raw mode|unsupported|^\d+$"
+)
 
 
 def sniff(data: bytes) -> str | None:
-    """Return the format that the first bytes indicate.
+    """Return the format that a file's content indicates, also of one that is not read.
 
     Args:
-        data: the encoded image.
+        data: the encoded image; its first `HEAD_BYTES` and last `TAIL_BYTES` suffice.
 
     Returns:
-        "jpeg", "png", "gif", "webp", "bmp", "tiff", "ppm" or "avif"; None if it is none of these.
+        A key of `openers`, "pfm", or the name of a format that is not read, such as "heif"; None if it is none of the
+        known ones.
     """
+    return sniff_image(data) or sniff_document(data)
+
+
+def sniff_image(data: bytes) -> str | None:
+    """Return the format as `sniff` does, but None for documents and videos."""
     for signature, name in _SIGNATURES:
         # A file that ends within its signature counts as a truncated image.
         if data.startswith(signature) or (len(data) >= 3 and signature.startswith(data)):
             return name
+    if data.startswith(_JPEG2000):
+        return "jpeg2000"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
     if data[4:8] == b"ftyp":
         length = min(max(int.from_bytes(data[:4], "big"), 16), 256)
-        return "avif" if b"avif" in data[8:length] or b"avis" in data[8:length] else None
-    # The reserved bytes exclude texts that begin with BM.
-    if data[:2] == b"BM" and data[6:10] == b"\0\0\0\0":
+        if b"avif" in data[8:length] or b"avis" in data[8:length]:
+            return "avif"
+    if data[:2] == b"BM" and _is_bitmap(data):
         return "bmp"
     if re.match(rb"P[1-6][\s#]", data):
         return "ppm"
-    return None
+    if deep_pixels.is_pfm(data):
+        return "pfm"
+    if is_icon(data):
+        return "ico"
+    if _is_dib(data):
+        return "dib"
+    return sniff_other_image(data) or ("tga" if _is_tga(data) else None)
+
+
+def is_read(name: str) -> bool:
+    """Return whether images of a format are decoded by the installed Pillow, or here."""
+    return name == "pfm" or name in openers()
 
 
 @cache
@@ -71,10 +104,13 @@ def openers() -> dict[str, Opener]:
     from PIL import (
         BmpImagePlugin,
         GifImagePlugin,
+        Jpeg2KImagePlugin,
         JpegImagePlugin,
         PpmImagePlugin,
+        TgaImagePlugin,
         TiffImagePlugin,
         WebPImagePlugin,
+        features,
     )
 
     found: dict[str, Opener] = {
@@ -82,11 +118,16 @@ def openers() -> dict[str, Opener]:
         "png": _open_png,
         "gif": GifImagePlugin.GifImageFile,
         "bmp": BmpImagePlugin.BmpImageFile,
+        "dib": BmpImagePlugin.DibImageFile,
         "tiff": TiffImagePlugin.TiffImageFile,
         "ppm": PpmImagePlugin.PpmImageFile,
+        "tga": TgaImagePlugin.TgaImageFile,
+        "ico": _open_ico,
     }
     if WebPImagePlugin.SUPPORTED:
         found["webp"] = WebPImagePlugin.WebPImageFile
+    if features.check("jpg_2000"):
+        found["jpeg2000"] = Jpeg2KImagePlugin.Jpeg2KImageFile
     try:
         from PIL import AvifImagePlugin
     except ImportError:  # Pillow before 11.3
@@ -94,6 +135,65 @@ def openers() -> dict[str, Opener]:
     if AvifImagePlugin.SUPPORTED:
         found["avif"] = AvifImagePlugin.AvifImageFile
     return found
+
+
+def declared_size(name: str, data: bytes) -> tuple[int, int] | None:
+    """Return the size in the header of a format whose plugin allocates the image when it opens the file.
+
+    Args:
+        name: the format.
+        data: the encoded image.
+
+    Returns:
+        Width and height in pixels; None if the header is invalid, and for the other formats, whose plugins report the
+        size before they allocate the image.
+    """
+    if name == "webp":
+        return _webp_size(data)
+    if name == "ico":
+        return _icon_size(data)
+    return deep_pixels.pfm_size(data) if name == "pfm" else None
+
+
+def unsupported_variant(name: str, data: bytes, message: str) -> bool:
+    """Return whether a file that was not decoded is an intact one of a variant that the decoders do not read.
+
+    Args:
+        name: the format.
+        data: the encoded image.
+        message: what the decoder said.
+    """
+    if name == "jpeg":
+        frame = re.search(rb"\xff([\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf])\0", data)
+        return message.startswith("cannot handle") or (frame is not None and frame[1][0] in _UNSUPPORTED_FRAMES)
+    if name == "png":
+        return data[12:16] == b"CgBI"
+    return name in ("tiff", "bmp", "dib", "ico", "tga", "jpeg2000") and bool(_UNSUPPORTED.search(message))
+
+
+def _is_bitmap(data: bytes) -> bool:
+    """Return whether a header follows BM, which also begins texts; a file that ends before it counts as truncated."""
+    if len(data) < 18:
+        return data[6:10] == b"\0\0\0\0"
+    return int.from_bytes(data[14:18], "little") in _DIB_HEADERS
+
+
+def _is_dib(data: bytes) -> bool:
+    if len(data) < 40 or int.from_bytes(data[:4], "little") not in _DIB_HEADERS - {12, 16}:
+        return False
+    width, _, planes, bits = struct.unpack_from("<iiHH", data, 4)
+    return width > 0 and planes == 1 and bits in (1, 2, 4, 8, 16, 24, 32)
+
+
+def _is_tga(data: bytes) -> bool:
+    """Return whether a file has the footer of TGA, or a header that is only possible in TGA."""
+    if data[-len(_TGA_FOOTER) :] == _TGA_FOOTER:
+        return True
+    if len(data) < 18 or data[2] not in (2, 3, 10, 11) or any(data[at] for at in (1, 3, 4, 5, 6, 7)):
+        return False
+    width, height, bits, flags = struct.unpack_from("<HHBB", data, 12)
+    depths = (8, 16) if data[2] in (3, 11) else (16, 24, 32)
+    return width > 0 and height > 0 and bits in depths and not flags & 0xC0
 
 
 def _open_png(stream: IO[bytes]) -> ImageFile:
@@ -110,19 +210,30 @@ def _open_png(stream: IO[bytes]) -> ImageFile:
     return image
 
 
-def declared_size(name: str, data: bytes) -> tuple[int, int] | None:
-    """Return the size in the header of a format whose plugin allocates the image when it opens the file.
+def _open_ico(stream: IO[bytes]) -> Image:
+    """Open the largest image of an icon; the plugin would load it without a limit of its size."""
+    from PIL import IcoImagePlugin
 
-    Args:
-        name: the format.
-        data: the encoded image.
+    return IcoImagePlugin.IcoFile(stream).frame(0)
 
-    Returns:
-        Width and height in pixels; None if the header is invalid, and for the other formats, whose plugins report the
-        size before they allocate the image.
-    """
-    if name != "webp":
-        return None
+
+def _icon_size(data: bytes) -> tuple[int, int] | None:
+    """Return the size of the largest image in an icon, as the header of the image itself states it."""
+    found = []
+    for entry in range(6, 6 + 16 * int.from_bytes(data[4:6], "little"), 16):
+        if entry + 16 > len(data):
+            break
+        (offset,) = struct.unpack_from("<I", data, entry + 12)
+        header = data[offset : offset + 24]
+        if len(header) < 24:
+            continue
+        is_png = header.startswith(b"\x89PNG")
+        width, height = struct.unpack_from(">II", header, 16) if is_png else struct.unpack_from("<II", header, 4)
+        found.append((int(width), int(height) if is_png else int(height) // 2))
+    return max(found, key=lambda size: size[0] * size[1], default=None)
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
     chunk = data[12:16]
     if chunk == b"VP8X" and len(data) >= 30:
         return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
@@ -133,135 +244,3 @@ def declared_size(name: str, data: bytes) -> tuple[int, int] | None:
         width, height = struct.unpack_from("<HH", data, 26)
         return width & 0x3FFF, height & 0x3FFF
     return None
-
-
-def is_truncated(name: str, data: bytes) -> bool:
-    """Return whether a file is truncated according to its own structure.
-
-    Call it only for files that failed to decode: an image can be complete even if irrelevant bytes at the end are
-    missing.
-
-    Args:
-        name: the format.
-        data: the encoded image.
-
-    Returns:
-        True if the end is missing; False if it is present, if the structure is invalid before the end, and for PPM,
-        which has no such structure.
-    """
-    walk = _WALKS.get(name)
-    if walk is None:
-        return False
-    try:
-        walk(data)
-    except (IndexError, struct.error):
-        return True
-    return False
-
-
-# Each walk follows a file's structure and returns at its end, or where the structure is invalid. An IndexError or a
-# struct.error means that the structure continues after the last byte.
-
-
-def _require_length(data: bytes, length: int) -> None:
-    if length > len(data):
-        raise IndexError
-
-
-def _walk_jpeg(data: bytes) -> None:
-    position = 2
-    while data[position] == 0xFF:
-        while data[position] == 0xFF:
-            position += 1
-        marker = data[position]
-        position += 1
-        if marker == 0xD9:
-            return
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:
-            continue
-        (length,) = struct.unpack_from(">H", data, position)
-        if length < 2:
-            return
-        position += length
-        if marker == 0xDA:
-            end = _JPEG_SCAN_END.search(data, position)
-            position = end.start() if end else len(data)
-
-
-def _walk_png(data: bytes) -> None:
-    position = 8
-    while True:
-        length, kind = struct.unpack_from(">I4s", data, position)
-        if kind == b"IEND" or not kind.isalpha():
-            return
-        position += 12 + length
-
-
-def _walk_gif(data: bytes) -> None:
-    position = 13 + _gif_palette_bytes(data[10])
-    while True:
-        kind = data[position]
-        if kind == 0x21:
-            position += 2
-        elif kind == 0x2C:
-            position += 11 + _gif_palette_bytes(data[position + 9])
-        else:
-            return
-        while data[position]:
-            position += 1 + data[position]
-        position += 1
-
-
-def _gif_palette_bytes(flags: int) -> int:
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
-
-
-def _walk_webp(data: bytes) -> None:
-    _require_length(data, struct.unpack_from("<I", data, 4)[0] + 8)
-
-
-def _walk_bmp(data: bytes) -> None:
-    _require_length(data, struct.unpack_from("<I", data, 2)[0])
-
-
-def _walk_avif(data: bytes) -> None:
-    position, kind = 0, b""
-    while position < len(data) or kind == b"ftyp":
-        size, kind = struct.unpack_from(">I4s", data, position)
-        if size == 1:
-            (size,) = struct.unpack_from(">Q", data, position + 8)
-        if size < 8:
-            return
-        position += size
-    _require_length(data, position)
-
-
-def _walk_tiff(data: bytes) -> None:
-    order = "<" if data[0] == 0x49 else ">"
-    if data[2:4].strip(b"\0") != b"*":
-        return  # BigTIFF
-    (start,) = struct.unpack_from(order + "I", data, 4)
-    (entries,) = struct.unpack_from(order + "H", data, start)
-    values: dict[int, tuple[int, ...]] = {}
-    for entry in range(start + 2, start + 2 + 12 * entries, 12):
-        tag, kind, count, offset = struct.unpack_from(order + "HHII", data, entry)
-        length = _TIFF_UNIT_BYTES.get(kind, 0) * count
-        if length <= 4:
-            offset = entry + 8
-        _require_length(data, offset + length)
-        if kind in (3, 4) and any(tag in pair for pair in _TIFF_BLOCKS):
-            values[tag] = struct.unpack_from(f"{order}{count}{'H' if kind == 3 else 'I'}", data, offset)
-    for offsets, lengths in _TIFF_BLOCKS:
-        for offset, length in zip(values.get(offsets, ()), values.get(lengths, ()), strict=False):
-            _require_length(data, offset + length)
-
-
-_WALKS: dict[str, Callable[[bytes], None]] = {
-    "jpeg": _walk_jpeg,
-    "png": _walk_png,
-    "gif": _walk_gif,
-    "webp": _walk_webp,
-    "bmp": _walk_bmp,
-    "avif": _walk_avif,
-    "tiff": _walk_tiff,
-}

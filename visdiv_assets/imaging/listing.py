@@ -16,6 +16,9 @@ IMAGES_SCHEMA = pa.schema(
     [
         ("row", pa.int64()),
         ("image_index", pa.int32()),
+        ("file", pa.string()),
+        ("row_in_file", pa.int64()),
+        ("path", pa.string()),
         ("image_id", pa.string()),
         ("format", pa.string()),
         ("width", pa.int32()),
@@ -23,6 +26,9 @@ IMAGES_SCHEMA = pa.schema(
         ("size_bytes", pa.int64()),
         ("status", pa.string()),
         ("detail", pa.string()),
+        ("black_level", pa.float64()),
+        ("white_level", pa.float64()),
+        ("background", pa.string()),
         ("brightness", pa.float32()),
         ("brightness_p5", pa.float32()),
         ("brightness_p99", pa.float32()),
@@ -38,6 +44,9 @@ IMAGES_SCHEMA = pa.schema(
     ]
 )
 
+#: The columns that describe a position; the others describe its image.
+POSITION_COLUMNS = ("row", "image_index", "file", "row_in_file", "path")
+
 #: The measures of an image that cannot be read.
 _UNMEASURED = (None,) * (len(fields(Measures)) + 2)
 
@@ -45,7 +54,7 @@ _UNMEASURED = (None,) * (len(fields(Measures)) + 2)
 BATCH_ROWS = 1024
 
 
-def image_bytes(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, pa.Array]:
+def image_bytes(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, pa.Array, pa.Array]:
     """Flatten the images of a batch of rows.
 
     Args:
@@ -53,18 +62,19 @@ def image_bytes(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, pa.Array
 
     Returns:
         For the m images of the batch: row within the batch, int64 [m]; index within the row, int32 [m]; encoded bytes
-        as a binary array [m].
+        as a binary array [m]; paths as a string array [m].
     """
     column = batch.column("images")
     lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     rows = np.repeat(np.arange(len(lengths)), lengths)
     first = np.cumsum(lengths) - lengths
     index = np.arange(len(rows)) - first[rows]
-    return rows, index.astype(np.int32), column.flatten().field("bytes")
+    entries = column.flatten()
+    return rows, index.astype(np.int32), entries.field("bytes"), entries.field("path")
 
 
 def describe(image_id: str | None, size_bytes: int, decoded: DecodedImage) -> tuple[object, ...]:
-    """Describe one image: the columns of `IMAGES_SCHEMA` after row and image_index.
+    """Describe one image: the columns of `IMAGES_SCHEMA` after `POSITION_COLUMNS`.
 
     Args:
         image_id: its identity; None if there are no bytes.
@@ -79,6 +89,8 @@ def describe(image_id: str | None, size_bytes: int, decoded: DecodedImage) -> tu
         size_bytes,
         str(decoded.status),
         decoded.detail,
+        *(decoded.levels or (None, None)),
+        decoded.background and str(decoded.background),
     )
     if decoded.pixels is None:
         return *file, *_UNMEASURED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, features
@@ -21,7 +21,11 @@ FORMATS: dict[str, dict[str, Any]] = {
     "bmp": {"format": "BMP"},
     "tiff": {"format": "TIFF", "compression": "tiff_lzw"},
     "ppm": {"format": "PPM"},
+    "dib": {"format": "DIB"},
+    "tga": {"format": "TGA"},
 }
+if features.check("jpg_2000"):
+    FORMATS["jpeg2000"] = {"format": "JPEG2000"}
 if features.check("avif"):
     FORMATS["avif"] = {"format": "AVIF", "quality": 95}
 
@@ -62,3 +66,19 @@ def png(width: int, height: int, depth: int, color: int, rows: bytes, extra: byt
         + png_chunk(b"IDAT", zlib.compress(rows))
         + png_chunk(b"IEND", b"")
     )
+
+
+def tiff(values: np.ndarray, order: Literal["<", ">"] = "<", *, compression: int = 1) -> bytes:
+    """An uncompressed TIFF of color [height, width, 3] of any type of numbers; `order` is "<" or ">"."""
+    height, width, channels = values.shape
+    body = values.astype(values.dtype.newbyteorder(order)).tobytes()
+    of_each = {258: 8 * values.itemsize, 339: 3 if values.dtype.kind == "f" else 1}
+    ones = {256: width, 257: height, 259: compression, 262: 2, 273: 0, 277: channels, 278: height, 279: len(body)}
+    first = 8 + 2 + 12 * (len(ones) + len(of_each)) + 4
+    ones[273] = first + 6 * len(of_each)
+    entries = [(tag, 4, 1, value) for tag, value in ones.items()]
+    entries += [(tag, 3, channels, first + 6 * index) for index, tag in enumerate(of_each)]
+    directory = b"".join(struct.pack(order + "HHII", *entry) for entry in sorted(entries))
+    extra = b"".join(struct.pack(f"{order}3H", *[value] * 3) for value in of_each.values())
+    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(entries))
+    return start + directory + bytes(4) + extra + body

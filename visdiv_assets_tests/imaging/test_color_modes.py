@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
 from visdiv_assets.imaging.decode import ImageStatus, decode_image, to_rgb
 from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets_tests.imaging.images import MAX_PIXELS, encode, png, png_chunk
+from visdiv_assets_tests.imaging.images import MAX_PIXELS, encode, png, png_chunk, tiff
 
 Pixel = tuple[int, int, int]
 
@@ -34,7 +36,7 @@ def decoded_pixels(data: bytes) -> np.ndarray:
         ("1", 1, (255, 255, 255)),
         ("1", 0, (0, 0, 0)),
         ("RGBA", (255, 0, 0, 128), (255, 127, 127)),
-        ("RGBA", (0, 0, 0, 0), (255, 255, 255)),
+        ("RGBA", (70, 0, 0, 0), (70, 0, 0)),
         ("RGBA", (9, 8, 7, 255), (9, 8, 7)),
         ("LA", (0, 128), (127, 127, 127)),
         ("La", (64, 128), (191, 191, 191)),
@@ -47,14 +49,14 @@ def decoded_pixels(data: bytes) -> np.ndarray:
         ("HSV", (85, 255, 255), (0, 255, 0)),
         ("I;16", 0x8000, (128, 128, 128)),
         ("I;16", 0xFFFF, (255, 255, 255)),
-        ("I;16", 0x00FF, (0, 0, 0)),
+        ("I;16", 0x00FF, (255, 255, 255)),
         ("I;16B", 0x8000, (128, 128, 128)),
         ("I", 0x8000, (128, 128, 128)),
         ("F", 0.5, (128, 128, 128)),
         ("F", 200.0, (200, 200, 200)),
         ("F", 65535.0, (255, 255, 255)),
         ("F", float("nan"), (0, 0, 0)),
-        ("F", float("inf"), (0, 0, 0)),
+        ("F", float("inf"), (255, 255, 255)),
     ],
 )
 def test_a_mode_becomes_rgb(mode: str, value: object, expected: Pixel) -> None:
@@ -137,7 +139,7 @@ def test_a_palette_with_alpha_of_its_own_is_laid_on_white() -> None:
         (4, 0, b"\x50", b"\x00\x05", [[255] * 3, [0] * 3]),
         (2, 0, b"\x60", b"\x00\x01", [[255] * 3, [170] * 3]),
         (2, 0, b"\x20", b"\x00\x02", [[0] * 3, [255] * 3]),
-        (1, 0, b"\x00", b"\x00\x00", [[255] * 3, [255] * 3]),
+        (1, 0, b"\x00", b"\x00\x00", [[0] * 3, [0] * 3]),
     ],
 )
 def test_the_transparent_color_of_a_png_is_found_at_every_depth(
@@ -175,3 +177,100 @@ def test_half_transparent_red_is_pink(kind: str) -> None:
     options = {"lossless": True} if kind == "WEBP" else {}
     data = encode(Image.new("RGBA", (8, 8), (255, 0, 0, 128)), kind, **options)
     assert (decoded_pixels(data) == [255, 127, 127]).all()
+
+
+def faint_color() -> np.ndarray:
+    """16-bit color within 10 bits, different in each channel: uint16 [20, 30, 3]."""
+    return np.random.default_rng(3).integers(0, 1024, (20, 30, 3)).astype(np.uint16)
+
+
+def png_16(values: np.ndarray, color: int) -> bytes:
+    height, width, _ = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    return png(width, height, 16, color, rows)
+
+
+def test_faint_16_bit_color_is_not_black() -> None:
+    values = faint_color()
+    expected = (values >> 2).astype(np.uint8)
+    assert np.array_equal(decoded_pixels(png_16(values, 2)), expected)
+    assert np.array_equal(decoded_pixels(b"P6 30 20 65535\n" + values.astype(">u2").tobytes()), expected)
+
+
+def test_faint_16_bit_color_with_alpha_is_not_black() -> None:
+    values = faint_color()
+    opaque = np.full((20, 30, 1), 0xFFFF, np.uint16)
+    assert np.array_equal(decoded_pixels(png_16(np.dstack([values, opaque]), 6)), (values >> 2).astype(np.uint8))
+    gray = np.dstack([values[..., :1], opaque])
+    assert np.array_equal(decoded_pixels(png_16(gray, 4))[..., 0], (values[..., 0] >> 2).astype(np.uint8))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_faint_16_bit_color_tiff_is_not_black(order: Literal["<", ">"]) -> None:
+    values = faint_color()
+    assert np.array_equal(decoded_pixels(tiff(values, order)), (values >> 2).astype(np.uint8))
+
+
+def test_the_transparent_color_counts_all_16_bits() -> None:
+    values = faint_color()
+    values[0, 0], values[0, 1] = (1, 2, 3), (1, 2, 4)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    key = png_chunk(b"tRNS", np.array([1, 2, 3], ">u2").tobytes())
+    pixels = decoded_pixels(png(30, 20, 16, 2, rows, key))
+    assert pixels[0, 0].tolist() == [255] * 3
+    assert pixels[0, 1].tolist() == [0, 0, 1]
+
+
+def test_the_scale_of_a_deep_image_is_recorded() -> None:
+    values = (np.arange(600).reshape(20, 30) % 256 * 16).astype(np.uint16)
+    assert decode_image(encode(Image.fromarray(values))).levels == (0, 4095)
+    assert decode_image(encode(Image.new("L", (4, 4)))).levels is None
+    whole = np.random.default_rng(0).integers(0, 65536, (20, 30, 3)).astype(np.uint16)
+    assert decode_image(png_16(whole, 2)).levels == (0, 65535)
+
+
+def drawing(color: tuple[int, int, int], alpha: int = 255) -> Image.Image:
+    image = Image.new("RGBA", (60, 40), (*color, 0))
+    image.paste((*color, alpha), (10, 10, 30, 20))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("color", "alpha", "background"),
+    [
+        ((255, 255, 255), 255, "black"),
+        ((240, 245, 240), 255, "black"),
+        ((255, 255, 255), 120, "black"),
+        ((0, 0, 0), 255, "white"),
+        ((200, 200, 200), 255, "white"),
+        ((255, 255, 0), 255, "white"),
+        ((90, 10, 10), 0, "none"),
+    ],
+)
+def test_something_shows_on_the_background(color: tuple[int, int, int], alpha: int, background: str) -> None:
+    result = decode_image(encode(drawing(color, alpha)))
+    assert result.background == background
+    pixels = np.asarray(result.pixels).astype(int)
+    if alpha:
+        assert np.abs(pixels[15, 15] - pixels[0, 0]).max() >= 50
+    assert not pixels[0, 0].any() if background == "black" else pixels[0, 0].any()
+
+
+def test_specks_do_not_keep_a_white_drawing_on_white() -> None:
+    image = Image.new("RGBA", (200, 100), (255, 255, 255, 0))
+    image.paste((255, 255, 255, 255), (10, 10, 150, 90))
+    image.putpixel((50, 50), (0, 0, 0, 255))
+    assert decode_image(encode(image)).background == "black"
+
+
+def test_the_colors_of_a_fully_transparent_image_are_kept() -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)).convert("RGBA")
+    image.putalpha(0)
+    result = decode_image(encode(image))
+    assert result.background == "none"
+    assert np.array_equal(np.asarray(result.pixels), np.asarray(image)[..., :3])
+
+
+def test_an_opaque_image_has_no_background() -> None:
+    assert decode_image(encode(Image.new("RGBA", (4, 4), "white"))).background is None
+    assert decode_image(encode(Image.new("RGB", (4, 4), "white"))).background is None

@@ -67,12 +67,9 @@ def test_no_bytes_are_empty() -> None:
     "data",
     [
         b"<!DOCTYPE html><html></html>",
-        b"\n <svg xmlns='http://www.w3.org/2000/svg'/>",
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n",
-        b"%PDF-1.7",
+        b"\xef\xbb\xbf<html>",
         b"BMW is a brand and no bitmap",
         b"Page 1",
-        b"\0\0\0\x18ftypheic\0\0\0\0heicmif1",
         b"x",
     ],
 )

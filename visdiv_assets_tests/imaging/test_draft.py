@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from visdiv_assets.imaging.color_modes import into_rgb
+from visdiv_assets.imaging.color_modes import render
 from visdiv_assets.imaging.decode import ImageStatus, decode_image
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.resize import skew_320
@@ -63,7 +63,7 @@ def test_an_rgb_image_hands_over_its_pixels_without_the_file() -> None:
     with Image.open(io.BytesIO(encode(noise(9, 7), "PNG"))) as image:
         image.load()
         image.info["comment"] = "of the file"
-        taken = into_rgb(image)
+        taken = render(image).pixels
         assert taken.im is image.im
     assert type(taken) is Image.Image
     assert (taken.mode, taken.size, taken.info) == ("RGB", (9, 7), {})
@@ -72,8 +72,9 @@ def test_an_rgb_image_hands_over_its_pixels_without_the_file() -> None:
 
 def test_a_transparent_color_is_still_laid_on_white() -> None:
     image = Image.new("RGB", (2, 1), (1, 2, 3))
+    image.putpixel((1, 0), (9, 9, 9))
     image.info["transparency"] = (1, 2, 3)
-    assert into_rgb(image).getpixel((0, 0)) == (255, 255, 255)
+    assert render(image).pixels.getpixel((0, 0)) == (255, 255, 255)
     assert image.getpixel((0, 0)) == (1, 2, 3)
 
 

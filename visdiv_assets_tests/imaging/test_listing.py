@@ -30,7 +30,7 @@ EXPECTED = [(row, index, data) for row, images in enumerate(ROWS) for index, dat
 @pytest.mark.parametrize("length", [0, 1, 3, 8])
 def test_images_of_a_slice_are_those_of_its_rows(start: int, length: int) -> None:
     (batch,) = table(ROWS).to_batches()
-    rows, index, encoded = image_bytes(batch.slice(start, length))
+    rows, index, encoded, _ = image_bytes(batch.slice(start, length))
     found = list(zip(rows.tolist(), index.tolist(), encoded.to_pylist(), strict=True))
     assert found == [(r - start, i, data) for r, i, data in EXPECTED if start <= r < start + length]
 
@@ -38,7 +38,7 @@ def test_images_of_a_slice_are_those_of_its_rows(start: int, length: int) -> Non
 def test_what_lies_behind_a_null_row_is_not_a_image() -> None:
     values = pa.array([{"bytes": data, "path": None} for data in (b"a", b"hidden", b"b")], IMAGE)
     column = pa.ListArray.from_arrays([0, 1, 2, 3], values, mask=pa.array([False, True, False]))
-    rows, _, encoded = image_bytes(pa.record_batch({"images": column}))
+    rows, _, encoded, _ = image_bytes(pa.record_batch({"images": column}))
     assert rows.tolist() == [0, 2]
     assert encoded.to_pylist() == [b"a", b"b"]
 

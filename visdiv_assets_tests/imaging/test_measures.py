@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.listing import IMAGES_SCHEMA, describe
+from visdiv_assets.imaging.listing import IMAGES_SCHEMA, POSITION_COLUMNS, describe
 from visdiv_assets.imaging.measures import MAX_GRAY_SPREAD, SAMPLE_SIDE, Measures, measure
 from visdiv_assets.imaging.resize import SQUARE_SIDE, Reduced
 from visdiv_assets_tests.imaging.images import encode, noise
@@ -134,7 +134,9 @@ def test_a_spot_of_color_makes_an_image_colored(color: tuple[int, int, int], gra
 
 def test_unreadable_images_have_no_measures() -> None:
     for data in (None, b"", b"<html>", encode(noise())[:200]):
-        record = dict(zip(IMAGES_SCHEMA.names[2:], describe("", 0, decode_image(data)), strict=True))
+        record = dict(
+            zip(IMAGES_SCHEMA.names[len(POSITION_COLUMNS) :], describe("", 0, decode_image(data)), strict=True)
+        )
         assert record["status"] != "ok"
         names = IMAGES_SCHEMA.names[IMAGES_SCHEMA.names.index("brightness") :]
         assert {record[name] for name in names} == {None}
@@ -142,8 +144,9 @@ def test_unreadable_images_have_no_measures() -> None:
 
 def test_a_readable_image_has_all_measures() -> None:
     data = encode(noise())
-    record = dict(zip(IMAGES_SCHEMA.names[2:], describe("", 0, decode_image(data)), strict=True))
-    assert None not in record.values()
+    record = dict(zip(IMAGES_SCHEMA.names[len(POSITION_COLUMNS) :], describe("", 0, decode_image(data)), strict=True))
+    nulls = [name for name, value in record.items() if value is None]
+    assert nulls == ["black_level", "white_level", "background"]
     found = measured(noise())
     assert {name: record[name] for name in Measures.__dataclass_fields__} == {
         name: getattr(found, name) for name in Measures.__dataclass_fields__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS, fingerprints
 from visdiv_assets.imaging.resize import Reduced
@@ -51,6 +51,13 @@ def test_a_rotated_or_mirrored_copy_is_close_in_one_orientation(turn: Image.Tran
         assert sorted(apart)[1] > 80
     assert len(places) == 1
     assert places != {0}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_negative_differs_in_nearly_all_bits(seed: int) -> None:
+    negative = ImageOps.invert(image(seed))
+    apart = (hashes(image(seed)) != hashes(negative)).sum(axis=1)
+    assert apart.min() >= BITS - CLOSE
 
 
 def test_orientations_differ_and_the_first_is_the_image_itself() -> None:
