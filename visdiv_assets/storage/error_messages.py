@@ -75,6 +75,11 @@ def is_of_object_storage(error: OSError) -> bool:
     return error.errno is None and _AWS.search(str(error)) is not None
 
 
+def is_of_system(error: BaseException) -> bool:
+    """Return whether an error comes from a disk or from object storage, rather than from a reader of what they hold."""
+    return isinstance(error, OSError) and (error.errno is not None or is_of_object_storage(error))
+
+
 def read_error(path: str, error: OSError) -> StorageError:
     """Return the error for a path that cannot be listed or read."""
     reason = reason_of(error)

@@ -247,6 +247,8 @@ def replace_local(path: Path) -> Iterator[BinaryIO]:
     target = real_path(path)
     aside = temporary_beside(target)
     try:
+        # Nobody else may read the new content of a private file before the file has its mode.
+        aside.touch(0o600 if target.exists() else 0o666, exist_ok=False)
         with aside.open("wb") as stream:
             yield stream
             stream.flush()

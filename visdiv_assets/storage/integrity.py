@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from visdiv_assets.errors import StorageError
-from visdiv_assets.storage.error_messages import read_error
+from visdiv_assets.storage.error_messages import is_of_system, read_error
 from visdiv_assets.storage.files import Files
 from visdiv_assets.storage.manifest import DataFile, path_in_lake
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Bytes that are read at once.
 _CHUNK = 4 << 20
+#: Maximum number of damaged partitions that a message names.
+_MAX_NAMED = 3
 
 
 class DamagedFileError(StorageError):
@@ -86,16 +89,37 @@ def content_matches(files: Files, path: str, file: DataFile) -> bool:
     return digest.hexdigest() == file.sha256
 
 
-def remove_damage(lake: Lake) -> list[Damage]:
-    """Read all files of a lake, remove the damaged ones that manifests name, and return all damage.
-
-    A run makes a unit again if one of its files is missing.
+@contextmanager
+def removing_damage(lake: Lake) -> Iterator[None]:
+    """Remove all damaged files of a lake if one is read, so that the next runs of their partitions make them again.
 
     Raises:
-        StorageError: a file cannot be read or removed.
+        DamagedFileError: names the first of them, the partitions, and the command that makes them again.
     """
-    found = list(find_damage(lake, deep=True))
+    import pyarrow as pa
+
+    try:
+        yield
+    except (DamagedFileError, pa.ArrowException, UnicodeDecodeError, OSError) as error:
+        # Errors of Arrow's readers name no file.
+        if is_of_system(error):
+            raise
+        damaged = _remove_damage(lake)
+        if not damaged:
+            raise
+        first = damaged[0]
+        partitions = list(dict.fromkeys((damage.table, damage.partition) for damage in damaged))
+        named = ", ".join(f"{table} of {partition!r}" for table, partition in partitions[:_MAX_NAMED])
+        more = f" and {len(partitions) - _MAX_NAMED} more" if len(partitions) > _MAX_NAMED else ""
+        raise DamagedFileError(
+            f"{lake.files.display(first.path or '')} {first.fault}; damaged files are removed: materialize {named}"
+            f"{more} again, or run `visdiv run --all`, and check the disk"
+        ) from None
+
+
+def _remove_damage(lake: Lake) -> list[Damage]:
+    """Read all files of a lake, and remove and return the damaged ones that manifests name, sorted by table."""
+    found = [damage for damage in find_damage(lake, deep=True) if damage.path]
     for damage in found:
-        if damage.path:
-            lake.files.remove(damage.path)
+        lake.files.remove(str(damage.path))
     return found

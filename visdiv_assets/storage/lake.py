@@ -27,7 +27,7 @@ from visdiv_assets.storage.array_cache import ArrayCache
 from visdiv_assets.storage.arrays import StackedArray
 from visdiv_assets.storage.blobs import ENDS_SUFFIX, BlobFile, StoredBlobs, damaged
 from visdiv_assets.storage.disk_space import require_space
-from visdiv_assets.storage.error_messages import read_error
+from visdiv_assets.storage.error_messages import is_of_system, read_error
 from visdiv_assets.storage.files import Files, check_length, escape, unescape
 from visdiv_assets.storage.format_versions import product_version
 from visdiv_assets.storage.integrity import DamagedFileError, content_matches
@@ -173,11 +173,18 @@ class Lake:
             where: a `pyarrow.dataset` filter expression.
 
         Raises:
-            StorageError: the partition has no file of that role, or one is missing or damaged.
+            StorageError: the partition has no file of that role, or one is missing or truncated.
+            DamagedFileError: a file has other bytes than those that were written.
         """
         try:
             return self.dataset(manifest, role).to_table(columns=columns, filter=where)
-        except OSError as error:
+        except (OSError, pa.ArrowException) as error:
+            if not is_of_system(error):
+                for file in manifest.files(role):
+                    if not content_matches(self.files, manifest.path_of(file.name), file):
+                        raise self._damaged(manifest, file) from error
+            if not isinstance(error, OSError):
+                raise
             raise read_error(self.files.display(path_in_lake(manifest.table, manifest.partition)), error) from error
 
     def dataset(self, manifest: Manifest, role: str = "rows") -> pads.Dataset:
@@ -332,9 +339,17 @@ class Lake:
         files = manifest.files(role)
         if self._cache:
             return [self._cache.array(self.files, manifest.path_of(file.name), file) for file in files]
-        return [self._load_array(path) for path in self._paths(manifest, files)]
+        paths = self._paths(manifest, files)
+        return [self._load_array(manifest, file, path) for file, path in zip(files, paths, strict=True)]
 
-    def _load_array(self, full_path: str) -> np.ndarray:
+    def _load_array(self, manifest: Manifest, file: DataFile, full_path: str) -> np.ndarray:
+        try:
+            return self._open_array(full_path)
+        except (ValueError, SyntaxError, EOFError) as error:
+            # Whatever numpy makes of a damaged header.
+            raise self._damaged(manifest, file) from error
+
+    def _open_array(self, full_path: str) -> np.ndarray:
         if self.files.is_local:
             mapped: np.ndarray = np.load(full_path, mmap_mode="r", allow_pickle=False)
             return mapped
@@ -360,15 +375,23 @@ class Lake:
                     f"{self.files.display(manifest.path_of(file.name))} is missing or damaged: materialize "
                     f"{manifest.table} of {manifest.partition!r} again"
                 )
-            self._compare(manifest.path_of(file.name), file)
+            self._compare(manifest, file)
         return [self.files.full_path(manifest.path_of(file.name)) for file in files]
 
-    def _compare(self, path: str, file: DataFile) -> None:
+    def _compare(self, manifest: Manifest, file: DataFile) -> None:
+        path = manifest.path_of(file.name)
         if self._compared is None or path in self._compared:
             return
         if not content_matches(self.files, path, file):
-            raise DamagedFileError(f"{self.files.display(path)} has other bytes than those that were written")
+            raise self._damaged(manifest, file)
         self._compared.add(path)
+
+    def _damaged(self, manifest: Manifest, file: DataFile) -> DamagedFileError:
+        path = self.files.display(manifest.path_of(file.name))
+        return DamagedFileError(
+            f"{path} has other bytes than those that were written: remove it and materialize {manifest.table} of "
+            f"{manifest.partition!r} again"
+        )
 
 
 def lake_at(root: str, *, reserve_bytes: int = 0, vectors_folder: str = "", cache_bytes: int = 0) -> Lake:

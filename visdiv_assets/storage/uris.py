@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from visdiv_assets.errors import StorageError
+from visdiv_assets.errors import StorageError, without_secrets
 
 if TYPE_CHECKING:
     import pyarrow.fs as pafs
@@ -46,16 +46,21 @@ def join(location: str, name: str) -> str:
 
 
 def display(location: str) -> str:
-    """Return a location as messages show it, without options."""
-    return location.partition("?")[0].rstrip("/") if is_uri(location) else location
+    """Return a location as messages show it, without options and credentials."""
+    return without_secrets(location.partition("?")[0].rstrip("/")) if is_uri(location) else location
 
 
 def check(location: str) -> None:
-    """Check an S3 URI without connecting to the store; other locations always pass.
+    """Check a URI without connecting to the store; folders always pass.
 
     Raises:
-        StorageError: the URI names no bucket, contains credentials or has unknown options.
+        StorageError: the URI contains credentials; an S3 URI names no bucket or has unknown options.
     """
+    if is_uri(location) and without_secrets(location) != location:
+        raise StorageError(
+            f"{display(location)}: a URI must not contain credentials, because it is shown in logs: set "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        )
     if location.startswith("s3://"):
         _parse_s3(location)
 
@@ -71,6 +76,7 @@ def open_filesystem(location: str) -> tuple[pafs.FileSystem, str]:
 
     if not is_uri(location):
         return pafs.LocalFileSystem(), str(local_folder(location))
+    check(location)
     if location.startswith("s3://"):
         return _open_s3(location)
     try:
@@ -115,11 +121,6 @@ def _parse_s3(location: str) -> tuple[str, dict[str, str]]:
         )
     # Characters such as # and :, which end the name for urlsplit, cannot be in a bucket's name.
     bucket = parts.netloc
-    if "@" in bucket:
-        raise StorageError(
-            f"s3://{bucket.rpartition('@')[2]}: a URI must not contain credentials, because it is shown in "
-            "logs: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        )
     if not bucket or parts.fragment or "//" in parts.path.rstrip("/"):
         raise StorageError(
             f"{location.partition('?')[0]!r} does not name a bucket and a prefix: use s3://bucket/prefix"

@@ -53,6 +53,18 @@ def test_mode_and_group_are_kept(tmp_path: Path) -> None:
     assert (target.stat().st_gid, target.stat().st_mode & 0o7777) == (other_group(), 0o660)
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_nobody_else_reads_the_new_content_of_a_private_file(tmp_path: Path, mode: int) -> None:
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+    target.chmod(mode)
+    with replace_local(target) as stream:
+        stream.write(b"new")
+        (aside,) = [path for path in tmp_path.iterdir() if path != target]
+        assert aside.stat().st_mode & 0o777 == 0o600
+    assert target.stat().st_mode & 0o777 == mode
+
+
 def test_another_group_does_not_get_the_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "file"
     target.write_bytes(b"old")

@@ -59,10 +59,28 @@ def test_a_uri_that_is_not_understood_is_one_line(place: str, message: str) -> N
         uris.open_filesystem(place)
 
 
-def test_credentials_in_a_uri_are_refused_and_not_repeated() -> None:
-    with pytest.raises(VisdivError, match="AWS_SECRET_ACCESS_KEY") as caught:
-        uris.check("s3://key:hidden@b/p")
-    assert "hidden" not in str(caught.value)
+@pytest.mark.parametrize(
+    "location",
+    [
+        "s3://key:hidden@b/p",
+        "s3://key:hid/hidden@b/p",
+        "s3://hidden@b/p",
+        "gs://user:hidden@b/p",
+        "s3://b/p?secret_key=hidden&region=x",
+        "s3://b/p?X-Amz-Signature=hidden",
+    ],
+)
+def test_credentials_in_a_uri_are_refused_and_not_repeated(location: str) -> None:
+    for use in (uris.check, uris.open_filesystem):
+        with pytest.raises(VisdivError, match="AWS_SECRET_ACCESS_KEY") as caught:
+            use(location)
+        assert "hidden" not in str(caught.value)
+    assert "hidden" not in uris.display(location)
+
+
+@pytest.mark.parametrize("location", ["s3://b/user@x/p", "s3://b/p?endpoint_override=localhost:9000&scheme=http"])
+def test_a_uri_without_credentials_passes(location: str) -> None:
+    uris.check(location)
 
 
 @pytest.mark.parametrize(
