@@ -15,8 +15,11 @@ import pyarrow as pa
 from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import batching
 from visdiv_assets.sources.files import FoundFile, cannot_read
-from visdiv_assets.sources.interface import Kind, StoredShard
-from visdiv_assets.sources.schema import plan_columns
+from visdiv_assets.sources.interface import ColumnsTaken, Kind, StoredShard
+from visdiv_assets.sources.reading import Reading
+from visdiv_assets.sources.referenced import ReferencedFiles, is_file, with_bytes
+from visdiv_assets.sources.schema import COLUMNS, PEEKED_ROWS, ColumnPlan, Peek, plan_columns
+from visdiv_assets.sources.schema import columns_taken as taken_by
 
 #: What to do about a damaged file.
 REMEDY = "it may be damaged or cut off, so save or copy the dataset again"
@@ -44,7 +47,21 @@ def _row_count(path: Path, size_bytes: int, mtime_ns: int) -> int:
         return sum(batch.num_rows for batch in _batches(path, reader))
 
 
-def read(path: Path, kind: Kind, columns: Sequence[str], batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
+def columns_taken(path: Path, kind: Kind, reading: Reading, referenced: ReferencedFiles) -> ColumnsTaken:
+    """Return which columns of a file are read; see `interface.Source.columns_taken`."""
+    with _open(path) as reader:
+        return taken_by(_plan(path, reader.schema, kind, COLUMNS, reading, referenced))
+
+
+def read(
+    path: Path,
+    kind: Kind,
+    columns: Sequence[str],
+    batch_rows: int,
+    rows: int,
+    reading: Reading,
+    referenced: ReferencedFiles,
+) -> Iterator[pa.RecordBatch]:
     """Yield all rows of a file in order, as batches of normalized columns.
 
     Args:
@@ -53,15 +70,18 @@ def read(path: Path, kind: Kind, columns: Sequence[str], batch_rows: int, rows: 
         columns: names out of `schema.READABLE`.
         batch_rows: maximum rows in a batch.
         rows: the expected number of rows.
+        reading: the columns that the user has set.
+        referenced: the files that rows may name.
 
     Raises:
         SourceError: the file is damaged, holds another number of rows, or lacks a column.
     """
     with _open(path) as reader:
+        plan = _plan(path, reader.schema, kind, columns, reading, referenced)
         count = 0
-        for batch in batching.normalize(_batches(path, reader), reader.schema, kind, columns, batch_rows, str(path)):
+        for batch in batching.normalize(_batches(path, reader), plan, batch_rows):
             count += batch.num_rows
-            yield batch
+            yield from with_bytes(referenced.beside(path), batch)
     _check_rows(path, count, rows)
 
 
@@ -90,13 +110,17 @@ def _stored(path: Path, batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
     _check_rows(path, count, rows)
 
 
-def images(path: Path, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
+def images(
+    path: Path, kind: Kind, rows: Collection[int], reading: Reading, referenced: ReferencedFiles
+) -> Iterator[tuple[int, pa.Array]]:
     """Yield the images of some rows.
 
     Args:
         path: the file.
         kind: subset or benchmark.
         rows: counted from 0 in this file; all must exist.
+        reading: the columns that the user has set.
+        referenced: the files that rows may name.
 
     Yields:
         (row, struct<bytes: binary, path: string> [images of the row]), in row order.
@@ -105,13 +129,31 @@ def images(path: Path, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int,
         SourceError: the file is damaged, holds fewer rows than before, or lacks the column.
     """
     with _open(path) as reader:
-        plan = plan_columns(kind, reader.schema, ["images"], str(path))
+        plan = _plan(path, reader.schema, kind, ["images"], reading, referenced)
         found = 0
-        for row, entries in batching.images_of_rows(_batches(path, reader), plan, rows):
+        for row, batch in batching.images_of_rows(_batches(path, reader), plan, rows):
             found += 1
-            yield row, entries
+            (one,) = with_bytes(referenced.beside(path), batch)
+            yield row, one.column("images")[0].values
     if found < len(set(rows)):
         raise SourceError(f"{path} holds fewer rows than when it was listed: {REMEDY}")
+
+
+def _plan(
+    path: Path,
+    schema: pa.Schema,
+    kind: Kind,
+    columns: Sequence[str],
+    reading: Reading,
+    referenced: ReferencedFiles,
+) -> ColumnPlan:
+    def first_rows(names: Sequence[str]) -> pa.RecordBatch | None:
+        with _open(path) as reader:
+            batch = next((batch for batch in _batches(path, reader) if batch.num_rows), None)
+            return None if batch is None else batch.select(list(names)).slice(0, PEEKED_ROWS)
+
+    peek = Peek(first_rows, is_file(referenced.beside(path)))
+    return plan_columns(kind, schema, columns, str(path), reading=reading, peek=peek)
 
 
 @contextmanager

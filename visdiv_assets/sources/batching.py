@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 
 import pyarrow as pa
 
-from visdiv_assets.sources.interface import Kind
-from visdiv_assets.sources.schema import ColumnPlan, plan_columns
+from visdiv_assets.sources.schema import ColumnPlan
 
 #: About the maximum bytes of a batch of some columns; a larger row is a batch of its own.
 BATCH_BYTES = 1 << 20
 #: Maximum rows in a batch with images: sizes vary, and several images far above the average may follow each other.
 IMAGE_ROWS = 8
+#: Average bytes of a row up to which few rows hold an image.
+FEW_IMAGES_BYTES = 1024
 
 #: Maximum rows, and about the maximum bytes, of a batch with all stored columns.
 STORED_ROWS = 1000
@@ -34,7 +35,8 @@ def limit_rows(batch_rows: int, average_bytes: float, *, images: bool) -> int:
         images: whether the rows hold images.
     """
     rows = int(BATCH_BYTES // max(1.0, average_bytes))
-    return max(1, min(batch_rows, rows, IMAGE_ROWS if images else batch_rows))
+    most = IMAGE_ROWS if images and average_bytes > FEW_IMAGES_BYTES else batch_rows
+    return max(1, min(batch_rows, rows, most))
 
 
 def stored_batch_rows(rows: int, size_bytes: int) -> int:
@@ -69,31 +71,25 @@ def _halve(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     yield from _halve(batch.slice(half))
 
 
-def normalize(
-    batches: Iterable[pa.RecordBatch], schema: pa.Schema, kind: Kind, columns: Sequence[str], batch_rows: int, name: str
-) -> Iterator[pa.RecordBatch]:
+def normalize(batches: Iterable[pa.RecordBatch], plan: ColumnPlan, batch_rows: int) -> Iterator[pa.RecordBatch]:
     """Yield the normalized columns of batches of stored columns.
 
     Args:
         batches: the rows in order.
-        schema: the schema of the batches, with its metadata.
-        kind: subset or benchmark.
-        columns: names out of `schema.READABLE`.
+        plan: how to read them.
         batch_rows: maximum rows in a batch.
-        name: the name of the file, for messages.
 
     Raises:
-        SourceError: a column is missing, or a value has the wrong type.
+        SourceError: an image has the wrong type.
     """
-    plan = plan_columns(kind, schema, columns, name)
     for batch in cut((batch.select(plan.file_columns) for batch in batches), batch_rows):
         yield plan.normalize(batch)
 
 
 def images_of_rows(
     batches: Iterable[pa.RecordBatch], plan: ColumnPlan, rows: Collection[int]
-) -> Iterator[tuple[int, pa.Array]]:
-    """Yield (row, struct<bytes, path> [images of the row]) for some rows, in row order.
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield (row, normalized batch of the row) for some rows, in row order.
 
     Args:
         batches: the rows in order, from row 0; they are read up to the last row wanted.
@@ -105,7 +101,7 @@ def images_of_rows(
     for batch in batches:
         while wanted and wanted[-1] < start + batch.num_rows:
             row = wanted.pop()
-            yield row, plan.normalize(batch.slice(row - start, 1)).column("images")[0].values
+            yield row, plan.normalize(batch.slice(row - start, 1))
         start += batch.num_rows
         if not wanted:
             return

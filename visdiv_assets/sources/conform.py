@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -56,6 +57,46 @@ def plain(array: pa.Array) -> pa.Array:
     return array
 
 
+def without_broken_text(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Replace the strings of an array that are not UTF-8 by nulls.
+
+    Args:
+        array: length n, of any type.
+
+    Returns:
+        The array, and which of its entries had such a string: bool [n].
+    """
+    array = plain(array)
+    broken = np.zeros(len(array), bool)
+    if is_text(array.type):
+        raw = array.cast(pa.large_binary()).to_pylist()
+        broken |= [value is not None and not _is_utf8(value) for value in raw]
+        kept = [None if bad else value for bad, value in zip(broken, raw, strict=True)]
+        return pa.array(kept, pa.large_binary()).cast(pa.large_string()).cast(array.type), broken
+    if is_list(array.type):
+        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+        entries, bad = without_broken_text(array.flatten())
+        broken[np.repeat(np.arange(len(array)), lengths)[bad]] = True
+        return lists_of(pc.list_value_length(array), entries, pa.list_(entries.type), mask=array.is_null()), broken
+    if pa.types.is_struct(array.type) and array.type.num_fields:
+        fields = []
+        for field in array.flatten():
+            fixed, bad = without_broken_text(field)
+            fields.append(fixed)
+            broken |= bad
+        names = [field.name for field in array.type]
+        return pa.StructArray.from_arrays(fields, names, mask=array.is_null()), broken
+    return array, broken
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def lists_of(lengths: pa.Array, entries: pa.Array, target: pa.DataType, *, mask: pa.Array | None = None) -> pa.Array:
     """Return lists with the given lengths [n] (null: 0) over concatenated entries; null where mask [n] is true."""
     ends = pc.cumulative_sum(pc.fill_null(lengths, 0).cast(pa.int32()))
@@ -108,7 +149,7 @@ def _struct(array: pa.Array, target: pa.DataType) -> pa.Array:
     for field in target:
         if names.count(field.name) == 1:
             fields.append(conform(pc.struct_field(array, field.name), field.type))
-        elif field.name == "path":
+        elif field.name == "path" or (target == IMAGE and names.count("path") == 1):
             fields.append(pa.nulls(len(array), field.type))
         else:
             raise WrongTypeError

@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from visdiv_assets.errors import SourceError
@@ -14,6 +15,8 @@ from visdiv_assets.sources.interface import Kind
 from visdiv_assets.storage.manifest import digest_of
 
 _NAMES_SHOWN = 20
+#: The folder of the versions of a dataset in the cache of the Hub.
+_SNAPSHOTS = "snapshots"
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,44 @@ def look(folder: Path, relative: str) -> FoundFile:
     return FoundFile(relative, path, status.st_size, status.st_mtime_ns)
 
 
-def walk(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
+def confined(found: list[FoundFile], root: Path | None) -> list[FoundFile]:
+    """Return files, after a check that none lies outside the source.
+
+    Args:
+        found: the files.
+        root: the source; None: links may lead anywhere.
+
+    Raises:
+        SourceError: a link in the path of a file leads out of the source.
+    """
+    if root is None:
+        return found
+    allowed = folders_of(root)
+    real_folder = cache(Path.resolve)  # most files share their folder
+    for file in found:
+        real = file.path.resolve() if file.path.is_symlink() else real_folder(file.path.parent) / file.path.name
+        if not any(map(real.is_relative_to, allowed)):
+            raise SourceError(
+                f"{file.path} leads to {real}, outside the source: copy the file there, or set "
+                "VISDIV_OUTSIDE_FILES=true to follow links"
+            )
+    return found
+
+
+def folders_of(root: Path) -> tuple[Path, ...]:
+    """Return the folders, without links in their paths, that hold the files of a source.
+
+    The files of a download of the Hub are links to `blobs`, beside the folder `snapshots` with the source.
+    """
+    base = root.resolve()
+    if _SNAPSHOTS not in base.parts:
+        return (base,)
+    return base, Path(*base.parts[: base.parts.index(_SNAPSHOTS)]) / "blobs"
+
+
+def walk(
+    folder: Path, suffixes: Collection[str] | None = None, *, unreadable: list[SourceError] | None = None
+) -> Iterator[str]:
     """Yield the files under a folder, as posix paths relative to it, in no order.
 
     Links are followed, but not into a folder that contains them. Hidden files and folders (`.name`) are left out.
@@ -64,32 +104,50 @@ def walk(folder: Path, suffixes: Collection[str]) -> Iterator[str]:
 
     Args:
         folder: where to search.
-        suffixes: lower-case suffixes with their dot; the suffixes of files may have any case.
+        suffixes: lower-case suffixes with their dot; the suffixes of files may have any case. None: all files.
+        unreadable: if given, gets the errors instead of raising them, and the search goes on.
 
     Raises:
         SourceError: a folder cannot be read, or a name is not UTF-8.
     """
-    yield from _walk(folder, "", frozenset(suffixes), frozenset())
+    yield from _walk(folder, "", None if suffixes is None else frozenset(suffixes), frozenset(), unreadable)
 
 
-def _walk(folder: Path, prefix: str, suffixes: frozenset[str], parents: frozenset[tuple[int, int]]) -> Iterator[str]:
+def _walk(
+    folder: Path,
+    prefix: str,
+    suffixes: frozenset[str] | None,
+    parents: frozenset[tuple[int, int]],
+    unreadable: list[SourceError] | None,
+) -> Iterator[str]:
     try:
-        status = folder.stat()
-    except OSError as error:
-        raise cannot_read(folder, error) from None
-    here = (status.st_dev, status.st_ino)
-    if here in parents:
+        status = _stat(folder)
+        here = (status.st_dev, status.st_ino)
+        entries = _entries(folder) if here not in parents else []
+    except SourceError as error:
+        if unreadable is None:
+            raise
+        unreadable.append(error)
         return
-    for name, is_folder in _entries(folder):
+    for name, is_folder in entries:
         if is_folder:
-            yield from _walk(folder / name, f"{prefix}{name}/", suffixes, parents | {here})
-        elif Path(name).suffix.lower() in suffixes:
-            yield _utf8(prefix + name, folder)
+            yield from _walk(folder / name, f"{prefix}{name}/", suffixes, parents | {here}, unreadable)
+        elif suffixes is None or Path(name).suffix.lower() in suffixes:
+            try:
+                path = _utf8(prefix + name, folder)
+            except SourceError as error:
+                if unreadable is None:
+                    raise
+                unreadable.append(error)
+            else:
+                yield path
 
 
-def find(folder: Path, suffixes: Collection[str]) -> list[FoundFile]:
-    """Return all files that `walk` yields, sorted by relative posix path ("a.b" before "a/b")."""
-    return [look(folder, relative) for relative in sorted(walk(folder, suffixes))]
+def _stat(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        raise cannot_read(path, error) from None
 
 
 def subfolders(folder: Path) -> list[str]:
@@ -101,14 +159,18 @@ def subfolders(folder: Path) -> list[str]:
     return sorted(_utf8(name, folder) for name, is_folder in _entries(folder) if is_folder)
 
 
-def files_in(folder: Path, suffixes: Collection[str]) -> list[str]:
-    """Return the names of the files with these suffixes directly in a folder, sorted, without hidden ones.
+def files_in(folder: Path) -> list[str]:
+    """Return the names of the files directly in a folder, sorted, without hidden ones.
 
     Raises:
         SourceError: the folder cannot be read, or a name is not UTF-8.
     """
-    names = [name for name, is_folder in _entries(folder) if not is_folder]
-    return sorted(_utf8(name, folder) for name in names if Path(name).suffix.lower() in suffixes)
+    return sorted(_utf8(name, folder) for name, is_folder in _entries(folder) if not is_folder)
+
+
+def own_name(root: Path) -> str:
+    """Return the name of an absolute folder, also if it was given as `.` or ends in `..`."""
+    return root.name if root.name not in ("", "..") else root.resolve().name or "images"
 
 
 def fingerprint(files: Iterable[FoundFile]) -> str:
@@ -157,8 +219,7 @@ def _entries(folder: Path) -> list[tuple[str, bool]]:
     """Return the name of each entry that is not hidden, and whether it is a folder or a link to one."""
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if not entry.name.startswith(".")]
-        return [(name, (folder / name).is_dir()) for name in names]
+            return [(entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         raise cannot_read(folder, error) from None
 

@@ -15,11 +15,13 @@ order (columns with several images per row before columns with one):
 Declared columns with none of these names are read side by side, in the order of the file.
 
 Columns of strings come after all others, because `image` is often the path of the image in `decoded_image`; columns
-that hold only nulls come last. A column or group whose type cannot hold images is skipped.
+that hold only nulls come last. A column or group whose type cannot hold images is skipped. In a file without any of
+these, the columns whose first rows hold images are read side by side (`columns_by_content`).
 
-In each of these columns an image may be a struct of bytes and path, bytes, or a string in base64, with or without a
-data-URI prefix. A string that is not base64 is read as its own UTF-8 bytes, so that it is reported as unreadable
-instead of lost. An empty string is no image, as is null. Each column may hold single images or lists of images.
+In each of these columns an image may be a struct of bytes and path, bytes, or a string: an image in base64, with or
+without a data-URI prefix, else the path of a file. A long string that is neither is read as the bytes it encodes, so
+that it is reported as unreadable instead of lost. An empty string is no image, as is null. Each column may hold single
+images or lists of images.
 
 The `image_index` of an image is its index in the row's list of existing images. In single columns a null is no image;
 in groups of columns, so is an entry with neither bytes nor path. A null within a list is an entry without bytes: lists
@@ -31,15 +33,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import mimetypes
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.sources.conform import IMAGE, conform, is_list, is_text, lists_of, plain
+from visdiv_assets.imaging.formats import sniff
+from visdiv_assets.sources.conform import IMAGE, WrongTypeError, conform, is_binary, is_list, is_text, lists_of, plain
 
 IMAGES = pa.list_(IMAGE)
 
@@ -51,6 +55,9 @@ LOOKED_FOR = (
     "images, image_list, image_0 (and so on), query_image, decoded_image, image, "
     "or a column that `datasets` features declare as Image"
 )
+
+#: Maximum length of the path of a file; a longer string is an image in base64.
+MAX_PATH_LENGTH = 1000
 
 _DATA_URI = re.compile(r"data:[^,]*;\s*base64\s*,", re.IGNORECASE)
 
@@ -71,6 +78,11 @@ def candidates(schema: pa.Schema) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(groups))
 
 
+def holds_strings(schema: pa.Schema, name: str) -> bool:
+    """Return whether a column holds strings, which may be paths of images."""
+    return _rank(schema.field(schema.names.index(name)).type) == 1
+
+
 def declared_images(schema: pa.Schema) -> list[str]:
     """Return the columns that the features of `datasets` declare as Image or a list of Image, in the file's order.
 
@@ -84,6 +96,54 @@ def declared_images(schema: pa.Schema) -> list[str]:
     if not isinstance(features, dict):
         return []
     return [name for name in dict.fromkeys(schema.names) if _is_image(features.get(name))]
+
+
+def columns_by_content(rows: pa.RecordBatch, is_file: Callable[[str], bool]) -> tuple[str, ...]:
+    """Return the columns whose values are images, in the order of the file.
+
+    Columns of bytes come before columns of strings: of the latter, a value is an image in base64, or the path of a file
+    that exists. A column of the type that `datasets` gives images counts if it holds no bytes yet.
+
+    Args:
+        rows: the first rows of a file.
+        is_file: whether a path leads to a file that may be read.
+    """
+    by_bytes = [name for name in rows.schema.names if _holds_images(rows, name, None)]
+    return tuple(by_bytes or [name for name in rows.schema.names if _holds_images(rows, name, is_file)])
+
+
+def _holds_images(rows: pa.RecordBatch, name: str, is_file: Callable[[str], bool] | None) -> bool:
+    index = rows.schema.get_field_index(name)
+    if index < 0 or (_rank(rows.schema.field(index).type) != 0) == (is_file is None):
+        return False
+    try:
+        entries = _to_lists(rows.column(index)).flatten()
+        entries.validate(full=True)
+    except (WrongTypeError, pa.ArrowException, UnicodeDecodeError):
+        return False
+    values = [value for value in entries.field("bytes").to_pylist() if value]
+    paths = [path for path in entries.field("path").to_pylist() if path]
+    if values:
+        return any(sniff(value) is not None for value in values)
+    if is_file is not None:
+        return any(map(is_file, paths))
+    # A struct of bytes and path, as an image without bytes is stored.
+    return _is_image_struct(rows.schema.field(index).type) and (not paths or any(map(looks_like_image, paths)))
+
+
+def looks_like_image(path: str) -> bool:
+    """Return whether a path ends as the names of image files do."""
+    kind, _ = mimetypes.guess_type(path)
+    return kind is not None and kind.startswith("image/")
+
+
+def _is_image_struct(kind: pa.DataType) -> bool:
+    while is_list(kind) or isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind.value_type
+    if not pa.types.is_struct(kind):
+        return False
+    types = {field.name: field.type for field in kind}
+    return set(types) == {"bytes", "path"} and is_binary(types["bytes"]) and is_text(types["path"])
 
 
 def images(columns: Sequence[pa.Array]) -> pa.Array:
@@ -155,21 +215,17 @@ def _to_lists(array: pa.Array) -> pa.Array:
         array = pa.nulls(len(array), IMAGES)
     if is_list(array.type):
         if is_text(plain(array.flatten()).type):
-            array = _list_of_bytes(array)
+            entries = _read_strings(plain(array.flatten()))
+            array = lists_of(pc.list_value_length(array), entries, IMAGES, mask=array.is_null())
         lists = conform(array, IMAGES)
         return lists if lists.null_count == 0 else lists_of(pc.list_value_length(lists), lists.flatten(), IMAGES)
+    # One image per row: a null is a row without images, as is an empty string.
     if is_text(array.type):
-        array = _decode_all(array)
-    # One image per row: a null is a row without images.
-    entries = conform(array, IMAGE)
+        array = pc.if_else(pc.equal(pc.binary_length(array), 0), None, array)
+    entries = _read_strings(array) if is_text(array.type) else conform(array, IMAGE)
     if array.null_count:
         entries = entries.filter(array.is_valid())
     return lists_of(pc.cast(array.is_valid(), pa.int32()), entries, IMAGES)
-
-
-def _list_of_bytes(array: pa.Array) -> pa.Array:
-    entries = _decode_all(plain(array.flatten()))
-    return lists_of(pc.list_value_length(array), entries, pa.list_(pa.binary()), mask=array.is_null())
 
 
 def _join_columns(columns: Sequence[pa.Array]) -> pa.Array:
@@ -188,19 +244,26 @@ def _join_columns(columns: Sequence[pa.Array]) -> pa.Array:
     return lists_of(pa.array(lengths), entries.take(pa.array(order)), IMAGES)
 
 
-def _decode_all(strings: pa.Array) -> pa.Array:
-    """Decode strings [n] to bytes [n], null where a string is null or empty."""
-    return pa.array([_decode(string) if string else None for string in strings.to_pylist()], pa.binary())
+def _read_strings(strings: pa.Array) -> pa.Array:
+    """Read strings [n] as images: structs of bytes and path [n], without either where a string is null or empty."""
+    read = [_read(string) if string else (None, None) for string in strings.to_pylist()]
+    encoded, paths = zip(*read, strict=True) if read else ((), ())
+    return pa.StructArray.from_arrays(
+        [pa.array(encoded, pa.binary()), pa.array(paths, pa.string())], fields=list(IMAGE)
+    )
 
 
-def _decode(string: str) -> bytes:
-    """Decode a base64 string, or return its UTF-8 if it is not base64; line breaks and lost padding are accepted."""
+def _read(string: str) -> tuple[bytes | None, str | None]:
+    """Return the bytes of an image in base64, or the path of a file; line breaks and lost padding are accepted."""
     match = _DATA_URI.match(string)
     text = "".join((string[match.end() :] if match else string).split()).translate(_URL_SAFE).rstrip("=")
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        encoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
-        return string.encode()
+        encoded = None
+    if string.startswith("data:") or len(string) > MAX_PATH_LENGTH or (encoded and sniff(encoded)):
+        return string.encode() if encoded is None else encoded, None
+    return None, string
 
 
 _URL_SAFE = str.maketrans("-_", "+/")

@@ -3,20 +3,61 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
 
 from visdiv_assets.errors import SourceError
-from visdiv_assets.sources import files
+from visdiv_assets.imaging.formats import HEAD_BYTES, TAIL_BYTES, sniff_image
+from visdiv_assets.sources import files, layout
 from visdiv_assets.sources.batching import BATCH_BYTES, check_batch_rows
 from visdiv_assets.sources.image_columns import IMAGES
-from visdiv_assets.sources.interface import Kind, Shard, StoredShard
+from visdiv_assets.sources.interface import ColumnsTaken, Kind, Shard, StoredShard
+from visdiv_assets.sources.left_out import describe_left_out
+from visdiv_assets.sources.parquet_folder import no_split
+from visdiv_assets.sources.reading import Reading
 from visdiv_assets.sources.schema import schema_of
 from visdiv_assets.sources.strings import strings
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".ppm")
+#: Endings of image files, which are taken without a look at their content.
+SUFFIXES = frozenset(
+    f".{ending}"
+    for ending in [
+        "jpg",
+        "jpeg",
+        "jpe",
+        "jfif",
+        "mpo",
+        "png",
+        "apng",
+        "gif",
+        "webp",
+        "bmp",
+        "dib",
+        "tif",
+        "tiff",
+        "avif",
+        "ppm",
+        "pgm",
+        "pbm",
+        "pnm",
+        "pfm",
+        "jp2",
+        "j2k",
+        "jpx",
+        "j2c",
+        "ico",
+        "tga",
+        "heic",
+        "heif",
+        "jxl",
+        "psd",
+    ]
+)
 
 SHARD_FILES = 1000
 
@@ -30,49 +71,45 @@ _MAX_FILE_BYTES = (1 << 31) - 1  # what a binary column can address
 class ImageFolderSource:
     """Images under a folder, one row per image. Implements `interface.Source`.
 
-    A subfolder with images at any depth is a subset of that name, except `benchmarks`: each of its subfolders is a
-    benchmark. If there is a folder `subsets`, its subfolders are the subsets. Images directly in the folder are a
-    subset named after the folder. Rows are in the order of the images' posix paths relative to the subset's folder, as
-    plain text; that path is the image's `path`. Texts, source and ratings are null, and there are no strings. A shard
-    is 1000 files. `shards` lists the files; the other methods use the last list.
+    A file is an image if it has the ending of one, or if its content begins as one. A subfolder with images at any
+    depth is a subset of that name, except `benchmarks`: each of its subfolders is a benchmark. If there is a folder
+    `subsets`, its subfolders are the subsets. Images directly in the folder are a subset named after the folder; so are
+    all images if the folders are those of splits, or `data` with those. Of a subset that has only folders of splits,
+    one split is read. Rows are in the order of the images' posix paths relative to the subset's folder, as plain text;
+    that path is the image's `path`. Texts, source and ratings are null, and there are no strings. A shard is 1000
+    files.
+    `shards` lists the files; the other methods use the last list.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, reading: Reading | None = None) -> None:
         self.uri = str(folder)
         self._root = Path(folder).absolute()
+        self._reading = reading or Reading()
         self._listed: dict[tuple[Kind, str], list[files.FoundFile]] = {}
 
     def subsets(self) -> list[str]:
         """Return the names of the subsets, sorted.
 
         Raises:
-            SourceError: the folder and a subfolder of the same name both hold images, or images lie where their set
-                would have no name.
+            SourceError: the folder and a subfolder of the same name both hold images.
         """
-        if (self._root / Kind.SUBSET.value).is_dir():
-            if files.files_in(self._root, SUFFIXES):
-                raise SourceError(
-                    f"{self.uri} holds images beside its folder 'subsets': move them into subsets/<name>/"
-                )
-            return self._sets(Kind.SUBSET)
-        not_subsets = Kind.BENCHMARK.value if self.benchmarks() else None
-        names = [name for name in _folders_with_images(self._root) if name != not_subsets]
-        if files.files_in(self._root, SUFFIXES):
-            if self._own_name() in names:
-                raise SourceError(
-                    f"{self.uri} holds images, and so does its subfolder {self._own_name()!r} "
-                    f"of the same name: rename the subfolder, or move the images into another"
-                )
-            names.append(self._own_name())
-        return sorted(names)
+        return sorted(self._folders(Kind.SUBSET))
 
     def benchmarks(self) -> list[str]:
-        """Return the names of the benchmarks, sorted.
+        """Return the names of the benchmarks, sorted."""
+        return sorted(self._folders(Kind.BENCHMARK))
 
-        Raises:
-            SourceError: images lie directly in `benchmarks`, beside folders with images.
-        """
-        return self._sets(Kind.BENCHMARK)
+    def left_out(self) -> list[str]:
+        """Return the files that are no images or of another split; see `interface.Source.left_out`."""
+        unreadable: list[SourceError] = []
+        found = sorted(files.walk(self._root, unreadable=unreadable))
+        taken = {path.relative_to(self._root).as_posix() for path in self._taken()}
+        return [*describe_left_out(found, taken), *(str(error) for error in unreadable)]
+
+    def columns_taken(self, kind: Kind, name: str) -> ColumnsTaken:
+        """Return that there are images only; see `interface.Source.columns_taken`."""
+        self._find(kind, name)
+        return ColumnsTaken(("images",), ())
 
     def size_bytes(self, kind: Kind, name: str) -> int:
         """Return the total size of a set's files, without opening them."""
@@ -97,6 +134,7 @@ class ImageFolderSource:
                 len(chunk),
                 sum(file.size_bytes for file in chunk),
                 files.fingerprint(chunk),
+                one_file=False,
             )
             for index, chunk in enumerate(chunks)
         ]
@@ -137,30 +175,54 @@ class ImageFolderSource:
             digest.update(f"{file.relative}\0{files.content_digest(file.path)}\0".encode())
         return digest.hexdigest()
 
-    def _own_name(self) -> str:
-        """Return the folder's name, also if it was given as `.` or ends in `..`."""
-        if self._root.name not in ("", ".."):
-            return self._root.name
-        return self._root.resolve().name or "images"
+    def _folders(self, kind: Kind) -> dict[str, Path]:
+        """Return the folder of each subset or benchmark; the root is that of images beside or without subsets."""
+        base = self._root / kind.value
+        if kind is Kind.BENCHMARK or base.is_dir():
+            return {name: base / name for name in _folders_with_images(base)} if base.is_dir() else {}
+        own = files.own_name(self._root)
+        held = [Kind.BENCHMARK.value] if self.benchmarks() else []
+        tops = [name for name in _folders_with_images(self._root) if name not in held]
+        inside = _folders_with_images(self._root / layout.DATA) if tops == [layout.DATA] else []
+        if layout.are_subsets(inside):
+            return {name: self._root / layout.DATA / name for name in inside}
+        loose = any(is_image(self._root / name) for name in files.files_in(self._root))
+        if not layout.are_subsets([name for name in tops if name != layout.DATA]):
+            return {own: self._root} if tops or loose else {}
+        if loose and own in tops:
+            raise SourceError(
+                f"{self.uri} holds images, and so does its subfolder {own!r} of the same name: rename the subfolder, "
+                f"or move the images into another"
+            )
+        return {**{name: self._root / name for name in tops}, **({own: self._root} if loose else {})}
 
-    def _sets(self, kind: Kind) -> list[str]:
-        """Return the subfolders with images of the folder `subsets` or `benchmarks`."""
-        folder = self._root / kind.value
-        names = _folders_with_images(folder) if folder.is_dir() else []
-        if names and files.files_in(folder, SUFFIXES):
-            raise SourceError(f"{folder} holds images beside folders with images: move them into {kind.value}/<name>/")
-        return names
+    def _paths(self, kind: Kind, name: str) -> tuple[Path, list[str]]:
+        """Return the folder of a set and the images in it that are read."""
+        folders = self._folders(kind)
+        if name not in folders:
+            raise files.no_such(self.uri, kind, name, sorted(folders))
+        folder = folders[name]
+        if folder == self._root and len(folders) > 1:
+            return folder, [name for name in files.files_in(folder) if is_image(folder / name)]
+        inside = f"{Kind.BENCHMARK.value}/" if folder == self._root and self.benchmarks() else None
+        found = [path for path in files.walk(folder) if not (inside and path.startswith(inside))]
+        images = [path for path in sorted(found) if is_image(folder / path)]
+        if kind is Kind.BENCHMARK:
+            return folder, images
+        if not (chosen := layout.choose_split_folder(images, self._reading.split)):
+            raise no_split(f"{name} in {self.uri}", self._reading.split, dict.fromkeys(images))
+        return folder, chosen
+
+    def _taken(self) -> Iterator[Path]:
+        for kind in Kind:
+            for name in self._folders(kind):
+                with suppress(SourceError):  # its own runs report it
+                    folder, paths = self._paths(kind, name)
+                    yield from (folder / path for path in paths)
 
     def _find(self, kind: Kind, name: str) -> list[files.FoundFile]:
-        names = self.subsets() if kind is Kind.SUBSET else self.benchmarks()
-        if name not in names:
-            raise files.no_such(self.uri, kind, name, names)
-        folder = self._root / kind.value
-        if kind is Kind.BENCHMARK or folder.is_dir():
-            return files.find(folder / name, SUFFIXES)
-        if name == self._own_name() and (loose := files.files_in(self._root, SUFFIXES)):
-            return [files.look(self._root, file) for file in loose]
-        return files.find(self._root / name, SUFFIXES)
+        folder, paths = self._paths(kind, name)
+        return files.confined([files.look(folder, path) for path in paths], self._reading.confined(self._root))
 
     def _listed_files(self, kind: Kind, name: str) -> list[files.FoundFile]:
         if (kind, name) not in self._listed:
@@ -176,9 +238,37 @@ class ImageFolderSource:
         return found
 
 
+def has_images(folder: Path) -> bool:
+    """Return whether a folder holds an image at any depth; what cannot be read is left out."""
+    return any(is_image(folder / path) for path in files.walk(folder, unreadable=[]))
+
+
 def _folders_with_images(folder: Path) -> list[str]:
     """Return the names of the subfolders that hold images at any depth, sorted."""
-    return [name for name in files.subfolders(folder) if any(files.walk(folder / name, SUFFIXES))]
+    return [name for name in files.subfolders(folder) if has_images(folder / name)]
+
+
+def is_image(path: Path) -> bool:
+    """Return whether a file has the ending of an image, or the content."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        status = path.stat()
+        return _begins_as_image(path, status.st_size, status.st_mtime_ns)
+    except OSError:
+        return False
+
+
+@lru_cache(maxsize=1 << 16)
+def _begins_as_image(path: Path, size_bytes: int, mtime_ns: int) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        content = stream.read(HEAD_BYTES)
+        if size_bytes > HEAD_BYTES:
+            stream.seek(-TAIL_BYTES, os.SEEK_END)
+            content += stream.read()
+    return sniff_image(content) is not None
 
 
 def _batches(found: Sequence[files.FoundFile], columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
@@ -204,7 +294,11 @@ def _batches(found: Sequence[files.FoundFile], columns: Sequence[str], batch_row
 
 def _batch(images: Sequence[dict[str, object] | None], columns: Sequence[str]) -> pa.RecordBatch:
     schema = schema_of(columns)
-    given = {"images": pa.array([[image] for image in images], IMAGES), "strings": strings([], len(images))}
+    given = {
+        "images": pa.array([[image] for image in images], IMAGES),
+        "strings": strings([], len(images)),
+        "unread": pa.array([0] * len(images), pa.int32()),
+    }
     arrays = [given.get(field.name, pa.nulls(len(images), field.type)) for field in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 

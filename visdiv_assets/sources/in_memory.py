@@ -8,14 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import arrow_stream, batching, fetching, files
-from visdiv_assets.sources.conform import IMAGE, lists_of
-from visdiv_assets.sources.image_columns import IMAGES
-from visdiv_assets.sources.interface import Kind, Shard, StoredShard
-from visdiv_assets.sources.schema import ColumnPlan, plan_columns, schema_of
+from visdiv_assets.sources.interface import ColumnsTaken, Kind, Shard, StoredShard
+from visdiv_assets.sources.reading import Reading
+from visdiv_assets.sources.referenced import ReferencedFiles, is_file, with_bytes
+from visdiv_assets.sources.schema import (
+    COLUMNS,
+    PEEKED_ROWS,
+    ColumnPlan,
+    Peek,
+    columns_taken,
+    plan_columns,
+    schema_of,
+)
 from visdiv_assets.storage.manifest import digest_of
 
 if TYPE_CHECKING:
@@ -36,17 +43,21 @@ class DatasetSource:
     of the data is the dataset's fingerprint.
     """
 
-    def __init__(self, data: Dataset | DatasetDict) -> None:
+    def __init__(self, data: Dataset | DatasetDict, reading: Reading | None = None) -> None:
         """Open a loaded dataset; nothing is read.
 
         Args:
             data: the dataset; a Dataset without a split becomes the subset "train".
+            reading: the columns that are read; all splits are subsets.
 
         Raises:
             SourceError: the dataset is a streaming one.
         """
         import datasets
 
+        self._reading = reading or Reading()
+        #: The program that loaded the dataset chose its files.
+        self._referenced = ReferencedFiles(Path.cwd(), (), outside=True)
         splits = data if isinstance(data, dict) else {data.split or UNNAMED_SPLIT: data}
         for name, dataset in splits.items():
             if not isinstance(dataset, datasets.Dataset):
@@ -68,10 +79,18 @@ class DatasetSource:
         dataset = self._dataset(kind, name)
         return int(dataset.data.nbytes * len(dataset) // max(1, dataset.data.num_rows))
 
+    def left_out(self) -> list[str]:
+        """Return an empty list: all splits are read."""
+        return []
+
+    def columns_taken(self, kind: Kind, name: str) -> ColumnsTaken:
+        """Return which columns are read; see `interface.Source.columns_taken`."""
+        return columns_taken(self._plan(kind, name, COLUMNS))
+
     def observed_version(self, kind: Kind, name: str) -> str:
         """Return a digest of the dataset's fingerprint and number of rows."""
         dataset = self._dataset(kind, name)
-        return digest_of([dataset._fingerprint, len(dataset)])
+        return self._reading.mark(digest_of([dataset._fingerprint, len(dataset)]))
 
     def shards(self, kind: Kind, name: str) -> list[Shard]:
         """Return one shard per 10,000 rows.
@@ -87,7 +106,7 @@ class DatasetSource:
         shards = []
         for index, start in enumerate(starts):
             rows = min(SHARD_ROWS, len(dataset) - start)
-            fingerprint = digest_of([dataset._fingerprint, start, rows])
+            fingerprint = self._reading.mark(digest_of([dataset._fingerprint, start, rows]))
             size = size_bytes * rows // len(dataset)
             shards.append(Shard(f"rows-{index:05d}-of-{len(starts):05d}", rows, size, fingerprint))
         return shards
@@ -99,7 +118,7 @@ class DatasetSource:
             (shard, f"{fingerprint}\0{index * SHARD_ROWS}\0{shard.rows}")
             for index, shard in enumerate(self.shards(kind, name))
         ]
-        return [(shard, hashlib.sha256(key.encode()).hexdigest()) for shard, key in keys]
+        return [(shard, self._reading.mark(hashlib.sha256(key.encode()).hexdigest())) for shard, key in keys]
 
     def batches(
         self, kind: Kind, name: str, shard: Shard, *, columns: Sequence[str], batch_rows: int = 64
@@ -123,7 +142,8 @@ class DatasetSource:
             chosen = dataset.with_format("arrow", columns=plan.file_columns)
             for row in sorted(set(rows)):
                 for batch in chosen[row : row + 1].to_batches():
-                    yield row, _normalize(plan, batch).column("images")[0].values
+                    (one,) = self._referenced.with_bytes(plan.normalize(batch))
+                    yield row, one.column("images")[0].values
 
         return fetching.fetch(self.uri, kind, name, [len(dataset)], read_images, positions)
 
@@ -139,7 +159,7 @@ class DatasetSource:
             stop = min(first + batch_rows, start + shard.rows)
             if plan.file_columns:
                 for batch in chosen[first:stop].to_batches():
-                    yield _normalize(plan, batch)
+                    yield from with_bytes(self._referenced, plan.normalize(batch))
             else:
                 yield plan.normalize(batching.without_columns(stop - first))
 
@@ -161,8 +181,20 @@ class DatasetSource:
             yield from table.cast(schema).to_batches()
 
     def _plan(self, kind: Kind, name: str, columns: Sequence[str]) -> ColumnPlan:
-        schema = self._dataset(kind, name).features.arrow_schema
-        return plan_columns(kind, schema, columns, f"{name!r} in {self.uri}")
+        dataset = self._dataset(kind, name)
+
+        def first_rows(names: Sequence[str]) -> pa.RecordBatch | None:
+            chosen = dataset.with_format("arrow", columns=list(names))
+            return next(iter(chosen[:PEEKED_ROWS].combine_chunks().to_batches()), None)
+
+        return plan_columns(
+            kind,
+            dataset.features.arrow_schema,
+            columns,
+            f"{name!r} in {self.uri}",
+            reading=self._reading,
+            peek=Peek(first_rows, is_file(self._referenced)),
+        )
 
     def _dataset(self, kind: Kind, name: str) -> Dataset:
         if kind is not Kind.SUBSET or name not in self._splits:
@@ -175,35 +207,3 @@ class DatasetSource:
             if known == shard:
                 return index * SHARD_ROWS
         raise files.changed(f"{shard.name} of {name!r} in {self.uri}")
-
-
-def _normalize(plan: ColumnPlan, batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Convert a batch of stored columns to the normalized ones, with the bytes of images that are known by path."""
-    normalized = plan.normalize(batch)
-    if "images" not in plan.columns:
-        return normalized
-    index = plan.columns.index("images")
-    return normalized.set_column(index, normalized.schema.field(index), _with_bytes(normalized.column(index)))
-
-
-def _with_bytes(images: pa.Array) -> pa.Array:
-    """Read the images [n] that have a path and no bytes from local files; those without such a file stay null."""
-    entries = images.flatten()
-    encoded, paths = entries.field("bytes"), entries.field("path")
-    by_path = pc.and_(encoded.is_null(), paths.is_valid())
-    if not pc.any(by_path).as_py():
-        return images
-    contents = [
-        _content(path.as_py()) if wanted else given.as_py()
-        for wanted, given, path in zip(by_path.to_pylist(), encoded, paths, strict=True)
-    ]
-    entries = pa.StructArray.from_arrays([pa.array(contents, pa.binary()), paths], fields=list(IMAGE))
-    return lists_of(pc.list_value_length(images), entries, IMAGES)
-
-
-def _content(path: str) -> bytes | None:
-    file = Path(path)
-    try:
-        return file.read_bytes() if file.is_file() else None
-    except OSError as error:
-        raise files.cannot_read(file, error) from None

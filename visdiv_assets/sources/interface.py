@@ -26,12 +26,14 @@ class Shard:
         rows: number of rows.
         size_bytes: size in bytes.
         fingerprint: changes when the path, the size or the time of change does; not a digest of the content.
+        one_file: whether it is a file; else each row is one, which the path of its image names.
     """
 
     name: str
     rows: int
     size_bytes: int
     fingerprint: str
+    one_file: bool = True
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,21 @@ class StoredShard:
     schema: pa.Schema
     compression: str
     batches: Iterator[pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class ColumnsTaken:
+    """The columns of a file that are read.
+
+    Attributes:
+        images: the columns of images, in the order of a row's images.
+        texts: the column of conversations, or those of questions and answers; empty if there are none.
+        wrong: texts, source and ratings that are not read because of their type: normalized name and reason.
+    """
+
+    images: tuple[str, ...]
+    texts: tuple[str, ...]
+    wrong: tuple[tuple[str, str], ...] = ()
 
 
 class Source(Protocol):
@@ -68,6 +85,17 @@ class Source(Protocol):
 
     def benchmarks(self) -> list[str]:
         """Return the names of the benchmarks, sorted; may be empty."""
+        ...
+
+    def left_out(self) -> list[str]:
+        """Return what the source holds that is not read, one line for each group of files, sorted.
+
+        Files about the dataset, such as its README, do not count, nor do hidden files.
+        """
+        ...
+
+    def columns_taken(self, kind: Kind, name: str) -> ColumnsTaken:
+        """Return which columns of a subset's first file are read; opens only that file."""
         ...
 
     def size_bytes(self, kind: Kind, name: str) -> int:

@@ -6,11 +6,7 @@ load as a whole. Files with huge pages (some writers put a whole row group in on
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from io import BufferedReader, RawIOBase
 from itertools import accumulate, groupby
 from pathlib import Path
 
@@ -19,92 +15,34 @@ import pyarrow.parquet as pq
 
 from visdiv_assets.errors import SourceError
 from visdiv_assets.sources.batching import IMAGE_ROWS, limit_rows, stored_batch_rows, without_columns
-from visdiv_assets.sources.files import FoundFile, cannot_read
-from visdiv_assets.sources.interface import Kind, StoredShard
-from visdiv_assets.sources.schema import ColumnPlan, plan_columns
-
-BUFFER_BYTES = 1 << 20
+from visdiv_assets.sources.interface import ColumnsTaken, Kind, StoredShard
+from visdiv_assets.sources.parquet_files import REMEDY, Readable, name_errors, open_file, rows_of_groups
+from visdiv_assets.sources.reading import Reading
+from visdiv_assets.sources.referenced import ReferencedFiles, is_file, with_bytes
+from visdiv_assets.sources.schema import COLUMNS, PEEKED_ROWS, ColumnPlan, Peek, plan_columns
+from visdiv_assets.sources.schema import columns_taken as taken_by
 
 #: Codecs that pyarrow both reads and writes, the preferred one first for files whose columns differ.
 CODECS = ("zstd", "snappy", "gzip", "brotli", "lz4")
 
-#: What to do about a damaged file.
-REMEDY = "it may be damaged or cut off, so download or write it again"
 
-#: Files whose numbers of rows are remembered.
-MAX_KNOWN_FILES = 8192
-
-_REASON_LENGTH = 200
-
-#: The rows of each row group by path, size and time of change of the file.
-_known_rows: dict[tuple[Path, int, int], tuple[int, ...]] = {}
+def columns_taken(path: Readable, kind: Kind, reading: Reading, referenced: ReferencedFiles | None) -> ColumnsTaken:
+    """Return which columns of a file are read; see `interface.Source.columns_taken`."""
+    with name_errors(path):
+        parquet = open_file(path)
+    with parquet:
+        return taken_by(plan_of(path, parquet, kind, COLUMNS, reading, referenced))
 
 
-@dataclass(frozen=True)
-class NamedFile:
-    """A file with a name for messages that differs from its path.
-
-    Attributes:
-        name: the name that the user knows.
-        file: its path, or an open seekable file.
-    """
-
-    name: str
-    file: Path | RawIOBase | BufferedReader
-
-    def __str__(self) -> str:
-        return self.name
-
-
-#: A file that can be read here.
-Readable = Path | NamedFile
-
-
-def group_rows(file: FoundFile) -> tuple[int, ...]:
-    """Return the rows of each row group, from the footer. Remembered until the file's size or time of change differs.
-
-    Raises:
-        SourceError: the file is not a readable Parquet file.
-    """
-    known = _known_rows.get(_state(file))
-    if known is not None:
-        return known
-    with _name_errors(file.path), _open(file.path) as parquet:
-        return _remember(file, parquet)
-
-
-def content_digest(file: FoundFile) -> str:
-    """Return the SHA-256 of a file's bytes as 64 hex characters; its footer is read too, for `group_rows`.
-
-    Raises:
-        SourceError: the file is not a readable Parquet file.
-    """
-    with _name_errors(file.path), file.path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        with _open(NamedFile(str(file.path), stream)) as parquet:
-            _remember(file, parquet)
-    return digest
-
-
-def _state(file: FoundFile) -> tuple[Path, int, int]:
-    return file.path, file.size_bytes, file.mtime_ns
-
-
-def _remember(file: FoundFile, parquet: pq.ParquetFile) -> tuple[int, ...]:
-    rows = _rows_of_groups(parquet)
-    if len(_known_rows) >= MAX_KNOWN_FILES:
-        _known_rows.popitem()
-    _known_rows[_state(file)] = rows
-    return rows
-
-
-def row_count(path: Readable) -> int:
-    """Return the rows of a file, from its footer. Raises as `group_rows` does."""
-    with _name_errors(path), _open(path) as parquet:
-        return sum(_rows_of_groups(parquet))
-
-
-def read(path: Readable, kind: Kind, columns: Sequence[str], batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
+def read(
+    path: Readable,
+    kind: Kind,
+    columns: Sequence[str],
+    batch_rows: int,
+    rows: int,
+    reading: Reading,
+    referenced: ReferencedFiles | None,
+) -> Iterator[pa.RecordBatch]:
     """Yield all rows of a file in order, as batches of normalized columns.
 
     Args:
@@ -113,18 +51,21 @@ def read(path: Readable, kind: Kind, columns: Sequence[str], batch_rows: int, ro
         columns: names out of `schema.READABLE`.
         batch_rows: maximum rows in a batch.
         rows: the expected number of rows.
+        reading: the columns that the user has set.
+        referenced: the files that rows may name; None if there are none.
 
     Raises:
         SourceError: the file is damaged, holds another number of rows, or lacks a column.
     """
-    with _name_errors(path):
-        parquet = _open(path)
+    with name_errors(path):
+        parquet = open_file(path)
     with parquet:
-        plan = plan_columns(kind, parquet.schema_arrow, columns, str(path))
+        plan = plan_of(path, parquet, kind, columns, reading, referenced)
+        beside = _beside(referenced, path)
         count = 0
         for batch in _raw_batches(path, parquet, plan, batch_rows, range(parquet.num_row_groups)):
             count += batch.num_rows
-            yield plan.normalize(batch)
+            yield from with_bytes(beside, plan.normalize(batch))
     _check_rows(path, count, rows)
 
 
@@ -138,7 +79,7 @@ def stored(path: Readable, rows: int) -> StoredShard:
     Raises:
         SourceError: the file is damaged.
     """
-    with _name_errors(path), _open(path) as parquet:
+    with name_errors(path), open_file(path) as parquet:
         metadata, schema = parquet.metadata, parquet.schema_arrow
         groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
         size_bytes = sum(group.total_byte_size for group in groups)
@@ -150,8 +91,8 @@ def stored(path: Readable, rows: int) -> StoredShard:
 
 
 def _stored(path: Readable, schema: pa.Schema, batch_rows: int, rows: int) -> Iterator[pa.RecordBatch]:
-    with _name_errors(path):
-        parquet = _open(path)
+    with name_errors(path):
+        parquet = open_file(path)
     with parquet:
         count = 0
         for batch in _batches(path, parquet, None, batch_rows, range(parquet.num_row_groups)):
@@ -165,13 +106,17 @@ def _check_rows(path: Readable, count: int, rows: int) -> None:
         raise SourceError(f"{path} holds {count} rows, but its footer says {rows}: {REMEDY}")
 
 
-def images(path: Readable, kind: Kind, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
+def images(
+    path: Readable, kind: Kind, rows: Collection[int], reading: Reading, referenced: ReferencedFiles | None
+) -> Iterator[tuple[int, pa.Array]]:
     """Yield the images of some rows. Reads only their row groups, and only the columns with images.
 
     Args:
         path: the file.
         kind: subset or benchmark.
         rows: counted from 0 in this file; all must exist.
+        reading: the columns that the user has set.
+        referenced: the files that rows may name; None if there are none.
 
     Yields:
         (row, struct<bytes: binary, path: string> [images of the row]), in row order.
@@ -180,11 +125,12 @@ def images(path: Readable, kind: Kind, rows: Collection[int]) -> Iterator[tuple[
         SourceError: the file is damaged, holds fewer rows than its footer says, or lacks the column.
     """
     wanted = sorted(set(rows), reverse=True)
-    with _name_errors(path):
-        parquet = _open(path)
+    with name_errors(path):
+        parquet = open_file(path)
     with parquet:
-        plan = plan_columns(kind, parquet.schema_arrow, ["images"], str(path))
-        ends = [*accumulate(_rows_of_groups(parquet))]
+        plan = plan_of(path, parquet, kind, ["images"], reading, referenced)
+        beside = _beside(referenced, path)
+        ends = [*accumulate(rows_of_groups(parquet))]
         for group, end in enumerate(ends):
             if not wanted or wanted[-1] >= end:
                 continue
@@ -192,15 +138,38 @@ def images(path: Readable, kind: Kind, rows: Collection[int]) -> Iterator[tuple[
             for raw in _raw_batches(path, parquet, plan, IMAGE_ROWS, [group]):
                 stop = start + raw.num_rows
                 if wanted[-1] < stop:
-                    images = plan.normalize(raw).column("images")
+                    normalized = plan.normalize(raw)
                     while wanted and wanted[-1] < stop:
                         row = wanted.pop()
-                        yield row, images[row - start].values
+                        (one,) = with_bytes(beside, normalized.slice(row - start, 1))
+                        yield row, one.column("images")[0].values
                 start = stop
                 if not wanted or wanted[-1] >= end:
                     break
             else:
                 raise SourceError(f"{path} holds fewer rows than its footer says: {REMEDY}")
+
+
+def plan_of(
+    path: Readable,
+    parquet: pq.ParquetFile,
+    kind: Kind,
+    columns: Sequence[str],
+    reading: Reading,
+    referenced: ReferencedFiles | None,
+) -> ColumnPlan:
+    """Plan how to read normalized columns from an open file; see `schema.plan_columns`."""
+
+    def first_rows(names: Sequence[str]) -> pa.RecordBatch | None:
+        groups = [group for group, rows in enumerate(rows_of_groups(parquet)) if rows]
+        return next(_batches(path, parquet, list(names), PEEKED_ROWS, groups[:1]), None)
+
+    peek = Peek(first_rows, is_file(_beside(referenced, path)))
+    return plan_columns(kind, parquet.schema_arrow, columns, str(path), reading=reading, peek=peek)
+
+
+def _beside(referenced: ReferencedFiles | None, path: Readable) -> ReferencedFiles | None:
+    return referenced.beside(path) if referenced is not None and isinstance(path, Path) else referenced
 
 
 def _raw_batches(
@@ -209,14 +178,14 @@ def _raw_batches(
     """Yield batches of the stored columns of a plan, of few bytes as far as the metadata tell."""
     if not plan.file_columns:
         # The file has none of the wanted columns: only the number of rows matters, which the footer has.
-        counts = _rows_of_groups(parquet)
+        counts = rows_of_groups(parquet)
         for group in groups:
             for start in range(0, counts[group], batch_rows):
                 yield without_columns(min(batch_rows, counts[group] - start))
         return
 
     def limit(group: int) -> int:
-        with _name_errors(path):
+        with name_errors(path):
             average = _average_bytes(parquet.metadata.row_group(group), plan.file_columns)
         return limit_rows(batch_rows, average, images="images" in plan.found)
 
@@ -239,33 +208,12 @@ def _batches(
     path: Readable, parquet: pq.ParquetFile, columns: list[str] | None, batch_rows: int, groups: Sequence[int]
 ) -> Iterator[pa.RecordBatch]:
     """Yield batches of stored columns, of all columns if `columns` is None."""
-    with _name_errors(path):
+    with name_errors(path):
         batches = parquet.iter_batches(batch_rows, list(groups), columns, use_threads=False)
     while True:
-        with _name_errors(path):
+        with name_errors(path):
             batch = next(batches, None)
         if batch is None:
             return
         if batch.num_rows:
             yield batch
-
-
-def _open(path: Readable) -> pq.ParquetFile:
-    file = path.file if isinstance(path, NamedFile) else path
-    return pq.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
-
-
-def _rows_of_groups(parquet: pq.ParquetFile) -> tuple[int, ...]:
-    return tuple(parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups))
-
-
-@contextmanager
-def _name_errors(path: Readable) -> Iterator[None]:
-    """Turn what pyarrow raises at a damaged or missing file into an error that names the file."""
-    try:
-        yield
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise cannot_read(str(path), error) from None
-        reason = " ".join(str(error).split())[:_REASON_LENGTH] or type(error).__name__
-        raise SourceError(f"{path} is not a readable Parquet file ({reason}): {REMEDY}") from None

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
 from visdiv_assets.errors import SourceError
-from visdiv_assets.sources import fetching, files, parquet
+from visdiv_assets.sources import fetching, files, layout, parquet, parquet_files
 from visdiv_assets.sources.batching import check_batch_rows
-from visdiv_assets.sources.interface import Kind, Shard, StoredShard
+from visdiv_assets.sources.image_columns import looks_like_image
+from visdiv_assets.sources.interface import ColumnsTaken, Kind, Shard, StoredShard
+from visdiv_assets.sources.left_out import describe_left_out
+from visdiv_assets.sources.parquet_paths import digest_of_files
+from visdiv_assets.sources.reading import Reading
+from visdiv_assets.sources.referenced import ReferencedFiles
 from visdiv_assets.sources.schema import schema_of
+from visdiv_assets.storage.manifest import digest_of
 
 SUFFIXES = (".parquet",)
 
@@ -19,31 +27,53 @@ SUFFIXES = (".parquet",)
 class ParquetFolderSource:
     """Rows in Parquet files under a folder. Implements `interface.Source`.
 
-    The folder holds `subsets/<name>/*.parquet` and optionally `benchmarks/<name>/*.parquet`. Without `subsets/` it
-    holds the folders of the subsets (the layout of a dataset's repository on the Hub), and no benchmarks. The name of
-    a subset is exactly that of its folder. Its files may lie in subfolders; their order is that of their relative posix
-    paths as plain text. Links are followed; hidden files and folders and other files are ignored.
+    The folder holds `subsets/<name>/*.parquet` and optionally `benchmarks/<name>/*.parquet`; the name of a subset is
+    exactly that of its folder. Without `subsets/` it has the layout of a dataset's repository on the Hub
+    (`layout.subsets_of`), beside which `benchmarks/<name>/` may lie. Files may lie in subfolders; their order is that
+    of their relative posix paths as plain text. Of a subset one split is read (`layout.choose_split`), of a benchmark
+    all but train. Links are followed; hidden files and folders and other files are ignored.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, reading: Reading | None = None) -> None:
         self.uri = str(folder)
         self._root = Path(folder).absolute()
+        self._reading = reading or Reading()
 
     def subsets(self) -> list[str]:
         """Return the names of the subsets, sorted."""
-        return self._names(Kind.SUBSET)
+        if self._has_subsets:
+            return files.subfolders(self._root / Kind.SUBSET.value)
+        return sorted(self._repository(unreadable=[]))
 
     def benchmarks(self) -> list[str]:
         """Return the names of the benchmarks, sorted; may be empty."""
-        return self._names(Kind.BENCHMARK)
+        base = self._root / Kind.BENCHMARK.value
+        if not base.is_dir():
+            return []
+        names = files.subfolders(base)
+        return names if self._has_subsets else [name for name in names if has_parquet(base / name)]
 
     def size_bytes(self, kind: Kind, name: str) -> int:
         """Return the total size of a subset's files, without opening them."""
-        return sum(file.size_bytes for file in files.find(self._folder(kind, name), SUFFIXES))
+        return sum(file.size_bytes for file in self._find(kind, name))
 
     def observed_version(self, kind: Kind, name: str) -> str:
         """Return a digest of the files' relative paths, sizes and times of change."""
-        return files.observed_version(files.find(self._folder(kind, name), SUFFIXES))
+        return self._reading.mark(files.observed_version(self._find(kind, name)))
+
+    def left_out(self) -> list[str]:
+        """Return what the folder holds beside the rows that are read; see `interface.Source.left_out`."""
+        unreadable: list[SourceError] = []
+        found = sorted(files.walk(self._root, unreadable=unreadable))
+        taken = set(self._taken())
+        if any(looks_like_image(path) for path in found) and self._names_files(taken):
+            # Which ones is not known before the rows are read.
+            taken.update(filter(looks_like_image, found))
+        return [*describe_left_out(found, taken), *(str(error) for error in unreadable)]
+
+    def columns_taken(self, kind: Kind, name: str) -> ColumnsTaken:
+        """Return which columns of the first file are read; see `interface.Source.columns_taken`."""
+        return parquet.columns_taken(self._find(kind, name)[0].path, kind, self._reading, self._referenced(kind, name))
 
     def shards(self, kind: Kind, name: str) -> list[Shard]:
         """Return one shard per file, in the order of the relative posix paths.
@@ -51,14 +81,17 @@ class ParquetFolderSource:
         Raises:
             SourceError: there is no Parquet file, or a file is not readable.
         """
-        return [_shard(file) for file in self._files(kind, name)]
+        return [self._shard(file) for file in self._find(kind, name)]
 
     def digests(self, kind: Kind, name: str, known: Mapping[str, str]) -> list[tuple[Shard, str]]:
-        """Return the shards with the SHA-256 of each file's bytes; a file is opened once for both."""
+        """Return the shards with the SHA-256 of each file's bytes, and of the image files that its rows name."""
         found = []
-        for file in self._files(kind, name):
-            digest = known.get(files.fingerprint([file])) or parquet.content_digest(file)
-            found.append((_shard(file), digest))
+        for file in self._find(kind, name):
+            fingerprint = self._reading.mark(files.fingerprint([file]))
+            digest = known.get(fingerprint) or self._reading.mark(parquet_files.content_digest(file))
+            if parquet_files.may_name_files(file) and (named := self._digest_of_named(kind, name, file)):
+                digest = self._reading.mark(digest_of([parquet_files.content_digest(file), named]))
+            found.append((self._shard(file), digest))
         return found
 
     def batches(
@@ -67,7 +100,8 @@ class ParquetFolderSource:
         """Yield the rows of a file in order; see `interface.Source.batches`."""
         schema_of(columns)
         check_batch_rows(batch_rows)
-        return parquet.read(self._current(kind, name, shard), kind, columns, batch_rows, shard.rows)
+        path, referenced = self._current(kind, name, shard), self._referenced(kind, name)
+        return parquet.read(path, kind, columns, batch_rows, shard.rows, self._reading, referenced)
 
     def stored(self, kind: Kind, name: str, shard: Shard) -> StoredShard:
         """Return all columns of a file, unchanged; see `interface.Source.stored`."""
@@ -75,56 +109,110 @@ class ParquetFolderSource:
 
     def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
         """Return the encoded bytes of single images; see `interface.Source.fetch`."""
-        found = self._files(kind, name)
-        rows = [sum(parquet.group_rows(file)) for file in found]
+        found = self._find(kind, name)
+        referenced = self._referenced(kind, name)
+        rows = [sum(parquet_files.group_rows(file)) for file in found]
         return fetching.fetch(
             self.uri,
             kind,
             name,
             rows,
-            lambda index, asked: parquet.images(found[index].path, kind, asked),
+            lambda index, asked: parquet.images(found[index].path, kind, asked, self._reading, referenced),
             positions,
         )
 
-    def _base(self, kind: Kind) -> Path | None:
-        """Return the folder with the subsets or with the benchmarks; None if there is none."""
-        if (self._root / Kind.SUBSET.value).is_dir():
-            base = self._root / kind.value
-            return base if base.is_dir() else None
-        return self._root if kind is Kind.SUBSET else None
+    @property
+    def _has_subsets(self) -> bool:
+        return (self._root / Kind.SUBSET.value).is_dir()
 
-    def _names(self, kind: Kind) -> list[str]:
-        base = self._base(kind)
-        if base is None:
-            return []
-        if base == self._root:
-            return hub_layout(base)
-        return files.subfolders(base)
+    def _repository(self, *, unreadable: list[SourceError] | None = None) -> dict[str, dict[str, str]]:
+        """Return the subsets of a folder without `subsets/`: paths in the folder by paths in the subset."""
+        paths = files.walk(self._root, SUFFIXES, unreadable=unreadable)
+        inside = tuple(f"{Kind.BENCHMARK.value}/{name}/" for name in self.benchmarks())
+        own = files.own_name(self._root)
+        return layout.subsets_of(own, {path: path for path in paths if not path.startswith(inside)})
 
-    def _folder(self, kind: Kind, name: str) -> Path:
-        base = self._base(kind)
-        if base and name and not name.startswith(".") and Path(name).name == name and (base / name).is_dir():
-            return base / name
-        raise files.no_such(self.uri, kind, name, self._names(kind))
+    def _paths(self, kind: Kind, name: str) -> dict[str, str]:
+        """Return a subset's files of all splits: their paths in the source by their paths in the subset."""
+        if kind is Kind.SUBSET and not self._has_subsets:
+            if found_alone := self._folder_of_its_own(name):
+                return found_alone
+            found = self._repository()
+            if name not in found:
+                raise files.no_such(self.uri, kind, name, sorted(found))
+            return found[name]
+        names = self.subsets() if kind is Kind.SUBSET else self.benchmarks()
+        if name not in names:
+            raise files.no_such(self.uri, kind, name, names)
+        folder = f"{kind.value}/{name}"
+        return {path: f"{folder}/{path}" for path in sorted(files.walk(self._root / folder, SUFFIXES))}
 
-    def _files(self, kind: Kind, name: str) -> list[files.FoundFile]:
-        folder = self._folder(kind, name)
-        if not (found := files.find(folder, SUFFIXES)):
-            raise SourceError(f"{folder} holds no .parquet file: add the files, or remove the folder")
-        return found
+    def _folder_of_its_own(self, name: str) -> dict[str, str]:
+        """Return the files of a top-level folder that must be a subset, without a walk over all others."""
+        elsewhere = {layout.DATA, Kind.BENCHMARK.value, *layout.SPLITS}
+        if name in elsewhere or name.startswith(".") or Path(name).name != name or not (self._root / name).is_dir():
+            return {}
+        return {path: f"{name}/{path}" for path in sorted(files.walk(self._root / name, SUFFIXES))}
+
+    def _chosen(self, kind: Kind, name: str) -> dict[str, str]:
+        """Return the files that are read: those of a split of a subset, those of a benchmark that are not train."""
+        paths = self._paths(kind, name)
+        if not paths:
+            raise SourceError(
+                f"{self._root / kind.value / name} holds no .parquet file: add the files, or remove the folder"
+            )
+        if kind is Kind.BENCHMARK:
+            return layout.without_train(paths)
+        if not (chosen := layout.choose_split(paths, self._reading.split)):
+            raise no_split(f"{name} in {self.uri}", self._reading.split, paths)
+        return chosen
+
+    def _taken(self) -> Iterator[str]:
+        for kind, names in ((Kind.SUBSET, self.subsets()), (Kind.BENCHMARK, self.benchmarks())):
+            for name in names:
+                with suppress(SourceError):  # its own runs report it
+                    yield from self._chosen(kind, name).values()
+
+    def _names_files(self, taken: Iterable[str]) -> bool:
+        """Return whether rows of some files may name images by path."""
+        for path in sorted(taken):
+            with suppress(SourceError):  # its own runs report it
+                if parquet_files.may_name_files(files.look(self._root, path)):
+                    return True
+        return False
+
+    def _find(self, kind: Kind, name: str) -> list[files.FoundFile]:
+        return [self._look(shard, path) for shard, path in self._chosen(kind, name).items()]
+
+    def _digest_of_named(self, kind: Kind, name: str, file: files.FoundFile) -> str | None:
+        return digest_of_files(file.path, kind, self._reading, self._referenced(kind, name))
+
+    def _look(self, shard: str, path: str) -> files.FoundFile:
+        (file,) = files.confined([files.look(self._root, path)], self._reading.confined(self._root))
+        return replace(file, relative=shard)
+
+    def _referenced(self, kind: Kind, name: str) -> ReferencedFiles:
+        folder = self._root / kind.value / name if self._has_subsets else self._root / name
+        return ReferencedFiles(self._root, (folder,), outside=self._reading.outside_files)
+
+    def _shard(self, file: files.FoundFile) -> Shard:
+        fingerprint = self._reading.mark(files.fingerprint([file]))
+        return Shard(file.relative, sum(parquet_files.group_rows(file)), file.size_bytes, fingerprint)
 
     def _current(self, kind: Kind, name: str, shard: Shard) -> Path:
         """Return the shard's file. Raises SourceError if it differs from what `shards` described."""
-        file = files.look(self._folder(kind, name), shard.name)
-        if files.fingerprint([file]) != shard.fingerprint:
+        file = self._look(shard.name, self._paths(kind, name).get(shard.name) or f"{kind.value}/{name}/{shard.name}")
+        if self._reading.mark(files.fingerprint([file])) != shard.fingerprint:
             raise files.changed(file.path)
         return file.path
 
 
-def _shard(file: files.FoundFile) -> Shard:
-    return Shard(file.relative, sum(parquet.group_rows(file)), file.size_bytes, files.fingerprint([file]))
+def no_split(what: str, split: str, paths: Mapping[str, object]) -> SourceError:
+    """Return the error to raise when a subset has no file of the split that is read."""
+    others = ", ".join(layout.splits_of(paths)) or "none"
+    return SourceError(f"{what} has no split {split!r}, it has {others}: set VISDIV_SPLIT to one of them, or to all")
 
 
-def hub_layout(folder: Path) -> list[str]:
-    """Return the names of the subfolders that directly hold Parquet files, sorted."""
-    return [name for name in files.subfolders(folder) if files.files_in(folder / name, SUFFIXES)]
+def has_parquet(folder: Path) -> bool:
+    """Return whether a folder holds a Parquet file at any depth; what cannot be read is left out."""
+    return any(files.walk(folder, SUFFIXES, unreadable=[]))

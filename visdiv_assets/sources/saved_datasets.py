@@ -11,13 +11,19 @@ import pyarrow as pa
 
 from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import arrow_stream, batching, fetching, files
-from visdiv_assets.sources.interface import Kind, Shard, StoredShard
+from visdiv_assets.sources.interface import ColumnsTaken, Kind, Shard, StoredShard
+from visdiv_assets.sources.left_out import describe_left_out
+from visdiv_assets.sources.reading import Reading
+from visdiv_assets.sources.referenced import ReferencedFiles
 from visdiv_assets.sources.schema import schema_of
 
 #: The files of a saved Dataset (the first lists its data files), and the list of splits of a saved DatasetDict.
 STATE_FILE = "state.json"
 INFO_FILE = "dataset_info.json"
 DICT_FILE = "dataset_dict.json"
+
+#: Files that hold rows.
+_DATA_SUFFIXES = (".arrow", ".parquet")
 
 
 class SavedDatasetsSource:
@@ -34,9 +40,10 @@ class SavedDatasetsSource:
     A shard is one Arrow file, in the order in which `datasets` reads them.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, reading: Reading | None = None) -> None:
         self.uri = str(folder)
         self._root = Path(folder).absolute()
+        self._reading = reading or Reading()
 
     def subsets(self) -> list[str]:
         """Return the names of the subsets, sorted.
@@ -56,7 +63,21 @@ class SavedDatasetsSource:
 
     def observed_version(self, kind: Kind, name: str) -> str:
         """Return a digest of the files' names, sizes and times of change."""
-        return files.observed_version(self._files(kind, name))
+        return self._reading.mark(files.observed_version(self._files(kind, name)))
+
+    def left_out(self) -> list[str]:
+        """Return the other Parquet and Arrow files of the folder; see `interface.Source.left_out`."""
+        unreadable: list[SourceError] = []
+        found = sorted(files.walk(self._root, _DATA_SUFFIXES, unreadable=unreadable))
+        folders = [folder for kind in Kind for folder in self._folders(kind).values()]
+        inside = tuple(f"{folder.relative_to(self._root).as_posix()}/" for folder in folders)
+        others = [path for path in found if not path.startswith(inside) and self._root not in folders]
+        return [*describe_left_out(others, ()), *(str(error) for error in unreadable)]
+
+    def columns_taken(self, kind: Kind, name: str) -> ColumnsTaken:
+        """Return which columns of the first file are read; see `interface.Source.columns_taken`."""
+        path = self._files(kind, name)[0].path
+        return arrow_stream.columns_taken(path, kind, self._reading, self._referenced)
 
     def shards(self, kind: Kind, name: str) -> list[Shard]:
         """Return one shard per Arrow file, in the order of the dataset.
@@ -65,14 +86,14 @@ class SavedDatasetsSource:
             SourceError: the dataset has no file, or one is not readable.
         """
         return [
-            Shard(file.relative, arrow_stream.row_count(file), file.size_bytes, files.fingerprint([file]))
+            Shard(file.relative, arrow_stream.row_count(file), file.size_bytes, self._fingerprint(file))
             for file in self._files(kind, name)
         ]
 
     def digests(self, kind: Kind, name: str, known: Mapping[str, str]) -> list[tuple[Shard, str]]:
         """Return the shards with the SHA-256 of each file's bytes."""
         return [
-            (shard, known.get(shard.fingerprint) or files.content_digest(self._current(kind, name, shard).path))
+            (shard, known.get(shard.fingerprint) or self._digest(kind, name, shard))
             for shard in self.shards(kind, name)
         ]
 
@@ -82,7 +103,8 @@ class SavedDatasetsSource:
         """Yield the rows of a file in order; see `interface.Source.batches`."""
         schema_of(columns)
         batching.check_batch_rows(batch_rows)
-        return arrow_stream.read(self._current(kind, name, shard).path, kind, columns, batch_rows, shard.rows)
+        path = self._current(kind, name, shard).path
+        return arrow_stream.read(path, kind, columns, batch_rows, shard.rows, self._reading, self._referenced)
 
     def stored(self, kind: Kind, name: str, shard: Shard) -> StoredShard:
         """Return all columns of a file, unchanged; see `interface.Source.stored`."""
@@ -96,9 +118,19 @@ class SavedDatasetsSource:
             kind,
             name,
             [arrow_stream.row_count(file) for file in found],
-            lambda index, rows: arrow_stream.images(found[index].path, kind, rows),
+            lambda index, rows: arrow_stream.images(found[index].path, kind, rows, self._reading, self._referenced),
             positions,
         )
+
+    @property
+    def _referenced(self) -> ReferencedFiles:
+        return ReferencedFiles(self._root, (), outside=self._reading.outside_files)
+
+    def _fingerprint(self, file: files.FoundFile) -> str:
+        return self._reading.mark(files.fingerprint([file]))
+
+    def _digest(self, kind: Kind, name: str, shard: Shard) -> str:
+        return self._reading.mark(files.content_digest(self._current(kind, name, shard).path))
 
     def _folders(self, kind: Kind) -> dict[str, Path]:
         """Return the folder of the saved Dataset of each subset or benchmark."""
@@ -140,12 +172,12 @@ class SavedDatasetsSource:
                 f"{folder / STATE_FILE} names {outside[0]!r}, which is not a file of the folder: save the dataset "
                 f"again with save_to_disk"
             )
-        return [files.look(folder, name) for name in names]
+        return files.confined([files.look(folder, name) for name in names], self._reading.confined(self._root))
 
     def _current(self, kind: Kind, name: str, shard: Shard) -> files.FoundFile:
         """Return the shard's file. Raises SourceError if it is no longer what `shards` described."""
         for file in self._files(kind, name):
-            if file.relative == shard.name and files.fingerprint([file]) == shard.fingerprint:
+            if file.relative == shard.name and self._fingerprint(file) == shard.fingerprint:
                 return file
         raise files.changed(f"{shard.name} of {kind.value}/{name} in {self.uri}")
 
@@ -172,6 +204,11 @@ def _datasets(folder: Path, name: str, prefix: str) -> dict[str, Path]:
         splits = _read_json(folder / DICT_FILE).get("splits")
         if not isinstance(splits, list):
             raise SourceError(f"{folder / DICT_FILE} lists no splits: save the dataset again with save_to_disk")
+        if outside := [split for split in splits if split == ".." or Path(str(split)).name != split]:
+            raise SourceError(
+                f"{folder / DICT_FILE} names {outside[0]!r}, which is not a folder in it: save the dataset again with "
+                f"save_to_disk"
+            )
         return {f"{prefix}{split}": folder / str(split) for split in splits}
     return {name: folder} if _is_dataset(folder) else {}
 

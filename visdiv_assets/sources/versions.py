@@ -37,6 +37,11 @@ class Version:
         """Number of rows of all shards."""
         return sum(shard.shard.rows for shard in self.shards)
 
+    @property
+    def files(self) -> list[tuple[str, int]]:
+        """The name and the number of rows of each file, in order; empty if each row is a file."""
+        return [(shard.shard.name, shard.shard.rows) for shard in self.shards if shard.shard.one_file]
+
     def known_digests(self) -> dict[str, str]:
         """Return digests by fingerprint, for the next call of `version_of`."""
         return {shard.shard.fingerprint: shard.digest for shard in self.shards}

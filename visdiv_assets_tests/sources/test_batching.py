@@ -16,7 +16,8 @@ from visdiv_assets.sources.batching import cut, limit_rows
     [
         (0, False, 64),
         (100, False, 64),
-        (100, True, batching.IMAGE_ROWS),
+        (100, True, 64),
+        (2000, True, batching.IMAGE_ROWS),
         (batching.BATCH_BYTES / 4, True, 4),
         (batching.BATCH_BYTES / 4, False, 4),
         (batching.BATCH_BYTES * 40, True, 1),

@@ -3,14 +3,13 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.sources import SCHEMA, Kind
+from visdiv_assets.sources import Kind
 from visdiv_assets_tests.sources.conftest import Corpus, plain_rows
 
 
@@ -77,15 +76,6 @@ def test_a_flipped_byte_is_noticed_by_page_checksums(corpus: Corpus) -> None:
     file.write_bytes(content)
     with pytest.raises(VisdivError, match="is not a readable Parquet file"):
         corpus.read()
-
-
-def test_text_that_is_not_utf8_names_file_and_column(corpus: Corpus) -> None:
-    bad = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xfe"], pa.binary()).buffers())
-    table = pa.Table.from_pylist(plain_rows(1), SCHEMA).set_column(2, "source", bad)
-    file = corpus.write(table)
-    assert len(corpus.read(columns=["images"])) == 1
-    with pytest.raises(VisdivError, match=rf"{file.name}: column 'source' holds a value"):
-        corpus.read(columns=["source"])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -9,6 +9,7 @@ import pytest
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import COLUMNS, SCHEMA, ImageFolderSource, Kind, image_folder
 from visdiv_assets.sources import open as open_source
+from visdiv_assets.sources.reading import Reading
 from visdiv_assets_tests.sources.conftest import Rows
 
 
@@ -51,7 +52,7 @@ def test_each_subfolder_with_images_is_a_subset(folder: Path) -> None:
 
 
 def test_folders_in_benchmarks_are_benchmarks(folder: Path) -> None:
-    put(folder, "cats/a.jpg", "benchmarks/exam/x.png", "benchmarks/exam/more/y.png", "benchmarks/empty/readme.txt")
+    put(folder, "cats/a.jpg", "benchmarks/exam/x.png", "benchmarks/exam/more/y.png", "benchmarks/exam/x.txt")
     source = ImageFolderSource(folder)
     assert (source.subsets(), source.benchmarks()) == (["cats"], ["exam"])
     (shard,) = source.shards(Kind.BENCHMARK, "exam")
@@ -59,8 +60,8 @@ def test_folders_in_benchmarks_are_benchmarks(folder: Path) -> None:
     assert [row["images"][0]["path"] for batch in batches for row in batch.to_pylist()] == ["more/y.png", "x.png"]
     assert source.fetch(Kind.BENCHMARK, "exam", [(1, 0)]) == [b"benchmarks/exam/x.png"]
     put(folder, "benchmarks/loose.png")
-    with pytest.raises(VisdivError, match="benchmarks holds images beside folders with images: move them into"):
-        source.benchmarks()
+    assert source.benchmarks() == ["exam"]
+    assert source.left_out() == ["benchmarks/exam/x.txt", "benchmarks/loose.png"]
 
 
 def test_a_subset_and_a_benchmark_of_one_name_are_two(folder: Path) -> None:
@@ -83,8 +84,8 @@ def test_subsets_may_lie_in_a_folder_subsets(folder: Path) -> None:
     assert (source.subsets(), source.benchmarks()) == (["cats"], ["exam"])
     assert paths(source, "cats") == ["a.jpg"]
     put(folder, "loose.jpg")
-    with pytest.raises(VisdivError, match="holds images beside its folder 'subsets'"):
-        source.subsets()
+    assert source.subsets() == ["cats"]
+    assert source.left_out() == ["elsewhere/b.jpg", "loose.jpg"]
 
 
 def test_loose_images_are_a_subset_named_after_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,6 +261,6 @@ def test_unknown_names_are_refused(folder: Path) -> None:
 def test_links_to_folders_and_files_are_followed(folder: Path, tmp_path: Path) -> None:
     put(tmp_path / "elsewhere", "a.png")
     (folder / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    source = open_source(folder)
+    source = open_source(folder, reading=Reading(outside_files=True))
     assert source.subsets() == ["linked"]
     assert source.fetch(Kind.SUBSET, "linked", [(0, 0)]) == [b"a.png"]

@@ -82,9 +82,10 @@ def test_a_folder_with_nothing_to_read_is_refused(tmp_path: Path) -> None:
         open_source(tmp_path)
 
 
-def test_a_subset_in_place_of_its_parent_folder_is_explained(sample: Path) -> None:
-    with pytest.raises(VisdivError, match="Parquet files lie directly in it: give its parent folder"):
-        open_source(sample / "subsets" / "clipart_nature")
+def test_files_directly_in_a_folder_are_one_subset(sample: Path) -> None:
+    source = open_source(sample / "subsets" / "clipart_nature")
+    assert source.subsets() == ["clipart_nature"]
+    assert len(source.shards(Kind.SUBSET, "clipart_nature")) == 2
 
 
 def test_a_downloaded_repository_has_no_benchmarks(corpus: Corpus) -> None:

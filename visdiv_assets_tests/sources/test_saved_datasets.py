@@ -112,6 +112,15 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         sources.open(folder).shards(Kind.SUBSET, "squares")
 
 
+@pytest.mark.parametrize("split", ["../other", "..", "/etc", "a/b", 3])
+def test_a_split_that_leads_out_of_the_folder_is_refused(tmp_path: Path, split: object) -> None:
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    (folder / "dataset_dict.json").write_text(json.dumps({"splits": [split]}), encoding="utf-8")
+    with pytest.raises(SourceError, match=r"which is not a folder in it: save the dataset again with save_to_disk"):
+        sources.open(folder).subsets()
+
+
 @pytest.mark.parametrize(
     ("state", "message"),
     [

@@ -124,16 +124,10 @@ def test_missing_ratings_and_source_become_nulls(corpus: Corpus) -> None:
     [
         ("images", pa.array([1])),
         ("images", one([1], pa.list_(pa.int64()))),
-        ("images", one([{"path": "x"}], pa.list_(pa.struct([("path", pa.string())])))),
         ("images", one([{"bytes": "x"}], pa.list_(pa.struct([("bytes", pa.string())])))),
-        ("texts", pa.array(["a text"])),
-        ("texts", one([{"user": "u"}], pa.list_(pa.struct([("user", pa.string())])))),
-        ("source", pa.array([5])),
-        ("relevance_ratings", pa.array([5])),
-        ("formatting_ratings", one(["5"], pa.list_(pa.string()))),
     ],
 )
-def test_a_column_of_the_wrong_type_is_named_with_both_types(corpus: Corpus, column: str, array: pa.Array) -> None:
+def test_images_of_the_wrong_type_are_named_with_both_types(corpus: Corpus, column: str, array: pa.Array) -> None:
     content = table(images=one([], SCHEMA.field("images").type))
     content = content.drop_columns([column]) if column in content.column_names else content
     file = corpus.write(content.append_column(column, array).slice(0, 0))
@@ -144,16 +138,65 @@ def test_a_column_of_the_wrong_type_is_named_with_both_types(corpus: Corpus, col
     assert f"cannot be read as {SCHEMA.field(column).type}" in message
 
 
+@pytest.mark.parametrize(
+    ("column", "array"),
+    [
+        ("texts", pa.array([7])),
+        ("texts", one([{"user": "u"}], pa.list_(pa.struct([("user", pa.string())])))),
+        ("texts", one(["u"], pa.list_(pa.string()))),
+        ("source", pa.array([5])),
+        ("relevance_ratings", pa.array([5])),
+        ("relevance_ratings", pa.array(["5"])),
+        ("formatting_ratings", one(["5"], pa.list_(pa.string()))),
+    ],
+)
+def test_other_columns_of_the_wrong_type_are_null(corpus: Corpus, column: str, array: pa.Array) -> None:
+    content = table(images=one([], SCHEMA.field("images").type))
+    content = content.drop_columns([column]) if column in content.column_names else content
+    corpus.write(content.append_column(column, array))
+    assert corpus.read(columns=[column, "unread"]) == [{column: None, "unread": 1}]
+    taken = corpus.open().columns_taken(Kind.SUBSET, "some")
+    ((named, reason),) = taken.wrong
+    assert named == column
+    assert reason.startswith(f"{column} is {str(array.type).partition('<')[0]}")
+
+
 @pytest.mark.parametrize("rating", [3.5, math.inf, 1e30])
-def test_a_rating_that_is_no_whole_number_is_an_error(corpus: Corpus, rating: float) -> None:
-    file = corpus.write(
-        table(
-            images=one([], SCHEMA.field("images").type),
-            relevance_ratings=one([rating], pa.list_(pa.float64())),
-        )
-    )
-    with pytest.raises(VisdivError, match=rf"{file.name}: column 'relevance_ratings' holds a value that cannot"):
-        corpus.read()
+def test_a_rating_that_is_no_whole_number_is_null(corpus: Corpus, rating: float) -> None:
+    ratings = pa.array([[4.0, rating], [rating], None, [3.0, None, math.nan]])
+    images = pa.array([[]] * 4, SCHEMA.field("images").type)
+    corpus.write(pa.table({"images": images, "relevance_ratings": ratings}))
+    rows = corpus.read(columns=["relevance_ratings", "unread"])
+    assert [row["relevance_ratings"] for row in rows] == [[4, None], [None], None, [3, None, None]]
+    assert [row["unread"] for row in rows] == [1, 1, 0, 0]
+
+
+def broken(*values: bytes) -> pa.Array:
+    """A column of strings that need not be UTF-8."""
+    return pa.Array.from_buffers(pa.string(), len(values), pa.array(values, pa.binary()).buffers())
+
+
+def test_texts_that_are_not_utf8_are_null_and_counted(corpus: Corpus) -> None:
+    users = broken(b"one", b"\xff\xfe", b"three")
+    turns = pa.StructArray.from_arrays([users, pa.array(["a", "b", "c"])], ["user", "assistant"])
+    texts = pa.ListArray.from_arrays([0, 2, 3], turns)
+    images = pa.array([[]] * 2, SCHEMA.field("images").type)
+    corpus.write(pa.table({"images": images, "texts": texts, "source": broken(b"\xff", b"s")}))
+    first, second = corpus.read(columns=["texts", "source", "unread", "strings"])
+    assert first["texts"] == [{"user": "one", "assistant": "a"}, {"user": None, "assistant": "b"}]
+    assert (first["source"], first["unread"], first["strings"]) == (None, 1, ["one", "a", "b"])
+    assert (second["source"], second["unread"]) == ("s", 0)
+
+
+def test_images_beside_text_that_is_not_utf8_are_read(corpus: Corpus) -> None:
+    entries = pa.StructArray.from_arrays([pa.array([b"x", b"y"]), broken(b"\xff", b"p")], ["bytes", "path"])
+    corpus.write(pa.table({"image": entries}))
+    assert [row["images"] for row in corpus.read()] == [
+        [{"bytes": b"x", "path": None}],
+        [{"bytes": b"y", "path": "p"}],
+    ]
+    corpus.write(pa.table({"image": broken(b"\xff", b"a.png")}), "paths")
+    assert [row["images"] for row in corpus.read("paths")] == [[], [{"bytes": None, "path": "a.png"}]]
 
 
 def test_a_duplicate_column_is_an_error(corpus: Corpus) -> None:

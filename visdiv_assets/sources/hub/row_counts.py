@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from visdiv_assets.sources import parquet
+from visdiv_assets.sources import parquet_files
 from visdiv_assets.sources.hub.client import HubClient, HubFile
 from visdiv_assets.sources.hub.range_file import RangeFile
 from visdiv_assets.storage.error_messages import write_error
@@ -40,7 +40,7 @@ class RowCounts:
 
     def correct(self, file: HubFile, path: Path) -> None:
         """Cache the rows of a downloaded and verified file, in case its footer was corrupted in transfer before."""
-        rows = parquet.row_count(parquet.NamedFile(str(file), path))
+        rows = parquet_files.row_count(parquet_files.NamedFile(str(file), path))
         if self._known.get(file.key) != rows:
             self._store(file, rows)
 
@@ -50,7 +50,7 @@ class RowCounts:
                 self._known[file.key] = int(json.loads(self._path(file).read_bytes())["rows"])
             except (FileNotFoundError, ValueError, KeyError, TypeError):
                 footer = RangeFile(self._client, file)
-                self._store(file, parquet.row_count(parquet.NamedFile(str(file), footer)))
+                self._store(file, parquet_files.row_count(parquet_files.NamedFile(str(file), footer)))
         return self._known[file.key]
 
     def _store(self, file: HubFile, rows: int) -> None:

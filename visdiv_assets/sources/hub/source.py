@@ -12,16 +12,19 @@ from pathlib import Path
 import pyarrow as pa
 
 from visdiv_assets.errors import SourceError, VisdivError
-from visdiv_assets.sources import fetching, files, parquet
+from visdiv_assets.sources import fetching, files, parquet, parquet_files
 from visdiv_assets.sources.batching import check_batch_rows
 from visdiv_assets.sources.catalog import Benchmark
 from visdiv_assets.sources.downloads import Downloads
 from visdiv_assets.sources.hub.client import HubClient, HubFile, parse_uri
 from visdiv_assets.sources.hub.errors import MissingDatasetError, MissingRevisionError
-from visdiv_assets.sources.hub.layout import benchmark_files, subsets_of
 from visdiv_assets.sources.hub.range_file import RangeFile
 from visdiv_assets.sources.hub.row_counts import RowCounts
-from visdiv_assets.sources.interface import Kind, Shard, StoredShard
+from visdiv_assets.sources.interface import ColumnsTaken, Kind, Shard, StoredShard
+from visdiv_assets.sources.layout import benchmark_files, choose_split, is_parquet, subsets_of
+from visdiv_assets.sources.left_out import describe_left_out
+from visdiv_assets.sources.parquet_folder import no_split
+from visdiv_assets.sources.reading import Reading
 from visdiv_assets.sources.schema import schema_of
 from visdiv_assets.storage.file_cache import FileCache
 from visdiv_assets.storage.manifest import digest_of
@@ -49,6 +52,7 @@ class HubSource:
         downloads: Downloads | None = None,
         benchmarks: Sequence[Benchmark] = (),
         client: HubClient | None = None,
+        reading: Reading | None = None,
     ) -> None:
         """Open a dataset; nothing is requested.
 
@@ -57,6 +61,7 @@ class HubSource:
             downloads: how files are fetched, and where they are cached.
             benchmarks: the benchmarks that the source has.
             client: makes the requests; None: a client for HF_ENDPOINT with HF_TOKEN.
+            reading: the split and columns that are read.
 
         Raises:
             SourceError: the URI does not name a dataset.
@@ -66,6 +71,7 @@ class HubSource:
         self._dataset, self._revision = parse_uri(uri)
         self._benchmarks = {benchmark.name: benchmark for benchmark in benchmarks}
         self._client = client or HubClient()
+        self._reading = reading or Reading()
         self._cache = FileCache(downloads.folder / "files", downloads.max_bytes, downloads.reserve_bytes)
         self._rows = RowCounts(self._client, downloads.folder / "rows", downloads.threads)
         self._max_bytes = downloads.max_bytes
@@ -93,7 +99,19 @@ class HubSource:
         It is not the commit: a commit that changes only other files does not change it.
         """
         found = self._files(kind, name).values()
-        return digest_of(sorted([file.path, file.size_bytes, file.oid] for file in found))
+        return self._reading.mark(digest_of(sorted([file.path, file.size_bytes, file.oid] for file in found)))
+
+    def left_out(self) -> list[str]:
+        """Return the Parquet files that are not read; see `interface.Source.left_out`."""
+        taken = {file.path for name in self._subsets() for file in self._chosen(name).values()}
+        listed = self._list(self._dataset, self._revision)
+        return describe_left_out(sorted(file.path for file in listed if is_parquet(file.path)), taken)
+
+    def columns_taken(self, kind: Kind, name: str) -> ColumnsTaken:
+        """Return which columns of the first file are read; see `interface.Source.columns_taken`."""
+        file = next(iter(self._files(kind, name).values()))
+        with self._open_cached_or_remote(file) as opened:
+            return parquet.columns_taken(opened, kind, self._reading, None)
 
     def shards(self, kind: Kind, name: str) -> list[Shard]:
         """Return one shard per file, in the order of the paths. Only the footer of each file is read, once.
@@ -104,14 +122,14 @@ class HubSource:
         found = self._files(kind, name)
         counts = self._rows.of(list(found.values()))
         return [
-            Shard(path, rows, file.size_bytes, _fingerprint(file))
+            Shard(path, rows, file.size_bytes, self._fingerprint(file))
             for (path, file), rows in zip(found.items(), counts, strict=True)
         ]
 
     def digests(self, kind: Kind, name: str, known: Mapping[str, str]) -> list[tuple[Shard, str]]:
         """Return the shards with the SHA-256 of each file: the Hub's, or computed for a file outside LFS."""
         return [
-            (shard, known.get(shard.fingerprint) or self._digest(self._current(kind, name, shard)))
+            (shard, known.get(shard.fingerprint) or self._reading.mark(self._digest(self._current(kind, name, shard))))
             for shard in self.shards(kind, name)
         ]
 
@@ -127,7 +145,7 @@ class HubSource:
         """Return all columns of a file, unchanged; see `interface.Source.stored`."""
         file = self._current(kind, name, shard)
         with self._on_disk(file) as path:
-            found = parquet.stored(parquet.NamedFile(str(file), path), shard.rows)
+            found = parquet.stored(parquet_files.NamedFile(str(file), path), shard.rows)
         return StoredShard(found.schema, found.compression, self._stored(kind, name, shard))
 
     def fetch(self, kind: Kind, name: str, positions: Sequence[tuple[int, int]]) -> list[bytes | None]:
@@ -136,7 +154,7 @@ class HubSource:
 
         def read_images(index: int, rows: Collection[int]) -> Iterator[tuple[int, pa.Array]]:
             with self._open_cached_or_remote(found[index]) as file:
-                yield from parquet.images(file, kind, rows)
+                yield from parquet.images(file, kind, rows, self._reading, None)
 
         return fetching.fetch(self.uri, kind, name, self._rows.of(found), read_images, positions)
 
@@ -152,13 +170,14 @@ class HubSource:
         file = self._current(kind, name, shard)
         with self._on_disk(file) as path:
             self._fetch_next(kind, name, shard)
-            yield from parquet.read(parquet.NamedFile(str(file), path), kind, columns, batch_rows, shard.rows)
+            named = parquet_files.NamedFile(str(file), path)
+            yield from parquet.read(named, kind, columns, batch_rows, shard.rows, self._reading, None)
 
     def _stored(self, kind: Kind, name: str, shard: Shard) -> Iterator[pa.RecordBatch]:
         file = self._current(kind, name, shard)
         with self._on_disk(file) as path:
             self._fetch_next(kind, name, shard)
-            yield from parquet.stored(parquet.NamedFile(str(file), path), shard.rows).batches
+            yield from parquet.stored(parquet_files.NamedFile(str(file), path), shard.rows).batches
 
     @contextmanager
     def _on_disk(self, file: HubFile) -> Iterator[Path]:
@@ -170,15 +189,15 @@ class HubSource:
             yield path
 
     @contextmanager
-    def _open_cached_or_remote(self, file: HubFile) -> Iterator[parquet.NamedFile]:
+    def _open_cached_or_remote(self, file: HubFile) -> Iterator[parquet_files.NamedFile]:
         """Yield a cached file, else a remote one; download it once as many bytes were read as it holds."""
         if self._cache.holds(file.key) or self._fetched_in_ranges[file.key] >= file.size_bytes:
             with self._on_disk(file) as path:
-                yield parquet.NamedFile(str(file), path)
+                yield parquet_files.NamedFile(str(file), path)
             return
         remote = RangeFile(self._client, file)
         try:
-            yield parquet.NamedFile(str(file), remote)
+            yield parquet_files.NamedFile(str(file), remote)
         finally:
             self._fetched_in_ranges[file.key] += remote.fetched_bytes
 
@@ -206,11 +225,16 @@ class HubSource:
     def _subsets(self) -> dict[str, dict[str, HubFile]]:
         with self._asking:
             if self._subset_files is None:
-                found = subsets_of(self._dataset, self._list(self._dataset, self._revision))
+                listed = self._list(self._dataset, self._revision)
+                found = subsets_of(self._dataset.rpartition("/")[2], {file.path: file for file in listed})
                 if not found:
                     raise SourceError(f"{self.uri} holds no .parquet file: choose a dataset with Parquet files")
                 self._subset_files = found
             return self._subset_files
+
+    def _chosen(self, subset: str) -> dict[str, HubFile]:
+        """Return the files of the split of a subset that is read."""
+        return choose_split(self._subsets()[subset], self._reading.split)
 
     def _files(self, kind: Kind, name: str) -> dict[str, HubFile]:
         """Return the files of a subset or benchmark by the name of the shard, in order."""
@@ -218,7 +242,9 @@ class HubSource:
         if name not in names:
             raise files.no_such(self.uri, kind, name, sorted(names))
         if kind is Kind.SUBSET:
-            return self._subsets()[name]
+            if not (chosen := self._chosen(name)):
+                raise no_split(f"{name} in {self.uri}", self._reading.split, self._subsets()[name])
+            return chosen
         with self._asking:
             if name not in self._benchmark_files:
                 self._benchmark_files[name] = self._find_benchmark(self._benchmarks[name])
@@ -227,13 +253,13 @@ class HubSource:
     def _find_benchmark(self, benchmark: Benchmark) -> dict[str, HubFile]:
         """Return the files of a benchmark: the dataset's own, else those of the Hub's conversion."""
         dataset, listed = self._resolve_alias(benchmark)
-        if found := benchmark_files(listed, benchmark.config, benchmark.split):
+        if found := benchmark_files(_by_path(listed), benchmark.config, benchmark.split):
             return found
         try:
             converted = self._list(dataset, CONVERTED)
         except MissingRevisionError:
             converted = []
-        if found := benchmark_files(converted, benchmark.config, benchmark.split):
+        if found := benchmark_files(_by_path(converted), benchmark.config, benchmark.split):
             return found
         raise SourceError(
             f"benchmark {benchmark.name!r}: hf://datasets/{dataset} has no .parquet file of split {benchmark.split!r}"
@@ -268,10 +294,13 @@ class HubSource:
     def _current(self, kind: Kind, name: str, shard: Shard) -> HubFile:
         """Return the shard's file. Raises SourceError if it differs from what `shards` described."""
         file = self._files(kind, name).get(shard.name)
-        if file is None or _fingerprint(file) != shard.fingerprint:
+        if file is None or self._fingerprint(file) != shard.fingerprint:
             raise files.changed(f"{shard.name} of {kind.value}/{name} in {self.uri}")
         return file
 
+    def _fingerprint(self, file: HubFile) -> str:
+        return self._reading.mark(digest_of([file.path, file.size_bytes, file.oid]))
 
-def _fingerprint(file: HubFile) -> str:
-    return digest_of([file.path, file.size_bytes, file.oid])
+
+def _by_path(listed: Sequence[HubFile]) -> dict[str, HubFile]:
+    return {file.path: file for file in listed}

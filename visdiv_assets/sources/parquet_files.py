@@ -1,0 +1,165 @@
+"""Open Parquet files, and remember what their footers say."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader, RawIOBase
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from visdiv_assets.errors import SourceError
+from visdiv_assets.sources.files import FoundFile, cannot_read
+from visdiv_assets.sources.image_columns import candidates, holds_strings
+
+BUFFER_BYTES = 1 << 20
+
+#: What to do about a damaged file.
+REMEDY = "it may be damaged or cut off, so download or write it again"
+
+#: Files whose numbers of rows are remembered.
+MAX_KNOWN_FILES = 8192
+
+_REASON_LENGTH = 200
+
+
+class _Footer(NamedTuple):
+    rows: tuple[int, ...]
+    may_name_files: bool
+
+
+#: What footers say, by path, size and time of change of the file.
+_known_footers: dict[tuple[Path, int, int], _Footer] = {}
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A file with a name for messages that differs from its path.
+
+    Attributes:
+        name: the name that the user knows.
+        file: its path, or an open seekable file.
+    """
+
+    name: str
+    file: Path | RawIOBase | BufferedReader
+
+    def __str__(self) -> str:
+        return self.name
+
+
+#: A file that can be read here.
+Readable = Path | NamedFile
+
+
+def group_rows(file: FoundFile) -> tuple[int, ...]:
+    """Return the rows of each row group, from the footer. Remembered until the file's size or time of change differs.
+
+    Raises:
+        SourceError: the file is not a readable Parquet file.
+    """
+    return _footer(file).rows
+
+
+def content_digest(file: FoundFile) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hex characters; its footer is read too, for `group_rows`.
+
+    Raises:
+        SourceError: the file is not a readable Parquet file.
+    """
+    with name_errors(file.path), file.path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        with open_file(NamedFile(str(file.path), stream)) as parquet:
+            _remember(file, parquet)
+    return digest
+
+
+def _state(file: FoundFile) -> tuple[Path, int, int]:
+    return file.path, file.size_bytes, file.mtime_ns
+
+
+def may_name_files(file: FoundFile) -> bool:
+    """Return whether rows may name files of images instead of holding their bytes, as far as the footer tells.
+
+    Raises:
+        SourceError: the file is not a readable Parquet file.
+    """
+    return _footer(file).may_name_files
+
+
+def _footer(file: FoundFile) -> _Footer:
+    known = _known_footers.get(_state(file))
+    if known is not None:
+        return known
+    with name_errors(file.path), open_file(file.path) as parquet:
+        return _remember(file, parquet)
+
+
+def _remember(file: FoundFile, parquet: pq.ParquetFile) -> _Footer:
+    footer = _Footer(rows_of_groups(parquet), _names_files(parquet))
+    if len(_known_footers) >= MAX_KNOWN_FILES:
+        _known_footers.popitem()
+    _known_footers[_state(file)] = footer
+    return footer
+
+
+def _names_files(parquet: pq.ParquetFile) -> bool:
+    schema, options = parquet.schema_arrow, candidates(parquet.schema_arrow)
+    # Without a known column of images, the first rows tell.
+    return not options or any(holds_strings(schema, name) for name in options[0]) or bool(leaves_with_paths(parquet))
+
+
+def leaves_with_paths(parquet: pq.ParquetFile) -> list[str]:
+    """Return the leaves that hold paths of images of which some have no bytes, as far as the statistics tell.
+
+    An empty list counts as a null of bytes and of a path alike, so more bytes than paths must be null.
+    """
+    metadata = parquet.metadata
+    leaves = {metadata.schema.column(index).path: index for index in range(metadata.num_columns)}
+    paths = {leaf: leaves.get(f"{leaf.removesuffix('path')}bytes") for leaf in leaves if leaf.split(".")[-1] == "path"}
+    return [
+        leaf for leaf, data in paths.items() if data is None or _nulls(metadata, data) > _nulls(metadata, leaves[leaf])
+    ]
+
+
+def _nulls(metadata: pq.FileMetaData, index: int) -> int:
+    chunks = (metadata.row_group(group).column(index) for group in range(metadata.num_row_groups))
+    return sum(int(chunk.statistics.null_count or 0) for chunk in chunks if chunk.statistics is not None)
+
+
+def row_count(path: Readable) -> int:
+    """Return the rows of a file, from its footer. Raises as `group_rows` does."""
+    with name_errors(path), open_file(path) as parquet:
+        return sum(rows_of_groups(parquet))
+
+
+def open_file(path: Readable) -> pq.ParquetFile:
+    """Open a file; it may raise what `name_errors` turns into errors that name the file."""
+    file = path.file if isinstance(path, NamedFile) else path
+    parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
+    rows = rows_of_groups(parquet)
+    if min(rows, default=0) < 0 or sum(rows) != parquet.metadata.num_rows:
+        raise ValueError("the numbers of rows in its footer do not agree")
+    return parquet
+
+
+def rows_of_groups(parquet: pq.ParquetFile) -> tuple[int, ...]:
+    """Return the rows of each row group."""
+    return tuple(parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups))
+
+
+@contextmanager
+def name_errors(path: Readable) -> Iterator[None]:
+    """Turn what pyarrow raises at a damaged or missing file into an error that names the file."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise cannot_read(str(path), error) from None
+        reason = " ".join(str(error).split())[:_REASON_LENGTH] or type(error).__name__
+        raise SourceError(f"{path} is not a readable Parquet file ({reason}): {REMEDY}") from None
