@@ -69,16 +69,21 @@ class ImageVectors(NamedTuple):
     computed: int
 
 
-def vector_defects(vectors: Iterable[np.ndarray], tolerance: float = 1e-3) -> dict[str, int]:
+def vector_defects(vectors: Iterable[np.ndarray], tolerance: float = 1e-3, *, parts: int = 1) -> dict[str, int]:
     """Count the vectors that are not finite, and those whose length differs from 1 by more than a tolerance.
 
     Args:
         vectors: blocks [n, d]; rounding to float16 changes lengths by up to 5e-4.
         tolerance: largest allowed difference from 1.
+        parts: number of vectors that a row holds one after the other, such as those of regions. If there are several,
+            a vector of zeros is no defect.
     """
     not_finite = not_unit = 0
     for block in vectors:
-        lengths = np.linalg.norm(block.astype(np.float32), axis=1)
+        each = block.astype(np.float32).reshape(len(block) * parts, -1)
+        if parts > 1:
+            each = each[each.any(axis=1)]
+        lengths = np.linalg.norm(each, axis=1)
         finite = np.isfinite(lengths)
         not_finite += int((~finite).sum())
         not_unit += int((np.abs(lengths[finite] - 1) > tolerance).sum())

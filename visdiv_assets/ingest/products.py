@@ -27,22 +27,29 @@ class Listing:
     An image that occurs several times is described once.
     """
 
-    def __init__(self) -> None:
-        """Begin without positions."""
+    def __init__(self, file: str | None = None, first_row: int = 0) -> None:
+        """Begin without positions.
+
+        Args:
+            file: the file that holds the rows; None if each row is a file, which the path of its image names.
+            first_row: index of the file's first row in the subset.
+        """
         self._rows, self._indices, self._images = array("q"), array("i"), array("q")
-        self._descriptions = BlobSpool()
+        self._file, self._first_row = file, first_row
+        self._paths, self._descriptions = BlobSpool(), BlobSpool()
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def place(self, row: int, image_index: int, image: int) -> None:
+    def place(self, row: int, image_index: int, image: int, path: str | None = None) -> None:
         """Add a position; `image` counts the different images in order of first occurrence."""
         self._rows.append(row)
         self._indices.append(image_index)
         self._images.append(image)
+        self._paths.append(b"" if path is None else path.encode())
 
     def describe(self, description: tuple[object, ...]) -> None:
-        """Add the description of the next different image: the columns after row and image_index."""
+        """Add the description of the next different image: the columns after those of the position."""
         self._descriptions.append(pickle.dumps(description))
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -50,7 +57,12 @@ class Listing:
         for start in range(0, len(self), BATCH_ROWS):
             part = slice(start, start + BATCH_ROWS)
             described = [pickle.loads(self._descriptions[image]) for image in self._images[part]]
-            columns = [self._rows[part], self._indices[part], *zip(*described, strict=True)]
+            rows = self._rows[part]
+            paths = [self._paths[index].decode() or None for index in range(start, start + len(rows))]
+            files = paths if self._file is None else [self._file] * len(rows)
+            first = rows if self._file is None else [self._first_row] * len(rows)
+            in_file = [row - begin for row, begin in zip(rows, first, strict=True)]
+            columns = [rows, self._indices[part], files, in_file, paths, *zip(*described, strict=True)]
             arrays = [pa.array(values, kind.type) for values, kind in zip(columns, IMAGES_SCHEMA, strict=True)]
             yield pa.record_batch(arrays, schema=IMAGES_SCHEMA)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.embedding.stream import Embedded, Prepared, run_models
-from visdiv_assets.imaging.decode import decode_image, decoded_bytes
+from visdiv_assets.imaging.decode import DecodedImage, ImageStatus, decode_image, decoded_bytes
 from visdiv_assets.imaging.identity import image_changed, image_id
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.listing import describe, image_bytes
@@ -27,6 +28,9 @@ from visdiv_assets.threads import ByteBudget
 #: Maximum bytes of the images that threads hold decoded at once; a larger image is decoded alone.
 DECODED_BYTES = 512 << 20
 
+#: Characters of a path in the detail of an image.
+_PATH_LENGTH = 200
+
 
 class Task(NamedTuple):
     """A different image of the shard.
@@ -35,11 +39,13 @@ class Task(NamedTuple):
         image_id: its identity; empty if it has no bytes.
         data: the encoded image.
         products: what is made of it, by name, beside its description.
+        missing: the file that should have its bytes and is not there; None if there is none.
     """
 
     image_id: str
     data: bytes | None
     products: Sequence[str]
+    missing: str | None
 
 
 class Made(NamedTuple):
@@ -63,6 +69,7 @@ def ingest_shard(
     wanted: Wanted,
     *,
     first_row: int,
+    file: str | None = None,
     threads: int,
     limits: DecodeLimits,
     progress: Progress = silent,
@@ -76,6 +83,7 @@ def ingest_shard(
             called if nothing has to be read.
         wanted: what to make.
         first_row: index of the shard's first row in the subset.
+        file: the file that holds the rows; None if each row is a file, which the path of its image names.
         threads: threads that decode, and run models on the CPU.
         limits: limits of images; a larger image is unreadable.
         progress: called with the number of rows read.
@@ -84,18 +92,20 @@ def ingest_shard(
         ModelError: a listed image is not there or cannot be read: the source has changed.
         StorageError: the disk of the temporary files is full.
     """
-    return _Pass(wanted, first_row, limits, progress).run(read, threads)
+    return _Pass(wanted, first_row, file, limits, progress).run(read, threads)
 
 
 class _Pass:
-    def __init__(self, wanted: Wanted, first_row: int, limits: DecodeLimits, progress: Progress) -> None:
+    def __init__(
+        self, wanted: Wanted, first_row: int, file: str | None, limits: DecodeLimits, progress: Progress
+    ) -> None:
         self._wanted, self._row, self._limits, self._progress = wanted, first_row, limits, progress
         self._budget = ByteBudget(DECODED_BYTES)
         self._images = Numbering()
         #: Which listed images have to be found.
         self._sought = self._wanted.sought()
         self._made = ShardProducts(
-            images=Listing() if wanted.images else None,
+            images=Listing(file, first_row) if wanted.images else None,
             turns=TableSpool(TURNS_SCHEMA) if wanted.turns else None,
             turn_counts=TableSpool(TURN_COUNTS_SCHEMA) if wanted.turns else None,
             strings=TableSpool(STRINGS_SCHEMA) if wanted.strings else None,
@@ -137,29 +147,30 @@ class _Pass:
                 return
 
     def _images_of(self, batch: pa.RecordBatch) -> Iterator[Task]:
-        rows, indices, encoded = image_bytes(batch)
+        rows, indices, encoded, paths = image_bytes(batch)
         new: dict[str, int] = {}
         for entry in range(len(encoded)):
-            data = encoded[entry].as_buffer()
-            # Images without bytes count as one, which no image_id names.
-            name = "" if data is None else image_id(data)
+            data, path = encoded[entry].as_buffer(), paths[entry].as_py()
+            name = image_id(data) if data is not None else _missing_key(path)
             number, is_new = self._images.number(name)
             if is_new:
                 new[name] = entry
             if self._made.images is not None:
-                self._made.images.place(self._row + int(rows[entry]), int(indices[entry]), number)
+                self._made.images.place(self._row + int(rows[entry]), int(indices[entry]), number, path)
         needed = self._wanted.needed(np.array(list(new), "S32"))
-        for index, (name, entry) in enumerate(new.items()):
+        for index, (key, entry) in enumerate(new.items()):
+            data = encoded[entry].as_py()
+            name, missing = (key, None) if data is not None else ("", paths[entry].as_py())
             products = [product for product, chosen in needed.items() if chosen[index]] if name else []
             if self._sought is not None:
                 self._sought.discard(name)
             if products or self._made.images is not None:
-                yield Task(name, encoded[entry].as_py(), products)
+                yield Task(name, data, products, missing)
 
     def _make(self, task: Task) -> Prepared[Made]:
         """Make everything of one image but its vectors; called in threads."""
         with self._budget.hold(decoded_bytes(task.data, limits=self._limits)):
-            decoded = decode_image(task.data, limits=self._limits)
+            decoded = _not_found(task.missing) if task.missing else decode_image(task.data, limits=self._limits)
             description = (
                 describe(task.image_id or None, _size(task), decoded) if self._made.images is not None else None
             )
@@ -195,3 +206,16 @@ class _Pass:
 
 def _size(task: Task) -> int:
     return len(task.data or b"")
+
+
+def _missing_key(path: str | None) -> str:
+    """Return what stands for the image_id of an image without bytes; all without a path count as one image."""
+    return f"?{hashlib.sha256(path.encode()).hexdigest()[:31]}" if path else ""
+
+
+def _not_found(path: str) -> DecodedImage:
+    return DecodedImage(
+        ImageStatus.NOT_FOUND,
+        f"the row has no bytes and names {path[:_PATH_LENGTH]!r}: there is no such file in the source "
+        "(VISDIV_OUTSIDE_FILES=true also looks outside it)",
+    )

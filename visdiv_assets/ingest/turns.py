@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.sources.schema import CRITERIA, schema_of
+from visdiv_assets.sources.schema import CRITERIA, UNREAD, schema_of
 
 #: The columns of a source that turns are made from.
 RATING_COLUMNS = tuple(f"{criterion}_ratings" for criterion in CRITERIA)
-TURN_COLUMNS = ("texts", *RATING_COLUMNS)
+TURN_COLUMNS = ("texts", *RATING_COLUMNS, UNREAD)
 
 #: A turn; a rating is null if the turn has none, or one that is not an int8.
 TURNS_SCHEMA = pa.schema(
@@ -26,8 +26,9 @@ TURNS_SCHEMA = pa.schema(
     ]
 )
 
-#: A row of the source: its number of turns, null if the source has no texts for it.
-TURN_COUNTS_SCHEMA = pa.schema([("turns", pa.int32())])
+#: A row of the source: its number of turns, null if the source has no texts for it, and how many of its texts and
+#: ratings cannot be read.
+TURN_COUNTS_SCHEMA = pa.schema([("turns", pa.int32()), (UNREAD, pa.int32())])
 
 #: A row of the source: all its strings.
 STRINGS_SCHEMA = schema_of(["strings"])
@@ -51,7 +52,7 @@ def turn_rows(batch: pa.RecordBatch, first_row: int) -> tuple[pa.RecordBatch, pa
     arrays = [pa.array(rows + first_row), pa.array(turns, pa.int32()), flat.field("user"), flat.field("assistant")]
     return (
         pa.record_batch([*arrays, *ratings], schema=TURNS_SCHEMA),
-        pa.record_batch([counts.cast(pa.int32())], schema=TURN_COUNTS_SCHEMA),
+        pa.record_batch([counts.cast(pa.int32()), batch.column(UNREAD)], schema=TURN_COUNTS_SCHEMA),
     )
 
 

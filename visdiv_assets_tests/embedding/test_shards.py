@@ -59,6 +59,14 @@ def test_defects_of_vectors_are_counted() -> None:
     assert vector_defects([]) == {"not_finite": 0, "not_unit_length": 0}
 
 
+def test_of_several_vectors_in_a_row_zeros_are_no_defect() -> None:
+    rows = np.zeros((3, 8), np.float16)
+    rows[0, 0] = rows[0, 4] = rows[1, 7] = 1
+    assert vector_defects([rows], parts=2) == {"not_finite": 0, "not_unit_length": 0}
+    rows[1, 6], rows[2, 1] = 1, np.nan
+    assert vector_defects([rows], parts=2) == {"not_finite": 1, "not_unit_length": 1}
+
+
 def test_rounding_to_float16_is_no_defect() -> None:
     vectors = np.random.default_rng(0).normal(size=(1000, 512))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

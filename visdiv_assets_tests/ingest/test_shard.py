@@ -77,7 +77,7 @@ class Shard:
 
 def ingest(rows: Layout | Shard, wanted: Wanted, *, threads: int = 2, first_row: int = 0) -> ShardProducts:
     read = rows if isinstance(rows, Shard) else Shard(rows)
-    return ingest_shard(read.batches, wanted, first_row=first_row, threads=threads, limits=LIMITS)
+    return ingest_shard(read.batches, wanted, first_row=first_row, file="part.parquet", threads=threads, limits=LIMITS)
 
 
 def everything(*embedders: ColorEmbedder) -> Wanted:
@@ -146,7 +146,10 @@ def test_one_pass_makes_every_product() -> None:
     made = ingest(ROWS, everything(ColorEmbedder()), first_row=40)
     positions = [(row + 40, index, seed) for row, seeds in enumerate(ROWS) for index, seed in enumerate(seeds)]
     columns = IMAGES_SCHEMA.names
-    expected = [dict(zip(columns, [row, index, *description(seed)], strict=True)) for row, index, seed in positions]
+    expected = [
+        dict(zip(columns, [row, index, "part.parquet", row - 40, None, *description(seed)], strict=True))
+        for row, index, seed in positions
+    ]
     schema = pa.Table.from_pylist(expected, IMAGES_SCHEMA)
     assert listed(made) == schema.to_pylist()
     assert made.turns is not None
@@ -351,3 +354,26 @@ def test_an_error_of_the_source_ends_the_pass() -> None:
     with pytest.raises(OSError, match="gone"):
         ingest_shard(broken, everything(ColorEmbedder()), first_row=0, threads=3, limits=LIMITS)
     assert threading.active_count() == before
+
+
+def batch_of(*images: tuple[bytes | None, str | None]) -> pa.RecordBatch:
+    """One row per image, from its bytes and path."""
+    rows = [{"images": [{"bytes": data, "path": path}]} for data, path in images]
+    return pa.RecordBatch.from_pylist(rows, schema_of(["images"]))
+
+
+def test_each_file_that_is_not_found_is_named() -> None:
+    images = batch_of((None, "a.png"), (None, None), (None, "b.png"), (None, "a.png"), (image(1), "c.png"))
+    made = ingest_shard(lambda columns: [images], Wanted(images=True), first_row=0, threads=2, limits=LIMITS)
+    rows = listed(made)
+    assert [row["status"] for row in rows] == ["not_found", "empty", "not_found", "not_found", "ok"]
+    assert [row["path"] for row in rows] == ["a.png", None, "b.png", "a.png", "c.png"]
+    assert ["'a.png'" in row["detail"] for row in rows] == [True, False, False, True, False]
+    assert [row["image_id"] is None for row in rows] == [True] * 4 + [False]
+
+
+def test_a_row_that_is_a_file_is_named_by_its_path() -> None:
+    images = batch_of((image(1), "x/1.png"), (image(2), "x/2.png"))
+    made = ingest_shard(lambda columns: [images], Wanted(images=True), first_row=7, threads=1, limits=LIMITS)
+    found = [(row["row"], row["file"], row["row_in_file"], row["path"]) for row in listed(made)]
+    assert found == [(7, "x/1.png", 0, "x/1.png"), (8, "x/2.png", 0, "x/2.png")]

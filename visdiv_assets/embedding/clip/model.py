@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _IMAGE_PARTS = ("vision", "visual", "image")
 _TEXT_PARTS = ("text",)
 
+#: How every part of a checkpoint is read: as data, never as code that comes with it.
+LOCAL_DATA: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+
 #: The methods of a model with both towers.
 IMAGES, TEXTS = "get_image_features", "get_text_features"
 
@@ -120,7 +123,7 @@ def _find_architecture(checkpoint: Checkpoint) -> tuple[PretrainedConfig, Any, d
     import transformers
 
     try:
-        config = transformers.AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
+        config = transformers.AutoConfig.from_pretrained(checkpoint.folder, **LOCAL_DATA)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"transformers does not know the model in {checkpoint.folder / 'config.json'}: {first_line(error)}"
@@ -174,7 +177,7 @@ def _load(checkpoint: Checkpoint, load: Any) -> tuple[PreTrainedModel, list[str]
     from safetensors import SafetensorError
 
     try:
-        model, info = load.from_pretrained(checkpoint.folder, local_files_only=True, output_loading_info=True)
+        model, info = load.from_pretrained(checkpoint.folder, output_loading_info=True, weights_only=True, **LOCAL_DATA)
     except (OSError, ValueError, RuntimeError, KeyError, EOFError, SafetensorError) as error:
         raise ModelError(
             f"the weights in {checkpoint.folder} cannot be loaded ({first_line(error)}): download them again"

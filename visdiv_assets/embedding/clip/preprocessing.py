@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from visdiv_assets.embedding.clip.checkpoints import IMAGE_FILES, Checkpoint
-from visdiv_assets.embedding.clip.model import first_line, quiet
+from visdiv_assets.embedding.clip.model import LOCAL_DATA, first_line, quiet
 from visdiv_assets.errors import ModelError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def read_image_preparation(checkpoint: Checkpoint, way: str) -> ImagePreparation
     try:
         with quiet():
             processor: Any = AutoImageProcessor
-            options = processor.from_pretrained(checkpoint.folder, local_files_only=True).to_dict()
+            options = processor.from_pretrained(checkpoint.folder, **LOCAL_DATA).to_dict()
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise ModelError(
             f"{checkpoint.folder}: the image processor cannot be read ({first_line(error)}): download it again"

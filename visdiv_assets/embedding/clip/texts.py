@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from visdiv_assets.embedding.clip.checkpoints import TEXT_FILES
-from visdiv_assets.embedding.clip.model import ClipModel, first_line, quiet
+from visdiv_assets.embedding.clip.model import LOCAL_DATA, ClipModel, first_line, quiet
 from visdiv_assets.embedding.interface import unit_length, unit_length_and_norms
 from visdiv_assets.embedding.torch_embedder import one_torch_thread
 from visdiv_assets.errors import ModelError
@@ -230,7 +230,7 @@ def _load_tokenizer(model: ClipModel) -> Any:
     model.checkpoint.require(TEXT_FILES)
     try:
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL_DATA)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise ModelError(f"{folder}: the tokenizer cannot be read ({first_line(error)}): download it again") from None
     if tokenizer.is_fast:

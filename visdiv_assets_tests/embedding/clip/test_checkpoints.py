@@ -10,6 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -74,6 +75,53 @@ def test_a_folder_is_named_by_name_and_digest_of_its_weights(folder: Path) -> No
     checkpoint = find_checkpoint(str(folder))
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:12]
     assert (checkpoint.folder, checkpoint.weights_id) == (folder, f"clip@{digest}")
+
+
+class _Touch:
+    """When it is unpickled, it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self._path,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_among_the_weights_is_refused_and_not_run(folder: Path, tmp_path: Path, zipped: bool) -> None:
+    import torch
+
+    (folder / "model.safetensors").unlink()
+    torch.save(
+        {"logit_scale": _Touch(tmp_path / "run")},
+        folder / "pytorch_model.bin",
+        _use_new_zipfile_serialization=zipped,
+    )
+    assert "cannot be loaded" in refused(lambda: load_clip_images(str(folder), device="cpu"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_code_in_a_checkpoint_is_never_run(folder: Path, tmp_path: Path, known: bool) -> None:
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')\nclass Evil: pass\n", encoding="utf-8")
+    for name, classes in (
+        ("config.json", ("AutoConfig", "AutoModel")),
+        ("preprocessor_config.json", ("AutoImageProcessor",)),
+        ("tokenizer_config.json", ("AutoTokenizer",)),
+    ):
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
+        content["auto_map"] = dict.fromkeys(classes, "evil.Evil")
+        if classes == ("AutoTokenizer",):
+            content["auto_map"] = {"AutoTokenizer": ["evil.Evil", None]}
+        if not known:
+            content |= {"model_type": "evil", "image_processor_type": "Evil", "tokenizer_class": "Evil"}
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    for load in (load_clip_images, load_clip_texts):
+        if known:
+            load(str(folder), device="cpu")
+        else:
+            refused(partial(load, str(folder), device="cpu"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_weights_in_pieces_are_hashed_in_order_of_names(folder: Path) -> None:
