@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, TABLES, LakeTable, PartitionKind, remedy
+from visdiv_assets.embedding.regions import regions_model_id
 from visdiv_assets.errors import ModelError, StaleError
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.versions import Version, version_of
@@ -30,6 +31,7 @@ class ContentTables:
     thumbnails: str
     features: str
     embeddings: str
+    regions: str
 
 
 #: Subsets and benchmarks pass through the same stages, into tables of their own.
@@ -40,6 +42,7 @@ CONTENT = {
         LakeTable.SUBSET_THUMBNAILS,
         LakeTable.SUBSET_FEATURES,
         LakeTable.SSCD_EMBEDDINGS,
+        LakeTable.SUBSET_REGIONS,
     ),
     Kind.BENCHMARK: ContentTables(
         LakeTable.BENCHMARK_IMAGES,
@@ -47,6 +50,7 @@ CONTENT = {
         LakeTable.BENCHMARK_THUMBNAILS,
         LakeTable.BENCHMARK_FEATURES,
         LakeTable.BENCHMARK_EMBEDDINGS,
+        LakeTable.BENCHMARK_REGIONS,
     ),
 }
 
@@ -115,6 +119,23 @@ def current_embeddings(lake: Lake, images: Manifest, table: str = LakeTable.SSCD
             f"{remedy(embeddings.table, images.partition)}"
         )
     return embeddings
+
+
+def current_regions(lake: Lake, embeddings: Manifest, kind: Kind = Kind.SUBSET) -> Manifest:
+    """Return the regions of a subset or benchmark, which must be those of the images that its embeddings are of.
+
+    Raises:
+        NotMaterializedError: they were never stored.
+        StaleError: they were made from another list of images, by another model, or not at all.
+    """
+    regions = lake.require(CONTENT[kind].regions, embeddings.partition)
+    model_id = regions_model_id(embeddings.model_id or "")
+    if (regions.inputs, regions.model_id) != (embeddings.inputs, model_id):
+        raise StaleError(
+            f"{regions.table} of {regions.partition!r} do not belong to its {embeddings.table}: "
+            f"{remedy(regions.table, regions.partition)} with VISDIV_REGIONS=true"
+        )
+    return regions
 
 
 def listed_version(source: Source, images: Manifest, kind: Kind = Kind.SUBSET) -> Version:

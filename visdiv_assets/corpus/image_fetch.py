@@ -47,6 +47,11 @@ class ImageFetcher:
         """Return encoded images; None for those that are no longer available or not listed."""
         return self._fetch_at(self._index.rows(np.array(image_ids, "S32")))
 
+    def owner(self, image_id: str) -> int:
+        """Return which of the sets an image is fetched from; -1 if none lists it."""
+        position = int(self._index.rows(np.array([image_id], "S32"))[0])
+        return int(np.searchsorted(self._starts, position, side="right")) - 1 if position >= 0 else -1
+
     def in_order(self, image_ids: Sequence[str]) -> Fetch:
         """Return a function that fetches as `fetch` does, and reads ahead.
 

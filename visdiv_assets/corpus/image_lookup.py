@@ -21,6 +21,9 @@ from visdiv_assets.storage.lake import Lake
 #: Images that are fetched together where thumbnails are missing: each fetch may read every file of the subset.
 FETCHED_TOGETHER = 256
 
+#: Columns that say where an image is in the source.
+_PLACE = ("file", "row_in_file", "path")
+
 
 class ImagePosition(NamedTuple):
     """A position, and the identity of its image; `name` is its subset or benchmark."""
@@ -42,6 +45,9 @@ class ImageRef:
         image_id: its identity.
         preview: its thumbnail, and its format and size or why it is unreadable.
         note: a text to show beside it, for example that of its row; of any length.
+        file: the file of the source that holds its row; None if it is not known.
+        row_in_file: the row in that file, from 0.
+        path: its path, as the source states it; None if it states none.
     """
 
     place: str
@@ -50,6 +56,18 @@ class ImageRef:
     image_id: str
     preview: Preview
     note: str = ""
+    file: str | None = None
+    row_in_file: int | None = None
+    path: str | None = None
+
+
+class _Listed(NamedTuple):
+    """What the table of images says of a position."""
+
+    about: DecodedImage
+    file: str | None
+    row_in_file: int | None
+    path: str | None
 
 
 @dataclass(frozen=True)
@@ -75,14 +93,18 @@ class ImageReader:
         by_name: dict[str, list[ImagePosition]] = {}
         for position in sorted(set(positions)):
             by_name.setdefault(position.name, []).append(position)
-        return {
-            position: ImageRef(*position, shown)
-            for name, of_name in by_name.items()
-            for position, shown in self._previews(kind, name, of_name).items()
-        }
+        found: dict[ImagePosition, ImageRef] = {}
+        for name, of_name in by_name.items():
+            listed = self._listed(kind, name, of_name)
+            about = {position: each.about for position, each in listed.items()}
+            for position, shown in self._previews(kind, name, of_name, about).items():
+                where = listed[position][1:] if position in listed else (None, None, None)
+                found[position] = ImageRef(*position, shown, "", *where)
+        return found
 
-    def _previews(self, kind: Kind, name: str, positions: Sequence[ImagePosition]) -> dict[ImagePosition, Preview]:
-        listed = self._listed(kind, name, positions)
+    def _previews(
+        self, kind: Kind, name: str, positions: Sequence[ImagePosition], listed: dict[ImagePosition, DecodedImage]
+    ) -> dict[ImagePosition, Preview]:
         readable = [position for position, about in listed.items() if about.status is ImageStatus.OK]
         thumbnails = self._stored(kind, name, [position.image_id for position in readable])
         missing = [position for position in readable if position.image_id not in thumbnails]
@@ -96,20 +118,21 @@ class ImageReader:
             previews[position] = unreadable(about) if webp is None else preview(webp, about)
         return previews
 
-    def _listed(self, kind: Kind, name: str, positions: Sequence[ImagePosition]) -> dict[ImagePosition, DecodedImage]:
-        """Return status, format and size of the images that are still listed at their positions, without pixels."""
+    def _listed(self, kind: Kind, name: str, positions: Sequence[ImagePosition]) -> dict[ImagePosition, _Listed]:
+        """Return what is known of the images that are still listed at their positions, without pixels."""
         rows = pa.array({position.row for position in positions}, pa.int64())
         table = self.lake.read(
             self.lake.require(CONTENT[kind].images, name),
-            columns=["row", "image_index", "image_id", "status", "detail", "format", "width", "height"],
+            columns=[*ImagePosition._fields[1:], *_PLACE, "status", "detail", "format", "width", "height"],
             where=pc.field("row").isin(rows),
         )
         wanted = set(positions)
-        found: dict[ImagePosition, DecodedImage] = {}
-        for row, image_index, image_id, status, *about in zip(*table.to_pydict().values(), strict=True):
+        found: dict[ImagePosition, _Listed] = {}
+        for row, image_index, image_id, *rest in zip(*table.to_pydict().values(), strict=True):
             position = ImagePosition(name, row, image_index, image_id)
             if position in wanted:
-                found[position] = DecodedImage(ImageStatus(status), *about)
+                place, (status, *about) = rest[: len(_PLACE)], rest[len(_PLACE) :]
+                found[position] = _Listed(DecodedImage(ImageStatus(status), *about), *place)
         return found
 
     def _stored(self, kind: Kind, name: str, image_ids: Sequence[str]) -> dict[str, bytes]:

@@ -29,6 +29,7 @@ class LakeTable:
     SUBSET_THUMBNAILS: Final = "subset_thumbnails"
     SUBSET_FEATURES: Final = "subset_features"
     SSCD_EMBEDDINGS: Final = "sscd_embeddings"
+    SUBSET_REGIONS: Final = "subset_regions"
     SSCD_INDEX: Final = "sscd_index"
     CLIP_IMAGE_EMBEDDINGS: Final = "clip_image_embeddings"
     CLIP_TEXT_EMBEDDINGS: Final = "clip_text_embeddings"
@@ -51,6 +52,7 @@ class LakeTable:
     BENCHMARK_THUMBNAILS: Final = "benchmark_thumbnails"
     BENCHMARK_FEATURES: Final = "benchmark_features"
     BENCHMARK_EMBEDDINGS: Final = "benchmark_embeddings"
+    BENCHMARK_REGIONS: Final = "benchmark_regions"
     BENCHMARK_TEXTS: Final = "benchmark_texts"
     LEAK_REPORTS: Final = "leak_reports"
     CROSS_SUBSET_DUPLICATES: Final = "cross_subset_duplicates"
@@ -69,6 +71,7 @@ TABLES: dict[str, PartitionKind] = {
     LakeTable.SUBSET_THUMBNAILS: PartitionKind.SUBSET,
     LakeTable.SUBSET_FEATURES: PartitionKind.SUBSET,
     LakeTable.SSCD_EMBEDDINGS: PartitionKind.SUBSET,
+    LakeTable.SUBSET_REGIONS: PartitionKind.SUBSET,
     LakeTable.SSCD_INDEX: PartitionKind.SUBSET,
     LakeTable.CLIP_IMAGE_EMBEDDINGS: PartitionKind.SUBSET,
     LakeTable.CLIP_TEXT_EMBEDDINGS: PartitionKind.SUBSET,
@@ -91,6 +94,7 @@ TABLES: dict[str, PartitionKind] = {
     LakeTable.BENCHMARK_THUMBNAILS: PartitionKind.BENCHMARK,
     LakeTable.BENCHMARK_FEATURES: PartitionKind.BENCHMARK,
     LakeTable.BENCHMARK_EMBEDDINGS: PartitionKind.BENCHMARK,
+    LakeTable.BENCHMARK_REGIONS: PartitionKind.BENCHMARK,
     LakeTable.BENCHMARK_TEXTS: PartitionKind.BENCHMARK,
     LakeTable.LEAK_REPORTS: PartitionKind.BENCHMARK,
     LakeTable.CROSS_SUBSET_DUPLICATES: PartitionKind.CORPUS,

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.ingest.turns import RATING_COLUMNS, STRINGS_SCHEMA, TURNS_SCHEMA
-from visdiv_assets.sources.schema import TURN
+from visdiv_assets.sources.conversations import TURN
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest, digest_of
 

@@ -10,8 +10,10 @@ import pytest
 
 from visdiv_assets.contamination.images import LOCATED_SCHEMA
 from visdiv_assets.corpus.access import (
+    CONTENT,
     comparable_benchmarks,
     current_embeddings,
+    current_regions,
     digests_by_partition,
     load_embeddings,
     present_partitions,
@@ -67,6 +69,23 @@ def test_embeddings_of_an_older_list_are_refused_with_the_remedy(lake: Lake, tab
     changed = add_images(lake, "some", 2, [Listed(0, "a"), Listed(1, "b")])
     with pytest.raises(StaleError, match=rf"^{table} of 'some' is older than its subset_images: run `visdiv run some`"):
         current_embeddings(lake, changed, table)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_regions_of_other_images_or_models_are_refused(lake: Lake, kind: Kind) -> None:
+    tables = CONTENT[kind]
+    embeddings = commit(lake, tables.embeddings, "some", {tables.images: "1"}, model="m")
+    with pytest.raises(NotMaterializedError, match=f"{tables.regions} of 'some' is not materialized"):
+        current_regions(lake, embeddings, kind)
+    refused = (
+        rf"^{tables.regions} of 'some' do not belong to its {tables.embeddings}: run `visdiv .* VISDIV_REGIONS=true"
+    )
+    for inputs, model in (({tables.images: "0"}, "m/regions_3x3"), ({tables.images: "1"}, "n/regions_3x3")):
+        commit(lake, tables.regions, "some", inputs, model)
+        with pytest.raises(StaleError, match=refused):
+            current_regions(lake, embeddings, kind)
+    made = commit(lake, tables.regions, "some", {tables.images: "1"}, "m/regions_3x3")
+    assert current_regions(lake, embeddings, kind) == made
 
 
 def test_benchmarks_of_one_model_are_compared(lake: Lake) -> None:

@@ -49,7 +49,7 @@ def write_images(lake: Lake, table: str = "subset_images", images: Sequence[byte
     write = lake.write(table, "some", code_version="1")
     # Two units, so that rows count over units.
     for unit_rows in np.array_split(np.arange(len(images)), 2):
-        records = [(row, 0, *described(images[row])) for row in unit_rows.tolist()]
+        records = [(row, 0, "a.parquet", row, f"{row}.png", *described(images[row])) for row in unit_rows.tolist()]
         with write.add(f"rows from {unit_rows[0]}") as unit:
             columns = [
                 pa.array(values, field.type)
@@ -107,6 +107,11 @@ def test_stored_thumbnails_are_read_without_the_source(lake: Lake) -> None:
     }
     assert found[position(2)].preview.about == "png, 91 x 60"
     assert (found[position(2)].place, found[position(2)].row, found[position(2)].image_id) == ("some", 2, image_id(B))
+    assert (found[position(2)].file, found[position(2)].row_in_file, found[position(2)].path) == (
+        "a.parquet",
+        2,
+        "2.png",
+    )
 
 
 def test_unreadable_images_tell_why_without_the_source(lake: Lake) -> None:
