@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +10,9 @@ import pyarrow.compute as pc
 
 from visdiv_assets.duplicates.candidates import PAIR_SCHEMA, SIDES
 from visdiv_assets.duplicates.verify_pairs import (
-    PAIRS_AT_A_TIME,
     VERDICT_FIELDS,
     VERDICT_SCHEMA,
-    Fetch,
+    ImageAccess,
     compare_pairs,
 )
 from visdiv_assets.imaging.limits import DecodeLimits
@@ -29,7 +28,7 @@ PAIRS_OF_A_UNIT = 4096
 
 def verify_candidates(
     pairs: pa.Table,
-    fetch_in_order: Callable[[Sequence[str]], Fetch],
+    images: ImageAccess,
     known: pa.Table,
     *,
     ids: tuple[str, str] = SIDES,
@@ -41,7 +40,7 @@ def verify_candidates(
 
     Args:
         pairs: table with the columns `ids`; pairs of one image should be adjacent.
-        fetch_in_order: as `corpus.image_fetch.ImageFetcher.in_order`.
+        images: reads the images.
         known: known verdicts, as `known_verdicts` returns them.
         ids: the columns with the two image_ids of a pair.
         threads: number of threads that decode and compare.
@@ -56,17 +55,10 @@ def verify_candidates(
     missing = pc.unique(keys.filter(pc.invert(pc.is_in(keys, known_keys))))
     a, b = ([key.split(" ")[side] for key in missing.to_pylist()] for side in (0, 1))
     progress(pairs.num_rows - len(a))
-    fetch = fetch_in_order(_order_of_use(a, b))
-    found = compare_pairs(a, b, fetch, fetch, threads=threads, limits=limits, progress=progress)
+    found = compare_pairs(a, b, images, threads=threads, limits=limits, progress=progress)
     verdicts = pa.concat_tables([known.select(VERDICT_SCHEMA.names), found])
     chosen = verdicts.take(pc.index_in(keys, pa.concat_arrays([known_keys, missing])))
     return pa.table([*pairs.columns, *chosen.columns], schema=pa.schema([*pairs.schema, *VERDICT_FIELDS])), len(a)
-
-
-def _order_of_use(left: Sequence[str], right: Sequence[str]) -> list[str]:
-    """Return the image_ids of pairs, each once, in the order in which `compare_pairs` fetches them."""
-    batches = (slice(start, start + PAIRS_AT_A_TIME) for start in range(0, len(left), PAIRS_AT_A_TIME))
-    return list(dict.fromkeys(image_id for batch in batches for side in (left, right) for image_id in side[batch]))
 
 
 def split_into_units(
@@ -106,6 +98,22 @@ def has_prefix(column: str, prefix: str) -> pc.Expression:
     """Return a filter of the rows whose hexadecimal id begins with some digits, of a table sorted by it."""
     # "g" comes after all digits. Bounds are compared with the statistics of a file; prefixes are not.
     return (pc.field(column) >= prefix) & (pc.field(column) < f"{prefix}g")
+
+
+def read_pairs(store: Lake, manifest: Manifest, columns: list[str], where: pc.Expression | None = None) -> pa.Table:
+    """Return some columns of compared pairs; tables of older versions have no confidence, which is null then.
+
+    Args:
+        store: the lake.
+        manifest: of a table with verdicts in the role `pairs`.
+        columns: their names.
+        where: a filter; null counts as false.
+    """
+    stored = set(store.dataset(manifest, "pairs").schema.names)
+    table = store.read(manifest, "pairs", columns=[name for name in columns if name in stored], where=where)
+    if "confidence" in columns and "confidence" not in stored:
+        table = table.append_column("confidence", pa.nulls(table.num_rows, pa.float32()))
+    return table.select(columns)
 
 
 def known_verdicts(store: Lake, earlier: Manifest | None, ids: tuple[str, str] = SIDES) -> Callable[[str], pa.Table]:

@@ -23,7 +23,7 @@ from visdiv_assets.duplicates.pair_verification import (
 from visdiv_assets.duplicates.verify_pairs import VERDICT_SCHEMA, Fetch
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets_tests.duplicates.test_verify_pairs import MAX_PIXELS, stored
+from visdiv_assets_tests.duplicates.test_verify_pairs import MAX_PIXELS, Access
 
 relaxed = settings(deadline=None, max_examples=40)
 
@@ -35,21 +35,15 @@ def with_spaces(name: str) -> str:
     return name.replace("_", " ")
 
 
-class Fetcher:
+class Renamed(Access):
     """Gives stored images; image_ids have no spaces."""
 
-    def __init__(self) -> None:
-        self.order: list[str] = []
-        self.fetched: list[str] = []
+    def stored(self, image_ids: Sequence[str]) -> list[tuple[bytes | None, bytes | None]]:
+        return super().stored([with_spaces(image_id) for image_id in image_ids])
 
     def in_order(self, image_ids: Sequence[str]) -> Fetch:
-        self.order = list(image_ids)
-
-        def fetch(wanted: Sequence[str]) -> list[bytes | None]:
-            self.fetched += wanted
-            return [stored()[with_spaces(image_id)] for image_id in wanted]
-
-        return fetch
+        fetch = super().in_order([with_spaces(image_id) for image_id in image_ids])
+        return lambda wanted: fetch([with_spaces(image_id) for image_id in wanted])
 
 
 def candidates(pairs: list[tuple[str, str]], ids: tuple[str, str] = SIDES) -> pa.Table:
@@ -59,32 +53,33 @@ def candidates(pairs: list[tuple[str, str]], ids: tuple[str, str] = SIDES) -> pa
 
 def verified(
     pairs: pa.Table, known: pa.Table = NOTHING_KNOWN, ids: tuple[str, str] = SIDES
-) -> tuple[pa.Table, int, Fetcher]:
-    fetcher, done = Fetcher(), [0]
+) -> tuple[pa.Table, int, Renamed]:
+    images, done = Renamed(), [0]
     table, compared = verify_candidates(
-        pairs, fetcher.in_order, known, ids=ids, threads=1, limits=DecodeLimits(MAX_PIXELS), progress=done.append
+        pairs, images, known, ids=ids, threads=1, limits=DecodeLimits(MAX_PIXELS), progress=done.append
     )
     assert sum(done) == pairs.num_rows
-    return table, compared, fetcher
+    return table, compared, images
 
 
 def test_verdicts_are_appended_to_the_candidates() -> None:
     pairs = candidates(PAIRS)
-    table, compared, fetcher = verified(pairs)
+    table, compared, images = verified(pairs)
     assert table.select(pairs.column_names).equals(pairs)
     assert table.column_names[3:] == VERDICT_SCHEMA.names
     assert table["verified"].to_pylist() == [True, False, True]
     assert compared == 3
-    # In the order in which they are fetched, each once.
-    assert fetcher.fetched == fetcher.order == ["a", "b", "a_smaller", "b_smaller"]
+    # Each once.
+    assert images.read == ["a", "b", "a smaller", "b smaller"]
+    assert images.fetched == images.order
 
 
 def test_known_verdicts_are_not_computed_again() -> None:
     first, _, _ = verified(candidates(PAIRS[:2]))
     known = first.select([*SIDES, *VERDICT_SCHEMA.names])
-    table, compared, fetcher = verified(candidates(PAIRS), known)
+    table, compared, images = verified(candidates(PAIRS), known)
     assert compared == 1
-    assert fetcher.fetched == ["b", "b_smaller"]
+    assert images.read == ["b", "b smaller"]
     assert table.equals(verified(candidates(PAIRS))[0])
 
 
@@ -96,8 +91,8 @@ def test_a_pair_listed_for_two_benchmarks_is_compared_once() -> None:
 
 
 def test_without_candidates_nothing_is_fetched() -> None:
-    table, compared, fetcher = verified(candidates([]))
-    assert (table.num_rows, compared, fetcher.fetched) == (0, 0, [])
+    table, compared, images = verified(candidates([]))
+    assert (table.num_rows, compared, images.read) == (0, 0, [])
     assert table.schema.field("verified").type == pa.bool_()
 
 

@@ -23,8 +23,17 @@ TOO_LITTLE_TEXTURE = "too little texture"
 NO_ALIGNMENT = "no alignment"
 CONTENTS_DIFFER = "contents differ"
 COLORS_DIFFER = "colors differ"
-#: Reasons why a pair is unconfirmed.
-REASONS = (UNREADABLE, TOO_SMALL, TOO_LITTLE_TEXTURE, NO_ALIGNMENT, CONTENTS_DIFFER, COLORS_DIFFER)
+NOTHING_RARE = "nothing rare"  # They agree in what other images show too, and not exactly.
+LOW_CONFIDENCE = "low confidence"  # They agree, but look-alikes do so too often.
+COLORS_LOST = "colors lost"  # They agree except that one lacks the colors that tell such images apart.
+
+#: Minimum confidence of a confirmed pair: of these, at most one in a hundred was wrong on images that were held out.
+MIN_CONFIDENCE = 0.5
+
+#: Reasons why a pair is undecided: it may be copies.
+UNDECIDED = (UNREADABLE, TOO_SMALL, TOO_LITTLE_TEXTURE, NOTHING_RARE, COLORS_LOST, LOW_CONFIDENCE)
+#: Reasons why a pair is unconfirmed: undecided or rejected.
+REASONS = (*UNDECIDED, NO_ALIGNMENT, CONTENTS_DIFFER, COLORS_DIFFER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +41,12 @@ class Evidence:
     """Whether two images are copies of one another, and the measurements behind it.
 
     Attributes:
-        verified: whether the images are copies.
+        verified: true if the pair is confirmed, false if it is rejected, None if it is undecided.
         kind: one of `KINDS`.
         reason: one of `REASONS` if unconfirmed, else empty.
-        transform: row-major 2 x 3 affine map from points of image b to points of image a, both in units of their own
-            width and height, corners at 0 and 1; the best one found if contents or colors differ; empty if there is
-            none.
+        transform: row-major map from points of image b to points of image a, both in units of their own width and
+            height, corners at 0 and 1: 2 x 3 if affine, 3 x 3 if a homography; the best one found if contents or colors
+            differ; empty if there is none.
         overlap: share of the image of smaller area (under the transform) that the other covers, 0 to 1.
         agreement: share of textured windows in the overlap that agree, 0 to 1.
         windows: number of separate textured windows that were compared.
@@ -45,10 +54,14 @@ class Evidence:
         color_difference: difference of colors that remains after the best global change of color, in the worst area
             of some size, in levels (0 to 255).
         noise: estimated noise of the pair (compression, grain, misalignment), in gray levels.
-        sharpness: Gaussian blur that brought the sharper image to the other's sharpness, in pixels of the comparison.
+        inliers: number of local features that agree on the alignment.
+        bits: how rarely other images show these features together, -log2.
+        photographic: whether features may decide, see `decision.is_photographic`; None if nothing was compared.
+        weighed: whether a background told what is rare.
+        confidence: probability that the images are copies of one another, 0 to 1; None if it was not estimated.
     """
 
-    verified: bool
+    verified: bool | None
     kind: str
     reason: str
     transform: tuple[float, ...] = ()
@@ -58,9 +71,20 @@ class Evidence:
     disagreement: float = 0.0
     color_difference: float = 0.0
     noise: float = 0.0
-    sharpness: float = 0.0
+    inliers: int = 0
+    bits: float = 0.0
+    photographic: bool | None = None
+    weighed: bool = False
+    confidence: float | None = None
+
+
+def verified_by(reason: str) -> bool | None:
+    """Return `Evidence.verified` of a reason of `REASONS`, or of the empty one of a confirmed pair."""
+    if not reason:
+        return True
+    return None if reason in UNDECIDED else False
 
 
 def unconfirmed(reason: str) -> Evidence:
     """Return the evidence of a pair that cannot be compared."""
-    return Evidence(False, "unconfirmed", reason)
+    return Evidence(verified_by(reason), "unconfirmed", reason)

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visdiv_assets.duplicates.verify.agreement import compare_windows
-from visdiv_assets.duplicates.verify.color import compare_colors
-from visdiv_assets.duplicates.verify.evaluate import match_appearance
+from visdiv_assets.duplicates.verify.measure import lay_colors, measure
 from visdiv_assets.duplicates.verify.params import DEFAULT_PARAMS, VerifyParams
-from visdiv_assets.duplicates.verify.registration import size_of, warp, warp_into_frame
+from visdiv_assets.duplicates.verify.registration import size_of, warp
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
     from visdiv_assets.duplicates.verify.evidence import Evidence
-    from visdiv_assets.duplicates.verify.prepared import PreparedImage
+    from visdiv_assets.duplicates.verify.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -38,50 +36,42 @@ class Explanation:
 
 
 def explain(
-    a: PreparedImage, b: PreparedImage, evidence: Evidence, params: VerifyParams = DEFAULT_PARAMS
+    subject_a: Subject, subject_b: Subject, evidence: Evidence, params: VerifyParams = DEFAULT_PARAMS
 ) -> Explanation:
     """Show what `verify` compared.
 
     Args:
-        a: the first image of the pair.
-        b: the second image.
-        evidence: the result of `verify(a, b, params)`.
+        subject_a: the first image of the pair.
+        subject_b: the second image.
+        evidence: the result of `verify` for them.
         params: parameters of the verification.
     """
     import cv2
 
-    view_a, view_b = _view(a), _view(b)
-    if len(evidence.transform) != 6 or not (a.readable and b.readable):
+    a, b = subject_a.pixels, subject_b.pixels
+    view_a, view_b = a.view, b.view
+    if not evidence.transform or not (a.readable and b.readable):
         return Explanation(_image(view_a), None, None)
-    matrix = np.vstack([np.reshape(evidence.transform, (2, 3)), [0.0, 0.0, 1.0]])
+    matrix = np.reshape([*evidence.transform, 0.0, 0.0, 1.0][:9], (3, 3))
     size = size_of(a.gray)
     warped, inside = warp(view_b, matrix, size)
     warped[~inside] = 128
     disagrees = np.zeros(a.gray.shape, bool)
     if evidence.kind != "identical_pixels":
-        laid = warp_into_frame(a, b, matrix)
-        one, two, _ = match_appearance(laid, params)
-        centers = compare_windows(one, two, laid.inside, params.window).disagrees.astype(np.uint8)
-        # `compare_windows` marks only the centers of windows that disagree.
-        place = cv2.dilate(centers, np.ones((params.window.side,) * 2, np.uint8)) > 0
-        colors = compare_colors(a, b, matrix, laid, params.color)
-        odd = (colors.remaining > params.color.max_difference).astype(np.uint8)
-        place |= cv2.resize(odd, size_of(laid.frame), interpolation=cv2.INTER_NEAREST) > 0
+        found = measure(a, b, matrix, params)
+        laid = found.laid
+        # The comparison marks only the centers of windows that disagree.
+        centers = cv2.dilate(found.contents.disagrees.astype(np.uint8), np.ones((3, 3), np.uint8))
+        place = cv2.resize(centers, size_of(laid.frame), interpolation=cv2.INTER_NEAREST) > 0
+        if evidence.kind not in ("recolored", "mirrored", "rotated"):
+            views = lay_colors(a, b, found)
+            one, two = (cv2.blur(view, (3, 3)).astype(np.int16) for view in (views.one, views.two))
+            odd = (np.abs(one - two).max(2) > params.foreign.min_difference) & views.inside
+            place |= cv2.resize(odd.astype(np.uint8), size_of(laid.frame), interpolation=cv2.INTER_NEAREST) > 0
         to_a = np.eye(3) if laid.of_a else matrix
         shown, there = warp(place.astype(np.uint8) * np.uint8(255), to_a, size)
         disagrees = (shown[..., 0] > 127) & there
     return Explanation(_image(view_a), _image(warped), disagrees)
-
-
-def _view(image: PreparedImage) -> NDArray[np.uint8]:
-    """Return RGB [h, w, 3] at working size, of the colors of the color view and the brightness of the gray view."""
-    import cv2
-
-    size = size_of(image.gray)
-    color = cv2.resize(image.color, size, interpolation=cv2.INTER_LINEAR)
-    parts = cv2.cvtColor(color, cv2.COLOR_RGB2YCrCb)
-    parts[..., 0] = image.gray
-    return np.asarray(cv2.cvtColor(parts, cv2.COLOR_YCrCb2RGB), np.uint8)
 
 
 def _image(pixels: NDArray[np.uint8]) -> Image:

@@ -1,6 +1,6 @@
-"""Affine maps between images, in units of their own width and height.
+"""Affine maps and homographies between images, in units of their own width and height.
 
-A map [3, 3] takes points as columns (x, y, 1) of its source to points of its target.
+A map [3, 3] takes points as columns (x, y, 1) of its source to points of its target, up to a factor.
 """
 
 from __future__ import annotations
@@ -62,18 +62,36 @@ def in_units(matrix: NDArray[np.float64], target: tuple[int, int], source: tuple
     return result
 
 
-def is_plausible(pixels: NDArray[np.float64]) -> bool:
-    """Return whether copying may produce a map between pixels: moderate shear, stretch and scale."""
-    if not np.isfinite(pixels).all():
+def map_points(matrix: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where a map takes points [n, 2]."""
+    mapped = points @ matrix[:, :2].T + matrix[:, 2]
+    return np.asarray(mapped[:, :2] / mapped[:, 2:], np.float64)
+
+
+def slope_of(pixels: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return the linear part [2, 2] of a map between pixels at the center of its source of (width, height)."""
+    center = np.array([size[0] / 2, size[1] / 2, 1.0])
+    x, y, depth = pixels @ center
+    return np.asarray((pixels[:2, :2] - np.outer([x / depth, y / depth], pixels[2, :2])) / depth, np.float64)
+
+
+def is_plausible(pixels: NDArray[np.float64], size: tuple[int, int]) -> bool:
+    """Return whether copying may produce a map between pixels: moderate shear, stretch and scale.
+
+    Args:
+        pixels: map [3, 3].
+        size: width and height of its source in pixels.
+    """
+    corners = np.array([[0.0, 0, 1], [size[0], 0, 1], [size[0], size[1], 1], [0, size[1], 1]])
+    if not np.isfinite(pixels).all() or (corners @ pixels[2] < 0.1 * pixels[2, 2]).any():
         return False
-    values = np.linalg.svd(pixels[:2, :2], compute_uv=False)
+    slope = slope_of(pixels, size)
+    values = np.linalg.svd(slope, compute_uv=False)
     # Aspect ratios changed by more than about 3 and sizes by more than about 25 are not considered.
     if values[1] < 0.04 or values[0] > 25 or values[0] / values[1] > 3.2:
         return False
-    cosine = abs(float(pixels[:2, 0] @ pixels[:2, 1])) / float(
-        np.linalg.norm(pixels[:2, 0]) * np.linalg.norm(pixels[:2, 1])
-    )
-    return cosine < 0.2
+    cosine = abs(float(slope[:, 0] @ slope[:, 1])) / float(np.linalg.norm(slope[:, 0]) * np.linalg.norm(slope[:, 1]))
+    return cosine < 0.4
 
 
 def overlap_of(matrix: NDArray[np.float64]) -> tuple[float, float]:
@@ -85,12 +103,12 @@ def overlap_of(matrix: NDArray[np.float64]) -> tuple[float, float]:
     Returns:
         The shares of the first and of the second image that lie in both, 0 to 1.
     """
-    corners = np.array([[0.0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
-    polygon = [(float(x), float(y)) for x, y in (corners @ matrix.T)[:, :2]]
+    corners = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
+    polygon = [(float(x), float(y)) for x, y in map_points(matrix, corners)]
+    whole = _area(polygon)
     for axis, sign, limit in ((0, 1, 0.0), (0, -1, -1.0), (1, 1, 0.0), (1, -1, -1.0)):
         polygon = _clip_polygon(polygon, axis, sign, limit)
     common = _area(polygon)
-    whole = abs(float(np.linalg.det(matrix[:2, :2])))
     return min(1.0, common / max(whole, 1e-12)), min(1.0, common)
 
 
@@ -113,11 +131,11 @@ def _area(polygon: list[tuple[float, float]]) -> float:
     return abs(total) / 2
 
 
-def turned_degrees(pixels: NDArray[np.float64]) -> float:
-    """Return the angle by which a map between pixels turns an image, 0 to 180 degrees; 0 for a mirror image."""
-    if np.linalg.det(pixels[:2, :2]) < 0:
+def turned_degrees(slope: NDArray[np.float64]) -> float:
+    """Return the angle by which the linear part [2, 2] of a map turns an image, 0 to 180; 0 for a mirror image."""
+    if np.linalg.det(slope) < 0:
         return 0.0
-    return abs(math.degrees(math.atan2(pixels[1, 0] - pixels[0, 1], pixels[0, 0] + pixels[1, 1])))
+    return abs(math.degrees(math.atan2(slope[1, 0] - slope[0, 1], slope[0, 0] + slope[1, 1])))
 
 
 def find_uncovered(matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -132,8 +150,8 @@ def find_uncovered(matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArra
     """
     import cv2
 
-    corners = np.array([[0.0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]]) @ (to_pixels(size) @ matrix).T
+    corners = map_points(to_pixels(size) @ matrix, np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]]))
     covered = np.zeros((size[1], size[0]), np.uint8)
-    cv2.fillConvexPoly(covered, np.round(corners[:, :2]).astype(np.int32), 1)
+    cv2.fillConvexPoly(covered, np.round(corners).astype(np.int32), 1)
     result: NDArray[np.bool_] = cv2.dilate(covered, np.ones((5, 5), np.uint8)) == 0
     return result

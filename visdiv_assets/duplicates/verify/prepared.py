@@ -1,16 +1,14 @@
-"""Prepare an image for comparison: small gray and color views, and keypoints on demand."""
+"""Prepare an image for comparison: gray and color views of limited size."""
 
 from __future__ import annotations
 
 import hashlib
-import threading
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visdiv_assets.duplicates.verify.keypoints import Keypoints, find_keypoints
 from visdiv_assets.duplicates.verify.params import DEFAULT_PARAMS, PreparationParams, VerifyParams
 
 if TYPE_CHECKING:
@@ -36,10 +34,9 @@ class Frame:
 
 
 class PreparedImage:
-    """One image at working size: built by `prepare`, immutable and safe to share among threads.
+    """One image at working size: built by `prepare_pixels`, immutable and safe to share among threads.
 
-    It holds at most `PreparationParams.working_pixels` bytes of gray and a third of that of color (some 400 kB), and
-    up to 100 kB of keypoints after a comparison needed them.
+    It holds at most `PreparationParams.working_pixels` bytes of gray and a third of that of color (some 400 kB).
 
     Attributes:
         readable: False for an image that could not be decoded; the other attributes are then meaningless.
@@ -65,23 +62,57 @@ class PreparedImage:
         self.color = np.zeros((1, 1, 3), np.uint8) if color is None else color
         self.deviation = float(self.gray.std())
         self._params = params
-        self._lock = threading.Lock()
-        self._keypoints: Keypoints | None = None
-
-    @property
-    def keypoints(self) -> Keypoints:
-        """The keypoints of the image, detected when they are first needed."""
-        if self._keypoints is None:
-            with self._lock:
-                if self._keypoints is None:
-                    view = _shrink(self.gray, self._params.preparation.keypoint_pixels)
-                    self._keypoints = find_keypoints(view, self._params.keypoints)
-        return self._keypoints
 
     @cached_property
     def small(self) -> NDArray[np.uint8]:
         """The luminance at `PreparationParams.small_pixels` or less, uint8 [h, w], where points are tracked."""
         return _shrink(self.gray, self._params.preparation.small_pixels)
+
+    @cached_property
+    def plainness(self) -> float:
+        """Share of pixels near the most frequent level, 0 to 1: most of a page or a chart has one."""
+        levels = np.bincount(self.gray.ravel(), minlength=256) / self.gray.size
+        return float(np.convolve(levels, np.ones(17), "same").max())
+
+    @cached_property
+    def flatness(self) -> float:
+        """Mean share of a textured block's pixels near one level, 0 to 1: blocks of a drawing hold two levels."""
+        if len(self._textured) < 5:
+            return 1.0
+        blocks = self._textured[:: -(-len(self._textured) // 100)].astype(np.int16)
+        near = (np.abs(blocks[:, :, None] - blocks[:, None, :]) <= 6).sum(2).max(1)
+        return float(near.mean()) / 64
+
+    @cached_property
+    def richness(self) -> float:
+        """Share of the textured blocks that hold more than 20 levels, 0 to 1: few blocks of a drawing do."""
+        if len(self._textured) < 5:
+            return 0.0
+        ordered = np.sort(self._textured, axis=1)
+        levels = 1 + np.count_nonzero(ordered[:, 1:] != ordered[:, :-1], axis=1)
+        return float((levels > 20).mean())
+
+    @cached_property
+    def _textured(self) -> NDArray[np.uint8]:
+        """The blocks of 8 x 8 pixels that are not of one level, uint8 [n, 64]."""
+        rows, columns = self.gray.shape[0] // 8, self.gray.shape[1] // 8
+        squares = self.gray[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8)
+        blocks = squares.transpose(0, 2, 1, 3).reshape(-1, 64)
+        return np.asarray(blocks[blocks.std(1) > 6])
+
+    @cached_property
+    def view(self) -> NDArray[np.uint8]:
+        """RGB [h, w, 3] at working size, of the colors of the color view and the brightness of the gray view."""
+        import cv2
+
+        color = cv2.resize(self.color, (self.gray.shape[1], self.gray.shape[0]), interpolation=cv2.INTER_LINEAR)
+        parts = cv2.cvtColor(color, cv2.COLOR_RGB2YCrCb)
+        parts[..., 0] = self.gray
+        return np.asarray(cv2.cvtColor(parts, cv2.COLOR_YCrCb2RGB), np.uint8)
+
+    def negative(self) -> PreparedImage:
+        """Return the negative of the image."""
+        return PreparedImage(self.size, self.digest, 255 - self.gray, 255 - self.color, self._params)
 
     @cached_property
     def frames(self) -> tuple[Frame, ...]:
@@ -92,11 +123,11 @@ class PreparedImage:
             if inner is None:
                 break
             boxes.append(inner)
-        side = self._params.preparation.thumbnail_side
+        side = self._params.preparation.frame_side
         return tuple(Frame(box, _make_thumbnail(self.small, box, side)) for box in boxes)
 
 
-def prepare(image: Image | None, params: VerifyParams = DEFAULT_PARAMS) -> PreparedImage:
+def prepare_pixels(image: Image | None, params: VerifyParams = DEFAULT_PARAMS) -> PreparedImage:
     """Prepare an image for comparison.
 
     Args:

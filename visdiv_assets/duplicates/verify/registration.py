@@ -15,6 +15,7 @@ from visdiv_assets.duplicates.verify.geometry import (
     inverse,
     is_plausible,
     orientation_map,
+    slope_of,
 )
 from visdiv_assets.duplicates.verify.params import RegistrationParams
 
@@ -61,7 +62,7 @@ def guess_transforms(a: PreparedImage, b: PreparedImage, params: RegistrationPar
                 if score < params.min_correlation:
                     continue
                 matrix = box_map(one.box) @ orientation_map(turns, mirrored) @ inverse(box_map(two.box))
-                if is_plausible(in_pixels(matrix, size_of(a.gray), size_of(b.gray))):
+                if is_plausible(in_pixels(matrix, size_of(a.gray), size_of(b.gray)), size_of(b.gray)):
                     # On equal scores, the upright and untrimmed come first.
                     found.append((-score, index, matrix))
     found.sort(key=lambda item: (round(item[0], 3), item[1]))
@@ -79,7 +80,7 @@ def warp_into_frame(a: PreparedImage, b: PreparedImage, matrix: NDArray[np.float
     """
     between = in_pixels(matrix, size_of(a.gray), size_of(b.gray))
     # The determinant is the number of pixels of a that one pixel of b covers: above 1, a is the finer one.
-    of_a = abs(float(np.linalg.det(between[:2, :2]))) <= 1.0
+    of_a = abs(float(np.linalg.det(slope_of(between, size_of(b.gray))))) <= 1.0
     one, two = (a, b) if of_a else (b, a)
     frame, other = (one.small, two.small) if small else (one.gray, two.gray)
     warped, inside = warp(other, matrix if of_a else inverse(matrix), size_of(frame))
@@ -103,18 +104,22 @@ def warp(
 
     pixels = in_pixels(matrix, size, size_of(image))
     # Average before sampling, per axis: the length of a column of the map is the size of one pixel in the frame.
-    reach = np.linalg.norm(pixels[:2, :2], axis=0)
+    reach = np.linalg.norm(slope_of(pixels, size_of(image)), axis=0)
     small = tuple(
         max(1, round(n * min(1.0, float(r)))) if r < 0.95 else n for n, r in zip(size_of(image), reach, strict=True)
     )
     if small != size_of(image):
         image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
         pixels = in_pixels(matrix, size, size_of(image))
-    step = np.abs(pixels - np.eye(3))
+    step = np.abs(pixels / pixels[2, 2] - np.eye(3))
     if size == size_of(image) and float(step.max()) < 1e-6:
         warped, inside = image.copy(), np.ones(image.shape[:2], bool)
     else:
-        sampled = cv2.warpAffine(image, pixels[:2], size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        pixels = pixels / pixels[2, 2]
+        if np.abs(pixels[2, :2]).max() * max(size_of(image)) < 1e-6:
+            sampled = cv2.warpAffine(image, pixels[:2], size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        else:
+            sampled = cv2.warpPerspective(image, pixels, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         warped = np.asarray(sampled, np.uint8)
         inside = _inside(inverse(pixels), size, size_of(image))
     return warped.reshape(*warped.shape[:2], -1), inside
@@ -126,8 +131,9 @@ def _inside(back: NDArray[np.float64], size: tuple[int, int], source: tuple[int,
     y = np.arange(size[1], dtype=np.float32)[:, None]
     slack = 0.3
     m = back.astype(np.float32)
-    u = m[0, 0] * x + m[0, 1] * y + m[0, 2]
-    v = m[1, 0] * x + m[1, 1] * y + m[1, 2]
+    depth = m[2, 0] * x + m[2, 1] * y + m[2, 2]
+    u = (m[0, 0] * x + m[0, 1] * y + m[0, 2]) / depth
+    v = (m[1, 0] * x + m[1, 1] * y + m[1, 2]) / depth
     inside: NDArray[np.bool_] = (u > -0.5 - slack) & (u < source[0] - 0.5 + slack)
     inside &= (v > -0.5 - slack) & (v < source[1] - 0.5 + slack)
     return inside
@@ -135,12 +141,12 @@ def _inside(back: NDArray[np.float64], size: tuple[int, int], source: tuple[int,
 
 def refine(
     a: PreparedImage, b: PreparedImage, matrix: NDArray[np.float64], params: RegistrationParams
-) -> tuple[NDArray[np.float64], float, int]:
-    """Refine a guess: track points from one image to the other and fit an affine map to their movement.
+) -> NDArray[np.float64]:
+    """Refine a guess: track points from one image to the other and fit a map to their movement.
 
     Points are tracked with pyramidal Lucas-Kanade (Bouguet 2000) on images of equalized local contrast, so that
     brightness, contrast and gamma do not matter. The map is fitted with iteratively reweighted least squares, so that
-    areas that differ do not matter either.
+    areas that differ do not matter either; it is affine, or a homography if many points follow it.
 
     Args:
         a: one image.
@@ -149,18 +155,17 @@ def refine(
         params: parameters of the registration.
 
     Returns:
-        The map, the share of points that follow it to within `point_tolerance`, and the number of points.
+        the refined map; the guess if points do not follow any.
     """
     import cv2
 
-    share, count = 0.0, 0
     for iteration in range(2):
         laid = warp_into_frame(a, b, matrix, small=True)
         one, two = _equalize_contrast(laid.frame), _equalize_contrast(laid.other)
         mask = laid.inside.astype(np.uint8)
         points = cv2.goodFeaturesToTrack(one, params.max_points, params.point_quality, 6, mask=mask, blockSize=5)
         if points is None or len(points) < params.min_points:
-            return matrix, 0.0, 0 if points is None else len(points)
+            return matrix
         moved, status, _ = cv2.calcOpticalFlowPyrLK(
             one,
             two,
@@ -172,18 +177,60 @@ def refine(
         )
         source, target = points.reshape(-1, 2).astype(np.float64), moved.reshape(-1, 2).astype(np.float64)
         tracked = status.reshape(-1).astype(bool)
-        count = len(source)
         correction, near = _robust_affine(source, target, tracked, params)
-        share = float(near.sum()) / count
+        if near.mean() < params.hopeless_share:
+            return matrix
+        if np.count_nonzero(tracked) >= params.bend_points:
+            correction = _bend(correction, source, target, tracked, near, params)
         # The correction maps points of the frame to where the warped image shows them.
         size = size_of(laid.frame)
         unit = in_units(correction, size, size)
-        matrix = inverse(unit) @ matrix if laid.of_a else matrix @ unit
+        refined = inverse(unit) @ matrix if laid.of_a else matrix @ unit
+        if not is_plausible(in_pixels(refined, size_of(a.gray), size_of(b.gray)), size_of(b.gray)):
+            return matrix
+        matrix = refined / refined[2, 2]
         corners = np.array([[0, 0, 1], [size[0], 0, 1], [size[0], size[1], 1], [0, size[1], 1.0]])
-        shift = float(np.abs(corners @ correction.T - corners).max())
-        if shift < 0.15 or share < params.hopeless_share:
+        if float(np.abs(corners @ correction.T - corners).max()) < 0.15:
             break
-    return matrix, share, count
+    return matrix
+
+
+def _bend(
+    affine: NDArray[np.float64],
+    source: NDArray[np.float64],
+    target: NDArray[np.float64],
+    tracked: NDArray[np.bool_],
+    near: NDArray[np.bool_],
+    params: RegistrationParams,
+) -> NDArray[np.float64]:
+    """Return the homography [3, 3] that more points follow than follow the affine map, else that map."""
+    center, scale = source.mean(0), max(float(source.std()), 1.0)
+    x, y = ((source - center) / scale).T
+    u, v = ((target - center) / scale).T
+    zero, one = np.zeros_like(x), np.ones_like(x)
+    design = np.vstack(
+        [
+            np.column_stack([x, y, one, zero, zero, zero, -u * x, -u * y]),
+            np.column_stack([zero, zero, zero, x, y, one, -v * x, -v * y]),
+        ]
+    )
+    goal = np.concatenate([u, v])
+    shown = np.column_stack([source, one]) @ affine[:2].T
+    error = np.hypot(*(shown - target).T)
+    matrix = affine
+    # A small pull keeps the map affine where points do not tell.
+    pull = np.diag([0, 0, 0, 0, 0, 0, 1e-3, 1e-3]) * len(x)
+    for tolerance in (6.0, 4.0, 2.0, 1.0, 0.5, 0.5):
+        weight = np.tile(tracked / (1 + (error / tolerance) ** 2) ** 2, 2)
+        weighted = design * weight[:, None]
+        solution = np.linalg.lstsq(weighted.T @ design + pull, weighted.T @ goal, rcond=None)[0]
+        bent = np.append(solution, 1.0).reshape(3, 3)
+        to_norm = np.array([[1 / scale, 0, -center[0] / scale], [0, 1 / scale, -center[1] / scale], [0, 0, 1.0]])
+        matrix = inverse(to_norm) @ bent @ to_norm
+        mapped = np.column_stack([source, one]) @ matrix.T
+        error = np.hypot(*(mapped[:, :2] / mapped[:, 2:] - target).T)
+    follow = tracked & (error < params.point_tolerance)
+    return matrix / matrix[2, 2] if follow.sum() > 1.1 * near.sum() + 3 else affine
 
 
 def _equalize_contrast(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,13 +1,24 @@
-"""The verdict of verification: find the best alignment of two images, and say what it shows."""
+"""The verdict of verification: by rare local features where images have texture, else by their pixels."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visdiv_assets.duplicates.verify.evaluate import Evaluation, evaluate_alignment
+from visdiv_assets.duplicates.verify.confidence import with_confidence
+from visdiv_assets.duplicates.verify.decision import (
+    Features,
+    confirm_by_features,
+    is_photographic,
+    may_agree,
+    reason_of_colors,
+    reason_of_contents,
+)
 from visdiv_assets.duplicates.verify.evidence import (
+    CONTENTS_DIFFER,
     NO_ALIGNMENT,
     TOO_LITTLE_TEXTURE,
     TOO_SMALL,
@@ -15,18 +26,15 @@ from visdiv_assets.duplicates.verify.evidence import (
     Evidence,
     unconfirmed,
 )
-from visdiv_assets.duplicates.verify.geometry import (
-    find_uncovered,
-    in_pixels,
-    inverse,
-    is_plausible,
-    overlap_of,
-    turned_degrees,
-)
-from visdiv_assets.duplicates.verify.keypoints import align_by_keypoints
+from visdiv_assets.duplicates.verify.geometry import in_pixels, is_plausible, overlap_of
+from visdiv_assets.duplicates.verify.matching import Alignment, align
+from visdiv_assets.duplicates.verify.measure import Measured, lay_colors, measure, measure_colors, without_marks
 from visdiv_assets.duplicates.verify.params import DEFAULT_PARAMS, VerifyParams
-from visdiv_assets.duplicates.verify.prepared import PreparedImage, prepare
-from visdiv_assets.duplicates.verify.registration import guess_transforms, size_of
+from visdiv_assets.duplicates.verify.prepared import PreparedImage
+from visdiv_assets.duplicates.verify.rarity import Background, gather_evidence
+from visdiv_assets.duplicates.verify.registration import guess_transforms, refine, size_of
+from visdiv_assets.duplicates.verify.result import Result, Screened
+from visdiv_assets.duplicates.verify.subject import Subject, prepare
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,120 +62,237 @@ def verify_pair(image_a: Image | None, image_b: Image | None, params: VerifyPara
     return verify(prepare(image_a, params), prepare(image_b, params), params)
 
 
-def verify(a: PreparedImage, b: PreparedImage, params: VerifyParams = DEFAULT_PARAMS) -> Evidence:
+def verify(
+    a: Subject,
+    b: Subject,
+    params: VerifyParams = DEFAULT_PARAMS,
+    backgrounds: Sequence[Background] = (),
+    names: tuple[str, str] = ("", ""),
+) -> Evidence:
     """Decide whether two images are copies of one another.
 
-    An alignment is guessed (one image stretched over the other in one of 8 orientations, with or without borders;
-    else from keypoints) and refined, and the two images are compared under it window by window and color by color.
-    The decision does not depend on the order of the two images, on earlier calls or on threads. OpenCV and NumPy
-    release the GIL; callers that verify pairs in threads of their own should call `cv2.setNumThreads(1)`, which keeps
-    each call in one thread.
+    Local features give the alignment, plain, mirrored or as a negative; thumbnails are compared under it, and most
+    pairs end there: rejected, or confirmed because photographs share features that other images lack. The other pairs
+    are compared at working size, window by window and color by color. The decision does not depend on the order of the
+    two images, on earlier calls or on threads. OpenCV and NumPy release the GIL; callers that verify pairs in threads
+    of their own should call `cv2.setNumThreads(1)`, which keeps each call in one thread.
 
     Args:
-        a: one prepared image.
-        b: the other.
+        a: one image, with pixels.
+        b: the other, with pixels.
         params: parameters of the verification, those that both images were prepared with.
+        backgrounds: images of the kinds of the two, which show what is not rare; without, every feature counts as
+            moderately rare.
+        names: image_ids of the two, which do not count as background.
 
     Returns:
         The evidence. No image that could be prepared makes this function raise.
     """
+    screened = screen(a, b, params, backgrounds, names)
+    return screened if isinstance(screened, Evidence) else compare_pixels(screened, a.pixels, b.pixels, params)
+
+
+def screen(
+    a: Subject,
+    b: Subject,
+    params: VerifyParams = DEFAULT_PARAMS,
+    backgrounds: Sequence[Background] = (),
+    names: tuple[str, str] = ("", ""),
+) -> Evidence | Screened:
+    """Return what `verify` returns if features and thumbnails suffice for it, else what `compare_pixels` goes on from.
+
+    The arguments are those of `verify`. Pixels are not loaded.
+    """
     refused = _nothing_to_compare(a, b, params)
     if refused is not None:
         return refused
-    if a.size == b.size and a.digest == b.digest:
-        identity = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-        return Evidence(True, "identical_pixels", "", identity, overlap=1.0, agreement=1.0)
-    # The larger image comes first, so that the decision does not depend on the order of the arguments.
-    swapped = (a.gray.size, a.digest) < (b.gray.size, b.digest)
+    # A fixed order, so that the decision does not depend on the order of the arguments.
+    swapped = _rank(a) < _rank(b)
     one, two = (b, a) if swapped else (a, b)
-    found = _best_alignment(one, two, params)
-    if found is None:
-        return unconfirmed(NO_ALIGNMENT)
-    matrix = inverse(found.matrix) if swapped else found.matrix
-    return Evidence(
-        verified=not found.reason,
-        kind="unconfirmed" if found.reason else _kind(one, two, found, params),
-        reason=found.reason,
-        transform=tuple(float(value) for value in matrix[:2].ravel()),
-        overlap=found.overlap,
-        agreement=found.agreement.share,
-        windows=round(found.agreement.windows),
-        disagreement=found.largest,
-        color_difference=found.colors.worst if found.colors is not None else 0.0,
-        noise=found.agreement.noise,
-        sharpness=found.sharpness,
+    found, negative = _align(one, two, params)
+    screened = Screened(
+        swapped=swapped,
+        negative=negative,
+        found=found.matrix if found is not None else None,
+        features=_describe_features(one.thumbnail, two.thumbnail, found),
+        weighed=any(set(background.names) - set(names) for background in backgrounds),
+        may_be_equal=a.features == b.features and a.thumbnail.digest == b.thumbnail.digest,
     )
+    needs_pixels = screened.may_be_equal or any(_is_narrow(image.thumbnail, params) for image in (one, two))
+    seen = screened if needs_pixels else _compare_thumbnails(screened, one.thumbnail, two.thumbnail, params)
+    if isinstance(seen, Evidence):
+        return seen
+    if found is not None:
+        bits = gather_evidence(found, one.plain, backgrounds, names, params.photo.assumed_bits)
+        screened = replace(screened, features=replace(screened.features, bits=bits))
+    if isinstance(seen, Screened):
+        return screened
+    return _judge_thumbnails(screened, one.thumbnail, two.thumbnail, seen, params)
 
 
-def _nothing_to_compare(a: PreparedImage, b: PreparedImage, params: VerifyParams) -> Evidence | None:
+def compare_pixels(
+    screened: Screened, a: PreparedImage, b: PreparedImage, params: VerifyParams = DEFAULT_PARAMS
+) -> Evidence:
+    """Return what `verify` returns for a pair that `screen` did not decide.
+
+    Args:
+        screened: the result of `screen`.
+        a: one image at working size.
+        b: the other.
+        params: parameters of the verification.
+    """
+    one, two = (b, a) if screened.swapped else (a, b)
+    if not one.readable or not two.readable:
+        return unconfirmed(UNREADABLE)
+    if min(*one.size, *two.size, *one.gray.shape, *two.gray.shape) < params.preparation.min_side:
+        return unconfirmed(TOO_SMALL)
+    if screened.may_be_equal and (one.size, one.digest) == (two.size, two.digest):
+        identity = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+        return with_confidence(Evidence(True, "identical_pixels", "", transform=identity, overlap=1.0, agreement=1.0))
+    two = two.negative() if screened.negative else two
+    guesses = [screened.best] if screened.best is not None else _matrices(screened, one, two, params)
+    measured = [_measure_pixels(screened, one, two, guess, params) for guess in guesses]
+    best = max(measured, key=_promise, default=None)
+    if best is None:
+        return Result(screened, params).unconfirmed(NO_ALIGNMENT)
+    return _judge(screened, one, two, best, params)
+
+
+def _nothing_to_compare(a: Subject, b: Subject, params: VerifyParams) -> Evidence | None:
     if not a.readable or not b.readable:
         return unconfirmed(UNREADABLE)
-    if min(*a.size, *b.size) < params.preparation.min_side:
-        return unconfirmed(TOO_SMALL)
-    # An extreme aspect ratio leaves little of the shorter side at working size.
-    if min(*a.gray.shape, *b.gray.shape) < params.preparation.min_side:
-        return unconfirmed(TOO_SMALL)
-    if min(a.deviation, b.deviation) < params.preparation.min_deviation:
+    one, two = a.thumbnail, b.thumbnail
+    for image in (one, two):
+        # Only a thumbnail of full size may be narrower than the image.
+        if min(image.size) < params.preparation.min_side and max(image.size) < params.preparation.thumbnail_side:
+            return unconfirmed(TOO_SMALL)
+    if min(one.deviation, two.deviation) < params.preparation.min_deviation:
         return unconfirmed(TOO_LITTLE_TEXTURE)
     return None
 
 
-def _best_alignment(a: PreparedImage, b: PreparedImage, params: VerifyParams) -> Evaluation | None:
-    """Return the first alignment that confirms the pair, else the one with the highest agreement."""
-    best: Evaluation | None = None
-    for matrix in guess_transforms(a, b, params.registration):
-        evaluation = evaluate_alignment(a, b, matrix, params)
-        best = _better(best, evaluation)
-        if best is not None and (not best.reason or best.decisive):
-            return best
-    for mirrored in (False, True):
-        for matrix in align_by_keypoints(a.keypoints, b.keypoints, mirrored, params.keypoints):
-            if is_plausible(in_pixels(matrix, size_of(a.gray), size_of(b.gray))):
-                best = _better(best, evaluate_alignment(a, b, matrix, params))
-                if best is not None and (not best.reason or best.decisive):
-                    return best
+def _rank(image: Subject) -> tuple[int, bytes, bytes]:
+    return image.thumbnail.gray.size, image.thumbnail.digest, image.features
+
+
+def _is_narrow(thumbnail: PreparedImage, params: VerifyParams) -> bool:
+    """Return whether a thumbnail is so narrow, because the image is long, that it shows too little."""
+    limits = params.preparation
+    return min(thumbnail.size) < limits.narrow_side and max(thumbnail.size) >= limits.thumbnail_side
+
+
+def _align(one: Subject, two: Subject, params: VerifyParams) -> tuple[Alignment | None, bool]:
+    """Return the alignment that most features agree on, and whether it is with the negative."""
+    best: Alignment | None = None
+    negative = False
+    for way in ("plain", "mirrored", "inverted"):
+        found = align(one.plain, getattr(two, way), way == "mirrored", params.match)
+        if found is not None and (best is None or found.inliers > best.inliers):
+            best, negative = found, way == "inverted"
+        if best is not None and best.inliers >= params.match.certain:
+            break
+    return best, negative
+
+
+def _describe_features(one: PreparedImage, two: PreparedImage, found: Alignment | None) -> Features:
+    """Return what is known of the features before they are weighed."""
+    return Features(
+        inliers=found.inliers if found is not None else 0,
+        bits=0.0,
+        plainness=min(one.plainness, two.plainness),
+        flatness=(one.flatness + two.flatness) / 2,
+        flattest=max(one.flatness, two.flatness),
+        richness=max(one.richness, two.richness),
+        side=min(max(one.size), max(two.size)),
+    )
+
+
+def _compare_thumbnails(
+    screened: Screened, one: PreparedImage, two: PreparedImage, params: VerifyParams
+) -> Evidence | Measured:
+    """Return how the thumbnails agree under the best alignment, or why there is no use in going on."""
+    two = two.negative() if screened.negative else two
+    measured = [measure(one, two, matrix, params) for matrix in _matrices(screened, one, two, params)]
+    best = max(measured, key=_promise, default=None)
+    if best is None:
+        return Result(screened, params).unconfirmed(NO_ALIGNMENT)
+    # Much of a photograph may be covered.
+    drawn = not is_photographic(screened.features, params)
+    sure = drawn and screened.features.inliers >= params.decision.sure_inliers
+    limit = params.decision.aligned_screen_deep if sure else params.decision.screen_deep
+    if best.contents.deep >= limit:
+        return Result(screened, params).unconfirmed(CONTENTS_DIFFER, best)
     return best
 
 
-def _better(best: Evaluation | None, other: Evaluation | None) -> Evaluation | None:
-    if best is None or other is None:
-        return best or other
-    return other if _merit(other) > _merit(best) else best
+def _judge_thumbnails(
+    screened: Screened, one: PreparedImage, two: PreparedImage, found: Measured, params: VerifyParams
+) -> Evidence | Screened:
+    """Return the evidence of features and thumbnails, or what is known if they do not suffice."""
+    if confirm_by_features(screened.features, found.contents, None, params):
+        two = two.negative() if screened.negative else two
+        colors = measure_colors(lay_colors(one, two, found), found.contents, params)
+        if confirm_by_features(screened.features, found.contents, colors, params):
+            marked = found.contents.largest > params.kind.marked
+            return Result(screened, params).confirmed(one, two, found, colors, marked=marked)
+    return replace(screened, best=found.matrix, thumbnail_share=found.contents.share)
 
 
-def _merit(evaluation: Evaluation) -> tuple[bool, bool, float]:
-    return not evaluation.reason, evaluation.reason != TOO_LITTLE_TEXTURE, evaluation.agreement.share
+def _matrices(
+    screened: Screened, one: PreparedImage, two: PreparedImage, params: VerifyParams
+) -> list[NDArray[np.float64]]:
+    """Return the alignment by features and, if few features agree, guesses by correlation."""
+    matrices = []
+    if screened.found is not None and screened.features.inliers >= params.match.few:
+        matrices.append(screened.found)
+    if screened.features.inliers < params.match.enough:
+        matrices += guess_transforms(one, two, params.registration)
+    size_one, size_two = size_of(one.gray), size_of(two.gray)
+    return [
+        matrix
+        for matrix in matrices
+        if is_plausible(in_pixels(matrix, size_one, size_two), size_two)
+        and max(overlap_of(matrix)) >= params.registration.min_overlap
+    ]
 
 
-def _kind(a: PreparedImage, b: PreparedImage, found: Evaluation, params: VerifyParams) -> str:
-    """Return the first of `KINDS` that fits a confirmed pair."""
-    pixels = in_pixels(found.matrix, a.size, b.size)
-    if np.linalg.det(pixels[:2, :2]) < 0:
-        return "mirrored"
-    if turned_degrees(pixels) > params.kind.min_turn:
-        return "rotated"
-    share_b, share_a = overlap_of(found.matrix)
-    if min(share_a, share_b) < params.kind.whole_share:
-        if max(share_a, share_b) < params.kind.whole_share:
-            return "cropped"
-        outer, seen_in = (a, found.matrix) if share_a < share_b else (b, inverse(found.matrix))
-        return _kind_by_surroundings(outer, seen_in, params)
-    if found.marked:
-        return "captioned"
-    if found.toned or (found.colors is not None and found.colors.recolored):
-        return "recolored"
-    return "aligned"
+def _measure_pixels(
+    screened: Screened, one: PreparedImage, two: PreparedImage, guess: NDArray[np.float64], params: VerifyParams
+) -> Measured:
+    """Compare pixels under a refined guess or, if points may have slid along stripes, under the guess itself."""
+    refined = refine(one, two, guess, params.registration)
+    found = measure(one, two, refined, params)
+    sure = screened.features.inliers >= params.decision.sure_inliers
+    if sure or refined is guess or found.contents.deep < params.decision.slid_deep:
+        return found
+    return max(found, measure(one, two, guess, params), key=_promise)
 
 
-def _kind_by_surroundings(outer: PreparedImage, inner: NDArray[np.float64], params: VerifyParams) -> str:
-    """Return the kind of a copy by what surrounds it in the outer image: a plain border, a caption, or more image."""
-    around = find_uncovered(inner, (outer.gray.shape[1], outer.gray.shape[0]))
-    if not around.any():
-        return "cropped"
-    levels = outer.gray[around].astype(np.float32)
-    plain = float((np.abs(levels - np.median(levels)) < params.preparation.border_tolerance).mean())
-    if plain > params.kind.plain_border:
-        return "bordered"
-    corners = inner @ np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
-    wide = abs(corners[0, 1] - corners[0, 0]) > params.kind.whole_share
-    return "captioned" if wide and plain > params.kind.plain_caption else "cropped"
+def _judge(
+    screened: Screened, one: PreparedImage, two: PreparedImage, found: Measured, params: VerifyParams
+) -> Evidence:
+    """Return the evidence of pixels under an alignment."""
+    features, share = screened.features, screened.thumbnail_share
+    result = Result(screened, params)
+    if not may_agree(found.contents, params):
+        return result.unconfirmed(CONTENTS_DIFFER, found)
+    views = lay_colors(one, two, found)
+    reason = reason_of_contents(features, found.contents, share, params, marked=False)
+    if not reason:
+        colors = measure_colors(views, found.contents, params)
+        reason = reason_of_colors(features, found.contents, colors, params, marked=False)
+        if reason:
+            return result.unconfirmed(reason, found, colors)
+        return result.confirmed(one, two, found, colors, marked=False)
+    for beside, rest in without_marks(views, found.contents, params):
+        if reason_of_contents(features, rest, share, params, marked=True):
+            continue
+        colors = measure_colors(beside, rest, params)
+        if not reason_of_colors(features, rest, colors, params, marked=True):
+            return result.confirmed(one, two, replace(found, contents=rest), colors, marked=True)
+    return result.unconfirmed(reason, found)
+
+
+def _promise(found: Measured) -> float:
+    """Return how much speaks for an alignment: the share of texture that agrees, more so if there is much of it."""
+    return float((1 - found.contents.deep) * min(found.contents.windows, 200.0) ** 0.25)
