@@ -1,114 +1,120 @@
-"""Make copies of images in the ways in which images get copied: twelve kinds, each mild, medium and strong.
+"""Make copies of images in the ways in which people and programs edit images: 53 kinds, each mild and strong.
 
-A strong copy is one that a person would still call the same image. A copy depends only on the image, the kind, the
-strength and a seed. `COPY_KINDS` describes the kinds.
+The kinds and amounts follow what libraries of augmentations for copy detection and training do (AugLy, albumentations,
+imgaug), not what verification is written for. A strong copy is one that a person would still call the same image; edits
+beyond that (solarized, cut up and shuffled, redrawn as a cartoon) are not made. A copy depends only on the image, the
+kind, the strength and a seed. `COPY_KINDS` describes the kinds.
 """
 
 from __future__ import annotations
 
-import io
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from visdiv_assets.duplicates.calibration.overlays import add_caption, add_overlay
+from visdiv_assets.duplicates.calibration import colors, frames, geometry, overlays, quality
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-STRENGTHS = ("mild", "medium", "strong")
+STRENGTHS = ("mild", "strong")
 
-#: Minimum shorter side of a reduced copy; smaller thumbnails show nothing.
-MIN_SIDE = 64
+Edit = Callable[["Image", bool, Random], "Image"]
 
 
 @dataclass(frozen=True)
 class CopyKind:
-    """One way in which images get copied.
+    """One way in which images are edited.
 
     Attributes:
         name: the `kind` argument of `make_copy`.
-        description: the change, and what the seed chooses.
         mild: amount of the change at mild strength.
-        medium: amount of the change at medium strength.
         strong: amount of the change at strong strength.
+        edit: makes the copy from an image of mode RGB, whether the change is strong, and what chooses the rest.
     """
 
     name: str
-    description: str
     mild: str
-    medium: str
     strong: str
+    edit: Edit = field(repr=False)
+
+    @property
+    def description(self) -> str:
+        """What changes, in one sentence."""
+        return (self.edit.__doc__ or "").strip()
+
+
+#: What a chain is made of: one edit after another at mild strength.
+_SINGLE = (
+    CopyKind("emoji", "12 to 25 % of the height", "30 to 45 %", overlays.add_emoji),
+    CopyKind("text", "letters of 6 to 12 % of the height", "14 to 24 %", overlays.add_text),
+    CopyKind("watermark", "once", "all over", overlays.add_watermark),
+    CopyKind("stripes", "12 % of the area, translucent or not", "45 %", overlays.add_stripes),
+    CopyKind("squares", "3 to 7 rectangles of about 1 % of the area", "9 to 16", overlays.add_squares),
+    CopyKind("pasted_image", "20 to 35 % of the sides", "40 to 55 %", overlays.paste_image),
+    CopyKind("edited_part", "25 to 40 % of the sides", "45 to 65 %", overlays.edit_part),
+    CopyKind("caption", "8 to 16 % of the height", "22 to 35 %", overlays.add_caption),
+    CopyKind("crop", "70 to 85 % of the area kept", "40 to 55 %", geometry.crop),
+    CopyKind("rotate", "3 to 10 degrees", "15 to 30", geometry.rotate),
+    CopyKind("quarter_turn", "180 degrees", "90 or 270", geometry.quarter_turn),
+    CopyKind("mirror", "no other change", "and cropped to 70 to 85 %", geometry.mirror),
+    CopyKind("flip", "no other change", "and cropped to 70 to 85 %", geometry.flip),
+    CopyKind("pad", "4 to 15 % on every side", "25 to 45 %", geometry.pad),
+    CopyKind("pad_square", "to a square", "and 30 to 70 % larger", geometry.pad_square),
+    CopyKind("stretch", "by 1.1 to 1.35", "1.5 to 2", geometry.stretch),
+    CopyKind("scale", "to 40 to 80 % of the sides", "20 to 35 %", geometry.scale),
+    CopyKind("perspective", "corners moved by up to 4 to 9 %", "12 to 20 %", geometry.perspective),
+    CopyKind("skew", "by 5 to 12 %", "20 to 35 %", geometry.skew),
+    CopyKind("affine", "3 to 10 degrees, to 85 % or more", "15 to 30 degrees, 60 to 80 %", geometry.affine),
+    CopyKind("grid_distortion", "cells 12 % larger or smaller", "30 %", geometry.distort_grid),
+    CopyKind("elastic_distortion", "by up to 0.8 % of the shorter side", "2 %", geometry.distort_elastic),
+    CopyKind("lens_distortion", "by 4 to 10 % at the sides", "15 to 30 %", geometry.distort_lens),
+    CopyKind("jpeg", "quality 25 to 55", "6 to 18", quality.save_jpeg),
+    CopyKind("downscale", "to 40 to 60 % of the sides and back", "20 to 30 %", quality.downscale),
+    CopyKind("pixelate", "to 40 to 60 % of the sides", "20 to 30 %", quality.pixelate),
+    CopyKind("blur", "0.2 to 0.5 % of the shorter side", "0.8 to 1.4 %", quality.blur),
+    CopyKind("motion_blur", "0.6 to 1.4 % of the shorter side", "2 to 3.5 %", quality.blur_motion),
+    CopyKind("sharpen", "2 to 4 times", "6 to 14", quality.sharpen),
+    CopyKind("noise", "8 to 18 levels", "25 to 42", quality.add_noise),
+    CopyKind("grain", "5 to 10 %", "14 to 25 %", quality.add_grain),
+    CopyKind("shuffled_pixels", "1 to 4 %", "8 to 15 %", quality.shuffle_pixels),
+    CopyKind("fog", "15 to 35 %", "45 to 65 %", quality.add_fog),
+    CopyKind("snow", "60 to 180 flakes", "250 to 500", quality.add_snow),
+    CopyKind("rain", "80 to 200 streaks", "300 to 600, and darker", quality.add_rain),
+    CopyKind("brightness", "by 0.7 to 1.4", "0.35 to 0.5, or 1.8", colors.change_brightness),
+    CopyKind("contrast", "by 0.7 to 1.5", "0.35 to 0.5, or 2", colors.change_contrast),
+    CopyKind("saturation", "by 0.5 to 1.7", "0.2, or 2.2 to 3", colors.change_saturation),
+    CopyKind("gamma", "by 1.2 to 1.5 or the inverse", "1.8 to 2.6", colors.change_gamma),
+    CopyKind("color_jitter", "by 20 % each", "50 %", colors.jitter_colors),
+    CopyKind("hue", "8 to 20 degrees", "30 to 60", colors.turn_hue),
+    CopyKind("channel_shuffle", "two of three", "all three", colors.shuffle_channels),
+    CopyKind("grayscale", "luminance", "one of red, green and blue", colors.make_gray),
+    CopyKind("sepia", "50 to 80 %", "whole", colors.make_sepia),
+    CopyKind("invert", "no other change", "and 60 to 80 % of the contrast", colors.invert),
+    CopyKind("posterize", "16 or 32 levels", "4 or 8", colors.posterize),
+    CopyKind("equalize", "by half", "whole", colors.equalize),
+    CopyKind("local_contrast", "limit of 1.5 to 3", "4 to 8", colors.raise_local_contrast),
+    CopyKind("fade", "60 to 85 % opaque", "30 to 45 %", colors.fade),
+)
+
+
+def _chain(image: Image, strong: bool, random: Random) -> Image:
+    """Make one mild edit after another."""
+    for kind in random.sample(_SINGLE, 3 if strong else 2):
+        image = kind.edit(image, False, random)
+    return image
 
 
 COPY_KINDS = (
-    CopyKind("jpeg", "saved as JPEG of a lower quality", "quality 70", "quality 40", "quality 20"),
-    CopyKind(
-        "resize",
-        f"made smaller, no side below {MIN_SIDE} pixels; seed: filter",
-        "70 % of the sides",
-        "50 %",
-        "30 %",
-    ),
-    CopyKind("crop", "cropped to a part; seed: its position and shape", "90 % of the area kept", "75 %", "60 %"),
-    CopyKind(
-        "border",
-        "padded; seed: white, black, a color, one side only, or the bars of a window as in a screenshot",
-        "5 % of the longer side in all",
-        "12 %",
-        "25 %",
-    ),
-    CopyKind(
-        "caption",
-        "one or two lines of text; seed: on a strip above or below the image, or on a band over it",
-        "8 % of the height",
-        "15 %",
-        "22 %",
-    ),
-    CopyKind("blur", "Gaussian blur", "sigma 0.2 % of the shorter side", "0.5 %", "1 %"),
-    CopyKind(
-        "rotate",
-        "rotated slightly; seed: direction, and corners white or black (all kept) or cut off and filled from the edge",
-        "2 degrees",
-        "5 degrees",
-        "10 degrees",
-    ),
-    CopyKind("quarter_turn", "rotated by a right angle; three angles instead of strengths", "90 degrees", "180", "270"),
-    CopyKind(
-        "mirror",
-        "mirrored left to right",
-        "no other change",
-        "and JPEG of quality 50",
-        "and 85 % of the area kept, and JPEG of quality 50",
-    ),
-    CopyKind(
-        "grayscale",
-        "color removed; a mild or medium copy of an image without color is identical",
-        "40 % of the saturation kept",
-        "gray",
-        "gray with more contrast, toned (seed: sepia or blue), with grain",
-    ),
-    CopyKind(
-        "color",
-        "three of brightness, contrast, saturation, gamma, color temperature and hue; seed: which, and up or down",
-        "by 10 %, hue by 4 degrees",
-        "by 25 %, hue by 9 degrees",
-        "by 40 %, hue by 14 degrees",
-    ),
-    CopyKind(
-        "overlay",
-        "overlaid; seed: an opaque logo or emoji anywhere, or a translucent watermark",
-        "logo or emoji of 2 % of the area; watermark in a corner",
-        "5 %; watermark across",
-        "10 %; watermark all over",
-    ),
+    *_SINGLE,
+    CopyKind("chain", "two edits", "three", _chain),
+    CopyKind("screenshot", "40 to 60 % of the sides or less", "25 to 35 %", frames.frame_screenshot),
+    CopyKind("on_image", "60 to 75 % of the sides", "35 to 50 %", frames.lay_on_image),
+    CopyKind("collage", "of two", "of four", frames.join_collage),
 )
-
 KINDS: tuple[str, ...] = tuple(kind.name for kind in COPY_KINDS)
+_EDITS: dict[str, Edit] = {kind.name: kind.edit for kind in COPY_KINDS}
 
 
 def make_copy(image: Image, kind: str, strength: str, seed: int) -> Image:
@@ -118,7 +124,7 @@ def make_copy(image: Image, kind: str, strength: str, seed: int) -> Image:
         image: mode RGB, any size from 1 x 1; it is not changed.
         kind: one of `KINDS`.
         strength: one of `STRENGTHS`.
-        seed: seed of the random choices: positions, directions, colors, words.
+        seed: seed of the random choices: positions, directions, colors, words, amounts.
 
     Returns:
         The copy, mode RGB; the same for the same arguments.
@@ -128,8 +134,8 @@ def make_copy(image: Image, kind: str, strength: str, seed: int) -> Image:
 
     Example:
         >>> from PIL import Image
-        >>> make_copy(Image.new("RGB", (300, 200)), "resize", "medium", seed=0).size
-        (150, 100)
+        >>> make_copy(Image.new("RGB", (300, 200)), "quarter_turn", "strong", seed=0).size
+        (200, 300)
     """
     if image.mode != "RGB":
         raise ValueError(f"image is of mode {image.mode!r}; convert it to RGB")
@@ -138,178 +144,4 @@ def make_copy(image: Image, kind: str, strength: str, seed: int) -> Image:
     if strength not in STRENGTHS:
         raise ValueError(f"unknown strength {strength!r}; choose one of {', '.join(STRENGTHS)}")
     # The seed is a string so that kinds and strengths of one seed do not share their choices.
-    return _MAKERS[kind](image, STRENGTHS.index(strength), Random(f"{kind}/{strength}/{seed}"))
-
-
-def _jpeg(image: Image, level: int, _: Random) -> Image:
-    return _as_jpeg(image, (70, 40, 20)[level])
-
-
-def _as_jpeg(image: Image, quality: int) -> Image:
-    from PIL.JpegImagePlugin import JpegImageFile
-
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=quality)
-    stream.seek(0)
-    return JpegImageFile(stream).convert("RGB")
-
-
-def _resize(image: Image, level: int, random: Random) -> Image:
-    from PIL.Image import Resampling
-
-    shorter = min(image.size)
-    factor = max((0.7, 0.5, 0.3)[level], min(1.0, MIN_SIDE / shorter))
-    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-    return image.resize(size, random.choice((Resampling.BILINEAR, Resampling.BICUBIC, Resampling.LANCZOS)))
-
-
-def _crop(image: Image, level: int, random: Random) -> Image:
-    return _crop_to(image, (0.9, 0.75, 0.6)[level], random)
-
-
-def _crop_to(image: Image, area: float, random: Random) -> Image:
-    # From both sides cut equally to mostly one side cut.
-    share = area ** random.uniform(0.2, 0.8)
-    width = max(1, round(image.width * share))
-    height = max(1, round(image.height * area / share))
-    left, top = random.randint(0, image.width - width), random.randint(0, image.height - height)
-    return image.crop((left, top, left + width, top + height))
-
-
-def _border(image: Image, level: int, random: Random) -> Image:
-    from PIL import ImageDraw
-    from PIL.Image import new
-
-    total = max(1, round(max(image.size) * (0.05, 0.12, 0.25)[level]))
-    style = random.choice(("white", "black", "color", "one side", "window"))
-    color = {"white": (255, 255, 255), "black": (0, 0, 0), "window": (240, 240, 242)}.get(style)
-    if color is None:
-        color = (random.randrange(256), random.randrange(256), random.randrange(256))
-    half = (total + 1) // 2
-    left, top, right, bottom = half, half, half, half
-    if style == "one side":
-        sides = [0, 0, 0, 0]
-        sides[random.randrange(4)] = total
-        left, top, right, bottom = sides
-    elif style == "window":
-        left = right = bottom = max(1, total // 12)
-        top = max(1, total - bottom)
-    padded = new("RGB", (image.width + left + right, image.height + top + bottom), color)
-    padded.paste(image, (left, top))
-    if style == "window":
-        draw = ImageDraw.Draw(padded)
-        dot = top / 5
-        for index, fill in enumerate(((237, 106, 94), (245, 191, 79), (98, 197, 84))):
-            center = left + top * (0.5 + 0.6 * index)
-            draw.ellipse((center - dot, top / 2 - dot, center + dot, top / 2 + dot), fill=fill)
-        start = left + 2.4 * top
-        if padded.width - right > start:
-            draw.rectangle((start, top * 0.25, padded.width - right, top * 0.75), fill=(255, 255, 255))
-    return padded
-
-
-def _blur(image: Image, level: int, _: Random) -> Image:
-    from PIL.ImageFilter import GaussianBlur
-
-    return image.filter(GaussianBlur(max(0.4, min(image.size) * (0.002, 0.005, 0.01)[level])))
-
-
-def _rotate(image: Image, level: int, random: Random) -> Image:
-    from PIL.Image import Resampling, fromarray
-
-    angle = (2, 5, 10)[level] * random.choice((-1, 1))
-    fill = random.choice(("white", "black", "edge"))
-    if fill != "edge":
-        return image.rotate(angle, Resampling.BICUBIC, expand=True, fillcolor=fill)
-    margin = math.ceil(max(image.size) * math.sin(math.radians(abs(angle)))) + 1
-    padded = fromarray(np.pad(np.asarray(image), ((margin, margin), (margin, margin), (0, 0)), mode="edge"))
-    turned = padded.rotate(angle, Resampling.BICUBIC)
-    return turned.crop((margin, margin, margin + image.width, margin + image.height))
-
-
-def _quarter_turn(image: Image, level: int, _: Random) -> Image:
-    from PIL.Image import Transpose
-
-    return image.transpose((Transpose.ROTATE_90, Transpose.ROTATE_180, Transpose.ROTATE_270)[level])
-
-
-def _mirror(image: Image, level: int, random: Random) -> Image:
-    from PIL.Image import Transpose
-
-    mirrored = image.transpose(Transpose.FLIP_LEFT_RIGHT)
-    if level == 2:
-        mirrored = _crop_to(mirrored, 0.85, random)
-    return mirrored if level == 0 else _as_jpeg(mirrored, 50)
-
-
-def _grayscale(image: Image, level: int, random: Random) -> Image:
-    from PIL import ImageOps
-    from PIL.Image import fromarray
-    from PIL.ImageEnhance import Color, Contrast
-
-    if level == 0:
-        return Color(image).enhance(0.4)
-    gray = image.convert("L")
-    if level == 1:
-        return gray.convert("RGB")
-    dark, light = random.choice((((45, 25, 10), (255, 244, 220)), ((10, 20, 50), (228, 240, 255))))
-    toned = ImageOps.colorize(Contrast(gray).enhance(1.3), dark, light)
-    grain = np.random.default_rng(random.getrandbits(64)).normal(0, 5, (image.height, image.width, 1))
-    return fromarray(np.clip(np.asarray(toned) + grain, 0, 255).astype(np.uint8))
-
-
-def _color(image: Image, level: int, random: Random) -> Image:
-    from PIL.ImageEnhance import Brightness, Color, Contrast
-
-    amount = (0.10, 0.25, 0.40)[level]
-    for change in random.sample(("brightness", "contrast", "saturation", "gamma", "temperature", "hue"), 3):
-        up = random.random() < 0.5
-        factor = 1 + amount if up else 1 / (1 + amount)
-        if change == "brightness":
-            image = Brightness(image).enhance(factor)
-        elif change == "contrast":
-            image = Contrast(image).enhance(factor)
-        elif change == "saturation":
-            image = Color(image).enhance(factor)
-        elif change == "gamma":
-            image = image.point([round(255 * (value / 255) ** factor) for value in range(256)] * 3)
-        elif change == "temperature":
-            # Half of the amount goes to red, and half to blue in the opposite direction.
-            red, blue = math.sqrt(factor), 1 / math.sqrt(factor)
-            image = image.point([min(255, round(value * gain)) for gain in (red, 1, blue) for value in range(256)])
-        else:
-            image = _turn_hue(image, (4, 9, 14)[level] * (1 if up else -1))
-    return image
-
-
-def _turn_hue(image: Image, degrees: int) -> Image:
-    from PIL.Image import merge
-
-    hue, saturation, value = image.convert("HSV").split()
-    shift = round(degrees * 256 / 360)
-    turned = hue.point([(level + shift) % 256 for level in range(256)])
-    return merge("HSV", (turned, saturation, value)).convert("RGB")
-
-
-def _caption(image: Image, level: int, random: Random) -> Image:
-    return add_caption(image, (0.08, 0.15, 0.22)[level], random)
-
-
-def _overlay(image: Image, level: int, random: Random) -> Image:
-    return add_overlay(image, level, random)
-
-
-_MAKERS: dict[str, Callable[[Image, int, Random], Image]] = {
-    "jpeg": _jpeg,
-    "resize": _resize,
-    "crop": _crop,
-    "border": _border,
-    "caption": _caption,
-    "blur": _blur,
-    "rotate": _rotate,
-    "quarter_turn": _quarter_turn,
-    "mirror": _mirror,
-    "grayscale": _grayscale,
-    "color": _color,
-    "overlay": _overlay,
-}
+    return _EDITS[kind](image, strength == "strong", Random(f"{kind}/{strength}/{seed}"))

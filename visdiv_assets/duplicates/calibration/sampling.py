@@ -1,31 +1,19 @@
-"""Choose the images of a subset that are measured, and fetch them."""
+"""Choose the images of a subset that are measured."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_encoded
 from visdiv_assets.duplicates.calibration.measure import NEAREST_FLOOR, NEAREST_KEPT, Near
-from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.identity import image_changed
-from visdiv_assets.imaging.identity import image_id as identity_of
-from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.sources import Kind, Source
 from visdiv_assets.vectors.join import cross_join
 from visdiv_assets.vectors.matrix import Matrix
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 #: Number of vectors that are compared with those of the sample at a time.
 BLOCK = 16_384
-#: Approximate number of images that are fetched together, still encoded: each fetch may read every file of the subset.
-FETCHED_TOGETHER = 512
 
 
 def choose_sample(images: pa.Table, count: int) -> list[str]:
@@ -103,64 +91,3 @@ def within_budget(nearest: Mapping[str, list[Near]], *, copied: int, pairs: int)
             taken[image_id] = others
             taken_pairs += len(others)
     return taken
-
-
-class SampleImages:
-    """The sampled images of a subset and their nearest other images, fetched in groups and decoded one by one."""
-
-    def __init__(
-        self,
-        source: Source,
-        positions: Mapping[str, ImagePosition],
-        *,
-        limits: DecodeLimits,
-    ) -> None:
-        """Store the arguments; nothing is fetched yet.
-
-        Args:
-            source: the source of the subset.
-            positions: a position of each image that will be loaded, by image_id.
-            limits: limits of an image; a larger one counts as unreadable.
-        """
-        self._source = source
-        self._positions = positions
-        self._limits = limits
-        self._encoded: dict[str, bytes | None] = {}
-
-    def each(self, nearest: Mapping[str, Sequence[Near]]) -> Iterator[tuple[str, Image]]:
-        """Yield every key of `nearest` with its image, mode RGB; until the next one, `load` loads its neighbors.
-
-        Args:
-            nearest: nearest other images by image_id.
-
-        Raises:
-            VisdivError: an image has changed since it was listed.
-        """
-        group: list[str] = []
-        wanted: set[str] = set()
-        for image_id, others in nearest.items():
-            group.append(image_id)
-            wanted |= {image_id, *(other.image_id for other in others)}
-            if len(wanted) >= FETCHED_TOGETHER:
-                yield from self._fetch_group(group, wanted)
-                group, wanted = [], set()
-        yield from self._fetch_group(group, wanted)
-
-    def _fetch_group(self, group: Sequence[str], wanted: set[str]) -> Iterator[tuple[str, Image]]:
-        positions = [self._positions[image_id] for image_id in sorted(wanted)]
-        fetched = fetch_encoded(self._source, Kind.SUBSET, positions)
-        self._encoded = {position.image_id: data for position, data in fetched.items()}
-        for image_id in group:
-            yield image_id, self.load(image_id)
-
-    def load(self, image_id: str) -> Image:
-        """Load one image of the current group, mode RGB.
-
-        Raises:
-            VisdivError: the image has changed since it was listed.
-        """
-        data = self._encoded[image_id]
-        decoded = decode_image(data, limits=self._limits)
-        if data is None or decoded.pixels is None or identity_of(data) != image_id:
-            raise image_changed(image_id)
-        return decoded.pixels

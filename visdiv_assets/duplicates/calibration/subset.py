@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from visdiv_assets.corpus.image_lookup import find_first_positions
 from visdiv_assets.corpus.tables import LakeTable, remedy
 from visdiv_assets.duplicates.calibration.measure import (
     COPIES_SCHEMA,
@@ -15,13 +14,14 @@ from visdiv_assets.duplicates.calibration.measure import (
     Measurement,
     measure,
 )
-from visdiv_assets.duplicates.calibration.rates import SIMILARITY
-from visdiv_assets.duplicates.calibration.sampling import SampleImages, choose_sample, nearest_others, within_budget
+from visdiv_assets.duplicates.calibration.rates import CONFIDENCE, SIMILARITY
+from visdiv_assets.duplicates.calibration.sampling import choose_sample, nearest_others, within_budget
+from visdiv_assets.duplicates.pair_images import PairImages
 from visdiv_assets.embedding.interface import Embedder
 from visdiv_assets.errors import ModelError
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.progress import progress
-from visdiv_assets.sources import Source
+from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -39,7 +39,7 @@ def measure_subset(
     threads: int,
     limits: DecodeLimits,
 ) -> Measurement:
-    """Measure what thresholds and the comparison of pixels find on a subset's own images; see `measure`.
+    """Measure what thresholds and verification find on a subset's own images; see `measure`.
 
     Args:
         lake: where its images and vectors are listed.
@@ -70,18 +70,17 @@ def measure_subset(
     image_ids = lake.read(embeddings, "ids")["image_id"].combine_chunks()
     found = nearest_others(image_ids, lake.array(embeddings, "vectors"), sample)
     nearest = within_budget(found, copied=sample_size, pairs=pairs)
-    used = {*nearest, *(other.image_id for others in nearest.values() for other in others)}
-    fetched = SampleImages(source, find_first_positions(lake, subset, used), limits=limits)
+    access = PairImages(lake, source, [(Kind.SUBSET, images)], limits)
     with progress(f"calibrating {subset}", len(nearest), "image") as advance:
         return measure(
-            fetched.each(nearest),
+            access,
             nearest,
-            fetched.load,
             embedder,
             copied=sample[:sample_size],
             candidate_floor=candidate_floor,
             pdq_distance=pdq_distance,
             threads=threads,
+            limits=limits,
             progress=advance,
         )
 
@@ -91,14 +90,14 @@ def rate_defects(table: pa.Table) -> dict[str, int]:
 
     Returns:
         `more_than_all`: rules that find more copies than there are; `fewer_at_a_lower_threshold`: thresholds that find
-        fewer than a higher one.
+        fewer than a higher one of the same rule.
     """
     more_than_all = fewer_below = 0
-    before: dict[tuple[str, str], int] = {}
+    before: dict[tuple[str, str, str], int] = {}
     for row in table.to_pylist():
         more_than_all += row["copies_found"] > row["copies"]
-        if row["rule"] == SIMILARITY:
-            group = row["kind"], row["strength"]
+        if row["rule"] in (SIMILARITY, CONFIDENCE):
+            group = row["rule"], row["kind"], row["strength"]
             fewer_below += row["copies_found"] < before.get(group, 0)
             before[group] = row["copies_found"]
     return {"more_than_all": more_than_all, "fewer_at_a_lower_threshold": fewer_below}

@@ -4,7 +4,6 @@ import io
 import random
 from collections.abc import Sequence
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,12 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from visdiv_assets.corpus.image_lookup import ImagePosition
+from visdiv_assets.duplicates.calibration import encoded_copies as making
 from visdiv_assets.duplicates.calibration import measure as measuring
 from visdiv_assets.duplicates.calibration.copies import KINDS, STRENGTHS, make_copy
+from visdiv_assets.duplicates.calibration.encoded_copies import Copy, WithCopies, make_copies, strength_of
 from visdiv_assets.duplicates.calibration.measure import (
     COPIES_SCHEMA,
-    EVERY_COPY,
     NEAREST_KEPT,
     PAIRS_SCHEMA,
     Measurement,
@@ -26,6 +25,8 @@ from visdiv_assets.duplicates.calibration.measure import (
 )
 from visdiv_assets.duplicates.calibration.rates import (
     CALIBRATION_SCHEMA,
+    CONFIDENCE,
+    FLOORS,
     SIMILARITY,
     THRESHOLDS,
     VERIFIED,
@@ -35,16 +36,16 @@ from visdiv_assets.duplicates.calibration.rates import (
     sentence,
     sentences,
 )
-from visdiv_assets.duplicates.calibration.sampling import SampleImages, choose_sample, nearest_others, within_budget
-from visdiv_assets.duplicates.verify import verify_pair
+from visdiv_assets.duplicates.calibration.sampling import choose_sample, nearest_others, within_budget
+from visdiv_assets.duplicates.verify import verify
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id as identity_of
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.publishing.plots.calibration import plot
-from visdiv_assets.sources import Kind
-from visdiv_assets.sources import open as open_source
 from visdiv_assets.statistics import ALL, wilson_interval
-from visdiv_assets_tests.conftest import ColorEmbedder, image, one_each, write_shard
+from visdiv_assets_tests.conftest import ColorEmbedder
+from visdiv_assets_tests.testing.memory_images import MemoryImages, subject_of
 
 # Measuring -----------------------------------------------------------------------------------------------------------
 
@@ -59,18 +60,31 @@ def scene(seed: int, side: int = 96) -> Image.Image:
     return Image.blend(coarse, fine, 0.4)
 
 
-SCENES = {"a": scene(1), "b": scene(2), "copy of a": make_copy(scene(1), "jpeg", "mild", 5), "c": scene(3)}
+def encoded(image: Image.Image, form: str = "PNG") -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, form)
+    return stream.getvalue()
+
+
+A, B, C = (encoded(scene(seed, 160)) for seed in (1, 2, 3))
+COPY = encoded(make_copy(scene(1, 160), "jpeg", "mild", 5), "JPEG")
+ENCODED = {identity_of(data): data for data in (A, B, C, COPY)}
+A_ID, B_ID, C_ID, COPY_ID = ENCODED
 NEAREST = {
-    "a": [Near("copy of a", 0.99), Near("b", 0.5), Near("c", 0.47)],
-    "b": [Near("a", 0.5)],
-    "c": [],
+    A_ID: [Near(COPY_ID, 0.99), Near(B_ID, 0.5), Near(C_ID, 0.47)],
+    B_ID: [Near(A_ID, 0.5)],
+    C_ID: [],
 }
+LIMITS = DecodeLimits(10**6)
+
+
+def access() -> MemoryImages:
+    return MemoryImages({"some": ENCODED})
 
 
 def measured(threads: int = 2, **changed: Any) -> Measurement:
-    arguments = {"copied": ["a"], "candidate_floor": 0.5, "pdq_distance": 31, **changed}
-    images = ((image_id, SCENES[image_id]) for image_id in NEAREST)
-    return measure(images, NEAREST, SCENES.__getitem__, ColorEmbedder(batch_size=5), threads=threads, **arguments)
+    arguments = {"copied": [A_ID], "candidate_floor": 0.5, "pdq_distance": 31, "limits": LIMITS, **changed}
+    return measure(access(), NEAREST, ColorEmbedder(batch_size=5), threads=threads, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -78,103 +92,147 @@ def found() -> Measurement:
     return measured()
 
 
+def made_copies(threads: int = 1, data: bytes = A) -> dict[str, Copy]:
+    return make_copies(identity_of(data), decode_image(data), KINDS, ColorEmbedder(), threads=threads)
+
+
 def test_every_copy_is_compared_as_a_plain_loop_compares_it(found: Measurement) -> None:
     assert found.copies.schema == COPIES_SCHEMA
-    rows = {(row["kind"], row["strength"]): row for row in found.copies.to_pylist()}
-    assert {row["image_id"] for row in rows.values()} == {"a"}
-    assert list(rows) == list(product(KINDS, STRENGTHS)) == list(EVERY_COPY)
+    rows = {row["kind"]: row for row in found.copies.to_pylist()}
+    assert {row["image_id"] for row in rows.values()} == {A_ID}
+    assert list(rows) == list(KINDS)
     embedder = ColorEmbedder()
-    original = embedder.embed([SCENES["a"]])[0].astype(np.float16).astype(float)
-    seed = random.Random("1/a").getrandbits(32)
-    for (kind, strength), row in rows.items():
-        copy = make_copy(SCENES["a"], kind, strength, seed)
-        similarity = embedder.embed([copy])[0].astype(np.float16).astype(float) @ original
+    original = embedder.embed([scene(1, 160)])[0].astype(np.float16).astype(float)
+    copies = made_copies()
+    images = WithCopies(access(), {copy.name: copy for copy in copies.values()})
+    for kind, row in rows.items():
+        data = copies[kind].data
+        shown = decode_image(data).pixels
+        assert shown is not None
+        similarity = embedder.embed([shown])[0].astype(np.float16).astype(float) @ original
         assert row["similarity"] == pytest.approx(min(similarity, 1), abs=1e-6)
-        evidence = verify_pair(SCENES["a"], copy)
-        assert (row["verified"], row["reason"]) == (evidence.verified, evidence.reason)
+        assert row["strength"] == strength_of(A_ID, kind)
+        name = copies[kind].name
+        one, two = (subject_of(images.stored([each])[0], of) for each, of in ((A_ID, A), (name, data)))
+        evidence = verify(one, two, backgrounds=images.backgrounds(A_ID, name), names=(A_ID, name))
+        assert (row["verified"], row["reason"]) == (evidence.verified is True, evidence.reason)
+        assert row["confidence"] == (None if evidence.confidence is None else pytest.approx(evidence.confidence))
         assert row["candidate"] == (row["similarity"] >= np.float32(0.5) or row["pdq_distance"] is not None)
         assert row["pdq_distance"] is None or 0 <= row["pdq_distance"] <= 31
-    assert sum(row["verified"] for row in rows.values()) > 24
+    assert sum(row["verified"] for row in rows.values()) > 25
     # Turned images look different to this embedder; PDQ compares all orientations.
-    turned = [row for row in rows.values() if row["kind"] == "quarter_turn"]
-    assert any(row["similarity"] < 0.5 and row["candidate"] for row in turned)
+    assert rows["quarter_turn"]["similarity"] < 0.5
+    assert rows["quarter_turn"]["candidate"]
 
 
-def test_rejected_pairs_are_tested_again_with_a_copy(found: Measurement) -> None:
+def test_pairs_not_confirmed_are_tested_again_with_a_copy(found: Measurement) -> None:
     assert found.pairs.schema == PAIRS_SCHEMA
     by_pair = {(row["image_id"], row["other_image_id"]): row for row in found.pairs.to_pylist()}
-    assert list(by_pair) == [("a", "copy of a"), ("a", "b"), ("a", "c")]
-    confirmed = by_pair["a", "copy of a"]
+    assert list(by_pair) == [(A_ID, COPY_ID), (A_ID, B_ID), (A_ID, C_ID)]
+    confirmed = by_pair[A_ID, COPY_ID]
     assert confirmed["verified"]
     assert (confirmed["copy_kind"], confirmed["copy_strength"], confirmed["copy_verified"]) == (None, None, None)
-    for other in ("b", "c"):
-        row = by_pair["a", other]
+    for other in (B_ID, C_ID):
+        row = by_pair[A_ID, other]
         assert not row["verified"]
         assert row["reason"]
-        assert (row["copy_kind"], row["copy_strength"]) in EVERY_COPY
+        assert row["copy_kind"] in KINDS
+        assert row["copy_strength"] == strength_of(A_ID, row["copy_kind"])
         assert row["copy_verified"] is False
         assert row["complete_above"] == 0
 
 
-def test_the_result_depends_on_neither_threads_nor_other_images(found: Measurement) -> None:
-    again = measured(threads=1, copied=["c", "a"])
+def test_the_result_depends_on_neither_threads_nor_other_images(
+    found: Measurement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "MAX_BYTES_WAITING", 0)
+    again = measured(threads=1, copied=[C_ID, A_ID])
     assert again.pairs.equals(found.pairs)
     assert again.copies.slice(0, found.copies.num_rows).equals(found.copies)
-    assert set(again.copies["image_id"].to_pylist()) == {"a", "c"}
+    assert set(again.copies["image_id"].to_pylist()) == {A_ID, C_ID}
 
 
-def test_the_seed_changes_the_copies(found: Measurement, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "SEED", 2)
-    assert not measured().copies.equals(found.copies)
+def test_the_seed_changes_the_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = made_copies()
+    monkeypatch.setattr(making, "SEED", 2)
+    assert sum(copy.data == before[kind].data for kind, copy in made_copies().items()) < len(KINDS) / 2
 
 
-def test_a_copy_that_changes_no_pixel_is_not_counted() -> None:
+def test_half_of_the_copies_are_strong() -> None:
+    strong = sum(strength_of(f"{index:032x}", "crop") == "strong" for index in range(400))
+    assert 150 < strong < 250
+
+
+def test_copies_are_encoded_as_their_image_is() -> None:
+    assert {decode_image(copy.data).format for copy in made_copies().values()} == {"png"}
+    assert {decode_image(copy.data).format for copy in made_copies(2, COPY).values()} == {"jpeg"}
+
+
+def test_a_copy_that_changes_no_pixel_is_not_made() -> None:
     gray = scene(4).convert("L").convert("RGB")
-    none: dict[str, list[Near]] = {}
-    found = measure(
-        [("gray", gray)],
-        none,
-        SCENES.__getitem__,
-        ColorEmbedder(),
-        copied={"gray"},
-        candidate_floor=0.5,
-        pdq_distance=31,
-        threads=2,
-    )
-    missing = set(EVERY_COPY) - {(row["kind"], row["strength"]) for row in found.copies.to_pylist()}
-    assert missing == {("grayscale", "mild"), ("grayscale", "medium")}
-    assert found.pairs.num_rows == 0
+    missing = set(KINDS) - set(made_copies(data=encoded(gray)))
+    assert "grayscale" in missing
+    assert missing <= {"grayscale", "saturation", "hue", "channel_shuffle"}
 
 
 def test_a_crowded_image_states_where_its_pairs_are_complete() -> None:
-    others = [Near(f"{number}", 0.9 - number / 100) for number in range(NEAREST_KEPT)]
-    flat = Image.new("RGB", (40, 40), "red")
-    for kept, above in ((others, others[-1].similarity), (others[:-1], 0.0)):
+    others = {identity_of(data): data for data in (encoded(scene(seed, 40)) for seed in range(10, 10 + NEAREST_KEPT))}
+    images = MemoryImages({"some": {**others, A_ID: A}})
+    near = [Near(name, 0.9 - index / 100) for index, name in enumerate(others)]
+    for kept, above in ((near, near[-1].similarity), (near[:-1], 0.0)):
         found = measure(
-            [("x", scene(1, 40))],
-            {"x": kept},
-            lambda _: flat,
+            images,
+            {A_ID: kept},
             ColorEmbedder(),
             copied=(),
             candidate_floor=0.5,
             pdq_distance=31,
             threads=2,
+            limits=LIMITS,
         )
         assert found.pairs["complete_above"].to_pylist() == pytest.approx([above] * len(kept))
+        assert found.copies.num_rows == 0
 
 
 def test_large_images_are_reduced_before_they_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert measuring._reduce(scene(1)).size == (96, 88)
-    monkeypatch.setattr(measuring, "MAX_PIXELS", 1000)
-    width, height = measuring._reduce(Image.new("RGB", (400, 100))).size
-    assert 900 <= width * height <= 1100
-    assert width == pytest.approx(4 * height, abs=3)
+    monkeypatch.setattr(making, "MAX_PIXELS", 5000)
+    shown = decode_image(made_copies()["invert"].data)
+    assert shown.width is not None
+    assert shown.height is not None
+    assert 4500 <= shown.width * shown.height <= 5500
+
+
+def test_an_image_that_was_replaced_is_an_error() -> None:
+    images = MemoryImages({"some": {**ENCODED, A_ID: B}})
+    with pytest.raises(VisdivError, match="has changed since subset_images was made"):
+        measure(
+            images,
+            {A_ID: []},
+            ColorEmbedder(),
+            copied=[A_ID],
+            candidate_floor=0.5,
+            pdq_distance=31,
+            threads=1,
+            limits=LIMITS,
+        )
 
 
 # Counting ------------------------------------------------------------------------------------------------------------
 
 
-def copy_row(image: int, kind: str, strength: str, similarity: float, *, candidate: bool, verified: bool) -> dict:
+EVERY_COPY = tuple(product(KINDS, STRENGTHS))
+
+
+def copy_row(
+    image: int,
+    kind: str,
+    strength: str,
+    similarity: float,
+    *,
+    candidate: bool,
+    verified: bool,
+    confidence: float | None = None,
+) -> dict:
     return {
         "image_id": f"{image:032}",
         "kind": kind,
@@ -182,6 +240,7 @@ def copy_row(image: int, kind: str, strength: str, similarity: float, *, candida
         "similarity": similarity,
         "candidate": candidate,
         "verified": verified,
+        "confidence": (0.995 if verified else 0.1) if confidence is None else confidence,
         "reason": "",
     }
 
@@ -193,10 +252,12 @@ def pair_row(image: int, similarity: float, *, verified: bool, misled: bool = Fa
         "similarity": similarity,
         "complete_above": complete,
         "verified": verified,
+        "confidence": 0.995 if verified else 0.1,
         "reason": "" if verified else "contents differ",
         "copy_kind": None if verified else "jpeg",
         "copy_strength": None if verified else "mild",
         "copy_verified": None if verified else misled,
+        "copy_confidence": None if verified else 0.96 if misled else 0.02,
     }
 
 
@@ -211,7 +272,15 @@ def chance() -> Measurement:
     """Return 24 images with random rows; one copy in ten is missing."""
     draw = random.Random(7)
     copies = [
-        copy_row(number, kind, strength, draw.random(), candidate=draw.random() < 0.9, verified=draw.random() < 0.8)
+        copy_row(
+            number,
+            kind,
+            strength,
+            draw.random(),
+            candidate=draw.random() < 0.9,
+            verified=draw.random() < 0.8,
+            confidence=draw.random(),
+        )
         for number in range(24)
         for kind, strength in EVERY_COPY
         if draw.random() < 0.9
@@ -224,32 +293,34 @@ def chance() -> Measurement:
     return made(copies, pairs)
 
 
+def accepts(rule: str, threshold: float | None, copy: dict[str, Any]) -> bool:
+    if rule == VERIFIED:
+        return bool(copy["candidate"] and copy["verified"])
+    if rule == CONFIDENCE:
+        return bool(copy["candidate"] and copy["confidence"] >= np.float32(threshold))
+    return bool(copy["similarity"] >= threshold)
+
+
 def test_rates_equal_plain_counts(chance: Measurement) -> None:
     table = compute_rates(chance)
     assert table.schema == CALIBRATION_SCHEMA
-    assert table.num_rows == 13 * 4 * 7
+    assert table.num_rows == len((*KINDS, ALL)) * len((*STRENGTHS, ALL)) * (len(THRESHOLDS) + len(FLOORS) + 1)
     copies = chance.copies.to_pylist()
     for row in table.to_pylist():
         chosen = [
             copy for copy in copies if row["kind"] in (ALL, copy["kind"]) and row["strength"] in (ALL, copy["strength"])
         ]
-        found = [
-            copy
-            for copy in chosen
-            if (
-                copy["candidate"] and copy["verified"]
-                if row["rule"] == VERIFIED
-                else copy["similarity"] >= row["threshold"]
-            )
-        ]
+        found = [copy for copy in chosen if accepts(row["rule"], row["threshold"], copy)]
         assert (row["copies"], row["copies_found"]) == (len(chosen), len(found))
         assert row["images"] == len({copy["image_id"] for copy in chosen})
-        assert row["recall"] == pytest.approx(len(found) / len(chosen))
+        kinds = {copy["kind"] for copy in chosen}
+        shares = [np.mean([copy in found for copy in chosen if copy["kind"] == kind]) for kind in kinds]
+        assert row["recall"] == pytest.approx(np.mean(shares))
         assert row["recall_low"] <= row["recall"] <= row["recall_high"]
         assert (row["threshold"] is None) == (row["rule"] == VERIFIED)
         if not row["kind"] == row["strength"] == ALL:
             assert row["other_pairs"] is row["false_positives"] is row["precision"] is None
-    assert table["threshold"].to_pylist()[:7] == [*THRESHOLDS, None]
+    assert table["threshold"].to_pylist()[: len(THRESHOLDS) + len(FLOORS) + 1] == [*THRESHOLDS, *FLOORS, None]
 
 
 def test_precision_of_a_threshold_is_its_confirmed_share(chance: Measurement) -> None:
@@ -274,6 +345,22 @@ def test_precision_of_verification_counts_confirmed_non_copies(chance: Measureme
     wrong = sum(pair["copy_verified"] is True for pair in pairs)
     assert (row["other_pairs_accepted"], row["false_positives"]) == (right + wrong, wrong)
     assert row["precision"] == pytest.approx(right / (right + wrong))
+
+
+def test_precision_of_a_confidence_counts_what_reaches_it(chance: Measurement) -> None:
+    table = compute_rates(chance)
+    pairs = chance.pairs.to_pylist()
+    for floor in FLOORS:
+        row = row_of(table, CONFIDENCE, floor)
+        assert row is not None
+        right = sum(pair["verified"] and pair["confidence"] >= floor for pair in pairs)
+        wrong = sum(pair["copy_confidence"] is not None and pair["copy_confidence"] >= floor for pair in pairs)
+        assert (row["other_pairs_accepted"], row["false_positives"]) == (right + wrong, wrong)
+        assert row["precision"] == pytest.approx(right / (right + wrong))
+    strict, loose = row_of(table, CONFIDENCE, 0.99), row_of(table, CONFIDENCE, 0.9)
+    assert strict is not None
+    assert loose is not None
+    assert strict["false_positives"] == 0 < loose["false_positives"]
 
 
 def test_nothing_accepted_has_no_precision() -> None:
@@ -304,27 +391,35 @@ def test_verification_that_could_not_go_wrong_has_no_precision() -> None:
 def test_intervals_widen_where_copies_of_an_image_fail_together() -> None:
     def copies(hit: Any) -> list[dict]:
         return [
-            copy_row(number, "jpeg", strength, 0.99 if hit(number, place) else 0.1, candidate=True, verified=True)
+            copy_row(number, kind, "mild", 0.99 if hit(number, place) else 0.1, candidate=True, verified=True)
             for number in range(12)
-            for place, strength in enumerate(STRENGTHS)
+            for place, kind in enumerate(KINDS[:3])
         ]
 
-    def interval(found: Measurement, strength: str) -> tuple[float, float]:
+    def interval(found: Measurement, kind: str) -> tuple[float, float]:
         (row,) = [
             row
             for row in compute_rates(found, [0.9]).to_pylist()
-            if (row["kind"], row["strength"], row["rule"]) == ("jpeg", strength, SIMILARITY)
+            if (row["kind"], row["strength"], row["rule"]) == (kind, ALL, SIMILARITY)
         ]
         return row["recall_low"], row["recall_high"]
 
     together = made(copies(lambda number, _: number % 2), [])
     apart = made(copies(lambda number, place: (number + place) % 2), [])
-    assert interval(together, "mild") == pytest.approx(wilson_interval(6, 12))
+    assert interval(together, KINDS[0]) == pytest.approx(wilson_interval(6, 12))
     assert interval(apart, ALL) == pytest.approx(wilson_interval(18, 36))
     # 36 copies in groups of three that are found or missed together are worth 12 copies.
     low, high = interval(together, ALL)
     assert high - low == pytest.approx(0.49, abs=0.03)
     assert interval(made(copies(lambda *_: True), []), ALL) == wilson_interval(36, 36)
+
+
+def test_each_kind_of_copy_has_the_same_weight() -> None:
+    many = [copy_row(n, "crop", "mild", 0.99, candidate=True, verified=True) for n in range(9)]
+    one = [copy_row(n, "jpeg", "mild", 0.1, candidate=True, verified=True) for n in range(3)]
+    row = row_of(compute_rates(made([*many, *one], []), [0.9]), SIMILARITY, 0.9)
+    assert row is not None
+    assert (row["copies"], row["copies_found"], row["recall"]) == (12, 9, pytest.approx(0.5))
 
 
 def test_a_threshold_below_the_measured_pairs_is_refused(chance: Measurement) -> None:
@@ -372,15 +467,16 @@ def test_sentences_give_numbers_with_their_intervals() -> None:
     ]
     pairs = [pair_row(0, 0.97, verified=n < 2, misled=n == 2) for n in range(42)]
     table = compute_rates(made(copies, pairs), [0.99, 0.95])
-    begin = "Of 144 copies made of 4 of this subset's images (12 kinds at 3 strengths), "
+    begin = "Of 424 copies made of 4 of this subset's images, "
+    middle = " (mean over 53 kinds of edits, mild and strong; 95 % interval "
     text = sentence(table, SIMILARITY, 0.95)
-    assert text.startswith(begin + "a similarity of 0.95 finds 25 % (95 % interval ")
+    assert text.startswith(begin + f"a similarity of 0.95 finds 25 %{middle}")
     assert text.endswith(
         "; of 42 pairs of the subset's images with their nearest other images it accepts 42, of which verification "
-        "rejects 40."
+        "does not confirm 40."
     )
     text = sentence(table, VERIFIED)
-    assert text.startswith(begin + "verification of candidate pairs finds 75 % (95 % interval ")
+    assert text.startswith(begin + f"verification of candidate pairs finds 75 %{middle}")
     assert text.endswith(
         "; of 40 pairs of a copy and another image that is close to the original but not a copy of it, it confirms 1 "
         "(2.5 %, 95 % interval 0.4 to 13 %)."
@@ -412,8 +508,8 @@ def test_the_plot_is_a_small_png_and_the_same_each_time(chance: Measurement) -> 
     table = compute_rates(chance, [*THRESHOLDS, 0.98, 0.8])
     drawn = plot(table)
     image = Image.open(io.BytesIO(drawn))
-    assert (image.format, image.size) == ("PNG", (900, 500))
-    assert len(drawn) < 60_000
+    assert (image.format, image.size) == ("PNG", (900, 1100))
+    assert len(drawn) < 80_000
     assert plot(table) == drawn
     # Nulls too: one kind only, and no pairs.
     assert plot(compute_rates(made([copy_row(1, "jpeg", "mild", 0.5, candidate=True, verified=True)], [])))
@@ -472,37 +568,3 @@ def test_further_images_are_taken_until_there_are_enough_pairs() -> None:
     assert list(within_budget(nearest, copied=1, pairs=0)) == ["a"]
     assert list(within_budget(nearest, copied=2, pairs=5)) == ["a", "b", "d", "e"]
     assert list(within_budget(nearest, copied=3, pairs=100)) == ["a", "b", "c", "d", "e", "f"]
-
-
-@pytest.fixture
-def stored(tmp_path: Path) -> tuple[Path, dict[str, ImagePosition]]:
-    write_shard(tmp_path, "some", one_each(range(5)))
-    identities = [identity_of(image(seed)) for seed in range(5)]
-    return tmp_path, {name: ImagePosition("some", row, 0, name) for row, name in enumerate(identities)}
-
-
-@pytest.mark.parametrize("together", [1, 3, 512])
-def test_images_are_fetched_with_their_neighbors(
-    stored: tuple[Path, dict[str, ImagePosition]], together: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("visdiv_assets.duplicates.calibration.sampling.FETCHED_TOGETHER", together)
-    folder, places = stored
-    first, second, third, *_ = places
-    fetched = SampleImages(open_source(str(folder)), places, limits=DecodeLimits(10**6))
-    nearest = {first: [Near(second, 0.9)], second: [], third: [Near(first, 0.5)]}
-    seen = []
-    for image_id, loaded in fetched.each(nearest):
-        seen.append(image_id)
-        assert loaded.size == fetched.load(image_id).size == (64, 64)
-        for other in nearest[image_id]:
-            assert fetched.load(other.image_id).mode == "RGB"
-    assert seen == [first, second, third]
-
-
-def test_an_image_that_was_replaced_is_an_error(stored: tuple[Path, dict[str, ImagePosition]]) -> None:
-    folder, places = stored
-    write_shard(folder, "some", one_each([9, 1, 2, 3, 4]))
-    assert open_source(str(folder)).fetch(Kind.SUBSET, "some", [(0, 0)])
-    fetched = SampleImages(open_source(str(folder)), places, limits=DecodeLimits(10**6))
-    with pytest.raises(VisdivError, match="has changed since subset_images was made"):
-        list(fetched.each({next(iter(places)): []}))
