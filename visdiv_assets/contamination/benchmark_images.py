@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,8 @@ from visdiv_assets.corpus.access import readable_positions
 from visdiv_assets.duplicates.candidates import Images, load_images
 from visdiv_assets.duplicates.hash_bands import WORDS
 from visdiv_assets.duplicates.pdq_join import Hashes
+from visdiv_assets.duplicates.regions import Regions, load_regions
+from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.imaging.pdq import ORIENTATIONS
 from visdiv_assets.storage.arrays import RowsOf, StackedArray
 from visdiv_assets.storage.lake import Lake
@@ -23,6 +25,7 @@ from visdiv_assets.vectors.lru import LruCache
 
 #: The benchmarks used last: all subsets of a run are compared with the same ones.
 _loaded: LruCache[BenchmarkImages] = LruCache(1)
+_regions: LruCache[Regions] = LruCache(1)
 _positions: LruCache[Mapping[str, pa.Table]] = LruCache(1)
 _lock = threading.Lock()
 
@@ -100,6 +103,21 @@ def load_benchmarks(lake: Lake, benchmarks: Mapping[str, tuple[Manifest, Manifes
         return _loaded.get(
             _key(lake, benchmarks),
             lambda: collect_benchmarks({name: load_images(lake, *of_one) for name, of_one in benchmarks.items()}),
+        )
+
+
+def load_benchmark_regions(
+    lake: Lake, benchmarks: Mapping[str, tuple[Manifest, Manifest]], regions: Sequence[Manifest]
+) -> Regions:
+    """Load the regions of the images of benchmarks by the manifests of their regions, as `load_benchmarks`.
+
+    The images are those of the benchmarks together, by their index.
+    """
+    images = load_benchmarks(lake, benchmarks).images
+    with _lock:
+        return _regions.get(
+            (_key(lake, benchmarks), *(manifest.digest for manifest in regions)),
+            lambda: load_regions(lake, regions, IdIndex(images.image_ids)),
         )
 
 

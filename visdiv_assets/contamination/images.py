@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from visdiv_assets.contamination.benchmark_images import BenchmarkImages
 from visdiv_assets.duplicates.candidates import CandidateRule, Images, merge_candidates
 from visdiv_assets.duplicates.pdq_join import close_hashes
+from visdiv_assets.duplicates.regions import region_pairs, with_regions
 from visdiv_assets.statistics import ALL, wilson_interval
 from visdiv_assets.vectors.join_blocks import Part, merge_parts
 from visdiv_assets.vectors.partner_lists import PartnerRule
@@ -75,7 +76,12 @@ class Leaks:
 
 
 def find_leaks(
-    own: Images, benchmarks: BenchmarkImages, parts: Iterable[Part], rule: PartnerRule, candidates: CandidateRule
+    own: Images,
+    benchmarks: BenchmarkImages,
+    parts: Iterable[Part],
+    rule: PartnerRule,
+    candidates: CandidateRule,
+    by_region: pa.Table | None = None,
 ) -> Leaks:
     """Return the close pairs and candidate pairs from the results of the blocks of a join with all benchmarks.
 
@@ -90,6 +96,8 @@ def find_leaks(
         parts: results of `join_blocks.compute_part` for all blocks.
         rule: made by `CandidateRule.partners`; the parts were computed with it.
         candidates: which pairs are candidates.
+        by_region: pairs of an image of the subset and one of the benchmarks of which one is close to a region of the
+            other: table of `join.PAIR_SCHEMA`, from `regions.pairs_of_images`; None if there are no regions.
     """
     others = benchmarks.images
     found = merge_parts(own.vectors, benchmarks.side, parts, rule)
@@ -99,6 +107,9 @@ def find_leaks(
     )
     by_pdq = turned.rename_columns({"left": "right", "right": "left"})
     together = merge_candidates(own.vectors, others.vectors, candidates.select(found.candidates), by_pdq)
+    if by_region is not None:
+        added = region_pairs(together, by_region, own.vectors, others.vectors, candidates.k_best)
+        together = with_regions(together, added)
     # Stored vectors are rounded to float16: the product of an image with its copy may exceed 1 by 1e-3.
     similarity = pc.min_element_wise(found.close["similarity"], pa.scalar(1, pa.float32()))
     close = found.close.set_column(2, "similarity", similarity)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.duplicates.candidates import PAIR_SCHEMA
+from visdiv_assets.duplicates.candidates import PAIR_SCHEMA, stands_out
 from visdiv_assets.duplicates.corpus_images import CorpusImages
 from visdiv_assets.duplicates.corpus_lists import BestKeys, is_own, partner_of, similarity_of
 from visdiv_assets.duplicates.corpus_partners import CorpusPartners
@@ -52,6 +52,8 @@ def candidate_pairs(partners: CorpusPartners) -> Iterator[pa.RecordBatch]:
     images = partners.images
     _, needed = partners.rule.lists["candidates"]
     by_sscd, by_pdq = (_best_pairs(partners.lists[name], needed) for name in ("candidates", "hashes"))
+    kept = stands_out(by_sscd[2], images.background[by_sscd[0]], images.background[by_sscd[1]])
+    by_sscd = by_sscd[0][kept], by_sscd[1][kept], by_sscd[2][kept]
     codes = [a << 32 | b for a, b, _ in (by_sscd, by_pdq)]
     pairs = np.unique(np.concatenate(codes))
     a, b = pairs >> 32, pairs & 0xFFFFFFFF

@@ -115,6 +115,9 @@ class BestKeys:
         rows, keys = rows[entering], keys[entering]
         order = np.lexsort((keys, rows))
         rows, keys = rows[order], keys[order]
+        # A key that is offered twice at once must not take the place of another.
+        once = (np.diff(rows, prepend=-1) != 0) | (np.diff(keys, prepend=np.uint64(0)) != 0)
+        rows, keys = rows[once], keys[once]
         first, counts = _runs(rows)
         touched: np.ndarray = rows[first]
         from_last = np.repeat(first + counts, counts) - 1 - np.arange(len(rows))

@@ -1,9 +1,10 @@
-"""Find hashes that may be close, by buckets of hashes that agree in some of their bits.
+"""Find hashes that may be close, by buckets of hashes that agree in some of their bits or differ in all of these.
 
 A band is a random selection of bit positions. Two hashes of 256 bits that differ in d of them agree in all b bits of a
 band with a probability of about (1 - d / 256)^b, so that most close pairs agree in at least one of several bands, and
-unrelated ones in a band once in 2^b. A bucket that holds too many hashes is split by more bits of its band, so that the
-work per hash is bounded and the closest hashes are found in dense groups, too.
+unrelated ones in a band once in 2^b. The hash of a negative differs in all bits: it is in the same bucket, too. A
+bucket that holds too many hashes is split by more bits of its band, so that the work per hash is bounded and the
+closest hashes are found in dense groups, too.
 """
 
 from __future__ import annotations
@@ -43,10 +44,13 @@ def band_masks(band: int) -> np.ndarray:
 
 
 def _keys(words: np.ndarray, masks: np.ndarray, bits: int) -> np.ndarray:
-    """Return the bucket of each hash (uint64 [n, 4]) among 2^bits: int64 [n]."""
+    """Return the bucket of each hash (uint64 [n, 4]) among 2^bits: int64 [n]; its negative has the same one."""
     key = words[:, 0] & masks[0]
     for word in range(1, WORDS):
         key |= words[:, word] & masks[word]
+    band = np.bitwise_or.reduce(masks)
+    # Of a hash and its negative, the smaller bits name the bucket.
+    np.minimum(key, key ^ band, out=key)
     key ^= key >> np.uint64(32)
     key *= _MULTIPLIER
     key >>= np.uint64(64 - bits)

@@ -9,8 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.duplicates.candidates import CandidateRule, Images, merge_candidates, name_pairs
+from visdiv_assets.duplicates.candidates import (
+    CandidateRule,
+    Images,
+    merge_candidates,
+    name_pairs,
+    select_outstanding,
+)
 from visdiv_assets.duplicates.pdq_join import close_hashes
+from visdiv_assets.duplicates.regions import region_pairs, with_regions
 from visdiv_assets.vectors.join_blocks import Part, merge_parts
 from visdiv_assets.vectors.partner_lists import PartnerRule
 from visdiv_assets.vectors.score_normalization import background_similarity
@@ -43,7 +50,12 @@ class NearDuplicates:
 
 
 def near_duplicates(
-    images: Images, parts: Iterable[Part], rule: PartnerRule, candidates: CandidateRule, count_columns: Sequence[str]
+    images: Images,
+    parts: Iterable[Part],
+    rule: PartnerRule,
+    candidates: CandidateRule,
+    count_columns: Sequence[str],
+    by_region: pa.Table | None = None,
 ) -> NearDuplicates:
     """Return the near duplicates of a set from the results of the blocks of its self-join.
 
@@ -53,17 +65,24 @@ def near_duplicates(
         rule: made by `CandidateRule.partners`; the parts were computed with it.
         candidates: which pairs are candidates.
         count_columns: names of the columns that count neighbors, one for each threshold of the parts.
+        by_region: pairs of an image and one that its regions are close to: table of `join.PAIR_SCHEMA`, from
+            `regions.pairs_of_images`; None if there are no regions.
     """
     image_ids, vectors = images.image_ids, images.vectors
     found = merge_parts(vectors, None, parts, rule, thresholds=len(count_columns))
-    background = pa.array(background_similarity(image_ids, vectors), from_pandas=True)
+    nearest = background_similarity(image_ids, vectors)
+    background = pa.array(nearest, from_pandas=True)
     left, right = found.close["left"], found.close["right"]
     # Stored vectors are rounded to float16: the product of an image with its copy may exceed 1 by 1e-3.
     similarity = pc.min_element_wise(found.close["similarity"], pa.scalar(1, pa.float32()))
     pairs = pair_table(image_ids, image_ids, left, right, similarity, background, background)
     counts = {"image_id": image_ids, "background_similarity": background}
     by_pdq = close_hashes(images.hashes, None, distance=candidates.pdq_distance, k_best=candidates.k_best)
-    together = merge_candidates(vectors, None, candidates.select(found.candidates), by_pdq)
+    whole = merge_candidates(vectors, None, candidates.select(found.candidates), by_pdq)
+    together = select_outstanding(whole, nearest)
+    if by_region is not None:
+        # Images that do not stand out have regions that do not, either: they keep their places in the budget.
+        together = with_regions(together, region_pairs(whole, by_region, vectors, None, candidates.k_best))
     return NearDuplicates(
         pairs.sort_by([("image_id_a", "ascending"), ("image_id_b", "ascending")]),
         pa.table({**counts, **dict(zip(count_columns, found.counts, strict=True))}),

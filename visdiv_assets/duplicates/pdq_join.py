@@ -1,4 +1,4 @@
-"""Find the pairs of images whose PDQ hashes differ in few bits, turned and mirrored images included.
+"""Find the pairs of images whose PDQ hashes differ in few bits, turned and mirrored images and negatives included.
 
 Hashes are compared if they agree in all bits of one of the bands of `hash_bands`, those of small sets in full. Up to a
 few million images, the work is proportional to their number.
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.duplicates.hash_bands import BANDS, WORDS, Buckets
-from visdiv_assets.imaging.pdq import ORIENTATIONS
+from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS
 
 PAIR_SCHEMA = pa.schema([("left", pa.int64()), ("right", pa.int64()), ("pdq_distance", pa.int16())])
 
@@ -67,10 +67,12 @@ def close_hashes(
     excluded: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     only: np.ndarray | None = None,
 ) -> pa.Table:
-    """Find the pairs of images whose hashes differ in few bits in the best of 8 orientations.
+    """Find the pairs of images whose hashes, or one and the other's negative, differ in few bits in some orientation.
 
-    All distances are exact. A pair that differs in many bits may be missing (`hash_bands.BANDS`), and so may the more
-    distant pairs in a group of more than `hash_bands.MAX_BUCKET` similar hashes.
+    The hash of a negative differs in all bits. The distance of two images is the smallest number of differing bits, of
+    both their hashes in 8 orientations and of one hash and the other's negative. All distances are exact. A pair that
+    differs in many bits may be missing (`hash_bands.BANDS`), and so may the more distant pairs in a group of more than
+    `hash_bands.MAX_BUCKET` similar hashes.
 
     Args:
         left: hashes of one set.
@@ -148,13 +150,14 @@ def _between(left: Hashes, right: Hashes, distance: int) -> Iterator[Found]:
 
 def _compare(upright: np.ndarray, turned: np.ndarray, a: np.ndarray, b: np.ndarray, distance: int, first: int) -> Found:
     """Return the close ones of pairs (a, b) of hashes, uint64 [n, 4] and [m, 4], second's image from `first`."""
-    bits = np.bitwise_count(upright[a, 0] ^ turned[b, 0]).astype(np.int16)
-    for word in range(1, WORDS):
-        near = np.flatnonzero(bits <= distance)
-        a, b, bits = a[near], b[near], bits[near]
-        bits = bits + np.bitwise_count(upright[a, word] ^ turned[b, word])
-    near = np.flatnonzero(bits <= distance)
-    return a[near], b[near] // ORIENTATIONS + first, bits[near].astype(np.int64)
+    bits = np.zeros(len(a), np.int16)
+    for word in range(WORDS):
+        bits += np.bitwise_count(upright[a, word] ^ turned[b, word])
+        if word % 2:  # one word of unrelated hashes tells little
+            seen = BITS // WORDS * (word + 1)
+            near = np.flatnonzero(np.minimum(bits, seen - bits) <= distance)
+            a, b, bits = a[near], b[near], bits[near]
+    return a, b // ORIENTATIONS + first, np.minimum(bits, BITS - bits).astype(np.int64)
 
 
 def _bytes_of(values: pa.Array) -> np.ndarray:

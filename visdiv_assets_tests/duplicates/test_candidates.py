@@ -17,6 +17,7 @@ from visdiv_assets.duplicates.candidates import (
     Images,
     merge_candidates,
     name_pairs,
+    select_outstanding,
 )
 from visdiv_assets.duplicates.pdq_join import Hashes, close_hashes
 from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS
@@ -141,3 +142,15 @@ def test_a_rule_selects_pairs_from_its_floor_on() -> None:
     assert rule.partners(0.75, 64).floor == 0.45
     # A join finds close pairs under the floor of candidates, too.
     assert rule.partners(0.3, 64).floor == 0.3
+
+
+def test_pairs_that_do_not_stand_out_are_left_out_unless_pdq_found_them() -> None:
+    background = np.array([0.5, 0.9, np.nan], np.float32)
+    values = [(0, 1, 0.47), (0, 1, 0.42), (1, 1, 0.85), (1, 1, 0.8), (1, 2, 0.1)]
+    for distance in (None, 3):
+        records = [dict(zip(CANDIDATE_SCHEMA.names, (*value, distance), strict=True)) for value in values]
+        found = select_outstanding(pa.Table.from_pylist(records, CANDIDATE_SCHEMA), background)
+        # Those that are lower than the lower one of the two backgrounds by more than the margin.
+        left_out = () if distance else (0.42, 0.8)
+        expected = [similarity for *_, similarity in values if similarity not in left_out]
+        assert found["similarity"].to_pylist() == pytest.approx(expected)

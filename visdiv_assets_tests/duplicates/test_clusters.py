@@ -5,25 +5,28 @@ from __future__ import annotations
 import time
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from visdiv_assets.duplicates import clusters as module
 from visdiv_assets.duplicates.clusters import (
-    IMAGES_SCHEMA,
     SIZES_SCHEMA,
     SUMMARY_SCHEMA,
-    Clusters,
     Pairs,
     component_sizes,
     components,
-    find_clusters,
+    lowest_members,
     smallest_similarity,
+    summarize_groups,
+    with_leaders,
 )
+from visdiv_assets.duplicates.stars import Stars
 from visdiv_assets_tests.testing.vectors import exact_units, random_units, slow_similarity, unit
 
 relaxed = settings(deadline=None, max_examples=80)
@@ -81,25 +84,33 @@ def slow_leaders(
     return chosen
 
 
-def numbers(clusters: Clusters, column: str) -> list[int]:
-    """A column of image_ids as numbers of images."""
-    return [int(name, 16) for name in clusters.images[column].to_pylist()]
+@dataclass(frozen=True)
+class Clusters:
+    """Components and clusters of images by similarity: for each image, the index of the lowest and of the center."""
+
+    component: list[int]
+    center: list[int]
+    similarity: list[float]
+    summary: pa.Table
+
+
+def find_clusters(vectors: np.ndarray, pairs: Pairs, priority: np.ndarray, threshold: float) -> Clusters:
+    close = with_leaders(vectors, pairs, priority, threshold)
+    stars = Stars(len(vectors), close)
+    stars.complete(priority)
+    component = lowest_members(components(len(vectors), close))
+    similarity = np.ones(len(vectors), np.float32)
+    similarity[stars.pair >= 0] = close.similarity[stars.pair[stars.pair >= 0]]
+    summary = summarize_groups(image_ids(len(vectors)), vectors, component, stars.center)
+    assert summary.schema == SUMMARY_SCHEMA
+    return Clusters(component.tolist(), stars.center.tolist(), similarity.tolist(), summary)
 
 
 def clustered(
     vectors: np.ndarray, threshold: float, priority: np.ndarray | None = None, floor: float | None = None
 ) -> Clusters:
-    found = find_clusters(
-        image_ids(len(vectors)),
-        vectors,
-        pairs_from(vectors, threshold if floor is None else floor),
-        np.arange(len(vectors)) if priority is None else priority,
-        threshold,
-    )
-    assert found.images.schema == IMAGES_SCHEMA
-    assert found.summary.schema == SUMMARY_SCHEMA
-    assert numbers(found, "image_id") == list(range(len(vectors)))
-    return found
+    pairs = pairs_from(vectors, threshold if floor is None else floor)
+    return find_clusters(vectors, pairs, np.arange(len(vectors)) if priority is None else priority, threshold)
 
 
 @st.composite
@@ -191,8 +202,8 @@ def test_components_and_clusters_equal_the_plain_algorithms(
     found = clustered(vectors, threshold, priority, floor)
     close = [(a, b) for a, b in combinations(range(len(vectors)), 2) if similarity[a, b] >= threshold]
     component = union_find(len(vectors), close)
-    assert numbers(found, "component_id") == [min(members) for members in component]
-    assert numbers(found, "cluster_id") == slow_leaders(vectors, component, priority, threshold)
+    assert found.component == [min(members) for members in component]
+    assert found.center == slow_leaders(vectors, component, priority, threshold)
 
 
 @relaxed
@@ -202,8 +213,8 @@ def test_every_member_is_close_to_its_representative(
 ) -> None:
     vectors, priority = given_images
     found = clustered(vectors, threshold, priority)
-    component, cluster = numbers(found, "component_id"), numbers(found, "cluster_id")
-    told = found.images["similarity"].to_pylist()
+    component, cluster = found.component, found.center
+    told = found.similarity
     for image, representative in enumerate(cluster):
         real = min(slow_similarity(vectors[image], vectors[representative]), 1) if image != representative else 1
         assert told[image] == pytest.approx(real, abs=2e-6)
@@ -231,7 +242,7 @@ def test_the_summary_measures_all_components_and_clusters(
     expected = set()
     for kind in ("component", "cluster"):
         groups: dict[int, list[int]] = {}
-        for image, group in enumerate(numbers(found, f"{kind}_id")):
+        for image, group in enumerate(found.component if kind == "component" else found.center):
             groups.setdefault(group, []).append(image)
         for group, members in groups.items():
             if len(members) == 1:
@@ -258,16 +269,15 @@ def test_the_result_does_not_depend_on_how_the_work_is_cut(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "TILE", tile)
             found = clustered(vectors, 0.5, priority)
-        assert found.images.equals(expected.images)
-        assert found.summary.equals(expected.summary)
+        assert found == expected
 
 
 def test_a_chain_is_one_component_and_two_clusters() -> None:
     angles = np.radians([0, 15, 30])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     found = clustered(vectors, 0.95)
-    assert numbers(found, "component_id") == [0, 0, 0]
-    assert numbers(found, "cluster_id") == [0, 0, 2]
+    assert found.component == [0, 0, 0]
+    assert found.center == [0, 0, 2]
     (component, cluster) = found.summary.to_pylist()
     assert (component["kind"], component["images"]) == ("component", 3)
     assert component["smallest_similarity"] == pytest.approx(np.cos(np.radians(30)), abs=1e-6)
@@ -279,13 +289,13 @@ def test_a_chain_is_one_component_and_two_clusters() -> None:
 def test_a_chain_with_its_middle_first_is_one_cluster() -> None:
     angles = np.radians([0, 15, 30])
     found = clustered(np.stack([np.cos(angles), np.sin(angles)], axis=1), 0.95, np.array([1, 0, 2]))
-    assert numbers(found, "cluster_id") == [1, 1, 1]
+    assert found.center == [1, 1, 1]
 
 
 def test_an_image_joins_its_most_similar_representative() -> None:
     angles = np.radians([0, 24, 14])
     found = clustered(np.stack([np.cos(angles), np.sin(angles)], axis=1), 0.95)
-    assert numbers(found, "cluster_id") == [0, 1, 1]
+    assert found.center == [0, 1, 1]
 
 
 @pytest.mark.parametrize("priority", [[0, 1], [1, 0]])
@@ -293,26 +303,24 @@ def test_of_two_the_better_one_stands_for_both(priority: list[int]) -> None:
     vectors = unit(np.array([[1, 0.1], [1, 0]]))
     found = clustered(vectors, 0.9, np.array(priority))
     best = priority.index(0)
-    assert numbers(found, "cluster_id") == [best, best]
-    assert found.images["similarity"].to_pylist()[best] == 1
-    assert found.images["similarity"].to_pylist()[1 - best] == pytest.approx(1 / np.sqrt(1.01), abs=1e-6)
+    assert found.center == [best, best]
+    assert found.similarity[best] == 1
+    assert found.similarity[1 - best] == pytest.approx(1 / np.sqrt(1.01), abs=1e-6)
     assert found.summary["kind"].to_pylist() == ["component", "cluster"]
 
 
 def test_pairs_below_the_threshold_join_nothing() -> None:
     vectors = unit(np.array([[1, 0], [1, 0.5], [1, 1]]))
     found = clustered(vectors, 0.99, floor=0.5)
-    assert numbers(found, "component_id") == numbers(found, "cluster_id") == [0, 1, 2]
-    assert found.images["similarity"].to_pylist() == [1, 1, 1]
+    assert found.component == found.center == [0, 1, 2]
+    assert found.similarity == [1, 1, 1]
     assert found.summary.num_rows == 0
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_without_pairs_every_image_is_alone(count: int) -> None:
-    found = find_clusters(image_ids(count), random_units(count, 4), no_pairs(), np.arange(count), 0.95)
-    assert found.images.schema == IMAGES_SCHEMA
-    assert numbers(found, "cluster_id") == numbers(found, "component_id") == list(range(count))
-    assert found.summary.schema == SUMMARY_SCHEMA
+    found = find_clusters(random_units(count, 4), no_pairs(), np.arange(count), 0.95)
+    assert found.center == found.component == list(range(count))
     assert found.summary.num_rows == 0
     sizes = component_sizes(count, no_pairs(), [0.75, 0.95])
     assert sizes["largest_component"].to_pylist() == sizes["components"].to_pylist() == [0, 0]
@@ -358,12 +366,12 @@ def test_a_clique_of_3000_equal_images_is_cheap() -> None:
     priority = np.random.default_rng(0).permutation(count)
     tracemalloc.start()
     begin = time.process_time()
-    found = find_clusters(image_ids(count), vectors, pairs, priority, 0.95)
+    found = find_clusters(vectors, pairs, priority, 0.95)
     seconds = time.process_time() - begin
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert set(numbers(found, "component_id")) == {0}
-    assert set(numbers(found, "cluster_id")) == {int(np.argmin(priority))}
+    assert set(found.component) == {0}
+    assert set(found.center) == {int(np.argmin(priority))}
     assert [(r["kind"], r["images"]) for r in found.summary.to_pylist()] == [("component", 3_000), ("cluster", 3_000)]
     assert found.summary["smallest_similarity"].to_pylist() == pytest.approx([1, 1], abs=1e-3)
     assert seconds < 10

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visdiv_assets.duplicates import near
-from visdiv_assets.duplicates.candidates import PAIR_SCHEMA, CandidateRule, Images
+from visdiv_assets.duplicates.candidates import BACKGROUND_MARGIN, PAIR_SCHEMA, CandidateRule, Images
 from visdiv_assets.duplicates.near import NearDuplicates, closest_pairs, pair_defects
 from visdiv_assets.duplicates.pdq_join import Hashes
 from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS
 from visdiv_assets.vectors.join_blocks import compute_part
 from visdiv_assets.vectors.matrix import Matrix
+from visdiv_assets.vectors.score_normalization import background_similarity
 from visdiv_assets_tests.testing.vectors import exact_units, random_units, slow_best, slow_counts, slow_join, unit
 
 
@@ -122,11 +123,33 @@ def test_candidates_are_the_best_of_an_image_whatever_the_pairs(
     random.shuffle(names)  # type: ignore[attr-defined]
     rule = CandidateRule(0.5, k, 0)
     found = near_duplicates(pa.array(names, pa.string()), vectors, floor=floor, k_best=1, count_at={}, candidates=rule)
-    expected = slow_best(slow_join(vectors, None, 0.5), k, within=True)
+    nearest = background_similarity(pa.array(names, pa.string()), vectors)
+    expected = [
+        (i, j, similarity)
+        for i, j, similarity in slow_best(slow_join(vectors, None, 0.5), k, within=True)
+        if np.isnan(nearest[i]) or similarity >= np.float32(min(nearest[i], nearest[j])) - np.float32(BACKGROUND_MARGIN)
+    ]
     assert listed(found.candidates) == sorted(
         (min(names[i], names[j]), max(names[i], names[j]), similarity) for i, j, similarity in expected
     )
     assert found.candidates.schema == PAIR_SCHEMA
+
+
+def test_pairs_far_under_the_nearest_of_both_images_are_left_out() -> None:
+    # Charts of one template along an arc, and a strongly edited copy of the first one.
+    angles = np.arange(12) * 0.09
+    vectors = np.zeros((13, 4), np.float32)
+    vectors[:12, 0], vectors[:12, 1] = np.cos(angles), np.sin(angles)
+    vectors[12] = [0.5, 0, np.sqrt(0.75), 0]
+    names = pa.array([f"{number:02}" for number in range(13)])
+    rule = CandidateRule(0.4, 16, 0)
+    found = near_duplicates(names, vectors, floor=0.99, k_best=4, count_at={}, candidates=rule)
+    pairs = {(int(a), int(b)) for a, b, _ in listed(found.candidates)}
+    assert {(number, number + 1) for number in range(11)} <= pairs
+    assert (2, 10) not in pairs
+    # The charts are closer to one another than the first one to its copy, which has no closer image.
+    assert vectors[12] @ vectors[0] < vectors[2] @ vectors[10]
+    assert (0, 12) in pairs
 
 
 def test_candidates_include_pairs_with_close_hashes() -> None:

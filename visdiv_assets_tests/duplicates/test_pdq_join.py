@@ -43,10 +43,11 @@ def near(random: np.random.Generator, bits: np.ndarray, orientation: int, flippe
 
 
 def plant(random: np.random.Generator, sources: list[Bits], count: int) -> list[Bits]:
-    """Copies in random orientations, with few to too many bits flipped."""
+    """Copies and negatives in random orientations, with few to too many bits flipped."""
     known = [bits for bits in sources if bits is not None]
     chosen = random.integers(0, max(len(known), 1), count if known else 0)
-    return [near(random, known[i], int(random.integers(ORIENTATIONS)), int(random.integers(0, 45))) for i in chosen]
+    copies = [near(random, known[i], int(random.integers(ORIENTATIONS)), int(random.integers(0, 45))) for i in chosen]
+    return [bits ^ negative for bits, negative in zip(copies, random.random(len(copies)) < 0.3, strict=True)]
 
 
 def slow_search(left: list[Bits], right: list[Bits] | None, distance: int) -> Found:
@@ -58,6 +59,7 @@ def slow_search(left: list[Bits], right: list[Bits] | None, distance: int) -> Fo
             apart = [int((one[0] != turned).sum()) for turned in other]
             if right is None:
                 apart += [int((other[0] != turned).sum()) for turned in one]
+            apart += [BITS - bits for bits in apart]
             if min(apart) <= distance:
                 found[i, j] = min(apart)
     return found
@@ -119,18 +121,21 @@ def test_a_pair_is_found_in_every_orientation_from_either_side() -> None:
     originals = [bits for bits in drawn(random, ORIENTATIONS, 0) if bits is not None]
     copies: list[Bits] = [near(random, bits, orientation, 5) for orientation, bits in enumerate(originals)]
     expected = {(number, ORIENTATIONS + number): 5 for number in range(ORIENTATIONS)}
-    assert searched([*originals, *copies], None, 31) == expected
-    assert searched(copies, list(originals), 31) == {(number, number): 5 for number in range(ORIENTATIONS)}
+    negatives: list[Bits] = [~bits for bits in copies if bits is not None]
+    for found in (copies, negatives):
+        assert searched([*originals, *found], None, 31) == expected
+        assert searched(found, list(originals), 31) == {(number, number): 5 for number in range(ORIENTATIONS)}
 
 
 @pytest.mark.parametrize("orientation", [0, 3])
 @pytest.mark.parametrize("distance", [0, 1, 30, 31])
-def test_a_pair_at_the_limit_counts_and_one_bit_more_does_not(orientation: int, distance: int) -> None:
+@pytest.mark.parametrize("negative", [False, True])
+def test_a_pair_at_the_limit_counts_and_one_bit_more_does_not(orientation: int, distance: int, negative: bool) -> None:
     random = np.random.default_rng(distance)
     (bits,) = drawn(random, 1, 0)
     assert bits is not None
     at, beyond = near(random, bits, orientation, distance), near(random, bits, orientation, distance + 1)
-    assert searched([at, beyond], [bits], distance) == {(0, 0): distance}
+    assert searched([at ^ negative, beyond ^ negative], [bits], distance) == {(0, 0): distance}
 
 
 def test_a_pair_close_in_several_orientations_is_listed_once() -> None:
@@ -191,11 +196,12 @@ def test_the_bits_of_a_band_fit_one_word_and_grow_with_the_level() -> None:
 
 @pytest.mark.usefixtures("in_bands")
 @pytest.mark.parametrize("apart", [0, 8, 16, 24, 28, 31])
-def test_bands_find_the_computed_share_of_pairs(apart: int) -> None:
+@pytest.mark.parametrize("negative", [False, True])
+def test_bands_find_the_computed_share_of_pairs(apart: int, negative: bool) -> None:
     random = np.random.default_rng(apart)
     pairs = 400
     originals = [bits for bits in drawn(random, pairs, 0) if bits is not None]
-    copies: list[Bits] = [near(random, bits, 3, apart) for bits in originals]
+    copies: list[Bits] = [near(random, bits, 3, apart) ^ negative for bits in originals]
     found = searched(copies, list(originals), 31)
     assert found.items() <= {(index, index): apart for index in range(pairs)}.items()
     expected = probability(apart)
