@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.curation.decisions import decide_positions
+from visdiv_assets.curation.decisions import decide_positions, without_verdicts
 from visdiv_assets.curation.linked_images import load_linked_images, load_positions
 from visdiv_assets.curation.row_findings import load_row_facts
-from visdiv_assets.duplicates.clusters import component_sizes, find_clusters, find_confirmed_clusters
+from visdiv_assets.duplicates.clusters import component_sizes, summarize_groups, with_leaders
 from visdiv_assets.storage.lake import Lake
 
 
@@ -68,12 +68,12 @@ def cluster_corpus(
     ]
     linked = load_linked_images(lake, subsets, copies_by)
     positions = load_positions(lake, facts, linked.image_ids)
-    priority = positions.image_priority(len(linked.image_ids))
-    images = (linked.image_ids, linked.vectors, linked.pairs, priority)
-    clusters = (
-        find_confirmed_clusters(*images) if copies_by == "pixels" else find_clusters(*images, duplicate_threshold)
-    )
-    close = load_linked_images(lake, subsets, "similarity")
-    sizes = component_sizes(len(close.image_ids), close.pairs, thresholds)
-    decided = decide_positions(positions, clusters.images, linked.vectors, subsets, rule=row_rule)
-    return CorpusClusters(decided, clusters.summary, sizes)
+    copies = linked.copies
+    if copies_by == "similarity":
+        priority = positions.image_priority(len(linked.image_ids))
+        copies = without_verdicts(with_leaders(linked.vectors, copies.pairs, priority, duplicate_threshold))
+    decided = decide_positions(positions, linked.image_ids, copies, subsets, rule=row_rule)
+    summary = summarize_groups(linked.image_ids, linked.vectors, decided.component, decided.center)
+    close = linked if copies_by == "similarity" else load_linked_images(lake, subsets, "similarity")
+    sizes = component_sizes(len(close.image_ids), close.copies.pairs, thresholds)
+    return CorpusClusters(decided.positions, summary, sizes)

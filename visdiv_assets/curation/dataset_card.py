@@ -6,11 +6,13 @@ Tested with datasets 5.2; the form of the features is the one that versions from
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
+from visdiv_assets.errors import printable
 from visdiv_assets.sources.conform import IMAGE, empty, is_list
 from visdiv_assets.sources.image_columns import FEATURES_KEY, IMAGES, candidates
 from visdiv_assets.storage.files import escape
@@ -36,6 +38,13 @@ def folder_name(subset: str) -> str:
     if subset in _RESERVED:
         return f"%{ord(subset[0]):02X}{subset[1:]}"
     return subset if is_plain(subset) else escape(subset)
+
+
+def code_span(text: str) -> str:
+    """Return a text as Markdown that shows it on one line as it is: no links, images or HTML."""
+    line = " ".join(printable(text).split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    return f"{fence} {line} {fence}" if "`" in line or not line else f"`{line}`"
 
 
 def with_features(schema: pa.Schema) -> pa.Schema:
@@ -85,13 +94,13 @@ def render_card(origin: str, rows: Mapping[str, tuple[int, int]]) -> str:
     ]
     head = ["---\n", "configs:\n", *configs, "---\n"] if configs else []
     all_rows, all_kept = (sum(counts[index] for counts in rows.values()) for index in (0, 1))
-    origin = " ".join(origin.split())
-    emptied = [_quote(subset) for subset, (_, kept) in rows.items() if not kept]
+    shown = code_span(origin)
+    emptied = [code_span(subset) for subset, (_, kept) in rows.items() if not kept]
     return "".join(
         [
             *head,
-            f"# A clean copy of {origin}\n\n",
-            f"Made with {_program()} from {origin}: "
+            f"# A clean copy of {shown}\n\n",
+            f"Made with {_program()} from {shown}: "
             f"{all_kept} of {all_rows} rows in {len(rows)} subsets, unchanged and in their order.\n",
             "`dropped.parquet` lists the dropped rows by their index in the source, each with the reason and, if there "
             "is one, the image that is the witness.\n",

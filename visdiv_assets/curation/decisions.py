@@ -4,7 +4,8 @@ A row is dropped for the first of these reasons that applies: one of its images 
 quality ratings are low (`quality`), one of its images is in a benchmark (`contaminated`), it is not selected, if a
 selection is set (`selection`), or its images are copies of images in kept rows (`duplicate`). Rows are processed by
 priority, so a row is dropped as a duplicate only in favor of rows that are kept: the clean copy never loses an image
-because two rows were dropped in favor of each other.
+because two rows were dropped in favor of each other. An image is redundant only if it is a copy of the image in a kept
+row itself, not by way of other images.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from visdiv_assets.duplicates.clusters import Pairs, components, lowest_members
+from visdiv_assets.duplicates.stars import Stars
 from visdiv_assets.errors import InputError
-from visdiv_assets.vectors.matrix import Matrix
-from visdiv_assets.vectors.pair_similarity import pair_similarities
 
 #: Which images of a row must be redundant for the row to be dropped.
 ROW_RULES = ("any", "all", "majority")
@@ -88,24 +90,31 @@ class Keepers:
 
     Attributes:
         keeper: int64 [p], index of the position that represents this one's cluster in the clean copy. It is the
-            position's own index where it represents the cluster itself, and -1 where no kept row has the cluster.
+            position's own index where it represents the cluster itself, and -1 where no kept row has the center.
         row_duplicate: bool [p], True if its row is dropped as a duplicate.
+        center: int64 [n], center of each image's cluster: itself, or an image that it is a copy of.
+        pair: int64 [n], index of the pair of each image and its center; -1 for centers.
     """
 
     keeper: np.ndarray
     row_duplicate: np.ndarray
+    center: np.ndarray
+    pair: np.ndarray
 
 
-def keep_best(positions: Positions, cluster: np.ndarray, rule: str) -> Keepers:
+def keep_best(positions: Positions, pairs: Pairs, images: int, rule: str) -> Keepers:
     """Decide which position of every cluster is kept, and which rows are dropped as duplicates.
 
-    Rows are processed in the order of their best position. An image is redundant if a kept row already has its cluster.
-    A row is dropped if any, all, or the majority (more than half) of its images are redundant; otherwise it is kept,
-    and represents those of its clusters that had no keeper yet. Blocked rows represent no cluster.
+    Rows are processed in the order of their best position. An image is redundant if it has a center in a kept row, that
+    is, if it is the center or a copy of the center itself. A row is dropped if any, all, or the majority (more than
+    half) of its images are redundant; otherwise it is kept, and those of its images that are not redundant become
+    centers. A redundant image belongs to the most similar of the centers at that time, which are better images than it.
+    Images without a center in a kept row form clusters of their own, without a keeper.
 
     Args:
         positions: positions in all subsets.
-        cluster: int64 [p], index of each position's cluster.
+        pairs: all pairs of images that are copies of each other.
+        images: number of images.
         rule: one of `ROW_RULES`.
 
     Raises:
@@ -121,22 +130,26 @@ def keep_best(positions: Positions, cluster: np.ndarray, rule: str) -> Keepers:
     )
     ends = np.append(new_row[1:], count)
     best = np.minimum.reduceat(ranks, new_row) if count else np.empty(0, np.int64)
-    keeper_of: dict[int, int] = {}
+    stars = Stars(images, pairs)
+    home = np.full(images, -1, np.int64)
     row_duplicate = np.zeros(count, bool)
-    clusters, images_in_row = cluster.tolist(), positions.images_in_row.tolist()
-    blocked = positions.blocked.tolist()
     for row_index in np.argsort(best).tolist():
         start, end = int(new_row[row_index]), int(ends[row_index])
-        if blocked[start]:
+        if positions.blocked[start]:
             continue
-        redundant = sum(clusters[position] in keeper_of for position in range(start, end))
-        if _is_duplicate_row(redundant, images_in_row[start], rule):
+        stars.settle(positions.image[start:end])
+        redundant = int(np.count_nonzero(stars.center[positions.image[start:end]] >= 0))
+        if _is_duplicate_row(redundant, int(positions.images_in_row[start]), rule):
             row_duplicate[start:end] = True
             continue
         for position in range(start, end):
-            keeper_of.setdefault(clusters[position], position)
-    keeper = np.array([keeper_of.get(value, -1) for value in clusters], np.int64)
-    return Keepers(keeper, row_duplicate)
+            image = positions.image[position]
+            if stars.center[image] < 0:
+                stars.add(image)
+                home[image] = position
+        stars.settle(positions.image[start:end])
+    stars.complete(positions.image_priority(images))
+    return Keepers(home[stars.center][positions.image], row_duplicate, stars.center, stars.pair)
 
 
 def _is_duplicate_row(redundant: int, images: int, rule: str) -> bool:
@@ -160,61 +173,101 @@ POSITIONS_SCHEMA = pa.schema(
         ("keeper_row", pa.int64()),
         ("keeper_image", pa.int32()),
         ("similarity", pa.float32()),
+        ("confidence", pa.float32()),
+        ("evidence", pa.string()),
     ]
 )
 
 
+@dataclass(frozen=True)
+class Copies:
+    """The pairs of images that are copies of each other, with their verdicts.
+
+    Attributes:
+        pairs: m pairs.
+        confidence: float32 [m], null where it is unknown.
+        evidence: string [m], null without a verdict.
+    """
+
+    pairs: Pairs
+    confidence: pa.Array
+    evidence: pa.Array
+
+    def of(self, index: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
+        """Return similarity, confidence and evidence of some pairs; null for a null index."""
+        similarity = pa.array(self.pairs.similarity, pa.float32())
+        return similarity.take(index), self.confidence.take(index), self.evidence.take(index)
+
+
+def without_verdicts(pairs: Pairs) -> Copies:
+    """Return pairs that are copies by their similarity alone."""
+    count = len(pairs.left)
+    return Copies(pairs, pa.nulls(count, pa.float32()), pa.nulls(count, pa.string()))
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The decisions on all positions.
+
+    Attributes:
+        positions: table of `POSITIONS_SCHEMA`, sorted by subset, row and image_index: the positions of every cluster
+            that has two or more. reason is `best` (this position represents its cluster), `exact_copy` or `near_copy`
+            (of the keeper; similarity, confidence and evidence are those of the two images), or `row_dropped` (its row
+            is dropped for a reason other than being a duplicate, or no kept row has the center).
+        component: int64 [n], lowest image of each image's component.
+        center: int64 [n], center of each image's cluster.
+    """
+
+    positions: pa.Table
+    component: np.ndarray
+    center: np.ndarray
+
+
 def decide_positions(
-    positions: Positions, images: pa.Table, vectors: Matrix, subsets: Sequence[str], *, rule: str
-) -> pa.Table:
+    positions: Positions, image_ids: np.ndarray, copies: Copies, subsets: Sequence[str], *, rule: str
+) -> Decisions:
     """Decide on every position of every cluster that has two or more positions.
 
     Args:
         positions: positions in all subsets.
-        images: image_id, component_id and cluster_id of the images, by index.
-        vectors: unit vectors of the images, by index.
+        image_ids: S32 [n], the images.
+        copies: the pairs of images that are copies of each other.
         subsets: names of the subsets, by index.
         rule: one of `ROW_RULES`.
-
-    Returns:
-        table of `POSITIONS_SCHEMA`, sorted by subset, row and image_index. reason is `best` (this position represents
-        its cluster), `exact_copy` or `near_copy` (of the keeper, with the similarity to it), or `row_dropped` (its row
-        is dropped for a reason other than being a duplicate).
     """
-    cluster = images["cluster_id"].combine_chunks().dictionary_encode().indices.to_numpy()[positions.image]
+    kept = keep_best(positions, copies.pairs, len(image_ids), rule)
+    component = lowest_members(components(len(image_ids), copies.pairs))
+    cluster = kept.center[positions.image]
     several = np.bincount(cluster, minlength=1)[cluster] > 1
-    kept = keep_best(positions, cluster, rule)
-    has_keeper = kept.keeper >= 0
-    keeper = np.where(has_keeper, kept.keeper, 0)
-    keep = kept.keeper == np.arange(len(cluster))
-    exact = has_keeper & (positions.image[keeper] == positions.image) if len(cluster) else has_keeper
+    chosen = np.flatnonzero(several)
+    image, keeper = positions.image[chosen], kept.keeper[chosen]
+    without = keeper < 0
+    keep, exact = keeper == chosen, kept.center[image] == image
     reason = np.select(
-        [keep, positions.blocked | ~has_keeper, exact], ["best", "row_dropped", "exact_copy"], "near_copy"
+        [keep, positions.blocked[chosen] | without, exact], ["best", "row_dropped", "exact_copy"], "near_copy"
     )
-    similarity = _similarity(vectors, positions.image, positions.image[keeper] if len(cluster) else keeper)
-    masked = ~has_keeper
-    names = pa.array(list(subsets), pa.string())
-    columns = [
-        images["cluster_id"].take(pa.array(positions.image)),
-        images["component_id"].take(pa.array(positions.image)),
-        names.take(pa.array(positions.subset)),
-        pa.array(positions.row),
-        pa.array(positions.image_index),
-        images["image_id"].take(pa.array(positions.image)),
-        pa.array(keep),
-        pa.array(reason.tolist(), pa.string()),
-        pa.array(kept.row_duplicate),
-        names.take(pa.array(positions.subset[keeper], mask=masked)) if len(cluster) else pa.array([], pa.string()),
-        pa.array(positions.row[keeper], mask=masked),
-        pa.array(positions.image_index[keeper], mask=masked),
-        pa.array(similarity, mask=masked),
-    ]
-    return pa.table(columns, schema=POSITIONS_SCHEMA).filter(pa.array(several))
+    names, ids = pa.array(list(subsets), pa.string()), pa.array(image_ids.astype(str))
+    similarity, confidence, evidence = copies.of(pa.array(kept.pair[image], mask=exact | without))
+    columns = {
+        "cluster_id": ids.take(pa.array(cluster[chosen])),
+        "component_id": ids.take(pa.array(component[image])),
+        "subset": names.take(pa.array(positions.subset[chosen])),
+        "row": positions.row[chosen],
+        "image_index": positions.image_index[chosen],
+        "image_id": ids.take(pa.array(image)),
+        "keep": keep,
+        "reason": pa.array(reason.tolist(), pa.string()),
+        "row_duplicate": kept.row_duplicate[chosen],
+        "keeper_subset": names.take(pa.array(positions.subset[keeper], mask=without)),
+        "keeper_row": pa.array(positions.row[keeper], mask=without),
+        "keeper_image": pa.array(positions.image_index[keeper], mask=without),
+        "similarity": _with_exact(similarity, exact & ~without, 1.0),
+        "confidence": _with_exact(confidence, exact & ~without & ~keep, 1.0),
+        "evidence": _with_exact(evidence, exact & ~without & ~keep, "identical_pixels"),
+    }
+    return Decisions(pa.table(columns, schema=POSITIONS_SCHEMA), component, kept.center)
 
 
-def _similarity(vectors: Matrix, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return inner products of rows with rows, float32 [m]; 1 for a row with itself."""
-    result = np.ones(len(left), np.float32)
-    different = np.flatnonzero(left != right)
-    result[different] = pair_similarities(vectors, vectors, left[different], right[different])
-    return result
+def _with_exact(values: pa.Array, exact: np.ndarray, value: object) -> pa.Array:
+    """Replace the values of positions that hold the same image as their keeper."""
+    return pc.if_else(pa.array(exact), pa.scalar(value, values.type), values)

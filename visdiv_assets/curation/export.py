@@ -43,6 +43,9 @@ DROPPED_SCHEMA = pa.schema(
     [
         ("subset", pa.string()),
         ("row", pa.int64()),
+        ("file", pa.string()),
+        ("row_in_file", pa.int64()),
+        ("path", pa.string()),  # of the image that the reason is about, else of the row's first image
         ("reason", pa.string()),
         ("detail", pa.string()),
         ("witness_kind", pa.string()),  # "subset" or "benchmark"; null where there is no witness
@@ -50,6 +53,8 @@ DROPPED_SCHEMA = pa.schema(
         ("witness_row", pa.int64()),
         ("witness_image", pa.int32()),
         ("similarity", pa.float32()),
+        ("confidence", pa.float32()),  # of the verdict on the image and the witness; null without
+        ("evidence", pa.string()),
         ("image_index", pa.int32()),  # index of the image in the row
     ]
 )
@@ -58,7 +63,7 @@ DROPPED_FILE = "dropped.parquet"
 CARD_FILE = "README.md"
 
 #: Raise this whenever the same rows would be written differently, so that no export mixes files of both kinds.
-_CODE_VERSION = "2"
+_CODE_VERSION = "3"
 
 #: Rows of a row group, as in FineVision, and the bytes at which it ends early.
 GROUP_ROWS = 100

@@ -10,12 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
-from visdiv_assets.curation.decisions import LOSSLESS, Positions
+from visdiv_assets.curation.decisions import LOSSLESS, Copies, Positions
 from visdiv_assets.curation.row_findings import RowFacts
 from visdiv_assets.duplicates.clusters import Pairs
+from visdiv_assets.duplicates.pair_verification import read_pairs
 from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.storage.arrays import RowsOf, StackedArray
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
 
 #: Types of the arrays of `Positions`, for a corpus without subsets.
 POSITION_TYPES = {
@@ -38,12 +40,13 @@ class LinkedImages:
 
     Attributes:
         image_ids: S32 [n], sorted and distinct.
-        pairs: stored pairs among these images, within and across subsets: all, or only the confirmed ones.
+        copies: stored pairs among these images, within and across subsets, each once: all, without verdicts, or only
+            the confirmed ones, with the verdict of the highest confidence.
         vectors: unit vectors [n, d] of the images, read on demand.
     """
 
     image_ids: np.ndarray
-    pairs: Pairs
+    copies: Copies
     vectors: RowsOf
 
 
@@ -52,6 +55,17 @@ PAIR_TABLES = {
     "similarity": (LakeTable.NEAR_DUPLICATES, LakeTable.CROSS_SUBSET_DUPLICATES),
     "pixels": (LakeTable.VERIFIED_DUPLICATES, LakeTable.VERIFIED_CROSS_SUBSET),
 }
+
+
+COPIES_SCHEMA = pa.schema(
+    [
+        ("image_id_a", pa.string()),
+        ("image_id_b", pa.string()),
+        ("similarity", pa.float32()),
+        ("confidence", pa.float32()),
+        ("evidence", pa.string()),
+    ]
+)
 
 
 def load_linked_images(lake: Lake, subsets: Sequence[str], copies_by: str) -> LinkedImages:
@@ -64,12 +78,11 @@ def load_linked_images(lake: Lake, subsets: Sequence[str], copies_by: str) -> Li
     """
     within, across = PAIR_TABLES[copies_by]
     manifests = [*(lake.require(within, subset) for subset in subsets), lake.manifest(across, CORPUS_PARTITION)]
-    tables = [lake.read(manifest, "pairs") for manifest in manifests if manifest and manifest.files("pairs")]
-    if copies_by == "pixels":
-        tables = [table.filter(table["verified"]) for table in tables]
-    a, b, similarity = _distinct(tables)
+    tables = [_read_copies(lake, manifest, copies_by) for manifest in manifests if manifest and manifest.files("pairs")]
+    table = pa.concat_tables([COPIES_SCHEMA.empty_table(), *tables])
+    a, b = (table[name].to_numpy().astype("S32") for name in ("image_id_a", "image_id_b"))
     image_ids = np.unique(np.concatenate([a, b, _repeated(lake, subsets)]))
-    pairs = Pairs(np.searchsorted(image_ids, a), np.searchsorted(image_ids, b), similarity)
+    copies = _distinct(np.searchsorted(image_ids, a), np.searchsorted(image_ids, b), table)
     index = IdIndex(image_ids)
     vector = np.full(len(image_ids), -1, np.int64)
     parts: list[np.ndarray] = []
@@ -85,15 +98,42 @@ def load_linked_images(lake: Lake, subsets: Sequence[str], copies_by: str) -> Li
     # A pair across subsets may be of a subset that is not given, because its run has not finished.
     embedded = vector >= 0
     return LinkedImages(
-        image_ids[embedded], _pairs_among(pairs, embedded), RowsOf(StackedArray(parts), vector[embedded])
+        image_ids[embedded], _copies_among(copies, embedded), RowsOf(StackedArray(parts), vector[embedded])
     )
 
 
-def _pairs_among(pairs: Pairs, chosen: np.ndarray) -> Pairs:
+def _read_copies(lake: Lake, manifest: Manifest, copies_by: str) -> pa.Table:
+    """Read the pairs of a table that count as copies: table of `COPIES_SCHEMA`."""
+    if copies_by == "pixels":
+        return read_pairs(lake, manifest, COPIES_SCHEMA.names, where=pc.field("verified")).cast(COPIES_SCHEMA)
+    pairs = lake.read(manifest, "pairs", columns=COPIES_SCHEMA.names[:3])
+    without = [pa.nulls(pairs.num_rows, field.type) for field in list(COPIES_SCHEMA)[3:]]
+    return pa.table([*pairs.columns, *without], schema=COPIES_SCHEMA)
+
+
+def _distinct(left: np.ndarray, right: np.ndarray, table: pa.Table) -> Copies:
+    """Return pairs that may be in several tables, each once, sorted; those of highest confidence and similarity count.
+
+    Args:
+        left: int64 [m], index of the first image of each pair.
+        right: int64 [m], index of the second image.
+        table: table of `COPIES_SCHEMA`, [m].
+    """
+    confidence, similarity = (table[name].to_numpy() for name in ("confidence", "similarity"))
+    order = np.lexsort((-similarity, -np.nan_to_num(confidence, nan=-1.0), right, left))
+    new = np.diff(left[order], prepend=-1).astype(bool) | np.diff(right[order], prepend=-1).astype(bool)
+    once = order[new]
+    verdicts = table.select(["confidence", "evidence"]).take(pa.array(once))
+    pairs = Pairs(left[once], right[once], similarity[once])
+    return Copies(pairs, *(column.combine_chunks() for column in verdicts.columns))
+
+
+def _copies_among(copies: Copies, chosen: np.ndarray) -> Copies:
     """Return the pairs of chosen images (bool [n]), by the indices of the images among the chosen ones."""
-    index = np.cumsum(chosen) - 1
+    index, pairs = np.cumsum(chosen) - 1, copies.pairs
     kept = chosen[pairs.left] & chosen[pairs.right]
-    return Pairs(index[pairs.left[kept]], index[pairs.right[kept]], pairs.similarity[kept])
+    among = Pairs(index[pairs.left[kept]], index[pairs.right[kept]], pairs.similarity[kept])
+    return Copies(among, copies.confidence.filter(pa.array(kept)), copies.evidence.filter(pa.array(kept)))
 
 
 def load_positions(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray) -> Positions:
@@ -135,16 +175,6 @@ def load_positions(lake: Lake, facts: Sequence[RowFacts], image_ids: np.ndarray)
     if not facts:
         return Positions(**{name: np.empty(0, kind) for name, kind in POSITION_TYPES.items()})
     return Positions(**{name: np.concatenate(arrays) for name, arrays in columns.items()})
-
-
-def _distinct(tables: list[pa.Table]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the pairs of several tables as arrays S32, S32, float32, each pair once."""
-    if not tables:
-        return np.empty(0, "S32"), np.empty(0, "S32"), np.empty(0, np.float32)
-    together = pa.concat_tables([table.select(["image_id_a", "image_id_b", "similarity"]) for table in tables])
-    once = together.group_by(["image_id_a", "image_id_b"], use_threads=False).aggregate([("similarity", "max")])
-    a, b = (once[name].to_numpy().astype("S32") for name in ("image_id_a", "image_id_b"))
-    return a, b, once["similarity_max"].to_numpy()
 
 
 def _repeated(lake: Lake, subsets: Sequence[str]) -> np.ndarray:

@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.row_files import RowFiles, row_files
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.curation.reasons import DROP_REASONS
+from visdiv_assets.duplicates.pair_verification import read_pairs
 from visdiv_assets.storage.lake import Lake
 
 
@@ -29,7 +31,8 @@ class RowFacts:
             the row is dropped; 0 if there is none.
         defects: unreadable positions: row, image_index, status, detail.
         leaks: contaminated positions: row, image_index, image_id, benchmark, benchmark_row, benchmark_image,
-            similarity.
+            similarity, confidence, evidence.
+        files: where the rows are in the source.
     """
 
     subset: str
@@ -40,6 +43,7 @@ class RowFacts:
     blocked: np.ndarray
     defects: pa.Table
     leaks: pa.Table
+    files: RowFiles
 
 
 def load_row_facts(
@@ -85,7 +89,8 @@ def load_row_facts(
     for reason, applies in reasons:
         if reason in drop:
             blocked[applies] = 1 + DROP_REASONS.index(reason)
-    return RowFacts(subset, rows, rating, unreadable, leak, blocked, defects, leaks)
+    files = row_files(lake, images)
+    return RowFacts(subset, rows, rating, unreadable, leak, blocked, defects, leaks, files)
 
 
 def leak_positions(lake: Lake, subset: str, listed: pa.Table, threshold: float, copies_by: str) -> pa.Table:
@@ -102,6 +107,8 @@ def leak_positions(lake: Lake, subset: str, listed: pa.Table, threshold: float, 
             ("benchmark_row", pa.int64()),
             ("benchmark_image", pa.int32()),
             ("similarity", pa.float32()),
+            ("confidence", pa.float32()),
+            ("evidence", pa.string()),
         ]
     )
     by_pixels = copies_by == "pixels"
@@ -109,8 +116,14 @@ def leak_positions(lake: Lake, subset: str, listed: pa.Table, threshold: float, 
     contamination = lake.manifest(table, subset)
     if contamination is None or not contamination.files("pairs"):
         return schema.empty_table()
-    counts = pc.field("verified") if by_pixels else pc.field("similarity") >= np.float32(threshold)
-    pairs = lake.read(contamination, "pairs", where=counts)
+    columns = ["image_id", *schema.names[3:]]
+    if by_pixels:
+        pairs = read_pairs(lake, contamination, columns, where=pc.field("verified"))
+    else:
+        close = pc.field("similarity") >= np.float32(threshold)
+        pairs = lake.read(contamination, "pairs", columns=columns[:-2], where=close)
+        for name in columns[-2:]:
+            pairs = pairs.append_column(name, pa.nulls(pairs.num_rows, schema.field(name).type))
     order = [("similarity", "descending"), ("benchmark", "ascending"), ("benchmark_row", "ascending")]
     ordered = pairs.sort_by(order).append_column("index", pa.array(np.arange(pairs.num_rows)))
     first = ordered.group_by("image_id", use_threads=False).aggregate([("index", "min")])
@@ -127,7 +140,7 @@ def dropped_rows(facts: RowFacts, duplicates: pa.Table) -> pa.Table:
     Args:
         facts: facts about the rows of the subset.
         duplicates: rows dropped as duplicates: row, image_index, reason, keeper_subset, keeper_row, keeper_image,
-            similarity; one entry per row.
+            similarity, confidence, evidence; one entry per row.
     """
     # Blocked rows are never duplicates, so no row is listed twice.
     tables = [_rows_dropped_by(facts, reason) for reason in DROP_REASONS if reason != "duplicate"]
@@ -144,9 +157,15 @@ def dropped_rows(facts: RowFacts, duplicates: pa.Table) -> pa.Table:
                 witness_row=duplicates["keeper_row"],
                 witness_image=duplicates["keeper_image"],
                 similarity=duplicates["similarity"],
+                confidence=duplicates["confidence"],
+                evidence=duplicates["evidence"],
             )
         )
-    return pa.concat_tables(tables).sort_by("row")
+    dropped = pa.concat_tables(tables).sort_by("row")
+    image_index = pc.fill_null(dropped["image_index"], 0).cast(pa.int64())
+    for name, values in facts.files.find(dropped["row"].to_numpy(), image_index.to_numpy()).items():
+        dropped = dropped.set_column(dropped.column_names.index(name), DROPPED_SCHEMA.field(name), values)
+    return dropped
 
 
 def _rows_dropped_by(facts: RowFacts, reason: str) -> pa.Table:
@@ -172,6 +191,8 @@ def _rows_dropped_by(facts: RowFacts, reason: str) -> pa.Table:
         witness_row=leaks["benchmark_row"],
         witness_image=leaks["benchmark_image"],
         similarity=leaks["similarity"],
+        confidence=leaks["confidence"],
+        evidence=leaks["evidence"],
     )
 
 

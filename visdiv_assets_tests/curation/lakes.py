@@ -36,9 +36,9 @@ def image_id(image: str) -> str:
     return image * 32
 
 
-def add_images(lake: Lake, subset: str, rows: int, *shards: Sequence[Listed]) -> Manifest:
+def add_images(lake: Lake, subset: str, rows: int, *shards: Sequence[Listed], revision: str = "1") -> Manifest:
     """Write `subset_images` with one unit for each list."""
-    write = lake.write("subset_images", subset, code_version="1", source_revision="1")
+    write = lake.write("subset_images", subset, code_version="1", source_revision=revision)
     for index, positions in enumerate(shards or [[]]):
         records = [
             {
@@ -56,7 +56,7 @@ def add_images(lake: Lake, subset: str, rows: int, *shards: Sequence[Listed]) ->
         ]
         with write.add(f"shard {index}") as unit:
             unit.table("rows", pa.Table.from_pylist(records, IMAGES_SCHEMA), IMAGES_SCHEMA)
-    return write.commit(rows=rows)
+    return write.commit(rows=rows, files=[("train.parquet", rows)])
 
 
 def add_quality(lake: Lake, subset: str, rows: Sequence[tuple[bool, float | None]]) -> Manifest:

@@ -224,6 +224,6 @@ def test_the_card_has_one_config_per_subset_with_rows() -> None:
         ]
     }
     assert "12 of 18 rows in 3 subsets" in body
-    assert "from data/sample" in body
-    assert 'All rows of "gone" are dropped.' in body
-    assert render_card("x", {"gone": (3, 0)}).startswith("# A clean copy of x\n")
+    assert "from `data/sample`" in body
+    assert "All rows of `gone` are dropped." in body
+    assert render_card("x", {"gone": (3, 0)}).startswith("# A clean copy of `x`\n")

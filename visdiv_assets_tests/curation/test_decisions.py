@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +13,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.curation.decisions import POSITIONS_SCHEMA, ROW_RULES, Positions, decide_positions, keep_best
-from visdiv_assets_tests.testing.vectors import random_units
+from visdiv_assets.curation.decisions import (
+    POSITIONS_SCHEMA,
+    ROW_RULES,
+    Copies,
+    Positions,
+    decide_positions,
+    keep_best,
+    without_verdicts,
+)
+from visdiv_assets.duplicates.clusters import Pairs, components
 
 relaxed = settings(deadline=None, max_examples=120)
 
@@ -82,6 +91,15 @@ def positions_of(rows: list[Row]) -> Positions:
     )
 
 
+#: The similarity of the two images of each pair of copies.
+Edges = dict[frozenset[int], float]
+
+
+def pairs_of(edges: Edges) -> Pairs:
+    left, right = (np.array([of(edge) for edge in edges], np.int64) for of in (min, max))
+    return Pairs(left, right, np.array(list(edges.values()), np.float32))
+
+
 def slow_order(rows: list[Row]) -> list[int]:
     """Return indices of positions, the best to keep first."""
 
@@ -107,31 +125,60 @@ def slow_is_duplicate(redundant: int, images: int, rule: str) -> bool:
     return {"any": share > 0, "majority": share > Fraction(1, 2), "all": share == 1}[rule]
 
 
-def slow_keep(rows: list[Row], cluster_of: list[int], rule: str) -> tuple[list[int], list[bool]]:
-    """Return the keeper of every position and the dropped rows, row by row in the order of their best positions."""
+@dataclass(frozen=True)
+class Kept:
+    """A decision: the keeper of every position, the dropped positions, and the center of every image."""
+
+    keeper: list[int]
+    gone: list[bool]
+    center: dict[int, int]
+
+
+def is_copy(edges: Edges, one: int, other: int) -> bool:
+    return one == other or frozenset((one, other)) in edges
+
+
+def closest(edges: Edges, image: int, centers: list[int]) -> int | None:
+    """The image itself if it is a center, else the most similar center that it is a copy of."""
+    near = [center for center in centers if is_copy(edges, image, center)]
+    return image if image in near else max(near, key=lambda center: edges[frozenset((image, center))], default=None)
+
+
+def slow_keep(rows: list[Row], edges: Edges, rule: str) -> Kept:
+    """Decide row by row in the order of their best positions."""
     places = slow_positions_of(rows)
     order = slow_order(rows)
-    taken: list[int] = []
-    for number in order:
-        if places[number].row not in taken:
-            taken.append(places[number].row)
-    keeper: dict[int, int] = {}
+    home: dict[int, int] = {}
+    center: dict[int, int | None] = {}
     gone = set()
-    for row in taken:
+    for row in dict.fromkeys(places[number].row for number in order):
         mine = [number for number, place in enumerate(places) if place.row == row]
         if rows[row].blocked:
             continue
-        redundant = [number for number in mine if cluster_of[places[number].image.number] in keeper]
+        for image in {places[n].image.number for n in mine}:
+            center[image] = closest(edges, image, list(home)) if center.get(image) is None else center[image]
+        redundant = [n for n in mine if center[places[n].image.number] is not None]
         if slow_is_duplicate(len(redundant), len(mine) + rows[row].others, rule):
             gone.add(row)
             continue
         for number in mine:
-            cluster = cluster_of[places[number].image.number]
-            if cluster not in keeper:
-                keeper[cluster] = number
-    return (
-        [keeper.get(cluster_of[place.image.number], -1) for place in places],
-        [place.row in gone for place in places],
+            image = places[number].image.number
+            if closest(edges, image, list(home)) is None:
+                home[image] = number
+        for image in {places[n].image.number for n in mine}:
+            center[image] = closest(edges, image, list(home)) if center[image] is None else center[image]
+    images = list(dict.fromkeys([*(places[number].image.number for number in order), *range(7)]))
+    found: dict[int, int] = {}
+    others: list[int] = []
+    for image in images:
+        joined = closest(edges, image, list(home)) if center.get(image) is None else center[image]
+        if joined is None:
+            others += [image] if closest(edges, image, others) is None else []
+            joined = closest(edges, image, others)
+        assert joined is not None
+        found[image] = joined
+    return Kept(
+        [home.get(found[place.image.number], -1) for place in places], [place.row in gone for place in places], found
     )
 
 
@@ -148,12 +195,16 @@ ROWS = st.lists(
     ),
     max_size=9,
 ).map(lambda rows: sorted(rows, key=lambda row: row.subset))
-CLUSTERS = st.lists(st.integers(0, 3), min_size=7, max_size=7)
+ALL_PAIRS = [frozenset(pair) for pair in combinations(range(7), 2)]
+#: Some pairs of images, each of another similarity.
+EDGES = st.tuples(st.sets(st.sampled_from(ALL_PAIRS)), st.permutations(range(len(ALL_PAIRS)))).map(
+    lambda drawn: {pair: 0.5 + drawn[1][n] / 64 for n, pair in enumerate(ALL_PAIRS) if pair in drawn[0]}
+)
+NONE: Edges = {}
 
 
-def kept_of(rows: list[Row], cluster_of: list[int], rule: str) -> tuple[list[int], list[bool]]:
-    positions = positions_of(rows)
-    kept = keep_best(positions, np.array(cluster_of, np.int64)[positions.image], rule)
+def kept_of(rows: list[Row], edges: Edges, rule: str) -> tuple[list[int], list[bool]]:
+    kept = keep_best(positions_of(rows), pairs_of(edges), 7, rule)
     return kept.keeper.tolist(), kept.row_duplicate.tolist()
 
 
@@ -206,69 +257,109 @@ def test_an_image_has_the_priority_of_its_best_position() -> None:
 
 
 @relaxed
-@given(ROWS, CLUSTERS, RULES)
-@example([], [0] * 7, "all")
-def test_keep_best_equals_the_slow_form(rows: list[Row], cluster_of: list[int], rule: str) -> None:
-    assert kept_of(rows, cluster_of, rule) == slow_keep(rows, cluster_of, rule)
+@given(ROWS, EDGES, RULES)
+@example([], NONE, "all")
+def test_keep_best_equals_the_slow_form(rows: list[Row], edges: Edges, rule: str) -> None:
+    found, expected = keep_best(positions_of(rows), pairs_of(edges), 7, rule), slow_keep(rows, edges, rule)
+    assert (found.keeper.tolist(), found.row_duplicate.tolist()) == (expected.keeper, expected.gone)
+    assert dict(enumerate(found.center.tolist())) == expected.center
 
 
 @relaxed
-@given(ROWS, CLUSTERS, RULES)
-def test_a_cluster_in_a_kept_row_has_one_keeper_in_a_kept_row(
-    rows: list[Row], cluster_of: list[int], rule: str
-) -> None:
-    places = slow_positions_of(rows)
-    keeper, gone = kept_of(rows, cluster_of, rule)
-    cluster = [cluster_of[place.image.number] for place in places]
-    stays = [not gone[n] and not rows[place.row].blocked for n, place in enumerate(places)]
-    held = {cluster[n] for n in range(len(places)) if stays[n]}
+@given(ROWS, EDGES, RULES)
+def test_every_image_is_a_copy_of_its_keeper_itself(rows: list[Row], edges: Edges, rule: str) -> None:
+    positions, pairs = positions_of(rows), pairs_of(edges)
+    kept = keep_best(positions, pairs, 7, rule)
+    for position, keeper in enumerate(kept.keeper.tolist()):
+        image = int(positions.image[position])
+        if keeper < 0:
+            continue
+        assert not kept.row_duplicate[keeper]
+        assert not positions.blocked[keeper]
+        witness, pair = int(positions.image[keeper]), int(kept.pair[image])
+        assert kept.center[image] == witness
+        assert (pair < 0) == (image == witness)
+        if pair >= 0:
+            assert {int(pairs.left[pair]), int(pairs.right[pair])} == {image, witness}
+
+
+@relaxed
+@given(ROWS, EDGES, RULES)
+def test_a_cluster_with_a_keeper_has_one_in_a_kept_row(rows: list[Row], edges: Edges, rule: str) -> None:
+    positions = positions_of(rows)
+    kept = keep_best(positions, pairs_of(edges), 7, rule)
+    cluster = kept.center[positions.image].tolist()
     for of in set(cluster):
-        members = [n for n in range(len(places)) if cluster[n] == of]
-        keepers = [n for n in members if keeper[n] == n]
-        assert len(keepers) == (of in held)
-        assert {keeper[n] for n in members} == set(keepers or [-1])
-        assert all(stays[n] for n in keepers)
+        members = [n for n, each in enumerate(cluster) if each == of]
+        keepers = {int(kept.keeper[n]) for n in members}
+        assert len(keepers) == 1
+        keeper = keepers.pop()
+        assert keeper == -1 or (keeper in members and kept.keeper[keeper] == keeper)
 
 
 @relaxed
-@given(ROWS, CLUSTERS, RULES)
-def test_rows_are_duplicates_only_of_kept_rows(rows: list[Row], cluster_of: list[int], rule: str) -> None:
+@given(ROWS, EDGES, RULES)
+def test_rows_are_duplicates_only_of_kept_rows(rows: list[Row], edges: Edges, rule: str) -> None:
     """In the final clean copy the rule holds, whatever the order in which rows were processed."""
     places = slow_positions_of(rows)
-    _, gone = kept_of(rows, cluster_of, rule)
+    _, gone = kept_of(rows, edges, rule)
     going = {place.row for n, place in enumerate(places) if gone[n]}
     staying = {place.row for place in places} - going - {n for n, row in enumerate(rows) if row.blocked}
-    held = {cluster_of[place.image.number] for place in places if place.row in staying}
+    held = {place.image.number for place in places if place.row in staying}
     for row in going:
         assert not rows[row].blocked
-        redundant = sum(cluster_of[image.number] in held for image in rows[row].images)
+        redundant = sum(any(is_copy(edges, image.number, other) for other in held) for image in rows[row].images)
         assert slow_is_duplicate(redundant, len(rows[row].images) + rows[row].others, rule)
     # All positions of a row share its fate.
     assert [place.row in going for place in places] == gone
 
 
 @relaxed
-@given(ROWS, CLUSTERS)
-def test_the_rule_all_loses_no_cluster_of_an_unblocked_row(rows: list[Row], cluster_of: list[int]) -> None:
+@given(ROWS, EDGES, RULES)
+def test_no_more_rows_go_than_by_way_of_other_images(rows: list[Row], edges: Edges, rule: str) -> None:
+    """A row with one image goes for an image of its component, of which chains would keep one."""
+    single = [Row(row.images[:1], row.subset, row.rating, row.contaminated, row.blocked) for row in rows]
+    _, gone = kept_of(single, edges, rule)
+    component = components(7, pairs_of(edges))
+    unblocked = [int(component[row.images[0].number]) for row in single if not row.blocked]
+    assert sum(gone) <= len(unblocked) - len(set(unblocked))
+
+
+@relaxed
+@given(ROWS, EDGES)
+def test_the_rule_all_loses_no_image_of_an_unblocked_row(rows: list[Row], edges: Edges) -> None:
     places = slow_positions_of(rows)
-    keeper, _ = kept_of(rows, cluster_of, "all")
+    keeper, _ = kept_of(rows, edges, "all")
     assert all(rows[place.row].blocked or keeper[n] >= 0 for n, place in enumerate(places))
 
 
 @relaxed
-@given(ROWS, CLUSTERS, RULES)
-def test_blocked_rows_keep_nothing_and_change_no_other_row(rows: list[Row], cluster_of: list[int], rule: str) -> None:
+@given(ROWS, EDGES, RULES)
+def test_blocked_rows_keep_nothing_and_change_no_other_row(rows: list[Row], edges: Edges, rule: str) -> None:
     places = slow_positions_of(rows)
-    keeper, gone = kept_of(rows, cluster_of, rule)
+    keeper, gone = kept_of(rows, edges, rule)
     blocked = [rows[place.row].blocked for place in places]
     assert not any(blocked[of] for of in keeper if of >= 0)
     assert not any(g and b for g, b in zip(gone, blocked, strict=True))
     # Numbers of positions in a corpus that lacks the blocked rows.
     remaining = [n for n in range(len(places)) if not blocked[n]]
     moved = {n: place for place, n in enumerate(remaining)} | {-1: -1}
-    without_keeper, without_gone = kept_of([row for row in rows if not row.blocked], cluster_of, rule)
+    without_keeper, without_gone = kept_of([row for row in rows if not row.blocked], edges, rule)
     assert [moved[keeper[n]] for n in remaining] == without_keeper
     assert [gone[n] for n in remaining] == without_gone
+
+
+def test_a_chain_drops_only_what_is_a_copy_of_what_stays() -> None:
+    rows = [row_of(0, rating=5.0), row_of(1, rating=4.0), row_of(2, rating=3.0)]
+    chain = {frozenset((0, 1)): 0.9, frozenset((1, 2)): 0.99}
+    # 1 goes for 0; 2 is a copy of 1, which is gone.
+    assert kept_of(rows, chain, "all") == ([0, 0, 2], [False, True, False])
+
+
+def test_a_row_that_another_image_drops_is_no_witness() -> None:
+    # The second row goes for its image 1, so image 2, which is a copy of its image 3 alone, stays.
+    rows = [row_of(1, rating=5.0), row_of(1, 3, rating=4.0), row_of(2, rating=3.0)]
+    assert kept_of(rows, {frozenset((2, 3)): 0.9}, "any") == ([0, 0, 3, 3], [False, True, True, False])
 
 
 #: Two kept rows have the images 0, 1 and 2; the last row has some of them, and others.
@@ -294,37 +385,37 @@ HOLDERS = [row_of(0, 1, rating=5.0), row_of(2, rating=5.0)]
 )
 def test_the_rules_count_redundant_images_of_all_images_of_a_row(last: Row, goes: set[str]) -> None:
     for rule in ROW_RULES:
-        _, gone = kept_of([*HOLDERS, last], list(range(7)), rule)
+        _, gone = kept_of([*HOLDERS, last], NONE, rule)
         assert gone == [False, False, False, *[rule in goes] * len(last.images)]
 
 
 def test_one_of_two_rows_with_the_same_images_is_kept() -> None:
     """Each row has the better position of one of the images."""
     rows = [row_of(Image(0, 400), Image(1, 100)), row_of(Image(0, 100), Image(1, 400))]
-    keeper, gone = kept_of(rows, list(range(7)), "all")
+    keeper, gone = kept_of(rows, NONE, "all")
     assert gone == [False, False, True, True]
     assert keeper == [0, 1, 0, 1]
 
 
 def test_a_row_does_not_make_itself_redundant() -> None:
-    keeper, gone = kept_of([row_of(0, 0, 0)], list(range(7)), "any")
+    keeper, gone = kept_of([row_of(0, 0, 0)], NONE, "any")
     assert gone == [False, False, False]
     assert keeper == [0, 0, 0]
 
 
 def test_rows_with_the_same_index_in_two_subsets_are_two_rows() -> None:
     rows = [row_of(0, subset=0), row_of(0, subset=1)]
-    assert kept_of(rows, list(range(7)), "all") == ([0, 0], [False, True])
+    assert kept_of(rows, NONE, "all") == ([0, 0], [False, True])
 
 
 def test_the_copy_in_a_contaminated_row_is_dropped() -> None:
     rows = [row_of(Image(0, 900, True), rating=5.0, contaminated=True), row_of(0)]
-    assert kept_of(rows, list(range(7)), "all") == ([1, 1], [True, False])
+    assert kept_of(rows, NONE, "all") == ([1, 1], [True, False])
 
 
 def test_an_unknown_rule_is_named() -> None:
     with pytest.raises(ValueError, match="'most' is not a rule for rows: use one of any, all, majority"):
-        kept_of([], [0] * 7, "most")
+        kept_of([], NONE, "most")
 
 
 # The table -----------------------------------------------------------------------------------------------------------
@@ -332,38 +423,41 @@ def test_an_unknown_rule_is_named() -> None:
 IDS = [f"{letter * 32}" for letter in "0123456"]
 
 
-def decided(
-    rows: list[Row], cluster_of: list[int], rule: str = "all", vectors: np.ndarray | None = None
-) -> list[dict[str, object]]:
-    """Return the table; a cluster is named after its image with the lowest index."""
-    representative = [cluster_of.index(cluster) for cluster in cluster_of]
-    images = pa.table(
-        {
-            "image_id": IDS,
-            "component_id": [IDS[0]] * len(IDS),
-            "cluster_id": [IDS[number] for number in representative],
-        }
-    )
-    table = decide_positions(
+def decided(rows: list[Row], edges: Edges, rule: str = "all", copies: Copies | None = None) -> list[dict[str, object]]:
+    """Return the table."""
+    decisions = decide_positions(
         positions_of(rows),
-        images,
-        random_units(len(IDS), 16) if vectors is None else vectors,
+        np.array(IDS, "S32"),
+        without_verdicts(pairs_of(edges)) if copies is None else copies,
         ["first", "second", "third"],
         rule=rule,
     )
-    assert table.schema == POSITIONS_SCHEMA
-    records: list[dict[str, object]] = table.to_pylist()
+    assert decisions.positions.schema == POSITIONS_SCHEMA
+    records: list[dict[str, object]] = decisions.positions.to_pylist()
     return records
 
 
+def lowest_linked(edges: Edges, image: int) -> int:
+    """The lowest image that a chain of pairs connects with this one."""
+    found = {image}
+    while more := {number for edge in edges if edge & found for number in edge} - found:
+        found |= more
+    return min(found)
+
+
 @relaxed
-@given(ROWS, CLUSTERS, RULES)
-def test_positions_are_listed_with_reason_and_keeper(rows: list[Row], cluster_of: list[int], rule: str) -> None:
-    vectors = random_units(len(IDS), 8, 1).astype(np.float16)
+@given(ROWS, EDGES, RULES)
+def test_positions_are_listed_with_reason_and_keeper(rows: list[Row], edges: Edges, rule: str) -> None:
     places = slow_positions_of(rows)
-    keeper, gone = slow_keep(rows, cluster_of, rule)
-    cluster = [cluster_of[place.image.number] for place in places]
-    told = iter(decided(rows, cluster_of, rule, vectors))
+    kept = slow_keep(rows, edges, rule)
+    keeper, gone = kept.keeper, kept.gone
+    cluster = [kept.center[place.image.number] for place in places]
+    pairs = pairs_of(edges)
+    confidence = [0.99 + n / 1e4 for n in range(len(edges))]
+    copies = Copies(
+        pairs, pa.array(confidence, pa.float32()), pa.array([f"kind {n}" for n in range(len(edges))], pa.string())
+    )
+    told = iter(decided(rows, edges, rule, copies))
     names = ["first", "second", "third"]
     for n, place in enumerate(places):
         if cluster.count(cluster[n]) == 1:
@@ -373,22 +467,29 @@ def test_positions_are_listed_with_reason_and_keeper(rows: list[Row], cluster_of
         in_subset = [number for number, other in enumerate(rows) if other.subset == row.subset]
         position = (record["subset"], record["row"], record["image_index"], record["image_id"])
         assert position == (names[row.subset], in_subset.index(place.row), place.index, IDS[place.image.number])
-        assert record["cluster_id"] == IDS[cluster_of.index(cluster[n])]
-        assert record["component_id"] == IDS[0]
+        assert record["cluster_id"] == IDS[cluster[n]]
+        assert record["component_id"] == IDS[lowest_linked(edges, place.image.number)]
         assert record["keep"] == (keeper[n] == n)
         assert record["row_duplicate"] == gone[n]
         if keeper[n] < 0:
             assert record["reason"] == "row_dropped"
             assert (record["keeper_subset"], record["keeper_row"], record["keeper_image"]) == (None, None, None)
-            assert record["similarity"] is None
+            assert (record["similarity"], record["confidence"], record["evidence"]) == (None, None, None)
             continue
         by = places[keeper[n]]
         of_subset = [number for number, other in enumerate(rows) if other.subset == rows[by.row].subset]
         witness = (record["keeper_subset"], record["keeper_row"], record["keeper_image"])
         assert witness == (names[rows[by.row].subset], of_subset.index(by.row), by.index)
         same = by.image.number == place.image.number
-        product = float(vectors[by.image.number].astype(np.float64) @ vectors[place.image.number].astype(np.float64))
-        assert record["similarity"] == pytest.approx(1 if same else min(product, 1), abs=1e-6)
+        edge = frozenset((by.image.number, place.image.number))
+        assert record["similarity"] == (1 if same else pytest.approx(edges[edge]))
+        verdict: tuple[object, object]
+        if same:
+            verdict = (None, None) if keeper[n] == n else (1, "identical_pixels")
+        else:
+            number = list(edges).index(edge)
+            verdict = (pytest.approx(confidence[number]), f"kind {number}")
+        assert (record["confidence"], record["evidence"]) == verdict
         if keeper[n] == n:
             assert record["reason"] == "best"
         elif row.blocked:
@@ -398,35 +499,33 @@ def test_positions_are_listed_with_reason_and_keeper(rows: list[Row], cluster_of
     assert next(told, None) is None
 
 
-def test_the_similarity_is_to_the_keeper_not_the_representative() -> None:
-    """The representative's row is dropped for another reason, so that the next best position is the keeper."""
-    angles = np.radians([0, 10, -10, 90, 91, 92, 93])
-    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    rows = [row_of(0, blocked=True), row_of(1, rating=4.0), row_of(2)]
-    records = decided(rows, [0, 0, 0, 3, 4, 5, 6], vectors=vectors)
+def test_an_image_of_a_blocked_row_joins_the_keeper() -> None:
+    """The best image of all is in a row that is dropped for another reason."""
+    rows = [row_of(Image(0, 900, True), blocked=True), row_of(1, rating=4.0), row_of(2)]
+    edges = {frozenset((0, 1)): 0.8, frozenset((1, 2)): 0.7, frozenset((0, 2)): 0.9}
+    records = decided(rows, edges)
     assert [record["reason"] for record in records] == ["row_dropped", "best", "near_copy"]
-    assert {record["cluster_id"] for record in records} == {IDS[0]}
+    assert {record["cluster_id"] for record in records} == {IDS[1]}
     assert {record["keeper_row"] for record in records} == {1}
-    expected = [np.cos(np.radians(10)), 1, np.cos(np.radians(20))]
-    assert [record["similarity"] for record in records] == pytest.approx(expected, abs=1e-6)
-
-
-def test_a_product_above_1_by_rounding_becomes_1() -> None:
-    vectors = np.ones((7, 1)) * 1.001
-    records = decided([row_of(0), row_of(1)], [0, 0, 2, 3, 4, 5, 6], vectors=vectors)
-    assert [(record["reason"], record["similarity"]) for record in records] == [("best", 1.0), ("near_copy", 1.0)]
+    assert [record["similarity"] for record in records] == pytest.approx([0.8, 1, 0.7])
 
 
 def test_an_image_lost_by_the_rule_any_has_no_keeper() -> None:
     rows = [row_of(0), row_of(0, 1), row_of(1, blocked=True)]
-    records = decided(rows, list(range(7)), "any")
+    records = decided(rows, NONE, "any")
     assert [record["row_duplicate"] for record in records] == [False, True, True, False]
     assert [record["keeper_row"] for record in records] == [0, 0, None, None]
 
 
+def test_by_similarity_a_near_copy_has_no_verdict() -> None:
+    best, near, exact = decided([row_of(0), row_of(1), row_of(0)], {frozenset((0, 1)): 0.97})
+    assert (best["reason"], best["confidence"], best["evidence"]) == ("best", None, None)
+    assert (near["reason"], near["confidence"], near["evidence"]) == ("near_copy", None, None)
+    assert (exact["reason"], exact["confidence"], exact["evidence"]) == ("exact_copy", 1, "identical_pixels")
+
+
 def test_without_positions_the_table_is_empty() -> None:
-    assert decided([], list(range(7))) == []
-    nothing = pa.table({name: pa.array([], pa.string()) for name in ("image_id", "component_id", "cluster_id")})
-    table = decide_positions(positions_of([]), nothing, np.empty((0, 4), np.float16), [], rule="all")
-    assert table.schema == POSITIONS_SCHEMA
-    assert table.num_rows == 0
+    assert decided([], NONE) == []
+    nothing = decide_positions(positions_of([]), np.empty(0, "S32"), without_verdicts(pairs_of({})), [], rule="all")
+    assert nothing.positions.schema == POSITIONS_SCHEMA
+    assert nothing.positions.num_rows == len(nothing.center) == 0

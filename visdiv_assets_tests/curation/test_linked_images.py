@@ -12,6 +12,7 @@ from visdiv_assets.corpus.access import partitions_with, require_one_model
 from visdiv_assets.curation.linked_images import LinkedImages, load_linked_images, load_positions
 from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.curation.row_findings import load_row_facts
+from visdiv_assets.duplicates.pair_verification import VERIFIED_SCHEMA
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.curation.lakes import (
@@ -56,13 +57,9 @@ def letters(linked: LinkedImages) -> str:
 
 
 def pairs_of(linked: LinkedImages) -> dict[tuple[str, str], float]:
-    names = letters(linked)
-    pairs = [
-        ((names[a], names[b]), value)
-        for a, b, value in zip(
-            linked.pairs.left.tolist(), linked.pairs.right.tolist(), linked.pairs.similarity.tolist(), strict=True
-        )
-    ]
+    names, found = letters(linked), linked.copies.pairs
+    sides = zip(found.left.tolist(), found.right.tolist(), strict=True)
+    pairs = [((names[a], names[b]), value) for (a, b), value in zip(sides, found.similarity.tolist(), strict=True)]
     assert len(dict(pairs)) == len(pairs)
     return dict(pairs)
 
@@ -92,25 +89,31 @@ def test_a_pair_in_several_tables_is_one_pair(lake: Lake) -> None:
     assert pairs_of(load_linked_images(lake, ["one", "two"], "similarity")) == {("a", "b"): pytest.approx(0.9)}
 
 
-def add_compared(lake: Lake, table: str, partition: str, pairs: list[tuple[str, str, float, bool]]) -> None:
+Compared = tuple[str, str, float, bool | None]
+
+
+def add_compared(
+    lake: Lake, table: str, partition: str, pairs: list[Compared], confidence: float | None = None
+) -> None:
+    """Write compared pairs; without a confidence, the table is of a version that has none."""
+    schema = VERIFIED_SCHEMA
+    if confidence is None:
+        schema = schema.remove(schema.get_field_index("confidence"))
     write = lake.write(table, partition, code_version="1", inputs={}, run_id="run")
     with write.add("pairs") as unit:
         records = [
-            {"image_id_a": image_id(a), "image_id_b": image_id(b), "similarity": value, "verified": verified}
+            {
+                "image_id_a": image_id(a),
+                "image_id_b": image_id(b),
+                "similarity": value,
+                "verified": verified,
+                "confidence": confidence,
+                "evidence": f"kind of {partition}" if verified else "unconfirmed",
+            }
             for a, b, value, verified in pairs
         ]
-        unit.table("pairs", pa.Table.from_pylist(records, COMPARED), COMPARED)
+        unit.table("pairs", pa.Table.from_pylist(records, schema), schema)
     write.commit()
-
-
-COMPARED = pa.schema(
-    [
-        ("image_id_a", pa.string()),
-        ("image_id_b", pa.string()),
-        ("similarity", pa.float32()),
-        ("verified", pa.bool_()),
-    ]
-)
 
 
 def test_by_pixels_only_confirmed_pairs_are_linked(lake: Lake) -> None:
@@ -118,9 +121,21 @@ def test_by_pixels_only_confirmed_pairs_are_linked(lake: Lake) -> None:
     add_subset(lake, "two", ["d"], [])
     add_compared(lake, "verified_duplicates", "one", [("a", "b", 0.99, False), ("b", "c", 0.5, True)])
     add_compared(lake, "verified_duplicates", "two", [])
-    add_compared(lake, "verified_cross_subset", "all", [("a", "d", 0.6, True), ("c", "d", 0.9, False)])
+    across: list[Compared] = [("a", "d", 0.6, True), ("b", "d", 0.9, None), ("c", "d", 0.9, False)]
+    add_compared(lake, "verified_cross_subset", "all", across, confidence=0.995)
     linked = load_linked_images(lake, ["one", "two"], "pixels")
     assert pairs_of(linked) == {("b", "c"): pytest.approx(0.5), ("a", "d"): pytest.approx(0.6)}
+    verdicts = list(zip(linked.copies.confidence.to_pylist(), linked.copies.evidence.to_pylist(), strict=True))
+    assert verdicts == [(pytest.approx(0.995), "kind of all"), (None, "kind of one")]
+
+
+def test_of_two_verdicts_the_more_confident_one_counts(lake: Lake) -> None:
+    for subset, confidence in (("one", 0.99), ("three", None), ("two", 0.999)):
+        add_subset(lake, subset, ["ab"], [])
+        add_compared(lake, "verified_duplicates", subset, [("a", "b", 0.9, True)], confidence)
+    copies = load_linked_images(lake, ["one", "three", "two"], "pixels").copies
+    assert copies.confidence.to_pylist() == [pytest.approx(0.999)]
+    assert copies.evidence.to_pylist() == ["kind of two"]
 
 
 def test_positions_that_cannot_be_read_link_nothing(lake: Lake) -> None:
@@ -133,13 +148,13 @@ def test_positions_that_cannot_be_read_link_nothing(lake: Lake) -> None:
 def test_without_copies_nothing_is_linked(lake: Lake) -> None:
     add_subset(lake, "one", ["abc"], [])
     linked = load_linked_images(lake, ["one"], "similarity")
-    assert len(linked.image_ids) == len(linked.pairs.left) == 0
+    assert len(linked.image_ids) == len(linked.copies.pairs.left) == 0
     assert linked.vectors.shape == (0, 8)
 
 
 def test_without_subsets_nothing_is_linked(lake: Lake) -> None:
     linked = load_linked_images(lake, [], "similarity")
-    assert len(linked.image_ids) == len(linked.pairs.left) == 0
+    assert len(linked.image_ids) == len(linked.copies.pairs.left) == 0
 
 
 def test_only_subsets_with_all_tables_are_listed(lake: Lake) -> None:

@@ -26,6 +26,8 @@ DUPLICATES = pa.schema(
         ("keeper_row", pa.int64()),
         ("keeper_image", pa.int32()),
         ("similarity", pa.float32()),
+        ("confidence", pa.float32()),
+        ("evidence", pa.string()),
     ]
 )
 NO_DUPLICATES = DUPLICATES.empty_table()
@@ -219,7 +221,17 @@ def test_a_position_that_cannot_be_read_does_not_leak(lake: Lake) -> None:
 
 def test_dropped_rows_are_listed_once_in_order_with_witness(example: Lake) -> None:
     duplicates = pa.table(
-        [[5, 0], [0, 2], ["near_copy", "exact_copy"], ["other", "some"], [11, 4], [3, 0], [0.97, 1.0]],
+        [
+            [5, 0],
+            [0, 2],
+            ["near_copy", "exact_copy"],
+            ["other", "some"],
+            [11, 4],
+            [3, 0],
+            [0.97, 1.0],
+            [0.995, 1.0],
+            ["cropped", "identical_pixels"],
+        ],
         schema=DUPLICATES,
     )
     records = dropped(facts_of(example), duplicates)
@@ -259,6 +271,11 @@ def test_dropped_rows_are_listed_once_in_order_with_witness(example: Lake) -> No
     ]
     similarity = [record["similarity"] for record in records]
     assert similarity == [1.0, None, None, None, pytest.approx(0.96), pytest.approx(0.97), None]
+    # By similarity, the leak has no verdict.
+    confidence = [record["confidence"] for record in records]
+    assert confidence == [1.0, None, None, None, None, pytest.approx(0.995), None]
+    evidence = [record["evidence"] for record in records]
+    assert evidence == ["identical_pixels", None, None, None, None, "cropped", None]
 
 
 def test_without_dropped_rows_the_table_is_empty(lake: Lake) -> None:

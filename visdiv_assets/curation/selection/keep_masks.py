@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
-from visdiv_assets.curation.selection.stored_scores import keep_fraction_of_scored
-from visdiv_assets.errors import ConfigError, NotMaterializedError, StaleError
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
+from visdiv_assets.curation.selection.row_identity import IDENTIFIED_SCHEMA, find_rows, images_of_rows
+from visdiv_assets.curation.selection.stored_scores import keep_fraction_of_scored, require_scores_of
+from visdiv_assets.errors import ConfigError, NotMaterializedError
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
 
 #: Schema of a table that lists rows.
 ROWS_SCHEMA = pa.schema([("subset", pa.string()), ("row", pa.int64())])
@@ -31,7 +33,7 @@ class Selection:
     Attributes:
         keep_by: a column of `selection_scores`; empty to ignore scores.
         keep_fraction: fraction of the scored rows to keep.
-        keep_rows: a Parquet file with the columns subset and row; only its rows are kept. Empty: no file.
+        keep_rows: a Parquet file with the columns of `IDENTIFIED_SCHEMA`; only its rows are kept. Empty: no file.
     """
 
     keep_by: str = ""
@@ -52,21 +54,22 @@ class Selection:
                 raise _unreadable(self.keep_rows, error) from error
         return {"keep_by": self.keep_by, "keep_fraction": self.keep_fraction} if self.keep_by else {}
 
-    def drop_masks(self, lake: Lake, rows: Mapping[str, int]) -> DropMasks:
+    def drop_masks(self, lake: Lake, images: Mapping[str, Manifest]) -> DropMasks:
         """Return masks of the rows that are not selected; empty if all rows are selected.
 
         Args:
-            lake: holds `selection_scores`, if `keep_by` is set.
-            rows: number of rows of each subset.
+            lake: holds the images, and `selection_scores` if `keep_by` is set.
+            images: manifest of `subset_images` of each subset.
 
         Raises:
             NotMaterializedError: `keep_by` is set, and there are no scores.
             StaleError: the scores are older than a subset.
-            ConfigError: no row has a score, or the file does not list rows of these subsets.
+            ConfigError: no row has a score, the file does not list rows of these subsets, or the files of a subset have
+                changed so that a listed row cannot be found again.
         """
         if self.keep_rows:
-            return _mask_rows_outside_file(self.keep_rows, rows)
-        return _mask_low_scores(lake, self.keep_by, self.keep_fraction, rows) if self.keep_by else {}
+            return _mask_rows_outside_file(lake, self.keep_rows, images)
+        return _mask_low_scores(lake, self.keep_by, self.keep_fraction, images) if self.keep_by else {}
 
 
 def as_table(masks: DropMasks) -> pa.Table:
@@ -85,28 +88,40 @@ def as_mask(table: pa.Table, subset: str, rows: int) -> np.ndarray:
     return mask
 
 
-def _mask_rows_outside_file(path: str, rows: Mapping[str, int]) -> DropMasks:
-    try:
-        given = pq.read_table(path, columns=ROWS_SCHEMA.names).cast(ROWS_SCHEMA)
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise _unreadable(path, error) from error
-    named = set(given["subset"].unique().to_pylist())
-    if not named & set(rows):
+def _mask_rows_outside_file(lake: Lake, path: str, images: Mapping[str, Manifest]) -> DropMasks:
+    given = _read_choice(path)
+    if not set(given["subset"].unique().to_pylist()) & set(images):
         raise ConfigError(
             f"VISDIV_KEEP_ROWS={path} lists no row of a materialized subset, so every row would be dropped: write it "
             "again with `visdiv select --out`"
         )
-    for subset in named & set(rows):
-        row = given.filter(pc.equal(given["subset"], subset))["row"]
-        if row.null_count or pc.min(row).as_py() < 0 or pc.max(row).as_py() >= rows[subset]:
+    masks = {}
+    for subset, listed in images.items():
+        chosen = given.filter(pc.equal(given["subset"], subset))
+        selected, lost = find_rows(chosen, images_of_rows(lake, listed), listed.source_revision)
+        if lost:
             raise ConfigError(
-                f"VISDIV_KEEP_ROWS={path} lists rows that {subset!r} does not have (its rows are 0 to "
-                f"{rows[subset] - 1}): write it again with `visdiv select --out`"
+                f"VISDIV_KEEP_ROWS={path} lists {lost} rows of {subset!r} that cannot be found by their images in its "
+                "present version: write it again with `visdiv select --out`"
             )
-    return {subset: ~as_mask(given, subset, count) for subset, count in rows.items()}
+        masks[subset] = ~selected
+    return masks
 
 
-def _mask_low_scores(lake: Lake, keep_by: str, keep_fraction: float, rows: Mapping[str, int]) -> DropMasks:
+def _read_choice(path: str) -> pa.Table:
+    """Read a file of chosen rows, each row once."""
+    try:
+        given = pq.read_table(path, columns=IDENTIFIED_SCHEMA.names).cast(IDENTIFIED_SCHEMA)
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if any(given[name].null_count for name in given.column_names):
+        raise _unreadable(path, ValueError("a value is null"))
+    index = pa.array(np.arange(given.num_rows))
+    once = given.select(["subset", "row"]).append_column("index", index).group_by(["subset", "row"])
+    return given.take(once.aggregate([("index", "min")])["index_min"])
+
+
+def _mask_low_scores(lake: Lake, keep_by: str, keep_fraction: float, images: Mapping[str, Manifest]) -> DropMasks:
     manifest = lake.manifest(LakeTable.SELECTION_SCORES, CORPUS_PARTITION)
     if manifest is None:
         raise NotMaterializedError(LakeTable.SELECTION_SCORES, CORPUS_PARTITION)
@@ -121,19 +136,15 @@ def _mask_low_scores(lake: Lake, keep_by: str, keep_fraction: float, rows: Mappi
     dropped = ~keep_fraction_of_scored(scores, keep_by, keep_fraction)
     names = scores["subset"].combine_chunks().dictionary_encode()
     codes = names.indices.to_numpy()
-    masks = {name: dropped[codes == code] for code, name in enumerate(names.dictionary.to_pylist()) if name in rows}
-    for name, mask in masks.items():
-        if len(mask) != rows[name]:
-            raise StaleError(
-                f"selection_scores are older than subset_images of {name!r}: "
-                f"{remedy(LakeTable.SELECTION_SCORES, CORPUS_PARTITION)}"
-            )
+    masks = {name: dropped[codes == code] for code, name in enumerate(names.dictionary.to_pylist()) if name in images}
+    require_scores_of(manifest, [images[name] for name in masks])
     return masks
 
 
 def _unreadable(path: str, error: Exception) -> ConfigError:
     reason = " ".join(str(error).split())[:200]
     return ConfigError(
-        f"VISDIV_KEEP_ROWS={path} is not a Parquet file with the columns subset and row ({reason}): write one with "
+        f"VISDIV_KEEP_ROWS={path} is not a Parquet file with the columns subset, row, image_ids and "
+        f"source_revision ({reason}): write one with "
         "`visdiv select --out`, or unset VISDIV_KEEP_ROWS"
     )

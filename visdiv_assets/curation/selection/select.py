@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.access import require_one_model
+from visdiv_assets.corpus.access import current_embeddings, require_one_model
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
 from visdiv_assets.corpus.turns import ShardTurns, joined_texts, stored_turns
 from visdiv_assets.curation.reasons import KEEP_BY
@@ -23,11 +23,13 @@ from visdiv_assets.curation.selection.clip_cov import clip_cov
 from visdiv_assets.curation.selection.clippings import PooledPairs, nearest_earlier
 from visdiv_assets.curation.selection.metaclip import EntryMatcher, corpus_entries, draw_scores, threshold_of_tail
 from visdiv_assets.curation.selection.methods import METHODS, order_rows, scores_of_picks
+from visdiv_assets.curation.selection.stored_scores import require_scores_of
 from visdiv_assets.curation.selection.wfpp import count_words, wfpp
 from visdiv_assets.errors import InputError, NotMaterializedError, StaleError, StorageError
 from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.storage.arrays import RowsOf, StackedArray
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.vectors.join import self_join
 
 STORED = tuple(name for name in KEEP_BY if name)
@@ -142,7 +144,7 @@ def read_stored_scores(lake: Lake, subsets: Sequence[str]) -> pa.Table:
 
     Raises:
         NotMaterializedError: there is no such table.
-        StaleError: it does not cover one of the subsets.
+        StaleError: it does not cover one of the subsets, or is older than one.
         InputError: it has no rows, since there are no CLIP vectors.
     """
     manifest = lake.manifest(LakeTable.SELECTION_SCORES, CORPUS_PARTITION)
@@ -156,8 +158,9 @@ def read_stored_scores(lake: Lake, subsets: Sequence[str]) -> pa.Table:
     if missing := [name for name in subsets if name not in manifest.facts["subsets"]]:
         advice = remedy(LakeTable.SELECTION_SCORES, CORPUS_PARTITION)
         raise StaleError(f"selection_scores do not cover {missing[0]!r}: {advice}")
-    where = pc.field("subset").isin(pa.array(list(subsets))) if subsets else None
-    return lake.read(manifest, "scores", where=where)
+    scored = subsets or [name for name in manifest.facts["subsets"] if lake.manifest(LakeTable.SUBSET_IMAGES, name)]
+    require_scores_of(manifest, (lake.require(LakeTable.SUBSET_IMAGES, name) for name in scored))
+    return lake.read(manifest, "scores", where=pc.field("subset").isin(pa.array(scored, pa.string())))
 
 
 def first_images(lake: Lake, table: str, subsets: Sequence[str]) -> tuple[Rows, RowsOf]:
@@ -268,11 +271,22 @@ def _score_by_overlap(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, np.ndar
     names = _subsets_with(lake, LakeTable.TEXT_CONTAMINATION, subsets)
     scores: list[np.ndarray] = []
     for name in names:
-        found = lake.read(lake.require(LakeTable.TEXT_CONTAMINATION, name), "overlaps", columns=["row", "share"])
-        score = np.zeros(int(lake.require(LakeTable.SUBSET_IMAGES, name).facts["rows"]), np.float32)
+        turns = _current_turns(lake, name)
+        overlaps = lake.require(LakeTable.TEXT_CONTAMINATION, name)
+        if overlaps.inputs[turns.table] != turns.digest:
+            raise StaleError(
+                f"{overlaps.table} of {name!r} is older than its {turns.table}: {remedy(overlaps.table, name)}"
+            )
+        found = lake.read(overlaps, "overlaps", columns=["row", "share"])
+        score = np.zeros(turns.rows("rows"), np.float32)
         np.maximum.at(score, found["row"].to_numpy(), found["share"].to_numpy())
         scores.append(score)
     return _all_rows(names, [len(score) for score in scores]), np.concatenate(scores)
+
+
+def _current_turns(lake: Lake, subset: str) -> Manifest:
+    """Return the turns of a subset, which must be those of its present list of images."""
+    return current_embeddings(lake, lake.require(LakeTable.SUBSET_IMAGES, subset), LakeTable.SUBSET_TURNS)
 
 
 def _all_rows(subsets: Sequence[str], sizes: Sequence[int]) -> Rows:
@@ -317,7 +331,7 @@ class _RowTexts:
 
 
 def _score_by_texts(lake: Lake, method: str, subsets: Sequence[str]) -> tuple[Rows, np.ndarray]:
-    shards = {name: stored_turns(lake, lake.require(LakeTable.SUBSET_TURNS, name)) for name in subsets}
+    shards = {name: stored_turns(lake, _current_turns(lake, name)) for name in subsets}
     texts = _RowTexts([shard for of_subset in shards.values() for shard in of_subset])
     if method == "wfpp":
         scores = wfpp(texts, count_words(texts))

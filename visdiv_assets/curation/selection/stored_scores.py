@@ -6,24 +6,25 @@ CLIPScore is the mean over the row's turns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.access import require_one_model
-from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.corpus.tables import LakeTable, remedy
 from visdiv_assets.curation.reasons import KEEP_BY
 from visdiv_assets.curation.selection.conformity import conformity
 from visdiv_assets.curation.selection.methods import keep_fraction
 from visdiv_assets.curation.selection.semdedup import semdedup
 from visdiv_assets.curation.selection.whitened_clip import RawFeatures, Whitening, log_likelihood, raw_moments
-from visdiv_assets.errors import InputError
+from visdiv_assets.errors import InputError, StaleError
 from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.storage.arrays import StackedArray
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
 
 CLIP_SCORE = "clip_score"
 
@@ -91,6 +92,24 @@ def keep_fraction_of_scored(scores: pa.Table, name: str, fraction: float) -> np.
     scored = np.flatnonzero(~kept)
     kept[scored] = keep_fraction(name, column[scored], fraction)
     return kept
+
+
+def require_scores_of(scores: Manifest, images: Iterable[Manifest]) -> None:
+    """Check that rows were scored in their present versions.
+
+    Args:
+        scores: manifest of `selection_scores`.
+        images: manifests of `subset_images` of scored subsets.
+
+    Raises:
+        StaleError: the images of a subset were listed again after that.
+    """
+    for listed in images:
+        if scores.inputs.get(f"{listed.partition} {listed.table}") != listed.digest:
+            raise StaleError(
+                f"{scores.table} are older than {listed.table} of {listed.partition!r}: "
+                f"{remedy(scores.table, scores.partition)}"
+            )
 
 
 def _image_scores(vectors: StackedArray, norms: np.ndarray, progress: Progress) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from visdiv_assets.corpus.access import digests_by_partition
 from visdiv_assets.curation.alignment.summary import ROWS_SCHEMA
 from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.curation.row_findings import dropped_rows, load_row_facts
@@ -25,7 +26,8 @@ def lake(tmp_path: Path) -> Lake:
 def add_scores(lake: Lake, **columns: list[float | None]) -> None:
     """`selection_scores` of the subsets one and two, by the score of each of their rows."""
     (name, values), *_ = columns.items()
-    write = lake.write("selection_scores", "all", code_version="1")
+    listed = [manifest for subset in ("one", "two") if (manifest := lake.manifest("subset_images", subset))]
+    write = lake.write("selection_scores", "all", code_version="1", inputs=digests_by_partition(listed))
     half = len(values) // 2
     records = [
         {"subset": "one" if index < half else "two", "row": index % half, name: value}
