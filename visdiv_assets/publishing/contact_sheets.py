@@ -40,15 +40,75 @@ def pairs_contact_sheet(
         caption: makes the text that follows the two row numbers, from a record of `pairs`.
     """
     records = pairs.to_pylist()
-    if not records:
-        return None
     positions = find_first_positions(images.lake, subset, (record[side] for record in records for side in SIDES))
-    found = images.read(Kind.SUBSET, positions.values())
-    tiles = []
-    for record in records:
-        first, second = sorted(positions[record[side]] for side in SIDES)
-        text = f"row {first.row} | row {second.row}   {caption(record)}"
-        tiles.append(PairTile(found[first].preview.image, found[second].preview.image, text))
+    sides = [sorted(positions[record[side]] for side in SIDES) for record in records]
+    captions = [
+        f"row {first.row} | row {second.row}   {caption(record)}"
+        for record, (first, second) in zip(records, sides, strict=True)
+    ]
+    return _draw_pairs(images, [pair[0] for pair in sides], [pair[1] for pair in sides], captions)
+
+
+def confirmed_contact_sheet(images: ImageReader, subsets: Sequence[str], pairs: pa.Table) -> str | None:
+    """Draw confirmed pairs side by side with their evidence, and return the sheet as a data URI; None without pairs.
+
+    Args:
+        images: reads the images.
+        subsets: names of the subsets that hold the images.
+        pairs: the columns `SIDES`, or image_id and the position in a benchmark (see `contamination.positions`), and
+            evidence and confidence.
+    """
+    leaks = "benchmark" in pairs.column_names
+    sides = ("image_id",) if leaks else SIDES
+    records = pairs.to_pylist()
+    positions = _positions_in(images.lake, subsets, {record[side] for record in records for side in sides})
+    # Verdicts may be about images that have been removed since.
+    records = [record for record in records if all(record[side] in positions for side in sides)]
+    listed = [sorted(positions[record[side]] for side in sides) for record in records]
+    if leaks:
+        names = ("benchmark", "benchmark_row", "benchmark_image", "benchmark_image_id")
+        for record, places in zip(records, listed, strict=True):
+            places.append(ImagePosition(*(record[name] for name in names)))
+    left, right = [places[0] for places in listed], [places[1] for places in listed]
+    captions = [
+        f"{one.name} {one.row} | {other.name} {other.row}   {_verdict(record)}"
+        for record, one, other in zip(records, left, right, strict=True)
+    ]
+    return _draw_pairs(images, left, right, captions, Kind.BENCHMARK if leaks else Kind.SUBSET)
+
+
+def _verdict(record: dict[str, Any]) -> str:
+    evidence = record["evidence"].replace("_", " ")
+    # Tables of older versions have no confidence.
+    confidence = record.get("confidence")
+    return evidence if confidence is None else f"{evidence} {confidence:.3f}"
+
+
+def _positions_in(lake: Lake, subsets: Sequence[str], image_ids: set[str]) -> dict[str, ImagePosition]:
+    """Return a position of each image, in the first subset that holds it."""
+    found: dict[str, ImagePosition] = {}
+    for subset in subsets:
+        missing = image_ids - found.keys()
+        if not missing:
+            break
+        found |= find_first_positions(lake, subset, missing)
+    return found
+
+
+def _draw_pairs(
+    images: ImageReader,
+    left: Sequence[ImagePosition],
+    right: Sequence[ImagePosition],
+    captions: Sequence[str],
+    kind_of_right: Kind = Kind.SUBSET,
+) -> str | None:
+    if not left:
+        return None
+    shown, others = images.read(Kind.SUBSET, left), images.read(kind_of_right, right)
+    tiles = [
+        PairTile(shown[one].preview.image, others[other].preview.image, caption)
+        for one, other, caption in zip(left, right, captions, strict=True)
+    ]
     return thumbnail_data_uri(pair_sheet(tiles, max_bytes=SHEET_BYTES))
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from visdiv_assets.corpus.image_lookup import ImageRef
 from visdiv_assets.publishing.reports.model import Value
 
 #: Maximum characters of a text in a table, and in the tooltip of a shortened text.
@@ -49,6 +50,14 @@ class Cell:
 
     text: Text | None
     number: str | None = None
+
+
+def position(image: ImageRef) -> str:
+    """Return where an image is: its row and index, and its file and path in the source as far as they are known."""
+    text = f"row {image.row}, image {image.image_index}"
+    if image.file is not None and image.file != image.path:
+        text = f"{text}; {clean(image.file, SHOWN)}, row {image.row_in_file}"
+    return text if image.path is None else f"{text}; {clean(image.path, SHOWN)}"
 
 
 def clean(text: str, limit: int) -> str:

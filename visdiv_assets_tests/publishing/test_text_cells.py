@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from visdiv_assets.imaging.thumbnails import Preview
+from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.reports import AlignedView, ImageRef, PairEntry, Table, Verdict, render
 from visdiv_assets.publishing.text_cells import FULL, SHOWN, cell, clean, full_length, shorten
 from visdiv_assets_tests.publishing.reports.examples import Page, pair, report
@@ -31,7 +32,7 @@ EVIL = [
 
 
 def everywhere(text: str) -> str:
-    side = ImageRef(text, 1, 0, text, Preview(None, "no bytes"), text)
+    side = ImageRef(text, 1, 0, text, Preview(None, "no bytes"), text, text, 1, text)
     verdict, view = Verdict(False, text, text), AlignedView(b"a", b"b", b"c", (2, 3), (2, 3), 0.1, text)
     return render(
         report(
@@ -139,3 +140,15 @@ def test_what_is_not_known_is_no_number(value: float | None) -> None:
 def test_every_text_of_a_pair_is_isolated_in_its_direction() -> None:
     html = render(report([pair(None, None, note="مرحبا")]))
     assert html.count("<bdi>مرحبا</bdi>") == 2
+
+
+def test_a_position_names_the_file_and_the_path() -> None:
+    def position(file: str | None, row_in_file: int | None, path: str | None) -> str:
+        image = ImageRef("some", 7, 1, "id", Preview(None, "no bytes"), "", file, row_in_file, path)
+        return text_cells.position(image)
+
+    assert position(None, None, None) == "row 7, image 1"
+    assert position("b.parquet", 2, None) == "row 7, image 1; b.parquet, row 2"
+    assert position("b.parquet", 2, "x/y.png") == "row 7, image 1; b.parquet, row 2; x/y.png"
+    assert position("x/y.png", 0, "x/y.png") == "row 7, image 1; x/y.png"
+    assert position("a\0.png", 0, None) == "row 7, image 1; a\ufffd.png, row 0"

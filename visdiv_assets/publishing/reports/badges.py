@@ -31,6 +31,9 @@ REASONS = {
     "unreadable": "One of the two images cannot be read.",
     "too small": "One of the two images has too few pixels to compare.",
     "too little texture": "The images are too plain to tell copies from similar images; they may still be copies.",
+    "nothing rare": "The images agree in what other images show, too, and not exactly; they may still be copies.",
+    "colors lost": "One image lacks the colors that distinguish such images; they may still be copies.",
+    "low confidence": "The images agree, but different images do so too often; they may still be copies.",
     "no alignment": "No transform was found that maps one image onto the other.",
     "contents differ": "After registration, the images differ in a region by more than noise.",
     "colors differ": "After registration, the images differ in color in a region, not as a whole.",
@@ -40,6 +43,7 @@ REASONS = {
 _MEASURES = {
     "similarity": "similarity",
     "similarity_normalized": "normalized",
+    "confidence": "confidence",
     "pdq_distance": "PDQ distance",
     "low_information": "low information",
     "overlap": "overlap",
@@ -52,12 +56,12 @@ class Badge:
     """A verdict on a page.
 
     Attributes:
-        verified: true if the pair is confirmed.
+        verdict: confirmed, rejected or undecided.
         label: the kind or reason, such as "cropped" or "contents differ".
         meaning: a sentence; empty for an unknown kind or reason.
     """
 
-    verified: bool
+    verdict: str
     label: Text
     meaning: str
 
@@ -69,14 +73,15 @@ def verdict_of(record: Mapping[str, Any], *, swapped: bool = False) -> Verdict |
         record: of the table.
         swapped: whether the first image of the record is shown on the right, so that its transform is inverted.
     """
-    if record.get("verified") is None:
+    if record.get("evidence") is None:
         return None
     transform = record.get("transform") or ()
     if swapped and transform:
-        transform = np.linalg.inv(np.vstack([np.reshape(transform, (2, 3)), [0, 0, 1]]))[:2].ravel().tolist()
+        inverse = np.linalg.inv(np.reshape([*transform, 0.0, 0.0, 1.0][:9], (3, 3)))
+        transform = (inverse / inverse[2, 2]).ravel()[: len(transform)].tolist()
     return Verdict(
         record["verified"],
-        record.get("evidence") or "",
+        record["evidence"],
         record.get("reason") or "",
         tuple(transform),
         record.get("overlap") or 0.0,
@@ -94,19 +99,20 @@ def measures_of(record: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def verdict_counts(pairs: pa.Table) -> dict[str, str]:
-    """Return the numbers of confirmed and rejected pairs; empty if the pairs were not compared."""
+    """Return the numbers of confirmed, rejected and undecided pairs; empty if the pairs were not compared."""
     if "verified" not in pairs.column_names:
         return {}
-    confirmed = pc.sum(pairs["verified"]).as_py() or 0
-    rejected = pairs.num_rows - pairs["verified"].null_count - confirmed
-    return {"pairs confirmed": f"{confirmed:,}", "pairs rejected": f"{rejected:,}"}
+    compared = pairs.filter(pc.is_valid(pairs["evidence"]))["verified"]
+    confirmed, undecided = pc.sum(compared).as_py() or 0, compared.null_count
+    counts = {"confirmed": confirmed, "rejected": len(compared) - confirmed - undecided, "undecided": undecided}
+    return {f"pairs {name}": f"{count:,}" for name, count in counts.items()}
 
 
 def badge(verdict: Verdict) -> Badge:
     """Describe a verdict in words."""
     said = verdict.kind if verdict.verified else verdict.reason or verdict.kind
     meanings = KINDS if verdict.verified else REASONS
-    return Badge(verdict.verified, text_cells.shorten(said.replace("_", " "), shown=60, full=0), meanings.get(said, ""))
+    return Badge(verdict.name, text_cells.shorten(said.replace("_", " "), shown=60, full=0), meanings.get(said, ""))
 
 
 def legend(pairs: Sequence[PairEntry]) -> list[Badge]:

@@ -80,7 +80,7 @@ def with_alignments(report: Report) -> Report:
 
 def _caption(verdict: Verdict) -> str:
     agreement = f"{percent(verdict.agreement)} of the textured regions agree"
-    said = f"confirmed: {verdict.kind.replace('_', ' ')}" if verdict.verified else f"rejected: {verdict.reason}"
+    said = f"{verdict.name}: {verdict.kind.replace('_', ' ') if verdict.verified else verdict.reason}"
     # Without a transform nothing was measured.
     return f"{said}; overlap {percent(verdict.overlap)}; {agreement}" if verdict.transform else said
 
@@ -101,7 +101,7 @@ def _lay_onto(left: Image, right: Image, transform: tuple[float, ...]) -> Image:
 
     from visdiv_assets.duplicates.verify.registration import warp
 
-    matrix = np.vstack([np.reshape(transform, (2, 3)), [0.0, 0.0, 1.0]])
+    matrix = np.reshape([*transform, 0.0, 0.0, 1.0][:9], (3, 3))
     laid, inside = warp(np.asarray(right), matrix, left.size)
     laid[~inside] = 128
     return fromarray(np.ascontiguousarray(laid))

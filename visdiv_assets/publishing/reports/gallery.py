@@ -59,7 +59,7 @@ def gallery(title: str, entries: Sequence[GalleryEntry]) -> str:
         _Shown(
             small[entry.image.preview],
             text_cells.shorten(entry.image.place),
-            f"row {entry.image.row}, image {entry.image.image_index}",
+            text_cells.position(entry.image),
             f"{entry.score:.3f}",
             text_cells.shorten(entry.image.note, shown=_TEXT, full=full),
         )

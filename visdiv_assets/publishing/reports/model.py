@@ -24,21 +24,26 @@ class Verdict:
     """The result of comparing the pixels of two images.
 
     Attributes:
-        verified: true if the pair is confirmed.
+        verified: true if the pair is confirmed, false if it is rejected, None if it is undecided.
         kind: the kind of copy, such as "cropped"; "unconfirmed" if the pair is not confirmed.
         reason: why it is not confirmed, such as "contents differ"; else empty.
-        transform: row-major 2 x 3 affine map from points of the right image to points of the left one, both in units of
-            their own width and height; empty if none was found.
+        transform: row-major map from points of the right image to points of the left one, both in units of their own
+            width and height: 2 x 3 if affine, 3 x 3 if a homography; empty if none was found.
         overlap: share of the smaller image that the other one shows, 0 to 1.
         agreement: share of the textured regions of the overlap that agree, 0 to 1.
     """
 
-    verified: bool
+    verified: bool | None
     kind: str
     reason: str = ""
     transform: tuple[float, ...] = ()
     overlap: float = 0.0
     agreement: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The verdict in a word."""
+        return "undecided" if self.verified is None else "confirmed" if self.verified else "rejected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ class PairEntry:
 
     @property
     def verified(self) -> bool | None:
-        """True if the pair is confirmed, false if it is rejected, None if it was not compared."""
+        """True if the pair is confirmed, false if it is rejected, None if it is undecided or was not compared."""
         return None if self.verdict is None else self.verdict.verified
 
 

@@ -87,7 +87,7 @@ def render(report: Report) -> str:
         ],
         badges=[None if pair.verdict is None else badges.badge(pair.verdict) for pair in shown],
         judged=judged,
-        both_verdicts={pair.verified for pair in shown} >= {True, False},
+        verdicts=_verdicts(shown),
         legend=badges.legend(shown),
         evidence=evidence,
         drawn_sentence=evidence_html.drawn_sentence(shown, evidence),
@@ -140,7 +140,7 @@ def _image(side: ImageRef, drawn: dict[Preview, Thumbnail], full: int) -> _Image
     return _Image(
         thumbnail=drawn[side.preview],
         place=text_cells.shorten(side.place),
-        position=f"row {side.row}, image {side.image_index}",
+        position=text_cells.position(side),
         image_id=text_cells.shorten(side.image_id),
         note=text_cells.shorten(side.note, full=full),
         key=f"{text_cells.clean(side.place, text_cells.SHOWN)} {side.row} {side.image_index}",
@@ -174,6 +174,13 @@ def _count_sentence(report: Report, shown: Sequence[PairEntry]) -> str:
         )
     which = f"the {len(shown)} closest ones, closest first" if ranked else f"{len(shown)} of them"
     return f"{total}. This page shows {which}."
+
+
+def _verdicts(shown: Sequence[PairEntry]) -> list[tuple[str, str]]:
+    """Return the verdicts to choose from, each with a description of the order; empty if the pairs have only one."""
+    found = {pair.verdict.name for pair in shown if pair.verdict is not None}
+    orders = {"confirmed": "least similar first", "rejected": "most similar first", "undecided": "most similar first"}
+    return [(name, order) for name, order in orders.items() if name in found] if len(found) > 1 else []
 
 
 def _slider(shown: Sequence[PairEntry]) -> tuple[str, str] | None:

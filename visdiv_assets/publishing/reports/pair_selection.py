@@ -29,7 +29,7 @@ def on_page(similarities: Sequence[float | None], verified: Sequence[bool | None
 
     Args:
         similarities: similarity of each pair; None if it has none.
-        verified: true if the pair is confirmed, false if it is rejected, None if it was not compared.
+        verified: true if the pair is confirmed, false if it is rejected, None if it is undecided or was not compared.
 
     Returns:
         at most `PAIRS_SHOWN` indices, closest first; pairs without a similarity last, ties in the given order.

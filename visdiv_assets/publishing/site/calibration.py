@@ -13,13 +13,13 @@ from visdiv_assets.publishing.site.report_data import Corpus
 
 _CALIBRATION = """
 SELECT c.*, coalesce(s.category, $other) AS category FROM calibration c LEFT JOIN subsets s USING (subset)
-WHERE copy_kind = 'ALL' AND strength = 'ALL' ORDER BY subset, rule, threshold
+WHERE copy_kind = 'ALL' AND strength = 'ALL' AND rule <> 'confidence' ORDER BY subset, rule, threshold
 """
 
 _KINDS = """
 SELECT copy_kind AS kind, rule, threshold, sum(copies) AS copies, sum(copies_found) AS found,
     sum(copies_found) / sum(copies) AS recall
-FROM calibration WHERE copy_kind <> 'ALL' AND strength = 'ALL' AND copies > 0
+FROM calibration WHERE copy_kind <> 'ALL' AND strength = 'ALL' AND rule <> 'confidence' AND copies > 0
 GROUP BY copy_kind, rule, threshold ORDER BY copy_kind, rule, threshold
 """
 
@@ -72,7 +72,10 @@ def _rules(rows: list[dict[str, Any]]) -> Chart:
     ]
     names = sorted({row["name"] for row in rows}, key=lambda name: (name == _PIXELS, name))
     reached = [f"{_total(rows, name)} at {name}" for name in names if name != _PIXELS]
-    said = f"The comparison of pixels finds {_total(rows, _PIXELS)} of the copies; similarity {', '.join(reached)}."
+    said = (
+        f"The comparison of pixels finds {_total(rows, _PIXELS)} of the copies; similarity {', '.join(reached)}. All "
+        "kinds of copies and all subsets have the same weight."
+    )
     headings = [
         Heading("Subset"),
         Heading("Rule", "A minimum similarity, or pixels."),
@@ -116,9 +119,8 @@ def _rules(rows: list[dict[str, Any]]) -> Chart:
 
 
 def _total(rows: list[dict[str, Any]], name: str) -> str:
-    of_rule = [row for row in rows if row["name"] == name]
-    copies = sum(row["copies"] for row in of_rule)
-    return f"{sum(row['copies_found'] for row in of_rule) / copies:.0%}" if copies else "none"
+    recalls = [row["recall"] for row in rows if row["name"] == name and row["recall"] is not None]
+    return f"{sum(recalls) / len(recalls):.0%}" if recalls else "none"
 
 
 def _by_kind(kinds: list[dict[str, Any]]) -> Chart:

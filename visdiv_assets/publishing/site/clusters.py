@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from visdiv_assets.corpus.image_lookup import ImagePosition
@@ -14,28 +15,32 @@ GROUPS, IMAGES, LISTED = 24, 8, 500
 #: Subsets that are named per group.
 NAMED = 3
 
-#: Components: images connected by chains of copies. Byte-equal positions count as well.
+#: Byte-equal positions count as well.
 _LARGEST = """
 WITH positions AS (
-    SELECT component_id, count(*) AS positions, count(DISTINCT image_id) AS images, count(DISTINCT subset) AS subsets,
-        list(DISTINCT subset ORDER BY subset)[:$named] AS names
-    FROM duplicate_clusters GROUP BY component_id
+    SELECT cluster_id, count(*) AS positions, count(DISTINCT image_id) AS images, count(DISTINCT subset) AS subsets,
+        min(confidence) AS confidence, list(DISTINCT subset ORDER BY subset)[:$named] AS names
+    FROM duplicate_clusters GROUP BY cluster_id
 )
 SELECT p.*, s.min_similarity FROM positions p
-LEFT JOIN cluster_summary s ON s.grouping = 'component' AND s.group_id = p.component_id
-ORDER BY p.positions DESC, p.images DESC, p.component_id LIMIT $limit
+LEFT JOIN cluster_summary s ON s.grouping = 'cluster' AND s.group_id = p.cluster_id
+ORDER BY p.positions DESC, p.images DESC, p.cluster_id LIMIT $limit
 """
 
 _POSITIONS = """
-SELECT component_id, subset, "row", image_index, image_id FROM duplicate_clusters
-WHERE component_id IN (SELECT unnest($components))
-QUALIFY row_number() OVER (PARTITION BY component_id, image_id ORDER BY subset, "row", image_index) = 1
-ORDER BY component_id, subset, "row", image_index
+SELECT cluster_id, subset, "row", image_index, image_id, reason, similarity, confidence, evidence
+FROM duplicate_clusters
+WHERE cluster_id IN (SELECT unnest($clusters))
+QUALIFY row_number() OVER (
+    PARTITION BY cluster_id, image_id ORDER BY reason != 'best', subset, "row", image_index
+) = 1
+ORDER BY cluster_id, reason != 'best', subset, "row", image_index
 """
 
 _INTRODUCTION = (
-    "Groups of images in all subsets that are connected by chains of copies. With VISDIV_COPIES_BY=pixels, each link "
-    "of a chain is confirmed by pixels. Each different image is shown once, at its first position."
+    "Groups of images in all subsets. A clean copy keeps the first image of a group; each other image is a copy of the "
+    "first one itself, confirmed by its pixels, or with VISDIV_COPIES_BY=similarity by its similarity. The text under "
+    "each image says what decided. Each different image is shown once."
 )
 
 
@@ -56,24 +61,34 @@ def page(corpus: Corpus) -> Page:
 
 def _groups(corpus: Corpus, largest: list[dict[str, Any]]) -> list[Group]:
     assert corpus.images is not None
-    chosen: dict[str, list[ImagePosition]] = {row["component_id"]: [] for row in largest}
-    for row in corpus.warehouse.rows(_POSITIONS, components=list(chosen)):
-        places = chosen[row["component_id"]]
+    chosen: dict[str, dict[ImagePosition, str]] = {row["cluster_id"]: {} for row in largest}
+    for row in corpus.warehouse.rows(_POSITIONS, clusters=list(chosen)):
+        places = chosen[row["cluster_id"]]
         if len(places) < IMAGES:
-            places.append(ImagePosition(row["subset"], row["row"], row["image_index"], row["image_id"]))
+            places[ImagePosition(row["subset"], row["row"], row["image_index"], row["image_id"])] = _decided(row)
     found = corpus.images.read(Kind.SUBSET, [place for places in chosen.values() for place in places])
     groups = []
     for rank, row in enumerate(largest, start=1):
-        places = chosen[row["component_id"]]
-        similarity = row["min_similarity"]
+        places = chosen[row["cluster_id"]]
         about = f"{several(row['images'], 'different image')} in {_subsets(row)}"
-        if similarity is not None:
-            about += f", any two of them with a similarity of {similarity:.2f} or more"
         if len(places) < row["images"]:
             about += f"; {len(places)} are shown"
         heading = f"Group {rank}: {several(row['positions'], 'position')}"
-        groups.append(Group(heading, f"{about}.", [found[place] for place in places]))
+        images = [replace(found[place], note=note) for place, note in places.items()]
+        groups.append(Group(heading, f"{about}.", images))
     return groups
+
+
+def _decided(row: dict[str, Any]) -> str:
+    """Say why a clean copy keeps or drops an image of a group: its verdict with the kept one."""
+    if row["reason"] == "best":
+        return "kept"
+    if row["similarity"] is None:
+        return "its row is dropped for another reason"
+    parts = [f"similarity {row['similarity']:.2f}"]
+    parts += [] if row["confidence"] is None else [f"confidence {row['confidence']:.3f}"]
+    parts += [row["evidence"].replace("_", " ")] if row["evidence"] else []
+    return ", ".join(parts)
 
 
 def _subsets(row: dict[str, Any]) -> str:
@@ -84,19 +99,21 @@ def _subsets(row: dict[str, Any]) -> str:
 
 def _grid(largest: list[dict[str, Any]]) -> Grid:
     headings = [
-        Heading("Group", "The component_id of the table duplicate_clusters."),
+        Heading("Group", "The cluster_id of the table duplicate_clusters: the image_id of the kept image."),
         Heading("Positions"),
         Heading("Different images", "By their bytes."),
         Heading("Subsets"),
         Heading("Lowest similarity", "Of any two of its images; none if all are byte-equal."),
+        Heading("Lowest confidence", "Of the verdicts on its images and the kept one; none if it was not estimated."),
     ]
     rows = [
         [
-            Entry(row["component_id"]),
+            Entry(row["cluster_id"]),
             count(row["positions"]),
             count(row["images"]),
             Entry(_subsets(row)),
             number(row["min_similarity"], 2),
+            number(row["confidence"], 3),
         ]
         for row in largest
     ]

@@ -40,6 +40,7 @@ class _Image:
     small: Thumbnail
     place: str
     position: str
+    note: str
 
 
 def render(page: Page, pages: Sequence[Page], about: str) -> str:
@@ -109,6 +110,7 @@ def _images(group: Group, small: dict[Preview, Thumbnail]) -> list[_Image]:
             small[image.preview],
             text_cells.clean(image.place, _NAMES),
             f"row {image.row}, image {image.image_index}",
+            text_cells.clean(image.note, _NAMES),
         )
         for image in group.images
     ]

@@ -24,7 +24,7 @@
     return {
       // The row of the evidence moves with its pair.
       rows: row.classList.contains("drawn") ? [row, row.nextElementSibling] : [row],
-      verified: row.dataset.verified,
+      verdict: row.dataset.verdict,
       keys: Array.from(row.cells, keyOf),
       similarity: row.dataset.similarity === undefined ? null : Number(row.dataset.similarity),
       text: [row.textContent, ...titles].join(" ").toLowerCase(),
@@ -63,16 +63,15 @@
     const bound = least && least.value !== least.min ? Number(least.value) : null;
     if (least) leastValue.textContent = Number(least.value).toFixed(3);
     const verdict = controls.elements.verdict ? controls.elements.verdict.value : "all";
-    const wanted = { all: null, confirmed: "yes", rejected: "no" }[verdict];
     if (verdict !== sortedFor) {
-      // First the confirmed pairs that a threshold misses, or the rejected ones that it wrongly accepts.
+      // First the confirmed pairs that a threshold misses, or the others that it wrongly accepts.
       sortedFor = verdict;
       if (closeness >= 0) sort(closeness, verdict === "confirmed" ? "ascending" : "descending");
     }
     let shown = 0;
     for (const pair of pairs) {
       const close = bound === null || (pair.similarity !== null && pair.similarity >= bound);
-      const visible = close && (wanted === null || pair.verified === wanted) && words.every((word) => pair.text.includes(word));
+      const visible = close && (verdict === "all" || pair.verdict === verdict) && words.every((word) => pair.text.includes(word));
       for (const row of pair.rows) row.hidden = !visible;
       shown += visible;
     }

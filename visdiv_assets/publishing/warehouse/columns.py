@@ -68,8 +68,11 @@ def _quote(text: str) -> str:
 
 #: Verdicts on a pair of images, in order of precedence where a pair has several.
 VERDICT_TYPE = enum("confirmed", "rejected", "undecided")
-#: The verdict of the lake's column `verified`, as SQL.
-VERDICT_OF_VERIFIED = "CASE WHEN verified THEN 'confirmed' WHEN NOT verified THEN 'rejected' END"
+#: The verdict of the lake's columns `verified` and `evidence` (null: not compared), as SQL.
+VERDICT_OF_VERIFIED = (
+    "CASE WHEN verified THEN 'confirmed' WHEN NOT verified THEN 'rejected' WHEN evidence IS NOT NULL THEN 'undecided' "
+    "END"
+)
 
 SUBSET = Column("subset", "VARCHAR", "Name of the subset.")
 ROW = Column("row", "BIGINT", "Index of the row in its subset, from 0, across the shards in file-name order.")
@@ -109,26 +112,48 @@ VERDICT = Column(
     "Result of comparing the pixels of the two images. confirmed: one is a copy of the other. rejected: they are "
     "different images. undecided: the pixels do not tell. NULL: not compared.",
 )
+CONFIDENCE = Column(
+    "confidence",
+    "FLOAT",
+    "Estimated probability that one image is a copy of the other, 0 to 1. NULL: not compared or not estimated.",
+)
 EVIDENCE = Column(
     "evidence",
     "VARCHAR",
     "How the copy differs from the original, such as identical_pixels, cropped or recolored; unconfirmed if the pair "
     "is not confirmed. NULL: not compared.",
 )
+#: Verdict on an image and the one that it is dropped for.
+DECIDING_PAIR = (
+    Column(
+        "confidence",
+        "FLOAT",
+        "Estimated probability that the two images are copies, 0 to 1; 1 if they are byte-equal. NULL if it was not "
+        "estimated, or with VISDIV_COPIES_BY=similarity.",
+    ),
+    Column(
+        "evidence",
+        "VARCHAR",
+        "How the two images differ, as in close_pairs; identical_pixels if they are byte-equal. NULL with "
+        "VISDIV_COPIES_BY=similarity.",
+    ),
+)
 EXPLANATION = (
-    Column("reason", "VARCHAR", "Why the pair is not confirmed; empty if it is. NULL: not compared."),
+    Column("reason", "VARCHAR", "Why the pair is rejected or undecided; empty if confirmed. NULL: not compared."),
     Column("overlap", "FLOAT", "Share of the smaller image that the other one shows. NULL: not compared."),
     Column("agreement", "FLOAT", "Share of the textured regions of the overlap that agree. NULL: not compared."),
     Column(
         "transform",
         "FLOAT[]",
-        "Affine map from coordinates in the second image to coordinates in the first, both in units of the image's "
-        "own width and height: a 2 x 3 matrix, row by row. Empty if none was found. NULL: not compared.",
+        "Map from coordinates in the second image to coordinates in the first, both in units of the image's own width "
+        "and height, row by row: a 2 x 3 matrix if affine, 3 x 3 if a homography. Empty if none was found. NULL: not "
+        "compared.",
     ),
     Column(
         "pdq_distance",
         "SMALLINT",
-        "Number of differing bits, of 256, of the PDQ hashes. NULL: PDQ did not propose the pair.",
+        "Number of differing bits, of 256, of the PDQ hashes, or of one and that of the other's negative. NULL: PDQ "
+        "did not propose the pair.",
     ),
 )
 MATERIALIZED_AT = Column("materialized_at", "TIMESTAMP", "When it was written, in UTC.")

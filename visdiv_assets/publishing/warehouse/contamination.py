@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from visdiv_assets.publishing.warehouse.columns import (
+    CONFIDENCE,
     EVIDENCE,
     EXPLANATION,
     IMAGE_ID,
@@ -19,6 +20,7 @@ from visdiv_assets.publishing.warehouse.columns import (
     VERDICT,
     Column,
     Table,
+    enum,
 )
 
 CONTAMINATION_PAIRS = Table(
@@ -40,6 +42,7 @@ CONTAMINATION_PAIRS = Table(
         ),
         SIMILARITY,
         VERDICT,
+        CONFIDENCE,
         EVIDENCE,
         NORMALIZED,
         LOW_INFORMATION,
@@ -77,6 +80,7 @@ CONTAMINATION_RATES = Table(
     ),
 )
 
+CALIBRATED_RULE_TYPE = enum("confirmed", "confidence", "similarity")
 CALIBRATION = Table(
     "calibration",
     "One row per subset, copy_kind, strength, rule and threshold: the recall of the rule on copies made of the "
@@ -89,19 +93,27 @@ CALIBRATION = Table(
             "How the copies were made, such as jpeg or crop; ALL for all of them together.",
             stored="kind",
         ),
-        Column("strength", "VARCHAR", "How much the copies were changed: mild, medium or strong; ALL for all of them."),
+        Column("strength", "VARCHAR", "How much the copies were changed: mild or strong; ALL for all of them."),
         Column(
             "rule",
-            RULE_TYPE,
-            "When a pair counts as a copy. confirmed: the pixels confirm it. similarity: its similarity is at least "
-            "the threshold.",
+            CALIBRATED_RULE_TYPE,
+            "When a candidate pair counts as a copy. confirmed: verification confirms it. confidence: its confidence "
+            "is at least the threshold. similarity: its similarity is at least the threshold, candidate or not.",
             values=RULE_VALUES,
         ),
-        Column(THRESHOLD.name, THRESHOLD.type, f"{THRESHOLD.comment} NULL for the rule confirmed."),
+        Column(
+            THRESHOLD.name,
+            THRESHOLD.type,
+            f"{THRESHOLD.comment} For the rule confidence, the minimum confidence. NULL for the rule confirmed.",
+        ),
         Column("images", "BIGINT", "Images of the subset of which copies were made."),
         Column("copies", "BIGINT", "Copies made."),
         Column("copies_found", "BIGINT", "Copies that the rule finds."),
-        Column("recall", "DOUBLE", "copies_found / copies; NULL if copies is 0."),
+        Column(
+            "recall",
+            "DOUBLE",
+            "copies_found / copies; with copy_kind ALL, the mean over the kinds of copies. NULL if copies is 0.",
+        ),
         Column("recall_low", "DOUBLE", "Lower end of the Wilson 95 % interval of the recall."),
         Column("recall_high", "DOUBLE", "Upper end of the Wilson 95 % interval of the recall."),
         Column(

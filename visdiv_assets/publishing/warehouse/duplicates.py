@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from visdiv_assets.publishing.warehouse.columns import (
+    CONFIDENCE,
+    DECIDING_PAIR,
     EVIDENCE,
     EXPLANATION,
     IMAGE_ID,
@@ -31,6 +33,7 @@ CLOSE_PAIRS = Table(
         SIMILARITY,
         MODEL_ID,
         VERDICT,
+        CONFIDENCE,
         EVIDENCE,
         NORMALIZED,
         LOW_INFORMATION,
@@ -74,7 +77,8 @@ DUPLICATE_CLUSTERS = Table(
         Column(
             "cluster_id",
             "VARCHAR",
-            "image_id of the representative of the cluster: every image of the cluster is a copy of it.",
+            "image_id of the center of the cluster, the image of the keeper: every image of the cluster is a copy of "
+            "the center itself, confirmed or (with VISDIV_COPIES_BY=similarity) by similarity.",
         ),
         SUBSET,
         ROW,
@@ -104,6 +108,7 @@ DUPLICATE_CLUSTERS = Table(
             "keeper_image_index", "INTEGER", "Index of the keeper's image in its row, from 0.", stored="keeper_image"
         ),
         Column("similarity", "FLOAT", "Cosine similarity of the SSCD vectors of this image and the keeper."),
+        *DECIDING_PAIR,
     ),
 )
 
@@ -115,8 +120,8 @@ CLUSTER_SUMMARY = Table(
         Column(
             "grouping",
             enum("component", "cluster"),
-            "component: all images that are connected by chains of copies. cluster: images that are all copies of one "
-            "representative.",
+            "component: all images that are connected by chains of copies. cluster: a center and copies of the center "
+            "itself.",
             stored="kind",
         ),
         Column("group_id", "VARCHAR", "The component_id or cluster_id of duplicate_clusters.", stored="cluster_id"),

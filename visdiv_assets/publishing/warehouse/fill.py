@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
 from visdiv_assets.diversity.published import published_scores
+from visdiv_assets.duplicates.pair_verification import read_pairs
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
 from visdiv_assets.errors import StaleError
 from visdiv_assets.publishing.warehouse import clip, schema, texts
-from visdiv_assets.publishing.warehouse.columns import VERDICT_OF_VERIFIED, Table
+from visdiv_assets.publishing.warehouse.columns import VERDICT_OF_VERIFIED, VERDICT_TYPE, Table
 from visdiv_assets.publishing.warehouse.duplicates import CLOSE_PAIR_POSITIONS_STATEMENT, DUPLICATES_STATEMENT
 from visdiv_assets.publishing.warehouse.image_issues import IMAGE_ISSUES_STATEMENT, ISSUES_OF_IMAGE, SIZE_BOUNDS
 from visdiv_assets.publishing.warehouse.images import neighbors_column
@@ -53,8 +54,8 @@ COPIED = (
 )
 
 #: Columns of the lake that verification adds to a pair, and their types.
-_VERDICT = ("verified", "evidence", "reason", "overlap", "agreement", "transform", "pdq_distance")
-_VERDICT_TYPES = ("BOOLEAN", "VARCHAR", "VARCHAR", "FLOAT", "FLOAT", "FLOAT[]", "SMALLINT")
+_VERDICT = ("verified", "confidence", "evidence", "reason", "overlap", "agreement", "transform", "pdq_distance")
+_VERDICT_TYPES = ("BOOLEAN", "FLOAT", "VARCHAR", "VARCHAR", "FLOAT", "FLOAT", "FLOAT[]", "SMALLINT")
 
 
 class Filler:
@@ -192,7 +193,7 @@ class Filler:
         verified = self._lake.manifest(LakeTable.VERIFIED_CONTAMINATION, images.partition)
         found = self._lake.read(contamination, "pairs")
         if verified and verified.files("pairs"):
-            compared = self._lake.read(verified, "pairs")
+            compared = read_pairs(self._lake, verified, [*found.schema.names, *_VERDICT])
         else:
             compared = found.slice(0, 0)
             for name in _VERDICT:
@@ -209,9 +210,9 @@ class Filler:
             self._connection.execute(
                 f"""INSERT INTO contamination_pairs
                 SELECT $subset, i."row", i.image_index, p.image_id, p.benchmark, p.benchmark_row, p.benchmark_image,
-                    p.similarity, {VERDICT_OF_VERIFIED}, p.evidence, p.similarity_normalized, p.low_information,
-                    p.benchmark_image_id, p.benchmark_positions, $model_id,
-                    {", ".join(f"p.{name}" for name in _VERDICT[2:])}
+                    p.similarity, {VERDICT_OF_VERIFIED}, p.confidence, p.evidence, p.similarity_normalized,
+                    p.low_information, p.benchmark_image_id, p.benchmark_positions, $model_id,
+                    {", ".join(f"p.{name}" for name in _VERDICT[3:])}
                 FROM contaminated p JOIN listed i ON i.image_id = p.image_id AND i.status = 'ok'
                 ORDER BY i."row", i.image_index, p.benchmark, p.benchmark_row, p.benchmark_image""",
                 parameters,
@@ -240,31 +241,42 @@ class Filler:
         compared.append(self._lake.manifest(LakeTable.VERIFIED_CROSS_SUBSET, CORPUS_PARTITION))
         stored = 0
         for manifests, columns in (
-            (close, f"similarity_normalized, $model_id, {', '.join(['NULL'] * len(_VERDICT))}"),
-            (compared, f"NULL, $model_id, {', '.join(_VERDICT)}"),
+            (close, ("similarity_normalized",)),
+            (compared, _VERDICT),
         ):
             for manifest in manifests:
                 if manifest and manifest.files("pairs"):
-                    with self._registered(pairs=self._stream(manifest, "pairs")):
+                    pairs = self._stream(manifest, "pairs")
+                    # Tables of older versions have no confidence.
+                    filled = ", ".join(name for name in columns if name in pairs.schema.names)
+                    with self._registered(pairs=pairs):
                         self._connection.execute(
-                            f"INSERT INTO found SELECT image_id_a, image_id_b, similarity, {columns} FROM pairs",
+                            f"""INSERT INTO found (image_id_a, image_id_b, similarity, model_id, {filled})
+                            SELECT image_id_a, image_id_b, similarity, $model_id, {filled} FROM pairs""",
                             {"model_id": manifest.model_id},
                         )
                     stored += manifest.rows("pairs")
+        # Of the verdicts of several subsets, the first in the order of the type counts; of these, the most confident.
+        rank = "enum_code(verdict) * 2 - coalesce(confidence, 0)"
+        fields = ", ".join(f"{name} := {name}" for name in _VERDICT[1:])
         self._connection.execute(
             f"""INSERT INTO close_pairs
-            WITH flagged AS (SELECT DISTINCT image_id FROM images WHERE low_information)
-            SELECT image_id_a, image_id_b, max(similarity), model_id,
-                {VERDICT_OF_VERIFIED.replace("verified", "bool_or(verified)")}, any_value(evidence),
-                max(similarity_normalized), image_id_a IN (FROM flagged) OR image_id_b IN (FROM flagged),
-                {", ".join(f"any_value({name})" for name in _VERDICT[2:])}
-            FROM found GROUP BY image_id_a, image_id_b, model_id
-            HAVING bool_or(verified IS NULL) OR bool_or(verified)
-            ORDER BY model_id, image_id_a, image_id_b"""
+            WITH flagged AS (SELECT DISTINCT image_id FROM images WHERE low_information),
+            judged AS (SELECT *, ({VERDICT_OF_VERIFIED})::{VERDICT_TYPE} AS verdict FROM found),
+            pairs AS (
+                SELECT image_id_a, image_id_b, model_id, max(similarity) AS similarity, min(verdict) AS verdict,
+                    max(similarity_normalized) AS normalized, arg_min(struct_pack({fields}), {rank}) AS v
+                FROM judged GROUP BY image_id_a, image_id_b, model_id
+                HAVING bool_or(verdict IS NULL) OR bool_or(verified)
+            )
+            SELECT image_id_a, image_id_b, similarity, model_id, verdict, v.confidence, v.evidence, normalized,
+                image_id_a IN (FROM flagged) OR image_id_b IN (FROM flagged),
+                {", ".join(f"v.{name}" for name in _VERDICT[3:])}
+            FROM pairs ORDER BY model_id, image_id_a, image_id_b"""
         )
         row = self._connection.execute(
             """SELECT (SELECT count(*) FROM (SELECT DISTINCT image_id_a, image_id_b, model_id FROM found
-                    WHERE verified IS NULL OR verified)),
+                    WHERE verified OR (verified IS NULL AND evidence IS NULL))),
                 (SELECT count(*) FROM found)"""
         ).fetchone()
         different, arrived = row or (0, 0)

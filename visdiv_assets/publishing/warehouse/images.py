@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
+from visdiv_assets.imaging.color_modes import Background
+from visdiv_assets.imaging.decode import ImageStatus
 from visdiv_assets.publishing.warehouse.columns import (
+    DECIDING_PAIR,
     IMAGE_ID,
     IMAGE_INDEX,
     MATERIALIZED_AT,
@@ -56,6 +59,9 @@ IMAGES = Table(
         SUBSET,
         ROW,
         IMAGE_INDEX,
+        Column("file", "VARCHAR", "File of the source that holds the row, by its path in the subset."),
+        Column("row_in_file", "BIGINT", "Row of the file, from 0."),
+        Column("path", "VARCHAR", "Path of the image that the source states; NULL if it states none."),
         IMAGE_ID,
         Column("format", "VARCHAR", "File format, such as jpeg or png; NULL if the bytes are not an image."),
         Column("width", "INTEGER", "Width in pixels, after applying the EXIF orientation."),
@@ -64,10 +70,29 @@ IMAGES = Table(
         Column("size_bytes", "BIGINT", "Size of the encoded image in bytes."),
         Column(
             "status",
-            enum("ok", "empty", "not_an_image", "truncated", "corrupt", "too_large"),
-            "ok if the image can be read, else the kind of defect.",
+            enum(*ImageStatus),
+            "ok if the image can be read, else why not. empty: no bytes. not_found: the row names a file that is not "
+            "there. not_an_image: other data. unsupported: an image of a format that is not read. truncated and "
+            "corrupt: a damaged file. too_large: above the limits.",
         ),
         Column("detail", "VARCHAR", "Why the image cannot be read; empty if it can."),
+        Column(
+            "black_level",
+            "DOUBLE",
+            "Value that became black in an image of more than 8 bits per channel, by its content. NULL for others.",
+        ),
+        Column(
+            "white_level",
+            "DOUBLE",
+            "Value that became white in an image of more than 8 bits per channel, by its content. NULL for others.",
+        ),
+        Column(
+            "background",
+            enum(*Background),
+            "What transparent pixels were laid on: white; black if nothing would show on white; none if nothing shows "
+            "on either, because the image is fully transparent: its colors are taken as if they were opaque. NULL if "
+            "no pixel is transparent.",
+        ),
         Column(
             "brightness",
             "FLOAT",
@@ -140,6 +165,13 @@ DROPPED_ROWS = Table(
     (
         SUBSET,
         ROW,
+        Column("file", "VARCHAR", "File of the source that holds the row, by its path in the subset."),
+        Column("row_in_file", "BIGINT", "Row of the file, from 0."),
+        Column(
+            "path",
+            "VARCHAR",
+            "Path, as the source states it, of the image that the reason is about, else of the row's first image.",
+        ),
         Column("reason", enum(*DROP_REASONS), "Why the row is dropped. If several reasons apply, the first of them."),
         Column("detail", "VARCHAR", "Details of the reason."),
         Column(
@@ -156,6 +188,7 @@ DROPPED_ROWS = Table(
             stored="witness_image",
         ),
         Column("similarity", "FLOAT", "Cosine similarity of the SSCD vectors of the dropped image and the witness."),
+        *DECIDING_PAIR,
         Column(
             "image_index",
             "INTEGER",

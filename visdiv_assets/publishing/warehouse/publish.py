@@ -22,9 +22,9 @@ from visdiv_assets.publishing.warehouse.reading import WITHOUT_BAR
 from visdiv_assets.storage import object_store, uris
 from visdiv_assets.storage.error_messages import reason_of, write_error
 from visdiv_assets.storage.files import remove_temporary, temporary_beside
-from visdiv_assets.storage.integrity import DamagedFileError, remove_damage
+from visdiv_assets.storage.integrity import removing_damage
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.put_in_place import put_in_place, real_path
+from visdiv_assets.storage.put_in_place import keep_access, put_in_place, real_path
 
 if TYPE_CHECKING:
     import duckdb
@@ -34,9 +34,6 @@ STORAGE_VERSION = "v1.2.0"
 
 #: Ends of the names of files with changes that DuckDB makes to a file when it opens it.
 _LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")
-
-#: Maximum number of damaged partitions in an error.
-_MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,9 @@ def publish(
             remove_temporary(target.parent, target.name)
         with duckdb.connect(str(aside), config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
             connection.execute(WITHOUT_BAR)
-            expected = Filler(connection, lake.snapshot().checked(), category, publication or Publication()).fill()
+            keep_access(aside, target)
+            with removing_damage(lake):
+                expected = Filler(connection, lake.snapshot().checked(), category, publication or Publication()).fill()
             # Closing writes the rest too, but does not report a failure.
             connection.execute("CHECKPOINT")
         # Count in the file that was written, not in the memory of the connection that wrote it.
@@ -111,8 +110,6 @@ def publish(
         for log in leftover_logs(given):
             log.unlink(missing_ok=True)
         put_in_place(aside, target)
-    except DamagedFileError as error:
-        raise _remove_damage(lake, error) from None
     except OSError as error:
         raise write_error(str(given), error) from error
     except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
@@ -125,18 +122,6 @@ def publish(
         if held:
             held.release()
     return Published(rows, expected)
-
-
-def _remove_damage(lake: Lake, error: DamagedFileError) -> DamagedFileError:
-    """Remove all damaged files of the lake, where one was found, and return the error that names them."""
-    damaged = remove_damage(lake)
-    partitions = sorted({(damage.table, damage.partition) for damage in damaged})
-    named = ", ".join(f"{table} of {partition!r}" for table, partition in partitions[:_MAX_NAMED])
-    more = f" and {len(partitions) - _MAX_NAMED} more" if len(partitions) > _MAX_NAMED else ""
-    return DamagedFileError(
-        f"{error}, so nothing was published; damaged files are removed: materialize {named}{more} again, or run "
-        "`visdiv run --all`, and check the disk"
-    )
 
 
 def leftover_logs(path: Path) -> list[Path]:

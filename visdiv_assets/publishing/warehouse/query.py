@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from pathlib import Path
 from typing import Any
 
-from visdiv_assets.errors import ConfigError, StorageError
+from visdiv_assets.errors import ConfigError, StorageError, printable
 from visdiv_assets.publishing.warehouse.reading import open_to_read
 
 #: Rows of the format table; csv and json return all rows.
 ROWS_SHOWN = 100
+
+#: First characters with which a spreadsheet takes a cell for a formula, full-width ones included.
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 def run_query(path: Path, sql: str, form: str = "table") -> str:
@@ -21,7 +23,9 @@ def run_query(path: Path, sql: str, form: str = "table") -> str:
     Args:
         path: the DuckDB file; it is opened read-only.
         sql: one or more statements.
-        form: `table`, `csv` (with a header) or `json` (one object per line).
+        form: `table`, `csv` (with a header) or `json` (one object per line). In a table, control characters of texts
+            are replaced, since they could change what the terminal shows. In CSV, an apostrophe is put before a text
+            that a spreadsheet would take for a formula; `json` has all texts unchanged.
 
     Raises:
         StorageError: there is no file yet.
@@ -51,17 +55,40 @@ def _table(columns: list[str], rows: list[tuple[Any, ...]], texts: list[int]) ->
 
     # By default tabulate shows the text 1e3 as the number 1000.
     text = tabulate(
-        rows[:ROWS_SHOWN], columns, tablefmt="simple", missingval="NULL", disable_numparse=texts if rows else False
+        [tuple(map(_shown, row)) for row in rows[:ROWS_SHOWN]],
+        [printable(column) for column in columns],
+        tablefmt="simple",
+        missingval="NULL",
+        disable_numparse=texts if rows else False,
     )
     return text + (f"\n(the first {ROWS_SHOWN} rows; --format csv gives all)" if len(rows) > ROWS_SHOWN else "")
 
 
 def _csv(columns: list[str], rows: list[tuple[Any, ...]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
+    lines = _Lines()
+    # With both characters in its terminator, the writer quotes texts with either of them.
+    writer = csv.writer(lines, lineterminator="\r\n")
+    writer.writerow(map(_inert, columns))
+    writer.writerows(map(_inert, row) for row in rows)
+    return "".join(f"{line}\n" for line in lines)
+
+
+class _Lines(list[str]):
+    """Lines of CSV, as a stream to which a writer writes each."""
+
+    def write(self, line: str) -> None:
+        """Append a line without its terminator."""
+        self.append(line.removesuffix("\r\n"))
+
+
+def _shown(value: Any) -> Any:
+    """Return a value for the terminal."""
+    return printable(value) if isinstance(value, str) else value
+
+
+def _inert(value: Any) -> Any:
+    """Return a value for a spreadsheet, which would run a text that begins like a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _json(columns: list[str], rows: list[tuple[Any, ...]]) -> str:

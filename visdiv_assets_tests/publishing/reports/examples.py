@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -52,6 +53,11 @@ def verified(similarity: float | None, confirmed: bool | None, *, view: AlignedV
     verdict = Verdict(True, "cropped") if confirmed else Verdict(False, "unconfirmed", "contents differ")
     columns: dict[str, Value] = {"similarity": similarity}
     return PairEntry(image(None, 1), image(None, 2), columns, None if confirmed is None else verdict, view)
+
+
+def undecided(similarity: float) -> PairEntry:
+    """A compared pair without images that is neither confirmed nor rejected."""
+    return replace(verified(similarity, None), verdict=Verdict(None, "unconfirmed", "too small"))
 
 
 def aligned(seed: int, *, length: int = 20, marked: bool = True) -> AlignedView:

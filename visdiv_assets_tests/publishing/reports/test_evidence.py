@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from visdiv_assets.duplicates.verify import evidence as said
@@ -10,7 +11,7 @@ from visdiv_assets.publishing.reports import PAIRS_SHOWN, PairEntry, Report, Ver
 from visdiv_assets.publishing.reports.badges import KINDS, REASONS, badge, measures_of, percent, verdict_of
 from visdiv_assets.publishing.reports.model import VIEW_BYTES
 from visdiv_assets.publishing.reports.pair_selection import DRAWN
-from visdiv_assets_tests.publishing.reports.examples import Page, aligned, image, pair, report, verified
+from visdiv_assets_tests.publishing.reports.examples import Page, aligned, image, pair, report, undecided, verified
 
 
 def html_of(content: Report) -> str:
@@ -92,18 +93,19 @@ def test_the_page_says_for_which_pairs_evidence_is_drawn(pairs: list[PairEntry],
 
 def test_a_page_without_verdicts_is_as_before() -> None:
     html = html_of(report([pair(None, None, {"similarity": 0.9}), pair(None, None, {"similarity": 0.8})]))
-    for word in ("fieldset>", "<details", "data-verified", "The evidence", "What confirmed"):
+    for word in ("fieldset>", "<details", "data-verdict", "The evidence", "What the verdicts"):
         assert word not in html
 
 
 def test_a_verdict_is_a_badge_with_its_meaning() -> None:
-    html = html_of(report([verified(0.9, True), verified(0.8, False), verified(0.7, None)]))
+    html = html_of(report([verified(0.9, True), verified(0.8, False), undecided(0.75), verified(0.7, None)]))
     found = Page(html)
-    assert [each.get("data-verified") for each in found.all("tr", role="row")][1:] == ["yes", "no", None]
-    for words in ("confirmed: cropped", "rejected: contents differ", "not compared"):
+    verdicts = [each.get("data-verdict") for each in found.all("tr", role="row")][1:]
+    assert verdicts == ["confirmed", "rejected", "undecided", None]
+    for words in ("confirmed: cropped", "rejected: contents differ", "undecided: too small", "not compared"):
         assert words in found.text
     badges = {each["title"] for each in found.all("span") if each.get("class", "").startswith("badge")}
-    assert badges == {KINDS["cropped"], REASONS["contents differ"]}
+    assert badges == {KINDS["cropped"], REASONS["contents differ"], REASONS["too small"]}
     # What a tooltip says can be read without a pointer.
     assert all(f"<dd>{meaning}</dd>" in html for meaning in badges)
 
@@ -114,10 +116,21 @@ def test_a_kind_that_is_not_known_is_shown_as_it_is() -> None:
     assert badge(Verdict(False, "unconfirmed", "")).label.shown == "unconfirmed"
 
 
-def test_verdicts_can_be_chosen_if_there_are_both() -> None:
-    both = Page(html_of(report([verified(0.9, True), verified(0.8, False)])))
-    assert [each["value"] for each in both.all("input", type="radio")] == ["all", "confirmed", "rejected"]
-    assert len(both.all("form", id="controls")) == 1
+@pytest.mark.parametrize(
+    ("pairs", "choices"),
+    [
+        ([verified(0.9, True), verified(0.8, False)], ["confirmed", "rejected"]),
+        ([undecided(0.8), verified(0.9, True)], ["confirmed", "undecided"]),
+        ([undecided(0.9), verified(0.8, True), verified(0.8, False)], ["confirmed", "rejected", "undecided"]),
+    ],
+)
+def test_verdicts_can_be_chosen_if_there_are_several(pairs: list[PairEntry], choices: list[str]) -> None:
+    several = Page(html_of(report(pairs)))
+    assert [each["value"] for each in several.all("input", type="radio")] == ["all", *choices]
+    assert len(several.all("form", id="controls")) == 1
+
+
+def test_one_verdict_is_no_choice() -> None:
     one = Page(html_of(report([verified(0.9, True), verified(0.8, None)])))
     assert one.all("input", type="radio") == []
 
@@ -156,8 +169,25 @@ def test_a_record_gives_a_verdict_and_numbers() -> None:
     assert measures_of(record) == {"similarity": 0.9, "PDQ distance": None, "overlap": None, "agreement": None}
     assert measures_of(record | {"transform": [1, 0, 0, 0, 1, 0], "overlap": 0.5})["overlap"] == 0.5
     assert verdict_of({"similarity": 0.9}) is None
-    assert verdict_of({"verified": None}) is None
+    assert verdict_of({"verified": None, "evidence": None}) is None
+    unclear = verdict_of({"verified": None, "evidence": "unconfirmed", "reason": "too small"})
+    assert unclear == Verdict(None, "unconfirmed", "too small")
+    assert unclear.name == "undecided"
     assert measures_of({"similarity": 0.9, "similarity_normalized": 0.2}) == {"similarity": 0.9, "normalized": 0.2}
+
+
+@pytest.mark.parametrize(
+    "transform", [(0.5, 0.1, 0.2, -0.1, 0.8, 0.1), (0.5, 0.1, 0.2, -0.1, 0.8, 0.1, 0.05, -0.02, 1.0)]
+)
+def test_a_swapped_pair_has_the_inverse_transform(transform: tuple[float, ...]) -> None:
+    record = {"verified": True, "evidence": "cropped", "transform": list(transform)}
+    swapped = verdict_of(record, swapped=True)
+    assert swapped is not None
+    assert len(swapped.transform) == len(transform)
+    there, back = (np.reshape([*each, 0, 0, 1][:9], (3, 3)) for each in (transform, swapped.transform))
+    point = np.array([0.3, 0.7, 1.0])
+    mapped = there @ (back @ point)
+    assert mapped / mapped[2] == pytest.approx(point)
 
 
 @pytest.mark.parametrize(
@@ -169,8 +199,8 @@ def test_a_share_is_all_only_if_it_is_all(share: float, words: str) -> None:
 
 
 def test_a_image_that_cannot_be_read_says_why() -> None:
-    entry = PairEntry(image(b"x"), image(None), {}, Verdict(False, "unconfirmed", "unreadable"))
-    assert "rejected: unreadable" in Page(html_of(report([entry]))).text
+    entry = PairEntry(image(b"x"), image(None), {}, Verdict(None, "unconfirmed", "unreadable"))
+    assert "undecided: unreadable" in Page(html_of(report([entry]))).text
 
 
 @pytest.mark.parametrize(

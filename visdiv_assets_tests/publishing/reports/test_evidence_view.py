@@ -105,7 +105,7 @@ def test_without_an_alignment_both_stand_in_their_own_frame() -> None:
     view = aligned_view(compared(scene(0, (480, 360)), Image.new("RGB", (40, 80), "red")))
     assert view is not None
     assert view.marked is None
-    assert view.caption == "rejected: too little texture"
+    assert view.caption == "undecided: too little texture"
     assert (view.size, view.right_size) == ((256, 192), (40, 80))
     assert opened(view.right).size == (40, 80)
 

@@ -91,7 +91,7 @@ def test_duplicates_with_verdicts() -> None:
     assert rejected.verdict == Verdict(False, "unconfirmed", "no alignment")
     assert content.pairs_total == 2
     assert content.measured == ["Recall is 71 %."]
-    assert (content.facts["pairs confirmed"], content.facts["pairs rejected"]) == ("1", "1")
+    assert [content.facts[f"pairs {name}"] for name in ("confirmed", "rejected", "undecided")] == ["1", "1", "0"]
     assert content.facts["minimum similarity of candidate pairs"] == "0.45"
     assert content.facts["maximum PDQ distance of candidate pairs"] == "31"
 

@@ -232,4 +232,7 @@ class _Rows:
                     "image_id": identity,
                     "keep": row == 0,
                     "reason": "near_copy" if row else "best",
+                    "similarity": 0.9 if row else 1.0,
+                    "confidence": 0.995 if row else None,
+                    "evidence": "cropped" if row else None,
                 }

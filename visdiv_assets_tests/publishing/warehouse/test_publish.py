@@ -128,6 +128,7 @@ class Contents:
             "images_unique": len(self.unique),
             "images_unreadable": sum(place[3] != "ok" for place in self.places),
             "digests": {},
+            "files": [],
         }
 
     def _quality_rows(self, write: PartitionWrite) -> dict[str, Any]:
@@ -238,14 +239,25 @@ def query(path: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def add_verdicts(lake: Lake, subset: str, verified: dict[tuple[str, str], bool]) -> None:
-    """Write the verdicts of the pairs of a subset."""
+Verdicts = dict[tuple[str, str], bool | None]
+
+
+def add_verdicts(lake: Lake, subset: str, verified: Verdicts, schema: pa.Schema = VERIFIED_SCHEMA) -> None:
+    """Write the verdicts of the pairs of a subset, with a confidence of 1, 0 or 0.5."""
     rows = [
-        {"image_id_a": a, "image_id_b": b, "similarity": 0.8, "verified": found} for (a, b), found in verified.items()
+        {
+            "image_id_a": a,
+            "image_id_b": b,
+            "similarity": 0.8,
+            "verified": found,
+            "confidence": 0.5 if found is None else float(found),
+            "evidence": "aligned" if found else "unconfirmed",
+        }
+        for (a, b), found in verified.items()
     ]
     write = lake.write("verified_duplicates", subset, code_version="1", model_id=SOME.model_id)
     with write.add("pairs") as unit:
-        unit.table("pairs", pa.Table.from_pylist(rows, VERIFIED_SCHEMA), VERIFIED_SCHEMA)
+        unit.table("pairs", pa.Table.from_pylist(rows, schema), schema)
     write.commit()
 
 
@@ -480,6 +492,27 @@ class TestPairs:
         near = query(path, "SELECT subset_a, row_a, subset_b, row_b FROM duplicates WHERE NOT exact ORDER BY ALL")
         assert near == [("other+(x)", 0, "other+(x)", 5), ("other+(x)", 5, "some", 0)]
         assert query(path, "SELECT count(*) FROM duplicates WHERE exact") == [(4,)]
+
+    def test_an_undecided_pair_is_neither_rejected_nor_new(self, lake: Lake, path: Path) -> None:
+        # A and C are not close: only a confirmed pair is listed then.
+        add_verdicts(lake, "other+(x)", {(A, B): None, (B, C): False, (A, C): None})
+        assert publish(lake, path).differences == []
+        listed = query(path, "SELECT image_id_a, image_id_b, verdict, confidence FROM close_pairs ORDER BY ALL")
+        assert listed == [(A, B, "undecided", 0.5), (B, C, "rejected", 0)]
+
+    def test_of_two_verdicts_the_first_counts_with_its_columns(self, lake: Lake, path: Path) -> None:
+        add_verdicts(lake, "other+(x)", {(A, B): None, (B, C): False})
+        add_verdicts(lake, "some", {(A, B): True, (B, C): None})
+        assert publish(lake, path).differences == []
+        listed = query(path, "SELECT verdict, confidence, evidence FROM close_pairs ORDER BY ALL")
+        assert listed == [("confirmed", 1, "aligned"), ("rejected", 0, "unconfirmed")]
+
+    def test_verdicts_of_older_versions_have_no_confidence(self, lake: Lake, path: Path) -> None:
+        older = VERIFIED_SCHEMA.remove(VERIFIED_SCHEMA.get_field_index("confidence"))
+        add_verdicts(lake, "other+(x)", {(A, B): True, (B, C): False}, older)
+        assert publish(lake, path).differences == []
+        listed = query(path, "SELECT verdict, confidence FROM close_pairs ORDER BY ALL")
+        assert listed == [("confirmed", None), ("rejected", None)]
 
     def test_a_pair_that_two_models_found_is_listed_once(self, tmp_path: Path, path: Path) -> None:
         lake = Lake(tmp_path / "lake")

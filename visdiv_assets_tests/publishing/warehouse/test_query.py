@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import tempfile
 from pathlib import Path
@@ -64,6 +66,21 @@ class TestQueries:
     def test_csv_quotes_what_needs_it(self, numbers: Path) -> None:
         assert run_query(numbers, "SELECT 'a,\"b\"' AS x, NULL AS y, 'c' AS z", "csv") == 'x,y,z\n"a,""b""",,c\n'
 
+    @pytest.mark.parametrize("text", ["=1+2", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1"])
+    def test_csv_has_no_text_that_begins_a_formula(self, numbers: Path, text: str) -> None:
+        made = run_query(numbers, f"SELECT '{text}' AS \"{text}\", -1 AS n, -0.5 AS x", "csv")
+        assert list(csv.reader(io.StringIO(made, newline=""))) == [[f"'{text}", "n", "x"], [f"'{text}", "-1", "-0.5"]]
+        assert json.loads(run_query(numbers, f"SELECT '{text}' AS t", "json"))["t"] == text
+
+    def test_csv_quotes_both_characters_that_end_a_line(self, numbers: Path) -> None:
+        made = run_query(numbers, "SELECT 'a' || chr(13) || '=1' AS x, 'b' || chr(10) || '=1' AS y", "csv")
+        assert made == 'x,y\n"a\r=1","b\n=1"\n'
+
+    def test_control_characters_do_not_reach_a_terminal(self, numbers: Path) -> None:
+        shown = run_query(numbers, "SELECT 'a' || chr(27) || '[2J' AS t, 1 AS \"b\x1b[0m\"")
+        assert "\x1b" not in shown
+        assert "a\ufffd[2J" in shown
+
     def test_statements_spill_to_the_folder_for_temporary_files(
         self, numbers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -118,6 +135,43 @@ class TestQueries:
             run_query(numbers, sql, form)
         assert str(caught.value).startswith("DuckDB says: ")
         assert len(str(caught.value).splitlines()) == 1
+
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "FROM read_csv('{other}')",
+            "FROM '{other}'",
+            "FROM read_text('{other}')",
+            "FROM glob('/*')",
+            "COPY numbers TO '{new}'",
+            "EXPORT DATABASE '{new}'",
+            "ATTACH '{new}'",
+            "ATTACH '{other}' AS more",
+            "INSTALL httpfs",
+            "LOAD httpfs",
+            "LOAD '{other}'",
+            "FROM 'https://example.org/x.parquet'",
+            "CREATE SECRET (TYPE s3, KEY_ID 'a', SECRET 'b')",
+            "SET enable_external_access = true",
+            "SET lock_configuration = false",
+            "RESET enable_external_access",
+            "SET temp_directory = '/tmp'",
+            "SET allowed_configs = ['enable_external_access']",
+            "SET GLOBAL autoinstall_known_extensions = true",
+            "PRAGMA enable_profiling",
+            "SET memory_limit = '100MB'; FROM read_text('{other}')",
+        ],
+    )
+    def test_a_statement_reaches_nothing_but_the_file(self, numbers: Path, tmp_path: Path, sql: str) -> None:
+        other, new = tmp_path / "other.csv", tmp_path / "new"
+        other.write_text("secret\n1\n")
+        with pytest.raises(VisdivError, match="DuckDB says: "):
+            run_query(numbers, sql.format(other=other, new=new))
+        assert not new.exists()
+
+    def test_a_statement_may_limit_its_memory_and_threads(self, numbers: Path) -> None:
+        sql = "SET memory_limit = '200MB'; SET threads = 2; SELECT current_setting('threads') AS threads"
+        assert json.loads(run_query(numbers, sql, "json")) == {"threads": 2}
 
     def test_a_file_that_is_not_there_yet_says_what_to_run(self, tmp_path: Path) -> None:
         with pytest.raises(VisdivError, match="does not exist yet: run `visdiv run --all` first"):
