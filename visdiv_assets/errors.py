@@ -1,4 +1,4 @@
-"""Define the errors that users can fix.
+"""Define the errors that users can fix, and what their messages leave out.
 
     VisdivError
      ├─ ConfigError           a setting, an option or an argument of a command
@@ -13,12 +13,48 @@ Raise one for whatever a user can fix. Its message is one line that names the th
 program itself stay ordinary exceptions.
 """
 
+import re
+
+#: The user and password of a URI, signatures and credentials among the options of an address, and tokens.
+_SECRETS = (
+    (re.compile(r"(?<=://)(?:[^\s/@:]*:(?!\d+/)[^\s@?]*|[^\s/@]*)@"), ""),
+    (
+        re.compile(
+            r"(?i)([?&;](?:x-amz-[a-z-]+|x-goog-[a-z-]+|awsaccesskeyid|signature|sig|policy|key-pair-id|access_?key(?:_id)?"
+            r"|secret(?:_?access)?_?key|session_?token|access_?token|token|password|api_?key)=)[^\s&;'\"`)]*"
+        ),
+        r"\1...",
+    ),
+    (re.compile(r"(?i)(\bauthorization\W{1,4}(?:bearer |basic )?)[\w.~+/=-]{8,}"), r"\1..."),
+    (re.compile(r"\bhf_[A-Za-z0-9]{16,}"), "hf_..."),
+    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), "AKIA..."),
+)
+
+#: Control characters and those that change the order of letters, which can change what a terminal shows, and lone
+#: surrogates, which cannot be encoded.
+_CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with credentials and tokens in it left out, such as those of the options of a signed address."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def printable(text: str) -> str:
+    """Return a text with U+FFFD for its control characters, except tabs and newlines."""
+    return _CONTROLS.sub("\ufffd", text)
+
 
 class VisdivError(Exception):
-    """Base of all errors that a user can fix; the message is one line that names the thing and what to do."""
+    """Base of all errors that a user can fix; the message is one line that names the thing and what to do.
+
+    Messages quote names and texts of data, and addresses: control characters and credentials are left out.
+    """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(without_secrets(printable(" ".join(message.split()))))
 
 
 class ConfigError(VisdivError):

@@ -36,6 +36,7 @@ from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.errors import ConfigError, StorageError
 from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES, MAX_PIXELS, DecodeLimits
 from visdiv_assets.sources.catalog import FINEVISION_LIST
+from visdiv_assets.sources.reading import TRAIN, Reading
 from visdiv_assets.storage import uris
 
 PREFIX = "VISDIV_"
@@ -72,8 +73,30 @@ class Settings(BaseSettings):
         default="data/sample",
         min_length=1,
         description="Where to read rows from: a folder with subsets/<name>/*.parquet and benchmarks/<name>/*.parquet, "
-        "a folder of images (one subset per subfolder, and benchmarks/<name>/), or a dataset on the Hugging Face Hub: "
-        "hf://datasets/<owner>/<name>[@revision].",
+        "a folder in the layout of a dataset's repository on the Hub, a folder of images (one subset per subfolder, "
+        "and benchmarks/<name>/), or a dataset on the Hugging Face Hub: hf://datasets/<owner>/<name>[@revision].",
+    )
+    split: str = Field(
+        default=TRAIN,
+        min_length=1,
+        description="Split of a subset that is read, if its files or folders are named after splits: train, "
+        "validation, test or another name. train also reads subsets without a split train. all: every split.",
+    )
+    image_columns: str = Field(
+        default="",
+        description="Comma-separated columns of images in the source's files, in the order of a row's images. Empty: "
+        "the columns that the files declare, else those with usual names, else those that hold images.",
+    )
+    text_columns: str = Field(
+        default="",
+        description="Column of texts in the source's files (conversations, JSON of them, or captions), or the column "
+        "of questions and that of answers, separated by a comma. Empty: texts, conversations, conversation or "
+        "messages.",
+    )
+    outside_files: bool = Field(
+        default=False,
+        description="Whether rows that name image files by path, and links in the source, may lead to files outside "
+        "it. The links of a download in the cache of the Hub are followed in any case.",
     )
     data: str = Field(
         default="data/local",
@@ -147,6 +170,12 @@ class Settings(BaseSettings):
         description="Whether to store the local features of images, which verification compares first: at most 8 kB "
         "an image.",
     )
+    regions: bool = Field(
+        default=False,
+        description="Whether images and larger ones that show them (collages, screenshots) are candidate pairs, within "
+        "a subset and with benchmarks. The SSCD vectors of 9 regions of each image are stored, which takes 9 times the "
+        "time and bytes of its own vector, and compared with those of whole images.",
+    )
     clip_model: str = Field(
         default="openai/clip-vit-base-patch32",
         description="CLIP or SigLIP model: a folder, or the name of a model on the Hugging Face Hub, which is "
@@ -217,10 +246,11 @@ class Settings(BaseSettings):
     )
     pdq_distance: Annotated[int, Field(ge=0, le=90)] = Field(
         default=31,
-        description="Maximum number of differing bits, of 256, of the PDQ hashes of a candidate pair.",
+        description="Maximum number of differing bits, of 256, of the PDQ hashes of a candidate pair, or of one and "
+        "that of the other's negative.",
     )
     calibration_images: Annotated[int, Field(ge=0)] = Field(
-        default=24, description="Images of a subset that calibration uses. It makes 36 copies of each."
+        default=24, description="Images of a subset that calibration uses. It makes 53 copies of each."
     )
     duplicate_threshold: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.95,
@@ -231,6 +261,10 @@ class Settings(BaseSettings):
         default=0.95,
         description="Minimum similarity to an image of a benchmark at which an image counts as contaminated. With "
         "VISDIV_COPIES_BY=similarity the clean copy drops its row.",
+    )
+    undecided_limit: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.5,
+        description="Share of undecided pairs, of those whose pixels were compared, above which a check warns.",
     )
     contamination_limit: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.05, description="Share of contaminated images of a subset above which its check warns."
@@ -254,8 +288,9 @@ class Settings(BaseSettings):
     )
     keep_rows: str = Field(
         default="",
-        description="Parquet file with the columns subset and row, as written by `visdiv select --out`. The clean copy "
-        "keeps these rows only and drops the others for the reason selection. Empty: no selection.",
+        description="Parquet file with the columns subset, row, image_ids and source_revision, as written by `visdiv "
+        "select --out`. The clean copy keeps these rows only and drops the others for the reason selection. If the "
+        "files of a subset changed, its rows are found again by their images. Empty: no selection.",
     )
     observe_cron: str = Field(
         default="0 5 * * *",
@@ -312,6 +347,13 @@ class Settings(BaseSettings):
             return value
         raise ValueError("use auto, cpu, cuda, cuda:N or cuda:all")
 
+    @field_validator("text_columns")
+    @classmethod
+    def _check_text_columns(cls, value: str) -> str:
+        if len(split_names(value)) > 2:
+            raise ValueError("name one column of texts, or one of questions and one of answers")
+        return value
+
     @field_validator("data")
     @classmethod
     def _check_data(cls, value: str) -> str:
@@ -331,6 +373,11 @@ class Settings(BaseSettings):
         """Reasons to drop a row, in the order of `DROP_REASONS`; with selection if rows are selected."""
         asked = {*self.drop.split(","), *(["selection"] if self.keep_by or self.keep_rows else [])}
         return tuple(reason for reason in DROP_REASONS if reason in asked)
+
+    @property
+    def reading(self) -> Reading:
+        """What is read of the source's files."""
+        return Reading(self.split, split_names(self.image_columns), split_names(self.text_columns), self.outside_files)
 
     @property
     def decode_limits(self) -> DecodeLimits:
@@ -391,6 +438,11 @@ class Settings(BaseSettings):
     def weights_folder(self) -> str:
         """Folder of downloaded model weights."""
         return str(self.data_folder / "weights")
+
+
+def split_names(value: str) -> tuple[str, ...]:
+    """Return the names in a comma-separated list."""
+    return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
 def variable(name: str) -> str:
@@ -503,7 +555,8 @@ def exported_variables(settings: Settings, environment: Mapping[str, str] | None
     They hold the paths, made absolute, and the file of settings; other variables are inherited.
     """
     paths = {name: path for name in _PATHS if (path := getattr(settings, name))}
-    if Path(settings.clip_model).expanduser().is_dir():  # otherwise the name of a model on the Hub
+    # Otherwise it is empty, or the name of a model on the Hub.
+    if settings.clip_model and Path(settings.clip_model).expanduser().is_dir():
         paths["clip_model"] = settings.clip_model
     file = config_file(environment)
     return {

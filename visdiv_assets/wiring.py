@@ -5,7 +5,6 @@ The rooms take plain arguments and do not import `settings`; this module passes 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from visdiv_assets.settings import Settings
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from visdiv_assets.embedding.interface import Embedder
     from visdiv_assets.embedding.queries import QueryModels
     from visdiv_assets.publishing.warehouse.publication import Publication
-
-#: The user name and password of a URI.
-_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
 
 
 def open_source(settings: Settings) -> Source:
@@ -44,6 +40,7 @@ def open_source(settings: Settings) -> Source:
         ),
         benchmark_catalog=settings.benchmark_catalog,
         benchmark_list=settings.benchmark_list,
+        reading=settings.reading,
     )
 
 
@@ -110,7 +107,7 @@ def describe_publication(settings: Settings) -> Publication:
     from visdiv_assets.publishing.warehouse.publication import Publication
 
     public = {
-        name: _CREDENTIALS.sub("", uris.display(value)) if isinstance(value, str) else value
+        name: uris.display(value) if isinstance(value, str) else value
         for name, value in settings.model_dump(mode="json").items()
     }
     return Publication(product_version() or None, public["source"], public, FORMAT_VERSION)

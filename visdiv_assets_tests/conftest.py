@@ -297,8 +297,9 @@ class Ran:
 
     @property
     def checks(self) -> dict[str, dg.AssetCheckEvaluation]:
-        """Evaluations by the check's name."""
-        return {evaluation.check_name: evaluation for evaluation in self.result.get_asset_check_evaluations()}
+        """Evaluations by the check's name; of several assets, a failed one."""
+        failed_last = sorted(self.result.get_asset_check_evaluations(), key=lambda evaluation: not evaluation.passed)
+        return {evaluation.check_name: evaluation for evaluation in failed_last}
 
     @property
     def failures(self) -> dict[str, str | None]:

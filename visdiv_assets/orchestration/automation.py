@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from visdiv_assets.errors import ConfigError, VisdivError
+from visdiv_assets.orchestration.corpus_sensor import build_corpus_sensor
 from visdiv_assets.orchestration.partitions import PARTITIONS, missing_keys
 from visdiv_assets.orchestration.resources import SourceResource
 from visdiv_assets.settings import variable
@@ -52,7 +53,7 @@ calibration_pipeline = dg.define_asset_job(
     CALIBRATION_JOB,
     selection=CALIBRATION_ASSETS,
     description="Measures which copies of a subset's images each threshold and verification find, and their false "
-    "positives. Embeds 36 copies of each of 24 images.",
+    "positives. Embeds 53 copies of each of 24 images.",
 )
 
 maps_pipeline = dg.define_asset_job(
@@ -99,25 +100,18 @@ refresh_if_materialized = (
     & ~dg.AutomationCondition.in_progress()
 ).with_label("refresh_if_materialized")
 
-#: Requests a corpus asset after a subset was materialized, unless runs or backfills are in progress.
-follow_subsets = (
-    dg.AutomationCondition.any_deps_updated().since_last_handled()
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & ~dg.AutomationCondition.in_progress()
-).with_label("follow_subsets")
-
 
 def with_conditions(assets: Iterable[object]) -> list[Any]:
-    """Return the assets with their automation conditions: one for partitioned assets, another for corpus assets.
+    """Return the assets with the automation condition of partitioned assets.
 
-    Calibration and maps have none, since they are materialized on request only.
+    Calibration and maps have none, since they are materialized on request only; neither have the corpus assets, which a
+    sensor requests together.
     """
 
     def add_condition(spec: dg.AssetSpec) -> dg.AssetSpec:
-        if spec.key in BY_HAND:
+        if spec.key in BY_HAND or spec.partitions_def is None:
             return spec
-        condition = follow_subsets if spec.partitions_def is None else refresh_if_materialized
-        return spec.replace_attributes(automation_condition=condition)
+        return spec.replace_attributes(automation_condition=refresh_if_materialized)
 
     return [
         asset.map_asset_specs(add_condition) if isinstance(asset, dg.AssetsDefinition) else asset for asset in assets
@@ -208,14 +202,11 @@ refresh_changed = dg.AutomationConditionSensorDefinition(
     "Off by default, since it may use a GPU for hours.",
 )
 
-keep_corpus_fresh = dg.AutomationConditionSensorDefinition(
-    "keep_corpus_fresh",
-    target=CORPUS_ASSETS,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=60,
-    run_tags={TRIGGER_TAG: "subsets materialized"},
-    description="Updates the corpus assets and the DuckDB file after subsets were materialized. Waits while runs or "
-    "backfills are in progress.",
+keep_corpus_fresh = build_corpus_sensor(
+    CORPUS_JOB,
+    CORPUS_ASSETS,
+    ignored=(OBSERVE_SUBSETS_JOB, OBSERVE_BENCHMARKS_JOB),
+    tags={TRIGGER_TAG: "subsets materialized"},
 )
 
 JOBS = (

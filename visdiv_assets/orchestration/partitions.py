@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 
 import dagster as dg
 
+from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import Kind, Source
 
 subset_partitions = dg.DynamicPartitionsDefinition(name="subset")
@@ -28,7 +29,13 @@ def missing_keys(instance: dg.DagsterInstance, source: Source) -> dict[Kind, lis
     def new(kind: Kind, names: list[str]) -> set[str]:
         return set(names) - set(instance.get_dynamic_partitions(str(PARTITIONS[kind].name)))
 
-    largest_first = sorted((-source.size_bytes(Kind.SUBSET, name), name) for name in new(Kind.SUBSET, source.subsets()))
+    def size(name: str) -> int:
+        try:
+            return source.size_bytes(Kind.SUBSET, name)
+        except VisdivError:
+            return 0  # its own run says why it cannot be read
+
+    largest_first = sorted((-size(name), name) for name in new(Kind.SUBSET, source.subsets()))
     return {
         Kind.SUBSET: [name for _, name in largest_first],
         Kind.BENCHMARK: sorted(new(Kind.BENCHMARK, source.benchmarks())),

@@ -52,6 +52,8 @@ _COLUMNS_LIKE: dict[str, tuple[str, ...]] = {
     LakeTable.BENCHMARK_EMBEDDINGS: ("images",),
     LakeTable.SSCD_EMBEDDINGS: ("images",),
     LakeTable.CLIP_IMAGE_EMBEDDINGS: ("images",),
+    LakeTable.SUBSET_REGIONS: ("images",),
+    LakeTable.BENCHMARK_REGIONS: ("images",),
     **dict.fromkeys(
         (
             LakeTable.SUBSET_THUMBNAILS,
@@ -78,7 +80,7 @@ _LAKE_COLUMNS = {
     "assistant": "Answer of the turn.",
     "strings": "All strings of the row, in whatever columns they are; no images in base64.",
     **{f"{criterion}_ratings": f"Rating of the turn by {criterion}, 1 to 5; NULL without." for criterion in CRITERIA},
-    "verified": "True if the pair is confirmed, false if it is rejected; NULL: not compared.",
+    "verified": "True if the pair is confirmed, false if it is rejected, NULL if it is undecided; see reason.",
 }
 _QUALITY_COLUMNS = {
     "row": _ROW,
@@ -114,11 +116,11 @@ LINEAGE: dict[str, dict[str, _Origins]] = {
     LakeTable.QUALITY_ROWS: {"row": ((LakeTable.SUBSET_TURNS, "row"),)},
     **{
         table: {"image_id": ((LakeTable.SUBSET_IMAGES, "image_id"),)}
-        for table in (LakeTable.SUBSET_THUMBNAILS, LakeTable.SUBSET_FEATURES)
+        for table in (LakeTable.SUBSET_THUMBNAILS, LakeTable.SUBSET_FEATURES, LakeTable.SUBSET_REGIONS)
     },
     **{
         table: {"image_id": ((LakeTable.BENCHMARK_IMAGES, "image_id"),)}
-        for table in (LakeTable.BENCHMARK_THUMBNAILS, LakeTable.BENCHMARK_FEATURES)
+        for table in (LakeTable.BENCHMARK_THUMBNAILS, LakeTable.BENCHMARK_FEATURES, LakeTable.BENCHMARK_REGIONS)
     },
     LakeTable.SUBSET_TURNS: {"row": ((LakeTable.SUBSET_IMAGES, "row"),)},
     LakeTable.SSCD_EMBEDDINGS: {"image_id": ((LakeTable.SUBSET_IMAGES, "image_id"),)},
@@ -144,6 +146,10 @@ LINEAGE: dict[str, dict[str, _Origins]] = {
         "image_index": ((LakeTable.SUBSET_IMAGES, "image_index"),),
         "image_id": ((LakeTable.SUBSET_IMAGES, "image_id"),),
         "cluster_id": ((LakeTable.VERIFIED_DUPLICATES, "verified"), (LakeTable.VERIFIED_CROSS_SUBSET, "verified")),
+        **{
+            name: ((LakeTable.VERIFIED_DUPLICATES, name), (LakeTable.VERIFIED_CROSS_SUBSET, name))
+            for name in ("similarity", "confidence", "evidence")
+        },
         "keep": (
             (LakeTable.QUALITY_ROWS, "rating"),
             (LakeTable.VERIFIED_CONTAMINATION, "verified"),
@@ -168,6 +174,10 @@ LINEAGE: dict[str, dict[str, _Origins]] = {
             (LakeTable.VERIFIED_CONTAMINATION, "benchmark_image"),
             (LakeTable.DUPLICATE_CLUSTERS, "keeper_image"),
         ),
+        **{
+            name: ((LakeTable.VERIFIED_CONTAMINATION, name), (LakeTable.DUPLICATE_CLUSTERS, name))
+            for name in ("similarity", "confidence", "evidence")
+        },
     },
 }
 

@@ -17,6 +17,7 @@ from visdiv_assets import embedding, sources
 from visdiv_assets.curation.rules import Rules
 from visdiv_assets.curation.selection.keep_masks import Selection
 from visdiv_assets.devices import ALL_DEVICES, cuda_devices, resolve_device
+from visdiv_assets.embedding.regions import RegionEmbedder
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.orchestration import sessions
 from visdiv_assets.orchestration.engines import Engine, LocalEngine, PerProcess, ProcessEngine, RayEngine, Worker
@@ -78,6 +79,10 @@ class SourceResource(SettingsResource):
     local_data: str = from_setting("local_data")
     benchmark_catalog: str = from_setting("benchmark_catalog")
     benchmark_list: str = from_setting("benchmark_list")
+    split: str = from_setting("split")
+    image_columns: str = from_setting("image_columns")
+    text_columns: str = from_setting("text_columns")
+    outside_files: bool = from_setting("outside_files")
     download_cache_gigabytes: float = from_setting("download_cache_gigabytes")
     download_threads: int = from_setting("download_threads")
     disk_reserve_gigabytes: float = from_setting("disk_reserve_gigabytes")
@@ -186,6 +191,7 @@ class ProductsResource(SettingsResource):
 
     thumbnail_side: int = from_setting("thumbnail_side")
     local_features: bool = from_setting("local_features")
+    regions: bool = from_setting("regions")
 
 
 class SscdResource(SettingsResource):
@@ -205,10 +211,18 @@ class SscdResource(SettingsResource):
         """Return a function that loads the model on a device, in this or another process."""
         return partial(_load, self.model, self.weights, self.weights_folder, self.batch_size)
 
+    def regions(self) -> Load:
+        """Return a function that loads the embedder of regions; a process loads the model once for both."""
+        return partial(_load_regions, self.loader())
+
 
 @lru_cache(maxsize=1)
 def _load(model: str, weights: str, weights_folder: str, batch_size: int, device: str) -> embedding.Embedder:
     return embedding.load(model, device=device, weights=weights, weights_folder=weights_folder, batch_size=batch_size)
+
+
+def _load_regions(load: Load, device: str) -> embedding.Embedder:
+    return RegionEmbedder(load(device))
 
 
 class ClipResource(SettingsResource):
@@ -265,6 +279,7 @@ class VerificationResource(SettingsResource):
     candidate_floor: float = from_setting("candidate_floor")
     candidates_kept: int = from_setting("candidates_kept")
     pdq_distance: int = from_setting("pdq_distance")
+    undecided_limit: float = from_setting("undecided_limit")
 
 
 class CalibrationResource(SettingsResource):

@@ -15,10 +15,12 @@ import dagster as dg
 from filelock import FileLock
 from sqlalchemy.exc import DatabaseError
 
+from visdiv_assets.corpus.access import CONTENT
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration import sessions, state
 from visdiv_assets.orchestration.asset_runs import raise_interrupt
+from visdiv_assets.orchestration.assets.ingest_results import NOT_READ
 from visdiv_assets.orchestration.automation import BENCHMARK_JOB, CORPUS_JOB, SUBSET_JOB, failure_cause
 from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.orchestration.interrupts import StoppableThread
@@ -26,6 +28,7 @@ from visdiv_assets.orchestration.partitions import add_missing_keys
 from visdiv_assets.orchestration.plan.recorded import PEAK_TAG, peak_bytes
 from visdiv_assets.progress import heading
 from visdiv_assets.settings import Settings, dagster_home
+from visdiv_assets.sources import Kind
 from visdiv_assets.storage.files import replace_local
 from visdiv_assets.storage.integrity import find_damage
 from visdiv_assets.wiring import open_lake, open_source
@@ -266,7 +269,11 @@ def _summarize(result: dg.ExecuteInProcessResult) -> str:
         return f"the clean copy keeps {kept} of {rows} rows; DuckDB file published"
     embeddings = metadata.get(LakeTable.SSCD_EMBEDDINGS) or metadata[LakeTable.BENCHMARK_EMBEDDINGS]
     embedded = int(str(embeddings["images_embedded"].value))
-    if not embedded:
-        return "nothing to embed"
-    rate = float(str(embeddings["images_per_second"].value))
-    return f"{embedded} images embedded, {rate:.1f} per second"
+    parts = ["nothing to embed"]
+    if embedded:
+        rate = float(str(embeddings["images_per_second"].value))
+        parts = [f"{embedded} images embedded, {rate:.1f} per second"]
+    texts = metadata.get(CONTENT[Kind.SUBSET].texts, {}).get(NOT_READ)
+    if texts is not None and texts.value:
+        parts.append(f"warning: {texts.value} texts or ratings not read, `visdiv doctor` says of which columns")
+    return ", ".join(parts)

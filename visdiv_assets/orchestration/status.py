@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass
 
 from visdiv_assets.corpus.access import CONTENT
 from visdiv_assets.corpus.tables import LakeTable, remedy
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import SourceError, VisdivError
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import DamagedManifestError, Manifest
@@ -29,7 +29,8 @@ def subset_states(source: Source, lake: Lake) -> list[SubsetState]:
     A subset has changed if the names, sizes, checksums or modification times of its files differ.
     """
     held = source.subsets()
-    lake = lake.snapshot(LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES)
+    texts = CONTENT[Kind.SUBSET].texts
+    lake = lake.snapshot(LakeTable.SUBSET_IMAGES, texts, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES)
     names = sorted({*held, *lake.partitions(LakeTable.SUBSET_IMAGES)})
     return [SubsetState(name, _state(source, lake, name, held=name in held)) for name in names]
 
@@ -43,7 +44,7 @@ def changed_subsets(source: Source, lake: Lake) -> list[str]:
     lake = lake.snapshot(LakeTable.SUBSET_IMAGES)
     names = [name for name in lake.partitions(LakeTable.SUBSET_IMAGES) if name in held]
     listed = ((name, lake.earlier(LakeTable.SUBSET_IMAGES, name)) for name in names)
-    return [name for name, images in listed if images is None or _changed(source, images, Kind.SUBSET)]
+    return [name for name, images in listed if images is None or _may_have_changed(source, images)]
 
 
 def stale_benchmarks(source: Source, lake: Lake) -> list[str]:
@@ -66,13 +67,21 @@ def _is_stale(source: Source, lake: Lake, benchmark: str) -> bool:
         return False
 
 
+def _may_have_changed(source: Source, images: Manifest) -> bool:
+    """Return whether a subset's files differ, or cannot be read: its run says why."""
+    try:
+        return _changed(source, images, Kind.SUBSET)
+    except SourceError:
+        return True
+
+
 def _changed(source: Source, images: Manifest, kind: Kind) -> bool:
     """Return whether files differ from those that were listed, without reading them."""
     return source.observed_version(kind, images.partition) != images.facts.get("observed_version")
 
 
 def _state(source: Source, lake: Lake, subset: str, *, held: bool) -> str:
-    """Return the line about a subset; a damaged manifest of one must not hide the others."""
+    """Return the line about a subset; a damaged manifest or file of one must not hide the others."""
     try:
         return _summary(source, lake, subset, held=held)
     except DamagedManifestError as error:
@@ -82,9 +91,12 @@ def _state(source: Source, lake: Lake, subset: str, *, held: bool) -> str:
 def _summary(source: Source, lake: Lake, subset: str, *, held: bool) -> str:
     images = lake.manifest(LakeTable.SUBSET_IMAGES, subset)
     if images is None:
-        return "not materialized"
+        return f"not materialized{_fault(source, subset)}"
     facts = images.facts
     parts = [f"{facts['images']} images", f"{facts['images_unreadable']} unreadable"]
+    texts = lake.manifest(CONTENT[Kind.SUBSET].texts, subset)
+    if texts and texts.facts.get("unread"):
+        parts.append(f"{texts.facts['unread']} texts or ratings not read")
     embeddings = lake.manifest(LakeTable.SSCD_EMBEDDINGS, subset)
     if embeddings:
         parts.append(f"{embeddings.rows('ids')} embedded")
@@ -94,6 +106,19 @@ def _summary(source: Source, lake: Lake, subset: str, *, held: bool) -> str:
     parts.append(images.materialized_at)
     if not held:
         parts.append("no longer in the source")
-    elif _changed(source, images, Kind.SUBSET):
-        parts.append(f"files changed: {remedy(LakeTable.SUBSET_IMAGES, subset)}")
+    else:
+        try:
+            if _changed(source, images, Kind.SUBSET):
+                parts.append(f"files changed: {remedy(LakeTable.SUBSET_IMAGES, subset)}")
+        except SourceError as error:
+            return f"{', '.join(parts)}: {error}"
     return ", ".join(parts)
+
+
+def _fault(source: Source, subset: str) -> str:
+    """Return why the files of a subset cannot be read, after a colon; empty if nothing is known."""
+    try:
+        source.observed_version(Kind.SUBSET, subset)
+    except SourceError as error:
+        return f": {error}"
+    return ""

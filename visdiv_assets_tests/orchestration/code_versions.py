@@ -70,10 +70,15 @@ NEAR = (
     *READING,
     "duplicates.candidates",
     "duplicates.near",
+    "duplicates.regions",
     "duplicates.thresholds",
     "vectors.score_normalization",
 )
-BLOCKS = ("orchestration.assets.join_shared", "orchestration.work.joins")
+BLOCKS = (
+    "orchestration.assets.join_shared",
+    "orchestration.assets.region_joins",
+    "orchestration.work.joins",
+)
 VERIFICATION = (
     *DECODING,
     *READING,
@@ -112,6 +117,7 @@ STAGES = {
     "subset_features": StageCode("ingest_specs", (*DECODING, *PASS, "imaging.local_features"), "FEATURES_VERSION"),
     "quality_rows": StageCode("quality", (*TURNS, "curation.quality")),
     "sscd_embeddings": StageCode("ingest_specs", (*EMBEDDING, "embedding.sscd"), "VECTORS_VERSION"),
+    "subset_regions": StageCode("ingest_specs", (*EMBEDDING, "embedding.regions", "embedding.sscd"), "VECTORS_VERSION"),
     "sscd_index": StageCode("indexes", ("vectors.faiss_index",)),
     "clip_embeddings": StageCode(
         "clip", (*CLIP, *TURNS, "orchestration.assets.ingest_specs", "orchestration.assets.indexes")
@@ -157,6 +163,8 @@ STAGES = {
             "curation.linked_images",
             "curation.selection.keep_masks",
             "duplicates.clusters",
+            "duplicates.pair_verification",
+            "duplicates.stars",
         ),
     ),
     "curated_rows": StageCode("curation", (*FACTS, "curation.witnesses")),

@@ -9,9 +9,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
+from dagster._core.events import StepMaterializationData
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.orchestration import automation
+from visdiv_assets.orchestration import automation, sessions
 from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
@@ -22,6 +24,7 @@ OF_A_SUBSET = {
     "subset_turns",
     "subset_thumbnails",
     "subset_features",
+    "subset_regions",
     "quality_rows",
     "sscd_embeddings",
     "sscd_index",
@@ -186,7 +189,7 @@ def test_a_changed_benchmark_is_requested_before_comparisons(pipeline: Pipeline)
     assert automated.tick() == {}
     pipeline.write("bench", one_each([9, 1]), kind=Kind.BENCHMARK)
     observed(pipeline, Kind.BENCHMARK)
-    products = ("images", "strings", "thumbnails", "features", "embeddings", "texts")
+    products = ("images", "strings", "thumbnails", "features", "embeddings", "regions", "texts")
     made = [f"benchmark_{product}" for product in products]
     assert automated.tick() == {asset: {"bench"} for asset in made}
     assert pipeline.run("bench", kind=Kind.BENCHMARK).success
@@ -197,45 +200,131 @@ def test_a_changed_benchmark_is_requested_before_comparisons(pipeline: Pipeline)
 # What concerns all subsets -------------------------------------------------------------------------------------------
 
 
-def corpus(pipeline: Pipeline) -> Automation:
-    return Automation(pipeline, automation.CORPUS_ASSETS)
+class CorpusSensor:
+    """The sensor of the corpus, evaluated tick by tick as the daemon does."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._instance = pipeline.instance
+        self._definitions = build_definitions(pipeline.settings)
+        self._cursor: str | None = None
+
+    def tick(self) -> str:
+        """Return the name of the job that is requested, or why none is."""
+        context = dg.build_sensor_context(
+            instance=self._instance, cursor=self._cursor, repository_def=self._definitions.get_repository_def()
+        )
+        asked = automation.keep_corpus_fresh(context)
+        self._cursor = context.cursor
+        if isinstance(asked, dg.SkipReason):
+            return str(asked.skip_message)
+        assert isinstance(asked, dg.RunRequest)
+        assert asked.tags == {automation.TRIGGER_TAG: "subsets materialized"}
+        return str(automation.keep_corpus_fresh.job_name)
+
+
+REQUESTED = automation.CORPUS_JOB
+NOTHING_NEW = "nothing was materialized since the last request"
+
+
+def begin(pipeline: Pipeline, subset: str, status: dg.DagsterRunStatus) -> dg.DagsterRun:
+    """Create a run of a subset as a backfill does."""
+    pipeline.instance.add_dynamic_partitions("subset", [subset])
+    job = build_definitions(pipeline.settings).resolve_job_def(automation.SUBSET_JOB)
+    return pipeline.instance.create_run_for_job(job, tags={"dagster/partition": subset}, status=status)
+
+
+def backfill_of(subsets: Sequence[str], status: BulkActionStatus) -> PartitionBackfill:
+    return PartitionBackfill(
+        "backfill", status, from_failure=False, tags={}, backfill_timestamp=0.0, partition_names=subsets
+    )
 
 
 def test_the_corpus_waits_for_a_materialized_subset(pipeline: Pipeline) -> None:
     pipeline.write("one", one_each([1]))
     observed(pipeline)
-    automated = corpus(pipeline)
-    assert automated.tick() == {}
-    assert automated.tick() == {}
+    pipeline.write("bench", one_each([9]), kind=Kind.BENCHMARK)
+    assert pipeline.run("bench", kind=Kind.BENCHMARK).success
+    assert CorpusSensor(pipeline).tick() == "no subset is materialized"
 
 
 def test_the_corpus_follows_a_subset_once(pipeline: Pipeline) -> None:
     pipeline.write("one", one_each([1]))
-    automated = corpus(pipeline)
-    automated.tick()
+    sensor = CorpusSensor(pipeline)
     materialize(pipeline, ["one"])
-    asked = automated.tick()
-    assert {"cross_subset_duplicates", "duplicate_clusters", "curated_rows", "warehouse"} <= set(asked)
-    assert set().union(*asked.values()) == {None}
-    assert automated.tick() == {}
+    assert sensor.tick() == REQUESTED
+    assert sensor.tick() == NOTHING_NEW
     assert pipeline.publish().success
-    assert automated.tick() == {}
-
-
-def test_the_corpus_waits_while_a_subset_is_running(pipeline: Pipeline) -> None:
-    pipeline.write("one", one_each([1]))
-    pipeline.write("two", one_each([2]))
-    automated = corpus(pipeline)
-    automated.tick()
+    assert sensor.tick() == NOTHING_NEW
     materialize(pipeline, ["one"])
-    pipeline.instance.add_dynamic_partitions("subset", ["two"])
-    job = build_definitions(pipeline.settings).resolve_job_def(automation.SUBSET_JOB)
-    running = pipeline.instance.create_run_for_job(
-        job, tags={"dagster/partition": "two"}, status=dg.DagsterRunStatus.STARTED
-    )
-    assert automated.tick() == {}
-    pipeline.instance.report_run_failed(running)
-    assert "warehouse" in automated.tick()
+    assert sensor.tick() == REQUESTED
+
+
+def test_the_corpus_does_not_follow_what_was_combined_before(pipeline: Pipeline) -> None:
+    pipeline.write("one", one_each([1]))
+    materialize(pipeline, ["one"])
+    assert pipeline.publish().success
+    sensor = CorpusSensor(pipeline)
+    assert sensor.tick() == "a run has combined all subsets since the last materialization"
+    assert sensor.tick() == NOTHING_NEW
+    materialize(pipeline, ["one"])
+    publish_only = build_definitions(pipeline.settings).resolve_implicit_global_asset_job_def()
+    assert publish_only.execute_in_process(
+        instance=pipeline.instance, asset_selection=[dg.AssetKey("warehouse")], run_config=QUIET
+    ).success
+    assert sensor.tick() == REQUESTED
+
+
+def test_the_corpus_waits_for_the_last_stage_of_the_last_run(pipeline: Pipeline) -> None:
+    pipeline.write("one", one_each([1]))
+    sensor = CorpusSensor(pipeline)
+    materialize(pipeline, ["one"])
+    two = begin(pipeline, "two", dg.DagsterRunStatus.STARTED)
+    three = begin(pipeline, "three", dg.DagsterRunStatus.NOT_STARTED)
+    # All that some corpus assets need of the second subset is there, before its run ends.
+    for asset in OF_A_SUBSET - {"duplicates_report"}:
+        made = StepMaterializationData(dg.AssetMaterialization(asset, partition="two"))
+        event = dg.DagsterEvent("ASSET_MATERIALIZATION", two.job_name, event_specific_data=made)
+        pipeline.instance.report_dagster_event(event, two.run_id)
+    assert sensor.tick() == "waits for 2 runs"
+    pipeline.instance.report_run_failed(two)
+    assert sensor.tick() == "waits for 1 runs"
+    pipeline.instance.report_run_canceled(three)
+    assert sensor.tick() == REQUESTED
+    assert sensor.tick() == NOTHING_NEW
+
+
+def test_the_corpus_follows_a_backfill_once(pipeline: Pipeline) -> None:
+    for number, name in enumerate(("one", "two")):
+        pipeline.write(name, one_each([number]))
+    sensor = CorpusSensor(pipeline)
+    pipeline.instance.add_backfill(backfill_of(("one", "two"), BulkActionStatus.REQUESTED))
+    asked = []
+    for name in ("one", "two"):
+        materialize(pipeline, [name])
+        asked.append(sensor.tick())
+    assert asked == ["waits for a backfill"] * 2
+    pipeline.instance.update_backfill(backfill_of(("one", "two"), BulkActionStatus.COMPLETED_SUCCESS))
+    assert sensor.tick() == REQUESTED
+    assert pipeline.publish().success
+    assert sensor.tick() == NOTHING_NEW
+
+
+def test_the_corpus_does_not_wait_for_observations(pipeline: Pipeline) -> None:
+    pipeline.write("one", one_each([1]))
+    materialize(pipeline, ["one"])
+    job = build_definitions(pipeline.settings).resolve_job_def(automation.OBSERVE_SUBSETS_JOB)
+    pipeline.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    assert CorpusSensor(pipeline).tick() == REQUESTED
+
+
+def test_the_corpus_leaves_visdiv_run_to_combine_its_subsets(pipeline: Pipeline) -> None:
+    pipeline.write("one", one_each([1]))
+    materialize(pipeline, ["one"])
+    session = sessions.Session(Path(pipeline.instance.root_directory))
+    sensor = CorpusSensor(pipeline)
+    assert sensor.tick() == "waits for `visdiv run`"
+    del session
+    assert sensor.tick() == REQUESTED
 
 
 @pytest.mark.nightly
@@ -272,8 +361,10 @@ def test_only_the_sensor_that_may_use_a_gpu_is_off() -> None:
 
 def test_calibration_and_maps_run_on_request_only() -> None:
     specs = {spec.key.to_user_string(): spec for spec in build_definitions(Settings()).resolve_all_asset_specs()}
-    without = {name for name, spec in specs.items() if spec.automation_condition is None}
+    partitioned = {name for name, spec in specs.items() if spec.partitions_def is not None}
+    without = {name for name in partitioned if specs[name].automation_condition is None}
     assert without == {"calibration", "maps", "subset_files", "benchmark_files"}
+    assert all(specs[name].automation_condition is None for name in set(specs) - partitioned)
 
 
 def test_the_time_of_observation_is_a_setting() -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from visdiv_assets.sources import CRITERIA, SCHEMA
-from visdiv_assets_tests.conftest import Pipeline, image, near_copy, one_each, other_model
+from visdiv_assets_tests.conftest import Pipeline, image, near_copy, other_model
 from visdiv_assets_tests.reliability.processes import FORKS, SECONDS, Work, finished, peak_bytes
 from visdiv_assets_tests.reliability.test_names import Elements
 
@@ -95,17 +95,14 @@ def test_texts_of_any_length_and_character_are_read_and_rated(pipeline: Pipeline
 @pytest.mark.parametrize(
     "broken", [b"\xed\xa0\x80", b"\xff\xfe", b"cut off \xe4\xb8"], ids=["lone surrogate", "other bytes", "cut off"]
 )
-def test_a_text_that_is_not_utf8_is_one_line_and_others_run(pipeline: Pipeline, broken: bytes) -> None:
-    """Such a file breaks Parquet's own rules; nothing that reads it with pyarrow or datasets gets further."""
+def test_a_text_that_is_not_utf8_is_null_and_counted(pipeline: Pipeline, broken: bytes) -> None:
     table = pa.Table.from_pylist([row(image(0)), row(image(1))], SCHEMA)
     users = pa.Array.from_buffers(pa.string(), 2, pa.array([b"question", broken], pa.binary()).buffers())
     turns = pa.StructArray.from_arrays([users, pa.array(["answer", "answer"])], names=["user", "assistant"])
     texts = pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), turns)
-    file = write(pipeline, "broken", table.set_column(1, SCHEMA.field("texts"), texts))
-    pipeline.write("fine", one_each([2]))
-    message = pipeline.run("broken", only=STAGES).failures["subset_pass"]
-    assert message is not None
-    assert message.startswith(f"{file}: column 'texts' holds a value that cannot be read")
-    assert "\n" not in message
-    assert pipeline.lake.manifest("subset_turns", "broken") is None
-    assert pipeline.run("fine", only=STAGES).success
+    write(pipeline, "broken", table.set_column(1, SCHEMA.field("texts"), texts))
+    ran = pipeline.run("broken", only=STAGES)
+    assert ran.success, ran.failures
+    turns = pipeline.lake.require("subset_turns", "broken")
+    assert turns.facts["unread"] == 1
+    assert pipeline.lake.read(turns, "turns")["user"].to_pylist() == ["question", None]

@@ -105,7 +105,10 @@ def test_pairs_with_an_incomplete_subset_link_nothing(undisturbed: Settings, cop
     linked = load_linked_images(lake, ["a", "c"], copies_by)
     names = linked.image_ids.astype(str)
     assert set(names) <= held
-    pairs = {(names[left], names[right]) for left, right in zip(linked.pairs.left, linked.pairs.right, strict=True)}
+    pairs = {
+        (names[left], names[right])
+        for left, right in zip(linked.copies.pairs.left, linked.copies.pairs.right, strict=True)
+    }
     within, across = PAIR_TABLES[copies_by]
     stored = [lake.read(lake.require(*place), "pairs") for place in ((within, "a"), (within, "c"), (across, "all"))]
     if copies_by == "pixels":

@@ -6,13 +6,12 @@ import dagster as dg
 import pyarrow as pa
 
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.duplicates.calibration.measure import (
-    COPIES_SCHEMA,
-    PAIRS_SCHEMA,
-    SEED,
-)
+from visdiv_assets.duplicates.calibration.encoded_copies import SEED
+from visdiv_assets.duplicates.calibration.measure import COPIES_SCHEMA, PAIRS_SCHEMA
 from visdiv_assets.duplicates.calibration.rates import (
     CALIBRATION_SCHEMA,
+    CONFIDENCE,
+    FLOORS,
     SIMILARITY,
     THRESHOLDS,
     VERIFIED,
@@ -44,7 +43,7 @@ from visdiv_assets.orchestration.resources import (
 from visdiv_assets.publishing.plots.calibration import plot
 from visdiv_assets.publishing.plots.figures import can_plot
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 @dg.asset(
@@ -76,10 +75,12 @@ def calibration(
 ) -> dg.MaterializeResult:
     """Recall and precision of each threshold, and of verification, measured on images of the subset itself.
 
-    A sample of images (VISDIV_CALIBRATION_IMAGES) is copied in 12 ways at 3 strengths. Recall is the share of these
-    copies that a rule finds. Precision is measured on pairs of sampled images with their nearest other images in the
-    subset, 16 pairs for each copied image: a pair that a threshold accepts and verification rejects counts as wrong.
-    Errors of verification itself are counted on copies that replace one image of a rejected pair.
+    A sample of images (VISDIV_CALIBRATION_IMAGES) is edited in 53 ways, as people and programs edit images, half of
+    them mildly and half strongly. Recall is the share of these copies that a rule finds, and over all of them the mean
+    over the kinds of edits. Precision is measured on pairs of sampled images with their nearest other images in the
+    subset, 16 pairs for each copied image: a pair that a threshold accepts and verification does not confirm counts as
+    wrong. Errors of verification itself are counted on copies that replace one image of a pair that is not confirmed.
+    A curve shows precision and recall of each minimum confidence.
     """
     thresholds = sorted({*THRESHOLDS, cleaning.duplicate_threshold, cleaning.contamination_threshold}, reverse=True)
     # Pairs below the lowest threshold were not measured, so a configured threshold below it is left out.
@@ -144,8 +145,11 @@ def _show_rates(table: pa.Table) -> dict[str, dg.MetadataValue | float]:
     if not table.num_rows:
         return {}
     shown: dict[str, dg.MetadataValue | float] = {}
-    for threshold in sorted({value for value in table["threshold"].to_pylist() if value is not None}, reverse=True):
+    thresholds = {row["threshold"] for row in table.to_pylist() if row["rule"] == SIMILARITY}
+    for threshold in sorted(thresholds, reverse=True):
         shown |= _rates_of_rule(table, SIMILARITY, threshold, f"at_{threshold:g}")
+    for floor in FLOORS:
+        shown |= _rates_of_rule(table, CONFIDENCE, floor, f"of_confidence_{floor:g}")
     shown |= _rates_of_rule(table, VERIFIED, None, "verified")
     if can_plot():
         shown["rates"] = image_markdown("recall and precision", plot(table))

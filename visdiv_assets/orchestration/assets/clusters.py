@@ -22,7 +22,7 @@ from visdiv_assets.orchestration.assets.stage import (
 )
 from visdiv_assets.orchestration.resources import CleaningResource, LakeResource, PairSearchResource, SourceResource
 
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 
 #: Tables of a subset that is clustered; a subset that lacks one is left out.
 NEEDED = (LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES, LakeTable.VERIFIED_DUPLICATES)
@@ -56,10 +56,11 @@ def duplicate_clusters(
     """Clusters of copies in all subsets, and the image position of each cluster that a clean copy keeps.
 
     Exact copies and confirmed pairs are linked (with VISDIV_COPIES_BY=similarity, pairs with at least the similarity
-    VISDIV_DUPLICATE_THRESHOLD). A component is a set of images connected by links; a cluster is a representative with
-    the images that are linked to it, or to two others of the cluster. The best position of a cluster is kept: in a kept
-    row, not contaminated, best rated, most pixels, lossless, then the lowest (subset, row, image_index). Smallest
-    similarities and diameters are computed from the vectors.
+    VISDIV_DUPLICATE_THRESHOLD). A component is a set of images connected by links; a cluster is an image that is kept
+    with images that are linked to it directly, each with the similarity, the confidence and the evidence of that link.
+    The best image of a component is kept, then the best of those that are not linked to it, and so on. Preferred are
+    positions in a kept row, not contaminated, best rated, with most pixels, lossless, then the lowest (subset, row,
+    image_index). Smallest similarities and diameters are computed from the vectors.
     """
     with stage(context, lake, LakeTable.DUPLICATE_CLUSTERS, CODE_VERSION, present_in=source) as run:
         store = run.lake
@@ -74,8 +75,8 @@ def duplicate_clusters(
         inputs = {name: manifest.digest for name, manifest in manifests.items()}
         across = {table: store.manifest(table, CORPUS_PARTITION) for table in CORPUS_TABLES}
         inputs |= {table: manifest.digest for table, manifest in across.items() if manifest}
-        rows = {subset: store.require(LakeTable.SUBSET_IMAGES, subset).facts["rows"] for subset in subsets}
-        not_selected = cleaning.selection.drop_masks(store, rows)
+        images = {subset: store.require(LakeTable.SUBSET_IMAGES, subset) for subset in subsets}
+        not_selected = cleaning.selection.drop_masks(store, images)
         if cleaning.keep_by:
             inputs[LakeTable.SELECTION_SCORES] = store.require(LakeTable.SELECTION_SCORES, CORPUS_PARTITION).digest
         write = run.write(

@@ -1,5 +1,6 @@
 """Images of benchmarks in a subset, by similarity."""
 
+from functools import partial
 from itertools import chain
 
 import dagster as dg
@@ -15,6 +16,7 @@ from visdiv_assets.contamination.images import (
 from visdiv_assets.contamination.positions import LOCATED_CANDIDATES_SCHEMA, count_unresolved, make_locator
 from visdiv_assets.corpus.access import (
     comparable_benchmarks,
+    current_regions,
     digests_by_partition,
     read_pairs,
     readable_positions,
@@ -28,6 +30,7 @@ from visdiv_assets.orchestration.assets.join_shared import (
     keep_candidates,
     pair_rules,
 )
+from visdiv_assets.orchestration.assets.region_joins import RegionSearch, benchmark_regions
 from visdiv_assets.orchestration.assets.stage import (
     check_spec,
     column_schema,
@@ -42,16 +45,17 @@ from visdiv_assets.orchestration.resources import (
     EngineResource,
     LakeResource,
     PairSearchResource,
+    ProductsResource,
     SourceResource,
     VerificationResource,
 )
-from visdiv_assets.orchestration.work.joins import JoinBlocks
+from visdiv_assets.orchestration.work.joins import JoinBlocks, load_benchmark_side, load_whole
 from visdiv_assets.progress import progress
 from visdiv_assets.publishing.site.chart_png import leaks_image
 from visdiv_assets.statistics import ALL
 from visdiv_assets.vectors.join_blocks import split_into_blocks
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 
 
 @dg.asset(
@@ -59,9 +63,11 @@ CODE_VERSION = "3"
     deps=[
         LakeTable.SUBSET_IMAGES,
         LakeTable.SSCD_EMBEDDINGS,
+        LakeTable.SUBSET_REGIONS,
         LakeTable.NEAR_DUPLICATES,
         dg.AssetDep(LakeTable.BENCHMARK_IMAGES, partition_mapping=dg.AllPartitionMapping()),
         dg.AssetDep(LakeTable.BENCHMARK_EMBEDDINGS, partition_mapping=dg.AllPartitionMapping()),
+        dg.AssetDep(LakeTable.BENCHMARK_REGIONS, partition_mapping=dg.AllPartitionMapping()),
     ],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
@@ -95,6 +101,7 @@ def contamination(
     source: SourceResource,
     lake: LakeResource,
     engine: EngineResource,
+    products: ProductsResource,
     pair_search: PairSearchResource,
     cleaning: CleaningResource,
     verification: VerificationResource,
@@ -104,7 +111,8 @@ def contamination(
     One exact join compares the subset with all materialized benchmarks, each byte-equal image once. A pair is stored if
     it is among the best pairs (64 by default) of the subset's image over all benchmarks, if it is its best pair in a
     benchmark, or if it is the best pair of the benchmark's image; so the rates are exact. The same join finds the
-    candidate pairs that verified_contamination compares. Each pair has the raw similarity, SSCD's normalized
+    candidate pairs that verified_contamination compares; with VISDIV_REGIONS=true, further ones are those of which one
+    image is close to a region of the other. Each pair has the raw similarity, SSCD's normalized
     similarity, and a flag for images with little information, since blank pages and charts of one template are close
     without being copies. Rates are given per benchmark and for all benchmarks together (`ALL`), with the Wilson 95 %
     interval.
@@ -131,17 +139,31 @@ def contamination(
         own_ids = store.read(embeddings, "ids")["image_id"].combine_chunks()
         positions = readable_positions(store, images)
         listed_benchmarks = load_positions(store, benchmarks)
-        inputs = digests_by_partition([images, nearest, embeddings, *chain.from_iterable(benchmarks.values())])
+        regions = current_regions(store, embeddings) if products.regions else None
+        of_benchmarks = benchmark_regions(store, benchmarks) if products.regions else []
+        compared = [images, nearest, embeddings, *chain.from_iterable(benchmarks.values()), *of_benchmarks]
+        inputs = digests_by_partition([*compared, *([regions] if regions else [])])
         if not write.reuse("pairs", inputs):
             rule, candidates = pair_rules(pair_search, verification)
-            work = JoinBlocks(lake.in_each_process(), embeddings, benchmarks, rule)
+            work = JoinBlocks(
+                lake.in_each_process(),
+                partial(load_whole, embeddings),
+                partial(load_benchmark_side, benchmarks),
+                digests_by_partition([embeddings, *(of_benchmark for _, of_benchmark in benchmarks.values())]),
+                rule,
+            )
             blocks = split_into_blocks(len(own_ids), sum(found.rows("ids") for _, found in benchmarks.values()))
             with (
                 progress(f"comparing {subset} with benchmarks", len(own_ids), "image") as advance,
                 join_parts(store, write, engine.open(), work, blocks if benchmarks else [], advance) as parts,
             ):
                 own, others = load_images(store, images, embeddings), load_benchmarks(store, benchmarks)
-                leaks = find_leaks(own, others, parts, rule, candidates)
+                by_region = None
+                if regions is not None and benchmarks:
+                    by_region = RegionSearch(
+                        store, work.lake, write, engine.open(), candidates, subset, embeddings, regions
+                    ).with_benchmarks(benchmarks, of_benchmarks)
+                leaks = find_leaks(own, others, parts, rule, candidates, by_region)
                 locate = make_locator(store, images, nearest, listed_benchmarks)
                 pairs, located = locate(leaks.pairs), locate(leaks.candidates)
                 by_benchmark = {name: pairs.filter(pc.equal(pairs["benchmark"], name)) for name in benchmarks}

@@ -38,7 +38,7 @@ from visdiv_assets.orchestration.work.corpus_join import (
     write_partners,
 )
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 @dg.asset(
@@ -70,7 +70,8 @@ def cross_subset_duplicates(
     All subsets are joined at once and exactly, each distinct image once. A pair is stored if it is among the best pairs
     (64 by default) of one of its two images; the images that subsets share are all counted. The same join finds the
     candidate pairs that verified_cross_subset compares: those among the best 16 of an image over its own and all other
-    subsets. Only images of new, changed and removed subsets are joined again with all others.
+    subsets, if no other images are closer to both. Only images of new, changed and removed subsets are joined again
+    with all others.
     """
     thresholds = published_thresholds(pair_search.similarity_floor, cleaning.duplicate_threshold)
     rule = CorpusRule(

@@ -2,18 +2,19 @@
 
 import dagster as dg
 
-from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.corpus.tables import LakeTable, remedy
 from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.curation.row_findings import dropped_rows, load_row_facts
 from visdiv_assets.curation.selection.keep_masks import as_mask
 from visdiv_assets.curation.witnesses import count_dropped_witnesses, duplicate_rows
+from visdiv_assets.errors import StaleError
 from visdiv_assets.orchestration.assets.clusters import CODE_VERSION as CLUSTERS_VERSION
 from visdiv_assets.orchestration.assets.clusters import USED
 from visdiv_assets.orchestration.assets.stage import check_spec, column_schema, materialized, stage
 from visdiv_assets.orchestration.resources import LakeResource
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dg.asset(
@@ -36,12 +37,17 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
 
     A row is dropped for the first reason that applies: an unreadable image, its quality ratings, an image that is in a
     benchmark, not being selected (only with VISDIV_KEEP_BY or VISDIV_KEEP_ROWS), or images that are copies of images in
-    kept rows. VISDIV_DROP selects the reasons that count, VISDIV_ROW_RULE the number of images of a row that must be
-    redundant. `visdiv export` writes the clean copy.
+    kept rows themselves, not by way of others. VISDIV_DROP selects the reasons that count, VISDIV_ROW_RULE the number
+    of images of a row that must be redundant. `visdiv export` writes the clean copy.
     """
     with stage(context, lake, LakeTable.CURATED_ROWS, CODE_VERSION) as run:
         store = run.lake
         clusters = run.require(LakeTable.DUPLICATE_CLUSTERS)
+        if clusters.code_version != CLUSTERS_VERSION:
+            raise StaleError(
+                f"{clusters.table} was written by another version of this program: "
+                f"{remedy(clusters.table, clusters.partition)}"
+            )
         subsets = clusters.facts["subsets"]
         inputs: dict[str, str] = {
             LakeTable.DUPLICATE_CLUSTERS: clusters.digest,

@@ -1,7 +1,10 @@
 """Close pairs of images within a subset."""
 
+from functools import partial
+
 import dagster as dg
 
+from visdiv_assets.corpus.access import current_regions
 from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.duplicates.candidates import PAIR_SCHEMA, load_images
@@ -14,6 +17,7 @@ from visdiv_assets.orchestration.assets.join_shared import (
     keep_candidates,
     pair_rules,
 )
+from visdiv_assets.orchestration.assets.region_joins import RegionSearch
 from visdiv_assets.orchestration.assets.stage import (
     check_defects,
     check_spec,
@@ -29,23 +33,24 @@ from visdiv_assets.orchestration.resources import (
     EngineResource,
     LakeResource,
     PairSearchResource,
+    ProductsResource,
     SourceResource,
     VerificationResource,
 )
-from visdiv_assets.orchestration.work.joins import JoinBlocks
+from visdiv_assets.orchestration.work.joins import JoinBlocks, load_whole
 from visdiv_assets.progress import progress
 from visdiv_assets.publishing.contact_sheets import pairs_contact_sheet
 from visdiv_assets.publishing.warehouse.images import neighbors_column
 from visdiv_assets.vectors.join_blocks import split_into_blocks
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 #: Pairs that the metadata shows.
 PAIRS_SHOWN = 12
 
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=[LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.SUBSET_REGIONS],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -66,6 +71,7 @@ def near_duplicates(
     lake: LakeResource,
     decoder: DecoderResource,
     engine: EngineResource,
+    products: ProductsResource,
     pair_search: PairSearchResource,
     verification: VerificationResource,
 ) -> dg.MaterializeResult:
@@ -74,7 +80,9 @@ def near_duplicates(
     Byte-equal copies share an image_id and are one image here. The join is exact. A pair is stored if it is among the
     best pairs (64 by default) of one of its two images; the neighbors of each image at the named thresholds are all
     counted. The same join finds the candidate pairs that verified_duplicates compares: the best 16 of each image from a
-    lower similarity on, and those with close PDQ hashes.
+    lower similarity on, if no other images are closer to both, and those with close PDQ hashes. With
+    VISDIV_REGIONS=true, images whose regions are close to another image are candidates, too, as long as they have fewer
+    than 16 others.
     """
     subset = context.partition_key
     floor = pair_search.similarity_floor
@@ -83,7 +91,8 @@ def near_duplicates(
         store = run.lake
         listed = run.require(LakeTable.SUBSET_IMAGES)
         embeddings = run.current_embeddings(listed)
-        inputs = digests_by_table(listed, embeddings)
+        regions = current_regions(store, embeddings) if products.regions else None
+        inputs = digests_by_table(listed, embeddings, regions)
         write = run.write(
             inputs,
             model_id=embeddings.model_id,
@@ -97,14 +106,26 @@ def near_duplicates(
         )
         images = embeddings.rows("ids")
         rule, candidates = pair_rules(pair_search, verification)
-        work = JoinBlocks(lake.in_each_process(), embeddings, None, rule, tuple(counted.values()))
+        work = JoinBlocks(
+            lake.in_each_process(),
+            partial(load_whole, embeddings),
+            None,
+            digests_by_table(embeddings),
+            rule,
+            tuple(counted.values()),
+        )
         if not write.reuse("pairs", inputs):
             with (
                 progress(f"comparing {subset}", images, "image") as advance,
                 join_parts(store, write, engine.open(), work, split_into_blocks(images), advance) as parts,
             ):
                 own = load_images(store, listed, embeddings)
-                found = near_duplicates_of(own, parts, rule, candidates, list(counted))
+                by_region = None
+                if regions is not None:
+                    by_region = RegionSearch(
+                        store, work.lake, write, engine.open(), candidates, subset, embeddings, regions
+                    ).within()
+                found = near_duplicates_of(own, parts, rule, candidates, list(counted), by_region)
                 with write.add("pairs", inputs) as unit:
                     unit.table("pairs", found.pairs, PAIRS_SCHEMA)
                     unit.table("counts", found.counts, found.counts.schema)

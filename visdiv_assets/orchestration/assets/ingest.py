@@ -27,6 +27,7 @@ from visdiv_assets.orchestration.resources import (
 )
 from visdiv_assets.orchestration.work.ingest import (
     FEATURES,
+    NO_MODEL,
     THUMBNAILS,
     Description,
     Load,
@@ -54,7 +55,11 @@ def subset_pass(
     clip: ClipResource,
 ) -> Iterator[dg.MaterializeResult]:
     """Read each file of a subset once, for all of its selected assets that are not up to date."""
-    loads = {LakeTable.SSCD_EMBEDDINGS: sscd.loader(), LakeTable.CLIP_IMAGE_EMBEDDINGS: clip.images()}
+    loads = {
+        LakeTable.SSCD_EMBEDDINGS: sscd.loader(),
+        LakeTable.SUBSET_REGIONS: sscd.regions(),
+        LakeTable.CLIP_IMAGE_EMBEDDINGS: clip.images(),
+    }
     yield from _run(context, lake, _Pass(context, Kind.SUBSET, source, lake, decoder, engine, products, loads))
 
 
@@ -69,7 +74,7 @@ def benchmark_pass(
     sscd: SscdResource,
 ) -> Iterator[dg.MaterializeResult]:
     """Read each file of a benchmark once, for all of its selected assets that are not up to date."""
-    loads = {LakeTable.BENCHMARK_EMBEDDINGS: sscd.loader()}
+    loads = {LakeTable.BENCHMARK_EMBEDDINGS: sscd.loader(), LakeTable.BENCHMARK_REGIONS: sscd.regions()}
     yield from _run(context, lake, _Pass(context, Kind.BENCHMARK, source, lake, decoder, engine, products, loads))
 
 
@@ -134,7 +139,7 @@ class _Pass:
             self.context.log_event(observation(self.kind, name, observed))
             add(result)
         if texts is not None:
-            add(report.commit_texts(texts, images, version))
+            add(report.commit_texts(run.lake, texts, images, version))
         for product in products:
             if isinstance(product, Vectors):
                 report.require_images(self.kind, images)
@@ -145,12 +150,14 @@ class _Pass:
     def _describe_models(self, selected: set[str]) -> dict[str, Description]:
         """Load the models of the selected assets where they will run; without CLIP weights their asset is skipped."""
         models = {}
-        for table, load in self.loads.items():
-            if table in selected:
-                try:
-                    models[table] = describe(self.engine.open(), load)
-                except NoClipWeightsError as reason:
-                    self.context.log.warning(f"{table} is skipped: {reason}")
+        for table in (table for table in self.loads if table in selected):
+            if table == CONTENT[self.kind].regions and not self.products.regions:
+                models[table] = NO_MODEL
+                continue
+            try:
+                models[table] = describe(self.engine.open(), self.loads[table])
+            except NoClipWeightsError as reason:
+                self.context.log.warning(f"{table} is skipped: {reason}")
         return models
 
     def _images(self, run: Stage, selected: bool) -> tuple[Version, PartitionWrite | Manifest]:
@@ -192,9 +199,10 @@ class _Pass:
                 made.append(Blobs(name, run.lake, write, earlier, wanted=any(settings.values())))
         for table, model in models.items():
             earlier = run.lake.earlier(table, run.partition)
-            if earlier and earlier.model_id != model.model_id:
+            if earlier and (earlier.model_id, earlier.code_version) != (model.model_id, specs.VECTORS_VERSION):
                 earlier = None
-            write = self._begin(run, table, specs.VECTORS_VERSION, version, images, model_id=model.model_id)
+            model_id = model.model_id or None
+            write = self._begin(run, table, specs.VECTORS_VERSION, version, images, model_id=model_id)
             made.append(Vectors(table, run.lake, write, earlier, model))
         return made
 
@@ -218,13 +226,14 @@ class _Pass:
         )
 
     def _work(self, name: str, products: Sequence[ImageProduct]) -> ReadShards:
+        embedded = {product.name for product in products if product.wanted}
         return ReadShards(
             source=self.source.in_each_process(),
             lake=self.lake.in_each_process(),
             kind=self.kind,
             name=name,
             earlier={product.name: product.earlier for product in products if product.wanted},
-            loads={table: self.loads[table] for table in self.loads if table in {product.name for product in products}},
+            loads={table: load for table, load in self.loads.items() if table in embedded},
             seen=SeenImages(),
             limits=self.decoder.limits,
             thumbnail_side=self.products.thumbnail_side,

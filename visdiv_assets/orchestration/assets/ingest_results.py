@@ -6,17 +6,23 @@ from typing import Any
 import dagster as dg
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import CONTENT
 from visdiv_assets.corpus.tables import NEEDS_CLIP
+from visdiv_assets.embedding.regions import REGIONS
 from visdiv_assets.embedding.shards import vector_defects
 from visdiv_assets.errors import SourceError
 from visdiv_assets.orchestration.assets.stage import check_defects, digests_by_table, materialized
 from visdiv_assets.orchestration.work.products import ImageProduct, Vectors
 from visdiv_assets.sources import Kind
 from visdiv_assets.sources.catalog import published
+from visdiv_assets.sources.schema import UNREAD
 from visdiv_assets.sources.versions import Version
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.storage.partition_write import PartitionWrite
+
+#: Metadata of the turns: how many texts and ratings cannot be read.
+NOT_READ = "texts_or_ratings_not_read"
 
 
 def commit_images(
@@ -31,6 +37,7 @@ def commit_images(
         images_unique=pc.count_distinct(readable["image_id"]).as_py(),
         images_unreadable=positions.num_rows - readable.num_rows,
         digests=version.known_digests(),
+        files=version.files,
         observed_version=observed,
     )
     facts = manifest.facts
@@ -63,9 +70,11 @@ def commit_images(
     return manifest, result
 
 
-def commit_texts(write: PartitionWrite, images: Manifest, version: Version) -> dg.MaterializeResult:
+def commit_texts(lake: Lake, write: PartitionWrite, images: Manifest, version: Version) -> dg.MaterializeResult:
     """Commit the texts of the rows whose images are listed: turns of a subset, strings of a benchmark."""
-    manifest = write.commit(inputs=digests_by_table(images))
+    draft = write.draft()
+    unread = pc.sum(lake.read(draft, "rows", columns=[UNREAD])[UNREAD]).as_py() or 0 if draft.files("turns") else None
+    manifest = write.commit(inputs=digests_by_table(images), **({} if unread is None else {UNREAD: unread}))
     rows = manifest.rows("rows")
     of_turns = {"turns": manifest.rows("turns")} if manifest.files("turns") else {}
     return materialized(
@@ -73,6 +82,7 @@ def commit_texts(write: PartitionWrite, images: Manifest, version: Version) -> d
         {
             "dagster/partition_row_count": of_turns.get("turns", rows),
             **of_turns,
+            **({} if unread is None else {NOT_READ: unread}),
             "rows": rows,
             "units_reused": write.reused,
         },
@@ -112,7 +122,9 @@ def commit_vectors(lake: Lake, product: Vectors, images: Manifest, seconds: floa
     model = product.model
     manifest = product.write.commit(inputs=digests_by_table(images), dimension=model.dimension)
     stored = lake.array(manifest, "vectors")
-    defects = vector_defects(stored.blocks())
+    expected = images.facts["images_unique"] if product.wanted else 0
+    in_regions = product.name in {tables.regions for tables in CONTENT.values()}
+    defects = vector_defects(stored.blocks(), parts=REGIONS if in_regions else 1)
     return materialized(
         manifest,
         {
@@ -128,17 +140,13 @@ def commit_vectors(lake: Lake, product: Vectors, images: Manifest, seconds: floa
         [
             dg.AssetCheckResult(
                 check_name="one_vector_per_image",
-                passed=len(stored) == manifest.rows("ids") == images.facts["images_unique"],
-                metadata={
-                    "vectors": len(stored),
-                    "image_ids": manifest.rows("ids"),
-                    "images": images.facts["images_unique"],
-                },
+                passed=len(stored) == manifest.rows("ids") == expected,
+                metadata={"vectors": len(stored), "image_ids": manifest.rows("ids"), "images": expected},
             ),
             check_defects("finite_unit_length", defects),
             dg.AssetCheckResult(
                 check_name="one_model",
-                passed=manifest.model_id == model.model_id and stored.shape[1] == model.dimension,
+                passed=(manifest.model_id or "") == model.model_id and stored.shape[1] == model.dimension,
                 metadata={"stored": str(manifest.model_id), "set": model.model_id},
             ),
         ],

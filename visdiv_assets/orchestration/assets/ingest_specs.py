@@ -15,11 +15,11 @@ from visdiv_assets.orchestration.partitions import PARTITIONS
 from visdiv_assets.sources import Kind
 
 #: Versions of the code behind the products, each raised when its results change.
-IMAGES_VERSION = "3"
-TEXTS_VERSION = "1"
-THUMBNAILS_VERSION = "1"
-FEATURES_VERSION = "1"
-VECTORS_VERSION = "1"
+IMAGES_VERSION = "4"
+TEXTS_VERSION = "2"
+THUMBNAILS_VERSION = "2"
+FEATURES_VERSION = "2"
+VECTORS_VERSION = "2"
 
 #: Assets of the pass that may be skipped: there may be no weights.
 SKIPPABLE = (LakeTable.CLIP_IMAGE_EMBEDDINGS,)
@@ -32,7 +32,8 @@ _CHECKS = {
     "every_row_counted": "The table has the texts, or the number of turns, of every row of the files.",
     "one_per_image": "Every distinct readable image occurs once, unless the setting leaves the table empty.",
     "one_vector_per_image": "The numbers of vectors, image_ids and distinct readable images are equal.",
-    "finite_unit_length": "Every vector is finite and has length 1 (within 0.001, float16 storage).",
+    "finite_unit_length": "Every vector is finite and has length 1 (within 0.001, float16 storage); those of regions "
+    "without a vector are zero.",
     "one_model": "The configured model made all stored vectors.",
 }
 #: Checks that block the assets downstream. Dagster warns of a blocking check of a skipped asset: those of CLIP do not.
@@ -54,6 +55,7 @@ def pass_checks(kind: Kind) -> list[dg.AssetCheckSpec]:
         tables.thumbnails: ("one_per_image",),
         tables.features: ("one_per_image",),
         tables.embeddings: _VECTOR_CHECKS,
+        tables.regions: _VECTOR_CHECKS,
     }
     if kind is Kind.SUBSET:
         checks[LakeTable.CLIP_IMAGE_EMBEDDINGS] = _VECTOR_CHECKS
@@ -133,6 +135,20 @@ def _subset_specs() -> Iterator[dg.AssetSpec]:
         """,
     )
     yield _spec(
+        LakeTable.SUBSET_REGIONS,
+        LakeTable.SUBSET_IMAGES,
+        "4_embeddings",
+        _VECTORS,
+        VECTORS_VERSION,
+        IDS_SCHEMA,
+        """The SSCD embeddings of 9 regions of every distinct readable image of a subset, as one vector: float16.
+
+        The regions are 3 x 3, half as wide and half as high as the image. Blank regions, and those of images of fewer
+        than 128 x 128 pixels, have no vector: theirs is zero. They propose pairs of an image and a larger one that
+        shows it. With VISDIV_REGIONS=false, the default, the table is empty.
+        """,
+    )
+    yield _spec(
         LakeTable.CLIP_IMAGE_EMBEDDINGS,
         LakeTable.SUBSET_IMAGES,
         "4_embeddings",
@@ -202,6 +218,15 @@ def _benchmark_specs() -> Iterator[dg.AssetSpec]:
 
         A benchmark without any readable image is an error: it would look free of contamination.
         """,
+    )
+    yield _spec(
+        LakeTable.BENCHMARK_REGIONS,
+        LakeTable.BENCHMARK_IMAGES,
+        group,
+        _VECTORS,
+        VECTORS_VERSION,
+        IDS_SCHEMA,
+        """The SSCD embeddings of 9 regions of every distinct readable image of a benchmark, as those of subsets.""",
     )
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pyarrow as pa
 
 from visdiv_assets.duplicates.candidates import CandidateRule
-from visdiv_assets.orchestration.assets.stage import digests_by_table
 from visdiv_assets.orchestration.engines import Engine
 from visdiv_assets.orchestration.resources import PairSearchResource, VerificationResource
 from visdiv_assets.orchestration.work.joins import JoinBlocks
@@ -59,17 +58,14 @@ def join_parts(
         engine: runs the blocks.
         work: joins a block.
         blocks: the blocks.
-        advance: called with the number of images finished.
+        advance: called with the number of vectors finished.
     """
     if len(blocks) < 2:
         with closing(engine.map(work, blocks, advance)) as results:
             parts = [part for _, part in results]
         yield parts
         return
-    inputs = digests_by_table(work.embeddings)
-    for name, (_, of_benchmark) in (work.benchmarks or {}).items():
-        inputs[f"benchmark {name}"] = of_benchmark.digest
-    planned = [Planned(f"rows {start} to {stop}", inputs, (start, stop)) for start, stop in blocks]
+    planned = [Planned(f"rows {start} to {stop}", work.inputs, (start, stop)) for start, stop in blocks]
     scratch = write.scratch()
     make_units(scratch, engine, work, planned, _keep, advance)
     yield _read_parts(store, scratch)

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import dagster as dg
+import pyarrow.compute as pc
 
 from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.curation.dataset_card import code_span
 from visdiv_assets.duplicates.calibration.rates import SIMILARITY, VERIFIED, sentence
 from visdiv_assets.orchestration.assets.stage import digests_by_table, stage
 from visdiv_assets.orchestration.partitions import subset_partitions
@@ -21,7 +23,7 @@ from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 
 
 @dg.asset(
@@ -136,7 +138,7 @@ def leak_reports(
     return dg.MaterializeResult(
         metadata={
             "benchmarks": len(paths),
-            "reports": dg.MetadataValue.md("\n".join(f"- {name}: `{path}`" for name, path in paths.items())),
+            "reports": dg.MetadataValue.md("\n".join(f"- {code_span(name)}: `{path}`" for name, path in paths.items())),
         }
     )
 
@@ -146,5 +148,6 @@ def _describe_calibration(lake: Lake, calibrated: Manifest | None, threshold: fl
     if calibrated is None:
         return []
     rates = lake.read(calibrated, "rates")
-    rules = [(SIMILARITY, threshold)] if threshold in rates["threshold"].to_pylist() else []
+    thresholds = rates.filter(pc.equal(rates["rule"], SIMILARITY))["threshold"].to_pylist()
+    rules = [(SIMILARITY, threshold)] if threshold in thresholds else []
     return [sentence(rates, rule, value) for rule, value in [*rules, (VERIFIED, None)]]

@@ -17,6 +17,7 @@ from visdiv_assets.orchestration.resources import LakeResource, SourceResource
 from visdiv_assets.progress import heading
 from visdiv_assets.storage import locks
 from visdiv_assets.storage.error_messages import is_of_object_storage, read_error
+from visdiv_assets.storage.integrity import removing_damage
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.storage.partition_write import PartitionWrite
@@ -145,7 +146,7 @@ def stage(
         if present_in is not None:
             opened = access.present_partitions(opened, present_in.open())
         partition = context.partition_key if context.has_partition_key else CORPUS_PARTITION
-        with heading(f"{table} of {partition}"):
+        with heading(f"{table} of {partition}"), removing_damage(opened):
             yield Stage(opened, table, partition, code_version, context.run.run_id)
 
 

@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 from visdiv_assets.contamination.images import RATES_SCHEMA, verified_contamination_rates
 from visdiv_assets.contamination.positions import VERIFIED_LEAKS_SCHEMA
 from visdiv_assets.corpus.access import partitions_with, readable_positions
+from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.duplicates.pair_verification import VERIFIED_SCHEMA
 from visdiv_assets.orchestration.assets.stage import (
@@ -20,10 +21,17 @@ from visdiv_assets.orchestration.assets.verification_shared import (
     candidate_settings_of,
     compare_candidates,
     make_comparison,
-    verification_metadata,
+    verification_check_specs,
+    verification_result,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
-from visdiv_assets.orchestration.resources import DecoderResource, EngineResource, LakeResource, SourceResource
+from visdiv_assets.orchestration.resources import (
+    DecoderResource,
+    EngineResource,
+    LakeResource,
+    SourceResource,
+    VerificationResource,
+)
 from visdiv_assets.sources import Kind
 
 #: Columns of confirmed pairs that rates are computed from.
@@ -37,6 +45,7 @@ LEAK_COLUMNS = ["image_id", "benchmark", "benchmark_image_id", "verified"]
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(VERIFIED_SCHEMA),
+    check_specs=verification_check_specs(LakeTable.VERIFIED_DUPLICATES, subset_partitions),
 )
 def verified_duplicates(
     context: dg.AssetExecutionContext,
@@ -44,6 +53,7 @@ def verified_duplicates(
     lake: LakeResource,
     decoder: DecoderResource,
     engine: EngineResource,
+    verification: VerificationResource,
 ) -> dg.MaterializeResult:
     """Candidate pairs of a subset whose pixels were compared, with verdict and evidence.
 
@@ -64,8 +74,15 @@ def verified_duplicates(
         work = make_comparison(source, lake, decoder, write, nearest, [(Kind.SUBSET, images)])
         compared = compare_candidates(run.lake, write, engine.open(), work, context.partition_key)
         manifest = write.commit()
-        metadata = verification_metadata(run.lake, write, compared)
-    return materialized(manifest, metadata)
+        metadata, checks = verification_result(
+            ImageReader(run.lake, source.open, decoder.limits),
+            manifest,
+            [context.partition_key],
+            compared=compared,
+            reused=write.reused,
+            limit=verification.undecided_limit,
+        )
+    return materialized(manifest, metadata, checks)
 
 
 @dg.asset(
@@ -74,6 +91,7 @@ def verified_duplicates(
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(VERIFIED_SCHEMA),
+    check_specs=verification_check_specs(LakeTable.VERIFIED_CROSS_SUBSET),
 )
 def verified_cross_subset(
     context: dg.AssetExecutionContext,
@@ -81,6 +99,7 @@ def verified_cross_subset(
     lake: LakeResource,
     decoder: DecoderResource,
     engine: EngineResource,
+    verification: VerificationResource,
 ) -> dg.MaterializeResult:
     """Candidate pairs of images from two different subsets whose pixels were compared, with verdict and evidence.
 
@@ -95,8 +114,15 @@ def verified_cross_subset(
         work = make_comparison(source, lake, decoder, write, across, [(Kind.SUBSET, listed) for listed in images])
         compared = compare_candidates(store, write, engine.open(), work, "different subsets")
         manifest = write.commit(subsets=subsets)
-        metadata = verification_metadata(store, write, compared)
-    return materialized(manifest, metadata)
+        metadata, checks = verification_result(
+            ImageReader(store, source.open, decoder.limits),
+            manifest,
+            subsets,
+            compared=compared,
+            reused=write.reused,
+            limit=verification.undecided_limit,
+        )
+    return materialized(manifest, metadata, checks)
 
 
 @dg.asset(
@@ -110,6 +136,7 @@ def verified_cross_subset(
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
     metadata=column_schema(VERIFIED_LEAKS_SCHEMA),
+    check_specs=verification_check_specs(LakeTable.VERIFIED_CONTAMINATION, subset_partitions),
 )
 def verified_contamination(
     context: dg.AssetExecutionContext,
@@ -117,6 +144,7 @@ def verified_contamination(
     lake: LakeResource,
     decoder: DecoderResource,
     engine: EngineResource,
+    verification: VerificationResource,
 ) -> dg.MaterializeResult:
     """Candidate pairs of a subset's and a benchmark's images whose pixels were compared, and the contamination rates.
 
@@ -150,5 +178,12 @@ def verified_contamination(
                 unit.table("rates", rates, RATES_SCHEMA)
         manifest = write.commit(benchmarks=sorted(benchmarks))
         rates = store.read(manifest, "rates")
-        metadata = verification_metadata(store, write, compared)
-    return materialized(manifest, {**metadata, "rates": table_preview(rates)})
+        metadata, checks = verification_result(
+            ImageReader(store, source.open, decoder.limits),
+            manifest,
+            [subset],
+            compared=compared,
+            reused=write.reused,
+            limit=verification.undecided_limit,
+        )
+    return materialized(manifest, {**metadata, "rates": table_preview(rates)}, checks)

@@ -1,22 +1,26 @@
-"""The parts that the assets which compare pixels share: settings, units of work, and metadata for the UI."""
+"""The parts that the assets which compare pixels share: settings, units of work, checks, and metadata for the UI."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.duplicates.candidates import SIDES
 from visdiv_assets.duplicates.pair_verification import split_into_units
-from visdiv_assets.duplicates.verify import VERIFY_VERSION
+from visdiv_assets.duplicates.verdicts import COUNTED_COLUMNS, count_verdicts, sample_rows
+from visdiv_assets.duplicates.verify import MIN_CONFIDENCE, VERIFY_VERSION
 from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS
-from visdiv_assets.orchestration.assets.stage import digests_by_table, table_preview
+from visdiv_assets.orchestration.assets.stage import check_spec, digests_by_table, sheet_markdown, table_preview
 from visdiv_assets.orchestration.engines import Engine
 from visdiv_assets.orchestration.resources import DecoderResource, LakeResource, SourceResource
 from visdiv_assets.orchestration.work.make_units import Planned, make_units
 from visdiv_assets.orchestration.work.verify import Compared, ComparePairs, PairsUnit
 from visdiv_assets.progress import progress
+from visdiv_assets.publishing.contact_sheets import confirmed_contact_sheet
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
@@ -24,6 +28,11 @@ from visdiv_assets.storage.partition_write import PartitionWrite, UnitWrite
 
 #: The version of the verified tables: verdicts of another version are computed again.
 CODE_VERSION = VERIFY_VERSION
+
+#: Names of the checks.
+CONFIDENCE_FLOOR, UNDECIDED_SHARE = "confidence_floor", "undecided_share"
+#: Confirmed pairs that the metadata shows.
+PAIRS_SHOWN = 12
 
 
 def candidate_settings_of(joined: Manifest) -> dict[str, float]:
@@ -112,16 +121,74 @@ def _digest(table: pa.Table) -> str:
     return hashlib.sha256(content.getvalue()).hexdigest()
 
 
-def verification_metadata(store: Lake, write: PartitionWrite, compared: int) -> dict[str, object]:
-    """Return metadata about compared pairs, of which `compared` were compared in this run."""
-    found = store.read(write.draft(), "pairs", columns=["verified", "evidence", "reason"])
-    by_evidence = found.group_by(["evidence", "reason"]).aggregate([([], "count_all")])
-    order = [("count_all", "descending"), ("evidence", "ascending"), ("reason", "ascending")]
-    return {
-        "dagster/partition_row_count": found.num_rows,
+def verification_check_specs(
+    asset: str, partitions_def: dg.PartitionsDefinition | None = None
+) -> list[dg.AssetCheckSpec]:
+    """Return the checks of a table of compared pairs."""
+    return [
+        check_spec(
+            CONFIDENCE_FLOOR,
+            asset=asset,
+            partitions_def=partitions_def,
+            blocking=True,
+            description=f"Every confirmed pair has a confidence of at least {MIN_CONFIDENCE}, if it has one.",
+        ),
+        check_spec(
+            UNDECIDED_SHARE,
+            asset=asset,
+            partitions_def=partitions_def,
+            description="The share of undecided pairs is at most VISDIV_UNDECIDED_LIMIT (warns).",
+        ),
+    ]
+
+
+def verification_result(
+    images: ImageReader, manifest: Manifest, subsets: Sequence[str], *, compared: int, reused: int, limit: float
+) -> tuple[dict[str, object], list[dg.AssetCheckResult]]:
+    """Return the metadata and the checks of a table of compared pairs.
+
+    Args:
+        images: reads the images of the sample of confirmed pairs, and the lake.
+        manifest: of the table.
+        subsets: names of the subsets that hold the images.
+        compared: number of pairs that were compared in this run.
+        reused: number of units of an earlier run.
+        limit: share of undecided pairs above which the check warns.
+    """
+    dataset = images.lake.dataset(manifest, "pairs")
+    counts = count_verdicts(
+        dataset.to_batches(columns=[name for name in COUNTED_COLUMNS if name in dataset.schema.names])
+    )
+    sampled = sample_rows(dataset.to_batches(filter=pc.field("verified")), counts.confirmed, PAIRS_SHOWN)
+    sheet = None if sampled is None else confirmed_contact_sheet(images, subsets, sampled)
+    metadata = {
+        "dagster/partition_row_count": counts.pairs,
         "pairs_compared": compared,
-        "pairs_reused": found.num_rows - compared,
-        "pairs_confirmed": int(pc.sum(found["verified"]).as_py() or 0),
-        "evidence": table_preview(by_evidence.sort_by(order)),
-        "units_reused": write.reused,
+        "pairs_reused": counts.pairs - compared,
+        "pairs_confirmed": counts.confirmed,
+        "pairs_rejected": counts.rejected,
+        "pairs_undecided": counts.undecided,
+        "undecided_reasons": table_preview(counts.undecided_reasons),
+        "evidence": table_preview(counts.by_evidence),
+        **({"confirmed_sample": sheet_markdown("a sample of confirmed pairs", sheet)} if sheet else {}),
+        "units_reused": reused,
     }
+    checks = [
+        dg.AssetCheckResult(
+            check_name=CONFIDENCE_FLOOR,
+            passed=not counts.below_floor,
+            description=f"{counts.without_confidence} of {counts.confirmed} confirmed pairs have no confidence.",
+            metadata={
+                "pairs_below_floor": counts.below_floor,
+                "pairs_without_confidence": counts.without_confidence,
+                "floor": MIN_CONFIDENCE,
+            },
+        ),
+        dg.AssetCheckResult(
+            check_name=UNDECIDED_SHARE,
+            passed=counts.undecided_share <= limit,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"share": counts.undecided_share, "limit": limit},
+        ),
+    ]
+    return metadata, checks

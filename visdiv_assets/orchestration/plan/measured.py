@@ -16,6 +16,7 @@ from PIL import Image
 from visdiv_assets.devices import resolve_device
 from visdiv_assets.duplicates.candidates import CandidateRule
 from visdiv_assets.duplicates.verify import verify_pair
+from visdiv_assets.embedding.regions import RegionEmbedder
 from visdiv_assets.errors import SourceError
 from visdiv_assets.ingest import ModelWanted, ShardProducts, Wanted, ingest_shard
 from visdiv_assets.ingest.wanted import every_image
@@ -88,7 +89,10 @@ def _images(source: Source, parts: Sequence[Part]) -> Iterator[bytes]:
 def _measure_pass(settings: Settings, images: Sequence[bytes]) -> tuple[float, float]:
     """Return the seconds and stored bytes per image."""
     embedder = load_sscd(settings)
-    wanted = Wanted(images=True, thumbnails=every_image, features=every_image, models={"sscd": ModelWanted(embedder)})
+    models = {"sscd": ModelWanted(embedder)}
+    if settings.regions:
+        models["regions"] = ModelWanted(RegionEmbedder(embedder))
+    wanted = Wanted(images=True, thumbnails=every_image, features=every_image, models=models)
     threads, limits = thread_count(settings.threads), settings.decode_limits
 
     def run(data: Sequence[bytes]) -> ShardProducts:

@@ -37,6 +37,10 @@ class Description(NamedTuple):
     keeps_norms: bool
 
 
+#: The model of vectors that the settings leave out; their table stays empty.
+NO_MODEL = Description("", 1, "", False)
+
+
 @dataclass(frozen=True)
 class Describe:
     """Loads a model where it will run, and describes it; the unit is None."""
@@ -143,6 +147,7 @@ class ReadShards:
                 lambda columns: source.batches(self.kind, self.name, shard, columns=columns),
                 self._wanted(unit, models, known),
                 first_row=unit.shard.first_row,
+                file=shard.name if shard.one_file else None,
                 threads=worker.threads,
                 limits=self.limits,
                 progress=progress,

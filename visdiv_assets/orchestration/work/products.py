@@ -18,7 +18,7 @@ from visdiv_assets.imaging.listing import IMAGES_SCHEMA
 from visdiv_assets.ingest import BlobProduct, ShardProducts, VectorProduct
 from visdiv_assets.ingest.known import KnownBlobs
 from visdiv_assets.orchestration.engines import Engine
-from visdiv_assets.orchestration.work.ingest import THUMBNAILS, Description, ReadShards, ShardUnit
+from visdiv_assets.orchestration.work.ingest import NO_MODEL, THUMBNAILS, Description, ReadShards, ShardUnit
 from visdiv_assets.progress import Progress
 from visdiv_assets.sources.versions import Version, VersionedShard
 from visdiv_assets.storage.lake import Lake
@@ -77,13 +77,13 @@ class Blobs:
 
 
 class Vectors:
-    """The vectors of a model."""
+    """The vectors of a model; of `NO_MODEL` there are none."""
 
     def __init__(
         self, name: str, lake: Lake, write: PartitionWrite, earlier: Manifest | None, model: Description
     ) -> None:
         """Create the product; `earlier` is a state made by the same model."""
-        self.name, self.write, self.earlier, self.wanted, self.made = name, write, earlier, True, 0
+        self.name, self.write, self.earlier, self.wanted, self.made = name, write, earlier, model != NO_MODEL, 0
         self.model = model
         self._lake = lake
 

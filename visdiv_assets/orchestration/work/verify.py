@@ -8,8 +8,8 @@ from typing import ClassVar, NamedTuple
 
 import pyarrow as pa
 
-from visdiv_assets.corpus.image_fetch import ImageFetcher
 from visdiv_assets.duplicates.candidates import SIDES
+from visdiv_assets.duplicates.pair_images import PairImages
 from visdiv_assets.duplicates.pair_verification import has_prefix, known_verdicts, verify_candidates
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.orchestration.engines import PerProcess, Worker
@@ -55,15 +55,15 @@ class ComparePairs:
     ids: tuple[str, str] = SIDES
 
     def open(self, worker: Worker) -> Callable[[PairsUnit, Progress], Compared]:
-        """Read the positions of the images."""
+        """Read the image_ids and their positions."""
         store = self.lake.get()
-        fetcher = ImageFetcher(store, self.source.get(), self.sets)
+        images = PairImages(store, self.source.get(), self.sets, self.limits)
         known = known_verdicts(store, self.earlier, self.ids)
 
         def compare(unit: PairsUnit, progress: Progress) -> Compared:
             return verify_candidates(
                 store.read(self.joined, "candidates", where=has_prefix(self.ids[0], unit.prefix)),
-                fetcher.in_order,
+                images,
                 known(unit.prefix),
                 ids=self.ids,
                 threads=worker.threads,

@@ -118,6 +118,33 @@ def test_a_stage_whose_input_is_missing_names_it(pipeline: Pipeline, asset: str)
     assert message.endswith("of 'some' is not materialized: run `visdiv run some`")
 
 
+@pytest.mark.parametrize(
+    ("table", "name", "asset"),
+    [
+        ("subset_images", "*.rows.parquet", "near_duplicates"),
+        ("near_duplicates", "*.candidates.parquet", "verified_duplicates"),
+        ("sscd_embeddings", "*.vectors.npy", "near_duplicates"),
+        ("subset_turns", "*.turns.parquet", "quality_rows"),  # streamed
+    ],
+)
+def test_flipped_bytes_that_a_stage_reads_are_one_line(pipeline: Pipeline, table: str, name: str, asset: str) -> None:
+    pipeline.write("one", [*one_each([1, 2]), Row([near_copy(1)])])
+    assert pipeline.run("one", sscd=other_model("color")).success
+    (file,) = (Path(pipeline.settings.lake_root) / table / "one").glob(name)
+    data = bytearray(file.read_bytes())
+    # All but the magic bytes, and the footer of a Parquet file.
+    end = len(data) - 8 - int.from_bytes(data[-8:-4], "little") if name.endswith(".parquet") else 80
+    data[6:end] = bytes(255 ^ byte for byte in data[6:end])
+    file.write_bytes(data)
+    # Whatever else the stage depends on, it must read the file.
+    shutil.rmtree(Path(pipeline.settings.lake_root) / asset)
+    message = str(pipeline.run("one", only=[asset], sscd=other_model("color")).failures[asset])
+    assert message.startswith(f"{file} has other bytes than those that were written; damaged files are removed: ")
+    assert message.endswith(f"materialize {table} of 'one' again, or run `visdiv run --all`, and check the disk")
+    assert pipeline.run("one", sscd=other_model("color")).success
+    assert file.exists()
+
+
 @pytest.mark.parametrize("asset", ["near_duplicates", "subset_diversity"])
 def test_embeddings_older_than_the_list_of_images_are_a_failure(pipeline: Pipeline, asset: str) -> None:
     """The UI can materialize one asset without those that it depends on."""

@@ -9,14 +9,28 @@ from typing import Any
 import numpy as np
 import pytest
 
+from visdiv_assets.embedding.regions import RegionEmbedder
 from visdiv_assets.orchestration.assets import ingest
 from visdiv_assets.orchestration.pools import pool_slot
 from visdiv_assets.sources import Kind, parquet
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets_tests.conftest import Pipeline, Ran, Row, image, lake_files, near_copy, one_each, other_model
+from visdiv_assets_tests.conftest import (
+    ColorEmbedder,
+    Pipeline,
+    Ran,
+    Row,
+    image,
+    lake_files,
+    near_copy,
+    one_each,
+    other_model,
+    png,
+    shapes,
+)
 
 PRODUCTS = ("subset_thumbnails", "subset_features", "sscd_embeddings")
 PASS = ("subset_images", "subset_turns", *PRODUCTS)
+WITH_REGIONS = (*PASS, "subset_regions")
 
 
 def run(pipeline: Pipeline, *only: str) -> Ran:
@@ -118,6 +132,40 @@ def test_a_product_that_is_switched_off_is_an_empty_table(
     assert ids(pipeline.lake, table) == []
     assert len(ids(pipeline.lake, "sscd_embeddings")) == 2
     assert run(pipeline).metadata(table)["images_made"] == 2
+
+
+def test_regions_are_stored_if_switched_on_and_no_model_runs_else(pipeline: Pipeline, reads: Counter[str]) -> None:
+    large, small = png(shapes(0, 200)), image(1)
+    pipeline.write("some", [Row([large, small])], [Row([small])])
+    ran = run(pipeline, *WITH_REGIONS)
+    assert (ran.metadata("subset_regions")["model_id"], ids(pipeline.lake, "subset_regions")) == ("", [])
+    # Only what is missing is made, in one further reading of the first file.
+    on = pipeline.changed(regions=True)
+    ran = run(on, *WITH_REGIONS)
+    assert ran.metadata("subset_regions")["images_embedded"] == 2
+    assert ran.metadata("sscd_embeddings")["images_embedded"] == 0
+    assert reads == {"train-00000.parquet": 2, "train-00001.parquet": 1}
+    assert ids(pipeline.lake, "subset_regions") == ids(pipeline.lake, "sscd_embeddings")
+    vectors = pipeline.lake.array(pipeline.lake.require("subset_regions", "some"), "vectors")[:]
+    expected = RegionEmbedder(ColorEmbedder()).embed([shapes(0, 200), shapes(1)]).astype(np.float16)
+    np.testing.assert_array_equal(vectors, expected)
+    assert vectors[0].any()
+    assert not vectors[1].any()
+    fresh = on.elsewhere()
+    run(fresh, *WITH_REGIONS)
+    assert fresh.lake.require("subset_regions", "some").digest == on.lake.require("subset_regions", "some").digest
+
+
+def test_regions_of_a_faulty_model_fail_their_check(pipeline: Pipeline) -> None:
+    pipeline.write("some", [Row([png(shapes(0, 200))])])
+    only = ("subset_images", "subset_regions")
+    ran = pipeline.changed(regions=True).run("some", only=only, sscd=other_model("broken"))
+    assert {
+        name: check.passed for name, check in ran.checks.items() if name in ("finite_unit_length", "one_model")
+    } == {
+        "finite_unit_length": False,
+        "one_model": True,
+    }
 
 
 def test_another_side_makes_only_the_thumbnails_again(pipeline: Pipeline) -> None:

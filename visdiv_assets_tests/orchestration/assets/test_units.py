@@ -17,7 +17,7 @@ from visdiv_assets_tests.conftest import Pipeline, Row, lake_files, near_copy, o
 
 BEFORE = ("subset_images", "sscd_embeddings")
 #: All assets of the pass that need no CLIP.
-PASS = (*BEFORE, "subset_turns", "subset_thumbnails", "subset_features")
+PASS = (*BEFORE, "subset_turns", "subset_thumbnails", "subset_features", "subset_regions")
 
 
 class Backwards:

@@ -11,6 +11,8 @@ from typing import Any
 
 import duckdb
 import filelock
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from visdiv_assets.devices import has_cuda
@@ -127,6 +129,32 @@ def test_a_source_without_subsets_or_benchmarks_is_named(settings: Settings) -> 
     shutil.rmtree(settings.source)
     with pytest.raises(VisdivError, match="there is no folder"):
         source.check_source(settings)
+
+
+def test_what_is_read_and_what_is_not_is_named(settings: Settings) -> None:
+    assert source.check_columns(settings) is None
+    write_shard(settings.source, "some", one_each([1]))
+    assert source.check_left_out(settings) is None
+    assert text(source.check_columns(settings), Level.OK) == "images from images, texts from texts in some"
+    (Path(settings.source) / "logo.png").write_bytes(b"x")
+    assert text(source.check_left_out(settings), Level.OK) == "not read: logo.png"
+
+
+def test_columns_of_the_wrong_type_are_named(settings: Settings) -> None:
+    file = write_shard(settings.source, "some", one_each([1]))
+    table = pq.read_table(file)
+    pq.write_table(table.drop_columns(["texts"]).append_column("texts", pa.array([7] * len(table))), file)
+    found = text(source.check_columns(settings), Level.WARNING)
+    assert "Read as null because of their types: texts is int64 in some" in found
+
+
+def test_a_subset_that_cannot_be_opened_is_named(settings: Settings) -> None:
+    write_shard(settings.source, "good", one_each([1]))
+    bad = write_shard(settings.source, "bad", one_each([2]))
+    bad.with_name("train-1.parquet").symlink_to("../blobs/0123")
+    found = text(source.check_columns(settings), Level.PROBLEM)
+    assert found.startswith("1 cannot be read, only their runs fail: bad: ")
+    assert "train-1.parquet cannot be read (No such file or directory)" in found
 
 
 # The model -----------------------------------------------------------------------------------------------------------

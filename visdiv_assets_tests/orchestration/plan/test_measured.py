@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from visdiv_assets.embedding.regions import REGIONS
 from visdiv_assets.orchestration.plan import measured as module
 from visdiv_assets.orchestration.plan.measured import Measured, measure
 from visdiv_assets.orchestration.plan.what_runs import NEW, UNCHANGED, Part
@@ -35,6 +36,13 @@ def test_all_rates_are_measured_on_images_of_the_source(settings: Settings) -> N
     assert min(found.pass_seconds, found.verify_seconds, found.join_seconds) > 0
     # A vector of 192 dimensions, a thumbnail, features and a row of the listing.
     assert 400 < found.pass_bytes < 20_000
+
+
+def test_the_pass_is_measured_with_regions_if_they_are_on(settings: Settings) -> None:
+    write_shard(settings.source, "first", one_each(range(10)))
+    off, on = (measured(settings.model_copy(update={"regions": on}), part("first")) for on in (False, True))
+    stored = REGIONS * ColorEmbedder().dimension * 2
+    assert stored < on.pass_bytes - off.pass_bytes < stored + 200
 
 
 def test_a_subset_without_an_image_in_its_first_rows_is_left_out(settings: Settings) -> None:

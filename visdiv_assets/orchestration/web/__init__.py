@@ -1,0 +1,4 @@
+"""The web server of the Dagster UI, which answers requests of its own pages only.
+
+Dagster's server has no login, and runs a mutation that any page of a browser on the same machine sends to it.
+"""
