@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from PIL import Image
 
 from visdiv_assets.diversity.evaluate import evaluate_diversity
-from visdiv_assets.duplicates.verify_pairs import compare_pairs
+from visdiv_assets.duplicates.verify import Background
+from visdiv_assets.duplicates.verify_pairs import Fetch, compare_pairs
 from visdiv_assets.imaging.decode import ImageStatus, decode_image
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.limits import DecodeLimits
@@ -63,20 +65,32 @@ def test_an_image_of_too_many_bytes_is_never_embedded() -> None:
     assert embedder.embedded == 0
 
 
+class LargeImages:
+    """Images whose pixels are always needed, because features and thumbnails are equal."""
+
+    def stored(self, image_ids: Sequence[str]) -> list[tuple[bytes | None, bytes | None]]:
+        return [(b"", LARGE)] * len(image_ids)
+
+    def in_order(self, image_ids: Sequence[str]) -> Fetch:
+        return lambda wanted: [LARGE] * len(wanted)
+
+    def backgrounds(self, image_id_a: str, image_id_b: str) -> list[Background]:
+        return []
+
+
 def test_an_image_of_too_many_bytes_is_never_compared() -> None:
-    def verdict(max_bytes: int) -> tuple[bool, str]:
+    def verdict(max_bytes: int) -> tuple[bool | None, str]:
         found = compare_pairs(
             ["a"],
             ["b"],
-            lambda ids: [LARGE],
-            lambda ids: [LARGE],
+            LargeImages(),
             threads=1,
             limits=DecodeLimits(MAX_PIXELS, max_bytes=max_bytes),
         ).to_pylist()[0]
         return found["verified"], found["reason"]
 
     assert verdict(len(LARGE)) == (True, "")
-    assert verdict(LIMIT) == (False, "unreadable")
+    assert verdict(LIMIT) == (None, "unreadable")
 
 
 def test_a_folder_is_measured_without_images_of_too_many_bytes(tmp_path: Path) -> None:

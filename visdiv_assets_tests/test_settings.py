@@ -223,6 +223,7 @@ def test_exported_variables_load_the_same_settings_elsewhere(folder: Path, monke
     assert (there.source, there.data) == (str(folder / "corpus"), str(folder / "results"))
     assert (there.keep_rows, there.clip_model) == (str(folder / "kept.parquet"), str(folder / "clip"))
     assert there.threads == 3
+    assert "VISDIV_CLIP_MODEL" not in exported_variables(Settings(clip_model=""), {})
     (folder / "elsewhere" / "visdiv.toml").write_text("threads = 9\n")
     remote = exported_variables(Settings(source="hf://datasets/some/corpus@main"), {"VISDIV_CONFIG": ""})
     assert (remote["VISDIV_SOURCE"], remote["VISDIV_CONFIG"]) == ("hf://datasets/some/corpus@main", "")

@@ -59,6 +59,8 @@ def _checks(settings: Settings, deep: bool) -> Iterator[tuple[str, Check]]:
     from visdiv_assets.settings import dagster_home
 
     yield "source", partial(source.check_source, settings)
+    yield "columns", partial(source.check_columns, settings)
+    yield "left out", partial(source.check_left_out, settings)
     yield "device", partial(models.check_device, settings)
     yield "weights", partial(models.check_weights_file, settings)
     yield "model", partial(models.check_model, settings)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
+from visdiv_assets.errors import printable
 from visdiv_assets.settings import Settings, load_settings
 
 _GIVEN = "visdiv_assets.options"
@@ -48,6 +49,18 @@ def given_options() -> str:
 
 
 def repeat_options(text: str) -> str:
-    """Add the given options to each `visdiv` command in backticks, so that it works when it is copied."""
+    """Return a text for the terminal, with the given options in each `visdiv` command in backticks, to be copied."""
     options = given_options()
+    text = printable(text)
     return _COMMAND.sub(lambda found: f"`{found[1]}{options}`", text) if options else text
+
+
+#: Groups of files that are named.
+_SHOWN = 10
+
+
+def not_read(left_out: Sequence[str]) -> list[str]:
+    """Return the lines that name what a source holds beside the rows that are read."""
+    lines = [f"not read: {what}" for what in left_out[:_SHOWN]]
+    more = len(left_out) - _SHOWN
+    return [*lines, f"not read: {more} more groups of files"] if more > 0 else lines

@@ -24,6 +24,9 @@ from visdiv_assets.settings import Settings
 def query(settings: Settings, sql: str, form: str) -> None:
     """Run SQL on the published DuckDB file, read-only.
 
+    Statements reach no other file, no network and no extension. In CSV, an apostrophe precedes texts that a spreadsheet
+    would take for a formula.
+
     `visdiv query "SHOW TABLES"` lists the tables, and
     `visdiv query "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'images'"` describes the columns
     of the table images.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from visdiv_assets.cli.options import given_options, pass_settings, repeat_options
+from visdiv_assets.cli.options import given_options, not_read, pass_settings, repeat_options
 from visdiv_assets.errors import ConfigError
 from visdiv_assets.settings import Settings
 
@@ -50,6 +50,8 @@ def run(settings: Settings, subsets: tuple[str, ...], every: bool, changed: bool
         for line in plan_lines(settings, source, lake, benchmarks, chosen):
             click.echo(repeat_options(line))
         return
+    for line in not_read(source.left_out()):
+        click.echo(line)
     outcomes = {}
     for outcome in runs.Session(settings).run(benchmarks, chosen):
         click.echo(repeat_options(outcome.line()))

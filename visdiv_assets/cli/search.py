@@ -199,10 +199,20 @@ def _table(matches: Sequence[Match]) -> str:
     from visdiv_assets.cli.tables import text_table
 
     rows = [
-        (match.image.place, match.image.row, match.image.image_index, match.score, _excerpt(match.image.note))
+        (
+            match.image.place,
+            match.image.row,
+            match.image.image_index,
+            match.score,
+            match.image.file,
+            match.image.row_in_file,
+            match.image.path,
+            _excerpt(match.image.note),
+        )
         for match in matches
     ]
-    return text_table(["subset", "row", "image", "score", "text"], rows, floats=".3f")
+    columns = ["subset", "row", "image", "score", "file", "row_in_file", "path", "text"]
+    return text_table(columns, rows, floats=".3f")
 
 
 def _excerpt(text: str) -> str:

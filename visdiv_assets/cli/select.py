@@ -63,15 +63,17 @@ def select(
 
     - text_overlap, which selects the rows with the least benchmark text first
 
-    The result has the columns subset, row and score, best rows first. Of rows with the same score at the cut, a random
-    sample with a fixed seed is selected; --threshold selects all of them or none. No data is changed. With --compare,
-    give several methods, or none to compare all methods that the data allow.
+    The result has the columns subset, row and score, best rows first; a file also has the image_ids of each row and the
+    source_revision of its subset, by which the row is found again after files were added. Of rows with the same score
+    at the cut, a random sample with a fixed seed is selected; --threshold selects all of them or none. No data is
+    changed. With --compare, give several methods, or none to compare all methods that the data allow.
 
     To restrict the clean copy to the selected rows, set VISDIV_KEEP_ROWS to the file written by --out, or set
     VISDIV_KEEP_BY and VISDIV_KEEP_FRACTION for a method with stored scores.
     """
     from visdiv_assets.cli.tables import arrow_table
     from visdiv_assets.curation.selection.compare_methods import compare_methods
+    from visdiv_assets.curation.selection.row_identity import identify_rows
     from visdiv_assets.curation.selection.select import Wanted, describe_preference, select_rows
     from visdiv_assets.wiring import open_lake
 
@@ -96,7 +98,7 @@ def select(
             f"random. --threshold {score} selects all of them."
         )
     if out:
-        _write(chosen, out)
+        _write(identify_rows(lake, chosen), out)
         click.echo(f"They were written to {out}.")
     else:
         click.echo(arrow_table(chosen.slice(0, ROWS_SHOWN), floats=".4g"))

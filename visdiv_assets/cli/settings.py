@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from visdiv_assets.cli.options import pass_settings
+from visdiv_assets.errors import without_secrets
 from visdiv_assets.settings import CONFIG_FILE, CONFIG_VARIABLE, config_file, dagster_home, variable
 
 if TYPE_CHECKING:
@@ -30,5 +31,5 @@ def settings(settings: Settings) -> None:
 
 
 def _print(name: str, value: object, description: str) -> None:
-    click.echo(f"{name} = {value!r}")
+    click.echo(without_secrets(f"{name} = {value!r}"))
     click.echo(click.wrap_text(description, 100, "    ", "    "))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from visdiv_assets.cli.options import pass_settings, repeat_options
+from visdiv_assets.cli.options import not_read, pass_settings, repeat_options
 from visdiv_assets.settings import Settings
 
 
@@ -16,9 +16,12 @@ def status(settings: Settings) -> None:
     from visdiv_assets.storage.uris import display
     from visdiv_assets.wiring import open_lake, open_source
 
-    states = subset_states(open_source(settings), open_lake(settings))
-    click.echo(f"source  {settings.source}")
+    source = open_source(settings)
+    states = subset_states(source, open_lake(settings))
+    click.echo(f"source  {display(settings.source)}")
     click.echo(f"data    {display(settings.data) if settings.is_remote else settings.data_folder}")
+    for line in not_read(source.left_out()):
+        click.echo(repeat_options(line))
     width = max([len(state.subset) for state in states], default=6)
     for state in states:
-        click.echo(f"{state.subset:<{width}}  {repeat_options(state.summary)}")
+        click.echo(repeat_options(f"{state.subset:<{width}}  {state.summary}"))

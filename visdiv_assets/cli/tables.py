@@ -19,6 +19,9 @@ def text_table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, floa
     """
     from tabulate import tabulate
 
+    from visdiv_assets.errors import printable
+
+    rows = [[printable(value) if isinstance(value, str) else value for value in row] for row in rows]
     # tabulate parses strings as numbers by default: it would print a subset named "1e3" as 1000.
     texts = [index for index in range(len(headers)) if any(isinstance(row[index], str) for row in rows)]
     return tabulate(rows, headers, tablefmt="simple", floatfmt=floats, disable_numparse=texts)

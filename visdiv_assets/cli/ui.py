@@ -14,19 +14,34 @@ from visdiv_assets.settings import Settings, dagster_home, exported_variables
 @click.command()
 @click.option("--port", default=3000, show_default=True, help="Port of the web server.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that the web server listens on.")
+@click.option(
+    "--allow-host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Host name under which browsers reach the server, such as that of a proxy (repeatable).",
+)
 @pass_settings
-def ui(settings: Settings, port: int, host: str) -> None:
+def ui(settings: Settings, port: int, host: str, names: tuple[str, ...]) -> None:
     """Open the Dagster UI.
 
     The UI shows the assets, partitions, runs and backfills of VISDIV_DATA, including those of `visdiv run`. Runs that
     you launch in it use the settings of this command.
+
+    The UI has no login: everyone who reaches the address of --host can launch runs. It refuses requests that pages of
+    other servers make a browser send.
     """
     from visdiv_assets.orchestration import runs
+    from visdiv_assets.orchestration.web.guard import is_loopback
 
     runs.Session(settings)
     os.environ.update(exported_variables(settings))
     # Dagster warns about a dagster.yaml in the working directory unless that is DAGSTER_HOME.
     os.chdir(dagster_home(settings))
+    if not is_loopback(host):
+        click.echo(f"visdiv: the UI has no login: everyone who reaches {host}:{port} can launch runs", err=True)
+    services = [*(name.lower() for name in (*names, host)), "--"]
     arguments = ["dev", "-m", "visdiv_assets.definitions", "-p", str(port), "-h", host]
     # Dagster recommends `dg dev`, which needs a project folder; an installed wheel has none.
-    os.execv(sys.executable, [sys.executable, "-W", "ignore:Function `dev_command`", "-m", "dagster", *arguments])
+    python = [sys.executable, "-W", "ignore:Function `dev_command`"]
+    os.execv(sys.executable, [*python, "-m", "visdiv_assets.orchestration.web.services", *services, *arguments])

@@ -16,10 +16,6 @@ from visdiv_assets.imaging.limits import DEFAULT_LIMITS, DecodeLimits
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-IMAGE_SUFFIXES = frozenset(
-    (".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-)
-
 #: Images that are decoded together before they are passed to the model.
 BATCH_IMAGES = 64
 
@@ -75,7 +71,7 @@ def evaluate_diversity(
 ) -> dict[str, float | str | None]:
     """Compute the diversity of a folder of images.
 
-    Images are found by file suffix in the folder and its subfolders and read in sorted order; hidden files are
+    Images are found by ending or content in the folder and its subfolders and read in sorted order; hidden files are
     ignored. One batch of images is in memory at a time. Every file counts, including copies.
 
     Args:
@@ -106,7 +102,7 @@ def evaluate_diversity(
     files = _image_files(folder)
     if not files:
         raise InputError(
-            f"{folder} holds no images: no file in it or in its subfolders has a suffix such as .jpg, .png or .webp"
+            f"{folder} holds no images: no file in it or in its subfolders has the ending of an image or begins as one"
         )
 
     from visdiv_assets import embedding
@@ -165,12 +161,12 @@ class _ImageReader:
 
 
 def _image_files(folder: Path) -> list[Path]:
+    from visdiv_assets.sources.image_folder import is_image
+
     def visible(path: Path) -> bool:
         return not any(part.startswith(".") for part in path.relative_to(folder).parts)
 
-    return sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and visible(path) and path.is_file()
-    )
+    return sorted(path for path in folder.rglob("*") if visible(path) and path.is_file() and is_image(path))
 
 
 def _components(moments: Moments) -> dict[str, float | None]:

@@ -15,7 +15,7 @@ from visdiv_assets.progress import Progress, silent
 from visdiv_assets.threads import ordered_map, thread_count
 
 #: Kinds of copies that are aligned by resizing the whole image, and kinds that need keypoints.
-BY_RESIZING = ("jpeg", "resize", "blur", "color")
+BY_RESIZING = ("jpeg", "scale", "blur", "color_jitter")
 BY_KEYPOINTS = ("crop", "rotate")
 
 Pair = tuple[Image.Image, Image.Image]
@@ -53,11 +53,11 @@ def measure(images: int = 12, progress: Progress = silent) -> list[Figure]:
 
 def _is_confirmed(pair: Pair) -> bool:
     one, other = pair
-    return verify(prepare(one), prepare(other)).verified
+    return verify(prepare(one), prepare(other)).verified is True
 
 
 def _copy_pairs(originals: list[Image.Image], kinds: tuple[str, ...]) -> list[Pair]:
-    return [(image, make_copy(image, kind, "medium", seed)) for kind in kinds for seed, image in enumerate(originals)]
+    return [(image, make_copy(image, kind, "mild", seed)) for kind in kinds for seed, image in enumerate(originals)]
 
 
 def _decode(data: bytes) -> Image.Image:

@@ -11,8 +11,8 @@ from visdiv_assets_tests.cli.test_main import visdiv
 from visdiv_assets_tests.conftest import lake_files
 
 CHECKS = [
-    *("python", "packages", "settings", "source", "device", "weights", "model", "disk", "data folder", "lake"),
-    *("warehouse", "garbage", "state", "daemon", "runs", "pools"),
+    *("python", "packages", "settings", "source", "columns", "device", "weights", "model", "disk", "data folder"),
+    *("lake", "warehouse", "garbage", "state", "daemon", "runs", "pools"),
 ]
 
 
@@ -29,7 +29,7 @@ def test_a_healthy_setup_is_ok_and_is_not_changed(settings: Settings) -> None:
     found = findings(result.output)
     assert list(found) == CHECKS
     assert {name: level for name, (level, _) in found.items() if level != "ok"} == {"daemon": "warning"}
-    assert result.output.splitlines()[-1] == "16 checks: 0 problems, 1 warning"
+    assert result.output.splitlines()[-1] == "17 checks: 0 problems, 1 warning"
     assert lake_files(settings.data, "lake", "reports") == before
 
 

@@ -207,7 +207,7 @@ def test_status_before_any_run_lists_the_subsets(tmp_path: Path) -> None:
     assert result.exit_code == 0
     lines = result.output.splitlines()
     assert lines[:2] == [f"source  {SAMPLE}", f"data    {tmp_path / 'data'}"]
-    assert lines[2:] == [f"{subset}  not materialized" for subset in SUBSETS]
+    assert lines[2:] == ["not read: truth.json", *(f"{subset}  not materialized" for subset in SUBSETS)]
     assert not (tmp_path / "data").exists()
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import NoReturn
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from visdiv_assets import progress
@@ -46,6 +49,37 @@ def test_a_run_writes_its_progress_to_stderr(source: Path, tmp_path: Path, monke
     assert [line for line in lines if not line.startswith(("subset 1 of 1 · ", "all subsets together · "))] == []
     assert any(line.startswith("subset 1 of 1 · reading second · ") for line in lines)
     assert " · " not in result.stdout
+
+
+def test_one_subset_that_cannot_be_opened_stops_no_other(source: Path, tmp_path: Path) -> None:
+    (source / "subsets" / "first" / "train-1.parquet").symlink_to("../../blobs/0123")
+    (source / "logo.png").write_bytes(b"x")
+    fault = "train-1.parquet cannot be read (No such file or directory)"
+    result = visdiv("run", "--all", source=source, data=tmp_path / "data", VISDIV_CLIP_MODEL="")
+    assert result.exit_code == 2
+    left, failed, done, corpus = result.stdout.splitlines()[:4]
+    assert left == "not read: logo.png"
+    assert failed.startswith("FAILED first ")
+    assert fault in failed
+    assert done.startswith("done   second ")
+    assert corpus.endswith("DuckDB file published")
+    lines = visdiv("status", source=source, data=tmp_path / "data").stdout.splitlines()
+    assert lines[2] == "not read: logo.png"
+    assert lines[3].startswith("first   not materialized: ")
+    assert fault in lines[3]
+    assert lines[4].startswith("second  2 images, 0 unreadable, 2 embedded")
+
+
+def test_texts_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    file = write_shard(tmp_path / "source", "some", one_each([1, 2]))
+    table = pq.read_table(file)
+    texts = pa.array(["no conversation", json.dumps([{"role": "user", "content": "q"}])])
+    pq.write_table(table.drop_columns(["texts"]).append_column("texts", texts), file)
+    result = visdiv("run", "some", source=tmp_path / "source", data=tmp_path / "data", VISDIV_CLIP_MODEL="")
+    assert result.exit_code == 0, result.output
+    assert "warning: 1 texts or ratings not read" in result.stdout.splitlines()[0]
+    (line,) = visdiv("status", source=tmp_path / "source", data=tmp_path / "data").stdout.splitlines()[2:]
+    assert "1 texts or ratings not read" in line
 
 
 # The plan ------------------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def test_every_method_writes_the_best_rows_first(made: Path, tmp_path: Path, met
     result = select(made, method, "--k", "7", "--out", str(out))
     assert result.exit_code == 0, result.output
     chosen = pq.read_table(out)
-    assert chosen.schema == CHOSEN_SCHEMA
+    assert chosen.schema.names == [*CHOSEN_SCHEMA.names, "image_ids", "source_revision"]
     assert chosen.num_rows == 7
     rows = list(zip(chosen["subset"].to_pylist(), chosen["row"].to_pylist(), strict=True))
     assert len(set(rows)) == 7
@@ -134,7 +134,7 @@ def test_named_methods_are_compared(made: Path) -> None:
     [
         (("nothing", "--k", "1"), "unknown selection method 'nothing'"),
         (("semdedup", "--k", "1", "--subset", "nowhere"), "selection_scores do not cover 'nowhere'"),
-        (("wfpp", "--k", "1", "--subset", "nowhere"), "subset_turns of 'nowhere' is not materialized"),
+        (("wfpp", "--k", "1", "--subset", "nowhere"), "subset_images of 'nowhere' is not materialized"),
         (("clip_score", "--k", "1"), "no row has a score by clip_score"),
     ],
 )
@@ -203,3 +203,23 @@ def test_a_clean_copy_keeps_the_rows_that_select_wrote(made: Path, tmp_path: Pat
     dropped = set(query(settings, 'SELECT subset, "row" FROM dropped_rows'))
     assert dropped >= every - stay
     assert set(query(settings, "SELECT subset, \"row\" FROM dropped_rows WHERE reason = 'selection'")) == every - stay
+
+
+@pytest.mark.nightly
+def test_added_files_do_not_change_which_images_are_chosen(made: Path, tmp_path: Path) -> None:
+    data, source, out = tmp_path / "data", tmp_path / "source", tmp_path / "kept.parquet"
+    shutil.copytree(made / "data", data)
+    shutil.copytree(made / "source", source)
+    assert select(made, "k_center", "--k", "5", "--out", str(out)).exit_code == 0
+    shard = source / "subsets" / "birds" / "train-00000.parquet"
+    shard.rename(shard.with_name("train-00001.parquet"))
+    write_shard(source, "birds", [Row([image(50)]), Row([image(51)])])
+    ran = visdiv("run", "--all", source=source, data=data, VISDIV_CLIP_MODEL="", VISDIV_KEEP_ROWS=str(out))
+    assert ran.exit_code == 0, ran.output
+    settings = Settings(source=str(source), data=str(data))
+    left = query(
+        settings,
+        "SELECT image_id FROM images ANTI JOIN (SELECT subset, \"row\" FROM dropped_rows WHERE reason = 'selection') "
+        'USING (subset, "row")',
+    )
+    assert {image_id for (image_id,) in left} == {ids[0] for ids in pq.read_table(out)["image_ids"].to_pylist()}

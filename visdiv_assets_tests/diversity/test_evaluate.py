@@ -80,12 +80,13 @@ def test_components_of_one_image_are_none() -> None:
 def test_a_folder_scores_as_its_embeddings_do(tmp_path: Path, model: MeanColor) -> None:
     write_images(tmp_path / "a" / "b", {"1.png": "red", "2.JPG": "green"})
     write_images(tmp_path, {"3.webp": "blue", "0.bmp": "white"})
+    (tmp_path / "0.bmp").rename(tmp_path / "0.bmp_large")
     write_images(tmp_path / ".thumbnails", {"1.png": "black"})
     (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG no more")
     (tmp_path / "empty.jpg").write_bytes(b"")
     result = evaluate_diversity(str(tmp_path))
-    files = [tmp_path / "0.bmp", tmp_path / "3.webp", tmp_path / "a/b/1.png", tmp_path / "a/b/2.JPG"]
+    files = [tmp_path / "0.bmp_large", tmp_path / "3.webp", tmp_path / "a/b/1.png", tmp_path / "a/b/2.JPG"]
     expected = get_diversity_components(MeanColor().embed([Image.open(file).convert("RGB") for file in files]))
     assert result.pop("files") == 6
     assert result.pop("unreadable") == 2

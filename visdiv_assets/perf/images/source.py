@@ -31,11 +31,11 @@ MIN_IMAGES = 400
 #: same kind, and of the benchmark of that kind.
 WITHIN, ACROSS, LEAKED = 0.01, 0.005, 0.005
 
-#: The edits of copies, at medium strength.
+#: The edits of copies, at mild strength.
 EDITS = {
-    PHOTO: ("jpeg", "resize", "crop", "color", "caption", "overlay", "mirror"),
-    CHART: ("jpeg", "resize", "border"),
-    PAGE: ("jpeg", "resize", "border"),
+    PHOTO: ("jpeg", "scale", "crop", "color_jitter", "caption", "emoji", "mirror"),
+    CHART: ("jpeg", "scale", "pad"),
+    PAGE: ("jpeg", "scale", "pad"),
 }
 
 ROWS_OF_A_SHARD, ROWS_OF_A_GROUP = 500, 100
@@ -152,7 +152,7 @@ def make(drawn: Drawn) -> bytes:
 
     pixels = draw(drawn.kind, drawn.seed)
     if drawn.edit:
-        pixels = np.asarray(make_copy(Image.fromarray(pixels), drawn.edit, "medium", drawn.seed))
+        pixels = np.asarray(make_copy(Image.fromarray(pixels), drawn.edit, "mild", drawn.seed))
     return encode(drawn.kind, pixels)
 
 

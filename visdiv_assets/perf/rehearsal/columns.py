@@ -34,12 +34,18 @@ MEAN_TURNS = 3.7
 
 
 def images(
-    rows: np.ndarray, images_of_row: np.ndarray, ids: np.ndarray, readable: np.ndarray, random: np.random.Generator
+    file: str,
+    rows: np.ndarray,
+    images_of_row: np.ndarray,
+    ids: np.ndarray,
+    readable: np.ndarray,
+    random: np.random.Generator,
 ) -> pa.Table:
     """Make the image positions of some rows: table of `IMAGES_SCHEMA`.
 
     Args:
-        rows: row numbers, int64 [r].
+        file: the name of the file of the rows.
+        rows: row numbers, int64 [r], from the first of the file.
         images_of_row: number of positions in each row, int64 [r]; their sum is n.
         ids: image_ids of the positions, S32 [n].
         readable: whether each image is readable, bool [n].
@@ -53,9 +59,13 @@ def images(
         pa.binary(PDQ_BYTES), count, [None, pa.py_buffer(random.bytes(PDQ_BYTES * count))]
     ).cast(pa.binary())
     nothing = pa.scalar(None, pa.binary())
+    row_of_image = np.repeat(rows, images_of_row)
     arrays = [
-        pa.array(np.repeat(rows, images_of_row)),
+        pa.array(row_of_image),
         pa.array((np.arange(count) - first).astype(np.int32)),
+        pa.array([file] * count, pa.string()),
+        pa.array(row_of_image - (rows[0] if len(rows) else 0)),
+        pa.nulls(count, pa.string()),
         pa.array(ids.astype(str).tolist(), pa.string()),
         pa.array(np.where(random.random(count) < 0.7, "jpeg", "png").tolist(), pa.string()),
         pa.array(width),
@@ -63,6 +73,9 @@ def images(
         pa.array(width.astype(np.int64) * height // 8),
         pa.array(np.where(readable, "ok", "truncated").tolist(), pa.string()),
         pa.array(np.where(readable, "", "image file is truncated").tolist(), pa.string()),
+        pa.nulls(count, pa.float64()),
+        pa.nulls(count, pa.float64()),
+        pa.nulls(count, pa.string()),
         *(
             pa.array(random.uniform(low, high, count).astype(np.float32), mask=unread)
             for low, high in MEASURES.values()

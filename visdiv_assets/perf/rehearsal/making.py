@@ -167,7 +167,7 @@ def _write_images(lake: Lake, made: _Set, random: np.random.Generator) -> Manife
         before = np.arange(start, stop + 1) * made.plan.images // made.plan.rows
         with write.add(name) as unit:
             listed = columns.images(
-                np.arange(start, stop), np.diff(before), made.ids[images], made.readable[images], random
+                name, np.arange(start, stop), np.diff(before), made.ids[images], made.readable[images], random
             )
             unit.table("rows", listed, IMAGES_SCHEMA)
     statuses = lake.read(write.draft(), columns=["image_id", "status"])
@@ -178,6 +178,7 @@ def _write_images(lake: Lake, made: _Set, random: np.random.Generator) -> Manife
         images_unique=pc.count_distinct(readable["image_id"]).as_py(),
         images_unreadable=statuses.num_rows - readable.num_rows,
         digests={},
+        files=[(name, stop - start) for name, start, stop in made.shards()],
         observed_version=made.revision,
     )
 
