@@ -9,7 +9,7 @@ DEMO := env VISDIV_SOURCE=data/sample VISDIV_DATA=data/local
 # More arguments for pytest, such as PYTEST_ARGS=--cov.
 PYTEST_ARGS ?=
 
-.PHONY: demo ui test coverage nightly lint types docs wheel install
+.PHONY: demo ui test coverage nightly audit lint types docs wheel install
 
 demo: $(RUNTIME)
 	$(DEMO) $(BIN)/visdiv run --all
@@ -30,6 +30,14 @@ coverage: install
 
 nightly: install
 	$(BIN)/python -m pytest -n auto --dist worksteal -m nightly $(PYTEST_ARGS)
+	$(MAKE) audit
+
+# Known vulnerabilities of the exact versions, from the database of PyPI; the tool is installed apart from them.
+audit:
+	test -x .venv/audit/bin/pip-audit || $(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	.venv/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --progress-spinner off
+
 
 lint: install
 	$(BIN)/ruff check .
