@@ -122,11 +122,12 @@ def test_either_image_of_a_leak_may_show_the_other(seed: int, count: int, others
     random = np.random.default_rng(seed)
     seeds = random_units(3, DIMENSION, seed)
     (own, own_regions), (bench, bench_regions) = drawn(random, count, seeds), drawn(random, others, seeds)
-    # Many, so that the best regions of a benchmark are of few images.
     rule = CandidateRule(0.6, REGIONS * k, 0)
     benchmarks = collect_benchmarks({"bench": images(bench)})
-    shown = joined(as_regions(own_regions).vectors, benchmarks.side, rule)
-    showing = joined(own, as_regions(bench_regions).side, rule)
+    # Lists of all regions: shorter ones may hold several of one image only.
+    wide = CandidateRule(0.6, REGIONS * others, 0)
+    shown = joined(as_regions(own_regions).vectors, benchmarks.side, wide)
+    showing = joined(own, as_regions(bench_regions).side, wide)
     tables = [
         pairs_of_images(shown, as_regions(own_regions), None),
         pairs_of_images(showing, None, as_regions(bench_regions)),
