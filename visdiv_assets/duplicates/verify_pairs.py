@@ -93,11 +93,16 @@ def compare_pairs(
         table of `VERDICT_SCHEMA`, in the order of the pairs.
     """
     import cv2
+    from threadpoolctl import threadpool_limits
 
-    # Each pair is verified in one thread; OpenCV's own threads would compete with these.
+    # Each pair is verified in one thread; threads of OpenCV and of matrix products would compete with these.
     cv2.setNumThreads(1)
-    comparison = _Comparison(images, threads, limits, params)
     pairs = list(zip(left, right, strict=True))
+    with threadpool_limits(1, user_api="blas"):
+        return verdict_table(_compare(pairs, _Comparison(images, threads, limits, params), progress))
+
+
+def _compare(pairs: Sequence[Pair], comparison: _Comparison, progress: Progress) -> list[Evidence]:
     found: list[Evidence | Screened] = []
     for screened in comparison.screen(pairs):
         found.append(screened)
@@ -107,7 +112,7 @@ def compare_pairs(
     for (index, _), evidence in zip(waiting, compared, strict=True):
         found[index] = evidence
         progress(1)
-    return verdict_table([evidence for evidence in found if isinstance(evidence, Evidence)])
+    return [evidence for evidence in found if isinstance(evidence, Evidence)]
 
 
 def verdict_table(found: Sequence[Evidence]) -> pa.Table:
