@@ -47,13 +47,11 @@ class Alignment:
 
     Attributes:
         matrix: map [3, 3] from b to a in units of width and height.
-        mirrored: whether b was mirrored.
         inliers: number of mutually nearest features that agree.
         shown: int64 [m], features of a that b shows where the alignment puts them.
     """
 
     matrix: NDArray[np.float64]
-    mirrored: bool
     inliers: int
     shown: NDArray[np.int64]
 
@@ -117,7 +115,7 @@ def align(a: FeatureSet, b: FeatureSet, mirrored: bool, params: MatchParams) -> 
     shown = _shown(a, b, matrix, apart, params)
     if mirrored:
         unit = unit @ np.array([[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    return Alignment(unit / unit[2, 2], mirrored, int(inliers.sum()), shown)
+    return Alignment(unit / unit[2, 2], int(inliers.sum()), shown)
 
 
 def _shown(

@@ -119,7 +119,8 @@ def screen(
         may_be_equal=a.features == b.features and a.thumbnail.digest == b.thumbnail.digest,
     )
     needs_pixels = screened.may_be_equal or any(_is_narrow(image.thumbnail, params) for image in (one, two))
-    seen = screened if needs_pixels else _compare_thumbnails(screened, one.thumbnail, two.thumbnail, params)
+    views = one.thumbnail, two.thumbnail.negative() if negative else two.thumbnail
+    seen = screened if needs_pixels else _compare_thumbnails(screened, *views, params)
     if isinstance(seen, Evidence):
         return seen
     if found is not None:
@@ -127,7 +128,7 @@ def screen(
         screened = replace(screened, features=replace(screened.features, bits=bits))
     if isinstance(seen, Screened):
         return screened
-    return _judge_thumbnails(screened, one.thumbnail, two.thumbnail, seen, params)
+    return _judge_thumbnails(screened, *views, seen, params)
 
 
 def compare_pixels(
@@ -211,7 +212,6 @@ def _compare_thumbnails(
     screened: Screened, one: PreparedImage, two: PreparedImage, params: VerifyParams
 ) -> Evidence | Measured:
     """Return how the thumbnails agree under the best alignment, or why there is no use in going on."""
-    two = two.negative() if screened.negative else two
     measured = [measure(one, two, matrix, params) for matrix in _matrices(screened, one, two, params)]
     best = max(measured, key=_promise, default=None)
     if best is None:
@@ -230,7 +230,6 @@ def _judge_thumbnails(
 ) -> Evidence | Screened:
     """Return the evidence of features and thumbnails, or what is known if they do not suffice."""
     if confirm_by_features(screened.features, found.contents, None, params):
-        two = two.negative() if screened.negative else two
         colors = measure_colors(lay_colors(one, two, found), found.contents, params)
         if confirm_by_features(screened.features, found.contents, colors, params):
             marked = found.contents.largest > params.kind.marked
