@@ -32,7 +32,7 @@ def ui(settings: Settings, port: int, host: str, names: tuple[str, ...]) -> None
     other servers make a browser send.
     """
     from visdiv_assets.orchestration import runs
-    from visdiv_assets.orchestration.web.guard import is_loopback
+    from visdiv_assets.publishing.web.guard import is_loopback
 
     runs.Session(settings)
     os.environ.update(exported_variables(settings))

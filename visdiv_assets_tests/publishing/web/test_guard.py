@@ -1,4 +1,4 @@
-"""Which requests the server of the UI answers."""
+"""Which requests the local servers answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from visdiv_assets.orchestration.web.guard import Guard, is_loopback, refusal
+from visdiv_assets.publishing.web.guard import Guard, is_loopback, refusal
 
 HOST = "127.0.0.1:3000"
 
@@ -65,6 +65,11 @@ def test_requests_of_other_pages_are_refused(given: str) -> None:
     assert refusal(headers(given), "/graphql", ["ui.example.org"])
 
 
+def test_a_refusal_names_the_command_that_adds_a_name() -> None:
+    reason = refusal(headers("host=proxy.example"), "/", [], command="visdiv review")
+    assert reason == "proxy.example is not a name of this server (`visdiv review --allow-host NAME` adds one)"
+
+
 def test_a_request_without_a_host_is_refused() -> None:
     assert refusal({}, "/", ["ui.example.org"])
 
@@ -91,24 +96,6 @@ def test_a_refused_request_does_not_reach_the_app(kind: str, sent: str, origin: 
         assert messages[0].get("status", 403) == 403
     else:
         assert (reached, messages) == (["/graphql"], [])
-
-
-def test_only_the_web_server_is_replaced_by_the_guarded_one() -> None:
-    from visdiv_assets.orchestration.web.services import guarded_command
-
-    assert guarded_command(["python", "-m", "dagster_webserver", "--port", "3"], ["a"]) == [
-        *("python", "-m", "visdiv_assets.orchestration.web.server", "a", "--", "--port", "3")
-    ]
-    daemon = ["python", "-m", "dagster._daemon", "run"]
-    assert guarded_command(daemon, ["a"]) == daemon
-
-
-def test_the_guard_stands_before_all_other_middleware() -> None:
-    from visdiv_assets.orchestration.web.server import guarded
-
-    first, *others = guarded(["a"])(None).build_middleware()
-    assert repr(first) == "Middleware(Guard, names=['a'])"
-    assert others
 
 
 @pytest.mark.parametrize(

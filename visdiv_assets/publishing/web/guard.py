@@ -1,4 +1,4 @@
-"""Refuse requests that other web pages make a browser send to the server of the UI."""
+"""Refuse requests that other web pages make a browser send to a server of this machine."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ class Guard:
     Origin and Sec-Fetch-Site say where the page is from.
     """
 
-    def __init__(self, app: ASGIApp, names: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, names: Collection[str] = (), command: str = "visdiv ui") -> None:
         """Guard an app.
 
         Args:
             app: the app.
             names: names of this server beside localhost and IP addresses, such as that of a proxy.
+            command: the command that starts the server, whose option `--allow-host` adds a name.
         """
         self._app = app
         self._names = names
+        self._command = command
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with 403; a web socket is closed before it opens."""
         if scope["type"] in ("http", "websocket"):
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-            reason = refusal(headers, scope["path"], self._names, is_websocket=scope["type"] == "websocket")
-            if reason and scope["type"] == "websocket":
+            websocket = scope["type"] == "websocket"
+            reason = refusal(headers, scope["path"], self._names, is_websocket=websocket, command=self._command)
+            if reason and websocket:
                 await send({"type": "websocket.close", "code": 1008, "reason": reason})
                 return
             if reason:
@@ -47,7 +50,14 @@ class Guard:
         await self._app(scope, receive, send)
 
 
-def refusal(headers: Mapping[str, str], path: str, names: Collection[str], *, is_websocket: bool = False) -> str:
+def refusal(
+    headers: Mapping[str, str],
+    path: str,
+    names: Collection[str],
+    *,
+    is_websocket: bool = False,
+    command: str = "visdiv ui",
+) -> str:
     """Return why a request is refused; empty if it is not.
 
     Args:
@@ -55,11 +65,12 @@ def refusal(headers: Mapping[str, str], path: str, names: Collection[str], *, is
         path: of the request.
         names: names of this server beside localhost and IP addresses.
         is_websocket: whether it opens a web socket.
+        command: the command that starts the server.
     """
     host = headers.get("host", "")
     name = _name_of(f"//{host}")
     if not (_is_address(name) or name == "localhost" or name in names):
-        return f"{name or 'its host'} is not a name of this server (`visdiv ui --allow-host NAME` adds one)"
+        return f"{name or 'its host'} is not a name of this server (`{command} --allow-host NAME` adds one)"
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
         return "it comes from a page of another server"
