@@ -79,24 +79,25 @@ class Settings(BaseSettings):
     split: str = Field(
         default=TRAIN,
         min_length=1,
-        description="Split of a subset that is read, if its files or folders are named after splits: train, "
-        "validation, test or another name. train also reads subsets without a split train. all: every split.",
+        description="Split to read of subsets whose files or folders are named after splits: train, validation, test "
+        "or another name. With train, a subset that has no split train is read whole. all: every split.",
     )
     image_columns: str = Field(
         default="",
-        description="Comma-separated columns of images in the source's files, in the order of a row's images. Empty: "
-        "the columns that the files declare, else those with usual names, else those that hold images.",
+        description="Comma-separated columns of the source's files that hold images, in the order of the images of a "
+        "row. Empty: the columns that the files declare as images, else those with a common name (images, image, "
+        "image_0 and so on), else those whose first rows hold images.",
     )
     text_columns: str = Field(
         default="",
-        description="Column of texts in the source's files (conversations, JSON of them, or captions), or the column "
-        "of questions and that of answers, separated by a comma. Empty: texts, conversations, conversation or "
-        "messages.",
+        description="Column of the source's files that holds texts: conversations, JSON of conversations, or captions. "
+        "Or two columns separated by a comma: questions and answers. Empty: the first of texts, conversations, "
+        "conversation and messages that a file has.",
     )
     outside_files: bool = Field(
         default=False,
-        description="Whether rows that name image files by path, and links in the source, may lead to files outside "
-        "it. The links of a download in the cache of the Hub are followed in any case.",
+        description="Whether to read files outside the source that rows name by path, or that links in the source "
+        "lead to. Links within a download in the cache of the Hub are always followed.",
     )
     data: str = Field(
         default="data/local",
@@ -167,14 +168,14 @@ class Settings(BaseSettings):
     )
     local_features: bool = Field(
         default=True,
-        description="Whether to store the local features of images, which verification compares first: at most 8 kB "
-        "an image.",
+        description="Whether to store the local features of each image, at most 8 kB per image. Verification compares "
+        "them first; without them it reads the images of candidate pairs from the source again.",
     )
     regions: bool = Field(
         default=False,
-        description="Whether images and larger ones that show them (collages, screenshots) are candidate pairs, within "
-        "a subset and with benchmarks. The SSCD vectors of 9 regions of each image are stored, which takes 9 times the "
-        "time and bytes of its own vector, and compared with those of whole images.",
+        description="Whether to look for images inside larger ones (collages, screenshots), within a subset and in "
+        "benchmarks: the SSCD vectors of 9 regions of each image are stored and compared with those of whole images. "
+        "Embedding and vectors then take 10 times the time and space.",
     )
     clip_model: str = Field(
         default="openai/clip-vit-base-patch32",
@@ -246,8 +247,8 @@ class Settings(BaseSettings):
     )
     pdq_distance: Annotated[int, Field(ge=0, le=90)] = Field(
         default=31,
-        description="Maximum number of differing bits, of 256, of the PDQ hashes of a candidate pair, or of one and "
-        "that of the other's negative.",
+        description="Maximum number of bits, of 256, in which the PDQ hashes of two images differ for them to be a "
+        "candidate pair. The hash of one image is also compared with that of the other's negative.",
     )
     calibration_images: Annotated[int, Field(ge=0)] = Field(
         default=24, description="Images of a subset that calibration uses. It makes 53 copies of each."
@@ -264,7 +265,7 @@ class Settings(BaseSettings):
     )
     undecided_limit: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.5,
-        description="Share of undecided pairs, of those whose pixels were compared, above which a check warns.",
+        description="Share of the compared pairs that are undecided, above which a check warns.",
     )
     contamination_limit: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.05, description="Share of contaminated images of a subset above which its check warns."
@@ -288,9 +289,9 @@ class Settings(BaseSettings):
     )
     keep_rows: str = Field(
         default="",
-        description="Parquet file with the columns subset, row, image_ids and source_revision, as written by `visdiv "
-        "select --out`. The clean copy keeps these rows only and drops the others for the reason selection. If the "
-        "files of a subset changed, its rows are found again by their images. Empty: no selection.",
+        description="Parquet file of rows, as written by `visdiv select --out`: columns subset, row, image_ids and "
+        "source_revision. The clean copy keeps only these rows and drops all others for the reason selection. If the "
+        "files of a subset have changed, its rows are identified by their images. Empty: no selection.",
     )
     observe_cron: str = Field(
         default="0 5 * * *",

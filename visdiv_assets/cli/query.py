@@ -24,8 +24,8 @@ from visdiv_assets.settings import Settings
 def query(settings: Settings, sql: str, form: str) -> None:
     """Run SQL on the published DuckDB file, read-only.
 
-    Statements reach no other file, no network and no extension. In CSV, an apostrophe precedes texts that a spreadsheet
-    would take for a formula.
+    Statements cannot access other files, the network or extensions. In CSV, text that a spreadsheet would read as a
+    formula is prefixed with an apostrophe.
 
     `visdiv query "SHOW TABLES"` lists the tables, and
     `visdiv query "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'images'"` describes the columns

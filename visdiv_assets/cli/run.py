@@ -14,7 +14,7 @@ from visdiv_assets.settings import Settings
 @click.command()
 @click.argument("subsets", nargs=-1, metavar="[SUBSET]...")
 @click.option("--all", "every", is_flag=True, help="Run every benchmark and subset of the source.")
-@click.option("--changed", is_flag=True, help="Run every materialized subset whose files have changed since.")
+@click.option("--changed", is_flag=True, help="Run every subset whose files have changed since it was materialized.")
 @click.option("--plan", is_flag=True, help="Only print what would run, and estimate its time, memory and disk space.")
 @pass_settings
 def run(settings: Settings, subsets: tuple[str, ...], every: bool, changed: bool, plan: bool) -> None:

@@ -99,12 +99,12 @@ def _estimates(settings: Settings, planned: Plan, estimated: Estimate) -> Iterat
     if settings.source.startswith("hf://"):
         files = sum(part.size_bytes for part in planned.parts if part.made)
         kept = min(files, settings.download_cache_gigabytes * GIGABYTE)
-        yield f"network {format_bytes(files)} to download at most, of which {format_bytes(kept)} are kept"
+        yield f"network up to {format_bytes(files)} to download, of which {format_bytes(kept)} is kept"
         needed += kept
     if needed > space.free - reserve:
         yield (
-            f"warning: the disk of {settings.data_folder} is too small: {format_bytes(needed)} are needed, and "
-            f"{format_bytes(max(space.free - reserve, 0))} are free beside the reserve of {format_bytes(reserve)}"
+            f"warning: the disk of {settings.data_folder} is too small: {format_bytes(needed)} is needed, and "
+            f"{format_bytes(max(space.free - reserve, 0))} is free beside the reserve of {format_bytes(reserve)}"
         )
 
 

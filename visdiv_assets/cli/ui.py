@@ -19,7 +19,7 @@ from visdiv_assets.settings import Settings, dagster_home, exported_variables
     "names",
     multiple=True,
     metavar="NAME",
-    help="Host name under which browsers reach the server, such as that of a proxy (repeatable).",
+    help="Hostname that browsers use to reach the server, such as that of a proxy (repeatable).",
 )
 @pass_settings
 def ui(settings: Settings, port: int, host: str, names: tuple[str, ...]) -> None:
@@ -28,8 +28,8 @@ def ui(settings: Settings, port: int, host: str, names: tuple[str, ...]) -> None
     The UI shows the assets, partitions, runs and backfills of VISDIV_DATA, including those of `visdiv run`. Runs that
     you launch in it use the settings of this command.
 
-    The UI has no login: everyone who reaches the address of --host can launch runs. It refuses requests that pages of
-    other servers make a browser send.
+    The UI has no login: anyone who can reach the address of --host can launch runs. Requests that other websites
+    trigger in a browser are refused.
     """
     from visdiv_assets.orchestration import runs
     from visdiv_assets.publishing.web.guard import is_loopback
@@ -39,7 +39,7 @@ def ui(settings: Settings, port: int, host: str, names: tuple[str, ...]) -> None
     # Dagster warns about a dagster.yaml in the working directory unless that is DAGSTER_HOME.
     os.chdir(dagster_home(settings))
     if not is_loopback(host):
-        click.echo(f"visdiv: the UI has no login: everyone who reaches {host}:{port} can launch runs", err=True)
+        click.echo(f"visdiv: the UI has no login: anyone who can reach {host}:{port} can launch runs", err=True)
     services = [*(name.lower() for name in (*names, host)), "--"]
     arguments = ["dev", "-m", "visdiv_assets.definitions", "-p", str(port), "-h", host]
     # Dagster recommends `dg dev`, which needs a project folder; an installed wheel has none.

@@ -111,7 +111,7 @@ def decode_image(
         kind = "text with markup" if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" else "no known signature"
         return DecodedImage(ImageStatus.NOT_AN_IMAGE, f"{kind}: begins with {data[:16]!r}")
     if not formats.is_read(name):
-        return DecodedImage(ImageStatus.UNSUPPORTED, f"{name} is not read: convert it to PNG or JPEG", name)
+        return DecodedImage(ImageStatus.UNSUPPORTED, f"{name} is not supported: convert it to PNG or JPEG", name)
     if len(data) > limits.max_bytes:
         return DecodedImage(ImageStatus.TOO_LARGE, f"{len(data)} bytes, the limit is {limits.max_bytes}", name)
 

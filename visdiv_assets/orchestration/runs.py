@@ -275,5 +275,5 @@ def _summarize(result: dg.ExecuteInProcessResult) -> str:
         parts = [f"{embedded} images embedded, {rate:.1f} per second"]
     texts = metadata.get(CONTENT[Kind.SUBSET].texts, {}).get(NOT_READ)
     if texts is not None and texts.value:
-        parts.append(f"warning: {texts.value} texts or ratings not read, `visdiv doctor` says of which columns")
+        parts.append(f"warning: {texts.value} texts or ratings not read; `visdiv doctor` names the columns")
     return ", ".join(parts)

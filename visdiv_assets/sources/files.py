@@ -46,7 +46,7 @@ def look(folder: Path, relative: str) -> FoundFile:
     """Return the present state of one file.
 
     Raises:
-        SourceError: the file is missing (or is a dangling link), or is not an ordinary file.
+        SourceError: the file is missing (or is a dangling link), or is not a regular file.
     """
     path = folder / relative
     try:
@@ -55,7 +55,7 @@ def look(folder: Path, relative: str) -> FoundFile:
     except OSError as error:
         raise cannot_read(path, error) from None
     if not regular:
-        raise SourceError(f"{path} is not an ordinary file: move it out of the folder")
+        raise SourceError(f"{path} is not a regular file: move it out of the folder")
     return FoundFile(relative, path, status.st_size, status.st_mtime_ns)
 
 

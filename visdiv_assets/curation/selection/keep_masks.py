@@ -102,7 +102,7 @@ def _mask_rows_outside_file(lake: Lake, path: str, images: Mapping[str, Manifest
         if lost:
             raise ConfigError(
                 f"VISDIV_KEEP_ROWS={path} lists {lost} rows of {subset!r} that cannot be found by their images in its "
-                "present version: write it again with `visdiv select --out`"
+                "current version: write it again with `visdiv select --out`"
             )
         masks[subset] = ~selected
     return masks

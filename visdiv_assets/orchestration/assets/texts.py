@@ -66,7 +66,7 @@ def benchmark_texts(context: dg.AssetExecutionContext, lake: LakeResource) -> dg
 def text_contamination(
     context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource
 ) -> dg.MaterializeResult:
-    """Texts of benchmarks that occur word by word in a subset's questions and answers, and the share of such rows.
+    """Texts of benchmarks that occur word for word in a subset's questions and answers, and the share of such rows.
 
     A text matches by n-grams of 13 words (as for GPT-3), by n-grams of 8 words, or, if it has only 5 to 12 words, as a
     whole. Case, punctuation and whitespace are ignored. No model is needed.
