@@ -57,7 +57,7 @@ RENAMED = {
 }
 
 #: Settings that name a file or folder, or an object store or dataset by URI.
-_PATHS = ("source", "data", "local_data", "sscd_weights", "benchmark_catalog", "keep_rows")
+_PATHS = ("source", "data", "local_data", "sscd_weights", "benchmark_catalog", "keep_rows", "decisions")
 
 
 class Settings(BaseSettings):
@@ -293,6 +293,11 @@ class Settings(BaseSettings):
         "source_revision. The clean copy keeps only these rows and drops all others for the reason selection. If the "
         "files of a subset have changed, its rows are identified by their images. Empty: no selection.",
     )
+    decisions: str = Field(
+        default="",
+        description="File of people's decisions on pairs, which override verdicts: `visdiv review` appends to it, and "
+        "runs obey it. Empty: decisions.jsonl in the data folder.",
+    )
     observe_cron: str = Field(
         default="0 5 * * *",
         min_length=1,
@@ -434,6 +439,11 @@ class Settings(BaseSettings):
     def reports_folder(self) -> Path:
         """Folder of the HTML reports."""
         return self.data_folder / "reports"
+
+    @property
+    def decisions_path(self) -> str:
+        """Absolute path of the file of people's decisions on pairs; the file need not exist."""
+        return str(Path(self.decisions).absolute() if self.decisions else self.data_folder / "decisions.jsonl")
 
     @property
     def weights_folder(self) -> str:

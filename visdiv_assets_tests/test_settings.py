@@ -194,6 +194,8 @@ def test_paths_are_in_the_data_folder(folder: Path) -> None:
     assert settings.warehouse_path == str(folder / "some/data/visdiv.duckdb")
     assert settings.weights_folder == str(folder / "some/data/weights")
     assert settings.reports_folder == folder / "some/data/reports"
+    assert settings.decisions_path == str(folder / "some/data/decisions.jsonl")
+    assert Settings(decisions="mine.jsonl").decisions_path == str(folder / "mine.jsonl")
     assert (settings.warehouse_copy, settings.vectors_cache) == ("", "")
     assert list(folder.iterdir()) == []
     assert Settings(data=(folder / "a b").as_uri()).lake_root == str(folder / "a b" / "lake")
