@@ -270,6 +270,20 @@ class Settings(BaseSettings):
     contamination_limit: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.05, description="Share of contaminated images of a subset above which its check warns."
     )
+    text_similarity: Annotated[float, Field(ge=0.5, le=1)] = Field(
+        default=0.8,
+        description="Minimum Jaccard similarity of the sets of 5-word n-grams of near-duplicate texts.",
+    )
+    template_images: Annotated[int, Field(ge=2)] = Field(
+        default=10,
+        description="Number of different images from which on a question with several answers is a template, which is "
+        "no duplicate.",
+    )
+    text_contamination_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.5,
+        description="Minimum share of a text's 13-word n-grams that occur in a benchmark at which its row is dropped "
+        "for the reason text_contaminated.",
+    )
     row_rule: Literal["any", "all", "majority"] = Field(
         default="all",
         description="How many images of a row must be redundant for the row to be dropped as a duplicate: any (at "

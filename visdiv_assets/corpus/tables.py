@@ -42,6 +42,7 @@ class LakeTable:
     CONTAMINATION: Final = "contamination"
     VERIFIED_CONTAMINATION: Final = "verified_contamination"
     TEXT_CONTAMINATION: Final = "text_contamination"
+    TEXT_SIGNATURES: Final = "text_signatures"
     SUBSET_DIVERSITY: Final = "subset_diversity"
     RAREFIED_DIVERSITY: Final = "rarefied_diversity"
     CALIBRATION: Final = "calibration"
@@ -57,6 +58,7 @@ class LakeTable:
     LEAK_REPORTS: Final = "leak_reports"
     CROSS_SUBSET_DUPLICATES: Final = "cross_subset_duplicates"
     VERIFIED_CROSS_SUBSET: Final = "verified_cross_subset"
+    TEXT_DUPLICATES: Final = "text_duplicates"
     DUPLICATE_CLUSTERS: Final = "duplicate_clusters"
     CURATED_ROWS: Final = "curated_rows"
     CORPUS_DIVERSITY: Final = "corpus_diversity"
@@ -84,6 +86,7 @@ TABLES: dict[str, PartitionKind] = {
     LakeTable.CONTAMINATION: PartitionKind.SUBSET,
     LakeTable.VERIFIED_CONTAMINATION: PartitionKind.SUBSET,
     LakeTable.TEXT_CONTAMINATION: PartitionKind.SUBSET,
+    LakeTable.TEXT_SIGNATURES: PartitionKind.SUBSET,
     LakeTable.SUBSET_DIVERSITY: PartitionKind.SUBSET,
     LakeTable.RAREFIED_DIVERSITY: PartitionKind.SUBSET,
     LakeTable.CALIBRATION: PartitionKind.SUBSET,
@@ -99,6 +102,7 @@ TABLES: dict[str, PartitionKind] = {
     LakeTable.LEAK_REPORTS: PartitionKind.BENCHMARK,
     LakeTable.CROSS_SUBSET_DUPLICATES: PartitionKind.CORPUS,
     LakeTable.VERIFIED_CROSS_SUBSET: PartitionKind.CORPUS,
+    LakeTable.TEXT_DUPLICATES: PartitionKind.CORPUS,
     LakeTable.DUPLICATE_CLUSTERS: PartitionKind.CORPUS,
     LakeTable.CURATED_ROWS: PartitionKind.CORPUS,
     LakeTable.CORPUS_DIVERSITY: PartitionKind.CORPUS,

@@ -26,6 +26,7 @@ TABLES_OF: dict[str, tuple[str, ...]] = {
     LakeTable.CONTAMINATION: ("contamination_pairs", "contamination_rates"),
     LakeTable.VERIFIED_CONTAMINATION: ("contamination_pairs", "contamination_rates"),
     LakeTable.TEXT_CONTAMINATION: ("text_overlaps", "text_contamination_rates"),
+    LakeTable.TEXT_DUPLICATES: ("text_duplicate_summary", "text_groups", "text_near_duplicates", "repeated_turns"),
     LakeTable.SUBSET_DIVERSITY: ("diversity",),
     LakeTable.RAREFIED_DIVERSITY: ("diversity_rarefied",),
     LakeTable.CORPUS_DIVERSITY: ("diversity",),

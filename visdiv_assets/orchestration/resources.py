@@ -22,6 +22,7 @@ from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.orchestration import sessions
 from visdiv_assets.orchestration.engines import Engine, LocalEngine, PerProcess, ProcessEngine, RayEngine, Worker
 from visdiv_assets.orchestration.work.ingest import Load
+from visdiv_assets.orchestration.work.text_duplicates import TextRules
 from visdiv_assets.settings import Settings, ray_address
 from visdiv_assets.storage.disk_space import GIGABYTE
 from visdiv_assets.storage.lake import Lake, lake_at
@@ -282,6 +283,17 @@ class VerificationResource(SettingsResource):
     undecided_limit: float = from_setting("undecided_limit")
 
 
+class TextRulesResource(SettingsResource):
+    """What duplicate texts are."""
+
+    near_similarity: float = from_setting("text_similarity")
+    template_images: int = from_setting("template_images")
+
+    def rules(self) -> TextRules:
+        """Return the rules by which texts are compared."""
+        return TextRules(self.near_similarity, self.template_images)
+
+
 class CalibrationResource(SettingsResource):
     """The size of the sample that calibration measures."""
 
@@ -349,6 +361,7 @@ RESOURCES: dict[str, type[SettingsResource]] = {
     "clip_pair_search": ClipPairsResource,
     "map_settings": MapsResource,
     "verification": VerificationResource,
+    "text_rules": TextRulesResource,
     "calibration_settings": CalibrationResource,
     "cleaning": CleaningResource,
     "reports": ReportsResource,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,14 +85,19 @@ def split_words(text: str) -> list[str]:
     return WORD.findall((text if text.isascii() else unicodedata.normalize("NFKC", text)).lower())
 
 
-def hash_words(texts: Texts) -> Iterator[Words]:
-    """Hash the words of all texts, yielding many texts at a time; a text of more than `BLOCK` words comes alone."""
+def hash_words(texts: Texts, split: Callable[[str], list[str]] = split_words) -> Iterator[Words]:
+    """Hash the words of all texts, yielding many texts at a time; a text of more than `BLOCK` words comes alone.
+
+    Args:
+        texts: Arrow strings, or an iterable of these.
+        split: splits a text into words.
+    """
     cached = _HashCache()
     hashes: list[int] = []
     lengths: list[int] = []
     first = 0
     for text in each_text(texts):
-        words = split_words(text)
+        words = split(text)
         if lengths and len(hashes) + len(words) > BLOCK:
             yield Words(np.array(hashes, np.uint64), np.array(lengths, np.int64), first)
             first += len(lengths)

@@ -129,6 +129,27 @@ STAGES = {
     "rarefied_diversity": StageCode("diversity", (*MOMENTS, "diversity.rarefaction"), "RAREFIED_VERSION"),
     "contamination": StageCode("contamination", (*NEAR, *LEAKS, *BLOCKS)),
     "text_contamination": StageCode("texts", (*TURNS, "contamination.texts", "statistics", "texts")),
+    "text_signatures": StageCode(
+        "text_duplicates",
+        (*TURNS, "texts.ngrams", "texts.columns", "texts.signatures", "texts.simplify"),
+        "SIGNATURES_VERSION",
+    ),
+    "text_duplicates": StageCode(
+        "text_duplicates",
+        (
+            *READING,
+            "duplicates.clusters",
+            "duplicates.pair_verification",
+            "duplicates.text_corpus",
+            "duplicates.text_excerpts",
+            "duplicates.text_groups",
+            "duplicates.text_near",
+            "imaging.id_index",
+            "orchestration.work.text_duplicates",
+            "texts.near",
+            "texts.signatures",
+        ),
+    ),
     "cross_subset_duplicates": StageCode(
         "cross_subset",
         (

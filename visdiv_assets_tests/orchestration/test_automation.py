@@ -33,6 +33,7 @@ OF_A_SUBSET = {
     "rarefied_diversity",
     "contamination",
     "text_contamination",
+    "text_signatures",
     "verified_duplicates",
     "verified_contamination",
     "duplicates_report",

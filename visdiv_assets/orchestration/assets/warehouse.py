@@ -34,6 +34,7 @@ from visdiv_assets.sources.catalog import category
         LakeTable.RAREFIED_DIVERSITY,
         "contamination",
         LakeTable.TEXT_CONTAMINATION,
+        LakeTable.TEXT_DUPLICATES,
         LakeTable.VERIFIED_DUPLICATES,
         LakeTable.VERIFIED_CONTAMINATION,
         LakeTable.VERIFIED_CROSS_SUBSET,

@@ -47,6 +47,10 @@ COPIED = (
     (LakeTable.DUPLICATE_CLUSTERS, "summary", schema.CLUSTER_SUMMARY),
     (LakeTable.DUPLICATE_CLUSTERS, "sizes", schema.COMPONENT_SIZES),
     (LakeTable.CROSS_SUBSET_DUPLICATES, "overlap", schema.SUBSET_OVERLAP),
+    (LakeTable.TEXT_DUPLICATES, "summary", texts.TEXT_DUPLICATE_SUMMARY),
+    (LakeTable.TEXT_DUPLICATES, "largest", texts.TEXT_GROUPS),
+    (LakeTable.TEXT_DUPLICATES, "near", texts.TEXT_NEAR_DUPLICATES),
+    (LakeTable.TEXT_DUPLICATES, "turns", texts.REPEATED_TURNS),
     (LakeTable.CURATED_ROWS, "dropped", schema.DROPPED_ROWS),
     (LakeTable.CORPUS_DIVERSITY, "scores", schema.DIVERSITY),
     (LakeTable.MIXTURE_WEIGHTS, "weights", schema.MIXTURE_WEIGHTS),
@@ -101,7 +105,13 @@ class Filler:
         for row in published_scores().to_pylist():
             self._insert(schema.DIVERSITY_PUBLISHED, row)
         self._fill_provenance()
-        for statement in (CLOSE_PAIR_POSITIONS_STATEMENT, DUPLICATES_STATEMENT, IMAGE_ISSUES_STATEMENT):
+        views = (
+            CLOSE_PAIR_POSITIONS_STATEMENT,
+            DUPLICATES_STATEMENT,
+            IMAGE_ISSUES_STATEMENT,
+            texts.TEXT_SUMMARY_STATEMENT,
+        )
+        for statement in views:
             self._connection.execute(statement)
         for kind, tables in (("TABLE", schema.TABLES), ("VIEW", schema.VIEWS)):
             for table in tables:

@@ -32,7 +32,15 @@ from visdiv_assets.publishing.warehouse.duplicates import (
 )
 from visdiv_assets.publishing.warehouse.image_issues import IMAGE_ISSUES
 from visdiv_assets.publishing.warehouse.images import DROPPED_ROWS, IMAGES, QUALITY, SUBSETS
-from visdiv_assets.publishing.warehouse.texts import TEXT_CONTAMINATION_RATES, TEXT_OVERLAPS
+from visdiv_assets.publishing.warehouse.texts import (
+    REPEATED_TURNS,
+    TEXT_CONTAMINATION_RATES,
+    TEXT_DUPLICATE_SUMMARY,
+    TEXT_GROUPS,
+    TEXT_NEAR_DUPLICATES,
+    TEXT_OVERLAPS,
+    TEXT_SUMMARY,
+)
 
 __all__ = [
     "CALIBRATION",
@@ -104,6 +112,10 @@ TABLES = (
     CONTAMINATION_RATES,
     TEXT_OVERLAPS,
     TEXT_CONTAMINATION_RATES,
+    TEXT_DUPLICATE_SUMMARY,
+    TEXT_GROUPS,
+    TEXT_NEAR_DUPLICATES,
+    REPEATED_TURNS,
     CALIBRATION,
     DIVERSITY,
     DIVERSITY_RAREFIED,
@@ -117,4 +129,4 @@ TABLES = (
     MAP_POINTS,
     PROVENANCE,
 )
-VIEWS = (CLOSE_PAIR_POSITIONS, DUPLICATES, IMAGE_ISSUES)
+VIEWS = (CLOSE_PAIR_POSITIONS, DUPLICATES, IMAGE_ISSUES, TEXT_SUMMARY)

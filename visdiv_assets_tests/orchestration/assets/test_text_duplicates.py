@@ -1,0 +1,133 @@
+"""`text_signatures` and `text_duplicates`: what repeats, where, and what is computed again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from visdiv_assets.publishing.warehouse.publish import publish
+from visdiv_assets_tests.conftest import SAMPLE, Pipeline, Ran, image, query, written_at
+
+LONG = "The old mill stands at the end of a long lane, and behind it a river runs to the sea past green meadows."
+NEARLY = LONG.replace("meadows", "hills").upper() + "!"
+OTHER_NUMBER = "The {} old mills stand at the end of a long lane, and behind them a river runs to the sea."
+
+#: A row: seeds of its images, and its turns.
+Rows = list[tuple[list[int], list[tuple[str | None, str | None]]]]
+
+
+def write_subset(pipeline: Pipeline, name: str, rows: Rows, number: int = 0) -> None:
+    folder = Path(pipeline.settings.source) / "subsets" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    columns: dict[str, Any] = {
+        "images": [[{"bytes": image(seed), "path": None} for seed in seeds] for seeds, _ in rows],
+        "texts": [[{"user": user, "assistant": answer} for user, answer in turns] for _, turns in rows],
+    }
+    pq.write_table(pa.table(columns), folder / f"train-{number:05}.parquet")
+
+
+def run(pipeline: Pipeline, *subsets: str) -> Ran:
+    for name in subsets:
+        ran = pipeline.run(name, only=["subset_images", "subset_turns", "text_signatures"])
+        assert ran.success, ran.failures
+    ran = pipeline.publish(only=["text_duplicates"])
+    assert ran.success, ran.failures
+    return ran
+
+
+def counts(pipeline: Pipeline, subset: str, kind: str, match: str = "exact") -> dict[str, Any]:
+    store = pipeline.lake
+    summary = store.read(store.require("text_duplicates", "all"), "summary").to_pylist()
+    found: dict[str, Any]
+    (found,) = [each for each in summary if (each["subset"], each["kind"], each["match"]) == (subset, kind, match)]
+    return found
+
+
+@pytest.fixture
+def made(pipeline: Pipeline) -> Pipeline:
+    write_subset(
+        pipeline,
+        "one",
+        [
+            ([1], [("Why?", "Because."), ("What is it?", LONG)]),
+            ([1], [("Why?", "Because.")]),
+            ([2], [("What is it?", OTHER_NUMBER.format(3))]),
+            ([], [(None, None)]),
+        ],
+    )
+    write_subset(pipeline, "two", [([3], [("What is it?", NEARLY)]), ([4], [("Who?", OTHER_NUMBER.format(4))])])
+    return pipeline
+
+
+def test_repeats_are_counted_within_and_across_subsets(made: Pipeline) -> None:
+    run(made, "one", "two")
+    pairs, questions = counts(made, "ALL", "pair"), counts(made, "one", "question")
+    assert (pairs["turns"], pairs["texts"], pairs["repeated"], pairs["redundant"]) == (6, 5, 2, 1)
+    assert (questions["repeated"], questions["repeated_within"], questions["repeated_across"]) == (4, 4, 2)
+    on_image = counts(made, "one", "pair_on_image")
+    assert (on_image["repeated"], counts(made, "two", "pair_on_image")["repeated"]) == (2, 0)
+
+
+def test_near_duplicates_need_the_same_numbers(made: Pipeline) -> None:
+    run(made, "one", "two")
+    store = made.lake
+    near = store.read(store.require("text_duplicates", "all"), "near").to_pylist()
+    assert sorted(each["same_numbers"] for each in near) == [False, True]
+    assert all(each["similarity"] >= 0.8 and each["answer"] and not each["question"] for each in near)
+    answers, pairs = counts(made, "ALL", "answer", "near"), counts(made, "two", "pair", "near")
+    assert (answers["repeated"], answers["repeated_across"], pairs["repeated"]) == (2, 2, 1)
+
+
+def test_a_question_about_many_images_is_a_template(made: Pipeline) -> None:
+    few = made.changed(template_images=3)
+    run(few, "one", "two")
+    questions = counts(few, "ALL", "question")
+    assert (questions["templates"], questions["of_templates"], questions["repeated"]) == (1, 3, 2)
+    publish(few.lake, few.settings.warehouse_path)
+    groups = query(few.settings, "SELECT excerpt, turns, images FROM text_groups WHERE template")
+    assert groups == [("What is it?", 3, 3)]
+    assert query(few.settings, "SELECT subset, turns, templates, of_templates FROM text_summary") == [
+        ("one", 4, 1, 2),
+        ("two", 2, 1, 1),
+        ("ALL", 6, 1, 3),
+    ]
+
+
+def test_rows_with_all_turns_repeated_are_listed(made: Pipeline) -> None:
+    run(made, "one", "two")
+    store = made.lake
+    rows = store.read(store.require("text_duplicates", "all"), "rows").to_pylist()
+    assert rows == [{"subset": "one", "row": 1}]
+
+
+def test_only_changed_files_are_signed_and_compared_again(made: Pipeline) -> None:
+    run(made, "one", "two")
+    signed, found = (written_at(made.settings.lake_root, name) for name in ("text_signatures", "text_duplicates"))
+    assert run(made, "one", "two").metadata("text_duplicates")["units_reused"] > 0
+    assert written_at(made.settings.lake_root, "text_duplicates") == found
+    write_subset(made, "two", [([3], [("Why?", "Because.")])])
+    run(made, "two")
+    again = written_at(made.settings.lake_root, "text_signatures")
+    assert {name: time for name, time in again.items() if "/one/" in name and name.endswith(".npy")} == {
+        name: time for name, time in signed.items() if "/one/" in name and name.endswith(".npy")
+    }
+    assert counts(made, "ALL", "pair")["repeated"] == 3
+
+
+def test_without_texts_nothing_repeats(pipeline: Pipeline) -> None:
+    write_subset(pipeline, "none", [([1], []), ([1], [])])
+    run(pipeline, "none")
+    assert counts(pipeline, "ALL", "pair")["turns"] == 0
+    assert counts(pipeline, "ALL", "pair")["share"] is None
+
+
+def test_of_the_sample_716_of_1221_turns_repeat_a_pair(pipeline: Pipeline) -> None:
+    sample = pipeline.changed(source=str(SAMPLE))
+    run(sample, *sorted(path.name for path in (SAMPLE / "subsets").iterdir()))
+    pairs, questions = counts(sample, "ALL", "pair"), counts(sample, "ALL", "question")
+    assert (pairs["turns"], pairs["texts"], pairs["repeated"]) == (1221, 759, 716)
+    assert (questions["templates"], questions["of_templates"], questions["repeated"]) == (2, 1221, 0)
