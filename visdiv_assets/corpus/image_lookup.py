@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.access import CONTENT, first_positions
+from visdiv_assets.corpus.row_files import COLUMNS as FILE_COLUMNS
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.imaging.decode import DecodedImage, ImageStatus, decode_image
 from visdiv_assets.imaging.limits import DecodeLimits
@@ -20,9 +21,6 @@ from visdiv_assets.storage.lake import Lake
 
 #: Images that are fetched together where thumbnails are missing: each fetch may read every file of the subset.
 FETCHED_TOGETHER = 256
-
-#: Columns that say where an image is in the source.
-_PLACE = ("file", "row_in_file", "path")
 
 
 class ImagePosition(NamedTuple):
@@ -123,7 +121,7 @@ class ImageReader:
         rows = pa.array({position.row for position in positions}, pa.int64())
         table = self.lake.read(
             self.lake.require(CONTENT[kind].images, name),
-            columns=[*ImagePosition._fields[1:], *_PLACE, "status", "detail", "format", "width", "height"],
+            columns=[*ImagePosition._fields[1:], *FILE_COLUMNS, "status", "detail", "format", "width", "height"],
             where=pc.field("row").isin(rows),
         )
         wanted = set(positions)
@@ -131,8 +129,8 @@ class ImageReader:
         for row, image_index, image_id, *rest in zip(*table.to_pydict().values(), strict=True):
             position = ImagePosition(name, row, image_index, image_id)
             if position in wanted:
-                place, (status, *about) = rest[: len(_PLACE)], rest[len(_PLACE) :]
-                found[position] = _Listed(DecodedImage(ImageStatus(status), *about), *place)
+                where, (status, *about) = rest[: len(FILE_COLUMNS)], rest[len(FILE_COLUMNS) :]
+                found[position] = _Listed(DecodedImage(ImageStatus(status), *about), *where)
         return found
 
     def _stored(self, kind: Kind, name: str, image_ids: Sequence[str]) -> dict[str, bytes]:

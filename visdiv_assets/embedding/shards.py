@@ -38,16 +38,15 @@ class KnownVectors:
         else:
             self._index = IdIndex(np.empty(0, "S32"))
 
-    def find(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Look up ids, S32 [n]: return a mask of the known ones, bool [n], and their vectors, float16 [known, d]."""
-        known, rows = self.rows(ids)
-        return known, self._vectors[rows] if len(rows) else np.empty((0, 0), np.float16)
-
     def rows(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Look up ids, S32 [n]: return a mask of the known ones, bool [n], and their rows, int64 [known]."""
         rows = self._index.rows(ids)
         known = rows >= 0
         return known, rows[known]
+
+    def vectors(self, rows: np.ndarray) -> np.ndarray:
+        """Return the stored vectors of some rows, float16 [n, d]."""
+        return self._vectors[rows] if len(rows) else np.empty((0, 0), np.float16)
 
     def norms(self, rows: np.ndarray) -> np.ndarray:
         """Return the stored norms of some rows, float32 [n]; only for models that keep norms."""

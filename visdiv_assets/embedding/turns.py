@@ -152,7 +152,7 @@ class _TextCollector:
         """Add texts by their text_ids, S32 [n]."""
         have, rows = self._known.rows(names)
         if len(rows):
-            vectors, norms = self._known.find(names)[1], self._known.norms(rows)
+            vectors, norms = self._known.vectors(rows), self._known.norms(rows)
             self._store(self._count + np.flatnonzero(have), vectors, norms, *self._known.token_counts(rows))
         for index in np.flatnonzero(~have):
             tokens = self._embedder.tokenize(texts[names[index].decode()])

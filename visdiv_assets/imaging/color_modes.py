@@ -130,11 +130,12 @@ def _lay_on_background(rgba: Image) -> Rendered:
 
     if rgba.getchannel("A").getextrema() == (255, 255):
         return Rendered(rgba.convert("RGB"))
-    white, black = (new("RGB", rgba.size, color) for color in ("white", "black"))
+    white = new("RGB", rgba.size, "white")
     white.paste(rgba, mask=rgba)
     on_white = _count_visible(white, 255)
     if _SHOWS_BETTER * on_white >= rgba.width * rgba.height:
         return Rendered(white, background=Background.WHITE)
+    black = new("RGB", rgba.size, "black")
     black.paste(rgba, mask=rgba)
     on_black = _count_visible(black, 0)
     if not on_white and not on_black:

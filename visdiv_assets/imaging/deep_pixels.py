@@ -12,6 +12,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from visdiv_assets.imaging.levels import INNER, SAMPLED
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
@@ -28,7 +30,6 @@ _OTHER_BYTE["LA;16B"] = "RGBA"
 
 #: The inner values of the upper bytes that show that the image uses its range.
 _MIN_SPREAD, _MIN_HIGH = 64, 64
-_SAMPLED = 1 << 18
 
 
 class DeepColor(NamedTuple):
@@ -96,8 +97,8 @@ def loses_bits(mode: str) -> bool:
 def uses_its_range(image: Image) -> bool:
     """Return whether the upper bytes of a loaded image are enough: its inner values cover a quarter of the range."""
     upper = np.asarray(image)[..., :3].reshape(-1)
-    sample = upper[:: max(1, upper.size // _SAMPLED)]
-    low, high = np.percentile(sample, (0.5, 99.5))
+    sample = upper[:: max(1, upper.size // SAMPLED)]
+    low, high = np.percentile(sample, INNER)
     return bool(high - low >= _MIN_SPREAD and upper.max() >= _MIN_HIGH)
 
 

@@ -203,11 +203,11 @@ def _detect(levels: list[NDArray[np.uint8]]) -> _Corners:
 
 def _choose(corners: _Corners) -> _Corners:
     """Return at most `MAX_FEATURES` of the corners: half of them the best, the others the best of each cell."""
+    if len(corners.x) <= MAX_FEATURES:
+        return corners
     half = MAX_FEATURES // 2
     scale = _LEVEL_SCALE**corners.level
-    columns, rows = ((values * scale) for values in (corners.x, corners.y))
-    if len(columns) <= MAX_FEATURES:
-        return corners
+    columns, rows = corners.x * scale, corners.y * scale
     cell = _cell(rows) * _GRID + _cell(columns)
     order = np.argsort(cell, kind="stable")
     rank = np.empty(len(order), np.int64)

@@ -154,7 +154,7 @@ class VectorProduct:
         vectors = np.empty((len(ids), self._dimension), np.float16)
         norms = np.empty(len(ids), np.float32) if self._norms is not None else None
         if len(absent):
-            vectors[absent] = known.find(ids[absent])[1]
+            vectors[absent] = known.vectors(rows)
         target = np.full(len(self), -1, np.int64)
         target[made[made >= 0]] = np.flatnonzero(made >= 0)
         self._vectors.fill(vectors, target)

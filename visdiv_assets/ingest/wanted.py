@@ -11,6 +11,7 @@ import numpy as np
 
 from visdiv_assets.embedding.interface import Embedder
 from visdiv_assets.imaging.id_index import IdSet
+from visdiv_assets.imaging.thumbnails import SIDE
 from visdiv_assets.ingest.turns import STRINGS_SCHEMA, TURN_COLUMNS
 
 #: Selects images by image_id: S32 [n] -> bool [n].
@@ -54,7 +55,7 @@ class Wanted:
     turns: bool = False
     strings: bool = False
     thumbnails: Choose | None = None
-    thumbnail_side: int = 256
+    thumbnail_side: int = SIDE
     features: Choose | None = None
     models: Mapping[str, ModelWanted] = field(default_factory=dict)
     listed: np.ndarray | None = None

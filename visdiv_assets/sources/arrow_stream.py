@@ -6,15 +6,15 @@ Nothing is copied: the values of a batch stay in the file until they are used.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
 
 from visdiv_assets.errors import SourceError
-from visdiv_assets.sources import batching
-from visdiv_assets.sources.files import FoundFile, cannot_read
+from visdiv_assets.sources import batching, files
+from visdiv_assets.sources.files import FoundFile
 from visdiv_assets.sources.interface import ColumnsTaken, Kind, StoredShard
 from visdiv_assets.sources.reading import Reading
 from visdiv_assets.sources.referenced import ReferencedFiles, is_file, with_bytes
@@ -26,8 +26,6 @@ REMEDY = "it may be damaged or cut off, so save or copy the dataset again"
 
 #: The codec to write the rows of a shard with: the one that `datasets` writes Parquet with.
 COMPRESSION = "snappy"
-
-_REASON_LENGTH = 200
 
 
 def row_count(file: FoundFile) -> int:
@@ -182,13 +180,6 @@ def _check_rows(path: Path, count: int, rows: int) -> None:
         raise SourceError(f"{path} holds {count} rows, and held {rows} when it was listed: {REMEDY}")
 
 
-@contextmanager
-def _name_errors(path: Path) -> Iterator[None]:
+def _name_errors(path: Path) -> AbstractContextManager[None]:
     """Turn what pyarrow raises at a damaged or missing file into an error that names the file."""
-    try:
-        yield
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise cannot_read(str(path), error) from None
-        reason = " ".join(str(error).split())[:_REASON_LENGTH] or type(error).__name__
-        raise SourceError(f"{path} is not a readable Arrow stream ({reason}): {REMEDY}") from None
+    return files.name_errors(path, "Arrow stream", REMEDY)

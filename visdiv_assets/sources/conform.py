@@ -74,9 +74,8 @@ def without_broken_text(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
         kept = [None if bad else value for bad, value in zip(broken, raw, strict=True)]
         return pa.array(kept, pa.large_binary()).cast(pa.large_string()).cast(array.type), broken
     if is_list(array.type):
-        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
         entries, bad = without_broken_text(array.flatten())
-        broken[np.repeat(np.arange(len(array)), lengths)[bad]] = True
+        broken[rows_of_entries(array)[bad]] = True
         return lists_of(pc.list_value_length(array), entries, pa.list_(entries.type), mask=array.is_null()), broken
     if pa.types.is_struct(array.type) and array.type.num_fields:
         fields = []
@@ -102,6 +101,12 @@ def lists_of(lengths: pa.Array, entries: pa.Array, target: pa.DataType, *, mask:
     ends = pc.cumulative_sum(pc.fill_null(lengths, 0).cast(pa.int32()))
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
     return pa.ListArray.from_arrays(offsets, entries, target, mask=mask)
+
+
+def rows_of_entries(lists: pa.Array) -> np.ndarray:
+    """Return which of the lists [n] each of their concatenated entries is of, int64 [entries]."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    return np.repeat(np.arange(len(lists)), lengths)
 
 
 def empty(kind: pa.DataType) -> pa.Array:

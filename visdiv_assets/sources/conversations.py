@@ -143,7 +143,7 @@ def _entries(value: dict[str, Any]) -> list[Any]:
             return held if isinstance(held, list) else _entries(held)
     for names in (*_FIELDS, ("user", "assistant")):
         columns = [value.get(name) for name in names]
-        if all(isinstance(column, list) for column in columns) and isinstance(value[names[0]], list):
+        if all(isinstance(column, list) for column in columns):
             return [dict(zip(names, entry, strict=True)) for entry in zip(*columns, strict=False)]
     return [value]
 

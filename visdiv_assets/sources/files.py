@@ -6,15 +6,20 @@ import difflib
 import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+import pyarrow as pa
 
 from visdiv_assets.errors import SourceError
 from visdiv_assets.sources.interface import Kind
 from visdiv_assets.storage.manifest import digest_of
 
 _NAMES_SHOWN = 20
+#: Characters of a reason that messages show.
+_REASON_LENGTH = 200
 #: The folder of the versions of a dataset in the cache of the Hub.
 _SNAPSHOTS = "snapshots"
 
@@ -40,6 +45,24 @@ def cannot_read(path: Path | str, error: OSError) -> SourceError:
     """Return the error to raise when the system refuses access to a file or folder."""
     reason = error.strerror or str(error)
     return SourceError(f"{path} cannot be read ({reason}): check that it exists and that you may read it")
+
+
+@contextmanager
+def name_errors(path: object, what: str, remedy: str) -> Iterator[None]:
+    """Turn what pyarrow raises at a damaged or missing file into an error that names the file.
+
+    Args:
+        path: the file, as a message shall name it.
+        what: what it should be, such as "Parquet file".
+        remedy: what to do about a damaged one.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise cannot_read(str(path), error) from None
+        reason = " ".join(str(error).split())[:_REASON_LENGTH] or type(error).__name__
+        raise SourceError(f"{path} is not a readable {what} ({reason}): {remedy}") from None
 
 
 def look(folder: Path, relative: str) -> FoundFile:

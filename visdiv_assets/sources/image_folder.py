@@ -20,6 +20,7 @@ from visdiv_assets.sources.interface import ColumnsTaken, Kind, Shard, StoredSha
 from visdiv_assets.sources.left_out import describe_left_out
 from visdiv_assets.sources.parquet_folder import no_split
 from visdiv_assets.sources.reading import Reading
+from visdiv_assets.sources.referenced import MAX_FILE_BYTES
 from visdiv_assets.sources.schema import schema_of
 from visdiv_assets.sources.strings import strings
 
@@ -64,8 +65,6 @@ SHARD_FILES = 1000
 #: The columns of an export of images, and the maximum rows of its batches.
 STORED_COLUMNS = ("images", "texts", "source")
 STORED_ROWS = 64
-
-_MAX_FILE_BYTES = (1 << 31) - 1  # what a binary column can address
 
 
 class ImageFolderSource:
@@ -308,7 +307,7 @@ def _content(file: files.FoundFile) -> bytes:
         status = file.path.stat()
         if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
             raise files.changed(file.path)
-        if file.size_bytes > _MAX_FILE_BYTES:
+        if file.size_bytes > MAX_FILE_BYTES:
             raise SourceError(f"{file.path} is larger than 2 GiB, too large for an image: move it out of the folder")
         return file.path.read_bytes()
     except OSError as error:

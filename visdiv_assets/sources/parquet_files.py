@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from visdiv_assets.errors import SourceError
-from visdiv_assets.sources.files import FoundFile, cannot_read
+from visdiv_assets.sources import files
+from visdiv_assets.sources.files import FoundFile
 from visdiv_assets.sources.image_columns import candidates, holds_strings
 
 BUFFER_BYTES = 1 << 20
@@ -24,8 +22,6 @@ REMEDY = "it may be damaged or cut off, so download or write it again"
 
 #: Files whose numbers of rows are remembered.
 MAX_KNOWN_FILES = 8192
-
-_REASON_LENGTH = 200
 
 
 class _Footer(NamedTuple):
@@ -153,13 +149,6 @@ def rows_of_groups(parquet: pq.ParquetFile) -> tuple[int, ...]:
     return tuple(parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups))
 
 
-@contextmanager
-def name_errors(path: Readable) -> Iterator[None]:
+def name_errors(path: Readable) -> AbstractContextManager[None]:
     """Turn what pyarrow raises at a damaged or missing file into an error that names the file."""
-    try:
-        yield
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise cannot_read(str(path), error) from None
-        reason = " ".join(str(error).split())[:_REASON_LENGTH] or type(error).__name__
-        raise SourceError(f"{path} is not a readable Parquet file ({reason}): {REMEDY}") from None
+    return files.name_errors(path, "Parquet file", REMEDY)

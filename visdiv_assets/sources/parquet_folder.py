@@ -88,9 +88,11 @@ class ParquetFolderSource:
         found = []
         for file in self._find(kind, name):
             fingerprint = self._reading.mark(files.fingerprint([file]))
-            digest = known.get(fingerprint) or self._reading.mark(parquet_files.content_digest(file))
+            before = known.get(fingerprint)
+            content = "" if before else parquet_files.content_digest(file)
+            digest = before or self._reading.mark(content)
             if parquet_files.may_name_files(file) and (named := self._digest_of_named(kind, name, file)):
-                digest = self._reading.mark(digest_of([parquet_files.content_digest(file), named]))
+                digest = self._reading.mark(digest_of([content or parquet_files.content_digest(file), named]))
             found.append((self._shard(file), digest))
         return found
 
@@ -201,7 +203,10 @@ class ParquetFolderSource:
 
     def _current(self, kind: Kind, name: str, shard: Shard) -> Path:
         """Return the shard's file. Raises SourceError if it differs from what `shards` described."""
-        file = self._look(shard.name, self._paths(kind, name).get(shard.name) or f"{kind.value}/{name}/{shard.name}")
+        path = f"{kind.value}/{name}/{shard.name}"
+        if kind is Kind.SUBSET and not self._has_subsets:
+            path = self._paths(kind, name).get(shard.name, path)
+        file = self._look(shard.name, path)
         if self._reading.mark(files.fingerprint([file])) != shard.fingerprint:
             raise files.changed(file.path)
         return file.path

@@ -13,7 +13,7 @@ from visdiv_assets.sources.conform import IMAGE, lists_of
 from visdiv_assets.sources.files import cannot_read, folders_of
 from visdiv_assets.sources.image_columns import IMAGES
 
-#: Largest file that is read; an image of this size is far above the default limit of images.
+#: Largest file that is read, which a binary column can address; far above the default limit of images.
 MAX_FILE_BYTES = (1 << 31) - 1
 
 

@@ -16,7 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.errors import SourceError
-from visdiv_assets.sources.conform import WrongTypeError, conform, empty, is_list, lists_of, plain, without_broken_text
+from visdiv_assets.sources.conform import (
+    WrongTypeError,
+    conform,
+    empty,
+    is_list,
+    lists_of,
+    plain,
+    rows_of_entries,
+    without_broken_text,
+)
 from visdiv_assets.sources.conversations import TEXT_COLUMNS, TURNS, read_turns
 from visdiv_assets.sources.image_columns import IMAGES, LOOKED_FOR, candidates, columns_by_content, images
 from visdiv_assets.sources.interface import ColumnsTaken, Kind
@@ -95,7 +104,7 @@ class ColumnPlan:
         Raises:
             SourceError: an image cannot be converted.
         """
-        unread = np.full(batch.num_rows, sum(column in SCHEMA.names for column in self.wrong), np.int32)
+        unread = np.full(batch.num_rows, len(self.wrong), np.int32)
         arrays = {}
         for column in self.columns:
             if column != UNREAD:
@@ -212,15 +221,10 @@ def _ratings(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
         entries = plain(array.flatten()).cast(pa.float64()).to_numpy(zero_copy_only=False)
         whole = np.abs(entries) < _MAX_WHOLE
         whole[whole] = entries[whole] == np.rint(entries[whole])
-        broken[_rows_of_entries(array)[~whole & ~np.isnan(entries)]] = True
+        broken[rows_of_entries(array)[~whole & ~np.isnan(entries)]] = True
         kept = pa.array(np.where(whole, entries, 0), pa.float64(), mask=~whole)
         array = lists_of(pc.list_value_length(array), kept, pa.list_(pa.float64()), mask=array.is_null())
     return conform(array, RATINGS), broken
-
-
-def _rows_of_entries(lists: pa.Array) -> np.ndarray:
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-    return np.repeat(np.arange(len(lists)), lengths)
 
 
 def _image_options(

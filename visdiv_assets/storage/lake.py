@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -317,8 +318,12 @@ class Lake:
         return held
 
     def _require_replaceable(self, plan: Manifest, *, waited: bool) -> None:
+        if not waited:
+            with suppress(DamagedManifestError):
+                self.manifest(plan.table, plan.partition)  # raises NewerFormatError
+            return
         present = self.earlier(plan.table, plan.partition)
-        if waited and present and present.inputs != plan.inputs:
+        if present and present.inputs != plan.inputs:
             raise ConcurrentWriteError(
                 f"another run has written {plan.table} of {plan.partition!r} from other inputs while this one waited: "
                 "start this run again"

@@ -35,9 +35,9 @@ def saved(lake: Lake, numbers: Sequence[int]) -> Manifest:
 def test_vectors_of_an_earlier_state_are_found_by_image_id(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     known = KnownVectors(lake, saved(lake, [6, 9, 2, 4]), MODEL)
-    have, vectors = known.find(ids(4, 7, 6, 2))
+    have, rows = known.rows(ids(4, 7, 6, 2))
     assert have.tolist() == [True, False, True, True]
-    np.testing.assert_array_equal(vectors, ROWS[[3, 0, 2]])
+    np.testing.assert_array_equal(known.vectors(rows), ROWS[[3, 0, 2]])
     assert known.norms(known.rows(ids(4, 7, 6))[1]).tolist() == [4, 6]
 
 
@@ -46,8 +46,8 @@ def test_a_state_without_usable_vectors_knows_nothing(tmp_path: Path, case: str)
     lake = Lake(tmp_path)
     manifest = None if case == "nothing" else saved(lake, [] if case == "no images" else [1])
     known = KnownVectors(lake, manifest, "other@000000000000/skew_320" if case == "another model" else MODEL)
-    have, vectors = known.find(ids(1))
-    assert (have.tolist(), len(vectors)) == ([False], 0)
+    have, rows = known.rows(ids(1))
+    assert (have.tolist(), len(known.vectors(rows))) == ([False], 0)
 
 
 def test_defects_of_vectors_are_counted() -> None:

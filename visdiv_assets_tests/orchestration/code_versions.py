@@ -24,8 +24,18 @@ RECORD = Path(__file__).with_name("code_hashes.json")
 COMMAND = "python -m visdiv_assets_tests.orchestration.code_versions"
 
 # Groups of modules, by their names within `visdiv_assets`; a package stands for all its modules.
-DECODING = ("imaging.color_modes", "imaging.decode", "imaging.formats", "imaging.limits", "imaging.silence_pillow")
-ROWS = ("sources.conform", "sources.image_columns", "sources.schema", "sources.strings")
+DECODING = (
+    "imaging.color_modes",
+    "imaging.decode",
+    "imaging.deep_pixels",
+    "imaging.formats",
+    "imaging.levels",
+    "imaging.limits",
+    "imaging.other_formats",
+    "imaging.silence_pillow",
+    "imaging.truncation",
+)
+ROWS = ("sources.conform", "sources.conversations", "sources.image_columns", "sources.schema", "sources.strings")
 LISTING = (
     *DECODING,
     *ROWS,
