@@ -238,7 +238,8 @@ class Settings(BaseSettings):
         "pair) or similarity (at least VISDIV_DUPLICATE_THRESHOLD or VISDIV_CONTAMINATION_THRESHOLD).",
     )
     candidate_floor: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.45, description="Minimum similarity of a candidate pair, which is a pair whose pixels are compared."
+        default=0.45,
+        description="Minimum similarity of a candidate pair. Verification decides which of them are copies.",
     )
     candidates_kept: Annotated[int, Field(ge=1)] = Field(
         default=16,
@@ -265,7 +266,7 @@ class Settings(BaseSettings):
     )
     undecided_limit: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.5,
-        description="Share of the compared pairs that are undecided, above which a check warns.",
+        description="Share of undecided pairs among those that verification compared, above which a check warns.",
     )
     contamination_limit: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.05, description="Share of contaminated images of a subset above which its check warns."

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from visdiv_assets.corpus.image_fetch import Fetch
 from visdiv_assets.diversity.evaluate import evaluate_diversity
 from visdiv_assets.duplicates.verify import Background
-from visdiv_assets.duplicates.verify_pairs import Fetch, compare_pairs
+from visdiv_assets.duplicates.verify_pairs import compare_pairs
 from visdiv_assets.imaging.decode import ImageStatus, decode_image
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.limits import DecodeLimits

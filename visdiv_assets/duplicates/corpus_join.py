@@ -16,8 +16,8 @@ from visdiv_assets.duplicates.corpus_lists import BestKeys, SharedLevels, lowest
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.storage.arrays import RowsOf
 from visdiv_assets.vectors.bounded_tiles import bounded_tiles
-from visdiv_assets.vectors.pair_similarity import inner_products
-from visdiv_assets.vectors.tiles import MARGIN, Candidates, Tiles
+from visdiv_assets.vectors.pair_similarity import MARGIN, inner_products
+from visdiv_assets.vectors.tiles import Candidates, Tiles
 
 #: Number of strips that a large corpus is cut into, so that their results, and what a killed run loses, stay small.
 STRIPS = 64

@@ -11,6 +11,8 @@ import tempfile
 
 import numpy as np
 
+from visdiv_assets.vectors.top_k import runs
+
 #: Largest array that is kept in memory; a larger one is memory-mapped from a temporary file (`TMPDIR`).
 MAX_BYTES_IN_MEMORY = 1 << 30
 #: Rows merged at a time.
@@ -99,7 +101,7 @@ class BestKeys:
 
     def fill(self, rows: np.ndarray, keys: np.ndarray) -> None:
         """Set the lists of rows whose lists are empty: int64 [m] ascending, uint64 [m] ascending in each row."""
-        first, counts = _runs(rows)
+        first, counts = runs(rows)
         place = np.arange(len(rows)) - np.repeat(first + counts, counts) + self.k
         self.keys[rows, place] = keys
         touched = rows[first]
@@ -118,7 +120,7 @@ class BestKeys:
         # A key that is offered twice at once must not take the place of another.
         once = (np.diff(rows, prepend=-1) != 0) | (np.diff(keys, prepend=np.uint64(0)) != 0)
         rows, keys = rows[once], keys[once]
-        first, counts = _runs(rows)
+        first, counts = runs(rows)
         touched: np.ndarray = rows[first]
         from_last = np.repeat(first + counts, counts) - 1 - np.arange(len(rows))
         for start in range(0, len(touched), CHUNK):
@@ -171,9 +173,3 @@ class SharedLevels:
         together = np.sort(np.concatenate([self._known, *self._waiting]))
         last = np.diff(together >> 7, append=-1) != 0
         self._known, self._waiting = together[last], []
-
-
-def _runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where each run of equal rows begins, and its length."""
-    first = np.flatnonzero(np.diff(rows, prepend=-1))
-    return first, np.diff(first, append=len(rows))

@@ -26,6 +26,7 @@ from visdiv_assets.duplicates.corpus_lists import (
 )
 from visdiv_assets.duplicates.pdq_join import Hashes, close_hashes
 from visdiv_assets.imaging.pdq import BITS
+from visdiv_assets.vectors.top_k import runs
 
 #: Partners of an image that are stored beyond those that are needed.
 SPARE = 8
@@ -173,8 +174,8 @@ class CorpusPartners:
         new.raise_limit(index[stored.limited[limited]], moved(stored.limits[limited]))
         kept = same[stored.images]
         images, keys = stored.images[kept], stored.keys[kept]
-        first = np.flatnonzero(np.diff(images, prepend=-1))
-        full = first[np.diff(first, append=len(images)) == new.k]
+        first, counts = runs(images)
+        full = first[counts == new.k]
         new.raise_limit(index[images[full]], moved(keys[full]))
         partner, own = partner_of(keys), is_own(keys)
         # A partner in a common subset is not found by the comparison across subsets.

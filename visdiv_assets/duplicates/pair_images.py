@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
@@ -22,6 +22,9 @@ from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.vectors.lru import LruCache
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 #: Images of a background. An image_id is a hash, so that the lowest ones are a random sample that new images hardly
 #: change.
 BACKGROUND_IMAGES = 64
@@ -34,6 +37,11 @@ class Stored(NamedTuple):
 
     features: bytes | None
     thumbnail: bytes | None
+
+    @classmethod
+    def of(cls, pixels: Image) -> Stored:
+        """Return what the pass stores of an RGB image."""
+        return cls(extract_features(pixels), encode_thumbnail(pixels, SIDE))
 
 
 class PairImages:
@@ -55,7 +63,6 @@ class PairImages:
             lake, [_stored(lake, kind, images, "thumbnails") for kind, images in sets], "thumbnails"
         )
         self._samples = [_lowest(lake, images) for _, images in sets]
-        self._owner: dict[str, int] = {}
         self._backgrounds: LruCache[Background] = LruCache(BACKGROUNDS_KEPT)
 
     def in_order(self, image_ids: Sequence[str]) -> Fetch:
@@ -77,12 +84,7 @@ class PairImages:
 
     def _background(self, owner: int) -> Background:
         def load() -> Background:
-            names = self._samples[owner]
-            found = [of.features for of in self.stored(names)]
-            readable = [(name, of) for name, of in zip(names, found, strict=True) if of is not None]
-            return make_background(
-                [name for name, _ in readable], [feature_set(unpack_features(of)) for _, of in readable]
-            )
+            return stored_background(self._samples[owner], self.stored(self._samples[owner]))
 
         return self._backgrounds.get(owner, load)
 
@@ -90,7 +92,13 @@ class PairImages:
         pixels = decode_image(data, limits=self._limits).pixels
         if pixels is None:
             return Stored(None, None)
-        return Stored(extract_features(pixels), encode_thumbnail(pixels, SIDE))
+        return Stored.of(pixels)
+
+
+def stored_background(image_ids: Sequence[str], stored: Sequence[Stored]) -> Background:
+    """Return the background of what is stored of some images; unreadable ones are left out."""
+    readable = [(name, of.features) for name, of in zip(image_ids, stored, strict=True) if of.features is not None]
+    return make_background([name for name, _ in readable], [feature_set(unpack_features(of)) for _, of in readable])
 
 
 def _stored(lake: Lake, kind: Kind, images: Manifest, name: str) -> Manifest | None:

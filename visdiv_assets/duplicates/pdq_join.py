@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from visdiv_assets.duplicates.hash_bands import BANDS, WORDS, Buckets
 from visdiv_assets.imaging.pdq import BITS, ORIENTATIONS
+from visdiv_assets.vectors.top_k import runs
 
 PAIR_SCHEMA = pa.schema([("left", pa.int64()), ("right", pa.int64()), ("pdq_distance", pa.int16())])
 
@@ -194,8 +195,7 @@ class _Closest:
         pairs = entries >> _DISTANCE_BITS
         entries = entries[np.diff(pairs, prepend=-1) != 0]
         row = entries >> (_ROW_BITS + _DISTANCE_BITS)
-        first = np.flatnonzero(np.diff(row, prepend=-1))
-        count = np.diff(first, append=len(row))
+        first, count = runs(row)
         if len(count) and count.max() > self._k:
             partner, bits = entries >> _DISTANCE_BITS & _ROW_MASK, entries & _DISTANCE_MASK
             ranked = (row << _DISTANCE_BITS | bits) << _ROW_BITS | partner

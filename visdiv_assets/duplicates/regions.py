@@ -23,6 +23,7 @@ from visdiv_assets.vectors.join import PAIR_SCHEMA
 from visdiv_assets.vectors.join_blocks import OtherSide
 from visdiv_assets.vectors.matrix import Matrix
 from visdiv_assets.vectors.pair_similarity import pair_similarities
+from visdiv_assets.vectors.top_k import runs
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,7 @@ def region_pairs(whole: pa.Table, by_region: pa.Table, left: Matrix, right: Matr
         taken += np.bincount(whole["right"].to_numpy(), minlength=left.shape[0])
     order = np.lexsort((b, -similarity, a))
     a, b = a[order], b[order]
-    first = np.flatnonzero(np.diff(a, prepend=-1))
-    rank = np.arange(len(a)) - np.repeat(first, np.diff(first, append=len(a)))
+    rank = np.arange(len(a)) - np.repeat(*runs(a))
     chosen = rank < k_best - taken[a]
     a, b = a[chosen], b[chosen]
     pairs = np.unique(np.stack([np.minimum(a, b), np.maximum(a, b)] if within else [a, b]), axis=1)

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
+from visdiv_assets.corpus.image_fetch import Fetch
 from visdiv_assets.duplicates.verify import (
     DEFAULT_PARAMS,
     Background,
@@ -47,9 +48,6 @@ PAIRS_AT_A_TIME = 256
 #: Number of images that are kept for further pairs: features and thumbnails, about 400 kB each, and of those whose
 #: pixels were compared as many, about 1 MB each at most.
 IMAGES_KEPT = 256
-
-#: A function that returns the encoded images of some image_ids, None for those that are no longer available.
-Fetch = Callable[[Sequence[str]], Sequence[bytes | None]]
 
 
 class ImageAccess(Protocol):

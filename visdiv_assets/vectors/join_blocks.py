@@ -18,9 +18,10 @@ from visdiv_assets.vectors.bounded_tiles import bounded_tiles, pays_to_project, 
 from visdiv_assets.vectors.join import count_partners, rescore
 from visdiv_assets.vectors.lru import LruCache
 from visdiv_assets.vectors.matrix import Matrix
+from visdiv_assets.vectors.pair_similarity import MARGIN
 from visdiv_assets.vectors.partner_lists import PartnerLists, PartnerRule, offer_tile
 from visdiv_assets.vectors.projected import Projected
-from visdiv_assets.vectors.tiles import MARGIN, Tiles
+from visdiv_assets.vectors.tiles import Tiles
 from visdiv_assets.vectors.top_k import Entries, SparseBestPartners
 
 #: Approximate number of pairs of a block: about a minute on two cores if all are multiplied in full. Sets of up to

@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 from visdiv_assets.vectors.matrix import Matrix, as_float32
 
 #: Largest error of a float32 product of unit vectors of a few hundred dimensions.
-FLOAT32_ERROR = np.float32(1e-5)
+MARGIN = 1e-5
 
 #: Pairs computed at a time: few enough to stay in a core's cache, 2 MB of 512 dimensions in float64 for the two sides.
 BLOCK = 256
@@ -73,7 +73,7 @@ def products_above(
         chosen = slice(start, start + BLOCK)
         x, y = as_float32(left[left_rows[chosen]]), as_float32(right[right_rows[chosen]])
         # float32 decides which pairs are computed in float64.
-        close = np.flatnonzero(np.einsum("nd,nd->n", x, y) >= lowest[chosen] - FLOAT32_ERROR)
+        close = np.flatnonzero(np.einsum("nd,nd->n", x, y) >= lowest[chosen] - np.float32(MARGIN))
         if len(close):
             exact = np.einsum("nd,nd->n", _as_float64(x[close]), _as_float64(y[close])).astype(np.float32)
             reached = exact >= lowest[chosen][close]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visdiv_assets.vectors.tiles import MARGIN, Candidates
+from visdiv_assets.vectors.pair_similarity import MARGIN
+from visdiv_assets.vectors.tiles import Candidates
 from visdiv_assets.vectors.top_k import BestPartners, Entries, SparseBestPartners
 
 

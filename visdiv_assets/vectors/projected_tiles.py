@@ -16,10 +16,10 @@ import numpy as np
 from visdiv_assets.devices import torch_device
 from visdiv_assets.threads import ordered_map, thread_count
 from visdiv_assets.vectors.matrix import Matrix, read_block
-from visdiv_assets.vectors.pair_similarity import products_above
+from visdiv_assets.vectors.pair_similarity import MARGIN, products_above
 from visdiv_assets.vectors.projected import BLOCK_CHUNKS, CHUNK, Projected, ProjectedChunk
 from visdiv_assets.vectors.row_bounds import Runs, encode
-from visdiv_assets.vectors.tiles import DENSE, MARGIN, Candidates, Sides, lowest_products, round_products
+from visdiv_assets.vectors.tiles import DENSE, Candidates, Sides, lowest_products, round_products
 
 if TYPE_CHECKING:
     import torch

@@ -1,8 +1,9 @@
 """The tiles of a join: pairs of blocks of rows, and the pairs of rows that reach a bound in them.
 
 Every row has a bound. A pair is a candidate if its similarity reaches the bound of its left or of its right row, less
-`MARGIN`. `FullTiles` multiplies whole vectors with NumPy; `projected_tiles.ProjectedTiles` multiplies smaller ones with
-torch first, which pays from about 50 million pairs on. Both yield the same candidates with the same similarities.
+`pair_similarity.MARGIN`. `FullTiles` multiplies whole vectors with NumPy; `projected_tiles.ProjectedTiles` multiplies
+smaller ones with torch first, which pays from about 50 million pairs on. Both yield the same candidates with the same
+similarities.
 """
 
 from __future__ import annotations
@@ -14,10 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from visdiv_assets.vectors.matrix import Matrix, read_block
-from visdiv_assets.vectors.pair_similarity import products_above
-
-#: Largest error of a float32 product of unit vectors of a few hundred dimensions.
-MARGIN = 1e-5
+from visdiv_assets.vectors.pair_similarity import MARGIN, products_above
 
 #: Share of candidates among a tile's pairs above which multiplying all in float64 is cheaper than each candidate.
 DENSE = 1 / 16

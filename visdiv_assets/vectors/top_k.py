@@ -150,13 +150,18 @@ def _select(
     keys.sort()
     keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
     row = (keys >> np.uint64(SIMILARITY_BITS + partner_bits)).astype(np.int64)
-    first = np.flatnonzero(np.diff(row, prepend=-1))
-    rank = np.arange(len(row)) - np.repeat(first, np.diff(first, append=len(row)))
+    rank = np.arange(len(row)) - np.repeat(*runs(row))
     best = np.flatnonzero(rank < k)
     keys = keys[best].astype(np.int64)
     distance = (keys >> partner_bits) & ((1 << SIMILARITY_BITS) - 1)
     value = ((2 * STEPS_OF_ONE - distance) / STEPS_OF_ONE).astype(np.float32)
     return row[best], keys & ((1 << partner_bits) - 1), value, rank[best]
+
+
+def runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each run of equal rows begins, and its length: int64 [runs] each, of rows [m] of at least 0."""
+    first = np.flatnonzero(np.diff(rows, prepend=-1))
+    return first, np.diff(first, append=len(rows))
 
 
 def _concatenate(parts: list[Entries]) -> Entries:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from visdiv_assets.corpus.image_fetch import Fetch
 from visdiv_assets.duplicates import pair_verification as module
 from visdiv_assets.duplicates.candidates import SIDES
 from visdiv_assets.duplicates.pair_verification import (
@@ -20,7 +21,7 @@ from visdiv_assets.duplicates.pair_verification import (
     split_into_units,
     verify_candidates,
 )
-from visdiv_assets.duplicates.verify_pairs import VERDICT_SCHEMA, Fetch
+from visdiv_assets.duplicates.verify_pairs import VERDICT_SCHEMA
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.duplicates.test_verify_pairs import MAX_PIXELS, Access

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from visdiv_assets.corpus.image_fetch import Fetch
 from visdiv_assets.duplicates import verify_pairs as module
 from visdiv_assets.duplicates.verify import (
     DEFAULT_PARAMS,
@@ -24,7 +25,7 @@ from visdiv_assets.duplicates.verify import (
     stored_subject,
 )
 from visdiv_assets.duplicates.verify.matching import feature_set
-from visdiv_assets.duplicates.verify_pairs import VERDICT_SCHEMA, Fetch, compare_pairs, verdict_table
+from visdiv_assets.duplicates.verify_pairs import VERDICT_SCHEMA, compare_pairs, verdict_table
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.local_features import extract_features, unpack_features
 from visdiv_assets.imaging.thumbnails import SIDE, encode_thumbnail

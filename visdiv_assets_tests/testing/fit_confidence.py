@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 
 from visdiv_assets.duplicates.calibration.copies import KINDS as COPY_KINDS
 from visdiv_assets.duplicates.calibration.encoded_copies import WithCopies, make_copies
+from visdiv_assets.duplicates.calibration.measure import NEAREST_FLOOR
 from visdiv_assets.duplicates.verify import DEFAULT_PARAMS, Evidence, verify
 from visdiv_assets.duplicates.verify.confidence import Statistics, statistics_of, values_of
 from visdiv_assets.duplicates.verify_pairs import ImageAccess
@@ -44,8 +45,8 @@ from visdiv_assets_tests.testing.memory_images import MemoryImages, subject_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Minimum similarity of another image, as of a candidate pair, and how many of each image are used.
-NEAREST_FLOOR, NEAREST_KEPT = 0.45, 3
+#: Nearest other images of each image that are used.
+NEAREST_KEPT = 3
 #: Copies of each drawn image and of each real one.
 DRAWN_COPIES, REAL_COPIES = 1, 3
 #: Weight of the sum of squared coefficients in the loss, per pair.

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from visdiv_assets.duplicates.pair_images import BACKGROUND_IMAGES, Stored
-from visdiv_assets.duplicates.verify import Background, Subject, make_background, prepare_pixels, stored_subject
-from visdiv_assets.duplicates.verify.matching import feature_set
-from visdiv_assets.duplicates.verify_pairs import Fetch
+from visdiv_assets.corpus.image_fetch import Fetch
+from visdiv_assets.duplicates.pair_images import BACKGROUND_IMAGES, Stored, stored_background
+from visdiv_assets.duplicates.verify import Background, Subject, prepare_pixels, stored_subject
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.local_features import extract_features, unpack_features
-from visdiv_assets.imaging.thumbnails import SIDE, encode_thumbnail
 
 
 class MemoryImages:
@@ -29,7 +26,7 @@ class MemoryImages:
             if name not in self._stored:
                 pixels = decode_image(self._images[name]).pixels
                 assert pixels is not None
-                self._stored[name] = Stored(extract_features(pixels), encode_thumbnail(pixels, SIDE))
+                self._stored[name] = Stored.of(pixels)
         return [self._stored[name] for name in image_ids]
 
     def in_order(self, image_ids: Sequence[str]) -> Fetch:
@@ -44,9 +41,7 @@ class MemoryImages:
     def _background(self, owner: str) -> Background:
         if owner not in self._backgrounds:
             names = sorted(name for name in self._owner if self._owner[name] == owner)[:BACKGROUND_IMAGES]
-            features = [stored.features for stored in self.stored(names)]
-            sets = [feature_set(unpack_features(packed)) for packed in features if packed is not None]
-            self._backgrounds[owner] = make_background(names, sets)
+            self._backgrounds[owner] = stored_background(names, self.stored(names))
         return self._backgrounds[owner]
 
 

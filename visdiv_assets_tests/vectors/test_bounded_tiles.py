@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from visdiv_assets.vectors import bounded_tiles as module
 from visdiv_assets.vectors import projected, projected_tiles, projection
 from visdiv_assets.vectors.bounded_tiles import bounded_tiles
+from visdiv_assets.vectors.pair_similarity import MARGIN
 from visdiv_assets.vectors.projected_tiles import ProjectedTiles
 from visdiv_assets.vectors.row_bounds import Runs
-from visdiv_assets.vectors.tiles import MARGIN, Candidates, FullTiles, round_products
+from visdiv_assets.vectors.tiles import Candidates, FullTiles, round_products
 
 relaxed = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

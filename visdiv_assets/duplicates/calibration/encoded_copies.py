@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from visdiv_assets.corpus.image_fetch import Fetch
 from visdiv_assets.duplicates.calibration.copies import KINDS, STRENGTHS, make_copy
 from visdiv_assets.duplicates.pair_images import Stored
 from visdiv_assets.duplicates.verify import Background
-from visdiv_assets.duplicates.verify_pairs import Fetch, ImageAccess
+from visdiv_assets.duplicates.verify_pairs import ImageAccess
 from visdiv_assets.embedding.interface import Embedder
 from visdiv_assets.imaging.decode import DecodedImage, decode_image
-from visdiv_assets.imaging.local_features import extract_features
 from visdiv_assets.imaging.pdq import fingerprints
 from visdiv_assets.imaging.resize import Reduced
-from visdiv_assets.imaging.thumbnails import SIDE, encode_thumbnail
 from visdiv_assets.threads import ordered_map
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def make_copies(
         data = _encode(edited, "JPEG" if decoded.format == "jpeg" else "PNG")
         seen = decode_image(data).pixels
         assert seen is not None
-        stored = Stored(extract_features(seen), encode_thumbnail(seen, SIDE))
+        stored = Stored.of(seen)
         hashes = fingerprints(Reduced(seen).square)
         return Copy(image_id, kind, strength, data, stored, embedder.preprocess(seen), hashes)
 

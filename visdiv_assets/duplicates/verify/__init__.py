@@ -1,4 +1,4 @@
-"""Decide from the pixels whether two images are copies of one another.
+"""Decide from local features and pixels whether two images are copies of one another.
 
 `prepare` each image once, `verify` pairs of prepared images, and `explain` a pair for a report. All three take
 `VerifyParams`, by default `DEFAULT_PARAMS`. OpenCV is imported when it is first needed, not with this package.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from visdiv_assets.duplicates.verify.colors import quantile
 from visdiv_assets.duplicates.verify.params import ContentParams
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ def compare_contents(
     if count < _PER_AREA:
         return _nothing(core.shape)
     values = variance[textured]
-    strong = unlike[textured][values >= np.partition(values, len(values) // 2)[len(values) // 2]]
-    typical = float(np.partition(strong, len(strong) // 2)[len(strong) // 2])
+    strong = unlike[textured][values >= quantile(values, 0.5)]
+    typical = quantile(strong, 0.5)
     limit = min(params.max_unlike, max(params.min_unlike, params.noise_factor * typical))
     disagrees = _open(textured & (unlike > limit))
     largest, total = _areas(disagrees)
@@ -221,5 +222,4 @@ def _correlate(
 def _noise(variance: NDArray[np.float32], params: ContentParams) -> float:
     """Return the variance of the noise: that of the windows with least texture."""
     sample = variance[:: max(1, len(variance) // params.max_samples)]
-    rank = int(params.quiet_share * len(sample))
-    return float(np.clip(np.partition(sample, rank)[rank], params.min_noise, params.max_noise))
+    return float(np.clip(quantile(sample, params.quiet_share), params.min_noise, params.max_noise))

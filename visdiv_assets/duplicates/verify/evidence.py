@@ -1,10 +1,10 @@
-"""The evidence of a pair: what comparing the pixels of two images shows."""
+"""The evidence of a pair: what comparing the local features and pixels of two images shows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Kinds of copies, in the order in which they are tried; `unconfirmed` if the pair is not confirmed.
+#: Kinds of copies, of which `naming.name_kind` chooses; `unconfirmed` if the pair is not confirmed.
 KINDS = (
     "identical_pixels",  # Same size, same RGB.
     "mirrored",  # With or without a turn.
@@ -51,9 +51,8 @@ class Evidence:
         agreement: share of textured windows in the overlap that agree, 0 to 1.
         windows: number of separate textured windows that were compared.
         disagreement: area of the largest disagreeing region that nothing explains, in areas of a window.
-        color_difference: difference of colors that remains after the best global change of color, in the worst area
-            of some size, in levels (0 to 255).
-        noise: estimated noise of the pair (compression, grain, misalignment), in gray levels.
+        color_difference: difference of red, green or blue where contents agree, in levels (0 to 255); 99 % of the
+            pixels have less. 0 if colors were not compared.
         inliers: number of local features that agree on the alignment.
         bits: how rarely other images show these features together, -log2.
         photographic: whether features may decide, see `decision.is_photographic`; None if nothing was compared.
@@ -70,7 +69,6 @@ class Evidence:
     windows: int = 0
     disagreement: float = 0.0
     color_difference: float = 0.0
-    noise: float = 0.0
     inliers: int = 0
     bits: float = 0.0
     photographic: bool | None = None

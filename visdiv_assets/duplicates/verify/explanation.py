@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from visdiv_assets.duplicates.verify.geometry import matrix_of
 from visdiv_assets.duplicates.verify.measure import lay_colors, measure
 from visdiv_assets.duplicates.verify.params import DEFAULT_PARAMS, VerifyParams
 from visdiv_assets.duplicates.verify.registration import size_of, warp
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from visdiv_assets.duplicates.verify.evidence import Evidence
-    from visdiv_assets.duplicates.verify.subject import Subject
+    from visdiv_assets.duplicates.verify.prepared import PreparedImage
 
 
 @dataclass(frozen=True)
@@ -36,23 +37,22 @@ class Explanation:
 
 
 def explain(
-    subject_a: Subject, subject_b: Subject, evidence: Evidence, params: VerifyParams = DEFAULT_PARAMS
+    a: PreparedImage, b: PreparedImage, evidence: Evidence, params: VerifyParams = DEFAULT_PARAMS
 ) -> Explanation:
     """Show what `verify` compared.
 
     Args:
-        subject_a: the first image of the pair.
-        subject_b: the second image.
+        a: the first image of the pair.
+        b: the second image.
         evidence: the result of `verify` for them.
         params: parameters of the verification.
     """
     import cv2
 
-    a, b = subject_a.pixels, subject_b.pixels
     view_a, view_b = a.view, b.view
     if not evidence.transform or not (a.readable and b.readable):
         return Explanation(_image(view_a), None, None)
-    matrix = np.reshape([*evidence.transform, 0.0, 0.0, 1.0][:9], (3, 3))
+    matrix = matrix_of(evidence.transform)
     size = size_of(a.gray)
     warped, inside = warp(view_b, matrix, size)
     warped[~inside] = 128

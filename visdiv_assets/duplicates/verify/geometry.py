@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from visdiv_assets.duplicates.verify.prepared import Box
 
 #: The eight ways to lay one image on another: (turns of 90 degrees, mirrored first), as numpy's rot90 and fliplr do.
 ORIENTATIONS = tuple((turns, mirrored) for mirrored in (False, True) for turns in range(4))
+
+
+def matrix_of(transform: Sequence[float]) -> NDArray[np.float64]:
+    """Return the map [3, 3] of a stored transform: six numbers of an affine map, or nine of a homography, by rows."""
+    return np.reshape([*transform, 0.0, 0.0, 1.0][:9], (3, 3))
 
 
 def inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

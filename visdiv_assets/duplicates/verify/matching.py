@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from visdiv_assets.duplicates.verify.geometry import orientation_map
 from visdiv_assets.duplicates.verify.params import MatchParams
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def align(a: FeatureSet, b: FeatureSet, mirrored: bool, params: MatchParams) -> 
     unit = to_a @ matrix @ from_b
     shown = _shown(a, b, matrix, apart, params)
     if mirrored:
-        unit = unit @ np.array([[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        unit = unit @ orientation_map(0, True)
     return Alignment(unit / unit[2, 2], int(inliers.sum()), shown)
 
 
@@ -122,9 +123,7 @@ def _shown(
     a: FeatureSet, b: FeatureSet, matrix: NDArray[np.float64], apart: NDArray[np.float32], params: MatchParams
 ) -> NDArray[np.int64]:
     """Return the features of a that have one like them in b where the alignment puts it, nearest or not."""
-    mapped = np.column_stack([b.points, np.ones(len(b))]) @ matrix.T
-    mapped = mapped[:, :2] / np.where(np.abs(mapped[:, 2:]) < 1e-9, 1e-9, mapped[:, 2:])
-    near = np.hypot(*(a.points[:, None] - mapped[None]).transpose(2, 0, 1)) < params.shown_tolerance
+    near = np.hypot(*(a.points[:, None] - _mapped(matrix, b.points)[None]).transpose(2, 0, 1)) < params.shown_tolerance
     return np.flatnonzero((near & (apart <= params.shown_distance)).any(1))
 
 
@@ -205,9 +204,14 @@ def _bend(
 def _errors(
     matrix: NDArray[np.float64], source: NDArray[np.float64], target: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    mapped = np.column_stack([source, np.ones(len(source))]) @ matrix.T
+    return np.asarray(np.hypot(*(_mapped(matrix, source) - target).T), np.float64)
+
+
+def _mapped(matrix: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return where a map takes points [n, 2], also those that it takes to infinity: far away."""
+    mapped = np.column_stack([points, np.ones(len(points))]) @ matrix.T
     depth = np.where(np.abs(mapped[:, 2:]) < 1e-9, 1e-9, mapped[:, 2:])
-    return np.asarray(np.hypot(*(mapped[:, :2] / depth - target).T), np.float64)
+    return np.asarray(mapped[:, :2] / depth, np.float64)
 
 
 def _is_plausible(matrix: NDArray[np.float64], size: tuple[int, int], params: MatchParams) -> bool:

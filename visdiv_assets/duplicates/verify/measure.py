@@ -16,6 +16,8 @@ from visdiv_assets.duplicates.verify.params import VerifyParams
 from visdiv_assets.duplicates.verify.registration import Registered, size_of, warp, warp_into_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from visdiv_assets.duplicates.verify.prepared import PreparedImage
@@ -85,23 +87,25 @@ def measure_colors(views: ColorViews, contents: Contents, params: VerifyParams) 
     return compare_colors(views.one, views.two, views.inside & (odd == 0), params.color)
 
 
-def without_marks(views: ColorViews, contents: Contents, params: VerifyParams) -> list[tuple[ColorViews, Contents]]:
-    """Return colors and contents without what may have been put over one of the two images, if anything was."""
+def without_marks(views: ColorViews, contents: Contents, params: VerifyParams) -> Iterator[tuple[ColorViews, Contents]]:
+    """Yield colors and contents without what may have been put over one image: each band, then each foreign place."""
+    for place in _marks(views, contents, params):
+        beside = _at_size_of(views, place) == 0
+        yield ColorViews(views.one, views.two, views.inside & beside), contents.without(place)
+
+
+def _marks(views: ColorViews, contents: Contents, params: VerifyParams) -> Iterator[NDArray[np.bool_]]:
+    """Yield what may have been put over one of the two images, bool of the shape of `contents.disagrees`."""
     import cv2
 
-    places = [band.astype(np.uint8) for band in find_bands(contents, params.band)]
+    yield from find_bands(contents, params.band)
     shape = contents.disagrees.shape
     odd = _at_size_of(views, contents.disagrees) > 0
     for foreign in find_foreign(views.one, views.two, odd, views.inside, params.foreign):
         small = params.foreign.min_area < foreign.area <= params.foreign.max_area
         if small and foreign.hidden <= params.foreign.max_hidden:
             wide = cv2.dilate(foreign.place.astype(np.uint8), np.ones((5, 5), np.uint8))
-            places.append(np.asarray(cv2.resize(wide, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST), np.uint8))
-    found = []
-    for place in places:
-        beside = _at_size_of(views, place > 0) == 0
-        found.append((ColorViews(views.one, views.two, views.inside & beside), contents.without(place > 0)))
-    return found
+            yield cv2.resize(wide, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST) > 0
 
 
 def _at_size_of(views: ColorViews, windows: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -33,7 +33,10 @@ def name_kind(
     marked: bool,
     recolored: bool,
 ) -> str:
-    """Return the first of `evidence.KINDS` that fits a confirmed pair.
+    """Return which of `evidence.KINDS` a confirmed pair is.
+
+    A mirror image or a turn comes first, then what surrounds the copy (a border, a caption, more of the image), then
+    what was put over it, then its colors.
 
     Args:
         one: one image.

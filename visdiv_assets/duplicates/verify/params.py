@@ -1,4 +1,6 @@
-"""The parameters of verification: every number that a verdict depends on.
+"""The parameters of verification, by topic; those of the decision are in `decision_params`.
+
+`rarity` and `confidence` hold their own constants.
 
 They were chosen on one half of a collection of real photographs, charts, receipts, screenshots, formulas, text lines
 and flags with edited copies, on drawn templates, and checked on the other half. Lengths are in pixels at the size of

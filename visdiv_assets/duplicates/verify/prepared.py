@@ -36,7 +36,8 @@ class Frame:
 class PreparedImage:
     """One image at working size: built by `prepare_pixels`, immutable and safe to share among threads.
 
-    It holds at most `PreparationParams.working_pixels` bytes of gray and a third of that of color (some 400 kB).
+    It holds at most `PreparationParams.working_pixels` bytes of gray and a third of that of color, 480 kB,
+    and what is computed on first access.
 
     Attributes:
         readable: False for an image that could not be decoded; the other attributes are then meaningless.
@@ -44,7 +45,6 @@ class PreparedImage:
         digest: hash of size and RGB pixels.
         gray: uint8 [h, w], luminance (ITU-R 601) at working size.
         color: uint8 [ceil(h / r), ceil(w / r), 3], RGB; r is `PreparationParams.color_reduction`, 3 by default.
-        deviation: standard deviation of the luminance, gray levels.
     """
 
     def __init__(
@@ -60,8 +60,12 @@ class PreparedImage:
         self.digest = digest
         self.gray = np.zeros((1, 1), np.uint8) if gray is None else gray
         self.color = np.zeros((1, 1, 3), np.uint8) if color is None else color
-        self.deviation = float(self.gray.std())
         self._params = params
+
+    @cached_property
+    def deviation(self) -> float:
+        """Standard deviation of the luminance at working size, gray levels."""
+        return float(self.gray.std())
 
     @cached_property
     def small(self) -> NDArray[np.uint8]:
@@ -94,7 +98,7 @@ class PreparedImage:
 
     @cached_property
     def _textured(self) -> NDArray[np.uint8]:
-        """The blocks of 8 x 8 pixels that are not of one level, uint8 [n, 64]."""
+        """The blocks of 8 x 8 pixels whose standard deviation is above 6 levels, uint8 [n, 64]."""
         rows, columns = self.gray.shape[0] // 8, self.gray.shape[1] // 8
         squares = self.gray[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8)
         blocks = squares.transpose(0, 2, 1, 3).reshape(-1, 64)

@@ -37,6 +37,10 @@ class Background:
     names: tuple[str, ...]
     signs: NDArray[np.float32]
 
+    def tells(self, without: Sequence[str]) -> bool:
+        """Return whether it holds an image that is none of `without`, image_ids, so that it tells what is rare."""
+        return bool(set(self.names) - set(without))
+
 
 def make_background(names: Sequence[str], features: Sequence[FeatureSet]) -> Background:
     """Return a background of the features of some images."""
@@ -78,7 +82,7 @@ def gather_evidence(
     cells = _cells(a.points[alignment.shown] / np.array(a.size))
     chosen = _first_of_each(cells, PER_CELL)
     signs = a.signs[alignment.shown[chosen]]
-    known = [background for background in backgrounds if set(background.names) - set(without)]
+    known = [background for background in backgrounds if background.tells(without)]
     if known:
         weights = np.min([weigh(signs, background, without) for background in known], axis=0)
     else:

@@ -85,7 +85,6 @@ class Result:
             agreement=found.contents.agreement,
             windows=round(found.contents.windows),
             disagreement=found.contents.largest,
-            noise=found.contents.noise,
         )
         return with_confidence(evidence)
 

@@ -67,12 +67,12 @@ class Subject:
 
     @property
     def mirrored(self) -> FeatureSet:
-        """The features of the mirrored image; rarely needed, so that they are not kept."""
+        """The features of the mirrored image; cheap to make, so that they are not kept."""
         return feature_set(unpack_features(self.features).mirrored())
 
     @property
     def inverted(self) -> FeatureSet:
-        """The features of the negative."""
+        """The features of the negative; cheap to make, so that they are not kept."""
         return feature_set(unpack_features(self.features).inverted())
 
 

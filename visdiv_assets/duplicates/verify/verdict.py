@@ -71,11 +71,12 @@ def verify(
 ) -> Evidence:
     """Decide whether two images are copies of one another.
 
-    Local features give the alignment, plain, mirrored or as a negative; thumbnails are compared under it, and most
-    pairs end there: rejected, or confirmed because photographs share features that other images lack. The other pairs
-    are compared at working size, window by window and color by color. The decision does not depend on the order of the
-    two images, on earlier calls or on threads. OpenCV and NumPy release the GIL; callers that verify pairs in threads
-    of their own should call `cv2.setNumThreads(1)`, which keeps each call in one thread.
+    Local features give the alignment, plain, mirrored or as a negative; if few agree, alignments guessed by the
+    correlation of small views are tried, too. Thumbnails are compared under each, and most pairs end there: rejected,
+    or confirmed because photographs share features that other images lack. The other pairs are compared at working
+    size, window by window and color by color. The decision does not depend on the order of the two images, on earlier
+    calls or on threads. OpenCV and NumPy release the GIL; callers that verify pairs in threads of their own should call
+    `cv2.setNumThreads(1)`, which keeps each call in one thread.
 
     Args:
         a: one image, with pixels.
@@ -115,7 +116,7 @@ def screen(
         negative=negative,
         found=found.matrix if found is not None else None,
         features=_describe_features(one.thumbnail, two.thumbnail, found),
-        weighed=any(set(background.names) - set(names) for background in backgrounds),
+        weighed=any(background.tells(names) for background in backgrounds),
         may_be_equal=a.features == b.features and a.thumbnail.digest == b.thumbnail.digest,
     )
     needs_pixels = screened.may_be_equal or any(_is_narrow(image.thumbnail, params) for image in (one, two))

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.duplicates.verify.geometry import inverse, matrix_of
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.reports.model import PairEntry, Value, Verdict
 from visdiv_assets.publishing.text_cells import Text
@@ -77,8 +77,8 @@ def verdict_of(record: Mapping[str, Any], *, swapped: bool = False) -> Verdict |
         return None
     transform = record.get("transform") or ()
     if swapped and transform:
-        inverse = np.linalg.inv(np.reshape([*transform, 0.0, 0.0, 1.0][:9], (3, 3)))
-        transform = (inverse / inverse[2, 2]).ravel()[: len(transform)].tolist()
+        matrix = inverse(matrix_of(transform))
+        transform = (matrix / matrix[2, 2]).ravel()[: len(transform)].tolist()
     return Verdict(
         record["verified"],
         record["evidence"],

@@ -87,10 +87,10 @@ def _caption(verdict: Verdict) -> str:
 
 def _disagreement(left: Image, right: Image, verdict: Verdict) -> NDArray[np.bool_]:
     """Return where contents or colors disagree: bool [h, w] in the frame of the left image."""
-    from visdiv_assets.duplicates.verify import Evidence, explain, prepare
+    from visdiv_assets.duplicates.verify import Evidence, explain, prepare_pixels
 
     evidence = Evidence(verdict.verified, verdict.kind, verdict.reason, verdict.transform)
-    found = explain(prepare(left), prepare(right), evidence).disagrees
+    found = explain(prepare_pixels(left), prepare_pixels(right), evidence).disagrees
     assert found is not None
     return found
 
@@ -99,10 +99,10 @@ def _lay_onto(left: Image, right: Image, transform: tuple[float, ...]) -> Image:
     """Return the right image in the frame of the left one, gray where it shows nothing."""
     from PIL.Image import fromarray
 
+    from visdiv_assets.duplicates.verify.geometry import matrix_of
     from visdiv_assets.duplicates.verify.registration import warp
 
-    matrix = np.reshape([*transform, 0.0, 0.0, 1.0][:9], (3, 3))
-    laid, inside = warp(np.asarray(right), matrix, left.size)
+    laid, inside = warp(np.asarray(right), matrix_of(transform), left.size)
     laid[~inside] = 128
     return fromarray(np.ascontiguousarray(laid))
 
