@@ -77,14 +77,14 @@ def _held_names(settings: Settings) -> Collection[str] | None:
 
 
 def _refuse_during_runs(settings: Settings) -> None:
-    from visdiv_assets.orchestration import sessions
+    from visdiv_assets.orchestration import sessions, state
 
     home = dagster_home(settings)
+    # It takes seconds: sessions come last, so that one that begins meanwhile is seen.
+    active = state.active_runs(home)
     if sessions.running(home):
         raise ConfigError("a `visdiv run` is in progress: wait until it ends, then start `visdiv gc --delete` again")
-    from visdiv_assets.orchestration import state
-
-    if active := state.active_runs(home):
+    if active:
         raise ConfigError(
             f"runs are in progress ({', '.join(active[:3])}): wait until they end, or terminate them in `visdiv ui`, "
             "then start `visdiv gc --delete` again"

@@ -32,6 +32,7 @@ def ui(settings: Settings, port: int, host: str, names: tuple[str, ...]) -> None
     trigger in a browser are refused.
     """
     from visdiv_assets.orchestration import runs
+    from visdiv_assets.orchestration.web import END
     from visdiv_assets.publishing.web.guard import is_loopback
 
     runs.Session(settings)
@@ -40,7 +41,7 @@ def ui(settings: Settings, port: int, host: str, names: tuple[str, ...]) -> None
     os.chdir(dagster_home(settings))
     if not is_loopback(host):
         click.echo(f"visdiv: the UI has no login: anyone who can reach {host}:{port} can launch runs", err=True)
-    services = [*(name.lower() for name in (*names, host)), "--"]
+    services = [*(name.lower() for name in (*names, host)), END]
     arguments = ["dev", "-m", "visdiv_assets.definitions", "-p", str(port), "-h", host]
     # Dagster recommends `dg dev`, which needs a project folder; an installed wheel has none.
     python = [sys.executable, "-W", "ignore:Function `dev_command`"]

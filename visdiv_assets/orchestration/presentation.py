@@ -48,23 +48,21 @@ REPORT_OF: dict[str, str] = {
 }
 
 #: Tables of the DuckDB file that describe the columns of an asset whose findings are not in it.
-_COLUMNS_LIKE: dict[str, tuple[str, ...]] = {
-    LakeTable.BENCHMARK_IMAGES: ("images",),
-    LakeTable.BENCHMARK_EMBEDDINGS: ("images",),
-    LakeTable.SSCD_EMBEDDINGS: ("images",),
-    LakeTable.CLIP_IMAGE_EMBEDDINGS: ("images",),
-    LakeTable.SUBSET_REGIONS: ("images",),
-    LakeTable.BENCHMARK_REGIONS: ("images",),
-    **dict.fromkeys(
-        (
-            LakeTable.SUBSET_THUMBNAILS,
-            LakeTable.SUBSET_FEATURES,
-            LakeTable.BENCHMARK_THUMBNAILS,
-            LakeTable.BENCHMARK_FEATURES,
-        ),
-        ("images",),
+_COLUMNS_LIKE: dict[str, tuple[str, ...]] = dict.fromkeys(
+    (
+        LakeTable.BENCHMARK_IMAGES,
+        LakeTable.SSCD_EMBEDDINGS,
+        LakeTable.BENCHMARK_EMBEDDINGS,
+        LakeTable.CLIP_IMAGE_EMBEDDINGS,
+        LakeTable.SUBSET_REGIONS,
+        LakeTable.BENCHMARK_REGIONS,
+        LakeTable.SUBSET_THUMBNAILS,
+        LakeTable.BENCHMARK_THUMBNAILS,
+        LakeTable.SUBSET_FEATURES,
+        LakeTable.BENCHMARK_FEATURES,
     ),
-}
+    ("images",),
+)
 
 _ROW = "Row of the subset, from 0 across its shards in file-name order."
 
@@ -117,16 +115,24 @@ LINEAGE: dict[str, dict[str, _Origins]] = {
     LakeTable.QUALITY_ROWS: {"row": ((LakeTable.SUBSET_TURNS, "row"),)},
     **{
         table: {"image_id": ((LakeTable.SUBSET_IMAGES, "image_id"),)}
-        for table in (LakeTable.SUBSET_THUMBNAILS, LakeTable.SUBSET_FEATURES, LakeTable.SUBSET_REGIONS)
+        for table in (
+            LakeTable.SUBSET_THUMBNAILS,
+            LakeTable.SUBSET_FEATURES,
+            LakeTable.SUBSET_REGIONS,
+            LakeTable.SSCD_EMBEDDINGS,
+            LakeTable.CLIP_IMAGE_EMBEDDINGS,
+        )
     },
     **{
         table: {"image_id": ((LakeTable.BENCHMARK_IMAGES, "image_id"),)}
-        for table in (LakeTable.BENCHMARK_THUMBNAILS, LakeTable.BENCHMARK_FEATURES, LakeTable.BENCHMARK_REGIONS)
+        for table in (
+            LakeTable.BENCHMARK_THUMBNAILS,
+            LakeTable.BENCHMARK_FEATURES,
+            LakeTable.BENCHMARK_REGIONS,
+            LakeTable.BENCHMARK_EMBEDDINGS,
+        )
     },
     LakeTable.SUBSET_TURNS: {"row": ((LakeTable.SUBSET_IMAGES, "row"),)},
-    LakeTable.SSCD_EMBEDDINGS: {"image_id": ((LakeTable.SUBSET_IMAGES, "image_id"),)},
-    LakeTable.CLIP_IMAGE_EMBEDDINGS: {"image_id": ((LakeTable.SUBSET_IMAGES, "image_id"),)},
-    LakeTable.BENCHMARK_EMBEDDINGS: {"image_id": ((LakeTable.BENCHMARK_IMAGES, "image_id"),)},
     LakeTable.NEAR_DUPLICATES: _pair_of(LakeTable.SSCD_EMBEDDINGS),
     LakeTable.VERIFIED_DUPLICATES: _verified_pair(LakeTable.NEAR_DUPLICATES),
     LakeTable.CROSS_SUBSET_DUPLICATES: _pair_of(LakeTable.SSCD_EMBEDDINGS),

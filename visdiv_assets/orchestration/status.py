@@ -8,6 +8,7 @@ from visdiv_assets.corpus.access import CONTENT
 from visdiv_assets.corpus.tables import LakeTable, remedy
 from visdiv_assets.errors import SourceError, VisdivError
 from visdiv_assets.sources import Kind, Source
+from visdiv_assets.sources.schema import UNREAD
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import DamagedManifestError, Manifest
 
@@ -57,12 +58,12 @@ def stale_benchmarks(source: Source, lake: Lake) -> list[str]:
 
 
 def _is_stale(source: Source, lake: Lake, benchmark: str) -> bool:
-    images = lake.earlier(LakeTable.BENCHMARK_IMAGES, benchmark)
-    made = (lake.earlier(table, benchmark) for table in _OF_A_BENCHMARK)
-    if images is None or None in made:
+    images, *others = _OF_A_BENCHMARK
+    listed = lake.earlier(images, benchmark)
+    if listed is None or None in (lake.earlier(table, benchmark) for table in others):
         return True
     try:
-        return _changed(source, images, Kind.BENCHMARK)
+        return changed(source, listed, Kind.BENCHMARK)
     except VisdivError:
         return False
 
@@ -70,12 +71,12 @@ def _is_stale(source: Source, lake: Lake, benchmark: str) -> bool:
 def _may_have_changed(source: Source, images: Manifest) -> bool:
     """Return whether a subset's files differ, or cannot be read: its run says why."""
     try:
-        return _changed(source, images, Kind.SUBSET)
+        return changed(source, images, Kind.SUBSET)
     except SourceError:
         return True
 
 
-def _changed(source: Source, images: Manifest, kind: Kind) -> bool:
+def changed(source: Source, images: Manifest, kind: Kind) -> bool:
     """Return whether files differ from those that were listed, without reading them."""
     return source.observed_version(kind, images.partition) != images.facts.get("observed_version")
 
@@ -95,8 +96,8 @@ def _summary(source: Source, lake: Lake, subset: str, *, held: bool) -> str:
     facts = images.facts
     parts = [f"{facts['images']} images", f"{facts['images_unreadable']} unreadable"]
     texts = lake.manifest(CONTENT[Kind.SUBSET].texts, subset)
-    if texts and texts.facts.get("unread"):
-        parts.append(f"{texts.facts['unread']} texts or ratings not read")
+    if texts and texts.facts.get(UNREAD):
+        parts.append(f"{texts.facts[UNREAD]} texts or ratings not read")
     embeddings = lake.manifest(LakeTable.SSCD_EMBEDDINGS, subset)
     if embeddings:
         parts.append(f"{embeddings.rows('ids')} embedded")
@@ -108,7 +109,7 @@ def _summary(source: Source, lake: Lake, subset: str, *, held: bool) -> str:
         parts.append("no longer in the source")
     else:
         try:
-            if _changed(source, images, Kind.SUBSET):
+            if changed(source, images, Kind.SUBSET):
                 parts.append(f"files changed: {remedy(LakeTable.SUBSET_IMAGES, subset)}")
         except SourceError as error:
             return f"{', '.join(parts)}: {error}"

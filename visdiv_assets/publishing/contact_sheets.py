@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.corpus.image_lookup import ImagePosition, ImageReader, find_first_positions
 from visdiv_assets.corpus.turns import row_texts
+from visdiv_assets.duplicates.candidates import SIDES
 from visdiv_assets.imaging.contact_sheet import ImageTile, PairTile, image_sheet, pair_sheet, thumbnail_data_uri
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
@@ -24,8 +25,6 @@ SHEET_BYTES = 72_000
 ROWS_SHOWN = 12
 #: Characters of a row's texts under its image; the tile shortens what does not fit.
 TEXT_SHOWN = 80
-#: Columns with the two images of a pair.
-SIDES = ("image_id_a", "image_id_b")
 
 
 def pairs_contact_sheet(
@@ -55,8 +54,8 @@ def confirmed_contact_sheet(images: ImageReader, subsets: Sequence[str], pairs: 
     Args:
         images: reads the images.
         subsets: names of the subsets that hold the images.
-        pairs: the columns `SIDES`, or image_id and the position in a benchmark (see `contamination.positions`), and
-            evidence and confidence.
+        pairs: the columns `candidates.SIDES`, or image_id and the position in a benchmark (see
+            `contamination.positions`), and evidence and confidence.
     """
     leaks = "benchmark" in pairs.column_names
     sides = ("image_id",) if leaks else SIDES
@@ -67,9 +66,9 @@ def confirmed_contact_sheet(images: ImageReader, subsets: Sequence[str], pairs: 
     listed = [sorted(positions[record[side]] for side in sides) for record in records]
     if leaks:
         names = ("benchmark", "benchmark_row", "benchmark_image", "benchmark_image_id")
-        for record, places in zip(records, listed, strict=True):
-            places.append(ImagePosition(*(record[name] for name in names)))
-    left, right = [places[0] for places in listed], [places[1] for places in listed]
+        for record, shown in zip(records, listed, strict=True):
+            shown.append(ImagePosition(*(record[name] for name in names)))
+    left, right = [shown[0] for shown in listed], [shown[1] for shown in listed]
     captions = [
         f"{one.name} {one.row} | {other.name} {other.row}   {_verdict(record)}"
         for record, one, other in zip(records, left, right, strict=True)

@@ -21,7 +21,7 @@ from visdiv_assets.sources.left_out import describe_left_out
 from visdiv_assets.sources.parquet_folder import no_split
 from visdiv_assets.sources.reading import Reading
 from visdiv_assets.sources.referenced import MAX_FILE_BYTES
-from visdiv_assets.sources.schema import schema_of
+from visdiv_assets.sources.schema import UNREAD, schema_of
 from visdiv_assets.sources.strings import strings
 
 #: Endings of image files, which are taken without a look at their content.
@@ -296,7 +296,7 @@ def _batch(images: Sequence[dict[str, object] | None], columns: Sequence[str]) -
     given = {
         "images": pa.array([[image] for image in images], IMAGES),
         "strings": strings([], len(images)),
-        "unread": pa.array([0] * len(images), pa.int32()),
+        UNREAD: pa.array([0] * len(images), pa.int32()),
     }
     arrays = [given.get(field.name, pa.nulls(len(images), field.type)) for field in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -111,6 +111,11 @@ class Manifest:
         """Return the number of rows in all files of one role."""
         return sum(file.rows for file in self.files(role))
 
+    @property
+    def size_bytes(self) -> int:
+        """Size of all its files together."""
+        return sum(file.size_bytes for unit in self.units for file in unit.files.values())
+
     def path_of(self, name: str) -> str:
         """Return the path in the lake of one of the partition's files."""
         return path_in_lake(self.table, self.partition, name)

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from visdiv_assets.corpus.image_lookup import ImagePosition, ImageRef
+from visdiv_assets.corpus.image_lookup import ImagePosition
 from visdiv_assets.imaging.contact_sheet import PairTile
-from visdiv_assets.imaging.thumbnails import Preview
 from visdiv_assets.publishing import contact_sheets
 from visdiv_assets.publishing.contact_sheets import confirmed_contact_sheet
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.curation.lakes import Listed, add_images, image_id
-
-
-class Reader:
-    """Reads images of which nothing is known, and keeps their positions."""
-
-    def __init__(self, lake: Lake) -> None:
-        self.lake = lake
-        self.asked: list[tuple[Kind, list[ImagePosition]]] = []
-
-    def read(self, kind: Kind, positions: Iterable[ImagePosition]) -> dict[ImagePosition, ImageRef]:
-        listed = list(positions)
-        self.asked.append((kind, listed))
-        return {position: ImageRef(*position, Preview(None, "no bytes")) for position in listed}
+from visdiv_assets_tests.publishing.reports.examples import UnreadableImages
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Reader:
+def reader(tmp_path: Path) -> UnreadableImages:
     lake = Lake(tmp_path)
     add_images(lake, "one", 3, [Listed(0, "a"), Listed(1, "b"), Listed(2, "a")])
     add_images(lake, "two", 2, [Listed(0, "c"), Listed(1, "a")])
-    return Reader(lake)
+    return UnreadableImages(lake)
 
 
 def captions_of(reader: Any, pairs: pa.Table, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -60,23 +47,27 @@ def confirmed(*pairs: tuple[str, str], confidence: float | None = 0.995) -> pa.T
     return pa.table(columns | ({} if confidence is None else {"confidence": [confidence] * len(pairs)}))
 
 
-def test_pairs_of_several_subsets_show_the_first_positions(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_of_several_subsets_show_the_first_positions(
+    reader: UnreadableImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
     captions = captions_of(reader, confirmed(("c", "b"), ("a", "b")), monkeypatch)
     assert captions == ["one 1 | two 0   cropped 0.995", "one 0 | one 1   cropped 0.995"]
     assert [kind for kind, _ in reader.asked] == [Kind.SUBSET, Kind.SUBSET]
 
 
-def test_a_pair_of_an_older_version_has_no_confidence(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pair_of_an_older_version_has_no_confidence(
+    reader: UnreadableImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert captions_of(reader, confirmed(("a", "b"), confidence=None), monkeypatch) == ["one 0 | one 1   cropped"]
 
 
-def test_pairs_of_images_that_are_gone_are_left_out(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_of_images_that_are_gone_are_left_out(reader: UnreadableImages, monkeypatch: pytest.MonkeyPatch) -> None:
     captions = captions_of(reader, confirmed(("a", "z"), ("a", "b")), monkeypatch)
     assert captions == ["one 0 | one 1   cropped 0.995"]
     assert captions_of(reader, confirmed(("z", "a")), monkeypatch) == []
 
 
-def test_leaks_show_the_image_of_the_benchmark(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaks_show_the_image_of_the_benchmark(reader: UnreadableImages, monkeypatch: pytest.MonkeyPatch) -> None:
     leaks = pa.table(
         {
             "image_id": [image_id("c")],

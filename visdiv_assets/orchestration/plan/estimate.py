@@ -241,6 +241,6 @@ def _bytes_per_image(
     for name in lake.partitions(table):
         if counts.get(name):
             manifest = lake.require(table, name)
-            stored += sum(file.size_bytes for unit in manifest.units for file in unit.files.values())
+            stored += manifest.size_bytes
             of += counts[name]
     return stored / of if of else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 import time
 from collections.abc import Iterator, Sequence
@@ -11,13 +10,13 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
 
 from visdiv_assets.devices import resolve_device
 from visdiv_assets.duplicates.candidates import CandidateRule
 from visdiv_assets.duplicates.verify import verify_pair
 from visdiv_assets.embedding.regions import RegionEmbedder
 from visdiv_assets.errors import SourceError
+from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.ingest import ModelWanted, ShardProducts, Wanted, ingest_shard
 from visdiv_assets.ingest.wanted import every_image
 from visdiv_assets.orchestration.plan.what_runs import CHANGED, NEW, Part
@@ -110,10 +109,10 @@ def _measure_verification(settings: Settings, images: Sequence[bytes]) -> float:
     """Return the seconds per pair; half of the pairs are copies, which take longer."""
     pixels = []
     for data in images:
-        try:
-            pixels.append(Image.open(io.BytesIO(data)).convert("RGB"))
-        except (OSError, ValueError, Image.DecompressionBombError):
+        decoded = decode_image(data, limits=settings.decode_limits).pixels
+        if decoded is None:
             continue  # one that is unreadable is not compared
+        pixels.append(decoded)
         if len(pixels) == PAIRS:
             break
     if len(pixels) < 2:

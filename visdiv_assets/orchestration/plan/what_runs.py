@@ -10,6 +10,7 @@ from visdiv_assets.corpus.access import CONTENT
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, TABLES, PartitionKind
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration.plan.steps import KINDS, Step
+from visdiv_assets.orchestration.status import changed
 from visdiv_assets.progress import progress
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.catalog import published
@@ -106,7 +107,7 @@ def _part(source: Source, lake: Lake, kind: Kind, name: str, steps: Sequence[Ste
         if listed is None:
             return Part(kind, name, NEW, _count_images(source, kind, name), size, all_steps)
         images = int(listed.facts["images"])
-        if source.observed_version(kind, name) != listed.facts.get("observed_version"):
+        if changed(source, listed, kind):
             return Part(kind, name, CHANGED, images, size, all_steps)
         return Part(kind, name, UNCHANGED, images, size, _outdated(lake, KINDS[kind], name, steps, made))
     except VisdivError as error:

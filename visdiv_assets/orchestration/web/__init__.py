@@ -2,3 +2,6 @@
 
 Dagster's server has no login, and runs a mutation that any page of a browser on the same machine sends to it.
 """
+
+#: Separates the names of the server from the arguments of Dagster's command.
+END = "--"

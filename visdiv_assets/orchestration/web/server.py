@@ -11,10 +11,8 @@ from dagster_webserver.cli import main
 from dagster_webserver.webserver import DagsterWebserver
 from starlette.middleware import Middleware
 
+from visdiv_assets.orchestration.web import END
 from visdiv_assets.publishing.web.guard import Guard
-
-#: Separates the names of this server from the arguments of Dagster's web server.
-END = "--"
 
 
 def guarded(names: Collection[str]) -> type[DagsterWebserver[Any, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from dagster._cli import dev, main
 
-from visdiv_assets.orchestration.web.server import END
+from visdiv_assets.orchestration.web import END
 
 _MODULE = "dagster_webserver"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -148,11 +148,6 @@ def stored_bytes(lake: Lake) -> list[Stored]:
 
 
 def _size(lake: Lake, table: str) -> tuple[int, int]:
-    files = list(_files(lake, table))
-    return sum(files), len(files)
-
-
-def _files(lake: Lake, table: str) -> Iterator[int]:
-    for partition in lake.partitions(table):
-        for unit in lake.require(table, partition).units:
-            yield from (file.size_bytes for file in unit.files.values())
+    manifests = [lake.require(table, partition) for partition in lake.partitions(table)]
+    files = sum(len(unit.files) for manifest in manifests for unit in manifest.units)
+    return sum(manifest.size_bytes for manifest in manifests), files

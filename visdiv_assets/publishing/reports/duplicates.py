@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from visdiv_assets.corpus.image_lookup import ImageReader, find_first_positions
+from visdiv_assets.duplicates.candidates import SIDES
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA
 from visdiv_assets.publishing.reports.badges import measures_of, verdict_counts, verdict_of
 from visdiv_assets.publishing.reports.model import PairEntry, Report
@@ -46,13 +47,11 @@ def duplicates_report(
     searched = nearest if verified is None else verified
     # A manifest without units has no table.
     table = store.read(searched, "pairs") if searched.files("pairs") else PAIRS_SCHEMA.empty_table()
-    pairs = records_on_page(table, [("image_id_a", "ascending"), ("image_id_b", "ascending")])
-    places = find_first_positions(
-        store, subset, (pair[side] for pair in pairs for side in ("image_id_a", "image_id_b"))
-    )
-    found = images.read(Kind.SUBSET, places.values())
+    pairs = records_on_page(table, [(side, "ascending") for side in SIDES])
+    positions = find_first_positions(store, subset, (pair[side] for pair in pairs for side in SIDES))
+    found = images.read(Kind.SUBSET, positions.values())
     # The image with the earlier position is on the left.
-    ordered = [sorted((places[pair["image_id_a"]], places[pair["image_id_b"]])) for pair in pairs]
+    ordered = [sorted(positions[pair[side]] for side in SIDES) for pair in pairs]
     return Report(
         title=f"Near duplicates in {subset}",
         introduction=INTRODUCTION if verified is None else COMPARED,

@@ -63,18 +63,18 @@ def _groups(corpus: Corpus, largest: list[dict[str, Any]]) -> list[Group]:
     assert corpus.images is not None
     chosen: dict[str, dict[ImagePosition, str]] = {row["cluster_id"]: {} for row in largest}
     for row in corpus.warehouse.rows(_POSITIONS, clusters=list(chosen)):
-        places = chosen[row["cluster_id"]]
-        if len(places) < IMAGES:
-            places[ImagePosition(row["subset"], row["row"], row["image_index"], row["image_id"])] = _decided(row)
-    found = corpus.images.read(Kind.SUBSET, [place for places in chosen.values() for place in places])
+        positions = chosen[row["cluster_id"]]
+        if len(positions) < IMAGES:
+            positions[ImagePosition(row["subset"], row["row"], row["image_index"], row["image_id"])] = _decided(row)
+    found = corpus.images.read(Kind.SUBSET, [position for positions in chosen.values() for position in positions])
     groups = []
     for rank, row in enumerate(largest, start=1):
-        places = chosen[row["cluster_id"]]
+        positions = chosen[row["cluster_id"]]
         about = f"{several(row['images'], 'different image')} in {_subsets(row)}"
-        if len(places) < row["images"]:
-            about += f"; {len(places)} are shown"
+        if len(positions) < row["images"]:
+            about += f"; {len(positions)} are shown"
         heading = f"Group {rank}: {several(row['positions'], 'position')}"
-        images = [replace(found[place], note=note) for place, note in places.items()]
+        images = [replace(found[position], note=note) for position, note in positions.items()]
         groups.append(Group(heading, f"{about}.", images))
     return groups
 

@@ -109,7 +109,7 @@ def _images(group: Group, small: dict[Preview, Thumbnail]) -> list[_Image]:
         _Image(
             small[image.preview],
             text_cells.clean(image.place, _NAMES),
-            f"row {image.row}, image {image.image_index}",
+            text_cells.position(image),
             text_cells.clean(image.note, _NAMES),
         )
         for image in group.images

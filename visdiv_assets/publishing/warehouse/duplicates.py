@@ -65,7 +65,7 @@ CLOSE_PAIR_POSITIONS = Table(
 DUPLICATES = Table(
     "duplicates",
     "A view with one row per pair of image positions whose images are byte-equal or confirmed copies: the rows of "
-    "close_pair_positions with the verdict confirmed. Pairs that verification rejected are not listed.",
+    "close_pair_positions with the verdict confirmed. Rejected and undecided pairs are not listed.",
     tuple(column for column in CLOSE_PAIR_POSITIONS.columns if column.name != "verdict"),
 )
 

@@ -51,7 +51,7 @@ def _score(deviation: str) -> str:
 _HISTOGRAM_SCORE = _score("histogram_deviation")
 
 ISSUES = (
-    Issue("dark", f"brightness_p99 < {MAX_DARK_P99}", f"brightness_p99 is less than {MAX_DARK_P99}"),
+    Issue("dark", f"brightness_p99 < {MAX_DARK_P99}", f"brightness_p99 is less than {MAX_DARK_P99:g}"),
     Issue("light", f"brightness_p5 > {MIN_LIGHT_P5}", f"brightness_p5 is more than {MIN_LIGHT_P5}"),
     Issue(
         "odd_aspect_ratio",

@@ -132,8 +132,8 @@ def leftover_logs(path: Path) -> list[Path]:
     Args:
         path: the DuckDB file; for a link, also the files beside what it leads to.
     """
-    places = dict.fromkeys((path, real_path(path)))
-    return [log for place in places for end in _LOGS if (log := place.with_name(f"{place.name}{end}")).exists()]
+    files = dict.fromkeys((path, real_path(path)))
+    return [log for file in files for end in _LOGS if (log := file.with_name(f"{file.name}{end}")).exists()]
 
 
 def publish_copy(path: str | Path, uri: str) -> None:

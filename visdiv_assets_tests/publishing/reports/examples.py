@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from visdiv_assets.corpus.image_lookup import ImagePosition
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.thumbnails import SIDE, Preview, encode_thumbnail, preview, unreadable
 from visdiv_assets.publishing.reports import AlignedView, ImageRef, PairEntry, Report, Value, Verdict
+from visdiv_assets.sources import Kind
 
 MAX_PIXELS = 10_000_000
 
@@ -32,6 +34,19 @@ def jpeg(seed: int, width: int = 40, height: int = 30) -> bytes:
 
 def image(data: bytes | None, row: int = 0, *, place: str = "clipart_nature", note: str = "") -> ImageRef:
     return ImageRef(place, row, 0, image_id(data or b""), preview_of(data), note)
+
+
+class UnreadableImages:
+    """Reads images of which nothing is known, and keeps what it was asked for."""
+
+    def __init__(self, lake: Any = None) -> None:
+        self.lake = lake
+        self.asked: list[tuple[Kind, list[ImagePosition]]] = []
+
+    def read(self, kind: Kind, positions: Iterable[ImagePosition]) -> dict[ImagePosition, ImageRef]:
+        listed = list(positions)
+        self.asked.append((kind, listed))
+        return {position: ImageRef(*position, Preview(None, "no bytes")) for position in listed}
 
 
 def preview_of(data: bytes | None) -> Preview:

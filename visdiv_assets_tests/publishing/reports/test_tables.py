@@ -11,8 +11,8 @@ import pytest
 
 from visdiv_assets.contamination.images import LOCATED_SCHEMA, RATES_SCHEMA
 from visdiv_assets.corpus.image_lookup import ImagePosition
-from visdiv_assets.imaging.thumbnails import Preview
-from visdiv_assets.publishing.reports import ImageRef, Report, Verdict, contamination, duplicates
+from visdiv_assets.publishing.reports import Report, Verdict, contamination, duplicates
+from visdiv_assets_tests.publishing.reports.examples import UnreadableImages
 
 VERDICTS = {
     "verified": [True, False],
@@ -33,13 +33,8 @@ class Store:
         return table if where is None else table.filter(where)
 
 
-class Reader:
-    """Reads images of which nothing is known."""
-
-    lake = Store()
-
-    def read(self, kind: Any, positions: Iterable[ImagePosition]) -> dict[ImagePosition, ImageRef]:
-        return {position: ImageRef(*position, Preview(None, "no bytes")) for position in positions}
+def reader() -> Any:
+    return UnreadableImages(Store())
 
 
 def manifest(settings: dict[str, float] | None = None, **tables: pa.Table) -> Any:
@@ -65,7 +60,7 @@ def _fake_source(monkeypatch: pytest.MonkeyPatch) -> None:
 def duplicates_of(**changes: Any) -> Report:
     near = pa.table({"image_id_a": ["a"], "image_id_b": ["b"], "similarity": [0.9], "similarity_normalized": [0.3]})
     nearest = manifest({"similarity_floor": 0.75}, pairs=near)
-    return duplicates.duplicates_report(Reader(), nearest, manifest(), **changes)  # type: ignore[arg-type]
+    return duplicates.duplicates_report(reader(), nearest, manifest(), **changes)
 
 
 def test_duplicates_without_verdicts_are_the_near_ones() -> None:
@@ -133,7 +128,7 @@ def contamination_tables() -> dict[str, Any]:
 
 
 def test_leaks_without_verdicts() -> None:
-    content = contamination.leak_report(Reader(), "bench", contamination_tables(), 0.95)  # type: ignore[arg-type]
+    content = contamination.leak_report(reader(), "bench", contamination_tables(), 0.95)
     assert [pair.columns for pair in content.pairs] == [
         {"similarity": 0.75, "normalized": 0.25, "low information": False}
     ] * 2
@@ -148,7 +143,7 @@ def test_leaks_of_which_a_part_was_verified() -> None:
     for name, values in ({"pdq_distance": [12, None]} | VERDICTS).items():
         compared = compared.append_column(name, pa.array(values))
     verified = {"two": manifest(pairs=compared, rates=rates("verified", None, 1))}
-    content = contamination.leak_report(Reader(), "bench", contamination_tables(), 0.95, verified=verified)  # type: ignore[arg-type]
+    content = contamination.leak_report(reader(), "bench", contamination_tables(), 0.95, verified=verified)
     assert [(pair.left.place, pair.verified) for pair in content.pairs] == [
         ("two", False),
         ("one", None),
@@ -166,5 +161,5 @@ def test_leaks_of_which_a_part_was_verified() -> None:
 
 def test_a_benchmark_without_pairs_has_a_report() -> None:
     empty = {"one": manifest(rates=rates("similarity", 0.95, 0))}
-    content = contamination.leak_report(Reader(), "bench", empty, 0.95)  # type: ignore[arg-type]
+    content = contamination.leak_report(reader(), "bench", empty, 0.95)
     assert (content.pairs, content.pairs_total) == ([], 0)

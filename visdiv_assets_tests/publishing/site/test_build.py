@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +14,14 @@ import duckdb
 import pytest
 import vl_convert
 
-from visdiv_assets.corpus.image_lookup import ImagePosition, ImageRef
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.imaging.thumbnails import Preview
 from visdiv_assets.publishing.html_files import write_page
 from visdiv_assets.publishing.site import build
 from visdiv_assets.publishing.site.build import PAGES, build_site
 from visdiv_assets.publishing.site.render import SCRIPT
 from visdiv_assets.publishing.site.report_data import Corpus, open_report_data
-from visdiv_assets.sources import Kind
 from visdiv_assets.storage.files import escape
+from visdiv_assets_tests.publishing.reports.examples import UnreadableImages
 from visdiv_assets_tests.publishing.site.corpora import MadeUp, finevision, make
 from visdiv_assets_tests.publishing.site.pages import ReadPage
 
@@ -244,13 +242,6 @@ def test_groups_of_copies_come_largest_first(made: MadeUp, pages: dict[str, Read
     (table,) = pages["clusters"].tables
     sizes = "SELECT count(*) FROM duplicate_clusters GROUP BY cluster_id ORDER BY 1 DESC"
     assert pages["clusters"].values(table, "Positions") == [row[0] for row in sql(made, sizes)]
-
-
-class UnreadableImages:
-    """Reads images of which nothing is known."""
-
-    def read(self, kind: Kind, positions: Iterable[ImagePosition]) -> dict[ImagePosition, ImageRef]:
-        return {position: ImageRef(*position, Preview(None, "no bytes")) for position in positions}
 
 
 def test_an_image_of_a_group_says_what_decided(made: MadeUp, tmp_path: Path) -> None:
