@@ -11,7 +11,8 @@ from visdiv_assets.settings import Settings
 
 
 @click.command()
-@click.argument("sql")
+@click.argument("sql", required=False)
+@click.option("--example", "name", help="Run an example of the documentation, such as rows_kept, instead of SQL.")
 @click.option(
     "--format",
     "form",
@@ -21,7 +22,7 @@ from visdiv_assets.settings import Settings
     help="Format of the rows; json is one object per line.",
 )
 @pass_settings
-def query(settings: Settings, sql: str, form: str) -> None:
+def query(settings: Settings, sql: str | None, name: str | None, form: str) -> None:
     """Run SQL on the published DuckDB file, read-only.
 
     Statements cannot access other files, the network or extensions. In CSV, text that a spreadsheet would read as a
@@ -29,8 +30,13 @@ def query(settings: Settings, sql: str, form: str) -> None:
 
     `visdiv query "SHOW TABLES"` lists the tables, and
     `visdiv query "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'images'"` describes the columns
-    of the table images.
+    of the table images. `visdiv query --example rows_kept` answers a question of the documentation; an unknown name
+    lists all of them.
     """
+    from visdiv_assets.publishing.warehouse.examples import find_example
     from visdiv_assets.publishing.warehouse.query import run_query
 
+    if (sql is None) == (name is None):
+        raise click.UsageError("give SQL, or the name of an example with --example")
+    sql = find_example(name).sql if name is not None else sql or ""
     click.echo(run_query(Path(settings.warehouse_path), sql, form), nl=form == "table")

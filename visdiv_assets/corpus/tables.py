@@ -64,6 +64,7 @@ class LakeTable:
     CORPUS_DIVERSITY: Final = "corpus_diversity"
     SELECTION_SCORES: Final = "selection_scores"
     MIXTURE_WEIGHTS: Final = "mixture_weights"
+    PUBLICATIONS: Final = "publications"
 
 
 #: All tables, and the kind of their partitions.
@@ -108,6 +109,7 @@ TABLES: dict[str, PartitionKind] = {
     LakeTable.CORPUS_DIVERSITY: PartitionKind.CORPUS,
     LakeTable.SELECTION_SCORES: PartitionKind.CORPUS,
     LakeTable.MIXTURE_WEIGHTS: PartitionKind.CORPUS,
+    LakeTable.PUBLICATIONS: PartitionKind.CORPUS,
 }
 
 #: Tables that `visdiv run` leaves out: they are materialized in the Dagster UI on request.

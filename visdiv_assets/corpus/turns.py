@@ -96,6 +96,20 @@ def stored_turns(lake: Lake, manifest: Manifest) -> list[ShardTurns]:
     return found
 
 
+def first_turns(lake: Lake, manifest: Manifest, rows: pa.ChunkedArray) -> pa.RecordBatchReader:
+    """Stream the first turn of some rows of a subset: row, user, assistant.
+
+    Args:
+        lake: where they lie.
+        manifest: of `subset_turns`.
+        rows: the wanted rows, int64.
+    """
+    columns = ["row", "user", "assistant"]
+    where = (pc.field("turn") == 0) & pc.field("row").isin(rows)
+    batches = _read_batches(lake, manifest, "turns", columns, where)
+    return pa.RecordBatchReader.from_batches(pa.schema([TURNS_SCHEMA.field(name) for name in columns]), batches)
+
+
 def stored_strings(lake: Lake, manifest: Manifest) -> Iterator[pa.Array]:
     """Yield the strings of the rows of a benchmark, in order, those of some rows at a time.
 
@@ -141,9 +155,11 @@ def _joined(turns: Sequence[dict[str, str | None]] | None) -> str:
     return "\n".join(text for text in parts if text)
 
 
-def _read_batches(lake: Lake, manifest: Manifest, role: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _read_batches(
+    lake: Lake, manifest: Manifest, role: str, columns: Sequence[str], where: pc.Expression | None = None
+) -> Iterator[pa.RecordBatch]:
     found: Iterator[pa.RecordBatch] = lake.dataset(manifest, role).to_batches(
-        columns=list(columns), batch_size=BATCH_ROWS, batch_readahead=0, fragment_readahead=0
+        columns=list(columns), filter=where, batch_size=BATCH_ROWS, batch_readahead=0, fragment_readahead=0
     )
     return found
 

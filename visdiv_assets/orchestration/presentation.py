@@ -10,21 +10,27 @@ import dagster as dg
 
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.publishing.warehouse.columns import Table
-from visdiv_assets.publishing.warehouse.schema import TABLES
+from visdiv_assets.publishing.warehouse.schema import TABLES, VIEWS
 from visdiv_assets.sources import CRITERIA
 
 OWNERS = ("team:visdiv",)
 
 #: Tables of the DuckDB file with the findings of an asset.
 TABLES_OF: dict[str, tuple[str, ...]] = {
-    LakeTable.SUBSET_IMAGES: ("images", "subsets"),
+    LakeTable.SUBSET_IMAGES: ("images", "image_issues", "subsets", "subset_summary"),
+    LakeTable.BENCHMARK_IMAGES: ("benchmarks", "benchmark_summary"),
     LakeTable.QUALITY_ROWS: ("quality",),
     LakeTable.NEAR_DUPLICATES: ("close_pairs",),
-    LakeTable.VERIFIED_DUPLICATES: ("close_pairs",),
+    LakeTable.VERIFIED_DUPLICATES: ("close_pairs", "duplicates"),
     LakeTable.CROSS_SUBSET_DUPLICATES: ("close_pairs", "subset_overlap"),
-    LakeTable.VERIFIED_CROSS_SUBSET: ("close_pairs",),
+    LakeTable.VERIFIED_CROSS_SUBSET: ("close_pairs", "duplicates"),
     LakeTable.CONTAMINATION: ("contamination_pairs", "contamination_rates"),
-    LakeTable.VERIFIED_CONTAMINATION: ("contamination_pairs", "contamination_rates"),
+    LakeTable.VERIFIED_CONTAMINATION: (
+        "contamination_pairs",
+        "contamination_rates",
+        "contamination",
+        "contamination_total",
+    ),
     LakeTable.TEXT_CONTAMINATION: ("text_overlaps", "text_contamination_rates"),
     LakeTable.TEXT_DUPLICATES: ("text_duplicate_summary", "text_groups", "text_near_duplicates", "repeated_turns"),
     LakeTable.SUBSET_DIVERSITY: ("diversity",),
@@ -36,7 +42,7 @@ TABLES_OF: dict[str, tuple[str, ...]] = {
     LakeTable.MAPS: ("map_points",),
     LakeTable.SELECTION_SCORES: ("selection_scores",),
     LakeTable.DUPLICATE_CLUSTERS: ("duplicate_clusters", "cluster_summary", "component_sizes"),
-    LakeTable.CURATED_ROWS: ("dropped_rows",),
+    LakeTable.CURATED_ROWS: ("dropped_rows", "rows"),
 }
 
 #: The asset that writes reports about the findings of an asset.
@@ -188,7 +194,7 @@ LINEAGE: dict[str, dict[str, _Origins]] = {
     },
 }
 
-_TABLES: dict[str, Table] = {table.name: table for table in TABLES}
+_TABLES: dict[str, Table] = {table.name: table for table in (*TABLES, *VIEWS)}
 
 
 def with_presentation(assets: Iterable[object]) -> list[Any]:
@@ -266,6 +272,6 @@ def _comments(name: str) -> dict[str, str]:
             for criterion in CRITERIA
         }
     comments = dict(_LAKE_COLUMNS)
-    for table in reversed(TABLES_OF.get(name) or _COLUMNS_LIKE.get(name, ())):
+    for table in reversed((*TABLES_OF.get(name, ()), *_COLUMNS_LIKE.get(name, ()))):
         comments |= {column.stored_name: column.comment for column in _TABLES[table].columns}
     return comments

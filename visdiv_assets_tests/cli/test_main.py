@@ -316,6 +316,25 @@ def test_a_long_table_says_that_there_is_more(data: Path) -> None:
     assert len(visdiv("query", "--format", "csv", "FROM range(150)", data=data).output.splitlines()) == 151
 
 
+def test_an_example_is_run_by_its_name(data: Path) -> None:
+    output = visdiv("query", "--format", "csv", "--example", "rows_kept", data=data).output
+    assert output.splitlines()[0] == "subset,rows,rows_clean,kept %"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("--example", "nothing"), "there is no example 'nothing': use one of benchmarks, "),
+        ((), "give SQL, or the name of an example with --example"),
+        (("SELECT 1", "--example", "rows_kept"), "give SQL, or the name of an example with --example"),
+    ],
+)
+def test_a_query_needs_sql_or_a_known_example(data: Path, arguments: tuple[str, ...], part: str) -> None:
+    result = visdiv("query", *arguments, data=data)
+    assert result.exit_code != 0
+    assert part in result.output
+
+
 def test_a_query_as_csv_can_be_read_back(data: Path) -> None:
     sql = "SELECT 'a, \"b\"' AS text, NULL AS nothing, row FROM images ORDER BY row LIMIT 1"
     output = visdiv("query", "--format", "csv", sql, data=data).output

@@ -27,6 +27,8 @@ from visdiv_assets.sources.catalog import category
     name="warehouse",
     deps=[
         LakeTable.SUBSET_IMAGES,
+        LakeTable.SUBSET_TURNS,
+        LakeTable.BENCHMARK_IMAGES,
         LakeTable.QUALITY_ROWS,
         LakeTable.SSCD_EMBEDDINGS,
         LakeTable.NEAR_DUPLICATES,
@@ -50,7 +52,7 @@ from visdiv_assets.sources.catalog import category
     ],
     group_name="7_warehouse",
     kinds={"duckdb"},
-    code_version="1",
+    code_version="2",
     pool="warehouse",
     check_specs=[
         check_spec(

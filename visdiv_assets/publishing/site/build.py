@@ -80,10 +80,10 @@ def _write(corpus: Corpus, pages: Sequence[Page], script: str, folder: Path) -> 
 
 def _describe_data(corpus: Corpus) -> str:
     """Return a line on which state of the lake the numbers describe."""
-    found = corpus.warehouse.rows("SELECT max(materialized_at)::VARCHAR AS last FROM provenance")
+    found = corpus.warehouse.rows("SELECT strftime(max(materialized_at), '%Y-%m-%d %H:%M:%S') AS last FROM provenance")
     if found[0]["last"] is None:
         return "The DuckDB file is empty."
-    return f"Source: the DuckDB file; latest result: {str(found[0]['last']).partition('.')[0]} UTC."
+    return f"Source: the DuckDB file; latest result: {found[0]['last']} UTC."
 
 
 def bundle() -> str:

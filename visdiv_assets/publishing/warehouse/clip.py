@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visdiv_assets.publishing.warehouse.columns import ROW, SUBSET, Column, Table, enum
+from visdiv_assets.publishing.warehouse.columns import OF_SUBSET, ROW, SUBSET, Column, Table, enum
 
 ALIGNMENT = Table(
     "alignment",
@@ -72,6 +72,7 @@ ALIGNMENT_SUMMARY = Table(
             "A caution about the value: the published thresholds were chosen for alt-text of web pages.",
         ),
     ),
+    references=OF_SUBSET,
 )
 
 CLIP_PAIRS = Table(

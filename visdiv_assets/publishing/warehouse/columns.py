@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
+
+from visdiv_assets.duplicates.verify.evidence import KINDS
+from visdiv_assets.sources.schema import CRITERIA
 
 
 @dataclass(frozen=True)
@@ -38,23 +42,56 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table or view: its name, what a row of it is, and its columns in order."""
+    """A table or view.
+
+    Attributes:
+        name: its name.
+        comment: what a row of it is.
+        columns: its columns in order.
+        key: columns of the primary key; empty: none. DuckDB keeps an index for each key, so only small tables have one.
+        references: columns that are foreign keys, and the table to whose primary key each refers.
+    """
 
     name: str
     comment: str
     columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    references: Mapping[str, str] = field(default_factory=dict)
+
+    kind: ClassVar[str] = "TABLE"
 
     def create_statement(self) -> str:
-        """Return the statement that creates it as a table."""
-        columns = ", ".join(f'"{column.name}" {column.type}' for column in self.columns)
-        return f'CREATE TABLE "{self.name}" ({columns})'
+        """Return the statement that creates it."""
+        parts = [f'"{column.name}" {column.type}' for column in self.columns]
+        if self.key:
+            parts.append(f"PRIMARY KEY ({', '.join(self.key)})")
+        parts += [f'FOREIGN KEY ({column}) REFERENCES "{table}"' for column, table in self.references.items()]
+        return f'CREATE TABLE "{self.name}" ({", ".join(parts)})'
 
-    def comment_statements(self, kind: str = "TABLE") -> list[str]:
-        """Return the statements that attach the comments; `kind` is TABLE or VIEW."""
-        statements = [f'COMMENT ON {kind} "{self.name}" IS {_quote(self.comment)}']
+    def comment_statements(self) -> list[str]:
+        """Return the statements that attach the comments."""
+        statements = [f'COMMENT ON {self.kind} "{self.name}" IS {_quote(self.comment)}']
         return statements + [
             f'COMMENT ON COLUMN "{self.name}"."{column.name}" IS {_quote(column.comment)}' for column in self.columns
         ]
+
+
+@dataclass(frozen=True)
+class View(Table):
+    """A view; a subclass of `Table`.
+
+    Attributes:
+        query: the statement whose columns, by name, are those of the view.
+    """
+
+    query: str = ""
+
+    kind: ClassVar[str] = "VIEW"
+
+    def create_statement(self) -> str:
+        """Return the statement that creates it."""
+        columns = ", ".join(f'"{column.name}"' for column in self.columns)
+        return f'CREATE VIEW "{self.name}" AS SELECT {columns} FROM ({self.query})'
 
 
 def enum(*values: str) -> str:
@@ -74,7 +111,13 @@ VERDICT_OF_VERIFIED = (
     "END"
 )
 
+#: Verdicts say how a copy differs from the original.
+EVIDENCE_TYPE = enum(*KINDS)
+CRITERION_TYPE = enum(*CRITERIA)
+
 SUBSET = Column("subset", "VARCHAR", "Name of the subset.")
+#: A small table with a row per subset and something else.
+OF_SUBSET = {"subset": "subsets"}
 ROW = Column("row", "BIGINT", "Index of the row in its subset, from 0, across the shards in file-name order.")
 IMAGE_INDEX = Column("image_index", "INTEGER", "Index of the image in its row, from 0.")
 IMAGE_ID = Column(
@@ -119,7 +162,7 @@ CONFIDENCE = Column(
 )
 EVIDENCE = Column(
     "evidence",
-    "VARCHAR",
+    EVIDENCE_TYPE,
     "How the copy differs from the original, such as identical_pixels, cropped or recolored; unconfirmed if the pair "
     "is not confirmed. NULL: not compared.",
 )
@@ -133,7 +176,7 @@ DECIDING_PAIR = (
     ),
     Column(
         "evidence",
-        "VARCHAR",
+        EVIDENCE_TYPE,
         "How the two images differ, as in close_pairs; identical_pixels if they are byte-equal. NULL with "
         "VISDIV_COPIES_BY=similarity.",
     ),
@@ -144,10 +187,10 @@ EXPLANATION = (
     Column("agreement", "FLOAT", "Share of the textured regions of the overlap that agree. NULL: not compared."),
     Column(
         "transform",
-        "FLOAT[]",
+        "JSON",
         "Map from coordinates in the second image to coordinates in the first, both in units of the image's own width "
-        "and height, row by row: a 2 x 3 matrix if affine, 3 x 3 if a homography. Empty if none was found. NULL: not "
-        "compared.",
+        "and height, as a list of numbers row by row: a 2 x 3 matrix if affine, 3 x 3 if a homography. Empty if none "
+        "was found. NULL: not compared.",
     ),
     Column(
         "pdq_distance",
@@ -156,4 +199,4 @@ EXPLANATION = (
         "did not propose the pair.",
     ),
 )
-MATERIALIZED_AT = Column("materialized_at", "TIMESTAMP", "When it was written, in UTC.")
+MATERIALIZED_AT = Column("materialized_at", "TIMESTAMP WITH TIME ZONE", "When it was written.")

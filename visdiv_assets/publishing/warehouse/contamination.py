@@ -11,6 +11,7 @@ from visdiv_assets.publishing.warehouse.columns import (
     LOW_INFORMATION,
     MODEL_ID,
     NORMALIZED,
+    OF_SUBSET,
     ROW,
     RULE_TYPE,
     RULE_VALUES,
@@ -20,6 +21,7 @@ from visdiv_assets.publishing.warehouse.columns import (
     VERDICT,
     Column,
     Table,
+    View,
     enum,
 )
 
@@ -78,6 +80,38 @@ CONTAMINATION_RATES = Table(
         Column("ci_low", "DOUBLE", "Lower end of the Wilson 95 % interval of the rate."),
         Column("ci_high", "DOUBLE", "Upper end of the Wilson 95 % interval of the rate."),
     ),
+    references=OF_SUBSET,
+)
+
+_CONFIRMED_COLUMNS = tuple(
+    Column(name, kind, comment)
+    for name, kind, comment in (
+        ("images", "BIGINT", "Readable image positions of the subset."),
+        ("images_contaminated", "BIGINT", "Image positions that are confirmed copies of a benchmark image."),
+        ("rate", "DOUBLE", "images_contaminated / images; NULL if the subset has no readable image."),
+        ("ci_low", "DOUBLE", "Lower end of the Wilson 95 % interval of the rate."),
+        ("ci_high", "DOUBLE", "Upper end of the Wilson 95 % interval of the rate."),
+        ("rows", "BIGINT", "Rows of the subset."),
+        ("rows_contaminated", "BIGINT", "Rows with a contaminated image."),
+        ("benchmark_images", "BIGINT", "Readable image positions of the benchmark."),
+        ("benchmark_images_leaked", "BIGINT", "Image positions of the benchmark that are in the subset."),
+    )
+)
+
+CONTAMINATION = View(
+    "contamination",
+    "A view with one row per subset and benchmark: how many images of the subset are confirmed copies of images of the "
+    "benchmark. The table contamination_rates has other rules and thresholds.",
+    (SUBSET, Column("benchmark", "VARCHAR", "Name of the benchmark."), *_CONFIRMED_COLUMNS),
+    query="FROM contamination_rates WHERE rule = 'confirmed' AND benchmark <> 'ALL'",
+)
+
+CONTAMINATION_TOTAL = View(
+    "contamination_total",
+    "A view with one row per subset: how many of its images are confirmed copies of images of any benchmark. An image "
+    "that is in several benchmarks counts once.",
+    (SUBSET, *_CONFIRMED_COLUMNS),
+    query="FROM contamination_rates WHERE rule = 'confirmed' AND benchmark = 'ALL'",
 )
 
 CALIBRATED_RULE_TYPE = enum("confirmed", "confidence", "similarity")
@@ -93,7 +127,11 @@ CALIBRATION = Table(
             "How the copies were made, such as jpeg or crop; ALL for all of them together.",
             stored="kind",
         ),
-        Column("strength", "VARCHAR", "How much the copies were changed: mild or strong; ALL for all of them."),
+        Column(
+            "strength",
+            enum("mild", "strong", "ALL"),
+            "How much the copies were changed: mild or strong; ALL for all of them.",
+        ),
         Column(
             "rule",
             CALIBRATED_RULE_TYPE,
@@ -127,4 +165,5 @@ CALIBRATION = Table(
         Column("precision_low", "DOUBLE", "Lower end of the Wilson 95 % interval of the precision."),
         Column("precision_high", "DOUBLE", "Upper end of the Wilson 95 % interval of the precision."),
     ),
+    references=OF_SUBSET,
 )

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from visdiv_assets.diversity.rarefaction import SCORES as RAREFIED_SCORES
-from visdiv_assets.publishing.warehouse.columns import MODEL_ID, SUBSET, Column, Table
+from visdiv_assets.publishing.warehouse.columns import MODEL_ID, OF_SUBSET, SUBSET, Column, Table, enum
+
+SCOPE_TYPE = enum(
+    "subset",
+    "subset_unique",
+    "subset_decontaminated",
+    "subset_deduplicated",
+    "subset_clean",
+    "corpus",
+    "corpus_decontaminated",
+    "corpus_deduplicated",
+    "corpus_clean",
+    "without",
+    "growing",
+)
 
 DIVERSITY = Table(
     "diversity",
@@ -12,7 +26,7 @@ DIVERSITY = Table(
     (
         Column(
             "scope",
-            "VARCHAR",
+            SCOPE_TYPE,
             "The set of images. subset: all readable image positions of a subset, repeated images included (as "
             "FineVision counts). subset_unique: each different image once. subset_decontaminated, "
             "subset_deduplicated, subset_clean: without the rows that a clean copy drops as contaminated, as "
@@ -83,7 +97,7 @@ MIXTURE_WEIGHTS = Table(
     (
         Column(
             "objective",
-            "VARCHAR",
+            enum("effective_rank", "participation_ratio", "vendi"),
             "The score that is maximized, uncentered: effective_rank (equal to vendi) or participation_ratio.",
         ),
         Column("budget", "BIGINT", "Rows of the mixture; NULL if no budget was given."),
@@ -141,4 +155,5 @@ DIVERSITY_RAREFIED = Table(
             "them only with those of the same sample_size.",
         ),
     ),
+    references=OF_SUBSET,
 )

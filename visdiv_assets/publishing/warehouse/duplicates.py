@@ -6,6 +6,7 @@ from visdiv_assets.publishing.warehouse.columns import (
     CONFIDENCE,
     DECIDING_PAIR,
     EVIDENCE,
+    EVIDENCE_TYPE,
     EXPLANATION,
     IMAGE_ID,
     IMAGE_INDEX,
@@ -20,6 +21,7 @@ from visdiv_assets.publishing.warehouse.columns import (
     VERDICT_TYPE,
     Column,
     Table,
+    View,
     enum,
 )
 
@@ -41,17 +43,49 @@ CLOSE_PAIRS = Table(
     ),
 )
 
-CLOSE_PAIR_POSITIONS = Table(
+
+def _side(side: str, nth: str) -> tuple[Column, ...]:
+    """Return the columns of one of the two positions of a pair."""
+    return (
+        Column(f"subset_{side}", "VARCHAR", f"Subset of the {nth} position."),
+        Column(f"row_{side}", "BIGINT", f"Row of the {nth} position."),
+        Column(f"image_index_{side}", "INTEGER", f"Index of the {nth} image in its row, from 0."),
+        Column(f"image_id_{side}", "VARCHAR", f"The image_id of the {nth} image."),
+        Column(f"file_{side}", "VARCHAR", f"File of the source that holds the row of the {nth} position."),
+        Column(f"row_in_file_{side}", "BIGINT", "Row of that file, from 0."),
+        Column(f"path_{side}", "VARCHAR", f"Path of the {nth} image that the source states; NULL if it states none."),
+    )
+
+
+_OF_POSITION = ("subset", "row", "image_index", "image_id", "file", "row_in_file", "path")
+
+
+def _positions(first: str, second: str) -> str:
+    """Return SQL for the columns of both positions, from two aliases of `images`."""
+    return ", ".join(
+        f'{alias}."{name}" AS {name}_{side}' for alias, side in ((first, "a"), (second, "b")) for name in _OF_POSITION
+    )
+
+
+def _in_order(first: str, second: str) -> str:
+    """Return SQL that is true if the first of two aliases of `images` is the lower position."""
+    parts = (", ".join(f'{alias}."{name}"' for name in ("subset", "row", "image_index")) for alias in (first, second))
+    return "({}) < ({})".format(*parts)
+
+
+_EITHER = ", ".join(
+    f"CASE WHEN in_order THEN {name}_{one} ELSE {name}_{other} END AS {name}_{one}"
+    for one, other in (("a", "b"), ("b", "a"))
+    for name in _OF_POSITION
+)
+
+CLOSE_PAIR_POSITIONS = View(
     "close_pair_positions",
     "A view with one row per pair of image positions whose images are byte-equal, close or confirmed copies. The first "
     "position is the lower one by subset, row and image index. Filter it by verdict or similarity.",
     (
-        Column("subset_a", "VARCHAR", "Subset of the first position."),
-        Column("row_a", "BIGINT", "Row of the first position."),
-        Column("image_index_a", "INTEGER", "Index of the first image in its row, from 0."),
-        Column("subset_b", "VARCHAR", "Subset of the second position."),
-        Column("row_b", "BIGINT", "Row of the second position."),
-        Column("image_index_b", "INTEGER", "Index of the second image in its row, from 0."),
+        *_side("a", "first"),
+        *_side("b", "second"),
         Column("similarity", "FLOAT", "Cosine similarity of the SSCD vectors; 1 for byte-equal images."),
         Column("exact", "BOOLEAN", "True if the two images are byte-equal."),
         Column(
@@ -59,14 +93,38 @@ CLOSE_PAIR_POSITIONS = Table(
             VERDICT_TYPE,
             "As in close_pairs; confirmed for byte-equal images. NULL: not compared.",
         ),
+        Column("confidence", "FLOAT", "As in close_pairs; 1 for byte-equal images."),
+        Column("evidence", EVIDENCE_TYPE, "As in close_pairs; identical_pixels for byte-equal images."),
     ),
+    # Images of two subsets that different models embedded may be a pair of each. Of several verdicts, the first in the
+    # order of the type counts.
+    query=f"""
+    SELECT {_positions("a", "b")}, 1::FLOAT AS similarity, true AS exact, 'confirmed'::{VERDICT_TYPE} AS verdict,
+        1::FLOAT AS confidence, 'identical_pixels'::{EVIDENCE_TYPE} AS evidence
+    FROM images a JOIN images b ON a.image_id = b.image_id AND {_in_order("a", "b")}
+    WHERE a.status = 'ok'
+    UNION ALL
+    SELECT {_EITHER}, similarity, false, verdict, confidence, evidence
+    FROM (
+        SELECT {_positions("a", "b")}, {_in_order("a", "b")} AS in_order,
+            p.similarity, p.verdict, p.confidence, p.evidence
+        FROM (
+            SELECT image_id_a, image_id_b, max(similarity) AS similarity, min(verdict) AS verdict,
+                arg_min(confidence, verdict) AS confidence, arg_min(evidence, verdict) AS evidence
+            FROM close_pairs GROUP BY image_id_a, image_id_b
+        ) p
+        JOIN images a ON a.image_id = p.image_id_a
+        JOIN images b ON b.image_id = p.image_id_b
+    )
+    """,
 )
 
-DUPLICATES = Table(
+DUPLICATES = View(
     "duplicates",
-    "A view with one row per pair of image positions whose images are byte-equal or confirmed copies: the rows of "
-    "close_pair_positions with the verdict confirmed. Rejected and undecided pairs are not listed.",
+    "A view with one row per pair of image positions whose images are byte-equal or confirmed copies, with their "
+    "files. Pairs that verification rejected or left undecided are in close_pair_positions.",
     tuple(column for column in CLOSE_PAIR_POSITIONS.columns if column.name != "verdict"),
+    query="FROM close_pair_positions WHERE verdict = 'confirmed'",
 )
 
 DUPLICATE_CLUSTERS = Table(
@@ -170,47 +228,3 @@ SUBSET_OVERLAP = Table(
         Column("share", "DOUBLE", "images_shared / images."),
     ),
 )
-
-CLOSE_PAIR_POSITIONS_STATEMENT = f"""
-CREATE VIEW close_pair_positions AS
-WITH close AS (
-    SELECT
-        x.subset AS x_subset, x."row" AS x_row, x.image_index AS x_image,
-        y.subset AS y_subset, y."row" AS y_row, y.image_index AS y_image,
-        p.similarity, p.verdict,
-        (x.subset, x."row", x.image_index) < (y.subset, y."row", y.image_index) AS in_order
-    FROM (
-        -- Images of two subsets that different models embedded may be a pair of each. Of several verdicts, the first in
-        -- the order of the type counts.
-        SELECT image_id_a, image_id_b, max(similarity) AS similarity, min(verdict) AS verdict
-        FROM close_pairs GROUP BY image_id_a, image_id_b
-    ) p
-    JOIN images x ON x.image_id = p.image_id_a
-    JOIN images y ON y.image_id = p.image_id_b
-)
-SELECT
-    a.subset AS subset_a, a."row" AS row_a, a.image_index AS image_index_a,
-    b.subset AS subset_b, b."row" AS row_b, b.image_index AS image_index_b,
-    1::FLOAT AS similarity, true AS exact, 'confirmed'::{VERDICT_TYPE} AS verdict
-FROM images a
-JOIN images b
-    ON a.image_id = b.image_id
-    AND (a.subset, a."row", a.image_index) < (b.subset, b."row", b.image_index)
-WHERE a.status = 'ok'
-UNION ALL
-SELECT
-    CASE WHEN in_order THEN x_subset ELSE y_subset END,
-    CASE WHEN in_order THEN x_row ELSE y_row END,
-    CASE WHEN in_order THEN x_image ELSE y_image END,
-    CASE WHEN in_order THEN y_subset ELSE x_subset END,
-    CASE WHEN in_order THEN y_row ELSE x_row END,
-    CASE WHEN in_order THEN y_image ELSE x_image END,
-    similarity, false, verdict
-FROM close
-"""
-
-DUPLICATES_STATEMENT = f"""
-CREATE VIEW duplicates AS
-SELECT {", ".join(column.name for column in DUPLICATES.columns)}
-FROM close_pair_positions WHERE verdict = 'confirmed'
-"""

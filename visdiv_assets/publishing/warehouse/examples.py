@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.resources import files
 
+from visdiv_assets.errors import ConfigError
+
 _TITLE, _DESCRIPTION = "-- Title: ", "-- Description: "
 
 
@@ -36,6 +38,18 @@ def load_examples() -> list[Example]:
         (parse_example(entry.name.removesuffix(".sql"), entry.read_text(encoding="utf-8")) for entry in found),
         key=lambda example: example.name,
     )
+
+
+def find_example(name: str) -> Example:
+    """Return the example of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    examples = {example.name: example for example in load_examples()}
+    if name not in examples:
+        raise ConfigError(f"there is no example {name!r}: use one of {', '.join(examples)}")
+    return examples[name]
 
 
 def parse_example(name: str, text: str) -> Example:

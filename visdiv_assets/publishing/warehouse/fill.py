@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.diversity.published import published_scores
-from visdiv_assets.duplicates.pair_verification import read_pairs
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
-from visdiv_assets.errors import StaleError
 from visdiv_assets.publishing.warehouse import clip, schema, texts
-from visdiv_assets.publishing.warehouse.columns import VERDICT_OF_VERIFIED, VERDICT_TYPE, Table
-from visdiv_assets.publishing.warehouse.duplicates import CLOSE_PAIR_POSITIONS_STATEMENT, DUPLICATES_STATEMENT
-from visdiv_assets.publishing.warehouse.image_issues import IMAGE_ISSUES_STATEMENT, ISSUES_OF_IMAGE, SIZE_BOUNDS
+from visdiv_assets.publishing.warehouse.history import fill_history
+from visdiv_assets.publishing.warehouse.image_issues import ISSUE_VALUES, SIZE_BOUNDS
 from visdiv_assets.publishing.warehouse.images import neighbors_column
+from visdiv_assets.publishing.warehouse.loading import Loader
+from visdiv_assets.publishing.warehouse.pair_tables import fill_close_pairs, fill_contamination_pairs
 from visdiv_assets.publishing.warehouse.publication import Publication
+from visdiv_assets.publishing.warehouse.row_table import fill_rows
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -57,10 +56,6 @@ COPIED = (
     (LakeTable.SELECTION_SCORES, "scores", clip.SELECTION_SCORES),
 )
 
-#: Columns of the lake that verification adds to a pair, and their types.
-_VERDICT = ("verified", "confidence", "evidence", "reason", "overlap", "agreement", "transform", "pdq_distance")
-_VERDICT_TYPES = ("BOOLEAN", "FLOAT", "VARCHAR", "VARCHAR", "FLOAT", "FLOAT", "FLOAT[]", "SMALLINT")
-
 
 class Filler:
     """Fills the tables of an empty DuckDB file, and counts in the lake how many rows each should get."""
@@ -80,11 +75,11 @@ class Filler:
             category: returns the category of a subset.
             publication: the content of the table `meta`.
         """
-        self._connection = connection
+        self._loader = Loader(connection, lake)
         self._lake = lake
         self._category = category
         self._publication = publication
-        self._expected = dict.fromkeys((table.name for table in schema.TABLES), 0)
+        self._published_at = datetime.now(UTC)
 
     def fill(self) -> dict[str, int]:
         """Create and fill all tables and views, with comments.
@@ -92,42 +87,42 @@ class Filler:
         Returns:
             by table, the number of rows that the lake holds for it.
         """
+        with self._loader.transaction():
+            for table in (*schema.TABLES, *schema.VIEWS):
+                for statement in (table.create_statement(), *table.comment_statements()):
+                    self._loader.connection.execute(statement)
         for table in schema.TABLES:
-            self._connection.execute(table.create_statement())
+            self._loader.expect(table.name, 0)
         self._fill_meta()
         subsets = self._lake.partitions(LakeTable.SUBSET_IMAGES)
         for subset in subsets:
             self._fill_subset(subset)
-        self._fill_close_pairs(subsets)
+        for benchmark in self._lake.partitions(LakeTable.BENCHMARK_IMAGES):
+            self._fill_benchmark(benchmark)
+        fill_close_pairs(self._loader, subsets)
         for table_name, role, table in COPIED:
             for partition in self._lake.partitions(table_name):
-                self._copy(self._lake.require(table_name, partition), role, table)
-        for row in published_scores().to_pylist():
-            self._insert(schema.DIVERSITY_PUBLISHED, row)
-        self._fill_provenance()
-        views = (
-            CLOSE_PAIR_POSITIONS_STATEMENT,
-            DUPLICATES_STATEMENT,
-            IMAGE_ISSUES_STATEMENT,
-            texts.TEXT_SUMMARY_STATEMENT,
-        )
-        for statement in views:
-            self._connection.execute(statement)
-        for kind, tables in (("TABLE", schema.TABLES), ("VIEW", schema.VIEWS)):
-            for table in tables:
-                for statement in table.comment_statements(kind):
-                    self._connection.execute(statement)
-        return self._expected
+                self._loader.copy(self._lake.require(table_name, partition), role, table)
+        # After the findings, of which rows have excerpts.
+        curated = self._lake.manifest(LakeTable.CURATED_ROWS, CORPUS_PARTITION)
+        for subset in subsets:
+            fill_rows(self._loader, subset, decided=curated is not None and subset in curated.facts["subsets"])
+        with self._loader.transaction():
+            for row in published_scores().to_pylist():
+                self._loader.insert(schema.DIVERSITY_PUBLISHED, row)
+            self._fill_provenance()
+        fill_history(self._loader, self._published_at, self._publication.product_version)
+        return self._loader.expected
 
     def _fill_meta(self) -> None:
-        self._insert(
+        self._loader.insert(
             schema.META,
             {
                 "schema_version": schema.SCHEMA_VERSION,
                 "product_version": self._publication.product_version,
                 "source": self._publication.source,
                 "settings": json.dumps(dict(self._publication.settings), sort_keys=True),
-                "published_at": datetime.now(UTC).replace(tzinfo=None),
+                "published_at": self._published_at,
                 "lake_format_version": self._publication.lake_format_version,
             },
         )
@@ -137,7 +132,7 @@ class Filler:
         quality = self._lake.manifest(LakeTable.QUALITY_ROWS, subset)
         embeddings = self._lake.manifest(LakeTable.SSCD_EMBEDDINGS, subset)
         facts = images.facts
-        self._insert(
+        self._loader.insert(
             schema.SUBSETS,
             {
                 "subset": subset,
@@ -149,7 +144,7 @@ class Filler:
                 "images_unreadable": facts["images_unreadable"],
                 "source_revision": images.source_revision,
                 "model_id": embeddings.model_id if embeddings else None,
-                "materialized_at": _timestamp(images),
+                "materialized_at": images.materialized_at,
             },
         )
         self._fill_images(images)
@@ -158,10 +153,23 @@ class Filler:
         for table_name, role, table in COPIED_BY_SUBSET:
             manifest = self._lake.manifest(table_name, subset)
             if manifest:
-                self._copy(manifest, role, table)
+                self._loader.copy(manifest, role, table)
         contamination = self._lake.manifest(LakeTable.CONTAMINATION, subset)
         if contamination and contamination.files("pairs"):
-            self._fill_contamination_pairs(images, contamination)
+            fill_contamination_pairs(self._loader, images, contamination)
+
+    def _fill_benchmark(self, benchmark: str) -> None:
+        images = self._lake.require(LakeTable.BENCHMARK_IMAGES, benchmark)
+        names = ("rows", "images", "images_unique", "images_unreadable")
+        self._loader.insert(
+            schema.BENCHMARKS,
+            {
+                "benchmark": benchmark,
+                **{name: images.facts[name] for name in names},
+                "source_revision": images.source_revision,
+                "materialized_at": images.materialized_at,
+            },
+        )
 
     def _fill_images(self, images: Manifest) -> None:
         nearest = self._lake.manifest(LakeTable.NEAR_DUPLICATES, images.partition)
@@ -170,14 +178,14 @@ class Filler:
         made = {
             "subset": "$subset",
             "aspect_ratio": "CASE WHEN status = 'ok' THEN width / height END",
-            "quality_issues": f"CASE WHEN status = 'ok' THEN {ISSUES_OF_IMAGE} END",
+            **ISSUE_VALUES,
             **{name: f"c.{name}" if name in counted.column_names else "NULL" for name in numbers},
         }
         names = [column.name for column in schema.IMAGES.columns]
-        self._require_columns(images, "rows", {name for name in names if name not in made} | {"pdq"})
+        self._loader.require_columns(images, "rows", {name for name in names if name not in made} | {"pdq"})
         sizes = self._lake.read(images, columns=["width", "height"], where=pc.field("status") == "ok")
-        with self._registered(listed=self._stream(images, "rows"), counted=counted, sizes=sizes):
-            self._connection.execute(
+        with self._loader.registered(listed=self._loader.stream(images, "rows"), counted=counted, sizes=sizes):
+            self._loader.connection.execute(
                 f"""INSERT INTO images
                 SELECT {", ".join(made.get(name, f'i."{name}"') for name in names)}
                 FROM listed i CROSS JOIN ({SIZE_BOUNDS})
@@ -185,120 +193,26 @@ class Filler:
                 ORDER BY i."row", i.image_index""",
                 {"subset": images.partition},
             )
-        self._expected["images"] += images.rows("rows")
+        self._loader.expect("images", images.rows("rows"))
 
     def _fill_quality(self, quality: Manifest) -> None:
         """Add up the histograms of all shards."""
         histogram = self._lake.read(quality, "histogram")
-        with self._registered(histogram=histogram):
-            self._connection.execute(
+        with self._loader.registered(histogram=histogram):
+            self._loader.connection.execute(
                 """INSERT INTO quality SELECT $subset, criterion, rating, sum(turns) FROM histogram
                 GROUP BY criterion, rating ORDER BY criterion, rating""",
                 {"subset": quality.partition},
             )
-        self._expected["quality"] += histogram.group_by(["criterion", "rating"]).aggregate([]).num_rows
-
-    def _fill_contamination_pairs(self, images: Manifest, contamination: Manifest) -> None:
-        """List the pairs of images at every position of the subset's image."""
-        verified = self._lake.manifest(LakeTable.VERIFIED_CONTAMINATION, images.partition)
-        found = self._lake.read(contamination, "pairs")
-        if verified and verified.files("pairs"):
-            compared = read_pairs(self._lake, verified, [*found.schema.names, *_VERDICT])
-        else:
-            compared = found.slice(0, 0)
-            for name in _VERDICT:
-                compared = compared.append_column(name, pa.array([], pa.null()))
-        parameters = {"subset": images.partition, "model_id": contamination.model_id}
-        with self._registered(listed=self._stream(images, "rows"), found=found, compared=compared):
-            self._connection.execute(
-                f"""CREATE TEMP TABLE contaminated AS
-                SELECT {_either("f", "c", found.schema.names)},
-                    {", ".join(f"c.{name}" for name in _VERDICT)}
-                FROM found f FULL JOIN compared c USING (image_id, benchmark, benchmark_image_id)
-                WHERE f.image_id IS NOT NULL OR c.verified"""
-            )
-            self._connection.execute(
-                f"""INSERT INTO contamination_pairs
-                SELECT $subset, i."row", i.image_index, p.image_id, p.benchmark, p.benchmark_row, p.benchmark_image,
-                    p.similarity, {VERDICT_OF_VERIFIED}, p.confidence, p.evidence, p.similarity_normalized,
-                    p.low_information, p.benchmark_image_id, p.benchmark_positions, $model_id,
-                    {", ".join(f"p.{name}" for name in _VERDICT[3:])}
-                FROM contaminated p JOIN listed i ON i.image_id = p.image_id AND i.status = 'ok'
-                ORDER BY i."row", i.image_index, p.benchmark, p.benchmark_row, p.benchmark_image""",
-                parameters,
-            )
-        # Counted in the lake, not in what was just written, so that a lost pair makes the counts differ.
-        key = ["image_id", "benchmark", "benchmark_image_id"]
-        confirmed = compared.filter(pc.equal(compared["verified"], True))
-        pairs = pa.concat_tables([found.select(key), confirmed.select(key)]).group_by(key).aggregate([])
-        listed = self._lake.read(images, columns=["image_id", "status"]).filter(pc.field("status") == "ok")
-        self._expected["contamination_pairs"] += pairs.join(listed, "image_id", join_type="inner").num_rows
-        self._connection.execute("DROP TABLE contaminated")
-
-    def _fill_close_pairs(self, subsets: list[str]) -> None:
-        """List pairs within and between subsets; a pair found in several partitions is listed once.
-
-        Compared pairs under the similarity floor are listed only if they are confirmed.
-        """
-        verdict = ", ".join(f"{name} {kind}" for name, kind in zip(_VERDICT, _VERDICT_TYPES, strict=True))
-        self._connection.execute(
-            f"""CREATE TEMP TABLE found (image_id_a VARCHAR, image_id_b VARCHAR, similarity FLOAT,
-            similarity_normalized FLOAT, model_id VARCHAR, {verdict})"""
-        )
-        close = [self._lake.manifest(LakeTable.NEAR_DUPLICATES, subset) for subset in subsets]
-        close.append(self._lake.manifest(LakeTable.CROSS_SUBSET_DUPLICATES, CORPUS_PARTITION))
-        compared = [self._lake.manifest(LakeTable.VERIFIED_DUPLICATES, subset) for subset in subsets]
-        compared.append(self._lake.manifest(LakeTable.VERIFIED_CROSS_SUBSET, CORPUS_PARTITION))
-        stored = 0
-        for manifests, columns in (
-            (close, ("similarity_normalized",)),
-            (compared, _VERDICT),
-        ):
-            for manifest in manifests:
-                if manifest and manifest.files("pairs"):
-                    pairs = self._stream(manifest, "pairs")
-                    # Tables of older versions have no confidence.
-                    filled = ", ".join(name for name in columns if name in pairs.schema.names)
-                    with self._registered(pairs=pairs):
-                        self._connection.execute(
-                            f"""INSERT INTO found (image_id_a, image_id_b, similarity, model_id, {filled})
-                            SELECT image_id_a, image_id_b, similarity, $model_id, {filled} FROM pairs""",
-                            {"model_id": manifest.model_id},
-                        )
-                    stored += manifest.rows("pairs")
-        # Of the verdicts of several subsets, the first in the order of the type counts; of these, the most confident.
-        rank = "enum_code(verdict) * 2 - coalesce(confidence, 0)"
-        fields = ", ".join(f"{name} := {name}" for name in _VERDICT[1:])
-        self._connection.execute(
-            f"""INSERT INTO close_pairs
-            WITH flagged AS (SELECT DISTINCT image_id FROM images WHERE low_information),
-            judged AS (SELECT *, ({VERDICT_OF_VERIFIED})::{VERDICT_TYPE} AS verdict FROM found),
-            pairs AS (
-                SELECT image_id_a, image_id_b, model_id, max(similarity) AS similarity, min(verdict) AS verdict,
-                    max(similarity_normalized) AS normalized, arg_min(struct_pack({fields}), {rank}) AS v
-                FROM judged GROUP BY image_id_a, image_id_b, model_id
-                HAVING bool_or(verdict IS NULL) OR bool_or(verified)
-            )
-            SELECT image_id_a, image_id_b, similarity, model_id, verdict, v.confidence, v.evidence, normalized,
-                image_id_a IN (FROM flagged) OR image_id_b IN (FROM flagged),
-                {", ".join(f"v.{name}" for name in _VERDICT[3:])}
-            FROM pairs ORDER BY model_id, image_id_a, image_id_b"""
-        )
-        row = self._connection.execute(
-            """SELECT (SELECT count(*) FROM (SELECT DISTINCT image_id_a, image_id_b, model_id FROM found
-                    WHERE verified OR (verified IS NULL AND evidence IS NULL))),
-                (SELECT count(*) FROM found)"""
-        ).fetchone()
-        different, arrived = row or (0, 0)
-        # A pair that was lost between the lake and `found` makes the count differ from the published one.
-        self._expected["close_pairs"] = different + stored - arrived
-        self._connection.execute("DROP TABLE found")
+        self._loader.expect("quality", histogram.group_by(["criterion", "rating"]).aggregate([]).num_rows)
 
     def _fill_provenance(self) -> None:
         for table in self._lake.tables():
+            if table == LakeTable.PUBLICATIONS:
+                continue
             for partition in self._lake.partitions(table):
                 manifest = self._lake.require(table, partition)
-                self._insert(
+                self._loader.insert(
                     schema.PROVENANCE,
                     {
                         "table_name": table,
@@ -308,65 +222,6 @@ class Filler:
                         "settings": json.dumps(manifest.settings, sort_keys=True),
                         "code_version": manifest.code_version,
                         "run_id": manifest.run_id,
-                        "materialized_at": _timestamp(manifest),
+                        "materialized_at": manifest.materialized_at,
                     },
                 )
-
-    def _copy(self, manifest: Manifest, role: str, table: Table) -> None:
-        """Insert the rows of a role; a column `subset` that they lack is the partition.
-
-        Raises:
-            StaleError: the columns of the lake are those of another version of this program.
-        """
-        if not manifest.files(role):
-            return
-        stored = self._require_columns(manifest, role, {column.stored_name for column in table.columns})
-        columns = [column.name for column in table.columns]
-        values = [column.expression() if column.stored_name in stored else "$subset" for column in table.columns]
-        with self._registered(stored=self._stream(manifest, role)):
-            self._connection.execute(
-                f'INSERT INTO "{table.name}" ({_list(columns)}) SELECT {", ".join(values)} FROM stored',
-                {"subset": manifest.partition} if "$subset" in values else {},
-            )
-        self._expected[table.name] += manifest.rows(role)
-
-    def _require_columns(self, manifest: Manifest, role: str, expected: set[str]) -> list[str]:
-        """Return the stored columns, which must be the expected ones, with or without `subset`."""
-        stored: list[str] = self._lake.dataset(manifest, role).schema.names
-        if set(stored) | {"subset"} != expected | {"subset"}:
-            raise StaleError(
-                f"{manifest.table} of {manifest.partition!r} was written by another version of this program, with the "
-                f"columns {', '.join(stored)}: {remedy(manifest.table, manifest.partition)}"
-            )
-        return stored
-
-    def _insert(self, table: Table, row: dict[str, object]) -> None:
-        self._connection.execute(
-            f'INSERT INTO "{table.name}" ({_list(list(row))}) VALUES ({", ".join("?" * len(row))})', list(row.values())
-        )
-        self._expected[table.name] += 1
-
-    def _stream(self, manifest: Manifest, role: str) -> pa.RecordBatchReader:
-        return self._lake.dataset(manifest, role).scanner().to_reader()
-
-    @contextmanager
-    def _registered(self, **views: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
-        for name, data in views.items():
-            self._connection.register(name, data)
-        yield
-        for name in views:
-            self._connection.unregister(name)
-
-
-def _either(first: str, second: str, names: list[str]) -> str:
-    """Return the columns of a full join, each from the side that has the row."""
-    return ", ".join(f"coalesce({first}.{name}, {second}.{name}) AS {name}" for name in names)
-
-
-def _list(names: list[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
-
-
-def _timestamp(manifest: Manifest) -> str:
-    """Return the time in UTC without an offset, as DuckDB's TIMESTAMP requires it."""
-    return manifest.materialized_at.removesuffix("+00:00")

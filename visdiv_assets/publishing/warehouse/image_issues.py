@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from visdiv_assets.publishing.warehouse.columns import SUBSET, Column, Table, enum
+from visdiv_assets.publishing.warehouse.columns import SUBSET, Column, View, enum
 
 #: Levels, 0 to 255, of CleanVision's thresholds 0.32 and 0.05, which are for brightness from 0 to 1.
 MAX_DARK_P99 = 0.32 * 255
@@ -33,8 +33,9 @@ class Issue:
     """An issue of an image.
 
     Attributes:
-        name: CleanVision's name.
-        condition: SQL on the columns of an image, and on the bounds `size_low` and `size_high` of its subset.
+        name: CleanVision's name, and the column of `images` that tells whether an image has it.
+        condition: SQL on the columns of an image, and on the bounds `size_low` and `size_high` of its subset; empty if
+            the lake stores the column.
         meaning: the rule in words.
     """
 
@@ -63,7 +64,7 @@ ISSUES = (
         "sqrt(width::DOUBLE * height) NOT BETWEEN size_low AND size_high",
         f"the root of width * height is more than {SIZE_RANGES:g} interquartile ranges from the subset's quartiles",
     ),
-    Issue("low_information", "low_information", "the column low_information is true"),
+    Issue("low_information", "", "nearly constant, or few colors"),
     Issue(
         "blurry",
         f"{_score('sqrt(sharpness)')}"
@@ -71,15 +72,23 @@ ISSUES = (
         f"1 - exp(-0.01 sqrt(sharpness)) is less than {MIN_SHARPNESS}; 1 - exp(-0.01 histogram_deviation) is added if "
         f"it is more than {MIN_HISTOGRAM}",
     ),
-    Issue("grayscale", "grayscale", "the column grayscale is true"),
+    Issue("grayscale", "", "no color, whether stored in gray or in color"),
 )
-QUALITY_ISSUES = Column(
-    "quality_issues",
-    # Not of the type of the view: many clients show the elements of a list of ENUMs as numbers.
-    "VARCHAR[]",
-    "CleanVision's issues that the image has; empty for none, NULL if the image cannot be read. "
-    + " ".join(f"{issue.name}: {issue.meaning}." for issue in ISSUES),
+#: Columns of `images` that are computed when the file is published. ODBC and many BI tools have no lists, so each issue
+#: is a column.
+ISSUE_COLUMNS = tuple(
+    Column(
+        issue.name,
+        "BOOLEAN",
+        f"True if the image has this issue of CleanVision: {issue.meaning}. NULL if the image cannot be read.",
+    )
+    for issue in ISSUES
+    if issue.condition
 )
+#: Their values, as SQL.
+ISSUE_VALUES = {
+    issue.name: f"CASE WHEN status = 'ok' THEN {issue.condition} END" for issue in ISSUES if issue.condition
+}
 
 #: Of one subset, from the sizes of its readable images: bounds of usual sizes.
 SIZE_BOUNDS = f"""
@@ -87,35 +96,26 @@ SELECT q[1] - {SIZE_RANGES} * (q[2] - q[1]) AS size_low, q[2] + {SIZE_RANGES} * 
 FROM (SELECT quantile_cont(sqrt(width::DOUBLE * height), [0.25, 0.75]) AS q FROM sizes)
 """
 
-#: The value of `quality_issues` of a readable image.
-ISSUES_OF_IMAGE = (
-    "[issue FOR issue IN ["
-    + ", ".join(f"CASE WHEN {issue.condition} THEN '{issue.name}' END" for issue in ISSUES)
-    + "] IF issue IS NOT NULL]"
-)
-
 ISSUE_TYPE = enum(*(issue.name for issue in ISSUES))
 
-IMAGE_ISSUES = Table(
+_COUNTED = ", ".join(f"count(*) FILTER (WHERE {issue.name}) AS {issue.name}" for issue in ISSUES)
+_NAMES = ", ".join(issue.name for issue in ISSUES)
+
+IMAGE_ISSUES = View(
     "image_issues",
-    "One row per subset and issue: how many images have it.",
+    "A view with one row per subset and issue of image quality: how many images have it.",
     (
         SUBSET,
-        Column("issue", ISSUE_TYPE, "The issue; the comment of images.quality_issues has the rules."),
+        Column("issue", ISSUE_TYPE, "The issue; the comments of the columns of images have the rules."),
         Column("images", "BIGINT", "Image positions of the subset with the issue."),
         Column("share", "DOUBLE", "images / readable image positions of the subset; NULL if there are none."),
     ),
+    query=f"""
+    WITH counted AS (
+        SELECT subset, {_COUNTED} FROM subsets LEFT JOIN images USING (subset) GROUP BY subset
+    )
+    SELECT c.subset, c.issue::{ISSUE_TYPE} AS issue, c.images,
+        c.images / nullif(s.images - s.images_unreadable, 0) AS share
+    FROM (UNPIVOT counted ON {_NAMES} INTO NAME issue VALUE images) c JOIN subsets s USING (subset)
+    """,
 )
-
-IMAGE_ISSUES_STATEMENT = f"""
-CREATE VIEW image_issues AS
-WITH counted AS (
-    SELECT subset, issue, count(*) AS images
-    FROM (SELECT subset, unnest(quality_issues) AS issue FROM images) GROUP BY subset, issue
-)
-SELECT s.subset, i.issue, coalesce(c.images, 0) AS images,
-    coalesce(c.images, 0) / nullif(s.images - s.images_unreadable, 0) AS share
-FROM subsets s
-CROSS JOIN (SELECT unnest(enum_range(NULL::{ISSUE_TYPE}))::{ISSUE_TYPE} AS issue) i
-LEFT JOIN counted c ON c.subset = s.subset AND c.issue = i.issue::VARCHAR
-"""

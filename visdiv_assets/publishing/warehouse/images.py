@@ -7,18 +7,20 @@ from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
 from visdiv_assets.imaging.color_modes import Background
 from visdiv_assets.imaging.decode import ImageStatus
 from visdiv_assets.publishing.warehouse.columns import (
+    CRITERION_TYPE,
     DECIDING_PAIR,
     IMAGE_ID,
     IMAGE_INDEX,
     MATERIALIZED_AT,
     MODEL_ID,
+    OF_SUBSET,
     ROW,
     SUBSET,
     Column,
     Table,
     enum,
 )
-from visdiv_assets.publishing.warehouse.image_issues import QUALITY_ISSUES
+from visdiv_assets.publishing.warehouse.image_issues import ISSUE_COLUMNS
 
 
 def neighbors_column(threshold_name: str) -> str:
@@ -36,8 +38,8 @@ SUBSETS = Table(
         Column(
             "rows_passing_quality",
             "BIGINT",
-            "Rows that the quality rules keep: rows with a turn that meets all minimum ratings. The table dropped_rows "
-            "lists the rows that a clean copy drops.",
+            "Rows with a turn that meets all minimum ratings. Rows may be dropped for other reasons too: rows_clean of "
+            "subset_summary counts those that a clean copy keeps.",
         ),
         Column("images", "BIGINT", "Image positions, unreadable ones included."),
         Column("images_unique", "BIGINT", "Different readable images, by their bytes."),
@@ -50,6 +52,7 @@ SUBSETS = Table(
         MODEL_ID,
         MATERIALIZED_AT,
     ),
+    key=("subset",),
 )
 
 IMAGES = Table(
@@ -127,7 +130,7 @@ IMAGES = Table(
             "True if the image is nearly constant or has few colors, such as a blank page or a page of text. A high "
             "similarity is weaker evidence for such images.",
         ),
-        QUALITY_ISSUES,
+        *ISSUE_COLUMNS,
         Column(
             "background_similarity",
             "FLOAT",
@@ -152,10 +155,11 @@ QUALITY = Table(
     "One row per subset, criterion and rating: how often the rating was given.",
     (
         SUBSET,
-        Column("criterion", "VARCHAR", "relevance, image_correspondence, visual_dependency or formatting."),
+        Column("criterion", CRITERION_TYPE, "What is rated."),
         Column("rating", "INTEGER", "1 (worst) to 5 (best); NULL for turns without this rating."),
         Column("turns", "BIGINT", "Number of turns (a question and its answer) with that rating."),
     ),
+    references=OF_SUBSET,
 )
 
 DROPPED_ROWS = Table(

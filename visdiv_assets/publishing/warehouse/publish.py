@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visdiv_assets.errors import StorageError
+from visdiv_assets.errors import StaleError, StorageError
 from visdiv_assets.publishing.warehouse import schema
 from visdiv_assets.publishing.warehouse.fill import Filler
+from visdiv_assets.publishing.warehouse.history import keep_history
 from visdiv_assets.publishing.warehouse.publication import Publication
 from visdiv_assets.publishing.warehouse.reading import WITHOUT_BAR
 from visdiv_assets.storage import object_store, uris
@@ -78,6 +79,7 @@ def publish(
 
     Raises:
         StorageError: the file cannot be written; an older one stays in place.
+        StaleError: another version of this program wrote a table of the lake.
         DamagedFileError: a file of the lake has other bytes than those that were written. All such files are removed,
             so that the next runs of their partitions make them again.
     """
@@ -103,6 +105,7 @@ def publish(
             connection.execute("CHECKPOINT")
         # Count in the file that was written, not in the memory of the connection that wrote it.
         with duckdb.connect(str(aside), read_only=True) as connection:
+            keep_history(connection, lake)
             rows = {table.name: _count(connection, table.name) for table in schema.TABLES}
         with aside.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -112,6 +115,11 @@ def publish(
         put_in_place(aside, target)
     except OSError as error:
         raise write_error(str(given), error) from error
+    except duckdb.ConversionException as error:
+        # Of a column with few values, the lake has another one.
+        raise StaleError(
+            f"the lake holds a value that this version of the program does not know ({error}): run `visdiv run --all`"
+        ) from error
     except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
         raise StorageError(f"cannot write {given}: {error}; the previous file is intact") from error
     finally:

@@ -32,7 +32,7 @@ def open_to_read(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a DuckDB file read-only, without access to other files, to networks and to extensions.
 
     Statements that need more memory than there is spill to TMPDIR. By default DuckDB would spill beside the file, where
-    a reader often may not write. Statements can change `ADJUSTABLE` settings only.
+    a reader often may not write. Times are shown in UTC. Statements can change `ADJUSTABLE` settings only.
 
     Raises:
         duckdb.Error: it is not a DuckDB file, or it cannot be read.
@@ -44,6 +44,7 @@ def open_to_read(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         duckdb.connect(str(path), read_only=True, config={"temp_directory": spilled}) as connection,
     ):
         connection.execute(WITHOUT_BAR)
+        connection.execute("SET TimeZone = 'UTC'")
         _lock(connection)
         yield connection
 

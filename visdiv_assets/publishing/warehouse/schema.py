@@ -14,7 +14,13 @@ from visdiv_assets.publishing.warehouse.clip import (
     SELECTION_SCORES,
 )
 from visdiv_assets.publishing.warehouse.columns import MATERIALIZED_AT, MODEL_ID, Column, Table
-from visdiv_assets.publishing.warehouse.contamination import CALIBRATION, CONTAMINATION_PAIRS, CONTAMINATION_RATES
+from visdiv_assets.publishing.warehouse.contamination import (
+    CALIBRATION,
+    CONTAMINATION,
+    CONTAMINATION_PAIRS,
+    CONTAMINATION_RATES,
+    CONTAMINATION_TOTAL,
+)
 from visdiv_assets.publishing.warehouse.diversity import (
     DIVERSITY,
     DIVERSITY_PUBLISHED,
@@ -30,8 +36,11 @@ from visdiv_assets.publishing.warehouse.duplicates import (
     DUPLICATES,
     SUBSET_OVERLAP,
 )
+from visdiv_assets.publishing.warehouse.history import HISTORY
 from visdiv_assets.publishing.warehouse.image_issues import IMAGE_ISSUES
 from visdiv_assets.publishing.warehouse.images import DROPPED_ROWS, IMAGES, QUALITY, SUBSETS
+from visdiv_assets.publishing.warehouse.rows import ROWS
+from visdiv_assets.publishing.warehouse.summaries import BENCHMARK_SUMMARY, BENCHMARKS, SUBSET_SUMMARY
 from visdiv_assets.publishing.warehouse.texts import (
     REPEATED_TURNS,
     TEXT_CONTAMINATION_RATES,
@@ -43,6 +52,7 @@ from visdiv_assets.publishing.warehouse.texts import (
 )
 
 __all__ = [
+    "BENCHMARKS",
     "CALIBRATION",
     "CLUSTER_SUMMARY",
     "COMPONENT_SIZES",
@@ -56,6 +66,7 @@ __all__ = [
     "META",
     "MIXTURE_WEIGHTS",
     "PROVENANCE",
+    "ROWS",
     "SCHEMA_VERSION",
     "SUBSETS",
     "SUBSET_OVERLAP",
@@ -64,7 +75,7 @@ __all__ = [
 ]
 
 #: Version of the tables, columns and values of the DuckDB file. Files of version 1 have no table `meta`.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 META = Table(
     "meta",
@@ -73,8 +84,8 @@ META = Table(
         Column("schema_version", "INTEGER", "Version of the tables, columns and values of this file."),
         Column("product_version", "VARCHAR", "Version of visdiv-assets that published the file; NULL if unknown."),
         Column("source", "VARCHAR", "The dataset, as set by VISDIV_SOURCE, without credentials; NULL if unknown."),
-        Column("settings", "VARCHAR", "All settings of the publishing run that are not secret, as JSON."),
-        Column("published_at", "TIMESTAMP", "When the file was published, in UTC."),
+        Column("settings", "JSON", "All settings of the publishing run that are not secret, by name."),
+        Column("published_at", "TIMESTAMP WITH TIME ZONE", "When the file was published."),
         Column("lake_format_version", "INTEGER", "Version of the file format of the lake; NULL if unknown."),
     ),
 )
@@ -91,7 +102,7 @@ PROVENANCE = Table(
         ),
         MODEL_ID,
         Column("source_revision", "VARCHAR", "Version of the rows that it was made from."),
-        Column("settings", "VARCHAR", "Settings that its content depends on, as JSON."),
+        Column("settings", "JSON", "Settings that its content depends on, by name."),
         Column("code_version", "VARCHAR", "Version of the code that made it."),
         Column("run_id", "VARCHAR", "Dagster run that wrote it."),
         MATERIALIZED_AT,
@@ -101,6 +112,8 @@ PROVENANCE = Table(
 TABLES = (
     META,
     SUBSETS,
+    BENCHMARKS,
+    ROWS,
     IMAGES,
     QUALITY,
     CLOSE_PAIRS,
@@ -128,5 +141,16 @@ TABLES = (
     SELECTION_SCORES,
     MAP_POINTS,
     PROVENANCE,
+    HISTORY,
 )
-VIEWS = (CLOSE_PAIR_POSITIONS, DUPLICATES, IMAGE_ISSUES, TEXT_SUMMARY)
+#: In the order in which they are created: a view may read those before it.
+VIEWS = (
+    CONTAMINATION,
+    CONTAMINATION_TOTAL,
+    SUBSET_SUMMARY,
+    BENCHMARK_SUMMARY,
+    CLOSE_PAIR_POSITIONS,
+    DUPLICATES,
+    IMAGE_ISSUES,
+    TEXT_SUMMARY,
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visdiv_assets.publishing.warehouse.columns import ROW, SUBSET, Column, Table, enum
+from visdiv_assets.publishing.warehouse.columns import OF_SUBSET, ROW, SUBSET, Column, Table, View, enum
 
 _NGRAM_SIZE = Column(
     "ngram_size",
@@ -54,6 +54,7 @@ TEXT_CONTAMINATION_RATES = Table(
         Column("ci_low", "DOUBLE", "Lower end of the Wilson 95 % interval of the rate."),
         Column("ci_high", "DOUBLE", "Upper end of the Wilson 95 % interval of the rate."),
     ),
+    references=OF_SUBSET,
 )
 
 _KIND = Column(
@@ -173,7 +174,7 @@ _SUMMARY_COLUMNS = (
     ("of_templates", "of_templates", "question", "exact", "Turns whose question is a template."),
 )
 
-TEXT_SUMMARY = Table(
+TEXT_SUMMARY = View(
     "text_summary",
     "One row per subset, and ALL for all together: how many of its turns repeat. A view of text_duplicate_summary.",
     (
@@ -181,14 +182,13 @@ TEXT_SUMMARY = Table(
         *(Column(name, "BIGINT", comment) for name, _, _, _, comment in _SUMMARY_COLUMNS),
         Column("pairs_repeated_share", "DOUBLE", "pairs_repeated / turns; NULL if there are no turns."),
     ),
+    query=f"""
+    SELECT subset, {
+        ", ".join(
+            f"sum({column}) FILTER (kind = '{kind}' AND match = '{match}')::BIGINT AS {name}"
+            for name, column, kind, match, _ in _SUMMARY_COLUMNS
+        )
+    }, max(share) FILTER (kind = 'pair' AND match = 'exact') AS pairs_repeated_share
+    FROM text_duplicate_summary GROUP BY subset ORDER BY subset = 'ALL', subset
+    """,
 )
-
-#: The statement that creates `TEXT_SUMMARY`.
-TEXT_SUMMARY_STATEMENT = f"""CREATE VIEW text_summary AS
-SELECT subset, {
-    ", ".join(
-        f"sum({column}) FILTER (kind = '{kind}' AND match = '{match}')::BIGINT AS {name}"
-        for name, column, kind, match, _ in _SUMMARY_COLUMNS
-    )
-}, max(share) FILTER (kind = 'pair' AND match = 'exact') AS pairs_repeated_share
-FROM text_duplicate_summary GROUP BY subset ORDER BY subset = 'ALL', subset"""

@@ -62,14 +62,15 @@ def published(folder: Path, images: Sequence[Image], schema: pa.Schema = IMAGES_
     with write.add("shard") as unit:
         unit.table("rows", pa.Table.from_pylist(records, schema), schema)
     unread = sum(image["status"] != "ok" for image in images)
-    write.commit(rows=len(images), images=len(images), images_unique=1, images_unreadable=unread)
+    write.commit(rows=len(images), images=len(images), images_unique=1, images_unreadable=unread, files=[])
     publish(lake, folder / "visdiv.duckdb")
     return folder / "visdiv.duckdb"
 
 
 def issues_of(folder: Path, images: Sequence[Image]) -> list[list[str] | None]:
     with duckdb.connect(str(published(folder, images)), read_only=True) as connection:
-        return [row[0] for row in connection.execute("SELECT quality_issues FROM images ORDER BY row").fetchall()]
+        found = connection.execute(f"SELECT {', '.join(NAMES)} FROM images ORDER BY row").fetchall()
+    return [None if row[0] is None else [name for name, has in zip(NAMES, row, strict=True) if has] for row in found]
 
 
 def plain_issues(image: Image, images: Sequence[Image]) -> list[str] | None:
@@ -159,9 +160,7 @@ def test_the_view_counts_every_issue_of_every_subset(tmp_path: Path) -> None:
 def test_a_subset_without_readable_images_has_no_shares(tmp_path: Path) -> None:
     with duckdb.connect(str(published(tmp_path, [UNREADABLE])), read_only=True) as connection:
         rows = connection.execute("SELECT issue, images, share FROM image_issues ORDER BY issue").fetchall()
-        (measured,) = connection.execute(
-            "SELECT brightness, aspect_ratio, quality_issues, width FROM images"
-        ).fetchall()
+        (measured,) = connection.execute("SELECT brightness, aspect_ratio, blurry, width FROM images").fetchall()
     assert rows == [(name, 0, None) for name in NAMES]
     assert measured == (None, None, None, 9)
 

@@ -43,11 +43,16 @@ from visdiv_assets_tests.storage.helpers import ODD_NAMES, REPOSITORY, files_bel
 CONTRACT = {
     "subsets": "subset category rows rows_passing_quality images images_unique images_unreadable "
     "source_revision model_id materialized_at",
+    "rows": "subset row file row_in_file images turns kept reason rating question",
     "images": "subset row image_index image_id format width height size_bytes status detail",
     "quality": "subset criterion rating turns",
     "close_pairs": "image_id_a image_id_b similarity model_id verdict evidence",
     "close_pair_positions": "subset_a row_a image_index_a subset_b row_b image_index_b similarity exact verdict",
-    "duplicates": "subset_a row_a image_index_a subset_b row_b image_index_b similarity exact",
+    "duplicates": "subset_a row_a image_index_a file_a row_in_file_a path_a subset_b row_b image_index_b file_b "
+    "row_in_file_b path_b similarity exact evidence confidence",
+    "subset_summary": "subset rows rows_clean kept_share images images_unreadable images_duplicate images_contaminated "
+    "diversity",
+    "history": "published_at subset rows rows_clean images",
     "diversity": "scope subset images model_id centered effective_rank participation_ratio "
     "participation_ratio_unbiased vendi score",
     "meta": "schema_version product_version source settings published_at lake_format_version",
@@ -398,7 +403,8 @@ class TestTables:
             ],
         ).write(lake, "some")
         published = publish(lake, path)
-        rows = query(path, "SELECT criterion, rating, turns FROM quality WHERE subset = 'some' ORDER BY ALL NULLS LAST")
+        order = "criterion::VARCHAR, rating NULLS LAST"
+        rows = query(path, f"SELECT criterion, rating, turns FROM quality WHERE subset = 'some' ORDER BY {order}")
         assert rows == [
             ("formatting", 1, 4),
             ("relevance", 1, 7),
@@ -581,7 +587,15 @@ class TestCounts:
         rows = sample.published.rows
         assert rows == sample.published.expected_rows
         assert rows == {table: len(query(sample.path, f"FROM {table}")) for table in rows}
-        expected = {"subsets": 2, "images": 9, "quality": 4, "close_pairs": 2, "diversity": 8, "provenance": 12}
+        expected = {
+            "subsets": 2,
+            "images": 9,
+            "quality": 4,
+            "close_pairs": 2,
+            "diversity": 8,
+            "provenance": 12,
+            "history": 2,
+        }
         assert {table: rows[table] for table in expected} == expected
         assert sample.published.differences == []
 

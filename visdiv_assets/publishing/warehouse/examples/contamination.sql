@@ -1,6 +1,5 @@
--- Title: How many images of each subset are in each benchmark?
--- Description: By confirmed copies and by similarity at two thresholds, with the Wilson 95 % interval of the rate.
-SELECT subset, benchmark, rule, threshold, images_contaminated, images, round(100 * rate, 2) AS "rate %",
-    round(100 * ci_low, 2) AS "from %", round(100 * ci_high, 2) AS "to %", benchmark_images_leaked
-FROM contamination_rates WHERE benchmark <> 'ALL' AND (rule = 'confirmed' OR threshold IN (0.75, 0.95))
-ORDER BY subset, benchmark, rule, threshold
+-- Title: Which subsets are most contaminated?
+-- Description: Mean over the benchmarks of the share of images that are confirmed copies of a benchmark image, and the share in any benchmark with its 95 % interval.
+SELECT subset, round(100 * avg(c.rate), 2) AS "mean %", round(100 * any_value(t.rate), 2) AS "any %",
+    round(100 * any_value(t.ci_low), 2) AS "from %", round(100 * any_value(t.ci_high), 2) AS "to %"
+FROM contamination c JOIN contamination_total t USING (subset) GROUP BY subset ORDER BY avg(c.rate) DESC, subset

@@ -1,5 +1,4 @@
--- Title: Which rows does a clean copy drop, and because of which image?
--- Description: The witness is the image that makes the row a duplicate or contaminated; the first five rows.
-SELECT subset, "row", reason, detail, witness, witness_row, round(similarity, 2) AS similarity,
-    round(confidence, 3) AS confidence, evidence
-FROM dropped_rows ORDER BY subset, "row" LIMIT 5
+-- Title: Which rows does a clean copy drop, where are they, and what do they say?
+-- Description: With their file, the image that they are dropped for and the beginning of their texts; the first five.
+SELECT subset, file, row_in_file, reason, witness, witness_row, question, answer
+FROM rows WHERE NOT kept ORDER BY subset, "row" LIMIT 5
