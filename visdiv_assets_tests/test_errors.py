@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import ConfigError, VisdivError, did_you_mean
 
 #: The letters of secrets in the examples.
 SECRET = "hidden0hidden0hidden"
@@ -48,3 +48,24 @@ def test_other_texts_are_kept(text: str) -> None:
 def test_control_characters_do_not_reach_a_terminal() -> None:
     said = str(VisdivError("subset 'a\x1b[2J\x1b]0;title\x07\u202egnp.exe\r\nb' is missing"))
     assert said == "subset 'a\ufffd[2J\ufffd]0;title\ufffd\ufffdgnp.exe b' is missing"
+
+
+@pytest.mark.parametrize(
+    ("name", "question"),
+    [
+        ("ai2d_mergd", "did you mean 'ai2d_merged'?"),
+        ("AI2D_MERGED", "did you mean 'ai2d_merged'?"),
+        ("merged", "did you mean 'ai2d_merged'?"),
+        ("chartq", "did you mean 'chartqa'?"),
+        ("geoqa", "did you mean 'geoqa+(y)' or 'geoqa+(x)'?"),
+        ("zzz", ""),
+        ("a", ""),
+    ],
+)
+def test_a_name_that_was_probably_meant_is_suggested(name: str, question: str) -> None:
+    assert did_you_mean(name, ["ai2d_merged", "chartqa", "geoqa+(x)", "geoqa+(y)"]) == question
+
+
+def test_the_detail_of_an_error_keeps_its_lines() -> None:
+    error = ConfigError("one\nline", detail="LINE 1: a\n        ^\x1b")
+    assert (str(error), error.detail) == ("one line", "LINE 1: a\n        ^\ufffd")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from visdiv_assets.errors import SourceError
+from visdiv_assets.errors import SourceError, did_you_mean
 from visdiv_assets.sources.interface import Kind
 from visdiv_assets.storage.manifest import digest_of
 
@@ -232,9 +231,8 @@ def changed(path: Path | str) -> SourceError:
 
 def no_such(uri: str, kind: Kind, name: str, names: Sequence[str]) -> SourceError:
     """Return the error to raise when a source has no subset or benchmark of this name."""
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    others = ", ".join(names[:_NAMES_SHOWN]) or "nothing"
-    hint = f"did you mean {close[0]!r}?" if close else f"it has {others}"
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    hint = did_you_mean(name, names) or f"it has {', '.join(names[:_NAMES_SHOWN]) or 'nothing'}{more}"
     return SourceError(f"{uri} has no {name!r} among its {kind.value}: {hint}")
 
 
