@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import signal
@@ -14,35 +13,36 @@ from typing import Any, NoReturn
 
 import click
 
-from visdiv_assets.errors import NotMaterializedError, VisdivError
+from visdiv_assets.errors import IncompleteError, NotMaterializedError, VisdivError, did_you_mean
 from visdiv_assets.progress import showing
 
 PACKAGE = "visdiv_assets.cli"
 
-#: Exit code of a command that SIGINT (Ctrl-C) or SIGTERM has stopped.
-STOPPED = 130
+#: Exit codes. A defect of the program, which ends with a traceback, also has 1, and click ends wrong arguments with 2.
+INCOMPLETE, REFUSED, STOPPED = 1, 2, 130
 
 
 class CommandGroup(click.Group):
     """A lazy group: its help needs no command's module.
 
     Args:
-        summaries: the first sentence of each command's help, by command. The command `x` is the object `x` in the
-            module `x` of this package.
+        sections: for each group of commands its title, and the first sentence of each command's help by command. The
+            command `x` is the object `x` in the module `x` of this package.
         arguments: as for `click.Group`.
     """
 
-    def __init__(self, *, summaries: Mapping[str, str], **arguments: Any) -> None:
+    def __init__(self, *, sections: Mapping[str, Mapping[str, str]], **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._summaries = summaries
+        self._sections = sections
+        self._names = [name for commands in sections.values() for name in commands]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return list(self._summaries)
+        return self._names
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""
-        if cmd_name not in self._summaries:
+        if cmd_name not in self._names:
             return None
         command: click.Command = getattr(importlib.import_module(f"{PACKAGE}.{cmd_name}"), cmd_name)
         return command
@@ -52,20 +52,24 @@ class CommandGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that arguments begin with; suggest one if there is none of that name."""
         name = args[0]
-        if name not in self._summaries and not name.startswith("-"):
-            close = difflib.get_close_matches(name, self._summaries, n=1)
-            ctx.fail(f"no command {name!r}{f': did you mean {close[0]}?' if close else ''}")
+        if name not in self._names and not name.startswith("-"):
+            hint = did_you_mean(name, self._names, show=str)
+            ctx.fail(f"no command {name!r}{f': {hint}' if hint else ''}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(self._summaries.items()))
+        """Write the commands by group, each with its whole summary."""
+        width = max(map(len, self._names))
+        for title, commands in self._sections.items():
+            with formatter.section(title):
+                # All groups have the same two columns.
+                formatter.write_dl([(name.ljust(width), summary) for name, summary in commands.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command, with its progress on stderr; print errors for users as one line there and exit with 2.
+        """Run a command, with its progress on stderr; print errors for users as one line there.
 
-        SIGINT (Ctrl-C) and SIGTERM stop a command with one line and the exit code 130.
+        The exit code is then `REFUSED`, or `INCOMPLETE` if the rest of the work succeeded. SIGINT (Ctrl-C) and SIGTERM
+        stop a command with one line and the exit code `STOPPED`.
         """
         try:
             with _sigterm_as_sigint(), showing(sys.stderr) as write_line:
@@ -76,18 +80,21 @@ class CommandGroup(click.Group):
                     write_line("visdiv: stopped; finished work is kept, and the same command continues")
                     _end_stopped(ctx, interrupt)
         except VisdivError as error:
-            line = explain(error)
+            line, detail = explain(error), error.detail
+            code = INCOMPLETE if isinstance(error, IncompleteError) else REFUSED
         except OSError as error:
             from visdiv_assets.storage.error_messages import is_of_object_storage, read_error
 
             if not is_of_object_storage(error):
                 raise
             # While a table is streamed, its reader gets Arrow's own error.
-            line = str(read_error("VISDIV_DATA", error))
+            line, detail, code = str(read_error("VISDIV_DATA", error)), "", REFUSED
         from visdiv_assets.cli.options import repeat_options
 
         click.echo(f"visdiv: {repeat_options(line)}", err=True)
-        ctx.exit(2)
+        if detail:
+            click.echo(detail, err=True)
+        ctx.exit(code)
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from visdiv_assets.cli.command_group import INCOMPLETE
 from visdiv_assets.cli.options import repeat_options, settings_options
+from visdiv_assets.cli.output import Form, echo_note, echo_tables, format_option
 from visdiv_assets.errors import VisdivError
 
 if TYPE_CHECKING:
@@ -16,27 +18,43 @@ if TYPE_CHECKING:
     from visdiv_assets.settings import Settings
 
 
-@click.command()
+EXAMPLES = """\
+\b
+Examples:
+  visdiv doctor
+  visdiv doctor --deep                 compare all checksums of the lake
+  visdiv doctor --format json
+"""
+
+
+@click.command(epilog=EXAMPLES)
 @click.option("--deep", is_flag=True, help="Read all files of the lake, and compare their checksums.")
+@format_option
 @settings_options
-def doctor(read_settings: Callable[[], Settings], deep: bool) -> None:
+def doctor(read_settings: Callable[[], Settings], deep: bool, form: Form) -> None:
     """Check the installation, the source, the models and the data folder.
 
     Prints one line per check: ok, warning (runs succeed) or problem (runs fail), with what to do. Nothing is changed
     and no weights are downloaded. The exit code is 1 if there is a problem.
     """
     from visdiv_assets.orchestration.doctor import Level
+    from visdiv_assets.publishing.row_formats import Rows
 
-    counts = dict.fromkeys(Level, 0)
+    found = []
     for finding in _findings(read_settings, deep):
-        counts[finding.level] += 1
-        click.echo(f"{finding.level:<8} {finding.name:<12} {repeat_options(finding.text)}")
-    problems, warnings = counts[Level.PROBLEM], counts[Level.WARNING]
-    click.echo(
-        f"{sum(counts.values())} checks: {problems} problem{'s' * (problems != 1)}, "
-        f"{warnings} warning{'s' * (warnings != 1)}"
+        found.append((str(finding.level), finding.name, repeat_options(finding.text)))
+        if form == "text":
+            # Some checks take seconds: each line is printed when it is known.
+            click.echo("{:<8} {:<12} {}".format(*found[-1]))
+    if form != "text":
+        echo_tables(form, Rows("checks", ("level", "check", "text"), found))
+    levels = [level for level, _, _ in found]
+    problems, warnings = levels.count(Level.PROBLEM), levels.count(Level.WARNING)
+    echo_note(
+        form,
+        f"{len(found)} checks: {problems} problem{'s' * (problems != 1)}, {warnings} warning{'s' * (warnings != 1)}",
     )
-    click.get_current_context().exit(1 if problems else 0)
+    click.get_current_context().exit(INCOMPLETE if problems else 0)
 
 
 def _findings(read_settings: Callable[[], Settings], deep: bool) -> Iterator[Finding]:

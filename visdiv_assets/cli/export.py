@@ -8,21 +8,30 @@ from pathlib import Path
 import click
 
 from visdiv_assets.cli.options import pass_settings, repeat_options
+from visdiv_assets.cli.output import Form, arrow_rows, echo_note, echo_tables, format_option
 from visdiv_assets.settings import Settings
 
+EXAMPLES = """\
+\b
+Examples:
+  visdiv export --dry-run clean            show what would be dropped, and why
+  visdiv export clean
+  VISDIV_DROP=unreadable,contaminated visdiv export with_duplicates
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show the number of dropped rows by reason, and write nothing.")
+@format_option
 @pass_settings
-def export(settings: Settings, folder: Path, dry_run: bool) -> None:
+def export(settings: Settings, folder: Path, dry_run: bool, form: Form) -> None:
     """Write a clean copy of all materialized subsets.
 
     Writes the rows that the asset curated_rows keeps to FOLDER, each subset in the schema of the source. Load them with
     datasets.load_dataset. FOLDER/dropped.parquet lists every dropped row with the reason, and with the image that makes
     the row contaminated or a duplicate. The source is never modified.
     """
-    from visdiv_assets.cli.tables import arrow_table
     from visdiv_assets.curation.clean_copy import load_decisions
     from visdiv_assets.curation.export import export as write_copy
     from visdiv_assets.curation.export import preview
@@ -31,14 +40,15 @@ def export(settings: Settings, folder: Path, dry_run: bool) -> None:
 
     source, lake = open_source(settings), open_lake(settings)
     decided = list(load_decisions(lake, source, cleaning_rules(settings)))
-    click.echo(arrow_table(preview(decided)))
+    echo_tables(form, arrow_rows("clean_copy", preview(decided)))
     if dry_run:
         command = f"`visdiv export {shlex.quote(str(folder))}`"
-        click.echo(f"Nothing was written. {repeat_options(command)} writes the kept rows.")
+        echo_note(form, f"Nothing was written. {repeat_options(command)} writes the kept rows.")
         return
     with progress("exporting", sum(decision.version.rows for decision in decided), "row") as advance:
         written = write_copy(source, decided, folder, progress=advance)
-    click.echo(
+    echo_note(
+        form,
         f"{written.rows_kept} rows in {written.files} files, {written.size_bytes / 1e6:.1f} MB, in {folder}; "
-        f"{written.rows_dropped} dropped rows are listed in {folder / 'dropped.parquet'}"
+        f"{written.rows_dropped} dropped rows are listed in {folder / 'dropped.parquet'}",
     )

@@ -9,16 +9,26 @@ from typing import TYPE_CHECKING
 import click
 
 from visdiv_assets.cli.options import pass_settings, repeat_options
+from visdiv_assets.cli.output import Form, echo_note, echo_tables, format_option
 from visdiv_assets.errors import ConfigError, VisdivError
 from visdiv_assets.settings import GRACE_DAYS, Settings, dagster_home
 
 if TYPE_CHECKING:
+    from visdiv_assets.publishing.row_formats import Rows
     from visdiv_assets.storage.gc.units import Findings, Garbage, Request
 
 DAY = 86_400
 
+EXAMPLES = """\
+\b
+Examples:
+  visdiv gc
+  visdiv gc --delete
+  visdiv gc --vanished --older-than 0 --delete
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES)
 @click.option("--delete", is_flag=True, help="Delete the listed files; without it nothing is deleted.")
 @click.option(
     "--older-than",
@@ -30,8 +40,9 @@ DAY = 86_400
     help="Keep unreferenced units younger than DAYS, so that interrupted runs can resume.",
 )
 @click.option("--vanished", is_flag=True, help="Include subsets and benchmarks that the source no longer has.")
+@format_option
 @pass_settings
-def gc(settings: Settings, delete: bool, days: float, vanished: bool) -> None:
+def gc(settings: Settings, delete: bool, days: float, vanished: bool, form: Form) -> None:
     """List unreferenced files under VISDIV_DATA, and delete them with --delete.
 
     These are superseded results, units of interrupted runs, and temporary files. Files that a partition's manifest
@@ -48,9 +59,9 @@ def gc(settings: Settings, delete: bool, days: float, vanished: bool) -> None:
     request = Request(time.time(), days * DAY, held, vanished, delete)
     of_lake = collect(open_lake(settings), request)
     copies = collect_copies(settings.vectors_folder, of_lake.referenced, request)
-    _print_findings((of_lake, collect_leftovers(settings.data_folder, request), copies), request)
+    _print_findings((of_lake, collect_leftovers(settings.data_folder, request), copies), request, form)
     if vanished and held is not None:
-        _remove_keys(settings, held, delete=delete)
+        _remove_keys(settings, held, form, delete=delete)
 
 
 def _held_names(settings: Settings) -> Collection[str] | None:
@@ -91,7 +102,7 @@ def _refuse_during_runs(settings: Settings) -> None:
         )
 
 
-def _remove_keys(settings: Settings, held: Collection[str], *, delete: bool) -> None:
+def _remove_keys(settings: Settings, held: Collection[str], form: Form, *, delete: bool) -> None:
     """List Dagster's partition keys of what the source no longer has, and remove them."""
     from visdiv_assets.orchestration import partitions, state
 
@@ -105,47 +116,49 @@ def _remove_keys(settings: Settings, held: Collection[str], *, delete: bool) -> 
         if delete:
             partitions.remove_keys(instance, keys)
         done = "were removed" if delete else "are removed with --delete"
-        click.echo(f"{len(names)} partition keys of Dagster {done}: {', '.join(names[:5])}{', ...' * (len(names) > 5)}")
+        more = ", ..." * (len(names) > 5)
+        echo_note(form, f"{len(names)} partition keys of Dagster {done}: {', '.join(names[:5])}{more}")
 
 
-def _print_findings(found: tuple[Findings, ...], request: Request) -> None:
+def _print_findings(found: tuple[Findings, ...], request: Request, form: Form) -> None:
     from visdiv_assets.storage.gc.units import TEMPORARY_AGE
 
     garbage = [part for findings in found for part in findings.garbage]
     vanished = [part for findings in found for part in findings.vanished]
-    if garbage:
-        click.echo(_render(garbage))
+    if garbage or form != "text":
+        echo_tables(form, _rows(garbage))
     for line in (line for findings in found for line in findings.skipped):
-        click.echo(f"skipped: {line}")
+        echo_note(form, f"skipped: {line}")
     young, young_bytes = (sum(getattr(part, name) for part in found) for name in ("young_files", "young_bytes"))
     if young:
         age = f"{request.grace / DAY:g} days" if request.grace >= TEMPORARY_AGE else "an hour"
-        click.echo(f"{young} unreferenced files, {_megabytes(young_bytes)} MB, are kept until they are {age} old.")
+        echo_note(form, f"{young} unreferenced files, {_megabytes(young_bytes)} MB, are kept until they are {age} old.")
     if vanished:
         names = sorted({part.partition for part in vanished})
         size = sum(part.size_bytes for part in vanished)
-        click.echo(
+        echo_note(
+            form,
             f"{_megabytes(size)} MB belong to partitions that the source no longer has ({', '.join(names[:5])}"
-            f"{', ...' if len(names) > 5 else ''}): --vanished includes them."
+            f"{', ...' if len(names) > 5 else ''}): --vanished includes them.",
         )
     files, size = sum(part.files for part in garbage), sum(part.size_bytes for part in garbage)
     if request.delete:
-        click.echo(f"Deleted {files} files, {_megabytes(size)} MB.")
+        echo_note(form, f"Deleted {files} files, {_megabytes(size)} MB.")
     elif garbage:
         options = f"{' --vanished' if request.with_vanished else ''}"
         if request.grace != GRACE_DAYS * DAY:
             options += f" --older-than {request.grace / DAY:g}"
         command = repeat_options(f"`visdiv gc{options} --delete`")
-        click.echo(f"{files} files, {_megabytes(size)} MB, are unreferenced: {command} deletes them.")
+        echo_note(form, f"{files} files, {_megabytes(size)} MB, are unreferenced: {command} deletes them.")
     else:
-        click.echo("There is nothing to delete.")
+        echo_note(form, "There is nothing to delete.")
 
 
-def _render(garbage: list[Garbage]) -> str:
-    from visdiv_assets.cli.tables import text_table
+def _rows(garbage: list[Garbage]) -> Rows:
+    from visdiv_assets.publishing.row_formats import Rows
 
-    rows = [(part.table, part.partition, part.files, part.size_bytes / 1e6, part.why) for part in garbage]
-    return text_table(["table", "partition", "files", "MB", "why"], rows, floats=".3f")
+    values = [(part.table, part.partition, part.files, part.size_bytes / 1e6, part.why) for part in garbage]
+    return Rows("garbage", ("table", "partition", "files", "MB", "why"), values, floats=".3f")
 
 
 def _megabytes(size: int) -> str:

@@ -7,13 +7,22 @@ from pathlib import Path
 import click
 
 from visdiv_assets.cli.options import pass_settings
+from visdiv_assets.cli.output import Form, arrow_rows, echo_note, echo_tables, format_option
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.diversity.mixture import OBJECTIVES
 from visdiv_assets.errors import ConfigError
 from visdiv_assets.settings import Settings
 
+EXAMPLES = """\
+\b
+Examples:
+  visdiv mixture
+  visdiv mixture --budget 1000000 --repeats 2
+  visdiv mixture --bounds bounds.csv --format csv
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES)
 @click.option(
     "--budget",
     type=click.IntRange(min=0),
@@ -40,15 +49,18 @@ from visdiv_assets.settings import Settings
     show_default=True,
     help="Score to maximize.",
 )
+@format_option
 @pass_settings
-def mixture(settings: Settings, budget: int, repeats: float, bounds_file: Path | None, objective: str) -> None:
+def mixture(
+    settings: Settings, budget: int, repeats: float, bounds_file: Path | None, objective: str, form: Form
+) -> None:
     """Find the weights of the subsets that make the most diverse mixture.
 
     A weight is a fraction of the mixture's rows. A row counts once, regardless of the number of its images; rows
     without images are ignored. Scores are uncentered, because only these have a certified upper bound; effective_rank
-    and vendi are then equal. The weights are written to the table mixture_weights.
+    and vendi are then equal. The weights are written to the table mixture_weights, and the scores below them are on
+    stderr in other formats than text.
     """
-    from visdiv_assets.cli.tables import arrow_table
     from visdiv_assets.corpus.access import present_partitions
     from visdiv_assets.diversity.mixture_budget import WEIGHTS_SCHEMA, plan, read_bounds, weights_table
     from visdiv_assets.diversity.stored import mixed_subsets
@@ -66,13 +78,13 @@ def mixture(settings: Settings, budget: int, repeats: float, bounds_file: Path |
     table = weights_table(subsets, found, budget=budget, objective=objective)
     columns = ["subset", "weight", "rows", "rows_available"] if budget else ["subset", "weight", "rows_available"]
     shown = table.select(columns).sort_by([("weight", "descending"), ("subset", "ascending")])
-    click.echo(arrow_table(shown, floats=".4f"))
+    echo_tables(form, arrow_rows("mixture_weights", shown, floats=".4f"))
     name = "participation ratio" if objective == "participation_ratio" else "effective rank"
-    click.echo(f"\n{name}, uncentered")
-    click.echo(f"  this mixture             {found.mixture.score:10.4f}")
-    click.echo(f"  upper bound              {found.mixture.best_possible:10.4f}")
-    click.echo(f"  equal weights            {found.uniform:10.4f}")
-    click.echo(f"  all rows as they are     {found.present:10.4f}")
+    echo_note(form, f"\n{name}, uncentered")
+    echo_note(form, f"  this mixture             {found.mixture.score:10.4f}")
+    echo_note(form, f"  upper bound              {found.mixture.best_possible:10.4f}")
+    echo_note(form, f"  equal weights            {found.uniform:10.4f}")
+    echo_note(form, f"  all rows as they are     {found.present:10.4f}")
     write = lake.write(
         LakeTable.MIXTURE_WEIGHTS,
         CORPUS_PARTITION,
@@ -88,4 +100,4 @@ def mixture(settings: Settings, budget: int, repeats: float, bounds_file: Path |
     publish(lake, settings.warehouse_path, category=category, publication=describe_publication(settings))
     if settings.warehouse_copy:
         publish_copy(settings.warehouse_path, settings.warehouse_copy)
-    click.echo(f"\nThe weights are in the table mixture_weights of {settings.warehouse_path}")
+    echo_note(form, f"\nThe weights are in the table mixture_weights of {settings.warehouse_path}")

@@ -1,4 +1,4 @@
-"""The options `--source` and `--data`, which every command has."""
+"""The options `--source` and `--data`, which may stand before and after the name of every command."""
 
 from __future__ import annotations
 
@@ -6,29 +6,51 @@ import functools
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from visdiv_assets.errors import printable
-from visdiv_assets.settings import Settings, load_settings
 
-_GIVEN = "visdiv_assets.options"
+if TYPE_CHECKING:
+    from visdiv_assets.settings import Settings
+
+#: What was given before the name of a command, and in all.
+_BEFORE, _GIVEN = "visdiv_assets.options.before", "visdiv_assets.options"
 _COMMAND = re.compile("`(visdiv [^`]*)`")
+
+
+def source_and_data(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options `--source` and `--data` to a command or a group."""
+    source = click.option("--source", metavar="URI", help="Read rows from this folder or dataset (VISDIV_SOURCE).")
+    data = click.option("--data", metavar="FOLDER", help="Write all results to this folder (VISDIV_DATA).")
+    return source(data(command))
+
+
+def keep_for_command(**given: str | None) -> None:
+    """Keep the options that were given before the name of a command for it; its own override them."""
+    click.get_current_context().meta[_BEFORE] = given
 
 
 def settings_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add `--source` and `--data` to a command and pass it `read_settings`, a function that loads the settings."""
 
-    @click.option("--source", metavar="URI", help="Read rows from this folder or dataset; overrides VISDIV_SOURCE.")
-    @click.option("--data", metavar="FOLDER", help="Write all results to this folder; overrides VISDIV_DATA.")
+    @source_and_data
     @functools.wraps(command)
     def with_options(*, source: str | None, data: str | None, **arguments: Any) -> None:
-        given = {"source": source, "data": data}
-        click.get_current_context().meta[_GIVEN] = given
-        command(read_settings=functools.partial(load_settings, options=given), **arguments)
+        meta = click.get_current_context().meta
+        own = {"source": source, "data": data}
+        given = {name: meta.get(_BEFORE, {}).get(name) if value is None else value for name, value in own.items()}
+        meta[_GIVEN] = given
+        command(read_settings=_reader(given), **arguments)
 
     return with_options
+
+
+def _reader(given: dict[str, str | None]) -> Callable[[], Settings]:
+    from visdiv_assets.settings import load_settings
+
+    return functools.partial(load_settings, options=given)
 
 
 def pass_settings(command: Callable[..., None]) -> Callable[..., None]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from visdiv_assets.cli.options import pass_settings
-from visdiv_assets.errors import ConfigError
+from visdiv_assets.cli.output import Form, echo_note, echo_tables, format_option
+from visdiv_assets.errors import ConfigError, IncompleteError
 from visdiv_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
     from visdiv_assets.perf.rehearsal.rehearse import Rehearsal
 
 
-@click.command()
+EXAMPLES = """\
+\b
+Examples:
+  visdiv perf --only join
+  visdiv perf --json perf.json
+  visdiv perf --rehearse 100000 --rehearse 200000
+"""
+
+
+@click.command(epilog=EXAMPLES)
 @click.option(
     "--only",
     multiple=True,
@@ -58,6 +68,7 @@ if TYPE_CHECKING:
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="JSON file to write as well."
 )
+@format_option
 @pass_settings
 def perf(
     settings: Settings,
@@ -68,6 +79,7 @@ def perf(
     files: tuple[Path, ...],
     folder: Path | None,
     json_file: Path | None,
+    form: Form,
 ) -> None:
     """Measure speed and peak memory on this machine.
 
@@ -91,17 +103,25 @@ def perf(
         raise click.UsageError("rehearsals cannot be combined with --only or --large")
     if folder and not rehearses:
         raise click.UsageError("--folder requires --rehearse or --rehearse-images")
+    if (rehearses or files) and form != "text":
+        raise click.UsageError("rehearsals have no table: give --json FILE instead of --format")
     from visdiv_assets.perf import machine
 
     described = machine.describe()
-    click.echo(described)
+    echo_note(form, described)
     if rehearses or files:
         _run_rehearsals(settings, described, sizes, images, files, folder, json_file)
         return
     from visdiv_assets.perf import suite
 
     figures = suite.run(settings, only or suite.PARTS, with_large=large)
-    click.echo(suite.table(figures))
+    if form == "text":
+        click.echo(suite.table(figures))
+    else:
+        from visdiv_assets.publishing.row_formats import Rows
+
+        rows = [figure.row() for figure in figures]
+        echo_tables(form, Rows("figures", list(rows[0]), [list(row.values()) for row in rows]))
     _write(json_file, {"machine": described, "figures": [figure.row() for figure in figures]})
 
 
@@ -127,7 +147,7 @@ def _run_rehearsals(
         _write(json_file, {"machine": described, "rehearsal": found.row()})
     click.echo(report(found))
     if missing := found.missing():
-        raise ConfigError(f"planted pairs are missing: {'; '.join(missing)}")
+        raise IncompleteError(f"planted pairs are missing: {'; '.join(missing)}")
 
 
 def _rehearse(settings: Settings, size: int, folder: Path | None) -> Rehearsal:

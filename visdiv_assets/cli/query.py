@@ -7,26 +7,30 @@ from pathlib import Path
 import click
 
 from visdiv_assets.cli.options import pass_settings
+from visdiv_assets.cli.output import Form, format_option, terminal_width
 from visdiv_assets.settings import Settings
 
+EXAMPLES = """\
+\b
+Examples:
+  visdiv query "SHOW TABLES"
+  visdiv query "FROM subsets"
+  visdiv query "SELECT * FROM duplicates ORDER BY similarity DESC LIMIT 10"
+  visdiv query --example rows_kept
+  visdiv query --format csv "FROM dropped_rows" > dropped.csv
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES)
 @click.argument("sql", required=False)
 @click.option("--example", "name", help="Run an example of the documentation, such as rows_kept, instead of SQL.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "csv", "json"]),
-    default="table",
-    show_default=True,
-    help="Format of the rows; json is one object per line.",
-)
+@format_option
 @pass_settings
-def query(settings: Settings, sql: str | None, name: str | None, form: str) -> None:
+def query(settings: Settings, sql: str | None, name: str | None, form: Form) -> None:
     """Run SQL on the published DuckDB file, read-only.
 
-    Statements cannot access other files, the network or extensions. In CSV, text that a spreadsheet would read as a
-    formula is prefixed with an apostrophe.
+    Statements cannot access other files, the network or extensions. As text, the first 100 rows are printed. In CSV,
+    text that a spreadsheet would read as a formula is prefixed with an apostrophe.
 
     `visdiv query "SHOW TABLES"` lists the tables, and
     `visdiv query "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'images'"` describes the columns
@@ -39,4 +43,4 @@ def query(settings: Settings, sql: str | None, name: str | None, form: str) -> N
     if (sql is None) == (name is None):
         raise click.UsageError("give SQL, or the name of an example with --example")
     sql = find_example(name).sql if name is not None else sql or ""
-    click.echo(run_query(Path(settings.warehouse_path), sql, form), nl=form == "table")
+    click.echo(run_query(Path(settings.warehouse_path), sql, form, width=terminal_width()), nl=False)

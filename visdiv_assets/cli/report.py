@@ -9,8 +9,15 @@ import click
 from visdiv_assets.cli.options import pass_settings
 from visdiv_assets.settings import Settings
 
+EXAMPLES = """\
+\b
+Examples:
+  visdiv report --open
+  visdiv report --no-images
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES)
 @click.option("--open", "opens", is_flag=True, help="Open the site in the browser.")
 @click.option("--no-images", is_flag=True, help="Omit images.")
 @pass_settings

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from visdiv_assets.cli.options import given_options, not_read, pass_settings, repeat_options
-from visdiv_assets.errors import ConfigError
+from visdiv_assets.cli.output import Form, echo_note, echo_tables, format_option
+from visdiv_assets.errors import ConfigError, IncompleteError, VisdivError
 from visdiv_assets.settings import Settings
 
+if TYPE_CHECKING:
+    from visdiv_assets.orchestration.runs import Outcome
+    from visdiv_assets.publishing.row_formats import Rows
+    from visdiv_assets.sources import Source
 
-@click.command()
+EXAMPLES = """\
+\b
+Examples:
+  visdiv run --all --plan               estimate first
+  visdiv run --all
+  visdiv run coco_colors "geoqa+(mathv360k)"
+  visdiv run --changed
+  visdiv run --all --format json > run.jsonl
+"""
+
+
+@click.command(epilog=EXAMPLES)
 @click.argument("subsets", nargs=-1, metavar="[SUBSET]...")
 @click.option("--all", "every", is_flag=True, help="Run every benchmark and subset of the source.")
 @click.option("--changed", is_flag=True, help="Run every subset whose files have changed since it was materialized.")
 @click.option("--plan", is_flag=True, help="Only print what would run, and estimate its time, memory and disk space.")
+@format_option
 @pass_settings
-def run(settings: Settings, subsets: tuple[str, ...], every: bool, changed: bool, plan: bool) -> None:
+def run(settings: Settings, subsets: tuple[str, ...], every: bool, changed: bool, plan: bool, form: Form) -> None:
     """Materialize subsets through Dagster, then publish the DuckDB file.
 
     Each subset is one Dagster run, which the UI shows. Benchmarks that are new or have changed run first. Finished work
@@ -25,6 +44,9 @@ def run(settings: Settings, subsets: tuple[str, ...], every: bool, changed: bool
 
     With --plan, nothing is run and nothing is changed. Estimates come from the rates that earlier runs recorded;
     without any, a few images of the source are decoded, embedded and compared.
+
+    In csv and json, the tables are runs, subsets, contamination and dropped_rows; with --plan parts, estimates and
+    totals.
     """
     if [every, changed, bool(subsets)].count(True) != 1:
         raise click.UsageError("name the subsets to run, or --all, or --changed")
@@ -34,10 +56,10 @@ def run(settings: Settings, subsets: tuple[str, ...], every: bool, changed: bool
     source = open_source(settings)
     known = source.subsets()
     if unknown := [subset for subset in subsets if subset not in known]:
-        raise ConfigError(f"{settings.source} has no subset {unknown[0]!r}: it has {', '.join(known)}")
+        raise _no_subset(source, unknown[0], known)
     from visdiv_assets.orchestration import runs
     from visdiv_assets.orchestration.status import changed_subsets, stale_benchmarks
-    from visdiv_assets.publishing.warehouse.query import run_query
+    from visdiv_assets.publishing.warehouse.query import query_rows
 
     lake = open_lake(settings)
     if changed and not lake.partitions(LakeTable.SUBSET_IMAGES):
@@ -45,28 +67,50 @@ def run(settings: Settings, subsets: tuple[str, ...], every: bool, changed: bool
     chosen = known if every else changed_subsets(source, lake) if changed else list(subsets)
     benchmarks = source.benchmarks() if every else stale_benchmarks(source, lake)
     if plan:
-        from visdiv_assets.cli.run_plan import plan_lines
+        from visdiv_assets.cli.run_plan import echo_plan
 
-        for line in plan_lines(settings, source, lake, benchmarks, chosen):
-            click.echo(repeat_options(line))
+        echo_plan(settings, source, lake, benchmarks, chosen, form)
         return
     for line in not_read(source.left_out()):
-        click.echo(line)
+        echo_note(form, line)
     outcomes = {}
     for outcome in runs.Session(settings).run(benchmarks, chosen):
-        click.echo(repeat_options(outcome.line()))
+        echo_note(form, repeat_options(outcome.line()))
         # What is made again after damage counts with its last run.
         outcomes[outcome.name] = outcome
     if failed := [name for name, outcome in outcomes.items() if not outcome.succeeded]:
-        raise ConfigError(
+        raise IncompleteError(
             f"{len(failed)} of {len(outcomes)} runs failed ({', '.join(failed)}): the lines above say why; "
             "earlier results are "
             "intact, and the same command resumes"
         )
-    for title, sql in runs.SUMMARIES:
-        click.echo(f"\n{title}")
-        click.echo(run_query(Path(settings.warehouse_path), sql))
-    click.echo(_next_commands(settings))
+    warehouse = Path(settings.warehouse_path)
+    tables = [query_rows(warehouse, sql, name=name, title=title) for name, title, sql in runs.SUMMARIES]
+    if form == "text":
+        click.echo()
+        echo_tables(form, *tables)
+    else:
+        echo_tables(form, _outcomes(outcomes.values()), *tables)
+    echo_note(form, _next_commands(settings))
+
+
+def _no_subset(source: Source, name: str, known: Sequence[str]) -> VisdivError:
+    from visdiv_assets.sources import Kind
+    from visdiv_assets.sources.files import no_such
+
+    if name in source.benchmarks():
+        return ConfigError(
+            f"{name!r} is a benchmark of {source.uri}, and not a subset: `visdiv run --all` runs all benchmarks, and "
+            "every run runs those that are new or have changed"
+        )
+    return no_such(source.uri, Kind.SUBSET, name, known)
+
+
+def _outcomes(outcomes: Iterable[Outcome]) -> Rows:
+    from visdiv_assets.publishing.row_formats import Rows
+
+    columns = ("name", "succeeded", "seconds", "detail")
+    return Rows("runs", columns, [[getattr(outcome, column) for column in columns] for outcome in outcomes])
 
 
 def _next_commands(settings: Settings) -> str:

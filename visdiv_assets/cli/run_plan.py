@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from visdiv_assets.cli.tables import text_table
+import click
+
+from visdiv_assets.cli.options import repeat_options
+from visdiv_assets.cli.output import Form, echo_note, echo_tables
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.embedding.clip.checkpoints import is_on_disk
-from visdiv_assets.errors import ConfigError
+from visdiv_assets.errors import IncompleteError
 from visdiv_assets.orchestration.plan.estimate import Estimate, estimate
 from visdiv_assets.orchestration.plan.measured import measure
 from visdiv_assets.orchestration.plan.recorded import read_recorded
 from visdiv_assets.orchestration.plan.steps import steps
 from visdiv_assets.orchestration.plan.what_runs import Part, Plan, plan_run
 from visdiv_assets.progress import format_duration, heading
+from visdiv_assets.publishing.row_formats import Rows
 from visdiv_assets.settings import Settings, dagster_home
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage import disk_space
@@ -25,28 +29,39 @@ from visdiv_assets.storage.lake import Lake
 MAX_NAMED = 20
 
 
-def plan_lines(
-    settings: Settings, source: Source, lake: Lake, benchmarks: Sequence[str], subsets: Sequence[str]
-) -> Iterator[str]:
-    """Yield the lines that say what a run would make, and what that would take.
+def echo_plan(
+    settings: Settings, source: Source, lake: Lake, benchmarks: Sequence[str], subsets: Sequence[str], form: Form
+) -> None:
+    """Print what a run would make, and what that would take.
 
     Raises:
         StorageError: the disk has less space than the reserve.
         ModelError: the model cannot be loaded.
-        ConfigError: a subset or benchmark cannot be read.
+        IncompleteError: a subset or benchmark cannot be read.
     """
     disk_space.require_space(settings.data_folder, round(settings.disk_reserve_gigabytes * GIGABYTE))
     planned = plan_run(source, lake, benchmarks, subsets, steps(with_clip=_has_clip(settings, lake)))
-    yield from _parts(planned)
+    if form == "text":
+        echo_tables(form, _grouped_parts(planned))
+    for part in planned.failing:
+        echo_note(form, repeat_options(f"{part.name}: {part.problem}"))
+    tables = [_parts(planned)]
     if made := sum(len(part.made) for part in planned.parts) + len(planned.corpus):
         recorded = read_recorded(dagster_home(settings))
         with heading("estimating"):
             estimated = estimate(planned, recorded, lambda: measure(settings, source, planned.parts), lake)
-        yield from _estimates(settings, planned, estimated)
+        tables += [_estimates(estimated), _totals(settings, estimated)]
+        if form == "text":
+            click.echo()
+            echo_tables(form, _readable_estimates(estimated))
+        for line in _needs(settings, planned, estimated):
+            echo_note(form, repeat_options(line))
     else:
-        yield "\nNothing to make: everything is up to date."
+        echo_note(form, "\nNothing to make: everything is up to date.")
+    if form != "text":
+        echo_tables(form, *tables)
     if failing := planned.failing:
-        raise ConfigError(
+        raise IncompleteError(
             f"{len(failing)} of {len(planned.parts)} runs would fail ({', '.join(part.name for part in failing)}): the "
             f"lines above say why{'; the others can run' if made else ''}"
         )
@@ -59,25 +74,21 @@ def _has_clip(settings: Settings, lake: Lake) -> bool:
     )
 
 
-def _parts(planned: Plan) -> Iterator[str]:
+def _parts(planned: Plan) -> Rows:
+    columns = ("kind", "name", "state", "images", "size_bytes", "problem")
+    return Rows("parts", columns, [[getattr(part, column) for column in columns] for part in planned.parts])
+
+
+def _grouped_parts(planned: Plan) -> Rows:
     rows = []
     for kind in (Kind.BENCHMARK, Kind.SUBSET):
         of_kind = [part for part in planned.parts if part.kind is kind]
         states = Counter(part.state for part in of_kind)
         for state in states:
             parts = [part for part in of_kind if part.state == state]
-            rows.append(
-                [
-                    kind.value,
-                    f"{len(parts)} {state}",
-                    f"{sum(part.images for part in parts):,}",
-                    format_bytes(sum(part.size_bytes for part in parts)),
-                    _names(parts),
-                ]
-            )
-    yield text_table(["", "state", "images", "files", ""], rows)
-    for part in planned.failing:
-        yield f"{part.name}: {part.problem}"
+            images, size = sum(part.images for part in parts), format_bytes(sum(part.size_bytes for part in parts))
+            rows.append([kind.value, f"{len(parts)} {state}", images, size, _names(parts)])
+    return Rows("parts", ("", "state", "images", "files", ""), rows)
 
 
 def _names(parts: Sequence[Part]) -> str:
@@ -85,9 +96,23 @@ def _names(parts: Sequence[Part]) -> str:
     return ", ".join(names) + (f", and {len(parts) - MAX_NAMED} more" if len(parts) > MAX_NAMED else "")
 
 
-def _estimates(settings: Settings, planned: Plan, estimated: Estimate) -> Iterator[str]:
-    rows = [[line.group, line.made, f"{line.images:,}", _time(line.seconds), line.basis] for line in estimated.lines]
-    yield "\n" + text_table(["to make", "stages", "images", "time", "rate"], rows)
+def _estimates(estimated: Estimate) -> Rows:
+    return Rows("estimates", ("to_make", "stages", "images", "seconds", "rate"), estimated.lines)
+
+
+def _readable_estimates(estimated: Estimate) -> Rows:
+    rows = [[line.group, line.made, line.images, _time(line.seconds), line.basis] for line in estimated.lines]
+    return Rows("estimates", ("to make", "stages", "images", "time", "rate"), rows)
+
+
+def _totals(settings: Settings, estimated: Estimate) -> Rows:
+    free = disk_space.space_of(settings.data_folder).free
+    columns = ("seconds", "is_complete", "peak_bytes", "disk_bytes", "free_bytes")
+    values = (estimated.seconds, estimated.is_complete, estimated.peak_bytes, estimated.disk_bytes, free)
+    return Rows("totals", columns, [values])
+
+
+def _needs(settings: Settings, planned: Plan, estimated: Estimate) -> Iterator[str]:
     at_least = "" if estimated.is_complete else "at least "
     space = disk_space.space_of(settings.data_folder)
     reserve = disk_space.reserve_on(space, round(settings.disk_reserve_gigabytes * GIGABYTE))

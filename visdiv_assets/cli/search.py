@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from visdiv_assets.cli.options import pass_settings
+from visdiv_assets.cli.output import Form, echo_note, echo_tables, format_option
 from visdiv_assets.errors import ConfigError
 from visdiv_assets.settings import Settings
 
 if TYPE_CHECKING:
     from visdiv_assets.corpus.image_lookup import ImageReader, ImageRef
     from visdiv_assets.embedding.queries import By, Query
+    from visdiv_assets.publishing.row_formats import Rows
     from visdiv_assets.sources import Source
     from visdiv_assets.storage.lake import Lake
     from visdiv_assets.storage.manifest import Manifest
@@ -69,6 +71,7 @@ Examples:
 )
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="HTML page to write as well.")
 @click.option("--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Contact sheet (JPEG) to write as well.")
+@format_option
 @pass_settings
 def search(
     settings: Settings,
@@ -80,6 +83,7 @@ def search(
     count: int,
     html: Path | None,
     sheet: Path | None,
+    form: Form,
 ) -> None:
     """Find the images that best match a text or an image.
 
@@ -95,17 +99,18 @@ def search(
         raise click.UsageError("give a text, a --query or an --image to search for")
     model = by or ("clip" if any(query.text for query in asked) else "sscd")
     matches = find_matches(settings, asked, cast("By", model), subsets, count)
-    click.echo(_table(matches))
+    echo_tables(form, _rows(matches, cut=form == "text"))
     title = " + ".join(query.label for query in asked)
     if html:
         from visdiv_assets.publishing.reports.gallery import GalleryEntry, write_gallery
 
         entries = [GalleryEntry(match.image, match.score) for match in matches]
         write_gallery(title, entries, html)
-        click.echo(f"They are shown in {html}.")
+        echo_note(form, f"They are shown in {html}.")
     if sheet:
         _write_sheet(matches[:SHEET_IMAGES], sheet)
-        click.echo(f"{'They' if len(matches) <= SHEET_IMAGES else f'The best {SHEET_IMAGES}'} are shown in {sheet}.")
+        which = "They" if len(matches) <= SHEET_IMAGES else f"The best {SHEET_IMAGES}"
+        echo_note(form, f"{which} are shown in {sheet}.")
 
 
 def find_matches(
@@ -150,11 +155,13 @@ def _embeddings(lake: Lake, source: Source, by: By, subsets: Sequence[str]) -> l
     """Return the embeddings of the given subsets, or of all subsets that are still in the source."""
     from visdiv_assets.corpus.tables import remedy
     from visdiv_assets.embedding.queries import TABLES
+    from visdiv_assets.sources import Kind
+    from visdiv_assets.sources.files import no_such
 
     table = TABLES[by]
     held = source.subsets()
     if unknown := [subset for subset in subsets if subset not in held]:
-        raise ConfigError(f"{source.uri} has no subset {unknown[0]!r}: it has {', '.join(held)}")
+        raise no_such(source.uri, Kind.SUBSET, unknown[0], held)
     stored = lake.partitions(table)
     names = list(dict.fromkeys(subsets)) or [name for name in stored if name in held]
     missing = [name for name in names if name not in stored]
@@ -195,8 +202,8 @@ def _matches(reader: ImageReader, embeddings: Sequence[Manifest], found: Found) 
     return [matches[rank] for rank in sorted(matches)]
 
 
-def _table(matches: Sequence[Match]) -> str:
-    from visdiv_assets.cli.tables import text_table
+def _rows(matches: Sequence[Match], *, cut: bool) -> Rows:
+    from visdiv_assets.publishing.row_formats import Rows
 
     rows = [
         (
@@ -207,12 +214,12 @@ def _table(matches: Sequence[Match]) -> str:
             match.image.file,
             match.image.row_in_file,
             match.image.path,
-            _excerpt(match.image.note),
+            _excerpt(match.image.note) if cut else match.image.note,
         )
         for match in matches
     ]
     columns = ["subset", "row", "image", "score", "file", "row_in_file", "path", "text"]
-    return text_table(columns, rows, floats=".3f")
+    return Rows("found", columns, rows, floats=".3f")
 
 
 def _excerpt(text: str) -> str:

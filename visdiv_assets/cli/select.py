@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from visdiv_assets.cli.options import pass_settings
+from visdiv_assets.cli.output import Form, arrow_rows, echo_note, echo_tables, format_option
 from visdiv_assets.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from visdiv_assets.curation.selection.compare_methods import MethodComparison
+    from visdiv_assets.publishing.row_formats import Rows
 
 #: Rows that are printed if no file is written.
 ROWS_SHOWN = 20
@@ -38,6 +40,7 @@ Examples:
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Parquet file to write the selected rows to."
 )
 @click.option("--compare", is_flag=True, help="Compare what several methods select.")
+@format_option
 @pass_settings
 def select(
     settings: Settings,
@@ -48,6 +51,7 @@ def select(
     subsets: tuple[str, ...],
     out: Path | None,
     compare: bool,
+    form: Form,
 ) -> None:
     """Select rows by a published method, or compare methods.
 
@@ -71,7 +75,6 @@ def select(
     To restrict the clean copy to the selected rows, set VISDIV_KEEP_ROWS to the file written by --out, or set
     VISDIV_KEEP_BY and VISDIV_KEEP_FRACTION for a method with stored scores.
     """
-    from visdiv_assets.cli.tables import arrow_table
     from visdiv_assets.curation.selection.compare_methods import compare_methods
     from visdiv_assets.curation.selection.row_identity import identify_rows
     from visdiv_assets.curation.selection.select import Wanted, describe_preference, select_rows
@@ -83,36 +86,39 @@ def select(
             raise click.UsageError(
                 "--compare requires --fraction and cannot be combined with --k, --threshold or --out"
             )
-        click.echo(_comparison(compare_methods(lake, methods, subsets, fraction)))
+        echo_tables(form, *_comparison(compare_methods(lake, methods, subsets, fraction)))
         return
     if len(methods) != 1 or [count, fraction, threshold].count(None) != 2:
         raise click.UsageError("name one method and one of --k, --fraction and --threshold, or --compare")
     (method,) = methods
     selected = select_rows(lake, method, subsets, Wanted(count, fraction, threshold))
     chosen = selected.rows
-    click.echo(f"{chosen.num_rows} rows, {describe_preference(method)}.")
+    echo_note(form, f"{chosen.num_rows} rows, {describe_preference(method)}.")
     if selected.tied_chosen < selected.tied:
         score = f"{chosen['score'][-1].as_py():.9g}"
-        click.echo(
+        echo_note(
+            form,
             f"{selected.tied} rows share the score at the cut, {score}: {selected.tied_chosen} of them were drawn at "
-            f"random. --threshold {score} selects all of them."
+            f"random. --threshold {score} selects all of them.",
         )
     if out:
         _write(identify_rows(lake, chosen), out)
-        click.echo(f"They were written to {out}.")
+        echo_note(form, f"They were written to {out}.")
     else:
-        click.echo(arrow_table(chosen.slice(0, ROWS_SHOWN), floats=".4g"))
+        shown = chosen.slice(0, ROWS_SHOWN) if form == "text" else chosen
+        echo_tables(form, arrow_rows("selected", shown, floats=".4g"))
+        if shown.num_rows < chosen.num_rows:
+            click.echo(f"(the first {ROWS_SHOWN} rows; --out FILE, or --format csv, gives all)")
 
 
-def _comparison(tables: MethodComparison) -> str:
+def _comparison(tables: MethodComparison) -> list[Rows]:
+    scores = tables.diversity.select(["method", "images", *_SCORES])
     parts = (
-        ("Fraction of each subset that each method selects", tables.shares),
-        ("Agreement of each pair of methods", tables.overlaps),
-        ("Diversity of the selected rows", tables.diversity.select(["method", "images", *_SCORES])),
+        ("shares", "Fraction of each subset that each method selects", tables.shares),
+        ("overlaps", "Agreement of each pair of methods", tables.overlaps),
+        ("diversity", "Diversity of the selected rows", scores),
     )
-    from visdiv_assets.cli.tables import arrow_table
-
-    return "\n\n".join(f"{title}\n{arrow_table(part, floats='.4g')}" for title, part in parts)
+    return [arrow_rows(name, part, title=title, floats=".4g") for name, title, part in parts]
 
 
 _SCORES = ("effective_rank", "participation_ratio", "vendi", "score")

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple, fields
+
 import click
 
 from visdiv_assets.cli.options import not_read, pass_settings, repeat_options
+from visdiv_assets.cli.output import Form, echo_tables, format_option
 from visdiv_assets.settings import Settings
 
+EXAMPLES = """\
+\b
+Examples:
+  visdiv status
+  visdiv status --format json
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES)
+@format_option
 @pass_settings
-def status(settings: Settings) -> None:
+def status(settings: Settings, form: Form) -> None:
     """Show the results of each subset, and whether its files have changed."""
-    from visdiv_assets.orchestration.status import subset_states
+    from visdiv_assets.orchestration.status import SubsetState, subset_states
     from visdiv_assets.storage.uris import display
     from visdiv_assets.wiring import open_lake, open_source
 
     source = open_source(settings)
     states = subset_states(source, open_lake(settings))
+    if form != "text":
+        from visdiv_assets.publishing.row_formats import Rows
+
+        columns = tuple(field.name for field in fields(SubsetState))
+        echo_tables(form, Rows("subsets", columns, [astuple(state) for state in states]))
+        return
     click.echo(f"source  {display(settings.source)}")
     click.echo(f"data    {display(settings.data) if settings.is_remote else settings.data_folder}")
     for line in not_read(source.left_out()):

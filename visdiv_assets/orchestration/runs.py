@@ -35,9 +35,10 @@ from visdiv_assets.wiring import open_lake, open_source
 
 logger = logging.getLogger(__name__)
 
-#: Tables that `visdiv run` prints at its end: a title, and SQL on the published DuckDB file.
+#: Tables that `visdiv run` prints at its end: name, title, and SQL on the published DuckDB file.
 SUMMARIES = (
     (
+        "subsets",
         "Subsets",
         """
 SELECT
@@ -53,6 +54,7 @@ ORDER BY s.subset
 """,
     ),
     (
+        "contamination",
         "Images that are also in a benchmark, by pixels and by similarity (FineVision's threshold is 0.95)",
         """
 SELECT subset, benchmark, rule, threshold, images, images_contaminated AS contaminated,
@@ -64,6 +66,7 @@ ORDER BY rule, threshold DESC, rate DESC, subset, benchmark LIMIT 20
 """,
     ),
     (
+        "dropped_rows",
         "Rows that the clean copy drops",
         """
 SELECT subset, reason, count(*) AS "rows" FROM dropped_rows GROUP BY ALL ORDER BY ALL

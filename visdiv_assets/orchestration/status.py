@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
+from typing import Literal
 
 from visdiv_assets.corpus.access import CONTENT
 from visdiv_assets.corpus.tables import LakeTable, remedy
@@ -18,10 +19,30 @@ _OF_A_BENCHMARK = (*astuple(CONTENT[Kind.BENCHMARK]), LakeTable.BENCHMARK_TEXTS)
 
 @dataclass(frozen=True)
 class SubsetState:
-    """A subset and a line that describes its state."""
+    """What is materialized of a subset.
+
+    Attributes:
+        subset: its name.
+        state: `materialized`, `changed` (its files differ since), `not_materialized`, `vanished` (no longer in the
+            source), or `damaged` (it or its results cannot be read).
+        images: number of images; None, as the other numbers, if it is not materialized.
+        images_unreadable: number of those that cannot be read.
+        texts_not_read: number of texts or ratings that were not read.
+        embedded: number of distinct images with SSCD vectors.
+        close_pairs: number of stored pairs.
+        materialized_at: when the images were listed.
+        summary: all of this, and what to do, as one line.
+    """
 
     subset: str
+    state: Literal["materialized", "changed", "not_materialized", "vanished", "damaged"]
     summary: str
+    images: int | None = None
+    images_unreadable: int | None = None
+    texts_not_read: int | None = None
+    embedded: int | None = None
+    close_pairs: int | None = None
+    materialized_at: str | None = None
 
 
 def subset_states(source: Source, lake: Lake) -> list[SubsetState]:
@@ -33,7 +54,7 @@ def subset_states(source: Source, lake: Lake) -> list[SubsetState]:
     texts = CONTENT[Kind.SUBSET].texts
     lake = lake.snapshot(LakeTable.SUBSET_IMAGES, texts, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES)
     names = sorted({*held, *lake.partitions(LakeTable.SUBSET_IMAGES)})
-    return [SubsetState(name, _state(source, lake, name, held=name in held)) for name in names]
+    return [_state(source, lake, name, held=name in held) for name in names]
 
 
 def changed_subsets(source: Source, lake: Lake) -> list[str]:
@@ -81,39 +102,55 @@ def changed(source: Source, images: Manifest, kind: Kind) -> bool:
     return source.observed_version(kind, images.partition) != images.facts.get("observed_version")
 
 
-def _state(source: Source, lake: Lake, subset: str, *, held: bool) -> str:
-    """Return the line about a subset; a damaged manifest or file of one must not hide the others."""
+def _state(source: Source, lake: Lake, subset: str, *, held: bool) -> SubsetState:
+    """Return the state of a subset; a damaged manifest or file of one must not hide the others."""
     try:
-        return _summary(source, lake, subset, held=held)
+        images = lake.manifest(LakeTable.SUBSET_IMAGES, subset)
+        if images is None:
+            fault = _fault(source, subset)
+            return SubsetState(subset, "damaged" if fault else "not_materialized", f"not materialized{fault}")
+        counted = _counted(lake, images)
     except DamagedManifestError as error:
-        return str(error)
+        return SubsetState(subset, "damaged", str(error))
+    if not held:
+        return replace(counted, state="vanished", summary=f"{counted.summary}, no longer in the source")
+    try:
+        if changed(source, images, Kind.SUBSET):
+            advice = f"{counted.summary}, files changed: {remedy(LakeTable.SUBSET_IMAGES, subset)}"
+            return replace(counted, state="changed", summary=advice)
+    except SourceError as error:
+        return replace(counted, state="damaged", summary=f"{counted.summary}: {error}")
+    return counted
 
 
-def _summary(source: Source, lake: Lake, subset: str, *, held: bool) -> str:
-    images = lake.manifest(LakeTable.SUBSET_IMAGES, subset)
-    if images is None:
-        return f"not materialized{_fault(source, subset)}"
-    facts = images.facts
+def _counted(lake: Lake, images: Manifest) -> SubsetState:
+    """Return what the lake holds of a subset."""
+    subset, facts = images.partition, images.facts
     parts = [f"{facts['images']} images", f"{facts['images_unreadable']} unreadable"]
     texts = lake.manifest(CONTENT[Kind.SUBSET].texts, subset)
-    if texts and texts.facts.get(UNREAD):
-        parts.append(f"{texts.facts[UNREAD]} texts or ratings not read")
+    unread = texts.facts.get(UNREAD) if texts else None
+    if unread:
+        parts.append(f"{unread} texts or ratings not read")
     embeddings = lake.manifest(LakeTable.SSCD_EMBEDDINGS, subset)
-    if embeddings:
-        parts.append(f"{embeddings.rows('ids')} embedded")
-    pairs = lake.manifest(LakeTable.NEAR_DUPLICATES, subset)
-    if pairs:
-        parts.append(f"{pairs.rows('pairs')} close pairs")
+    embedded = embeddings.rows("ids") if embeddings else None
+    if embedded is not None:
+        parts.append(f"{embedded} embedded")
+    stored = lake.manifest(LakeTable.NEAR_DUPLICATES, subset)
+    pairs = stored.rows("pairs") if stored else None
+    if pairs is not None:
+        parts.append(f"{pairs} close pairs")
     parts.append(images.materialized_at)
-    if not held:
-        parts.append("no longer in the source")
-    else:
-        try:
-            if changed(source, images, Kind.SUBSET):
-                parts.append(f"files changed: {remedy(LakeTable.SUBSET_IMAGES, subset)}")
-        except SourceError as error:
-            return f"{', '.join(parts)}: {error}"
-    return ", ".join(parts)
+    return SubsetState(
+        subset,
+        "materialized",
+        ", ".join(parts),
+        facts["images"],
+        facts["images_unreadable"],
+        unread,
+        embedded,
+        pairs,
+        images.materialized_at,
+    )
 
 
 def _fault(source: Source, subset: str) -> str:

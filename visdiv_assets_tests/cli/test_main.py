@@ -14,7 +14,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from visdiv_assets.cli.main import COMMANDS, main
+from visdiv_assets.cli.command_group import INCOMPLETE, REFUSED, STOPPED
+from visdiv_assets.cli.main import COMMANDS, SECTIONS, main
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
 from visdiv_assets_tests.conftest import (
@@ -39,9 +40,9 @@ def visdiv(*arguments: str, source: str | Path = SAMPLE, data: str | Path = "/no
         return CliRunner().invoke(main, list(arguments))
 
 
-def refused(result: Result) -> str:
+def refused(result: Result, *, code: int = 2) -> str:
     """Return the one line with which a command fails, beside lines of progress, which a slow machine shows."""
-    assert result.exit_code == 2, result.output
+    assert result.exit_code == code, result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
     (line,) = [line for line in result.stderr.splitlines() if " · " not in line]
     assert line.startswith("visdiv: ")
@@ -60,7 +61,7 @@ def refused(result: Result) -> str:
             ("[SUBSET]...", "--all", "every benchmark and subset of the source", "resumes when it is started again"),
         ),
         ("status", ("results of each subset", "files have changed", "--source", "--data")),
-        ("query", ("SQL", "read-only", "SHOW TABLES", "[table|csv|json]", "default: table")),
+        ("query", ("SQL", "read-only", "SHOW TABLES", "[text|csv|json]", "default: text")),
         ("ui", ("--port", "default: 3000", "--host", "default: 127.0.0.1")),
         ("settings", ("environment variable", "visdiv.toml")),
         ("report", ("opens from disk", "--open", "--no-images")),
@@ -76,6 +77,9 @@ def test_help_explains_a_command(command: str, parts: tuple[str, ...]) -> None:
 
 def test_the_help_lists_all_commands_with_examples() -> None:
     output = visdiv("--help").output
+    titles = [output.index(f"\n{title}:\n") for title in SECTIONS]
+    assert titles == sorted(titles)
+    assert all(f"\n    {code} " in output for code in (0, INCOMPLETE, REFUSED, STOPPED))
     words = " ".join(output.split())
     for command, summary in COMMANDS.items():
         assert f"\n  {command} " in output
@@ -100,6 +104,7 @@ def test_a_command_is_in_the_module_of_its_name(name: str) -> None:
     assert command.callback is not None
     assert command.callback.__module__ == f"visdiv_assets.cli.{name}"
     assert (command.help or "").split("\n\n")[0] == COMMANDS[name]
+    assert f"\n  visdiv {name}" in (command.epilog or "") or name == "ui"
     assert {"source", "data"} <= {parameter.name for parameter in command.params}
     assert visdiv(name, "-h").exit_code == 0
 
@@ -135,6 +140,14 @@ def test_options_override_variables_and_are_repeated(tmp_path: Path) -> None:
     assert refused(visdiv("status", "--source", "")).startswith("invalid value for --source: ''")
 
 
+def test_options_may_stand_before_the_command(tmp_path: Path) -> None:
+    output = visdiv("--source", "/before", "--data", "/before", "settings", "--data", str(tmp_path)).output
+    assert "VISDIV_SOURCE = '/before'\n" in output
+    assert f"VISDIV_DATA = '{tmp_path}'\n" in output
+    line = refused(visdiv("--data", str(tmp_path), "query", "SELECT 1"))
+    assert line.endswith(f"run `visdiv run --all --data {tmp_path}` first")
+
+
 @pytest.mark.parametrize(
     "arguments", [(), ("--all", "clipart_people"), ("--all", "--changed")], ids=["none", "a name too", "both"]
 )
@@ -145,10 +158,14 @@ def test_run_needs_either_names_or_an_option(arguments: tuple[str, ...], tmp_pat
     assert not (tmp_path / "data").exists()
 
 
-def test_an_unknown_subset_lists_the_known_ones(tmp_path: Path) -> None:
-    line = refused(visdiv("run", "clipart_people", "clipart_dogs", data=tmp_path / "data"))
-    assert "has no subset 'clipart_dogs'" in line
-    assert "clipart_nature, clipart_people, clipart_things" in line
+def test_an_unknown_subset_is_refused_with_what_was_meant(tmp_path: Path) -> None:
+    line = refused(visdiv("run", "clipart_people", "clipart_thing", data=tmp_path / "data"))
+    assert "has no 'clipart_thing' among its subsets: did you mean 'clipart_things'" in line
+    assert refused(visdiv("run", "nature", data=tmp_path / "data")).endswith("did you mean 'clipart_nature'?")
+    line = refused(visdiv("run", "dogs", data=tmp_path / "data"))
+    assert line.endswith("it has clipart_nature, clipart_people, clipart_things")
+    line = refused(visdiv("run", "clipart_bench", data=tmp_path / "data"))
+    assert line.startswith("'clipart_bench' is a benchmark of ")
     assert not (tmp_path / "data").exists()
 
 
@@ -358,10 +375,18 @@ def test_a_query_as_json_is_one_object_a_line(data: Path) -> None:
         ("SELECT * FROM no_such_table", "no_such_table"),
     ],
 )
-def test_an_error_in_sql_is_one_line(data: Path, sql: str, part: str) -> None:
-    line = refused(visdiv("query", sql, data=data))
-    assert line.startswith("DuckDB says: ")
+def test_an_error_in_sql_is_one_line_above_its_place(data: Path, sql: str, part: str) -> None:
+    result = visdiv("query", sql, data=data)
+    line, *place = result.stderr.splitlines()
+    assert result.exit_code == 2
+    assert line.startswith("visdiv: DuckDB says: ")
     assert part in line
+    if place:
+        shown, caret = place
+        assert shown == f"LINE 1: {sql}"
+        assert shown[caret.index("^") :].startswith(part)
+    else:
+        assert part == "read-only"
 
 
 def test_the_help_of_query_names_statements_that_work(data: Path) -> None:
@@ -419,7 +444,7 @@ def half_broken(tmp_path: Path) -> tuple[Path, Path]:
 def test_a_failed_subset_is_named_and_the_others_run(half_broken: tuple[Path, Path]) -> None:
     source, data = half_broken
     result = visdiv("run", "--all", source=source, data=data)
-    line = refused(result)
+    line = refused(result, code=1)
     assert line.startswith("1 of 3 runs failed (broken): the lines above say why")
     failed, good, together = result.stdout.splitlines()
     assert failed.startswith("FAILED broken  ")
@@ -433,6 +458,6 @@ def test_a_failed_subset_is_named_and_the_others_run(half_broken: tuple[Path, Pa
 def test_a_run_that_makes_no_subset_publishes_nothing(half_broken: tuple[Path, Path]) -> None:
     source, data = half_broken
     result = visdiv("run", "broken", source=source, data=data)
-    assert refused(result).startswith("2 of 2 runs failed (broken, all subsets together)")
+    assert refused(result, code=1).startswith("2 of 2 runs failed (broken, all subsets together)")
     assert "no subset of the source is materialized, so nothing is published" in result.stdout
     assert not (data / "visdiv.duckdb").exists()

@@ -56,7 +56,7 @@ def test_one_subset_that_cannot_be_opened_stops_no_other(source: Path, tmp_path:
     (source / "logo.png").write_bytes(b"x")
     fault = "train-1.parquet cannot be read (No such file or directory)"
     result = visdiv("run", "--all", source=source, data=tmp_path / "data", VISDIV_CLIP_MODEL="")
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     left, failed, done, corpus = result.stdout.splitlines()[:4]
     assert left == "not read: logo.png"
     assert failed.startswith("FAILED first ")
@@ -139,7 +139,7 @@ def test_a_plan_names_what_would_fail(source: Path, tmp_path: Path) -> None:
     assert "broken.parquet" in result.stdout
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("visdiv: ")]
     assert line.startswith("visdiv: 1 of 3 runs would fail (third): the lines above say why")
-    assert result.exit_code == 2
+    assert result.exit_code == 1
 
 
 def test_a_plan_refuses_a_full_disk(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

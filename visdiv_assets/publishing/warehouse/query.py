@@ -1,35 +1,35 @@
-"""Run SQL on the published DuckDB file and return the rows as text."""
+"""Run SQL on the published DuckDB file."""
 
 from __future__ import annotations
 
-import csv
-import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from visdiv_assets.errors import ConfigError, StorageError, printable
+from visdiv_assets.errors import ConfigError, StorageError
+from visdiv_assets.publishing.row_formats import Rows, as_csv, as_json, as_text
 from visdiv_assets.publishing.warehouse.reading import open_to_read
 
-#: Rows of the format table; csv and json return all rows.
+#: Rows of the format text; csv and json return all rows.
 ROWS_SHOWN = 100
 
-#: First characters with which a spreadsheet takes a cell for a formula, full-width ones included.
-_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+#: What DuckDB writes before the line of SQL in which it found an error, with a caret below the place.
+_PLACE = "\n\nLINE "
 
 
-def run_query(path: Path, sql: str, form: str = "table") -> str:
-    """Run a statement and return its rows as text.
+def query_rows(path: Path, sql: str, *, most: int | None = None, name: str = "rows", title: str = "") -> Rows:
+    """Run a statement and return its rows.
 
     Args:
         path: the DuckDB file; it is opened read-only.
-        sql: one or more statements.
-        form: `table`, `csv` (with a header) or `json` (one object per line). In a table, control characters of texts
-            are replaced, since they could change what the terminal shows. In CSV, an apostrophe is put before a text
-            that a spreadsheet would take for a formula; `json` has all texts unchanged.
+        sql: one or more statements; the rows are those of the last one.
+        most: maximum number of rows; None: all.
+        name: name of the rows as a table.
+        title: what they show.
 
     Raises:
         StorageError: there is no file yet.
-        ConfigError: there is no statement, or DuckDB refuses it.
+        ConfigError: there is no statement, or DuckDB refuses it. Its detail is the line of SQL with a caret below the
+            place of the error, if DuckDB names one.
     """
     import duckdb
 
@@ -41,56 +41,32 @@ def run_query(path: Path, sql: str, form: str = "table") -> str:
                 raise ConfigError("there is no SQL statement to run: give one")
             result = connection.execute(sql)
             columns = [column[0] for column in result.description or []]
-            if form == "table":
-                texts = [index for index, column in enumerate(result.description or []) if column[1] == "VARCHAR"]
-                return _table(columns, result.fetchmany(ROWS_SHOWN + 1), texts)
-            rows = result.fetchall()
-            return _csv(columns, rows) if form == "csv" else _json(columns, rows)
+            values = result.fetchall() if most is None else result.fetchmany(most)
     except duckdb.Error as error:
-        raise ConfigError(f"DuckDB says: {error}") from error
+        message, mark, place = str(error).partition(_PLACE)
+        detail = f"{mark.strip()} {place}" if place else ""
+        raise ConfigError(f"DuckDB says: {message}", detail=detail) from error
+    return Rows(name, columns, values, title, missing="NULL")
 
 
-def _table(columns: list[str], rows: list[tuple[Any, ...]], texts: list[int]) -> str:
-    from tabulate import tabulate
+def run_query(path: Path, sql: str, form: str = "text", *, width: int = 0) -> str:
+    """Run a statement and return its rows as text that ends with a newline if there is any.
 
-    # By default tabulate shows the text 1e3 as the number 1000.
-    text = tabulate(
-        [tuple(map(_shown, row)) for row in rows[:ROWS_SHOWN]],
-        [printable(column) for column in columns],
-        tablefmt="simple",
-        missingval="NULL",
-        disable_numparse=texts if rows else False,
-    )
-    return text + (f"\n(the first {ROWS_SHOWN} rows; --format csv gives all)" if len(rows) > ROWS_SHOWN else "")
+    Args:
+        path: the DuckDB file; it is opened read-only.
+        sql: one or more statements.
+        form: one of `row_formats.FORMATS`. As text there are the first `ROWS_SHOWN` rows.
+        width: columns of the terminal, which text is to fit; 0: unlimited.
 
-
-def _csv(columns: list[str], rows: list[tuple[Any, ...]]) -> str:
-    lines = _Lines()
-    # With both characters in its terminator, the writer quotes texts with either of them.
-    writer = csv.writer(lines, lineterminator="\r\n")
-    writer.writerow(map(_inert, columns))
-    writer.writerows(map(_inert, row) for row in rows)
-    return "".join(f"{line}\n" for line in lines)
-
-
-class _Lines(list[str]):
-    """Lines of CSV, as a stream to which a writer writes each."""
-
-    def write(self, line: str) -> None:
-        """Append a line without its terminator."""
-        self.append(line.removesuffix("\r\n"))
-
-
-def _shown(value: Any) -> Any:
-    """Return a value for the terminal."""
-    return printable(value) if isinstance(value, str) else value
-
-
-def _inert(value: Any) -> Any:
-    """Return a value for a spreadsheet, which would run a text that begins like a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-
-
-def _json(columns: list[str], rows: list[tuple[Any, ...]]) -> str:
-    records = (dict(zip(columns, row, strict=True)) for row in rows)
-    return "".join(json.dumps(record, default=str, ensure_ascii=False) + "\n" for record in records)
+    Raises:
+        StorageError: there is no file yet.
+        ConfigError: there is no statement, or DuckDB refuses it.
+    """
+    if form != "text":
+        rows = query_rows(path, sql)
+        return as_csv(rows) if form == "csv" else as_json(rows)
+    rows = query_rows(path, sql, most=ROWS_SHOWN + 1)
+    text = as_text(replace(rows, values=rows.values[:ROWS_SHOWN]), width)
+    if len(rows.values) > ROWS_SHOWN:
+        text += f"\n(the first {ROWS_SHOWN} rows; --format csv gives all)"
+    return f"{text}\n"

@@ -102,17 +102,17 @@ class TestQueries:
         assert json.loads(text) == {"at": "2025-01-02 03:04:05", "list": [1, 2], "nothing": None, "text": "é"}
         assert "é" in text
 
-    @pytest.mark.parametrize("form", ["table", "csv", "json"])
+    @pytest.mark.parametrize("form", ["text", "csv", "json"])
     def test_no_rows_are_no_error(self, numbers: Path, form: str) -> None:
         shown = run_query(numbers, "SELECT name FROM numbers WHERE number < 0", form)
         assert shown.startswith("" if form == "json" else "name")
         assert "n0" not in shown
 
-    @pytest.mark.parametrize("form", ["table", "csv", "json"])
+    @pytest.mark.parametrize("form", ["text", "csv", "json"])
     def test_of_several_statements_the_last_is_shown(self, numbers: Path, form: str) -> None:
         assert "n7" in run_query(numbers, "SELECT 1; SELECT name FROM numbers WHERE number = 7", form)
 
-    @pytest.mark.parametrize("form", ["table", "csv", "json"])
+    @pytest.mark.parametrize("form", ["text", "csv", "json"])
     @pytest.mark.parametrize("sql", ["", ";", "  ", "-- nothing"])
     def test_no_statement_is_one_line(self, numbers: Path, sql: str, form: str) -> None:
         with pytest.raises(VisdivError):
@@ -129,7 +129,7 @@ class TestQueries:
             ("CREATE TABLE more (a INTEGER)", "read-only"),
         ],
     )
-    @pytest.mark.parametrize("form", ["table", "csv", "json"])
+    @pytest.mark.parametrize("form", ["text", "csv", "json"])
     def test_what_duckdb_refuses_is_one_line(self, numbers: Path, sql: str, part: str, form: str) -> None:
         with pytest.raises(VisdivError, match=part) as caught:
             run_query(numbers, sql, form)
