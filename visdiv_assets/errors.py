@@ -70,15 +70,16 @@ def closest_names(name: str, known: Iterable[str], *, count: int = 3) -> list[st
     return [originals[other] for other in close]
 
 
-def did_you_mean(name: str, known: Iterable[str], *, show: Callable[[str], str] = repr) -> str:
+def did_you_mean(name: str, known: Iterable[str], *, count: int = 3, show: Callable[[str], str] = repr) -> str:
     """Return the question whether one of the known names was meant; empty if none resembles the unknown one.
 
     Args:
         name: the unknown name.
         known: the names that there are.
+        count: maximum number of names in the question.
         show: writes a name.
     """
-    close = list(map(show, closest_names(name, known)))
+    close = list(map(show, closest_names(name, known, count=count)))
     if not close:
         return ""
     return f"did you mean {' or '.join(filter(None, [', '.join(close[:-1]), close[-1]]))}?"

@@ -19,7 +19,8 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,7 +34,7 @@ from pydantic_settings import (
 )
 
 from visdiv_assets.curation.reasons import DROP_REASONS
-from visdiv_assets.errors import ConfigError, StorageError
+from visdiv_assets.errors import ConfigError, StorageError, did_you_mean
 from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES, MAX_PIXELS, DecodeLimits
 from visdiv_assets.sources.catalog import FINEVISION_LIST
 from visdiv_assets.sources.reading import TRAIN, Reading
@@ -58,6 +59,13 @@ RENAMED = {
 
 #: Settings that name a file or folder, or an object store or dataset by URI.
 _PATHS = ("source", "data", "local_data", "sscd_weights", "benchmark_catalog", "keep_rows", "decisions")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The unit of a number among the settings."""
+
+    name: str
 
 
 class Settings(BaseSettings):
@@ -113,7 +121,7 @@ class Settings(BaseSettings):
         "weights/, downloads/, reports/, cached vectors, and visdiv.duckdb before it is copied). Use a separate folder "
         "for each VISDIV_DATA.",
     )
-    vector_cache_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    vector_cache_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False), Unit("GB")] = Field(
         default=50.0,
         description="Used if VISDIV_DATA is on object storage: size in gigabytes of the cache of vectors in "
         "VISDIV_LOCAL_DATA, from which they are memory-mapped. The least recently used are removed first.",
@@ -128,12 +136,12 @@ class Settings(BaseSettings):
         description="Comma-separated lists of the catalog whose benchmarks a source on the Hub has. Empty: all lists. "
         "none: no benchmarks.",
     )
-    download_cache_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    download_cache_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False), Unit("GB")] = Field(
         default=50.0,
         description="Size in gigabytes of the cache of files from the Hub. The least recently used are removed first. "
         "If a subset does not fit, each stage that reads its images downloads it again.",
     )
-    download_threads: Annotated[int, Field(ge=1, le=64)] = Field(
+    download_threads: Annotated[int, Field(ge=1, le=64), Unit("requests")] = Field(
         default=4, description="Number of simultaneous requests that read the row counts of files on the Hub."
     )
     device: str = Field(
@@ -146,10 +154,10 @@ class Settings(BaseSettings):
         description="Where the heavy work of a partition runs: local (on this machine) or ray (on the Ray cluster at "
         "RAY_ADDRESS; if that is not set, Ray is started on this machine).",
     )
-    ray_workers: Annotated[int, Field(ge=0)] = Field(
+    ray_workers: Annotated[int, Field(ge=0), Unit("workers")] = Field(
         default=0, description="Number of workers of the Ray cluster that embed at the same time (0: as many as fit)."
     )
-    ray_gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    ray_gpus: Annotated[float, Field(ge=0, allow_inf_nan=False), Unit("GPUs")] = Field(
         default=0.0,
         description="Number of GPUs of each worker of the Ray cluster that runs a model or compares vectors.",
     )
@@ -162,7 +170,7 @@ class Settings(BaseSettings):
         default="",
         description="File with the TorchScript weights of sscd_disc_mixup. Empty: download them once.",
     )
-    thumbnail_side: Annotated[int, Field(ge=0, le=1024)] = Field(
+    thumbnail_side: Annotated[int, Field(ge=0, le=1024), Unit("pixels")] = Field(
         default=256,
         description="Longest side in pixels of the thumbnails that reports and maps show. 0 stores none.",
     )
@@ -198,38 +206,38 @@ class Settings(BaseSettings):
         description="If true, texts that exceed CLIP's context are embedded in overlapping windows, whose unit vectors "
         "are averaged. If false, they are truncated.",
     )
-    threads: Annotated[int, Field(ge=0, le=1024)] = Field(
+    threads: Annotated[int, Field(ge=0, le=1024), Unit("threads")] = Field(
         default=0,
         description="Number of threads that decode images and run models on a CPU (0: one per core). With "
         "VISDIV_ENGINE=ray: CPUs of each worker (0: 1).",
     )
-    batch_size: Annotated[int, Field(ge=0, le=4096)] = Field(
+    batch_size: Annotated[int, Field(ge=0, le=4096), Unit("images")] = Field(
         default=0, description="Images per call of a model (0: for SSCD 4 on a CPU and 64 on CUDA, for CLIP 8 and 128)."
     )
-    max_pixels: Annotated[int, Field(ge=1)] = Field(
+    max_pixels: Annotated[int, Field(ge=1), Unit("pixels")] = Field(
         default=MAX_PIXELS,
         description="Maximum pixels of an image. A larger one is recorded as too_large and not decoded.",
     )
-    max_image_bytes: Annotated[int, Field(ge=1)] = Field(
+    max_image_bytes: Annotated[int, Field(ge=1), Unit("bytes")] = Field(
         default=MAX_IMAGE_BYTES,
         description="Maximum bytes of an image file. A larger one is recorded as too_large and not decoded.",
     )
-    disk_reserve_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    disk_reserve_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False), Unit("GB")] = Field(
         default=2.0,
         description="Gigabytes to leave free on the disk of VISDIV_DATA: a run stops before it would use them, and "
         "finished work is kept. On disks smaller than 10 times this value, a tenth of the disk.",
     )
-    similarity_floor: Annotated[float, Field(gt=0, le=1)] = Field(
+    similarity_floor: Annotated[float, Field(gt=0, le=1), Unit("cosine")] = Field(
         default=0.75, description="Minimum similarity of a stored pair of images."
     )
-    neighbors_kept: Annotated[int, Field(ge=1)] = Field(
+    neighbors_kept: Annotated[int, Field(ge=1), Unit("pairs")] = Field(
         default=64,
         description="Pairs stored per image: a pair is stored if it is among this many best of one of its images.",
     )
-    clip_floor: Annotated[float, Field(gt=0, le=1)] = Field(
+    clip_floor: Annotated[float, Field(gt=0, le=1), Unit("cosine")] = Field(
         default=0.90, description="Minimum cosine similarity of CLIP vectors of a pair of images stored in clip_pairs."
     )
-    map_points: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+    map_points: Annotated[int, Field(ge=1, le=1_000_000), Unit("points")] = Field(
         default=20_000, description="Maximum points of a map. Subsets with more images or texts are sampled."
     )
     copies_by: Literal["pixels", "similarity"] = Field(
@@ -237,50 +245,50 @@ class Settings(BaseSettings):
         description="What makes two images copies in clusters and the clean copy: pixels (verification confirmed the "
         "pair) or similarity (at least VISDIV_DUPLICATE_THRESHOLD or VISDIV_CONTAMINATION_THRESHOLD).",
     )
-    candidate_floor: Annotated[float, Field(gt=0, le=1)] = Field(
+    candidate_floor: Annotated[float, Field(gt=0, le=1), Unit("cosine")] = Field(
         default=0.45,
         description="Minimum similarity of a candidate pair. Verification decides which of them are copies.",
     )
-    candidates_kept: Annotated[int, Field(ge=1)] = Field(
+    candidates_kept: Annotated[int, Field(ge=1), Unit("pairs")] = Field(
         default=16,
         description="Candidate pairs per image: the best by similarity and the best by PDQ distance. It bounds the "
         "time that many images of one template take.",
     )
-    pdq_distance: Annotated[int, Field(ge=0, le=90)] = Field(
+    pdq_distance: Annotated[int, Field(ge=0, le=90), Unit("bits")] = Field(
         default=31,
         description="Maximum number of bits, of 256, in which the PDQ hashes of two images differ for them to be a "
         "candidate pair. The hash of one image is also compared with that of the other's negative.",
     )
-    calibration_images: Annotated[int, Field(ge=0)] = Field(
+    calibration_images: Annotated[int, Field(ge=0), Unit("images")] = Field(
         default=24, description="Images of a subset that calibration uses. It makes 53 copies of each."
     )
-    duplicate_threshold: Annotated[float, Field(gt=0, le=1)] = Field(
+    duplicate_threshold: Annotated[float, Field(gt=0, le=1), Unit("cosine")] = Field(
         default=0.95,
         description="Minimum similarity of copies in overlaps and, with VISDIV_COPIES_BY=similarity, in clusters and "
         "the clean copy.",
     )
-    contamination_threshold: Annotated[float, Field(gt=0, le=1)] = Field(
+    contamination_threshold: Annotated[float, Field(gt=0, le=1), Unit("cosine")] = Field(
         default=0.95,
         description="Minimum similarity to an image of a benchmark at which an image counts as contaminated. With "
         "VISDIV_COPIES_BY=similarity the clean copy drops its row.",
     )
-    undecided_limit: Annotated[float, Field(ge=0, le=1)] = Field(
+    undecided_limit: Annotated[float, Field(ge=0, le=1), Unit("share")] = Field(
         default=0.5,
         description="Share of undecided pairs among those that verification compared, above which a check warns.",
     )
-    contamination_limit: Annotated[float, Field(ge=0, le=1)] = Field(
+    contamination_limit: Annotated[float, Field(ge=0, le=1), Unit("share")] = Field(
         default=0.05, description="Share of contaminated images of a subset above which its check warns."
     )
-    text_similarity: Annotated[float, Field(ge=0.5, le=1)] = Field(
+    text_similarity: Annotated[float, Field(ge=0.5, le=1), Unit("Jaccard similarity")] = Field(
         default=0.8,
         description="Minimum Jaccard similarity of the sets of 5-word n-grams of near-duplicate texts.",
     )
-    template_images: Annotated[int, Field(ge=2)] = Field(
+    template_images: Annotated[int, Field(ge=2), Unit("images")] = Field(
         default=10,
         description="Number of different images from which on a question with several answers is a template, which is "
         "no duplicate.",
     )
-    text_contamination_share: Annotated[float, Field(gt=0, le=1)] = Field(
+    text_contamination_share: Annotated[float, Field(gt=0, le=1), Unit("share")] = Field(
         default=0.5,
         description="Minimum share of a text's 13-word n-grams that occur in a benchmark at which its row is dropped "
         "for the reason text_contaminated.",
@@ -299,7 +307,7 @@ class Settings(BaseSettings):
         description="Method of selection_scores by which the clean copy keeps the best rows (VISDIV_KEEP_FRACTION); it "
         "drops the others for the reason selection. It needs CLIP vectors. Empty: no selection.",
     )
-    keep_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+    keep_fraction: Annotated[float, Field(gt=0, le=1), Unit("share")] = Field(
         default=1.0, description="Fraction of the scored rows of all subsets that VISDIV_KEEP_BY keeps."
     )
     keep_rows: str = Field(
@@ -318,7 +326,7 @@ class Settings(BaseSettings):
         min_length=1,
         description="When the source is checked for changes: a cron expression in UTC.",
     )
-    unreadable_limit: Annotated[float, Field(ge=0, le=1)] = Field(
+    unreadable_limit: Annotated[float, Field(ge=0, le=1), Unit("share")] = Field(
         default=0.05, description="Share of unreadable images of a subset above which its check warns."
     )
 
@@ -539,7 +547,7 @@ def _read_file(path: Path) -> dict[str, Any]:
         if name not in Settings.model_fields:
             if isinstance(value, dict):
                 raise ConfigError(f"{path} has a table [{name}]: write the settings at the top level, without tables")
-            raise ConfigError(_explain_unknown(f"{name} in {path}", _closest(name)))
+            raise ConfigError(_explain_unknown(f"{name} in {path}", name))
     return dict(values)
 
 
@@ -547,21 +555,18 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     known = {variable(name) for name in Settings.model_fields}
     for key in environment:
         if key.startswith(PREFIX) and key not in known and key != CONFIG_VARIABLE:
-            raise ConfigError(_explain_unknown(key, variable(_closest(key.removeprefix(PREFIX).lower()))))
+            raise ConfigError(_explain_unknown(key, key.removeprefix(PREFIX), show=variable))
     source = EnvSettingsSource(Settings)
     # It looks variables up in lower case; other programs' variables may be spelled so.
     source.env_vars = {key.lower(): environment[key] for key in known & environment.keys()}
     return source()
 
 
-def _explain_unknown(name: str, meant: str) -> str:
-    return f"{name} is not a setting: did you mean {meant}? `visdiv settings` lists them all"
-
-
-def _closest(name: str) -> str:
-    """Return the setting that was most likely meant."""
-    name = name.lower()
-    return RENAMED.get(name) or difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.0)[0]
+def _explain_unknown(label: str, name: str, show: Callable[[str], str] = str) -> str:
+    name = name.lower().removeprefix(PREFIX.lower())
+    meant = RENAMED.get(name)
+    hint = f"did you mean {show(meant)}?" if meant else did_you_mean(name, Settings.model_fields, count=1, show=show)
+    return f"{label} is not a setting: {hint}{' ' * bool(hint)}`visdiv settings` lists them all"
 
 
 def misspelled_variables(environment: Mapping[str, str] | None = None) -> list[tuple[str, str]]:

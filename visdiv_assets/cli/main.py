@@ -10,6 +10,7 @@ from visdiv_assets.cli.options import keep_for_command, source_and_data
 #: The commands by what they are for, each defined by the module of its name, and the first sentence of its help.
 SECTIONS = {
     "Set up": {
+        "init": "Write all settings with their meaning to visdiv.toml.",
         "doctor": "Check the installation, the source, the models and the data folder.",
         "settings": "List every setting with its current value.",
         "benchmarks": "List benchmarks, and whether each is in the source and materialized.",
@@ -40,11 +41,12 @@ COMMANDS = {name: summary for commands in SECTIONS.values() for name, summary in
 EPILOG = """
 \b
 Examples:
+  visdiv init --source images --data findings
   visdiv run --all                    materialize all, then publish the DuckDB file
   visdiv run coco_colors "geoqa+(mathv360k)"
   visdiv status                       show what is materialized, what has changed
   visdiv run --changed                materialize changed subsets again
-  visdiv --data findings query "SELECT * FROM subsets"
+  visdiv query "SELECT * FROM subsets"
   visdiv ui                           open the Dagster UI
 
 \b
