@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import lru_cache
 
 from visdiv_assets.errors import SourceError
 from visdiv_assets.orchestration.doctor.verdicts import Verdict, ok, problem, warning
@@ -19,7 +18,7 @@ _SHOWN = 10
 
 def check_source(settings: Settings) -> Verdict:
     """Check that the source can be opened and has subsets and benchmarks, without reading its files."""
-    source = _open(settings)
+    source = open_source(settings)
     subsets, benchmarks = source.subsets(), source.benchmarks()
     if not subsets:
         return problem(f"{source.uri} has no subset: put Parquet files into subsets/<name>/")
@@ -67,16 +66,10 @@ def check_columns(settings: Settings) -> Verdict | None:
     return warning(f"{text}. Read as null because of their types: {types}. Name columns in VISDIV_TEXT_COLUMNS")
 
 
-@lru_cache(maxsize=1)
-def _open(settings: Settings) -> Source:
-    """Open the source once for all checks: opening one on the Hub sends requests."""
-    return open_source(settings)
-
-
 def _open_if_possible(settings: Settings) -> Source | None:
     """Return the source; None if it cannot be opened, which `check_source` reports."""
     try:
-        source = _open(settings)
+        source = open_source(settings)
         source.subsets()
     except SourceError:
         return None
