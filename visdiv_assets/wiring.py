@@ -96,6 +96,7 @@ def cleaning_rules(settings: Settings) -> Rules:
         settings.copies_by,
         settings.duplicate_threshold,
         settings.contamination_threshold,
+        settings.text_contamination_share,
         settings.row_rule,
         settings.drop_reasons,
         Selection(keep_by=settings.keep_by, keep_fraction=settings.keep_fraction, keep_rows=settings.keep_rows),

@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from visdiv_assets.curation.decisions import decide_positions, without_verdicts
 from visdiv_assets.curation.linked_images import load_linked_images, load_positions
-from visdiv_assets.curation.row_findings import load_row_facts
+from visdiv_assets.curation.row_findings import RowFacts, load_row_facts
+from visdiv_assets.curation.text_rows import TEXT_ROWS_SCHEMA, repeated_rows
+from visdiv_assets.curation.witnesses import duplicate_rows
 from visdiv_assets.duplicates.clusters import component_sizes, summarize_groups, with_leaders
 from visdiv_assets.storage.lake import Lake
 
@@ -23,11 +25,13 @@ class CorpusClusters:
         positions: table of `decisions.POSITIONS_SCHEMA`: the positions of all clusters, and which are kept.
         summary: table of `clusters.SUMMARY_SCHEMA`.
         sizes: table of `clusters.SIZES_SCHEMA`: the largest components of close pairs at each threshold.
+        text_rows: table of `text_rows.TEXT_ROWS_SCHEMA`: rows dropped for the reason text_duplicate.
     """
 
     positions: pa.Table
     summary: pa.Table
     sizes: pa.Table
+    text_rows: pa.Table
 
 
 def cluster_corpus(
@@ -38,6 +42,7 @@ def cluster_corpus(
     copies_by: str,
     duplicate_threshold: float,
     contamination_threshold: float,
+    text_contamination_share: float,
     row_rule: str,
     drop: Sequence[str],
     thresholds: Sequence[float],
@@ -51,6 +56,7 @@ def cluster_corpus(
         copies_by: `pixels` links confirmed pairs, `similarity` pairs that reach the duplicate threshold.
         duplicate_threshold: similarity from which a pair is linked.
         contamination_threshold: similarity from which an image is contaminated.
+        text_contamination_share: share of n-grams in a benchmark from which on a text is contaminated.
         row_rule: how many images of a row must be redundant for the row to be dropped.
         drop: reasons that count.
         thresholds: at which component sizes are given.
@@ -61,6 +67,7 @@ def cluster_corpus(
             subset,
             copies_by=copies_by,
             contamination_threshold=contamination_threshold,
+            text_contamination_share=text_contamination_share,
             drop=drop,
             not_selected=not_selected.get(subset),
         )
@@ -76,4 +83,17 @@ def cluster_corpus(
     summary = summarize_groups(linked.image_ids, linked.vectors, decided.component, decided.center)
     close = linked if copies_by == "similarity" else load_linked_images(lake, subsets, "similarity")
     sizes = component_sizes(len(close.image_ids), close.copies.pairs, thresholds)
-    return CorpusClusters(decided.positions, summary, sizes)
+    return CorpusClusters(decided.positions, summary, sizes, _text_rows(lake, facts, decided.positions, drop))
+
+
+def _text_rows(lake: Lake, facts: Sequence[RowFacts], positions: pa.Table, drop: Sequence[str]) -> pa.Table:
+    """Return the rows that repeat another one, of those that no other reason drops."""
+    if "text_duplicate" not in drop:
+        return TEXT_ROWS_SCHEMA.empty_table()
+    dropped = []
+    for of_subset in facts:
+        mask = of_subset.blocked > 0
+        if "duplicate" in drop:
+            mask[duplicate_rows(positions, of_subset.subset)["row"].to_numpy()] = True
+        dropped.append(mask)
+    return repeated_rows(lake, [each.subset for each in facts], [each.rating for each in facts], dropped)

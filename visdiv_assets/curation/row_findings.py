@@ -9,12 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.contamination.texts import TEXT_OVERLAPS_SCHEMA
 from visdiv_assets.corpus.row_files import RowFiles, row_files
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.duplicates.pair_verification import read_pairs
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.texts.overlap import SIZES
+
+#: The sides of a turn, as a detail names them.
+_SIDES = {"user": "question", "assistant": "answer"}
 
 
 @dataclass(frozen=True)
@@ -27,11 +32,14 @@ class RowFacts:
         rating: float32 [rows], mean quality rating, NaN where there is none.
         unreadable: int64 [rows], index in `defects` of the row's first unreadable image, -1 if there is none.
         leak: int64 [rows], index in `leaks` of the row's closest benchmark image, -1 if there is none.
+        text_leak: int64 [rows], index in `text_leaks` of the row's text that has most of a benchmark, -1 if there is
+            none.
         blocked: int8 [rows], 1 + the index in `DROP_REASONS` of the reason, other than being a duplicate, for which
             the row is dropped; 0 if there is none.
         defects: unreadable positions: row, image_index, status, detail.
         leaks: contaminated positions: row, image_index, image_id, benchmark, benchmark_row, benchmark_image,
             similarity, confidence, evidence.
+        text_leaks: contaminated texts; see `text_leaks`.
         files: where the rows are in the source.
     """
 
@@ -40,9 +48,11 @@ class RowFacts:
     rating: np.ndarray
     unreadable: np.ndarray
     leak: np.ndarray
+    text_leak: np.ndarray
     blocked: np.ndarray
     defects: pa.Table
     leaks: pa.Table
+    text_leaks: pa.Table
     files: RowFiles
 
 
@@ -52,6 +62,7 @@ def load_row_facts(
     *,
     copies_by: str,
     contamination_threshold: float,
+    text_contamination_share: float,
     drop: Sequence[str],
     not_selected: np.ndarray | None = None,
 ) -> RowFacts:
@@ -63,6 +74,7 @@ def load_row_facts(
         copies_by: what makes an image contaminated: "pixels", a confirmed copy of a benchmark image; "similarity", a
             similarity to one of at least `contamination_threshold`.
         contamination_threshold: minimum similarity, with copies_by="similarity".
+        text_contamination_share: share of a text's 13-word n-grams in a benchmark from which on it is contaminated.
         drop: the `DROP_REASONS` that apply.
         not_selected: bool [rows], rows that the selection drops; None: there is no selection.
     """
@@ -77,11 +89,13 @@ def load_row_facts(
         rating = rated["rating"].to_numpy().astype(np.float32)
         quality_kept = rated["kept"].to_numpy()
     leaks = leak_positions(lake, subset, listed, contamination_threshold, copies_by)
-    unreadable, leak = _first(defects, rows), _first(leaks, rows)
+    of_texts = text_leaks(lake, subset, text_contamination_share)
+    unreadable, leak, text_leak = (_first(table, rows) for table in (defects, leaks, of_texts))
     blocked = np.zeros(rows, np.int8)
     # In reverse order, so that the first reason that applies overwrites the others.
     reasons = (
         ("selection", np.zeros(rows, bool) if not_selected is None else not_selected),
+        ("text_contaminated", text_leak >= 0),
         ("contaminated", leak >= 0),
         ("quality", ~quality_kept),
         ("unreadable", unreadable >= 0),
@@ -90,7 +104,23 @@ def load_row_facts(
         if reason in drop:
             blocked[applies] = 1 + DROP_REASONS.index(reason)
     files = row_files(lake, images)
-    return RowFacts(subset, rows, rating, unreadable, leak, blocked, defects, leaks, files)
+    return RowFacts(subset, rows, rating, unreadable, leak, text_leak, blocked, defects, leaks, of_texts, files)
+
+
+def text_leaks(lake: Lake, subset: str, share: float) -> pa.Table:
+    """Return the texts of a subset of which a share of the 13-word n-grams is in a benchmark, the largest share first.
+
+    Returns:
+        table of row, turn, side, benchmark, runs, runs_found, share; without rows if the texts were not compared.
+    """
+    columns = ["row", "turn", "side", "benchmark", "runs", "runs_found", "share"]
+    found = lake.manifest(LakeTable.TEXT_CONTAMINATION, subset)
+    if found is None or not found.files("overlaps"):
+        return pa.schema([TEXT_OVERLAPS_SCHEMA.field(name) for name in columns]).empty_table()
+    enough = (pc.field("size") == max(SIZES)) & (pc.field("share") >= np.float32(share))
+    overlaps = lake.read(found, "overlaps", columns=columns, where=enough)
+    ascending = [(name, "ascending") for name in ("row", "turn", "side", "benchmark")]
+    return overlaps.sort_by([("share", "descending"), ("runs_found", "descending"), *ascending])
 
 
 def leak_positions(lake: Lake, subset: str, listed: pa.Table, threshold: float, copies_by: str) -> pa.Table:
@@ -134,16 +164,30 @@ def leak_positions(lake: Lake, subset: str, listed: pa.Table, threshold: float, 
     return joined.select(schema.names).cast(schema).sort_by(sorting)
 
 
-def dropped_rows(facts: RowFacts, duplicates: pa.Table) -> pa.Table:
+def dropped_rows(facts: RowFacts, duplicates: pa.Table, repeated: pa.Table | None = None) -> pa.Table:
     """Return the dropped rows of a subset with reason and witness: table of `DROPPED_SCHEMA`, sorted by row.
 
     Args:
         facts: facts about the rows of the subset.
         duplicates: rows dropped as duplicates: row, image_index, reason, keeper_subset, keeper_row, keeper_image,
             similarity, confidence, evidence; one entry per row.
+        repeated: rows of the subset dropped because a kept row has all that is in them: table of
+            `text_rows.TEXT_ROWS_SCHEMA`.
     """
     # Blocked rows are never duplicates, so no row is listed twice.
-    tables = [_rows_dropped_by(facts, reason) for reason in DROP_REASONS if reason != "duplicate"]
+    tables = [_rows_dropped_by(facts, reason) for reason in DROP_REASONS if not reason.endswith("duplicate")]
+    if repeated is not None and repeated.num_rows:
+        tables.append(
+            _dropped(
+                facts.subset,
+                repeated["row"],
+                "text_duplicate",
+                "the same images and every question-answer pair are in a kept row",
+                witness_kind="subset",
+                witness=repeated["keeper_subset"],
+                witness_row=repeated["keeper_row"],
+            )
+        )
     if duplicates.num_rows:
         tables.append(
             _dropped(
@@ -179,6 +223,15 @@ def _rows_dropped_by(facts: RowFacts, reason: str) -> pa.Table:
         return _dropped(facts.subset, rows, reason, "no turn reaches the thresholds")
     if reason == "selection":
         return _dropped(facts.subset, rows, reason, "not selected by VISDIV_KEEP_BY or VISDIV_KEEP_ROWS")
+    if reason == "text_contaminated":
+        texts = facts.text_leaks.take(facts.text_leak[rows])
+        details = [
+            f"{found} of {runs} 13-word n-grams of the {_SIDES[side]} of turn {turn} are in the benchmark"
+            for side, turn, runs, found in zip(
+                *(texts[name].to_pylist() for name in ("side", "turn", "runs", "runs_found")), strict=True
+            )
+        ]
+        return _dropped(facts.subset, rows, reason, details, witness_kind="benchmark", witness=texts["benchmark"])
     leaks = facts.leaks.take(facts.leak[rows])
     return _dropped(
         facts.subset,

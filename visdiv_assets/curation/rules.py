@@ -17,6 +17,7 @@ class Rules:
         copies_by: what makes two images copies.
         duplicate_threshold: smallest similarity of copies.
         contamination_threshold: smallest similarity of contaminated images.
+        text_contamination_share: smallest share of n-grams of contaminated texts.
         row_rule: number of images of a row that must be redundant.
         drop: reasons that count.
         selection: rows that are selected.
@@ -26,6 +27,7 @@ class Rules:
     copies_by: str
     duplicate_threshold: float
     contamination_threshold: float
+    text_contamination_share: float
     row_rule: str
     drop: tuple[str, ...]
     selection: Selection
@@ -41,6 +43,7 @@ class Rules:
             "copies_by": self.copies_by,
             "duplicate_threshold": self.duplicate_threshold,
             "contamination_threshold": self.contamination_threshold,
+            "text_contamination_share": self.text_contamination_share,
             "row_rule": self.row_rule,
             "drop": list(self.drop),
             **self.selection.settings(),

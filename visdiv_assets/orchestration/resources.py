@@ -307,6 +307,7 @@ class CleaningResource(SettingsResource):
     duplicate_threshold: float = from_setting("duplicate_threshold")
     contamination_threshold: float = from_setting("contamination_threshold")
     contamination_limit: float = from_setting("contamination_limit")
+    text_contamination_share: float = from_setting("text_contamination_share")
     row_rule: str = from_setting("row_rule")
     drop: list[str] = from_property("drop_reasons", "Reasons for which the clean copy drops rows.")
     keep_by: str = from_setting("keep_by")
@@ -325,6 +326,7 @@ class CleaningResource(SettingsResource):
             self.copies_by,
             self.duplicate_threshold,
             self.contamination_threshold,
+            self.text_contamination_share,
             self.row_rule,
             tuple(self.drop),
             self.selection,

@@ -187,7 +187,12 @@ def test_positions_hold_what_keep_best_needs(lake: Lake) -> None:
     add_images(lake, "two", 1, [Listed(0, "x", 0), Listed(0, "b", 1, format="tiff")])
     facts = [
         load_row_facts(
-            lake, subset, copies_by="similarity", contamination_threshold=0.95, drop=["quality", "unreadable"]
+            lake,
+            subset,
+            copies_by="similarity",
+            contamination_threshold=0.95,
+            text_contamination_share=0.5,
+            drop=["quality", "unreadable"],
         )
         for subset in ("one", "two")
     ]
@@ -208,7 +213,16 @@ def test_positions_hold_what_keep_best_needs(lake: Lake) -> None:
 
 def test_no_images_have_no_positions(lake: Lake) -> None:
     add_images(lake, "one", 2, [Listed(0, "a")])
-    facts = [load_row_facts(lake, "one", copies_by="similarity", contamination_threshold=0.95, drop=DROP_REASONS)]
+    facts = [
+        load_row_facts(
+            lake,
+            "one",
+            copies_by="similarity",
+            contamination_threshold=0.95,
+            text_contamination_share=0.5,
+            drop=DROP_REASONS,
+        )
+    ]
     found = load_positions(lake, facts, np.empty(0, "S32"))
     assert len(found.row) == len(found.ranks()) == 0
 

@@ -64,7 +64,14 @@ def example(lake: Lake) -> Lake:
 
 
 def facts_of(lake: Lake, *, threshold: float = 0.95, drop: Sequence[str] = DROP_REASONS) -> RowFacts:
-    return load_row_facts(lake, "some", copies_by="similarity", contamination_threshold=threshold, drop=drop)
+    return load_row_facts(
+        lake,
+        "some",
+        copies_by="similarity",
+        contamination_threshold=threshold,
+        text_contamination_share=0.5,
+        drop=drop,
+    )
 
 
 def reasons(facts: RowFacts) -> list[str | None]:

@@ -100,7 +100,7 @@ VERIFICATION = (
 )
 LEAKS = ("contamination.benchmark_images", "contamination.images", "contamination.positions", "statistics")
 MOMENTS = (*READING, "diversity.accumulate", "diversity.moments", "diversity.scores", "diversity.stored")
-FACTS = ("curation.reasons", "curation.row_findings")
+FACTS = ("curation.reasons", "curation.row_findings", "contamination.texts")
 
 
 @dataclass(frozen=True)
@@ -193,9 +193,12 @@ STAGES = {
             "curation.decisions",
             "curation.linked_images",
             "curation.selection.keep_masks",
+            "curation.text_rows",
+            "curation.witnesses",
             "duplicates.clusters",
             "duplicates.pair_verification",
             "duplicates.stars",
+            "duplicates.text_corpus",
         ),
     ),
     "curated_rows": StageCode("curation", (*FACTS, "curation.witnesses")),

@@ -8,6 +8,7 @@ from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.corpus_clusters import cluster_corpus
 from visdiv_assets.curation.decisions import POSITIONS_SCHEMA
 from visdiv_assets.curation.selection.keep_masks import ROWS_SCHEMA, as_table
+from visdiv_assets.curation.text_rows import TEXT_ROWS_SCHEMA
 from visdiv_assets.duplicates.clusters import (
     SIZES_SCHEMA,
     SUMMARY_SCHEMA,
@@ -22,17 +23,23 @@ from visdiv_assets.orchestration.assets.stage import (
 )
 from visdiv_assets.orchestration.resources import CleaningResource, LakeResource, PairSearchResource, SourceResource
 
-CODE_VERSION = "5"
+CODE_VERSION = "6"
 
 #: Tables of a subset that is clustered; a subset that lacks one is left out.
 NEEDED = (LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES, LakeTable.VERIFIED_DUPLICATES)
 #: Tables of a subset that the decisions are made from.
-USED = (*NEEDED, LakeTable.QUALITY_ROWS, LakeTable.CONTAMINATION, LakeTable.VERIFIED_CONTAMINATION)
+USED = (
+    *NEEDED,
+    LakeTable.QUALITY_ROWS,
+    LakeTable.CONTAMINATION,
+    LakeTable.VERIFIED_CONTAMINATION,
+    LakeTable.TEXT_CONTAMINATION,
+)
 CORPUS_TABLES = (LakeTable.CROSS_SUBSET_DUPLICATES, LakeTable.VERIFIED_CROSS_SUBSET)
 
 
 @dg.asset(
-    deps=[*USED, *CORPUS_TABLES, LakeTable.SELECTION_SCORES],
+    deps=[*USED, *CORPUS_TABLES, LakeTable.TEXT_DUPLICATES, LakeTable.SELECTION_SCORES],
     group_name="6_corpus",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -79,6 +86,8 @@ def duplicate_clusters(
         not_selected = cleaning.selection.drop_masks(store, images)
         if cleaning.keep_by:
             inputs[LakeTable.SELECTION_SCORES] = store.require(LakeTable.SELECTION_SCORES, CORPUS_PARTITION).digest
+        if "text_duplicate" in cleaning.drop:
+            inputs[LakeTable.TEXT_DUPLICATES] = store.require(LakeTable.TEXT_DUPLICATES, CORPUS_PARTITION).digest
         write = run.write(
             inputs,
             model_id=model_id,
@@ -93,6 +102,7 @@ def duplicate_clusters(
                     copies_by=cleaning.copies_by,
                     duplicate_threshold=cleaning.duplicate_threshold,
                     contamination_threshold=cleaning.contamination_threshold,
+                    text_contamination_share=cleaning.text_contamination_share,
                     row_rule=cleaning.row_rule,
                     drop=cleaning.drop,
                     thresholds=published_thresholds(pair_search.similarity_floor, cleaning.duplicate_threshold),
@@ -100,6 +110,7 @@ def duplicate_clusters(
                 unit.table("positions", found.positions, POSITIONS_SCHEMA)
                 unit.table("summary", found.summary, SUMMARY_SCHEMA)
                 unit.table("sizes", found.sizes, SIZES_SCHEMA)
+                unit.table("text_rows", found.text_rows, TEXT_ROWS_SCHEMA)
                 unit.table("not_selected", as_table(not_selected), ROWS_SCHEMA)
         manifest = write.commit(subsets=subsets)
         decided = store.read(manifest, "positions")

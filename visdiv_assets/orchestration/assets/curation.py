@@ -1,6 +1,7 @@
 """The rows that a clean copy drops."""
 
 import dagster as dg
+import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import LakeTable, remedy
 from visdiv_assets.curation.export import DROPPED_SCHEMA
@@ -14,7 +15,7 @@ from visdiv_assets.orchestration.assets.clusters import USED
 from visdiv_assets.orchestration.assets.stage import check_spec, column_schema, materialized, stage
 from visdiv_assets.orchestration.resources import LakeResource
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 @dg.asset(
@@ -36,9 +37,11 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
     """The rows that a clean copy drops, each with its reason and witness; all other rows are kept.
 
     A row is dropped for the first reason that applies: an unreadable image, its quality ratings, an image that is in a
-    benchmark, not being selected (only with VISDIV_KEEP_BY or VISDIV_KEEP_ROWS), or images that are copies of images in
-    kept rows themselves, not by way of others. VISDIV_DROP selects the reasons that count, VISDIV_ROW_RULE the number
-    of images of a row that must be redundant. `visdiv export` writes the clean copy.
+    benchmark, a text that is in a benchmark (text_contaminated, not by default), not being selected (only with
+    VISDIV_KEEP_BY or VISDIV_KEEP_ROWS), images that are copies of images in kept rows themselves, not by way of others,
+    or images and question-answer pairs that are all in one kept row (text_duplicate, not by default). VISDIV_DROP
+    selects the reasons that count, VISDIV_ROW_RULE the number of images of a row that must be redundant. `visdiv
+    export` writes the clean copy.
     """
     with stage(context, lake, LakeTable.CURATED_ROWS, CODE_VERSION) as run:
         store = run.lake
@@ -56,7 +59,7 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
         }
         write = run.write(inputs, model_id=clusters.model_id, settings=clusters.settings)
         positions = store.read(clusters, "positions")
-        not_selected = store.read(clusters, "not_selected")
+        not_selected, text_rows = store.read(clusters, "not_selected"), store.read(clusters, "text_rows")
         rows = {subset: store.require(LakeTable.SUBSET_IMAGES, subset).facts["rows"] for subset in subsets}
         for subset in subsets:
             if write.reuse(subset, inputs):
@@ -67,13 +70,15 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
                     subset,
                     copies_by=clusters.settings["copies_by"],
                     contamination_threshold=clusters.settings["contamination_threshold"],
+                    text_contamination_share=clusters.settings["text_contamination_share"],
                     drop=clusters.settings["drop"],
                     not_selected=as_mask(not_selected, subset, rows[subset]),
                 )
                 duplicates = duplicate_rows(positions, subset)
                 if "duplicate" not in clusters.settings["drop"]:
                     duplicates = duplicates.slice(0, 0)
-                unit.table("dropped", dropped_rows(facts, duplicates), DROPPED_SCHEMA)
+                repeated = text_rows.filter(pc.equal(text_rows["subset"], subset))
+                unit.table("dropped", dropped_rows(facts, duplicates, repeated), DROPPED_SCHEMA)
         manifest = write.commit(subsets=subsets, rows=rows)
         dropped = store.read(manifest, "dropped") if subsets else DROPPED_SCHEMA.empty_table()
     reasons = {pair["values"]: pair["counts"] for pair in dropped["reason"].value_counts().to_pylist()}

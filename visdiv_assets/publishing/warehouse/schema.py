@@ -42,6 +42,7 @@ from visdiv_assets.publishing.warehouse.images import DROPPED_ROWS, IMAGES, QUAL
 from visdiv_assets.publishing.warehouse.rows import ROWS
 from visdiv_assets.publishing.warehouse.summaries import BENCHMARK_SUMMARY, BENCHMARKS, SUBSET_SUMMARY
 from visdiv_assets.publishing.warehouse.texts import (
+    BENCHMARK_LEAKS,
     REPEATED_TURNS,
     TEXT_CONTAMINATION_RATES,
     TEXT_DUPLICATE_SUMMARY,
@@ -153,4 +154,5 @@ VIEWS = (
     DUPLICATES,
     IMAGE_ISSUES,
     TEXT_SUMMARY,
+    BENCHMARK_LEAKS,
 )

@@ -192,3 +192,38 @@ TEXT_SUMMARY = View(
     FROM text_duplicate_summary GROUP BY subset ORDER BY subset = 'ALL', subset
     """,
 )
+
+BENCHMARK_LEAKS = View(
+    "benchmark_leaks",
+    "One row per benchmark: in how many rows of all subsets an image, a text, or both are in it.",
+    (
+        Column("benchmark", "VARCHAR", "Name of the benchmark."),
+        Column("rows_image", "BIGINT", "Rows with an image that is a confirmed copy of one of its images."),
+        Column(
+            "rows_text",
+            "BIGINT",
+            "Rows with a text of which half of the 13-word n-grams or more are in it, or that is one of its texts of 5 "
+            "to 12 words.",
+        ),
+        Column("rows_both", "BIGINT", "Rows with such an image and such a text."),
+        Column("subsets_both", "BIGINT", "Subsets with such rows."),
+    ),
+    query="""
+    WITH names AS (
+        SELECT benchmark FROM contamination_rates UNION SELECT benchmark FROM text_contamination_rates
+    ),
+    images AS (SELECT DISTINCT benchmark, subset, "row" FROM contamination_pairs WHERE verdict = 'confirmed'),
+    texts AS (
+        SELECT DISTINCT benchmark, subset, "row" FROM text_overlaps
+        WHERE ngram_size = 0 OR (ngram_size = 13 AND share >= 0.5)
+    ),
+    found AS (
+        SELECT benchmark, subset, i."row" IS NOT NULL AS image, t."row" IS NOT NULL AS text
+        FROM images i FULL JOIN texts t USING (benchmark, subset, "row")
+    )
+    SELECT benchmark, count(*) FILTER (image) AS rows_image, count(*) FILTER (text) AS rows_text,
+        count(*) FILTER (image AND text) AS rows_both,
+        count(DISTINCT subset) FILTER (image AND text) AS subsets_both
+    FROM names LEFT JOIN found USING (benchmark) WHERE benchmark <> 'ALL' GROUP BY benchmark ORDER BY benchmark
+    """,
+)

@@ -114,7 +114,13 @@ def test_selection_is_a_reason_after_the_others_except_copies(lake: Lake) -> Non
     not_selected = np.array([False, True, True])
     for drop, expected in ((DROP_REASONS, {1: "unreadable", 2: "selection"}), (DROP_REASONS[:-1], {1: "unreadable"})):
         facts = load_row_facts(
-            lake, "one", copies_by="similarity", contamination_threshold=0.95, drop=drop, not_selected=not_selected
+            lake,
+            "one",
+            copies_by="similarity",
+            contamination_threshold=0.95,
+            text_contamination_share=0.5,
+            drop=drop,
+            not_selected=not_selected,
         )
         dropped = dropped_rows(facts, pa.table({}))
         assert dict(zip(dropped["row"].to_pylist(), dropped["reason"].to_pylist(), strict=True)) == expected

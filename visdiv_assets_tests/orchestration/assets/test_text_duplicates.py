@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from visdiv_assets.publishing.warehouse.publish import publish
+from visdiv_assets.sources import Kind
 from visdiv_assets_tests.conftest import SAMPLE, Pipeline, Ran, image, query, written_at
 
 LONG = "The old mill stands at the end of a long lane, and behind it a river runs to the sea past green meadows."
@@ -116,6 +117,49 @@ def test_only_changed_files_are_signed_and_compared_again(made: Pipeline) -> Non
         name: time for name, time in signed.items() if "/one/" in name and name.endswith(".npy")
     }
     assert counts(made, "ALL", "pair")["repeated"] == 3
+
+
+def write_benchmark(pipeline: Pipeline, seed: int, question: str) -> None:
+    folder = Path(pipeline.settings.source) / "benchmarks" / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    columns: dict[str, Any] = {"image": [{"bytes": image(seed), "path": None}], "question": [question]}
+    pq.write_table(pa.table(columns), folder / "test.parquet")
+
+
+def test_texts_drop_rows_only_if_asked_and_never_what_is_distinct(pipeline: Pipeline) -> None:
+    rows: Rows = [
+        ([1], [("Why?", "Because."), ("What is it?", "A house.")]),
+        ([1], [("Why?", "Because.")]),
+        ([2], [("Why?", "Because.")]),
+        ([1], [("Why?", "because.")]),
+        ([3], [(LONG, "Yes.")]),
+        ([4], [("Look!", LONG)]),
+        ([3], [("Who?", "I.")]),
+    ]
+    write_subset(pipeline, "one", rows)
+    write_benchmark(pipeline, 3, LONG)
+    assert pipeline.run("bench", kind=Kind.BENCHMARK).success
+    both = pipeline.changed(drop="unreadable,text_contaminated,text_duplicate", copies_by="pixels")
+    ran = both.run("one")
+    assert ran.success, ran.failures
+    published = both.publish()
+    assert published.success, published.failures
+    assert published.checks["each_row_once"].passed
+    dropped = both.query('SELECT "row", reason, witness_kind, witness, witness_row FROM dropped_rows ORDER BY ALL')
+    # Rows 2 and 3 have another image or another text.
+    assert dropped == [
+        (1, "text_duplicate", "subset", "one", 0),
+        (4, "text_contaminated", "benchmark", "bench", None),
+        (5, "text_contaminated", "benchmark", "bench", None),
+    ]
+    details = both.query("SELECT detail FROM dropped_rows WHERE reason = 'text_contaminated' ORDER BY \"row\"")
+    assert details[0] == ("11 of 11 13-word n-grams of the question of turn 0 are in the benchmark",)
+    # Rows 4 and 6 have the image of the benchmark, 4 and 5 its text.
+    assert both.query("FROM benchmark_leaks") == [("bench", 2, 2, 1, 1)]
+    only_images = pipeline.changed(copies_by="pixels")
+    assert only_images.publish().success
+    reasons = only_images.query("SELECT DISTINCT reason FROM dropped_rows ORDER BY ALL")
+    assert reasons == [("contaminated",), ("duplicate",)]
 
 
 def test_without_texts_nothing_repeats(pipeline: Pipeline) -> None:
