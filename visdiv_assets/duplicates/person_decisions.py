@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 #: The two images of a pair are copies; they are not; the verdict of verification counts.
 RIGHT, WRONG, UNSURE = "right", "wrong", "unsure"
+#: The person takes back what was said of the pair.
+WITHDRAWN = "withdrawn"
 
 #: Columns of `Decisions.table`: the fields of a `Decision`. Where a pair was seen is for people only.
 DECISIONS_SCHEMA = pa.schema(
@@ -75,7 +77,8 @@ class Decision:
     Attributes:
         image_id_a: the lower of the two image_ids.
         image_id_b: the other one; equal only for an image of a subset and the same bytes in a benchmark.
-        decision: whether one image is a copy of the other; `unsure` leaves it to verification.
+        decision: whether one image is a copy of the other; `unsure` leaves it to verification, and `withdrawn` takes an
+            earlier decision back.
         decided_at: when, with time zone.
         decided_by: who; None if that is not known.
         kind: whether the pair was shown as a duplicate, or as an image of a benchmark in a subset.
@@ -92,7 +95,7 @@ class Decision:
 
     image_id_a: str = _ID
     image_id_b: str = _ID
-    decision: Literal["right", "wrong", "unsure"]
+    decision: Literal["right", "wrong", "unsure", "withdrawn"]
     decided_at: AwareDatetime
     decided_by: str | None = _NAME
     kind: Literal["duplicates", "contamination"]
@@ -222,7 +225,8 @@ def read_decisions(path: str | Path) -> Decisions:
         pair = decision.image_id_a, decision.image_id_b
         sampled = decision.sampled or (pair in last and last[pair]["sampled"])
         last[pair] = {**asdict(decision), "sampled": sampled}
-    return Decisions(pa.Table.from_pylist([last[pair] for pair in sorted(last)], schema=DECISIONS_SCHEMA))
+    counting = [last[pair] for pair in sorted(last) if last[pair]["decision"] != WITHDRAWN]
+    return Decisions(pa.Table.from_pylist(counting, schema=DECISIONS_SCHEMA))
 
 
 def append_decision(path: str | Path, decision: Decision) -> None:

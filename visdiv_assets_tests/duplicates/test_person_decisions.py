@@ -98,6 +98,15 @@ def test_the_digest_changes_with_what_decisions_change(file: Path) -> None:
     assert read_decisions(file).digest == ""
 
 
+def test_a_withdrawn_decision_does_not_count(file: Path) -> None:
+    append_decision(file, decide(A, B, "right"))
+    append_decision(file, decide(A, C, "wrong"))
+    append_decision(file, decide(A, B, "withdrawn"))
+    assert read_decisions(file).table["image_id_b"].to_pylist() == [C]
+    append_decision(file, decide(A, B, "unsure"))
+    assert read_decisions(file).table["image_id_b"].to_pylist() == [B, C]
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -105,7 +114,7 @@ def test_the_digest_changes_with_what_decisions_change(file: Path) -> None:
         ({"image_id_a": C}, "image_id_a must be less than image_id_b"),
         ({"image_id_a": B}, "image_id_a and image_id_b are the same image"),
         ({"image_id_b": B.replace("2", "G")}, "image_id_b"),
-        ({"decision": "maybe"}, "'right', 'wrong' or 'unsure'"),
+        ({"decision": "maybe"}, "'right', 'wrong', 'unsure' or 'withdrawn'"),
         ({"decided_at": "2026-05-04T09:30:00"}, "decided_at"),
         ({"kind": "leaks"}, "kind"),
         ({"similarity": "NaN"}, "similarity"),
