@@ -9,9 +9,12 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from visdiv_assets.corpus.image_lookup import ImageRef
-from visdiv_assets.publishing.reports.model import Value
+
+if TYPE_CHECKING:
+    from visdiv_assets.publishing.reports.model import Value
 
 #: Maximum characters of a text in a table, and in the tooltip of a shortened text.
 SHOWN, FULL = 200, 2000
