@@ -23,6 +23,7 @@ SECTIONS = {
     "Look at the findings": {
         "query": "Run SQL on the published DuckDB file, read-only.",
         "search": "Find the images that best match a text or an image.",
+        "review": "Mark pairs of images right, wrong or unsure in a browser.",
         "report": "Write an HTML site with all findings.",
     },
     "Make a training set": {

@@ -47,13 +47,13 @@ def aligned_view(pair: PairEntry) -> AlignedView | None:
     left, right, verdict = pair.left.preview.image, pair.right.preview.image, pair.verdict
     if left is None or right is None or verdict is None:
         return None
-    left, marked, disagreeing = _shrink(left, SIDE), None, 0.0
+    left, marked, disagreeing = shrink(left, SIDE), None, 0.0
     if verdict.transform:
-        disagrees = _disagreement(left, right, verdict)
-        marked, disagreeing = _encode_webp(_mark_disagreement(left, disagrees)), float(disagrees.mean())
+        disagrees = disagreement(left, right, verdict)
+        marked, disagreeing = _encode_webp(mark_disagreement(left, disagrees)), float(disagrees.mean())
         right = _lay_onto(left, right, verdict.transform)
     else:
-        right = _shrink(right, SIDE)
+        right = shrink(right, SIDE)
     return AlignedView(
         _encode_webp(left), _encode_webp(right), marked, left.size, right.size, disagreeing, _caption(verdict)
     )
@@ -85,7 +85,7 @@ def _caption(verdict: Verdict) -> str:
     return f"{said}; overlap {percent(verdict.overlap)}; {agreement}" if verdict.transform else said
 
 
-def _disagreement(left: Image, right: Image, verdict: Verdict) -> NDArray[np.bool_]:
+def disagreement(left: Image, right: Image, verdict: Verdict) -> NDArray[np.bool_]:
     """Return where contents or colors disagree: bool [h, w] in the frame of the left image."""
     from visdiv_assets.duplicates.verify import Evidence, explain, prepare_pixels
 
@@ -107,7 +107,7 @@ def _lay_onto(left: Image, right: Image, transform: tuple[float, ...]) -> Image:
     return fromarray(np.ascontiguousarray(laid))
 
 
-def _mark_disagreement(image: Image, disagrees: NDArray[np.bool_]) -> Image:
+def mark_disagreement(image: Image, disagrees: NDArray[np.bool_]) -> Image:
     """Return the image dark and gray, with magenta regions and outlines where it disagrees."""
     from PIL import ImageFilter
     from PIL.Image import Resampling, fromarray
@@ -126,7 +126,7 @@ def _mark_disagreement(image: Image, disagrees: NDArray[np.bool_]) -> Image:
     return fromarray(np.asarray(canvas.clip(0, 255), np.uint8))
 
 
-def _shrink(image: Image, side: int) -> Image:
+def shrink(image: Image, side: int) -> Image:
     """Reduce an image to a maximum side; never enlarge it."""
     from PIL.Image import Resampling
 
@@ -143,7 +143,7 @@ def _encode_webp(image: Image) -> bytes:
     encoded = b""
     for quality, side in _STEPS:
         stream = io.BytesIO()
-        _shrink(image, side).save(stream, "WEBP", quality=quality, method=4)
+        shrink(image, side).save(stream, "WEBP", quality=quality, method=4)
         encoded = stream.getvalue()
         if len(encoded) <= VIEW_BYTES:
             break

@@ -1,0 +1,85 @@
+"""The command `visdiv review`."""
+
+from __future__ import annotations
+
+import os
+import webbrowser
+from pathlib import Path
+
+import click
+
+from visdiv_assets.cli.options import pass_settings
+from visdiv_assets.settings import Settings
+
+EXAMPLES = """\
+\b
+Examples:
+  visdiv review
+  visdiv review --no-open --port 0 --by kim     print the address, on a free port
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--port", default=3001, show_default=True, help="Port of the web server; 0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address that the web server listens on.")
+@click.option(
+    "--allow-host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Hostname that browsers use to reach the server, such as that of a proxy (repeatable).",
+)
+@click.option("--by", metavar="NAME", help="Who decides, as the decisions name it. Default: the user's login.")
+@click.option("--no-open", is_flag=True, help="Print the address and open no browser.")
+@pass_settings
+def review(settings: Settings, port: int, host: str, names: tuple[str, ...], by: str | None, no_open: bool) -> None:
+    """Mark pairs of images right, wrong or unsure in a browser.
+
+    Shows the pairs that verification compared, undecided ones first, with both images at full size, the texts of their
+    rows, and the evidence. What you say is saved at once in the file that VISDIV_DECISIONS names; the next
+    `visdiv run --all` obeys it.
+
+    Only who has the address that is printed last, with its token, can see the images and decide. Ctrl-C stops the
+    server.
+    """
+    from visdiv_assets.corpus.access import present_partitions
+    from visdiv_assets.corpus.image_lookup import ImageReader
+    from visdiv_assets.publishing.review.app import Review, build_app, new_token
+    from visdiv_assets.publishing.review.marks import Marks
+    from visdiv_assets.publishing.review.pair_images import PairImages
+    from visdiv_assets.publishing.review.pair_index import PairIndex
+    from visdiv_assets.publishing.review.serving import address_of, listen, serve
+    from visdiv_assets.publishing.web.guard import is_loopback
+    from visdiv_assets.storage import uris
+    from visdiv_assets.wiring import open_lake, open_source
+
+    source = open_source(settings)
+    lake = present_partitions(open_lake(settings), source)
+    with PairIndex(lake) as index, listen(host, port) as listening:
+        marks = Marks(Path(settings.decisions_path), index, by or _login())
+        images = PairImages(source, settings.decode_limits)
+        reader = ImageReader(lake, lambda: source, settings.decode_limits)
+        token = new_token()
+        allowed = tuple(name.lower() for name in (*names, host))
+        app = build_app(Review(index, marks, images, reader, uris.display(source.uri)), token, allowed)
+        if not is_loopback(host):
+            click.echo(f"visdiv: the token is sent without encryption to everyone between you and {host}", err=True)
+        click.echo(f"{index.pairs:,} pairs; decisions are saved in {marks.path}; Ctrl-C stops the server", err=True)
+        address = address_of(listening, host, token)
+
+        def ready() -> None:
+            click.echo(address)
+            if not no_open:
+                webbrowser.open(address)
+
+        serve(app, listening, ready)
+
+
+def _login() -> str:
+    """Return the name of the user whose process this is."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"user {os.getuid()}"
