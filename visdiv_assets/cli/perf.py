@@ -34,7 +34,7 @@ Examples:
 @click.option(
     "--only",
     multiple=True,
-    type=click.Choice(["join", "moments", "embedding", "pass", "verification", "selection", "clip"]),
+    type=click.Choice(["join", "moments", "embedding", "pass", "verification", "selection", "texts", "clip"]),
     help="Run only this measurement (repeatable).",
 )
 @click.option(
