@@ -17,20 +17,30 @@ Examples:
   visdiv export --dry-run clean            show what would be dropped, and why
   visdiv export clean
   VISDIV_DROP=unreadable,contaminated visdiv export with_duplicates
+  visdiv export --fiftyone images          all images, kept or not, for the FiftyOne app
 """
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show the number of dropped rows by reason, and write nothing.")
+@click.option(
+    "--fiftyone",
+    is_flag=True,
+    help="Write all readable images instead, with tags and findings, as a dataset of FiftyOne.",
+)
 @format_option
 @pass_settings
-def export(settings: Settings, folder: Path, dry_run: bool, form: Form) -> None:
+def export(settings: Settings, folder: Path, dry_run: bool, fiftyone: bool, form: Form) -> None:
     """Write a clean copy of all materialized subsets.
 
     Writes the rows that the asset curated_rows keeps to FOLDER, each subset in the schema of the source. Load them with
     datasets.load_dataset. FOLDER/dropped.parquet lists every dropped row with the reason, and with the image that makes
     the row contaminated or a duplicate. The source is never modified.
+
+    With --fiftyone, FOLDER becomes a dataset of type fiftyone.types.FiftyOneDataset with a sample for each image of
+    each row. Its tags are kept, or the reasons for which the row is dropped, and undecided; its fields are where the
+    image is, and the evidence.
     """
     from visdiv_assets.curation.clean_copy import load_decisions
     from visdiv_assets.curation.export import export as write_copy
@@ -42,8 +52,20 @@ def export(settings: Settings, folder: Path, dry_run: bool, form: Form) -> None:
     decided = list(load_decisions(lake, source, cleaning_rules(settings)))
     echo_tables(form, arrow_rows("clean_copy", preview(decided)))
     if dry_run:
-        command = f"`visdiv export {shlex.quote(str(folder))}`"
-        echo_note(form, f"Nothing was written. {repeat_options(command)} writes the kept rows.")
+        option, rows = ("--fiftyone ", "all images") if fiftyone else ("", "the kept rows")
+        command = f"`visdiv export {option}{shlex.quote(str(folder))}`"
+        echo_note(form, f"Nothing was written. {repeat_options(command)} writes {rows}.")
+        return
+    if fiftyone:
+        from visdiv_assets.curation.fiftyone_export import count_positions, export_fiftyone
+
+        with progress("exporting", count_positions(lake, decided), "image") as advance:
+            made = export_fiftyone(lake, source, decided, folder, progress=advance)
+        echo_note(
+            form,
+            f"{made.samples} samples with {made.images} different images in {folder}; {made.left_out} images that "
+            "cannot be read were left out",
+        )
         return
     with progress("exporting", sum(decision.version.rows for decision in decided), "row") as advance:
         written = write_copy(source, decided, folder, progress=advance)

@@ -155,7 +155,7 @@ def export(
         ValueError: a subset appears twice, a mask is not of bool, or `dropped` and `kept` contradict each other.
     """
     folder = Path(folder)
-    _refuse_inside(source, folder)
+    refuse_inside(source, folder)
     decided = list(decisions)
     if not decided:
         raise VisdivError(
@@ -203,7 +203,12 @@ def file_names(shards: Sequence[Shard]) -> list[str]:
     return [f"train-{index:05d}-of-{len(names):05d}.parquet" for index in range(len(names))]
 
 
-def _refuse_inside(source: Source, folder: Path) -> None:
+def refuse_inside(source: Source, folder: Path) -> None:
+    """Refuse a folder in the source, which must not change.
+
+    Raises:
+        VisdivError: the folder is the source, or lies in it.
+    """
     if "://" in source.uri:
         return
     root, target = Path(source.uri).resolve(), folder.resolve()
