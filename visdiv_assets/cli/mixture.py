@@ -69,7 +69,8 @@ def mixture(
     from visdiv_assets.storage.manifest import digest_of
     from visdiv_assets.wiring import describe_publication, open_lake, open_source
 
-    lake = present_partitions(open_lake(settings), open_source(settings))
+    source = open_source(settings)
+    lake = present_partitions(open_lake(settings), source)
     subsets = mixed_subsets(lake)
     if not subsets:
         raise ConfigError("no subset with images is materialized: run `visdiv run --all` first")
@@ -97,7 +98,9 @@ def mixture(
         with write.add("weights", inputs) as unit:
             unit.table("weights", table, WEIGHTS_SCHEMA)
     write.commit()
-    publish(lake, settings.warehouse_path, category=category, publication=describe_publication(settings))
+    publish(
+        lake, settings.warehouse_path, category=category, publication=describe_publication(settings).with_source(source)
+    )
     if settings.warehouse_copy:
         publish_copy(settings.warehouse_path, settings.warehouse_copy)
     echo_note(form, f"\nThe weights are in the table mixture_weights of {settings.warehouse_path}")

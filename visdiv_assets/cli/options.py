@@ -14,6 +14,7 @@ from visdiv_assets.errors import printable
 
 if TYPE_CHECKING:
     from visdiv_assets.settings import Settings
+    from visdiv_assets.sources.left_out import SkippedFiles
 
 #: What was given before the name of a command, and in all.
 _BEFORE, _GIVEN = "visdiv_assets.options.before", "visdiv_assets.options"
@@ -81,8 +82,12 @@ def repeat_options(text: str) -> str:
 _SHOWN = 10
 
 
-def not_read(left_out: Sequence[str]) -> list[str]:
-    """Return the lines that name what a source holds beside the rows that are read."""
-    lines = [f"not read: {what}" for what in left_out[:_SHOWN]]
+def not_read(left_out: Sequence[SkippedFiles]) -> list[str]:
+    """Return the lines that count and name what a source holds beside the rows that are read."""
+    from visdiv_assets.sources.left_out import count_by_kind
+
+    if len(left_out) <= 1:
+        return [f"not read: {group}" for group in left_out]
+    lines = [f"not read: {count_by_kind(left_out)}", *(f"  {group}" for group in left_out[:_SHOWN])]
     more = len(left_out) - _SHOWN
-    return [*lines, f"not read: {more} more groups of files"] if more > 0 else lines
+    return [*lines, f'  and {more} more groups of files: `visdiv query "FROM skipped_files"`'] if more > 0 else lines

@@ -17,7 +17,7 @@ from visdiv_assets.sources import files, layout
 from visdiv_assets.sources.batching import BATCH_BYTES, check_batch_rows
 from visdiv_assets.sources.image_columns import IMAGES
 from visdiv_assets.sources.interface import ColumnsTaken, Kind, Shard, StoredShard
-from visdiv_assets.sources.left_out import describe_left_out
+from visdiv_assets.sources.left_out import SkippedFiles, describe_left_out
 from visdiv_assets.sources.parquet_folder import no_split
 from visdiv_assets.sources.reading import Reading
 from visdiv_assets.sources.referenced import MAX_FILE_BYTES
@@ -98,12 +98,12 @@ class ImageFolderSource:
         """Return the names of the benchmarks, sorted."""
         return sorted(self._folders(Kind.BENCHMARK))
 
-    def left_out(self) -> list[str]:
+    def left_out(self) -> list[SkippedFiles]:
         """Return the files that are no images or of another split; see `interface.Source.left_out`."""
         unreadable: list[SourceError] = []
         found = sorted(files.walk(self._root, unreadable=unreadable))
         taken = {path.relative_to(self._root).as_posix() for path in self._taken()}
-        return [*describe_left_out(found, taken), *(str(error) for error in unreadable)]
+        return describe_left_out(found, taken, unreadable)
 
     def columns_taken(self, kind: Kind, name: str) -> ColumnsTaken:
         """Return that there are images only; see `interface.Source.columns_taken`."""

@@ -12,6 +12,7 @@ import pyarrow as pa
 from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import arrow_stream, batching, fetching, files
 from visdiv_assets.sources.interface import ColumnsTaken, Kind, Shard, StoredShard
+from visdiv_assets.sources.left_out import SkippedFiles
 from visdiv_assets.sources.reading import Reading
 from visdiv_assets.sources.referenced import ReferencedFiles, is_file, with_bytes
 from visdiv_assets.sources.schema import (
@@ -79,7 +80,7 @@ class DatasetSource:
         dataset = self._dataset(kind, name)
         return int(dataset.data.nbytes * len(dataset) // max(1, dataset.data.num_rows))
 
-    def left_out(self) -> list[str]:
+    def left_out(self) -> list[SkippedFiles]:
         """Return an empty list: all splits are read."""
         return []
 

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from visdiv_assets.sources.left_out import SkippedFiles
+
 
 class Kind(StrEnum):
     """The purpose of a set of rows; the value is the name of the folder that holds such sets."""
@@ -58,12 +60,14 @@ class ColumnsTaken:
     Attributes:
         images: the columns of images, in the order of a row's images.
         texts: the column of conversations, or those of questions and answers; empty if there are none.
+        unused: the file's columns that are not read, in the order of the file.
         wrong: texts, source and ratings that are not read because of their type: normalized name and reason.
     """
 
     images: tuple[str, ...]
     texts: tuple[str, ...]
     wrong: tuple[tuple[str, str], ...] = ()
+    unused: tuple[str, ...] = ()
 
 
 class Source(Protocol):
@@ -87,8 +91,8 @@ class Source(Protocol):
         """Return the names of the benchmarks, sorted; may be empty."""
         ...
 
-    def left_out(self) -> list[str]:
-        """Return what the source holds that is not read, one line for each group of files, sorted.
+    def left_out(self) -> list[SkippedFiles]:
+        """Return what the source holds that is not read, by folder and ending of the files, sorted.
 
         Files about the dataset, such as its README, do not count, nor do hidden files.
         """

@@ -14,7 +14,7 @@ from visdiv_assets.sources import fetching, files, layout, parquet, parquet_file
 from visdiv_assets.sources.batching import check_batch_rows
 from visdiv_assets.sources.image_columns import looks_like_image
 from visdiv_assets.sources.interface import ColumnsTaken, Kind, Shard, StoredShard
-from visdiv_assets.sources.left_out import describe_left_out
+from visdiv_assets.sources.left_out import SkippedFiles, describe_left_out
 from visdiv_assets.sources.parquet_paths import digest_of_files
 from visdiv_assets.sources.reading import Reading
 from visdiv_assets.sources.referenced import ReferencedFiles
@@ -61,7 +61,7 @@ class ParquetFolderSource:
         """Return a digest of the files' relative paths, sizes and times of change."""
         return self._reading.mark(files.observed_version(self._find(kind, name)))
 
-    def left_out(self) -> list[str]:
+    def left_out(self) -> list[SkippedFiles]:
         """Return what the folder holds beside the rows that are read; see `interface.Source.left_out`."""
         unreadable: list[SourceError] = []
         found = sorted(files.walk(self._root, unreadable=unreadable))
@@ -69,7 +69,7 @@ class ParquetFolderSource:
         if any(looks_like_image(path) for path in found) and self._names_files(taken):
             # Which ones is not known before the rows are read.
             taken.update(filter(looks_like_image, found))
-        return [*describe_left_out(found, taken), *(str(error) for error in unreadable)]
+        return describe_left_out(found, taken, unreadable)
 
     def columns_taken(self, kind: Kind, name: str) -> ColumnsTaken:
         """Return which columns of the first file are read; see `interface.Source.columns_taken`."""

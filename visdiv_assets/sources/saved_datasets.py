@@ -12,7 +12,7 @@ import pyarrow as pa
 from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import arrow_stream, batching, fetching, files
 from visdiv_assets.sources.interface import ColumnsTaken, Kind, Shard, StoredShard
-from visdiv_assets.sources.left_out import describe_left_out
+from visdiv_assets.sources.left_out import SkippedFiles, describe_left_out
 from visdiv_assets.sources.reading import Reading
 from visdiv_assets.sources.referenced import ReferencedFiles
 from visdiv_assets.sources.schema import schema_of
@@ -65,14 +65,14 @@ class SavedDatasetsSource:
         """Return a digest of the files' names, sizes and times of change."""
         return self._reading.mark(files.observed_version(self._files(kind, name)))
 
-    def left_out(self) -> list[str]:
+    def left_out(self) -> list[SkippedFiles]:
         """Return the other Parquet and Arrow files of the folder; see `interface.Source.left_out`."""
         unreadable: list[SourceError] = []
         found = sorted(files.walk(self._root, _DATA_SUFFIXES, unreadable=unreadable))
         folders = [folder for kind in Kind for folder in self._folders(kind).values()]
         inside = tuple(f"{folder.relative_to(self._root).as_posix()}/" for folder in folders)
         others = [path for path in found if not path.startswith(inside) and self._root not in folders]
-        return [*describe_left_out(others, ()), *(str(error) for error in unreadable)]
+        return describe_left_out(others, (), unreadable)
 
     def columns_taken(self, kind: Kind, name: str) -> ColumnsTaken:
         """Return which columns of the first file are read; see `interface.Source.columns_taken`."""

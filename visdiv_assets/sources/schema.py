@@ -85,6 +85,7 @@ class ColumnPlan:
         file: the file's name for messages.
         wrong: the types of the file's texts, source and ratings that cannot be read, by the name of the column.
         captions: whether texts that are no conversations are answers, because the user named their column.
+        names: all columns of the file.
     """
 
     columns: tuple[str, ...]
@@ -92,6 +93,7 @@ class ColumnPlan:
     file: str
     wrong: dict[str, str] = field(default_factory=dict)
     captions: bool = False
+    names: tuple[str, ...] = ()
 
     @property
     def file_columns(self) -> list[str]:
@@ -195,7 +197,7 @@ def plan_columns(
     """
     schema_of(columns)
     reading = reading or Reading()
-    plan = ColumnPlan(tuple(columns), {}, file, captions=bool(reading.text_columns))
+    plan = ColumnPlan(tuple(columns), {}, file, captions=bool(reading.text_columns), names=tuple(schema.names))
     options = _image_options(kind, schema, file, reading, peek)
     for column in columns:
         if column == "images":
@@ -210,7 +212,12 @@ def plan_columns(
 
 def columns_taken(plan: ColumnPlan) -> ColumnsTaken:
     """Return what a plan reads and does not read, for people."""
-    return ColumnsTaken(plan.found.get("images", ()), plan.found.get("texts", ()), tuple(sorted(plan.wrong.items())))
+    return ColumnsTaken(
+        plan.found.get("images", ()),
+        plan.found.get("texts", ()),
+        tuple(sorted(plan.wrong.items())),
+        tuple(name for name in plan.names if name not in plan.file_columns),
+    )
 
 
 def _ratings(array: pa.Array) -> tuple[pa.Array, np.ndarray]:

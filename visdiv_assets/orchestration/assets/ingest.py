@@ -112,7 +112,8 @@ class _Pass:
         selected = {key.to_user_string() for key in self.context.selected_asset_keys}
         models = self._describe_models(selected)
         # Before the files are read: a file that changes meanwhile must show as changed.
-        observed = self.source.open().observed_version(self.kind, name) if tables.images in selected else ""
+        opened = self.source.open()
+        observed = opened.observed_version(self.kind, name) if tables.images in selected else ""
         version, images = self._images(run, tables.images in selected)
         texts = (
             self._begin(run, tables.texts, specs.TEXTS_VERSION, version, images) if tables.texts in selected else None
@@ -134,7 +135,13 @@ class _Pass:
         seconds = time.monotonic() - begin
         if isinstance(images, PartitionWrite):
             images, result = report.commit_images(
-                run.lake, images, self.kind, version, observed, self.decoder.unreadable_limit
+                run.lake,
+                images,
+                self.kind,
+                version,
+                observed,
+                report.columns_not_used(opened, self.kind, name),
+                self.decoder.unreadable_limit,
             )
             self.context.log_event(observation(self.kind, name, observed))
             add(result)

@@ -13,7 +13,7 @@ from visdiv_assets.embedding.shards import vector_defects
 from visdiv_assets.errors import SourceError
 from visdiv_assets.orchestration.assets.stage import check_defects, digests_by_table, materialized
 from visdiv_assets.orchestration.work.products import ImageProduct, Vectors
-from visdiv_assets.sources import Kind
+from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.catalog import published
 from visdiv_assets.sources.schema import UNREAD
 from visdiv_assets.sources.versions import Version
@@ -25,8 +25,25 @@ from visdiv_assets.storage.partition_write import PartitionWrite
 NOT_READ = "texts_or_ratings_not_read"
 
 
+def columns_not_used(source: Source, kind: Kind, name: str) -> dict[str, str]:
+    """Return the columns of a subset's first file that are not read, each with the reason if its name is a usual one.
+
+    Of a benchmark there are none: all its texts are compared.
+    """
+    if kind is Kind.BENCHMARK:
+        return {}
+    taken = source.columns_taken(kind, name)
+    return {**dict.fromkeys(taken.unused, ""), **dict(taken.wrong)}
+
+
 def commit_images(
-    lake: Lake, write: PartitionWrite, kind: Kind, version: Version, observed: str, unreadable_limit: float
+    lake: Lake,
+    write: PartitionWrite,
+    kind: Kind,
+    version: Version,
+    observed: str,
+    not_used: Mapping[str, str],
+    unreadable_limit: float,
 ) -> tuple[Manifest, dg.MaterializeResult]:
     """Commit a list of images; return its manifest and the result of the asset."""
     positions = lake.read(write.draft(), columns=["row", "image_id", "status"])
@@ -39,6 +56,7 @@ def commit_images(
         digests=version.known_digests(),
         files=version.files,
         observed_version=observed,
+        columns_not_used=dict(not_used),
     )
     facts = manifest.facts
     share = facts["images_unreadable"] / max(facts["images"], 1)
@@ -51,6 +69,7 @@ def commit_images(
             "statuses": {pair["values"]: pair["counts"] for pair in positions["status"].value_counts().to_pylist()},
             "units_reused": write.reused,
             "source_revision": version.revision,
+            **({"columns_not_used": ", ".join(not_used)} if not_used else {}),
             **(_compare_published(manifest.partition, facts) if kind is Kind.SUBSET else {}),
         },
         [

@@ -21,6 +21,7 @@ from visdiv_assets.publishing.site.report_data import Corpus, open_report_data
 from visdiv_assets.publishing.warehouse.publication import Publication
 from visdiv_assets.publishing.warehouse.publish import publish, publish_copy
 from visdiv_assets.sources.catalog import category
+from visdiv_assets.sources.left_out import count_by_kind
 
 
 @dg.asset(
@@ -78,13 +79,14 @@ def warehouse(
     heat maps of `visdiv report` for at most 60 subsets.
     """
     with user_errors():
-        store = present_partitions(lake.open(), source.open())
+        opened = source.open()
+        store = present_partitions(lake.open(), opened)
         if not store.partitions(LakeTable.SUBSET_IMAGES):
             raise StorageError(
                 "no subset of the source is materialized, so nothing is published: run `visdiv run --all`"
             )
         store.require_space()
-        publication = Publication(**json.loads(warehouse_file.publication))
+        publication = Publication(**json.loads(warehouse_file.publication)).with_source(opened)
         published = publish(store, warehouse_file.path, category=category, publication=publication)
         if warehouse_file.copy_to:
             publish_copy(warehouse_file.path, warehouse_file.copy_to)
@@ -103,6 +105,7 @@ def warehouse(
             "dagster/uri": dg.MetadataValue.path(warehouse_file.path),
             # Dagster's UI does not show the entry above.
             "file": dg.MetadataValue.path(warehouse_file.path),
+            "files_not_read": count_by_kind(publication.skipped) if publication.skipped else "none",
             **{f"rows_{table}": rows for table, rows in published.rows.items()},
             **drawn,
         },

@@ -10,6 +10,7 @@ from visdiv_assets.orchestration.doctor.verdicts import Verdict, ok, problem, wa
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.interface import ColumnsTaken
+from visdiv_assets.sources.left_out import count_by_kind
 from visdiv_assets.wiring import open_source
 
 #: Names, or groups of files, in one line.
@@ -32,7 +33,7 @@ def check_left_out(settings: Settings) -> Verdict | None:
     """Name what the source holds that is not read."""
     source = _open_if_possible(settings)
     left_out = source.left_out() if source else []
-    return ok(f"not read: {_listed(left_out)}") if left_out else None
+    return ok(f"not read: {count_by_kind(left_out)}: {_listed(list(map(str, left_out)))}") if left_out else None
 
 
 def check_columns(settings: Settings) -> Verdict | None:
@@ -85,7 +86,8 @@ def _sets(source: Source, *, remote: bool) -> Iterator[tuple[Kind, str]]:
 
 def _describe(taken: ColumnsTaken) -> str:
     texts = f"texts from {' and '.join(taken.texts)}" if taken.texts else "no texts"
-    return f"images from {' and '.join(taken.images)}, {texts}"
+    unused = f", not used: {', '.join(taken.unused)}" if taken.unused else ""
+    return f"images from {' and '.join(taken.images)}, {texts}{unused}"
 
 
 def _listed(names: list[str]) -> str:

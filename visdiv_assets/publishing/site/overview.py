@@ -47,6 +47,16 @@ ORDER BY s.images DESC, s.subset
 
 _RAREFIED = "SELECT subset, sample_size, score_mean, score_low, score_high, too_few FROM diversity_rarefied"
 
+#: Files by kind, and columns that are not read, the most frequent first.
+_SKIPPED = """
+SELECT kind, sum(files)::BIGINT AS files, min(example) AS example FROM skipped_files GROUP BY kind
+ORDER BY files DESC, kind
+"""
+_UNUSED = """
+SELECT column_name, count(*) AS subsets FROM unused_columns GROUP BY column_name
+ORDER BY subsets DESC, column_name LIMIT 20
+"""
+
 _MEASURES = {
     "score": "diversity score",
     "pixels": "share in a benchmark, confirmed by pixels",
@@ -78,8 +88,20 @@ def page(corpus: Corpus) -> Page:
         Section("Total", facts=_facts(rows)),
         Section("Subsets", grids=[_grid(corpus, rows, rarefied)]),
         Section("Subsets by size", charts=[_chart(corpus, rows)]),
+        *_not_read(corpus),
     ]
     return Page("index.html", "Overview", introduction, sections)
+
+
+def _not_read(corpus: Corpus) -> list[Section]:
+    """Return the section that says what of the source is not read; none if all is."""
+    found = corpus.warehouse
+    kinds = found.rows(_SKIPPED) if found.has_rows("skipped_files") else []
+    columns = found.rows(_UNUSED) if found.has_rows("unused_columns") else []
+    facts = [(row["kind"], f"{row['files']:,}, such as {row['example']}") for row in kinds]
+    facts += [(f"column {row['column_name']}", f"in {several(row['subsets'], 'subset')}") for row in columns]
+    where = "The tables skipped_files and unused_columns of the DuckDB file list all of them."
+    return [Section("Not read", [where], facts)] if facts else []
 
 
 def _facts(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:

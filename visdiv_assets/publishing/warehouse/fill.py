@@ -111,6 +111,7 @@ class Filler:
             for row in published_scores().to_pylist():
                 self._loader.insert(schema.DIVERSITY_PUBLISHED, row)
             self._fill_provenance()
+            self._fill_skipped(subsets)
         fill_history(self._loader, self._published_at, self._publication.product_version)
         return self._loader.expected
 
@@ -126,6 +127,19 @@ class Filler:
                 "lake_format_version": self._publication.lake_format_version,
             },
         )
+
+    def _fill_skipped(self, subsets: list[str]) -> None:
+        for group in self._publication.skipped:
+            example = group.problem or group.examples[0]
+            files = {"folder": group.folder, "ending": group.ending, "kind": group.kind, "files": group.files}
+            self._loader.insert(schema.SKIPPED_FILES, {**files, "example": example})
+        for subset in subsets:
+            # Lists of images that older versions wrote do not have it.
+            unused = self._lake.require(LakeTable.SUBSET_IMAGES, subset).facts.get("columns_not_used", {})
+            for column, reason in unused.items():
+                self._loader.insert(
+                    schema.UNUSED_COLUMNS, {"subset": subset, "column_name": column, "reason": reason or None}
+                )
 
     def _fill_subset(self, subset: str) -> None:
         images = self._lake.require(LakeTable.SUBSET_IMAGES, subset)

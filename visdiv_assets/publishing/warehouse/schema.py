@@ -40,6 +40,7 @@ from visdiv_assets.publishing.warehouse.history import HISTORY
 from visdiv_assets.publishing.warehouse.image_issues import IMAGE_ISSUES
 from visdiv_assets.publishing.warehouse.images import DROPPED_ROWS, IMAGES, QUALITY, SUBSETS
 from visdiv_assets.publishing.warehouse.rows import ROWS
+from visdiv_assets.publishing.warehouse.skipped import SKIPPED_FILES, UNUSED_COLUMNS
 from visdiv_assets.publishing.warehouse.summaries import BENCHMARK_SUMMARY, BENCHMARKS, SUBSET_SUMMARY
 from visdiv_assets.publishing.warehouse.texts import (
     BENCHMARK_LEAKS,
@@ -69,9 +70,11 @@ __all__ = [
     "PROVENANCE",
     "ROWS",
     "SCHEMA_VERSION",
+    "SKIPPED_FILES",
     "SUBSETS",
     "SUBSET_OVERLAP",
     "TABLES",
+    "UNUSED_COLUMNS",
     "VIEWS",
 ]
 
@@ -142,6 +145,8 @@ TABLES = (
     SELECTION_SCORES,
     MAP_POINTS,
     PROVENANCE,
+    SKIPPED_FILES,
+    UNUSED_COLUMNS,
     HISTORY,
 )
 #: In the order in which they are created: a view may read those before it.

@@ -22,7 +22,7 @@ from visdiv_assets.sources.hub.range_file import RangeFile
 from visdiv_assets.sources.hub.row_counts import RowCounts
 from visdiv_assets.sources.interface import ColumnsTaken, Kind, Shard, StoredShard
 from visdiv_assets.sources.layout import benchmark_files, choose_split, is_parquet, subsets_of
-from visdiv_assets.sources.left_out import describe_left_out
+from visdiv_assets.sources.left_out import SkippedFiles, describe_left_out
 from visdiv_assets.sources.parquet_folder import no_split
 from visdiv_assets.sources.reading import Reading
 from visdiv_assets.sources.schema import schema_of
@@ -101,7 +101,7 @@ class HubSource:
         found = self._files(kind, name).values()
         return self._reading.mark(digest_of(sorted([file.path, file.size_bytes, file.oid] for file in found)))
 
-    def left_out(self) -> list[str]:
+    def left_out(self) -> list[SkippedFiles]:
         """Return the Parquet files that are not read; see `interface.Source.left_out`."""
         taken = {file.path for name in self._subsets() for file in self._chosen(name).values()}
         listed = self._list(self._dataset, self._revision)

@@ -137,7 +137,7 @@ def test_what_is_read_and_what_is_not_is_named(settings: Settings) -> None:
     assert source.check_left_out(settings) is None
     assert text(source.check_columns(settings), Level.OK) == "images from images, texts from texts in some"
     (Path(settings.source) / "logo.png").write_bytes(b"x")
-    assert text(source.check_left_out(settings), Level.OK) == "not read: logo.png"
+    assert text(source.check_left_out(settings), Level.OK) == "not read: 1 file (images outside the layout): logo.png"
 
 
 def test_columns_of_the_wrong_type_are_named(settings: Settings) -> None:
