@@ -27,6 +27,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.lake import Lake
@@ -251,10 +252,10 @@ def check_written(settings: Settings, undisturbed: Settings, *partitions: str) -
 
 
 def contents(settings: Settings) -> dict[str, tuple[Manifest, dict[str, str]]]:
-    """Return each partition's manifest, without time and run, and the SHA-256 of its files."""
+    """Return each partition's manifest, without time and run, and the SHA-256 of its files; no publications."""
     lake = Lake(settings.lake_root)
     found = {}
-    for table in lake.tables():
+    for table in set(lake.tables()) - {LakeTable.PUBLICATIONS}:
         for partition in lake.partitions(table):
             manifest = lake.require(table, partition)
             folder = Path(settings.lake_root) / table / escape(partition)
@@ -265,11 +266,11 @@ def contents(settings: Settings) -> dict[str, tuple[Manifest, dict[str, str]]]:
 
 
 def tables(path: str | Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Return all rows of all tables and views of a published file, without `meta` and the columns of time and run."""
+    """Return all rows of a published file, without `meta`, `history` and the columns of time and run."""
     with duckdb.connect(str(path), read_only=True) as connection:
         columns = connection.execute(
-            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND table_name <> 'meta' "
-            "ORDER BY table_name, column_index"
+            "SELECT table_name, column_name FROM duckdb_columns() "
+            "WHERE NOT internal AND table_name NOT IN ('meta', 'history') ORDER BY table_name, column_index"
         ).fetchall()
         shown: dict[str, list[str]] = {}
         for table, column in columns:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.orchestration.partitions import PARTITIONS, add_missing_keys
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import HubSource, Kind, opening
@@ -84,11 +85,11 @@ def run_all(pipeline: Pipeline) -> None:
 
 
 def published(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
-    """Return all rows of all published tables and views, without `meta` and the columns that may differ."""
+    """Return all rows of all published tables and views, without `meta`, `history` and columns that may differ."""
     with duckdb.connect(settings.warehouse_path, read_only=True) as connection:
         columns = connection.execute(
-            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND table_name <> 'meta' "
-            "ORDER BY table_name, column_index"
+            "SELECT table_name, column_name FROM duckdb_columns() "
+            "WHERE NOT internal AND table_name NOT IN ('meta', 'history') ORDER BY table_name, column_index"
         ).fetchall()
         tables: dict[str, list[str]] = {}
         for table, column in columns:
@@ -101,11 +102,11 @@ def published(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def digests(pipeline: Pipeline) -> dict[tuple[str, str], str]:
-    """Return the digest of every partition of the lake."""
+    """Return the digest of every partition of the lake, without the history of publications."""
     lake = pipeline.lake
     return {
         (table, partition): lake.require(table, partition).digest
-        for table in lake.tables()
+        for table in set(lake.tables()) - {LakeTable.PUBLICATIONS}
         for partition in lake.partitions(table)
     }
 
