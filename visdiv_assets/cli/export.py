@@ -36,13 +36,14 @@ def export(settings: Settings, folder: Path, dry_run: bool, fiftyone: bool, form
 
     Writes the rows that the asset curated_rows keeps to FOLDER, each subset in the schema of the source. Load them with
     datasets.load_dataset. FOLDER/dropped.parquet lists every dropped row with the reason, and with the image that makes
-    the row contaminated or a duplicate. The source is never modified.
+    the row contaminated or a duplicate. FOLDER/decisions.jsonl lists people's decisions on pairs that were obeyed. The
+    source is never modified.
 
     With --fiftyone, FOLDER becomes a dataset of type fiftyone.types.FiftyOneDataset with a sample for each image of
     each row. Its tags are kept, or the reasons for which the row is dropped, and undecided; its fields are where the
     image is, and the evidence.
     """
-    from visdiv_assets.curation.clean_copy import load_decisions
+    from visdiv_assets.curation.clean_copy import load_decisions, load_person_decisions
     from visdiv_assets.curation.export import export as write_copy
     from visdiv_assets.curation.export import preview
     from visdiv_assets.progress import progress
@@ -68,7 +69,7 @@ def export(settings: Settings, folder: Path, dry_run: bool, fiftyone: bool, form
         )
         return
     with progress("exporting", sum(decision.version.rows for decision in decided), "row") as advance:
-        written = write_copy(source, decided, folder, progress=advance)
+        written = write_copy(source, decided, folder, by_people=load_person_decisions(lake), progress=advance)
     echo_note(
         form,
         f"{written.rows_kept} rows in {written.files} files, {written.size_bytes / 1e6:.1f} MB, in {folder}; "

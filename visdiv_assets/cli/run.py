@@ -32,7 +32,11 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.argument("subsets", nargs=-1, metavar="[SUBSET]...")
 @click.option("--all", "every", is_flag=True, help="Run every benchmark and subset of the source.")
-@click.option("--changed", is_flag=True, help="Run every subset whose files have changed since it was materialized.")
+@click.option(
+    "--changed",
+    is_flag=True,
+    help="Run every subset whose files have changed since it was materialized, or on whose pairs people have decided.",
+)
 @click.option("--plan", is_flag=True, help="Only print what would run, and estimate its time, memory and disk space.")
 @format_option
 @pass_settings
@@ -51,6 +55,7 @@ def run(settings: Settings, subsets: tuple[str, ...], every: bool, changed: bool
     if [every, changed, bool(subsets)].count(True) != 1:
         raise click.UsageError("name the subsets to run, or --all, or --changed")
     from visdiv_assets.corpus.tables import LakeTable
+    from visdiv_assets.duplicates.person_decisions import read_decisions
     from visdiv_assets.wiring import open_lake, open_source
 
     source = open_source(settings)
@@ -58,13 +63,16 @@ def run(settings: Settings, subsets: tuple[str, ...], every: bool, changed: bool
     if unknown := [subset for subset in subsets if subset not in known]:
         raise _no_subset(source, unknown[0], known)
     from visdiv_assets.orchestration import runs
-    from visdiv_assets.orchestration.status import changed_subsets, stale_benchmarks
+    from visdiv_assets.orchestration.status import changed_subsets, newly_decided_subsets, stale_benchmarks
     from visdiv_assets.publishing.warehouse.query import query_rows
 
     lake = open_lake(settings)
     if changed and not lake.partitions(LakeTable.SUBSET_IMAGES):
         raise ConfigError("no subset is materialized yet, so none has changed: run `visdiv run --all`")
-    chosen = known if every else changed_subsets(source, lake) if changed else list(subsets)
+    chosen = known if every else list(subsets)
+    if changed:
+        stale = {*changed_subsets(source, lake), *newly_decided_subsets(lake, read_decisions(settings.decisions_path))}
+        chosen = [subset for subset in known if subset in stale]
     benchmarks = source.benchmarks() if every else stale_benchmarks(source, lake)
     if plan:
         from visdiv_assets.cli.run_plan import echo_plan

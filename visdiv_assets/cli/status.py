@@ -23,12 +23,14 @@ Examples:
 @pass_settings
 def status(settings: Settings, form: Form) -> None:
     """Show the results of each subset, and whether its files have changed."""
-    from visdiv_assets.orchestration.status import SubsetState, subset_states
+    from visdiv_assets.duplicates.person_decisions import read_decisions
+    from visdiv_assets.orchestration.status import SubsetState, newly_decided_across, subset_states
     from visdiv_assets.storage.uris import display
     from visdiv_assets.wiring import open_lake, open_source
 
     source = open_source(settings)
-    states = subset_states(source, open_lake(settings))
+    lake, decisions = open_lake(settings), read_decisions(settings.decisions_path)
+    states = subset_states(source, lake, decisions)
     if form != "text":
         from visdiv_assets.publishing.row_formats import Rows
 
@@ -42,3 +44,6 @@ def status(settings: Settings, form: Form) -> None:
     width = max([len(state.subset) for state in states], default=6)
     for state in states:
         click.echo(repeat_options(f"{state.subset:<{width}}  {state.summary}"))
+    if newly_decided_across(lake, decisions):
+        said = "people have decided on pairs across subsets since: `visdiv run --changed` obeys them"
+        click.echo(repeat_options(said))

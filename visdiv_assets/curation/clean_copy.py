@@ -7,9 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow.compute as pc
 
+from visdiv_assets.contamination.positions import LEAK_IDS
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
 from visdiv_assets.curation.export import SubsetDecision
 from visdiv_assets.curation.rules import Rules
+from visdiv_assets.duplicates.candidates import SIDES
+from visdiv_assets.duplicates.decided_pairs import DECIDED
+from visdiv_assets.duplicates.person_decisions import DECISIONS_SCHEMA, Decision
 from visdiv_assets.errors import StaleError
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.versions import version_of
@@ -41,6 +45,36 @@ def load_decisions(lake: Lake, source: Source, rules: Rules) -> Iterator[SubsetD
         kept = np.ones(version.rows, bool)
         kept[dropped["row"].to_numpy()] = False
         yield SubsetDecision(subset, version, kept, dropped)
+
+
+def load_person_decisions(lake: Lake) -> list[Decision]:
+    """Return people's decisions on pairs that the stored decisions on rows obey, sorted by image_id.
+
+    Raises:
+        NotMaterializedError: `curated_rows` is not materialized.
+        StaleError: runs have read decisions since then.
+    """
+    curated = lake.require(LakeTable.CURATED_ROWS, CORPUS_PARTITION)
+    subsets = curated.facts["subsets"]
+    found: dict[tuple[str, str], Decision] = {}
+    for table, partition, used in (
+        *((LakeTable.VERIFIED_DUPLICATES, subset, f"{subset} {LakeTable.VERIFIED_DUPLICATES}") for subset in subsets),
+        (LakeTable.VERIFIED_CROSS_SUBSET, CORPUS_PARTITION, LakeTable.VERIFIED_CROSS_SUBSET),
+        *((LakeTable.VERIFIED_CONTAMINATION, name, f"{name} {LakeTable.VERIFIED_CONTAMINATION}") for name in subsets),
+    ):
+        manifest = lake.manifest(table, partition)
+        if manifest is None or not manifest.files(DECIDED):
+            continue
+        if curated.inputs.get(used) != manifest.digest:
+            raise StaleError(
+                "people have decided on pairs since rows were decided: "
+                f"{remedy(LakeTable.CURATED_ROWS, CORPUS_PARTITION)}"
+            )
+        for record in lake.read(manifest, DECIDED).to_pylist():
+            a, b = sorted(record[side] for side in (SIDES if SIDES[0] in record else (LEAK_IDS[0], LEAK_IDS[-1])))
+            said = {name: record[name] for name in DECISIONS_SCHEMA.names[2:] if name in record}
+            found.setdefault((a, b), Decision(image_id_a=a, image_id_b=b, **said))
+    return [found[pair] for pair in sorted(found)]
 
 
 def _require_rules(curated: Manifest, rules: Rules) -> None:

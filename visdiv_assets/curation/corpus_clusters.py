@@ -53,7 +53,8 @@ def cluster_corpus(
         lake: where the findings of the subsets are.
         subsets: their names, sorted.
         not_selected: masks of the rows that were not selected, by subset; see `keep_masks`.
-        copies_by: `pixels` links confirmed pairs, `similarity` pairs that reach the duplicate threshold.
+        copies_by: `pixels` links confirmed pairs, `similarity` pairs that reach the duplicate threshold. Either way,
+            pairs that people refuted are not linked, and those that they confirmed are.
         duplicate_threshold: similarity from which a pair is linked.
         contamination_threshold: similarity from which an image is contaminated.
         text_contamination_share: share of n-grams in a benchmark from which on a text is contaminated.
@@ -78,7 +79,8 @@ def cluster_corpus(
     copies = linked.copies
     if copies_by == "similarity":
         priority = positions.image_priority(len(linked.image_ids))
-        copies = without_verdicts(with_leaders(linked.vectors, copies.pairs, priority, duplicate_threshold))
+        led = with_leaders(linked.vectors, copies.pairs, priority, duplicate_threshold)
+        copies = linked.obeying(without_verdicts(led))
     decided = decide_positions(positions, linked.image_ids, copies, subsets, rule=row_rule)
     summary = summarize_groups(linked.image_ids, linked.vectors, decided.component, decided.center)
     close = linked if copies_by == "similarity" else load_linked_images(lake, subsets, "similarity")

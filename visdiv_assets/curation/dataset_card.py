@@ -22,7 +22,7 @@ from visdiv_assets.storage.format_versions import product_version
 _UNFIT = frozenset('<>:/\\|?*[]%"')
 
 #: Files beside the folders of the subsets, whose names no folder may have.
-_RESERVED = ("README.md", "dropped.parquet")
+_RESERVED = ("README.md", "decisions.jsonl", "dropped.parquet")
 
 #: Features that all versions of `datasets` know. Columns with others are left for `datasets` to infer.
 _KNOWN_FEATURES = frozenset({"Image", "Value"})
@@ -79,12 +79,13 @@ def with_features(schema: pa.Schema) -> pa.Schema:
     return schema.with_metadata({**(schema.metadata or {}), **metadata})
 
 
-def render_card(origin: str, rows: Mapping[str, tuple[int, int]]) -> str:
+def render_card(origin: str, rows: Mapping[str, tuple[int, int]], *, decisions: int = 0) -> str:
     """Return the dataset card of an export.
 
     Args:
         origin: the source.
         rows: by subset, the number of its rows and of its kept rows.
+        decisions: number of people's decisions on pairs of images in `decisions.jsonl`.
     """
     # `datasets` refuses a split without rows, so a subset without kept rows gets no config.
     nonempty = [folder_name(subset) for subset, (_, kept) in rows.items() if kept]
@@ -104,6 +105,11 @@ def render_card(origin: str, rows: Mapping[str, tuple[int, int]]) -> str:
             f"{all_kept} of {all_rows} rows in {len(rows)} subsets, unchanged and in their order.\n",
             "`dropped.parquet` lists the dropped rows by their index in the source, each with the reason and, if there "
             "is one, the image that is the witness.\n",
+            *(
+                [f"`decisions.jsonl` has the {decisions} decisions of people on pairs of images that were obeyed.\n"]
+                if decisions
+                else []
+            ),
             *([f"All rows of {', '.join(emptied)} are dropped.\n"] if emptied else []),
         ]
     )

@@ -4,6 +4,7 @@ The folder has the layout of a dataset's repository on the Hugging Face Hub:
 
     <subset>/train-00000-of-00002.parquet   the kept rows of one shard, unchanged, in their order
     dropped.parquet                         the dropped rows, `DROPPED_SCHEMA`
+    decisions.jsonl                         people's decisions on pairs of images that were obeyed, if there are any
     README.md                               a dataset card, one config per subset
 
 Every shard becomes one file, even if none of its rows is kept, so that names and numbers match the source. Shards keep
@@ -31,6 +32,7 @@ import pyarrow.parquet as pq
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
 from visdiv_assets.curation.dataset_card import folder_name, is_plain, render_card, with_features
 from visdiv_assets.curation.resume_marker import ResumeMarker
+from visdiv_assets.duplicates.person_decisions import Decision
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.sources.interface import Kind, Shard, Source, StoredShard
@@ -60,6 +62,7 @@ DROPPED_SCHEMA = pa.schema(
 )
 
 DROPPED_FILE = "dropped.parquet"
+DECISIONS_FILE = "decisions.jsonl"
 CARD_FILE = "README.md"
 
 #: Raise this whenever the same rows would be written differently, so that no export mixes files of both kinds.
@@ -136,7 +139,12 @@ def preview(decisions: Iterable[SubsetDecision]) -> pa.Table:
 
 
 def export(
-    source: Source, decisions: Iterable[SubsetDecision], folder: Path, *, progress: Progress = silent
+    source: Source,
+    decisions: Iterable[SubsetDecision],
+    folder: Path,
+    *,
+    by_people: Sequence[Decision] = (),
+    progress: Progress = silent,
 ) -> ExportResult:
     """Write the kept rows of all subsets, the list of dropped rows, and a dataset card.
 
@@ -147,6 +155,7 @@ def export(
         source: the source of the rows; nothing is written to it.
         decisions: at least one, and at most one per subset; files are written in this order.
         folder: new, empty, or left by an interrupted export.
+        by_people: people's decisions on pairs of images that were obeyed.
         progress: called with the number of processed rows, kept or dropped.
 
     Raises:
@@ -179,9 +188,13 @@ def export(
                 if table.num_rows:
                     writer.write_table(table)
         rows = {decision.subset: (decision.version.rows, int(np.count_nonzero(decision.kept))) for decision in decided}
-        marker.begin(CARD_FILE)
-        with _name_errors(folder / CARD_FILE), replace_local(folder / CARD_FILE) as stream:
-            stream.write(render_card(source.uri, rows).encode())
+        texts = {CARD_FILE: render_card(source.uri, rows, decisions=len(by_people))}
+        if by_people:
+            texts[DECISIONS_FILE] = "".join(f"{decision.to_json()}\n" for decision in by_people)
+        for name, text in texts.items():
+            marker.begin(name)
+            with _name_errors(folder / name), replace_local(folder / name) as stream:
+                stream.write(text.encode())
     kept = sum(kept for _, kept in rows.values())
     return ExportResult(
         subsets=len(decided),

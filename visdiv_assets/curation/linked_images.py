@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.decisions import LOSSLESS, Copies, Positions
 from visdiv_assets.curation.row_findings import RowFacts
+from visdiv_assets.duplicates.candidates import SIDES
 from visdiv_assets.duplicates.clusters import Pairs
-from visdiv_assets.duplicates.pair_verification import read_pairs
+from visdiv_assets.duplicates.decided_pairs import obey, read_confirmed, read_decided
+from visdiv_assets.duplicates.person_decisions import DECISIONS_SCHEMA, RIGHT
 from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.storage.arrays import RowsOf, StackedArray
 from visdiv_assets.storage.lake import Lake
@@ -43,11 +45,25 @@ class LinkedImages:
         copies: stored pairs among these images, within and across subsets, each once: all, without verdicts, or only
             the confirmed ones, with the verdict of the highest confidence.
         vectors: unit vectors [n, d] of the images, read on demand.
+        decided: people's decisions on pairs of these images: table of `DECISIONS_SCHEMA`. Confirmed copies obey them.
     """
 
     image_ids: np.ndarray
     copies: Copies
     vectors: RowsOf
+    decided: pa.Table
+
+    def obeying(self, copies: Copies) -> Copies:
+        """Return copies of these images without the pairs that people refuted, and with those that they confirmed."""
+        if not self.decided.num_rows:
+            return copies
+        names, pairs = pa.array(self.image_ids.astype(str), pa.string()), copies.pairs
+        sides = [names.take(pa.array(side)) for side in (pairs.left, pairs.right)]
+        table = pa.table([*sides, pairs.similarity, copies.confidence, copies.evidence], schema=COPIES_SCHEMA)
+        table = obey(table.append_column("verified", pa.repeat(True, table.num_rows)), self.decided)
+        kept = table.filter(table["verified"]).select(COPIES_SCHEMA.names).combine_chunks()
+        left, right = (np.searchsorted(self.image_ids, kept[side].to_numpy().astype("S32")) for side in SIDES)
+        return _distinct(left, right, kept)
 
 
 #: The tables of pairs within and across subsets, by what makes two images copies.
@@ -78,10 +94,13 @@ def load_linked_images(lake: Lake, subsets: Sequence[str], copies_by: str) -> Li
     """
     within, across = PAIR_TABLES[copies_by]
     manifests = [*(lake.require(within, subset) for subset in subsets), lake.manifest(across, CORPUS_PARTITION)]
-    tables = [_read_copies(lake, manifest, copies_by) for manifest in manifests if manifest and manifest.files("pairs")]
+    tables = [_read_copies(lake, manifest, copies_by) for manifest in manifests if manifest]
     table = pa.concat_tables([COPIES_SCHEMA.empty_table(), *tables])
-    a, b = (table[name].to_numpy().astype("S32") for name in ("image_id_a", "image_id_b"))
-    image_ids = np.unique(np.concatenate([a, b, _repeated(lake, subsets)]))
+    a, b = (table[name].to_numpy().astype("S32") for name in SIDES)
+    decided = _read_all_decided(lake, subsets)
+    right = decided.filter(pc.equal(decided["decision"], RIGHT))
+    confirmed = [right[name].to_numpy().astype("S32") for name in SIDES]
+    image_ids = np.unique(np.concatenate([a, b, *confirmed, _repeated(lake, subsets)]))
     copies = _distinct(np.searchsorted(image_ids, a), np.searchsorted(image_ids, b), table)
     index = IdIndex(image_ids)
     vector = np.full(len(image_ids), -1, np.int64)
@@ -97,15 +116,29 @@ def load_linked_images(lake: Lake, subsets: Sequence[str], copies_by: str) -> Li
         offset += len(vectors)
     # A pair across subsets may be of a subset that is not given, because its run has not finished.
     embedded = vector >= 0
-    return LinkedImages(
-        image_ids[embedded], _copies_among(copies, embedded), RowsOf(StackedArray(parts), vector[embedded])
-    )
+    linked = pa.array(image_ids[embedded].astype(str), pa.string())
+    decided = decided.filter(pc.and_(*(pc.is_in(decided[name], linked) for name in SIDES)))
+    of_linked = RowsOf(StackedArray(parts), vector[embedded])
+    return LinkedImages(image_ids[embedded], _copies_among(copies, embedded), of_linked, decided)
+
+
+def _read_all_decided(lake: Lake, subsets: Sequence[str]) -> pa.Table:
+    """Read people's decisions on pairs within the subsets and across all: table of `DECISIONS_SCHEMA`, each once."""
+    within, across = PAIR_TABLES["pixels"]
+    manifests = [*(lake.manifest(within, subset) for subset in subsets), lake.manifest(across, CORPUS_PARTITION)]
+    tables = [read_decided(lake, manifest) for manifest in manifests if manifest]
+    decided = pa.concat_tables([DECISIONS_SCHEMA.empty_table(), *tables])
+    numbered = decided.append_column("index", pa.array(np.arange(decided.num_rows)))
+    once = numbered.group_by(list(SIDES), use_threads=False).aggregate([("index", "min")])
+    return decided.take(once["index_min"])
 
 
 def _read_copies(lake: Lake, manifest: Manifest, copies_by: str) -> pa.Table:
     """Read the pairs of a table that count as copies: table of `COPIES_SCHEMA`."""
+    if not manifest.files("pairs"):
+        return COPIES_SCHEMA.empty_table()
     if copies_by == "pixels":
-        return read_pairs(lake, manifest, COPIES_SCHEMA.names, where=pc.field("verified")).cast(COPIES_SCHEMA)
+        return read_confirmed(lake, manifest, COPIES_SCHEMA.names).cast(COPIES_SCHEMA)
     pairs = lake.read(manifest, "pairs", columns=COPIES_SCHEMA.names[:3])
     without = [pa.nulls(pairs.num_rows, field.type) for field in list(COPIES_SCHEMA)[3:]]
     return pa.table([*pairs.columns, *without], schema=COPIES_SCHEMA)

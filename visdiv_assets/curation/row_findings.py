@@ -9,12 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.contamination.positions import DECIDED_LEAKS_SCHEMA, LEAK_IDS
 from visdiv_assets.contamination.texts import TEXT_OVERLAPS_SCHEMA
 from visdiv_assets.corpus.row_files import RowFiles, row_files
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.curation.reasons import DROP_REASONS
-from visdiv_assets.duplicates.pair_verification import read_pairs
+from visdiv_assets.duplicates.decided_pairs import obey, read_confirmed, read_decided
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.texts.overlap import SIZES
 
@@ -142,18 +143,22 @@ def leak_positions(lake: Lake, subset: str, listed: pa.Table, threshold: float, 
         ]
     )
     by_pixels = copies_by == "pixels"
-    table = LakeTable.VERIFIED_CONTAMINATION if by_pixels else LakeTable.CONTAMINATION
-    contamination = lake.manifest(table, subset)
+    verified = lake.manifest(LakeTable.VERIFIED_CONTAMINATION, subset)
+    contamination = verified if by_pixels else lake.manifest(LakeTable.CONTAMINATION, subset)
     if contamination is None or not contamination.files("pairs"):
         return schema.empty_table()
     columns = ["image_id", *schema.names[3:]]
     if by_pixels:
-        pairs = read_pairs(lake, contamination, columns, where=pc.field("verified"))
+        pairs = read_confirmed(lake, contamination, columns, DECIDED_LEAKS_SCHEMA, LEAK_IDS)
     else:
         close = pc.field("similarity") >= np.float32(threshold)
-        pairs = lake.read(contamination, "pairs", columns=columns[:-2], where=close)
+        pairs = lake.read(contamination, "pairs", columns=[*columns[:-2], LEAK_IDS[-1]], where=close)
         for name in columns[-2:]:
             pairs = pairs.append_column(name, pa.nulls(pairs.num_rows, schema.field(name).type))
+        if verified is not None:
+            pairs = pairs.append_column("verified", pa.repeat(True, pairs.num_rows))
+            pairs = obey(pairs, read_decided(lake, verified, DECIDED_LEAKS_SCHEMA), LEAK_IDS)
+            pairs = pairs.filter(pairs["verified"]).select(columns)
     order = [("similarity", "descending"), ("benchmark", "ascending"), ("benchmark_row", "ascending")]
     ordered = pairs.sort_by(order).append_column("index", pa.array(np.arange(pairs.num_rows)))
     first = ordered.group_by("image_id", use_threads=False).aggregate([("index", "min")])

@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -60,6 +60,8 @@ DECISIONS_SCHEMA = pa.schema(
         ("sampled", pa.bool_()),
     ]
 )
+
+Column: TypeAlias = pa.Array | pa.ChunkedArray
 
 #: Maximum bytes of a line.
 MAX_LINE_BYTES = 64 << 10
@@ -162,12 +164,17 @@ class Decisions:
         return self.table.filter(pc.not_equal(self.table["decision"], UNSURE)).combine_chunks()
 
     @property
+    def image_ids(self) -> pa.Array:
+        """The images of decisions that change something: string, each once."""
+        return pc.unique(pa.concat_arrays([_as_array(self.effective[name]) for name in ("image_id_a", "image_id_b")]))
+
+    @property
     def digest(self) -> str:
         """Digest of what the decisions change; empty if they change nothing."""
         rows = self.effective.select(["image_id_a", "image_id_b", "decision"]).to_pydict()
         return digest_of(list(rows.values())) if self.effective.num_rows else ""
 
-    def find(self, a: pa.Array | pa.ChunkedArray, b: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
+    def find(self, a: Column, b: Column) -> pa.ChunkedArray:
         """Return the decisions on pairs, in either order: string [n], right, wrong or null.
 
         Args:
@@ -175,16 +182,9 @@ class Decisions:
             b: string [n], image_ids of the other images.
         """
         effective = self.effective
-        known = [pc.unique(pc.cast(effective[name], pa.string())) for name in ("image_id_a", "image_id_b")]
-        ids = pc.unique(pa.concat_arrays(known))
-        # Most pairs have no decision, and their keys are not made.
-        maybe = pc.and_(pc.is_in(a, ids), pc.is_in(b, ids))
-        index = pc.indices_nonzero(maybe)
-        found = pc.take(effective["decision"], self._row_of(pc.take(a, index), pc.take(b, index)))
-        place = pc.if_else(maybe, pc.subtract(pc.cumulative_sum(pc.cast(maybe, pa.int64())), 1), None)
-        return pa.chunked_array([pc.take(_as_array(found), _as_array(place))], pa.string())
+        return look_up(a, b, effective["image_id_a"], effective["image_id_b"], effective["decision"])
 
-    def among(self, a: pa.Array | pa.ChunkedArray, b: pa.Array | pa.ChunkedArray | None = None) -> Decisions:
+    def among(self, a: Column, b: Column | None = None) -> Decisions:
         """Return the decisions on pairs of an image of `a` and one of `b`, in either order.
 
         Args:
@@ -197,10 +197,6 @@ class Decisions:
         forward = pc.and_(pc.is_in(one, values_a), pc.is_in(two, values_b))
         backward = pc.and_(pc.is_in(one, values_b), pc.is_in(two, values_a))
         return Decisions(self.table.filter(pc.or_(forward, backward)))
-
-    def _row_of(self, a: pa.Array | pa.ChunkedArray, b: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-        keys = _pair_keys(self.effective["image_id_a"], self.effective["image_id_b"])
-        return pc.index_in(_pair_keys(a, b), _as_array(keys))
 
 
 def read_decisions(path: str | Path) -> Decisions:
@@ -262,6 +258,26 @@ def append_decision(path: str | Path, decision: Decision) -> None:
         raise write_error(str(path), error) from error
 
 
+def look_up(a: Column, b: Column, known_a: Column, known_b: Column, values: Column) -> pa.ChunkedArray:
+    """Return the value of each pair, null for pairs without one; pairs are equal in either order.
+
+    Args:
+        a: string [n], image_ids.
+        b: string [n], image_ids of the other images.
+        known_a: string [m], image_ids of pairs with a value, which are few.
+        known_b: string [m].
+        values: [m].
+    """
+    ids = pc.unique(pa.concat_arrays([_as_array(known_a), _as_array(known_b)]))
+    # Keys are made of the few pairs only that may have a value.
+    maybe = pc.and_(pc.is_in(a, ids), pc.is_in(b, ids))
+    index = pc.indices_nonzero(maybe)
+    row = pc.index_in(_pair_keys(pc.take(a, index), pc.take(b, index)), _as_array(_pair_keys(known_a, known_b)))
+    found = _as_array(pc.take(values, row))
+    place = pc.if_else(maybe, pc.subtract(pc.cumulative_sum(pc.cast(maybe, pa.int64())), 1), None)
+    return pa.chunked_array([pc.take(found, _as_array(place))], found.type)
+
+
 def _read_lines(path: Path) -> list[bytes]:
     try:
         with path.open("rb") as stream:
@@ -303,9 +319,9 @@ def _write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def _pair_keys(a: pa.Array | pa.ChunkedArray, b: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+def _pair_keys(a: Column, b: Column) -> Column:
     return pc.binary_join_element_wise(pc.min_element_wise(a, b), pc.max_element_wise(a, b), " ")
 
 
-def _as_array(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+def _as_array(values: Column) -> pa.Array:
     return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values

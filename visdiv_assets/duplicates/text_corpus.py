@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
+from visdiv_assets.duplicates.candidates import SIDES
 from visdiv_assets.duplicates.clusters import Pairs, components, lowest_members
-from visdiv_assets.duplicates.pair_verification import read_pairs
+from visdiv_assets.duplicates.decided_pairs import read_confirmed
 from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.storage.arrays import StackedArray
 from visdiv_assets.storage.lake import Lake
@@ -158,13 +159,8 @@ def confirmed_pairs(lake: Lake, subsets: Sequence[str]) -> pa.Table:
     """Return the confirmed pairs of images within and across some subsets: image_id_a, image_id_b."""
     manifests = [lake.manifest(LakeTable.VERIFIED_DUPLICATES, subset) for subset in subsets]
     manifests.append(lake.manifest(LakeTable.VERIFIED_CROSS_SUBSET, CORPUS_PARTITION))
-    columns = ["image_id_a", "image_id_b"]
-    found = [
-        read_pairs(lake, manifest, columns, where=pc.field("verified"))
-        for manifest in manifests
-        if manifest and manifest.files("pairs")
-    ]
-    return pa.concat_tables([pa.schema([(name, pa.string()) for name in columns]).empty_table(), *found])
+    found = [read_confirmed(lake, manifest, SIDES) for manifest in manifests if manifest and manifest.files("pairs")]
+    return pa.concat_tables([pa.schema([(name, pa.string()) for name in SIDES]).empty_table(), *found])
 
 
 def _linked_images(lake: Lake, subsets: Sequence[str]) -> tuple[IdIndex, np.ndarray]:

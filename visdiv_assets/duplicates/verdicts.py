@@ -1,11 +1,10 @@
-"""Counts of the verdicts of many pairs, and a sample of the confirmed ones, from batches of the table of pairs."""
+"""Counts of the verdicts of many pairs, from batches of the table of pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,9 +12,6 @@ from visdiv_assets.duplicates.verify import MIN_CONFIDENCE
 
 #: Columns that the counts are made from; tables of older versions have no confidence.
 COUNTED_COLUMNS = ("verified", "confidence", "evidence", "reason")
-
-#: The seed of the sample.
-SEED = 1
 
 
 @dataclass(frozen=True)
@@ -82,25 +78,6 @@ def count_verdicts(batches: Iterable[pa.RecordBatch]) -> VerdictCounts:
         by_evidence=_summed(groups, ["evidence", "reason"]),
         undecided_reasons=_summed(undecided, ["reason"]),
     )
-
-
-def sample_rows(batches: Iterable[pa.RecordBatch], rows: int, count: int) -> pa.Table | None:
-    """Draw rows at random, the same for the same rows; None if there are none.
-
-    Args:
-        batches: the rows, in order.
-        rows: their number.
-        count: number of rows to draw, if there are as many.
-    """
-    chosen = np.sort(np.random.default_rng(SEED).choice(rows, min(count, rows), replace=False)) if rows else np.empty(0)
-    drawn = []
-    first = 0
-    for batch in batches:
-        inside = chosen[(chosen >= first) & (chosen < first + batch.num_rows)] - first
-        if len(inside):
-            drawn.append(pa.table(batch.take(pa.array(inside))))
-        first += batch.num_rows
-    return pa.concat_tables(drawn) if drawn else None
 
 
 _GROUPS = pa.schema(

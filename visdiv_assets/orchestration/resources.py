@@ -17,6 +17,7 @@ from visdiv_assets import embedding, sources
 from visdiv_assets.curation.rules import Rules
 from visdiv_assets.curation.selection.keep_masks import Selection
 from visdiv_assets.devices import ALL_DEVICES, cuda_devices, resolve_device
+from visdiv_assets.duplicates.person_decisions import Decisions, read_decisions
 from visdiv_assets.embedding.regions import RegionEmbedder
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.orchestration import sessions
@@ -333,6 +334,16 @@ class CleaningResource(SettingsResource):
         )
 
 
+class ReviewResource(SettingsResource):
+    """People's decisions on pairs of images."""
+
+    path: str = from_property("decisions_path", "File of the decisions; see VISDIV_DECISIONS. It need not exist.")
+
+    def decisions(self) -> Decisions:
+        """Read the decisions that count."""
+        return read_decisions(self.path)
+
+
 class ReportsResource(SettingsResource):
     """The HTML reports."""
 
@@ -366,6 +377,7 @@ RESOURCES: dict[str, type[SettingsResource]] = {
     "text_rules": TextRulesResource,
     "calibration_settings": CalibrationResource,
     "cleaning": CleaningResource,
+    "review": ReviewResource,
     "reports": ReportsResource,
     "warehouse_file": WarehouseResource,
 }

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass, replace
 from typing import Literal
 
+from visdiv_assets.contamination.positions import LEAK_IDS, decided_leaks
 from visdiv_assets.corpus.access import CONTENT
-from visdiv_assets.corpus.tables import LakeTable, remedy
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
+from visdiv_assets.duplicates.decided_pairs import DECISIONS_INPUT, decided_pairs, effect_of
+from visdiv_assets.duplicates.person_decisions import Decisions
 from visdiv_assets.errors import SourceError, VisdivError
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.schema import UNREAD
@@ -15,6 +18,8 @@ from visdiv_assets.storage.manifest import DamagedManifestError, Manifest
 
 #: The tables that the runs of benchmarks make, beside reports about subsets.
 _OF_A_BENCHMARK = (*astuple(CONTENT[Kind.BENCHMARK]), LakeTable.BENCHMARK_TEXTS)
+
+_NEW_DECISIONS = "people have decided on pairs since: `visdiv run --changed` obeys them"
 
 
 @dataclass(frozen=True)
@@ -45,16 +50,25 @@ class SubsetState:
     materialized_at: str | None = None
 
 
-def subset_states(source: Source, lake: Lake) -> list[SubsetState]:
+def subset_states(source: Source, lake: Lake, decisions: Decisions) -> list[SubsetState]:
     """Return the state of every subset in the source or the lake, sorted by name.
 
     A subset has changed if the names, sizes, checksums or modification times of its files differ.
+
+    Args:
+        source: the source.
+        lake: the lake.
+        decisions: people's decisions on pairs, as runs would obey them now.
     """
     held = source.subsets()
+    decided = set(newly_decided_subsets(lake, decisions))
     texts = CONTENT[Kind.SUBSET].texts
     lake = lake.snapshot(LakeTable.SUBSET_IMAGES, texts, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES)
     names = sorted({*held, *lake.partitions(LakeTable.SUBSET_IMAGES)})
-    return [_state(source, lake, name, held=name in held) for name in names]
+    found = [_state(source, lake, name, held=name in held) for name in names]
+    return [
+        replace(each, summary=f"{each.summary}, {_NEW_DECISIONS}") if each.subset in decided else each for each in found
+    ]
 
 
 def changed_subsets(source: Source, lake: Lake) -> list[str]:
@@ -67,6 +81,45 @@ def changed_subsets(source: Source, lake: Lake) -> list[str]:
     names = [name for name in lake.partitions(LakeTable.SUBSET_IMAGES) if name in held]
     listed = ((name, lake.earlier(LakeTable.SUBSET_IMAGES, name)) for name in names)
     return [name for name, images in listed if images is None or _may_have_changed(source, images)]
+
+
+def newly_decided_subsets(lake: Lake, decisions: Decisions) -> list[str]:
+    """Return the subsets with pairs on which people have decided otherwise than the last run obeyed, sorted by name."""
+    tables = (LakeTable.VERIFIED_DUPLICATES, LakeTable.VERIFIED_CONTAMINATION)
+    lake = lake.snapshot(*tables, LakeTable.SSCD_EMBEDDINGS, LakeTable.BENCHMARK_EMBEDDINGS)
+    benchmarks = _manifests(lake, LakeTable.BENCHMARK_EMBEDDINGS)
+    found = []
+    for name, embeddings in _manifests(lake, LakeTable.SSCD_EMBEDDINGS).items():
+        copies, leaks = (lake.earlier(table, name) for table in tables)
+        stale = copies is not None and _obeys(copies) != effect_of(decided_pairs(lake, [embeddings], decisions))
+        if leaks is not None and not stale:
+            compared = {other: benchmarks[other] for other in leaks.facts["benchmarks"] if other in benchmarks}
+            stale = _obeys(leaks) != effect_of(decided_leaks(lake, embeddings, compared, decisions), LEAK_IDS)
+        if stale:
+            found.append(name)
+    return found
+
+
+def newly_decided_across(lake: Lake, decisions: Decisions) -> bool:
+    """Return whether people have decided on pairs across subsets otherwise than the last run obeyed."""
+    lake = lake.snapshot(LakeTable.VERIFIED_CROSS_SUBSET, LakeTable.SSCD_EMBEDDINGS)
+    verified = lake.earlier(LakeTable.VERIFIED_CROSS_SUBSET, CORPUS_PARTITION)
+    if verified is None:
+        return False
+    embeddings = _manifests(lake, LakeTable.SSCD_EMBEDDINGS)
+    compared = [embeddings[name] for name in verified.facts["subsets"] if name in embeddings]
+    return _obeys(verified) != effect_of(decided_pairs(lake, compared, decisions, across=True))
+
+
+def _obeys(verified: Manifest) -> str:
+    """Return the digest of the decisions that a table of verified pairs has."""
+    return verified.inputs.get(DECISIONS_INPUT, "")
+
+
+def _manifests(lake: Lake, table: str) -> dict[str, Manifest]:
+    """Return the manifests of a table by partition, without damaged ones."""
+    found = ((name, lake.earlier(table, name)) for name in lake.partitions(table))
+    return {name: manifest for name, manifest in found if manifest is not None}
 
 
 def stale_benchmarks(source: Source, lake: Lake) -> list[str]:

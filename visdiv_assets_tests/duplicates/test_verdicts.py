@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.duplicates.verdicts import COUNTED_COLUMNS, count_verdicts, sample_rows
+from visdiv_assets.duplicates.verdicts import COUNTED_COLUMNS, count_verdicts
 from visdiv_assets.duplicates.verify import MIN_CONFIDENCE
 from visdiv_assets.duplicates.verify_pairs import VERDICT_SCHEMA
 
@@ -68,27 +67,3 @@ def test_pairs_of_older_versions_have_no_confidence() -> None:
     older = (batch.drop_columns(["confidence"]) for batch in batches_of(records, 1))
     found = count_verdicts(older)
     assert (found.confirmed, found.below_floor, found.without_confidence) == (1, 0, 1)
-
-
-@relaxed
-@given(st.integers(0, 60), st.integers(0, 12), st.integers(1, 20))
-def test_a_sample_does_not_depend_on_the_batches(rows: int, count: int, size: int) -> None:
-    table = pa.table({"number": pa.array(range(rows), pa.int64())})
-    drawn = sample_rows(table.to_batches(max_chunksize=size), rows, count)
-    numbers = [] if drawn is None else drawn["number"].to_pylist()
-    whole = sample_rows(table.to_batches(), rows, count)
-    assert numbers == ([] if whole is None else whole["number"].to_pylist())
-    assert numbers == sorted({*numbers})
-    assert len(numbers) == min(rows, count)
-
-
-def test_every_row_may_be_drawn() -> None:
-    table = pa.table({"number": list(range(20))})
-    drawn = sample_rows(table.to_batches(), 20, 10)
-    assert drawn is not None
-    assert drawn["number"].to_pylist() != list(range(10))
-
-
-@pytest.mark.parametrize("rows", [0, 3])
-def test_without_rows_or_count_nothing_is_drawn(rows: int) -> None:
-    assert sample_rows(pa.table({"number": list(range(rows))}).to_batches(), rows, 0) is None

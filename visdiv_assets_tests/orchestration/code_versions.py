@@ -98,6 +98,7 @@ VERIFICATION = (
     "duplicates.verify_pairs",
     "orchestration.work.verify",
 )
+DECIDED = ("duplicates.decided_pairs", "duplicates.person_decisions")
 LEAKS = ("contamination.benchmark_images", "contamination.images", "contamination.positions", "statistics")
 MOMENTS = (*READING, "diversity.accumulate", "diversity.moments", "diversity.scores", "diversity.stored")
 FACTS = ("curation.reasons", "curation.row_findings", "contamination.texts")
@@ -147,6 +148,7 @@ STAGES = {
     "text_duplicates": StageCode(
         "text_duplicates",
         (
+            *DECIDED,
             *READING,
             "duplicates.clusters",
             "duplicates.pair_verification",
@@ -177,7 +179,9 @@ STAGES = {
             "orchestration.work.corpus_join",
         ),
     ),
-    "verification": StageCode("verification_shared", (*VERIFICATION, *LEAKS, "orchestration.assets.verification")),
+    "verification": StageCode(
+        "verification_shared", (*VERIFICATION, *LEAKS, *DECIDED, "orchestration.assets.verification")
+    ),
     "calibration": StageCode(
         "calibration",
         (*DECODING, *HASHES, *JOIN, "duplicates.calibration", "duplicates.verify", "imaging.pdq", "imaging.resize"),
@@ -187,6 +191,7 @@ STAGES = {
     "duplicate_clusters": StageCode(
         "clusters",
         (
+            *DECIDED,
             *FACTS,
             *READING,
             "curation.corpus_clusters",
@@ -201,7 +206,7 @@ STAGES = {
             "duplicates.text_corpus",
         ),
     ),
-    "curated_rows": StageCode("curation", (*FACTS, "curation.witnesses")),
+    "curated_rows": StageCode("curation", (*DECIDED, *FACTS, "curation.witnesses")),
     "corpus_diversity": StageCode(
         "mixtures", (*MOMENTS, "curation.witnesses", "diversity.after_cleaning", "diversity.tables", "diversity.unions")
     ),

@@ -1,7 +1,7 @@
 """The parts that the assets which compare pixels share: settings, units of work, checks, and metadata for the UI."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import dagster as dg
@@ -10,8 +10,11 @@ import pyarrow.compute as pc
 
 from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.duplicates.candidates import SIDES
+from visdiv_assets.duplicates.decided_pairs import DECIDED, DECISIONS_INPUT, effect_of
 from visdiv_assets.duplicates.pair_verification import split_into_units
-from visdiv_assets.duplicates.verdicts import COUNTED_COLUMNS, count_verdicts, sample_rows
+from visdiv_assets.duplicates.person_decisions import RIGHT, WRONG
+from visdiv_assets.duplicates.review_sample import review_sample
+from visdiv_assets.duplicates.verdicts import COUNTED_COLUMNS, count_verdicts
 from visdiv_assets.duplicates.verify import MIN_CONFIDENCE, VERIFY_VERSION
 from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS
 from visdiv_assets.orchestration.assets.stage import check_spec, digests_by_table, sheet_markdown, table_preview
@@ -107,6 +110,30 @@ def compare_candidates(store: Lake, write: PartitionWrite, engine: Engine, work:
     return compared
 
 
+def decision_inputs(decided: pa.Table, ids: Sequence[str] = SIDES) -> dict[str, str]:
+    """Return the digest of people's decisions as an input of a partition; empty without any."""
+    digest = effect_of(decided, ids)
+    return {DECISIONS_INPUT: digest} if digest else {}
+
+
+def keep_decided(write: PartitionWrite, decided: pa.Table, inputs: Mapping[str, str]) -> None:
+    """Write people's decisions beside the verdicts, as a unit of their own; none without any.
+
+    Args:
+        write: the partition.
+        decided: the decisions on its images.
+        inputs: digests of what they depend on.
+    """
+    if decided.num_rows and not write.reuse(DECIDED, inputs):
+        with write.add(DECIDED, inputs) as unit:
+            unit.table(DECIDED, decided, decided.schema)
+
+
+def _count(decided: pa.Table, decision: str, ids: tuple[str, str]) -> int:
+    """Return the number of different pairs with a decision."""
+    return int(decided.filter(pc.equal(decided["decision"], decision)).group_by(list(ids)).aggregate([]).num_rows)
+
+
 def _read_units(store: Lake, scratch: PartitionWrite) -> Iterator[pa.RecordBatch]:
     draft = scratch.draft()
     for unit in draft.units:
@@ -143,7 +170,15 @@ def verification_check_specs(
 
 
 def verification_result(
-    images: ImageReader, manifest: Manifest, subsets: Sequence[str], *, compared: int, reused: int, limit: float
+    images: ImageReader,
+    manifest: Manifest,
+    subsets: Sequence[str],
+    *,
+    compared: int,
+    reused: int,
+    limit: float,
+    decided: pa.Table,
+    ids: tuple[str, str] = SIDES,
 ) -> tuple[dict[str, object], list[dg.AssetCheckResult]]:
     """Return the metadata and the checks of a table of compared pairs.
 
@@ -154,13 +189,15 @@ def verification_result(
         compared: number of pairs that were compared in this run.
         reused: number of units of an earlier run.
         limit: share of undecided pairs above which the check warns.
+        decided: people's decisions on pairs of the table's images.
+        ids: columns of the pairs with the image_ids of the two images.
     """
     dataset = images.lake.dataset(manifest, "pairs")
     counts = count_verdicts(
         dataset.to_batches(columns=[name for name in COUNTED_COLUMNS if name in dataset.schema.names])
     )
-    sampled = sample_rows(dataset.to_batches(filter=pc.field("verified")), counts.confirmed, PAIRS_SHOWN)
-    sheet = None if sampled is None else confirmed_contact_sheet(images, subsets, sampled)
+    sampled = review_sample(dataset.to_batches(filter=pc.field("verified")), PAIRS_SHOWN, ids=ids)
+    sheet = None if sampled is None or not sampled.num_rows else confirmed_contact_sheet(images, subsets, sampled)
     metadata = {
         "dagster/partition_row_count": counts.pairs,
         "pairs_compared": compared,
@@ -168,6 +205,7 @@ def verification_result(
         "pairs_confirmed": counts.confirmed,
         "pairs_rejected": counts.rejected,
         "pairs_undecided": counts.undecided,
+        **{f"decided_{decision}": _count(decided, decision, ids) for decision in (RIGHT, WRONG)},
         "undecided_reasons": table_preview(counts.undecided_reasons),
         "evidence": table_preview(counts.by_evidence),
         **({"confirmed_sample": sheet_markdown("a sample of confirmed pairs", sheet)} if sheet else {}),

@@ -13,6 +13,7 @@ from visdiv_assets.orchestration.resources import (
     CleaningResource,
     LakeResource,
     ReportsResource,
+    ReviewResource,
     SourceResource,
     WarehouseResource,
 )
@@ -71,6 +72,7 @@ def warehouse(
     warehouse_file: WarehouseResource,
     cleaning: CleaningResource,
     reports: ReportsResource,
+    review: ReviewResource,
 ) -> dg.MaterializeResult:
     """The DuckDB file for BI tools: the findings about every materialized subset of the source, with comments.
 
@@ -87,7 +89,8 @@ def warehouse(
             )
         store.require_space()
         publication = Publication(**json.loads(warehouse_file.publication)).with_source(opened)
-        published = publish(store, warehouse_file.path, category=category, publication=publication)
+        decisions = review.decisions()
+        published = publish(store, warehouse_file.path, category=category, publication=publication, decisions=decisions)
         if warehouse_file.copy_to:
             publish_copy(warehouse_file.path, warehouse_file.copy_to)
         with open_report_data(Path(warehouse_file.path)) as found:

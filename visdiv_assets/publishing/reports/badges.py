@@ -9,10 +9,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.duplicates.person_decisions import WRONG
 from visdiv_assets.duplicates.verify.geometry import inverse, matrix_of
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.reports.model import PairEntry, Value, Verdict
 from visdiv_assets.publishing.text_cells import Text
+
+#: The kind of pairs that are not confirmed, and the reason of those that a person refuted.
+UNCONFIRMED, PERSON_SAID = "unconfirmed", "a person decided"
 
 #: Meanings of the kinds of `duplicates.verify.KINDS`, except `unconfirmed`.
 KINDS = {
@@ -23,6 +27,7 @@ KINDS = {
     "bordered": "One image has a plain border around the content of the other.",
     "captioned": "One image has a caption, a logo or a watermark that the other lacks.",
     "recolored": "Only the brightness, contrast or colors of the whole image differ.",
+    "person": "A person decided that one image is a copy of the other; verification did not confirm it.",
     "aligned": "Both images show the same content, in another size, compression or sharpness.",
 }
 
@@ -36,6 +41,7 @@ REASONS = {
     "low confidence": "The images agree, but different images do so too often; they may still be copies.",
     "no alignment": "No transform was found that maps one image onto the other.",
     "contents differ": "After registration, the images differ in a region by more than noise.",
+    PERSON_SAID: "A person decided that the images are not copies.",
     "colors differ": "After registration, the images differ in color in a region, not as a whole.",
 }
 
@@ -79,10 +85,11 @@ def verdict_of(record: Mapping[str, Any], *, swapped: bool = False) -> Verdict |
     if swapped and transform:
         matrix = inverse(matrix_of(transform))
         transform = (matrix / matrix[2, 2]).ravel()[: len(transform)].tolist()
+    refuted = record.get("decision") == WRONG
     return Verdict(
         record["verified"],
-        record["evidence"],
-        record.get("reason") or "",
+        UNCONFIRMED if refuted else record["evidence"],
+        PERSON_SAID if refuted else record.get("reason") or "",
         tuple(transform),
         record.get("overlap") or 0.0,
         record.get("agreement") or 0.0,

@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.contamination.positions import DECIDED_LEAKS_SCHEMA, LEAK_IDS
 from visdiv_assets.corpus.image_lookup import ImagePosition, ImageReader, find_first_positions
+from visdiv_assets.duplicates.decided_pairs import obey, read_decided
 from visdiv_assets.publishing.reports.badges import measures_of, verdict_counts, verdict_of
 from visdiv_assets.publishing.reports.model import PairEntry, Report, Table
 from visdiv_assets.publishing.reports.pair_selection import records_on_page
@@ -94,7 +96,11 @@ def _pairs(store: Lake, benchmark: str, manifests: Mapping[str, Manifest]) -> pa
     found = []
     for subset, manifest in manifests.items():
         if manifest.files("pairs"):
-            of_subset = store.read(manifest, "pairs", where=pc.field("benchmark") == benchmark)
+            of_benchmark = pc.field("benchmark") == benchmark
+            of_subset = store.read(manifest, "pairs", where=of_benchmark)
+            if "verified" in of_subset.column_names:
+                decided = read_decided(store, manifest, DECIDED_LEAKS_SCHEMA).filter(of_benchmark)
+                of_subset = obey(of_subset, decided, LEAK_IDS)
             found.append(of_subset.append_column("subset", pa.repeat(subset, of_subset.num_rows)))
     # Some subsets may have been verified, others not.
     return pa.concat_tables(found, promote_options="default") if found else None

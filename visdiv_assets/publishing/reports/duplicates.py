@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from visdiv_assets.corpus.image_lookup import ImageReader, find_first_positions
 from visdiv_assets.duplicates.candidates import SIDES
+from visdiv_assets.duplicates.decided_pairs import obey, read_decided
 from visdiv_assets.duplicates.near import PAIRS_SCHEMA
 from visdiv_assets.publishing.reports.badges import measures_of, verdict_counts, verdict_of
 from visdiv_assets.publishing.reports.model import PairEntry, Report
@@ -47,6 +48,8 @@ def duplicates_report(
     searched = nearest if verified is None else verified
     # A manifest without units has no table.
     table = store.read(searched, "pairs") if searched.files("pairs") else PAIRS_SCHEMA.empty_table()
+    if verified is not None and table.num_rows:
+        table = obey(table, read_decided(store, verified))
     pairs = records_on_page(table, [(side, "ascending") for side in SIDES])
     positions = find_first_positions(store, subset, (pair[side] for pair in pairs for side in SIDES))
     found = images.read(Kind.SUBSET, positions.values())

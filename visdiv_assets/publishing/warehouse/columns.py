@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from visdiv_assets.duplicates.decided_pairs import PERSON
 from visdiv_assets.duplicates.verify.evidence import KINDS
 from visdiv_assets.sources.schema import CRITERIA
 
@@ -112,7 +113,7 @@ VERDICT_OF_VERIFIED = (
 )
 
 #: Verdicts say how a copy differs from the original.
-EVIDENCE_TYPE = enum(*KINDS)
+EVIDENCE_TYPE = enum(*KINDS, PERSON)
 CRITERION_TYPE = enum(*CRITERIA)
 
 SUBSET = Column("subset", "VARCHAR", "Name of the subset.")
@@ -152,8 +153,26 @@ RULE_VALUES = {"verified": "confirmed"}
 VERDICT = Column(
     "verdict",
     VERDICT_TYPE,
-    "Result of comparing the pixels of the two images. confirmed: one is a copy of the other. rejected: they are "
-    "different images. undecided: the pixels do not tell. NULL: not compared.",
+    "What counts: a person's decision, if there is one, else the result of comparing the pixels of the two images. "
+    "confirmed: one is a copy of the other. rejected: they are different images. undecided: the pixels do not tell. "
+    "NULL: not compared.",
+)
+#: What people decide on a pair.
+DECISION_TYPE = enum("right", "wrong", "unsure")
+#: The verdict that counts, of a person's decision and the verdict of verification, as SQL.
+VERDICT_OF_DECISION = "CASE decision WHEN 'right' THEN 'confirmed' WHEN 'wrong' THEN 'rejected' ELSE pixel_verdict END"
+#: The evidence, with that of pairs that only a person confirms.
+EVIDENCE_OF_DECISION = (
+    "CASE WHEN decision = 'right' AND pixel_verdict IS DISTINCT FROM 'confirmed' THEN 'person' ELSE evidence END"
+)
+#: A person's decision, and the verdict that it may have changed.
+DECIDED = (
+    Column(
+        "decision",
+        DECISION_TYPE,
+        "A person's decision that the runs obeyed (VISDIV_DECISIONS): right or wrong. NULL: none.",
+    ),
+    Column("pixel_verdict", VERDICT_TYPE, "The verdict of verification, whatever people decided. NULL: not compared."),
 )
 CONFIDENCE = Column(
     "confidence",
@@ -163,8 +182,8 @@ CONFIDENCE = Column(
 EVIDENCE = Column(
     "evidence",
     EVIDENCE_TYPE,
-    "How the copy differs from the original, such as identical_pixels, cropped or recolored; unconfirmed if the pair "
-    "is not confirmed. NULL: not compared.",
+    "How the copy differs from the original, such as identical_pixels, cropped or recolored; unconfirmed if "
+    "verification does not confirm the pair; person if only a person does. NULL: not compared.",
 )
 #: Verdict on an image and the one that it is dropped for.
 DECIDING_PAIR = (

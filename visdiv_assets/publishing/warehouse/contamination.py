@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from visdiv_assets.publishing.warehouse.columns import (
     CONFIDENCE,
+    DECIDED,
     EVIDENCE,
     EXPLANATION,
     IMAGE_ID,
@@ -27,8 +28,8 @@ from visdiv_assets.publishing.warehouse.columns import (
 
 CONTAMINATION_PAIRS = Table(
     "contamination_pairs",
-    "One row per image position of a subset and benchmark image that are close or confirmed copies. A benchmark image "
-    "that occurs several times is listed at its first position.",
+    "One row per image position of a subset and benchmark image that are close, confirmed copies or decided on by a "
+    "person. A benchmark image that occurs several times is listed at its first position.",
     (
         SUBSET,
         ROW,
@@ -52,6 +53,7 @@ CONTAMINATION_PAIRS = Table(
         Column("benchmark_positions", "BIGINT", "Number of positions of the benchmark that hold that image."),
         MODEL_ID,
         *EXPLANATION,
+        *DECIDED,
     ),
 )
 

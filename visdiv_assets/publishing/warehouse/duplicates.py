@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from visdiv_assets.publishing.warehouse.columns import (
     CONFIDENCE,
+    DECIDED,
     DECIDING_PAIR,
     EVIDENCE,
     EVIDENCE_TYPE,
@@ -27,8 +28,9 @@ from visdiv_assets.publishing.warehouse.columns import (
 
 CLOSE_PAIRS = Table(
     "close_pairs",
-    "One row per pair of different images that are close (similarity at or above VISDIV_SIMILARITY_FLOOR) or confirmed "
-    "copies, within and between subsets. Byte-equal images share an image_id, so they are not listed here.",
+    "One row per pair of different images that are close (similarity at or above VISDIV_SIMILARITY_FLOOR), confirmed "
+    "copies or decided on by a person, within and between subsets. Byte-equal images share an image_id, so they are "
+    "not listed here.",
     (
         Column("image_id_a", "VARCHAR", "The lower image_id of the two."),
         Column("image_id_b", "VARCHAR", "The higher image_id of the two."),
@@ -40,6 +42,7 @@ CLOSE_PAIRS = Table(
         NORMALIZED,
         LOW_INFORMATION,
         *EXPLANATION,
+        *DECIDED,
     ),
 )
 

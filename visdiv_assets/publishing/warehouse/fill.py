@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.diversity.published import published_scores
+from visdiv_assets.duplicates.person_decisions import Decisions
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
 from visdiv_assets.publishing.warehouse import clip, schema, texts
 from visdiv_assets.publishing.warehouse.history import fill_history
@@ -20,6 +21,7 @@ from visdiv_assets.publishing.warehouse.images import neighbors_column
 from visdiv_assets.publishing.warehouse.loading import Loader
 from visdiv_assets.publishing.warehouse.pair_tables import fill_close_pairs, fill_contamination_pairs
 from visdiv_assets.publishing.warehouse.publication import Publication
+from visdiv_assets.publishing.warehouse.review import fill_review
 from visdiv_assets.publishing.warehouse.row_table import fill_rows
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
@@ -66,6 +68,7 @@ class Filler:
         lake: Lake,
         category: Callable[[str], str | None],
         publication: Publication,
+        decisions: Decisions,
     ) -> None:
         """Fill through an open connection.
 
@@ -74,11 +77,13 @@ class Filler:
             lake: where the rows come from.
             category: returns the category of a subset.
             publication: the content of the table `meta`.
+            decisions: people's decisions on pairs.
         """
         self._loader = Loader(connection, lake)
         self._lake = lake
         self._category = category
         self._publication = publication
+        self._decisions = decisions
         self._published_at = datetime.now(UTC)
 
     def fill(self) -> dict[str, int]:
@@ -100,6 +105,7 @@ class Filler:
         for benchmark in self._lake.partitions(LakeTable.BENCHMARK_IMAGES):
             self._fill_benchmark(benchmark)
         fill_close_pairs(self._loader, subsets)
+        fill_review(self._loader, self._decisions)
         for table_name, role, table in COPIED:
             for partition in self._lake.partitions(table_name):
                 self._loader.copy(self._lake.require(table_name, partition), role, table)

@@ -5,9 +5,17 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.contamination.positions import DECIDED_LEAKS_SCHEMA, LEAK_IDS
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
+from visdiv_assets.duplicates.decided_pairs import DECIDED as DECIDED_ROLE
+from visdiv_assets.duplicates.decided_pairs import read_decided
 from visdiv_assets.duplicates.pair_verification import read_pairs
-from visdiv_assets.publishing.warehouse.columns import VERDICT_OF_VERIFIED, VERDICT_TYPE
+from visdiv_assets.publishing.warehouse.columns import (
+    EVIDENCE_OF_DECISION,
+    VERDICT_OF_DECISION,
+    VERDICT_OF_VERIFIED,
+    VERDICT_TYPE,
+)
 from visdiv_assets.publishing.warehouse.loading import Loader
 from visdiv_assets.storage.manifest import Manifest
 
@@ -26,29 +34,33 @@ def fill_contamination_pairs(loader: Loader, images: Manifest, contamination: Ma
         compared = found.slice(0, 0)
         for name in _VERDICT:
             compared = compared.append_column(name, pa.array([], pa.null()))
+    decided = DECIDED_LEAKS_SCHEMA.empty_table()
+    if verified:
+        decided = read_decided(loader.lake, verified, DECIDED_LEAKS_SCHEMA)
     parameters = {"subset": images.partition, "model_id": contamination.model_id}
-    with loader.registered(listed=loader.stream(images, "rows"), found=found, compared=compared):
+    with loader.registered(listed=loader.stream(images, "rows"), found=found, compared=compared, decided=decided):
         loader.connection.execute(
             f"""CREATE TEMP TABLE contaminated AS
-            SELECT {_either("f", "c", found.schema.names)},
-                {", ".join(f"c.{name}" for name in _VERDICT)}
+            SELECT {_either("fcd", found.schema.names)}, {", ".join(f"c.{name}" for name in _VERDICT)}, d.decision,
+                {VERDICT_OF_VERIFIED} AS pixel_verdict
             FROM found f FULL JOIN compared c USING (image_id, benchmark, benchmark_image_id)
-            WHERE f.image_id IS NOT NULL OR c.verified"""
+                FULL JOIN decided d USING (image_id, benchmark, benchmark_image_id)
+            WHERE f.image_id IS NOT NULL OR c.verified OR d.decision IS NOT NULL"""
         )
         loader.connection.execute(
             f"""INSERT INTO contamination_pairs
             SELECT $subset, i."row", i.image_index, p.image_id, p.benchmark, p.benchmark_row, p.benchmark_image,
-                p.similarity, {VERDICT_OF_VERIFIED}, p.confidence, p.evidence, p.similarity_normalized,
+                p.similarity, {VERDICT_OF_DECISION}, p.confidence, {EVIDENCE_OF_DECISION}, p.similarity_normalized,
                 p.low_information, p.benchmark_image_id, p.benchmark_positions, $model_id,
-                {_explanation("p")}
+                {_explanation("p")}, decision, pixel_verdict
             FROM contaminated p JOIN listed i ON i.image_id = p.image_id AND i.status = 'ok'
             ORDER BY i."row", i.image_index, p.benchmark, p.benchmark_row, p.benchmark_image""",
             parameters,
         )
     # Counted in the lake, not in what was just written, so that a lost pair makes the counts differ.
-    key = ["image_id", "benchmark", "benchmark_image_id"]
+    key = list(LEAK_IDS)
     confirmed = compared.filter(pc.equal(compared["verified"], True))
-    pairs = pa.concat_tables([found.select(key), confirmed.select(key)]).group_by(key).aggregate([])
+    pairs = pa.concat_tables([table.select(key) for table in (found, confirmed, decided)]).group_by(key).aggregate([])
     listed = loader.lake.read(images, columns=["image_id", "status"]).filter(pc.field("status") == "ok")
     loader.expect("contamination_pairs", pairs.join(listed, "image_id", join_type="inner").num_rows)
     loader.connection.execute("DROP TABLE contaminated")
@@ -57,25 +69,26 @@ def fill_contamination_pairs(loader: Loader, images: Manifest, contamination: Ma
 def fill_close_pairs(loader: Loader, subsets: list[str]) -> None:
     """List pairs within and between subsets; a pair found in several partitions is listed once.
 
-    Compared pairs under the similarity floor are listed only if they are confirmed.
+    Compared pairs under the similarity floor are listed only if they are confirmed, or a person decided on them.
     """
     verdict = ", ".join(f"{name} {kind}" for name, kind in zip(_VERDICT, _VERDICT_TYPES, strict=True))
     loader.connection.execute(
         f"""CREATE TEMP TABLE found (image_id_a VARCHAR, image_id_b VARCHAR, similarity FLOAT,
-        similarity_normalized FLOAT, model_id VARCHAR, {verdict})"""
+        similarity_normalized FLOAT, model_id VARCHAR, decision VARCHAR, {verdict})"""
     )
     close = [loader.lake.manifest(LakeTable.NEAR_DUPLICATES, subset) for subset in subsets]
     close.append(loader.lake.manifest(LakeTable.CROSS_SUBSET_DUPLICATES, CORPUS_PARTITION))
     compared = [loader.lake.manifest(LakeTable.VERIFIED_DUPLICATES, subset) for subset in subsets]
     compared.append(loader.lake.manifest(LakeTable.VERIFIED_CROSS_SUBSET, CORPUS_PARTITION))
     stored = 0
-    for manifests, columns in (
-        (close, ("similarity_normalized",)),
-        (compared, _VERDICT),
+    for manifests, role, columns in (
+        (close, "pairs", ("similarity_normalized",)),
+        (compared, "pairs", _VERDICT),
+        (compared, DECIDED_ROLE, ("decision",)),
     ):
         for manifest in manifests:
-            if manifest and manifest.files("pairs"):
-                pairs = loader.stream(manifest, "pairs")
+            if manifest and manifest.files(role):
+                pairs = loader.stream(manifest, role)
                 # Tables of older versions have no confidence.
                 filled = ", ".join(name for name in columns if name in pairs.schema.names)
                 with loader.registered(pairs=pairs):
@@ -84,7 +97,7 @@ def fill_close_pairs(loader: Loader, subsets: list[str]) -> None:
                         SELECT image_id_a, image_id_b, similarity, $model_id, {filled} FROM pairs""",
                         {"model_id": manifest.model_id},
                     )
-                stored += manifest.rows("pairs")
+                stored += manifest.rows(role)
     # Of the verdicts of several subsets, the first in the order of the type counts; of these, the most confident.
     rank = "enum_code(verdict) * 2 - coalesce(confidence, 0)"
     fields = ", ".join(f"{name} := {name}" for name in _VERDICT[1:])
@@ -93,15 +106,16 @@ def fill_close_pairs(loader: Loader, subsets: list[str]) -> None:
         WITH flagged AS (SELECT DISTINCT image_id FROM images WHERE low_information),
         judged AS (SELECT *, ({VERDICT_OF_VERIFIED})::{VERDICT_TYPE} AS verdict FROM found),
         pairs AS (
-            SELECT image_id_a, image_id_b, model_id, max(similarity) AS similarity, min(verdict) AS verdict,
-                max(similarity_normalized) AS normalized, arg_min(struct_pack({fields}), {rank}) AS v
+            SELECT image_id_a, image_id_b, model_id, max(similarity) AS similarity, min(verdict) AS pixel_verdict,
+                max(decision) AS decision, max(similarity_normalized) AS normalized,
+                arg_min(struct_pack({fields}), {rank}) AS v
             FROM judged GROUP BY image_id_a, image_id_b, model_id
             HAVING bool_or(verdict IS NULL) OR bool_or(verified)
         )
-        SELECT image_id_a, image_id_b, similarity, model_id, verdict, v.confidence, v.evidence, normalized,
-            image_id_a IN (FROM flagged) OR image_id_b IN (FROM flagged),
-            {_explanation("v")}
-        FROM pairs ORDER BY model_id, image_id_a, image_id_b"""
+        SELECT image_id_a, image_id_b, similarity, model_id, {VERDICT_OF_DECISION}, v.confidence,
+            {EVIDENCE_OF_DECISION}, normalized, image_id_a IN (FROM flagged) OR image_id_b IN (FROM flagged),
+            {_explanation("v")}, decision, pixel_verdict
+        FROM (SELECT *, v.evidence AS evidence FROM pairs) ORDER BY model_id, image_id_a, image_id_b"""
     )
     row = loader.connection.execute(
         """SELECT (SELECT count(*) FROM (SELECT DISTINCT image_id_a, image_id_b, model_id FROM found
@@ -114,9 +128,9 @@ def fill_close_pairs(loader: Loader, subsets: list[str]) -> None:
     loader.connection.execute("DROP TABLE found")
 
 
-def _either(first: str, second: str, names: list[str]) -> str:
-    """Return the columns of a full join, each from the side that has the row."""
-    return ", ".join(f"coalesce({first}.{name}, {second}.{name}) AS {name}" for name in names)
+def _either(sides: str, names: list[str]) -> str:
+    """Return the columns of full joins, each from the first side that has the row; a letter names a side."""
+    return ", ".join(f"coalesce({', '.join(f'{side}.{name}' for side in sides)}) AS {name}" for name in names)
 
 
 def _explanation(alias: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from visdiv_assets.duplicates.person_decisions import Decisions
 from visdiv_assets.errors import StaleError, StorageError
 from visdiv_assets.publishing.warehouse import schema
 from visdiv_assets.publishing.warehouse.fill import Filler
@@ -65,6 +66,7 @@ def publish(
     *,
     category: Callable[[str], str | None] = lambda subset: None,
     publication: Publication | None = None,
+    decisions: Decisions | None = None,
 ) -> Published:
     """Build the DuckDB file from the lake and put it in place with one rename.
 
@@ -73,6 +75,7 @@ def publish(
         path: the DuckDB file; if it is a link, the file that it leads to is replaced.
         category: returns the category of a subset.
         publication: the content of the table `meta`; None: unknown.
+        decisions: people's decisions on pairs, for the table `review_decisions`; None: there are none.
 
     Returns:
         the row counts of the published file and of the lake.
@@ -100,7 +103,8 @@ def publish(
             connection.execute(WITHOUT_BAR)
             keep_access(aside, target)
             with removing_damage(lake):
-                expected = Filler(connection, lake.snapshot().checked(), category, publication or Publication()).fill()
+                origin, said = publication or Publication(), decisions or Decisions()
+                expected = Filler(connection, lake.snapshot().checked(), category, origin, said).fill()
             # Closing writes the rest too, but does not report a failure.
             connection.execute("CHECKPOINT")
         # Count in the file that was written, not in the memory of the connection that wrote it.

@@ -39,6 +39,7 @@ from visdiv_assets.publishing.warehouse.duplicates import (
 from visdiv_assets.publishing.warehouse.history import HISTORY
 from visdiv_assets.publishing.warehouse.image_issues import IMAGE_ISSUES
 from visdiv_assets.publishing.warehouse.images import DROPPED_ROWS, IMAGES, QUALITY, SUBSETS
+from visdiv_assets.publishing.warehouse.review import REVIEW_DECISIONS, REVIEW_PRECISION
 from visdiv_assets.publishing.warehouse.rows import ROWS
 from visdiv_assets.publishing.warehouse.skipped import SKIPPED_FILES, UNUSED_COLUMNS
 from visdiv_assets.publishing.warehouse.summaries import BENCHMARK_SUMMARY, BENCHMARKS, SUBSET_SUMMARY
@@ -68,6 +69,7 @@ __all__ = [
     "META",
     "MIXTURE_WEIGHTS",
     "PROVENANCE",
+    "REVIEW_DECISIONS",
     "ROWS",
     "SCHEMA_VERSION",
     "SKIPPED_FILES",
@@ -144,6 +146,7 @@ TABLES = (
     CLIP_PAIRS,
     SELECTION_SCORES,
     MAP_POINTS,
+    REVIEW_DECISIONS,
     PROVENANCE,
     SKIPPED_FILES,
     UNUSED_COLUMNS,
@@ -160,4 +163,5 @@ VIEWS = (
     IMAGE_ISSUES,
     TEXT_SUMMARY,
     BENCHMARK_LEAKS,
+    REVIEW_PRECISION,
 )
