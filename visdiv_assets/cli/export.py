@@ -24,6 +24,7 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show the number of dropped rows by reason, and write nothing.")
+@click.option("--tagged", is_flag=True, help="Write all rows, with columns that say which are kept, and why not.")
 @click.option(
     "--fiftyone",
     is_flag=True,
@@ -31,13 +32,16 @@ Examples:
 )
 @format_option
 @pass_settings
-def export(settings: Settings, folder: Path, dry_run: bool, fiftyone: bool, form: Form) -> None:
+def export(settings: Settings, folder: Path, dry_run: bool, tagged: bool, fiftyone: bool, form: Form) -> None:
     """Write a clean copy of all materialized subsets.
 
     Writes the rows that the asset curated_rows keeps to FOLDER, each subset in the schema of the source. Load them with
     datasets.load_dataset. FOLDER/dropped.parquet lists every dropped row with the reason, and with the image that makes
     the row contaminated or a duplicate. FOLDER/decisions.jsonl lists people's decisions on pairs that were obeyed. The
     source is never modified.
+
+    With --tagged, all rows are written, with the columns visdiv_kept, visdiv_reason, visdiv_detail, visdiv_witness,
+    visdiv_evidence, visdiv_confidence and visdiv_similarity.
 
     With --fiftyone, FOLDER becomes a dataset of type fiftyone.types.FiftyOneDataset with a sample for each image of
     each row. Its tags are kept, or the reasons for which the row is dropped, and undecided; its fields are where the
@@ -49,11 +53,15 @@ def export(settings: Settings, folder: Path, dry_run: bool, fiftyone: bool, form
     from visdiv_assets.progress import progress
     from visdiv_assets.wiring import cleaning_rules, open_lake, open_source
 
+    if tagged and fiftyone:
+        raise click.UsageError("--tagged and --fiftyone exclude each other")
     source, lake = open_source(settings), open_lake(settings)
     decided = list(load_decisions(lake, source, cleaning_rules(settings)))
     echo_tables(form, arrow_rows("clean_copy", preview(decided)))
     if dry_run:
-        option, rows = ("--fiftyone ", "all images") if fiftyone else ("", "the kept rows")
+        option, rows = ("", "the kept rows")
+        if tagged or fiftyone:
+            option, rows = ("--tagged ", "all rows") if tagged else ("--fiftyone ", "all images")
         command = f"`visdiv export {option}{shlex.quote(str(folder))}`"
         echo_note(form, f"Nothing was written. {repeat_options(command)} writes {rows}.")
         return
@@ -69,9 +77,13 @@ def export(settings: Settings, folder: Path, dry_run: bool, fiftyone: bool, form
         )
         return
     with progress("exporting", sum(decision.version.rows for decision in decided), "row") as advance:
-        written = write_copy(source, decided, folder, by_people=load_person_decisions(lake), progress=advance)
-    echo_note(
-        form,
-        f"{written.rows_kept} rows in {written.files} files, {written.size_bytes / 1e6:.1f} MB, in {folder}; "
-        f"{written.rows_dropped} dropped rows are listed in {folder / 'dropped.parquet'}",
-    )
+        written = write_copy(
+            source, decided, folder, tagged=tagged, by_people=load_person_decisions(lake), progress=advance
+        )
+    size = f"{written.files} files, {written.size_bytes / 1e6:.1f} MB, in {folder}"
+    listed = f"{written.rows_dropped} dropped rows are listed in {folder / 'dropped.parquet'}"
+    if tagged:
+        total = written.rows_kept + written.rows_dropped
+        echo_note(form, f"{total} rows in {size}, of which a clean copy keeps {written.rows_kept}; {listed}")
+    else:
+        echo_note(form, f"{written.rows_kept} rows in {size}; {listed}")

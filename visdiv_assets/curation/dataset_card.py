@@ -79,16 +79,17 @@ def with_features(schema: pa.Schema) -> pa.Schema:
     return schema.with_metadata({**(schema.metadata or {}), **metadata})
 
 
-def render_card(origin: str, rows: Mapping[str, tuple[int, int]], *, decisions: int = 0) -> str:
+def render_card(origin: str, rows: Mapping[str, tuple[int, int]], *, tagged: bool = False, decisions: int = 0) -> str:
     """Return the dataset card of an export.
 
     Args:
         origin: the source.
         rows: by subset, the number of its rows and of its kept rows.
+        tagged: whether all rows are in the export, with columns that say which of them are kept.
         decisions: number of people's decisions on pairs of images in `decisions.jsonl`.
     """
     # `datasets` refuses a split without rows, so a subset without kept rows gets no config.
-    nonempty = [folder_name(subset) for subset, (_, kept) in rows.items() if kept]
+    nonempty = [folder_name(subset) for subset, (count, kept) in rows.items() if (count if tagged else kept)]
     configs = [
         f"- config_name: {_quote(name)}\n  data_files:\n  - split: train\n    path: {_quote(f'{name}/*.parquet')}\n"
         for name in nonempty
@@ -100,9 +101,7 @@ def render_card(origin: str, rows: Mapping[str, tuple[int, int]], *, decisions: 
     return "".join(
         [
             *head,
-            f"# A clean copy of {shown}\n\n",
-            f"Made with {_program()} from {shown}: "
-            f"{all_kept} of {all_rows} rows in {len(rows)} subsets, unchanged and in their order.\n",
+            *_summary(shown, all_rows, all_kept, len(rows), tagged=tagged),
             "`dropped.parquet` lists the dropped rows by their index in the source, each with the reason and, if there "
             "is one, the image that is the witness.\n",
             *(
@@ -110,9 +109,23 @@ def render_card(origin: str, rows: Mapping[str, tuple[int, int]], *, decisions: 
                 if decisions
                 else []
             ),
-            *([f"All rows of {', '.join(emptied)} are dropped.\n"] if emptied else []),
+            *([f"All rows of {', '.join(emptied)} are dropped.\n"] if emptied and not tagged else []),
         ]
     )
+
+
+def _summary(shown: str, rows: int, kept: int, subsets: int, *, tagged: bool) -> list[str]:
+    """Return the heading of a card, and what is in the export."""
+    made = f"Made with {_program()} from {shown}: "
+    if not tagged:
+        counts = f"{kept} of {rows} rows in {subsets} subsets, unchanged and in their order.\n"
+        return [f"# A clean copy of {shown}\n\n", made + counts]
+    return [
+        f"# {shown} with the findings of visdiv\n\n",
+        f"{made}{rows} rows in {subsets} subsets, unchanged and in their order.\n",
+        f"The column `visdiv_kept` is true for the {kept} rows that a clean copy keeps; the other columns `visdiv_*` "
+        "say why a row is not kept.\n",
+    ]
 
 
 def _program() -> str:

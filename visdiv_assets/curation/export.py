@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
 from visdiv_assets.curation.dataset_card import folder_name, is_plain, render_card, with_features
 from visdiv_assets.curation.resume_marker import ResumeMarker
+from visdiv_assets.curation.row_tags import tag_rows, with_tags
 from visdiv_assets.duplicates.person_decisions import Decision
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.progress import Progress, silent
@@ -143,6 +144,7 @@ def export(
     decisions: Iterable[SubsetDecision],
     folder: Path,
     *,
+    tagged: bool = False,
     by_people: Sequence[Decision] = (),
     progress: Progress = silent,
 ) -> ExportResult:
@@ -155,6 +157,7 @@ def export(
         source: the source of the rows; nothing is written to it.
         decisions: at least one, and at most one per subset; files are written in this order.
         folder: new, empty, or left by an interrupted export.
+        tagged: whether to write all rows, with the columns `row_tags.TAG_FIELDS` that say which of them are kept.
         by_people: people's decisions on pairs of images that were obeyed.
         progress: called with the number of processed rows, kept or dropped.
 
@@ -181,14 +184,14 @@ def export(
             names = file_names([versioned.shard for versioned in version.shards])
             for name, versioned in zip(names, version.shards, strict=True):
                 path = f"{folder_name(decision.subset)}/{name}"
-                sizes.append(_write_shard(source, decision, versioned, marker, path, progress))
+                sizes.append(_write_shard(source, decision, versioned, marker, path, tagged, progress))
         marker.begin(DROPPED_FILE)
         with _open_writer(folder / DROPPED_FILE, DROPPED_SCHEMA, "zstd") as writer:
             for table in dropped:
                 if table.num_rows:
                     writer.write_table(table)
         rows = {decision.subset: (decision.version.rows, int(np.count_nonzero(decision.kept))) for decision in decided}
-        texts = {CARD_FILE: render_card(source.uri, rows, decisions=len(by_people))}
+        texts = {CARD_FILE: render_card(source.uri, rows, tagged=tagged, decisions=len(by_people))}
         if by_people:
             texts[DECISIONS_FILE] = "".join(f"{decision.to_json()}\n" for decision in by_people)
         for name, text in texts.items():
@@ -263,23 +266,36 @@ def _write_shard(
     versioned: VersionedShard,
     marker: ResumeMarker,
     path: str,
+    tagged: bool,
     progress: Progress,
 ) -> int:
-    """Write the kept rows of a shard, unless they are already written; return the file's size in bytes."""
+    """Write the kept rows of a shard, or all with tags, unless that is already done; return the size in bytes."""
     shard = versioned.shard
     kept = decision.kept[versioned.first_row : versioned.first_row + shard.rows]
-    made_from = digest_of([_CODE_VERSION, pa.__version__, versioned.digest, hashlib.sha256(kept.tobytes()).hexdigest()])
+    inputs = [_CODE_VERSION, pa.__version__, versioned.digest, hashlib.sha256(kept.tobytes()).hexdigest()]
+    tags = tag_rows(kept, decision.dropped, versioned.first_row) if tagged else None
+    made_from = digest_of(inputs if tags is None else [*inputs, _digest(tags)])
     size = marker.size_of(path, made_from)
     if size is not None:
         progress(shard.rows)
         return size
     marker.begin(path)
     stored = source.stored(Kind.SUBSET, decision.subset, shard)
+    if tags is not None:
+        stored, kept = with_tags(stored, tags), np.ones_like(kept)
     schema = with_features(stored.schema)
     with _open_writer(marker.folder / path, schema, stored.compression) as writer:
         for group in _row_groups(stored, schema, kept, progress):
             writer.write_table(group, GROUP_ROWS)
     return marker.finish(path, made_from)
+
+
+def _digest(table: pa.Table) -> str:
+    """Return a digest of the values of a table."""
+    stream = pa.BufferOutputStream()
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return hashlib.sha256(stream.getvalue()).hexdigest()
 
 
 def _row_groups(stored: StoredShard, schema: pa.Schema, kept: np.ndarray, progress: Progress) -> Iterator[pa.Table]:

@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.export import SubsetDecision, refuse_inside
+from visdiv_assets.curation.row_tags import witness_names
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.identity import image_changed, image_id
 from visdiv_assets.progress import Progress, silent
@@ -201,11 +202,11 @@ def _path(record: Mapping[str, Any]) -> str:
 def _findings(dropped: pa.Table) -> dict[int, dict[str, Any]]:
     """Return what is said of the dropped rows of a subset: the first finding of each row, and all reasons as tags."""
     found: dict[int, dict[str, Any]] = {}
-    for record in dropped.to_pylist():
+    witnesses = witness_names(dropped).to_pylist()
+    for record, witness in zip(dropped.to_pylist(), witnesses, strict=True):
         first = found.setdefault(record["row"], {name: record[name] for name in _FINDING} | {"tags": set()})
         first["tags"].add(record["reason"])
-        if record["witness"] is not None and "witness" not in first:
-            first["witness"] = f"{record['witness']}, row {record['witness_row']}, image {record['witness_image']}"
+        first.setdefault("witness", witness)
     return found
 
 
