@@ -55,9 +55,22 @@ class Cell:
     number: str | None = None
 
 
+def row_position(image: ImageRef) -> str:
+    """Return the row and the index of an image."""
+    return f"row {image.row}, image {image.image_index}"
+
+
+def file_name(image: ImageRef) -> str:
+    """Return the name of the file that an image is in, with the row if the file has several; empty if not known."""
+    if image.file is None or image.file == image.path:
+        return clean((image.path or "").rpartition("/")[2], SHOWN)
+    name = clean(image.file.rpartition("/")[2], SHOWN)
+    return f"{name}, row {image.row_in_file}"
+
+
 def position(image: ImageRef) -> str:
     """Return where an image is: its row and index, and its file and path in the source as far as they are known."""
-    text = f"row {image.row}, image {image.image_index}"
+    text = row_position(image)
     if image.file is not None and image.file != image.path:
         text = f"{text}; {clean(image.file, SHOWN)}, row {image.row_in_file}"
     return text if image.path is None else f"{text}; {clean(image.path, SHOWN)}"

@@ -60,6 +60,12 @@ def test_subsets_link_to_their_reports(folder: Path) -> None:
     }
 
 
+def test_reports_link_back_to_the_site(folder: Path) -> None:
+    page = folder / "data" / "reports" / "duplicates" / "many.html"
+    assert '<a href="../site/index.html">Overview</a>' in page.read_text()
+    assert "<bdi>source</bdi>" in page.read_text()
+
+
 def test_the_largest_clusters_show_their_images(folder: Path) -> None:
     page = ReadPage(folder / "data" / "reports" / "site" / "clusters.html")
     shown = [given["aria-label"] for _, given in page.tags if given.get("role") == "img"]

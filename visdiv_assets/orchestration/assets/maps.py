@@ -28,6 +28,7 @@ from visdiv_assets.publishing.maps.layout import SEED
 from visdiv_assets.publishing.maps.points import POINTS_SCHEMA
 from visdiv_assets.publishing.maps.subset import KINDS, map_subset, point_defects, write_subset_page
 from visdiv_assets.publishing.plots.maps import plot
+from visdiv_assets.publishing.site_head import report_head, write_missing_pages
 from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.lake import Lake
 
@@ -83,7 +84,9 @@ def maps(
                 unit.table("points", mapped, POINTS_SCHEMA)
         points = run.lake.read(write.draft(), "points")
         if points.num_rows and (made or not path.is_file()):
-            write_subset_page(path, ImageReader(run.lake, source.open, decoder.limits), subset, points)
+            head = report_head(source.uri)
+            write_missing_pages(Path(reports.folder), head)
+            write_subset_page(path, ImageReader(run.lake, source.open, decoder.limits), subset, points, head)
         manifest = write.commit()
     counts = {pair["values"]: pair["counts"] for pair in points["kind"].value_counts().to_pylist()}
     shown: dict[str, dg.MetadataValue] = {}

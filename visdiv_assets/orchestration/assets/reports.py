@@ -19,11 +19,12 @@ from visdiv_assets.orchestration.resources import (
     SourceResource,
 )
 from visdiv_assets.publishing.reports import contamination, duplicates, with_alignments, write_report
+from visdiv_assets.publishing.site_head import report_head, write_missing_pages
 from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
-CODE_VERSION = "5"
+CODE_VERSION = "6"
 
 
 @dg.asset(
@@ -60,7 +61,9 @@ def duplicates_report(
         verified = run.require(LakeTable.VERIFIED_DUPLICATES)
         calibrated = store.manifest(LakeTable.CALIBRATION, subset)
         inputs = digests_by_table(nearest, images, verified, calibrated)
-        inputs["threshold"] = str(cleaning.duplicate_threshold)
+        head = report_head(source.uri)
+        write_missing_pages(Path(reports.folder), head)
+        inputs |= {"threshold": str(cleaning.duplicate_threshold), "dataset": head.dataset}
         write = run.write(inputs)
         if not (write.reuse("page", inputs) and path.is_file()):
             with write.add("page", inputs):
@@ -71,7 +74,7 @@ def duplicates_report(
                     verified=verified,
                     measured=_describe_calibration(store, calibrated, cleaning.duplicate_threshold),
                 )
-                write_report(with_alignments(report), path)
+                write_report(with_alignments(report), path, head)
         write.commit()
     return dg.MaterializeResult(metadata={"report": dg.MetadataValue.path(path), "pairs": verified.rows("pairs")})
 
@@ -113,6 +116,8 @@ def leak_reports(
             {name: store.require(table, name) for name in store.partitions(table)} for table in tables
         )
         paths = {}
+        head = report_head(source.uri)
+        write_missing_pages(Path(reports.folder), head)
         for benchmark in store.partitions(LakeTable.BENCHMARK_EMBEDDINGS):
             path = Path(reports.folder) / "leaks" / f"{escape(benchmark)}.html"
             paths[benchmark] = path
@@ -120,7 +125,7 @@ def leak_reports(
             inputs |= {
                 f"{name} {part.table}": part.digest for found in (verified, calibrated) for name, part in found.items()
             }
-            inputs["threshold"] = str(cleaning.contamination_threshold)
+            inputs |= {"threshold": str(cleaning.contamination_threshold), "dataset": head.dataset}
             write = run.write(inputs, partition=benchmark)
             if not (write.reuse("page", inputs) and path.is_file()):
                 with write.add("page", inputs):
@@ -133,7 +138,7 @@ def leak_reports(
                     report = contamination.leak_report(
                         reader, benchmark, tables_of, threshold, verified=verified, measured=measured
                     )
-                    write_report(with_alignments(report), path)
+                    write_report(with_alignments(report), path, head)
             write.commit()
     return dg.MaterializeResult(
         metadata={

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.html_files import content_policy, read_template, script_json, template, write_page
+from visdiv_assets.publishing.site_head import SiteHead
 
 #: Maximum characters of a row's texts on the page.
 TEXT_SHOWN = 160
@@ -22,6 +23,7 @@ def map_page(
     *,
     images: Mapping[str, str] | None = None,
     texts: Mapping[int, str] | None = None,
+    head: SiteHead | None = None,
 ) -> str:
     """Render maps as a page that needs no server and no network.
 
@@ -30,6 +32,7 @@ def map_page(
         points: table of `maps.points.POINTS_SCHEMA`, not empty.
         images: Base64-encoded WebP images by image_id; a point without one shows only its texts.
         texts: texts by row.
+        head: what the head says of the data set, with links to the site; None for a page on its own.
 
     Returns:
         The page: about 40 bytes per point, plus the images. It can be encoded as UTF-8. Its content policy allows no
@@ -76,14 +79,16 @@ def map_page(
         "images": list(images.values()),
         "texts": [text_cells.shorten(texts.get(row, ""), shown=TEXT_SHOWN, full=0).shown for row in rows],
     }
-    style, script = read_template("map.css"), read_template("map.js")
+    styles = {"page": read_template("page.css"), "map": read_template("map.css")}
+    script = read_template("map.js")
     return template("map.html").render(
         title=text_cells.clean(title, 300),
         clusters=clusters,
         data=script_json(data),
-        style=style,
+        head=head,
+        styles=styles,
         script=script,
-        policy=content_policy([style], script) + "; style-src-attr 'none'",
+        policy=content_policy(styles.values(), script) + "; style-src-attr 'none'",
     )
 
 
@@ -94,10 +99,11 @@ def write_map(
     *,
     images: Mapping[str, str] | None = None,
     texts: Mapping[int, str] | None = None,
+    head: SiteHead | None = None,
 ) -> int:
     """Write a `map_page` to a file in one atomic step and return its size in bytes.
 
     Raises:
         StorageError: the file cannot be written.
     """
-    return write_page(map_page(title, points, images=images, texts=texts), path)
+    return write_page(map_page(title, points, images=images, texts=texts, head=head), path)

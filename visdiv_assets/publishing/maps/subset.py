@@ -18,6 +18,7 @@ from visdiv_assets.imaging.thumbnails import thumbnails
 from visdiv_assets.publishing.maps.layout import draw_sample
 from visdiv_assets.publishing.maps.page import write_map
 from visdiv_assets.publishing.maps.points import POINTS_SCHEMA, Sampled, map_points
+from visdiv_assets.publishing.site_head import SiteHead
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
@@ -45,7 +46,7 @@ def map_subset(lake: Lake, images: Manifest, embeddings: Sequence[Manifest], max
     return pa.concat_tables([POINTS_SCHEMA.empty_table(), *_map_each(lake, images, embeddings, max_points)])
 
 
-def write_subset_page(path: Path, images: ImageReader, subset: str, points: pa.Table) -> None:
+def write_subset_page(path: Path, images: ImageReader, subset: str, points: pa.Table, head: SiteHead) -> None:
     """Write the page with the maps of a subset, with thumbnails and texts that it shows on hover.
 
     Args:
@@ -53,6 +54,7 @@ def write_subset_page(path: Path, images: ImageReader, subset: str, points: pa.T
         images: reads the images.
         subset: its name.
         points: table of `points.POINTS_SCHEMA`.
+        head: of the page.
     """
     of_images = points.filter(pc.is_valid(points["image_index"])).group_by("id", use_threads=False)
     distinct = of_images.aggregate([("row", "min"), ("image_index", "min")])
@@ -65,7 +67,7 @@ def write_subset_page(path: Path, images: ImageReader, subset: str, points: pa.T
     small = thumbnails(image.preview for image in found.values())
     shown = {position.image_id: small[image.preview].encoded for position, image in found.items()}
     texts = row_texts(images.lake, subset, points["row"].to_pylist())
-    write_map(f"Maps of {subset}", points, path, images=shown, texts=texts)
+    write_map(f"Maps of {subset}", points, path, images=shown, texts=texts, head=head)
 
 
 def point_defects(points: pa.Table) -> dict[str, int]:

@@ -3,7 +3,8 @@
 The page makes no requests: its Content-Security-Policy forbids them and allows only the script and the styles whose
 digests it names, so that a text that were not escaped could neither run nor load anything. An image is the background
 of a CSS class. It is therefore embedded once even if several pairs show it, and is visible without JavaScript, which
-only sorts and filters.
+only sorts and filters. A pair is a card with its two images, its verdict and the numbers that one looks at first;
+everything else is in a disclosure of the card.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from visdiv_assets.publishing.html_files import content_policy, read_template, t
 from visdiv_assets.publishing.reports import badges, evidence_html
 from visdiv_assets.publishing.reports.model import SIMILARITY, PairEntry, Report
 from visdiv_assets.publishing.reports.pair_selection import DRAWN
+from visdiv_assets.publishing.site_head import SiteHead
 from visdiv_assets.publishing.text_cells import Cell, Text
 
 # Maximum characters of a heading of a column, of the title, and of a paragraph.
@@ -27,9 +29,11 @@ _HEADING = 60
 _TITLE = 300
 _PARAGRAPH = 5000
 
-#: Width of the page in pixels under which a pair is a card and not a row: for number, images and margins, and for each
-#: further column.
-_WIDTH, _COLUMN_WIDTH = 640, 110
+#: Index of the first value of a pair among the keys by which `page.js` sorts: after number, images and evidence.
+_FIRST_VALUE = 4
+
+#: Columns whose values are shown on the card itself.
+_HIGHLIGHTS = (SIMILARITY, "confidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,14 @@ class _Image:
     thumbnail: Thumbnail
     place: Text
     position: str
+    file: str
+    where: str
     image_id: Text
     note: Text
     key: str
 
 
-def render(report: Report) -> str:
+def render(report: Report, head: SiteHead | None = None) -> str:
     """Render a report as HTML.
 
     The same report gives the same page. The page is smaller than 6 MB, or 10 MB with evidence: images that are hard to
@@ -52,6 +58,7 @@ def render(report: Report) -> str:
 
     Args:
         report: the report. An unreadable image is shown as a gray box with the reason.
+        head: what the head says of the data set, with links to the site; None for a page on its own.
 
     Returns:
         the page; it can be encoded as UTF-8.
@@ -65,13 +72,14 @@ def render(report: Report) -> str:
     names = list(dict.fromkeys(name for pair in shown for name in pair.columns))
     styles = {
         "page": read_template("page.css"),
-        "cards": read_template("cards.css"),
+        "pairs": read_template("pairs.css"),
         "images": thumbnails.styles(drawn.values()),
         "views": view_styles,
     }
     script = read_template("page.js")
     return template("page.html").render(
         title=text_cells.clean(report.title, _TITLE),
+        head=head,
         paragraphs=[text_cells.clean(part, _PARAGRAPH) for part in report.introduction.split("\n\n") if part.strip()],
         measured=[text_cells.clean(sentence, _PARAGRAPH) for sentence in report.measured if sentence.strip()],
         facts=[(text_cells.shorten(name), text_cells.shorten(value)) for name, value in report.facts.items()],
@@ -80,7 +88,10 @@ def render(report: Report) -> str:
         shorten=text_cells.shorten,
         left_heading=text_cells.shorten(report.left_heading, shown=_HEADING),
         right_heading=text_cells.shorten(report.right_heading, shown=_HEADING),
-        columns=[(text_cells.shorten(_heading(name), shown=_HEADING), _is_numeric(shown, name)) for name in names],
+        sides_sentence=f"Left: {_lowered(report.left_heading)}. Right: {_lowered(report.right_heading)}.",
+        columns=[_heading(name) for name in names],
+        highlights=[_highlights(pair) for pair in shown],
+        orders=_orders(report, shown, names, judged),
         pairs=[
             (_image(pair.left, drawn, full), _image(pair.right, drawn, full), _cells(pair, names, full))
             for pair in shown
@@ -92,22 +103,22 @@ def render(report: Report) -> str:
         evidence=evidence,
         drawn_sentence=evidence_html.drawn_sentence(shown, evidence),
         similarities=[None if pair.similarity is None else repr(pair.similarity) for pair in shown],
-        sorted_by=names.index(SIMILARITY) if any(pair.similarity is not None for pair in shown) else None,
+        sorted_by=_FIRST_VALUE + names.index(SIMILARITY) if any(pair.similarity is not None for pair in shown) else 0,
         count_sentence=_count_sentence(report, shown),
         slider=_slider(shown),
-        cards_below=_WIDTH + _COLUMN_WIDTH * (len(names) + judged),
         styles=styles,
         script=script,
         policy=content_policy(styles.values(), script),
     )
 
 
-def write_report(report: Report, path: Path) -> int:
+def write_report(report: Report, path: Path, head: SiteHead | None = None) -> int:
     """Write a report to a file in one atomic step.
 
     Args:
         report: the report.
         path: the file; its folder is created if needed.
+        head: as in `render`.
 
     Returns:
         size of the file in bytes.
@@ -115,7 +126,7 @@ def write_report(report: Report, path: Path) -> int:
     Raises:
         StorageError: the file cannot be written.
     """
-    return write_page(render(report), path)
+    return write_page(render(report, head), path)
 
 
 def _texts(pairs: Sequence[PairEntry]) -> Iterator[str]:
@@ -128,19 +139,38 @@ def _texts(pairs: Sequence[PairEntry]) -> Iterator[str]:
 def _heading(name: str) -> str:
     """Return a heading for a column: `low_information` -> `Low information`."""
     words = name.replace("_", " ").strip()
-    return words[:1].upper() + words[1:]
+    return text_cells.shorten(words[:1].upper() + words[1:], shown=_HEADING, full=0).shown
 
 
-def _is_numeric(pairs: Sequence[PairEntry], name: str) -> bool:
-    """Return whether a column holds no texts: it is then aligned to the right and first sorted in descending order."""
-    return not any(isinstance(pair.columns.get(name), str) for pair in pairs)
+def _lowered(heading: str) -> str:
+    return heading[:1].lower() + text_cells.clean(heading[1:], _HEADING)
+
+
+def _orders(
+    report: Report, pairs: Sequence[PairEntry], names: Sequence[str], judged: bool
+) -> list[tuple[str, int, str]]:
+    """Return the orders to choose from: name, index of the key in `page.js`, and the direction to begin with."""
+    headings = (report.left_heading, report.right_heading)
+    orders = [("Number", 0, "ascending")]
+    orders += [(_heading(heading), index, "ascending") for index, heading in enumerate(headings, start=1)]
+    orders += [("Evidence", _FIRST_VALUE - 1, "ascending")] if judged else []
+    for index, name in enumerate(names, start=_FIRST_VALUE):
+        texts = any(isinstance(pair.columns.get(name), str) for pair in pairs)
+        orders.append((_heading(name), index, "ascending" if texts else "descending"))
+    return orders
+
+
+def _highlights(pair: PairEntry) -> list[tuple[str, Cell]]:
+    return [(name, text_cells.cell(pair.columns[name])) for name in _HIGHLIGHTS if name in pair.columns]
 
 
 def _image(side: ImageRef, drawn: dict[Preview, Thumbnail], full: int) -> _Image:
     return _Image(
         thumbnail=drawn[side.preview],
         place=text_cells.shorten(side.place),
-        position=text_cells.position(side),
+        position=text_cells.row_position(side),
+        file=text_cells.file_name(side),
+        where=text_cells.position(side),
         image_id=text_cells.shorten(side.image_id),
         note=text_cells.shorten(side.note, full=full),
         key=f"{text_cells.clean(side.place, text_cells.SHOWN)} {side.row} {side.image_index}",

@@ -5,31 +5,48 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from visdiv_assets.extras import require_extra
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.publishing.html_files import write_page
-from visdiv_assets.publishing.site import clusters, contamination, diversity, overlap, overview, quality, thresholds
+from visdiv_assets.publishing.site import (
+    alignment,
+    clean_copy,
+    clusters,
+    contamination,
+    diversity,
+    maps,
+    overlap,
+    overview,
+    quality,
+    selection,
+    texts,
+    thresholds,
+)
 from visdiv_assets.publishing.site.page_model import Page
 from visdiv_assets.publishing.site.render import SCRIPT, render
 from visdiv_assets.publishing.site.report_data import Corpus
+from visdiv_assets.publishing.site_head import FOLDER, SiteHead, dataset_name
 from visdiv_assets.storage.error_messages import write_error
 from visdiv_assets.storage.files import temporary_beside
 from visdiv_assets.storage.put_in_place import keep_access, put_in_place, real_path
 
-#: Folder of the site in the reports folder.
-FOLDER = "site"
-
 #: Functions that make the pages, in the order of the navigation.
 PAGES: tuple[Callable[[Corpus], Page], ...] = (
     overview.page,
+    clean_copy.page,
     contamination.page,
+    texts.page,
     overlap.page,
+    clusters.page,
     diversity.page,
     thresholds.page,
-    clusters.page,
     quality.page,
+    alignment.page,
+    maps.page,
+    selection.page,
 )
 
 #: Exposes Vega-Embed to the script of the pages.
@@ -71,19 +88,19 @@ def build_site(corpus: Corpus, progress: Progress = silent) -> Path:
 
 
 def _write(corpus: Corpus, pages: Sequence[Page], script: str, folder: Path) -> None:
-    about = _describe_data(corpus)
+    head = _head(corpus)
     for page in pages:
-        html = render(page, pages, about)
-        write_page(html, folder / page.file)
+        write_page(render(page, replace(head, current=page.file)), folder / page.file)
     write_page(script, folder / SCRIPT)
 
 
-def _describe_data(corpus: Corpus) -> str:
-    """Return a line on which state of the lake the numbers describe."""
-    found = corpus.warehouse.rows("SELECT strftime(max(materialized_at), '%Y-%m-%d %H:%M:%S') AS last FROM provenance")
-    if found[0]["last"] is None:
-        return "The DuckDB file is empty."
-    return f"Source: the DuckDB file; latest result: {found[0]['last']} UTC."
+def _head(corpus: Corpus) -> SiteHead:
+    """Return the head of all pages: the data set, and the time of the latest result."""
+    (found,) = corpus.warehouse.rows("SELECT strftime(max(materialized_at), '%Y-%m-%d %H:%M') AS last FROM provenance")
+    published = corpus.warehouse.rows("SELECT source FROM meta") if corpus.warehouse.has_rows("meta") else []
+    source = next((row["source"] for row in published), None)
+    date = f"{found['last']} UTC" if found["last"] else "no results yet"
+    return SiteHead(dataset_name(source) if source else "data set", date)
 
 
 def bundle() -> str:

@@ -181,6 +181,36 @@ def bars(*, x: Spec, y: Spec, facet: str, columns: int, tooltip: Mapping[str, st
     }
 
 
+def stacked(
+    *, names: Sequence[str], name: str, part: str, parts: Sequence[str], title: str, tooltip: Mapping[str, str]
+) -> Spec:
+    """Make a chart with a bar per name that consists of parts: shares in the column `value` of the data.
+
+    Args:
+        names: names from top to bottom.
+        name: column of the data with the names.
+        part: column of the data with the parts.
+        parts: parts in the order of their colors.
+        title: title of the axis.
+        tooltip: see `curves`.
+    """
+    return {
+        "width": 480,
+        "height": {"step": STEP + 2},
+        "mark": {"type": "bar"},
+        "encoding": {
+            "y": {"field": name, "type": "nominal", "scale": {"domain": list(names)}, "axis": NAMES},
+            "x": {
+                "field": "value",
+                "type": "quantitative",
+                "axis": {"title": title, "orient": "top", "tickCount": 6, "format": "~%"},
+            },
+            "color": colors(part, orient="top", symbol="square") | {"scale": {"domain": list(parts)}},
+            "tooltip": fields(tooltip),
+        },
+    }
+
+
 def dots(*, x: Spec, y: Spec, color: str, tooltip: Mapping[str, str], choice: Spec) -> Spec:
     """Make a dot per row of the data, hollow where the column `too_few` is true; a click opens the column `link`.
 

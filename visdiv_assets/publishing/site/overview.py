@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from visdiv_assets.publishing.site import charts
+from visdiv_assets.publishing.site.clean_copy import kept_facts, kept_rows
 from visdiv_assets.publishing.site.page_model import (
     Chart,
     Entry,
@@ -84,9 +85,11 @@ def page(corpus: Corpus) -> Page:
         drawn = corpus.warehouse.rows(_RAREFIED)
         size = compared_size(drawn)
         rarefied = {row["subset"]: row for row in drawn if row["sample_size"] == size}
+    kept = kept_rows(corpus)
     sections = [
         Section("Total", facts=_facts(rows)),
-        Section("Subsets", grids=[_grid(corpus, rows, rarefied)]),
+        *([Section("What a clean copy keeps", facts=kept_facts(kept))] if kept else []),
+        Section("Subsets", grids=[_grid(corpus, rows, rarefied, {row["subset"]: row for row in kept})]),
         Section("Subsets by size", charts=[_chart(corpus, rows)]),
         *_not_read(corpus),
     ]
@@ -124,7 +127,12 @@ def _facts(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return facts
 
 
-def _grid(corpus: Corpus, rows: list[dict[str, Any]], rarefied: dict[str, dict[str, Any]]) -> Grid:
+def _grid(
+    corpus: Corpus,
+    rows: list[dict[str, Any]],
+    rarefied: dict[str, dict[str, Any]],
+    kept: dict[str, dict[str, Any]],
+) -> Grid:
     threshold = corpus.contamination_threshold
     categories = any(row["category"] != OTHER for row in rows)
     size = next((row["sample_size"] for row in rarefied.values()), None)
@@ -132,6 +140,7 @@ def _grid(corpus: Corpus, rows: list[dict[str, Any]], rarefied: dict[str, dict[s
         Heading("Subset", "Links to the pairs of close images in the subset."),
         *([Heading("Category", "Category in FineVision.")] if categories else []),
         Heading("Rows", "Rows of the source; a row may have several images, or none."),
+        *([Heading("Rows kept", "Share of the rows that a clean copy keeps.")] if kept else []),
         Heading("Images", "Image positions, unreadable ones included."),
         Heading("Unique", "Different readable images, by their bytes."),
         Heading("Unreadable", "Image positions that cannot be decoded."),
@@ -168,7 +177,9 @@ def _grid(corpus: Corpus, rows: list[dict[str, Any]], rarefied: dict[str, dict[s
         entries = [
             Entry(row["subset"], link=corpus.link("duplicates", row["subset"])),
             *([Entry(row["category"])] if categories else []),
-            *(count(row[name]) for name in ("rows", "images", "images_unique", "images_unreadable")),
+            count(row["rows"]),
+            *([share(kept[row["subset"]]["kept"] / row["rows"] if row["rows"] else None)] if kept else []),
+            *(count(row[name]) for name in ("images", "images_unique", "images_unreadable")),
             *(share(_part(row, name)) for name in ("exact_copies", "redundant")),
             share(row["pixels"], row["pixels_low"], row["pixels_high"]),
             share(row["alike"], row["alike_low"], row["alike_high"]),

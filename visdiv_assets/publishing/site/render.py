@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from visdiv_assets.imaging.thumbnails import Preview, Thumbnail
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.html_files import content_policy, read_template, script_json, template
 from visdiv_assets.publishing.site.page_model import Chart, Entry, Grid, Group, Page
+from visdiv_assets.publishing.site_head import SiteHead
 from visdiv_assets.publishing.text_cells import Cell
 
 #: Name of the file with Vega, Vega-Lite and Vega-Embed, which all pages share.
@@ -43,13 +43,12 @@ class _Image:
     note: str
 
 
-def render(page: Page, pages: Sequence[Page], about: str) -> str:
+def render(page: Page, head: SiteHead) -> str:
     """Render a page of the site.
 
     Args:
         page: the page.
-        pages: all pages of the site, for the navigation.
-        about: a line on the origin of the numbers.
+        head: what the head says of the data set, with links to all pages.
 
     Returns:
         the page. It requests only the script next to it, and all texts in it are escaped.
@@ -68,10 +67,8 @@ def render(page: Page, pages: Sequence[Page], about: str) -> str:
     has_charts = any(section.charts for section in page.sections)
     return template("site.html").render(
         title=page.title,
-        about=about,
+        head=head,
         introduction=page.introduction,
-        pages=pages,
-        page=page,
         sections=page.sections,
         grid=_grid,
         images=lambda group: _images(group, small),

@@ -85,7 +85,7 @@ class Corpus:
         """Return the address of a report, relative to the site; empty if the report does not exist.
 
         Args:
-            kind: folder of the report: duplicates or leaks.
+            kind: folder of the report: duplicates, leaks or maps.
             name: name of the subset or benchmark.
         """
         file = f"{escape(name)}.html"

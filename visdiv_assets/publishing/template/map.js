@@ -34,7 +34,9 @@
     }
     for (const row of document.querySelectorAll("tbody tr")) {
       row.hidden = row.dataset.kind !== kind;
-      row.classList.toggle("chosen", alone !== null && Number(row.dataset.cluster) === alone);
+      const chosen = alone !== null && Number(row.dataset.cluster) === alone;
+      row.classList.toggle("chosen", chosen);
+      row.querySelector("button").setAttribute("aria-pressed", chosen);
     }
   };
 
@@ -83,6 +85,7 @@
     kinds.append(button, " ");
   }
   for (const row of document.querySelectorAll("tbody tr")) {
+    // A click on the button of the row counts as one on the row.
     row.addEventListener("click", () => {
       const cluster = Number(row.dataset.cluster);
       alone = alone === cluster ? null : cluster;

@@ -1,33 +1,35 @@
 
 "use strict";
 (() => {
-  const table = document.getElementById("pair-table");
-  const body = table.tBodies[0];
-  const headers = Array.from(table.tHead.rows[0].cells);
+  const list = document.getElementById("pair-list");
   const controls = document.getElementById("controls");
   const filter = document.getElementById("filter");
   const least = document.getElementById("least");
   const leastValue = document.getElementById("least-value");
+  const sortBy = document.getElementById("sort");
+  const direction = document.getElementById("direction");
   const count = document.getElementById("count");
   // A fixed locale, so that a page sorts the same everywhere; numbers in names sort as numbers.
   const order = new Intl.Collator("en", { numeric: true });
 
-  const keyOf = (cell) => {
+  const valueOf = (cell) => {
     if (cell.dataset.none !== undefined) return null;
-    if (cell.dataset.number !== undefined) return Number(cell.dataset.number);
-    return cell.dataset.key !== undefined ? cell.dataset.key : cell.textContent;
+    return cell.dataset.number !== undefined ? Number(cell.dataset.number) : cell.textContent;
   };
-  const rows = Array.from(body.rows).filter((row) => !row.classList.contains("evidence"));
-  const pairs = rows.map((row) => {
+  const pairs = Array.from(list.children, (card) => {
     // The meaning of a badge is not searched, since it is the same for many pairs.
-    const titles = Array.from(row.querySelectorAll("[title]:not(.badge)"), (element) => element.title);
+    const titles = Array.from(card.querySelectorAll("[title]:not(.badge)"), (element) => element.title);
+    const badge = card.querySelector(".badge");
     return {
-      // The row of the evidence moves with its pair.
-      rows: row.classList.contains("drawn") ? [row, row.nextElementSibling] : [row],
-      verdict: row.dataset.verdict,
-      keys: Array.from(row.cells, keyOf),
-      similarity: row.dataset.similarity === undefined ? null : Number(row.dataset.similarity),
-      text: [row.textContent, ...titles].join(" ").toLowerCase(),
+      card,
+      verdict: card.dataset.verdict,
+      // In the order of the options: number, left and right image, evidence, values.
+      keys: [
+        Number(card.dataset.number), card.dataset.left, card.dataset.right, badge ? badge.textContent : null,
+        ...Array.from(card.querySelectorAll("dd.value"), valueOf),
+      ],
+      similarity: card.dataset.similarity === undefined ? null : Number(card.dataset.similarity),
+      text: [card.textContent, ...titles].join(" ").toLowerCase(),
     };
   });
 
@@ -39,24 +41,17 @@
     return sign * order.compare(a, b);
   };
 
-  const sort = (column, direction) => {
-    for (const each of headers) each.removeAttribute("aria-sort");
-    headers[column].setAttribute("aria-sort", direction);
-    const sign = direction === "ascending" ? 1 : -1;
+  const initial = Array.from(sortBy.options).findIndex((option) => option.defaultSelected);
+  let descending = sortBy.options[initial].dataset.first === "descending";
+  const sort = () => {
+    direction.textContent = descending ? "▼" : "▲";
+    direction.title = descending ? "Descending" : "Ascending";
+    const column = Number(sortBy.value);
     // Always sort from the initial order, so that ties keep it.
-    const sorted = pairs.slice().sort((a, b) => compare(a.keys[column], b.keys[column], sign));
-    body.append(...sorted.flatMap((pair) => pair.rows));
+    const sorted = pairs.slice().sort((a, b) => compare(a.keys[column], b.keys[column], descending ? -1 : 1));
+    list.append(...sorted.map((pair) => pair.card));
   };
 
-  const sortBy = (column) => {
-    const header = headers[column];
-    const first = header.dataset.kind === "number" ? "descending" : "ascending";
-    const other = first === "ascending" ? "descending" : "ascending";
-    sort(column, header.getAttribute("aria-sort") === first ? other : first);
-  };
-
-  // The page is initially sorted by similarity, if there is one.
-  const closeness = headers.findIndex((header) => header.getAttribute("aria-sort") === "descending");
   let sortedFor = "all";
   const show = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -66,26 +61,38 @@
     if (verdict !== sortedFor) {
       // First the confirmed pairs that a threshold misses, or the others that it wrongly accepts.
       sortedFor = verdict;
-      if (closeness >= 0) sort(closeness, verdict === "confirmed" ? "ascending" : "descending");
+      sortBy.selectedIndex = initial;
+      descending = sortBy.options[initial].dataset.first === "descending" && verdict !== "confirmed";
+      sort();
     }
     let shown = 0;
     for (const pair of pairs) {
       const close = bound === null || (pair.similarity !== null && pair.similarity >= bound);
       const visible = close && (verdict === "all" || pair.verdict === verdict) && words.every((word) => pair.text.includes(word));
-      for (const row of pair.rows) row.hidden = !visible;
+      pair.card.hidden = !visible;
       shown += visible;
     }
     count.textContent = `${shown} of ${pairs.length} ${pairs.length === 1 ? "pair" : "pairs"} shown.`;
   };
 
-  headers.forEach((header, column) => {
-    const button = header.querySelector("button");
-    button.disabled = false;
-    button.addEventListener("click", () => sortBy(column));
+  sortBy.addEventListener("change", () => {
+    descending = sortBy.selectedOptions[0].dataset.first === "descending";
+    sort();
   });
-  controls.addEventListener("input", show);
+  direction.addEventListener("click", () => {
+    descending = !descending;
+    sort();
+  });
+  controls.addEventListener("input", (event) => {
+    if (event.target !== sortBy) show();
+  });
   // The fields keep their old values until the event is over.
-  controls.addEventListener("reset", () => setTimeout(show));
+  controls.addEventListener("reset", () => setTimeout(() => {
+    descending = sortBy.options[initial].dataset.first === "descending";
+    sortedFor = "all";
+    sort();
+    show();
+  }));
   controls.addEventListener("submit", (event) => event.preventDefault());
   controls.hidden = false;
   show();

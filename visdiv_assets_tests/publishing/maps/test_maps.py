@@ -14,6 +14,7 @@ from visdiv_assets.publishing.maps.layout import MIN_FOR_UMAP, draw_sample, layo
 from visdiv_assets.publishing.maps.page import map_page
 from visdiv_assets.publishing.maps.points import POINTS_SCHEMA, Sampled, map_points
 from visdiv_assets.publishing.plots.maps import plot
+from visdiv_assets.publishing.site_head import SiteHead
 from visdiv_assets_tests.testing.clip_lakes import unit
 
 
@@ -154,6 +155,15 @@ def test_the_page_holds_every_map_with_its_images_and_texts() -> None:
     assert [data["texts"][place] for place in first["text"]][1] == "a red bird"
     assert first["name"] == ["bird, red", "bird, red"]
     assert page.count("<tr data-kind") == 4
+    # A row can be chosen by keyboard, too.
+    assert page.count('aria-pressed="false"') == 4
+
+
+def test_the_page_of_a_map_links_to_the_site() -> None:
+    head = SiteHead("made/up", "2026-01-02 03:04 UTC", to_site="../site/")
+    page = map_page("Maps of some", points("sscd", 6), head=head)
+    assert '<a href="../site/maps.html">Maps</a>' in page
+    assert "<bdi>made/up</bdi>" in page
 
 
 def test_no_text_can_leave_its_place_and_nothing_is_asked_for() -> None:

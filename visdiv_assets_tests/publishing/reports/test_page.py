@@ -16,6 +16,7 @@ from PIL import Image
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.publishing.reports import PAIRS_SHOWN, PairEntry, Report, Table, render, write_report
+from visdiv_assets.publishing.site_head import SITE_PAGES, SiteHead
 from visdiv_assets_tests.publishing.reports.examples import Page, image, jpeg, pair, report
 
 EMBEDDED = re.compile(r"\.(p\d+)\{background-image:url\(data:image/webp;base64,([A-Za-z0-9+/=]+)\)\}")
@@ -30,7 +31,7 @@ def embedded(html: str) -> dict[str, Image.Image]:
 
 
 def similarities(content: Report) -> list[str]:
-    return [row["data-similarity"] for row in parsed(content).all("tr") if "data-similarity" in row]
+    return [card["data-similarity"] for card in parsed(content).all("li") if "data-similarity" in card]
 
 
 def test_a_image_is_embedded_once_however_many_pairs_show_it() -> None:
@@ -127,20 +128,57 @@ def test_a_ragged_table_is_an_error() -> None:
         Table(["Subset", "Rate"], [["a"]], "Rates")
 
 
-def test_a_column_is_there_if_any_pair_has_it() -> None:
+def test_a_value_is_there_if_any_pair_has_it() -> None:
     content = report([pair(None, None, {"similarity": 0.9}), pair(None, None, {"low_information": True})])
     found = parsed(content)
-    kinds = [header["data-kind"] for header in found.all("th", scope="col")]
-    assert kinds == ["rank", "text", "text", "number", "number"]
     assert "Low information" in found.text
-    assert [header.get("aria-sort") for header in found.all("th", scope="col")][3] == "descending"
-    assert len(found.all("td")) == 8
-    assert len([cell for cell in found.all("td") if "data-none" in cell]) == 2
+    values = found.all("dd", **{"class": "value"})
+    assert [value.get("data-number") for value in values] == ["0.9", None, None, "1"]
+    assert len([value for value in values if "data-none" in value]) == 2
 
 
-def test_each_sortable_header_is_a_button() -> None:
-    found = parsed(report([pair(None, None)]))
-    assert len(found.all("th", scope="col")) == len(found.all("button", type="button")) == 4
+def test_pairs_can_be_sorted_by_every_value() -> None:
+    found = parsed(report([pair(None, None, {"similarity": 0.9, "kind": "near"}), pair(None, None)]))
+    orders = [(option["value"], option["data-first"], "selected" in option) for option in found.all("option")]
+    assert orders == [
+        ("0", "ascending", False),
+        ("1", "ascending", False),
+        ("2", "ascending", False),
+        ("4", "descending", True),
+        ("5", "ascending", False),
+    ]
+    for name in ("Number", "Training image", "Benchmark image", "Similarity", "Kind"):
+        assert name in found.text
+
+
+def test_a_card_shows_similarity_and_confidence() -> None:
+    html = render(report([pair(None, None, {"similarity": 0.91, "confidence": 0.5, "overlap": 0.25})]))
+    card, details = html.partition("<ol")[2].split("<details>")
+    assert "<bdi>0.9100</bdi>" in card
+    assert "<bdi>0.5000</bdi>" in card
+    assert "<bdi>0.2500</bdi>" not in card
+    assert "<bdi>0.2500</bdi>" in details
+
+
+def test_a_card_says_which_images_it_is_about() -> None:
+    (card,) = parsed(report([pair(jpeg(0), jpeg(1))])).all("li", **{"class": "pair"})
+    assert (card["data-left-id"], card["data-right-id"]) == (image(jpeg(0)).image_id, image(jpeg(1)).image_id)
+    assert card["data-left"] == "clipart_nature 1 0"
+
+
+def test_a_card_names_the_file_and_its_details_the_whole_place() -> None:
+    where = replace(image(jpeg(0), 7), file="deep/folder/train-0.parquet", row_in_file=3, path="pics/cat.jpg")
+    html = render(report([PairEntry(where, image(jpeg(1)), {})]))
+    assert "<bdi>train-0.parquet, row 3</bdi>" in html
+    assert "row 7, image 0; deep/folder/train-0.parquet, row 3; pics/cat.jpg; jpeg, 40 x 30" in html
+
+
+def test_the_head_links_to_every_page_of_the_site() -> None:
+    head = SiteHead("made/up", "2026-01-02 03:04 UTC", to_site="../site/")
+    found = Page(render(report([pair(jpeg(0), jpeg(1))]), head))
+    assert [link["href"] for link in found.all("a")][1:] == [f"../site/{file}" for file in SITE_PAGES]
+    assert "made/up" in found.text
+    assert "2026-01-02 03:04 UTC" in found.text
 
 
 @pytest.mark.parametrize(
@@ -170,7 +208,7 @@ def test_what_the_script_and_the_labels_name_is_there() -> None:
     for _, attributes in found.elements:
         named |= {attributes[key] for key in ("for", "aria-labelledby", "aria-describedby") if key in attributes}
     assert named <= {attributes["id"] for _, attributes in found.elements if "id" in attributes}
-    assert {"pair-table", "filter", "least", "count"} <= named
+    assert {"pair-list", "filter", "least", "count", "sort"} <= named
     assert found.all("p", id="count", role="status", **{"aria-live": "polite"})
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.diversity.rarefaction import SIZES
-from visdiv_assets.publishing.warehouse.schema import TABLES
+from visdiv_assets.publishing.warehouse.schema import SCHEMA_VERSION, TABLES
 from visdiv_assets.sources.catalog import benchmarks, finevision_categories, published
 from visdiv_assets.statistics import wilson_interval
 from visdiv_assets.storage.lake import Lake
@@ -87,9 +87,62 @@ class _Rows:
                 "model_id": MODEL,
             }
 
+    def meta(self) -> Iterator[dict[str, Any]]:
+        yield {"schema_version": SCHEMA_VERSION, "source": "hf://datasets/made/up", "settings": "{}"}
+
     def provenance(self) -> Iterator[dict[str, Any]]:
         for subset in self._names:
             yield {"table_name": "subset_images", "partition": subset, "materialized_at": "2026-01-02 03:04:05"}
+        if self._names:
+            yield {"table_name": "curated_rows", "partition": "all", "materialized_at": "2026-01-02 03:04:04"}
+
+    def dropped_rows(self) -> Iterator[dict[str, Any]]:
+        for number, subset in enumerate(self._names):
+            for row in range(number % 7 if self._images[subset] else 0):
+                duplicate = {"reason": "duplicate", "witness_kind": "subset", "witness": self._names[0]}
+                yield {"subset": subset, "row": row, **(duplicate if row else {"reason": "unreadable"})}
+
+    def text_contamination_rates(self) -> Iterator[dict[str, Any]]:
+        for number, (subset, rows) in enumerate(self._images.items()):
+            for size in (0, 8, 13):
+                for benchmark in [*self._tests, "ALL"] if rows else []:
+                    matched = min(rows, number % 4 * (size == 8))
+                    low, high = wilson_interval(matched, rows)
+                    counted = {"rows": rows, "rows_matched": matched, "rows_half_matched": matched // 2}
+                    rate = {"rate": matched / rows, "ci_low": low, "ci_high": high}
+                    yield {"subset": subset, "benchmark": benchmark, "ngram_size": size, **counted, **rate}
+
+    def text_overlaps(self) -> Iterator[dict[str, Any]]:
+        for number, subset in enumerate(self._names):
+            for benchmark in self._tests[:1]:
+                where = {"subset": subset, "row": number, "turn": 0, "side": "user", "benchmark": benchmark}
+                counted = {"ngrams": 40, "ngrams_matched": 10, "share": 0.25, "longest_match": 17 + number}
+                yield {**where, "ngram_size": 13, **counted}
+
+    def alignment_summary(self) -> Iterator[dict[str, Any]]:
+        for number, subset in enumerate(self._names):
+            middle = 0.2 + 0.001 * number
+            for unit in ("turn", "row"):
+                for name, cosine in (("p10", middle - 0.05), ("p50", middle), ("p90", middle + 0.05)):
+                    found = {"statistic": "quantile", "name": name, "cosine": cosine, "clip_score": 2.5 * cosine}
+                    yield {"subset": subset, "unit": unit, **found, "count_scored": 500}
+                kept = {"statistic": "filter", "name": "laion_400m", "cosine": 0.3, "clip_score": 0.75}
+                yield {"subset": subset, "unit": unit, **kept, "count_reached": 50, "count_scored": 500, "share": 0.1}
+            cut = {"statistic": "truncated", "name": "truncated", "count_reached": number, "count_scored": 500}
+            yield {"subset": subset, "unit": "text", **cut, "share": number / 500}
+
+    def selection_scores(self) -> Iterator[dict[str, Any]]:
+        for number, subset in enumerate(self._names):
+            for row in range(5):
+                scores = {"semdedup": 0.01 * (number + row), "conformity": 0.1 * row, "clip_score": 0.5}
+                yield {"subset": subset, "row": row, **scores, "whitened_clip": None}
+
+    def map_points(self) -> Iterator[dict[str, Any]]:
+        for number, subset in enumerate(self._names):
+            for row in range(6):
+                cluster = {"cluster": row % 3 - 1, "cluster_name": "red, bird" if row % 3 else ""}
+                point = {"vectors": "sscd", "id": f"{row:032x}", "row": row, "x": 0.5 * row, "y": float(number)}
+                yield {"subset": subset, **point, **cluster}
 
     def images(self) -> Iterator[dict[str, Any]]:
         for subset in self._names:

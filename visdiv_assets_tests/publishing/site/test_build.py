@@ -20,6 +20,7 @@ from visdiv_assets.publishing.site import build
 from visdiv_assets.publishing.site.build import PAGES, build_site
 from visdiv_assets.publishing.site.render import SCRIPT
 from visdiv_assets.publishing.site.report_data import Corpus, open_report_data
+from visdiv_assets.publishing.site_head import FOLDER, SITE_PAGES
 from visdiv_assets.storage.files import escape
 from visdiv_assets_tests.publishing.reports.examples import UnreadableImages
 from visdiv_assets_tests.publishing.site.corpora import MadeUp, finevision, make
@@ -29,7 +30,7 @@ from visdiv_assets_tests.publishing.site.pages import ReadPage
 SUBSETS = ("clevr_math(mathv360k)", "geoqa+ 50%", "<b onclick=alert(1)>\"x\" & 'y'</b>", "small")
 BENCHMARKS = ("lmms-lab-ai2d_test", "</script><img src=x>")
 
-FILES = ("index", "contamination", "overlap", "diversity", "thresholds", "clusters", "quality")
+FILES = tuple(Path(file).stem for file in SITE_PAGES)
 
 
 @contextmanager
@@ -55,7 +56,7 @@ def built(made: MadeUp) -> dict[str, ReadPage]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
     found = make(tmp_path_factory.mktemp("site"), SUBSETS, BENCHMARKS)
-    for folder, names in (("duplicates", SUBSETS), ("leaks", BENCHMARKS)):
+    for folder, names in (("duplicates", SUBSETS), ("maps", SUBSETS), ("leaks", BENCHMARKS)):
         (found.reports / folder).mkdir(parents=True)
         for name in names[:-1]:
             (found.reports / folder / f"{escape(name)}.html").touch()
@@ -99,6 +100,94 @@ def test_the_overview_has_a_row_for_each_subset_as_sql_has_it(made: MadeUp, page
     assert page.values(table, "Unique") == [row[2] for row in found]
     assert page.values(table, "Effective rank") == [row[3] for row in found]
     assert page.values(table, "In a benchmark, by pixels") == [row[4] for row in found]
+
+
+def test_pages_have_the_files_and_titles_of_the_navigation(made: MadeUp) -> None:
+    with corpus_of(made) as corpus:
+        built_pages = [make_page(corpus) for make_page in PAGES]
+    assert {page.file: page.title for page in built_pages} == SITE_PAGES
+    assert [page.file for page in built_pages] == list(SITE_PAGES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_head_names_the_data_set_and_the_date(name: str, pages: dict[str, ReadPage]) -> None:
+    assert "made/up 2026-01-02 03:04 UTC" in pages[name].words
+    current = [given["href"] for tag, given in pages[name].tags if tag == "a" and "aria-current" in given]
+    assert current == [f"{name}.html"]
+
+
+def test_the_overview_says_what_a_clean_copy_keeps(made: MadeUp, pages: dict[str, ReadPage]) -> None:
+    (rows, dropped) = sql(
+        made, "SELECT sum(rows) FROM subsets UNION ALL SELECT count(*) FROM dropped_rows ORDER BY 1 DESC"
+    )
+    assert f"{rows[0] - dropped[0]:,} (" in pages["index"].words
+    found = dict(
+        sql(
+            made,
+            """SELECT subset, 1 - count(d.row) / any_value(s.rows) FROM subsets s LEFT JOIN dropped_rows d
+            USING (subset) GROUP BY subset""",
+        )
+    )
+    (table,) = pages["index"].tables
+    kept = pages["index"].values(table, "Rows kept")
+    assert kept == pytest.approx([found[name] for name in pages["index"].column(table, "Subset")])
+
+
+def test_dropped_rows_are_counted_by_subset_and_reason(made: MadeUp, pages: dict[str, ReadPage]) -> None:
+    page = pages["clean_copy"]
+    found = sql(made, "SELECT subset, reason::VARCHAR, count(*) FROM dropped_rows GROUP BY ALL")
+    rows = dict(sql(made, "SELECT subset, rows FROM subsets"))
+    assert {(row["subset"], row["reason"]): row["value"] for row in page.charts["dropped"]["values"]} == {
+        (subset, reason): round(number / rows[subset], 6) for subset, reason, number in found
+    }
+    table = next(name for name in page.tables if "Kept" in page.tables[name][0])
+    duplicates = {subset: number for subset, reason, number in found if reason == "duplicate"}
+    listed = zip(page.column(table, "Subset"), page.values(table, "Duplicate"), strict=True)
+    assert dict(listed) == {subset: duplicates.get(subset, 0) for subset in SUBSETS}
+
+
+def test_without_decisions_the_clean_copy_is_not_described(copied: MadeUp) -> None:
+    execute(copied, "DELETE FROM provenance WHERE table_name = 'curated_rows'")
+    pages = built(copied)
+    assert "No rows were decided on yet" in pages["clean_copy"].words
+    assert "What a clean copy keeps" not in pages["index"].words
+
+
+def test_shared_texts_are_shown_by_the_strictest_rule_that_finds_any(pages: dict[str, ReadPage]) -> None:
+    page = pages["texts"]
+    (param,) = page.charts["texts"]["spec"]["params"]
+    assert param["value"] == "8 words in a row are shared"
+    assert {row["rule"] for row in page.charts["texts"]["values"]} == {
+        "8 words in a row are shared",
+        "13 words in a row are shared",
+        "a short text is shared as a whole",
+    }
+    passages = next(name for name in page.tables if "Turn" in page.tables[name][0])
+    assert page.values(passages, "Longest shared passage, words") == [20, 19, 18, 17]
+
+
+def test_scores_of_clip_are_those_of_the_summary(pages: dict[str, ReadPage]) -> None:
+    rows = pages["alignment"].charts["alignment"]["values"]
+    turns = {row["subset"]: (row["low"], row["median"], row["high"]) for row in rows if row["unit"] == "turn"}
+    assert turns[SUBSETS[0]] == pytest.approx((0.375, 0.5, 0.625))
+    assert set(turns) == set(SUBSETS)
+
+
+def test_selection_shows_the_methods_that_have_scores(made: MadeUp, pages: dict[str, ReadPage]) -> None:
+    rows = pages["selection"].charts["selection"]["values"]
+    assert {row["method"] for row in rows} == {"SemDeDup", "Conformity", "CLIPScore"}
+    medians = dict(sql(made, "SELECT subset, median(semdedup) FROM selection_scores GROUP BY subset"))
+    found = {row["subset"]: row["median"] for row in rows if row["method"] == "SemDeDup"}
+    assert found == pytest.approx(medians, abs=1e-5)
+
+
+def test_maps_are_linked_and_their_clusters_named(pages: dict[str, ReadPage]) -> None:
+    page = pages["maps"]
+    assert len({link for link in page.links if link.startswith("../maps/")}) == len(SUBSETS) - 1
+    points, clusters = page.tables
+    assert page.values(points, "Points") == [6] * len(SUBSETS)
+    assert page.values(points, "Clusters") == [2] * len(SUBSETS)
+    assert set(page.column(clusters, "Words")) == {"red, bird"}
 
 
 def test_the_share_of_copies_leaves_unreadable_positions_out(copied: MadeUp) -> None:
@@ -306,7 +395,7 @@ def test_every_chart_has_words_and_can_be_drawn(name: str, pages: dict[str, Read
 
 def test_without_findings_each_page_says_in_a_line_what_to_run(tmp_path: Path) -> None:
     made = make(tmp_path, [], [])
-    execute(made, "DELETE FROM diversity; DELETE FROM provenance; DELETE FROM component_sizes")
+    execute(made, "DELETE FROM diversity; DELETE FROM provenance; DELETE FROM component_sizes; DELETE FROM meta")
     pages = built(made)
     for name in FILES:
         lines = [given for _, given in pages[name].tags if given.get("class") == "nothing"]
@@ -351,7 +440,7 @@ def _no_second_rename(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Path] = []
 
     def replace(self: Path, target: Path) -> Path:
-        if target.name == build.FOLDER and self.is_dir():
+        if target.name == FOLDER and self.is_dir():
             calls.append(self)
             if len(calls) == 1:
                 raise OSError(13, "Permission denied")
