@@ -24,6 +24,7 @@ SECTIONS = {
         "query": "Run SQL on the published DuckDB file, read-only.",
         "search": "Find the images that best match a text or an image.",
         "review": "Mark pairs of images right, wrong or unsure in a browser.",
+        "show": "Show everything that is known of a row of a subset or benchmark.",
         "report": "Write an HTML site with all findings.",
     },
     "Make a training set": {
