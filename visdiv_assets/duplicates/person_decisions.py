@@ -184,20 +184,6 @@ class Decisions:
         effective = self.effective
         return look_up(a, b, effective["image_id_a"], effective["image_id_b"], effective["decision"])
 
-    def among(self, a: Column, b: Column | None = None) -> Decisions:
-        """Return the decisions on pairs of an image of `a` and one of `b`, in either order.
-
-        Args:
-            a: string [n], image_ids.
-            b: string [m], image_ids; by default `a`.
-        """
-        values_a = _as_array(a)
-        values_b = values_a if b is None else _as_array(b)
-        one, two = self.table["image_id_a"], self.table["image_id_b"]
-        forward = pc.and_(pc.is_in(one, values_a), pc.is_in(two, values_b))
-        backward = pc.and_(pc.is_in(one, values_b), pc.is_in(two, values_a))
-        return Decisions(self.table.filter(pc.or_(forward, backward)))
-
 
 def read_decisions(path: str | Path) -> Decisions:
     """Read the decisions that count; there are none if the file does not exist.
