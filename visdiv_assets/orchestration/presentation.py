@@ -4,7 +4,9 @@ Belongs here: what only the UI needs. Does not: what an asset does.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 
@@ -14,6 +16,9 @@ from visdiv_assets.publishing.warehouse.schema import TABLES, VIEWS
 from visdiv_assets.sources import CRITERIA
 
 OWNERS = ("team:visdiv",)
+
+#: Where `visdiv ui` serves the reports.
+REPORTS = "/reports"
 
 #: Tables of the DuckDB file with the findings of an asset.
 TABLES_OF: dict[str, tuple[str, ...]] = {
@@ -205,6 +210,16 @@ def with_presentation(assets: Iterable[object]) -> list[Any]:
         asset.map_asset_specs(_add_presentation) if isinstance(asset, dg.AssetsDefinition) else asset
         for asset in assets
     ]
+
+
+def report_url(path: Path, folder: Path) -> str:
+    """Return the address of a report in the folder of reports, on the server of `visdiv ui`."""
+    return f"{REPORTS}/{quote(path.relative_to(folder).as_posix())}"
+
+
+def report_metadata(path: Path, folder: Path) -> dict[str, dg.MetadataValue]:
+    """Return metadata of a materialization that links to a report in the folder of reports."""
+    return {"report": dg.MetadataValue.url(report_url(path, folder)), "report_file": dg.MetadataValue.path(path)}
 
 
 def column_lineage(asset: str) -> dict[str, dg.TableColumnLineage]:

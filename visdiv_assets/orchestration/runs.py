@@ -26,6 +26,7 @@ from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.orchestration.interrupts import StoppableThread
 from visdiv_assets.orchestration.partitions import add_missing_keys
 from visdiv_assets.orchestration.plan.recorded import PEAK_TAG, peak_bytes
+from visdiv_assets.orchestration.run_origin import TAGS, give_origin
 from visdiv_assets.progress import heading
 from visdiv_assets.settings import Settings, dagster_home
 from visdiv_assets.sources import Kind
@@ -123,6 +124,7 @@ class Session:
         except Exception as error:
             raise state.opening_failed(self._home, error) from error
         self._session = sessions.of_this_process(self._home)
+        give_origin(self.instance)
         self._end_killed_runs()
         self._definitions = build_definitions(settings)
         add_missing_keys(self.instance, open_source(settings))
@@ -190,7 +192,7 @@ class Session:
             lambda: self._definitions.resolve_job_def(job).execute_in_process(
                 instance=self.instance,
                 partition_key=partition,
-                tags={sessions.TAG: self._session.name},
+                tags={sessions.TAG: self._session.name, **TAGS},
                 raise_on_error=False,
                 # The terminal shows progress and outcomes; the log is in the UI.
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},

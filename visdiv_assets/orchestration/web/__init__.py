@@ -5,3 +5,6 @@ Dagster's server has no login, and runs a mutation that any page of a browser on
 
 #: Separates the names of the server from the arguments of Dagster's command.
 END = "--"
+
+#: The page of the server that says where to start.
+START = "/start"

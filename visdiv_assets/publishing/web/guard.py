@@ -74,6 +74,9 @@ def refusal(
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
         return "it comes from a page of another server"
+    if path.startswith("/reports/") and headers.get("sec-fetch-dest") == "script":
+        # A report is in a sandbox, for which this server is another one; scripts of reports hold no data.
+        return ""
     navigates = headers.get("sec-fetch-mode") == "navigate" and not path.endswith("/graphql") and not is_websocket
     if headers.get("sec-fetch-site", "none") in ("cross-site", "same-site") and not navigates:
         return "it comes from a page of another server"

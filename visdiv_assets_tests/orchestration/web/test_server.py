@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 def test_only_the_web_server_is_replaced_by_the_guarded_one() -> None:
     from visdiv_assets.orchestration.web.services import guarded_command
@@ -13,9 +15,9 @@ def test_only_the_web_server_is_replaced_by_the_guarded_one() -> None:
     assert guarded_command(daemon, ["a"]) == daemon
 
 
-def test_the_guard_stands_before_all_other_middleware() -> None:
+def test_the_guard_stands_before_all_other_middleware(tmp_path: Path) -> None:
     from visdiv_assets.orchestration.web.server import guarded
 
-    first, *others = guarded(["a"])(None).build_middleware()
+    first, *others = guarded(["a"], tmp_path)(None).build_middleware()
     assert repr(first) == "Middleware(Guard, names=['a'])"
     assert others

@@ -70,6 +70,14 @@ def test_a_refusal_names_the_command_that_adds_a_name() -> None:
     assert reason == "proxy.example is not a name of this server (`visdiv review --allow-host NAME` adds one)"
 
 
+def test_a_report_in_its_sandbox_loads_its_script_and_nothing_else() -> None:
+    script = headers("sec-fetch-site=cross-site sec-fetch-mode=no-cors sec-fetch-dest=script")
+    assert refusal(script, "/reports/vega.js", []) == ""
+    assert refusal(script, "/server_info", [])
+    assert refusal(script | {"host": "evil.example"}, "/reports/vega.js", [])
+    assert refusal(script | {"sec-fetch-dest": "image"}, "/reports/vega.js", [])
+
+
 def test_a_request_without_a_host_is_refused() -> None:
     assert refusal({}, "/", ["ui.example.org"])
 
