@@ -6,19 +6,22 @@ launchpad shows what `visdiv settings` shows; `SettingsResource.from_settings` f
 
 import json
 from dataclasses import asdict
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import dagster as dg
-from pydantic import Field, PrivateAttr
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, create_model, model_validator
 
 from visdiv_assets import embedding, sources
+from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.curation.rules import Rules
 from visdiv_assets.curation.selection.keep_masks import Selection
 from visdiv_assets.devices import ALL_DEVICES, cuda_devices, resolve_device
 from visdiv_assets.duplicates.person_decisions import Decisions, read_decisions
+from visdiv_assets.embedding.clip.checkpoints import NoClipWeightsError, find_checkpoint
 from visdiv_assets.embedding.regions import RegionEmbedder
+from visdiv_assets.errors import ConfigError
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.orchestration import sessions
 from visdiv_assets.orchestration.engines import Engine, LocalEngine, PerProcess, ProcessEngine, RayEngine, Worker
@@ -71,6 +74,32 @@ def _as_config(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     return str(value) if isinstance(value, Path) else value
+
+
+def _check_value(label: str, setting: str, value: Any) -> None:
+    """Raise a ConfigError if a value is outside the range, or not among the choices, of a setting."""
+    try:
+        _value_model(setting)(value=value)
+    except ValidationError as error:
+        raise ConfigError(f"invalid value for {label}: {value!r} ({error.errors()[0]['msg']})") from None
+
+
+@cache
+def _value_model(setting: str) -> type[BaseModel]:
+    field: Any = Settings.model_fields[setting]
+    return create_model("Value", value=(field.annotation, field))
+
+
+class LaunchpadResource(SettingsResource):
+    """A resource that people edit in the launchpad, which checks no ranges itself."""
+
+    @model_validator(mode="after")
+    def _check_values(self) -> Self:
+        """Refuse a value, as one edited in the launchpad, that the setting would refuse."""
+        for name, setting in self.setting_names().items():
+            if setting in Settings.model_fields:
+                _check_value(f"{setting} ({type(self).__name__}.{name})", setting, getattr(self, name))
+        return self
 
 
 class SourceResource(SettingsResource):
@@ -169,7 +198,7 @@ def _engine(engine: str, device: str, threads: int, ray_workers: int, ray_gpus: 
     return ProcessEngine([Worker(each, max(here.threads // len(devices), 1)) for each in devices], here)
 
 
-class DecoderResource(SettingsResource):
+class DecoderResource(LaunchpadResource):
     """How images are decoded."""
 
     threads: int = from_setting("threads")
@@ -241,6 +270,18 @@ class ClipResource(SettingsResource):
         """Return a function that loads the image embedder; a process loads the model once for both embedders."""
         return partial(_load_clip, self.model, self.crop, self.batch_size)
 
+    def missing_weights(self) -> str:
+        """Return why there are no weights; empty if there are.
+
+        Raises:
+            ModelError: the setting is invalid.
+        """
+        try:
+            find_checkpoint(self.model)
+        except NoClipWeightsError as reason:
+            return str(reason)
+        return ""
+
     def texts(self) -> embedding.ClipTexts:
         """Load the text embedder."""
         return embedding.load_clip_texts(self.model, device=self.device, windows=self.text_windows)
@@ -250,14 +291,14 @@ def _load_clip(model: str, crop: str, batch_size: int, device: str) -> embedding
     return embedding.load_clip_images(model, device=device, crop=crop, batch_size=batch_size)
 
 
-class PairSearchResource(SettingsResource):
+class PairSearchResource(LaunchpadResource):
     """Which pairs of images are stored."""
 
     similarity_floor: float = from_setting("similarity_floor")
     neighbors_kept: int = from_setting("neighbors_kept")
 
 
-class ClipPairsResource(SettingsResource):
+class ClipPairsResource(LaunchpadResource):
     """Which pairs of images are stored because their CLIP vectors are similar."""
 
     floor: float = from_setting("clip_floor")
@@ -269,13 +310,13 @@ class ClipPairsResource(SettingsResource):
         return resolve_device(self.device)
 
 
-class MapsResource(SettingsResource):
+class MapsResource(LaunchpadResource):
     """The size of maps."""
 
     points: int = from_setting("map_points")
 
 
-class VerificationResource(SettingsResource):
+class VerificationResource(LaunchpadResource):
     """Which pairs of images have their pixels compared."""
 
     candidate_floor: float = from_setting("candidate_floor")
@@ -295,13 +336,13 @@ class TextRulesResource(SettingsResource):
         return TextRules(self.near_similarity, self.template_images)
 
 
-class CalibrationResource(SettingsResource):
+class CalibrationResource(LaunchpadResource):
     """The size of the sample that calibration measures."""
 
     images: int = from_setting("calibration_images")
 
 
-class CleaningResource(SettingsResource):
+class CleaningResource(LaunchpadResource):
     """Which rows the clean copy drops."""
 
     copies_by: str = from_setting("copies_by")
@@ -316,12 +357,35 @@ class CleaningResource(SettingsResource):
     keep_rows: str = from_setting("keep_rows")
 
     @property
+    def reasons(self) -> tuple[str, ...]:
+        """Reasons that count, in the order of `DROP_REASONS`; with selection if rows are selected.
+
+        Raises:
+            ConfigError: one of them is not a reason to drop a row.
+        """
+        unknown = [reason for reason in self.drop if reason not in DROP_REASONS]
+        if unknown:
+            raise ConfigError(f"{unknown[0]!r} is not a reason to drop a row: use {', '.join(DROP_REASONS[:-1])}")
+        chosen = {*self.drop, *(["selection"] if self.keep_by or self.keep_rows else [])}
+        return tuple(reason for reason in DROP_REASONS if reason in chosen)
+
+    @property
     def selection(self) -> Selection:
         """Which rows are selected."""
         return Selection(keep_by=self.keep_by, keep_fraction=self.keep_fraction, keep_rows=self.keep_rows)
 
     def rules(self, similarity_floor: float) -> Rules:
-        """Return the rules by which rows are decided on, where pairs are stored from a similarity on."""
+        """Return the rules by which rows are decided on, where pairs are stored from a similarity on.
+
+        Raises:
+            ConfigError: a threshold is below that similarity, or a reason to drop rows is unknown.
+        """
+        for name in ("duplicate_threshold", "contamination_threshold"):
+            if getattr(self, name) < similarity_floor:
+                raise ConfigError(
+                    f"{name} ({getattr(self, name)}) is less than similarity_floor ({similarity_floor}): raise the "
+                    "first, or store pairs from a lower similarity on"
+                )
         return Rules(
             similarity_floor,
             self.copies_by,
@@ -329,7 +393,7 @@ class CleaningResource(SettingsResource):
             self.contamination_threshold,
             self.text_contamination_share,
             self.row_rule,
-            tuple(self.drop),
+            self.reasons,
             self.selection,
         )
 

@@ -18,6 +18,7 @@ from visdiv_assets.curation.alignment.summary import (
     SUMMARY_SCHEMA,
 )
 from visdiv_assets.curation.alignment.turns import TURNS_SCHEMA
+from visdiv_assets.orchestration.assets.clip_optional import leave_out, missing_vectors
 from visdiv_assets.orchestration.assets.stage import (
     check_defects,
     check_spec,
@@ -29,7 +30,7 @@ from visdiv_assets.orchestration.assets.stage import (
     table_preview,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
-from visdiv_assets.orchestration.resources import DecoderResource, LakeResource, SourceResource
+from visdiv_assets.orchestration.resources import ClipResource, DecoderResource, LakeResource, SourceResource
 from visdiv_assets.progress import progress
 from visdiv_assets.publishing.contact_sheets import alignment_contact_sheets
 
@@ -54,16 +55,23 @@ CODE_VERSION = "1"
     ],
 )
 def alignment(
-    context: dg.AssetExecutionContext, source: SourceResource, lake: LakeResource, decoder: DecoderResource
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    clip: ClipResource,
 ) -> dg.MaterializeResult:
     """CLIPScore of every turn and row of a subset, with a summary: how well the texts fit their images.
 
     CLIPScore is 2.5 * max(cos, 0). For a turn, the score of the best fitting image of its row and the mean over all its
     images are stored; for a row, the minimum and the mean over its turns. Rows without a readable image or a text have
-    no score. The metadata says what share the thresholds of LAION and DataComp, made for alt-text, would keep.
+    no score. The metadata says what share the thresholds of LAION and DataComp, made for alt-text, would keep. Without
+    CLIP weights nothing is made, and the metadata says why.
     """
     with stage(context, lake, LakeTable.ALIGNMENT, CODE_VERSION) as run:
         store = run.lake
+        if reason := missing_vectors(run, clip, LakeTable.CLIP_IMAGE_EMBEDDINGS, LakeTable.CLIP_TEXT_EMBEDDINGS):
+            return leave_out(context, store, run.table, reason)
         images = run.require(LakeTable.SUBSET_IMAGES)
         of_images = run.current_embeddings(images, LakeTable.CLIP_IMAGE_EMBEDDINGS)
         of_texts = run.current_embeddings(images, LakeTable.CLIP_TEXT_EMBEDDINGS)

@@ -80,7 +80,8 @@ def calibration(
     over the kinds of edits. Precision is measured on pairs of sampled images with their nearest other images in the
     subset, 16 pairs for each copied image: a pair that a threshold accepts and verification does not confirm counts as
     wrong. Errors of verification itself are counted on copies that replace one image of a pair that is not confirmed.
-    A curve shows precision and recall of each minimum confidence.
+    A curve shows precision and recall of each minimum confidence. The reports and the DuckDB file contain the rates
+    from their next run on.
     """
     thresholds = sorted({*THRESHOLDS, cleaning.duplicate_threshold, cleaning.contamination_threshold}, reverse=True)
     # Pairs below the lowest threshold were not measured, so a configured threshold below it is left out.

@@ -1,7 +1,6 @@
-"""CLIP embeddings of texts, and the index of those of images. Without weights they are skipped."""
+"""CLIP embeddings of texts, and the index of those of images."""
 
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -17,8 +16,8 @@ from visdiv_assets.embedding.clip.checkpoints import NoClipWeightsError
 from visdiv_assets.embedding.shards import vector_defects
 from visdiv_assets.embedding.turns import TEXTS_SCHEMA, TURNS_SCHEMA, KnownTexts, embed_turns
 from visdiv_assets.imaging.id_index import IdSet
+from visdiv_assets.orchestration.assets.clip_optional import leave_out, missing_vectors
 from visdiv_assets.orchestration.assets.indexes import build_index_of, index_checks
-from visdiv_assets.orchestration.assets.ingest_results import block_on_checks
 from visdiv_assets.orchestration.assets.stage import (
     check_defects,
     check_spec,
@@ -39,7 +38,7 @@ CODE_VERSION = "1"
 
 
 def _text_checks() -> list[dg.AssetCheckSpec]:
-    """Return the checks; none is blocking, since Dagster warns of a blocking check of a skipped asset."""
+    """Return the checks of the embeddings."""
     described = {
         "one_vector_per_text": "The numbers of vectors, norms and texts are equal, and each text occurs once.",
         "every_turn_has_its_text": "Every text_id of a turn is that of a stored text.",
@@ -48,39 +47,40 @@ def _text_checks() -> list[dg.AssetCheckSpec]:
     }
     return [
         check_spec(
-            name, asset=LakeTable.CLIP_TEXT_EMBEDDINGS, partitions_def=subset_partitions, description=description
+            name,
+            asset=LakeTable.CLIP_TEXT_EMBEDDINGS,
+            partitions_def=subset_partitions,
+            blocking=True,
+            description=description,
         )
         for name, description in described.items()
     ]
 
 
-#: For an `asset` with `output_required=False` Dagster would require the results of its checks, hence a multi-asset.
-_TEXTS = dg.AssetSpec(
-    LakeTable.CLIP_TEXT_EMBEDDINGS,
-    deps=[LakeTable.SUBSET_TURNS],
-    description="The CLIP embedding of every distinct text of a subset's turns: float16, unit length, with its text_id."
-    "\n\nVISDIV_CLIP_TEXT selects the texts; a text that occurs several times is embedded once. Tokens are counted "
-    "before a text is truncated to the limit of the model, and `truncated` says whether it was. `turns` holds the "
-    "text_id of each turn, NULL for a turn without text. Skipped if there are no CLIP weights.",
-    metadata=column_schema(TEXTS_SCHEMA),
-    skippable=True,
-    group_name="4_embeddings",
-    code_version=CODE_VERSION,
-    kinds={"numpy", "pytorch"},
+@dg.asset(
     partitions_def=subset_partitions,
+    deps=[LakeTable.SUBSET_TURNS],
+    group_name="4_embeddings",
+    kinds={"numpy", "pytorch"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(TEXTS_SCHEMA),
+    check_specs=_text_checks(),
 )
-
-
-@dg.multi_asset(specs=[_TEXTS], check_specs=_text_checks(), can_subset=True)
 def clip_text_embeddings(
     context: dg.AssetExecutionContext, lake: LakeResource, decoder: DecoderResource, clip: ClipResource
-) -> Iterator[dg.MaterializeResult]:
-    """Embed the texts of a subset's turns."""
-    embedder = _load_or_skip(context, clip)
-    if embedder is not None:
-        result = _embed_texts(context, lake, decoder, clip, embedder)
-        yield result
-        block_on_checks([result])
+) -> dg.MaterializeResult:
+    """The CLIP embedding of every distinct text of a subset's turns: float16, unit length, with its text_id.
+
+    VISDIV_CLIP_TEXT selects the texts; a text that occurs several times is embedded once. Tokens are counted before a
+    text is truncated to the limit of the model, and `truncated` says whether it was. `turns` holds the text_id of each
+    turn, NULL for a turn without text. Without CLIP weights nothing is made, and the metadata says why.
+    """
+    with user_errors():
+        try:
+            embedder = clip.texts()
+        except NoClipWeightsError as reason:
+            return leave_out(context, lake.open(), LakeTable.CLIP_TEXT_EMBEDDINGS, str(reason))
+    return _embed_texts(context, lake, decoder, clip, embedder)
 
 
 @dg.asset(
@@ -91,22 +91,16 @@ def clip_text_embeddings(
     code_version=CODE_VERSION,
     check_specs=index_checks(LakeTable.CLIP_INDEX),
 )
-def clip_index(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+def clip_index(context: dg.AssetExecutionContext, lake: LakeResource, clip: ClipResource) -> dg.MaterializeResult:
     """A FAISS index over a subset's CLIP embeddings of images for queries with a text or an image; exact.
 
-    It holds the stored float16 values. Row i of the index is row i of the image_ids stored with it.
+    It holds the stored float16 values. Row i of the index is row i of the image_ids stored with it. Without CLIP
+    weights nothing is made, and the metadata says why.
     """
+    with stage(context, lake, LakeTable.CLIP_INDEX, CODE_VERSION) as run:
+        if reason := missing_vectors(run, clip, LakeTable.CLIP_IMAGE_EMBEDDINGS):
+            return leave_out(context, run.lake, run.table, reason)
     return build_index_of(context, lake, LakeTable.CLIP_INDEX, LakeTable.CLIP_IMAGE_EMBEDDINGS)
-
-
-def _load_or_skip(context: dg.AssetExecutionContext, clip: ClipResource) -> ClipTexts | None:
-    """Load the embedder; return None, and log the reason, if there are no weights."""
-    with user_errors():
-        try:
-            return clip.texts()
-        except NoClipWeightsError as reason:
-            context.log.warning(f"{LakeTable.CLIP_TEXT_EMBEDDINGS} is skipped: {reason}")
-            return None
 
 
 def _embed_texts(

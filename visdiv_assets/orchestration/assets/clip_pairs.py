@@ -6,6 +6,7 @@ from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.duplicates.clip_pairs import CLIP_PAIRS_SCHEMA, ModelVectors, clip_pairs, most_disputed
 from visdiv_assets.duplicates.near import pair_defects
+from visdiv_assets.orchestration.assets.clip_optional import leave_out, missing_vectors
 from visdiv_assets.orchestration.assets.stage import (
     check_defects,
     check_spec,
@@ -17,7 +18,13 @@ from visdiv_assets.orchestration.assets.stage import (
     table_preview,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
-from visdiv_assets.orchestration.resources import ClipPairsResource, DecoderResource, LakeResource, SourceResource
+from visdiv_assets.orchestration.resources import (
+    ClipPairsResource,
+    ClipResource,
+    DecoderResource,
+    LakeResource,
+    SourceResource,
+)
 from visdiv_assets.progress import progress
 from visdiv_assets.publishing.contact_sheets import pairs_contact_sheet
 
@@ -48,6 +55,7 @@ def clip_near_duplicates(
     source: SourceResource,
     lake: LakeResource,
     decoder: DecoderResource,
+    clip: ClipResource,
     clip_pair_search: ClipPairsResource,
 ) -> dg.MaterializeResult:
     """Pairs of different images of a subset whose CLIP vectors are close, each with its SSCD similarity.
@@ -55,18 +63,21 @@ def clip_near_duplicates(
     CLIP compares the content of images, while SSCD detects copies. Two images that are close by CLIP but not by SSCD
     usually show the same kind of thing and are not copies. As in near_duplicates, a pair is stored if it is among the
     best pairs (64 by default) of one of its two images. The metadata shows the pairs on which the models disagree most.
+    Without CLIP weights nothing is made, and the metadata says why.
     """
     subset = context.partition_key
     floor = clip_pair_search.floor
     with stage(context, lake, LakeTable.CLIP_NEAR_DUPLICATES, CODE_VERSION) as run:
         store = run.lake
+        if reason := missing_vectors(run, clip, LakeTable.CLIP_IMAGE_EMBEDDINGS):
+            return leave_out(context, store, run.table, reason)
         images = run.require(LakeTable.SUBSET_IMAGES)
         sscd = run.current_embeddings(images)
-        clip = run.current_embeddings(images, LakeTable.CLIP_IMAGE_EMBEDDINGS)
-        inputs = digests_by_table(sscd, clip)
+        by_clip = run.current_embeddings(images, LakeTable.CLIP_IMAGE_EMBEDDINGS)
+        inputs = digests_by_table(sscd, by_clip)
         write = run.write(
             inputs,
-            model_id=clip.model_id,
+            model_id=by_clip.model_id,
             settings={
                 "clip_floor": floor,
                 "neighbors_kept": clip_pair_search.neighbors_kept,
@@ -74,15 +85,15 @@ def clip_near_duplicates(
             },
             source_revision=images.source_revision,
         )
-        vectors = store.array(clip, "vectors")
+        vectors = store.array(by_clip, "vectors")
         if not write.reuse("pairs", inputs):
             with (
                 write.add("pairs", inputs) as unit,
                 progress(f"comparing {subset} by CLIP", len(vectors), "image") as advance,
             ):
-                clip_ids, sscd_ids = (store.read(part, "ids")["image_id"].combine_chunks() for part in (clip, sscd))
+                clip_ids, sscd_ids = (store.read(part, "ids")["image_id"].combine_chunks() for part in (by_clip, sscd))
                 found = clip_pairs(
-                    ModelVectors(str(clip.model_id), clip_ids, vectors),
+                    ModelVectors(str(by_clip.model_id), clip_ids, vectors),
                     ModelVectors(str(sscd.model_id), sscd_ids, store.array(sscd, "vectors")),
                     floor=floor,
                     k_best=clip_pair_search.neighbors_kept,

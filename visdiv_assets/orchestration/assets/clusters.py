@@ -104,7 +104,7 @@ def duplicate_clusters(
                     contamination_threshold=cleaning.contamination_threshold,
                     text_contamination_share=cleaning.text_contamination_share,
                     row_rule=cleaning.row_rule,
-                    drop=cleaning.drop,
+                    drop=cleaning.reasons,
                     thresholds=published_thresholds(pair_search.similarity_floor, cleaning.duplicate_threshold),
                 )
                 unit.table("positions", found.positions, POSITIONS_SCHEMA)

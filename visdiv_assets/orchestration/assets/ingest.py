@@ -13,6 +13,7 @@ from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.embedding.clip.checkpoints import NoClipWeightsError
 from visdiv_assets.orchestration.assets import ingest_results as report
 from visdiv_assets.orchestration.assets import ingest_specs as specs
+from visdiv_assets.orchestration.assets.clip_optional import leave_out
 from visdiv_assets.orchestration.assets.source_files import observation
 from visdiv_assets.orchestration.assets.stage import Stage, digests_by_table, stage
 from visdiv_assets.orchestration.pools import GPU, pool_slot
@@ -90,7 +91,6 @@ def _run(context: dg.AssetExecutionContext, lake: LakeResource, made: "_Pass") -
     yield from results
     if failure is not None:
         raise failure
-    report.block_on_checks(results)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class _Pass:
         """Make the selected assets, commit the list of images before the others, and add the result of each."""
         name, tables = run.partition, CONTENT[self.kind]
         selected = {key.to_user_string() for key in self.context.selected_asset_keys}
-        models = self._describe_models(selected)
+        models, left_out = self._describe_models(selected)
         # Before the files are read: a file that changes meanwhile must show as changed.
         opened = self.source.open()
         observed = opened.observed_version(self.kind, name) if tables.images in selected else ""
@@ -153,10 +153,13 @@ class _Pass:
                 add(report.commit_vectors(run.lake, product, images, seconds))
             else:
                 add(report.commit_blobs(product, images))
+        for table, reason in left_out.items():
+            add(leave_out(self.context, run.lake, table, reason))
 
-    def _describe_models(self, selected: set[str]) -> dict[str, Description]:
-        """Load the models of the selected assets where they will run; without CLIP weights their asset is skipped."""
-        models = {}
+    def _describe_models(self, selected: set[str]) -> tuple[dict[str, Description], dict[str, str]]:
+        """Load the models of the selected assets where they will run; return also why assets cannot be made."""
+        models: dict[str, Description] = {}
+        left_out: dict[str, str] = {}
         for table in (table for table in self.loads if table in selected):
             if table == CONTENT[self.kind].regions and not self.products.regions:
                 models[table] = NO_MODEL
@@ -164,8 +167,8 @@ class _Pass:
             try:
                 models[table] = describe(self.engine.open(), self.loads[table])
             except NoClipWeightsError as reason:
-                self.context.log.warning(f"{table} is skipped: {reason}")
-        return models
+                left_out[table] = str(reason)
+        return models, left_out
 
     def _images(self, run: Stage, selected: bool) -> tuple[Version, PartitionWrite | Manifest]:
         """Return the present version of the files, and its list of images: one that is written, or the stored one."""

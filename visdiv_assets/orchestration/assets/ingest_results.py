@@ -1,13 +1,12 @@
 """The commits of the pass over a source, with the metadata and the results of the checks that the UI shows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.access import CONTENT
-from visdiv_assets.corpus.tables import NEEDS_CLIP
 from visdiv_assets.embedding.regions import REGIONS
 from visdiv_assets.embedding.shards import vector_defects
 from visdiv_assets.errors import SourceError
@@ -178,26 +177,6 @@ def require_images(kind: Kind, images: Manifest) -> None:
         raise SourceError(
             f"benchmark {images.partition!r} has no readable image: fix its files; the statuses in the metadata of "
             "benchmark_images give the reasons"
-        )
-
-
-def block_on_checks(results: Iterable[dg.MaterializeResult]) -> None:
-    """Fail if a check of a skippable asset failed, as a blocking check would; it cannot be declared as blocking.
-
-    Raises:
-        dg.Failure: with the names of the checks.
-    """
-    failed = [
-        str(found.check_name)
-        for result in results
-        if isinstance(result.asset_key, dg.AssetKey) and result.asset_key.to_user_string() in NEEDS_CLIP
-        for found in result.check_results or []
-        if not found.passed
-    ]
-    if failed:
-        raise dg.Failure(
-            f"a check of the stored vectors failed ({', '.join(failed)}): the assets downstream are not run",
-            allow_retries=False,
         )
 
 

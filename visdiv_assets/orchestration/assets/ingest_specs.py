@@ -21,9 +21,6 @@ THUMBNAILS_VERSION = "2"
 FEATURES_VERSION = "2"
 VECTORS_VERSION = "2"
 
-#: Assets of the pass that may be skipped: there may be no weights.
-SKIPPABLE = (LakeTable.CLIP_IMAGE_EMBEDDINGS,)
-
 _VECTORS = {"numpy", "onnx", "pytorch"}
 
 _CHECKS = {
@@ -36,7 +33,7 @@ _CHECKS = {
     "without a vector are zero.",
     "one_model": "The configured model made all stored vectors.",
 }
-#: Checks that block the assets downstream. Dagster warns of a blocking check of a skipped asset: those of CLIP do not.
+#: Checks that block the assets downstream.
 _BLOCKING = {"all_rows_read", "every_row_counted", "one_vector_per_image", "finite_unit_length", "one_model"}
 _VECTOR_CHECKS = ("one_vector_per_image", "finite_unit_length", "one_model")
 
@@ -64,7 +61,7 @@ def pass_checks(kind: Kind) -> list[dg.AssetCheckSpec]:
             name,
             asset=asset,
             partitions_def=PARTITIONS[kind],
-            blocking=name in _BLOCKING and asset not in SKIPPABLE,
+            blocking=name in _BLOCKING,
             description=_CHECKS[name],
         )
         for asset, names in checks.items()
@@ -158,7 +155,7 @@ def _subset_specs() -> Iterator[dg.AssetSpec]:
         """The CLIP embedding of every distinct readable image of a subset: float16, unit length, with its image_id.
 
         Made in the same way as sscd_embeddings. The norms of the vectors before normalization are stored too, since
-        some selection methods use them. Skipped if there are no CLIP weights.
+        some selection methods use them. Without CLIP weights nothing is made, and the metadata says why.
         """,
     )
 
@@ -238,7 +235,6 @@ def _spec(
         deps=[upstream],
         description="\n".join(line.strip() for line in description.splitlines()),
         metadata=column_schema(columns),
-        skippable=name in SKIPPABLE,
         group_name=group,
         code_version=code_version,
         kinds=kinds,

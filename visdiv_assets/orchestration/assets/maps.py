@@ -17,6 +17,7 @@ from visdiv_assets.orchestration.assets.stage import (
     stage,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
+from visdiv_assets.orchestration.presentation import report_metadata
 from visdiv_assets.orchestration.resources import (
     DecoderResource,
     LakeResource,
@@ -91,7 +92,7 @@ def maps(
     counts = {pair["values"]: pair["counts"] for pair in points["kind"].value_counts().to_pylist()}
     shown: dict[str, dg.MetadataValue] = {}
     if points.num_rows:
-        shown = {"maps": image_markdown("maps", plot(points)), "report": dg.MetadataValue.path(path)}
+        shown = {"maps": image_markdown("maps", plot(points)), **report_metadata(path, Path(reports.folder))}
     return materialized(
         manifest,
         {

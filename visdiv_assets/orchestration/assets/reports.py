@@ -11,6 +11,7 @@ from visdiv_assets.curation.dataset_card import code_span
 from visdiv_assets.duplicates.calibration.rates import SIMILARITY, VERIFIED, sentence
 from visdiv_assets.orchestration.assets.stage import digests_by_table, stage
 from visdiv_assets.orchestration.partitions import subset_partitions
+from visdiv_assets.orchestration.presentation import report_metadata, report_url
 from visdiv_assets.orchestration.resources import (
     CleaningResource,
     DecoderResource,
@@ -34,7 +35,6 @@ CODE_VERSION = "6"
         LakeTable.SUBSET_THUMBNAILS,
         LakeTable.NEAR_DUPLICATES,
         LakeTable.VERIFIED_DUPLICATES,
-        LakeTable.CALIBRATION,
     ],
     group_name="5_findings",
     kinds={"html"},
@@ -48,10 +48,11 @@ def duplicates_report(
     cleaning: CleaningResource,
     reports: ReportsResource,
 ) -> dg.MaterializeResult:
-    """A page with pairs of images of a subset side by side, their verdicts, and the calibration of the rules.
+    """A page with pairs of images of a subset side by side and their verdicts.
 
-    It shows at most 300 pairs: the closest, the least similar confirmed ones, and the most similar rejected ones. The
-    page opens from disk.
+    It shows at most 300 pairs: the closest, the least similar confirmed ones, and the most similar rejected ones. If
+    `calibration` of the subset was materialized before, it states the recall and precision of the rules. The page opens
+    from disk.
     """
     subset = context.partition_key
     path = Path(reports.folder) / "duplicates" / f"{escape(subset)}.html"
@@ -76,14 +77,15 @@ def duplicates_report(
                 )
                 write_report(with_alignments(report), path, head)
         write.commit()
-    return dg.MaterializeResult(metadata={"report": dg.MetadataValue.path(path), "pairs": verified.rows("pairs")})
+    return dg.MaterializeResult(
+        metadata={**report_metadata(path, Path(reports.folder)), "pairs": verified.rows("pairs")}
+    )
 
 
 @dg.asset(
     deps=[
         LakeTable.CONTAMINATION,
         LakeTable.VERIFIED_CONTAMINATION,
-        LakeTable.CALIBRATION,
         LakeTable.SUBSET_THUMBNAILS,
         LakeTable.BENCHMARK_IMAGES,
         LakeTable.BENCHMARK_THUMBNAILS,
@@ -140,10 +142,13 @@ def leak_reports(
                     )
                     write_report(with_alignments(report), path, head)
             write.commit()
+    folder = Path(reports.folder)
+    links = [f"- [{code_span(name)}]({report_url(path, folder)})" for name, path in paths.items()]
     return dg.MaterializeResult(
         metadata={
             "benchmarks": len(paths),
-            "reports": dg.MetadataValue.md("\n".join(f"- {code_span(name)}: `{path}`" for name, path in paths.items())),
+            "reports": dg.MetadataValue.md("\n".join(links)),
+            "folder": dg.MetadataValue.path(folder / "leaks"),
         }
     )
 

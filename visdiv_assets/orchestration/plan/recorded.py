@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from visdiv_assets.corpus.tables import CORPUS_PARTITION
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, NEEDS_CLIP
+from visdiv_assets.orchestration.assets.clip_optional import LEFT_OUT_TAG
 from visdiv_assets.orchestration.automation import BENCHMARK_JOB, CORPUS_JOB, SUBSET_JOB
 from visdiv_assets.orchestration.state import open_instance
 
@@ -90,11 +91,14 @@ def _runs(home: Path) -> Iterator[tuple[list[Interval], int]]:
             if run.job_name in (BENCHMARK_JOB, SUBSET_JOB, CORPUS_JOB):
                 partition = run.tags.get("dagster/partition", CORPUS_PARTITION)
                 steps = instance.get_run_step_stats(run.run_id)
+                # A step that made nothing says nothing about the time it takes.
+                left_out = NEEDS_CLIP if LEFT_OUT_TAG in run.tags else frozenset()
                 yield (
                     [
                         Interval(step.step_key, partition, step.start_time, step.end_time)
                         for step in steps
                         if step.status and step.status.value == "SUCCESS" and step.start_time and step.end_time
+                        if step.step_key not in left_out
                     ],
                     int(run.tags.get(PEAK_TAG, 0)),
                 )

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from visdiv_assets.corpus.tables import NEEDS_CLIP
 from visdiv_assets.embedding import load_clip_images, load_clip_texts
 from visdiv_assets.embedding.clip.checkpoints import same_weights
 from visdiv_assets.embedding.turns import embed_turns, text_id
 from visdiv_assets.orchestration import assets
+from visdiv_assets.orchestration.assets.clip_optional import LEFT_OUT_TAG
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import SCHEMA
 from visdiv_assets.storage.lake import Lake
@@ -250,35 +251,53 @@ def test_an_image_that_changed_since_it_was_listed_is_an_error(clip: Pipeline) -
 # Without weights -----------------------------------------------------------------------------------------------------
 
 
-def log_lines(pipeline: Pipeline, run_id: str) -> list[str]:
-    return [entry.user_message for entry in pipeline.instance.all_logs(run_id) if entry.dagster_event is None]
-
-
 @pytest.mark.parametrize("model", ["", "openai/clip-vit-base-patch32"])
-def test_without_weights_only_clip_is_skipped_in_one_line_each(
+def test_without_weights_clip_assets_make_nothing_and_say_why(
     pipeline: Pipeline, model: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     without = pipeline.changed(clip_model=model)
     write(without, ROWS, [([seed], []) for seed in (5, 6)])
     ran = without.run("some")
     assert ran.success, ran.failures
-    assert not ran.materialized & set(CLIP)
-    assert {"subset_images", "quality_rows", "near_duplicates", "verified_duplicates"} <= ran.materialized
-    assert not set(CLIP) & set(without.lake.tables())
+    assert {"subset_images", "near_duplicates", "verified_duplicates", *NEEDS_CLIP} <= ran.materialized
+    assert not NEEDS_CLIP & set(without.lake.tables())
     assert [record.name for record in caplog.records if record.name.startswith("dagster.")] == []
-    said = [line for line in log_lines(without, ran.result.run_id) if "no CLIP weights" in line]
-    assert [line.split(" is skipped: ")[0] for line in said] == ["clip_image_embeddings", "clip_text_embeddings"]
+    for asset in NEEDS_CLIP:
+        made = ran.metadata(asset)
+        assert "no CLIP weights" in made["made_nothing"]
+        assert not made["stored_by_an_earlier_run"]
+    assert all(check.passed for check in ran.checks.values())
+    run = without.instance.get_run_by_id(ran.result.run_id)
+    assert run is not None
+    assert run.tags[LEFT_OUT_TAG] == "no CLIP weights"
     published = without.publish()
     assert published.success, published.failures
 
 
-def test_assets_downstream_of_skipped_vectors_are_skipped(pipeline: Pipeline) -> None:
-    without = pipeline.changed(clip_model="")
-    write(without, ROWS)
-    ran = without.run("some", only=STAGES)
-    events = [(event.event_type, event.step_key) for event in ran.result.all_events]
-    assert (dg.DagsterEventType.STEP_SKIPPED, "clip_index") in events
-    assert ran.success
+def test_results_with_weights_stay_stored_without_them(clip: Pipeline) -> None:
+    write(clip, ROWS)
+    assert clip.run("some").success
+    stored = {table: clip.lake.require(table, "some").digest for table in NEEDS_CLIP}
+    ran = clip.changed(clip_model="").run("some")
+    assert ran.success, ran.failures
+    assert ran.metadata("clip_image_embeddings")["stored_by_an_earlier_run"]
+    assert {table: clip.lake.require(table, "some").digest for table in NEEDS_CLIP} == stored
+
+
+def test_stale_vectors_without_weights_stop_nothing(clip: Pipeline) -> None:
+    write(clip, ROWS)
+    assert clip.run("some").success
+    write(clip, [answered(9, "another")])
+    ran = clip.changed(clip_model="").run("some")
+    assert ran.success, ran.failures
+    assert "VISDIV_CLIP_MODEL is empty" in ran.metadata("alignment")["made_nothing"]
+
+
+def test_with_weights_missing_vectors_are_an_error(clip: Pipeline) -> None:
+    write(clip, ROWS)
+    assert clip.run("some", only=["subset_images"]).success
+    ran = clip.run("some", only=["clip_index"])
+    assert "run `visdiv run some` with CLIP weights" in str(ran.failures["clip_index"])
 
 
 def test_weights_that_come_later_are_used(pipeline: Pipeline, clip_folder: Path) -> None:
@@ -346,10 +365,7 @@ def test_vectors_that_are_not_finite_are_found(clip: Pipeline, monkeypatch: pyte
 
     monkeypatch.setattr(assets.clip, "embed_turns", spoiled)
     ran = clip.run("some", only=STAGES)
-    assert ran.failures == {
-        "clip_text_embeddings": "a check of the stored vectors failed (one_vector_per_text, every_turn_has_its_text, "
-        "finite_unit_length): the assets downstream are not run"
-    }
+    assert set(ran.failures) == {"clip_text_embeddings"}
     text_checks = {"one_vector_per_text", "every_turn_has_its_text"}
     assert not any(ran.checks[name].passed for name in text_checks)
     # A check of the images has the same name.
