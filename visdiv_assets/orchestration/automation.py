@@ -4,13 +4,22 @@ The source is observed daily. A subset whose files changed runs again only if th
 since that may take GPU hours. The corpus assets, which combine all subsets, and the DuckDB file follow by themselves.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from visdiv_assets.errors import ConfigError, VisdivError
 from visdiv_assets.orchestration.corpus_sensor import build_corpus_sensor
+from visdiv_assets.orchestration.launchpad import (
+    CALIBRATION_RESOURCES,
+    CORPUS_RESOURCES,
+    MAPS_RESOURCES,
+    QUALITY,
+    SUBSET_RESOURCES,
+    launch_config,
+)
 from visdiv_assets.orchestration.partitions import PARTITIONS, missing_keys
 from visdiv_assets.orchestration.resources import SourceResource
 from visdiv_assets.settings import variable
@@ -33,45 +42,6 @@ MAPS_ASSETS = dg.AssetSelection.assets("maps")
 CORPUS_ASSETS = dg.AssetSelection.groups("6_corpus", "7_warehouse")
 SUBSET_ASSETS = dg.AssetSelection.all() - BENCHMARK_ASSETS - CORPUS_ASSETS - CALIBRATION_ASSETS - MAPS_ASSETS
 
-benchmark_pipeline = dg.define_asset_job(
-    BENCHMARK_JOB,
-    selection=BENCHMARK_ASSETS,
-    description="Materializes one benchmark: its images, embeddings and texts. Launch it for all benchmarks before the "
-    "subsets.",
-)
-
-subset_pipeline = dg.define_asset_job(
-    SUBSET_JOB,
-    selection=SUBSET_ASSETS,
-    description="Materializes one subset, from its images to its scores and contamination, in one process. Launch it "
-    "for one partition, or for all as a backfill; then run corpus_pipeline. If Dagster warns that calibration is not "
-    "materialized, confirm: it is optional. Without CLIP weights, assets that need them are skipped, and Dagster "
-    "continues to count their partitions as missing.",
-)
-
-calibration_pipeline = dg.define_asset_job(
-    CALIBRATION_JOB,
-    selection=CALIBRATION_ASSETS,
-    description="Measures which copies of a subset's images each threshold and verification find, and their false "
-    "positives. Embeds 53 copies of each of 24 images.",
-)
-
-maps_pipeline = dg.define_asset_job(
-    MAPS_JOB,
-    selection=MAPS_ASSETS,
-    description="Draws maps of a subset's images and texts, with named clusters, as a plot and a page. UMAP takes "
-    "minutes.",
-)
-
-corpus_pipeline = dg.define_asset_job(
-    CORPUS_JOB,
-    selection=CORPUS_ASSETS,
-    description="Combines all materialized subsets: shared images, clusters, the rows of the clean copy, contamination "
-    "reports, and the DuckDB file. If Dagster warns that assets are not materialized, confirm: calibration, maps and "
-    "assets that need CLIP are optional.",
-)
-
-
 observe_subsets = dg.define_asset_job(
     OBSERVE_SUBSETS_JOB,
     selection=dg.AssetSelection.assets("subset_files"),
@@ -88,14 +58,14 @@ observe_benchmarks = dg.define_asset_job(
 #: Slow assets that are materialized on request only.
 BY_HAND = {dg.AssetKey("calibration"), dg.AssetKey("maps")}
 
-#: Requests a materialized partition again when its source or another upstream asset changed. A benchmark or a
-#: calibration that was never materialized does not block a subset.
+#: Requests a materialized partition again when its source or another upstream asset changed. A benchmark that was never
+#: materialized does not block a subset.
 refresh_if_materialized = (
     dg.AutomationCondition.any_deps_match(
         dg.AutomationCondition.data_version_changed() | dg.AutomationCondition.will_be_requested()
     ).since_last_handled()
     & ~dg.AutomationCondition.missing()
-    & ~dg.AutomationCondition.any_deps_missing().ignore(BENCHMARK_ASSETS | CALIBRATION_ASSETS)
+    & ~dg.AutomationCondition.any_deps_missing().ignore(BENCHMARK_ASSETS)
     & ~dg.AutomationCondition.any_deps_in_progress()
     & ~dg.AutomationCondition.in_progress()
 ).with_label("refresh_if_materialized")
@@ -118,6 +88,52 @@ def with_conditions(assets: Iterable[object]) -> list[Any]:
     ]
 
 
+def pipelines(resources: Mapping[str, Any]) -> list[UnresolvedAssetJobDefinition]:
+    """Return the jobs that materialize assets, configured as the resources are.
+
+    Args:
+        resources: all resources by name.
+    """
+    return [
+        dg.define_asset_job(
+            BENCHMARK_JOB,
+            selection=BENCHMARK_ASSETS,
+            description="Materializes one benchmark: its images, embeddings and texts. Launch it for all benchmarks "
+            "before the subsets.",
+        ),
+        dg.define_asset_job(
+            SUBSET_JOB,
+            selection=SUBSET_ASSETS,
+            description="Materializes one subset, from its images to its scores and contamination, in one process. "
+            "Launch it for one partition, or for all as a backfill; corpus_pipeline follows by itself. Without CLIP "
+            "weights, assets that need them make nothing, and their metadata says why.",
+            config=launch_config(resources, SUBSET_RESOURCES, QUALITY),
+        ),
+        dg.define_asset_job(
+            CALIBRATION_JOB,
+            selection=CALIBRATION_ASSETS,
+            description="Measures which copies of a subset's images each threshold and verification find, and their "
+            "false positives. Embeds 53 copies of each of 24 images.",
+            config=launch_config(resources, CALIBRATION_RESOURCES),
+        ),
+        dg.define_asset_job(
+            MAPS_JOB,
+            selection=MAPS_ASSETS,
+            description="Draws maps of a subset's images and texts, with named clusters, as a plot and a page. UMAP "
+            "takes minutes.",
+            config=launch_config(resources, MAPS_RESOURCES),
+        ),
+        dg.define_asset_job(
+            CORPUS_JOB,
+            selection=CORPUS_ASSETS,
+            description="Combines all materialized subsets: shared images, clusters, the rows of the clean copy, "
+            "contamination reports, and the DuckDB file. The sensor keep_corpus_fresh launches it after subsets were "
+            "materialized.",
+            config=launch_config(resources, CORPUS_RESOURCES),
+        ),
+    ]
+
+
 def schedules(observe_cron: str) -> list[dg.ScheduleDefinition]:
     """Return the schedules that observe the source.
 
@@ -127,7 +143,6 @@ def schedules(observe_cron: str) -> list[dg.ScheduleDefinition]:
     Raises:
         ConfigError: it is not a cron expression.
     """
-    jobs = (observe_subsets, observe_benchmarks)
     try:
         return [
             dg.ScheduleDefinition(
@@ -135,9 +150,11 @@ def schedules(observe_cron: str) -> list[dg.ScheduleDefinition]:
                 job=job,
                 cron_schedule=observe_cron,
                 default_status=dg.DefaultScheduleStatus.RUNNING,
-                description=f"{job.description} Materializes nothing.",
+                description=f"{job.description} Materializes nothing. A changed file is seen at the next tick, "
+                f"{observe_cron} in UTC ({variable('observe_cron')}); launch the job {job.name} to see it now. What "
+                "has changed is marked as unsynced, and runs again if the sensor refresh_changed is on.",
             )
-            for job in jobs
+            for job in OBSERVATIONS
         ]
     except dg.DagsterInvalidDefinitionError:
         raise ConfigError(
@@ -199,7 +216,8 @@ refresh_changed = dg.AutomationConditionSensorDefinition(
     minimum_interval_seconds=60,
     run_tags={TRIGGER_TAG: "source changed"},
     description="Runs materialized subsets and benchmarks again when an observation finds that their files changed. "
-    "Off by default, since it may use a GPU for hours.",
+    "Off by default, since it may use a GPU for hours. A change is seen when the schedule observe_subsets_schedule has "
+    "run, and the runs begin about a minute later.",
 )
 
 keep_corpus_fresh = build_corpus_sensor(
@@ -209,13 +227,6 @@ keep_corpus_fresh = build_corpus_sensor(
     tags={TRIGGER_TAG: "subsets materialized"},
 )
 
-JOBS = (
-    benchmark_pipeline,
-    subset_pipeline,
-    calibration_pipeline,
-    maps_pipeline,
-    corpus_pipeline,
-    observe_subsets,
-    observe_benchmarks,
-)
+#: Jobs that materialize nothing.
+OBSERVATIONS = (observe_subsets, observe_benchmarks)
 SENSORS = (partitions_sensor, refresh_changed, keep_corpus_fresh, failure_sensor)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, BulkActionsFilter, BulkActionStatus
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.orchestration import sessions
@@ -16,15 +17,7 @@ from visdiv_assets.orchestration import sessions
 _UNFINISHED = BulkActionsFilter(
     statuses=[status for status in BulkActionStatus if status not in BULK_ACTION_TERMINAL_STATUSES]
 )
-_RUNS = dg.RunsFilter(
-    statuses=[
-        dg.DagsterRunStatus.NOT_STARTED,
-        dg.DagsterRunStatus.QUEUED,
-        dg.DagsterRunStatus.STARTING,
-        dg.DagsterRunStatus.STARTED,
-        dg.DagsterRunStatus.CANCELING,
-    ]
-)
+_RUNS = dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)
 
 
 def build_corpus_sensor(

@@ -12,6 +12,7 @@ from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
 from dagster._core.events import StepMaterializationData
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
+from visdiv_assets.corpus.tables import NEEDS_CLIP
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration import automation, sessions
 from visdiv_assets.orchestration.code_location import build_definitions
@@ -19,7 +20,7 @@ from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
 from visdiv_assets_tests.conftest import QUIET, Pipeline, Ran, Row, image, near_copy, one_each
 
-OF_A_SUBSET = {
+OF_A_SUBSET = NEEDS_CLIP | {
     "subset_images",
     "subset_turns",
     "subset_thumbnails",
@@ -292,6 +293,16 @@ def test_the_corpus_waits_for_the_last_stage_of_the_last_run(pipeline: Pipeline)
     pipeline.instance.report_run_canceled(three)
     assert sensor.tick() == REQUESTED
     assert sensor.tick() == NOTHING_NEW
+
+
+def test_the_corpus_waits_for_a_suspended_run(pipeline: Pipeline) -> None:
+    pipeline.write("one", one_each([1]))
+    materialize(pipeline, ["one"])
+    two = begin(pipeline, "two", dg.DagsterRunStatus.SUSPENDED)
+    sensor = CorpusSensor(pipeline)
+    assert sensor.tick() == "waits for 1 runs"
+    pipeline.instance.report_run_canceled(two)
+    assert sensor.tick() == REQUESTED
 
 
 def test_the_corpus_follows_a_backfill_once(pipeline: Pipeline) -> None:
