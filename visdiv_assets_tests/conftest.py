@@ -48,10 +48,10 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @contextmanager
 def clean_environment(**variables: str) -> Iterator[None]:
-    """Run with only the given variables of VISDIV_ and DAGSTER_HOME, and restore the environment afterwards."""
+    """Run with only the given variables of VISDIV_ and DAGSTER_HOME, no terminal, and restore the environment."""
     before = dict(os.environ)
     for name in before:
-        if name.startswith("VISDIV_") or name == "DAGSTER_HOME":
+        if name.startswith("VISDIV_") or name in ("DAGSTER_HOME", "COLUMNS", "LINES"):
             del os.environ[name]
     os.environ.update(variables)
     try:

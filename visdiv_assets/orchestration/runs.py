@@ -43,12 +43,11 @@ SUMMARIES = (
         "Subsets",
         """
 SELECT
-    s.subset, s."rows", s.images, s.images_unique AS "unique", s.images_unreadable AS unreadable,
-    s.images - s.images_unreadable - s.images_unique AS exact_copies,
+    s.subset, s."rows", s.images, s.images_unreadable AS unreadable,
+    s.images - s.images_unreadable - s.images_unique AS "exact copies",
     (SELECT count(*) FROM duplicates p
-        WHERE NOT p.exact AND p.subset_a = s.subset AND p.subset_b = s.subset) AS near_duplicates,
-    round(d.effective_rank, 1) AS effective_rank, round(d.participation_ratio, 1) AS participation_ratio,
-    round(d.score, 3) AS score
+        WHERE NOT p.exact AND p.subset_a = s.subset AND p.subset_b = s.subset) AS "near duplicates",
+    round(d.effective_rank, 1) AS "effective rank", round(d.score, 3) AS score
 FROM subsets s
 LEFT JOIN diversity d ON d.subset = s.subset AND d.scope = 'subset' AND d.centered
 ORDER BY s.subset
@@ -58,12 +57,12 @@ ORDER BY s.subset
         "contamination",
         "Images that are also in a benchmark, by pixels and by similarity (FineVision's threshold is 0.95)",
         """
-SELECT subset, benchmark, rule, threshold, images, images_contaminated AS contaminated,
-    benchmark_images_leaked AS leaked,
+SELECT subset, benchmark, if(rule = 'confirmed', rule, '>= ' || threshold) AS rule,
+    images_contaminated AS contaminated, benchmark_images_leaked AS leaked,
     round(100 * rate, 2) AS "rate %", round(100 * ci_low, 2) AS "from %", round(100 * ci_high, 2) AS "to %"
 FROM contamination_rates
 WHERE benchmark <> 'ALL' AND (rule = 'confirmed' OR threshold IN (0.75, 0.95)) AND images_contaminated > 0
-ORDER BY rule, threshold DESC, rate DESC, subset, benchmark LIMIT 20
+ORDER BY contamination_rates.rule, threshold DESC, rate DESC, subset, benchmark LIMIT 20
 """,
     ),
     (
