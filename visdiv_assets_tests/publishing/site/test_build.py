@@ -21,6 +21,7 @@ from visdiv_assets.publishing.site.build import PAGES, build_site
 from visdiv_assets.publishing.site.render import SCRIPT
 from visdiv_assets.publishing.site.report_data import Corpus, open_report_data
 from visdiv_assets.publishing.site_head import FOLDER, SITE_PAGES
+from visdiv_assets.publishing.warehouse.schema import TABLES
 from visdiv_assets.storage.files import escape
 from visdiv_assets_tests.publishing.reports.examples import UnreadableImages
 from visdiv_assets_tests.publishing.site.corpora import MadeUp, finevision, make
@@ -407,14 +408,15 @@ def test_without_findings_each_page_says_in_a_line_what_to_run(tmp_path: Path) -
 def test_a_file_that_lacks_tables_gives_the_other_pages(copied: MadeUp) -> None:
     execute(copied, "DROP TABLE diversity_rarefied; DROP TABLE calibration; DROP TABLE quality")
     pages = built(copied)
-    assert "the asset rarefied_diversity was not run: `visdiv run --all`." in pages["diversity"].words
+    assert "the asset rarefied_diversity was not run: visdiv run --all." in pages["diversity"].words
     assert "run the job calibration_pipeline" in pages["thresholds"].words
     assert "No turn has a rating" in pages["quality"].words
     assert pages["contamination"].charts
 
 
 def test_a_file_without_subsets_is_rejected_in_one_line(copied: MadeUp) -> None:
-    execute(copied, "DROP TABLE subsets")
+    referring = [table.name for table in TABLES if "subsets" in table.references.values()]
+    execute(copied, "".join(f"DROP TABLE {name};" for name in [*referring, "subsets"]))
     with pytest.raises(VisdivError, match=r"visdiv.duckdb cannot be read .*: run `visdiv run --all` again"):
         built(copied)
 
