@@ -22,7 +22,7 @@ REPORTS = "/reports"
 
 #: Tables of the DuckDB file with the findings of an asset.
 TABLES_OF: dict[str, tuple[str, ...]] = {
-    LakeTable.SUBSET_IMAGES: ("images", "image_issues", "subsets", "subset_summary"),
+    LakeTable.SUBSET_IMAGES: ("images", "image_issues", "subsets", "subset_summary", "unused_columns"),
     LakeTable.BENCHMARK_IMAGES: ("benchmarks", "benchmark_summary"),
     LakeTable.QUALITY_ROWS: ("quality",),
     LakeTable.NEAR_DUPLICATES: ("close_pairs",),
