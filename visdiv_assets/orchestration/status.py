@@ -86,6 +86,11 @@ def changed_subsets(source: Source, lake: Lake) -> list[str]:
 def newly_decided_subsets(lake: Lake, decisions: Decisions) -> list[str]:
     """Return the subsets with pairs on which people have decided otherwise than the last run obeyed, sorted by name."""
     tables = (LakeTable.VERIFIED_DUPLICATES, LakeTable.VERIFIED_CONTAMINATION)
+    if not decisions.effective.num_rows:
+        # Only earlier decisions that were taken back can matter, and the manifests name them.
+        lake = lake.snapshot(*tables)
+        obeying = (name for table in tables for name, manifest in _manifests(lake, table).items() if _obeys(manifest))
+        return sorted(set(obeying))
     lake = lake.snapshot(*tables, LakeTable.SSCD_EMBEDDINGS, LakeTable.BENCHMARK_EMBEDDINGS)
     benchmarks = _manifests(lake, LakeTable.BENCHMARK_EMBEDDINGS)
     found = []
@@ -102,10 +107,10 @@ def newly_decided_subsets(lake: Lake, decisions: Decisions) -> list[str]:
 
 def newly_decided_across(lake: Lake, decisions: Decisions) -> bool:
     """Return whether people have decided on pairs across subsets otherwise than the last run obeyed."""
-    lake = lake.snapshot(LakeTable.VERIFIED_CROSS_SUBSET, LakeTable.SSCD_EMBEDDINGS)
     verified = lake.earlier(LakeTable.VERIFIED_CROSS_SUBSET, CORPUS_PARTITION)
-    if verified is None:
-        return False
+    if verified is None or not decisions.effective.num_rows:
+        return verified is not None and bool(_obeys(verified))
+    lake = lake.snapshot(LakeTable.SSCD_EMBEDDINGS)
     embeddings = _manifests(lake, LakeTable.SSCD_EMBEDDINGS)
     compared = [embeddings[name] for name in verified.facts["subsets"] if name in embeddings]
     return _obeys(verified) != effect_of(decided_pairs(lake, compared, decisions, across=True))

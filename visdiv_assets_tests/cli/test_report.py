@@ -69,7 +69,7 @@ def test_reports_link_back_to_the_site(folder: Path) -> None:
 def test_the_largest_clusters_show_their_images(folder: Path) -> None:
     page = ReadPage(folder / "data" / "reports" / "site" / "clusters.html")
     shown = [given["aria-label"] for _, given in page.tags if given.get("role") == "img"]
-    assert "Image of few, row 0, image 0" in shown
+    assert "Image of few, row 0, image 0; train-00000.parquet, row 0" in shown
     assert len(shown) == 6
     (table,) = page.tables
     assert page.values(table, "Positions") == [44, 43, 43, 43, 43, 43]

@@ -133,7 +133,7 @@ def test_the_page_and_the_sheet_show_what_was_found(made: Path, tmp_path: Path) 
     ("arguments", "line"),
     [
         (("x", "--by", "sscd"), "SSCD embeds images only"),
-        (("x", "--subset", "nowhere"), "has no subset 'nowhere'"),
+        (("x", "--subset", "nowhere"), "has no 'nowhere' among its subsets"),
         (("--image", "/no/such.png"), "there is no file '/no/such.png'"),
         (("--query", "inf:x"), "empty query"),
         (("--query", "2:"), "empty query"),

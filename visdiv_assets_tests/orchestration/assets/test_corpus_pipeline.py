@@ -173,7 +173,10 @@ def test_every_planted_copy_across_subsets_above_floor_is_found(sample: Sample, 
     planted = {frozenset(endpoints(copy)) for copy in copies if copy["kind"] == "cross"}
     assert len(planted) == 54
     reach = {pair for pair in planted if sample.similarity(*pair) >= FLOOR}
-    rows = sample.query(f"SELECT * FROM close_pair_positions WHERE subset_a <> subset_b AND similarity >= {FLOOR}")
+    rows = sample.query(
+        "SELECT subset_a, row_a, image_index_a, subset_b, row_b, image_index_b FROM close_pair_positions "
+        f"WHERE subset_a <> subset_b AND similarity >= {FLOOR}"
+    )
     found = {frozenset({row[:3], row[3:6]}) for row in rows}
     assert len(found) == len(rows), "a pair twice"
     assert len(reach) >= 20

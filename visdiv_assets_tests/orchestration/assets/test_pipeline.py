@@ -125,7 +125,10 @@ def endpoints(copy: dict[str, Any]) -> frozenset[Position]:
 
 
 def found_pairs(run: SampleRun, kind: str) -> set[frozenset[Position]]:
-    rows = run.query(f"SELECT * FROM close_pair_positions WHERE exact = {kind == 'exact'} AND similarity >= 0.75")
+    rows = run.query(
+        "SELECT subset_a, row_a, image_index_a, subset_b, row_b, image_index_b FROM close_pair_positions "
+        f"WHERE exact = {kind == 'exact'} AND similarity >= 0.75"
+    )
     assert len({frozenset({row[:3], row[3:6]}) for row in rows}) == len(rows)
     return {frozenset({row[:3], row[3:6]}) for row in rows}
 
@@ -675,7 +678,7 @@ def test_ratings_of_turns_that_have_none_are_counted_as_unrated(pipeline: Pipeli
     pipeline.write("some", [replace(RATED[0], ratings={"relevance": [4, None], "formatting": [1]}), Row(turns=3)])
     assert pipeline.run("some", only=["subset_images", "subset_turns", "quality_rows"]).success
     assert pipeline.publish().success
-    found = pipeline.query("SELECT criterion, rating, turns FROM quality ORDER BY ALL NULLS LAST")
+    found = pipeline.query("SELECT criterion::VARCHAR, rating, turns FROM quality ORDER BY ALL NULLS LAST")
     assert found == [
         ("formatting", 1, 1),
         ("formatting", None, 4),

@@ -325,7 +325,7 @@ def test_a_broken_or_old_warehouse_is_named(settings: Settings) -> None:
         Path(settings.warehouse_path).write_bytes(whole[: len(whole) // part])
         text(data.check_warehouse(settings), Level.PROBLEM)
     Path(settings.warehouse_path).write_bytes(whole[:-4096])
-    assert "is truncated" in text(data.check_warehouse(settings), Level.PROBLEM)
+    assert "publish it again" in text(data.check_warehouse(settings), Level.PROBLEM)
     Path(settings.warehouse_path).write_bytes(b"no database" * 1000)
     said = text(data.check_warehouse(settings), Level.PROBLEM)
     assert f"{settings.warehouse_path} cannot be opened (" in said
