@@ -288,6 +288,11 @@ class Settings(BaseSettings):
         description="Number of different images from which on a question with several answers is a template, which is "
         "no duplicate.",
     )
+    ocr_sample: Annotated[int, Field(ge=0), Unit("images")] = Field(
+        default=200,
+        description="Images of each subset whose text `visdiv run --ocr` reads, chosen by a hash of their image_ids "
+        "(0: all). It takes 1 to 4 seconds of a core per image.",
+    )
     text_contamination_share: Annotated[float, Field(gt=0, le=1), Unit("share")] = Field(
         default=0.5,
         description="Minimum share of a text's 13-word n-grams that occur in a benchmark at which its row is dropped "

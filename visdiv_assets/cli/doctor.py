@@ -82,6 +82,7 @@ def _checks(settings: Settings, deep: bool) -> Iterator[tuple[str, Check]]:
     yield "device", partial(models.check_device, settings)
     yield "weights", partial(models.check_weights_file, settings)
     yield "model", partial(models.check_model, settings)
+    yield "ocr", models.check_ocr
     yield "disk", partial(data.check_space, settings)
     yield "data folder", partial(data.check_folder, settings)
     yield "storage", partial(data.check_storage, settings)

@@ -25,6 +25,7 @@ Examples:
   visdiv run --all
   visdiv run coco_colors "geoqa+(mathv360k)"
   visdiv run --changed
+  visdiv run coco_colors --ocr          also read the text in images
   visdiv run --all --format json > run.jsonl
 """
 
@@ -37,10 +38,17 @@ Examples:
     is_flag=True,
     help="Run every subset whose files have changed since it was materialized, or on whose pairs people have decided.",
 )
+@click.option(
+    "--ocr",
+    is_flag=True,
+    help="Also read the text in a sample of each subset's images (VISDIV_OCR_SAMPLE). It needs the extra [ocr].",
+)
 @click.option("--plan", is_flag=True, help="Only print what would run, and estimate its time, memory and disk space.")
 @format_option
 @pass_settings
-def run(settings: Settings, subsets: tuple[str, ...], every: bool, changed: bool, plan: bool, form: Form) -> None:
+def run(
+    settings: Settings, subsets: tuple[str, ...], every: bool, changed: bool, ocr: bool, plan: bool, form: Form
+) -> None:
     """Materialize subsets through Dagster, then publish the DuckDB file.
 
     Each subset is one Dagster run, which the UI shows. Benchmarks that are new or have changed run first. Finished work
@@ -54,6 +62,10 @@ def run(settings: Settings, subsets: tuple[str, ...], every: bool, changed: bool
     """
     if [every, changed, bool(subsets)].count(True) != 1:
         raise click.UsageError("name the subsets to run, or --all, or --changed")
+    if ocr:
+        from visdiv_assets.texts.ocr.rapid import check_installed
+
+        check_installed()
     from visdiv_assets.corpus.tables import LakeTable
     from visdiv_assets.duplicates.person_decisions import read_decisions
     from visdiv_assets.wiring import open_lake, open_source
@@ -77,12 +89,12 @@ def run(settings: Settings, subsets: tuple[str, ...], every: bool, changed: bool
     if plan:
         from visdiv_assets.cli.run_plan import echo_plan
 
-        echo_plan(settings, source, lake, benchmarks, chosen, form)
+        echo_plan(settings, source, lake, benchmarks, chosen, form, ocr=ocr)
         return
     for line in not_read(source.left_out()):
         echo_note(form, line)
     outcomes = {}
-    for outcome in runs.Session(settings).run(benchmarks, chosen):
+    for outcome in runs.Session(settings).run(benchmarks, chosen, ocr=ocr):
         echo_note(form, repeat_options(outcome.line()))
         # What is made again after damage counts with its last run.
         outcomes[outcome.name] = outcome

@@ -30,7 +30,14 @@ MAX_NAMED = 20
 
 
 def echo_plan(
-    settings: Settings, source: Source, lake: Lake, benchmarks: Sequence[str], subsets: Sequence[str], form: Form
+    settings: Settings,
+    source: Source,
+    lake: Lake,
+    benchmarks: Sequence[str],
+    subsets: Sequence[str],
+    form: Form,
+    *,
+    ocr: bool,
 ) -> None:
     """Print what a run would make, and what that would take.
 
@@ -40,7 +47,8 @@ def echo_plan(
         IncompleteError: a subset or benchmark cannot be read.
     """
     disk_space.require_space(settings.data_folder, round(settings.disk_reserve_gigabytes * GIGABYTE))
-    planned = plan_run(source, lake, benchmarks, subsets, steps(with_clip=_has_clip(settings, lake)))
+    all_steps = steps(with_clip=_has_clip(settings, lake), with_ocr=ocr, ocr_sample=settings.ocr_sample)
+    planned = plan_run(source, lake, benchmarks, subsets, all_steps)
     if form == "text":
         echo_tables(form, _grouped_parts(planned))
     for part in planned.failing:

@@ -47,6 +47,7 @@ class LakeTable:
     RAREFIED_DIVERSITY: Final = "rarefied_diversity"
     CALIBRATION: Final = "calibration"
     MAPS: Final = "maps"
+    IMAGE_TEXTS: Final = "image_texts"
     DUPLICATES_REPORT: Final = "duplicates_report"
     BENCHMARK_IMAGES: Final = "benchmark_images"
     BENCHMARK_STRINGS: Final = "benchmark_strings"
@@ -92,6 +93,7 @@ TABLES: dict[str, PartitionKind] = {
     LakeTable.RAREFIED_DIVERSITY: PartitionKind.SUBSET,
     LakeTable.CALIBRATION: PartitionKind.SUBSET,
     LakeTable.MAPS: PartitionKind.SUBSET,
+    LakeTable.IMAGE_TEXTS: PartitionKind.SUBSET,
     LakeTable.DUPLICATES_REPORT: PartitionKind.SUBSET,
     LakeTable.BENCHMARK_IMAGES: PartitionKind.BENCHMARK,
     LakeTable.BENCHMARK_STRINGS: PartitionKind.BENCHMARK,
@@ -114,6 +116,9 @@ TABLES: dict[str, PartitionKind] = {
 
 #: Tables that `visdiv run` leaves out: they are materialized in the Dagster UI on request.
 ON_REQUEST = frozenset({LakeTable.CALIBRATION, LakeTable.MAPS})
+
+#: Tables of a subset that only `visdiv run --ocr` makes.
+NEEDS_OCR = frozenset({LakeTable.IMAGE_TEXTS})
 
 #: Tables of a subset that `visdiv run` skips where there are no CLIP weights.
 NEEDS_CLIP = frozenset(
@@ -149,5 +154,6 @@ def remedy(table: str, partition: str) -> str:
         return "run `visdiv run --all`"
     # A name that begins with a dash would be read as an option.
     option_end = "-- " if partition.startswith("-") else ""
-    command = f"run `visdiv run {option_end}{shlex.quote(partition)}`"
+    asked = "--ocr " if table in NEEDS_OCR else ""
+    command = f"run `visdiv run {asked}{option_end}{shlex.quote(partition)}`"
     return f"{command} with CLIP weights in VISDIV_CLIP_MODEL" if table in NEEDS_CLIP else command

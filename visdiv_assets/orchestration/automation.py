@@ -16,6 +16,7 @@ from visdiv_assets.orchestration.launchpad import (
     CALIBRATION_RESOURCES,
     CORPUS_RESOURCES,
     MAPS_RESOURCES,
+    OCR_RESOURCES,
     QUALITY,
     SUBSET_RESOURCES,
     launch_config,
@@ -29,6 +30,7 @@ BENCHMARK_JOB = "benchmark_pipeline"
 SUBSET_JOB = "subset_pipeline"
 CALIBRATION_JOB = "calibration_pipeline"
 MAPS_JOB = "maps_pipeline"
+OCR_JOB = "ocr_pipeline"
 CORPUS_JOB = "corpus_pipeline"
 OBSERVE_SUBSETS_JOB = "observe_subsets"
 OBSERVE_BENCHMARKS_JOB = "observe_benchmarks"
@@ -39,8 +41,10 @@ TRIGGER_TAG = "visdiv/trigger"
 BENCHMARK_ASSETS = dg.AssetSelection.groups("2_benchmarks")
 CALIBRATION_ASSETS = dg.AssetSelection.assets("calibration")
 MAPS_ASSETS = dg.AssetSelection.assets("maps")
+OCR_ASSETS = dg.AssetSelection.assets("image_texts")
 CORPUS_ASSETS = dg.AssetSelection.groups("6_corpus", "7_warehouse")
-SUBSET_ASSETS = dg.AssetSelection.all() - BENCHMARK_ASSETS - CORPUS_ASSETS - CALIBRATION_ASSETS - MAPS_ASSETS
+BY_HAND_ASSETS = CALIBRATION_ASSETS | MAPS_ASSETS | OCR_ASSETS
+SUBSET_ASSETS = dg.AssetSelection.all() - BENCHMARK_ASSETS - CORPUS_ASSETS - BY_HAND_ASSETS
 
 observe_subsets = dg.define_asset_job(
     OBSERVE_SUBSETS_JOB,
@@ -56,7 +60,7 @@ observe_benchmarks = dg.define_asset_job(
 )
 
 #: Slow assets that are materialized on request only.
-BY_HAND = {dg.AssetKey("calibration"), dg.AssetKey("maps")}
+BY_HAND = {dg.AssetKey("calibration"), dg.AssetKey("maps"), dg.AssetKey("image_texts")}
 
 #: Requests a materialized partition again when its source or another upstream asset changed. A benchmark that was never
 #: materialized does not block a subset.
@@ -74,8 +78,8 @@ refresh_if_materialized = (
 def with_conditions(assets: Iterable[object]) -> list[Any]:
     """Return the assets with the automation condition of partitioned assets.
 
-    Calibration and maps have none, since they are materialized on request only; neither have the corpus assets, which a
-    sensor requests together.
+    Calibration, maps and image_texts have none, since they are materialized on request only; neither have the corpus
+    assets, which a sensor requests together.
     """
 
     def add_condition(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -122,6 +126,13 @@ def pipelines(resources: Mapping[str, Any]) -> list[UnresolvedAssetJobDefinition
             description="Draws maps of a subset's images and texts, with named clusters, as a plot and a page. UMAP "
             "takes minutes.",
             config=launch_config(resources, MAPS_RESOURCES),
+        ),
+        dg.define_asset_job(
+            OCR_JOB,
+            selection=OCR_ASSETS,
+            description="Reads the text in a sample of a subset's images, as `visdiv run --ocr` does. It needs the "
+            "extra [ocr], and takes 1 to 4 seconds of a core per image.",
+            config=launch_config(resources, OCR_RESOURCES),
         ),
         dg.define_asset_job(
             CORPUS_JOB,

@@ -16,6 +16,7 @@ SUBSET_RESOURCES = ("pair_search", "clip_pair_search", "verification", "cleaning
 CORPUS_RESOURCES = ("cleaning",)
 CALIBRATION_RESOURCES = ("calibration_settings",)
 MAPS_RESOURCES = ("map_settings",)
+OCR_RESOURCES = ("ocr",)
 
 #: Thresholds of the quality ratings, which are the configuration of their asset.
 QUALITY = {

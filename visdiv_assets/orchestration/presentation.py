@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import dagster as dg
 
-from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.corpus.tables import NEEDS_OCR, ON_REQUEST, LakeTable
 from visdiv_assets.publishing.warehouse.columns import Table
 from visdiv_assets.publishing.warehouse.schema import TABLES, VIEWS
 from visdiv_assets.sources import CRITERIA
@@ -47,6 +47,7 @@ TABLES_OF: dict[str, tuple[str, ...]] = {
     LakeTable.CLIP_NEAR_DUPLICATES: ("clip_pairs",),
     LakeTable.CALIBRATION: ("calibration",),
     LakeTable.MAPS: ("map_points",),
+    LakeTable.IMAGE_TEXTS: ("image_texts", "image_text_summary"),
     LakeTable.SELECTION_SCORES: ("selection_scores",),
     LakeTable.DUPLICATE_CLUSTERS: ("duplicate_clusters", "cluster_summary", "component_sizes"),
     LakeTable.CURATED_ROWS: ("dropped_rows", "rows"),
@@ -156,6 +157,7 @@ LINEAGE: dict[str, dict[str, _Origins]] = {
         **{name: ((LakeTable.CONTAMINATION, name),) for name in _LEAK},
         "pdq_distance": ((LakeTable.SUBSET_IMAGES, "pdq"), (LakeTable.BENCHMARK_IMAGES, "pdq")),
     },
+    LakeTable.IMAGE_TEXTS: {name: ((LakeTable.SUBSET_IMAGES, name),) for name in ("row", "image_index", "image_id")},
     LakeTable.ALIGNMENT: {"row": ((LakeTable.SUBSET_IMAGES, "row"),), "images": ((LakeTable.SUBSET_IMAGES, "status"),)},
     LakeTable.SELECTION_SCORES: {
         "row": ((LakeTable.SUBSET_IMAGES, "row"),),
@@ -248,7 +250,9 @@ def _tags(spec: dg.AssetSpec) -> dict[str, str]:
     tags = {"visdiv/of": kind or "corpus"}
     if name.startswith("clip_") or name in (LakeTable.ALIGNMENT, LakeTable.SELECTION_SCORES):
         tags["visdiv/needs"] = "clip"
-    if name in (LakeTable.CALIBRATION, LakeTable.MAPS):
+    if name == LakeTable.IMAGE_TEXTS:
+        tags["visdiv/needs"] = "ocr"
+    if name in ON_REQUEST | NEEDS_OCR:
         tags["visdiv/launch"] = "by_hand"
     return tags
 

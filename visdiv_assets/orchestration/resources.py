@@ -336,6 +336,12 @@ class TextRulesResource(SettingsResource):
         return TextRules(self.near_similarity, self.template_images)
 
 
+class OcrResource(LaunchpadResource):
+    """How many images have their text read."""
+
+    sample: int = from_setting("ocr_sample")
+
+
 class CalibrationResource(LaunchpadResource):
     """The size of the sample that calibration measures."""
 
@@ -439,6 +445,7 @@ RESOURCES: dict[str, type[SettingsResource]] = {
     "map_settings": MapsResource,
     "verification": VerificationResource,
     "text_rules": TextRulesResource,
+    "ocr": OcrResource,
     "calibration_settings": CalibrationResource,
     "cleaning": CleaningResource,
     "review": ReviewResource,

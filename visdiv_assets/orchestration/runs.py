@@ -21,7 +21,7 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration import sessions, state
 from visdiv_assets.orchestration.asset_runs import raise_interrupt
 from visdiv_assets.orchestration.assets.ingest_results import NOT_READ
-from visdiv_assets.orchestration.automation import BENCHMARK_JOB, CORPUS_JOB, SUBSET_JOB, failure_cause
+from visdiv_assets.orchestration.automation import BENCHMARK_JOB, CORPUS_JOB, OCR_JOB, SUBSET_JOB, failure_cause
 from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.orchestration.interrupts import StoppableThread
 from visdiv_assets.orchestration.partitions import add_missing_keys
@@ -146,14 +146,21 @@ class Session:
             self.instance.event_log_storage.free_concurrency_slots_for_run(run_id)
         sessions.forget_ended(self._home)
 
-    def run(self, benchmarks: Sequence[str], subsets: Sequence[str]) -> Iterator[Outcome]:
+    def run(self, benchmarks: Sequence[str], subsets: Sequence[str], *, ocr: bool = False) -> Iterator[Outcome]:
         """Run benchmarks, then subsets, then the corpus job; yield an outcome for each.
+
+        Args:
+            benchmarks: names of benchmarks.
+            subsets: names of subsets.
+            ocr: whether text in images of the subsets is read.
 
         Raises:
             KeyboardInterrupt: a signal has stopped a run; `Stopped` if work may still be in progress.
         """
         yield from self._run_each(BENCHMARK_JOB, benchmarks)
         yield from self._run_each(SUBSET_JOB, subsets)
+        if ocr:
+            yield from self._run_each(OCR_JOB, subsets)
         outcome = self._run_corpus()
         if not outcome.succeeded and (damaged := self._damaged_partitions()):
             logger.warning("%s: damaged results are made again", outcome.detail)
@@ -164,10 +171,11 @@ class Session:
         yield outcome
 
     def _run_each(self, job: str, names: Sequence[str]) -> Iterator[Outcome]:
-        what = {BENCHMARK_JOB: "benchmark", SUBSET_JOB: "subset"}[job]
+        what = {BENCHMARK_JOB: "benchmark", SUBSET_JOB: "subset", OCR_JOB: "text in images of subset"}[job]
         for index, name in enumerate(names):
             with heading(f"{what} {index + 1} of {len(names)}"):
-                outcome = self._run(job, name, partition=name)
+                # A subset has an outcome of its own for each job.
+                outcome = self._run(job, f"text in images of {name}" if job == OCR_JOB else name, partition=name)
             yield outcome
 
     def _run_corpus(self) -> Outcome:
@@ -271,6 +279,9 @@ def _summarize(result: dg.ExecuteInProcessResult) -> str:
         curated = metadata[LakeTable.CURATED_ROWS]
         kept, rows = curated["rows_kept"].value, curated["rows"].value
         return f"the clean copy keeps {kept} of {rows} rows; DuckDB file published"
+    if LakeTable.IMAGE_TEXTS in metadata:
+        read = metadata[LakeTable.IMAGE_TEXTS]
+        return f"{read['images_read'].value} images read, {read['images_with_text'].value} with text"
     embeddings = metadata.get(LakeTable.SSCD_EMBEDDINGS) or metadata[LakeTable.BENCHMARK_EMBEDDINGS]
     embedded = int(str(embeddings["images_embedded"].value))
     parts = ["nothing to embed"]

@@ -10,7 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from visdiv_assets.cli.command_group import explain
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, NEEDS_CLIP, ON_REQUEST, TABLES, LakeTable, PartitionKind
+from visdiv_assets.corpus.tables import (
+    CORPUS_PARTITION,
+    NEEDS_CLIP,
+    NEEDS_OCR,
+    ON_REQUEST,
+    TABLES,
+    LakeTable,
+    PartitionKind,
+)
 from visdiv_assets.errors import NotMaterializedError
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
@@ -34,6 +42,8 @@ def test_a_missing_partition_of_any_table_has_a_remedy(table: str) -> None:
         assert command == ["mixture"]
     elif table in ON_REQUEST:
         assert command == ["ui"]
+    elif table in NEEDS_OCR:
+        assert command == ["run", "--ocr", "geoqa+(x)"]
     else:
         assert command == ["run", "geoqa+(x)" if kind is PartitionKind.SUBSET else "--all"]
     assert ("VISDIV_CLIP_MODEL" in line) == (table in NEEDS_CLIP)

@@ -12,6 +12,7 @@ from visdiv_assets.cli.main import main
 from visdiv_assets.corpus.tables import (
     CORPUS_PARTITION,
     NEEDS_CLIP,
+    NEEDS_OCR,
     ON_REQUEST,
     TABLES,
     LakeTable,
@@ -64,13 +65,15 @@ def test_the_advice_is_a_command_that_makes_the_table(table: str) -> None:
         }
         # The pages of all benchmarks are made together, after the subsets.
         job = automation.CORPUS_JOB if table == LakeTable.LEAK_REPORTS else jobs[kind]
-        assert table in assets_of(job)
-        assert arguments == (["coco"] if kind is PartitionKind.SUBSET else ["--all"])
+        assert table in assets_of(automation.OCR_JOB if table in NEEDS_OCR else job)
+        given = [argument for argument in arguments if argument != "--ocr"]
+        assert given == (["coco"] if kind is PartitionKind.SUBSET else ["--all"])
 
 
 def test_tables_on_request_are_made_in_the_ui() -> None:
-    assert {key.to_user_string() for key in automation.BY_HAND} == ON_REQUEST
+    assert {key.to_user_string() for key in automation.BY_HAND} == ON_REQUEST | NEEDS_OCR
     assert remedy(LakeTable.MAPS, "coco") == "materialize maps of 'coco' in `visdiv ui`"
+    assert remedy(LakeTable.IMAGE_TEXTS, "coco") == "run `visdiv run --ocr coco`"
 
 
 def test_the_weights_of_a_mixture_have_a_command_of_their_own() -> None:

@@ -139,7 +139,9 @@ STAGES = {
     "subset_diversity": StageCode("diversity", (*MOMENTS, "diversity.tables")),
     "rarefied_diversity": StageCode("diversity", (*MOMENTS, "diversity.rarefaction"), "RAREFIED_VERSION"),
     "contamination": StageCode("contamination", (*NEAR, *LEAKS, *BLOCKS)),
-    "text_contamination": StageCode("texts", (*TURNS, "contamination.texts", "statistics", "texts")),
+    "text_contamination": StageCode(
+        "texts", (*TURNS, "contamination.texts", "statistics", "texts.columns", "texts.ngrams", "texts.overlap")
+    ),
     "text_signatures": StageCode(
         "text_duplicates",
         (*TURNS, "texts.ngrams", "texts.columns", "texts.signatures", "texts.simplify"),
@@ -187,6 +189,19 @@ STAGES = {
         (*DECODING, *HASHES, *JOIN, "duplicates.calibration", "duplicates.verify", "imaging.pdq", "imaging.resize"),
     ),
     "maps": StageCode("maps", (*READING, "publishing.maps")),
+    "image_texts": StageCode(
+        "image_texts",
+        (
+            *DECODING,
+            *READING,
+            *TURNS,
+            "corpus.image_fetch",
+            "orchestration.work.image_texts",
+            "texts.columns",
+            "texts.ngrams",
+            "texts.ocr",
+        ),
+    ),
     "selection_scores": StageCode("selection", (*READING, "curation.selection", "vectors.kmeans", "vectors.unit_rows")),
     "duplicate_clusters": StageCode(
         "clusters",

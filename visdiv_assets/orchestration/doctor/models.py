@@ -20,6 +20,7 @@ from visdiv_assets.embedding.weights import (
 from visdiv_assets.extras import is_installed
 from visdiv_assets.orchestration.doctor.verdicts import Verdict, ok, problem, warning
 from visdiv_assets.settings import Settings
+from visdiv_assets.texts.ocr.rapid import EXTRA, MODULE, reader_id
 
 #: Dimension of SSCD's vectors.
 DIMENSION = 512
@@ -90,6 +91,13 @@ def check_model(settings: Settings) -> Verdict | None:
         f"{embedder.model_id} on {embedder.device}: loaded in {loaded - begin:.1f} s, one image embedded in "
         f"{ended - loaded:.2f} s as a unit vector of {DIMENSION} dimensions"
     )
+
+
+def check_ocr() -> Verdict:
+    """Check whether text in images can be read, without loading the reader."""
+    if not is_installed(MODULE):
+        return ok(f"text in images is not read: `visdiv run --ocr` needs `pip install 'visdiv-assets[{EXTRA}]'`")
+    return ok(f"`visdiv run --ocr` reads text in images with {reader_id()}")
 
 
 def _torchscript(settings: Settings) -> Path:

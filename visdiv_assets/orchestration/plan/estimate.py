@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from visdiv_assets.corpus.access import CONTENT
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, NEEDS_CLIP, TABLES, LakeTable, PartitionKind
-from visdiv_assets.orchestration.plan.measured import Measured
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, NEEDS_CLIP, NEEDS_OCR, TABLES, LakeTable, PartitionKind
+from visdiv_assets.orchestration.plan.measured import OCR_IMAGES, Measured
 from visdiv_assets.orchestration.plan.recorded import Recorded, peak_bytes
 from visdiv_assets.orchestration.plan.steps import Step
 from visdiv_assets.orchestration.plan.what_runs import NEW, Plan
@@ -16,7 +16,8 @@ from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 
 #: Groups of steps, by the tables that they write; all other steps are FINDINGS.
-PASS, JOINS, VERIFICATION, CLIP, FINDINGS = "pass over the source", "joins", "verification", "CLIP", "findings"
+PASS, JOINS, VERIFICATION, CLIP = "pass over the source", "joins", "verification", "CLIP"
+OCR, FINDINGS = "text in images", "findings"
 _GROUPS: dict[str, frozenset[str]] = {
     PASS: frozenset(table for kind in Kind for table in (CONTENT[kind].images, CONTENT[kind].embeddings)),
     JOINS: frozenset({LakeTable.NEAR_DUPLICATES, LakeTable.CONTAMINATION, LakeTable.CROSS_SUBSET_DUPLICATES}),
@@ -24,6 +25,7 @@ _GROUPS: dict[str, frozenset[str]] = {
         {LakeTable.VERIFIED_DUPLICATES, LakeTable.VERIFIED_CONTAMINATION, LakeTable.VERIFIED_CROSS_SUBSET}
     ),
     CLIP: NEEDS_CLIP,
+    OCR: NEEDS_OCR,
 }
 
 #: Pairs of vectors from which the seconds of a join are its product; a smaller join is mostly overhead.
@@ -96,7 +98,7 @@ class _Work(NamedTuple):
     Attributes:
         step: the step.
         partition: kind and name of the partition.
-        images: number of images of the partition.
+        images: number of images of the partition, or of the sample that the step reads.
         amount: what the time is in proportion to: pairs of vectors for a join, else images.
     """
 
@@ -151,7 +153,11 @@ class _Estimator:
     def disk(self, lake: Lake) -> tuple[float, str]:
         """Return the bytes to be written and where they come from."""
         works = list(self._works())
-        by_table = {table: _bytes_per_image(lake, table, self._plan.images, self._totals) for table in TABLES}
+        samples = {table: step.sample for step in self._plan.steps for table in step.versions}
+        by_table = {
+            table: _bytes_per_image(lake, table, self._plan.images, self._totals, samples.get(table, 0))
+            for table in TABLES
+        }
         known = {table for table, size in by_table.items() if size is not None}
         total = sum((by_table.get(table) or 0.0) * work.images for work in works for table in work.step.versions)
         new = [work for work in works if group_of(work.step) == PASS and not known & set(work.step.versions)]
@@ -170,6 +176,7 @@ class _Estimator:
         yield from (self._work(step, CORPUS_PARTITION, corpus) for step in made)
 
     def _work(self, step: Step, partition: str, images: int) -> _Work:
+        images = min(images, step.sample) if step.sample else images
         amount: float = images**2 / 2 if _is_join(step) else images
         if LakeTable.CONTAMINATION in step.versions:
             amount = images * self._totals[PartitionKind.BENCHMARK]
@@ -191,13 +198,15 @@ class _Estimator:
 
     def _time_now(self, group: str, work: _Work) -> tuple[float | None, str]:
         """Return the time of a step that no earlier run has recorded."""
-        if group not in (PASS, JOINS, VERIFICATION):
+        if group not in (PASS, JOINS, VERIFICATION, OCR):
             return None, UNKNOWN
         rates = self._rates()
         if group == JOINS:
             return work.amount * rates.join_seconds, "measured now, extrapolated"
         if not rates.images:
             return None, "no image could be measured"
+        if group == OCR:
+            return work.images * rates.ocr_seconds, f"measured now on {OCR_IMAGES} images"
         if group == PASS:
             return work.images * rates.pass_seconds, f"measured now on {rates.images} images"
         pairs = ASSUMED_PAIRS * work.images
@@ -233,14 +242,14 @@ def _is_join(step: Step) -> bool:
 
 
 def _bytes_per_image(
-    lake: Lake, table: str, images: dict[PartitionKind, dict[str, int]], totals: dict[PartitionKind, int]
+    lake: Lake, table: str, images: dict[PartitionKind, dict[str, int]], totals: dict[PartitionKind, int], sample: int
 ) -> float | None:
-    """Return the stored bytes of a table per image; None if it has no partition with images."""
+    """Return the stored bytes of a table per image that it is about; None if it has no partition with images."""
     counts = images.get(TABLES[table], {CORPUS_PARTITION: totals[PartitionKind.SUBSET]})
     stored, of = 0, 0
     for name in lake.partitions(table):
         if counts.get(name):
             manifest = lake.require(table, name)
             stored += manifest.size_bytes
-            of += counts[name]
+            of += min(counts[name], sample) if sample else counts[name]
     return stored / of if of else None

@@ -11,6 +11,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pyarrow as pa
 
+from visdiv_assets.corpus.tables import NEEDS_OCR
 from visdiv_assets.devices import resolve_device
 from visdiv_assets.duplicates.candidates import CandidateRule
 from visdiv_assets.duplicates.verify import verify_pair
@@ -22,6 +23,7 @@ from visdiv_assets.ingest.wanted import every_image
 from visdiv_assets.orchestration.plan.what_runs import CHANGED, NEW, Part
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Source
+from visdiv_assets.texts.ocr.rapid import load_reader
 from visdiv_assets.threads import thread_count
 from visdiv_assets.vectors.join_blocks import compute_part
 from visdiv_assets.wiring import load_sscd
@@ -31,6 +33,9 @@ IMAGES, IMAGES_OF_A_PART = 24, 6
 
 #: Number of pairs of images to compare.
 PAIRS = 4
+
+#: Number of images whose text is read.
+OCR_IMAGES = 6
 
 #: Number and length of the vectors of the join.
 VECTORS, DIMENSION = 16_384, 512
@@ -46,6 +51,7 @@ class Measured:
         pass_bytes: bytes per image of what the pass stores.
         verify_seconds: seconds per compared pair.
         join_seconds: seconds per pair of vectors.
+        ocr_seconds: seconds per image whose text is read; 0 if no part has its text read.
     """
 
     images: int
@@ -53,6 +59,7 @@ class Measured:
     pass_bytes: float
     verify_seconds: float
     join_seconds: float
+    ocr_seconds: float = 0.0
 
 
 def measure(settings: Settings, source: Source, parts: Sequence[Part]) -> Measured:
@@ -71,7 +78,9 @@ def measure(settings: Settings, source: Source, parts: Sequence[Part]) -> Measur
     if len(images) < 2:
         return Measured(0, 0.0, 0.0, 0.0, join_seconds)
     seconds, size = _measure_pass(settings, images)
-    return Measured(len(images), seconds, size, _measure_verification(settings, images), join_seconds)
+    verify_seconds = _measure_verification(settings, images)
+    ocr_seconds = _measure_ocr(settings, images) if any(NEEDS_OCR & part.made for part in parts) else 0.0
+    return Measured(len(images), seconds, size, verify_seconds, join_seconds, ocr_seconds)
 
 
 def _images(source: Source, parts: Sequence[Part]) -> Iterator[bytes]:
@@ -124,6 +133,19 @@ def _measure_verification(settings: Settings, images: Sequence[bytes]) -> float:
     for one, other in (*different, *copies):
         verify_pair(one, other)
     return (time.perf_counter() - begin) / (len(different) + len(copies)) / thread_count(settings.threads)
+
+
+def _measure_ocr(settings: Settings, images: Sequence[bytes]) -> float:
+    """Return the seconds per image whose text is read, on a few images spread over those given."""
+    reader = load_reader(thread_count(settings.threads))
+    taken = []
+    for data in images[:: max(len(images) // OCR_IMAGES, 1)][:OCR_IMAGES]:
+        decoded = decode_image(data, limits=settings.decode_limits).pixels
+        if decoded is not None:
+            begin = time.perf_counter()
+            reader.read(np.asarray(decoded))
+            taken.append(time.perf_counter() - begin)
+    return sum(taken) / len(taken) if taken else 0.0
 
 
 def _measure_join(settings: Settings) -> float:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from visdiv_assets.corpus.tables import NEEDS_CLIP, ON_REQUEST, PartitionKind
+from visdiv_assets.corpus.tables import NEEDS_CLIP, NEEDS_OCR, ON_REQUEST, PartitionKind
 from visdiv_assets.orchestration import assets
 from visdiv_assets.orchestration.partitions import PARTITIONS
 from visdiv_assets.sources import Kind
@@ -26,27 +26,32 @@ class Step(NamedTuple):
         versions: the tables that it writes, and the version of their code; also what is no table of the lake, such as
             the DuckDB file.
         inputs: the tables that it reads.
+        sample: the number of images of a partition that it reads; 0: all.
     """
 
     name: str
     kind: PartitionKind
     versions: dict[str, str | None]
     inputs: frozenset[str]
+    sample: int = 0
 
 
-def steps(*, with_clip: bool) -> list[Step]:
+def steps(*, with_clip: bool, with_ocr: bool = False, ocr_sample: int = 0) -> list[Step]:
     """Return the steps of all jobs that `visdiv run` starts, each behind those whose tables it reads.
 
     Args:
         with_clip: whether there are CLIP weights; without them, steps that need them are skipped.
+        with_ocr: whether text in images is read.
+        ocr_sample: the number of images of a subset whose text is read; 0: all.
     """
     found = [_step(each) for each in dg.load_assets_from_modules(assets.STAGES) if _is_step(each)]
-    left_out = ON_REQUEST if with_clip else ON_REQUEST | NEEDS_CLIP
+    left_out = ON_REQUEST | (frozenset() if with_clip else NEEDS_CLIP) | (frozenset() if with_ocr else NEEDS_OCR)
     kept = [
         step._replace(versions={table: code for table, code in step.versions.items() if table not in left_out})
         for step in found
     ]
-    return _in_order([step for step in kept if step.versions])
+    sampled = [step._replace(sample=ocr_sample) if NEEDS_OCR & set(step.versions) else step for step in kept]
+    return _in_order([step for step in sampled if step.versions])
 
 
 def _is_step(asset: object) -> bool:

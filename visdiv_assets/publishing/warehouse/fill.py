@@ -42,6 +42,7 @@ COPIED_BY_SUBSET = (
     (LakeTable.ALIGNMENT, "summary", clip.ALIGNMENT_SUMMARY),
     (LakeTable.CLIP_NEAR_DUPLICATES, "pairs", clip.CLIP_PAIRS),
     (LakeTable.MAPS, "points", clip.MAP_POINTS),
+    (LakeTable.IMAGE_TEXTS, "images", schema.IMAGE_TEXTS),
 )
 COPIED = (
     (LakeTable.DUPLICATE_CLUSTERS, "positions", schema.DUPLICATE_CLUSTERS),

@@ -38,6 +38,7 @@ from visdiv_assets.publishing.warehouse.duplicates import (
 )
 from visdiv_assets.publishing.warehouse.history import HISTORY
 from visdiv_assets.publishing.warehouse.image_issues import IMAGE_ISSUES
+from visdiv_assets.publishing.warehouse.image_texts import IMAGE_TEXT_SUMMARY, IMAGE_TEXTS
 from visdiv_assets.publishing.warehouse.images import DROPPED_ROWS, IMAGES, QUALITY, SUBSETS
 from visdiv_assets.publishing.warehouse.review import REVIEW_DECISIONS, REVIEW_PRECISION
 from visdiv_assets.publishing.warehouse.rows import ROWS
@@ -66,6 +67,7 @@ __all__ = [
     "DROPPED_ROWS",
     "DUPLICATE_CLUSTERS",
     "IMAGES",
+    "IMAGE_TEXTS",
     "META",
     "MIXTURE_WEIGHTS",
     "PROVENANCE",
@@ -135,6 +137,7 @@ TABLES = (
     TEXT_GROUPS,
     TEXT_NEAR_DUPLICATES,
     REPEATED_TURNS,
+    IMAGE_TEXTS,
     CALIBRATION,
     DIVERSITY,
     DIVERSITY_RAREFIED,
@@ -162,6 +165,7 @@ VIEWS = (
     DUPLICATES,
     IMAGE_ISSUES,
     TEXT_SUMMARY,
+    IMAGE_TEXT_SUMMARY,
     BENCHMARK_LEAKS,
     REVIEW_PRECISION,
 )

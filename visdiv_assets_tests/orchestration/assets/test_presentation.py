@@ -48,7 +48,11 @@ def test_tags_name_kinds_of_partitions_and_manual_assets() -> None:
         "benchmark_texts": "benchmark",
         "curated_rows": "corpus",
     }
-    assert {name for name, spec in SPECS.items() if "visdiv/launch" in spec.tags} == {"calibration", "maps"}
+    assert {name for name, spec in SPECS.items() if "visdiv/launch" in spec.tags} == {
+        "calibration",
+        "image_texts",
+        "maps",
+    }
     assert {name for name, spec in SPECS.items() if spec.tags.get("visdiv/needs") == "clip"} >= {
         "clip_image_embeddings",
         "alignment",

@@ -10,7 +10,7 @@ import pytest
 
 from visdiv_assets.corpus.tables import PartitionKind
 from visdiv_assets.orchestration.plan.estimate import CORPUS_BYTES, Estimate, Line, estimate
-from visdiv_assets.orchestration.plan.measured import Measured
+from visdiv_assets.orchestration.plan.measured import OCR_IMAGES, Measured
 from visdiv_assets.orchestration.plan.recorded import Recorded
 from visdiv_assets.orchestration.plan.steps import Step
 from visdiv_assets.orchestration.plan.what_runs import NEW, UNCHANGED, Part, Plan
@@ -27,9 +27,12 @@ PAIRS = Step("near_duplicates", SUBSET, {"near_duplicates": "1"}, frozenset({"su
 LEAKS = Step("contamination", SUBSET, {"contamination": "1"}, frozenset({"subset_images"}))
 VERIFIED = Step("verified_duplicates", SUBSET, {"verified_duplicates": "1"}, frozenset({"near_duplicates"}))
 DIVERSITY = Step("subset_diversity", SUBSET, {"subset_diversity": "1"}, frozenset({"subset_images"}))
+TEXTS = Step("image_texts", SUBSET, {"image_texts": "1"}, frozenset({"subset_images"}), sample=200)
 ACROSS = Step("cross_subset_duplicates", CORPUS, {"cross_subset_duplicates": "1"}, frozenset({"near_duplicates"}))
 
-RATES = Measured(images=24, pass_seconds=0.05, pass_bytes=10_000, verify_seconds=0.01, join_seconds=1e-9)
+RATES = Measured(
+    images=24, pass_seconds=0.05, pass_bytes=10_000, verify_seconds=0.01, join_seconds=1e-9, ocr_seconds=2.0
+)
 
 
 def plan_of(steps: list[Step], old: dict[str, int], new: dict[str, int], benchmarks: int = 0) -> Plan:
@@ -63,6 +66,14 @@ def test_work_on_images_takes_the_recorded_time_per_image(lake: Lake) -> None:
     assert found.lines == [Line("pass over the source", 1, 2000, 100.0, "measured in this lake")]
     assert found.seconds == 100.0
     assert found.is_complete
+
+
+def test_text_is_read_in_a_sample_of_the_images(lake: Lake) -> None:
+    plan = plan_of([TEXTS], {"old": 1000}, {"new": 3001, "small": 50})
+    (line,) = estimated(plan, {"image_texts": {"old": 100.0}}, lake).lines
+    assert line == Line("text in images", 2, 250, approx(125.0), "measured in this lake")
+    (line,) = estimated(plan, {}, lake).lines
+    assert line == Line("text in images", 2, 250, approx(500.0), f"measured now on {OCR_IMAGES} images")
 
 
 def test_work_far_above_the_recorded_is_extrapolated(lake: Lake) -> None:

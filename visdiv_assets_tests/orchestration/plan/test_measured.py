@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from visdiv_assets.embedding.regions import REGIONS
@@ -43,6 +44,24 @@ def test_the_pass_is_measured_with_regions_if_they_are_on(settings: Settings) ->
     off, on = (measured(settings.model_copy(update={"regions": on}), part("first")) for on in (False, True))
     stored = REGIONS * ColorEmbedder().dimension * 2
     assert stored < on.pass_bytes - off.pass_bytes < stored + 200
+
+
+def test_reading_text_is_measured_only_if_a_part_has_its_text_read(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[int] = []
+
+    class Reader:
+        def read(self, pixels: np.ndarray) -> None:
+            loaded.append(len(pixels))
+
+    monkeypatch.setattr(module, "load_reader", lambda threads: Reader())
+    write_shard(settings.source, "first", one_each(range(10)))
+    assert measured(settings, part("first")).ocr_seconds == 0
+    assert not loaded
+    found = measured(settings, part("first")._replace(made=frozenset({"image_texts"})))
+    assert found.ocr_seconds > 0
+    assert len(loaded) == module.IMAGES_OF_A_PART - 2
 
 
 def test_a_subset_without_an_image_in_its_first_rows_is_left_out(settings: Settings) -> None:

@@ -1,0 +1,134 @@
+"""Text read from the images of a subset (OCR)."""
+
+import time
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from visdiv_assets.corpus.access import first_positions
+from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.corpus.turns import stored_turns
+from visdiv_assets.orchestration.assets.stage import (
+    check_spec,
+    column_schema,
+    digests_by_table,
+    materialized,
+    stage,
+    table_preview,
+)
+from visdiv_assets.orchestration.partitions import subset_partitions
+from visdiv_assets.orchestration.resources import (
+    DecoderResource,
+    EngineResource,
+    LakeResource,
+    OcrResource,
+    SourceResource,
+)
+from visdiv_assets.orchestration.work.image_texts import ReadImages, ReadUnit, found_batches
+from visdiv_assets.orchestration.work.make_units import Planned, make_units
+from visdiv_assets.progress import progress
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest, digest_of
+from visdiv_assets.storage.partition_write import PartitionWrite, UnitWrite
+from visdiv_assets.texts.ocr.findings import BOXES_SCHEMA, FAILED, IMAGES_SCHEMA, READ_SCHEMA
+from visdiv_assets.texts.ocr.rapid import load_reader, reader_id
+from visdiv_assets.texts.ocr.sample import SEED, choose_images, split_into_units
+
+CODE_VERSION = "1"
+
+
+@dg.asset(
+    partitions_def=subset_partitions,
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.SUBSET_TURNS],
+    group_name="5_findings",
+    kinds={"parquet"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(IMAGES_SCHEMA),
+    check_specs=[
+        check_spec(
+            "images_read",
+            asset=LakeTable.IMAGE_TEXTS,
+            partitions_def=subset_partitions,
+            description="The reader failed on no image (warns).",
+        )
+    ],
+)
+def image_texts(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    engine: EngineResource,
+    ocr: OcrResource,
+) -> dg.MaterializeResult:
+    """Text in the images of a subset (OCR by PP-OCRv6): boxes, texts, confidences, and share of the image's area.
+
+    A seeded sample of images is read (VISDIV_OCR_SAMPLE; 0: all), each image_id once. The answers of the row where an
+    image first occurs are compared with its text, since captions may repeat it (parrot captions). Images that say that
+    an image is missing are flagged as placeholders. Only the job ocr_pipeline and `visdiv run --ocr` include this
+    asset: it needs the extra [ocr], and takes seconds per image. 32 images are one unit of work.
+    """
+    begin = time.monotonic()
+    with stage(context, lake, LakeTable.IMAGE_TEXTS, CODE_VERSION) as run:
+        images, turns = run.require(LakeTable.SUBSET_IMAGES), run.current_turns()
+        inputs = digests_by_table(images, turns)
+        write = run.write(inputs, model_id=reader_id(), source_revision=images.source_revision)
+        positions = _chosen_positions(run.lake, images, ocr.sample)
+        work = ReadImages(lake.in_each_process(), source.in_each_process(), images, load_reader, decoder.limits)
+        planned = [
+            Planned(f"images {number}", {"image_ids": digest_of(list(unit))}, unit)
+            for number, unit in enumerate(split_into_units(positions["image_id"].to_pylist()))
+        ]
+        with progress(f"reading text in images of {run.partition}", positions.num_rows, "image") as advance:
+            make_units(write, engine.open(), work, planned, _store, advance)
+        reused = write.reused
+        _write_found(run.lake, write, positions, turns, inputs)
+        manifest = write.commit(sample=ocr.sample, seed=int(SEED), images_read=positions.num_rows)
+        found = run.lake.read(manifest, "images")
+    failed = int(pc.sum(pc.equal(found["status"], FAILED)).as_py() or 0)
+    return materialized(
+        manifest,
+        {
+            "dagster/partition_row_count": found.num_rows,
+            "images_read": found.num_rows,
+            "images_with_text": int(pc.sum(pc.greater(found["boxes"], 0)).as_py() or 0),
+            "placeholders": int(pc.sum(found["placeholder"]).as_py() or 0),
+            "largest": table_preview(found.sort_by([("text_area", "descending")])),
+            "units_reused": reused,
+            "seconds": time.monotonic() - begin,
+        },
+        [
+            dg.AssetCheckResult(
+                check_name="images_read",
+                passed=not failed,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"images_failed": failed},
+            )
+        ],
+    )
+
+
+def _chosen_positions(lake: Lake, images: Manifest, sample: int) -> pa.Table:
+    """Return the first positions of the images to read, in the order in which they are read."""
+    first = first_positions(lake.read(images, columns=["row", "image_index", "image_id", "status"]))
+    ids = first["image_id"].to_numpy().astype("S32")
+    return first.take(pa.array(choose_images(ids, sample), pa.int64()))
+
+
+def _store(unit: UnitWrite, image_ids: tuple[str, ...], result: ReadUnit) -> None:
+    read, boxes = result
+    unit.table("read", read, READ_SCHEMA)
+    unit.table("boxes", boxes, BOXES_SCHEMA)
+
+
+def _write_found(
+    lake: Lake, write: PartitionWrite, positions: pa.Table, turns: Manifest, inputs: dict[str, str]
+) -> None:
+    """Write what the texts say about the images and answers, as one unit."""
+    draft = write.draft()
+    made_from = {**inputs, "read": digest_of([unit.digest for unit in draft.units])}
+    if not write.reuse("found", made_from):
+        with write.add("found", made_from) as unit:
+            batches = found_batches(lake, draft, positions, stored_turns(lake, turns))
+            unit.table("images", batches, IMAGES_SCHEMA)
