@@ -97,6 +97,8 @@ def cleaning_rules(settings: Settings) -> Rules:
         settings.duplicate_threshold,
         settings.contamination_threshold,
         settings.text_contamination_share,
+        settings.image_profile,
+        settings.text_profile,
         settings.row_rule,
         settings.drop_reasons,
         Selection(keep_by=settings.keep_by, keep_fraction=settings.keep_fraction, keep_rows=settings.keep_rows),

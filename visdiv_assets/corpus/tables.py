@@ -43,6 +43,7 @@ class LakeTable:
     VERIFIED_CONTAMINATION: Final = "verified_contamination"
     TEXT_CONTAMINATION: Final = "text_contamination"
     TEXT_SIGNATURES: Final = "text_signatures"
+    TEXT_QUALITY: Final = "text_quality"
     SUBSET_DIVERSITY: Final = "subset_diversity"
     RAREFIED_DIVERSITY: Final = "rarefied_diversity"
     CALIBRATION: Final = "calibration"
@@ -89,6 +90,7 @@ TABLES: dict[str, PartitionKind] = {
     LakeTable.VERIFIED_CONTAMINATION: PartitionKind.SUBSET,
     LakeTable.TEXT_CONTAMINATION: PartitionKind.SUBSET,
     LakeTable.TEXT_SIGNATURES: PartitionKind.SUBSET,
+    LakeTable.TEXT_QUALITY: PartitionKind.SUBSET,
     LakeTable.SUBSET_DIVERSITY: PartitionKind.SUBSET,
     LakeTable.RAREFIED_DIVERSITY: PartitionKind.SUBSET,
     LakeTable.CALIBRATION: PartitionKind.SUBSET,

@@ -43,6 +43,8 @@ def cluster_corpus(
     duplicate_threshold: float,
     contamination_threshold: float,
     text_contamination_share: float,
+    image_profile: str,
+    text_profile: str,
     row_rule: str,
     drop: Sequence[str],
     thresholds: Sequence[float],
@@ -58,6 +60,8 @@ def cluster_corpus(
         duplicate_threshold: similarity from which a pair is linked.
         contamination_threshold: similarity from which an image is contaminated.
         text_contamination_share: share of n-grams in a benchmark from which on a text is contaminated.
+        image_profile: issues that make an image poor; see `row_quality`.
+        text_profile: limits that make a turn poor.
         row_rule: how many images of a row must be redundant for the row to be dropped.
         drop: reasons that count.
         thresholds: at which component sizes are given.
@@ -69,6 +73,8 @@ def cluster_corpus(
             copies_by=copies_by,
             contamination_threshold=contamination_threshold,
             text_contamination_share=text_contamination_share,
+            image_profile=image_profile,
+            text_profile=text_profile,
             drop=drop,
             not_selected=not_selected.get(subset),
         )

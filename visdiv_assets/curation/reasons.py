@@ -6,6 +6,8 @@ from __future__ import annotations
 DROP_REASONS = (
     "unreadable",
     "quality",
+    "image_quality",
+    "text_quality",
     "contaminated",
     "text_contaminated",
     "duplicate",

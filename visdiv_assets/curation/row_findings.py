@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from visdiv_assets.corpus.row_files import RowFiles, row_files
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.curation.reasons import DROP_REASONS
+from visdiv_assets.curation.row_quality import POOR_ROWS_SCHEMA, rows_with_poor_images, rows_with_poor_turns
 from visdiv_assets.duplicates.decided_pairs import obey, read_confirmed, read_decided
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.texts.overlap import SIZES
@@ -41,6 +42,8 @@ class RowFacts:
         leaks: contaminated positions: row, image_index, image_id, benchmark, benchmark_row, benchmark_image,
             similarity, confidence, evidence.
         text_leaks: contaminated texts; see `text_leaks`.
+        poor: by reason, image_quality or text_quality, the rows that it applies to: table of
+            `row_quality.POOR_ROWS_SCHEMA`; only reasons that count.
         files: where the rows are in the source.
     """
 
@@ -54,6 +57,7 @@ class RowFacts:
     defects: pa.Table
     leaks: pa.Table
     text_leaks: pa.Table
+    poor: Mapping[str, pa.Table]
     files: RowFiles
 
 
@@ -64,6 +68,8 @@ def load_row_facts(
     copies_by: str,
     contamination_threshold: float,
     text_contamination_share: float,
+    image_profile: str,
+    text_profile: str,
     drop: Sequence[str],
     not_selected: np.ndarray | None = None,
 ) -> RowFacts:
@@ -76,6 +82,8 @@ def load_row_facts(
             similarity to one of at least `contamination_threshold`.
         contamination_threshold: minimum similarity, with copies_by="similarity".
         text_contamination_share: share of a text's 13-word n-grams in a benchmark from which on it is contaminated.
+        image_profile: issues that make an image poor, one of `row_quality.IMAGE_PROFILES`.
+        text_profile: limits that make a turn poor, one of `row_quality.TEXT_PROFILES`.
         drop: the `DROP_REASONS` that apply.
         not_selected: bool [rows], rows that the selection drops; None: there is no selection.
     """
@@ -92,12 +100,18 @@ def load_row_facts(
     leaks = leak_positions(lake, subset, listed, contamination_threshold, copies_by)
     of_texts = text_leaks(lake, subset, text_contamination_share)
     unreadable, leak, text_leak = (_first(table, rows) for table in (defects, leaks, of_texts))
+    poor = {}
+    if "image_quality" in drop:
+        poor["image_quality"] = rows_with_poor_images(lake, subset, image_profile)
+    if "text_quality" in drop:
+        poor["text_quality"] = rows_with_poor_turns(lake, subset, text_profile)
     blocked = np.zeros(rows, np.int8)
     # In reverse order, so that the first reason that applies overwrites the others.
     reasons = (
         ("selection", np.zeros(rows, bool) if not_selected is None else not_selected),
         ("text_contaminated", text_leak >= 0),
         ("contaminated", leak >= 0),
+        *((reason, table["row"].to_numpy()) for reason, table in reversed(poor.items())),
         ("quality", ~quality_kept),
         ("unreadable", unreadable >= 0),
     )
@@ -105,7 +119,7 @@ def load_row_facts(
         if reason in drop:
             blocked[applies] = 1 + DROP_REASONS.index(reason)
     files = row_files(lake, images)
-    return RowFacts(subset, rows, rating, unreadable, leak, text_leak, blocked, defects, leaks, of_texts, files)
+    return RowFacts(subset, rows, rating, unreadable, leak, text_leak, blocked, defects, leaks, of_texts, poor, files)
 
 
 def text_leaks(lake: Lake, subset: str, share: float) -> pa.Table:
@@ -226,6 +240,9 @@ def _rows_dropped_by(facts: RowFacts, reason: str) -> pa.Table:
         return _dropped(facts.subset, rows, reason, detail, image_index=defects["image_index"])
     if reason == "quality":
         return _dropped(facts.subset, rows, reason, "no turn reaches the thresholds")
+    if reason in ("image_quality", "text_quality"):
+        found = facts.poor.get(reason, POOR_ROWS_SCHEMA.empty_table())
+        return _dropped(facts.subset, rows, reason, found.filter(pc.is_in(found["row"], pa.array(rows)))["detail"])
     if reason == "selection":
         return _dropped(facts.subset, rows, reason, "not selected by VISDIV_KEEP_BY or VISDIV_KEEP_ROWS")
     if reason == "text_contaminated":

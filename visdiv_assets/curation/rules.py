@@ -18,6 +18,8 @@ class Rules:
         duplicate_threshold: smallest similarity of copies.
         contamination_threshold: smallest similarity of contaminated images.
         text_contamination_share: smallest share of n-grams of contaminated texts.
+        image_profile: issues that make an image poor.
+        text_profile: limits that make a turn poor.
         row_rule: number of images of a row that must be redundant.
         drop: reasons that count.
         selection: rows that are selected.
@@ -28,6 +30,8 @@ class Rules:
     duplicate_threshold: float
     contamination_threshold: float
     text_contamination_share: float
+    image_profile: str
+    text_profile: str
     row_rule: str
     drop: tuple[str, ...]
     selection: Selection
@@ -44,6 +48,8 @@ class Rules:
             "duplicate_threshold": self.duplicate_threshold,
             "contamination_threshold": self.contamination_threshold,
             "text_contamination_share": self.text_contamination_share,
+            "image_profile": self.image_profile,
+            "text_profile": self.text_profile,
             "row_rule": self.row_rule,
             "drop": list(self.drop),
             **self.selection.settings(),

@@ -40,6 +40,13 @@ TABLES_OF: dict[str, tuple[str, ...]] = {
     ),
     LakeTable.TEXT_CONTAMINATION: ("text_overlaps", "text_contamination_rates"),
     LakeTable.TEXT_DUPLICATES: ("text_duplicate_summary", "text_groups", "text_near_duplicates", "repeated_turns"),
+    LakeTable.TEXT_QUALITY: (
+        "text_quality",
+        "text_quality_summary",
+        "quality_quantiles",
+        "personal_data",
+        "personal_data_summary",
+    ),
     LakeTable.SUBSET_DIVERSITY: ("diversity",),
     LakeTable.RAREFIED_DIVERSITY: ("diversity_rarefied",),
     LakeTable.CORPUS_DIVERSITY: ("diversity",),
@@ -127,6 +134,7 @@ _LEAK: dict[str, _Origins] = {
 #: Columns, and the columns that they are made from. Columns computed from vectors, texts or pixels have no origin.
 LINEAGE: dict[str, dict[str, _Origins]] = {
     LakeTable.QUALITY_ROWS: {"row": ((LakeTable.SUBSET_TURNS, "row"),)},
+    LakeTable.TEXT_QUALITY: {"row": ((LakeTable.SUBSET_TURNS, "row"),), "turn": ((LakeTable.SUBSET_TURNS, "turn"),)},
     **{
         table: {"image_id": ((LakeTable.SUBSET_IMAGES, "image_id"),)}
         for table in (

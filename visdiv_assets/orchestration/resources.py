@@ -356,6 +356,8 @@ class CleaningResource(LaunchpadResource):
     contamination_threshold: float = from_setting("contamination_threshold")
     contamination_limit: float = from_setting("contamination_limit")
     text_contamination_share: float = from_setting("text_contamination_share")
+    image_profile: str = from_setting("image_profile")
+    text_profile: str = from_setting("text_profile")
     row_rule: str = from_setting("row_rule")
     drop: list[str] = from_property("drop_reasons", "Reasons for which the clean copy drops rows.")
     keep_by: str = from_setting("keep_by")
@@ -398,6 +400,8 @@ class CleaningResource(LaunchpadResource):
             self.duplicate_threshold,
             self.contamination_threshold,
             self.text_contamination_share,
+            self.image_profile,
+            self.text_profile,
             self.row_rule,
             self.reasons,
             self.selection,

@@ -1,1 +1,1 @@
-"""Strings to n-grams, signatures and overlaps."""
+"""Strings to n-grams, signatures and overlaps, their quality, and personal data in them."""

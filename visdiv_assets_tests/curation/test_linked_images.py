@@ -192,6 +192,8 @@ def test_positions_hold_what_keep_best_needs(lake: Lake) -> None:
             copies_by="similarity",
             contamination_threshold=0.95,
             text_contamination_share=0.5,
+            image_profile="basic",
+            text_profile="basic",
             drop=["quality", "unreadable"],
         )
         for subset in ("one", "two")
@@ -220,6 +222,8 @@ def test_no_images_have_no_positions(lake: Lake) -> None:
             copies_by="similarity",
             contamination_threshold=0.95,
             text_contamination_share=0.5,
+            image_profile="basic",
+            text_profile="basic",
             drop=DROP_REASONS,
         )
     ]

@@ -101,7 +101,13 @@ VERIFICATION = (
 DECIDED = ("duplicates.decided_pairs", "duplicates.person_decisions")
 LEAKS = ("contamination.benchmark_images", "contamination.images", "contamination.positions", "statistics")
 MOMENTS = (*READING, "diversity.accumulate", "diversity.moments", "diversity.scores", "diversity.stored")
-FACTS = ("curation.reasons", "curation.row_findings", "contamination.texts")
+FACTS = (
+    "contamination.texts",
+    "curation.image_issues",
+    "curation.reasons",
+    "curation.row_findings",
+    "curation.row_quality",
+)
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,18 @@ STAGES = {
     "contamination": StageCode("contamination", (*NEAR, *LEAKS, *BLOCKS)),
     "text_contamination": StageCode(
         "texts", (*TURNS, "contamination.texts", "statistics", "texts.columns", "texts.ngrams", "texts.overlap")
+    ),
+    "text_quality": StageCode(
+        "text_quality",
+        (
+            *TURNS,
+            "texts.columns",
+            "texts.language",
+            "texts.ngrams",
+            "texts.personal_data",
+            "texts.quality",
+            "texts.turn_quality",
+        ),
     ),
     "text_signatures": StageCode(
         "text_duplicates",

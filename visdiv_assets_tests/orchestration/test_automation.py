@@ -35,6 +35,7 @@ OF_A_SUBSET = NEEDS_CLIP | {
     "contamination",
     "text_contamination",
     "text_signatures",
+    "text_quality",
     "verified_duplicates",
     "verified_contamination",
     "duplicates_report",

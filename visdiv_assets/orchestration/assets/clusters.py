@@ -23,7 +23,7 @@ from visdiv_assets.orchestration.assets.stage import (
 )
 from visdiv_assets.orchestration.resources import CleaningResource, LakeResource, PairSearchResource, SourceResource
 
-CODE_VERSION = "6"
+CODE_VERSION = "7"
 
 #: Tables of a subset that is clustered; a subset that lacks one is left out.
 NEEDED = (LakeTable.SUBSET_IMAGES, LakeTable.SSCD_EMBEDDINGS, LakeTable.NEAR_DUPLICATES, LakeTable.VERIFIED_DUPLICATES)
@@ -39,7 +39,7 @@ CORPUS_TABLES = (LakeTable.CROSS_SUBSET_DUPLICATES, LakeTable.VERIFIED_CROSS_SUB
 
 
 @dg.asset(
-    deps=[*USED, *CORPUS_TABLES, LakeTable.TEXT_DUPLICATES, LakeTable.SELECTION_SCORES],
+    deps=[*USED, *CORPUS_TABLES, LakeTable.TEXT_QUALITY, LakeTable.TEXT_DUPLICATES, LakeTable.SELECTION_SCORES],
     group_name="6_corpus",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -88,6 +88,9 @@ def duplicate_clusters(
             inputs[LakeTable.SELECTION_SCORES] = store.require(LakeTable.SELECTION_SCORES, CORPUS_PARTITION).digest
         if "text_duplicate" in cleaning.drop:
             inputs[LakeTable.TEXT_DUPLICATES] = store.require(LakeTable.TEXT_DUPLICATES, CORPUS_PARTITION).digest
+        if "text_quality" in cleaning.drop:
+            measured = {subset: store.require(LakeTable.TEXT_QUALITY, subset) for subset in subsets}
+            inputs |= {f"{subset} {LakeTable.TEXT_QUALITY}": manifest.digest for subset, manifest in measured.items()}
         write = run.write(
             inputs,
             model_id=model_id,
@@ -103,6 +106,8 @@ def duplicate_clusters(
                     duplicate_threshold=cleaning.duplicate_threshold,
                     contamination_threshold=cleaning.contamination_threshold,
                     text_contamination_share=cleaning.text_contamination_share,
+                    image_profile=cleaning.image_profile,
+                    text_profile=cleaning.text_profile,
                     row_rule=cleaning.row_rule,
                     drop=cleaning.reasons,
                     thresholds=published_thresholds(pair_search.similarity_floor, cleaning.duplicate_threshold),

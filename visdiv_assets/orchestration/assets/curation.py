@@ -15,11 +15,11 @@ from visdiv_assets.orchestration.assets.clusters import USED
 from visdiv_assets.orchestration.assets.stage import check_spec, column_schema, materialized, stage
 from visdiv_assets.orchestration.resources import LakeResource
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 
 
 @dg.asset(
-    deps=[*USED, LakeTable.DUPLICATE_CLUSTERS, LakeTable.SELECTION_SCORES],
+    deps=[*USED, LakeTable.TEXT_QUALITY, LakeTable.DUPLICATE_CLUSTERS, LakeTable.SELECTION_SCORES],
     group_name="6_corpus",
     kinds={"parquet"},
     code_version=CODE_VERSION,
@@ -36,12 +36,12 @@ CODE_VERSION = "3"
 def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
     """The rows that a clean copy drops, each with its reason and witness; all other rows are kept.
 
-    A row is dropped for the first reason that applies: an unreadable image, its quality ratings, an image that is in a
-    benchmark, a text that is in a benchmark (text_contaminated, not by default), not being selected (only with
-    VISDIV_KEEP_BY or VISDIV_KEEP_ROWS), images that are copies of images in kept rows themselves, not by way of others,
-    or images and question-answer pairs that are all in one kept row (text_duplicate, not by default). VISDIV_DROP
-    selects the reasons that count, VISDIV_ROW_RULE the number of images of a row that must be redundant. `visdiv
-    export` writes the clean copy.
+    A row is dropped for the first reason that applies: an unreadable image, its quality ratings, images or turns that
+    are all poor (image_quality and text_quality, not by default), an image that is in a benchmark, a text that is in a
+    benchmark (text_contaminated, not by default), not being selected (only with VISDIV_KEEP_BY or VISDIV_KEEP_ROWS),
+    images that are copies of images in kept rows themselves, not by way of others, or images and question-answer pairs
+    that are all in one kept row (text_duplicate, not by default). VISDIV_DROP selects the reasons that count,
+    VISDIV_ROW_RULE the number of images of a row that must be redundant. `visdiv export` writes the clean copy.
     """
     with stage(context, lake, LakeTable.CURATED_ROWS, CODE_VERSION) as run:
         store = run.lake
@@ -71,6 +71,8 @@ def curated_rows(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Ma
                     copies_by=clusters.settings["copies_by"],
                     contamination_threshold=clusters.settings["contamination_threshold"],
                     text_contamination_share=clusters.settings["text_contamination_share"],
+                    image_profile=clusters.settings["image_profile"],
+                    text_profile=clusters.settings["text_profile"],
                     drop=clusters.settings["drop"],
                     not_selected=as_mask(not_selected, subset, rows[subset]),
                 )

@@ -39,6 +39,7 @@ from visdiv_assets.sources.left_out import count_by_kind
         "contamination",
         LakeTable.TEXT_CONTAMINATION,
         LakeTable.TEXT_DUPLICATES,
+        LakeTable.TEXT_QUALITY,
         LakeTable.VERIFIED_DUPLICATES,
         LakeTable.VERIFIED_CONTAMINATION,
         LakeTable.VERIFIED_CROSS_SUBSET,

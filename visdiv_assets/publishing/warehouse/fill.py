@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
+from visdiv_assets.curation.image_issues import ISSUE_VALUES, SIZE_BOUNDS
 from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.duplicates.person_decisions import Decisions
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
-from visdiv_assets.publishing.warehouse import clip, schema, texts
+from visdiv_assets.publishing.warehouse import clip, schema, text_quality, texts
 from visdiv_assets.publishing.warehouse.history import fill_history
-from visdiv_assets.publishing.warehouse.image_issues import ISSUE_VALUES, SIZE_BOUNDS
 from visdiv_assets.publishing.warehouse.images import neighbors_column
 from visdiv_assets.publishing.warehouse.loading import Loader
 from visdiv_assets.publishing.warehouse.pair_tables import fill_close_pairs, fill_contamination_pairs
@@ -37,6 +37,8 @@ COPIED_BY_SUBSET = (
     (LakeTable.VERIFIED_CONTAMINATION, "rates", schema.CONTAMINATION_RATES),
     (LakeTable.TEXT_CONTAMINATION, "overlaps", texts.TEXT_OVERLAPS),
     (LakeTable.TEXT_CONTAMINATION, "rates", texts.TEXT_CONTAMINATION_RATES),
+    (LakeTable.TEXT_QUALITY, "turns", text_quality.TEXT_QUALITY),
+    (LakeTable.TEXT_QUALITY, "personal", text_quality.PERSONAL_DATA),
     (LakeTable.CALIBRATION, "rates", schema.CALIBRATION),
     (LakeTable.ALIGNMENT, "rows", clip.ALIGNMENT),
     (LakeTable.ALIGNMENT, "summary", clip.ALIGNMENT_SUMMARY),
@@ -175,6 +177,9 @@ class Filler:
             manifest = self._lake.manifest(table_name, subset)
             if manifest:
                 self._loader.copy(manifest, role, table)
+        text_quality.fill_quantiles(self._loader, subset, "images")
+        if self._lake.manifest(LakeTable.TEXT_QUALITY, subset):
+            text_quality.fill_quantiles(self._loader, subset, "text_quality")
         contamination = self._lake.manifest(LakeTable.CONTAMINATION, subset)
         if contamination and contamination.files("pairs"):
             fill_contamination_pairs(self._loader, images, contamination)

@@ -44,6 +44,13 @@ from visdiv_assets.publishing.warehouse.review import REVIEW_DECISIONS, REVIEW_P
 from visdiv_assets.publishing.warehouse.rows import ROWS
 from visdiv_assets.publishing.warehouse.skipped import SKIPPED_FILES, UNUSED_COLUMNS
 from visdiv_assets.publishing.warehouse.summaries import BENCHMARK_SUMMARY, BENCHMARKS, SUBSET_SUMMARY
+from visdiv_assets.publishing.warehouse.text_quality import (
+    PERSONAL_DATA,
+    PERSONAL_DATA_SUMMARY,
+    QUALITY_QUANTILES,
+    TEXT_QUALITY,
+    TEXT_QUALITY_SUMMARY,
+)
 from visdiv_assets.publishing.warehouse.texts import (
     BENCHMARK_LEAKS,
     REPEATED_TURNS,
@@ -138,6 +145,9 @@ TABLES = (
     TEXT_NEAR_DUPLICATES,
     REPEATED_TURNS,
     IMAGE_TEXTS,
+    TEXT_QUALITY,
+    PERSONAL_DATA,
+    QUALITY_QUANTILES,
     CALIBRATION,
     DIVERSITY,
     DIVERSITY_RAREFIED,
@@ -167,5 +177,7 @@ VIEWS = (
     TEXT_SUMMARY,
     IMAGE_TEXT_SUMMARY,
     BENCHMARK_LEAKS,
+    TEXT_QUALITY_SUMMARY,
+    PERSONAL_DATA_SUMMARY,
     REVIEW_PRECISION,
 )

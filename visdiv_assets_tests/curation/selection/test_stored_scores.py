@@ -119,6 +119,8 @@ def test_selection_is_a_reason_after_the_others_except_copies(lake: Lake) -> Non
             copies_by="similarity",
             contamination_threshold=0.95,
             text_contamination_share=0.5,
+            image_profile="basic",
+            text_profile="basic",
             drop=drop,
             not_selected=not_selected,
         )

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from visdiv_assets.curation.image_issues import ISSUES
 from visdiv_assets.errors import StaleError
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA
-from visdiv_assets.publishing.warehouse.image_issues import ISSUES
 from visdiv_assets.publishing.warehouse.publish import publish
 from visdiv_assets.storage.lake import Lake
 
