@@ -47,7 +47,7 @@ def export(settings: Settings, folder: Path, dry_run: bool, tagged: bool, fiftyo
     each row. Its tags are kept, or the reasons for which the row is dropped, and undecided; its fields are where the
     image is, and the evidence.
     """
-    from visdiv_assets.curation.clean_copy import load_decisions, load_person_decisions
+    from visdiv_assets.curation.clean_copy import count_personal_data, load_decisions, load_person_decisions
     from visdiv_assets.curation.export import export as write_copy
     from visdiv_assets.curation.export import preview
     from visdiv_assets.progress import progress
@@ -78,7 +78,13 @@ def export(settings: Settings, folder: Path, dry_run: bool, tagged: bool, fiftyo
         return
     with progress("exporting", sum(decision.version.rows for decision in decided), "row") as advance:
         written = write_copy(
-            source, decided, folder, tagged=tagged, by_people=load_person_decisions(lake), progress=advance
+            source,
+            decided,
+            folder,
+            tagged=tagged,
+            by_people=load_person_decisions(lake),
+            personal=count_personal_data(lake, decided, tagged=tagged),
+            progress=advance,
         )
     size = f"{written.files} files, {written.size_bytes / 1e6:.1f} MB, in {folder}"
     listed = f"{written.rows_dropped} dropped rows are listed in {folder / 'dropped.parquet'}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.contamination.positions import LEAK_IDS
@@ -19,6 +20,7 @@ from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.versions import version_of
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets.texts.personal_data import KINDS
 
 
 def load_decisions(lake: Lake, source: Source, rules: Rules) -> Iterator[SubsetDecision]:
@@ -75,6 +77,35 @@ def load_person_decisions(lake: Lake) -> list[Decision]:
             said = {name: record[name] for name in DECISIONS_SCHEMA.names[2:] if name in record}
             found.setdefault((a, b), Decision(image_id_a=a, image_id_b=b, **said))
     return [found[pair] for pair in sorted(found)]
+
+
+def count_personal_data(
+    lake: Lake, decisions: Iterable[SubsetDecision], *, tagged: bool = False
+) -> dict[str, tuple[int, int]] | None:
+    """Count personal data in the texts of an export.
+
+    Args:
+        lake: holds `text_quality`.
+        decisions: the rows to export.
+        tagged: whether all rows are exported.
+
+    Returns:
+        by kind, the number of values and of rows that have some; None if the texts of a subset, as it now is, were not
+        searched.
+    """
+    values, rows = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
+    for decision in decisions:
+        manifest = lake.manifest(LakeTable.TEXT_QUALITY, decision.subset)
+        if manifest is None or manifest.source_revision != decision.version.revision:
+            return None
+        found = lake.read(manifest, "personal", columns=["row", "kind", "count"])
+        if not tagged:
+            found = found.filter(pa.array(decision.kept[found["row"].to_numpy()]))
+        counted = found.group_by("kind").aggregate([("count", "sum"), ("row", "count_distinct")])
+        for record in counted.to_pylist():
+            values[record["kind"]] += record["count_sum"]
+            rows[record["kind"]] += record["row_count_distinct"]
+    return {kind: (values[kind], rows[kind]) for kind in KINDS}
 
 
 def _require_rules(curated: Manifest, rules: Rules) -> None:

@@ -79,7 +79,14 @@ def with_features(schema: pa.Schema) -> pa.Schema:
     return schema.with_metadata({**(schema.metadata or {}), **metadata})
 
 
-def render_card(origin: str, rows: Mapping[str, tuple[int, int]], *, tagged: bool = False, decisions: int = 0) -> str:
+def render_card(
+    origin: str,
+    rows: Mapping[str, tuple[int, int]],
+    *,
+    tagged: bool = False,
+    decisions: int = 0,
+    personal: Mapping[str, tuple[int, int]] | None = None,
+) -> str:
     """Return the dataset card of an export.
 
     Args:
@@ -87,6 +94,8 @@ def render_card(origin: str, rows: Mapping[str, tuple[int, int]], *, tagged: boo
         rows: by subset, the number of its rows and of its kept rows.
         tagged: whether all rows are in the export, with columns that say which of them are kept.
         decisions: number of people's decisions on pairs of images in `decisions.jsonl`.
+        personal: by kind of personal data in the texts of the export, the number of values and of rows; None if the
+            texts were not searched.
     """
     # `datasets` refuses a split without rows, so a subset without kept rows gets no config.
     nonempty = [folder_name(subset) for subset, (count, kept) in rows.items() if (count if tagged else kept)]
@@ -109,6 +118,7 @@ def render_card(origin: str, rows: Mapping[str, tuple[int, int]], *, tagged: boo
                 if decisions
                 else []
             ),
+            *([] if personal is None else [_personal_data(personal)]),
             *([f"All rows of {', '.join(emptied)} are dropped.\n"] if emptied and not tagged else []),
         ]
     )
@@ -126,6 +136,15 @@ def _summary(shown: str, rows: int, kept: int, subsets: int, *, tagged: bool) ->
         f"The column `visdiv_kept` is true for the {kept} rows that a clean copy keeps; the other columns `visdiv_*` "
         "say why a row is not kept.\n",
     ]
+
+
+def _personal_data(personal: Mapping[str, tuple[int, int]]) -> str:
+    """Return a paragraph on personal data in the texts."""
+    counts = [f"{kind.replace('_', ' ')}: {found} in {rows} rows" for kind, (found, rows) in personal.items()]
+    return (
+        f"\n## Personal data\n\nThe texts were searched by patterns, and are unchanged. {'; '.join(counts)}. "
+        "Patterns miss some personal data and take other text for it; images were not searched.\n"
+    )
 
 
 def _program() -> str:

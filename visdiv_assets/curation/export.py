@@ -19,7 +19,7 @@ export; with it, the same export started again resumes where it stopped, and wri
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +146,7 @@ def export(
     *,
     tagged: bool = False,
     by_people: Sequence[Decision] = (),
+    personal: Mapping[str, tuple[int, int]] | None = None,
     progress: Progress = silent,
 ) -> ExportResult:
     """Write the kept rows of all subsets, the list of dropped rows, and a dataset card.
@@ -159,6 +160,7 @@ def export(
         folder: new, empty, or left by an interrupted export.
         tagged: whether to write all rows, with the columns `row_tags.TAG_FIELDS` that say which of them are kept.
         by_people: people's decisions on pairs of images that were obeyed.
+        personal: personal data in the texts of the export; see `render_card`.
         progress: called with the number of processed rows, kept or dropped.
 
     Raises:
@@ -191,7 +193,7 @@ def export(
                 if table.num_rows:
                     writer.write_table(table)
         rows = {decision.subset: (decision.version.rows, int(np.count_nonzero(decision.kept))) for decision in decided}
-        texts = {CARD_FILE: render_card(source.uri, rows, tagged=tagged, decisions=len(by_people))}
+        texts = {CARD_FILE: render_card(source.uri, rows, tagged=tagged, decisions=len(by_people), personal=personal)}
         if by_people:
             texts[DECISIONS_FILE] = "".join(f"{decision.to_json()}\n" for decision in by_people)
         for name, text in texts.items():

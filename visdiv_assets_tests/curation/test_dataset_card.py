@@ -227,3 +227,10 @@ def test_the_card_has_one_config_per_subset_with_rows() -> None:
     assert "from `data/sample`" in body
     assert "All rows of `gone` are dropped." in body
     assert render_card("x", {"gone": (3, 0)}).startswith("# A clean copy of `x`\n")
+
+
+def test_the_card_counts_personal_data_if_texts_were_searched() -> None:
+    rows = {"a": (10, 7)}
+    text = render_card("x", rows, personal={"email": (3, 2), "ip_address": (0, 0)})
+    assert "email: 3 in 2 rows; ip address: 0 in 0 rows." in text
+    assert "Personal data" not in render_card("x", rows)

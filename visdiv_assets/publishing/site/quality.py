@@ -1,4 +1,4 @@
-"""The page on the ratings of the answers."""
+"""The page on quality: ratings of the answers, and what rules find in images and texts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from visdiv_assets.publishing.site import charts, heat_maps
+from visdiv_assets.publishing.site import charts, heat_maps, quality_rules
 from visdiv_assets.publishing.site.page_model import (
     Chart,
     Entry,
@@ -36,23 +36,27 @@ SELECT subset, criterion, sum(turns) FILTER (rating IS NOT NULL)::BIGINT AS rate
 FROM quality GROUP BY subset, criterion HAVING rated > 0 ORDER BY subset, criterion
 """
 
-_INTRODUCTION = "Ratings of the turns (a question and its answer), from 1 (worst) to 5 (best)."
+_INTRODUCTION = (
+    "Ratings of the turns (a question and its answer), from 1 (worst) to 5 (best); issues of images and texts by "
+    "rules; and personal data."
+)
 
 
 def page(corpus: Corpus) -> Page:
-    """Make the page: histograms of all subsets together, and the share of low ratings of each subset."""
+    """Make the page: ratings of all subsets together and of each, issues of images and texts, and personal data."""
     ratings: list[dict[str, Any]] = []
     if corpus.warehouse.has_rows("quality"):
         ratings = corpus.warehouse.rows(_ALL)
     if not ratings:
         nothing = "No turn has a rating: the source has no ratings, or run `visdiv run --all`."
-        return Page("quality.html", "Quality", _INTRODUCTION, [Section("Ratings", nothing=nothing)])
-    by_subset = corpus.warehouse.rows(_BY_SUBSET)
-    sections = [
-        Section("All subsets together", charts=[_histograms(ratings)]),
-        Section("By subset", charts=[_heat_map(by_subset)]),
-    ]
-    return Page("quality.html", "Quality", _INTRODUCTION, sections)
+        sections = [Section("Ratings", nothing=nothing)]
+    else:
+        by_subset = corpus.warehouse.rows(_BY_SUBSET)
+        sections = [
+            Section("Ratings of all subsets together", charts=[_histograms(ratings)]),
+            Section("Ratings by subset", charts=[_heat_map(by_subset)]),
+        ]
+    return Page("quality.html", "Quality", _INTRODUCTION, [*sections, *quality_rules.sections(corpus.warehouse)])
 
 
 def _words(criterion: str) -> str:
