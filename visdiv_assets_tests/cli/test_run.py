@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from visdiv_assets import progress
+from visdiv_assets import extras, progress
 from visdiv_assets.cli.run_plan import format_bytes
 from visdiv_assets.storage import disk_space
 from visdiv_assets.storage.lake import Lake
@@ -83,6 +83,16 @@ def test_texts_that_are_not_read_are_counted(tmp_path: Path) -> None:
 
 
 # The plan ------------------------------------------------------------------------------------------------------------
+
+
+def test_without_the_extra_ocr_stops_with_one_line(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    for plan in ((), ("--plan",)):
+        line = refused(visdiv("run", "--all", "--ocr", *plan, source=source, data=tmp_path / "data"))
+        assert "rapidocr is not installed: run `pip install 'visdiv-assets[ocr]'`" in line
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_plan_before_any_run_measures_rates(source: Path, tmp_path: Path) -> None:

@@ -117,15 +117,17 @@ def estimate(plan: Plan, recorded: Recorded, measure: Callable[[], Measured], la
         measure: measures rates; called at most once, and only if earlier runs have not recorded all that is needed.
         lake: the lake.
     """
-    estimator = _Estimator(plan, recorded, measure)
+    estimator = _Estimator(plan, recorded, measure, _images_read(lake.snapshot()))
     lines = list(estimator.lines())
     disk_bytes, disk_basis = estimator.disk(lake.snapshot())
     return Estimate(lines, *estimator.peak(), disk_bytes, disk_basis)
 
 
 class _Estimator:
-    def __init__(self, plan: Plan, recorded: Recorded, measure: Callable[[], Measured]) -> None:
-        self._plan, self._recorded, self._measure = plan, recorded, measure
+    def __init__(
+        self, plan: Plan, recorded: Recorded, measure: Callable[[], Measured], images_read: dict[str, int]
+    ) -> None:
+        self._plan, self._recorded, self._measure, self._images_read = plan, recorded, measure, images_read
         self._measured: Measured | None = None
         self._totals = {kind: sum(images.values()) for kind, images in plan.images.items()}
 
@@ -216,6 +218,10 @@ class _Estimator:
         """Return the amount and the seconds of each recorded partition of a step that has images."""
         images = self._plan.images.get(step.kind, {CORPUS_PARTITION: self._totals[PartitionKind.SUBSET]})
         seconds = self._recorded.seconds.get(step.name, {})
+        if NEEDS_OCR & set(step.versions):
+            # The sample of an earlier run may have had another size.
+            sampled = {name: self._work(step, name, count).images for name, count in images.items()}
+            step, images = step._replace(sample=0), {**sampled, **self._images_read}
         known = [(name, taken) for name, taken in seconds.items() if images.get(name)]
         return [(self._work(step, name, images[name]).amount, taken) for name, taken in known]
 
@@ -223,6 +229,12 @@ class _Estimator:
         if self._measured is None:
             self._measured = self._measure()
         return self._measured
+
+
+def _images_read(lake: Lake) -> dict[str, int]:
+    """Return the number of images of each subset whose text was read."""
+    manifests = (lake.require(LakeTable.IMAGE_TEXTS, name) for name in lake.partitions(LakeTable.IMAGE_TEXTS))
+    return {manifest.partition: int(manifest.facts["images_read"]) for manifest in manifests}
 
 
 def _count_images(works: list[_Work]) -> int:

@@ -76,6 +76,13 @@ def test_text_is_read_in_a_sample_of_the_images(lake: Lake) -> None:
     assert line == Line("text in images", 2, 250, approx(500.0), f"measured now on {OCR_IMAGES} images")
 
 
+def test_text_takes_the_time_of_the_images_that_were_read(lake: Lake) -> None:
+    lake.write("image_texts", "old", code_version="1", inputs={}).commit(images_read=50)
+    plan = plan_of([TEXTS], {"old": 1000}, {"new": 100})
+    (line,) = estimated(plan, {"image_texts": {"old": 100.0}}, lake).lines
+    assert line == Line("text in images", 1, 100, approx(200.0), "measured in this lake")
+
+
 def test_work_far_above_the_recorded_is_extrapolated(lake: Lake) -> None:
     plan = plan_of([IMAGES], {"old": 1000}, {"new": 3001})
     (line,) = estimated(plan, {"subset_images": {"old": 50.0}}, lake).lines
