@@ -7,8 +7,8 @@ knows (a `version` in `metadata.json`), so that every release reads it:
     samples.json               a sample for each position: `filepath`, `tags`, and fields
     metadata.json              the media type and where the data are from; written last
 
-Each sample has the tag `kept`, or the reasons for which its row is dropped, and `undecided` if verification could not
-decide on a pair of its image.
+Each sample has the tag `kept`, or the reasons for which its row is dropped, and `undecided` if neither verification nor
+a person decided on a pair of its image.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.contamination.positions import DECIDED_LEAKS_SCHEMA, LEAK_IDS
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.curation.export import SubsetDecision, refuse_inside
 from visdiv_assets.curation.row_tags import witness_names
+from visdiv_assets.duplicates.candidates import SIDES
+from visdiv_assets.duplicates.decided_pairs import obey, read_decided
+from visdiv_assets.duplicates.person_decisions import DECISIONS_SCHEMA
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.identity import image_changed, image_id
 from visdiv_assets.progress import Progress, silent
@@ -42,7 +46,6 @@ KEPT, UNDECIDED = "kept", "undecided"
 _FETCHED_BYTES = 32_000_000
 
 _POSITION = ("row", "image_index", "file", "row_in_file", "path", "image_id", "format", "width", "height")
-_PAIR = ("image_id_a", "image_id_b")
 #: Fields of a sample from the list of dropped rows; of the image that the reason is about.
 _FINDING = ("reason", "detail", "evidence", "confidence", "similarity")
 
@@ -85,7 +88,7 @@ def export_fiftyone(
         if any(folder.iterdir()):
             raise VisdivError(f"{folder} is not empty: choose a new or empty folder")
         written = _Written()
-        across = _undecided_images(lake, LakeTable.VERIFIED_CROSS_SUBSET, CORPUS_PARTITION, _PAIR)
+        across = _undecided_images(lake, LakeTable.VERIFIED_CROSS_SUBSET, CORPUS_PARTITION)
         with replace_local(folder / "samples.json") as stream:
             stream.write(b'{"samples": [')
             for decision in decided:
@@ -143,8 +146,8 @@ def _samples(
     findings = _findings(decision.dropped)
     undecided = (
         across
-        | _undecided_images(lake, LakeTable.VERIFIED_DUPLICATES, decision.subset, _PAIR)
-        | _undecided_images(lake, LakeTable.VERIFIED_CONTAMINATION, decision.subset, ("image_id",))
+        | _undecided_images(lake, LakeTable.VERIFIED_DUPLICATES, decision.subset)
+        | _undecided_images(lake, LakeTable.VERIFIED_CONTAMINATION, decision.subset)
     )
     groups = _groups(lake, decision.subset)
     for listed in _batches(lake, images):
@@ -210,14 +213,18 @@ def _findings(dropped: pa.Table) -> dict[int, dict[str, Any]]:
     return found
 
 
-def _undecided_images(lake: Lake, table: str, partition: str, columns: Sequence[str]) -> set[str]:
-    """Return the images of pairs on which verification could not decide, from columns of image_ids."""
+def _undecided_images(lake: Lake, table: str, partition: str) -> set[str]:
+    """Return the images of pairs on which neither verification nor a person decided; of leaks, those of the subset."""
     manifest = lake.manifest(table, partition)
     if manifest is None or not manifest.files("pairs"):
         return set()
-    undecided = pc.field("verified").is_null() & pc.field("evidence").is_valid()
-    pairs = lake.read(manifest, "pairs", columns=list(columns), where=undecided)
-    return {each for column in pairs.columns for each in column.to_pylist()}
+    leaks = table == LakeTable.VERIFIED_CONTAMINATION
+    ids, schema = (LEAK_IDS, DECIDED_LEAKS_SCHEMA) if leaks else (SIDES, DECISIONS_SCHEMA)
+    where = pc.field("verified").is_null() & pc.field("evidence").is_valid()
+    pairs = lake.read(manifest, "pairs", columns=[*ids, "verified", "evidence"], where=where)
+    found = obey(pairs, read_decided(lake, manifest, schema), ids)
+    undecided = found.filter(pc.is_null(found["verified"])).select(list(ids[:1] if leaks else ids))
+    return {each for column in undecided.columns for each in column.to_pylist()}
 
 
 def _groups(lake: Lake, subset: str) -> dict[tuple[int, int], str]:

@@ -17,7 +17,7 @@ from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.versions import Version
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.conftest import made_once
-from visdiv_assets_tests.publishing.review.lakes import FOUR, IMAGES, ONE, THREE, TWO, Images, make_lake
+from visdiv_assets_tests.publishing.review.lakes import FOUR, IMAGES, ONE, THREE, TWO, Images, decide, make_lake
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,17 @@ def test_tags_say_what_is_kept_and_what_is_undecided(lake: Lake, tmp_path: Path)
         ["kept"],
         ["kept"],
     ]
+
+
+@pytest.mark.parametrize(("decision", "undecided"), [("right", []), ("wrong", []), (None, [TWO, THREE])])
+def test_a_pair_that_a_person_decided_is_not_undecided(
+    tmp_path: Path, decision: str | None, undecided: list[str]
+) -> None:
+    lake = make_lake(tmp_path / "lake")
+    if decision:
+        decide(lake, "charts", TWO, THREE, decision)
+    export(lake, tmp_path / "out")
+    assert [each["image_id"] for each in samples(tmp_path / "out") if "undecided" in each["tags"]] == undecided
 
 
 def test_a_dropped_row_has_its_evidence_and_witness(lake: Lake, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import pyarrow as pa
 
 from visdiv_assets.contamination.positions import VERIFIED_LEAKS_SCHEMA
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
+from visdiv_assets.duplicates.decided_pairs import DECIDED
 from visdiv_assets.duplicates.pair_verification import VERIFIED_SCHEMA
+from visdiv_assets.duplicates.person_decisions import DECISIONS_SCHEMA
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.listing import IMAGES_SCHEMA, describe
@@ -99,6 +101,20 @@ def write_pairs(lake: Lake, subset: str | None, pairs: Sequence[tuple[object, ..
     write = lake.write(table, subset or CORPUS_PARTITION, code_version="1")
     with write.add("pairs") as unit:
         unit.table("pairs", pa.Table.from_pylist(records, schema=VERIFIED_SCHEMA), VERIFIED_SCHEMA)
+    write.commit()
+
+
+def decide(lake: Lake, subset: str, a: str, b: str, decision: str) -> None:
+    """Keep a person's decision on a pair of images of a subset beside its verdicts."""
+    earlier = lake.require(LakeTable.VERIFIED_DUPLICATES, subset)
+    pairs = lake.read(earlier, "pairs")
+    first, second = sorted((a, b))
+    record = {"image_id_a": first, "image_id_b": second, "decision": decision, "kind": "duplicates", "sampled": True}
+    write = lake.write(LakeTable.VERIFIED_DUPLICATES, subset, code_version="1")
+    with write.add("pairs") as unit:
+        unit.table("pairs", pairs, VERIFIED_SCHEMA)
+    with write.add(DECIDED) as unit:
+        unit.table(DECIDED, pa.Table.from_pylist([record], schema=DECISIONS_SCHEMA), DECISIONS_SCHEMA)
     write.commit()
 
 
