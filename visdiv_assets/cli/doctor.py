@@ -88,5 +88,6 @@ def _checks(settings: Settings, deep: bool) -> Iterator[tuple[str, Check]]:
     yield "storage", partial(data.check_storage, settings)
     yield "lake", partial(data.check_lake, settings, deep=deep)
     yield "warehouse", partial(data.check_warehouse, settings)
+    yield "decisions", partial(data.check_decisions, settings)
     yield "garbage", partial(data.check_garbage, settings)
     yield from state.checks(dagster_home(settings))

@@ -82,14 +82,15 @@ def run(
     if changed and not lake.partitions(LakeTable.SUBSET_IMAGES):
         raise ConfigError("no subset is materialized yet, so none has changed: run `visdiv run --all`")
     chosen = known if every else list(subsets)
+    decided = newly_decided_subsets(lake, read_decisions(settings.decisions_path)) if changed or plan else []
     if changed:
-        stale = {*changed_subsets(source, lake), *newly_decided_subsets(lake, read_decisions(settings.decisions_path))}
+        stale = {*changed_subsets(source, lake), *decided}
         chosen = [subset for subset in known if subset in stale]
     benchmarks = source.benchmarks() if every else stale_benchmarks(source, lake)
     if plan:
         from visdiv_assets.cli.run_plan import echo_plan
 
-        echo_plan(settings, source, lake, benchmarks, chosen, form, ocr=ocr)
+        echo_plan(settings, source, lake, benchmarks, chosen, form, decided=decided, ocr=ocr)
         return
     for line in not_read(source.left_out()):
         echo_note(form, line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import click
 
@@ -37,6 +37,7 @@ def echo_plan(
     subsets: Sequence[str],
     form: Form,
     *,
+    decided: Collection[str],
     ocr: bool,
 ) -> None:
     """Print what a run would make, and what that would take.
@@ -48,7 +49,7 @@ def echo_plan(
     """
     disk_space.require_space(settings.data_folder, round(settings.disk_reserve_gigabytes * GIGABYTE))
     all_steps = steps(with_clip=_has_clip(settings, lake), with_ocr=ocr, ocr_sample=settings.ocr_sample)
-    planned = plan_run(source, lake, benchmarks, subsets, all_steps)
+    planned = plan_run(source, lake, benchmarks, subsets, all_steps, decided)
     if form == "text":
         echo_tables(form, _grouped_parts(planned))
     for part in planned.failing:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from visdiv_assets.corpus.tables import TABLES as LAKE_TABLES
 from visdiv_assets.corpus.tables import remedy
+from visdiv_assets.duplicates.person_decisions import read_decisions
 from visdiv_assets.orchestration.doctor.verdicts import Verdict, ok, problem, warning
 from visdiv_assets.settings import GRACE_DAYS, Settings
 from visdiv_assets.storage import disk_space
@@ -183,6 +184,22 @@ def check_warehouse(settings: Settings) -> Verdict:
             f"{path} was published by another version and lacks {', '.join(missing)}: run `visdiv run --all`"
         )
     return ok(f"{path} opens read-only: {len(found)} tables, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def check_decisions(settings: Settings) -> Verdict | None:
+    """Check that people's decisions can be read; None if there are none, and no file of them is set."""
+    path = Path(settings.decisions_path)
+    if not path.exists():
+        return (
+            warning(
+                f"VISDIV_DECISIONS is {path}, which does not exist, so runs obey no decisions: correct the setting, or "
+                "run `visdiv review`, which writes the file"
+            )
+            if settings.decisions
+            else None
+        )
+    pairs = read_decisions(path).table.num_rows
+    return ok(f"{path}: people have decided on {pairs:,} {'pair' if pairs == 1 else 'pairs'}")
 
 
 def check_garbage(settings: Settings) -> Verdict:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from visdiv_assets.corpus.access import CONTENT
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, TABLES, PartitionKind
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, TABLES, LakeTable, PartitionKind
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration.plan.steps import KINDS, Step
 from visdiv_assets.orchestration.status import changed
@@ -18,7 +18,10 @@ from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import DamagedManifestError, Manifest
 
 #: The states of a subset or benchmark.
-NEW, CHANGED, UNCHANGED, UNREADABLE = "new", "changed", "unchanged", "cannot be read"
+NEW, CHANGED, DECIDED, UNCHANGED, UNREADABLE = "new", "changed", "decided on", "unchanged", "cannot be read"
+
+#: Tables that hold people's decisions.
+_OBEYING = frozenset({LakeTable.VERIFIED_DUPLICATES, LakeTable.VERIFIED_CONTAMINATION})
 
 
 class Part(NamedTuple):
@@ -27,7 +30,7 @@ class Part(NamedTuple):
     Attributes:
         kind: which of the two.
         name: its name.
-        state: NEW, CHANGED, UNCHANGED or UNREADABLE.
+        state: NEW, CHANGED, DECIDED (people have decided on its pairs since), UNCHANGED or UNREADABLE.
         images: its number of images; an estimate if it is new or changed.
         size_bytes: size of its files.
         made: names of the steps that would make something.
@@ -66,7 +69,12 @@ class Plan:
 
 
 def plan_run(
-    source: Source, lake: Lake, benchmarks: Sequence[str], subsets: Sequence[str], steps: Sequence[Step]
+    source: Source,
+    lake: Lake,
+    benchmarks: Sequence[str],
+    subsets: Sequence[str],
+    steps: Sequence[Step],
+    decided: Collection[str] = (),
 ) -> Plan:
     """Find what a run would make. Only lists of files and manifests are read, and footers of new files.
 
@@ -79,6 +87,7 @@ def plan_run(
         benchmarks: the benchmarks that would run.
         subsets: the subsets that would run.
         steps: the steps, as `steps.steps` returns them.
+        decided: those of the subsets on whose pairs people have decided since they ran.
     """
     lake = lake.snapshot()
     names = [*((Kind.BENCHMARK, name) for name in benchmarks), *((Kind.SUBSET, name) for name in subsets)]
@@ -86,12 +95,17 @@ def plan_run(
     made: set[str] = set()
     with progress("reading the list of files", len(names), "set") as advance:
         for kind, name in names:
-            parts.append(_part(source, lake, kind, name, steps, made))
+            part = _part(source, lake, kind, name, steps, made)
+            if kind is Kind.SUBSET and name in decided and part.state == UNCHANGED:
+                # Their verdicts stand; what is made from them follows.
+                follows = _outdated(lake, KINDS[kind], name, steps, made | _OBEYING)
+                part = part._replace(state=DECIDED, made=follows)
+            parts.append(part)
             advance(1)
             if kind is Kind.BENCHMARK:
                 made |= _tables_of(steps, parts[-1].made)
     for part in parts:
-        made |= _tables_of(steps, part.made)
+        made |= _tables_of(steps, part.made) | (_OBEYING if part.state == DECIDED else frozenset())
     corpus = _outdated(lake, PartitionKind.CORPUS, CORPUS_PARTITION, steps, made)
     images = {KINDS[kind]: _stored_images(lake, kind) for kind in Kind}
     for part in parts:

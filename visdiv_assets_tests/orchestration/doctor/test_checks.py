@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import time
@@ -330,6 +331,15 @@ def test_a_broken_or_old_warehouse_is_named(settings: Settings) -> None:
     said = text(data.check_warehouse(settings), Level.PROBLEM)
     assert f"{settings.warehouse_path} cannot be opened (" in said
     assert "remove it" in said
+
+
+def test_a_named_file_of_decisions_that_is_missing_is_a_warning(settings: Settings, tmp_path: Path) -> None:
+    assert data.check_decisions(settings) is None
+    named = settings.model_copy(update={"decisions": str(tmp_path / "said.jsonl")})
+    assert "said.jsonl, which does not exist" in text(data.check_decisions(named), Level.WARNING)
+    line = {"image_id_a": "a" * 32, "image_id_b": "b" * 32, "decision": "wrong", "kind": "duplicates"}
+    (tmp_path / "said.jsonl").write_text(json.dumps({**line, "decided_at": "2026-05-04T09:30:00+02:00"}))
+    assert text(data.check_decisions(named), Level.OK).endswith("said.jsonl: people have decided on 1 pair")
 
 
 def test_much_garbage_is_a_warning(settings: Settings) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, TABLES, PartitionKind
 from visdiv_assets.orchestration.plan.steps import Step, steps
-from visdiv_assets.orchestration.plan.what_runs import CHANGED, NEW, UNCHANGED, UNREADABLE, Plan, plan_run
+from visdiv_assets.orchestration.plan.what_runs import CHANGED, DECIDED, NEW, UNCHANGED, UNREADABLE, Plan, plan_run
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
@@ -89,6 +89,16 @@ def test_changed_files_make_everything_again(made: Made) -> None:
         "some": {"subset_images", "near_duplicates", "contamination"},
         "all": {"curated_rows", "warehouse"},
     }
+
+
+def test_new_decisions_make_what_reads_verdicts(made: Made) -> None:
+    report = Step("duplicates_report", SUBSET, {}, frozenset({"verified_duplicates"}))
+    clusters = Step("duplicate_clusters", CORPUS, {}, frozenset({"verified_duplicates"}))
+    planned = plan_run(made.source, made.lake, [], ["some"], [*STEPS, report, clusters], ["some"])
+    (part,) = planned.parts
+    assert part.state == DECIDED
+    assert part.made == {"duplicates_report"}
+    assert planned.corpus == {"duplicate_clusters"}
 
 
 def test_a_changed_benchmark_makes_contamination_only(made: Made) -> None:
