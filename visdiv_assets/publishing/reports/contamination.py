@@ -14,6 +14,7 @@ from visdiv_assets.duplicates.decided_pairs import obey, read_decided
 from visdiv_assets.publishing.reports.badges import measures_of, verdict_counts, verdict_of
 from visdiv_assets.publishing.reports.model import PairEntry, Report, Table
 from visdiv_assets.publishing.reports.pair_selection import records_on_page
+from visdiv_assets.publishing.review_words import judged_pairs, precision_sentences
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
@@ -87,7 +88,8 @@ def leak_report(
         pairs_total=0 if together is None else together.num_rows,
         left_heading="Training image",
         right_heading="Benchmark image",
-        measured=measured,
+        measured=[*measured, *_precision(store, benchmark, compared)],
+        kind="contamination",
     )
 
 
@@ -104,6 +106,22 @@ def _pairs(store: Lake, benchmark: str, manifests: Mapping[str, Manifest]) -> pa
             found.append(of_subset.append_column("subset", pa.repeat(subset, of_subset.num_rows)))
     # Some subsets may have been verified, others not.
     return pa.concat_tables(found, promote_options="default") if found else None
+
+
+def _precision(store: Lake, benchmark: str, verified: Mapping[str, Manifest]) -> list[str]:
+    """Say what share of the confirmed pairs of a benchmark people judged wrong; nothing if they judged none."""
+    of_benchmark = pc.field("benchmark") == benchmark
+    judged = []
+    for manifest in verified.values():
+        decided = read_decided(store, manifest, DECIDED_LEAKS_SCHEMA).filter(of_benchmark)
+        if decided.num_rows and manifest.files("pairs"):
+            confirmed = store.read(manifest, "pairs", where=of_benchmark & pc.field("verified"))
+            judged.append(judged_pairs(confirmed, decided, LEAK_IDS))
+    if not judged:
+        return []
+    # Several subsets may hold the same image.
+    together = pa.concat_tables(judged)
+    return precision_sentences(together.group_by(together.column_names).aggregate([]))
 
 
 def _table(benchmark: str, rates: Sequence[Mapping[str, Any]], threshold: float, *, by_pixels: bool) -> Table:

@@ -11,6 +11,7 @@ from visdiv_assets.duplicates.near import PAIRS_SCHEMA
 from visdiv_assets.publishing.reports.badges import measures_of, verdict_counts, verdict_of
 from visdiv_assets.publishing.reports.model import PairEntry, Report
 from visdiv_assets.publishing.reports.pair_selection import records_on_page
+from visdiv_assets.publishing.review_words import judged_pairs, precision_sentences
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.manifest import Manifest
 
@@ -48,8 +49,11 @@ def duplicates_report(
     searched = nearest if verified is None else verified
     # A manifest without units has no table.
     table = store.read(searched, "pairs") if searched.files("pairs") else PAIRS_SCHEMA.empty_table()
+    precision: list[str] = []
     if verified is not None and table.num_rows:
-        table = obey(table, read_decided(store, verified))
+        decided = read_decided(store, verified)
+        precision = precision_sentences(judged_pairs(table, decided))
+        table = obey(table, decided)
     pairs = records_on_page(table, [(side, "ascending") for side in SIDES])
     positions = find_first_positions(store, subset, (pair[side] for pair in pairs for side in SIDES))
     found = images.read(Kind.SUBSET, positions.values())
@@ -79,7 +83,8 @@ def duplicates_report(
         pairs_total=table.num_rows,
         left_heading="Image",
         right_heading="Close image",
-        measured=measured,
+        measured=[*measured, *precision],
+        kind="duplicates",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from visdiv_assets.corpus.image_lookup import ImageRef
 from visdiv_assets.publishing.reports.pair_selection import on_page
@@ -140,6 +140,7 @@ class Report:
         right_heading: heading of the right images.
         table: table above the pairs.
         measured: sentences on the measured recall and precision.
+        kind: kind of the decisions on its pairs; None for a page on which pairs cannot be marked.
     """
 
     title: str
@@ -151,6 +152,7 @@ class Report:
     right_heading: str
     table: Table | None = None
     measured: Sequence[str] = ()
+    kind: Literal["duplicates", "contamination"] | None = None
 
     def __post_init__(self) -> None:
         if self.pairs_total < len(self.pairs):

@@ -3,8 +3,8 @@
 The page makes no requests: its Content-Security-Policy forbids them and allows only the script and the styles whose
 digests it names, so that a text that were not escaped could neither run nor load anything. An image is the background
 of a CSS class. It is therefore embedded once even if several pairs show it, and is visible without JavaScript, which
-only sorts and filters. A pair is a card with its two images, its verdict and the numbers that one looks at first;
-everything else is in a disclosure of the card.
+only sorts, filters, and keeps what a person says of the pairs. A pair is a card with its two images, its verdict and
+the numbers that one looks at first; everything else is in a disclosure of the card.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def render(report: Report, head: SiteHead | None = None) -> str:
         "images": thumbnails.styles(drawn.values()),
         "views": view_styles,
     }
-    script = read_template("page.js")
+    scripts = [read_template("page.js")]
+    if report.kind is not None:
+        scripts += [read_template("marks.js"), read_template("report_marks.js")]
     return template("page.html").render(
         title=text_cells.clean(report.title, _TITLE),
         head=head,
@@ -106,9 +108,10 @@ def render(report: Report, head: SiteHead | None = None) -> str:
         sorted_by=_FIRST_VALUE + names.index(SIMILARITY) if any(pair.similarity is not None for pair in shown) else 0,
         count_sentence=_count_sentence(report, shown),
         slider=_slider(shown),
+        kind=report.kind,
         styles=styles,
-        script=script,
-        policy=content_policy(styles.values(), script),
+        scripts=scripts,
+        policy=content_policy(styles.values(), *scripts),
     )
 
 

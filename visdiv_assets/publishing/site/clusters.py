@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from visdiv_assets.corpus.image_lookup import ImagePosition
+from visdiv_assets.publishing.site.judged import judged_by_subset
 from visdiv_assets.publishing.site.page_model import Entry, Grid, Group, Heading, Page, Section, count, number, several
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.sources import Kind
@@ -55,7 +56,7 @@ def page(corpus: Corpus) -> Page:
             "clusters.html", "Groups of copies", _INTRODUCTION, [Section("The largest groups", nothing=nothing)]
         )
     sections = [Section("The largest groups", groups=_groups(corpus, largest[:GROUPS]))] if corpus.images else []
-    sections.append(Section("Sizes", grids=[_grid(largest)]))
+    sections += [Section("Sizes", grids=[_grid(largest)]), *judged_by_subset(corpus, "duplicates")]
     return Page("clusters.html", "Groups of copies", _INTRODUCTION, sections)
 
 

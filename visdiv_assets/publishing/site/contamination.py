@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from visdiv_assets.publishing.site import charts, heat_maps
+from visdiv_assets.publishing.site.judged import judged_by_subset
 from visdiv_assets.publishing.site.page_model import (
     ROWS_SHOWN,
     Chart,
@@ -57,6 +58,7 @@ def page(corpus: Corpus) -> Page:
     sections = [
         Section("Subsets by benchmarks", charts=[_heat_map(corpus, rates, shown, without)]),
         Section("Benchmarks", grids=[_benchmarks(corpus, rates, shown)]),
+        *judged_by_subset(corpus, "contamination"),
     ]
     return Page("contamination.html", "Contamination", _INTRODUCTION, sections)
 

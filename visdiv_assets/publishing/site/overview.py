@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from visdiv_assets.publishing.site import charts
 from visdiv_assets.publishing.site.clean_copy import kept_facts, kept_rows
+from visdiv_assets.publishing.site.judged import judged_totals
 from visdiv_assets.publishing.site.page_model import (
     Chart,
     Entry,
@@ -89,6 +90,7 @@ def page(corpus: Corpus) -> Page:
     sections = [
         Section("Total", facts=_facts(rows)),
         *([Section("What a clean copy keeps", facts=kept_facts(kept))] if kept else []),
+        *judged_totals(corpus),
         Section("Subsets", grids=[_grid(corpus, rows, rarefied, {row["subset"]: row for row in kept})]),
         Section("Subsets by size", charts=[_chart(corpus, rows)]),
         *_not_read(corpus),

@@ -117,6 +117,32 @@ def test_the_head_names_the_data_set_and_the_date(name: str, pages: dict[str, Re
     assert current == [f"{name}.html"]
 
 
+def judge(made: MadeUp, kind: str, decisions: str) -> None:
+    execute(
+        made,
+        f"""INSERT INTO review_decisions BY NAME
+        SELECT n AS image_id_a, 'x' AS image_id_b, '{kind}' AS kind, d AS decision, 'confirmed' AS pixel_verdict,
+            'cropped' AS evidence, true AS sampled, 'small' AS subset
+        FROM (SELECT unnest({decisions}) AS d, generate_subscripts({decisions}, 1) AS n)""",
+    )
+
+
+def test_pages_say_the_precision_that_people_measured(copied: MadeUp) -> None:
+    judge(copied, "duplicates", "['right', 'right', 'right', 'wrong', 'unsure']")
+    pages = built(copied)
+    sentence = "1 of 4 confirmed pairs of a random sample were judged wrong: precision 75.0 %"
+    assert f"Copies: {sentence}" in pages["index"].words
+    assert sentence in pages["clusters"].words
+    assert "judged wrong" not in pages["contamination"].words
+    (table,) = [name for name, rows in pages["clusters"].tables.items() if "Precision" in rows[0]]
+    assert pages["clusters"].column(table, "Subset") == ["all", "all", "small", "small"]
+    assert pages["clusters"].values(table, "Wrong") == [1, 1, 1, 1]
+
+
+def test_pages_say_nothing_of_precision_if_nobody_judged(pages: dict[str, ReadPage]) -> None:
+    assert not any("judged wrong" in page.words for page in pages.values())
+
+
 def test_the_overview_says_what_a_clean_copy_keeps(made: MadeUp, pages: dict[str, ReadPage]) -> None:
     (rows, dropped) = sql(
         made, "SELECT sum(rows) FROM subsets UNION ALL SELECT count(*) FROM dropped_rows ORDER BY 1 DESC"
