@@ -74,6 +74,13 @@ class RatingCounts:
         return pa.table([pa.array(CRITERIA), self.turns_dropped, self.rows_dropped], schema=RULES_SCHEMA)
 
 
+def is_rating(ratings: pa.Array) -> np.ndarray:
+    """Return which of some integers are ratings, bool [n]: null and others are not."""
+    values = ratings.fill_null(UNRATED).to_numpy(zero_copy_only=False)
+    found: np.ndarray = (values >= RATINGS[0]) & (values <= RATINGS[-1])
+    return found
+
+
 def sum_counts(table: pa.Table, by: list[str]) -> pa.Table:
     """Sum the counts of several shards: one row per value of the columns `by`, in order of first occurrence."""
     counts = [name for name in table.column_names if name not in by]
