@@ -33,6 +33,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from visdiv_assets.curation.judge.budget import parse_limit
 from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.errors import ConfigError, StorageError, did_you_mean
 from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES, MAX_PIXELS, DecodeLimits
@@ -59,6 +60,12 @@ RENAMED = {
 
 #: Settings that name a file or folder, or an object store or dataset by URI.
 _PATHS = ("source", "data", "local_data", "sscd_weights", "benchmark_catalog", "keep_rows", "decisions")
+
+#: Settings whose wrong values are not repeated in messages, since they may be secrets.
+_NOT_REPEATED = ("judge_url", "judge_key_file")
+
+#: What begins a value of VISDIV_JUDGE_KEY_FILE that names an environment variable.
+_KEY_IN_ENVIRONMENT = "env:"
 
 
 @dataclass(frozen=True)
@@ -332,6 +339,36 @@ class Settings(BaseSettings):
         "source_revision. The clean copy keeps only these rows and drops all others for the reason selection. If the "
         "files of a subset have changed, its rows are identified by their images. Empty: no selection.",
     )
+    judge_url: str = Field(
+        default="",
+        description="OpenAI-compatible endpoint of the model that rates turns without ratings, such as "
+        "http://localhost:8000/v1. Questions, answers and images of the data are sent there. Empty: nothing is rated.",
+    )
+    judge_model: str = Field(default="", description="Name of the judge's model at VISDIV_JUDGE_URL.")
+    judge_key_file: str = Field(
+        default="",
+        description="File that holds the key of VISDIV_JUDGE_URL and nothing else, or env:NAME for an environment "
+        "variable that holds it. Empty: no key is sent.",
+    )
+    judge_profile: Literal["finevision", "mlm_filter"] = Field(
+        default="finevision",
+        description="What the judge rates: finevision (FineVision's four criteria, 1 to 5, which the quality rules "
+        "use) or mlm_filter (the four scores of the MLM filter, 1 to 100).",
+    )
+    judge_concurrency: Annotated[int, Field(ge=1, le=1024), Unit("requests")] = Field(
+        default=16, description="Maximum number of simultaneous requests to the judge."
+    )
+    judge_budget: str = Field(
+        default="1000 requests",
+        description="Maximum that a run asks of the judge for one subset: a number of requests or of tokens, such as "
+        "1000 requests or 2000000 tokens. A run that reaches it stops cleanly, and the next one continues. Empty: no "
+        "limit.",
+    )
+    ratings_from: Literal["source_then_judge", "source", "judge"] = Field(
+        default="source_then_judge",
+        description="Ratings that quality rules use: source_then_judge (those of the source, and of the judge where it "
+        "has none), source, or judge. With judge, the judge also rates turns that the source has rated.",
+    )
     decisions: str = Field(
         default="",
         description="File of people's decisions on pairs, which override verdicts: `visdiv review` appends to it, and "
@@ -391,6 +428,32 @@ class Settings(BaseSettings):
         if value in known or (kind == "cuda" and index.isascii() and index.isdecimal()):
             return value
         raise ValueError("use auto, cpu, cuda, cuda:N or cuda:all")
+
+    @field_validator("judge_url")
+    @classmethod
+    def _check_judge_url(cls, value: str) -> str:
+        if value:
+            uris.check_web_address(value)
+        return value
+
+    @field_validator("judge_key_file")
+    @classmethod
+    def _check_judge_key_file(cls, value: str) -> str:
+        if value and not value.startswith(_KEY_IN_ENVIRONMENT) and not Path(value).is_file():
+            raise ValueError("it must be a file that holds the key, or env: and the name of a variable")
+        return value
+
+    @field_validator("judge_budget")
+    @classmethod
+    def _check_judge_budget(cls, value: str) -> str:
+        parse_limit(value)
+        return value
+
+    @model_validator(mode="after")
+    def _check_judge(self) -> Settings:
+        if self.judge_url and not self.judge_model:
+            raise ValueError(f"{variable('judge_url')} is set: name the model in {variable('judge_model')}, too")
+        return self
 
     @field_validator("text_columns")
     @classmethod
@@ -485,6 +548,11 @@ class Settings(BaseSettings):
         return str(Path(self.decisions).absolute() if self.decisions else self.data_folder / "decisions.jsonl")
 
     @property
+    def judge_answers(self) -> str:
+        """File of the cache of the judge's answers."""
+        return str(self.data_folder / "judge" / "answers.sqlite")
+
+    @property
     def weights_folder(self) -> str:
         """Folder of downloaded model weights."""
         return str(self.data_folder / "weights")
@@ -532,7 +600,9 @@ def load_settings(
         first = error.errors()[0]
     reason = first["msg"].removeprefix("Value error, ")
     if first["loc"]:
-        raise ConfigError(f"invalid value for {labels[str(first['loc'][0])]}: {first['input']!r} ({reason})")
+        name = str(first["loc"][0])
+        shown = f"({reason})" if name in _NOT_REPEATED else f"{first['input']!r} ({reason})"
+        raise ConfigError(f"invalid value for {labels[name]}: {shown}")
     # Validators of several settings name them by their variables.
     raise ConfigError(re.sub(rf"{PREFIX}([A-Z_]+)", lambda found: labels.get(found[1].lower(), found[0]), reason))
 
@@ -606,6 +676,8 @@ def exported_variables(settings: Settings, environment: Mapping[str, str] | None
     if settings.clip_model and Path(settings.clip_model).expanduser().is_dir():
         paths["clip_model"] = settings.clip_model
     file = config_file(environment)
+    if settings.judge_key_file and not settings.judge_key_file.startswith(_KEY_IN_ENVIRONMENT):
+        paths["judge_key_file"] = settings.judge_key_file
     return {
         CONFIG_VARIABLE: str(file.absolute()) if file else "",
         **{variable(name): path if "://" in path else str(Path(path).absolute()) for name, path in paths.items()},
@@ -616,6 +688,32 @@ def dagster_home(settings: Settings, environment: Mapping[str, str] | None = Non
     """Return the folder of Dagster's own state: DAGSTER_HOME if it is set, else `dagster/` in the data folder."""
     environment = os.environ if environment is None else environment
     return Path(environment.get("DAGSTER_HOME") or settings.data_folder / "dagster").absolute()
+
+
+def judge_key(key_file: str, environment: Mapping[str, str] | None = None) -> str:
+    """Return the key of the judge's endpoint; empty if the setting is.
+
+    Args:
+        key_file: the setting `judge_key_file`.
+        environment: variables by name; the process environment if None.
+
+    Raises:
+        ConfigError: there is no key where the setting says. The message holds nothing of what was found instead.
+    """
+    if not key_file:
+        return ""
+    label = variable("judge_key_file")
+    if key_file.startswith(_KEY_IN_ENVIRONMENT):
+        environment = os.environ if environment is None else environment
+        key = environment.get(key_file.removeprefix(_KEY_IN_ENVIRONMENT), "").strip()
+    else:
+        try:
+            key = Path(key_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise ConfigError(f"the file that {label} names cannot be read: correct it or its permissions") from None
+    if not key or not (key.isascii() and key.isprintable()) or " " in key:
+        raise ConfigError(f"what {label} names holds no key: write the key there, and nothing else")
+    return key
 
 
 def ray_address(environment: Mapping[str, str] | None = None) -> str:

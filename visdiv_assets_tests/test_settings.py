@@ -14,6 +14,7 @@ from visdiv_assets.settings import (
     Settings,
     dagster_home,
     exported_variables,
+    judge_key,
     load_settings,
     misspelled_variables,
     variable,
@@ -248,3 +249,31 @@ def test_rates_are_published_at_the_floor_and_the_threshold() -> None:
 
 def test_errors_for_users_are_one_line() -> None:
     assert str(VisdivError("one\n  two\tthree ")) == "one two three"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JUDGE_URL", "https://user:sk-secret@host/v1"),
+        ("JUDGE_URL", "https://host/v1?api-key=sk-secret"),
+        ("JUDGE_URL", "sk-secret"),
+        ("JUDGE_KEY_FILE", "sk-secret"),
+    ],
+)
+def test_a_key_in_the_wrong_setting_is_not_repeated(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"invalid value for VISDIV_{name}: \\(it must") as caught:
+        load_settings({f"VISDIV_{name}": value, "VISDIV_JUDGE_MODEL": "m", "VISDIV_CONFIG": ""})
+    assert "sk-secret" not in str(caught.value)
+
+
+def test_the_key_of_the_judge_is_in_a_file_or_a_variable(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("sk-1\n")
+    assert judge_key("") == ""
+    assert judge_key(str(file)) == "sk-1"
+    assert judge_key("env:SOME_KEY", {"SOME_KEY": "sk-2"}) == "sk-2"
+    file.write_text("sk-1 and more")
+    for named in (str(file), "env:SOME_KEY", str(tmp_path / "none")):
+        with pytest.raises(ConfigError, match="VISDIV_JUDGE_KEY_FILE names") as caught:
+            judge_key(named, {})
+        assert "sk-1" not in str(caught.value)

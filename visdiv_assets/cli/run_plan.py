@@ -10,6 +10,8 @@ import click
 from visdiv_assets.cli.options import repeat_options
 from visdiv_assets.cli.output import Form, echo_note, echo_tables
 from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.curation.judge.cost import Cost, estimate_cost
+from visdiv_assets.curation.judge.profiles import load_profile
 from visdiv_assets.embedding.clip.checkpoints import is_on_disk
 from visdiv_assets.errors import IncompleteError
 from visdiv_assets.orchestration.plan.estimate import Estimate, estimate
@@ -67,6 +69,9 @@ def echo_plan(
             echo_note(form, repeat_options(line))
     else:
         echo_note(form, "\nNothing to make: everything is up to date.")
+    if made or settings.judge_url:
+        for line in _ratings(settings, lake, subsets):
+            echo_note(form, line)
     if form != "text":
         echo_tables(form, *tables)
     if failing := planned.failing:
@@ -140,6 +145,27 @@ def _needs(settings: Settings, planned: Plan, estimated: Estimate) -> Iterator[s
             f"warning: the disk of {settings.data_folder} is too small: {format_bytes(needed)} is needed, and "
             f"{format_bytes(max(space.free - reserve, 0))} is free beside the reserve of {format_bytes(reserve)}"
         )
+
+
+def _ratings(settings: Settings, lake: Lake, subsets: Sequence[str]) -> Iterator[str]:
+    """Say what the run would ask of the judge."""
+    if not settings.judge_url:
+        yield "judge   none: VISDIV_JUDGE_URL is not set, so only turns that the source has rated have ratings"
+        return
+    profile = load_profile(settings.judge_profile)
+    total, unknown = Cost(), 0
+    for subset in subsets:
+        cost = estimate_cost(lake, subset, profile, settings.judge_model, source_first=settings.ratings_from != "judge")
+        unknown += cost is None
+        total = total.plus(cost or Cost())
+    yield (
+        f"judge   about {total.requests:,} requests about {total.turns:,} turns, {total.tokens_in:,} tokens in and "
+        f"{total.tokens_out:,} out, without retries; answers that are known are not asked again"
+    )
+    if unknown:
+        yield f"        {unknown} subsets are not in it: their turns are counted once they are stored"
+    if settings.judge_budget:
+        yield f"        at most {settings.judge_budget} for each subset (VISDIV_JUDGE_BUDGET)"
 
 
 def _time(seconds: float | None) -> str:

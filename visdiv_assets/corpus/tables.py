@@ -37,6 +37,7 @@ class LakeTable:
     CLIP_NEAR_DUPLICATES: Final = "clip_near_duplicates"
     ALIGNMENT: Final = "alignment"
     QUALITY_ROWS: Final = "quality_rows"
+    JUDGE_RATINGS: Final = "judge_ratings"
     NEAR_DUPLICATES: Final = "near_duplicates"
     VERIFIED_DUPLICATES: Final = "verified_duplicates"
     CONTAMINATION: Final = "contamination"
@@ -84,6 +85,7 @@ TABLES: dict[str, PartitionKind] = {
     LakeTable.CLIP_NEAR_DUPLICATES: PartitionKind.SUBSET,
     LakeTable.ALIGNMENT: PartitionKind.SUBSET,
     LakeTable.QUALITY_ROWS: PartitionKind.SUBSET,
+    LakeTable.JUDGE_RATINGS: PartitionKind.SUBSET,
     LakeTable.NEAR_DUPLICATES: PartitionKind.SUBSET,
     LakeTable.VERIFIED_DUPLICATES: PartitionKind.SUBSET,
     LakeTable.CONTAMINATION: PartitionKind.SUBSET,
@@ -116,8 +118,9 @@ TABLES: dict[str, PartitionKind] = {
     LakeTable.PUBLICATIONS: PartitionKind.CORPUS,
 }
 
-#: Tables that `visdiv run` leaves out: they are materialized in the Dagster UI on request.
-ON_REQUEST = frozenset({LakeTable.CALIBRATION, LakeTable.MAPS})
+#: Tables that `visdiv run` leaves out: they are materialized in the Dagster UI on request. With VISDIV_JUDGE_URL it
+#: makes judge_ratings after all others of a subset.
+ON_REQUEST = frozenset({LakeTable.CALIBRATION, LakeTable.JUDGE_RATINGS, LakeTable.MAPS})
 
 #: Tables of a subset that only `visdiv run --ocr` makes.
 NEEDS_OCR = frozenset({LakeTable.IMAGE_TEXTS})
@@ -150,7 +153,7 @@ def remedy(table: str, partition: str) -> str:
         raise ValueError(f"the lake has no table {table!r}")
     if table == LakeTable.MIXTURE_WEIGHTS:
         return "run `visdiv mixture`"
-    if table in ON_REQUEST:
+    if table in ON_REQUEST and table != LakeTable.JUDGE_RATINGS:
         return f"materialize {table} of {partition!r} in `visdiv ui`"
     if TABLES[table] is not PartitionKind.SUBSET:
         return "run `visdiv run --all`"
@@ -158,4 +161,6 @@ def remedy(table: str, partition: str) -> str:
     option_end = "-- " if partition.startswith("-") else ""
     asked = "--ocr " if table in NEEDS_OCR else ""
     command = f"run `visdiv run {asked}{option_end}{shlex.quote(partition)}`"
+    if table == LakeTable.JUDGE_RATINGS:
+        return f"{command} with VISDIV_JUDGE_URL"
     return f"{command} with CLIP weights in VISDIV_CLIP_MODEL" if table in NEEDS_CLIP else command

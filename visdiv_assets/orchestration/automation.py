@@ -31,6 +31,7 @@ SUBSET_JOB = "subset_pipeline"
 CALIBRATION_JOB = "calibration_pipeline"
 MAPS_JOB = "maps_pipeline"
 OCR_JOB = "ocr_pipeline"
+JUDGE_JOB = "judge_pipeline"
 CORPUS_JOB = "corpus_pipeline"
 OBSERVE_SUBSETS_JOB = "observe_subsets"
 OBSERVE_BENCHMARKS_JOB = "observe_benchmarks"
@@ -42,8 +43,9 @@ BENCHMARK_ASSETS = dg.AssetSelection.groups("2_benchmarks")
 CALIBRATION_ASSETS = dg.AssetSelection.assets("calibration")
 MAPS_ASSETS = dg.AssetSelection.assets("maps")
 OCR_ASSETS = dg.AssetSelection.assets("image_texts")
+JUDGE_ASSETS = dg.AssetSelection.groups("8_judge")
 CORPUS_ASSETS = dg.AssetSelection.groups("6_corpus", "7_warehouse")
-BY_HAND_ASSETS = CALIBRATION_ASSETS | MAPS_ASSETS | OCR_ASSETS
+BY_HAND_ASSETS = CALIBRATION_ASSETS | MAPS_ASSETS | OCR_ASSETS | JUDGE_ASSETS
 SUBSET_ASSETS = dg.AssetSelection.all() - BENCHMARK_ASSETS - CORPUS_ASSETS - BY_HAND_ASSETS
 
 observe_subsets = dg.define_asset_job(
@@ -59,8 +61,8 @@ observe_benchmarks = dg.define_asset_job(
     description="Lists the files of all benchmarks in one run, without downloading them.",
 )
 
-#: Slow assets that are materialized on request only.
-BY_HAND = {dg.AssetKey("calibration"), dg.AssetKey("maps"), dg.AssetKey("image_texts")}
+#: Slow or costly assets that are materialized on request only.
+BY_HAND = {dg.AssetKey(name) for name in ("calibration", "maps", "image_texts", "judge_ratings")}
 
 #: Requests a materialized partition again when its source or another upstream asset changed. A benchmark that was never
 #: materialized does not block a subset.
@@ -78,8 +80,8 @@ refresh_if_materialized = (
 def with_conditions(assets: Iterable[object]) -> list[Any]:
     """Return the assets with the automation condition of partitioned assets.
 
-    Calibration, maps and image_texts have none, since they are materialized on request only; neither have the corpus
-    assets, which a sensor requests together.
+    Calibration, maps, image_texts and judge_ratings have none, since they are materialized on request only; neither
+    have the corpus assets, which a sensor requests together.
     """
 
     def add_condition(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -133,6 +135,13 @@ def pipelines(resources: Mapping[str, Any]) -> list[UnresolvedAssetJobDefinition
             description="Reads the text in a sample of a subset's images, as `visdiv run --ocr` does. It needs the "
             "extra [ocr], and takes 1 to 4 seconds of a core per image.",
             config=launch_config(resources, OCR_RESOURCES),
+        ),
+        dg.define_asset_job(
+            JUDGE_JOB,
+            selection=JUDGE_ASSETS,
+            description="Rates a subset's turns by a model behind an OpenAI-compatible endpoint (VISDIV_JUDGE_URL), to "
+            "which texts and images are sent; VISDIV_JUDGE_BUDGET limits the requests. Then materialize quality_rows, "
+            "which applies thresholds to the ratings; `visdiv run` does both.",
         ),
         dg.define_asset_job(
             CORPUS_JOB,

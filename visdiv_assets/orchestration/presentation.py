@@ -25,6 +25,7 @@ TABLES_OF: dict[str, tuple[str, ...]] = {
     LakeTable.SUBSET_IMAGES: ("images", "image_issues", "subsets", "subset_summary", "unused_columns"),
     LakeTable.BENCHMARK_IMAGES: ("benchmarks", "benchmark_summary"),
     LakeTable.QUALITY_ROWS: ("quality",),
+    LakeTable.JUDGE_RATINGS: ("judge_ratings", "judge_summary"),
     LakeTable.NEAR_DUPLICATES: ("close_pairs",),
     LakeTable.VERIFIED_DUPLICATES: ("close_pairs", "duplicates", "review_decisions", "review_precision"),
     LakeTable.CROSS_SUBSET_DUPLICATES: ("close_pairs", "subset_overlap"),
@@ -135,6 +136,7 @@ _LEAK: dict[str, _Origins] = {
 LINEAGE: dict[str, dict[str, _Origins]] = {
     LakeTable.QUALITY_ROWS: {"row": ((LakeTable.SUBSET_TURNS, "row"),)},
     LakeTable.TEXT_QUALITY: {"row": ((LakeTable.SUBSET_TURNS, "row"),), "turn": ((LakeTable.SUBSET_TURNS, "turn"),)},
+    LakeTable.JUDGE_RATINGS: {name: ((LakeTable.SUBSET_TURNS, name),) for name in ("row", "turn")},
     **{
         table: {"image_id": ((LakeTable.SUBSET_IMAGES, "image_id"),)}
         for table in (

@@ -27,7 +27,7 @@ from visdiv_assets.orchestration import sessions
 from visdiv_assets.orchestration.engines import Engine, LocalEngine, PerProcess, ProcessEngine, RayEngine, Worker
 from visdiv_assets.orchestration.work.ingest import Load
 from visdiv_assets.orchestration.work.text_duplicates import TextRules
-from visdiv_assets.settings import Settings, ray_address
+from visdiv_assets.settings import Settings, judge_key, ray_address
 from visdiv_assets.storage.disk_space import GIGABYTE
 from visdiv_assets.storage.lake import Lake, lake_at
 from visdiv_assets.threads import thread_count
@@ -418,6 +418,23 @@ class ReviewResource(SettingsResource):
         return read_decisions(self.path)
 
 
+class JudgeResource(SettingsResource):
+    """The judge that rates turns, and whose ratings count. It holds the name of the key's file, never the key."""
+
+    url: str = from_setting("judge_url")
+    model: str = from_setting("judge_model")
+    key_file: str = from_setting("judge_key_file")
+    profile: str = from_setting("judge_profile")
+    concurrency: int = from_setting("judge_concurrency")
+    budget: str = from_setting("judge_budget")
+    ratings_from: str = from_setting("ratings_from")
+    answers: str = from_property("judge_answers", "File of the cache of answers.")
+
+    def key(self) -> str:
+        """Read the key; empty if there is none."""
+        return judge_key(self.key_file)
+
+
 class ReportsResource(SettingsResource):
     """The HTML reports."""
 
@@ -453,6 +470,7 @@ RESOURCES: dict[str, type[SettingsResource]] = {
     "calibration_settings": CalibrationResource,
     "cleaning": CleaningResource,
     "review": ReviewResource,
+    "judge": JudgeResource,
     "reports": ReportsResource,
     "warehouse_file": WarehouseResource,
 }

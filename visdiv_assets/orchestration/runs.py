@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from filelock import FileLock
@@ -21,7 +22,14 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration import sessions, state
 from visdiv_assets.orchestration.asset_runs import raise_interrupt
 from visdiv_assets.orchestration.assets.ingest_results import NOT_READ
-from visdiv_assets.orchestration.automation import BENCHMARK_JOB, CORPUS_JOB, OCR_JOB, SUBSET_JOB, failure_cause
+from visdiv_assets.orchestration.automation import (
+    BENCHMARK_JOB,
+    CORPUS_JOB,
+    JUDGE_JOB,
+    OCR_JOB,
+    SUBSET_JOB,
+    failure_cause,
+)
 from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.orchestration.interrupts import StoppableThread
 from visdiv_assets.orchestration.partitions import add_missing_keys
@@ -147,7 +155,10 @@ class Session:
         sessions.forget_ended(self._home)
 
     def run(self, benchmarks: Sequence[str], subsets: Sequence[str], *, ocr: bool = False) -> Iterator[Outcome]:
-        """Run benchmarks, then subsets, then the corpus job; yield an outcome for each.
+        """Run benchmarks, subsets, ratings of the subsets if there is a judge, and the corpus job.
+
+        Yields:
+            an outcome for each.
 
         Args:
             benchmarks: names of benchmarks.
@@ -161,6 +172,8 @@ class Session:
         yield from self._run_each(SUBSET_JOB, subsets)
         if ocr:
             yield from self._run_each(OCR_JOB, subsets)
+        if self._settings.judge_url:
+            yield from self._rate_each(subsets)
         outcome = self._run_corpus()
         if not outcome.succeeded and (damaged := self._damaged_partitions()):
             logger.warning("%s: damaged results are made again", outcome.detail)
@@ -178,6 +191,16 @@ class Session:
                 outcome = self._run(job, f"text in images of {name}" if job == OCR_JOB else name, partition=name)
             yield outcome
 
+    def _rate_each(self, subsets: Sequence[str]) -> Iterator[Outcome]:
+        """Ask the judge about each subset, and apply the quality thresholds to its ratings."""
+        for index, subset in enumerate(subsets):
+            with heading(f"ratings of subset {index + 1} of {len(subsets)}"):
+                outcome = self._run(JUDGE_JOB, f"ratings of {subset}", partition=subset)
+                applied = self._run(SUBSET_JOB, f"quality of {subset}", partition=subset, only=LakeTable.QUALITY_ROWS)
+            yield outcome
+            if not applied.succeeded:
+                yield applied
+
     def _run_corpus(self) -> Outcome:
         name = "all subsets together"
         with heading(name):
@@ -192,7 +215,7 @@ class Session:
         return (benchmarks, subsets) if partitions else None
 
     @_state_errors()
-    def _run(self, job: str, name: str, *, partition: str | None) -> Outcome:
+    def _run(self, job: str, name: str, *, partition: str | None, only: str = "") -> Outcome:
         begin = time.monotonic()
         run_id = str(uuid.uuid4())
         result = self._thread.run(
@@ -201,6 +224,7 @@ class Session:
                 partition_key=partition,
                 tags={sessions.TAG: self._session.name, **TAGS},
                 raise_on_error=False,
+                asset_selection=[dg.AssetKey(only)] if only else None,
                 # The terminal shows progress and outcomes; the log is in the UI.
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 run_id=run_id,
@@ -275,6 +299,8 @@ def _summarize(result: dg.ExecuteInProcessResult) -> str:
         for event in result.get_asset_materialization_events()
         if event.asset_key
     }
+    if LakeTable.JUDGE_RATINGS in metadata:
+        return _summarize_ratings({name: found.value for name, found in metadata[LakeTable.JUDGE_RATINGS].items()})
     if "warehouse" in metadata:
         curated = metadata[LakeTable.CURATED_ROWS]
         kept, rows = curated["rows_kept"].value, curated["rows"].value
@@ -282,6 +308,8 @@ def _summarize(result: dg.ExecuteInProcessResult) -> str:
     if LakeTable.IMAGE_TEXTS in metadata:
         read = metadata[LakeTable.IMAGE_TEXTS]
         return f"{read['images_read'].value} images read, {read['images_with_text'].value} with text"
+    if set(metadata) == {LakeTable.QUALITY_ROWS}:
+        return "quality thresholds applied"
     embeddings = metadata.get(LakeTable.SSCD_EMBEDDINGS) or metadata[LakeTable.BENCHMARK_EMBEDDINGS]
     embedded = int(str(embeddings["images_embedded"].value))
     parts = ["nothing to embed"]
@@ -291,4 +319,17 @@ def _summarize(result: dg.ExecuteInProcessResult) -> str:
     texts = metadata.get(CONTENT[Kind.SUBSET].texts, {}).get(NOT_READ)
     if texts is not None and texts.value:
         parts.append(f"warning: {texts.value} texts or ratings not read; `visdiv doctor` names the columns")
+    return ", ".join(parts)
+
+
+def _summarize_ratings(found: dict[str, Any]) -> str:
+    parts = [
+        f"{found['turns_rated']} of {found['turns']} turns rated by {found['model']}",
+        f"{found['requests']} requests, {found['tokens_in']} tokens in, {found['tokens_out']} out",
+    ]
+    if found["turns_suspected"]:
+        parts.append(f"warning: {found['turns_suspected']} turns seem to speak to the judge (judge_ratings)")
+    if found["questions_open"] or found["shards_left"]:
+        left = f" and {found['shards_left']} files" if found["shards_left"] else ""
+        parts.append(f"warning: {found['questions_open']} questions{left} are left: the same command asks them")
     return ", ".join(parts)

@@ -65,6 +65,24 @@ def check(location: str) -> None:
         _parse_s3(location)
 
 
+def check_web_address(address: str) -> None:
+    """Check the address of a server without connecting to it.
+
+    Raises:
+        ValueError: it is no address of HTTP, or has a user, a password, options or a fragment. The message does not
+            repeat it.
+    """
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("it must be an address such as http://localhost:8000/v1")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("it must not contain a user, a password, ? or #, because it is shown in logs")
+
+
 def open_filesystem(location: str) -> tuple[pafs.FileSystem, str]:
     """Return the file system of a location and the path in it, without connecting to a store.
 

@@ -132,7 +132,8 @@ STAGES = {
         "ingest_specs", (*DECODING, *PASS, "imaging.resize", "imaging.thumbnails"), "THUMBNAILS_VERSION"
     ),
     "subset_features": StageCode("ingest_specs", (*DECODING, *PASS, "imaging.local_features"), "FEATURES_VERSION"),
-    "quality_rows": StageCode("quality", (*TURNS, "curation.quality")),
+    "quality_rows": StageCode("quality", (*TURNS, "curation.judge.ratings", "curation.quality")),
+    "judge_ratings": StageCode("judge", (*DECODING, *TURNS, "curation.judge", "imaging.resize")),
     "sscd_embeddings": StageCode("ingest_specs", (*EMBEDDING, "embedding.sscd"), "VECTORS_VERSION"),
     "subset_regions": StageCode("ingest_specs", (*EMBEDDING, "embedding.regions", "embedding.sscd"), "VECTORS_VERSION"),
     "sscd_index": StageCode("indexes", ("vectors.faiss_index",)),

@@ -372,11 +372,11 @@ def test_only_the_sensor_that_may_use_a_gpu_is_off() -> None:
     assert {schedule.default_status for schedule in schedules.values()} == {dg.DefaultScheduleStatus.RUNNING}
 
 
-def test_calibration_maps_and_ocr_run_on_request_only() -> None:
+def test_costly_assets_run_on_request_only() -> None:
     specs = {spec.key.to_user_string(): spec for spec in build_definitions(Settings()).resolve_all_asset_specs()}
     partitioned = {name for name, spec in specs.items() if spec.partitions_def is not None}
     without = {name for name in partitioned if specs[name].automation_condition is None}
-    assert without == {"calibration", "maps", "image_texts", "subset_files", "benchmark_files"}
+    assert without == {"calibration", "image_texts", "judge_ratings", "maps", "subset_files", "benchmark_files"}
     assert all(specs[name].automation_condition is None for name in set(specs) - partitioned)
 
 

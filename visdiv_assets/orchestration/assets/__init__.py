@@ -18,6 +18,7 @@ from visdiv_assets.orchestration.assets import (
     image_texts,
     indexes,
     ingest,
+    judge,
     maps,
     mixtures,
     quality,
@@ -35,6 +36,7 @@ from visdiv_assets.orchestration.assets import (
 STAGES = (
     source_files,
     ingest,
+    judge,
     quality,
     text_quality,
     indexes,

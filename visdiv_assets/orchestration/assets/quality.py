@@ -7,6 +7,7 @@ from pydantic import Field
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.corpus.turns import stored_turns
 from visdiv_assets.curation import quality
+from visdiv_assets.curation.judge.ratings import as_ratings_from, judged_units, with_judge
 from visdiv_assets.errors import ConfigError
 from visdiv_assets.orchestration.assets.stage import (
     check_spec,
@@ -17,10 +18,10 @@ from visdiv_assets.orchestration.assets.stage import (
     table_preview,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
-from visdiv_assets.orchestration.resources import LakeResource
+from visdiv_assets.orchestration.resources import JudgeResource, LakeResource
 from visdiv_assets.sources import CRITERIA
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 class QualityConfig(dg.Config):
@@ -61,26 +62,42 @@ class QualityConfig(dg.Config):
         )
     ],
 )
-def quality_rows(context: dg.AssetExecutionContext, config: QualityConfig, lake: LakeResource) -> dg.MaterializeResult:
+def quality_rows(
+    context: dg.AssetExecutionContext, config: QualityConfig, lake: LakeResource, judge: JudgeResource
+) -> dg.MaterializeResult:
     """Every row of a subset with the number of turns that its quality ratings keep, and a histogram of the ratings.
 
     A turn is dropped if one of its four ratings is below its threshold; a missing rating never drops a turn. A row is
-    dropped when no turn is left. By default there is no threshold.
+    dropped when no turn is left. By default there is no threshold. Ratings are those of the source and, where it has
+    none, of judge_ratings if that was materialized (VISDIV_RATINGS_FROM).
     """
     with stage(context, lake, LakeTable.QUALITY_ROWS, CODE_VERSION) as run:
         turns = run.current_turns()
         thresholds = config.thresholds()
+        which = as_ratings_from(judge.ratings_from)
+        judged, judged_shards = judged_units(run.lake, turns) if which != "source" else (None, {})
+        if not judge.url and judged is None:
+            context.log.info(
+                "VISDIV_JUDGE_URL is not set, and no judge has rated this subset: the source's ratings count"
+            )
         write = run.write(
-            digests_by_table(turns), settings={"thresholds": thresholds}, source_revision=turns.source_revision
+            digests_by_table(turns, judged),
+            settings={"thresholds": thresholds, "ratings_from": which},
+            source_revision=turns.source_revision,
         )
         for shard in stored_turns(run.lake, turns):
-            inputs = {"turns": shard.digest}
+            of_judge = judged_shards.get(shard.name)
+            inputs = {"turns": shard.digest, **({"judge": of_judge.digest} if of_judge else {})}
             if write.reuse(shard.name, inputs):
                 continue
             with write.add(shard.name, inputs) as unit:
                 counts = quality.RatingCounts()
+                ratings = run.lake.read(of_judge, columns=list(CRITERIA)) if of_judge else None
                 rated = quality.rate_rows(
-                    shard.batches(quality.COLUMNS), thresholds, first_row=shard.first_row, counts=counts
+                    with_judge(shard.batches(quality.COLUMNS), ratings, which),
+                    thresholds,
+                    first_row=shard.first_row,
+                    counts=counts,
                 )
                 unit.table("rows", rated, quality.QUALITY_SCHEMA)
                 unit.table("histogram", counts.table(), quality.HISTOGRAM_SCHEMA)
@@ -104,6 +121,8 @@ def quality_rows(context: dg.AssetExecutionContext, config: QualityConfig, lake:
             "turns": facts["turns"],
             "turns_kept": facts["turns_kept"],
             "thresholds": thresholds,
+            "ratings_from": which,
+            "rated_by_judge": judged is not None,
             "dropped_by_each_rule": table_preview(rules),
         },
         [

@@ -39,6 +39,7 @@ COPIED_BY_SUBSET = (
     (LakeTable.TEXT_CONTAMINATION, "rates", texts.TEXT_CONTAMINATION_RATES),
     (LakeTable.TEXT_QUALITY, "turns", text_quality.TEXT_QUALITY),
     (LakeTable.TEXT_QUALITY, "personal", text_quality.PERSONAL_DATA),
+    (LakeTable.JUDGE_RATINGS, "rows", schema.JUDGE_RATINGS),
     (LakeTable.CALIBRATION, "rates", schema.CALIBRATION),
     (LakeTable.ALIGNMENT, "rows", clip.ALIGNMENT),
     (LakeTable.ALIGNMENT, "summary", clip.ALIGNMENT_SUMMARY),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,12 @@ import pyarrow as pa
 
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.corpus.turns import first_turns
-from visdiv_assets.ingest.turns import RATING_COLUMNS
+from visdiv_assets.curation.judge.ratings import RatingsFrom, as_ratings_from, judged_units, merge_ratings
+from visdiv_assets.ingest.turns import RATING_COLUMNS, TURNS_SCHEMA
 from visdiv_assets.publishing.warehouse.loading import Loader
 from visdiv_assets.publishing.warehouse.rows import EXCERPTS, RATED_ROWS, ROWS, ROWS_IN_FINDINGS, ROWS_STATEMENT
+from visdiv_assets.sources.schema import CRITERIA
+from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
 #: Rows in a batch of positions of rows: a few megabytes.
@@ -34,7 +38,7 @@ def fill_rows(loader: Loader, subset: str, *, decided: bool) -> None:
     images = loader.lake.require(LakeTable.SUBSET_IMAGES, subset)
     turns = loader.lake.manifest(LakeTable.SUBSET_TURNS, subset)
     stored = turns if turns and turns.files("turns") else None
-    _make(loader, "rated", RATED_ROWS, stored and _ratings(loader, stored))
+    _make(loader, "rated", RATED_ROWS, stored and _ratings(loader.lake, stored))
     _make(loader, "excerpts", EXCERPTS, stored and _texts_in_findings(loader, stored))
     listed = pa.RecordBatchReader.from_batches(_LISTED, _listed(images.facts))
     with loader.registered(listed=listed):
@@ -55,8 +59,30 @@ def _make(loader: Loader, name: str, query: str, stored: pa.RecordBatchReader | 
         loader.connection.execute(f"CREATE TEMP TABLE {name} AS {query}")
 
 
-def _ratings(loader: Loader, turns: Manifest) -> pa.RecordBatchReader:
-    return loader.lake.dataset(turns, "turns").scanner(columns=["row", *RATING_COLUMNS]).to_reader()
+def _ratings(lake: Lake, turns: Manifest) -> pa.RecordBatchReader:
+    """Return row and ratings of each turn: those that the quality rules have used."""
+    quality = lake.manifest(LakeTable.QUALITY_ROWS, turns.partition)
+    which = as_ratings_from(quality.settings.get("ratings_from", "source") if quality else "source")
+    columns = ["row", *RATING_COLUMNS]
+    if which == "source":
+        return lake.dataset(turns, "turns").scanner(columns=columns).to_reader()
+    _, judged = judged_units(lake, turns)
+    schema = pa.schema([TURNS_SCHEMA.field(name) for name in columns])
+    return pa.RecordBatchReader.from_batches(schema, _merged(lake, turns, judged, which, schema))
+
+
+def _merged(
+    lake: Lake, turns: Manifest, judged: Mapping[str, Manifest], which: RatingsFrom, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """Yield the ratings of the turns of each shard."""
+    for unit in (each for each in turns.units if "turns" in each.files):
+        table = lake.read(replace(turns, units=(unit,)), "turns", columns=schema.names)
+        others = lake.read(judged[unit.name], columns=list(CRITERIA)) if unit.name in judged else None
+        merged = [
+            merge_ratings(table[column].combine_chunks(), others[name] if others is not None else None, which)
+            for name, column in zip(CRITERIA, RATING_COLUMNS, strict=True)
+        ]
+        yield pa.record_batch([table["row"].combine_chunks(), *merged], schema=schema)
 
 
 def _texts_in_findings(loader: Loader, turns: Manifest) -> pa.RecordBatchReader | None:

@@ -40,6 +40,7 @@ from visdiv_assets.publishing.warehouse.history import HISTORY
 from visdiv_assets.publishing.warehouse.image_issues import IMAGE_ISSUES
 from visdiv_assets.publishing.warehouse.image_texts import IMAGE_TEXT_SUMMARY, IMAGE_TEXTS
 from visdiv_assets.publishing.warehouse.images import DROPPED_ROWS, IMAGES, QUALITY, SUBSETS
+from visdiv_assets.publishing.warehouse.judge import JUDGE_RATINGS, JUDGE_SUMMARY
 from visdiv_assets.publishing.warehouse.review import REVIEW_DECISIONS, REVIEW_PRECISION
 from visdiv_assets.publishing.warehouse.rows import ROWS
 from visdiv_assets.publishing.warehouse.skipped import SKIPPED_FILES, UNUSED_COLUMNS
@@ -75,6 +76,7 @@ __all__ = [
     "DUPLICATE_CLUSTERS",
     "IMAGES",
     "IMAGE_TEXTS",
+    "JUDGE_RATINGS",
     "META",
     "MIXTURE_WEIGHTS",
     "PROVENANCE",
@@ -131,6 +133,7 @@ TABLES = (
     ROWS,
     IMAGES,
     QUALITY,
+    JUDGE_RATINGS,
     CLOSE_PAIRS,
     DUPLICATE_CLUSTERS,
     CLUSTER_SUMMARY,
@@ -180,4 +183,5 @@ VIEWS = (
     TEXT_QUALITY_SUMMARY,
     PERSONAL_DATA_SUMMARY,
     REVIEW_PRECISION,
+    JUDGE_SUMMARY,
 )

@@ -51,6 +51,7 @@ def test_tags_name_kinds_of_partitions_and_manual_assets() -> None:
     assert {name for name, spec in SPECS.items() if "visdiv/launch" in spec.tags} == {
         "calibration",
         "image_texts",
+        "judge_ratings",
         "maps",
     }
     assert {name for name, spec in SPECS.items() if spec.tags.get("visdiv/needs") == "clip"} >= {

@@ -139,7 +139,7 @@ def test_what_cannot_be_read_is_named(made: Made) -> None:
 def test_the_steps_are_those_of_the_jobs() -> None:
     tables = {table for step in steps(with_clip=True) for table in step.versions}
     assert {"subset_images", "sscd_embeddings", "alignment", "curated_rows", "warehouse"} <= tables
-    assert not {"calibration", "maps", "image_texts", "subset_files"} & tables
+    assert not {"calibration", "image_texts", "judge_ratings", "maps", "subset_files"} & tables
     assert "alignment" not in {table for step in steps(with_clip=False) for table in step.versions}
 
 
