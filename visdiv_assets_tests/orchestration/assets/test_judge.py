@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from visdiv_assets.cli.run_plan import _ratings
-from visdiv_assets.curation.judge import asking
-from visdiv_assets.curation.judge.endpoint import Patience
+from visdiv_assets.curation.judge.answers import Answer, Answers
+from visdiv_assets.curation.judge.endpoint import Endpoint, Patience
 from visdiv_assets.orchestration.assets import judge
 from visdiv_assets.orchestration.automation import JUDGE_JOB
 from visdiv_assets.orchestration.code_location import build_definitions
@@ -154,7 +154,7 @@ def test_a_text_cannot_change_the_protocol_and_is_flagged(
         return rated(2, images=has_images(request), addressed=1)
 
     server.reply = obedient
-    monkeypatch.setattr(judge, "Endpoint", partial(judge.Endpoint, patience=Patience(attempts=2, first_wait=0.001)))
+    monkeypatch.setattr(judge, "Endpoint", partial(Endpoint, patience=Patience(attempts=2, first_wait=0.001)))
     ran = rate(judged_by(pipeline, server))
     assert ran.success, ran.failures
     flagged, other = ratings(pipeline, "relevance", "formatting", "reason", "suspected_injection", "injection")
@@ -201,18 +201,18 @@ def test_answers_survive_a_stop_and_requests_are_bounded(
     assert pipeline.run(SUBSET, only=BEFORE).success
     server.seconds = 0.02
     judged = judged_by(pipeline, server, judge_concurrency=3)
-    stored = []
-    add = asking.Answers.add
+    stored: list[bytes] = []
+    add = Answers.add
 
-    def add_or_die(answers: asking.Answers, key: bytes, answer: asking.Answer) -> None:
+    def add_or_die(answers: Answers, key: bytes, answer: Answer) -> None:
         if len(stored) == 10:
             raise MemoryError("as if killed")
         add(answers, key, answer)
         stored.append(key)
 
-    monkeypatch.setattr(asking.Answers, "add", add_or_die)
+    monkeypatch.setattr(Answers, "add", add_or_die)
     assert not rate(judged).success
-    monkeypatch.setattr(asking.Answers, "add", add)
+    monkeypatch.setattr(Answers, "add", add)
     assert not pipeline.lake.partitions("judge_ratings")
     ran = rate(judged)
     assert ran.success, ran.failures
