@@ -63,9 +63,15 @@ def test_the_advice_is_a_command_that_makes_the_table(table: str) -> None:
             PartitionKind.BENCHMARK: automation.BENCHMARK_JOB,
             PartitionKind.CORPUS: automation.CORPUS_JOB,
         }
-        # The pages of all benchmarks are made together, after the subsets.
-        job = automation.CORPUS_JOB if table == LakeTable.LEAK_REPORTS else jobs[kind]
-        assert table in assets_of(automation.OCR_JOB if table in NEEDS_OCR else job)
+        others = {
+            # The pages of all benchmarks are made together, after the subsets.
+            LakeTable.LEAK_REPORTS: automation.CORPUS_JOB,
+            LakeTable.JUDGE_RATINGS: automation.JUDGE_JOB,
+            **dict.fromkeys(NEEDS_OCR, automation.OCR_JOB),
+        }
+        # Each publication of the DuckDB file is noted.
+        made = "warehouse" if table == LakeTable.PUBLICATIONS else table
+        assert made in assets_of(others.get(table, jobs[kind]))
         given = [argument for argument in arguments if argument != "--ocr"]
         assert given == (["coco"] if kind is PartitionKind.SUBSET else ["--all"])
 

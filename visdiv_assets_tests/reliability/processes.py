@@ -227,8 +227,8 @@ def _plain(metadata: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def copy(settings: Settings, origin: Settings, *partitions: str) -> None:
-    """Copy some partitions of all tables from another lake into an empty one."""
-    for table in Lake(origin.lake_root).tables():
+    """Copy some partitions of all tables but the publications from another lake into an empty one."""
+    for table in set(Lake(origin.lake_root).tables()) - {LakeTable.PUBLICATIONS}:
         for partition in partitions:
             folder = Path(origin.lake_root) / table / partition
             if folder.is_dir():

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.duplicates.decided_pairs import PERSON
 from visdiv_assets.duplicates.person_decisions import WRONG
 from visdiv_assets.duplicates.verify.geometry import inverse, matrix_of
 from visdiv_assets.publishing import text_cells
@@ -18,7 +19,7 @@ from visdiv_assets.publishing.text_cells import Text
 #: The kind of pairs that are not confirmed, and the reason of those that a person refuted.
 UNCONFIRMED, PERSON_SAID = "unconfirmed", "a person decided"
 
-#: Meanings of the kinds of `duplicates.verify.KINDS`, except `unconfirmed`.
+#: Meanings of the kinds of `duplicates.verify.KINDS`, except `unconfirmed`, and of the one that a person confirmed.
 KINDS = {
     "identical_pixels": "Both images have the same size and the same color at every pixel.",
     "mirrored": "One image is the mirror image of the other, possibly rotated.",
@@ -27,7 +28,7 @@ KINDS = {
     "bordered": "One image has a plain border around the content of the other.",
     "captioned": "One image has a caption, a logo or a watermark that the other lacks.",
     "recolored": "Only the brightness, contrast or colors of the whole image differ.",
-    "person": "A person decided that one image is a copy of the other; verification did not confirm it.",
+    PERSON: "A person decided that one image is a copy of the other; verification did not confirm it.",
     "aligned": "Both images show the same content, in another size, compression or sharpness.",
 }
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from visdiv_assets.duplicates.decided_pairs import PERSON
 from visdiv_assets.duplicates.verify import evidence as said
 from visdiv_assets.publishing.reports import PAIRS_SHOWN, PairEntry, Report, Verdict, render
-from visdiv_assets.publishing.reports.badges import KINDS, REASONS, badge, measures_of, percent, verdict_of
+from visdiv_assets.publishing.reports.badges import KINDS, PERSON_SAID, REASONS, badge, measures_of, percent, verdict_of
 from visdiv_assets.publishing.reports.model import VIEW_BYTES
 from visdiv_assets.publishing.reports.pair_selection import DRAWN
 from visdiv_assets_tests.publishing.reports.examples import Page, aligned, image, pair, report, undecided, verified
@@ -19,8 +20,8 @@ def html_of(content: Report) -> str:
 
 
 def test_every_kind_and_reason_is_told() -> None:
-    assert {*KINDS} == {*said.KINDS} - {"unconfirmed"}
-    assert {*REASONS} == {*said.REASONS}
+    assert {*KINDS} == {*said.KINDS, PERSON} - {"unconfirmed"}
+    assert {*REASONS} == {*said.REASONS, PERSON_SAID}
 
 
 def test_a_pair_shows_its_evidence() -> None:
