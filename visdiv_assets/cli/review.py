@@ -20,7 +20,13 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--port", default=3001, show_default=True, help="Port of the web server; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=3001,
+    show_default=True,
+    help="Port of the web server; 0 takes a free one.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that the web server listens on.")
 @click.option(
     "--allow-host",

@@ -15,7 +15,7 @@ from visdiv_assets.sources.interface import StoredShard
 _PREFIX = "visdiv_"
 
 #: The columns: whether the row is kept; if not, the first finding on it, null otherwise. The witness is "subset, row 3,
-#: image 0".
+#: image 0", or without row or image where the finding has none.
 TAG_FIELDS = [
     pa.field(f"{_PREFIX}kept", pa.bool_()),
     pa.field(f"{_PREFIX}reason", pa.string()),
@@ -46,9 +46,13 @@ def tag_rows(kept: np.ndarray, dropped: pa.Table, first_row: int) -> pa.Table:
 
 
 def witness_names(dropped: pa.Table) -> pa.ChunkedArray:
-    """Return the witnesses of dropped rows as "subset, row 3, image 0"; null where there is none."""
-    row, image = (pc.cast(dropped[name], pa.string()) for name in ("witness_row", "witness_image"))
-    return pc.binary_join_element_wise(dropped["witness"], ", row ", row, ", image ", image, "")
+    """Return the witnesses of dropped rows as "subset, row 3, image 0", less what they lack; null without witness."""
+    labels = ((", row ", "witness_row"), (", image ", "witness_image"))
+    parts = (
+        pc.fill_null(pc.binary_join_element_wise(label, pc.cast(dropped[name], pa.string()), ""), "")
+        for label, name in labels
+    )
+    return pc.binary_join_element_wise(dropped["witness"], *parts, "")
 
 
 def with_tags(stored: StoredShard, tags: pa.Table) -> StoredShard:

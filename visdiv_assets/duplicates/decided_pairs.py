@@ -57,6 +57,8 @@ def decided_pairs(
     a, b = (pc.index_in(effective[side], wanted).to_numpy() for side in SIDES)
     within = (held[a] & held[b]).any(axis=1)
     chosen = held[a].any(axis=1) & held[b].any(axis=1) & ~within if across else within
+    # The same bytes are a pair only with a benchmark.
+    chosen &= a != b
     if vectors is None or not chosen.any():
         return DECISIONS_SCHEMA.empty_table()
     similarity = pa.array(pair_similarities(vectors, vectors, a[chosen], b[chosen]))

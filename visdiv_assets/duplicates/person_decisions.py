@@ -7,8 +7,8 @@ They are lines of JSON in a file that is only appended to, each for one pair:
      "subset_b": "charts", "row_b": 203, "image_index_b": 0, "verdict": "confirmed", "similarity": 0.97,
      "sampled": false}
 
-The last line of a pair counts. A decision is about two images, named by their bytes: it holds at all of their
-positions, and still holds when rows or files are added.
+The latest decision on a pair counts, of equal times the last line. A decision is about two images, named by their
+bytes: it holds at all of their positions, and still holds when rows or files are added.
 """
 
 from __future__ import annotations
@@ -143,11 +143,11 @@ def parse_decision(text: str | bytes) -> Decision:
 
 
 class Decisions:
-    """The decisions that count: the last one of each pair.
+    """The decisions that count: the latest one of each pair.
 
     Attributes:
         table: table of `DECISIONS_SCHEMA`, sorted by the two image_ids; `sampled` is true if any decision on the pair
-            was. Pairs whose last decision is `unsure` are listed, but change nothing.
+            was, since one was taken back. Pairs whose last decision is `unsure` are listed, but change nothing.
     """
 
     def __init__(self, table: pa.Table | None = None) -> None:
@@ -205,7 +205,10 @@ def read_decisions(path: str | Path) -> Decisions:
                 f"{path}, line {number} is not a decision on a pair ({error}): correct or remove the line"
             ) from None
         pair = decision.image_id_a, decision.image_id_b
-        sampled = decision.sampled or (pair in last and last[pair]["sampled"])
+        before = last.get(pair)
+        if before is not None and decision.decided_at < before["decided_at"]:
+            continue
+        sampled = decision.sampled or (before is not None and before["decision"] != WITHDRAWN and before["sampled"])
         last[pair] = {**asdict(decision), "sampled": sampled}
     counting = [last[pair] for pair in sorted(last) if last[pair]["decision"] != WITHDRAWN]
     return Decisions(pa.Table.from_pylist(counting, schema=DECISIONS_SCHEMA))
@@ -227,7 +230,8 @@ def append_decision(path: str | Path, decision: Decision) -> None:
         created = not path.exists()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             size, ended = _whole_lines(descriptor)
             os.ftruncate(descriptor, size)
             try:

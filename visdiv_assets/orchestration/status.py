@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, replace
 from typing import Literal
 
@@ -10,7 +11,7 @@ from visdiv_assets.corpus.access import CONTENT
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
 from visdiv_assets.duplicates.decided_pairs import DECISIONS_INPUT, decided_pairs, effect_of
 from visdiv_assets.duplicates.person_decisions import Decisions
-from visdiv_assets.errors import SourceError, VisdivError
+from visdiv_assets.errors import SourceError, StorageError, VisdivError
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.schema import UNREAD
 from visdiv_assets.storage.lake import Lake
@@ -93,16 +94,29 @@ def newly_decided_subsets(lake: Lake, decisions: Decisions) -> list[str]:
         return sorted(set(obeying))
     lake = lake.snapshot(*tables, LakeTable.SSCD_EMBEDDINGS, LakeTable.BENCHMARK_EMBEDDINGS)
     benchmarks = _manifests(lake, LakeTable.BENCHMARK_EMBEDDINGS)
-    found = []
-    for name, embeddings in _manifests(lake, LakeTable.SSCD_EMBEDDINGS).items():
-        copies, leaks = (lake.earlier(table, name) for table in tables)
-        stale = copies is not None and _obeys(copies) != effect_of(decided_pairs(lake, [embeddings], decisions))
-        if leaks is not None and not stale:
-            compared = {other: benchmarks[other] for other in leaks.facts["benchmarks"] if other in benchmarks}
-            stale = _obeys(leaks) != effect_of(decided_leaks(lake, embeddings, compared, decisions), LEAK_IDS)
-        if stale:
-            found.append(name)
-    return found
+    return [
+        name
+        for name, embeddings in _manifests(lake, LakeTable.SSCD_EMBEDDINGS).items()
+        if _is_newly_decided(lake, name, embeddings, benchmarks, decisions)
+    ]
+
+
+def _is_newly_decided(
+    lake: Lake, name: str, embeddings: Manifest, benchmarks: Mapping[str, Manifest], decisions: Decisions
+) -> bool:
+    """Return whether people have decided on pairs of a subset otherwise than its last run obeyed."""
+    copies = lake.earlier(LakeTable.VERIFIED_DUPLICATES, name)
+    leaks = lake.earlier(LakeTable.VERIFIED_CONTAMINATION, name)
+    try:
+        if copies is not None and _obeys(copies) != effect_of(decided_pairs(lake, [embeddings], decisions)):
+            return True
+        if leaks is None:
+            return False
+        compared = {other: benchmarks[other] for other in leaks.facts["benchmarks"] if other in benchmarks}
+        return _obeys(leaks) != effect_of(decided_leaks(lake, embeddings, compared, decisions), LEAK_IDS)
+    except StorageError:
+        # A run of the subset makes the damaged file again, or says why not.
+        return True
 
 
 def newly_decided_across(lake: Lake, decisions: Decisions) -> bool:
@@ -113,7 +127,10 @@ def newly_decided_across(lake: Lake, decisions: Decisions) -> bool:
     lake = lake.snapshot(LakeTable.SSCD_EMBEDDINGS)
     embeddings = _manifests(lake, LakeTable.SSCD_EMBEDDINGS)
     compared = [embeddings[name] for name in verified.facts["subsets"] if name in embeddings]
-    return _obeys(verified) != effect_of(decided_pairs(lake, compared, decisions, across=True))
+    try:
+        return _obeys(verified) != effect_of(decided_pairs(lake, compared, decisions, across=True))
+    except StorageError:
+        return True
 
 
 def _obeys(verified: Manifest) -> str:

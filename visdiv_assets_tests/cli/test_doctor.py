@@ -11,8 +11,8 @@ from visdiv_assets_tests.cli.test_main import visdiv
 from visdiv_assets_tests.conftest import lake_files
 
 CHECKS = [
-    *("python", "packages", "settings", "source", "columns", "device", "weights", "model", "disk", "data folder"),
-    *("lake", "warehouse", "garbage", "state", "daemon", "runs", "pools"),
+    *("python", "packages", "settings", "source", "columns", "device", "weights", "model", "ocr", "disk"),
+    *("data folder", "lake", "warehouse", "garbage", "state", "daemon", "runs", "pools"),
 ]
 
 
@@ -29,7 +29,7 @@ def test_a_healthy_setup_is_ok_and_is_not_changed(settings: Settings) -> None:
     found = findings(result.output)
     assert list(found) == CHECKS
     assert {name: level for name, (level, _) in found.items() if level != "ok"} == {"daemon": "warning"}
-    assert result.output.splitlines()[-1] == "17 checks: 0 problems, 1 warning"
+    assert result.output.splitlines()[-1] == "18 checks: 0 problems, 1 warning"
     assert lake_files(settings.data, "lake", "reports") == before
 
 
@@ -51,7 +51,7 @@ def test_all_faults_are_shown(settings: Settings) -> None:
     assert [name for name, (level, _) in found.items() if level == "problem"] == [
         *("source", "weights", "lake", "warehouse", "state")
     ]
-    assert result.output.splitlines()[-1] == "12 checks: 5 problems, 0 warnings"
+    assert result.output.splitlines()[-1] == "13 checks: 5 problems, 0 warnings"
 
 
 def test_an_invalid_setting_ends_the_checks(tmp_path: Path) -> None:

@@ -40,13 +40,14 @@ def test_a_missing_partition_of_any_table_has_a_remedy(table: str) -> None:
     (command,) = advised_commands(line)
     if table == LakeTable.MIXTURE_WEIGHTS:
         assert command == ["mixture"]
-    elif table in ON_REQUEST:
+    elif table in ON_REQUEST and table != LakeTable.JUDGE_RATINGS:
         assert command == ["ui"]
     elif table in NEEDS_OCR:
         assert command == ["run", "--ocr", "geoqa+(x)"]
     else:
         assert command == ["run", "geoqa+(x)" if kind is PartitionKind.SUBSET else "--all"]
     assert ("VISDIV_CLIP_MODEL" in line) == (table in NEEDS_CLIP)
+    assert ("VISDIV_JUDGE_URL" in line) == (table == LakeTable.JUDGE_RATINGS)
 
 
 @pytest.mark.parametrize(

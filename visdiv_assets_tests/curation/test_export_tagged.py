@@ -11,7 +11,7 @@ import pytest
 
 from visdiv_assets import sources
 from visdiv_assets.curation.export import DROPPED_SCHEMA, SubsetDecision, export
-from visdiv_assets.curation.row_tags import TAG_FIELDS
+from visdiv_assets.curation.row_tags import TAG_FIELDS, witness_names
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import Source
 from visdiv_assets_tests.curation.exports import decide, load, rows, write
@@ -37,6 +37,13 @@ def with_witness(decision: SubsetDecision) -> SubsetDecision:
     both = sorted([*first, *second], key=lambda record: int(record["row"]))
     table = pa.Table.from_pylist(both, schema=DROPPED_SCHEMA)
     return SubsetDecision(decision.subset, decision.version, decision.kept, table)
+
+
+def test_a_witness_may_lack_a_row_or_an_image() -> None:
+    records = [("b", 3, 0), ("b", 3, None), ("bench", None, None), (None, None, None)]
+    names = ("witness", "witness_row", "witness_image")
+    table = pa.Table.from_pylist([dict(zip(names, record, strict=True)) for record in records], schema=DROPPED_SCHEMA)
+    assert witness_names(table).to_pylist() == ["b, row 3, image 0", "b, row 3", "bench", None]
 
 
 def test_all_rows_are_written_with_the_first_finding(source: Source, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def told(table: pa.Table, a: str = "image_id_a", b: str = "image_id_b") -> list[
 
 def test_a_partition_has_the_decisions_on_its_images(lake: Lake) -> None:
     one, two = embedded(lake, "one", "cab"), embedded(lake, "two", "bd")
-    said = decisions("ab right", "ad wrong", "bd wrong", "ce right", "ac unsure")
+    said = decisions("aa right", "ab right", "ad wrong", "bd wrong", "ce right", "ac unsure")
     assert told(decided_pairs(lake, [one], said)) == ["ab right"]
     assert told(decided_pairs(lake, [two], said)) == ["bd wrong"]
     assert told(decided_pairs(lake, [one, two], said, across=True)) == ["ad wrong"]

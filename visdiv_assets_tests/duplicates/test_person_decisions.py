@@ -105,6 +105,19 @@ def test_a_withdrawn_decision_does_not_count(file: Path) -> None:
     assert read_decisions(file).table["image_id_b"].to_pylist() == [B, C]
 
 
+def test_an_earlier_decision_that_is_added_later_does_not_count(file: Path) -> None:
+    append_decision(file, decide(A, B, "wrong", decided_at="2026-05-05T00:00:00+00:00"))
+    append_decision(file, decide(A, B, "right", decided_at="2026-05-04T00:00:00+00:00"))
+    assert read_decisions(file).table["decision"].to_pylist() == ["wrong"]
+
+
+def test_a_decision_after_one_taken_back_is_not_sampled(file: Path) -> None:
+    append_decision(file, decide(A, B, "right", sampled=True))
+    append_decision(file, decide(A, B, "withdrawn", sampled=True))
+    append_decision(file, decide(A, B, "wrong"))
+    assert read_decisions(file).table["sampled"].to_pylist() == [False]
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

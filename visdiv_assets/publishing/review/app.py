@@ -199,14 +199,15 @@ class _Handlers:
         return Response(image.data, media_type=image.media_type)
 
     async def mark(self, request: Request) -> Response:
-        """Save what a person says of a pair, and return how far the review is."""
+        """Save what a person says of a pair, and return what was said before and how far the review is."""
         said, sample = await _read_mark(request)
         pair = await run_in_threadpool(self._find, request)
         sampled = pair["sample_place"] is not None and pair["sample_place"] <= sample
         await run_in_threadpool(self._review.marks.mark, pair, said, sampled=sampled)
         found = await run_in_threadpool(self._find, request)
         progress = await run_in_threadpool(self._review.index.progress, parse_filters(request.query_params))
-        return JSONResponse({"mark": found["mark"], "sampled": found["sampled"], "progress": asdict(progress)})
+        now = {"mark": found["mark"], "sampled": found["sampled"], "before": pair["mark"]}
+        return JSONResponse({**now, "progress": asdict(progress)})
 
     def _find(self, request: Request) -> dict[str, Any]:
         number = request.path_params["number"]

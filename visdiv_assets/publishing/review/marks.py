@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from visdiv_assets.duplicates.person_decisions import Decision, append_decision, read_decisions
 from visdiv_assets.publishing.review.pair_index import PairIndex
+from visdiv_assets.storage.error_messages import read_error
 
 Said = Literal["right", "wrong", "unsure", "withdrawn"]
 #: What can be said of a pair.
@@ -85,9 +86,15 @@ class Marks:
 
 
 def _state_of(path: Path) -> tuple[int, int] | None:
-    """Return what changes when a file does; None if it does not exist."""
+    """Return what changes when a file does; None if it does not exist.
+
+    Raises:
+        StorageError: nobody can say.
+    """
     try:
         found = path.stat()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise read_error(str(path), error) from error
     return found.st_mtime_ns, found.st_size

@@ -38,8 +38,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(listening: socket.socket, host: str, token: str) -> str:
-    """Return the address of the page, with the token."""
-    name = f"[{host}]" if ":" in host else host
+    """Return the address of the page for a browser on this machine, with the token."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    name = f"[{name}]" if ":" in name else name
     return f"http://{name}:{listening.getsockname()[1]}/#token={token}"
 
 

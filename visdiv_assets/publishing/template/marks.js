@@ -40,7 +40,10 @@ const visdivMarks = (() => {
       if (field && !["checkbox", "radio", "button"].includes(field.type)) return;
       if (document.querySelector("dialog[open]")) return;
       const handler = handlers[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-      if (!handler || handler(event) === false) return;
+      if (!handler) return;
+      // A held key must not mark pairs that nobody saw.
+      if (event.repeat && !event.key.startsWith("Arrow")) return event.preventDefault();
+      if (handler(event) === false) return;
       event.preventDefault();
     });
 

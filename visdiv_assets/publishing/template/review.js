@@ -148,10 +148,14 @@
     byId("active").textContent = active.length && !chosen.sample ? `(${active.join(", ").replaceAll("_", " ")})` : "";
   };
 
+  // Counts the lists that were asked for: an answer to an older question is dropped.
+  let listing = 0;
   const restart = async () => {
-    const mine = ++request;
+    const mine = ++listing;
+    // Nothing is marked before the new list is there.
+    current = null;
     const found = await askJson(`/api/pairs?${parameters({ limit: SLICE, start: "unmarked" })}`);
-    if (mine !== request) return;
+    if (mine !== listing) return;
     byId("error").hidden = true;
     [listed, at, first, total] = [found.pairs, 0, found.first, found.listed];
     showProgress(found.progress);
@@ -161,10 +165,11 @@
   // Fetch the next or previous slice when the known pairs end.
   const more = async (step) => {
     if (!listed.length) return;
+    const mine = listing;
     const end = step > 0 ? listed[listed.length - 1] : listed[0];
     const bound = step > 0 ? { after: end.place } : { before: end.place };
     const found = await askJson(`/api/pairs?${parameters({ limit: SLICE, ...bound })}`);
-    if (!found.pairs.length) return;
+    if (mine !== listing || !found.pairs.length) return;
     if (step > 0) listed = listed.concat(found.pairs);
     else {
       listed = found.pairs.concat(listed);
@@ -262,13 +267,14 @@
     }
   };
 
-  const send = async (summary, decision) => {
-    const body = JSON.stringify({ decision: decision || "withdrawn", sample: sampleSize() });
+  const send = async (summary, decision, sample) => {
+    const body = JSON.stringify({ decision: decision || "withdrawn", sample });
     const path = `/api/pairs/${summary.number}/mark?${parameters()}`;
     const saved = await askJson(path, { method: "POST", body, headers: { "Content-Type": "application/json" } });
     byId("error").hidden = true;
     summary.mark = decision;
     showProgress(saved.progress);
+    return saved;
   };
 
   let sending = false;
@@ -287,9 +293,9 @@
     alone(async () => {
       const summary = listed[at];
       if (!summary || !current) return;
-      const before = summary.mark;
-      await send(summary, decision);
-      undoable.push({ listed, summary, before, filters: String(parameters()) });
+      const [shown, sample] = [summary.mark, sampleSize()];
+      const { before } = await send(summary, decision, sample);
+      undoable.push({ summary, shown, before, sample });
       byId("undo").disabled = false;
       if (!(await move(1))) {
         sayings.show(decision);
@@ -298,14 +304,19 @@
     })();
 
   const undo = alone(async () => {
-    const last = undoable.pop();
-    byId("undo").disabled = !undoable.length;
+    const last = undoable.at(-1);
     if (!last) return;
-    await send(last.summary, last.before);
+    const isOutside = last.before && !last.shown;
+    // What was said outside the sample is no part of it again.
+    if (isOutside) await send(last.summary, null, last.sample);
+    await send(last.summary, last.before, isOutside ? 0 : last.sample);
+    undoable.pop();
+    byId("undo").disabled = !undoable.length;
+    last.summary.mark = last.shown;
     const index = listed.findIndex((each) => each.number === last.summary.number);
     if (index >= 0) {
       at = index;
-      listed[at].mark = last.before;
+      listed[at].mark = last.shown;
       await show();
     }
     say(`Undone: pair ${last.summary.number} is ${last.before ? `marked ${last.before}` : "unmarked"} again.`);

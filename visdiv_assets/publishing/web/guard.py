@@ -72,7 +72,7 @@ def refusal(
     if not (_is_address(name) or name == "localhost" or name in names):
         return f"{name or 'its host'} is not a name of this server (`{command} --allow-host NAME` adds one)"
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and origin.lower().rpartition("://")[2] != host.lower():
         return "it comes from a page of another server"
     if path.startswith("/reports/") and headers.get("sec-fetch-dest") == "script":
         # A report is in a sandbox, for which this server is another one; scripts of reports hold no data.

@@ -91,8 +91,8 @@ def check_commands(on_s3: Pipeline, s3: S3Server) -> None:
         assert status.exit_code == 0, status.output
         assert f"data    {uris.display(settings.data)}\n" in status.output
         assert re.search(r"^one +5 images, 1 unreadable, 4 embedded", status.output, re.MULTILINE)
-        # A listing of each of six tables, and two requests for each of thirteen manifests.
-        assert len(looking) <= 6 + 2 * 13
+        # A listing of each of six tables, two requests for each of twelve manifests, and three for that across subsets.
+        assert len(looking) == 6 + 2 * 12 + 3
         rows = CliRunner().invoke(main, ["query", "--format", "csv", "SELECT subset FROM subsets ORDER BY ALL"])
         assert rows.output.split() == ["subset", "one", "other", "(+)"]
         gc = CliRunner().invoke(main, ["gc", "--older-than", "0", "--delete"])
