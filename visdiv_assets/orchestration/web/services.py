@@ -40,17 +40,17 @@ def guarded_command(command: Sequence[str], names: Sequence[str]) -> list[str]:
 def announce(url: str) -> None:
     """Wait until the server at a URL answers and all daemons run, then print where to start.
 
-    After `STARTING_SECONDS`, daemons are not waited for any longer.
+    From `STARTING_SECONDS` on, daemons are not waited for.
     """
     deadline = time.monotonic() + STARTING_SECONDS
-    while not _has_started(url) and time.monotonic() < deadline:
+    while (healthy := _daemons_run(url)) is None or not (healthy or time.monotonic() > deadline):
         time.sleep(1)
     sys.stdout.write(f"The Dagster UI: {url}\nThe reports, and where to start: {url}{START}\n")
     sys.stdout.flush()
 
 
-def _has_started(url: str) -> bool:
-    """Return whether the code is loaded and every daemon has said that it runs."""
+def _daemons_run(url: str) -> bool | None:
+    """Return whether the code is loaded and every daemon has said that it runs; None if the server does not answer."""
     query = "{workspaceOrError{__typename} instance{daemonHealth{allDaemonStatuses{required healthy}}}}"
     request = urllib.request.Request(
         f"{url}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
@@ -59,7 +59,7 @@ def _has_started(url: str) -> bool:
         with urllib.request.urlopen(request, timeout=10) as answer:
             statuses = json.load(answer)["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None
     return all(status["healthy"] for status in statuses if status["required"])
 
 
