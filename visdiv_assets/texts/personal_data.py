@@ -23,6 +23,7 @@ _EMAIL = r"\b[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\
 _IP = r"(?:\d{1,3}\.){3}\d{1,3}"
 _PHONE = r"\+\d(?:[ ().-]{0,2}\d){7,14}|\(\d{3}\) ?\d{3}[-. ]\d{4}|\b\d{3}[-.]\d{3}[-.]\d{4}\b"
 _LAST_GROUP = re.compile(r"[ ().-]+\d+$")
+# Parts whose beginning may occur again within them are bounded, or the time would grow with the square of the length.
 _KEY = "|".join(
     (
         r"\b(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{16}\b",  # AWS
@@ -32,10 +33,10 @@ _KEY = "|".join(
         r"\bxox[abposr]-(?:\d+-)+[A-Za-z0-9]+",  # Slack
         r"\b[rs]k_live_[0-9a-zA-Z]{24}",  # Stripe
         r"\bAIza[0-9A-Za-z_-]{35}",  # Google
-        r"\bsk-[A-Za-z0-9_-]*[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}",  # OpenAI
+        r"\bsk-[A-Za-z0-9_-]{0,200}[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}",  # OpenAI
         r"\bhf_[A-Za-z]{34}\b",  # Hugging Face
         r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{70,}",
-        r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+",  # JSON Web Token
+        r"\beyJ[A-Za-z0-9_-]{10,1000}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+",  # JSON Web Token
         r"-----BEGIN (?:[A-Z0-9]+ ){0,2}PRIVATE KEY",
     )
 )

@@ -6,7 +6,6 @@ huggingface/datatrove has as `GopherRepetitionFilter`. Where those count charact
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from pathlib import Path
 
@@ -90,7 +89,7 @@ def are_empty(texts: pa.Array) -> pa.Array:
 
 
 def are_refusals(answers: pa.Array) -> pa.Array:
-    """Return which answers begin with a phrase of `refusals.txt`, or a sentence near their beginning does: bool [n]."""
+    """Return which answers begin with a pattern of `refusals.txt`, or an early sentence does: bool [n]."""
     begins = pc.utf8_slice_codeunits(pc.fill_null(answers, ""), 0, REFUSAL_CHARACTERS)
     return pc.match_substring_regex(begins, _refusal_pattern())
 
@@ -98,8 +97,8 @@ def are_refusals(answers: pa.Array) -> pa.Array:
 @cache
 def _refusal_pattern() -> str:
     lines = _REFUSALS.read_text(encoding="utf-8").splitlines()
-    phrases = (re.escape(line).replace(r"\ ", " ") for line in lines if line and not line.startswith("#"))
-    return rf"(?i)(?:^|[.!?:]|\n)[\s\"*]*(?:{'|'.join(phrases)})\b".replace("'", "['\u2019]")
+    phrases = (line for line in lines if line and not line.startswith("#"))
+    return rf"(?i)(?:^|[.!?]|\n)[\s\"*]*(?:{'|'.join(phrases)})\b".replace("'", "['\u2019]")
 
 
 def _repeated_lines(texts: pa.Array) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -30,6 +32,8 @@ def found(*texts: str | None) -> list[tuple[int, str, int, int]]:
         ("key", "hf_" + "aB" * 17),
         ("key", "-----BEGIN RSA PRIVATE KEY-----"),
         ("key", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc_def"),
+        ("key", f"eyJhbGciOiJIUzI1NiJ9.eyJ{'a' * 2000}.abc_def"),
+        ("key", f"sk-proj-{'a_' * 50}{'a' * 20}T3BlbkFJ{'a' * 20}"),
     ],
 )
 def test_each_kind_is_found_where_it_begins(kind: str, value: str) -> None:
@@ -49,6 +53,20 @@ def test_each_kind_is_found_where_it_begins(kind: str, value: str) -> None:
 )
 def test_what_only_looks_alike_is_not_found(text: str | None) -> None:
     assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "hostile"),
+    [
+        (f"sk-{'a' * 20}T3BlbkFJ{'a' * 20}", "sk-" * 17_000 + "a" * 50_000),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc_def", "eyJ-" * 25_000),
+    ],
+)
+def test_the_time_grows_with_the_length_of_a_text(key: str, hostile: str) -> None:
+    # The key lets the text pass the hint. A pattern that reads each beginning to the end takes minutes.
+    begin = time.monotonic()
+    assert found(f"{key} {hostile}") == [(0, "key", 1, 0)]
+    assert time.monotonic() - begin < 10
 
 
 def test_kinds_of_one_text_are_listed_in_order() -> None:

@@ -89,6 +89,9 @@ def test_runs_do_not_depend_on_blocks_of_texts(monkeypatch: pytest.MonkeyPatch) 
         "Hello. I\u2019m sorry, but I can't assist with that.",
         '"I\'m unable to read this."',
         "Unfortunately, I cannot tell.",
+        "Unfortunately, I\u2019m unable to help.",
+        "I can\u2019t directly view images.",
+        "I can not provide that.",
     ],
 )
 def test_refusals_are_found_at_the_beginning_of_a_sentence(answer: str) -> None:
@@ -97,7 +100,18 @@ def test_refusals_are_found_at_the_beginning_of_a_sentence(answer: str) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [None, "", "The sign says that I cannot park here.", "As an aide, he stands.", "x" * 200 + ". I cannot see it."],
+    [
+        None,
+        "",
+        "The sign says that I cannot park here.",
+        "The sign says: I can't believe it's not butter.",
+        "The sign says: I can't help you.",
+        "I can't believe how blue the sky is!",
+        "I cannot seem to lose.",
+        "Unfortunately, I'm late, says the rabbit.",
+        "As an aide, he stands.",
+        "x" * 200 + ". I cannot see it.",
+    ],
 )
 def test_other_answers_are_no_refusals(answer: str | None) -> None:
     assert are_refusals(pa.array([answer], pa.string())).to_pylist() == [False]

@@ -19,7 +19,7 @@ from visdiv_assets.progress import progress
 from visdiv_assets.texts import language
 from visdiv_assets.texts.turn_quality import PERSONAL_DATA_SCHEMA, TURN_QUALITY_SCHEMA, measure_turns
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dg.asset(
