@@ -67,6 +67,9 @@ _NOT_REPEATED = ("judge_url", "judge_key_file")
 #: What begins a value of VISDIV_JUDGE_KEY_FILE that names an environment variable.
 _KEY_IN_ENVIRONMENT = "env:"
 
+#: Names of variables that may hold the key. A key pasted in the place of a name rarely looks so.
+_KEY_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -439,7 +442,10 @@ class Settings(BaseSettings):
     @field_validator("judge_key_file")
     @classmethod
     def _check_judge_key_file(cls, value: str) -> str:
-        if value and not value.startswith(_KEY_IN_ENVIRONMENT) and not Path(value).is_file():
+        if value.startswith(_KEY_IN_ENVIRONMENT):
+            if not _KEY_VARIABLE.fullmatch(value.removeprefix(_KEY_IN_ENVIRONMENT)):
+                raise ValueError("it must be env: and the name of a variable, of A to Z, 0 to 9 and _, not a key")
+        elif value and not Path(value).is_file():
             raise ValueError("it must be a file that holds the key, or env: and the name of a variable")
         return value
 

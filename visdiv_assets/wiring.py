@@ -111,6 +111,6 @@ def describe_publication(settings: Settings) -> Publication:
 
     public = {
         name: uris.display(value) if isinstance(value, str) else value
-        for name, value in settings.model_dump(mode="json").items()
+        for name, value in settings.model_dump(mode="json", exclude={"judge_key_file"}).items()
     }
     return Publication(product_version() or None, public["source"], public, FORMAT_VERSION)

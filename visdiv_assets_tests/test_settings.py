@@ -258,6 +258,7 @@ def test_errors_for_users_are_one_line() -> None:
         ("JUDGE_URL", "https://host/v1?api-key=sk-secret"),
         ("JUDGE_URL", "sk-secret"),
         ("JUDGE_KEY_FILE", "sk-secret"),
+        ("JUDGE_KEY_FILE", "env:sk-secret"),
     ],
 )
 def test_a_key_in_the_wrong_setting_is_not_repeated(name: str, value: str) -> None:

@@ -17,7 +17,7 @@ from visdiv_assets.curation.judge.protocol import Reply, parse_reply, request_bo
 from visdiv_assets.curation.judge.tasks import Task
 from visdiv_assets.imaging.limits import DecodeLimits
 
-#: Questions in a row without an answer after which no more are asked.
+#: Questions in a row without an answer, by the endpoint's fault, after which no more are asked.
 MAX_FAILURES = 30
 
 #: Encoded images that are kept for the next questions about the same row.
@@ -115,7 +115,7 @@ class Judge:
         self.unanswered += 1
         if result.spent:
             self._is_spent = True
-        else:
+        elif result.counts:
             self._failures += 1
         if self._failures >= MAX_FAILURES:
             raise JudgeError(
@@ -128,7 +128,7 @@ class Judge:
         urls = [image.result() for image in images]
         found = [url for url in urls if url is not None]
         if len(found) < len(urls):
-            return Failure("image not readable")
+            return Failure("image not readable", counts=False)
         code = task.key.hex()[:16]
         body = request_body(self._model, self._profile, task.criterion, task.texts, found, code)
         return self._endpoint.ask(body, partial(parse_reply, profile=self._profile, criterion=task.criterion))

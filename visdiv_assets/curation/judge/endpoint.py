@@ -45,10 +45,12 @@ class Failure:
     Attributes:
         reason: why, in a few words, the same for the same kind of failure.
         spent: whether the budget was reached before an answer, so that a later run should ask again.
+        counts: whether the endpoint may be at fault, and not this question alone.
     """
 
     reason: str
     spent: bool = False
+    counts: bool = True
 
 
 #: The reason of a question for which the budget was not enough.
@@ -89,6 +91,7 @@ class Endpoint:
         self._budget = budget
         self._patience = patience or Patience()
         self._stopped = threading.Event()
+        self._has_answered = False
         # A redirect is not followed: it would send the key and the images to another server.
         self._client = httpx2.Client(
             headers={"Authorization": f"Bearer {key}"} if key else {},
@@ -124,7 +127,9 @@ class Endpoint:
                 if status == 200:
                     # Also what a bad reply has cost counts.
                     self._budget.use(*tokens_of(data))
-                    return check(data)
+                    reply = check(data)
+                    self._has_answered = True
+                    return reply
                 failure = Failure(f"HTTP {status}")
                 if status not in (408, 429) and status < 500:
                     return self._refused(status)
@@ -138,7 +143,8 @@ class Endpoint:
         if status in _REFUSED or 300 <= status < 400:
             advice = _REFUSED.get(status, "it redirects to another address: set VISDIV_JUDGE_URL to that")
             raise JudgeError(f"the judge at {self._shown} answers HTTP {status}: {advice}")
-        return Failure(f"HTTP {status}")
+        # A server that answers others refuses only this question, for example because its image is too large.
+        return Failure(f"HTTP {status}", counts=status < 400 or not self._has_answered)
 
     def _send(self, body: dict[str, Any]) -> tuple[int, float | None, bytes]:
         """Return the status, the seconds that the server asks to wait, and the beginning of the content."""

@@ -31,6 +31,20 @@ def ask(server: JudgeServer, budget: Budget | None = None) -> Reply | Failure:
         endpoint.close()
 
 
+def test_a_refusal_counts_until_others_are_answered() -> None:
+    replies = [Given(status=413), rated(3), Given(status=413), Given("bad"), Given("bad"), Given("bad")]
+    body = request_body("m", PROFILE, TEXT_ONLY, [("question", "q"), ("answer", "a")], [], "0" * 16)
+    with judge_server(lambda request: replies.pop(0)) as server:
+        endpoint = Endpoint(server.url, KEY, Budget(Limit(None)), patience=QUICK)
+        check = partial(parse_reply, profile=PROFILE, criterion=TEXT_ONLY)
+        refused, _, refused_later, bad = [endpoint.ask(body, check) for _ in range(4)]
+        endpoint.close()
+    assert refused == Failure("HTTP 413")
+    assert refused_later == Failure("HTTP 413", counts=False)
+    assert isinstance(bad, Failure)
+    assert bad.counts
+
+
 def completion(content: object) -> bytes:
     return json.dumps({"choices": [{"message": {"content": content}}]}).encode()
 
