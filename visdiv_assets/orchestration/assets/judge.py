@@ -91,6 +91,8 @@ def judge_ratings(
             },
             source_revision=turns.source_revision,
         )
+        earlier = run.lake.manifest(LakeTable.JUDGE_RATINGS, run.partition)
+        rated_before = {unit.name for unit in earlier.units} if earlier else set()
         budget = Budget(parse_limit(judge.budget))
         open_questions, shards_left = 0, 0
         with (
@@ -111,7 +113,8 @@ def judge_ratings(
                 if write.reuse(shard.name, {**inputs, **COMPLETE}):
                     advance(shard.rows)
                     continue
-                if asking.is_spent:
+                # Of a file that an earlier run has begun, the known answers are written again, or they would be lost.
+                if asking.is_spent and shard.name not in rated_before:
                     shards_left += 1
                     continue
                 before = asking.unanswered
@@ -128,7 +131,9 @@ def judge_ratings(
                     )
                 )
                 left = asking.unanswered - before
-                with write.add(shard.name, {**inputs, "open": str(left)}) as unit:
+                # With open questions, another run's files differ: they must not replace those that are committed.
+                state = {"open": str(left), "run": context.run.run_id} if left else COMPLETE
+                with write.add(shard.name, {**inputs, **state}) as unit:
                     unit.table("rows", rated, JUDGE_SCHEMA)
                 open_questions += left
         draft = write.draft()

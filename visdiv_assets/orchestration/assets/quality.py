@@ -76,7 +76,12 @@ def quality_rows(
         thresholds = config.thresholds()
         which = as_ratings_from(judge.ratings_from)
         judged, judged_shards = judged_units(run.lake, turns) if which != "source" else (None, {})
-        if not judge.url and judged is None:
+        if judged is None and which == "judge":
+            context.log.warning(
+                "VISDIV_RATINGS_FROM=judge, but no judge has rated the present turns of this subset by the profile "
+                "finevision: no rating counts, and no turn is dropped. Run judge_pipeline, then quality_rows again"
+            )
+        elif judged is None and not judge.url:
             context.log.info(
                 "VISDIV_JUDGE_URL is not set, and no judge has rated this subset: the source's ratings count"
             )

@@ -66,7 +66,9 @@ def _ratings(lake: Lake, turns: Manifest) -> pa.RecordBatchReader:
     columns = ["row", *RATING_COLUMNS]
     if which == "source":
         return lake.dataset(turns, "turns").scanner(columns=columns).to_reader()
-    _, judged = judged_units(lake, turns)
+    manifest, judged = judged_units(lake, turns)
+    if quality is None or manifest is None or quality.inputs.get(manifest.table) != manifest.digest:
+        judged = {}
     schema = pa.schema([TURNS_SCHEMA.field(name) for name in columns])
     return pa.RecordBatchReader.from_batches(schema, _merged(lake, turns, judged, which, schema))
 

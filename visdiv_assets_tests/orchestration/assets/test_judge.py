@@ -17,11 +17,13 @@ import pytest
 from PIL import Image
 
 from visdiv_assets.cli.run_plan import _ratings
+from visdiv_assets.curation.judge import asking
 from visdiv_assets.curation.judge.answers import Answer, Answers
 from visdiv_assets.curation.judge.endpoint import Endpoint, Patience
 from visdiv_assets.orchestration.assets import judge
 from visdiv_assets.orchestration.automation import JUDGE_JOB
 from visdiv_assets.orchestration.code_location import build_definitions
+from visdiv_assets.publishing.warehouse import row_table
 from visdiv_assets.settings import Settings
 from visdiv_assets_tests.conftest import QUIET, Pipeline, Ran, Row, image
 from visdiv_assets_tests.testing.judge_server import (
@@ -194,6 +196,59 @@ def test_a_run_ends_at_its_budget_and_the_next_continues(pipeline: Pipeline, ser
     assert Counter(map(prompt_of, server.requests)).most_common(1)[0][1] == 1
 
 
+def test_files_with_open_questions_are_kept_and_never_replaced(
+    pipeline: Pipeline, server: JudgeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.write(SUBSET, [Row([], turns=3)], [Row([], turns=2)])
+    assert pipeline.run(SUBSET, only=BEFORE).success
+
+    def without_formatting(status: int) -> None:
+        server.reply = lambda request: Given(status=status) if criterion_of(request) == "formatting" else rated(4)
+
+    without_formatting(400)
+    judged = judged_by(pipeline, server, judge_concurrency=1)
+    assert rate(judged).success
+    committed = ratings(pipeline, "row", "turn", "relevance", "formatting", "reason")
+    assert [row[2:4] for row in committed] == [(4, None)] * 5
+    # Another run with as many open questions ends before it commits.
+    without_formatting(422)
+    with monkeypatch.context() as patch:
+        patch.setattr(judge, "count_ratings", lambda batches: 1 / 0)
+        assert not rate(judged).success
+    assert ratings(pipeline, "row", "turn", "relevance", "formatting", "reason") == committed
+    # Where the budget ends at the first file, the second one keeps its ratings.
+    facts = rate(judged.changed(judge_budget="1 requests")).metadata("judge_ratings")
+    assert (facts["requests"], facts["questions_open"], facts["shards_left"]) == (1, 5, 0)
+    assert [row[0] for row in ratings(pipeline, "relevance")] == [4] * 5
+
+
+def test_unreadable_images_do_not_end_a_run(
+    pipeline: Pipeline, server: JudgeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.write(SUBSET, [Row([image(1)])])
+    assert pipeline.run(SUBSET, only=BEFORE).success
+    monkeypatch.setattr(asking, "data_url", lambda data, limits: None)
+    monkeypatch.setattr(asking, "MAX_FAILURES", 1)
+    assert rate(judged_by(pipeline, server)).success
+    ((relevance, reason),) = ratings(pipeline, "relevance", "reason")
+    assert (relevance, reason) == (4, "image_correspondence: image not readable")
+
+
+def test_ratings_that_quality_has_not_used_do_not_count(pipeline: Pipeline, server: JudgeServer) -> None:
+    pipeline.write(SUBSET, [Row([])])
+    assert pipeline.run(SUBSET, only=BEFORE).success
+    judged = judged_by(pipeline, server)
+    assert rate(judged).success
+    turns = pipeline.lake.require("subset_turns", SUBSET)
+
+    def published() -> list[int | None]:
+        return row_table._ratings(pipeline.lake, turns).read_all()["relevance_ratings"].to_pylist()
+
+    assert published() == [None]
+    quality(judged)
+    assert published() == [4]
+
+
 def test_answers_survive_a_stop_and_requests_are_bounded(
     pipeline: Pipeline, server: JudgeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,7 +304,9 @@ def test_the_key_is_sent_and_nowhere_else(
     ]
     said = "".join(events) + "".join(capfd.readouterr())
     assert KEY not in said
-    assert KEY not in json.dumps(judged.query("SELECT settings FROM meta"))
+    ((published,),) = judged.query("SELECT settings FROM meta")
+    assert KEY not in json.dumps(published)
+    assert "judge_key_file" not in json.dumps(published)
 
 
 def test_without_an_endpoint_nothing_is_rated(pipeline: Pipeline) -> None:
