@@ -10,7 +10,6 @@ import pytest
 
 from visdiv_assets.corpus.access import partitions_with, require_one_model
 from visdiv_assets.curation.linked_images import LinkedImages, load_linked_images, load_positions
-from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.curation.row_findings import load_row_facts
 from visdiv_assets.duplicates.pair_verification import VERIFIED_SCHEMA
 from visdiv_assets.errors import VisdivError
@@ -224,7 +223,7 @@ def test_no_images_have_no_positions(lake: Lake) -> None:
             text_contamination_share=0.5,
             image_profile="basic",
             text_profile="basic",
-            drop=DROP_REASONS,
+            drop=["quality", "unreadable"],
         )
     ]
     found = load_positions(lake, facts, np.empty(0, "S32"))

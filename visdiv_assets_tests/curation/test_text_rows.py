@@ -54,12 +54,13 @@ def write(lake: Lake, subsets: dict[str, list[Row]]) -> None:
         turns=columns(["kind", "group_id", "subset", "row"], of_groups),
         rows=columns(["subset", "row"], whole),
     )
-    pairs = [("a" * 32, "b" * 32, True), ("b" * 32, "c" * 32, True), ("a" * 32, "d" * 32, False)]
+    pairs = [("ab", True), ("bc", True), ("ad", False)]
+    verdicts = [(pair[0] * 32, pair[1] * 32, verified, "aligned") for pair, verified in pairs]
     write_table(
         lake,
         LakeTable.VERIFIED_CROSS_SUBSET,
         CORPUS_PARTITION,
-        pairs=columns(["image_id_a", "image_id_b", "verified"], pairs),
+        pairs=columns(["image_id_a", "image_id_b", "verified", "evidence"], verdicts),
     )
 
 

@@ -242,7 +242,8 @@ def test_ratings_that_quality_has_not_used_do_not_count(pipeline: Pipeline, serv
     turns = pipeline.lake.require("subset_turns", SUBSET)
 
     def published() -> list[int | None]:
-        return row_table._ratings(pipeline.lake, turns).read_all()["relevance_ratings"].to_pylist()
+        found: list[int | None] = row_table._ratings(pipeline.lake, turns).read_all()["relevance_ratings"].to_pylist()
+        return found
 
     assert published() == [None]
     quality(judged)
