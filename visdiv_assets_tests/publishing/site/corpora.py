@@ -14,8 +14,7 @@ import pyarrow as pa
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.diversity.rarefaction import SIZES
-from visdiv_assets.publishing.warehouse.review import REVIEW_PRECISION
-from visdiv_assets.publishing.warehouse.schema import SCHEMA_VERSION, TABLES
+from visdiv_assets.publishing.warehouse.schema import SCHEMA_VERSION, TABLES, VIEWS
 from visdiv_assets.sources.catalog import benchmarks, finevision_categories, published
 from visdiv_assets.statistics import wilson_interval
 from visdiv_assets.storage.lake import Lake
@@ -54,7 +53,8 @@ def make(folder: Path, subsets: Sequence[str], tests: Sequence[str], *, seed: in
                 connection.register("given", given)
                 connection.execute(f'INSERT INTO "{table.name}" BY NAME SELECT * FROM given')
                 connection.unregister("given")
-        connection.execute(REVIEW_PRECISION.create_statement())
+        for view in VIEWS:
+            connection.execute(view.create_statement())
     for number, subset in enumerate(subsets):
         vectors = random.standard_normal((60, 24)) * np.geomspace(1, 0.02 + 0.001 * number, 24)
         write = made.lake.write("subset_diversity", subset, code_version="1")
