@@ -113,8 +113,7 @@ def _subset_row(warehouse: Warehouse, lake: Lake, name: str, row: int, image: in
         del pair["total"]
     scores: Record = {}
     for table, sql in queries.SCORES.items():
-        if warehouse.has_rows(table):
-            scores |= next(iter(warehouse.rows(sql, **given)), {})
+        scores |= next(iter(warehouse.rows_of(table, sql, **given)), {})
     scores["rating"] = _rating(lake, name, row)
     return replace(
         view,

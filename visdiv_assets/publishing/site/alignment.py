@@ -49,9 +49,7 @@ _INTRODUCTION = (
 
 def page(corpus: Corpus) -> Page:
     """Make the page: the range of the scores by subset, what published filters keep, and truncated texts."""
-    rows: list[dict[str, Any]] = []
-    if corpus.warehouse.has_rows("alignment_summary"):
-        rows = corpus.warehouse.rows(_QUANTILES, other=OTHER)
+    rows = corpus.warehouse.rows_of("alignment_summary", _QUANTILES, other=OTHER)
     if not rows:
         nothing = (
             "No text was compared with its image: set VISDIV_CLIP_MODEL to CLIP weights, then run `visdiv run --all`."

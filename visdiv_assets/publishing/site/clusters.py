@@ -47,9 +47,7 @@ _INTRODUCTION = (
 
 def page(corpus: Corpus) -> Page:
     """Make the page: the largest groups by number of positions, and a table of more groups."""
-    largest: list[dict[str, Any]] = []
-    if corpus.warehouse.has_rows("duplicate_clusters"):
-        largest = corpus.warehouse.rows(_LARGEST, limit=LISTED, named=NAMED)
+    largest = corpus.warehouse.rows_of("duplicate_clusters", _LARGEST, limit=LISTED, named=NAMED)
     if not largest:
         nothing = "No copies were found yet: run `visdiv run --all`."
         return Page(

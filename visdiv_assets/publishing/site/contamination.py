@@ -40,9 +40,7 @@ _INTRODUCTION = (
 
 def page(corpus: Corpus) -> Page:
     """Make the page: a heat map of subsets and benchmarks, and a table of benchmarks with their reports."""
-    rows: list[dict[str, Any]] = []
-    if corpus.warehouse.has_rows("contamination_rates"):
-        rows = corpus.warehouse.rows(_RATES, threshold=corpus.contamination_threshold)
+    rows = corpus.warehouse.rows_of("contamination_rates", _RATES, threshold=corpus.contamination_threshold)
     rules = {"confirmed": _CONFIRMED, "similarity": f"its similarity is at least {corpus.contamination_threshold}"}
     named = [{**row, "rule": rules[row["rule"]]} for row in rows if row["benchmark"] != "ALL"]
     # Subsets without images have no rate.

@@ -48,9 +48,7 @@ _INTRODUCTION = (
 
 def page(corpus: Corpus) -> Page:
     """Make the page: scores of samples, scores of whole subsets next to published ones, and spectra."""
-    whole: list[dict[str, Any]] = []
-    if corpus.warehouse.has_rows("diversity"):
-        whole = corpus.warehouse.rows(_WHOLE, other=OTHER)
+    whole = corpus.warehouse.rows_of("diversity", _WHOLE, other=OTHER)
     return Page(
         "diversity.html",
         "Diversity",
@@ -61,9 +59,7 @@ def page(corpus: Corpus) -> Page:
 
 def _rarefied(corpus: Corpus, whole: list[dict[str, Any]]) -> Section:
     heading = "At equal numbers of images"
-    rows: list[dict[str, Any]] = []
-    if corpus.warehouse.has_rows("diversity_rarefied"):
-        rows = corpus.warehouse.rows(_RAREFIED, other=OTHER)
+    rows = corpus.warehouse.rows_of("diversity_rarefied", _RAREFIED, other=OTHER)
     if not rows:
         nothing = (
             "No subset has 256 or more readable images, or the asset rarefied_diversity was not run: "

@@ -35,8 +35,7 @@ def judged_by_subset(corpus: Corpus, kind: str) -> list[Section]:
 
 def _rows(corpus: Corpus) -> list[dict[str, Any]]:
     # The view is there if its table is; files of other releases have neither.
-    there = corpus.warehouse.has_rows("review_decisions")
-    return corpus.warehouse.rows(_PRECISION, every=ALL) if there else []
+    return corpus.warehouse.rows_of("review_decisions", _PRECISION, every=ALL)
 
 
 def _sentence(row: dict[str, Any]) -> str:

@@ -81,11 +81,9 @@ def page(corpus: Corpus) -> Page:
     if not rows:
         nothing = "No subset is materialized: run `visdiv run --all`."
         return Page("index.html", "Overview", introduction, [Section("Subsets", nothing=nothing)])
-    rarefied = {}
-    if corpus.warehouse.has_rows("diversity_rarefied"):
-        drawn = corpus.warehouse.rows(_RAREFIED)
-        size = compared_size(drawn)
-        rarefied = {row["subset"]: row for row in drawn if row["sample_size"] == size}
+    drawn = corpus.warehouse.rows_of("diversity_rarefied", _RAREFIED)
+    size = compared_size(drawn) if drawn else 0
+    rarefied = {row["subset"]: row for row in drawn if row["sample_size"] == size}
     kept = kept_rows(corpus)
     sections = [
         Section("Total", facts=_facts(rows)),
@@ -101,8 +99,8 @@ def page(corpus: Corpus) -> Page:
 def _not_read(corpus: Corpus) -> list[Section]:
     """Return the section that says what of the source is not read; none if all is."""
     found = corpus.warehouse
-    kinds = found.rows(_SKIPPED) if found.has_rows("skipped_files") else []
-    columns = found.rows(_UNUSED) if found.has_rows("unused_columns") else []
+    kinds = found.rows_of("skipped_files", _SKIPPED)
+    columns = found.rows_of("unused_columns", _UNUSED)
     facts = [(row["kind"], f"{row['files']:,}, such as {row['example']}") for row in kinds]
     facts += [(f"column {row['column_name']}", f"in {several(row['subsets'], 'subset')}") for row in columns]
     where = "The tables skipped_files and unused_columns of the DuckDB file list all of them."

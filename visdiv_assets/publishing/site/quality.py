@@ -44,9 +44,7 @@ _INTRODUCTION = (
 
 def page(corpus: Corpus) -> Page:
     """Make the page: ratings of all subsets together and of each, issues of images and texts, and personal data."""
-    ratings: list[dict[str, Any]] = []
-    if corpus.warehouse.has_rows("quality"):
-        ratings = corpus.warehouse.rows(_ALL)
+    ratings = corpus.warehouse.rows_of("quality", _ALL)
     if not ratings:
         nothing = "No turn has a rating: the source has no ratings, or run `visdiv run --all`."
         sections = [Section("Ratings", nothing=nothing)]

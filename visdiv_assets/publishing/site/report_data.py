@@ -37,6 +37,10 @@ class Warehouse:
         """Return the rows of a statement as an Arrow table."""
         return self._connection.sql(sql, params=parameters or None).to_arrow_table()
 
+    def rows_of(self, table: str, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Return the rows of a statement on a table, or on a view of it; none if the table has none or is not there."""
+        return self.rows(sql, **parameters) if self.has_rows(table) else []
+
     def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """Return the rows of a statement as dicts."""
         rows: list[dict[str, Any]] = self.table(sql, **parameters).to_pylist()

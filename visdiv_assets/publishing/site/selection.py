@@ -39,9 +39,7 @@ _INTRODUCTION = (
 
 def page(corpus: Corpus) -> Page:
     """Make the page: the range of each method's scores by subset."""
-    rows: list[dict[str, Any]] = []
-    if corpus.warehouse.has_rows("selection_scores"):
-        rows = corpus.warehouse.rows(_SCORES, other=OTHER)
+    rows = corpus.warehouse.rows_of("selection_scores", _SCORES, other=OTHER)
     if not rows:
         nothing = "No row has a selection score: run `visdiv run --all`; some methods need CLIP weights."
         return Page("selection.html", "Selection", _INTRODUCTION, [Section("Scores", nothing=nothing)])

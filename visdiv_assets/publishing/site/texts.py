@@ -45,9 +45,7 @@ _INTRODUCTION = (
 
 def page(corpus: Corpus) -> Page:
     """Make the page: a heat map of subsets and benchmarks, its table, and the longest passages."""
-    rows: list[dict[str, Any]] = []
-    if corpus.warehouse.has_rows("text_contamination_rates"):
-        rows = corpus.warehouse.rows(_RATES)
+    rows = corpus.warehouse.rows_of("text_contamination_rates", _RATES)
     if not rows:
         nothing = (
             "No texts were compared with a benchmark: add benchmarks with texts to the source, then run "
