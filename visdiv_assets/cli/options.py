@@ -64,6 +64,37 @@ def pass_settings(command: Callable[..., None]) -> Callable[..., None]:
     return settings_options(with_settings)
 
 
+def server_options(port: int, port_help: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options `--port`, `--host` and `--allow-host` to a command that starts a web server.
+
+    The command gets them as `port`, `host` and `names`.
+
+    Args:
+        port: the default.
+        port_help: the help of `--port`.
+    """
+
+    def with_options(command: Callable[..., None]) -> Callable[..., None]:
+        options = (
+            click.option("--port", type=click.IntRange(0, 65535), default=port, show_default=True, help=port_help),
+            click.option(
+                "--host", default="127.0.0.1", show_default=True, help="Address that the web server listens on."
+            ),
+            click.option(
+                "--allow-host",
+                "names",
+                multiple=True,
+                metavar="NAME",
+                help="Hostname that browsers use to reach the server, such as that of a proxy (repeatable).",
+            ),
+        )
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return with_options
+
+
 def given_options() -> str:
     """Return `--source` and `--data` as they were given to the running command, each after a space."""
     context = click.get_current_context(silent=True)

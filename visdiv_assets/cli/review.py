@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from visdiv_assets.cli.options import pass_settings
+from visdiv_assets.cli.options import pass_settings, server_options
 from visdiv_assets.settings import Settings
 
 EXAMPLES = """\
@@ -20,21 +20,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=3001,
-    show_default=True,
-    help="Port of the web server; 0 takes a free one.",
-)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address that the web server listens on.")
-@click.option(
-    "--allow-host",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    help="Hostname that browsers use to reach the server, such as that of a proxy (repeatable).",
-)
+@server_options(3001, "Port of the web server; 0 takes a free one.")
 @click.option("--by", metavar="NAME", help="Who decides, as the decisions name it. Default: the user's login.")
 @click.option("--no-open", is_flag=True, help="Print the address and open no browser.")
 @pass_settings
@@ -54,7 +40,8 @@ def review(settings: Settings, port: int, host: str, names: tuple[str, ...], by:
     from visdiv_assets.publishing.review.marks import Marks
     from visdiv_assets.publishing.review.pair_images import PairImages
     from visdiv_assets.publishing.review.pair_index import PairIndex
-    from visdiv_assets.publishing.review.serving import address_of, listen, serve
+    from visdiv_assets.publishing.review.serving import address_of, serve
+    from visdiv_assets.publishing.web.address import listen
     from visdiv_assets.publishing.web.guard import is_loopback
     from visdiv_assets.storage import uris
     from visdiv_assets.wiring import open_lake, open_source

@@ -14,7 +14,8 @@ from starlette.routing import Route
 
 from visdiv_assets.errors import ConfigError
 from visdiv_assets.publishing.review.app import new_token
-from visdiv_assets.publishing.review.serving import address_of, listen, serve
+from visdiv_assets.publishing.review.serving import address_of, serve
+from visdiv_assets.publishing.web.address import listen
 
 
 def test_the_address_carries_the_token_where_browsers_keep_it() -> None:
