@@ -32,7 +32,8 @@ EVIL = [
 
 
 def everywhere(text: str) -> str:
-    side = ImageRef(text, 1, 0, text, Preview(None, "no bytes"), text, text, 1, text)
+    # A path that ends in a separator has no file name to show.
+    side = ImageRef(text, 1, 0, text, Preview(None, "no bytes"), text, text, 1, f"{text}x")
     verdict, view = Verdict(False, text, text), AlignedView(b"a", b"b", b"c", (2, 3), (2, 3), 0.1, text)
     return render(
         report(
@@ -62,12 +63,12 @@ def test_markup_in_data_stays_text(text: str) -> None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(ANYTHING.filter(bool))
+@given(ANYTHING.filter(str.strip))
 def test_any_text_leaves_the_page_as_it_is_built(text: str) -> None:
     html, harmless = everywhere(text), everywhere("harmless")
     html.encode("utf-8")
     assert "\0" not in html
-    # Empty lines make paragraphs, and an empty note makes none.
+    # Empty lines make paragraphs, and a note of white space makes no cell.
     counted, expected = ([tag for tag, _ in structure(each) if tag not in ("p", "bdi")] for each in (html, harmless))
     assert counted == expected
 

@@ -146,7 +146,7 @@ def _heading(name: str) -> str:
 
 
 def _lowered(heading: str) -> str:
-    return heading[:1].lower() + text_cells.clean(heading[1:], _HEADING)
+    return text_cells.clean(heading[:1].lower() + heading[1:], _HEADING)
 
 
 def _orders(
