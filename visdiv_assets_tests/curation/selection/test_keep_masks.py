@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from visdiv_assets.curation.selection.keep_masks import ROWS_SCHEMA, DropMasks, Selection, as_mask, as_table
 from visdiv_assets.curation.selection.row_identity import find_rows, identify_rows
 from visdiv_assets.curation.selection.select import Wanted, select_rows
-from visdiv_assets.errors import ConfigError, NotMaterializedError, StaleError
+from visdiv_assets.errors import ConfigError, InputError, NotMaterializedError, StaleError
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets_tests.curation.lakes import Listed, add_images
@@ -83,6 +83,8 @@ def test_a_method_without_scores_is_refused(lake: Lake, images: dict[str, Manife
     add_scores(lake, semdedup=[0.1, 0.2])
     with pytest.raises(ConfigError, match="no row has a score by clip_score"):
         Selection("clip_score", 0.5).drop_masks(lake, images)
+    with pytest.raises(InputError, match="no row has a score by clip_score"):
+        select_rows(lake, "clip_score", [], Wanted(count=1))
 
 
 def test_scores_of_other_images_in_as_many_rows_are_refused(lake: Lake, images: dict[str, Manifest]) -> None:

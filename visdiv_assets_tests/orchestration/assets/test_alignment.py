@@ -10,7 +10,7 @@ import pytest
 
 from visdiv_assets.orchestration.assets.alignment import alignment
 from visdiv_assets.orchestration.assets.clip_pairs import clip_near_duplicates
-from visdiv_assets.orchestration.resources import build_resources
+from visdiv_assets.orchestration.resources import ClipResource, build_resources
 from visdiv_assets.publishing.warehouse.publish import publish
 from visdiv_assets_tests.conftest import Pipeline, Ran, Row, image, near_copy, other_model, written_at
 from visdiv_assets_tests.testing.clip_lakes import add_clip_images, add_clip_texts
@@ -127,7 +127,17 @@ def test_texts_of_other_weights_are_refused_in_one_line(listed: Pipeline) -> Non
     assert "run `visdiv run some` with CLIP weights in VISDIV_CLIP_MODEL" in str(ran.failures["alignment"])
 
 
-def test_vectors_of_an_older_list_of_images_are_refused(scored: Pipeline) -> None:
+def test_without_weights_older_vectors_give_no_scores(scored: Pipeline) -> None:
+    scored.write(SUBSET, [Row([image(7)])])
+    assert scored.run(SUBSET, only=["subset_images"]).success
+    ran = run(scored, alignment)
+    assert ran.success, ran.failures
+    assert "no CLIP weights" in str(ran.metadata("alignment")["made_nothing"])
+    assert scored.lake.manifest("alignment", SUBSET) is None
+
+
+def test_with_weights_older_vectors_are_refused(scored: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ClipResource, "missing_weights", lambda self: "")
     scored.write(SUBSET, [Row([image(7)])])
     assert scored.run(SUBSET, only=["subset_images"]).success
     ran = run(scored, alignment)
