@@ -52,5 +52,5 @@ def _values(field: FieldInfo) -> str:
         for kind, sign in ((annotated_types.Gt, ">"), (annotated_types.Ge, ">="), (annotated_types.Le, "<=")):
             if isinstance(part, kind):
                 bounds.append(f"{sign} {getattr(part, kind.__name__.lower())}")
-    kinds = {int: "a whole number", float: "a number", str: "a text"}
+    kinds = {int: "a whole number", float: "a number", str: "text"}
     return " ".join(filter(None, [kinds[field.annotation], " and ".join(bounds)])) if field.annotation in kinds else ""

@@ -143,7 +143,7 @@ def _personal_data(personal: Mapping[str, tuple[int, int]]) -> str:
     counts = [f"{kind.replace('_', ' ')}: {found} in {rows} rows" for kind, (found, rows) in personal.items()]
     return (
         f"\n## Personal data\n\nThe texts were searched by patterns, and are unchanged. {'; '.join(counts)}. "
-        "Patterns miss some personal data and take other text for it; images were not searched.\n"
+        "Patterns miss some personal data and match some text that is not personal data; images were not searched.\n"
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from visdiv_assets.duplicates.decided_pairs import PERSON
+from visdiv_assets.duplicates.person_decisions import RIGHT, UNSURE, WRONG
 from visdiv_assets.duplicates.verify.evidence import KINDS
 from visdiv_assets.sources.schema import CRITERIA
 
@@ -158,12 +159,12 @@ VERDICT = Column(
     "NULL: not compared.",
 )
 #: What people decide on a pair.
-DECISION_TYPE = enum("right", "wrong", "unsure")
+DECISION_TYPE = enum(RIGHT, WRONG, UNSURE)
 #: The verdict that counts, of a person's decision and the verdict of verification, as SQL.
 VERDICT_OF_DECISION = "CASE decision WHEN 'right' THEN 'confirmed' WHEN 'wrong' THEN 'rejected' ELSE pixel_verdict END"
 #: The evidence, with that of pairs that only a person confirms.
 EVIDENCE_OF_DECISION = (
-    "CASE WHEN decision = 'right' AND pixel_verdict IS DISTINCT FROM 'confirmed' THEN 'person' ELSE evidence END"
+    f"CASE WHEN decision = '{RIGHT}' AND pixel_verdict IS DISTINCT FROM 'confirmed' THEN '{PERSON}' ELSE evidence END"
 )
 #: A person's decision, and the verdict that it may have changed.
 DECIDED = (

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
-from visdiv_assets.curation.image_issues import ISSUE_VALUES, SIZE_BOUNDS
+from visdiv_assets.curation.image_issues import ISSUE_VALUES, size_bounds
 from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.duplicates.person_decisions import Decisions
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
@@ -215,7 +215,7 @@ class Filler:
             self._loader.connection.execute(
                 f"""INSERT INTO images
                 SELECT {", ".join(made.get(name, f'i."{name}"') for name in names)}
-                FROM listed i CROSS JOIN ({SIZE_BOUNDS})
+                FROM listed i CROSS JOIN ({size_bounds("sizes")})
                     LEFT JOIN counted c ON c.image_id = i.image_id AND i.status = 'ok'
                 ORDER BY i."row", i.image_index""",
                 {"subset": images.partition},

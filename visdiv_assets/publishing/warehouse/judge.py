@@ -45,7 +45,7 @@ JUDGE_RATINGS = Table(
         Column(
             "suspected_injection",
             "BOOLEAN",
-            "True if a text of the turn speaks to a judge, by a list of phrases, or a text in its image, by the "
+            "True if a text of the turn addresses a judge, by a list of phrases, or a text in its image, by the "
             "judge's own answer. The ratings are what the judge gave: look at the turn before you use them.",
         ),
         Column("injection", "VARCHAR", "The passage that was found; NULL without."),
@@ -67,10 +67,10 @@ JUDGE_SUMMARY = View(
         _MODEL,
         _PROMPTS,
         Column("turns", "BIGINT", "Turns of the files that were begun."),
-        Column("turns_rated", "BIGINT", "Turns with a rating by the judge or more."),
+        Column("turns_rated", "BIGINT", "Turns with at least one rating by the judge."),
         Column("turns_from_source", "BIGINT", "Turns that were not asked about, since the source has all ratings."),
         Column("turns_unanswered", "BIGINT", "Turns with a question without an answer, which the next run asks."),
-        Column("turns_suspected", "BIGINT", "Turns whose texts or images seem to speak to a judge."),
+        Column("turns_suspected", "BIGINT", "Turns whose texts or images seem to address a judge."),
     ),
     query=f"""
     SELECT subset, profile, model, prompts, count(*) AS turns,

@@ -44,7 +44,7 @@ SUBSET_SUMMARY = View(
             "table diversity. Compare subsets of different sizes by diversity_rarefied.",
         ),
         Column("diversity_too_few", "BOOLEAN", "True if there are too few images for a comparable diversity."),
-        Column("model_id", MODEL_ID.type, MODEL_ID.comment),
+        MODEL_ID,
         MATERIALIZED_AT,
     ),
     query=f"""

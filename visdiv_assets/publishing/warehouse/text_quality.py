@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from visdiv_assets.curation.row_quality import TEXT_PROFILES
 from visdiv_assets.publishing.warehouse.columns import OF_SUBSET, ROW, SUBSET, Column, Table, View, enum
 from visdiv_assets.publishing.warehouse.loading import Loader
 from visdiv_assets.texts.personal_data import KINDS
@@ -45,8 +46,8 @@ TEXT_QUALITY = Table(
         Column(
             "refusal",
             "BOOLEAN",
-            "True if one of the answer's first sentences begins with a phrase of texts/refusals.txt: I cannot, As an "
-            "AI.",
+            "True if one of the answer's first sentences begins with a phrase of texts/refusals.txt: I cannot help, "
+            "As an AI.",
         ),
         Column(
             "language",
@@ -66,7 +67,7 @@ _KIND = Column(
 
 PERSONAL_DATA = Table(
     "personal_data",
-    "One row per text and kind of personal data in it. The values are nowhere in this file.",
+    "One row per text and kind of personal data in it, without the values. Excerpts in other tables may contain them.",
     (
         SUBSET,
         ROW,
@@ -105,6 +106,9 @@ PERSONAL_DATA_SUMMARY = View(
     """,
 )
 
+#: Share of repeated n-grams above which an answer is called repetitive.
+_REPETITIVE = TEXT_PROFILES["gopher"]["repeated_ngrams"]
+
 TEXT_QUALITY_SUMMARY = View(
     "text_quality_summary",
     "One row per subset: its turns, and how many of them have an empty answer or a refusal, or repeat themselves.",
@@ -113,14 +117,14 @@ TEXT_QUALITY_SUMMARY = View(
         Column("turns", "BIGINT", "Turns of the subset."),
         Column("empty_answers", "BIGINT", "Turns without an answer, or with one of only white space."),
         Column("refusals", "BIGINT", "Turns whose answer is a refusal."),
-        Column("repetitive", "BIGINT", "Turns of which repeated_ngrams is more than 0.15, Gopher's limit."),
+        Column("repetitive", "BIGINT", f"Turns of which repeated_ngrams is more than {_REPETITIVE}, Gopher's limit."),
         Column("words_median", "DOUBLE", "Median of the words of answers."),
         Column("language", "VARCHAR", "Most frequent language; NULL if none was detected."),
         Column("language_share", "DOUBLE", "Share of the turns with a language that are in it."),
     ),
-    query="""
+    query=f"""
     SELECT subset, count(*) AS turns, count(*) FILTER (empty_answer) AS empty_answers,
-        count(*) FILTER (refusal) AS refusals, count(*) FILTER (repeated_ngrams > 0.15::FLOAT) AS repetitive,
+        count(*) FILTER (refusal) AS refusals, count(*) FILTER (repeated_ngrams > {_REPETITIVE}::FLOAT) AS repetitive,
         median(answer_words) AS words_median, mode(language) AS language,
         max(n) FILTER (language IS NOT NULL) / nullif(count(language), 0) AS language_share
     FROM (SELECT *, count(*) OVER (PARTITION BY subset, language) AS n FROM text_quality)
