@@ -21,17 +21,18 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @server_options(3001, "Port of the web server; 0 takes a free one.")
-@click.option("--by", metavar="NAME", help="Who decides, as the decisions name it. Default: the user's login.")
+@click.option("--by", metavar="NAME", help="Name to record as the author of the decisions. Default: your login name.")
 @click.option("--no-open", is_flag=True, help="Print the address and open no browser.")
 @pass_settings
 def review(settings: Settings, port: int, host: str, names: tuple[str, ...], by: str | None, no_open: bool) -> None:
     """Mark pairs of images right, wrong or unsure in a browser.
 
     Shows the pairs that verification compared, undecided ones first, with both images at full size, the texts of their
-    rows, and the evidence. What you say is saved at once in the file that VISDIV_DECISIONS names; the next
+    rows, and the evidence. Each decision is saved at once in the file that VISDIV_DECISIONS names; the next
     `visdiv run --all` obeys it.
 
-    Only who has the address that is printed last, with its token, can see the images and decide. Ctrl-C stops the
+    Only people who have the address that is printed last, with its token, can see the images and
+    decide. Ctrl-C stops the
     server.
     """
     from visdiv_assets.corpus.access import present_partitions

@@ -121,6 +121,25 @@ def stored_strings(lake: Lake, manifest: Manifest) -> Iterator[pa.Array]:
         yield batch["strings"].flatten()
 
 
+def row_strings(lake: Lake, benchmark: str, row: int) -> list[str]:
+    """Return the strings of a row of a benchmark without empty ones; none if they were never stored.
+
+    Args:
+        lake: where they lie.
+        benchmark: its name.
+        row: the row.
+    """
+    manifest = lake.manifest(LakeTable.BENCHMARK_STRINGS, benchmark)
+    if manifest is None or not manifest.files("rows"):
+        return []
+    before = 0
+    for batch in _read_batches(lake, manifest, "rows", STRINGS_SCHEMA.names):
+        if row < before + batch.num_rows:
+            return [text for text in batch["strings"][row - before].as_py() or [] if text]
+        before += batch.num_rows
+    return []
+
+
 def row_texts(lake: Lake, subset: str, rows: Iterable[int]) -> dict[int, str]:
     """Return the turns of some rows of a subset as one text per row: question, then answer, turn by turn.
 

@@ -73,3 +73,11 @@ def fit(size: tuple[int, int], side: int) -> tuple[int, int]:
     """Return a width and height reduced to a longest side in pixels; smaller ones are returned unchanged."""
     scale = min(1.0, side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def reduce_to(image: Image, side: int) -> Image:
+    """Return an image reduced to a longest side in pixels, bicubic; a smaller one is returned itself."""
+    from PIL.Image import Resampling
+
+    size = fit(image.size, side)
+    return image if size == image.size else image.resize(size, Resampling.BICUBIC, reducing_gap=2.0)

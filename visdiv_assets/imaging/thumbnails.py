@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from visdiv_assets.imaging.decode import DecodedImage, ImageStatus
-from visdiv_assets.imaging.resize import fit
+from visdiv_assets.imaging.resize import reduce_to
 from visdiv_assets.threads import ordered_map, thread_count
 
 if TYPE_CHECKING:
@@ -144,10 +144,6 @@ def _fit_in_page(stored: list[bytes]) -> Iterator[bytes]:
 
 
 def _encode(image: Image, side: int, quality: int) -> bytes:
-    from PIL.Image import Resampling
-
-    size = fit(image.size, side)
-    small = image if size == image.size else image.resize(size, Resampling.BICUBIC, reducing_gap=2.0)
     stream = io.BytesIO()
-    small.save(stream, "WEBP", quality=quality, method=METHOD)
+    reduce_to(image, side).save(stream, "WEBP", quality=quality, method=METHOD)
     return stream.getvalue()

@@ -16,6 +16,9 @@ from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.reports.model import PairEntry, Value, Verdict
 from visdiv_assets.publishing.text_cells import Text
 
+#: Verdicts as the lake stores them.
+VERIFIED = {"confirmed": True, "rejected": False, "undecided": None}
+
 #: The kind of pairs that are not confirmed, and the reason of those that a person refuted.
 UNCONFIRMED, PERSON_SAID = "unconfirmed", "a person decided"
 

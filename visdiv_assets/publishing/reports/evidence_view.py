@@ -51,7 +51,7 @@ def aligned_view(pair: PairEntry) -> AlignedView | None:
     if verdict.transform:
         disagrees = disagreement(left, right, verdict)
         marked, disagreeing = _encode_webp(mark_disagreement(left, disagrees)), float(disagrees.mean())
-        right = _lay_onto(left, right, verdict.transform)
+        right = warp_onto(right, verdict.transform, left.size)
     else:
         right = shrink(right, SIDE)
     return AlignedView(
@@ -95,14 +95,14 @@ def disagreement(left: Image, right: Image, verdict: Verdict) -> NDArray[np.bool
     return found
 
 
-def _lay_onto(left: Image, right: Image, transform: tuple[float, ...]) -> Image:
-    """Return the right image in the frame of the left one, gray where it shows nothing."""
+def warp_onto(right: Image, transform: tuple[float, ...], size: tuple[int, int]) -> Image:
+    """Return the right image in the frame of the left one, of a width and height, gray where it shows nothing."""
     from PIL.Image import fromarray
 
     from visdiv_assets.duplicates.verify.geometry import matrix_of
     from visdiv_assets.duplicates.verify.registration import warp
 
-    laid, inside = warp(np.asarray(right), matrix_of(transform), left.size)
+    laid, inside = warp(np.asarray(right), matrix_of(transform), size)
     laid[~inside] = 128
     return fromarray(np.ascontiguousarray(laid))
 

@@ -155,10 +155,10 @@ class _Handlers:
 
     def start(self, request: Request) -> dict[str, Any]:
         """Return what the page shows first: the data's name, the kinds of pairs, and the values to filter by."""
-        index = self._review.index
+        index, counts = self._review.index, self._review.index.counts()
         return {
             "title": self._review.title,
-            "kinds": {kind: index.counts().get(kind, 0) for kind in KINDS},
+            "kinds": {kind: counts.get(kind, 0) for kind in KINDS},
             "facets": {kind: index.facets(kind) for kind in KINDS},
             "decisions": str(self._review.marks.path),
         }

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from visdiv_assets.duplicates.person_decisions import RIGHT, UNSURE, WRONG
 from visdiv_assets.errors import InputError
 from visdiv_assets.publishing.review.pair_loading import DUPLICATES, KINDS
 
 #: What a person can say of a pair, and `none`: nothing yet.
-MARKS = ("none", "right", "wrong", "unsure")
+MARKS = ("none", RIGHT, WRONG, UNSURE)
 VERDICTS = ("undecided", "confirmed", "rejected")
 
 #: Maximum pairs of a random sample; a larger one has the pairs of a smaller one, and more.

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from visdiv_assets.corpus.image_lookup import ImagePosition, ImageReader
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.corpus.turns import stored_turns
+from visdiv_assets.corpus.turns import row_strings, stored_turns
 from visdiv_assets.publishing import text_cells
-from visdiv_assets.publishing.reports.badges import badge, percent, verdict_of
-from visdiv_assets.publishing.review.pair_images import VERIFIED, sides
+from visdiv_assets.publishing.reports.badges import VERIFIED, badge, percent, verdict_of
+from visdiv_assets.publishing.review.pair_images import sides
 from visdiv_assets.publishing.review.pair_loading import CONTAMINATION
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
@@ -72,7 +72,7 @@ def _describe_side(images: ImageReader, kind: Kind, position: ImagePosition) -> 
 def _texts(lake: Lake, kind: Kind, position: ImagePosition) -> list[dict[str, str]]:
     """Return the texts of a row: the question and answer of each turn, or the strings of a row of a benchmark."""
     if kind is Kind.BENCHMARK:
-        return [{"": _shorten(text)} for text in _benchmark_strings(lake, position)[:TEXTS_SHOWN]]
+        return [{"": _shorten(text)} for text in row_strings(lake, position.name, position.row)[:TEXTS_SHOWN]]
     manifest = lake.manifest(LakeTable.SUBSET_TURNS, position.name)
     if manifest is None:
         return []
@@ -82,14 +82,6 @@ def _texts(lake: Lake, kind: Kind, position: ImagePosition) -> list[dict[str, st
             found = [{"question": user, "answer": answer} for _, user, answer in turns]
             return [{name: _shorten(text) for name, text in turn.items() if text} for turn in found[:TEXTS_SHOWN]]
     return []
-
-
-def _benchmark_strings(lake: Lake, position: ImagePosition) -> list[str]:
-    manifest = lake.manifest(LakeTable.BENCHMARK_STRINGS, position.name)
-    if manifest is None or not manifest.files("rows"):
-        return []
-    strings = lake.dataset(manifest).take(pa.array([position.row]), columns=["strings"])["strings"]
-    return [text for text in strings[0].as_py() or [] if text]
 
 
 def _shorten(text: str) -> str:

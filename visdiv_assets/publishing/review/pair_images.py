@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from visdiv_assets.corpus.image_lookup import ImagePosition
+from visdiv_assets.duplicates.verify.geometry import matrix_of
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.publishing.reports.badges import verdict_of
-from visdiv_assets.publishing.reports.evidence_view import disagreement, mark_disagreement, shrink
+from visdiv_assets.publishing.reports.badges import VERIFIED, verdict_of
+from visdiv_assets.publishing.reports.evidence_view import disagreement, mark_disagreement, shrink, warp_onto
 from visdiv_assets.publishing.review.pair_loading import CONTAMINATION
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.vectors.lru import LruCache
@@ -35,11 +36,7 @@ MAX_SIDE = 8192
 #: Longest side of the image in which disagreements are marked.
 _MARKED_SIDE = 1600
 
-_GRAY = 128
 _Value = TypeVar("_Value")
-
-#: Verdicts as the lake stores them.
-VERIFIED = {"confirmed": True, "rejected": False, "undecided": None}
 
 
 class View(StrEnum):
@@ -159,19 +156,13 @@ def lay_onto(left: Image, right: Image, transform: tuple[float, ...]) -> Image:
 
     The result has the proportions of the left image, and so many pixels that no detail of the right one is lost.
     """
-    from PIL.Image import fromarray
-
-    from visdiv_assets.duplicates.verify.registration import warp
-
-    matrix = np.reshape([*transform, 0.0, 0.0, 1.0][:9], (3, 3))
+    matrix = matrix_of(transform)
     # Pixels of the right image for each pixel of the left frame, by area; a unit is a whole side.
     area = abs(float(np.linalg.det(matrix[:2, :2]))) * left.width * left.height
     finer = float(np.sqrt(right.width * right.height / area)) if area > 0 else 1.0
     limit = min(MAX_SIDE / max(left.size), float(np.sqrt(LOSSLESS_PIXELS / (left.width * left.height))))
     scale = max(1.0, min(finer, limit))
-    laid, inside = warp(np.asarray(right), matrix, (round(left.width * scale), round(left.height * scale)))
-    laid[~inside] = _GRAY
-    return fromarray(np.ascontiguousarray(laid))
+    return warp_onto(right, transform, (round(left.width * scale), round(left.height * scale)))
 
 
 def encode(image: Image) -> EncodedImage:

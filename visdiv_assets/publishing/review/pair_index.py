@@ -25,10 +25,7 @@ SLICE = 200
 
 _SAID = (RIGHT, WRONG, UNSURE)
 _JOINED = "FROM pairs p LEFT JOIN sampled_pairs s USING (number) LEFT JOIN marks m USING (pair_key)"
-_SUMMARY = (
-    "p.number, p.kind, p.verdict, p.shown AS evidence, p.confidence, p.similarity, p.image_id_a, p.image_id_b, "
-    "p.position_a, p.position_b, p.swapped"
-)
+_SUMMARY = "p.number, p.verdict, p.shown AS evidence"
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
+from visdiv_assets.duplicates.candidates import SIDES
 from visdiv_assets.errors import NotMaterializedError
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
@@ -108,11 +108,11 @@ def load_pairs(lake: Lake, connection: DuckDBPyConnection) -> int:
     for subset in lake.partitions(LakeTable.VERIFIED_DUPLICATES):
         compared = True
         manifest = lake.require(LakeTable.VERIFIED_DUPLICATES, subset)
-        _add(lake, connection, manifest, DUPLICATES, subset, ("image_id_a", "image_id_b"))
+        _add(lake, connection, manifest, DUPLICATES, subset, SIDES)
     across = lake.manifest(LakeTable.VERIFIED_CROSS_SUBSET, CORPUS_PARTITION)
     if across is not None:
         compared = True
-        _add(lake, connection, across, DUPLICATES, None, ("image_id_a", "image_id_b"))
+        _add(lake, connection, across, DUPLICATES, None, SIDES)
     for subset in lake.partitions(LakeTable.VERIFIED_CONTAMINATION):
         compared = True
         manifest = lake.require(LakeTable.VERIFIED_CONTAMINATION, subset)
@@ -140,8 +140,7 @@ def _add(
     stored = lake.dataset(manifest, "pairs")
     names = [name if name in stored.schema.names else f"NULL AS {name}" for name in _VERDICT]
     benchmark = ids[2:] or ("NULL", "NULL", "NULL")
-    batches = pa.RecordBatchReader.from_batches(stored.schema, stored.to_batches())
-    connection.register("batches", batches)
+    connection.register("batches", stored.scanner().to_reader())
     connection.execute(
         f"INSERT INTO found SELECT ?, {ids[0]}, {ids[1]}, ?, {', '.join((*benchmark, *names))} "
         "FROM batches WHERE evidence IS NOT NULL",
@@ -155,9 +154,7 @@ def _add_positions(lake: Lake, connection: DuckDBPyConnection, subset: str) -> N
     images = lake.require(LakeTable.SUBSET_IMAGES, subset)
     if not images.files("rows"):
         return
-    listed = lake.dataset(images)
     columns = ["image_id", "row", "image_index", "status"]
-    schema = pa.schema([listed.schema.field(name) for name in columns])
-    connection.register("listed", pa.RecordBatchReader.from_batches(schema, listed.to_batches(columns=columns)))
+    connection.register("listed", lake.dataset(images).scanner(columns=columns).to_reader())
     connection.execute(_POSITIONS, [subset])
     connection.unregister("listed")

@@ -8,12 +8,11 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.access import CONTENT
 from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.corpus.turns import row_strings
 from visdiv_assets.errors import InputError, did_you_mean
 from visdiv_assets.publishing.row_view import queries
 from visdiv_assets.publishing.site.report_data import Warehouse
-from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 
 Record = dict[str, Any]
@@ -144,7 +143,7 @@ def _benchmark_row(warehouse: Warehouse, lake: Lake, name: str, row: int, image:
         view,
         file=first.get("file"),
         row_in_file=first.get("row_in_file"),
-        strings=_strings(lake, name, row),
+        strings=row_strings(lake, name, row),
         leaks=warehouse.rows(queries.LEAKED_TO, **given),
     )
 
@@ -166,7 +165,7 @@ def _file_of(lake: Lake, name: str, row: int, images: Sequence[Record]) -> tuple
 
 
 def _decision(warehouse: Warehouse, lake: Lake, given: Record) -> Record:
-    if not warehouse.rows(queries.DECIDED):
+    if not warehouse.rows(queries.DECIDED, **given):
         return {"kept": None}
     dropped = warehouse.rows(queries.DROPPED, **given)
     if not dropped:
@@ -195,16 +194,3 @@ def _rating(lake: Lake, name: str, row: int) -> float | None:
         return None
     found = lake.read(manifest, columns=["rating"], where=pc.field("row") == row)["rating"].to_pylist()
     return found[0] if found else None
-
-
-def _strings(lake: Lake, name: str, row: int) -> list[str]:
-    """Return the texts of a row of a benchmark."""
-    manifest = lake.manifest(CONTENT[Kind.BENCHMARK].texts, name)
-    if manifest is None or not manifest.files("rows"):
-        return []
-    before = 0
-    for batch in lake.dataset(manifest, "rows").to_batches(columns=["strings"]):
-        if row < before + batch.num_rows:
-            return [text for text in batch["strings"][row - before].as_py() or [] if text]
-        before += batch.num_rows
-    return []

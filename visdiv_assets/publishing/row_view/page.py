@@ -206,7 +206,7 @@ def _card(
     image, record = found[entry.kind, entry.at], entry.record
     badge = None
     if record.get("verdict"):
-        confirmed = {"confirmed": True, "rejected": False}.get(record["verdict"])
+        confirmed = badges.VERIFIED[record["verdict"]]
         badge = badges.badge(Verdict(confirmed, record["evidence"] or "", record["reason"] or ""))
     facts = [(name, f"{record[name]:.3f}") for name in ("similarity", "confidence") if record.get(name) is not None]
     place, position = text_cells.clean(image.place, text_cells.SHOWN), text_cells.row_position(image)

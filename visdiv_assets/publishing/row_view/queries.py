@@ -12,7 +12,8 @@ SELECT * EXCLUDE (subset, "row") FROM images
 WHERE subset = $subset AND "row" = $row AND ($image < 0 OR image_index = $image) ORDER BY image_index
 """
 
-DECIDED = "SELECT 1 FROM provenance WHERE table_name = 'curated_rows'"
+#: Subsets that were added since the last decision have none.
+DECIDED = 'SELECT 1 FROM "rows" WHERE subset = $subset AND "row" = $row AND kept IS NOT NULL'
 
 DROPPED = """
 SELECT d.* EXCLUDE (subset, "row", file, row_in_file, path),

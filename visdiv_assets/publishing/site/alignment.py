@@ -151,4 +151,4 @@ def _truncated(rows: list[dict[str, Any]]) -> Grid:
         [Entry(row["subset"]), count(row["count_reached"]), count(row["count_scored"]), share(row["share"])]
         for row in rows
     ]
-    return Grid("Texts that CLIP cannot read to their end", headings, table)
+    return Grid("Texts longer than CLIP's context", headings, table)

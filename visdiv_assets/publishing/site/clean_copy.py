@@ -162,7 +162,7 @@ def _witnesses(corpus: Corpus, rows: list[dict[str, Any]]) -> Grid:
         Heading("Witness", "The benchmark or subset whose images make the rows contaminated or duplicates."),
         Heading("Kind"),
         Heading("Rows dropped"),
-        Heading("Of subsets", "Number of subsets that lose rows for it."),
+        Heading("Of subsets", "Number of subsets that lose rows because of it."),
     ]
     folders = {"benchmark": "leaks", "subset": "duplicates"}
     table = [
@@ -174,4 +174,4 @@ def _witnesses(corpus: Corpus, rows: list[dict[str, Any]]) -> Grid:
         ]
         for row in rows
     ]
-    return Grid("Where the images are that rows are dropped for", headings, table)
+    return Grid("Witnesses: the benchmarks and subsets because of which rows are dropped", headings, table)

@@ -64,7 +64,9 @@ def page(corpus: Corpus) -> Page:
 def _heat_map(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str], without: int) -> Chart:
     first = [row for row in rates if row["rule"] == rules[0]]
     links = {name: corpus.link("leaks", name) for name in {row["benchmark"] for row in rates}}
-    subsets, benchmarks = (_most_first(first, column) for column in ("subset", "benchmark"))
+    subsets, benchmarks = (
+        heat_maps.most_first(first, column, "images_contaminated") for column in ("subset", "benchmark")
+    )
     found = [row for row in rates if row["images_contaminated"]]
     left_out = f" {several(without, 'subset')} without images cannot be compared." if without else ""
     drawn = pa.table(
@@ -117,13 +119,6 @@ def _summary(rates: list[dict[str, Any]], rule: str) -> str:
         "images come first. Hover over a cell for its numbers; click it, or a link of the table, for the report of the "
         "benchmark."
     )
-
-
-def _most_first(rates: list[dict[str, Any]], column: str) -> list[str]:
-    totals: dict[str, int] = {}
-    for row in rates:
-        totals[row[column]] = totals.get(row[column], 0) + row["images_contaminated"]
-    return sorted(totals, key=lambda name: (-totals[name], name))
 
 
 def _pairs(found: list[dict[str, Any]], links: dict[str, str], cells: int) -> Grid:

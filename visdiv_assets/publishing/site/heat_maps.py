@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from visdiv_assets.publishing.site.charts import NAMES, STEP, Spec, fields
 
@@ -94,3 +95,11 @@ def heat_map(
         "view": {"fill": "$empty" if sparse else None, "stroke": None},
         **drawn,
     }
+
+
+def most_first(cells: Sequence[Mapping[str, Any]], column: str, value: str) -> list[str]:
+    """Return the names in a column of some cells, those with the largest sum of a value first."""
+    totals: dict[str, int] = {}
+    for cell in cells:
+        totals[cell[column]] = totals.get(cell[column], 0) + cell[value]
+    return sorted(totals, key=lambda name: (-totals[name], name))

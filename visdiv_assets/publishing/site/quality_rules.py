@@ -95,7 +95,10 @@ def _of_texts(warehouse: Warehouse) -> Section:
 def _of_personal_data(warehouse: Warehouse) -> Section:
     rows = warehouse.rows(_PERSONAL)
     cells = [(row["subset"], _words(row["kind"]), row["rows"], row["share"] or 0.0) for row in rows]
-    note = "Found by patterns, so some are none and others are missed. The table personal_data says where, not what."
+    note = (
+        "Found by patterns: some matches are wrong, and some data are missed. The table personal_data says where, not "
+        "what."
+    )
     return Section("Personal data", charts=[_chart("personal", "Share of the rows with it", note, "rows", cells)])
 
 

@@ -88,7 +88,7 @@ def _heat_map(rows: list[dict[str, Any]]) -> Chart:
             "matched": [f"{row['rows_matched']:,} of {row['rows']:,}" for row in rows],
         }
     )
-    subsets, benchmarks = (_most_first(first, column) for column in ("subset", "benchmark"))
+    subsets, benchmarks = (heat_maps.most_first(first, column, "rows_matched") for column in ("subset", "benchmark"))
     return Chart(
         "texts",
         f"{several(len(subsets), 'subset')} by {several(len(benchmarks), 'benchmark')}",
@@ -105,13 +105,6 @@ def _heat_map(rows: list[dict[str, Any]]) -> Chart:
         drawn,
         _rates(rows),
     )
-
-
-def _most_first(rows: list[dict[str, Any]], column: str) -> list[str]:
-    totals: dict[str, int] = {}
-    for row in rows:
-        totals[row[column]] = totals.get(row[column], 0) + row["rows_matched"]
-    return sorted(totals, key=lambda name: (-totals[name], name))
 
 
 def _rates(rows: list[dict[str, Any]]) -> Grid:

@@ -367,7 +367,7 @@
   };
   visdivMarks.onKey(
     {
-      r: () => mark("right"), w: () => mark("wrong"), u: () => mark("unsure"), Backspace: undo,
+      ...Object.fromEntries(visdivMarks.sayings.map(({ decision, key }) => [key, () => mark(decision)])), Backspace: undo,
       ArrowLeft: arrow(-1, 0, -1), ArrowRight: arrow(1, 0, 1), ArrowUp: arrow(0, -1), ArrowDown: arrow(0, 1),
       s: () => setMode("side"), f: modeKey("flicker"), d: modeKey("difference"), m: modeKey("marked"),
       " ": (event) => (viewer.mode() === "flicker" && !event.target.closest("button, summary, input") ? viewer.flip() : false),

@@ -203,7 +203,6 @@ const visdivViewer = (() => {
         flip();
       },
       zoomBy: (factor) => zoomTo(zoom * factor),
-      fit: () => zoomTo(1),
       // Switch between the whole image and its own pixels, or 4 times if it is smaller than the pane.
       toggleZoom: () => {
         const [view] = views;
