@@ -77,8 +77,10 @@ ISSUE_VALUES = {
     issue.name: f"CASE WHEN status = 'ok' THEN {issue.condition} END" for issue in ISSUES if issue.condition
 }
 
-#: Of one subset, from the sizes of its readable images: bounds of usual sizes.
-SIZE_BOUNDS = f"""
+
+def size_bounds(sizes: str) -> str:
+    """Return SQL of the bounds of usual sizes, from a relation of the readable images of one subset."""
+    return f"""
 SELECT q[1] - {SIZE_RANGES} * (q[2] - q[1]) AS size_low, q[2] + {SIZE_RANGES} * (q[2] - q[1]) AS size_high
-FROM (SELECT quantile_cont(sqrt(width::DOUBLE * height), [0.25, 0.75]) AS q FROM sizes)
+FROM (SELECT quantile_cont(sqrt(width::DOUBLE * height), [0.25, 0.75]) AS q FROM {sizes})
 """

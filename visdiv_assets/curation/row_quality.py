@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.curation.image_issues import ISSUE_VALUES, ISSUES, SIZE_BOUNDS
+from visdiv_assets.curation.image_issues import ISSUE_VALUES, ISSUES, size_bounds
 from visdiv_assets.storage.lake import Lake
 
 #: Issues that make an image poor, by profile.
@@ -61,7 +61,7 @@ def rows_with_poor_images(lake: Lake, subset: str, profile: str) -> pa.Table:
     images = lake.require(LakeTable.SUBSET_IMAGES, subset)
     listed = lake.read(images, columns=list(_IMAGE_COLUMNS), where=pc.field("status") == "ok")
     conditions = {name: ISSUE_VALUES.get(name, name) for name in IMAGE_PROFILES[profile]}
-    bounded = f"things CROSS JOIN ({SIZE_BOUNDS.replace('FROM sizes', 'FROM things')})"
+    bounded = f"things CROSS JOIN ({size_bounds('things')})"
     return _poor_rows(listed, bounded, "image_index", conditions, "every image has an issue")
 
 

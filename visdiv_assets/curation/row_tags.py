@@ -69,11 +69,9 @@ def with_tags(stored: StoredShard, tags: pa.Table) -> StoredShard:
     def batches() -> Iterator[pa.RecordBatch]:
         start = 0
         for batch in stored.batches:
-            part = tags.slice(start, batch.num_rows).combine_chunks()
+            part = tags.slice(start, batch.num_rows)
             start += batch.num_rows
-            columns = [
-                column.combine_chunks() if column.num_chunks != 1 else column.chunk(0) for column in part.columns
-            ]
+            columns = [column.combine_chunks() for column in part.columns]
             yield pa.record_batch([*batch.columns, *columns], schema=schema)
 
     return replace(stored, schema=schema, batches=batches())

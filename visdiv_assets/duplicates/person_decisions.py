@@ -30,7 +30,6 @@ from pydantic.dataclasses import dataclass
 
 from visdiv_assets.errors import InputError, StorageError
 from visdiv_assets.storage.error_messages import read_error, write_error
-from visdiv_assets.storage.manifest import digest_of
 from visdiv_assets.storage.put_in_place import sync_folder
 
 logger = logging.getLogger(__name__)
@@ -167,22 +166,6 @@ class Decisions:
     def image_ids(self) -> pa.Array:
         """The images of decisions that change something: string, each once."""
         return pc.unique(pa.concat_arrays([_as_array(self.effective[name]) for name in ("image_id_a", "image_id_b")]))
-
-    @property
-    def digest(self) -> str:
-        """Digest of what the decisions change; empty if they change nothing."""
-        rows = self.effective.select(["image_id_a", "image_id_b", "decision"]).to_pydict()
-        return digest_of(list(rows.values())) if self.effective.num_rows else ""
-
-    def find(self, a: Column, b: Column) -> pa.ChunkedArray:
-        """Return the decisions on pairs, in either order: string [n], right, wrong or null.
-
-        Args:
-            a: string [n], image_ids.
-            b: string [n], image_ids of the other images.
-        """
-        effective = self.effective
-        return look_up(a, b, effective["image_id_a"], effective["image_id_b"], effective["decision"])
 
 
 def read_decisions(path: str | Path) -> Decisions:

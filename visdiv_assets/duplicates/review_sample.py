@@ -9,9 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.duplicates.candidates import SIDES
+from visdiv_assets.texts.signatures import hashes_of_names, scramble
 
 #: The seed of samples.
 SEED = 1
+
+#: The increment of the generator SplitMix64.
+_INCREMENT = np.uint64(0x9E3779B97F4A7C15)
 
 
 def review_sample(
@@ -53,26 +57,7 @@ def _random_numbers(table: pa.Table, ids: tuple[str, str], seed: int) -> np.ndar
     image, and of seeds, independent of each other.
     """
     a, b = (table[name] for name in ids)
-    with np.errstate(over="ignore"):
-        numbers = np.full(table.num_rows, seed, np.uint64)
-        for side in (pc.min_element_wise(a, b), pc.max_element_wise(a, b)):
-            numbers = _mix(numbers ^ _leading_bits(side))
+    numbers = np.full(table.num_rows, seed, np.uint64)
+    for side in (pc.min_element_wise(a, b), pc.max_element_wise(a, b)):
+        numbers = scramble((numbers ^ hashes_of_names(side)) + _INCREMENT)
     return numbers
-
-
-def _leading_bits(ids: pa.ChunkedArray) -> np.ndarray:
-    """Return the first 64 bits of image_ids: uint64 [n]."""
-    digits = np.frombuffer(ids.to_numpy().astype("S16").tobytes(), np.uint8).reshape(-1, 16)
-    values = np.where(digits > ord("9"), digits - ord("a") + 10, digits - ord("0")).astype(np.uint64)
-    shifts = np.arange(60, -1, -4, dtype=np.uint64)
-    bits: np.ndarray = np.bitwise_or.reduce(values << shifts, axis=1)
-    return bits
-
-
-def _mix(numbers: np.ndarray) -> np.ndarray:
-    """Return pseudo-random numbers for numbers, uint64 [n]: the step of the generator SplitMix64."""
-    numbers = numbers + np.uint64(0x9E3779B97F4A7C15)
-    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = numbers ^ (numbers >> np.uint64(31))
-    return mixed

@@ -93,7 +93,7 @@ class GroupRule:
     Attributes:
         images: uint64 [rows], hash of the images of each row of the corpus.
         clusters: near duplicates, by side: `question` and `answer`.
-        template_images: number of different images from which on a question with several answers is a template.
+        template_images: minimum number of different images beside which a question with several answers is a template.
     """
 
     images: np.ndarray
@@ -137,22 +137,16 @@ def group_turns(corpus: TextCorpus, kind: Kind, rule: GroupRule, part: int, part
     empty if both of its texts are.
     """
     turns = _collect(corpus, kind, rule, part, parts)
-    order = np.argsort(turns.key, kind="stable")
-    ordered = turns.key[order]
-    starts = np.flatnonzero(np.append(np.ones(min(len(order), 1), bool), ordered[1:] != ordered[:-1]))
-    group = np.empty(len(order), np.int64)
-    group[order] = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
-    size = np.bincount(group, minlength=len(starts))
+    keys, first, group, size = np.unique(turns.key, return_index=True, return_inverse=True, return_counts=True)
     # Most groups have one turn, about which there is nothing to count.
     some = np.flatnonzero(size[group] > 1)
-    seen = _Distinct(group[some], len(starts))
+    seen = _Distinct(group[some], len(keys))
     rows = seen.count(turns.row[some])
     is_group = (size > 1) & (rows > 1 if kind.on_image else True)
     if kind.match == "near":
         is_group &= seen.count(turns.exact[some]) > 1
     images, answers = seen.count(turns.images[some]), seen.count(turns.answer[some])
     template = is_group & (kind.name == "question") & (images >= rule.template_images) & (answers > 1)
-    first = order[starts]
     columns = {
         "turns": size,
         "rows": rows,
@@ -161,20 +155,18 @@ def group_turns(corpus: TextCorpus, kind: Kind, rule: GroupRule, part: int, part
         "answers": answers,
         "template": template,
     }
-    names = pa.array(list(corpus.subsets), pa.string())
     listed = np.flatnonzero(is_group)
-    listed = listed[np.lexsort((ordered[starts][listed], -size[listed]))][:LISTED]
+    listed = listed[np.lexsort((keys[listed], -size[listed]))][:LISTED]
     return Groups(
         _counts(corpus, kind, turns, group, is_group, template, columns["subsets"], first),
         _located(
             GROUPS_SCHEMA,
             corpus,
-            names,
             kind,
             turns.turn[first[listed]],
-            {"group_id": hash_names(ordered[starts][listed]), **{name: of[listed] for name, of in columns.items()}},
+            {"group_id": hash_names(keys[listed]), **{name: of[listed] for name, of in columns.items()}},
         ),
-        _listed_turns(corpus, names, kind, turns, group, is_group, first),
+        _listed_turns(corpus, kind, turns, group, is_group, first),
     )
 
 
@@ -278,7 +270,6 @@ def _counts(
 
 def _listed_turns(
     corpus: TextCorpus,
-    names: pa.Array,
     kind: Kind,
     turns: _Turns,
     group: np.ndarray,
@@ -287,13 +278,12 @@ def _listed_turns(
 ) -> pa.Table:
     chosen = np.flatnonzero(is_group[group]) if kind.lists_turns else np.empty(0, np.int64)
     values = {"group_id": hash_names(turns.key[chosen]), "is_first": first[group[chosen]] == chosen}
-    return _located(TURNS_SCHEMA, corpus, names, kind, turns.turn[chosen], values)
+    return _located(TURNS_SCHEMA, corpus, kind, turns.turn[chosen], values)
 
 
 def _located(
     schema: pa.Schema,
     corpus: TextCorpus,
-    names: pa.Array,
     kind: Kind,
     turns: np.ndarray,
     values: Mapping[str, np.ndarray | pa.Array],
@@ -303,7 +293,7 @@ def _located(
     columns = {
         "kind": [kind.name] * len(turns),
         "match": [kind.match] * len(turns),
-        "subset": names.take(pa.array(subset)),
+        "subset": pa.array(list(corpus.subsets), pa.string()).take(pa.array(subset)),
         "row": row,
         "turn": turn,
         **values,

@@ -120,8 +120,7 @@ def near_pairs(
     count = max(len(texts.index), 1)
     limits = np.array([first * count, (first + BLOCK) * count], np.uint64)
     slices = [codes[slice(*np.searchsorted(codes, limits))] for codes in candidates]
-    codes = np.sort(np.concatenate([np.empty(0, np.uint64), *slices]))
-    codes = codes[np.append(np.ones(min(len(codes), 1), bool), codes[1:] != codes[:-1])]
+    codes = np.unique(np.concatenate([np.empty(0, np.uint64), *slices]))
     left, right = ((codes // np.uint64(count)).astype(np.int64), (codes % np.uint64(count)).astype(np.int64))
     used, local = np.unique(np.concatenate([left, right]), return_inverse=True)
     stored = corpus.texts[texts.index[used]]

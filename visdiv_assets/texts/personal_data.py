@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import phonenumbers
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -51,6 +50,9 @@ def _is_public(address: str) -> bool:
 
 def _is_phone(number: str) -> bool:
     """Return whether a text begins with a valid number; groups of digits after it may belong to something else."""
+    # Loading the definitions must not pay for it.
+    import phonenumbers
+
     while number:
         try:
             if phonenumbers.is_valid_number(phonenumbers.parse(number, PHONE_REGION)):

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.texts.ngrams import Words, hash_words
+from visdiv_assets.texts.columns import each_text
+from visdiv_assets.texts.ngrams import Words, hash_words, split_words
 
 #: Words of the n-grams of which the most frequent is counted, and of those that must not repeat.
 TOP_WORDS, REPEATED_WORDS = 3, 5
@@ -79,8 +80,7 @@ def measure_texts(texts: pa.Array) -> dict[str, pa.Array]:
 
 def count_words(texts: pa.Array) -> np.ndarray:
     """Return the number of words of each text, int64 [n]; null has none."""
-    lengths = [words.lengths for words in hash_words(texts)]
-    return np.concatenate([np.empty(0, np.int64), *lengths])
+    return np.fromiter((len(split_words(text)) for text in each_text(texts)), np.int64, len(texts))
 
 
 def are_empty(texts: pa.Array) -> pa.Array:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -34,10 +35,6 @@ DISTINCT_COLUMNS = ("text", "numbers", "sides", "ngrams")
 BLOCK_CHARACTERS, BLOCK_TEXTS = 4 << 20, 16_384
 #: n-grams hashed at a time; the arrays stay in the processor's cache.
 _CACHED = 16_384
-
-_random = np.random.Generator(np.random.PCG64(1))
-_FACTORS = _random.integers(1 << 63, size=BUCKETS * BUCKET_HASHES, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-_SUMMANDS = _random.integers(1 << 63, size=BUCKETS * BUCKET_HASHES, dtype=np.uint64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +72,14 @@ def hashes_of_names(names: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Return the hashes, uint64 [n], whose first digits names of at least 16 hex characters are."""
     digits = names.to_numpy(zero_copy_only=False).astype("S16")
     return np.frombuffer(bytes.fromhex(digits.tobytes().decode()), ">u8").astype(np.uint64)
+
+
+@cache
+def permutations() -> tuple[np.ndarray, np.ndarray]:
+    """Return the odd factors and the summands of the MinHash permutations: uint64 [112] each."""
+    random, size = np.random.Generator(np.random.PCG64(1)), BUCKETS * BUCKET_HASHES
+    factors = random.integers(1 << 63, size=size, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    return factors, random.integers(1 << 63, size=size, dtype=np.uint64)
 
 
 def mix(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -196,7 +201,7 @@ def bucket_hashes(hashes: np.ndarray, counts: np.ndarray) -> np.ndarray:
         last = max(first + 1, int(np.searchsorted(ends, begin + _CACHED, side="right")))
         block, starts = hashes[begin : ends[last - 1]], ends[first:last] - counts[first:last] - begin
         permuted = np.empty_like(block)
-        for number, (factor, summand) in enumerate(zip(_FACTORS, _SUMMANDS, strict=True)):
+        for number, (factor, summand) in enumerate(zip(*permutations(), strict=True)):
             np.multiply(block, factor, out=permuted)
             np.add(permuted, summand, out=permuted)
             bucket = buckets[first:last, number // BUCKET_HASHES]

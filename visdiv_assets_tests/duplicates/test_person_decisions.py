@@ -13,11 +13,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from visdiv_assets.duplicates.decided_pairs import effect_of
 from visdiv_assets.duplicates.person_decisions import (
     DECISIONS_SCHEMA,
+    Column,
     Decision,
     Decisions,
     append_decision,
+    look_up,
     parse_decision,
     read_decisions,
 )
@@ -39,6 +42,10 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "data" / "decisions.jsonl"
 
 
+def find(decisions: Decisions, a: Column, b: Column) -> pa.ChunkedArray:
+    return look_up(a, b, *(decisions.effective[name] for name in ("image_id_a", "image_id_b", "decision")))
+
+
 def test_what_is_appended_is_read(file: Path) -> None:
     seen = {"decided_by": "Jürgen", "subset_a": "one", "row_a": 3, "image_index_a": 0, "verdict": "confirmed"}
     append_decision(file, decide(A, B, "wrong", similarity=0.5, sampled=True, **seen))
@@ -55,8 +62,8 @@ def test_what_is_appended_is_read(file: Path) -> None:
 
 def test_there_are_no_decisions_without_a_file(file: Path) -> None:
     found = read_decisions(file)
-    assert (found.table.num_rows, found.digest) == (0, "")
-    assert found.find(pa.array([A]), pa.array([B])).to_pylist() == [None]
+    assert (found.table.num_rows, effect_of(found.effective)) == (0, "")
+    assert find(found, pa.array([A]), pa.array([B])).to_pylist() == [None]
 
 
 def test_the_last_decision_on_a_pair_counts(file: Path) -> None:
@@ -80,20 +87,20 @@ def test_pairs_are_found_in_either_order() -> None:
     found = Decisions(pa.Table.from_pylist(rows, schema=DECISIONS_SCHEMA))
     one = pa.chunked_array([[B, D], [], [B, "elsewhere"]], pa.string())
     two = pa.chunked_array([[A], [A, D, A]], pa.string())
-    assert found.find(one, two).to_pylist() == ["right", "wrong", None, None]
-    assert found.find(pa.array([], pa.string()), pa.array([], pa.string())).to_pylist() == []
+    assert find(found, one, two).to_pylist() == ["right", "wrong", None, None]
+    assert find(found, pa.array([], pa.string()), pa.array([], pa.string())).to_pylist() == []
 
 
 def test_the_digest_changes_with_what_decisions_change(file: Path) -> None:
     append_decision(file, decide(A, B, "right"))
-    first = read_decisions(file).digest
+    first = effect_of(read_decisions(file).effective)
     append_decision(file, decide(A, B, "right", decided_by="another"))
     append_decision(file, decide(A, C, "unsure"))
-    assert read_decisions(file).digest == first
+    assert effect_of(read_decisions(file).effective) == first
     append_decision(file, decide(A, B, "wrong"))
-    assert read_decisions(file).digest not in ("", first)
+    assert effect_of(read_decisions(file).effective) not in ("", first)
     append_decision(file, decide(A, B, "unsure"))
-    assert read_decisions(file).digest == ""
+    assert effect_of(read_decisions(file).effective) == ""
 
 
 def test_a_withdrawn_decision_does_not_count(file: Path) -> None:

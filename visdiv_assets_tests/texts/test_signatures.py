@@ -107,7 +107,7 @@ def test_a_bucket_is_the_hash_of_eight_minima() -> None:
         for bucket in range(BUCKETS):
             expected = np.zeros(1, np.uint64)
             for number in range(bucket * BUCKET_HASHES, (bucket + 1) * BUCKET_HASHES):
-                factor, summand = int(signatures._FACTORS[number]), int(signatures._SUMMANDS[number])
+                factor, summand = (int(values[number]) for values in signatures.permutations())
                 least = min((int(value) * factor + summand) % 2**64 for value in part)
                 expected = mix(expected, np.array([least], np.uint64))
             assert found[text, bucket] == expected[0]

@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
+from visdiv_assets.curation.judge.protocol import Reply
 from visdiv_assets.errors import StorageError
 
 #: Keys in one statement; SQLite takes 32,766 parameters.
@@ -15,13 +15,6 @@ _KEYS_AT_ONCE = 10_000
 
 #: Seconds to wait for another process that writes.
 _WAIT_SECONDS = 60.0
-
-
-class Answer(NamedTuple):
-    """An answer: a rating, and whether a text in an image speaks to the judge."""
-
-    rating: int
-    addressed: bool
 
 
 class Answers:
@@ -52,20 +45,20 @@ class Answers:
     def __exit__(self, kind: type[BaseException] | None, value: object, traceback: TracebackType | None) -> None:
         self._connection.close()
 
-    def find(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Reply]:
         """Return the answers that there are, by key."""
-        found: dict[bytes, Answer] = {}
+        found: dict[bytes, Reply] = {}
         try:
             for start in range(0, len(keys), _KEYS_AT_ONCE):
                 part = keys[start : start + _KEYS_AT_ONCE]
                 marks = ", ".join("?" * len(part))
                 rows = self._connection.execute(f"SELECT * FROM answers WHERE key IN ({marks})", part)
-                found.update({key: Answer(rating, bool(addressed)) for key, rating, addressed in rows})
+                found.update({key: Reply(rating, bool(addressed)) for key, rating, addressed in rows})
         except sqlite3.Error as error:
             raise self._failed(error) from None
         return found
 
-    def add(self, key: bytes, answer: Answer) -> None:
+    def add(self, key: bytes, answer: Reply) -> None:
         """Store an answer.
 
         Raises:

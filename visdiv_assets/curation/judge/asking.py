@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 
 from visdiv_assets.corpus.image_fetch import Fetch
-from visdiv_assets.curation.judge.answers import Answer, Answers
+from visdiv_assets.curation.judge.answers import Answers
 from visdiv_assets.curation.judge.endpoint import OUT_OF_BUDGET, Endpoint, Failure, JudgeError
 from visdiv_assets.curation.judge.images import data_url
 from visdiv_assets.curation.judge.profiles import Profile
@@ -55,7 +55,7 @@ class Judge:
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="judge")
         self._images: OrderedDict[str, Future[str | None]] = OrderedDict()
         self._failures = 0
-        self._is_spent = False
+        self.is_spent = False
         self.asked = self.known = self.unanswered = 0
 
     def __enter__(self) -> Judge:
@@ -66,19 +66,14 @@ class Judge:
         self._endpoint.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    @property
-    def is_spent(self) -> bool:
-        """Whether the budget is reached."""
-        return self._is_spent
-
-    def unknown(self, tasks: Sequence[Task]) -> tuple[dict[bytes, Answer], list[Task]]:
+    def unknown(self, tasks: Sequence[Task]) -> tuple[dict[bytes, Reply], list[Task]]:
         """Return the answers in the cache by key, and the tasks without one; of equal tasks the first."""
         known = self._answers.find(list({task.key for task in tasks}))
         unknown = {task.key: task for task in reversed(tasks) if task.key not in known}
         self.known += len(known)
         return known, list(unknown.values())[::-1]
 
-    def ask(self, tasks: Sequence[Task], fetch: Fetch) -> Iterator[tuple[Task, Answer | Failure]]:
+    def ask(self, tasks: Sequence[Task], fetch: Fetch) -> Iterator[tuple[Task, Reply | Failure]]:
         """Ask, and yield each task with its answer, in the order of answers.
 
         Args:
@@ -91,7 +86,7 @@ class Judge:
         waiting = iter(tasks)
         pending: dict[Future[Reply | Failure], Task] = {}
         while True:
-            while len(pending) < self._ahead and not self._is_spent and (task := next(waiting, None)) is not None:
+            while len(pending) < self._ahead and not self.is_spent and (task := next(waiting, None)) is not None:
                 if (images := self._encoded(task, fetch)) is None:
                     self.unanswered += 1
                     yield task, Failure("image no longer available")
@@ -106,21 +101,20 @@ class Judge:
             self.unanswered += 1
             yield task, OUT_OF_BUDGET
 
-    def _taken(self, task: Task, result: Reply | Failure) -> tuple[Task, Answer | Failure]:
+    def _taken(self, task: Task, result: Reply | Failure) -> tuple[Task, Reply | Failure]:
         if isinstance(result, Reply):
             self._failures = 0
-            answer = Answer(*result)
-            self._answers.add(task.key, answer)
-            return task, answer
+            self._answers.add(task.key, result)
+            return task, result
         self.unanswered += 1
         if result.spent:
-            self._is_spent = True
+            self.is_spent = True
         elif result.counts:
             self._failures += 1
         if self._failures >= MAX_FAILURES:
             raise JudgeError(
                 f"the judge has answered none of {self._failures} questions in a row, the last because of: "
-                f"{result.reason}. Its answers so far are kept: see to the server, then start the same command again"
+                f"{result.reason}. Its answers so far are kept: check the server, then run the same command again"
             )
         return task, result
 

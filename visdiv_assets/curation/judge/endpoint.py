@@ -26,11 +26,11 @@ CONNECT_SECONDS, READ_SECONDS = 10.0, 300.0
 
 #: Status codes of a wrong key, address or model: no other request would fare better.
 _REFUSED = {
-    401: "it asks for another key: correct VISDIV_JUDGE_KEY_FILE",
-    402: "it asks for a payment",
+    401: "it does not accept the key: correct VISDIV_JUDGE_KEY_FILE",
+    402: "it requires payment",
     403: "the key may not be used for this: correct VISDIV_JUDGE_KEY_FILE",
     404: "it has no such path or model: correct VISDIV_JUDGE_URL, which usually ends in /v1, or VISDIV_JUDGE_MODEL",
-    405: "it takes no chat completions: correct VISDIV_JUDGE_URL, which usually ends in /v1",
+    405: "it does not accept chat completions: correct VISDIV_JUDGE_URL, which usually ends in /v1",
 }
 
 

@@ -7,7 +7,7 @@ import io
 
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.imaging.resize import fit
+from visdiv_assets.imaging.resize import reduce_to
 
 #: Longest side in pixels of an image that is sent, and its quality as JPEG. Smaller images are not enlarged.
 MAX_SIDE, QUALITY = 1024, 90
@@ -23,13 +23,9 @@ def data_url(data: bytes, limits: DecodeLimits) -> str | None:
         data: the encoded image; its own bytes are not sent.
         limits: of what is decoded.
     """
-    from PIL.Image import Resampling
-
     image = decode_image(data, limits=limits).pixels
     if image is None:
         return None
-    size = fit(image.size, MAX_SIDE)
-    small = image if size == image.size else image.resize(size, Resampling.BICUBIC, reducing_gap=2.0)
     stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=QUALITY)
+    reduce_to(image, MAX_SIDE).save(stream, "JPEG", quality=QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"

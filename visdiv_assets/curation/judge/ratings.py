@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from visdiv_assets.corpus.image_fetch import ImageFetcher
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.curation.judge.answers import Answer
 from visdiv_assets.curation.judge.asking import Judge
 from visdiv_assets.curation.judge.endpoint import Failure
 from visdiv_assets.curation.judge.profiles import MLM_SCORES, Profile
+from visdiv_assets.curation.judge.protocol import Reply
 from visdiv_assets.curation.judge.tasks import TurnBatch
 from visdiv_assets.curation.quality import is_rating
 from visdiv_assets.errors import ConfigError
@@ -71,7 +71,7 @@ def rate_batches(
     """
     for batch in batches:
         known, unknown = judge.unknown(batch.tasks)
-        results: dict[bytes, Answer | Failure] = dict(known)
+        results: dict[bytes, Reply | Failure] = dict(known)
         ids = dict.fromkeys(image for task in unknown for image in task.images)
         for task, result in judge.ask(unknown, images.in_order(list(ids))):
             results[task.key] = result
@@ -150,7 +150,7 @@ def judged_units(lake: Lake, turns: Manifest) -> tuple[Manifest | None, dict[str
 
 
 def count_ratings(batches: Iterable[pa.RecordBatch]) -> dict[str, int]:
-    """Return the number of turns, of those with a rating by the judge, and of those that seem to speak to a judge."""
+    """Return the number of turns, of those with a rating by the judge, and of those that seem to address a judge."""
     counts = {"turns": 0, "turns_rated": 0, "turns_suspected": 0}
     for batch in batches:
         rated = np.zeros(batch.num_rows, bool)
@@ -162,7 +162,7 @@ def count_ratings(batches: Iterable[pa.RecordBatch]) -> dict[str, int]:
     return counts
 
 
-def _table(batch: TurnBatch, results: dict[bytes, Answer | Failure], profile: Profile, model: str) -> pa.RecordBatch:
+def _table(batch: TurnBatch, results: dict[bytes, Reply | Failure], profile: Profile, model: str) -> pa.RecordBatch:
     size = len(batch.rows)
     names = [criterion.name for criterion in profile.criteria]
     ratings: dict[str, list[int | None]] = {name: [None] * size for name in names}

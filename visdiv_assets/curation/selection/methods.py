@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from visdiv_assets.errors import InputError
+from visdiv_assets.texts.signatures import scramble
 
 Needs = Literal["images", "texts", "pairs"]
 
@@ -157,17 +158,7 @@ def order_rows(name: str, scores: np.ndarray) -> np.ndarray:
     if np.isnan(scores).any():
         raise InputError(f"the score of row {int(np.isnan(scores).argmax())} by {name} is NaN: compute it again")
     best_first = -scores.astype(np.float64) if method.keeps == "high" else scores
-    return np.lexsort((_hash(np.arange(len(scores), dtype=np.uint64)), best_first))
-
-
-def _hash(values: np.ndarray) -> np.ndarray:
-    """Return a hash of each value, uint64 [n] to uint64 [n], different for different values: SplitMix64."""
-    with np.errstate(over="ignore"):
-        mixed = values + np.uint64(TIE_SEED)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    hashed: np.ndarray = mixed ^ (mixed >> np.uint64(31))
-    return hashed
+    return np.lexsort((scramble(np.arange(len(scores), dtype=np.uint64) + np.uint64(TIE_SEED)), best_first))
 
 
 def keep_fraction(name: str, scores: np.ndarray, fraction: float) -> np.ndarray:

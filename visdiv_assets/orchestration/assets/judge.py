@@ -53,8 +53,8 @@ COMPLETE = {"open": "0"}
             "no_suspected_injection",
             asset=LakeTable.JUDGE_RATINGS,
             partitions_def=subset_partitions,
-            description="No text of a turn speaks to the judge, by a list of phrases, nor does one in an image, by the "
-            "judge's own answer.",
+            description="No text of a turn addresses the judge, by a list of phrases, and no text in an image does, by "
+            "the judge's own answer.",
         ),
     ],
 )
@@ -67,10 +67,10 @@ def judge_ratings(
 ) -> dg.MaterializeResult:
     """Ratings of a subset's turns by a judge: a model behind an OpenAI-compatible endpoint (VISDIV_JUDGE_URL).
 
-    With the profile finevision, only ratings are asked for that the source lacks. A turn without an answer has NULL and
-    a reason. Answers are kept by the hash of prompts, model, texts and images, and never asked for twice. A run ends
-    when VISDIV_JUDGE_BUDGET is reached, and the next one continues. Only the job judge_pipeline, and `visdiv run` if
-    VISDIV_JUDGE_URL is set, include this asset.
+    With the profile finevision, the judge is asked only for ratings that the source lacks. A turn without an answer has
+    NULL and a reason. Answers are kept by the hash of prompts, model, texts and images, and never asked for twice. A
+    run ends when VISDIV_JUDGE_BUDGET is reached, and the next one continues. Only the job judge_pipeline, and
+    `visdiv run` if VISDIV_JUDGE_URL is set, include this asset.
     """
     begin = time.monotonic()
     with stage(context, lake, LakeTable.JUDGE_RATINGS, CODE_VERSION) as run:

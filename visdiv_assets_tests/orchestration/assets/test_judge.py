@@ -18,8 +18,9 @@ from PIL import Image
 
 from visdiv_assets.cli.run_plan import _ratings
 from visdiv_assets.curation.judge import asking
-from visdiv_assets.curation.judge.answers import Answer, Answers
+from visdiv_assets.curation.judge.answers import Answers
 from visdiv_assets.curation.judge.endpoint import Endpoint, Patience
+from visdiv_assets.curation.judge.protocol import Reply
 from visdiv_assets.orchestration.assets import judge
 from visdiv_assets.orchestration.automation import JUDGE_JOB
 from visdiv_assets.orchestration.code_location import build_definitions
@@ -260,7 +261,7 @@ def test_answers_survive_a_stop_and_requests_are_bounded(
     stored: list[bytes] = []
     add = Answers.add
 
-    def add_or_die(answers: Answers, key: bytes, answer: Answer) -> None:
+    def add_or_die(answers: Answers, key: bytes, answer: Reply) -> None:
         if len(stored) == 10:
             raise MemoryError("as if killed")
         add(answers, key, answer)
