@@ -295,8 +295,8 @@ class Settings(BaseSettings):
     )
     template_images: Annotated[int, Field(ge=2), Unit("images")] = Field(
         default=10,
-        description="Number of different images from which on a question with several answers is a template, which is "
-        "no duplicate.",
+        description="A question with several answers that stands beside at least this many different images is a "
+        "template, not a duplicate.",
     )
     ocr_sample: Annotated[int, Field(ge=0), Unit("images")] = Field(
         default=200,
@@ -647,7 +647,7 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     known = {variable(name) for name in Settings.model_fields}
     for key in environment:
         if key.startswith(PREFIX) and key not in known and key != CONFIG_VARIABLE:
-            raise ConfigError(_explain_unknown(key, key.removeprefix(PREFIX), show=variable))
+            raise ConfigError(_explain_unknown(key, key, show=variable))
     source = EnvSettingsSource(Settings)
     # It looks variables up in lower case; other programs' variables may be spelled so.
     source.env_vars = {key.lower(): environment[key] for key in known & environment.keys()}

@@ -74,7 +74,7 @@ def settings_file(settings: Settings) -> tuple[str, list[str]]:
         line = f"{facts.name} = {tomlkit.item(value).as_string()}"
         if value == facts.default:
             line = f"# {line}"
-        elif without_secrets(str(value)) != value and isinstance(value, str):
+        elif isinstance(value, str) and without_secrets(value) != value:
             lines.append("The present value has a password or token, and is not written here.")
             line = f"# {facts.name} = {default}"
         else:

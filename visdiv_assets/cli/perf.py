@@ -115,14 +115,14 @@ def perf(
     from visdiv_assets.perf import suite
 
     figures = suite.run(settings, only or suite.PARTS, with_large=large)
+    rows = [figure.row() for figure in figures]
     if form == "text":
         click.echo(suite.table(figures))
     else:
         from visdiv_assets.publishing.row_formats import Rows
 
-        rows = [figure.row() for figure in figures]
         echo_tables(form, Rows("figures", list(rows[0]), [list(row.values()) for row in rows]))
-    _write(json_file, {"machine": described, "figures": [figure.row() for figure in figures]})
+    _write(json_file, {"machine": described, "figures": rows})
 
 
 def _run_rehearsals(

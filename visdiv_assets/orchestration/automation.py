@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from visdiv_assets.corpus.tables import NEEDS_OCR, ON_REQUEST
 from visdiv_assets.errors import ConfigError, VisdivError
 from visdiv_assets.orchestration.corpus_sensor import build_corpus_sensor
 from visdiv_assets.orchestration.launchpad import (
@@ -45,8 +46,9 @@ MAPS_ASSETS = dg.AssetSelection.assets("maps")
 OCR_ASSETS = dg.AssetSelection.assets("image_texts")
 JUDGE_ASSETS = dg.AssetSelection.groups("8_judge")
 CORPUS_ASSETS = dg.AssetSelection.groups("6_corpus", "7_warehouse")
-BY_HAND_ASSETS = CALIBRATION_ASSETS | MAPS_ASSETS | OCR_ASSETS | JUDGE_ASSETS
-SUBSET_ASSETS = dg.AssetSelection.all() - BENCHMARK_ASSETS - CORPUS_ASSETS - BY_HAND_ASSETS
+#: Slow or costly assets that are materialized on request only.
+BY_HAND = {dg.AssetKey(name) for name in ON_REQUEST | NEEDS_OCR}
+SUBSET_ASSETS = dg.AssetSelection.all() - BENCHMARK_ASSETS - CORPUS_ASSETS - dg.AssetSelection.assets(*BY_HAND)
 
 observe_subsets = dg.define_asset_job(
     OBSERVE_SUBSETS_JOB,
@@ -60,9 +62,6 @@ observe_benchmarks = dg.define_asset_job(
     selection=dg.AssetSelection.assets("benchmark_files"),
     description="Lists the files of all benchmarks in one run, without downloading them.",
 )
-
-#: Slow or costly assets that are materialized on request only.
-BY_HAND = {dg.AssetKey(name) for name in ("calibration", "maps", "image_texts", "judge_ratings")}
 
 #: Requests a materialized partition again when its source or another upstream asset changed. A benchmark that was never
 #: materialized does not block a subset.

@@ -9,6 +9,7 @@ import dagster as dg
 from visdiv_assets.orchestration import assets, automation
 from visdiv_assets.orchestration.presentation import REPORTS, with_presentation
 from visdiv_assets.orchestration.resources import build_resources
+from visdiv_assets.orchestration.web import START
 from visdiv_assets.settings import Settings, load_settings
 
 
@@ -31,7 +32,7 @@ def build_definitions(settings: Settings | None = None, **resource_overrides: An
         executor=dg.in_process_executor,
         # The page of the code location in the UI shows them.
         metadata={
-            "where_to_start": dg.MetadataValue.url("/start"),
+            "where_to_start": dg.MetadataValue.url(START),
             "reports": dg.MetadataValue.url(REPORTS),
             "data": dg.MetadataValue.path(settings.data_folder),
         },

@@ -328,7 +328,7 @@ def _summarize_ratings(found: dict[str, Any]) -> str:
         f"{found['requests']} requests, {found['tokens_in']} tokens in, {found['tokens_out']} out",
     ]
     if found["turns_suspected"]:
-        parts.append(f"warning: {found['turns_suspected']} turns seem to speak to the judge (judge_ratings)")
+        parts.append(f"warning: {found['turns_suspected']} turns seem to address the judge (judge_ratings)")
     if found["questions_open"] or found["shards_left"]:
         left = f" and {found['shards_left']} files" if found["shards_left"] else ""
         parts.append(f"warning: {found['questions_open']} questions{left} are left: the same command asks them")

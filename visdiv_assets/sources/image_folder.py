@@ -17,7 +17,7 @@ from visdiv_assets.sources import files, layout
 from visdiv_assets.sources.batching import BATCH_BYTES, check_batch_rows
 from visdiv_assets.sources.image_columns import IMAGES
 from visdiv_assets.sources.interface import ColumnsTaken, Kind, Shard, StoredShard
-from visdiv_assets.sources.left_out import SkippedFiles, describe_left_out
+from visdiv_assets.sources.left_out import IMAGE_ENDINGS, SkippedFiles, describe_left_out
 from visdiv_assets.sources.parquet_folder import no_split
 from visdiv_assets.sources.reading import Reading
 from visdiv_assets.sources.referenced import MAX_FILE_BYTES
@@ -25,40 +25,7 @@ from visdiv_assets.sources.schema import UNREAD, schema_of
 from visdiv_assets.sources.strings import strings
 
 #: Endings of image files, which are taken without a look at their content.
-SUFFIXES = frozenset(
-    f".{ending}"
-    for ending in [
-        "jpg",
-        "jpeg",
-        "jpe",
-        "jfif",
-        "mpo",
-        "png",
-        "apng",
-        "gif",
-        "webp",
-        "bmp",
-        "dib",
-        "tif",
-        "tiff",
-        "avif",
-        "ppm",
-        "pgm",
-        "pbm",
-        "pnm",
-        "pfm",
-        "jp2",
-        "j2k",
-        "jpx",
-        "j2c",
-        "ico",
-        "tga",
-        "heic",
-        "heif",
-        "jxl",
-        "psd",
-    ]
-)
+SUFFIXES = frozenset(f".{ending}" for ending in IMAGE_ENDINGS)
 
 SHARD_FILES = 1000
 

@@ -13,13 +13,16 @@ _ABOUT = ("readme", "license", "licence", "notice", "citation", "changelog", "da
 #: Files of a folder and ending that are named one by one.
 _NAMED = 3
 
+#: Endings of image files, without the dot.
+IMAGE_ENDINGS = (
+    *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "gif", "webp", "bmp", "dib", "tif", "tiff", "avif"),
+    *("ppm", "pgm", "pbm", "pnm", "pfm", "jp2", "j2k", "jpx", "j2c", "ico", "tga", "heic", "heif", "jxl", "psd"),
+)
+
 #: Kinds of files by their endings, with the word for several of them.
 _KINDS = {
     "vector graphics": ("svg", "svgz", "eps", "ai", "wmf", "emf"),
-    "images outside the layout": (
-        *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "gif", "webp", "bmp", "dib", "tif", "tiff", "avif"),
-        *("ppm", "pgm", "pbm", "pnm", "pfm", "jp2", "j2k", "jpx", "j2c", "ico", "tga", "heic", "heif", "jxl", "psd"),
-    ),
+    "images outside the layout": IMAGE_ENDINGS,
     "tables outside the layout": ("parquet", "arrow"),
     "texts": ("txt", "md", "rst", "html", "htm", "xml", "log"),
     "data files": ("csv", "tsv", "json", "jsonl", "yaml", "yml", "npy", "npz", "pkl", "pt", "db", "xlsx"),

@@ -118,10 +118,11 @@ def leak_reports(
             {name: store.require(table, name) for name in store.partitions(table)} for table in tables
         )
         paths = {}
+        folder = Path(reports.folder)
         head = report_head(source.uri)
-        write_missing_pages(Path(reports.folder), head)
+        write_missing_pages(folder, head)
         for benchmark in store.partitions(LakeTable.BENCHMARK_EMBEDDINGS):
-            path = Path(reports.folder) / "leaks" / f"{escape(benchmark)}.html"
+            path = folder / "leaks" / f"{escape(benchmark)}.html"
             paths[benchmark] = path
             inputs = {name: manifest.digest for name, manifest in tables_of.items()}
             inputs |= {
@@ -142,7 +143,6 @@ def leak_reports(
                     )
                     write_report(with_alignments(report), path, head)
             write.commit()
-    folder = Path(reports.folder)
     links = [f"- [{code_span(name)}]({report_url(path, folder)})" for name, path in paths.items()]
     return dg.MaterializeResult(
         metadata={

@@ -190,13 +190,11 @@ def check_decisions(settings: Settings) -> Verdict | None:
     """Check that people's decisions can be read; None if there are none, and no file of them is set."""
     path = Path(settings.decisions_path)
     if not path.exists():
-        return (
-            warning(
-                f"VISDIV_DECISIONS is {path}, which does not exist, so runs obey no decisions: correct the setting, or "
-                "run `visdiv review`, which writes the file"
-            )
-            if settings.decisions
-            else None
+        if not settings.decisions:
+            return None
+        return warning(
+            f"VISDIV_DECISIONS is {path}, which does not exist, so runs obey no decisions: correct the setting, or "
+            "run `visdiv review`, which writes the file"
         )
     pairs = read_decisions(path).table.num_rows
     return ok(f"{path}: people have decided on {pairs:,} {'pair' if pairs == 1 else 'pairs'}")

@@ -117,9 +117,10 @@ def estimate(plan: Plan, recorded: Recorded, measure: Callable[[], Measured], la
         measure: measures rates; called at most once, and only if earlier runs have not recorded all that is needed.
         lake: the lake.
     """
-    estimator = _Estimator(plan, recorded, measure, _images_read(lake.snapshot()))
+    lake = lake.snapshot()
+    estimator = _Estimator(plan, recorded, measure, _images_read(lake))
     lines = list(estimator.lines())
-    disk_bytes, disk_basis = estimator.disk(lake.snapshot())
+    disk_bytes, disk_basis = estimator.disk(lake)
     return Estimate(lines, *estimator.peak(), disk_bytes, disk_basis)
 
 

@@ -77,11 +77,12 @@ def _read_image(
     if data is None or image_id(data) != listed:
         raise image_changed(listed)
     decoded = decode_image(data, limits=limits).pixels
-    if decoded is None:  # The limits are smaller than when it was listed.
-        return findings.describe_failure(listed), findings.BOXES_SCHEMA.empty_table()
     try:
-        text = reader.read(np.asarray(decoded))
+        # There are no pixels if the limits are smaller than when it was listed.
+        text = None if decoded is None else reader.read(np.asarray(decoded))
     except ModelError:
+        text = None
+    if text is None:
         return findings.describe_failure(listed), findings.BOXES_SCHEMA.empty_table()
     return findings.describe_text(listed, text), findings.box_rows(listed, text)
 

@@ -30,7 +30,7 @@ class TextRules:
 
     Attributes:
         near_similarity: minimum Jaccard similarity of near duplicates.
-        template_images: number of different images from which on a question with several answers is a template.
+        template_images: minimum number of different images beside which a question with several answers is a template.
     """
 
     near_similarity: float
@@ -71,13 +71,14 @@ class TextSearch:
         """Compare the texts that share a bucket, block by block."""
         firsts = range(0, len(self.corpus.texts), text_near.BLOCK)
         scratch = self.write.scratch()
+        candidates: list[np.ndarray] = []
         with progress("comparing texts", len(firsts), "block") as advance:
             for first in firsts:
                 name = f"near {first}"
                 if not self.write.reuse(name, self.signatures):
+                    candidates = candidates or self._candidates(scratch)
                     with self.write.add(name, self.signatures) as unit:
                         threshold = self.rules.near_similarity
-                        candidates = [self._candidates(scratch, bucket) for bucket in range(BUCKETS)]
                         found = text_near.near_pairs(self.corpus, self._texts, candidates, first, threshold)
                         unit.table("near", found, text_near.NEAR_SCHEMA)
                 advance(1)
@@ -87,15 +88,16 @@ class TextSearch:
     def _texts(self) -> text_near.Distinct:
         return text_near.distinct_texts(self.corpus)
 
-    def _candidates(self, scratch: PartitionWrite, bucket: int) -> np.ndarray:
-        """Return the candidate pairs of a bucket, memory-mapped; they are found when first asked for."""
-        name, role = f"bucket {bucket}", f"candidates_{bucket}"
-        known = {unit.name for unit in scratch.draft().units}
-        if name not in known and not scratch.reuse(name, self.signatures):
-            with scratch.add(name, self.signatures) as unit:
-                unit.array(role, text_near.bucket_candidates(self.corpus, self._texts, bucket)[:, None])
-        (codes,) = self.lake.array(scratch.draft(), role).parts[:1]
-        return codes[:, 0]
+    def _candidates(self, scratch: PartitionWrite) -> list[np.ndarray]:
+        """Return the candidate pairs of each bucket, memory-mapped."""
+        for bucket in range(BUCKETS):
+            name = f"bucket {bucket}"
+            if not scratch.reuse(name, self.signatures):
+                with scratch.add(name, self.signatures) as unit:
+                    codes = text_near.bucket_candidates(self.corpus, self._texts, bucket)
+                    unit.array(f"candidates_{bucket}", codes[:, None])
+        draft = scratch.draft()
+        return [self.lake.array(draft, f"candidates_{bucket}").parts[0][:, 0] for bucket in range(BUCKETS)]
 
     def _group(self) -> None:
         parts = text_near.part_count(self.corpus.turn_count)
