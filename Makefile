@@ -38,7 +38,6 @@ audit:
 	.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	.venv/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --progress-spinner off
 
-
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -1,1 +1,1 @@
-"""Strings to n-grams, signatures and overlaps, their quality, and personal data in them."""
+"""Strings to n-grams, signatures and overlaps, their quality, personal data in them, and text in images (OCR)."""
