@@ -15,14 +15,15 @@ from visdiv_assets.orchestration.presentation import REPORTS, report_url
 from visdiv_assets.orchestration.run_origin import DEFINITIONS
 from visdiv_assets.orchestration.web import START
 from visdiv_assets.publishing.html_files import content_policy, read_template, template
+from visdiv_assets.publishing.site_head import FOLDER
 from visdiv_assets.storage.files import unescape
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Scope
 
-#: The first page of the site that `visdiv report` writes.
-_SITE = "index.html"
+#: The first page of the site. Until `visdiv report` writes it, a short page that says so stands in for it.
+_SITE = f"{FOLDER}/index.html"
 
 #: Folders of reports on single subsets and benchmarks, with what they are called on the page.
 _FOLDERS = {

@@ -77,9 +77,10 @@ def test_the_page_where_to_start_links_to_jobs_and_reports(client: TestClient, f
 
 def test_the_site_is_the_first_page_once_it_is_written(client: TestClient, folder: Path) -> None:
     assert client.get("/reports/", follow_redirects=False).headers["location"] == "/start"
-    (folder / "index.html").write_text("<p>site")
+    (folder / "site").mkdir()
+    (folder / "site" / "index.html").write_text("<p>site")
     assert client.get("/reports").text == "<p>site"
-    assert "/reports/index.html" in client.get("/start").text
+    assert "/reports/site/index.html" in client.get("/start").text
 
 
 def test_a_folder_that_does_not_exist_yet_is_no_error(tmp_path: Path) -> None:
