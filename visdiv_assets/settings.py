@@ -247,6 +247,11 @@ class Settings(BaseSettings):
     clip_floor: Annotated[float, Field(gt=0, le=1), Unit("cosine")] = Field(
         default=0.90, description="Minimum cosine similarity of CLIP vectors of a pair of images stored in clip_pairs."
     )
+    clip_neighbors_kept: Annotated[int, Field(ge=1), Unit("pairs")] = Field(
+        default=8,
+        description="Pairs stored per image in clip_pairs: a pair is stored if it is among this many best of one of "
+        "its images. The others are only counted.",
+    )
     map_points: Annotated[int, Field(ge=1, le=1_000_000), Unit("points")] = Field(
         default=20_000, description="Maximum points of a map. Subsets with more images or texts are sampled."
     )

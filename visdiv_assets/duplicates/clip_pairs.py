@@ -1,12 +1,14 @@
 """Find pairs of images that are close by CLIP, with their SSCD similarity.
 
 CLIP compares what images mean: two photographs of birds, or two pages of text, are close without being copies. So each
-pair has both similarities.
+pair has both similarities. In a subset of one kind of image nearly all pairs may be close, so only the best of each
+image are returned, and the others counted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +17,7 @@ import pyarrow.compute as pc
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.progress import Progress, silent
-from visdiv_assets.vectors.join import self_join
+from visdiv_assets.vectors.join import join
 from visdiv_assets.vectors.matrix import Matrix
 from visdiv_assets.vectors.pair_similarity import pair_similarities
 
@@ -29,6 +31,31 @@ CLIP_PAIRS_SCHEMA = pa.schema(
         ("sscd_model_id", pa.string()),
     ]
 )
+
+#: One row: how many pairs reach the floor, and how many of them are stored.
+CLIP_PAIR_COUNTS_SCHEMA = pa.schema(
+    [
+        ("images", pa.int64()),
+        ("floor", pa.float32()),
+        ("kept_per_image", pa.int32()),
+        ("pairs", pa.int64()),
+        ("pairs_stored", pa.int64()),
+        ("images_in_pairs", pa.int64()),
+        ("images_cut", pa.int64()),
+    ]
+)
+
+
+class ClosePairs(NamedTuple):
+    """The result of `clip_pairs`.
+
+    Attributes:
+        pairs: table of `CLIP_PAIRS_SCHEMA`, image_id_a < image_id_b, sorted.
+        counts: table of `CLIP_PAIR_COUNTS_SCHEMA`, one row. `images_cut` have more partners than are kept per image.
+    """
+
+    pairs: pa.Table
+    counts: pa.Table
 
 
 @dataclass(frozen=True)
@@ -54,7 +81,7 @@ def clip_pairs(
     k_best: int,
     device: str = "cpu",
     progress: Progress = silent,
-) -> pa.Table:
+) -> ClosePairs:
     """Find the pairs of different images that are close by CLIP, and look up their SSCD similarity.
 
     Args:
@@ -66,13 +93,13 @@ def clip_pairs(
         progress: called with the number of images that were compared with all others.
 
     Returns:
-        table of `CLIP_PAIRS_SCHEMA`, image_id_a < image_id_b, sorted. The SSCD similarity is null if one of the two
-        images has no SSCD vector.
+        the pairs, and how many there are. The SSCD similarity is null if one of the two images has no SSCD vector.
 
     Raises:
         VisdivError: a vector is not finite.
     """
-    found = self_join(clip.vectors, floor, k_best=k_best, device=device, progress=progress)
+    joined = join(clip.vectors, None, floor, k_best=k_best, count_at=[floor], device=device, progress=progress)
+    found, (partners,) = joined.pairs, joined.left_counts
     left, right = pc.take(clip.image_ids, found["left"]), pc.take(clip.image_ids, found["right"])
     index = IdIndex(sscd.image_ids)
     sscd_similarity = similarities(sscd.vectors, index.rows(left), index.rows(right))
@@ -89,7 +116,14 @@ def clip_pairs(
         ],
         schema=CLIP_PAIRS_SCHEMA,
     )
-    return table.sort_by([("image_id_a", "ascending"), ("image_id_b", "ascending")])
+    # Each pair is counted at both of its images.
+    reaching = max(int(partners.sum()) // 2, count)
+    counted = [len(partners), floor, k_best, reaching, count]
+    counted += [np.count_nonzero(partners), np.count_nonzero(partners > k_best)]
+    counts = pa.table([pa.array([value]) for value in counted], names=CLIP_PAIR_COUNTS_SCHEMA.names)
+    return ClosePairs(
+        table.sort_by([("image_id_a", "ascending"), ("image_id_b", "ascending")]), counts.cast(CLIP_PAIR_COUNTS_SCHEMA)
+    )
 
 
 def similarities(vectors: Matrix, left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ TABLES_OF: dict[str, tuple[str, ...]] = {
     LakeTable.RAREFIED_DIVERSITY: ("diversity_rarefied",),
     LakeTable.CORPUS_DIVERSITY: ("diversity",),
     LakeTable.ALIGNMENT: (LakeTable.ALIGNMENT, "alignment_summary"),
-    LakeTable.CLIP_NEAR_DUPLICATES: ("clip_pairs",),
+    LakeTable.CLIP_NEAR_DUPLICATES: ("clip_pairs", "clip_pair_summary"),
     LakeTable.CALIBRATION: ("calibration",),
     LakeTable.MAPS: ("map_points",),
     LakeTable.IMAGE_TEXTS: ("image_texts", "image_text_summary"),

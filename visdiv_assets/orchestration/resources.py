@@ -302,7 +302,7 @@ class ClipPairsResource(LaunchpadResource):
     """Which pairs of images are stored because their CLIP vectors are similar."""
 
     floor: float = from_setting("clip_floor")
-    neighbors_kept: int = from_setting("neighbors_kept")
+    neighbors_kept: int = from_setting("clip_neighbors_kept")
     device: str = from_setting("device")
 
     def joins_on(self) -> str:

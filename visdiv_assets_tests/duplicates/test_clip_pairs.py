@@ -21,7 +21,7 @@ def found(
 ) -> list[dict[str, object]]:
     clip, sscd = clip.astype(np.float16), sscd.astype(np.float16)
     sides = ModelVectors(MODELS[0], image_ids, clip), ModelVectors(MODELS[1], sscd_ids, sscd)
-    table = clip_pairs(*sides, floor=floor, k_best=k_best)
+    table = clip_pairs(*sides, floor=floor, k_best=k_best).pairs
     assert table.schema == CLIP_PAIRS_SCHEMA
     rows: list[dict[str, object]] = table.to_pylist()
     return rows
@@ -54,6 +54,26 @@ def test_a_pair_stays_if_it_is_among_the_best_of_one_of_its_two() -> None:
     clique = unit(np.array([1.0, 0]) + np.random.default_rng(1).standard_normal((30, 2)) * 0.05)
     rows = found(ids(30), clique, ids(30), clique, k_best=2)
     assert 30 <= len(rows) <= 60
+
+
+def test_pairs_that_are_left_out_are_counted() -> None:
+    clique = unit(np.array([1.0, 0]) + np.random.default_rng(1).standard_normal((30, 2)) * 0.05)
+    vectors = np.concatenate([clique, [[-1.0, 0]]]).astype(np.float16)
+    sides = ModelVectors(MODELS[0], ids(31), vectors), ModelVectors(MODELS[1], ids(31), vectors)
+    found = clip_pairs(*sides, floor=0.9, k_best=2)
+    products = vectors.astype(float) @ vectors.astype(float).T
+    assert found.counts.to_pylist() == [
+        {
+            "images": 31,
+            "floor": np.float32(0.9),
+            "kept_per_image": 2,
+            "pairs": np.count_nonzero(np.triu(products >= 0.9, 1)),
+            "pairs_stored": found.pairs.num_rows,
+            "images_in_pairs": 30,
+            "images_cut": 30,
+        }
+    ]
+    assert found.pairs.num_rows <= 60
 
 
 def test_an_image_without_an_sscd_vector_has_no_sscd_similarity() -> None:

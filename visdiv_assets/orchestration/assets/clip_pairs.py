@@ -4,7 +4,13 @@ import dagster as dg
 
 from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.duplicates.clip_pairs import CLIP_PAIRS_SCHEMA, ModelVectors, clip_pairs, most_disputed
+from visdiv_assets.duplicates.clip_pairs import (
+    CLIP_PAIR_COUNTS_SCHEMA,
+    CLIP_PAIRS_SCHEMA,
+    ModelVectors,
+    clip_pairs,
+    most_disputed,
+)
 from visdiv_assets.duplicates.near import pair_defects
 from visdiv_assets.orchestration.assets.clip_optional import leave_out, missing_vectors
 from visdiv_assets.orchestration.assets.stage import (
@@ -28,7 +34,7 @@ from visdiv_assets.orchestration.resources import (
 from visdiv_assets.progress import progress
 from visdiv_assets.publishing.contact_sheets import pairs_contact_sheet
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 #: Pairs that the metadata shows.
 PAIRS_SHOWN = 12
 
@@ -61,9 +67,10 @@ def clip_near_duplicates(
     """Pairs of different images of a subset whose CLIP vectors are close, each with its SSCD similarity.
 
     CLIP compares the content of images, while SSCD detects copies. Two images that are close by CLIP but not by SSCD
-    usually show the same kind of thing and are not copies. As in near_duplicates, a pair is stored if it is among the
-    best pairs (64 by default) of one of its two images. The metadata shows the pairs on which the models disagree most.
-    Without CLIP weights nothing is made, and the metadata says why.
+    usually show the same kind of thing and are not copies. In a subset of one kind of image nearly all pairs may be
+    close, so a pair is stored only if it is among the best (VISDIV_CLIP_NEIGHBORS_KEPT, 8) of one of its two images;
+    the others are counted. The metadata says how many were left out, and shows the pairs on which the models disagree
+    most. Without CLIP weights nothing is made, and the metadata says why.
     """
     subset = context.partition_key
     floor = clip_pair_search.floor
@@ -80,7 +87,7 @@ def clip_near_duplicates(
             model_id=by_clip.model_id,
             settings={
                 "clip_floor": floor,
-                "neighbors_kept": clip_pair_search.neighbors_kept,
+                "clip_neighbors_kept": clip_pair_search.neighbors_kept,
                 "sscd_model_id": sscd.model_id,
             },
             source_revision=images.source_revision,
@@ -100,8 +107,10 @@ def clip_near_duplicates(
                     device=clip_pair_search.joins_on(),
                     progress=advance,
                 )
-                unit.table("pairs", found, CLIP_PAIRS_SCHEMA)
-        pairs = store.read(write.draft(), "pairs")
+                unit.table("pairs", found.pairs, CLIP_PAIRS_SCHEMA)
+                unit.table("counts", found.counts, CLIP_PAIR_COUNTS_SCHEMA)
+        draft = write.draft()
+        pairs, (counts,) = store.read(draft, "pairs"), store.read(draft, "counts").to_pylist()
         disputed = most_disputed(pairs, PAIRS_SHOWN)
         sheet = pairs_contact_sheet(
             ImageReader(store, source.open, decoder.limits),
@@ -117,6 +126,9 @@ def clip_near_duplicates(
             "dagster/partition_row_count": pairs.num_rows,
             "images": len(vectors),
             "floor": floor,
+            "pairs_close": counts["pairs"],
+            "pairs_left_out": counts["pairs"] - counts["pairs_stored"],
+            "images_with_more_partners_than_stored": counts["images_cut"],
             "disputed": table_preview(disputed),
             **({"disputed_pairs": sheet_markdown("disputed pairs", sheet)} if sheet else {}),
         },

@@ -40,6 +40,11 @@ SELECT subset, count_reached, count_scored, share FROM alignment_summary
 WHERE statistic = 'truncated' ORDER BY share DESC NULLS LAST, subset
 """
 
+_CLOSE = """
+SELECT subset, images, images_in_pairs, clip_floor, pairs, pairs_stored, kept_per_image FROM clip_pair_summary
+WHERE pairs > 0 ORDER BY pairs DESC, subset
+"""
+
 _INTRODUCTION = (
     "How well the questions and answers fit their images: CLIPScore, which is 2.5 times the cosine similarity of the "
     "CLIP vectors of a text and of its image, and at least 0. Long texts, charts and pages of text score low without "
@@ -60,6 +65,8 @@ def page(corpus: Corpus) -> Page:
         Section("Published filters", grids=[_filters(corpus.warehouse.rows(_FILTERS))]),
         Section("Truncated texts", grids=[_truncated(corpus.warehouse.rows(_TRUNCATED))]),
     ]
+    if close := corpus.warehouse.rows(_CLOSE):
+        sections.append(Section("Close images", grids=[_close(close)]))
     return Page("alignment.html", "CLIP", _INTRODUCTION, sections)
 
 
@@ -152,3 +159,29 @@ def _truncated(rows: list[dict[str, Any]]) -> Grid:
         for row in rows
     ]
     return Grid("Texts longer than CLIP's context", headings, table)
+
+
+def _close(rows: list[dict[str, Any]]) -> Grid:
+    headings = [
+        Heading("Subset"),
+        Heading("Images"),
+        Heading("Close images", "Images that are close to another one by CLIP: they show similar things."),
+        Heading("From", "Minimum cosine similarity of a close pair."),
+        Heading("Pairs", "Pairs of images that are close."),
+        Heading("Stored", "Pairs that clip_pairs holds: the best of each image."),
+        Heading("Left out"),
+    ]
+    table = [
+        [
+            Entry(row["subset"]),
+            count(row["images"]),
+            count(row["images_in_pairs"]),
+            number(row["clip_floor"], 2),
+            count(row["pairs"]),
+            count(row["pairs_stored"]),
+            count(row["pairs"] - row["pairs_stored"]),
+        ]
+        for row in rows
+    ]
+    kept = ", ".join(str(value) for value in sorted({row["kept_per_image"] for row in rows}))
+    return Grid(f"Pairs of images that are close by CLIP; stored are the best {kept} of each image", headings, table)

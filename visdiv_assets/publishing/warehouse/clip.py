@@ -78,7 +78,8 @@ ALIGNMENT_SUMMARY = Table(
 CLIP_PAIRS = Table(
     "clip_pairs",
     "One row per pair of different images of a subset whose CLIP vectors are close, with their SSCD similarity. Such "
-    "images have similar content; they need not be copies.",
+    "images have similar content; they need not be copies. Only the best pairs of each image are stored: "
+    "clip_pair_summary counts the others.",
     (
         SUBSET,
         Column("image_id_a", "VARCHAR", "The lower image_id of the two."),
@@ -88,6 +89,26 @@ CLIP_PAIRS = Table(
         Column("clip_model_id", "VARCHAR", "Model, weights and preprocessing of the CLIP vectors."),
         Column("sscd_model_id", "VARCHAR", "Model, weights and preprocessing of the SSCD vectors."),
     ),
+)
+
+CLIP_PAIR_SUMMARY = Table(
+    "clip_pair_summary",
+    "One row per subset: how many pairs of its images are close by CLIP, and how many of them clip_pairs holds.",
+    (
+        SUBSET,
+        Column("images", "BIGINT", "Different images that were compared."),
+        Column("clip_floor", "FLOAT", "Minimum cosine similarity of a close pair (VISDIV_CLIP_FLOOR).", stored="floor"),
+        Column(
+            "kept_per_image",
+            "INTEGER",
+            "A pair is stored if it is among this many best of one of its images (VISDIV_CLIP_NEIGHBORS_KEPT).",
+        ),
+        Column("pairs", "BIGINT", "Pairs that are close."),
+        Column("pairs_stored", "BIGINT", "Pairs in clip_pairs; the others were left out."),
+        Column("images_in_pairs", "BIGINT", "Images that are close to another one."),
+        Column("images_cut", "BIGINT", "Images that are close to more images than kept_per_image."),
+    ),
+    references=OF_SUBSET,
 )
 
 SELECTION_SCORES = Table(

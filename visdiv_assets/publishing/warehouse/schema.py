@@ -9,6 +9,7 @@ from __future__ import annotations
 from visdiv_assets.publishing.warehouse.clip import (
     ALIGNMENT,
     ALIGNMENT_SUMMARY,
+    CLIP_PAIR_SUMMARY,
     CLIP_PAIRS,
     MAP_POINTS,
     SELECTION_SCORES,
@@ -160,6 +161,7 @@ TABLES = (
     ALIGNMENT,
     ALIGNMENT_SUMMARY,
     CLIP_PAIRS,
+    CLIP_PAIR_SUMMARY,
     SELECTION_SCORES,
     MAP_POINTS,
     REVIEW_DECISIONS,

@@ -168,6 +168,8 @@ def test_what_clip_calls_close_and_sscd_does_not_is_one_query(scored: Pipeline) 
     publish(store, scored.settings.warehouse_path)
     (pair,) = scored.query("SELECT image_id_a, image_id_b, clip_similarity, sscd_similarity FROM clip_pairs")
     assert pair[:2] == tuple(sorted((first, copy)))
+    assert scored.query("SELECT images, kept_per_image, pairs, pairs_stored FROM clip_pair_summary") == [(3, 8, 1, 1)]
+    assert ran.metadata("clip_near_duplicates")["pairs_left_out"] == 0
     assert pair[2] == pytest.approx(0.975, abs=2e-3)
     ids, vectors = store.read(manifest, "ids")["image_id"].to_pylist(), store.array(manifest, "vectors")[:]
     stored = dict(zip(ids, vectors.astype(np.float64), strict=True))
