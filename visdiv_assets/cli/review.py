@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from visdiv_assets.cli.options import pass_settings, server_options
+from visdiv_assets.errors import ConfigError
 from visdiv_assets.settings import Settings
 
 EXAMPLES = """\
@@ -31,12 +32,12 @@ def review(settings: Settings, port: int, host: str, names: tuple[str, ...], by:
     rows, and the evidence. Each decision is saved at once in the file that VISDIV_DECISIONS names; the next
     `visdiv run --all` obeys it.
 
-    Only people who have the address that is printed last, with its token, can see the images and
-    decide. Ctrl-C stops the
-    server.
+    Only people who have the address that is printed last, with its token, can see the images and decide. Ctrl-C stops
+    the server.
     """
     from visdiv_assets.corpus.access import present_partitions
     from visdiv_assets.corpus.image_lookup import ImageReader
+    from visdiv_assets.duplicates.person_decisions import MAX_NAME
     from visdiv_assets.publishing.review.app import Review, build_app, new_token
     from visdiv_assets.publishing.review.marks import Marks
     from visdiv_assets.publishing.review.pair_images import PairImages
@@ -47,6 +48,8 @@ def review(settings: Settings, port: int, host: str, names: tuple[str, ...], by:
     from visdiv_assets.storage import uris
     from visdiv_assets.wiring import open_lake, open_source
 
+    if by and len(by) > MAX_NAME:
+        raise ConfigError(f"the name given to --by has {len(by):,} characters: give one of at most {MAX_NAME:,}")
     source = open_source(settings)
     lake = present_partitions(open_lake(settings), source)
     with PairIndex(lake) as index, listen(host, port) as listening:

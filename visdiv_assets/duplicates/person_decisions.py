@@ -62,13 +62,16 @@ DECISIONS_SCHEMA = pa.schema(
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
 
+#: Maximum characters of the name of a person, subset or benchmark.
+MAX_NAME = 1000
+
 #: Maximum bytes of a line.
 MAX_LINE_BYTES = 64 << 10
 
 _ID = Field(pattern=r"^[0-9a-f]{32}$")
 _ROW = Field(default=None, ge=0, lt=2**63)
 _INDEX = Field(default=None, ge=0, lt=2**31)
-_NAME = Field(default=None, max_length=1000)
+_NAME = Field(default=None, max_length=MAX_NAME)
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="ignore"))

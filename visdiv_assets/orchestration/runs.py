@@ -63,7 +63,7 @@ ORDER BY s.subset
     ),
     (
         "contamination",
-        "Images that are also in a benchmark, by pixels and by similarity (FineVision's threshold is 0.95)",
+        "Images that are also in a benchmark, confirmed and by similarity (FineVision's threshold is 0.95)",
         """
 SELECT subset, benchmark, if(rule = 'confirmed', rule, '>= ' || threshold) AS rule,
     images_contaminated AS contaminated, benchmark_images_leaked AS leaked,

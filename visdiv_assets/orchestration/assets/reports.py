@@ -25,7 +25,7 @@ from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
-CODE_VERSION = "7"
+CODE_VERSION = "8"
 
 
 @dg.asset(

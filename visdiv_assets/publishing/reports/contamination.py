@@ -130,11 +130,9 @@ def _table(benchmark: str, rates: Sequence[Mapping[str, Any]], threshold: float,
         caption = f"Images of each subset whose similarity to an image of {benchmark} is at least {threshold}"
         return Table(names, [_rate_row(record) for record in rates], caption)
     # The rate of confirmed copies has no threshold.
-    rules = [
-        "confirmed by pixels" if record["threshold"] is None else f"similarity at least {threshold}" for record in rates
-    ]
+    rules = ["confirmed" if record["threshold"] is None else f"similarity at least {threshold}" for record in rates]
     rows = [[row[0], rule, *row[1:]] for row, rule in zip(map(_rate_row, rates), rules, strict=True)]
-    caption = f"Images of each subset that are in {benchmark}, by similarity and as confirmed by their pixels"
+    caption = f"Images of each subset that are in {benchmark}, by similarity and as confirmed by verification"
     return Table([names[0], "by", *names[1:]], rows, caption)
 
 

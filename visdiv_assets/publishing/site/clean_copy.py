@@ -38,14 +38,18 @@ MEANINGS = {
 _DECIDED = "SELECT 1 FROM provenance WHERE table_name = 'curated_rows'"
 
 _KEPT = f"""
-WITH dropped AS (
+WITH decided AS (
+    SELECT DISTINCT subset FROM "rows" WHERE kept IS NOT NULL
+), dropped AS (
     SELECT subset, count(*) AS dropped,
         {", ".join(f"count(*) FILTER (reason = '{name}') AS {name}" for name in DROP_REASONS)}
     FROM dropped_rows GROUP BY subset
 )
-SELECT s.subset, s."rows", s."rows" - coalesce(d.dropped, 0) AS kept, coalesce(d.dropped, 0) AS dropped,
+SELECT s.subset, s."rows", s."rows" = 0 OR k.subset IS NOT NULL AS decided,
+    CASE WHEN decided THEN s."rows" - coalesce(d.dropped, 0) END AS kept, kept / nullif(s."rows", 0) AS share,
+    coalesce(d.dropped, 0) AS dropped,
     {", ".join(f"coalesce(d.{name}, 0) AS {name}" for name in DROP_REASONS)}
-FROM subsets s LEFT JOIN dropped d USING (subset)
+FROM subsets s LEFT JOIN decided k USING (subset) LEFT JOIN dropped d USING (subset)
 ORDER BY dropped / greatest(s."rows", 1) DESC, s.subset
 """
 
@@ -64,22 +68,26 @@ def kept_rows(corpus: Corpus) -> list[dict[str, Any]]:
     """Return the rows that a clean copy keeps and drops, by subset; empty if it was not decided yet.
 
     Returns:
-        subset, rows, kept, dropped, and the number of dropped rows by each of `DROP_REASONS`; the subset that loses
-        the largest share comes first.
+        subset, rows, decided, kept and share (None for a subset that was added after the last decision), dropped, and
+        the number of dropped rows by each of `DROP_REASONS`; the subset that loses the largest share comes first.
     """
     return corpus.warehouse.rows(_KEPT) if corpus.warehouse.rows(_DECIDED) else []
 
 
 def kept_facts(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     """Return how many rows are kept, and how many are dropped by each reason that occurs."""
-    total = sum(row["rows"] for row in rows)
+    decided = [row for row in rows if row["decided"]]
+    total = sum(row["rows"] for row in decided)
 
     def said(number: int) -> str:
         return f"{number:,} ({percent(number / total)})" if total else f"{number:,}"
 
-    facts = [("rows", f"{total:,}"), ("kept", said(sum(row["kept"] for row in rows)))]
+    facts = [("rows", f"{total:,}"), ("kept", said(sum(row["kept"] for row in decided)))]
     dropped = {name: sum(row[name] for row in rows) for name in DROP_REASONS}
-    return facts + [(f"dropped: {_words(name)}", said(number)) for name, number in dropped.items() if number]
+    facts += [(f"dropped: {_words(name)}", said(number)) for name, number in dropped.items() if number]
+    if open_rows := [row["rows"] for row in rows if not row["decided"]]:
+        facts.append(("not decided yet", f"{sum(open_rows):,} rows of {several(len(open_rows), 'subset')}"))
+    return facts
 
 
 def _words(reason: str) -> str:
@@ -146,11 +154,11 @@ def _grid(rows: list[dict[str, Any]]) -> Grid:
     ]
     table = [
         [
-            Entry(row["subset"]),
+            Entry(row["subset"], below="" if row["decided"] else "not decided yet"),
             count(row["rows"]),
             count(row["kept"]),
-            share(row["kept"] / row["rows"] if row["rows"] else None),
-            *(count(row[name]) for name in used),
+            share(row["share"]),
+            *(count(row[name] if row["decided"] else None) for name in used),
         ]
         for row in rows
     ]

@@ -40,8 +40,8 @@ ORDER BY cluster_id, reason != 'best', subset, "row", image_index
 
 _INTRODUCTION = (
     "Groups of images in all subsets. A clean copy keeps the first image of a group; each other image is a copy of the "
-    "first one itself, confirmed by its pixels, or with VISDIV_COPIES_BY=similarity by its similarity. The text under "
-    "each image says what decided. Each different image is shown once."
+    "first one itself, confirmed by comparing features and pixels, or with VISDIV_COPIES_BY=similarity by its "
+    "similarity. The text under each image says what decided. Each different image is shown once."
 )
 
 

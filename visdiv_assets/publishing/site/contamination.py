@@ -30,11 +30,11 @@ FROM contamination_rates WHERE rule = 'confirmed' OR threshold = $threshold
 ORDER BY rule, images_contaminated DESC, subset, benchmark
 """
 
-_CONFIRMED = "the pixels confirm it"
+_CONFIRMED = "verification confirms it"
 
 _INTRODUCTION = (
-    "How much of each subset is in a benchmark. By pixels: the images were compared, and one is confirmed to be a copy "
-    "of the other. By similarity: the vectors of the images are close, which does not prove that they are copies."
+    "How much of each subset is in a benchmark. Confirmed: comparing features and pixels found one image to be a "
+    "copy of the other. By similarity: the vectors of the images are close, which does not prove that they are copies."
 )
 
 
@@ -155,7 +155,7 @@ def _benchmarks(corpus: Corpus, rates: list[dict[str, Any]], rules: list[str]) -
         Heading("Images", "Readable image positions of the benchmark."),
     ]
     for rule in rules:
-        by = "by pixels" if rule == _CONFIRMED else "by similarity"
+        by = "confirmed" if rule == _CONFIRMED else "by similarity"
         headings += [
             Heading(f"Subsets, {by}", f"Subsets that contain some of its images; an image counts if {rule}."),
             Heading(

@@ -61,7 +61,7 @@ ORDER BY subsets DESC, column_name LIMIT 20
 
 _MEASURES = {
     "score": "diversity score",
-    "pixels": "share in a benchmark, confirmed by pixels",
+    "pixels": "share in a benchmark, confirmed",
     "alike": "share in a benchmark, by similarity",
     "redundant": "share of confirmed copies",
 }
@@ -115,7 +115,7 @@ def _facts(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
         "images_unique": "different images, by subset",
         "exact_copies": "byte-equal copies within a subset",
         "redundant": "redundant copies",
-        "leaked": "in a benchmark, by pixels",
+        "leaked": "confirmed to be in a benchmark",
     }
     facts = [("subsets", f"{len(rows):,}")]
     readable = sum(row["readable"] for row in rows)
@@ -148,10 +148,11 @@ def _grid(
         Heading(
             "Redundant copies",
             "Share of the readable positions with a copy of an image that a clean copy keeps at another position, in "
-            "any subset: byte-equal, or confirmed by pixels (by similarity with VISDIV_COPIES_BY=similarity).",
+            "any subset: byte-equal, or confirmed by comparing features and pixels (by similarity with "
+            "VISDIV_COPIES_BY=similarity).",
         ),
         Heading(
-            "In a benchmark, by pixels",
+            "In a benchmark, confirmed",
             "Share of the readable positions that are confirmed copies of a benchmark image, with the 95 % interval.",
         ),
         Heading(
@@ -178,7 +179,7 @@ def _grid(
             Entry(row["subset"], link=corpus.link("duplicates", row["subset"])),
             *([Entry(row["category"])] if categories else []),
             count(row["rows"]),
-            *([share(kept[row["subset"]]["kept"] / row["rows"] if row["rows"] else None)] if kept else []),
+            *([share(kept[row["subset"]]["share"])] if kept else []),
             *(count(row[name]) for name in ("images", "images_unique", "images_unreadable")),
             *(share(_part(row, name)) for name in ("exact_copies", "redundant")),
             share(row["pixels"], row["pixels_low"], row["pixels_high"]),

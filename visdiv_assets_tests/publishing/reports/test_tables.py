@@ -154,7 +154,7 @@ def test_leaks_of_which_a_part_was_verified() -> None:
     assert [list(row[:4]) for row in content.table.rows] == [
         ["one", "similarity at least 0.95", "100", "3"],
         ["two", "similarity at least 0.95", "100", "3"],
-        ["two", "confirmed by pixels", "100", "1"],
+        ["two", "confirmed", "100", "1"],
     ]
     assert (content.facts["pairs confirmed"], content.facts["pairs rejected"]) == ("1", "1")
 

@@ -98,6 +98,12 @@ class _Rows:
         if self._names:
             yield {"table_name": "curated_rows", "partition": "all", "materialized_at": "2026-01-02 03:04:04"}
 
+    def rows(self) -> Iterator[dict[str, Any]]:
+        # One decided row stands for all.
+        for subset, rows in self._images.items():
+            if rows:
+                yield {"subset": subset, "row": 0, "kept": True}
+
     def dropped_rows(self) -> Iterator[dict[str, Any]]:
         for number, subset in enumerate(self._names):
             for row in range(number % 7 if self._images[subset] else 0):

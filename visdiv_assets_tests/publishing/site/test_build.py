@@ -100,7 +100,7 @@ def test_the_overview_has_a_row_for_each_subset_as_sql_has_it(made: MadeUp, page
     assert page.values(table, "Images") == [row[1] for row in found]
     assert page.values(table, "Unique") == [row[2] for row in found]
     assert page.values(table, "Effective rank") == [row[3] for row in found]
-    assert page.values(table, "In a benchmark, by pixels") == [row[4] for row in found]
+    assert page.values(table, "In a benchmark, confirmed") == [row[4] for row in found]
 
 
 def test_pages_have_the_files_and_titles_of_the_navigation(made: MadeUp) -> None:
@@ -158,6 +158,21 @@ def test_the_overview_says_what_a_clean_copy_keeps(made: MadeUp, pages: dict[str
     (table,) = pages["index"].tables
     kept = pages["index"].values(table, "Rows kept")
     assert kept == pytest.approx([found[name] for name in pages["index"].column(table, "Subset")])
+
+
+def test_a_subset_added_later_is_not_decided_yet(copied: MadeUp) -> None:
+    execute(copied, f"UPDATE rows SET kept = NULL WHERE subset = '{SUBSETS[0]}'")
+    execute(copied, f"DELETE FROM dropped_rows WHERE subset = '{SUBSETS[0]}'")
+    pages = built(copied)
+    page = pages["clean_copy"]
+    table = next(name for name in page.tables if "Kept" in page.tables[name][0])
+    shares = dict(zip(page.column(table, "Subset"), page.values(table, "Share kept"), strict=True))
+    assert [name for name, share in shares.items() if share is None] == [f"{SUBSETS[0]} not decided yet"]
+    (decided,) = sql(copied, f"SELECT sum(rows) FROM subsets WHERE subset <> '{SUBSETS[0]}'")
+    (others,) = sql(copied, f"SELECT rows FROM subsets WHERE subset = '{SUBSETS[0]}'")
+    for name in ("clean_copy", "index"):
+        assert f"{decided[0]:,}" in pages[name].words
+        assert f"{others[0]:,} rows of 1 subset" in pages[name].words
 
 
 def test_dropped_rows_are_counted_by_subset_and_reason(made: MadeUp, pages: dict[str, ReadPage]) -> None:
@@ -240,7 +255,7 @@ def test_the_heat_map_has_every_cell_that_sql_has(made: MadeUp, pages: dict[str,
     found = sql(
         made,
         """SELECT subset, benchmark,
-            if(rule = 'confirmed', 'the pixels confirm it', 'its similarity is at least 0.95'), rate
+            if(rule = 'confirmed', 'verification confirms it', 'its similarity is at least 0.95'), rate
         FROM contamination_rates WHERE benchmark <> 'ALL' AND (rule = 'confirmed' OR threshold = 0.95)""",
     )
     assert {(row["subset"], row["benchmark"], row["rule"], row["value"]) for row in cells} == {
