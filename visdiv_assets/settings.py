@@ -255,6 +255,10 @@ class Settings(BaseSettings):
     map_points: Annotated[int, Field(ge=1, le=1_000_000), Unit("points")] = Field(
         default=20_000, description="Maximum points of a map. Subsets with more images or texts are sampled."
     )
+    map_layouts: str = Field(
+        default="umap,pca",
+        description="Comma-separated layouts of a map, each a tab: umap, tsne, pca. Clusters are found on the first.",
+    )
     copies_by: Literal["pixels", "similarity"] = Field(
         default="pixels",
         description="What makes two images copies in clusters and the clean copy: pixels (verification confirmed the "
@@ -410,6 +414,17 @@ class Settings(BaseSettings):
         unknown = [reason for reason in value.split(",") if value and reason not in known]
         if unknown:
             raise ValueError(f"{unknown[0]!r} is not a reason to drop a row, use {', '.join(known)}")
+        return value
+
+    @field_validator("map_layouts")
+    @classmethod
+    def _check_layouts(cls, value: str) -> str:
+        names, known = value.split(","), ("umap", "tsne", "pca")
+        for name in names:
+            if name not in known:
+                raise ValueError(f"{name!r} is not a layout, use {', '.join(known)}")
+        if len(set(names)) < len(names):
+            raise ValueError("a layout is given twice")
         return value
 
     @model_validator(mode="after")

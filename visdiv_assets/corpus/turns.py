@@ -14,6 +14,7 @@ from visdiv_assets.ingest.turns import RATING_COLUMNS, STRINGS_SCHEMA, TURNS_SCH
 from visdiv_assets.sources.conversations import TURN
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest, digest_of
+from visdiv_assets.texts.templates import Turn, joined_turns
 
 #: Rows in a batch of rows of turns; few, since a text may have a million characters.
 BATCH_ROWS = 256
@@ -154,14 +155,28 @@ def row_texts(lake: Lake, subset: str, rows: Iterable[int]) -> dict[int, str]:
     Raises:
         NotMaterializedError: the turns of the subset were never stored.
     """
+    return {row: joined_turns(turns) for row, turns in row_turns(lake, subset, rows).items()}
+
+
+def row_turns(lake: Lake, subset: str, rows: Iterable[int]) -> dict[int, list[Turn]]:
+    """Return question and answer of the turns of some rows of a subset, by row; none for a row without texts.
+
+    Args:
+        lake: where the turns lie.
+        subset: its name.
+        rows: the wanted rows.
+
+    Raises:
+        NotMaterializedError: the turns of the subset were never stored.
+    """
     wanted = np.unique(np.fromiter(rows, np.int64))
-    texts: dict[int, list[str]] = {row: [] for row in wanted.tolist()}
+    turns: dict[int, list[Turn]] = {row: [] for row in wanted.tolist()}
     for shard in stored_turns(lake, lake.require(LakeTable.SUBSET_TURNS, subset)) if len(wanted) else []:
         start, stop = np.searchsorted(wanted, [shard.first_row, shard.first_row + shard.rows])
         if start < stop:
             for row, user, assistant in shard.turns_of(wanted[start:stop]):
-                texts[row] += filter(None, (user, assistant))
-    return {row: "\n".join(parts) for row, parts in texts.items()}
+                turns[row].append((user, assistant))
+    return turns
 
 
 def joined_texts(batch: pa.RecordBatch) -> pa.Array:

@@ -27,6 +27,7 @@ from visdiv_assets.orchestration import sessions
 from visdiv_assets.orchestration.engines import Engine, LocalEngine, PerProcess, ProcessEngine, RayEngine, Worker
 from visdiv_assets.orchestration.work.ingest import Load
 from visdiv_assets.orchestration.work.text_duplicates import TextRules
+from visdiv_assets.publishing.maps.subset import MapRules
 from visdiv_assets.settings import Settings, judge_key, ray_address
 from visdiv_assets.storage.disk_space import GIGABYTE
 from visdiv_assets.storage.lake import Lake, lake_at
@@ -311,9 +312,15 @@ class ClipPairsResource(LaunchpadResource):
 
 
 class MapsResource(LaunchpadResource):
-    """The size of maps."""
+    """How maps are drawn."""
 
     points: int = from_setting("map_points")
+    layouts: str = from_setting("map_layouts")
+    template_images: int = from_setting("template_images")
+
+    def rules(self) -> MapRules:
+        """Return how maps are drawn."""
+        return MapRules(self.points, tuple(self.layouts.split(",")), self.template_images)
 
 
 class VerificationResource(LaunchpadResource):

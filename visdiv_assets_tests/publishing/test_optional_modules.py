@@ -35,7 +35,7 @@ def test_the_site_names_the_extra_to_install() -> None:
 def test_maps_name_the_extra_to_install() -> None:
     vectors = np.eye(64, dtype=np.float32)
     with pytest.raises(ConfigError, match=r"umap is not installed: .*\[maps\]"):
-        layout(vectors, np.arange(64))
+        layout(vectors, np.arange(64), "umap")
     with pytest.raises(ConfigError, match=r"sklearn is not installed: .*\[maps\]"):
         find_clusters(np.zeros((100, 2), np.float32))
 

@@ -33,7 +33,7 @@ from visdiv_assets.publishing.site_head import report_head, write_missing_pages
 from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.lake import Lake
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dg.asset(
@@ -48,7 +48,7 @@ CODE_VERSION = "1"
             "points_sound",
             asset=LakeTable.MAPS,
             partitions_def=subset_partitions,
-            description="Every point has coordinates, and occurs once on each map.",
+            description="Every point has coordinates, and occurs once on each layout of each map.",
         )
     ],
 )
@@ -60,11 +60,12 @@ def maps(
     reports: ReportsResource,
     map_settings: MapsResource,
 ) -> dg.MaterializeResult:
-    """Maps of a subset (UMAP): its images by SSCD and, if there are CLIP vectors, its images and texts by CLIP.
+    """Maps of a subset: its images by SSCD and, if there are CLIP vectors, its images and texts by CLIP.
 
-    Dense groups of points are clusters, named by the words that distinguish the texts of their rows. Of a large subset
-    a seeded sample is shown (VISDIV_MAP_POINTS). The page in reports/maps shows images on hover and opens from disk.
-    Only the job maps_pipeline includes this asset, since UMAP takes minutes.
+    Each is laid out by UMAP, t-SNE or PCA (VISDIV_MAP_LAYOUTS). Dense groups of points are clusters, named by the words
+    that distinguish the texts of their rows; template questions do not count. Of a large subset a seeded sample is
+    shown (VISDIV_MAP_POINTS). The page in reports/maps shows images on hover and opens from disk. Only the job
+    maps_pipeline includes this asset, since UMAP takes minutes; the job then publishes the DuckDB file.
     """
     subset = context.partition_key
     path = Path(reports.folder) / "maps" / f"{escape(subset)}.html"
@@ -74,22 +75,28 @@ def maps(
         inputs = digests_by_table(run.current_turns(), *used)
         write = run.write(
             inputs,
-            settings={"map_points": map_settings.points, "seed": SEED},
+            settings={
+                "map_points": map_settings.points,
+                "map_layouts": map_settings.layouts,
+                "template_images": map_settings.template_images,
+                "seed": SEED,
+            },
             source_revision=images.source_revision,
         )
         begin = time.monotonic()
         made = not write.reuse("points", inputs)
         if made:
             with write.add("points", inputs) as unit:
-                mapped = map_subset(run.lake, images, used, map_settings.points)
-                unit.table("points", mapped, POINTS_SCHEMA)
-        points = run.lake.read(write.draft(), "points")
+                mapped = map_subset(run.lake, images, used, map_settings.rules())
+                unit.table("layouts", mapped, POINTS_SCHEMA)
+        points = run.lake.read(write.draft(), "layouts")
         if points.num_rows and (made or not path.is_file()):
             head = report_head(source.uri)
             write_missing_pages(Path(reports.folder), head)
             write_subset_page(path, ImageReader(run.lake, source.open, decoder.limits), subset, points, head)
         manifest = write.commit()
-    counts = {pair["values"]: pair["counts"] for pair in points["kind"].value_counts().to_pylist()}
+    each_once = points.group_by(["kind", "id"]).aggregate([])
+    counts = {pair["values"]: pair["counts"] for pair in each_once["kind"].value_counts().to_pylist()}
     shown: dict[str, dg.MetadataValue] = {}
     if points.num_rows:
         shown = {"maps": image_markdown("maps", plot(points)), **report_metadata(path, Path(reports.folder))}

@@ -17,6 +17,8 @@ from visdiv_assets.orchestration.resources import (
     SourceResource,
     WarehouseResource,
 )
+from visdiv_assets.publishing.site import maps
+from visdiv_assets.publishing.site.build import refresh_page
 from visdiv_assets.publishing.site.chart_png import corpus_images
 from visdiv_assets.publishing.site.report_data import Corpus, open_report_data
 from visdiv_assets.publishing.warehouse.publication import Publication
@@ -46,6 +48,7 @@ from visdiv_assets.sources.left_out import count_by_kind
         LakeTable.ALIGNMENT,
         LakeTable.CLIP_NEAR_DUPLICATES,
         LakeTable.SELECTION_SCORES,
+        LakeTable.MAPS,
         LakeTable.CROSS_SUBSET_DUPLICATES,
         LakeTable.DUPLICATE_CLUSTERS,
         LakeTable.CURATED_ROWS,
@@ -77,7 +80,7 @@ def warehouse(
 
     The file is built under another name and put in place with one rename, so readers and runs never wait for each
     other. A reader that has the file open sees the old state until it opens the file again. The metadata shows the
-    heat maps of `visdiv report` for at most 60 subsets.
+    heat maps of `visdiv report` for at most 60 subsets. The site's list of maps is written again.
     """
     with user_errors():
         opened = source.open()
@@ -101,6 +104,7 @@ def warehouse(
                 contamination_threshold=cleaning.contamination_threshold,
                 duplicate_threshold=cleaning.duplicate_threshold,
             )
+            refresh_page(corpus, maps.page)
             drawn = {name: image_markdown(name, png) for name, png in corpus_images(corpus).items()}
     return dg.MaterializeResult(
         metadata={

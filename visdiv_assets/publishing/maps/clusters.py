@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from visdiv_assets.extras import require_extra
+from visdiv_assets.texts.templates import Turn, joined_turns, template_questions
 
 #: Minimum size of a cluster: this share of the points, and this number of points.
 MIN_SHARE, MIN_POINTS = 0.01, 5
@@ -42,6 +43,31 @@ def find_clusters(places: np.ndarray) -> np.ndarray:
     rank = np.empty(len(sizes), np.int32)
     rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
     return np.where(found >= 0, rank[found] if len(rank) else -1, -1).astype(np.int32)
+
+
+def name_by_turns(turns: Sequence[Sequence[Turn]], cluster: np.ndarray, template_images: int) -> list[str]:
+    """Name each cluster by the words of its turns, without template questions.
+
+    A question that is asked of many images says nothing of any of them. Where only such questions have words, as beside
+    answers that are numbers, they name the cluster after all.
+
+    Args:
+        turns: [n], the turns of the rows of the points.
+        cluster: int [n], the cluster of each point; -1 for none.
+        template_images: minimum number of rows in which a template question stands.
+
+    Returns:
+        names as `cluster_names` returns them.
+
+    Raises:
+        ConfigError: scikit-learn is not installed.
+    """
+    templates = template_questions(turns, template_images)
+    names = cluster_names([joined_turns(each, templates) for each in turns], cluster)
+    if templates and not all(names):
+        whole = cluster_names([joined_turns(each) for each in turns], cluster)
+        names = [name or of_all for name, of_all in zip(names, whole, strict=True)]
+    return names
 
 
 def cluster_names(texts: Sequence[str], cluster: np.ndarray) -> list[str]:

@@ -6,15 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.html_files import content_policy, read_template, script_json, template, write_page
+from visdiv_assets.publishing.maps.layout import PCA, TSNE, UMAP
 from visdiv_assets.publishing.site_head import SiteHead
 
 #: Maximum characters of a row's texts on the page.
 TEXT_SHOWN = 160
 _WORDS = 120
+#: Units of a coordinate on the page along the longer side of a map.
+SIDE = 10_000
+
+LAYOUT_TITLES = {UMAP: "UMAP", TSNE: "t-SNE", PCA: "PCA"}
+KIND_TITLES = {"sscd": "Images, by SSCD", "clip_image": "Images, by CLIP", "clip_text": "Texts, by CLIP"}
 
 
 def map_page(
@@ -50,8 +58,13 @@ def map_page(
     maps = []
     clusters = []
     for kind in dict.fromkeys(points["kind"].to_pylist()):
-        shown = points.filter(pa.compute.equal(points["kind"], kind))
-        columns: dict[str, list[Any]] = shown.to_pydict()
+        of_kind = points.filter(pc.equal(points["kind"], kind))
+        layouts = {
+            name: of_kind.filter(pc.equal(of_kind["layout"], name))
+            for name in dict.fromkeys(of_kind["layout"].to_pylist())
+        }
+        # The layouts show the same points in the same order.
+        columns: dict[str, list[Any]] = next(iter(layouts.values())).to_pydict()
         names: dict[int, str] = {}
         counts: dict[int, int] = {}
         for cluster, name in zip(columns["cluster"], columns["cluster_name"], strict=True):
@@ -61,9 +74,8 @@ def map_page(
         maps.append(
             {
                 "kind": kind,
-                "x": [round(x, 3) for x in columns["x"]],
-                # On the page y grows downward.
-                "y": [round(-y, 3) for y in columns["y"]],
+                "title": KIND_TITLES[kind],
+                "layouts": [_layout(name, shown) for name, shown in layouts.items()],
                 "cluster": columns["cluster"],
                 "row": columns["row"],
                 "image": [image_of.get(identity, -1) for identity in columns["id"]],
@@ -72,7 +84,8 @@ def map_page(
             }
         )
         clusters += [
-            {"kind": kind, "cluster": index, "words": names[index], "points": counts[index]} for index in sorted(names)
+            {"kind": kind, "title": KIND_TITLES[kind], "cluster": index, "words": names[index], "points": counts[index]}
+            for index in sorted(names)
         ]
     data = {
         "maps": maps,
@@ -90,6 +103,18 @@ def map_page(
         script=script,
         policy=content_policy(styles.values(), script) + "; style-src-attr 'none'",
     )
+
+
+def _layout(name: str, points: pa.Table) -> dict[str, Any]:
+    """Return the coordinates of a layout, in parts of its longer side; on the page y grows downward."""
+    x, y = (points[axis].to_numpy().astype(np.float64) for axis in ("x", "y"))
+    longer = max(np.ptp(x), np.ptp(y)) or 1.0
+    return {
+        "name": name,
+        "title": LAYOUT_TITLES[name],
+        "x": np.round((x - x.min()) * SIDE / longer).astype(int).tolist(),
+        "y": np.round((y.max() - y) * SIDE / longer).astype(int).tolist(),
+    }
 
 
 def write_map(

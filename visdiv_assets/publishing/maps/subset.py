@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 from visdiv_assets.corpus.access import first_positions
 from visdiv_assets.corpus.image_lookup import ImagePosition, ImageReader
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.corpus.turns import row_texts
+from visdiv_assets.corpus.turns import row_texts, row_turns
 from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.imaging.thumbnails import thumbnails
 from visdiv_assets.publishing.maps.layout import draw_sample
@@ -34,16 +35,31 @@ KINDS: dict[str, str] = {
 IMAGES_SHOWN = 1500
 
 
-def map_subset(lake: Lake, images: Manifest, embeddings: Sequence[Manifest], max_points: int) -> pa.Table:
-    """Lay out samples of a subset's vectors: table of `points.POINTS_SCHEMA`, one map for each kind of embedding.
+@dataclass(frozen=True)
+class MapRules:
+    """How maps are drawn.
+
+    Attributes:
+        max_points: points of a map at most.
+        layouts: names out of `layout.LAYOUTS`, one or more.
+        template_images: minimum number of rows in which a question that names no cluster stands.
+    """
+
+    max_points: int
+    layouts: tuple[str, ...]
+    template_images: int
+
+
+def map_subset(lake: Lake, images: Manifest, embeddings: Sequence[Manifest], rules: MapRules) -> pa.Table:
+    """Lay out samples of a subset's vectors: table of `points.POINTS_SCHEMA`, for each kind of embedding.
 
     Args:
         lake: where the vectors are, and the texts, which name the clusters.
         images: manifest of `subset_images`.
         embeddings: manifests of tables in `KINDS`.
-        max_points: points of a map at most.
+        rules: how maps are drawn.
     """
-    return pa.concat_tables([POINTS_SCHEMA.empty_table(), *_map_each(lake, images, embeddings, max_points)])
+    return pa.concat_tables([POINTS_SCHEMA.empty_table(), *_map_each(lake, images, embeddings, rules)])
 
 
 def write_subset_page(path: Path, images: ImageReader, subset: str, points: pa.Table, head: SiteHead) -> None:
@@ -75,16 +91,16 @@ def point_defects(points: pa.Table) -> dict[str, int]:
     placed = np.isfinite(points["x"].to_numpy()) & np.isfinite(points["y"].to_numpy())
     return {
         "without_a_place": int(np.count_nonzero(~placed)),
-        "listed_twice": points.num_rows - points.group_by(["kind", "id"]).aggregate([]).num_rows,
+        "listed_twice": points.num_rows - points.group_by(["kind", "layout", "id"]).aggregate([]).num_rows,
     }
 
 
-def _map_each(lake: Lake, images: Manifest, used: Sequence[Manifest], max_points: int) -> Iterator[pa.Table]:
+def _map_each(lake: Lake, images: Manifest, used: Sequence[Manifest], rules: MapRules) -> Iterator[pa.Table]:
     for embeddings in used:
         draw = _draw_texts if KINDS[embeddings.table] == "clip_text" else _draw_images
-        sample = draw(lake, images, embeddings, max_points)
-        texts = row_texts(lake, images.partition, sample.row.tolist())
-        yield map_points(sample, [texts[row] for row in sample.row.tolist()])
+        sample = draw(lake, images, embeddings, rules.max_points)
+        turns = row_turns(lake, images.partition, sample.row.tolist())
+        yield map_points(sample, [turns[row] for row in sample.row.tolist()], rules.layouts, rules.template_images)
 
 
 def _draw_images(lake: Lake, images: Manifest, embeddings: Manifest, max_points: int) -> Sampled:

@@ -16,7 +16,7 @@ _NO_CLUSTER = "#c8c8c8"
 
 
 def plot(points: pa.Table) -> bytes:
-    """Draw the maps of a subset side by side, clusters in colors, the largest with their names.
+    """Draw the first layout of each map of a subset side by side, clusters in colors, the largest with their names.
 
     Args:
         points: table of `points.POINTS_SCHEMA`, not empty.
@@ -36,7 +36,9 @@ def plot(points: pa.Table) -> bytes:
 
     palette = [colormaps["tab20"](index / 20) for index in range(20)]
     for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
-        shown = points.filter(pc.equal(points["kind"], kind))
+        of_kind = points.filter(pc.equal(points["kind"], kind))
+        first = of_kind["layout"][0].as_py()
+        shown = of_kind.filter(pc.equal(of_kind["layout"], first))
         x, y, cluster = (shown[name].to_numpy() for name in ("x", "y", "cluster"))
         colors = [palette[index % 20] if index >= 0 else _NO_CLUSTER for index in cluster]
         axes.scatter(x, y, s=max(1.5, min(20, 20_000 / len(x))), c=colors, linewidths=0)
@@ -48,7 +50,7 @@ def plot(points: pa.Table) -> bytes:
             label = name.replace("$", "")[:40] or str(index)
             center = np.median(x[members]), np.median(y[members])
             axes.annotate(label, center, fontsize=7, color=INK, ha="center")
-        axes.set_title(f"{kind}: {len(x):,} points", fontsize=10, color=INK)
+        axes.set_title(f"{kind}, {first}: {len(x):,} points", fontsize=10, color=INK)
         axes.set_xticks([])
         axes.set_yticks([])
     figure.tight_layout()

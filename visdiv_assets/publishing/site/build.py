@@ -87,6 +87,22 @@ def build_site(corpus: Corpus, progress: Progress = silent) -> Path:
     return folder / "index.html"
 
 
+def refresh_page(corpus: Corpus, make: Callable[[Corpus], Page]) -> None:
+    """Write one page of an existing site again: one without charts, whose scripts need the whole site.
+
+    Args:
+        corpus: the data of the page.
+        make: one of `PAGES`.
+
+    Raises:
+        StorageError: the page cannot be written.
+    """
+    page = make(corpus)
+    path = corpus.reports / FOLDER / page.file
+    if path.is_file():
+        write_page(render(page, replace(_head(corpus), current=page.file)), path)
+
+
 def _write(corpus: Corpus, pages: Sequence[Page], script: str, folder: Path) -> None:
     head = _head(corpus)
     for page in pages:

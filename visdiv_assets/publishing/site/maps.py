@@ -11,20 +11,21 @@ from visdiv_assets.publishing.site.report_data import Corpus
 VECTORS = {"sscd": "images, by SSCD", "clip_image": "images, by CLIP", "clip_text": "texts, by CLIP"}
 
 _MAPS = """
-SELECT subset, vectors::VARCHAR AS vectors, count(*) AS points,
-    count(DISTINCT cluster) FILTER (cluster >= 0) AS clusters, count(*) FILTER (cluster < 0) AS alone
+SELECT subset, vectors::VARCHAR AS vectors, count(DISTINCT id) AS points,
+    string_agg(DISTINCT layout::VARCHAR, ', ' ORDER BY layout::VARCHAR DESC) AS layouts,
+    count(DISTINCT cluster) FILTER (cluster >= 0) AS clusters, count(DISTINCT id) FILTER (cluster < 0) AS alone
 FROM map_points GROUP BY subset, vectors ORDER BY subset, vectors
 """
 
 _CLUSTERS = f"""
-SELECT subset, vectors::VARCHAR AS vectors, any_value(cluster_name) AS name, count(*) AS points
+SELECT subset, vectors::VARCHAR AS vectors, any_value(cluster_name) AS name, count(DISTINCT id) AS points
 FROM map_points WHERE cluster >= 0 GROUP BY subset, vectors, cluster
 ORDER BY points DESC, subset, vectors, cluster LIMIT {ROWS_SHOWN}
 """
 
 _INTRODUCTION = (
-    "Maps of subsets in two dimensions (UMAP): points close to each other are similar; large distances mean little. "
-    "The name of a subset links to its map, which shows images on hover."
+    "Maps of subsets in two dimensions (UMAP, t-SNE or PCA): points close to each other are similar; large distances "
+    "mean little. The name of a subset links to its map, which shows images on hover."
 )
 
 
@@ -45,6 +46,7 @@ def _maps(corpus: Corpus, rows: list[dict[str, Any]]) -> Grid:
     headings = [
         Heading("Subset", "Links to its map."),
         Heading("Map of"),
+        Heading("Layouts", "VISDIV_MAP_LAYOUTS; each is a tab of the map."),
         Heading("Points"),
         Heading("Clusters", "Dense groups of points."),
         Heading("In no cluster"),
@@ -53,6 +55,7 @@ def _maps(corpus: Corpus, rows: list[dict[str, Any]]) -> Grid:
         [
             Entry(row["subset"], link=corpus.link("maps", row["subset"])),
             Entry(VECTORS[row["vectors"]]),
+            Entry(row["layouts"]),
             *(count(row[name]) for name in ("points", "clusters", "alone")),
         ]
         for row in rows
@@ -62,7 +65,11 @@ def _maps(corpus: Corpus, rows: list[dict[str, Any]]) -> Grid:
 
 def _clusters(corpus: Corpus, rows: list[dict[str, Any]]) -> Grid:
     headings = [
-        Heading("Words", "Words that are more frequent in the texts of the cluster than in those of the others."),
+        Heading(
+            "Words",
+            "Words that are more frequent in the texts of the cluster than in those of the others. "
+            "Template questions do not count.",
+        ),
         Heading("Subset", "Links to its map."),
         Heading("Map of"),
         Heading("Points"),

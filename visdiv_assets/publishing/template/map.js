@@ -5,12 +5,14 @@
   const card = document.getElementById("card"), frame = document.getElementById("image");
   const words = document.getElementById("words"), kinds = document.getElementById("kinds");
   const drawing = canvas.getContext("2d");
-  let kind = data.maps[0].kind, alone = null, view = null, dragged = null;
+  const layouts = document.getElementById("layouts");
+  let kind = data.maps[0].kind, layout = data.maps[0].layouts[0].name, alone = null, view = null, dragged = null;
   const map = () => data.maps.find((each) => each.kind === kind);
+  const places = () => map().layouts.find((each) => each.name === layout);
   const color = (cluster) => cluster < 0 ? "#9998" : `hsl(${(cluster * 137.5) % 360} 65% 50%)`;
 
   const fit = () => {
-    const { x, y } = map();
+    const { x, y } = places();
     let left = Infinity, right = -Infinity, top = Infinity, bottom = -Infinity;
     for (let i = 0; i < x.length; i++) {
       left = Math.min(left, x[i]); right = Math.max(right, x[i]);
@@ -22,7 +24,7 @@
   };
 
   const draw = () => {
-    const ratio = window.devicePixelRatio || 1, { x, y, cluster } = map();
+    const ratio = window.devicePixelRatio || 1, { x, y } = places(), { cluster } = map();
     canvas.width = stage.clientWidth * ratio;
     canvas.height = stage.clientHeight * ratio;
     drawing.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -41,7 +43,7 @@
   };
 
   const nearest = (px, py) => {
-    const { x, y, cluster } = map();
+    const { x, y } = places(), { cluster } = map();
     let best = -1, least = 144;
     for (let i = 0; i < x.length; i++) {
       if (alone !== null && cluster[i] !== alone) continue;
@@ -77,13 +79,30 @@
     card.style.top = `${Math.min(py + 14, stage.clientHeight - 190)}px`;
   };
 
-  for (const each of data.maps) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = `${each.kind} (${each.x.length})`;
-    button.addEventListener("click", () => { kind = each.kind; alone = null; fit(); draw(); });
-    kinds.append(button, " ");
-  }
+  const tabs = (group, entries, chosen, choose) => {
+    group.replaceChildren(...entries.map(([value, title]) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = title;
+      button.setAttribute("aria-pressed", value === chosen());
+      button.addEventListener("click", () => {
+        choose(value);
+        for (const other of group.children) other.setAttribute("aria-pressed", other === button);
+        fit(); draw();
+      });
+      return button;
+    }));
+    group.hidden = entries.length < 2;
+  };
+  const chooseLayouts = () => tabs(layouts, map().layouts.map((each) => [each.name, each.title]), () => layout,
+    (value) => { layout = value; });
+  tabs(kinds, data.maps.map((each) => [each.kind, `${each.title} (${each.row.length.toLocaleString("en-US")})`]), () => kind,
+    (value) => {
+      kind = value; alone = null;
+      if (!places()) layout = map().layouts[0].name;
+      chooseLayouts();
+    });
+  chooseLayouts();
   for (const row of document.querySelectorAll("tbody tr")) {
     // A click on the button of the row counts as one on the row.
     row.addEventListener("click", () => {
@@ -108,7 +127,7 @@
     draw();
   }, { passive: false });
   window.addEventListener("resize", () => { fit(); draw(); });
-  kinds.hidden = stage.hidden = false;
+  stage.hidden = false;
   fit();
   draw();
 })();

@@ -135,8 +135,8 @@ SELECTION_SCORES = Table(
 
 MAP_POINTS = Table(
     "map_points",
-    "One row per image or text on the maps (UMAP) of a subset. Points close to each other are similar; large distances "
-    "on a map mean little.",
+    "One row per image or text and layout on the maps of a subset. Points close to each other are similar; large "
+    "distances on a map mean little.",
     (
         SUBSET,
         Column(
@@ -145,16 +145,22 @@ MAP_POINTS = Table(
             "The vectors that the map shows.",
             stored="kind",
         ),
+        Column(
+            "layout",
+            enum("umap", "tsne", "pca"),
+            "How the vectors are laid out: by UMAP or t-SNE, or by their first two principal components.",
+        ),
         Column("id", "VARCHAR", "The image_id or text_id of the point."),
         Column("row", "BIGINT", "Index of the first row that holds it."),
         Column("image_index", "INTEGER", "Index of the image in that row; NULL for a text."),
         Column("x", "FLOAT", "Horizontal coordinate on the map, without unit."),
         Column("y", "FLOAT", "Vertical coordinate on the map, without unit."),
-        Column("cluster", "INTEGER", "Index of its cluster on this map; -1 if it is in none."),
+        Column("cluster", "INTEGER", "Index of its cluster, the same on all layouts; -1 if it is in none."),
         Column(
             "cluster_name",
             "VARCHAR",
-            "Words that are more frequent in the texts of the cluster than in those of other clusters.",
+            "Words that are more frequent in the texts of the cluster than in those of other clusters. Template "
+            "questions do not count.",
         ),
     ),
 )

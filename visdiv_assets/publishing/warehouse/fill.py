@@ -45,7 +45,7 @@ COPIED_BY_SUBSET = (
     (LakeTable.ALIGNMENT, "summary", clip.ALIGNMENT_SUMMARY),
     (LakeTable.CLIP_NEAR_DUPLICATES, "pairs", clip.CLIP_PAIRS),
     (LakeTable.CLIP_NEAR_DUPLICATES, "counts", clip.CLIP_PAIR_SUMMARY),
-    (LakeTable.MAPS, "points", clip.MAP_POINTS),
+    (LakeTable.MAPS, "layouts", clip.MAP_POINTS),
     (LakeTable.IMAGE_TEXTS, "images", schema.IMAGE_TEXTS),
 )
 COPIED = (

@@ -6,22 +6,25 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.publishing.maps.clusters import cluster_names, find_clusters
-from visdiv_assets.publishing.maps.layout import MIN_FOR_UMAP, draw_sample, layout
+from visdiv_assets.publishing.maps.clusters import cluster_names, find_clusters, name_by_turns
+from visdiv_assets.publishing.maps.layout import MIN_FOR_NEIGHBORS, draw_sample, layout, possible_layouts
 from visdiv_assets.publishing.maps.page import map_page
 from visdiv_assets.publishing.maps.points import POINTS_SCHEMA, Sampled, map_points
 from visdiv_assets.publishing.plots.maps import plot
 from visdiv_assets.publishing.site_head import SiteHead
+from visdiv_assets.texts.templates import Turn
 from visdiv_assets_tests.testing.clip_lakes import unit
 
 
-def points(kind: str, count: int, name: str = "bird, red") -> pa.Table:
+def points(kind: str, count: int, name: str = "bird, red", name_of_layout: str = "umap") -> pa.Table:
     records = [
         {
             "kind": kind,
+            "layout": name_of_layout,
             "id": f"{number:032x}",
             "row": number,
             "image_index": None if kind == "clip_text" else 0,
@@ -44,10 +47,10 @@ def test_a_sample_is_seeded_ascending_and_all_of_what_is_small() -> None:
     assert not np.array_equal(chosen, draw_sample(1000, 50, seed=1))
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 5, MIN_FOR_UMAP - 1])
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 31, 40])
 def test_a_few_points_lie_along_their_main_directions(count: int) -> None:
     vectors = unit(np.random.default_rng(count).standard_normal((max(count, 1), 8)))[:count].astype(np.float16)
-    places = layout(vectors, np.arange(count))
+    places = layout(vectors, np.arange(count), "pca")
     assert places.shape == (count, 2)
     assert np.isfinite(places).all()
     if count > 2:
@@ -58,21 +61,22 @@ def test_a_few_points_lie_along_their_main_directions(count: int) -> None:
 def test_only_the_chosen_rows_are_laid_out() -> None:
     vectors = unit(np.random.default_rng(0).standard_normal((30, 4))).astype(np.float16)
     rows = np.array([3, 7, 29])
-    assert np.array_equal(layout(vectors, rows), layout(vectors[rows], np.arange(3)))
+    assert np.array_equal(layout(vectors, rows, "pca"), layout(vectors[rows], np.arange(3), "pca"))
 
 
 def test_a_vector_that_is_not_finite_is_rejected() -> None:
     with pytest.raises(VisdivError, match="not finite"):
-        layout(np.full((3, 2), np.nan, np.float16), np.arange(3))
+        layout(np.full((3, 2), np.nan, np.float16), np.arange(3), "pca")
 
 
 @pytest.mark.nightly
-def test_umap_keeps_groups_together_and_gives_the_same_map_again() -> None:
+@pytest.mark.parametrize("name", ["umap", "tsne"])
+def test_groups_stay_together_and_the_map_is_the_same_again(name: str) -> None:
     random = np.random.default_rng(0)
     group = np.repeat(np.arange(4), 60)
     vectors = unit(np.eye(16)[group] * 3 + random.standard_normal((240, 16)) * 0.3).astype(np.float16)
-    places = layout(vectors, np.arange(240))
-    assert np.array_equal(places, layout(vectors, np.arange(240)))
+    places = layout(vectors, np.arange(240), name)
+    assert np.array_equal(places, layout(vectors, np.arange(240), name))
     cluster = find_clusters(places)
     assert set(cluster.tolist()) - {-1} == {0, 1, 2, 3}
     for number in range(4):
@@ -118,14 +122,19 @@ def test_words_of_any_script_can_name() -> None:
     assert other == "karte"
 
 
+def test_few_points_have_one_layout() -> None:
+    assert possible_layouts(("umap", "tsne"), MIN_FOR_NEIGHBORS - 1) == ("pca",)
+    assert possible_layouts(("umap", "tsne"), MIN_FOR_NEIGHBORS) == ("umap", "tsne")
+
+
 def test_points_are_told_as_rows() -> None:
     vectors = unit(np.random.default_rng(3).standard_normal((9, 4))).astype(np.float16)
     sample = Sampled("sscd", vectors, np.array([2, 5]), ["a", "b"], np.array([7, 8]), [0, 3])
-    table = map_points(sample, ["bird", "bird"])
+    table = map_points(sample, [[("bird", None)]] * 2, ("umap", "tsne"), 10)
     assert table.schema == POINTS_SCHEMA
-    assert table.select(["kind", "id", "row", "image_index", "cluster"]).to_pylist() == [
-        {"kind": "sscd", "id": "a", "row": 7, "image_index": 0, "cluster": -1},
-        {"kind": "sscd", "id": "b", "row": 8, "image_index": 3, "cluster": -1},
+    assert table.select(["kind", "layout", "id", "row", "image_index", "cluster"]).to_pylist() == [
+        {"kind": "sscd", "layout": "pca", "id": "a", "row": 7, "image_index": 0, "cluster": -1},
+        {"kind": "sscd", "layout": "pca", "id": "b", "row": 8, "image_index": 3, "cluster": -1},
     ]
 
 
@@ -150,13 +159,52 @@ def test_the_page_holds_every_map_with_its_images_and_texts() -> None:
     first, second = data["maps"]
     assert (first["kind"], second["kind"]) == ("sscd", "clip_text")
     assert first["image"] == [-1, 0, -1, -1, -1, -1]
-    assert first["y"] == [1.5] * 6
+    (umap,) = first["layouts"]
+    assert umap["name"] == "umap"
+    assert umap["x"] == [0, 2000, 4000, 6000, 8000, 10000]
+    assert umap["y"] == [0] * 6
     assert data["images"] == ["QUJD"]
     assert [data["texts"][place] for place in first["text"]][1] == "a red bird"
     assert first["name"] == ["bird, red", "bird, red"]
     assert page.count("<tr data-kind") == 4
     # A row can be chosen by keyboard, too.
     assert page.count('aria-pressed="false"') == 4
+
+
+def test_layouts_are_tabs_of_one_map_with_its_clusters() -> None:
+    turned = points("sscd", 6, name_of_layout="pca")
+    turned = turned.set_column(5, "x", turned["y"]).set_column(6, "y", points("sscd", 6)["x"])
+    page = map_page("Maps of some", pa.concat_tables([points("sscd", 6), turned]))
+    (shown,) = page_data(page)["maps"]
+    assert [each["title"] for each in shown["layouts"]] == ["UMAP", "PCA"]
+    assert shown["layouts"][1]["y"] == shown["layouts"][0]["x"][::-1]
+    assert len(shown["row"]) == 6
+    assert page.count("<tr data-kind") == 2
+
+
+def test_all_layouts_have_the_clusters_of_the_first() -> None:
+    group = np.repeat(np.arange(2), 40)
+    noise = np.random.default_rng(5).standard_normal((80, 8))
+    vectors = unit(np.eye(8)[group] * 9 + noise * 0.2).astype(np.float16)
+    sample = Sampled("sscd", vectors, np.arange(80), [f"{n:02}" for n in range(80)], np.arange(80), [0] * 80)
+    turns = [[("What is it?", ("a red bird", "a chart")[number])] for number in group]
+    table = map_points(sample, turns, ("pca", "tsne"), 10)
+    pca, tsne = (table.filter(pc.equal(table["layout"], name)) for name in ("pca", "tsne"))
+    assert pca["cluster"].equals(tsne["cluster"])
+    assert set(pca["cluster_name"].to_pylist()) >= {"chart", "bird, red"}
+    assert not pca["x"].equals(tsne["x"])
+
+
+def test_template_questions_name_no_cluster() -> None:
+    first: list[list[Turn]] = [[("What does the picture show?", "a red bird"), ("How many birds?", None)]]
+    second: list[list[Turn]] = [[("What does the picture show?", "a chart")]]
+    names = name_by_turns(first * 6 + second * 6, np.array([0] * 6 + [1] * 6), 10)
+    assert [set(name.split(", ")) for name in names] == [{"bird", "birds", "red"}, {"chart"}]
+
+
+def test_a_question_names_where_the_answers_have_no_words() -> None:
+    turns = [[("What does the picture show?", str(number))] for number in range(12)]
+    assert name_by_turns(turns, np.array([0] * 6 + [1] * 6), 10) == ["does, picture"] * 2
 
 
 def test_the_page_of_a_map_links_to_the_site() -> None:

@@ -149,7 +149,14 @@ class _Rows:
         for number, subset in enumerate(self._names):
             for row in range(6):
                 cluster = {"cluster": row % 3 - 1, "cluster_name": "red, bird" if row % 3 else ""}
-                point = {"vectors": "sscd", "id": f"{row:032x}", "row": row, "x": 0.5 * row, "y": float(number)}
+                point = {
+                    "vectors": "sscd",
+                    "layout": "umap",
+                    "id": f"{row:032x}",
+                    "row": row,
+                    "x": 0.5 * row,
+                    "y": float(number),
+                }
                 yield {"subset": subset, **point, **cluster}
 
     def images(self) -> Iterator[dict[str, Any]]:
