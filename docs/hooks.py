@@ -1,7 +1,8 @@
-"""Pages that are made from the code when the documentation is built: settings, tables, example queries, changelog."""
+"""Pages that are made when the documentation is built: settings, tables, example queries, changelog, the notebook."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/tables.md": tables_page(),
         "reference/queries.md": queries_page(),
         "changelog.md": changelog_page(),
+        "guides/notebook.md": notebook_page(),
     }
     for name, lines in pages.items():
         files.append(File.generated(config, name, content="\n".join(lines) + "\n"))
@@ -84,3 +86,14 @@ def queries_page() -> Iterator[str]:
 def changelog_page() -> Iterator[str]:
     """Yield the changelog of the repository."""
     yield (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def notebook_page() -> Iterator[str]:
+    """Yield the notebook as a page; the file itself is copied beside it."""
+    cells = json.loads((CHECKOUT / "docs" / "guides" / "library.ipynb").read_text(encoding="utf-8"))["cells"]
+    for cell in cells:
+        text = "".join(cell["source"])
+        yield f"{text}\n" if cell["cell_type"] == "markdown" else f"```python\n{text}\n```\n"
+        for output in cell.get("outputs", []):
+            shown = output["text"] if output["output_type"] == "stream" else output["data"]["text/plain"]
+            yield f"```text\n{''.join(shown).rstrip()}\n```\n"

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from visdiv_assets.curation.selection.diverse import select_diverse_samples
-    from visdiv_assets.diversity.evaluate import evaluate_diversity, get_diversity_components
+    from visdiv_assets.diversity.evaluate import DiversityCalculator, evaluate_diversity, get_diversity_components
     from visdiv_assets.diversity.moments import Moments
     from visdiv_assets.diversity.scores import scores
     from visdiv_assets.duplicates.verify.verdict import verify_pair as compare_images
+    from visdiv_assets.embedding.extract import SSCDEmbedder, extract
     from visdiv_assets.imaging.decode import decode_image
     from visdiv_assets.imaging.identity import image_id
     from visdiv_assets.sources.opening import open_source
@@ -31,13 +32,16 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "DiversityCalculator",
     "Lake",
     "Moments",
+    "SSCDEmbedder",
     "__version__",
     "compare_images",
     "cross_join",
     "decode_image",
     "evaluate_diversity",
+    "extract",
     "get_diversity_components",
     "image_id",
     "open_source",
@@ -48,12 +52,15 @@ __all__ = [
 
 #: Module and name of each public object.
 _LOCATIONS = {
+    "DiversityCalculator": ("visdiv_assets.diversity.evaluate", "DiversityCalculator"),
     "Lake": ("visdiv_assets.storage.lake", "Lake"),
     "Moments": ("visdiv_assets.diversity.moments", "Moments"),
+    "SSCDEmbedder": ("visdiv_assets.embedding.extract", "SSCDEmbedder"),
     "compare_images": ("visdiv_assets.duplicates.verify.verdict", "verify_pair"),
     "cross_join": ("visdiv_assets.vectors.join", "cross_join"),
     "decode_image": ("visdiv_assets.imaging.decode", "decode_image"),
     "evaluate_diversity": ("visdiv_assets.diversity.evaluate", "evaluate_diversity"),
+    "extract": ("visdiv_assets.embedding.extract", "extract"),
     "get_diversity_components": ("visdiv_assets.diversity.evaluate", "get_diversity_components"),
     "image_id": ("visdiv_assets.imaging.identity", "image_id"),
     "open_source": ("visdiv_assets.sources.opening", "open_source"),

@@ -276,7 +276,10 @@ class _Warnings(logging.Handler):
 
 
 def _duplicate(stream: TextIO) -> TextIO:
-    """Return a stream to where a stream leads now; the stream itself if it is in memory."""
+    """Return a stream to where a stream leads now; the stream itself if it is in memory or a notebook's."""
+    if not isinstance(stream, io.TextIOWrapper):
+        # The stream of a Jupyter kernel has a descriptor too, but that one leads to the terminal of its server.
+        return stream
     try:
         stream.flush()
         descriptor = os.dup(stream.fileno())

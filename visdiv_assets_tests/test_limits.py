@@ -98,7 +98,8 @@ def test_a_folder_is_measured_without_images_of_too_many_bytes(tmp_path: Path) -
     for number, data in enumerate([image(1), image(2), LARGE]):
         (tmp_path / f"{number}.png").write_bytes(data)
     measured = evaluate_diversity(tmp_path, device="cpu", limits=DecodeLimits(max_bytes=LIMIT))
-    assert (measured["files"], measured["unreadable"], measured["images"]) == (3, 1, 2)
+    assert (measured.files, measured.images) == (3, 2)
+    assert [(file.path.name, file.status) for file in measured.unreadable] == [("2.png", "too_large")]
 
 
 def test_a_lower_limit_of_bytes_lists_the_images_again(pipeline: Pipeline) -> None:

@@ -12,25 +12,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
 import visdiv_assets
 from visdiv_assets import embedding
+from visdiv_assets_tests.conftest import ColorEmbedder
 
 NAMES = [name for name in visdiv_assets.__all__ if name != "__version__"]
-
-
-class MeanColor:
-    """An embedder whose vector is the mean color."""
-
-    model_id = "mean_color@0/none"
-    dimension = 3
-
-    def embed(self, images: list[Image.Image]) -> np.ndarray:
-        colors: np.ndarray = np.array([np.asarray(image, np.float32).mean((0, 1)) for image in images])
-        return colors
 
 
 @pytest.fixture
@@ -41,7 +30,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Image.new("RGB", (8, 8), color).save(tmp_path / "photos" / name)
     (tmp_path / "photos" / "damaged.png").write_bytes(b"\x89PNG")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(embedding, "load", lambda *args, **kwargs: MeanColor())
+    monkeypatch.setattr(embedding, "load", lambda *args, **kwargs: ColorEmbedder())
 
 
 def examples_of(name: str) -> list[doctest.DocTest]:

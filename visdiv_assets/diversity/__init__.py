@@ -7,16 +7,18 @@ the sums are stored (`storage`) or when they are computed (`orchestration`). Imp
 nothing heavier.
 """
 
-from visdiv_assets.diversity.evaluate import evaluate_diversity, get_diversity_components, scores_of
+from visdiv_assets.diversity.components import Diversity
+from visdiv_assets.diversity.evaluate import DiversityCalculator, evaluate_diversity, get_diversity_components
 from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.scores import DiversityScores, combined_score, scores
 
 __all__ = [
+    "Diversity",
+    "DiversityCalculator",
     "DiversityScores",
     "Moments",
     "combined_score",
     "evaluate_diversity",
     "get_diversity_components",
     "scores",
-    "scores_of",
 ]

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from visdiv_assets.errors import InputError
 from visdiv_assets.threads import ordered_map, thread_count
+from visdiv_assets.vectors.matrix import as_rows
 
 Float64Array = NDArray[np.float64]
 
@@ -205,12 +206,12 @@ def _check_and_normalize(x: Float64Array, first: int, normalize: bool) -> None:
 
 
 def as_matrix(vectors: ArrayLike) -> NDArray[Any]:
-    """Return embeddings as an array [n, D], without a copy if they are an array.
+    """Return embeddings as an array [n, D], without a copy if they are an array or a tensor in memory.
 
     Raises:
         InputError: they are not a matrix of numbers.
     """
-    matrix = np.asarray(vectors)
+    matrix = np.asarray(as_rows(vectors))
     if matrix.ndim != 2 or matrix.shape[1] == 0 or matrix.dtype.kind not in "fiu":
         raise InputError(f"embeddings must be an array [n, D] of floats: got {matrix.dtype} {list(matrix.shape)}")
     return matrix

@@ -1,90 +1,112 @@
-"""One-call use from a notebook: the diversity of an array of embeddings or of a folder of images."""
+"""One-call use from a notebook: the diversity of an array of embeddings, of a folder or of a list of images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from visdiv_assets.diversity.accumulate import as_matrix
+from visdiv_assets.diversity.components import Diversity
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.diversity.scores import DiversityScores, scores
 from visdiv_assets.errors import InputError
 from visdiv_assets.imaging.limits import DEFAULT_LIMITS, DecodeLimits
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from visdiv_assets.embedding.extract import ImageEmbedder
+    from visdiv_assets.embedding.file_stream import Images
 
-#: Images that are decoded together before they are passed to the model.
-BATCH_IMAGES = 64
+#: Largest difference of a length from 1 at which a vector counts as one of unit length; float16 rounds by up to 5e-4.
+UNIT_TOLERANCE = 1e-3
 
-#: Scores that depend on whether the vectors are centered.
-_MATRIX_SCORES = ("effective_rank", "participation_ratio", "participation_ratio_unbiased", "score")
-
-
-def scores_of(embeddings: ArrayLike, centered: bool = True) -> DiversityScores:
-    """Compute the diversity scores of an array of embeddings.
-
-    Args:
-        embeddings: [n, D] of any float dtype; rows need not have unit length. May be memory-mapped.
-        centered: True for the scores of the covariance, False for those of the second moment.
-
-    Raises:
-        InputError: a row holds NaN or infinity or is all zero, or the array is not [n, D].
-    """
-    return scores(Moments.from_vectors(embeddings), centered=centered)
+#: Rows whose lengths are computed at a time.
+_BLOCK = 16_384
 
 
-def get_diversity_components(embeddings: ArrayLike) -> dict[str, float | None]:
-    """Compute all diversity measures of an array of embeddings, centered and uncentered.
+def get_diversity_components(embeddings: ArrayLike, *, normalize: bool = False) -> Diversity:
+    """Compute all diversity measures of an array of embeddings.
 
     Args:
-        embeddings: [n, D], as for `scores_of`.
+        embeddings: [n, D] of any float dtype: a list, an array, which may be memory-mapped, a torch tensor, or what
+            `extract` returns.
+        normalize: whether to scale each row to unit length first. If not, rows are taken as they are, and the Vendi
+            score and the unbiased participation ratio, which need unit length, are None. Rows whose lengths are all
+            within 0.001 of 1 count as vectors of unit length that were rounded.
 
     Returns:
-        images, dimension, mean_norm and vendi; effective_rank, participation_ratio,
-        participation_ratio_unbiased and score of the covariance; and the last four of the second moment
-        with `_uncentered` appended. `DiversityScores` describes them and says when they are None.
+        The score as a number that unpacks into effective rank and participation ratio, and has all other measures.
 
     Raises:
-        InputError: as for `scores_of`.
+        InputError: a row holds NaN or infinity, or is all zero and to be scaled, or the array is not [n, D].
 
     Example:
         >>> import numpy as np
         >>> from visdiv_assets import get_diversity_components
-        >>> components = get_diversity_components(np.eye(4))
-        >>> round(components["effective_rank"], 6), round(components["vendi"], 6)
-        (3.0, 4.0)
+        >>> found = get_diversity_components(np.eye(4))
+        >>> effective_rank, participation_ratio = found
+        >>> round(effective_rank, 6), round(participation_ratio, 6), f"{found:.4f}", round(found.vendi, 6)
+        (3.0, 3.0, '0.7500', 4.0)
     """
-    return _components(Moments.from_vectors(embeddings))
+    matrix = as_matrix(embeddings)
+    return Diversity.from_moments(Moments.from_vectors(matrix, normalize=normalize or _have_unit_length(matrix)))
+
+
+class DiversityCalculator:
+    """Computes diversity scores.
+
+    Example:
+        >>> import numpy as np
+        >>> from visdiv_assets import DiversityCalculator
+        >>> score = DiversityCalculator().calculate(np.eye(4))
+        >>> print(f"Diversity Score: {score:.6f}")
+        Diversity Score: 0.750000
+    """
+
+    def __init__(self, *, normalize: bool = False) -> None:
+        """Set whether rows are scaled to unit length first; see `get_diversity_components`."""
+        self.normalize = normalize
+
+    def calculate(self, embeddings: ArrayLike) -> Diversity:
+        """Return the score of embeddings [n, D]; see `get_diversity_components`."""
+        return get_diversity_components(embeddings, normalize=self.normalize)
 
 
 def evaluate_diversity(
-    path: str | Path,
+    images: Images,
+    embedder: ImageEmbedder | None = None,
     *,
-    model: str = "auto",
     device: str = "auto",
+    batch_size: int = 0,
+    model: str = "auto",
     weights: str = "",
     weights_folder: str = "data/local/weights",
+    cache: str | Path | None = None,
     limits: DecodeLimits = DEFAULT_LIMITS,
-) -> dict[str, float | str | None]:
-    """Compute the diversity of a folder of images.
+    progress: bool = True,
+) -> Diversity:
+    """Compute the diversity of a folder or of a list of images.
 
-    Images are found by ending or content in the folder and its subfolders and read in sorted order; hidden files are
-    ignored. One batch of images is in memory at a time. Every file counts, including copies.
+    Images of a folder are found by ending or content in it and its subfolders and read in sorted order; hidden files
+    are ignored. A few images are in memory at a time, and no vectors. Every file counts, including copies.
 
     Args:
-        path: the folder.
-        model: name of an SSCD embedder, see `embedding.load`; "auto" chooses the one that suits the device.
-        device: where the model runs: "auto", "cpu", "cuda" or "cuda:N".
+        images: the folder, or a list of files.
+        embedder: a loaded model, an `SSCDEmbedder` or an `ImageEmbedder` of another model, for several calls. The
+            arguments from `device` to `limits` are then its own, and not used. None: SSCD is loaded for this call.
+        device: where the model runs; see `SSCDEmbedder`, also for the next arguments.
+        batch_size: images per call of the model; 0 for a default.
+        model: name of an SSCD model; "auto" chooses the one that suits the device.
         weights: file with the TorchScript weights; empty to download them once.
         weights_folder: where downloaded weights are kept.
+        cache: folder in which vectors are kept by the content of the images; None to keep none.
         limits: larger images count as unreadable.
+        progress: whether to show progress on standard error.
 
     Returns:
-        What `get_diversity_components` returns, where `images` counts the images scored, and: model_id; files, the
-        number of image files found; unreadable, the number of them that could not be decoded and are not scored.
+        The score as a number that has all other measures, as `get_diversity_components` returns, the model_id, the
+        number of files, and the files that cannot be read.
 
     Raises:
         InputError: there is no such folder, or it holds no readable image.
@@ -93,90 +115,45 @@ def evaluate_diversity(
     Example:
         >>> from visdiv_assets import evaluate_diversity
         >>> found = evaluate_diversity("photos")
-        >>> found["files"], found["unreadable"]
-        (3, 1)
+        >>> print(f"Dataset Quality Score: {found:.3f}")
+        Dataset Quality Score: 0.005
+        >>> found.images, found.files, [file.path.name for file in found.unreadable]
+        (2, 3, ['damaged.png'])
     """
-    folder = Path(path)
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder: give a folder that holds images")
-    files = _image_files(folder)
+    from visdiv_assets.embedding.extract import SSCDEmbedder
+    from visdiv_assets.embedding.file_stream import image_files
+
+    files = image_files(images)
     if not files:
-        raise InputError(
-            f"{folder} holds no images: no file in it or in its subfolders has the ending of an image or begins as one"
-        )
-
-    from visdiv_assets import embedding
-
-    embedder = embedding.load(model, device=device, weights=weights, weights_folder=weights_folder)
-    reader = _ImageReader(files, limits)
-    moments = Moments.from_batches(
-        (embedder.embed(images) for images in reader.batches()),
-        dimension=embedder.dimension,
-        model_id=embedder.model_id,
+        raise InputError("there are no images: give a folder that holds some, or a list of files")
+    embedder = embedder or SSCDEmbedder(
+        device,
+        batch_size,
+        model=model,
+        weights=weights,
+        weights_folder=weights_folder,
+        cache=cache,
+        limits=limits,
     )
+    with embedder.stream(files, progress=progress) as stream:
+        moments = Moments.from_batches(
+            (vectors for _, vectors in stream.run(embedder.embedders)),
+            dimension=embedder.dimension,
+            model_id=embedder.model_id,
+        )
+    unreadable = [stream.unreadable[index] for index in sorted(stream.unreadable)]
     if moments.n == 0:
-        raise InputError(f"none of the {len(files)} images in {folder} can be read; the first: {reader.first_reason}")
-    return {
-        **_components(moments),
-        "model_id": embedder.model_id,
-        "files": len(files),
-        "unreadable": reader.unreadable,
-    }
+        first = unreadable[0]
+        reason = f"{first.path}: {first.status} {first.detail}".strip()
+        raise InputError(f"none of the {len(files)} images can be read; the first: {reason}")
+    return Diversity.from_moments(moments, files=len(files), unreadable=unreadable)
 
 
-class _ImageReader:
-    """Decodes files in order and counts those that cannot be decoded."""
-
-    def __init__(self, files: list[Path], limits: DecodeLimits) -> None:
-        self.files = files
-        self.limits = limits
-        self.unreadable = 0
-        self.first_reason = ""
-
-    def batches(self) -> Iterator[list[Image]]:
-        """Yield the readable images, RGB, in lists bounded both in number and in pixels."""
-        from visdiv_assets.imaging.decode import decode_image
-
-        batch: list[Image] = []
-        pixels = 0
-        for file in self.files:
-            try:
-                data = file.read_bytes()
-            except OSError:
-                data = None
-            decoded = decode_image(data, limits=self.limits)
-            if decoded.pixels is None:
-                self.unreadable += 1
-                self.first_reason = self.first_reason or f"{file}: {decoded.status} {decoded.detail}".strip()
-                continue
-            area = decoded.pixels.width * decoded.pixels.height
-            # Checked before the image is added, so that a list never exceeds the pixels that one image may have.
-            if batch and (len(batch) == BATCH_IMAGES or pixels + area > self.limits.max_pixels):
-                yield batch
-                batch, pixels = [], 0
-            batch.append(decoded.pixels)
-            pixels += area
-        if batch:
-            yield batch
-
-
-def _image_files(folder: Path) -> list[Path]:
-    from visdiv_assets.sources.image_folder import is_image
-
-    def visible(path: Path) -> bool:
-        return not any(part.startswith(".") for part in path.relative_to(folder).parts)
-
-    return sorted(path for path in folder.rglob("*") if visible(path) and path.is_file() and is_image(path))
-
-
-def _components(moments: Moments) -> dict[str, float | None]:
-    """Return the dict of `get_diversity_components`."""
-    centered, uncentered = scores(moments, centered=True), scores(moments, centered=False)
-    return {
-        "images": centered.images,
-        "dimension": centered.dimension,
-        "mean_norm": centered.mean_norm,
-        "vendi": centered.vendi,
-        **{name: getattr(centered, name) for name in _MATRIX_SCORES},
-        **{f"{name}_uncentered": getattr(uncentered, name) for name in _MATRIX_SCORES},
-    }
+def _have_unit_length(matrix: NDArray[Any]) -> bool:
+    """Return whether all rows have a length within `UNIT_TOLERANCE` of 1."""
+    for start in range(0, len(matrix), _BLOCK):
+        block = matrix[start : start + _BLOCK].astype(np.float64)
+        # The comparison is False for NaN, too.
+        if not np.all(np.abs(np.sqrt(np.einsum("ij,ij->i", block, block)) - 1) <= UNIT_TOLERANCE):
+            return False
+    return True

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.diversity.scores import DiversityScores, scores
+from visdiv_assets.diversity.scores import DiversityScores, scores, too_few
 from visdiv_assets.vectors.matrix import Matrix
 
 #: Sample sizes at which sets are compared. With 512 dimensions, scores of 256 images are low, but equally so for all.
@@ -123,8 +123,3 @@ def rarefied_table(vectors: Matrix, shown: np.ndarray, *, model_id: str) -> pa.T
             row = {"model_id": model_id, "images": len(shown), "sample_size": size, "seeds": found[SCORES[0]].draws}
             rows.append({**row, **values, "too_few": too_few(size, int(vectors.shape[1]))})
     return pa.Table.from_pylist(rows, schema=RAREFIED_SCHEMA)
-
-
-def too_few(images: int, dimension: int) -> bool:
-    """Return whether a set is too small to compare its scores with others': fewer than two images per dimension."""
-    return images < 2 * dimension

@@ -123,6 +123,11 @@ def combined_score(effective_rank: float, participation_ratio: float, dimension:
     return math.sqrt(effective_rank * participation_ratio) / dimension
 
 
+def too_few(images: int, dimension: int) -> bool:
+    """Return whether a set is too small to compare its scores with others': fewer than two images per dimension."""
+    return images < 2 * dimension
+
+
 def effective_rank(matrix: Float64Array, *, rounding: float = 0.0) -> float:
     """Return the exponential of the entropy of the eigenvalues' shares; 0 for a matrix of zeros.
 

@@ -8,8 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.diversity.rarefaction import too_few
-from visdiv_assets.diversity.scores import scores
+from visdiv_assets.diversity.scores import scores, too_few
 from visdiv_assets.diversity.unions import greedy_order, leave_one_out, union
 from visdiv_assets.progress import Progress, silent
 

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class Embedded(NamedTuple):
 
     Attributes:
         model: name of the model.
-        vectors: float16 [n, dimension], unit length.
+        vectors: [n, dimension], unit length.
         norms: float32 [n], lengths before scaling; None if the model returns unit vectors.
     """
 
@@ -63,6 +63,7 @@ def run_models(
     *,
     threads: int,
     bytes_of: Callable[[Item], int] = lambda item: 0,
+    dtype: type[np.floating[Any]] = np.float16,
 ) -> Generator[Result | Embedded, None, None]:
     """Prepare items in threads, and run models on what was prepared.
 
@@ -74,6 +75,7 @@ def run_models(
         models: models by name.
         threads: threads that prepare, and run models on the CPU.
         bytes_of: the size of an item; at most `MAX_ITEM_BYTES` are in flight, or one item.
+        dtype: type of the vectors; float16 is what the lake stores.
 
     Yields:
         the result of each item, in order, and the vectors of the next batch of each model, in order.
@@ -82,7 +84,7 @@ def run_models(
         for embedder in models.values():
             stack.enter_context(embedder.working())
         executor = stack.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="visdiv"))
-        feeds = {name: _Feed(name, embedder, executor, threads) for name, embedder in models.items()}
+        feeds = {name: _Feed(name, embedder, executor, threads, dtype) for name, embedder in models.items()}
         for feed in feeds.values():
             stack.callback(feed.cancel)
         prepared = map_in(executor, prepare, items, most=threads * AHEAD, bytes_of=bytes_of, most_bytes=MAX_ITEM_BYTES)
@@ -97,8 +99,15 @@ def run_models(
 class _Feed:
     """Collects the inputs of one model in batches, and runs it on them."""
 
-    def __init__(self, name: str, embedder: Embedder, executor: ThreadPoolExecutor, threads: int) -> None:
-        self._name, self._embedder, self._executor = name, embedder, executor
+    def __init__(
+        self,
+        name: str,
+        embedder: Embedder,
+        executor: ThreadPoolExecutor,
+        threads: int,
+        dtype: type[np.floating[Any]],
+    ) -> None:
+        self._name, self._embedder, self._executor, self._dtype = name, embedder, executor, dtype
         self._waiting: list[np.ndarray] = []
         # On the CPU: batches that threads compute. On a GPU: batches that threads copy to memory that it can read.
         self._batches: deque[Future[np.ndarray]] = deque()
@@ -146,4 +155,4 @@ class _Feed:
 
     def _embedded(self, features: np.ndarray) -> Embedded:
         vectors, norms = unit_length_and_norms(features) if self._embedder.keeps_norms else (features, None)
-        return Embedded(self._name, vectors.astype(np.float16), norms)
+        return Embedded(self._name, vectors.astype(self._dtype), norms)

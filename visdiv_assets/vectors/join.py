@@ -16,11 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import ArrayLike
 
 from visdiv_assets.errors import InputError
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.vectors.bounded_tiles import bounded_tiles
-from visdiv_assets.vectors.matrix import Matrix
+from visdiv_assets.vectors.matrix import Matrix, as_rows
 from visdiv_assets.vectors.pair_similarity import inner_products
 from visdiv_assets.vectors.tiles import Candidates
 from visdiv_assets.vectors.top_k import BestPartners
@@ -45,7 +46,7 @@ class Join:
 
 
 def self_join(
-    vectors: Matrix,
+    vectors: ArrayLike | Matrix,
     threshold: float,
     *,
     k_best: int | None = None,
@@ -55,7 +56,8 @@ def self_join(
     """Find all pairs left < right of one set with similarity >= threshold.
 
     Args:
-        vectors: unit vectors [n, d], any float dtype; read in blocks.
+        vectors: unit vectors [n, d], any float dtype: a list, an array, a torch tensor, or what `extract` returns; read
+            in blocks.
         threshold: smallest inner product of a pair.
         k_best: keep a pair only if it is among the K best of one of its two vectors; None keeps every pair.
         device: "cpu", "cuda" or "cuda:N".
@@ -76,12 +78,12 @@ def self_join(
         >>> self_join(vectors, threshold=0.95).to_pylist()
         [{'left': 0, 'right': 1, 'similarity': 1.0}]
     """
-    return join(vectors, None, threshold, k_best=k_best, device=device, progress=progress).pairs
+    return join(as_rows(vectors), None, threshold, k_best=k_best, device=device, progress=progress).pairs
 
 
 def cross_join(
-    left: Matrix,
-    right: Matrix,
+    left: ArrayLike | Matrix,
+    right: ArrayLike | Matrix,
     threshold: float,
     *,
     k_best: int | None = None,
@@ -91,8 +93,8 @@ def cross_join(
     """Find all pairs between two sets with similarity >= threshold; see `self_join`.
 
     Args:
-        left: unit vectors [n, d].
-        right: unit vectors [m, d].
+        left: unit vectors [n, d], as in `self_join`.
+        right: unit vectors [m, d], as in `self_join`.
         threshold: smallest inner product of a pair.
         k_best: as in `self_join`.
         device: as in `self_join`.
@@ -111,7 +113,7 @@ def cross_join(
         >>> cross_join(train, benchmark, threshold=0.95).to_pylist()
         [{'left': 1, 'right': 0, 'similarity': 1.0}]
     """
-    return join(left, right, threshold, k_best=k_best, device=device, progress=progress).pairs
+    return join(as_rows(left), as_rows(right), threshold, k_best=k_best, device=device, progress=progress).pairs
 
 
 def join(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from visdiv_assets.errors import InputError
 from visdiv_assets.extras import is_installed
@@ -19,6 +20,20 @@ class Matrix(Protocol):
 
     def __getitem__(self, key: slice | np.ndarray, /) -> np.ndarray:
         """Return rows by slice or by an array of indices."""
+
+
+def as_rows(vectors: ArrayLike | Matrix) -> Any:
+    """Return vectors as an array, or unchanged if their rows can be read by slice or index already.
+
+    Args:
+        vectors: a list, an array, another `Matrix`, a torch tensor on any device (also of bfloat16, which becomes
+            float32), or an object that NumPy takes as an array.
+    """
+    tensor: Any = vectors
+    if hasattr(tensor, "detach"):
+        tensor = tensor.detach().cpu()
+        return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    return vectors if hasattr(vectors, "shape") else np.asarray(vectors)
 
 
 def read_block(vectors: Matrix, start: int, rows: int) -> np.ndarray:

@@ -8,13 +8,18 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
-from visdiv_assets.diversity import Moments
+from visdiv_assets.diversity import DiversityScores, Moments, scores
 
 
 def unit_rows(x: ArrayLike) -> np.ndarray:
     rows = np.asarray(x, dtype=np.float64)
     units: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return units
+
+
+def scores_of(embeddings: ArrayLike, centered: bool = True) -> DiversityScores:
+    """Return the scores of rows, scaled to unit length."""
+    return scores(Moments.from_vectors(embeddings), centered=centered)
 
 
 def known(value: float | None) -> float:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.diversity import DiversityScores, Moments, combined_score, scores, scores_of
+from visdiv_assets.diversity import DiversityScores, Moments, combined_score, scores
 from visdiv_assets.diversity.scores import unbiased_participation_ratio
 from visdiv_assets.errors import VisdivError
 from visdiv_assets_tests.diversity.references import (
@@ -20,6 +20,7 @@ from visdiv_assets_tests.diversity.references import (
     plain_scores,
     plain_unbiased,
     random_unit,
+    scores_of,
     two_pass_unbiased,
     unit_rows,
     vector_sets,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.diversity.rarefaction import rarefy, too_few
-from visdiv_assets.diversity.scores import scores
+from visdiv_assets.diversity.rarefaction import rarefy
+from visdiv_assets.diversity.scores import scores, too_few
 from visdiv_assets.diversity.unions import greedy_order, leave_one_out, union
 from visdiv_assets.errors import VisdivError
 

@@ -7,9 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from visdiv_assets.diversity.accumulate import as_matrix
 from visdiv_assets.errors import InputError
-from visdiv_assets.vectors.matrix import Matrix
+from visdiv_assets.vectors.matrix import Matrix, as_rows
 from visdiv_assets.vectors.tiles import round_products
 from visdiv_assets.vectors.unit_rows import BLOCK, unit_at, unit_blocks
 
@@ -39,7 +38,8 @@ def select_diverse_samples(
     compared with new picks only when they may matter: at most about n k d products, in fast blocks.
 
     Args:
-        embeddings: [n, d] of any float dtype; may be memory-mapped or any other `vectors.matrix.Matrix`.
+        embeddings: [n, d] of any float dtype: a list, an array, which may be memory-mapped, a torch tensor, what
+            `extract` returns, or any other `vectors.matrix.Matrix`.
         k: number of rows to pick; if there are fewer, all are returned in order.
         method: "k_center" or "k_means_plus_plus".
         seed: seed of the random draws.
@@ -58,7 +58,7 @@ def select_diverse_samples(
         >>> sorted(select_diverse_samples(embeddings, k=2).tolist())
         [0, 2]
     """
-    vectors = embeddings if hasattr(embeddings, "shape") else as_matrix(embeddings)
+    vectors = as_rows(embeddings)
     if len(vectors.shape) != 2:
         raise InputError(f"embeddings must be an array [n, d] of floats: got shape {list(vectors.shape)}")
     if k < 0:

@@ -4,7 +4,8 @@ import dagster as dg
 
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.diversity.rarefaction import RAREFIED_SCHEMA, too_few
+from visdiv_assets.diversity.rarefaction import RAREFIED_SCHEMA
+from visdiv_assets.diversity.scores import too_few
 from visdiv_assets.diversity.spectrum import spectrum
 from visdiv_assets.diversity.stored import compute_moments, compute_rarefied, moments_table, read_moments
 from visdiv_assets.diversity.tables import SCORES_SCHEMA, score_table

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.diversity.rarefaction import too_few
+from visdiv_assets.diversity.scores import too_few
 from visdiv_assets.diversity.spectrum import spectrum
 from visdiv_assets.publishing.site import charts
 from visdiv_assets.publishing.site.overview import OTHER

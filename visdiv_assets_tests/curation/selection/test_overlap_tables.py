@@ -135,10 +135,11 @@ def test_diversity_is_that_of_the_rows_kept(monkeypatch: pytest.MonkeyPatch, cen
     everything, some, none = found.to_pylist()
     assert (everything["method"], some["method"], none["method"]) == (EVERYTHING, "some", "none")
     for row, rows in ((everything, vectors), (some, vectors[mask])):
-        wanted = get_diversity_components(rows)
+        both = get_diversity_components(rows)
+        wanted = both.centered if centered else both.uncentered
         assert row["images"] == len(rows)
         for name in ("effective_rank", "participation_ratio", "score"):
-            assert row[name] == pytest.approx(wanted[name if centered else f"{name}_uncentered"])
+            assert row[name] == pytest.approx(getattr(wanted, name))
     assert (none["images"], none["effective_rank"], none["score"]) == (0, None, None)
 
 
