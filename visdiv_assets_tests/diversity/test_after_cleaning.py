@@ -8,7 +8,7 @@ import pytest
 
 from visdiv_assets.diversity.after_cleaning import moments_of_dropped
 from visdiv_assets.diversity.moments import Moments
-from visdiv_assets.diversity.published import published_scores
+from visdiv_assets.diversity.published import PUBLISHED_SCHEMA, published_scores
 from visdiv_assets.diversity.scores import combined_score, scores
 from visdiv_assets.diversity.tables import CORPUS_SCHEMA, corpus_table
 
@@ -90,8 +90,24 @@ def test_no_subset_has_an_empty_table() -> None:
 
 
 def test_published_scores_follow_from_the_published_ranks() -> None:
-    rows = published_scores().to_pylist()
+    rows = [row for row in published_scores().to_pylist() if row["published_by"] == "finevision"]
     assert [row["dataset"] for row in rows] == ["The Cauldron", "LLaVA-OneVision", "Cambrian-7M", "FineVision"]
     for row in rows:
         expected = combined_score(row["effective_rank"], row["participation_ratio"], 512)
         assert row["score"] == pytest.approx(expected, abs=6e-4)
+
+
+def test_published_ratings_are_words_for_ranges_of_the_score() -> None:
+    found = published_scores()
+    assert found.schema == PUBLISHED_SCHEMA
+    rows = found.to_pylist()
+    assert len({row["dataset"] for row in rows}) == len(rows) == 13
+    words = ["Very Low", "Low", "Normal", "Good", "Very Good"]
+    differing = [
+        row["dataset"]
+        for row in rows
+        if row["rating"] != words[sum(row["score"] >= bound for bound in (0.2, 0.3, 0.4, 0.5))]
+    ]
+    # As its README has it: 0.298 is rated Normal there, although the range of Normal begins at 0.30.
+    assert differing == ["LLaVA-OneVision"]
+    assert all(row["effective_rank"] is None for row in rows if row["published_by"] != "finevision")

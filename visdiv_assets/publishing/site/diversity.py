@@ -33,12 +33,19 @@ WHERE scope = 'subset' AND centered ORDER BY score DESC NULLS LAST, subset
 
 _BESIDE = """
 SELECT dataset, images, effective_rank, participation_ratio, NULL::DOUBLE AS participation_ratio_unbiased, score,
-    false AS too_few, 'published' AS origin FROM diversity_published
+    false AS too_few, published_by AS origin FROM diversity_published
 UNION ALL
 SELECT 'all subsets here', images, effective_rank, participation_ratio, participation_ratio_unbiased, score,
-    too_few, 'measured here'
+    too_few, 'here'
 FROM diversity WHERE scope = 'corpus' AND centered ORDER BY score DESC
 """
+
+#: How the page names who measured a score.
+_MEASURED_BY = {
+    "finevision": "FineVision's authors",
+    "visual_diversity_evaluation": "visual-diversity-evaluation",
+    "here": "measured here",
+}
 
 _INTRODUCTION = (
     "Diversity scores from the eigenvalues of the covariance of the image vectors. Scores of small sets are low, so "
@@ -168,7 +175,7 @@ def _whole(corpus: Corpus, whole: list[dict[str, Any]]) -> Section:
             count(row["images"]),
             *(scored(row[measure], row["too_few"]) for measure in measures[:-1]),
             scored(row["score"], row["too_few"], 3),
-            Entry(row["origin"]),
+            Entry(_MEASURED_BY[row["origin"]]),
         ]
         for row in corpus.warehouse.rows(_BESIDE)
     ]
@@ -181,7 +188,12 @@ def _whole(corpus: Corpus, whole: list[dict[str, Any]]) -> Section:
                 [
                     Heading("Dataset"),
                     *own,
-                    Heading("From", "Published: by FineVision's authors (arXiv 2510.17269)."),
+                    Heading(
+                        "From",
+                        "Who measured. FineVision's authors (arXiv 2510.17269), the README of "
+                        "visual-diversity-evaluation, or this program. Few images have a low score for that reason "
+                        "alone, and photographs a higher one than charts and documents.",
+                    ),
                 ],
                 beside,
                 opened=True,

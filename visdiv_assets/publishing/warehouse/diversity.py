@@ -72,22 +72,38 @@ DIVERSITY = Table(
 
 DIVERSITY_PUBLISHED = Table(
     "diversity_published",
-    "One row per dataset whose diversity FineVision's authors published. Compare with the scope corpus, centered, of "
-    "the table diversity.",
+    "One row per dataset whose diversity others published: FineVision's authors, and the README of "
+    "visual-diversity-evaluation. Compare with the scope corpus, centered, of the table diversity, and only sets of "
+    "similar kinds and sizes: few images have a low score for that reason alone (see diversity_rarefied), and "
+    "photographs a higher one than charts and documents.",
     (
         Column("dataset", "VARCHAR", "Name of the dataset."),
-        Column("images", "BIGINT", "Number of images, rounded to 0.1 million."),
+        Column("images", "BIGINT", "Number of images; those of FineVision's authors are rounded to 0.1 million."),
         Column(
             "effective_rank",
             "DOUBLE",
-            "Effective rank as published (arXiv 2510.17269, table 1), presumably of the covariance.",
+            "Effective rank as published (arXiv 2510.17269, table 1), presumably of the covariance; NULL if only the "
+            "score was published.",
         ),
         Column(
             "participation_ratio",
             "DOUBLE",
-            "Participation ratio as published (arXiv 2510.17269, table 1), presumably of the covariance.",
+            "Participation ratio as published (arXiv 2510.17269, table 1), presumably of the covariance; NULL if only "
+            "the score was published.",
         ),
         Column("score", "DOUBLE", "sqrt(effective_rank * participation_ratio) / 512, as published."),
+        Column(
+            "rating",
+            enum("Very Low", "Low", "Normal", "Good", "Very Good"),
+            "The word that visual-diversity-evaluation has for the score, as its README gives it; it is theirs, does "
+            "not consider the number of images, and is no measure of quality.",
+        ),
+        Column(
+            "published_by",
+            enum("finevision", "visual_diversity_evaluation"),
+            "Who measured: finevision (arXiv 2510.17269 and its article) or visual_diversity_evaluation (README of "
+            "github.com/neverabandon80/visual-diversity-evaluation).",
+        ),
     ),
 )
 
