@@ -112,13 +112,32 @@ def current_embeddings(lake: Lake, images: Manifest, table: str = LakeTable.SSCD
         NotMaterializedError: the subset was never embedded.
         StaleError: its images were listed again after it was embedded.
     """
-    embeddings = lake.require(table, images.partition)
-    if embeddings.inputs[images.table] != images.digest:
+    return require_made_from(lake.require(table, images.partition), images)
+
+
+def current_turns(lake: Lake, subset: str) -> Manifest:
+    """Return the turns of a subset, which must be those of its present list of images.
+
+    Raises:
+        NotMaterializedError: they were never stored.
+        StaleError: the images were listed again after that.
+    """
+    return current_embeddings(lake, lake.require(LakeTable.SUBSET_IMAGES, subset), LakeTable.SUBSET_TURNS)
+
+
+def require_made_from(made: Manifest, source: Manifest) -> Manifest:
+    """Return a partition, which must have been made from the present state of the same partition of another table.
+
+    Findings by row number are refused without it: the row numbers of other turns or images would be read as theirs.
+
+    Raises:
+        StaleError: it was made from another state.
+    """
+    if made.inputs.get(source.table) != source.digest:
         raise StaleError(
-            f"{embeddings.table} of {images.partition!r} is older than its {images.table}: "
-            f"{remedy(embeddings.table, images.partition)}"
+            f"{made.table} of {made.partition!r} is older than its {source.table}: {remedy(made.table, made.partition)}"
         )
-    return embeddings
+    return made
 
 
 def current_regions(lake: Lake, embeddings: Manifest, kind: Kind = Kind.SUBSET) -> Manifest:

@@ -14,6 +14,7 @@ from visdiv_assets.curation.row_findings import RowFacts, load_row_facts
 from visdiv_assets.curation.text_rows import TEXT_ROWS_SCHEMA, repeated_rows
 from visdiv_assets.curation.witnesses import duplicate_rows
 from visdiv_assets.duplicates.clusters import component_sizes, summarize_groups, with_leaders
+from visdiv_assets.duplicates.text_corpus import require_current_duplicates
 from visdiv_assets.storage.lake import Lake
 
 
@@ -98,6 +99,7 @@ def _text_rows(lake: Lake, facts: Sequence[RowFacts], positions: pa.Table, drop:
     """Return the rows that repeat another one, of those that no other reason drops."""
     if "text_duplicate" not in drop:
         return TEXT_ROWS_SCHEMA.empty_table()
+    require_current_duplicates(lake, [each.subset for each in facts])
     dropped = []
     for of_subset in facts:
         mask = of_subset.blocked > 0

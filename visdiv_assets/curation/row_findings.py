@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.contamination.positions import DECIDED_LEAKS_SCHEMA, LEAK_IDS
 from visdiv_assets.contamination.texts import TEXT_OVERLAPS_SCHEMA
+from visdiv_assets.corpus.access import current_turns, require_made_from
 from visdiv_assets.corpus.row_files import RowFiles, row_files
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.export import DROPPED_SCHEMA
@@ -86,6 +87,9 @@ def load_row_facts(
         text_profile: limits that make a turn poor, one of `row_quality.TEXT_PROFILES`.
         drop: the `DROP_REASONS` that apply.
         not_selected: bool [rows], rows that the selection drops; None: there is no selection.
+
+    Raises:
+        StaleError: the turns were stored again after their texts were compared with benchmarks, or measured.
     """
     images = lake.require(LakeTable.SUBSET_IMAGES, subset)
     rows = int(images.facts["rows"])
@@ -104,6 +108,7 @@ def load_row_facts(
     if "image_quality" in drop:
         poor["image_quality"] = rows_with_poor_images(lake, subset, image_profile)
     if "text_quality" in drop:
+        require_made_from(lake.require(LakeTable.TEXT_QUALITY, subset), current_turns(lake, subset))
         poor["text_quality"] = rows_with_poor_turns(lake, subset, text_profile)
     blocked = np.zeros(rows, np.int8)
     # In reverse order, so that the first reason that applies overwrites the others.
@@ -127,9 +132,14 @@ def text_leaks(lake: Lake, subset: str, share: float) -> pa.Table:
 
     Returns:
         table of row, turn, side, benchmark, runs, runs_found, share; without rows if the texts were not compared.
+
+    Raises:
+        StaleError: the turns were stored again after they were compared.
     """
     columns = ["row", "turn", "side", "benchmark", "runs", "runs_found", "share"]
     found = lake.manifest(LakeTable.TEXT_CONTAMINATION, subset)
+    if found is not None:
+        require_made_from(found, current_turns(lake, subset))
     if found is None or not found.files("overlaps"):
         return pa.schema([TEXT_OVERLAPS_SCHEMA.field(name) for name in columns]).empty_table()
     enough = (pc.field("size") == max(SIZES)) & (pc.field("share") >= np.float32(share))

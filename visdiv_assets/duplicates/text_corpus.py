@@ -10,13 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
+from visdiv_assets.corpus.access import current_embeddings, current_turns, digests_by_partition
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
 from visdiv_assets.duplicates.candidates import SIDES
 from visdiv_assets.duplicates.clusters import Pairs, components, lowest_members
 from visdiv_assets.duplicates.decided_pairs import read_confirmed
+from visdiv_assets.errors import StaleError
 from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.storage.arrays import StackedArray
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.texts.signatures import (
     BUCKETS,
     DISTINCT_COLUMNS,
@@ -130,6 +133,39 @@ def open_texts(lake: Lake, subsets: Sequence[str]) -> TextCorpus:
     everything = range(len(subsets))
     of_texts = (stacked(role, everything) for role in ("texts", "buckets", "ngrams"))
     return TextCorpus(subsets, turns, first_turn, np.cumsum([0, *rows]), *of_texts)
+
+
+def current_signatures(lake: Lake, subset: str) -> Manifest:
+    """Return the signatures of the texts of a subset, which must be those of its present turns and images.
+
+    Raises:
+        NotMaterializedError: there are none.
+        StaleError: the turns were stored, or the images listed, again after that.
+    """
+    return current_embeddings(lake, current_turns(lake, subset), LakeTable.TEXT_SIGNATURES)
+
+
+def require_current_duplicates(lake: Lake, subsets: Sequence[str]) -> None:
+    """Check that the duplicates of texts were found in the present images and texts of some subsets.
+
+    A subset without signatures was not compared, and is left out.
+
+    Raises:
+        NotMaterializedError: `text_duplicates` was never materialized.
+        StaleError: a subset has changed since.
+    """
+    duplicates = lake.require(LakeTable.TEXT_DUPLICATES, CORPUS_PARTITION)
+    for subset in subsets:
+        images = lake.require(LakeTable.SUBSET_IMAGES, subset)
+        if lake.manifest(LakeTable.TEXT_SIGNATURES, subset) is None:
+            continue
+        for made_from in (images, current_signatures(lake, subset)):
+            ((key, digest),) = digests_by_partition([made_from]).items()
+            if duplicates.inputs.get(key) != digest:
+                raise StaleError(
+                    f"{duplicates.table} of {duplicates.partition!r} is older than {made_from.table} of {subset!r}: "
+                    f"{remedy(duplicates.table, duplicates.partition)}"
+                )
 
 
 def row_images(lake: Lake, subsets: Sequence[str]) -> np.ndarray:

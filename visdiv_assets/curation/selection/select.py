@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.access import current_embeddings, require_one_model
+from visdiv_assets.corpus.access import current_turns, require_made_from, require_one_model
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
 from visdiv_assets.corpus.turns import ShardTurns, joined_texts, stored_turns
 from visdiv_assets.curation.reasons import KEEP_BY
@@ -29,7 +29,6 @@ from visdiv_assets.errors import InputError, NotMaterializedError, StaleError, S
 from visdiv_assets.imaging.id_index import IdIndex
 from visdiv_assets.storage.arrays import RowsOf, StackedArray
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.vectors.join import self_join
 
 STORED = tuple(name for name in KEEP_BY if name)
@@ -271,22 +270,13 @@ def _score_by_overlap(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, np.ndar
     names = _subsets_with(lake, LakeTable.TEXT_CONTAMINATION, subsets)
     scores: list[np.ndarray] = []
     for name in names:
-        turns = _current_turns(lake, name)
-        overlaps = lake.require(LakeTable.TEXT_CONTAMINATION, name)
-        if overlaps.inputs[turns.table] != turns.digest:
-            raise StaleError(
-                f"{overlaps.table} of {name!r} is older than its {turns.table}: {remedy(overlaps.table, name)}"
-            )
+        turns = current_turns(lake, name)
+        overlaps = require_made_from(lake.require(LakeTable.TEXT_CONTAMINATION, name), turns)
         found = lake.read(overlaps, "overlaps", columns=["row", "share"])
         score = np.zeros(turns.rows("rows"), np.float32)
         np.maximum.at(score, found["row"].to_numpy(), found["share"].to_numpy())
         scores.append(score)
     return _all_rows(names, [len(score) for score in scores]), np.concatenate(scores)
-
-
-def _current_turns(lake: Lake, subset: str) -> Manifest:
-    """Return the turns of a subset, which must be those of its present list of images."""
-    return current_embeddings(lake, lake.require(LakeTable.SUBSET_IMAGES, subset), LakeTable.SUBSET_TURNS)
 
 
 def _all_rows(subsets: Sequence[str], sizes: Sequence[int]) -> Rows:
@@ -331,7 +321,7 @@ class _RowTexts:
 
 
 def _score_by_texts(lake: Lake, method: str, subsets: Sequence[str]) -> tuple[Rows, np.ndarray]:
-    shards = {name: stored_turns(lake, _current_turns(lake, name)) for name in subsets}
+    shards = {name: stored_turns(lake, current_turns(lake, name)) for name in subsets}
     texts = _RowTexts([shard for of_subset in shards.values() for shard in of_subset])
     if method == "wfpp":
         scores = wfpp(texts, count_words(texts))

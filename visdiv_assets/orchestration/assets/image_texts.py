@@ -35,7 +35,7 @@ from visdiv_assets.texts.ocr.findings import BOXES_SCHEMA, FAILED, IMAGES_SCHEMA
 from visdiv_assets.texts.ocr.rapid import load_reader, reader_id
 from visdiv_assets.texts.ocr.sample import SEED, choose_images, split_into_units
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dg.asset(
@@ -86,14 +86,19 @@ def image_texts(
         _write_found(run.lake, write, positions, turns, inputs)
         manifest = write.commit(sample=ocr.sample, seed=int(SEED), images_read=positions.num_rows)
         found = run.lake.read(manifest, "images")
+    counts = {
+        "images_with_text": pc.sum(pc.greater(found["boxes"], 0)).as_py(),
+        "placeholders": pc.sum(found["placeholder"]).as_py(),
+    }
     failed = int(pc.sum(pc.equal(found["status"], FAILED)).as_py() or 0)
     return materialized(
         manifest,
         {
             "dagster/partition_row_count": found.num_rows,
-            "images_read": found.num_rows,
-            "images_with_text": int(pc.sum(pc.greater(found["boxes"], 0)).as_py() or 0),
-            "placeholders": int(pc.sum(found["placeholder"]).as_py() or 0),
+            "images_read": found.num_rows - failed,
+            "images_failed": failed,
+            # Where nothing was read, nothing is known.
+            **{name: count for name, count in counts.items() if count is not None},
             "largest": table_preview(found.sort_by([("text_area", "descending")])),
             "units_reused": reused,
             "seconds": time.monotonic() - begin,

@@ -91,7 +91,7 @@ class Stage:
             NotMaterializedError: they were never stored.
             StaleError: the images were listed again after that.
         """
-        return access.current_embeddings(self.lake, self.require(LakeTable.SUBSET_IMAGES), LakeTable.SUBSET_TURNS)
+        return access.current_turns(self.lake, self.partition)
 
     def write(
         self,

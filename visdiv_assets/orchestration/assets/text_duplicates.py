@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 from visdiv_assets.corpus.access import digests_by_partition, partitions_with
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.corpus.turns import stored_turns
-from visdiv_assets.duplicates.text_corpus import open_texts
+from visdiv_assets.duplicates.text_corpus import current_signatures, open_texts
 from visdiv_assets.duplicates.text_groups import SUMMARY_SCHEMA
 from visdiv_assets.orchestration.assets.stage import (
     check_spec,
@@ -118,8 +118,8 @@ def text_duplicates(
     with stage(context, lake, LakeTable.TEXT_DUPLICATES, CODE_VERSION, present_in=source) as run:
         store = run.lake
         subsets = partitions_with(store, *_NEEDED)
-        signatures = [store.require(LakeTable.TEXT_SIGNATURES, subset) for subset in subsets]
         images = [store.require(LakeTable.SUBSET_IMAGES, subset) for subset in subsets]
+        signatures = [current_signatures(store, subset) for subset in subsets]
         verified = [store.manifest(LakeTable.VERIFIED_DUPLICATES, subset) for subset in subsets]
         verified.append(store.manifest(LakeTable.VERIFIED_CROSS_SUBSET, CORPUS_PARTITION))
         of_texts = digests_by_partition(signatures)

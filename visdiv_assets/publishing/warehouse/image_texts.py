@@ -33,7 +33,7 @@ IMAGE_TEXTS = Table(
         Column(
             "answers_half_in_image",
             "INTEGER",
-            "Answers of which at least half of the distinct words stand in the image.",
+            "Answers of which at least half of the distinct words stand in the image; NULL if it could not be read.",
         ),
         Column("answers_in_image", "INTEGER", "Answers of which all distinct words stand in the image."),
         Column("answer_words", "BIGINT", "Sum of the distinct words of each answer."),

@@ -198,19 +198,26 @@ BENCHMARK_LEAKS = View(
     "One row per benchmark: in how many rows of all subsets an image, a text, or both are in it.",
     (
         Column("benchmark", "VARCHAR", "Name of the benchmark."),
-        Column("rows_image", "BIGINT", "Rows with an image that is a confirmed copy of one of its images."),
+        Column(
+            "rows_image",
+            "BIGINT",
+            "Rows with an image that is a confirmed copy of one of its images; NULL if no pixels were compared.",
+        ),
         Column(
             "rows_text",
             "BIGINT",
             "Rows with a text of which half of the 13-word n-grams or more are in it, or that is one of its texts of 5 "
-            "to 12 words.",
+            "to 12 words; NULL if no texts were compared.",
         ),
-        Column("rows_both", "BIGINT", "Rows with such an image and such a text."),
-        Column("subsets_both", "BIGINT", "Subsets with such rows."),
+        Column("rows_both", "BIGINT", "Rows with such an image and such a text; NULL if one was not compared."),
+        Column("subsets_both", "BIGINT", "Subsets with such rows; NULL if one was not compared."),
     ),
     query="""
-    WITH names AS (
-        SELECT benchmark FROM contamination_rates UNION SELECT benchmark FROM text_contamination_rates
+    WITH compared AS (
+        SELECT benchmark, bool_or(by_pixels) AS by_pixels, bool_or(by_text) AS by_text FROM (
+            SELECT benchmark, rule = 'confirmed' AS by_pixels, false AS by_text FROM contamination_rates
+            UNION ALL SELECT benchmark, false, true FROM text_contamination_rates
+        ) WHERE benchmark <> 'ALL' GROUP BY benchmark
     ),
     images AS (SELECT DISTINCT benchmark, subset, "row" FROM contamination_pairs WHERE verdict = 'confirmed'),
     texts AS (
@@ -221,9 +228,10 @@ BENCHMARK_LEAKS = View(
         SELECT benchmark, subset, i."row" IS NOT NULL AS image, t."row" IS NOT NULL AS text
         FROM images i FULL JOIN texts t USING (benchmark, subset, "row")
     )
-    SELECT benchmark, count(*) FILTER (image) AS rows_image, count(*) FILTER (text) AS rows_text,
-        count(*) FILTER (image AND text) AS rows_both,
-        count(DISTINCT subset) FILTER (image AND text) AS subsets_both
-    FROM names LEFT JOIN found USING (benchmark) WHERE benchmark <> 'ALL' GROUP BY benchmark ORDER BY benchmark
+    SELECT benchmark, CASE WHEN by_pixels THEN count(*) FILTER (image) END AS rows_image,
+        CASE WHEN by_text THEN count(*) FILTER (text) END AS rows_text,
+        CASE WHEN by_pixels AND by_text THEN count(*) FILTER (image AND text) END AS rows_both,
+        CASE WHEN by_pixels AND by_text THEN count(DISTINCT subset) FILTER (image AND text) END AS subsets_both
+    FROM compared LEFT JOIN found USING (benchmark) GROUP BY benchmark, by_pixels, by_text ORDER BY benchmark
     """,
 )

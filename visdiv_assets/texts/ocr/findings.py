@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from visdiv_assets.texts.ngrams import split_words
 from visdiv_assets.texts.ocr.interface import ReadText
@@ -80,6 +81,10 @@ class Repeated(NamedTuple):
     answers_in_image: int
     answer_words: int
     answer_words_in_image: int
+
+
+#: What of `Repeated` depends on the text of the image.
+IN_IMAGE = ("answers_half_in_image", "answers_in_image", "answer_words_in_image")
 
 
 def repeated_answers(image_words: Iterable[str], answers: Iterable[str | None]) -> Repeated:
@@ -159,6 +164,9 @@ def with_answers(
         repeated_answers(words.get(image_id, ()), answers.get(row, ())) for image_id, row in zip(ids, rows, strict=True)
     ]
     columns = {name: pa.array([getattr(each, name) for each in counted], pa.int64()) for name in Repeated._fields}
+    was_read = pc.equal(read["status"], READ)
+    # What an image that could not be read repeats is unknown.
+    columns |= {name: pc.if_else(was_read, columns[name], None) for name in IN_IMAGE}
     columns |= {name: read[name] for name in READ_SCHEMA.names}
     columns |= {"row": positions["row"], "image_index": positions["image_index"]}
     return pa.table([columns[field.name].cast(field.type) for field in IMAGES_SCHEMA], schema=IMAGES_SCHEMA)

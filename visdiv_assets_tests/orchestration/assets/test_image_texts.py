@@ -94,7 +94,7 @@ def test_each_image_is_read_once_and_published(pipeline: Pipeline, reader: Telli
     ) == [
         (0, 0, "read", 2, 9, 2, 0.5, 0.5, "The\nAnswer", False, 2, 2),
         (1, 0, "read", 1, 15, 3, 0.5, 0.5, "Image not found", True, 1, 0),
-        (2, 0, "failed", None, None, None, None, None, None, None, 1, 0),
+        (2, 0, "failed", None, None, None, None, None, None, None, 1, None),
     ]
     assert ask(
         "SELECT subset, images_read, images_failed, share_without_text, share_few_characters, placeholders, answers, "

@@ -175,3 +175,40 @@ def test_of_the_sample_716_of_1221_turns_repeat_a_pair(pipeline: Pipeline) -> No
     pairs, questions = counts(sample, "ALL", "pair"), counts(sample, "ALL", "question")
     assert (pairs["turns"], pairs["texts"], pairs["repeated"]) == (1221, 759, 716)
     assert (questions["templates"], questions["of_templates"], questions["repeated"]) == (2, 1221, 0)
+
+
+@pytest.mark.parametrize(
+    ("alone", "line"),
+    [
+        ((), "text_signatures of 'one' is older than its subset_turns: run `visdiv run one`"),
+        (
+            ("text_signatures",),
+            "text_duplicates of 'all' is older than subset_images of 'one': run `visdiv run --all`",
+        ),
+    ],
+)
+def test_texts_found_in_older_rows_drop_nothing(made: Pipeline, alone: tuple[str, ...], line: str) -> None:
+    dropping = made.changed(drop="text_duplicate")
+    for name in ("one", "two"):
+        assert dropping.run(name).success
+    assert dropping.publish().success
+    write_subset(made, "one", [([5], [("New?", "New.")])], number=1)
+    rest = ("text_contamination", "text_quality", "quality_rows", "sscd_embeddings")
+    assert dropping.run("one", only=["subset_images", "subset_turns", *rest, *alone]).success
+    assert dropping.publish(only=["duplicate_clusters"]).failures["duplicate_clusters"] == line
+
+
+def test_contaminated_texts_of_older_rows_are_refused(made: Pipeline) -> None:
+    assert made.run("one").success
+    write_subset(made, "one", [([5], [("New?", "New.")])], number=1)
+    assert made.run("one", only=["subset_images", "subset_turns", "quality_rows", "sscd_embeddings"]).success
+    line = "text_contamination of 'one' is older than its subset_turns: run `visdiv run one`"
+    assert made.publish(only=["duplicate_clusters"]).failures["duplicate_clusters"] == line
+
+
+def test_what_was_not_compared_is_null_in_benchmark_leaks(made: Pipeline) -> None:
+    write_benchmark(made, 3, LONG)
+    assert made.run("bench", kind=Kind.BENCHMARK).success
+    assert made.run("one", only=["subset_images", "subset_turns", "text_contamination"]).success
+    assert made.publish(only=["warehouse"]).success
+    assert made.query("FROM benchmark_leaks") == [("bench", None, 1, None, None)]
