@@ -140,6 +140,20 @@ def require_made_from(made: Manifest, source: Manifest) -> Manifest:
     return made
 
 
+def is_current(lake: Lake, manifest: Manifest) -> bool:
+    """Return whether a table of a subset was made from the images and turns that the subset has now.
+
+    Args:
+        lake: where they lie.
+        manifest: manifest of the table; its rows and turns are those of the tables that it was made from.
+    """
+    for table in (LakeTable.SUBSET_IMAGES, LakeTable.SUBSET_TURNS):
+        made_from, now = manifest.inputs.get(table), lake.manifest(table, manifest.partition)
+        if made_from is not None and now is not None and made_from != now.digest:
+            return False
+    return True
+
+
 def current_regions(lake: Lake, embeddings: Manifest, kind: Kind = Kind.SUBSET) -> Manifest:
     """Return the regions of a subset or benchmark, which must be those of the images that its embeddings are of.
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
+from visdiv_assets.corpus.access import is_current
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, NEEDS_OCR, ON_REQUEST, LakeTable
 from visdiv_assets.curation.image_issues import ISSUE_VALUES, size_bounds
 from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.duplicates.person_decisions import Decisions
@@ -177,7 +178,8 @@ class Filler:
             self._fill_quality(quality)
         for table_name, role, table in COPIED_BY_SUBSET:
             manifest = self._lake.manifest(table_name, subset)
-            if manifest:
+            # Others are made again whenever the subset is. Rows of these would be those of other images by now.
+            if manifest and (table_name not in ON_REQUEST | NEEDS_OCR or is_current(self._lake, manifest)):
                 self._loader.copy(manifest, role, table)
         text_quality.fill_quantiles(self._loader, subset, "images")
         if self._lake.manifest(LakeTable.TEXT_QUALITY, subset):

@@ -103,6 +103,21 @@ def test_each_image_is_read_once_and_published(pipeline: Pipeline, reader: Telli
     assert ask("SELECT model_id FROM provenance WHERE table_name = 'image_texts'") == [("telling@1",)]
 
 
+def test_texts_of_images_that_changed_since_are_not_published(
+    pipeline: Pipeline, reader: Telling, tmp_path: Path
+) -> None:
+    reader.texts = {1: said("text")}
+    pipeline.write(SUBSET, one_each([1, 2]))
+    assert pipeline.run(SUBSET, only=BEFORE, sscd=other_model("color")).success
+    assert run_ocr(pipeline).success
+    pipeline.write(SUBSET, one_each([2, 1]))
+    assert pipeline.run(SUBSET, only=BEFORE, sscd=other_model("color")).success
+    assert publish_and_ask(pipeline, tmp_path)("FROM image_texts") == []
+    assert run_ocr(pipeline).success
+    found = publish_and_ask(pipeline, tmp_path)("SELECT \"row\" FROM image_texts WHERE excerpt = 'text'")
+    assert found == [(1,)]
+
+
 def test_a_larger_sample_reads_only_what_is_new(
     pipeline: Pipeline, reader: Telling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
