@@ -38,13 +38,14 @@ def review(settings: Settings, port: int, host: str, names: tuple[str, ...], by:
     from visdiv_assets.corpus.access import present_partitions
     from visdiv_assets.corpus.image_lookup import ImageReader
     from visdiv_assets.duplicates.person_decisions import MAX_NAME
-    from visdiv_assets.publishing.review.app import Review, build_app, new_token
+    from visdiv_assets.publishing.review.app import Review, build_app
     from visdiv_assets.publishing.review.marks import Marks
     from visdiv_assets.publishing.review.pair_images import PairImages
     from visdiv_assets.publishing.review.pair_index import PairIndex
-    from visdiv_assets.publishing.review.serving import address_of, serve
     from visdiv_assets.publishing.web.address import listen
+    from visdiv_assets.publishing.web.application import new_token
     from visdiv_assets.publishing.web.guard import is_loopback
+    from visdiv_assets.publishing.web.serving import address_of, serve
     from visdiv_assets.storage import uris
     from visdiv_assets.wiring import open_lake, open_source
 

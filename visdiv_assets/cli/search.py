@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
+import webbrowser
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
-from visdiv_assets.cli.options import pass_settings
+from visdiv_assets.cli.options import pass_settings, server_options
 from visdiv_assets.cli.output import Form, echo_note, echo_tables, format_option
 from visdiv_assets.errors import ConfigError
 from visdiv_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from visdiv_assets.corpus.image_lookup import ImageReader, ImageRef
     from visdiv_assets.embedding.queries import By, Query
+    from visdiv_assets.progress import Progress
     from visdiv_assets.publishing.row_formats import Rows
-    from visdiv_assets.sources import Source
-    from visdiv_assets.storage.lake import Lake
-    from visdiv_assets.storage.manifest import Manifest
-    from visdiv_assets.vectors.nearest import Found
+    from visdiv_assets.publishing.search.finding import Finder, Match
 
 #: Characters of a row's text that are printed.
 TEXT_SHOWN = 60
 #: Maximum images on a contact sheet, so that it can be viewed as a whole.
 SHEET_IMAGES = 60
 SHEET_BYTES = 2_000_000
-
-
-@dataclass(frozen=True)
-class Match:
-    """A found image at its first position, with the text of its row as its note, and its score."""
-
-    image: ImageRef
-    score: float
 
 
 EXAMPLES = """\
@@ -45,6 +37,7 @@ Examples:
   visdiv search "a red bird" --query "-1:a drawing" --subset birds -k 50 --html found.html
   visdiv search --image copy.jpg               find copies of an image, by SSCD
   visdiv search --image bird.jpg --by clip     find images with a similar meaning
+  visdiv search --serve                        search on a page in the browser
 """
 
 
@@ -71,6 +64,9 @@ Examples:
 )
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="HTML page to write as well.")
 @click.option("--sheet", type=click.Path(path_type=Path, dir_okay=False), help="Contact sheet (JPEG) to write as well.")
+@click.option("--serve", is_flag=True, help="Search on a page in the browser, served until Ctrl-C.")
+@server_options(3002, "Port of the web server of --serve; 0 takes a free one.")
+@click.option("--no-open", is_flag=True, help="With --serve, print the address and open no browser.")
 @format_option
 @pass_settings
 def search(
@@ -83,13 +79,27 @@ def search(
     count: int,
     html: Path | None,
     sheet: Path | None,
+    serve: bool,
+    port: int,
+    host: str,
+    names: tuple[str, ...],
+    no_open: bool,
     form: Form,
 ) -> None:
     """Find the images that best match a text or an image.
 
     All materialized subsets are searched, exactly. Several queries are combined as a weighted sum. An image that occurs
     more than once in a subset is listed at its first position.
+
+    With --serve, a page takes words and images with weights, conditions on columns of the DuckDB file, and found images
+    as further queries: more like these, not like those. Only people who have the address that is printed last, with its
+    token, can search. Without CLIP weights it searches by images only.
     """
+    if serve:
+        if texts or queries or images or by or subsets or html or sheet:
+            raise click.UsageError("--serve takes its queries on the page: give it without them")
+        _serve(settings, port, host, names, opens=not no_open)
+        return
     from visdiv_assets.embedding.queries import Query, parse_weighted
 
     asked = [Query(text=text) for text in texts if text.strip()]
@@ -116,28 +126,75 @@ def search(
 def find_matches(
     settings: Settings, queries: Sequence[Query], by: By, subsets: Sequence[str], count: int
 ) -> list[Match]:
-    """Return the images that best match the queries, best first.
-
-    Raises:
-        ConfigError: a subset is unknown or has no vectors of the model, or a query cannot be embedded; see
-            `embed_queries`.
-        ModelError: subsets were embedded by different models.
-    """
-    from visdiv_assets.corpus.access import require_one_model
-    from visdiv_assets.corpus.image_lookup import ImageReader
-    from visdiv_assets.embedding.queries import embed_queries
+    """Return the images that best match the queries, best first; see `Finder.find`."""
     from visdiv_assets.progress import progress
-    from visdiv_assets.vectors.nearest import combine_queries, find_nearest
+
+    with ExitStack() as shown:
+
+        def show(total: int) -> Progress:
+            return shown.enter_context(progress("searching", total, "image"))
+
+        return open_finder(settings).find(queries, by, subsets, count, progress=show)
+
+
+def open_finder(settings: Settings) -> Finder:
+    """Return what searches the lake of the settings."""
+    from visdiv_assets.corpus.image_lookup import ImageReader
+    from visdiv_assets.publishing.search.finding import Finder
     from visdiv_assets.wiring import open_lake, open_source, query_models
 
     lake, source = open_lake(settings), open_source(settings)
-    embeddings = _embeddings(lake, source, by, subsets)
-    vectors = embed_queries(queries, query_models(settings), by, str(require_one_model(embeddings)))
-    combined = combine_queries(vectors, [query.weight for query in queries])
-    parts = [lake.array(manifest, "vectors") for manifest in embeddings]
-    with progress("searching", sum(len(part) for part in parts), "image") as advance:
-        found = find_nearest(parts, combined, count, progress=advance)
-    return _matches(ImageReader(lake, lambda: source, settings.decode_limits), embeddings, found)
+    return Finder(ImageReader(lake, lambda: source, settings.decode_limits), source, query_models(settings))
+
+
+def _serve(settings: Settings, port: int, host: str, names: tuple[str, ...], *, opens: bool) -> None:
+    """Answer searches on a page until Ctrl-C."""
+    from visdiv_assets.publishing.search.app import Search, build_app
+    from visdiv_assets.publishing.web.address import listen
+    from visdiv_assets.publishing.web.application import new_token
+    from visdiv_assets.publishing.web.guard import is_loopback
+    from visdiv_assets.publishing.web.serving import address_of, serve
+    from visdiv_assets.storage import uris
+
+    finder = open_finder(settings)
+    # A model is loaded once for all searches.
+    models = replace(finder.models, load_sscd=cache(finder.models.load_sscd), load_clip=cache(finder.models.load_clip))
+    finder = replace(finder, models=models)
+    title = uris.display(finder.source.uri)
+    with listen(host, port) as listening:
+        token = new_token()
+        search = Search(finder, Path(settings.warehouse_path), title, lambda: why_no_words(settings, finder))
+        app = build_app(search, token, tuple(name.lower() for name in (*names, host)))
+        if not is_loopback(host):
+            click.echo(f"visdiv: the token is sent without encryption to everyone between you and {host}", err=True)
+        click.echo("Ctrl-C stops the server", err=True)
+        address = address_of(listening, host, token)
+
+        def ready() -> None:
+            click.echo(address)
+            if opens:
+                webbrowser.open(address)
+
+        serve(app, listening, ready)
+
+
+def why_no_words(settings: Settings, finder: Finder) -> str:
+    """Return why words cannot be searched for, and what to do; empty if they can."""
+    from visdiv_assets.embedding.clip.checkpoints import NoClipWeightsError, find_checkpoint
+    from visdiv_assets.embedding.queries import TABLES
+    from visdiv_assets.errors import ModelError
+
+    try:
+        find_checkpoint(settings.clip_model)
+    except NoClipWeightsError as error:
+        return f"Words cannot be searched for, since {error}. Images can."
+    except ModelError as error:
+        return str(error)
+    if not finder.reader.lake.partitions(TABLES["clip"]):
+        return (
+            "Words cannot be searched for, since no subset has CLIP vectors: `visdiv run --all` makes them. Images can."
+        )
+    return ""
 
 
 def _image_query(value: str) -> Query:
@@ -149,57 +206,6 @@ def _image_query(value: str) -> Query:
     if not Path(name).is_file():
         raise ConfigError(f"there is no file {name!r}: give an image file to --image")
     return Query(weight, image=Path(name))
-
-
-def _embeddings(lake: Lake, source: Source, by: By, subsets: Sequence[str]) -> list[Manifest]:
-    """Return the embeddings of the given subsets, or of all subsets that are still in the source."""
-    from visdiv_assets.corpus.tables import remedy
-    from visdiv_assets.embedding.queries import TABLES
-    from visdiv_assets.sources import Kind
-    from visdiv_assets.sources.files import no_such
-
-    table = TABLES[by]
-    held = source.subsets()
-    if unknown := [subset for subset in subsets if subset not in held]:
-        raise no_such(source.uri, Kind.SUBSET, unknown[0], held)
-    stored = lake.partitions(table)
-    names = list(dict.fromkeys(subsets)) or [name for name in stored if name in held]
-    missing = [name for name in names if name not in stored]
-    if missing or not names:
-        what = f"{table} of {missing[0]!r}" if missing else f"{table} of any subset"
-        all_subsets = "run `visdiv run --all`" + (" with CLIP weights in VISDIV_CLIP_MODEL" if by == "clip" else "")
-        raise ConfigError(f"there is no {what}: {remedy(table, missing[0]) if missing else all_subsets}")
-    return [lake.require(table, name) for name in sorted(names)]
-
-
-def _matches(reader: ImageReader, embeddings: Sequence[Manifest], found: Found) -> list[Match]:
-    """Return the found images with their positions and texts."""
-    import pyarrow as pa
-
-    from visdiv_assets.corpus.image_lookup import find_first_positions
-    from visdiv_assets.corpus.tables import remedy
-    from visdiv_assets.corpus.turns import row_texts
-    from visdiv_assets.sources import Kind
-
-    matches: dict[int, Match] = {}
-    for part, manifest in enumerate(embeddings):
-        ranks = [rank for rank, found_in in enumerate(found.part.tolist()) if found_in == part]
-        if not ranks:
-            continue
-        ids = reader.lake.read(manifest, "ids")["image_id"].take(pa.array(found.row[ranks])).to_pylist()
-        positions = find_first_positions(reader.lake, manifest.partition, ids)
-        if lost := [image_id for image_id in ids if image_id not in positions]:
-            raise ConfigError(
-                f"{manifest.table} of {manifest.partition!r} contains image {lost[0]}, which its images do not list: "
-                f"{remedy(manifest.table, manifest.partition)}"
-            )
-        images = reader.read(Kind.SUBSET, positions.values())
-        texts = row_texts(reader.lake, manifest.partition, (at.row for at in positions.values()))
-        for rank, image_id in zip(ranks, ids, strict=True):
-            position = positions[image_id]
-            image = replace(images[position], note=texts[position.row])
-            matches[rank] = Match(image, float(found.score[rank]))
-    return [matches[rank] for rank in sorted(matches)]
 
 
 def _rows(matches: Sequence[Match], *, cut: bool) -> Rows:

@@ -54,17 +54,17 @@ class Query:
     Attributes:
         weight: its weight in a sum of queries; a negative weight searches away from it.
         text: a description; empty for an image.
-        image: the file of an image; None for a text.
+        image: the file of an image, or its encoded bytes; None for a text.
     """
 
     weight: float = 1.0
     text: str = ""
-    image: Path | None = None
+    image: Path | bytes | None = None
 
     @property
     def label(self) -> str:
         """The query as shown to a person, such as "2 x red bird"."""
-        what = self.text or (self.image.name if self.image else "")
+        what = self.text or (self.image.name if isinstance(self.image, Path) else "image")
         return what if self.weight == 1 else f"{self.weight:g} x {what}"
 
 
@@ -151,11 +151,14 @@ def _require_model(asked: str, stored: str, fits: bool, table: str) -> None:
 
 def _read_image(query: Query, models: QueryModels) -> Image:
     assert query.image is not None
-    try:
-        data = query.image.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{query.image} cannot be read: {error.strerror or error}") from None
+    data, name = query.image, "the image"
+    if isinstance(data, Path):
+        name = str(data)
+        try:
+            data = data.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{name} cannot be read: {error.strerror or error}") from None
     decoded = decode_image(data, limits=models.limits)
     if decoded.pixels is None:
-        raise ModelError(f"{query.image} cannot be read as an image ({decoded.status}): {decoded.detail}")
+        raise ModelError(f"{name} cannot be read as an image ({decoded.status}): {decoded.detail}")
     return decoded.pixels

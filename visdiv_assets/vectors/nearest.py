@@ -56,13 +56,21 @@ def combine_queries(vectors: np.ndarray, weights: Sequence[float]) -> np.ndarray
     return unit
 
 
-def find_nearest(parts: Sequence[Matrix], query: np.ndarray, k: int, *, progress: Progress = silent) -> Found:
+def find_nearest(
+    parts: Sequence[Matrix],
+    query: np.ndarray,
+    k: int,
+    *,
+    masks: Sequence[np.ndarray] | None = None,
+    progress: Progress = silent,
+) -> Found:
     """Find the k vectors nearest to a query.
 
     Args:
         parts: unit vectors [n_i, d], such as one matrix per subset; read in blocks, in threads.
         query: float32 [d], of length 1.
         k: number of vectors to find, or all if there are fewer.
+        masks: bool [n_i] for each part: which of its vectors may be found; None: all.
         progress: called with the number of vectors compared.
 
     Raises:
@@ -78,8 +86,11 @@ def find_nearest(parts: Sequence[Matrix], query: np.ndarray, k: int, *, progress
         block = check_matrix(as_float32(parts[index][start : start + BLOCK]), start)
         # Stored vectors are rounded to float16, so that products may leave [-1, 1] by 1e-3.
         score = np.clip(block @ query, -1, 1)
-        part = np.full(len(score), index, np.int64)
-        return _select_best(Found(part, start + np.arange(len(score)), score), k), len(block)
+        row = start + np.arange(len(score))
+        if masks is not None:
+            held = masks[index][start : start + BLOCK]
+            row, score = row[held], score[held]
+        return _select_best(Found(np.full(len(score), index, np.int64), row, score), k), len(block)
 
     for found, rows in ordered_map(compare, _block_starts(parts), threads=thread_count(0)):
         together = (np.concatenate(pair) for pair in zip(_columns(best), _columns(found), strict=True))

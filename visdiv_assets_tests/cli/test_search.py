@@ -179,3 +179,9 @@ def test_a_weight_precedes_a_colon() -> None:
     assert parse_weighted("-1.5:a: b") == (-1.5, "a: b")
     assert parse_weighted("note: a bird") == (1, "note: a bird")
     assert parse_weighted("a bird") == (1, "a bird")
+
+
+def test_a_server_takes_its_queries_on_the_page(made: Path) -> None:
+    result = search(made, "a bird", "--serve")
+    assert result.exit_code == 2
+    assert "--serve takes its queries on the page" in result.stderr

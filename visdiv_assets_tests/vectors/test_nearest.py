@@ -70,3 +70,10 @@ def test_questions_are_added_by_their_weights() -> None:
 def test_questions_that_cancel_each_other_out_are_refused() -> None:
     with pytest.raises(VisdivError, match="cancel each other out"):
         combine_queries(np.array([[1.0, 0], [1, 0]]), [1, -1])
+
+
+def test_masks_say_which_vectors_may_be_found() -> None:
+    part = np.eye(3, dtype=np.float16)
+    question = np.array([0.8, 0.6, 0], np.float32)
+    masks = [np.array([False, True, True]), np.zeros(3, bool)]
+    assert places(find_nearest([part, part], question, 5, masks=masks)) == [(0, 1), (0, 2)]

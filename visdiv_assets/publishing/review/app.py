@@ -1,31 +1,19 @@
-"""The web application of `visdiv review`: one page, and the requests that its script makes.
-
-The page, its styles and its script hold no data and are sent to everyone who asks. All else is sent only to who knows
-the token, which is new for each server: the page takes it from the part of its address after `#`, which browsers never
-send, and sends it in a header, which no page of another server can add.
-"""
+"""The web application of `visdiv review`: one page, and the requests that its script makes."""
 
 from __future__ import annotations
 
-import json
-import logging
-import secrets
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from visdiv_assets.corpus.image_lookup import ImageReader
-from visdiv_assets.errors import InputError, VisdivError
-from visdiv_assets.publishing.html_files import read_template
+from visdiv_assets.errors import InputError
 from visdiv_assets.publishing.review.filters import MAX_SAMPLE, one_of, parse_filters
 from visdiv_assets.publishing.review.filters import number as read_number
 from visdiv_assets.publishing.review.marks import SAYINGS, Marks, Said
@@ -33,11 +21,8 @@ from visdiv_assets.publishing.review.pair_details import describe_pair
 from visdiv_assets.publishing.review.pair_images import NoImageError, PairImages, View
 from visdiv_assets.publishing.review.pair_index import SLICE, PairIndex
 from visdiv_assets.publishing.review.pair_loading import KINDS
-from visdiv_assets.publishing.web.guard import Guard
+from visdiv_assets.publishing.web.application import json_answer, page_app, read_object
 
-logger = logging.getLogger(__name__)
-
-TOKEN_HEADER = "x-visdiv-token"
 COMMAND = "visdiv review"
 #: Maximum bytes of the body of a request.
 MAX_BODY = 4096
@@ -49,16 +34,6 @@ _FILES = {
     "/marks.js": ("marks.js", "text/javascript"),
     "/viewer.js": ("viewer.js", "text/javascript"),
     "/review.js": ("review.js", "text/javascript"),
-}
-
-_HEADERS = {
-    b"content-security-policy": b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    b"x-content-type-options": b"nosniff",
-    b"referrer-policy": b"no-referrer",
-    b"cross-origin-resource-policy": b"same-origin",
-    b"cross-origin-opener-policy": b"same-origin",
-    b"cache-control": b"no-store",
 }
 
 
@@ -81,11 +56,6 @@ class Review:
     title: str
 
 
-def new_token() -> str:
-    """Return a token that nobody can guess."""
-    return secrets.token_urlsafe(32)
-
-
 def build_app(review: Review, token: str, names: tuple[str, ...] = ()) -> Starlette:
     """Return the application.
 
@@ -96,55 +66,13 @@ def build_app(review: Review, token: str, names: tuple[str, ...] = ()) -> Starle
     """
     handlers = _Handlers(review)
     routes = [
-        *(Route(path, _file(name, media_type), methods=["GET"]) for path, (name, media_type) in _FILES.items()),
-        Route("/api/start", _json(handlers.start), methods=["GET"]),
-        Route("/api/pairs", _json(handlers.pairs), methods=["GET"]),
-        Route("/api/pairs/{number:int}", _json(handlers.pair), methods=["GET"]),
+        Route("/api/start", json_answer(handlers.start), methods=["GET"]),
+        Route("/api/pairs", json_answer(handlers.pairs), methods=["GET"]),
+        Route("/api/pairs/{number:int}", json_answer(handlers.pair), methods=["GET"]),
         Route("/api/pairs/{number:int}/{view}", handlers.image, methods=["GET"]),
         Route("/api/pairs/{number:int}/mark", handlers.mark, methods=["POST"]),
     ]
-    return Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(_Headers),
-            Middleware(Guard, names=names, command=COMMAND),
-            Middleware(_RequireToken, token=token),
-        ],
-        exception_handlers={InputError: _refuse, VisdivError: _report, HTTPException: _explain},
-    )
-
-
-class _Headers:
-    """Adds headers of security to every answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                given = [pair for pair in message.get("headers", []) if pair[0].lower() not in _HEADERS]
-                message = {**message, "headers": [*given, *_HEADERS.items()]}
-            await send(message)
-
-        await self._app(scope, receive, with_headers)
-
-
-class _RequireToken:
-    """Answers requests for data only if they carry the token."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._token = token.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in _FILES:
-            given = dict(scope["headers"]).get(TOKEN_HEADER.encode(), b"")
-            if not secrets.compare_digest(given, self._token):
-                refused = PlainTextResponse(f"open the address that `{COMMAND}` printed\n", 401)
-                await refused(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+    return page_app(_FILES, routes, token, command=COMMAND, names=names)
 
 
 class _Handlers:
@@ -224,18 +152,8 @@ async def _read_mark(request: Request) -> tuple[Said, int]:
         HTTPException: the body is too long or not JSON in UTF-8.
         InputError: it says something else.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise HTTPException(415, "the body must be application/json")
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY:
-            raise HTTPException(413, f"the body must have at most {MAX_BODY} bytes")
-    try:
-        given = json.loads(body)
-    except (ValueError, RecursionError):
-        raise HTTPException(400, "the body is not JSON") from None
-    if not isinstance(given, dict) or set(given) - {"decision", "sample"}:
+    given = await read_object(request, MAX_BODY)
+    if set(given) - {"decision", "sample"}:
         raise InputError("the body must be an object with decision, and sample if the pair was shown in one")
     said, sample = given.get("decision"), given.get("sample", 0)
     if said not in SAYINGS:
@@ -243,31 +161,3 @@ async def _read_mark(request: Request) -> tuple[Said, int]:
     if type(sample) is not int or not 0 <= sample <= MAX_SAMPLE:
         raise InputError(f"sample must be a number from 0 to {MAX_SAMPLE}")
     return said, sample
-
-
-def _file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        return Response(read_template(name), media_type=media_type)
-
-    return answer
-
-
-def _json(make: Callable[[Request], dict[str, Any]]) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(make, request))
-
-    return answer
-
-
-async def _refuse(request: Request, error: Exception) -> Response:
-    return PlainTextResponse(f"{error}\n", 400)
-
-
-async def _report(request: Request, error: Exception) -> Response:
-    logger.warning("%s", error)
-    return PlainTextResponse(f"{error}\n", 500)
-
-
-async def _explain(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return PlainTextResponse(f"{error.detail}\n", error.status_code)

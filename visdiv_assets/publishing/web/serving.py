@@ -1,4 +1,4 @@
-"""Run the web application of `visdiv review`."""
+"""Run a web application of this machine until it is stopped."""
 
 from __future__ import annotations
 

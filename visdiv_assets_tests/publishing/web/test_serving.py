@@ -13,9 +13,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from visdiv_assets.errors import ConfigError
-from visdiv_assets.publishing.review.app import new_token
-from visdiv_assets.publishing.review.serving import address_of, serve
 from visdiv_assets.publishing.web.address import listen
+from visdiv_assets.publishing.web.application import new_token
+from visdiv_assets.publishing.web.serving import address_of, serve
 
 
 def test_the_address_carries_the_token_where_browsers_keep_it() -> None:
