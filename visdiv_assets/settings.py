@@ -211,6 +211,11 @@ class Settings(BaseSettings):
         description="Text of a turn that CLIP compares with the images: assistant (the answer, which usually describes "
         "the image), user, or both, concatenated.",
     )
+    clip_text_prefix: str = Field(
+        default="",
+        description="Words put before each text of a turn that CLIP compares with the images, such as `A photo "
+        "depicts`, which the published CLIPScore puts there. Empty: none.",
+    )
     clip_text_windows: bool = Field(
         default=False,
         description="If true, texts that exceed CLIP's context are embedded in overlapping windows, whose unit vectors "

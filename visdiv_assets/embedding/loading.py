@@ -82,20 +82,24 @@ def load_clip_images(name: str, *, device: str = "auto", crop: str = "crop", bat
     return ClipImages(_load_clip(find_checkpoint(name), resolve_device(device)), crop, batch_size)
 
 
-def load_clip_texts(name: str, *, device: str = "auto", windows: bool = False, batch_size: int = 0) -> ClipTexts:
+def load_clip_texts(
+    name: str, *, device: str = "auto", windows: bool = False, prefix: str = "", batch_size: int = 0
+) -> ClipTexts:
     """Load the text embedder of a CLIP model.
 
     Args:
         name: a folder, or a model on the Hugging Face Hub.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         windows: whether long texts are read in overlapping windows.
+        prefix: words before each text.
         batch_size: texts per call; 0 for a default that depends on the device.
 
     Raises:
         NoClipWeightsError: there are no weights, or torch or transformers is not installed.
         ModelError: the weights have no text tower, or the device cannot be used.
     """
-    return ClipTexts(_load_clip(find_checkpoint(name), resolve_device(device)), windows=windows, batch_size=batch_size)
+    model = _load_clip(find_checkpoint(name), resolve_device(device))
+    return ClipTexts(model, windows=windows, prefix=prefix, batch_size=batch_size)
 
 
 @lru_cache(maxsize=1)

@@ -263,6 +263,7 @@ class ClipResource(SettingsResource):
     model: str = from_setting("clip_model")
     crop: str = from_setting("clip_crop")
     text: str = from_setting("clip_text")
+    text_prefix: str = from_setting("clip_text_prefix")
     text_windows: bool = from_setting("clip_text_windows")
     device: str = from_setting("device")
     batch_size: int = from_setting("batch_size")
@@ -284,8 +285,10 @@ class ClipResource(SettingsResource):
         return ""
 
     def texts(self) -> embedding.ClipTexts:
-        """Load the text embedder."""
-        return embedding.load_clip_texts(self.model, device=self.device, windows=self.text_windows)
+        """Load the embedder of the texts of turns."""
+        return embedding.load_clip_texts(
+            self.model, device=self.device, windows=self.text_windows, prefix=self.text_prefix
+        )
 
 
 def _load_clip(model: str, crop: str, batch_size: int, device: str) -> embedding.Embedder:

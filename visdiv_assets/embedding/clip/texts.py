@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -60,19 +61,21 @@ class ClipTexts:
     """Embeds texts with CLIP.
 
     Attributes:
-        model_id: names model, weights, and how texts are truncated; see `checkpoints.same_weights`.
+        model_id: names model, weights, how texts are truncated, and the prefix by the beginning of its SHA-256; see
+            `checkpoints.same_weights`.
         dimension: length of a vector.
         device: the device that it runs on.
         batch_size: sequences per call.
         limit: maximum number of tokens of a sequence, with its begin and end tokens.
     """
 
-    def __init__(self, model: ClipModel, *, windows: bool = False, batch_size: int = 0) -> None:
+    def __init__(self, model: ClipModel, *, windows: bool = False, prefix: str = "", batch_size: int = 0) -> None:
         """Prepare a model for texts.
 
         Args:
             model: the checkpoint's model on its device.
             windows: split long texts into overlapping windows, whose unit vectors are averaged; else truncate them.
+            prefix: words put before each text, with a space between. They count as tokens of the text.
             batch_size: sequences per call; 0 for a default that depends on the device.
 
         Raises:
@@ -81,6 +84,8 @@ class ClipTexts:
         model.require_texts()
         self._model = model
         self._windows = windows
+        # As in the released code of CLIPScore.
+        self._prefix = f"{prefix.rstrip()} " if prefix.strip() else ""
         self._cuda = model.device.type == "cuda"
         self._tokenizer = _load_tokenizer(model)
         self._before, self._after = self._find_special_tokens()
@@ -90,7 +95,8 @@ class ClipTexts:
         self.batch_size = batch_size or (CUDA_BATCH if self._cuda else CPU_BATCH)
         # SigLIP was trained to read the last position of a sequence padded to full length.
         self._padding = "max_length" if _is_siglip(model) else "longest"
-        self.model_id = f"{model.checkpoint.weights_id}/text_{self.limit}{'_windows' if windows else ''}"
+        prefixed = f"_prefix_{hashlib.sha256(self._prefix.encode()).hexdigest()[:8]}" if self._prefix else ""
+        self.model_id = f"{model.checkpoint.weights_id}/text_{self.limit}{'_windows' if windows else ''}{prefixed}"
         self.dimension = self._run([[*self._before, *self._after]]).shape[1]
 
     def tokenize(self, text: str) -> Tokens:
@@ -98,7 +104,7 @@ class ClipTexts:
         room = self.limit - len(self._before) - len(self._after)
         content: list[int] = []
         count = len(self._before) + len(self._after)
-        for piece in self._pieces(text):
+        for piece in self._pieces(self._prefix + text):
             tokens = self._encode(piece)
             count += len(tokens)
             content += tokens if self._windows else tokens[: room - len(content)]

@@ -63,7 +63,8 @@ def alignment(
 ) -> dg.MaterializeResult:
     """CLIPScore of every turn and row of a subset, with a summary: how well the texts fit their images.
 
-    CLIPScore is 2.5 * max(cos, 0). For a turn, the score of the best fitting image of its row and the mean over all its
+    CLIPScore is 2.5 * max(cos, 0); the published one puts A photo depicts before each text, which
+    VISDIV_CLIP_TEXT_PREFIX does. For a turn, the score of the best fitting image of its row and the mean over all its
     images are stored; for a row, the minimum and the mean over its turns. Rows without a readable image or a text have
     no score. The metadata says what share the thresholds of LAION and DataComp, made for alt-text, would keep. Without
     CLIP weights nothing is made, and the metadata says why.

@@ -21,8 +21,15 @@ ALIGNMENT = Table(
             "Minimum over the scored turns of the cosine similarity of a turn to the image that fits it best.",
         ),
         Column("cosine_mean", "FLOAT", "Mean of the same similarities over the scored turns."),
-        Column("clip_score_min", "FLOAT", "CLIPScore of cosine_min: 2.5 * max(cosine, 0)."),
-        Column("clip_score_mean", "FLOAT", "Mean CLIPScore over the scored turns."),
+        Column(
+            "clip_score_min",
+            "FLOAT",
+            "CLIPScore of cosine_min: 2.5 * max(cosine, 0). The published score has the words A photo depicts before "
+            "each text; here they are those of VISDIV_CLIP_TEXT_PREFIX, by default none.",
+        ),
+        Column(
+            "clip_score_mean", "FLOAT", "Mean CLIPScore over the scored turns; with VISDIV_CLIP_TEXT_PREFIX, as above."
+        ),
     ),
 )
 
@@ -129,7 +136,7 @@ SELECTION_SCORES = Table(
             "FLOAT",
             "Log-likelihood of the whitened CLIP vector of the image. Low scores are outliers; high scores are kept.",
         ),
-        Column("clip_score", "FLOAT", "Mean CLIPScore of the turns of the row. High scores are kept."),
+        Column("clip_score", "FLOAT", "Mean CLIPScore of the turns of the row, as in alignment. High scores are kept."),
     ),
 )
 

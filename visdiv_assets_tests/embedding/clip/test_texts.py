@@ -128,6 +128,15 @@ def test_model_ids_name_the_token_limit_and_windows(clip: Path) -> None:
 # Windows -------------------------------------------------------------------------------------------------------------
 
 
+def test_a_prefix_is_put_before_each_text(clip: Path) -> None:
+    prefixes = ("", "A photo depicts ", "A photo depicts", " ")
+    plain, prefixed, unspaced, empty = (load_clip_texts(str(clip), device="cpu", prefix=prefix) for prefix in prefixes)
+    expected = plain.embed(["A photo depicts a cat", "A photo depicts a dog"]).vectors
+    assert np.array_equal(prefixed.embed(["a cat", "a dog"]).vectors, expected)
+    assert prefixed.model_id != plain.model_id
+    assert (unspaced.model_id, empty.model_id) == (prefixed.model_id, plain.model_id)
+
+
 def words(*counts: tuple[str, int]) -> str:
     return " ".join(word for word, count in counts for _ in range(count))
 
