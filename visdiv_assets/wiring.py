@@ -5,6 +5,7 @@ The rooms take plain arguments and do not import `settings`; this module passes 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from visdiv_assets.settings import Settings
@@ -17,6 +18,7 @@ from visdiv_assets.storage.lake import Lake, lake_at
 
 if TYPE_CHECKING:
     from visdiv_assets.curation.rules import Rules
+    from visdiv_assets.curation.selection.options import TextModels
     from visdiv_assets.embedding.interface import Embedder
     from visdiv_assets.embedding.queries import QueryModels
     from visdiv_assets.publishing.warehouse.publication import Publication
@@ -84,6 +86,20 @@ def query_models(settings: Settings) -> QueryModels:
         clip_text_windows=settings.clip_text_windows,
         limits=settings.decode_limits,
     )
+
+
+def text_models(settings: Settings) -> TextModels:
+    """Build the models that embed texts for selection methods; each is loaded when it is asked for."""
+    from visdiv_assets import embedding
+    from visdiv_assets.curation.selection.options import TextModels
+
+    load = partial(
+        embedding.load_clip_texts,
+        settings.clip_model,
+        device=settings.device,
+        windows=settings.clip_text_windows,
+    )
+    return TextModels(turns=partial(load, prefix=settings.clip_text_prefix), prompts=load)
 
 
 def cleaning_rules(settings: Settings) -> Rules:

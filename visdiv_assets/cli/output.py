@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -65,3 +66,21 @@ def arrow_rows(name: str, table: pa.Table, **arguments: Any) -> Rows:
     from visdiv_assets.publishing.row_formats import Rows
 
     return Rows(name, table.column_names, [tuple(record.values()) for record in table.to_pylist()], **arguments)
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Write a table to a Parquet file, whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    from visdiv_assets.storage.error_messages import write_error
+    from visdiv_assets.storage.files import replace_local
+
+    try:
+        with replace_local(path) as stream:
+            pq.write_table(table, stream)
+    except OSError as error:
+        raise write_error(str(path), error) from error

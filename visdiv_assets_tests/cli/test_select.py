@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 
 from visdiv_assets.curation.selection.methods import METHODS
-from visdiv_assets.curation.selection.select import CHOICES, CHOSEN_SCHEMA, PAIRS
+from visdiv_assets.curation.selection.select import CHOICES, CHOSEN_SCHEMA, MODELS, PAIRS
 from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.cli.test_main import refused, visdiv
@@ -55,7 +55,8 @@ def select(made: Path, *arguments: str) -> Result:
     return visdiv("select", *arguments, source=made / "source", data=made / "data", VISDIV_CLIP_MODEL="")
 
 
-@pytest.mark.parametrize("method", CHOICES)
+# Those that embed texts again need weights: see test_number_masked.
+@pytest.mark.parametrize("method", [method for method in CHOICES if method not in MODELS])
 def test_every_method_writes_the_best_rows_first(made: Path, tmp_path: Path, method: str) -> None:
     out = tmp_path / "new" / "kept.parquet"
     result = select(made, method, "--k", "7", "--out", str(out))
@@ -107,17 +108,42 @@ def test_a_threshold_selects_all_rows_of_its_score(made: Path, tmp_path: Path) -
     assert "has no threshold" in refused(select(made, "k_center", "--threshold", "0.5"))
 
 
+def chosen_by(made: Path, out: Path, *arguments: str) -> list[tuple[str, int, float]]:
+    result = select(made, *arguments, "--out", str(out))
+    assert result.exit_code == 0, result.output
+    return list(zip(*(pq.read_table(out)[name].to_pylist() for name in CHOSEN_SCHEMA.names), strict=True))
+
+
+def test_options_are_those_of_the_papers(made: Path, tmp_path: Path) -> None:
+    out, words = tmp_path / "kept.parquet", tmp_path / "words.txt"
+    every = chosen_by(made, out, "semdedup", "--threshold", "1")
+    assert chosen_by(made, out, "semdedup", "--epsilon", "0.5") == [each for each in every if each[2] <= 0.5]
+    # One cluster compares each image with all before it.
+    together = chosen_by(made, out, "semdedup", "--clusters", "1", "--fraction", "1")
+    assert sum(score for _, _, score in together) > sum(score for _, _, score in every)
+    words.write_text("question\n")
+    drawn = chosen_by(made, out, "metaclip", "--k", "5", "--concepts", str(words), "--seed", "1")
+    assert drawn != chosen_by(made, out, "metaclip", "--k", "5", "--concepts", str(words), "--seed", "2")
+    words.write_text("absent\n")
+    assert "no text contains an entry" in refused(select(made, "metaclip", "--k", "5", "--concepts", str(words)))
+    assert chosen_by(made, out, "k_center", "--k", "5", "--seed", "1") != chosen_by(
+        made, out, "k_center", "--k", "5", "--seed", "2"
+    )
+    assert len(chosen_by(made, out, "clip_cov", "--k", "5", "--clusters", "2")) == 5
+
+
 def test_methods_are_compared_on_the_same_rows(made: Path) -> None:
     result = select(made, "--compare", "--fraction", "0.5")
     assert result.exit_code == 0, result.output
     for part in (
         "Fraction of each subset that each method selects",
         "Agreement of each pair",
-        "Diversity of the selected rows",
+        "Diversity of the selected rows, by CLIP vectors",
     ):
         assert part in result.stdout
-    for method in ("semdedup", "conformity", "whitened_clip", "clip_score", "everything"):
+    for method in ("semdedup", "conformity", "whitened_clip", "clip_score", "clippings", "wfpp", "everything"):
         assert method in result.stdout
+    assert "number_masked was left out: " in result.stdout
 
 
 def test_named_methods_are_compared(made: Path) -> None:
@@ -134,6 +160,7 @@ def test_named_methods_are_compared(made: Path) -> None:
         (("nothing", "--k", "1"), "unknown selection method 'nothing'"),
         (("semdedup", "--k", "1", "--subset", "nowhere"), "selection_scores do not cover 'nowhere'"),
         (("wfpp", "--k", "1", "--subset", "nowhere"), "subset_images of 'nowhere' is not materialized"),
+        (("wfpp", "--k", "1", "--seed", "1"), "wfpp has no option --seed: it belongs to semdedup"),
     ],
 )
 def test_an_impossible_selection_is_refused(made: Path, arguments: tuple[str, ...], line: str) -> None:
@@ -149,6 +176,8 @@ def test_an_impossible_selection_is_refused(made: Path, arguments: tuple[str, ..
         ("semdedup", "--threshold", "1", "--fraction", "0.5"),
         ("--compare",),
         ("wfpp", "metaclip", "--k", "1"),
+        ("semdedup", "--k", "1", "--epsilon", "0.1"),
+        ("--compare", "--fraction", "0.5", "--seed", "1"),
     ],
 )
 def test_ambiguous_arguments_are_a_usage_error(made: Path, arguments: tuple[str, ...]) -> None:

@@ -52,19 +52,30 @@ def align_subset(
     Yields:
         batches of `turns.TURNS_SCHEMA`, in order.
     """
-    positions = readable_positions(lake, listed)
-    vector = IdIndex(lake.read(images, "ids")["image_id"]).rows(positions["image_id"])
-    embedded = vector >= 0
     known = lake.read(texts, "texts", columns=["text_id", "truncated"])
     for batch in align_turns(
         _turns_with_indices(lake, texts, IdIndex(known["text_id"])),
-        RowImages(positions["row"].to_numpy()[embedded], vector[embedded]),
+        images_of_rows(lake, listed, images),
         lake.array(images, "vectors"),
         lake.array(texts, "vectors"),
         known["truncated"].to_numpy(),
     ):
         yield batch
         progress(batch.num_rows)
+
+
+def images_of_rows(lake: Lake, listed: Manifest, images: Manifest) -> RowImages:
+    """Return the readable images of each row of a subset, by the indices of their vectors.
+
+    Args:
+        lake: where both lie.
+        listed: manifest of `subset_images`.
+        images: manifest of `clip_image_embeddings`.
+    """
+    positions = readable_positions(lake, listed)
+    vector = IdIndex(lake.read(images, "ids")["image_id"]).rows(positions["image_id"])
+    embedded = vector >= 0
+    return RowImages(positions["row"].to_numpy()[embedded], vector[embedded])
 
 
 def summarize_stored_turns(lake: Lake, listed: Manifest, aligned: Manifest) -> tuple[pa.Table, pa.Table]:

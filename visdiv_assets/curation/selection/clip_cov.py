@@ -90,6 +90,33 @@ def clip_cov(
     return _pick_from_all(classes_of_pairs, min(count, rows))
 
 
+def zero_shot_classes(images: Matrix, texts: Matrix, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Assign each pair to the class whose name is closest to its image.
+
+    Args:
+        images: unit vectors [n, d].
+        texts: unit vectors [n, d].
+        names: unit vectors [c, d] of the names of classes, such as those of "a photo of a dog".
+
+    Returns:
+        the class of each pair, int64 [n], and the cosine of its text to the name of its class, float32 [n]: labels and
+        names for `clip_cov`.
+
+    Raises:
+        InputError: the dimensions differ, or a row is not finite or all zero.
+    """
+    if names.shape[1] != images.shape[1]:
+        raise InputError(
+            f"names of classes have {names.shape[1]} dimensions and images {images.shape[1]}: embed both with one model"
+        )
+    labels, cosines = np.empty(images.shape[0], np.int64), np.empty(images.shape[0], np.float32)
+    for start in range(0, images.shape[0], TILE):
+        rows = np.arange(start, min(start + TILE, images.shape[0]))
+        labels[rows] = (unit_at(images, rows) @ names.T).argmax(axis=1)
+        cosines[rows] = np.einsum("nd,nd->n", unit_at(texts, rows), names[labels[rows]])
+    return labels, cosines
+
+
 def _pick_from_all(classes: list[_Class], count: int) -> np.ndarray:
     """Pick the best pair of all classes, again and again; ties go to the lowest row."""
     best = [(*each.best(), index) for index, each in enumerate(classes)]

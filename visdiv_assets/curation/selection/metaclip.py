@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from visdiv_assets.curation.selection.options import read_lines
 from visdiv_assets.errors import InputError
 from visdiv_assets.texts.columns import Texts, each_text
 
@@ -71,11 +72,7 @@ class EntryMatcher:
         Raises:
             InputError: the file cannot be read, or has no entry.
         """
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read {path} ({error}): give a UTF-8 file with one concept per line") from error
-        return cls(lines)
+        return cls(read_lines(path, "concept"))
 
     def matches(self, text: str) -> np.ndarray:
         """Return the indices of the entries that occur in a text, each once, ascending: int64 [m]."""

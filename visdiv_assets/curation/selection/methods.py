@@ -71,6 +71,14 @@ METHODS: dict[str, Method] = {
             "CLIPScore, arXiv 2104.08718, jmhessel/clipscore",
         ),
         Method(
+            "number_masked",
+            "curation.selection.number_masked.number_masked_scores",
+            "pairs",
+            "the texts without their numbers fit their images",
+            "high",
+            "Devil in the Number: Towards Robust Multi-modality Data Filter, Xu et al. 2023",
+        ),
+        Method(
             "clip_cov",
             "curation.selection.clip_cov.clip_cov",
             "pairs",

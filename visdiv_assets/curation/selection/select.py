@@ -6,7 +6,7 @@ that pick images use the first readable image of each row, and methods that read
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -14,53 +14,42 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.access import current_turns, require_made_from, require_one_model
+from visdiv_assets.corpus.access import current_embeddings, current_turns, require_made_from
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
-from visdiv_assets.corpus.turns import ShardTurns, joined_texts, stored_turns
 from visdiv_assets.curation.reasons import KEEP_BY
 from visdiv_assets.curation.selection import select_diverse_samples
-from visdiv_assets.curation.selection.clip_cov import clip_cov
+from visdiv_assets.curation.selection.clip_cov import clip_cov, zero_shot_classes
 from visdiv_assets.curation.selection.clippings import PooledPairs, nearest_earlier
-from visdiv_assets.curation.selection.metaclip import EntryMatcher, corpus_entries, draw_scores, threshold_of_tail
+from visdiv_assets.curation.selection.metaclip import draw_scores, threshold_of_tail
 from visdiv_assets.curation.selection.methods import METHODS, order_rows, scores_of_picks
+from visdiv_assets.curation.selection.number_masked import number_masked_scores
+from visdiv_assets.curation.selection.options import TAIL_SHARE, Options, TextModels, read_lines
+from visdiv_assets.curation.selection.row_texts import JoinedTexts, concept_matcher, texts_of
+from visdiv_assets.curation.selection.row_vectors import Rows, first_pairs, images_of, subsets_with
+from visdiv_assets.curation.selection.semdedup import semdedup
 from visdiv_assets.curation.selection.stored_scores import require_scores_of
 from visdiv_assets.curation.selection.wfpp import count_words, wfpp
-from visdiv_assets.errors import InputError, NotMaterializedError, StaleError, StorageError
-from visdiv_assets.imaging.id_index import IdIndex
-from visdiv_assets.storage.arrays import RowsOf, StackedArray
+from visdiv_assets.errors import InputError, NotMaterializedError, StaleError
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.vectors.join import self_join
+from visdiv_assets.vectors.kmeans import k_means
 
 STORED = tuple(name for name in KEEP_BY if name)
 DIVERSE = ("k_center", "k_means_plus_plus")
 TEXTS = ("wfpp", "metaclip")
 PAIRS = ("clip_cov", "clippings")
+#: Methods that embed texts again, and need CLIP weights.
+MODELS = ("number_masked",)
 CONTAMINATION = ("text_overlap",)
 #: Methods that pick one row after the other; the others score each row.
 PICKING = (*DIVERSE, "clip_cov")
 #: All methods, in the order in which they are listed.
-CHOICES = (*STORED, *DIVERSE, *PAIRS, *TEXTS, *CONTAMINATION)
+CHOICES = (*STORED, *MODELS, *DIVERSE, *PAIRS, *TEXTS, *CONTAMINATION)
 
 CHOSEN_SCHEMA = pa.schema([("subset", pa.string()), ("row", pa.int64()), ("score", pa.float32())])
 
 #: Similarity of pooled vectors from which CLIPPINGS counts two samples as near duplicates, and the partners per sample.
 POOLED_CLOSE, POOLED_KEPT = 0.9, 64
-
-#: Share of all matches that MetaCLIP's rare entries make up, as in MetaCLIP 2; it determines the threshold.
-TAIL_SHARE = 0.06
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of several subsets.
-
-    Attributes:
-        subset: string array [n].
-        row: int64 [n].
-    """
-
-    subset: pa.Array
-    row: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -97,29 +86,43 @@ class Chosen:
     tied_chosen: int
 
 
-def select_rows(lake: Lake, method: str, subsets: Sequence[str], wanted: Wanted) -> Chosen:
+def select_rows(
+    lake: Lake,
+    method: str,
+    subsets: Sequence[str],
+    wanted: Wanted,
+    options: Options | None = None,
+    models: TextModels | None = None,
+) -> Chosen:
     """Select rows by a method, best first; of rows with equal scores at the cut, a random sample with a fixed seed.
 
     Args:
         lake: holds the tables of the pipeline.
         method: one of `CHOICES`.
         subsets: names of the subsets to select from; empty: all that have what the method needs.
-        wanted: how many rows to select.
+        wanted: how many rows to select; with SemDeDup's epsilon none is needed.
+        options: of the method.
+        models: embed texts, for number_masked and for ClipCov's classes.
 
     Returns:
         the rows. The score of methods that pick decreases evenly from 1 in the order of the picks.
 
     Raises:
-        InputError: the method is unknown, it cannot judge any row, or it picks rows and there is a threshold.
+        InputError: the method is unknown, it cannot judge any row or has no such option, or it picks rows and there is
+            a threshold.
         StorageError: the lake lacks a table that the method needs, or has an old one.
     """
+    options = options or Options()
+    options.require_used(method)
     if method in PICKING:
         if wanted.threshold is not None:
             raise InputError(f"{method} picks rows one after the other and has no threshold: give a number or fraction")
-        rows, order = _pick_rows(lake, method, subsets, wanted)
+        rows, order = _pick_rows(lake, method, subsets, wanted, options, models)
         scores = scores_of_picks(order, len(rows.row))
     else:
-        rows, scores = _score_rows(lake, method, subsets)
+        if options.epsilon is not None:
+            wanted = Wanted(threshold=1 - options.epsilon)
+        rows, scores = _score_rows(lake, method, subsets, options, models)
         order = order_rows(method, scores)[: _number_wanted(method, scores, wanted)]
     chosen = pa.array(order)
     table = pa.table(
@@ -162,37 +165,6 @@ def read_stored_scores(lake: Lake, subsets: Sequence[str]) -> pa.Table:
     return lake.read(manifest, "scores", where=pc.field("subset").isin(pa.array(scored, pa.string())))
 
 
-def first_images(lake: Lake, table: str, subsets: Sequence[str]) -> tuple[Rows, RowsOf]:
-    """Return the rows with a readable image, and the vector of the first such image of each row.
-
-    Raises:
-        NotMaterializedError: a subset has no such vectors.
-        ModelError: two subsets were embedded by different models.
-    """
-    manifests = [lake.require(table, subset) for subset in subsets]
-    require_one_model(manifests)
-    names: list[str] = []
-    rows, indices, parts, offset = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [], 0
-    for manifest in manifests:
-        listed = lake.read(
-            lake.require(LakeTable.SUBSET_IMAGES, manifest.partition),
-            columns=["row", "image_id"],
-            where=pc.field("status") == "ok",
-        )
-        vector = IdIndex(lake.read(manifest, "ids")["image_id"]).rows(listed["image_id"])
-        row = listed["row"].to_numpy()[vector >= 0]
-        once, first = np.unique(row, return_index=True)
-        rows.append(once)
-        indices.append(vector[vector >= 0][first] + offset)
-        names += [manifest.partition] * len(once)
-        part = lake.array(manifest, "vectors")
-        parts += part.parts
-        offset += len(part)
-    return Rows(pa.array(names, pa.string()), np.concatenate(rows)), RowsOf(
-        StackedArray(parts), np.concatenate(indices)
-    )
-
-
 def _number_wanted(method: str, scores: np.ndarray, wanted: Wanted) -> int:
     if wanted.threshold is None:
         return wanted.number(len(scores))
@@ -200,16 +172,24 @@ def _number_wanted(method: str, scores: np.ndarray, wanted: Wanted) -> int:
     return int(np.count_nonzero(scores >= threshold if METHODS[method].keeps == "high" else scores <= threshold))
 
 
-def _score_rows(lake: Lake, method: str, subsets: Sequence[str]) -> tuple[Rows, np.ndarray]:
+def _score_rows(
+    lake: Lake, method: str, subsets: Sequence[str], options: Options, models: TextModels | None
+) -> tuple[Rows, np.ndarray]:
     """Return the rows that a method can judge, and its scores, float32 [n]."""
+    if method == "semdedup" and (options.clusters is not None or options.seed is not None):
+        # The stored scores are those of the defaults.
+        rows, images = images_of(lake, subsets)
+        return rows, semdedup(images, clusters=options.clusters, seed=options.seed or 0).score
     if method in STORED:
         return _score_by_stored(lake, method, subsets)
     if method in TEXTS:
-        return _score_by_texts(lake, method, _subsets_with(lake, LakeTable.SUBSET_TURNS, subsets))
+        return _score_by_texts(lake, method, subsets, options)
+    if method in MODELS:
+        return _score_by_masked_texts(lake, subsets, models)
     if method in CONTAMINATION:
         return _score_by_overlap(lake, subsets)
     if method in PAIRS:
-        rows, images, texts = _first_pairs(lake, subsets)
+        rows, images, texts = first_pairs(lake, subsets)
         close = self_join(PooledPairs(images, texts), POOLED_CLOSE, k_best=POOLED_KEPT)
         return rows, nearest_earlier(len(rows.row), close)
     raise InputError(f"unknown selection method {method!r}: use one of {', '.join(CHOICES)}")
@@ -223,51 +203,60 @@ def _score_by_stored(lake: Lake, method: str, subsets: Sequence[str]) -> tuple[R
     return Rows(scored["subset"].combine_chunks(), scored["row"].to_numpy()), scored[method].to_numpy()
 
 
-def _pick_rows(lake: Lake, method: str, subsets: Sequence[str], wanted: Wanted) -> tuple[Rows, np.ndarray]:
+def _pick_rows(
+    lake: Lake, method: str, subsets: Sequence[str], wanted: Wanted, options: Options, models: TextModels | None
+) -> tuple[Rows, np.ndarray]:
     """Return the rows that a method can judge, and the indices of its picks in order."""
+    seed = options.seed or 0
     if method in DIVERSE:
         rows, vectors = images_of(lake, subsets)
         diverse = cast("Literal['k_center', 'k_means_plus_plus']", method)
-        return rows, select_diverse_samples(vectors, wanted.number(vectors.shape[0]), diverse)
-    rows, images, texts = _first_pairs(lake, subsets)
-    return rows, clip_cov(images, texts, wanted.number(len(rows.row)))
+        return rows, select_diverse_samples(vectors, wanted.number(vectors.shape[0]), diverse, seed)
+    rows, images, texts = first_pairs(lake, subsets)
+    number = wanted.number(len(rows.row))
+    if options.classes:
+        names = _embed_names(read_lines(options.classes, "class"), models)
+        labels, cosines = zero_shot_classes(images, texts, names)
+        return rows, clip_cov(images, texts, number, labels=labels, names=cosines)
+    if options.clusters or options.seed is not None:
+        clusters = k_means(images, options.clusters, seed=seed).cluster
+        return rows, clip_cov(images, texts, number, labels=clusters)
+    return rows, clip_cov(images, texts, number)
 
 
-def images_of(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, RowsOf]:
-    """Return `first_images` of the given subsets (empty: all), by CLIP, or by SSCD if there are no CLIP vectors.
-
-    Raises:
-        StorageError: there are neither.
-    """
-    table = (
-        LakeTable.CLIP_IMAGE_EMBEDDINGS
-        if lake.partitions(LakeTable.CLIP_IMAGE_EMBEDDINGS)
-        else LakeTable.SSCD_EMBEDDINGS
-    )
-    return first_images(lake, table, _subsets_with(lake, table, subsets))
+def _embed_names(names: Sequence[str], models: TextModels | None) -> np.ndarray:
+    """Return the vectors of the names of classes, float32 [c, d]."""
+    return _require(models).prompts().embed([f"a photo of a {name}" for name in names]).vectors
 
 
-def _subsets_with(lake: Lake, table: str, subsets: Sequence[str]) -> list[str]:
-    """Return the given subsets, sorted; all that have the table if none is given."""
-    names = sorted(set(subsets)) or lake.partitions(table)
-    if not names:
-        raise StorageError(f"{table} is not materialized for any subset: run `visdiv run --all`")
-    return names
+def _require(models: TextModels | None) -> TextModels:
+    if models is None:
+        raise InputError("this needs CLIP's text tower: set VISDIV_CLIP_MODEL")
+    return models
 
 
-def _first_pairs(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, RowsOf, RowsOf]:
-    """Return the rows with an image and a text, and the CLIP vectors of the first image and text of each."""
-    names = _subsets_with(lake, LakeTable.CLIP_IMAGE_EMBEDDINGS, subsets)
-    rows, vectors = first_images(lake, LakeTable.CLIP_IMAGE_EMBEDDINGS, names)
-    texts, has_text = _first_texts(lake, rows, names)
-    kept = np.flatnonzero(has_text)
-    rows = Rows(rows.subset.take(pa.array(kept)), rows.row[kept])
-    return rows, RowsOf(vectors, kept), RowsOf(texts, kept)
+def _score_by_masked_texts(lake: Lake, subsets: Sequence[str], models: TextModels | None) -> tuple[Rows, np.ndarray]:
+    """Return the rows with an image and a text of more than numbers, and the CLIPScore of their masked texts."""
+    names = subsets_with(lake, LakeTable.CLIP_TEXT_EMBEDDINGS, subsets)
+    embedder = _require(models).turns()
+    scores = []
+    for name in names:
+        listed = lake.require(LakeTable.SUBSET_IMAGES, name)
+        of_images, of_texts = (
+            current_embeddings(lake, listed, table)
+            for table in (LakeTable.CLIP_IMAGE_EMBEDDINGS, LakeTable.CLIP_TEXT_EMBEDDINGS)
+        )
+        scores.append(number_masked_scores(lake, listed, current_turns(lake, name), of_images, of_texts, embedder))
+    joined = np.concatenate(scores)
+    scored = np.flatnonzero(~np.isnan(joined))
+    if not len(scored):
+        raise InputError("no row has an image and a text of more than numbers: use another method than number_masked")
+    return Rows.all_of(names, [len(each) for each in scores]).take(scored), joined[scored]
 
 
 def _score_by_overlap(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, np.ndarray]:
     """Return all rows, and the largest share of one of their texts that occurs in a benchmark; 0 if none does."""
-    names = _subsets_with(lake, LakeTable.TEXT_CONTAMINATION, subsets)
+    names = subsets_with(lake, LakeTable.TEXT_CONTAMINATION, subsets)
     scores: list[np.ndarray] = []
     for name in names:
         turns = current_turns(lake, name)
@@ -276,61 +265,17 @@ def _score_by_overlap(lake: Lake, subsets: Sequence[str]) -> tuple[Rows, np.ndar
         score = np.zeros(turns.rows("rows"), np.float32)
         np.maximum.at(score, found["row"].to_numpy(), found["share"].to_numpy())
         scores.append(score)
-    return _all_rows(names, [len(score) for score in scores]), np.concatenate(scores)
+    return Rows.all_of(names, [len(score) for score in scores]), np.concatenate(scores)
 
 
-def _all_rows(subsets: Sequence[str], sizes: Sequence[int]) -> Rows:
-    names = pa.array(np.repeat(np.array(subsets, object), sizes), pa.string())
-    return Rows(names, np.concatenate([np.arange(size) for size in sizes]))
-
-
-def _first_texts(lake: Lake, rows: Rows, subsets: Sequence[str]) -> tuple[RowsOf, np.ndarray]:
-    """Return the vector of each row's first text, and a mask of the rows that have one, bool [n]."""
-    indices = np.zeros(len(rows.row), np.int64)
-    has_text = np.zeros(len(rows.row), bool)
-    parts: list[np.ndarray] = []
-    offset = 0
-    names = rows.subset.to_numpy(zero_copy_only=False)
-    for subset in subsets:
-        manifest = lake.require(LakeTable.CLIP_TEXT_EMBEDDINGS, subset)
-        turns = lake.read(manifest, "turns", columns=["row", "text_id"], where=pc.field("text_id").is_valid())
-        text = IdIndex(lake.read(manifest, "texts", columns=["text_id"])["text_id"]).rows(turns["text_id"])
-        first_row, first = np.unique(turns["row"].to_numpy(), return_index=True)
-        in_subset = np.flatnonzero(names == subset)
-        turn = np.searchsorted(first_row, rows.row[in_subset])
-        turn = np.minimum(turn, max(len(first_row) - 1, 0))
-        found = first_row[turn] == rows.row[in_subset] if len(first_row) else np.zeros(len(in_subset), bool)
-        indices[in_subset[found]] = text[first[turn[found]]] + offset
-        has_text[in_subset[found]] = True
-        part = lake.array(manifest, "vectors")
-        parts += part.parts
-        offset += len(part)
-    return RowsOf(StackedArray(parts), indices), has_text
-
-
-class _RowTexts:
-    """The texts of all rows of some subsets, one Arrow array at a time; every iteration reads the files again."""
-
-    def __init__(self, shards: Sequence[ShardTurns]) -> None:
-        self._shards = shards
-
-    def __iter__(self) -> Iterator[pa.Array]:
-        for shard in self._shards:
-            for batch in shard.batches(["texts"]):
-                yield joined_texts(batch)
-
-
-def _score_by_texts(lake: Lake, method: str, subsets: Sequence[str]) -> tuple[Rows, np.ndarray]:
-    shards = {name: stored_turns(lake, current_turns(lake, name)) for name in subsets}
-    texts = _RowTexts([shard for of_subset in shards.values() for shard in of_subset])
+def _score_by_texts(lake: Lake, method: str, subsets: Sequence[str], options: Options) -> tuple[Rows, np.ndarray]:
+    parts = texts_of(lake, subsets)
+    texts = JoinedTexts(list(parts.values()))
     if method == "wfpp":
         scores = wfpp(texts, count_words(texts))
     else:
-        entries = corpus_entries(texts)
-        if not entries:
-            raise InputError("no word of the texts is frequent enough to balance by: use another method than metaclip")
-        matcher = EntryMatcher(entries)
+        matcher = concept_matcher(options.concepts, list(parts.values()))
         counts = matcher.counts(texts)
-        scores = draw_scores(matcher.keep_probabilities(texts, counts, threshold_of_tail(counts, TAIL_SHARE)))
-    sizes = [sum(shard.rows for shard in of_subset) for of_subset in shards.values()]
-    return _all_rows(subsets, sizes), scores
+        threshold = threshold_of_tail(counts, TAIL_SHARE if options.tail_share is None else options.tail_share)
+        scores = draw_scores(matcher.keep_probabilities(texts, counts, threshold), options.seed or 0)
+    return Rows.all_of(list(parts), [part.rows for part in parts.values()]), scores
