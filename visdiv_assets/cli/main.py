@@ -29,6 +29,8 @@ SECTIONS = {
     },
     "Make a training set": {
         "select": "Select rows by a published method, or compare methods.",
+        "concepts": "Count how often concepts occur in the texts, and how much of each subset is about rare ones.",
+        "balance": "Find weights of rows that balance attributes, and make them independent of other columns (M4).",
         "mixture": "Find the weights of the subsets that make the most diverse mixture.",
         "export": "Write a clean copy of all materialized subsets.",
     },

@@ -34,7 +34,9 @@ Examples:
 @click.option(
     "--only",
     multiple=True,
-    type=click.Choice(["join", "moments", "embedding", "pass", "verification", "selection", "texts", "clip"]),
+    type=click.Choice(
+        ["join", "moments", "embedding", "pass", "verification", "selection", "curation", "texts", "clip"]
+    ),
     help="Run only this measurement (repeatable).",
 )
 @click.option(

@@ -96,7 +96,8 @@ def write_texts(folder: Path, rows: int, seed: int = 0) -> None:
                 writer.write_batch(pa.record_batch([pa.array(part)], schema=schema))
 
 
-def _texts(path: Path) -> pa.ChunkedArray:
+def open_texts(path: Path) -> pa.ChunkedArray:
+    """Return the texts of a file of `write_texts`, memory-mapped."""
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()["text"]
 
 
@@ -172,14 +173,14 @@ def _k_means_plus_plus(folder: Path) -> Work:
 def _wfpp(folder: Path) -> Work:
     from visdiv_assets.curation.selection.wfpp import count_words, wfpp
 
-    texts = _texts(folder / "texts.arrow")
+    texts = open_texts(folder / "texts.arrow")
     return lambda: f"mean {wfpp(texts, count_words(texts)).mean():.4f}"
 
 
 def _metaclip(folder: Path) -> Work:
     from visdiv_assets.curation.selection.metaclip import EntryMatcher, corpus_entries, threshold_of_tail
 
-    texts = _texts(folder / "texts.arrow")
+    texts = open_texts(folder / "texts.arrow")
 
     def work() -> str:
         matcher = EntryMatcher(corpus_entries(texts))
@@ -193,8 +194,8 @@ def _metaclip(folder: Path) -> Work:
 def _text_overlap(folder: Path) -> Work:
     from visdiv_assets.texts.overlap import BenchmarkTexts, find_text_overlaps
 
-    texts = _texts(folder / "texts.arrow")
-    benchmark = BenchmarkTexts.of("benchmark", _texts(folder / "benchmark.arrow"))
+    texts = open_texts(folder / "texts.arrow")
+    benchmark = BenchmarkTexts.of("benchmark", open_texts(folder / "benchmark.arrow"))
 
     def work() -> str:
         found = find_text_overlaps(texts, [benchmark])

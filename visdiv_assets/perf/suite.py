@@ -7,14 +7,25 @@ from functools import partial
 from typing import Protocol
 
 from visdiv_assets.devices import has_cuda
-from visdiv_assets.perf import clip, embedding, joins, large, moments, one_pass, selection, texts, verification
+from visdiv_assets.perf import (
+    clip,
+    curation,
+    embedding,
+    joins,
+    large,
+    moments,
+    one_pass,
+    selection,
+    texts,
+    verification,
+)
 from visdiv_assets.perf.measuring import Figure
 from visdiv_assets.perf.vectors import real_vectors
 from visdiv_assets.progress import Progress, progress
 from visdiv_assets.settings import Settings
 from visdiv_assets.wiring import open_source
 
-PARTS = ("join", "moments", "embedding", "pass", "verification", "selection", "texts", "clip")
+PARTS = ("join", "moments", "embedding", "pass", "verification", "selection", "curation", "texts", "clip")
 HEADERS = ("measurement", "ours", "peer", "theirs", "unit", "times better", "peak MB", "their peak MB", "remark")
 MOMENT_ROUNDS = 2
 EMBEDDING_ROUNDS = 3
@@ -46,6 +57,7 @@ def run(settings: Settings, parts: Sequence[str] = PARTS, *, with_large: bool = 
         "pass": (PASS_ROUNDS * len(embedding.FORMATS), partial(one_pass.measure, rounds=PASS_ROUNDS)),
         "verification": (3, verification.measure),
         "selection": (len(selection.METHODS), selection.measure),
+        "curation": (len(curation.METHODS), curation.measure),
         "texts": (texts.RUNS, texts.measure),
         "clip": (embedding_rounds, partial(clip.measure, rounds=EMBEDDING_ROUNDS)),
     }

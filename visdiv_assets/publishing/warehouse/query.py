@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
 
 from visdiv_assets.errors import ConfigError, StorageError
 from visdiv_assets.publishing.row_formats import Rows, as_csv, as_json, as_text
 from visdiv_assets.publishing.warehouse.reading import open_to_read
+
+if TYPE_CHECKING:
+    import duckdb
 
 #: Rows of the format text; csv and json return all rows.
 ROWS_SHOWN = 100
@@ -31,6 +40,43 @@ def query_rows(path: Path, sql: str, *, most: int | None = None, name: str = "ro
         ConfigError: there is no statement, or DuckDB refuses it. Its detail is the line of SQL with a caret below the
             place of the error, if DuckDB names one.
     """
+    with _open_for(path, sql) as connection:
+        result = connection.execute(sql)
+        columns = [column[0] for column in result.description or []]
+        values = result.fetchall() if most is None else result.fetchmany(most)
+    return Rows(name, columns, values, title, missing="NULL")
+
+
+def query_flags(path: Path, sql: str) -> tuple[pa.Table, dict[str, np.ndarray]]:
+    """Run a query of rows and of what is true of them.
+
+    Args:
+        path: the DuckDB file; it is opened read-only.
+        sql: a query with the columns subset, row, and others of true or false.
+
+    Returns:
+        a table of subset and row [n], and bool [n] of each other column, in order; NULL is false.
+
+    Raises:
+        StorageError: there is no file yet.
+        ConfigError: DuckDB refuses the query, or it has other columns.
+    """
+    with _open_for(path, sql) as connection:
+        found: pa.Table = connection.sql(sql).to_arrow_table()
+    flags = [field for field in found.schema if field.name not in ("subset", "row")]
+    wrong = next((field for field in flags if not pa.types.is_boolean(field.type)), None)
+    if len(found.schema) - len(flags) != 2:
+        raise ConfigError("the query must have the columns subset and row: SELECT subset, row, ...")
+    if wrong is not None:
+        raise ConfigError(f"the column {wrong.name} is not of true or false: compare it, such as {wrong.name} > 0")
+    return found.select(["subset", "row"]), {
+        field.name: found[field.name].fill_null(False).to_numpy(zero_copy_only=False) for field in flags
+    }
+
+
+@contextmanager
+def _open_for(path: Path, sql: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the file for a statement; what DuckDB says of it is an error of the user's."""
     import duckdb
 
     if not path.is_file():
@@ -39,14 +85,11 @@ def query_rows(path: Path, sql: str, *, most: int | None = None, name: str = "ro
         with open_to_read(path) as connection:
             if not duckdb.extract_statements(sql):
                 raise ConfigError("there is no SQL statement to run: give one")
-            result = connection.execute(sql)
-            columns = [column[0] for column in result.description or []]
-            values = result.fetchall() if most is None else result.fetchmany(most)
+            yield connection
     except duckdb.Error as error:
         message, mark, place = str(error).partition(_PLACE)
         detail = f"{mark.strip()} {place}" if place else ""
         raise ConfigError(f"DuckDB says: {message}", detail=detail) from error
-    return Rows(name, columns, values, title, missing="NULL")
 
 
 def run_query(path: Path, sql: str, form: str = "text", *, width: int = 0) -> str:
