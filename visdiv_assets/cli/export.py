@@ -37,8 +37,9 @@ def export(settings: Settings, folder: Path, dry_run: bool, tagged: bool, fiftyo
 
     Writes the rows that the asset curated_rows keeps to FOLDER, each subset in the schema of the source. Load them with
     datasets.load_dataset. FOLDER/dropped.parquet lists every dropped row with the reason, and with the image that makes
-    the row contaminated or a duplicate. FOLDER/decisions.jsonl lists people's decisions on pairs that were obeyed. The
-    source is never modified.
+    the row contaminated or a duplicate. FOLDER/decisions.jsonl lists people's decisions on pairs that were obeyed.
+    FOLDER/README.md, a dataset card, and FOLDER/croissant.json repeat what the published findings say of the source:
+    sizes, duplicates, contamination, license, limits. The source is never modified.
 
     With --tagged, all rows are written, with the columns visdiv_kept, visdiv_reason, visdiv_detail, visdiv_witness,
     visdiv_evidence, visdiv_confidence and visdiv_similarity.
@@ -51,6 +52,7 @@ def export(settings: Settings, folder: Path, dry_run: bool, tagged: bool, fiftyo
     from visdiv_assets.curation.export import export as write_copy
     from visdiv_assets.curation.export import preview
     from visdiv_assets.progress import progress
+    from visdiv_assets.publishing.warehouse.published_facts import read_facts
     from visdiv_assets.wiring import cleaning_rules, open_lake, open_source
 
     if tagged and fiftyone:
@@ -84,6 +86,7 @@ def export(settings: Settings, folder: Path, dry_run: bool, tagged: bool, fiftyo
             tagged=tagged,
             by_people=load_person_decisions(lake),
             personal=count_personal_data(lake, decided, tagged=tagged),
+            facts=read_facts(Path(settings.warehouse_path)),
             progress=advance,
         )
     size = f"{written.files} files, {written.size_bytes / 1e6:.1f} MB, in {folder}"

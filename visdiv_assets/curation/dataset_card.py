@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +22,7 @@ from visdiv_assets.storage.format_versions import product_version
 _UNFIT = frozenset('<>:/\\|?*[]%"')
 
 #: Files beside the folders of the subsets, whose names no folder may have.
-_RESERVED = ("README.md", "decisions.jsonl", "dropped.parquet")
+_RESERVED = ("README.md", "croissant.json", "decisions.jsonl", "dropped.parquet")
 
 #: Features that all versions of `datasets` know. Columns with others are left for `datasets` to infer.
 _KNOWN_FEATURES = frozenset({"Image", "Value"})
@@ -86,6 +86,7 @@ def render_card(
     tagged: bool = False,
     decisions: int = 0,
     personal: Mapping[str, tuple[int, int]] | None = None,
+    more: Sequence[str] = (),
 ) -> str:
     """Return the dataset card of an export.
 
@@ -96,6 +97,7 @@ def render_card(
         decisions: number of people's decisions on pairs of images in `decisions.jsonl`.
         personal: by kind of personal data in the texts of the export, the number of values and of rows; None if the
             texts were not searched.
+        more: further paragraphs, each of which begins and ends with a line break.
     """
     # `datasets` refuses a split without rows, so a subset without kept rows gets no config.
     nonempty = [folder_name(subset) for subset, (count, kept) in rows.items() if (count if tagged else kept)]
@@ -118,8 +120,10 @@ def render_card(
                 if decisions
                 else []
             ),
-            *([] if personal is None else [_personal_data(personal)]),
             *([f"All rows of {', '.join(emptied)} are dropped.\n"] if emptied and not tagged else []),
+            "`croissant.json` describes the files in Croissant.\n",
+            *more,
+            *([] if personal is None else [_personal_data(personal)]),
         ]
     )
 

@@ -6,6 +6,7 @@ The folder has the layout of a dataset's repository on the Hugging Face Hub:
     dropped.parquet                         the dropped rows, `DROPPED_SCHEMA`
     decisions.jsonl                         people's decisions on pairs of images that were obeyed, if there are any
     README.md                               a dataset card, one config per subset
+    croissant.json                          the same in Croissant, which other programs read
 
 Every shard becomes one file, even if none of its rows is kept, so that names and numbers match the source. Shards keep
 their names; if one of them is unsuitable (it lies in a subfolder of the subset, or does not end in `.parquet`), all
@@ -30,7 +31,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
-from visdiv_assets.curation.dataset_card import folder_name, is_plain, render_card, with_features
+from visdiv_assets.curation.dataset_card import folder_name, is_plain, with_features
+from visdiv_assets.curation.dataset_facts import DatasetFacts
+from visdiv_assets.curation.description import describe
 from visdiv_assets.curation.resume_marker import ResumeMarker
 from visdiv_assets.curation.row_tags import tag_rows, with_tags
 from visdiv_assets.duplicates.person_decisions import Decision
@@ -64,7 +67,6 @@ DROPPED_SCHEMA = pa.schema(
 
 DROPPED_FILE = "dropped.parquet"
 DECISIONS_FILE = "decisions.jsonl"
-CARD_FILE = "README.md"
 
 #: Raise this whenever the same rows would be written differently, so that no export mixes files of both kinds.
 _CODE_VERSION = "3"
@@ -147,9 +149,10 @@ def export(
     tagged: bool = False,
     by_people: Sequence[Decision] = (),
     personal: Mapping[str, tuple[int, int]] | None = None,
+    facts: DatasetFacts | None = None,
     progress: Progress = silent,
 ) -> ExportResult:
-    """Write the kept rows of all subsets, the list of dropped rows, and a dataset card.
+    """Write the kept rows of all subsets, the list of dropped rows, a dataset card and Croissant metadata.
 
     Kept rows are written as they are stored, with the stored schema and its metadata. If the metadata have no features
     for `datasets`, they are added (`dataset_card.with_features`).
@@ -161,6 +164,7 @@ def export(
         tagged: whether to write all rows, with the columns `row_tags.TAG_FIELDS` that say which of them are kept.
         by_people: people's decisions on pairs of images that were obeyed.
         personal: personal data in the texts of the export; see `render_card`.
+        facts: what the published findings say of the source; None if there are none.
         progress: called with the number of processed rows, kept or dropped.
 
     Raises:
@@ -193,7 +197,9 @@ def export(
                 if table.num_rows:
                     writer.write_table(table)
         rows = {decision.subset: (decision.version.rows, int(np.count_nonzero(decision.kept))) for decision in decided}
-        texts = {CARD_FILE: render_card(source.uri, rows, tagged=tagged, decisions=len(by_people), personal=personal)}
+        texts = describe(
+            source.uri, folder, rows, tagged=tagged, decisions=len(by_people), personal=personal, facts=facts
+        )
         if by_people:
             texts[DECISIONS_FILE] = "".join(f"{decision.to_json()}\n" for decision in by_people)
         for name, text in texts.items():

@@ -137,7 +137,9 @@ def test_subsets_of_any_name_load_by_the_name_of_their_folder(tmp_path: Path) ->
     assert source.subsets() == sorted(ODD_NAMES)
     export(source, [decide(source, name, [False, True, True]) for name in ODD_NAMES], folder)
     names = [folder_name(name) for name in ODD_NAMES]
-    assert sorted(file.name for file in folder.iterdir()) == sorted([*names, "README.md", "dropped.parquet"])
+    assert sorted(file.name for file in folder.iterdir()) == sorted(
+        [*names, "README.md", "croissant.json", "dropped.parquet"]
+    )
     loaded = load(tmp_path / "cache", *(({"path": str(folder), "name": name}, None) for name in names))
     for number, found in enumerate(loaded):
         side = number + 1

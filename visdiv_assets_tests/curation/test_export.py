@@ -53,7 +53,7 @@ def test_the_copy_of_the_sample_is_what_plain_pyarrow_would_keep(sample_folder: 
     kept = sum(int(decision.kept.sum()) for decision in decisions)
     assert result == ExportResult(3, kept, 939 - kept, 6, sum(file.stat().st_size for file in written))
     assert sorted(snapshot(folder)) == sorted(
-        ["README.md", "dropped.parquet", *(file.relative_to(folder).as_posix() for file in written)]
+        ["README.md", "croissant.json", "dropped.parquet", *(file.relative_to(folder).as_posix() for file in written)]
     )
     left_out = pq.read_table(folder / "dropped.parquet")
     assert left_out.schema.equals(DROPPED_SCHEMA)

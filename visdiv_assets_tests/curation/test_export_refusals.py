@@ -127,4 +127,9 @@ def test_a_full_disk_is_one_clear_line_and_leaves_no_half_file(
             export(source, [decide(source, "b")], folder)
     assert list(folder.rglob("*.parquet")) == []
     export(source, [decide(source, "b")], folder)
-    assert sorted(snapshot(folder)) == ["README.md", "b/train-00000-of-00001.parquet", "dropped.parquet"]
+    assert sorted(snapshot(folder)) == [
+        "README.md",
+        "b/train-00000-of-00001.parquet",
+        "croissant.json",
+        "dropped.parquet",
+    ]

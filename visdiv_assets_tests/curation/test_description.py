@@ -1,0 +1,91 @@
+"""The card and the Croissant metadata of an export, checked by MLCommons' own validator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mlcroissant
+import pytest
+import yaml
+
+from visdiv_assets import sources
+from visdiv_assets.curation.dataset_facts import BenchmarkFacts, DatasetFacts, SubsetFacts, stated_license
+from visdiv_assets.curation.description import findings
+from visdiv_assets.curation.export import export
+from visdiv_assets_tests.conftest import Row, image, write_shard
+from visdiv_assets_tests.curation.exports import decide
+
+FACTS = DatasetFacts(
+    [SubsetFacts("a|b", 7, 9, 1, 2, 3), SubsetFacts("new", 5, 5, 0, None, None)],
+    [BenchmarkFacts("exam", 40, 3), BenchmarkFacts("clean", 50, 0), BenchmarkFacts("not compared", 60, None)],
+    "2026-05-04",
+)
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    for subset in ("birds", "geoqa+(x) y"):
+        write_shard(tmp_path / "source", subset, [Row([image(1)], turns=2), Row([image(2), image(3)])])
+    (tmp_path / "source" / "README.md").write_text("---\nlicense: cc-by-4.0\n---\n# Made up\n")
+    source = sources.open(tmp_path / "source")
+    decisions = [decide(source, subset, [True, True]) for subset in source.subsets()]
+    export(source, decisions, tmp_path / "clean", facts=FACTS)
+    return tmp_path / "clean"
+
+
+def test_the_validator_accepts_the_metadata(exported: Path) -> None:
+    described = mlcroissant.Dataset(exported / "croissant.json")
+    assert not described.metadata.ctx.issues.errors
+    assert {record_set.name for record_set in described.metadata.record_sets} == {"birds", "geoqa%2B%28x%29%20y"}
+
+
+def test_a_program_reads_the_rows_by_the_metadata(exported: Path) -> None:
+    described = mlcroissant.Dataset(exported / "croissant.json")
+    rows = list(described.records("birds"))
+    assert len(rows) == 2
+    assert "birds/images" in rows[0]
+
+
+def test_the_metadata_state_license_date_and_limits(exported: Path) -> None:
+    described = json.loads((exported / "croissant.json").read_text())
+    assert described["conformsTo"] == "http://mlcommons.org/croissant/1.0"
+    assert (described["license"], described["datePublished"]) == ("cc-by-4.0", "2026-05-04")
+    assert described["description"] == (exported / "README.md").read_text().split("---\n", 2)[2]
+    assert "## Limits" in described["description"]
+
+
+def test_the_card_states_the_findings_and_keeps_its_metadata(exported: Path) -> None:
+    card = (exported / "README.md").read_text()
+    assert len(yaml.safe_load(card.split("---")[1])["configs"]) == 2
+    assert "The source states `cc-by-4.0`." in card
+    assert "| `a\\|b` | 7 | 9 | 1 | 2 | 3 |\n" in card
+    assert "| `new` | 5 | 5 | 0 | not computed | not computed |\n" in card
+    assert "compared with those of 2 benchmarks:" in card
+    assert "| `exam` | 40 | 3 |\n" in card
+    assert "not compared" not in card
+
+
+def test_without_leaks_the_card_says_so() -> None:
+    assert "of 1 benchmarks; none has a copy.\n" in "".join(
+        findings(DatasetFacts([], [BenchmarkFacts("exam", 40, 0)], ""))
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("---\nlicense:\n- mit\n- apache-2.0\n---\n", "mit, apache-2.0"),
+        ("# No metadata\n", None),
+        ("---\nlicense: [\n---\n", None),
+        ("---\npretty_name: x\n---\n", None),
+    ],
+)
+def test_a_license_is_known_where_the_source_states_one(tmp_path: Path, text: str, found: str | None) -> None:
+    (tmp_path / "README.md").write_text(text)
+    assert stated_license(str(tmp_path)) == found
+
+
+def test_no_license_is_known_of_other_sources(tmp_path: Path) -> None:
+    assert stated_license(str(tmp_path)) is None
+    assert stated_license("hf://datasets/made/up") is None
