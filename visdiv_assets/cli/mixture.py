@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -99,7 +100,10 @@ def mixture(
             unit.table("weights", table, WEIGHTS_SCHEMA)
     write.commit()
     publish(
-        lake, settings.warehouse_path, category=category, publication=describe_publication(settings).with_source(source)
+        lake,
+        settings.warehouse_path,
+        category=partial(category, source=source.uri),
+        publication=describe_publication(settings).with_source(source),
     )
     if settings.warehouse_copy:
         publish_copy(settings.warehouse_path, settings.warehouse_copy)

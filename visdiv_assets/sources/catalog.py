@@ -130,9 +130,24 @@ class PublishedSubset:
     turns: int
 
 
-def published(subset: str) -> PublishedSubset | None:
-    """Return the published numbers of one of FineVision's subsets; None if FineVision has no subset of this name."""
-    row = _finevision().get(subset)
+#: Where FineVision is published.
+FINEVISION = "hf://datasets/HuggingFaceM4/FineVision"
+
+
+def is_finevision(source: str) -> bool:
+    """Return whether a source is FineVision or a copy of it: the last part of its location has that name in it.
+
+    Other data sets have subsets of the same names, such as "art", with other images.
+
+    Args:
+        source: location of the source: a folder, or a URI with or without a revision.
+    """
+    return "finevision" in source.rstrip("/").rpartition("/")[2].lower()
+
+
+def published(subset: str, source: str) -> PublishedSubset | None:
+    """Return the published numbers of a subset; None if FineVision has no such subset, or the source is another."""
+    row = _finevision().get(subset) if is_finevision(source) else None
     return PublishedSubset(int(row["images"]), int(row["samples"]), int(row["turns"])) if row else None
 
 
@@ -141,9 +156,9 @@ def finevision_categories() -> dict[str, str]:
     return {subset: row["category"] for subset, row in _finevision().items()}
 
 
-def category(subset: str) -> str | None:
-    """Return the category of a subset, one of FineVision's nine; None if FineVision has no subset of this name."""
-    row = _finevision().get(subset)
+def category(subset: str, source: str) -> str | None:
+    """Return the category of a subset, one of FineVision's nine; None as for `published`."""
+    row = _finevision().get(subset) if is_finevision(source) else None
     return row["category"] if row else None
 
 

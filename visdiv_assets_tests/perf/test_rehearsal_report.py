@@ -24,7 +24,7 @@ from visdiv_assets.perf.rehearsal.questions import Answered
 from visdiv_assets.perf.rehearsal.rehearse import Rehearsal
 from visdiv_assets.perf.rehearsal.report import at_full_size, hours, report
 from visdiv_assets.perf.rehearsal.stages import STAGES, Outcome
-from visdiv_assets.sources.catalog import finevision_categories, published
+from visdiv_assets.sources.catalog import FINEVISION, finevision_categories, published
 
 SIZES = (1_000, 4_000, 16_000)
 WITH_IMAGES = ImageRehearsal(
@@ -51,7 +51,7 @@ def test_a_plan_has_all_subsets_and_adds_up(images: int) -> None:
     assert [subset.name for subset in plan.subsets] == sorted(finevision_categories())
     assert len(plan.subsets) == 185
     for subset in plan.subsets:
-        figure = published(subset.name)
+        figure = published(subset.name, FINEVISION)
         assert figure is not None
         assert subset.rows >= 1
         assert (subset.images >= MIN_SUBSET) if figure.images else (subset.images == 0)
@@ -62,7 +62,7 @@ def test_a_plan_has_all_subsets_and_adds_up(images: int) -> None:
 def test_a_plan_of_the_size_of_finevision_is_about_finevision() -> None:
     plan = finevision_plan(17_372_239)
     for subset in plan.subsets:
-        figure = published(subset.name)
+        figure = published(subset.name, FINEVISION)
         assert figure is not None
         assert subset.images == pytest.approx(figure.images, rel=1e-4, abs=MIN_SUBSET)
         assert subset.rows == pytest.approx(figure.samples, rel=0.02, abs=MIN_SUBSET)

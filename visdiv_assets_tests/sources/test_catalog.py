@@ -7,7 +7,7 @@ import pytest
 
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import benchmarks, category, finevision_categories
-from visdiv_assets.sources.catalog import BENCHMARK_COLUMNS, PublishedSubset, published
+from visdiv_assets.sources.catalog import BENCHMARK_COLUMNS, FINEVISION, PublishedSubset, is_finevision, published
 
 MINE = {"list": "mine", "hub_id": "me/some", "split": "test"}
 
@@ -19,17 +19,28 @@ def test_every_published_subset_has_one_of_nine_categories() -> None:
 
 
 def test_categories_are_found_by_the_exact_name() -> None:
-    assert category("geoqa+(mathv360k)") == "Mathematics"
-    assert category("CoSyn_400k_chart") == "Chart & Table"
-    assert category("cosyn_400k_chart") is None
-    assert category("clipart_nature") is None
+    assert category("geoqa+(mathv360k)", FINEVISION) == "Mathematics"
+    assert category("CoSyn_400k_chart", FINEVISION) == "Chart & Table"
+    assert category("cosyn_400k_chart", FINEVISION) is None
+    assert category("clipart_nature", FINEVISION) is None
+
+
+@pytest.mark.parametrize("source", [FINEVISION, f"{FINEVISION}@abc", "/data/finevision", "/data/FineVision_1/"])
+def test_copies_of_finevision_have_its_numbers(source: str) -> None:
+    assert is_finevision(source)
+
+
+@pytest.mark.parametrize("source", ["/data/finevision/mine", "images", "hf://datasets/me/art", ""])
+def test_subsets_of_other_sources_are_not_finevisions(source: str) -> None:
+    assert published("art", source) is None
+    assert category("art", source) is None
 
 
 def test_published_numbers_are_found_by_the_exact_name() -> None:
-    assert published("coco_colors") == PublishedSubset(images=118_287, samples=118_287, turns=118_287)
-    found = [published(name) for name in finevision_categories()]
+    assert published("coco_colors", FINEVISION) == PublishedSubset(images=118_287, samples=118_287, turns=118_287)
+    found = [published(name, FINEVISION) for name in finevision_categories()]
     assert sum(subset.samples for subset in found if subset) == 24_322_193
-    assert published("clipart_nature") is None
+    assert published("clipart_nature", FINEVISION) is None
 
 
 def test_the_caller_may_change_what_it_was_given() -> None:

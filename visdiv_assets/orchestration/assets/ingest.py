@@ -140,7 +140,7 @@ class _Pass:
                 self.kind,
                 version,
                 observed,
-                report.columns_not_used(opened, self.kind, name),
+                opened,
                 self.decoder.unreadable_limit,
             )
             self.context.log_event(observation(self.kind, name, observed))

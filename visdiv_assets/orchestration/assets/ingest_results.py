@@ -24,7 +24,7 @@ from visdiv_assets.storage.partition_write import PartitionWrite
 NOT_READ = "texts_or_ratings_not_read"
 
 
-def columns_not_used(source: Source, kind: Kind, name: str) -> dict[str, str]:
+def _columns_not_used(source: Source, kind: Kind, name: str) -> dict[str, str]:
     """Return the columns of a subset's first file that are not read, each with the reason if its name is a usual one.
 
     Of a benchmark there are none: all its texts are compared.
@@ -41,11 +41,13 @@ def commit_images(
     kind: Kind,
     version: Version,
     observed: str,
-    not_used: Mapping[str, str],
+    source: Source,
     unreadable_limit: float,
 ) -> tuple[Manifest, dg.MaterializeResult]:
     """Commit a list of images; return its manifest and the result of the asset."""
-    positions = lake.read(write.draft(), columns=["row", "image_id", "status"])
+    draft = write.draft()
+    not_used = _columns_not_used(source, kind, draft.partition)
+    positions = lake.read(draft, columns=["row", "image_id", "status"])
     readable = positions.filter(pc.equal(positions["status"], "ok"))
     manifest = write.commit(
         rows=version.rows,
@@ -69,7 +71,7 @@ def commit_images(
             "units_reused": write.reused,
             "source_revision": version.revision,
             **({"columns_not_used": ", ".join(not_used)} if not_used else {}),
-            **(_compare_published(manifest.partition, facts) if kind is Kind.SUBSET else {}),
+            **(_compare_published(manifest.partition, source.uri, facts) if kind is Kind.SUBSET else {}),
         },
         [
             dg.AssetCheckResult(
@@ -180,9 +182,9 @@ def require_images(kind: Kind, images: Manifest) -> None:
         )
 
 
-def _compare_published(subset: str, facts: Mapping[str, Any]) -> dict[str, int]:
-    """Return the sizes that FineVision's authors published for a subset of this name, and the differences to them."""
-    expected = published(subset)
+def _compare_published(subset: str, source: str, facts: Mapping[str, Any]) -> dict[str, int]:
+    """Return the sizes that FineVision's authors published for a subset of it, and the differences to them."""
+    expected = published(subset, source)
     if expected is None:
         return {}
     return {

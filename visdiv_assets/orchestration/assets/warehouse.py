@@ -1,6 +1,7 @@
 """All findings in one DuckDB file."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -92,7 +93,13 @@ def warehouse(
         store.require_space()
         publication = Publication(**json.loads(warehouse_file.publication)).with_source(opened)
         decisions = review.decisions()
-        published = publish(store, warehouse_file.path, category=category, publication=publication, decisions=decisions)
+        published = publish(
+            store,
+            warehouse_file.path,
+            category=partial(category, source=opened.uri),
+            publication=publication,
+            decisions=decisions,
+        )
         if warehouse_file.copy_to:
             publish_copy(warehouse_file.path, warehouse_file.copy_to)
         with open_report_data(Path(warehouse_file.path)) as found:

@@ -130,7 +130,7 @@ def _part(source: Source, lake: Lake, kind: Kind, name: str, steps: Sequence[Ste
 
 def _count_images(source: Source, kind: Kind, name: str) -> int:
     """Return the published number of images, else the number of rows."""
-    figures = published(name) if kind is Kind.SUBSET else None
+    figures = published(name, source.uri) if kind is Kind.SUBSET else None
     return figures.images if figures else sum(shard.rows for shard in source.shards(kind, name))
 
 

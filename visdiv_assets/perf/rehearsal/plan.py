@@ -15,7 +15,7 @@ from importlib import resources
 import numpy as np
 
 from visdiv_assets.errors import InputError
-from visdiv_assets.sources.catalog import FINEVISION_LIST, benchmarks_on, finevision_categories, published
+from visdiv_assets.sources.catalog import FINEVISION, FINEVISION_LIST, benchmarks_on, finevision_categories, published
 
 #: Minimum number of images in a subset, unless it is text-only.
 MIN_SUBSET = 4
@@ -63,7 +63,7 @@ def finevision_plan(images: int) -> Plan:
     if images < MIN_SIZE:
         raise InputError(f"{images} images are too few for FineVision's subsets: rehearse {MIN_SIZE:,} or more")
     names = sorted(finevision_categories())
-    figures = [found for name in names if (found := published(name))]
+    figures = [found for name in names if (found := published(name, FINEVISION))]
     total = sum(figure.images for figure in figures)
     with_images = [index for index, figure in enumerate(figures) if figure.images]
     shares = dict(

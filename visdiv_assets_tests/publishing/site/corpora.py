@@ -15,7 +15,7 @@ from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.diversity.rarefaction import SIZES
 from visdiv_assets.publishing.warehouse.schema import SCHEMA_VERSION, TABLES, VIEWS
-from visdiv_assets.sources.catalog import benchmarks, finevision_categories, published
+from visdiv_assets.sources.catalog import FINEVISION, benchmarks, finevision_categories, published
 from visdiv_assets.statistics import wilson_interval
 from visdiv_assets.storage.lake import Lake
 
@@ -72,7 +72,7 @@ class _Rows:
     def __init__(self, random: np.random.Generator, subsets: Sequence[str], tests: Sequence[str]) -> None:
         self._random, self._names, self._tests = random, subsets, tests
         self._images = {
-            subset: min(known.images, 20_000_000) if (known := published(subset)) else 300 + 40 * number
+            subset: min(known.images, 20_000_000) if (known := published(subset, FINEVISION)) else 300 + 40 * number
             for number, subset in enumerate(subsets)
         }
 
