@@ -38,6 +38,7 @@ def init(settings: Settings, file: Path, force: bool) -> None:
     an option, a variable or the present file, are set; the others are comments. The file in use afterwards gives the
     same settings. Values with a password or a token are not written: keep those in environment variables.
     """
+    from visdiv_assets.storage import uris
     from visdiv_assets.storage.error_messages import write_error
     from visdiv_assets.storage.files import replace_local
 
@@ -51,6 +52,8 @@ def init(settings: Settings, file: Path, force: bool) -> None:
         raise write_error(str(file), error) from error
     set_now = f"set: {', '.join(written)}" if written else "all have their defaults"
     click.echo(f"{file}: {len(Settings.model_fields)} settings, {set_now}")
+    if not uris.is_uri(settings.source) and not Path(settings.source).is_dir():
+        click.echo(f"The source {settings.source} is not a folder: set another one, or create it before `visdiv run`.")
     in_use = config_file()
     if in_use is None or in_use.absolute() != file.absolute():
         click.echo(f"It is read if the variable VISDIV_CONFIG is {file.absolute()}.")

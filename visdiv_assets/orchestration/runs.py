@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 SUMMARIES = (
     (
         "subsets",
-        "Subsets",
+        "Subsets, with the pairs of copies within each",
         """
 SELECT
     s.subset, s."rows", s.images, s.images_unreadable AS unreadable,

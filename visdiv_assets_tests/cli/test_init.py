@@ -72,3 +72,11 @@ def test_passwords_are_not_written(folder: Path) -> None:
 
 def test_another_file_is_named_as_one_that_is_not_read_yet(folder: Path) -> None:
     assert f"if the variable VISDIV_CONFIG is {folder / 'other.toml'}" in visdiv("init", "other.toml").output
+
+
+def test_a_source_that_is_no_folder_is_named(folder: Path) -> None:
+    (folder / "file.png").write_bytes(b"")
+    for source, named in (("nowhere", True), ("file.png", True), (".", False), ("hf://datasets/a/b", False)):
+        written = visdiv("init", "--force", source=source)
+        assert written.exit_code == 0, written.output
+        assert (f"The source {source} is not a folder" in written.output) is named

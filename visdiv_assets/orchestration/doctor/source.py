@@ -23,7 +23,8 @@ def check_source(settings: Settings) -> Verdict:
     subsets, benchmarks = source.subsets(), source.benchmarks()
     if not subsets:
         return problem(f"{source.uri} has no subset: put Parquet files into subsets/<name>/")
-    text = f"{source.uri}: {len(subsets)} subsets, {len(benchmarks)} benchmarks"
+    counts = f"{_count(len(subsets), 'subset')}, {_count(len(benchmarks), 'benchmark')}"
+    text = f"{source.uri}: {counts}"
     if not benchmarks:
         return warning(f"{text}, so no contamination is found: put files of benchmarks into benchmarks/<name>/")
     return ok(text)
@@ -93,3 +94,7 @@ def _describe(taken: ColumnsTaken) -> str:
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{', '.join(names[:_SHOWN])}{more}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -43,7 +43,7 @@ ORDER BY subset, table_name, measure
 
 def sections(warehouse: Warehouse) -> list[Section]:
     """Make the sections on images, texts, personal data and quantiles; a file of another release may lack some."""
-    nothing = "The texts were not measured: run `visdiv run --all`."
+    nothing = "No texts were measured. If rows have texts that are not empty, run `visdiv run --all`."
     # Only to be read if the table is there.
     measured = warehouse.has_rows("text_quality")
     made = [

@@ -41,7 +41,10 @@ def page(corpus: Corpus) -> Page:
     """Make the page: the range of each method's scores by subset."""
     rows = corpus.warehouse.rows_of("selection_scores", _SCORES, other=OTHER)
     if not rows:
-        nothing = "No row has a selection score: run `visdiv run --all`; some methods need CLIP weights."
+        nothing = (
+            "No row has a selection score. Scores need texts or CLIP weights, and more than a few images: where there "
+            "are both, run `visdiv run --all`."
+        )
         return Page("selection.html", "Selection", _INTRODUCTION, [Section("Scores", nothing=nothing)])
     methods = [method for method in METHODS if any(row["method"] == method for row in rows)]
     means = [f"{METHODS[method][0]}: {METHODS[method][1]}" for method in methods]

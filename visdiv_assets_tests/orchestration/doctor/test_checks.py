@@ -120,13 +120,13 @@ def test_an_unset_source_and_a_misspelled_variable_are_named(monkeypatch: pytest
 
 def test_a_source_is_counted(settings: Settings) -> None:
     sample = settings.model_copy(update={"source": str(SAMPLE)})
-    assert text(source.check_source(sample), Level.OK) == f"{SAMPLE}: 3 subsets, 1 benchmarks"
+    assert text(source.check_source(sample), Level.OK) == f"{SAMPLE}: 3 subsets, 1 benchmark"
 
 
 def test_a_source_without_subsets_or_benchmarks_is_named(settings: Settings) -> None:
     assert "has no subset: put Parquet files" in text(source.check_source(settings), Level.PROBLEM)
     write_shard(settings.source, "some", one_each([1]))
-    assert "1 subsets, 0 benchmarks" in text(source.check_source(settings), Level.WARNING)
+    assert "1 subset, 0 benchmarks" in text(source.check_source(settings), Level.WARNING)
     shutil.rmtree(settings.source)
     with pytest.raises(VisdivError, match="there is no folder"):
         source.check_source(settings)
