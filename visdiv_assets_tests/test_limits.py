@@ -94,6 +94,7 @@ def test_an_image_of_too_many_bytes_is_never_compared() -> None:
     assert verdict(LIMIT) == (None, "unreadable")
 
 
+@pytest.mark.nightly
 def test_a_folder_is_measured_without_images_of_too_many_bytes(tmp_path: Path) -> None:
     for number, data in enumerate([image(1), image(2), LARGE]):
         (tmp_path / f"{number}.png").write_bytes(data)
@@ -102,6 +103,7 @@ def test_a_folder_is_measured_without_images_of_too_many_bytes(tmp_path: Path) -
     assert [(file.path.name, file.status) for file in measured.unreadable] == [("2.png", "too_large")]
 
 
+@pytest.mark.nightly
 def test_a_lower_limit_of_bytes_lists_the_images_again(pipeline: Pipeline) -> None:
     pipeline.write("some", [Row([LARGE]), Row([LARGE]), *one_each([1, 2]), Row([near_copy(1)])])
     assert pipeline.run("some").success
@@ -160,6 +162,7 @@ def test_finished_work_needs_no_space(pipeline: Pipeline, monkeypatch: pytest.Mo
     assert again.metadata("subset_images")["units_reused"] == 1
 
 
+@pytest.mark.nightly
 def test_nothing_is_published_if_the_reserve_is_used(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline.write("some", one_each([1]))
     assert pipeline.run("some").success

@@ -140,6 +140,7 @@ def test_a_refuted_pair_is_no_copy_until_the_decision_is_withdrawn(settings: Set
     assert dropped(settings) == before
 
 
+@pytest.mark.nightly
 def test_decisions_count_across_subsets_and_for_benchmarks(settings: Settings) -> None:
     decide(settings, image(ACROSS), near_copy(ACROSS), "wrong")
     decide(settings, image(LEAK), near_copy(LEAK), "wrong", kind="contamination")
@@ -166,6 +167,7 @@ def test_decisions_count_across_subsets_and_for_benchmarks(settings: Settings) -
     ]
 
 
+@pytest.mark.nightly
 def test_a_killed_run_continues(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = dropped(settings)
     decide(settings, image(WITHIN), near_copy(WITHIN), "wrong")

@@ -18,6 +18,9 @@ from visdiv_assets_tests.cli.test_main import refused
 from visdiv_assets_tests.conftest import lake_files, query
 from visdiv_assets_tests.storage.helpers import files_below
 
+#: Each takes many seconds.
+pytestmark = pytest.mark.nightly
+
 DAY = 86_400.0
 
 
@@ -48,7 +51,6 @@ def test_gc_lists_and_deletes_nothing_by_default(settings: Settings) -> None:
     assert files_below(Path(settings.data)) == before
 
 
-@pytest.mark.nightly
 def test_gc_deletes_what_it_listed_and_no_finished_work(settings: Settings) -> None:
     age(settings, 8)
     listed = run(settings, "gc").output.splitlines()

@@ -414,6 +414,7 @@ def test_a_second_run_reuses_finished_work(source: Path, data: Path, tmp_path: P
     assert found.splitlines() == ["subset", "geoqa+(x)", "other"]
 
 
+@pytest.mark.nightly
 def test_run_changed_runs_changed_subsets_only(source: Path, data: Path, tmp_path: Path) -> None:
     copied, elsewhere = tmp_path / "source", tmp_path / "data"
     shutil.copytree(source, copied)
@@ -444,6 +445,7 @@ def half_broken(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "source", tmp_path / "data"
 
 
+@pytest.mark.nightly
 def test_a_failed_subset_is_named_and_the_others_run(half_broken: tuple[Path, Path]) -> None:
     source, data = half_broken
     result = visdiv("run", "--all", source=source, data=data)
@@ -458,6 +460,7 @@ def test_a_failed_subset_is_named_and_the_others_run(half_broken: tuple[Path, Pa
     assert visdiv("query", "--format", "csv", "SELECT subset FROM subsets", data=data).output == "subset\ngood\n"
 
 
+@pytest.mark.nightly
 def test_a_run_that_makes_no_subset_publishes_nothing(half_broken: tuple[Path, Path]) -> None:
     source, data = half_broken
     result = visdiv("run", "broken", source=source, data=data)

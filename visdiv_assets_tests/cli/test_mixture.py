@@ -16,6 +16,9 @@ from visdiv_assets.diversity.moments import Moments
 from visdiv_assets.errors import VisdivError
 from visdiv_assets_tests.conftest import Pipeline, Row, clean_environment, image, made_once, one_each, write_shard
 
+#: Each takes many seconds.
+pytestmark = pytest.mark.nightly
+
 
 def visdiv(*arguments: str, folder: Path) -> Result:
     given = {
@@ -147,7 +150,6 @@ def test_shares_become_whole_rows_by_largest_remainders() -> None:
     assert allocate_rows(np.array([1 / 3, 1 / 3, 1 / 3]), 10).tolist() == [4, 3, 3]
 
 
-@pytest.mark.nightly
 def test_the_corpus_of_an_unchanged_lake_is_not_measured_again(pipeline: Pipeline) -> None:
     pipeline.write("one", one_each([1, 2, 3]))
     assert pipeline.run("one").success

@@ -29,6 +29,9 @@ from visdiv_assets_tests.conftest import one_each, write_shard
 from visdiv_assets_tests.storage.helpers import flip
 from visdiv_assets_tests.testing.commands import advised_commands
 
+#: Each takes many seconds.
+pytestmark = pytest.mark.nightly
+
 NAMES = {PartitionKind.SUBSET: "geoqa+(x)", PartitionKind.BENCHMARK: "bench", PartitionKind.CORPUS: CORPUS_PARTITION}
 
 

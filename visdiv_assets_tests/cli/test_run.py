@@ -41,6 +41,7 @@ def test_a_stopped_run_begins_no_other(source: Path, tmp_path: Path, monkeypatch
     assert written == ["first"]
 
 
+@pytest.mark.nightly
 def test_a_run_writes_its_progress_to_stderr(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.005)
     result = visdiv("run", "second", source=source, data=tmp_path / "data", VISDIV_CLIP_MODEL="")
@@ -51,6 +52,7 @@ def test_a_run_writes_its_progress_to_stderr(source: Path, tmp_path: Path, monke
     assert " · " not in result.stdout
 
 
+@pytest.mark.nightly
 def test_one_subset_that_cannot_be_opened_stops_no_other(source: Path, tmp_path: Path) -> None:
     (source / "subsets" / "first" / "train-1.parquet").symlink_to("../../blobs/0123")
     (source / "logo.png").write_bytes(b"x")
@@ -70,6 +72,7 @@ def test_one_subset_that_cannot_be_opened_stops_no_other(source: Path, tmp_path:
     assert lines[4].startswith("second  2 images, 0 unreadable, 2 embedded")
 
 
+@pytest.mark.nightly
 def test_texts_that_are_not_read_are_counted(tmp_path: Path) -> None:
     file = write_shard(tmp_path / "source", "some", one_each([1, 2]))
     table = pq.read_table(file)

@@ -18,6 +18,9 @@ from visdiv_assets_tests.cli.test_main import refused, visdiv
 from visdiv_assets_tests.conftest import Row, image, made_once, query, write_shard
 from visdiv_assets_tests.testing.clip_lakes import add_clip_images, add_clip_texts, unit
 
+#: Each takes many seconds.
+pytestmark = pytest.mark.nightly
+
 SUBSETS = {"birds": range(1, 13), "geoqa+(x)": range(21, 29)}
 ROWS = sum(len(seeds) for seeds in SUBSETS.values())
 
@@ -192,7 +195,6 @@ def test_missing_scores_are_named(tmp_path: Path, made: Path) -> None:
     )
 
 
-@pytest.mark.nightly
 def test_a_clean_copy_keeps_the_best_rows_on_request(made: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(made / "data", data)
@@ -232,7 +234,6 @@ def test_a_clean_copy_keeps_the_rows_that_select_wrote(made: Path, tmp_path: Pat
     assert set(query(settings, "SELECT subset, \"row\" FROM dropped_rows WHERE reason = 'selection'")) == every - stay
 
 
-@pytest.mark.nightly
 def test_added_files_do_not_change_which_images_are_chosen(made: Path, tmp_path: Path) -> None:
     data, source, out = tmp_path / "data", tmp_path / "source", tmp_path / "kept.parquet"
     shutil.copytree(made / "data", data)

@@ -12,6 +12,9 @@ import pytest
 from visdiv_assets_tests.cli.test_main import visdiv
 from visdiv_assets_tests.conftest import made_once, one_each, write_shard
 
+#: Each takes many seconds.
+pytestmark = pytest.mark.nightly
+
 
 def make_and_run(folder: Path) -> None:
     """Make a subset with columns that have no meaning here, beside drawings, and run it."""

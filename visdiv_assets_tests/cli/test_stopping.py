@@ -114,6 +114,7 @@ def test_ctrl_c_in_a_terminal_writes_one_line(settings: Settings) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.nightly
 @SIGNALS
 def test_a_run_that_waits_says_for_whom_and_can_be_stopped(settings: Settings, number: signal.Signals) -> None:
     home = dagster_home(settings)

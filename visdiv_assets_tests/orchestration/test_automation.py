@@ -162,6 +162,7 @@ def test_a_change_before_the_first_observation_is_noticed(pipeline: Pipeline) ->
     assert automated.tick() == {asset: {"one"} for asset in OF_A_SUBSET}
 
 
+@pytest.mark.nightly
 def test_a_changed_subset_is_asked_for_whole_once_and_no_other(pipeline: Pipeline) -> None:
     for number, name in enumerate(("one", "two", "never")):
         pipeline.write(name, one_each([number]))
@@ -180,6 +181,7 @@ def test_a_changed_subset_is_asked_for_whole_once_and_no_other(pipeline: Pipelin
     assert automated.tick() == {}
 
 
+@pytest.mark.nightly
 def test_a_changed_benchmark_is_requested_before_comparisons(pipeline: Pipeline) -> None:
     pipeline.write("bench", one_each([9]), kind=Kind.BENCHMARK)
     pipeline.write("never", one_each([10]), kind=Kind.BENCHMARK)
@@ -306,6 +308,7 @@ def test_the_corpus_waits_for_a_suspended_run(pipeline: Pipeline) -> None:
     assert sensor.tick() == REQUESTED
 
 
+@pytest.mark.nightly
 def test_the_corpus_follows_a_backfill_once(pipeline: Pipeline) -> None:
     for number, name in enumerate(("one", "two")):
         pipeline.write(name, one_each([number]))

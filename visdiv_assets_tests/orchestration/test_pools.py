@@ -10,6 +10,9 @@ import pytest
 from visdiv_assets.orchestration.pools import GPU, pool_slot
 from visdiv_assets_tests.conftest import QUIET
 
+#: Each takes many seconds.
+pytestmark = pytest.mark.nightly
+
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:

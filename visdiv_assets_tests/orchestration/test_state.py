@@ -167,6 +167,7 @@ def test_a_slot_that_an_ended_run_holds_is_a_warning(
     assert run.run_id[:8] in found(home)["pools"].text
 
 
+@pytest.mark.nightly
 def test_killed_runs_are_not_active(home: Path, opened: dg.DagsterInstance, settings: Settings) -> None:
     started(opened, settings, **{sessions.TAG: ended_session(home)})
     assert state.active_runs(home) == []

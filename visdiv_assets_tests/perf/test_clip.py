@@ -11,6 +11,7 @@ from visdiv_assets.perf.embedding import FORMATS
 from visdiv_assets_tests.testing.clip_models import small_clip
 
 
+@pytest.mark.nightly
 def test_the_stream_is_compared_with_the_cores_and_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     def small(folder: Path) -> None:
         small_clip(folder, towers=["vision"])

@@ -30,6 +30,9 @@ from visdiv_assets.settings import Settings, load_settings
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.conftest import clean_environment
 
+#: Each takes many seconds.
+pytestmark = pytest.mark.nightly
+
 PLAN = Plan(
     subsets=(
         SetPlan("charts", 500, 500, 500),

@@ -26,6 +26,9 @@ from visdiv_assets_tests.reliability.processes import (
     temporary_files,
 )
 
+#: Each takes many seconds.
+pytestmark = pytest.mark.nightly
+
 
 def test_killed_while_embedding_the_second_file(corpus: Settings, undisturbed: Settings) -> None:
     # Four images are in the first file: the second batch of four is in the second file.
@@ -72,7 +75,6 @@ def test_killed_before_the_warehouse_is_put_in_place(corpus: Settings, undisturb
     check_equal(corpus, undisturbed)
 
 
-@pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(4))
 def test_killed_again_and_again_at_any_moment(corpus: Settings, seed: int, tmp_path: Path) -> None:
     undisturbed = corpus.model_copy(update={"data": str(tmp_path / "undisturbed")})

@@ -46,6 +46,7 @@ def measured(work: Work, connection: Connection) -> None:
     connection.send((time.process_time() - seconds, peak_bytes() - before))
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_a_hundred_thousand_rows_without_an_image_are_cheap(pipeline: Pipeline) -> None:
     thousand = pa.Table.from_pylist([row()] * 1000, SCHEMA)

@@ -25,6 +25,9 @@ from visdiv_assets_tests.reliability.processes import (
     tables,
 )
 
+#: Each takes many seconds.
+pytestmark = pytest.mark.nightly
+
 STAGES = ("subset_images", "sscd_embeddings")
 WRITING_EMBEDDINGS = Stop("visdiv_assets.storage.lake:PartitionWrite.add", argument="sscd_embeddings")
 
@@ -122,7 +125,6 @@ def test_pairs_with_an_incomplete_subset_link_nothing(undisturbed: Settings, cop
 COMMAND_SECONDS = 1200
 
 
-@pytest.mark.nightly
 def test_concurrent_commands_on_one_data_folder_all_succeed(
     corpus: Settings, undisturbed: Settings, tmp_path: Path
 ) -> None:

@@ -104,6 +104,7 @@ def test_the_plot_is_in_the_metadata(calibrated: Pipeline) -> None:
     assert Image.open(io.BytesIO(base64.b64decode(found[1]))).size == (900, 1100)
 
 
+@pytest.mark.nightly
 def test_nothing_is_measured_twice_and_two_runs_agree(calibrated: Pipeline) -> None:
     first, _ = calibrate(calibrated, images=1)
     root = calibrated.settings.lake_root

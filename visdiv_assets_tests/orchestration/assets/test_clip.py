@@ -274,6 +274,7 @@ def test_without_weights_clip_assets_make_nothing_and_say_why(
     assert published.success, published.failures
 
 
+@pytest.mark.nightly
 def test_results_with_weights_stay_stored_without_them(clip: Pipeline) -> None:
     write(clip, ROWS)
     assert clip.run("some").success
@@ -284,6 +285,7 @@ def test_results_with_weights_stay_stored_without_them(clip: Pipeline) -> None:
     assert {table: clip.lake.require(table, "some").digest for table in NEEDS_CLIP} == stored
 
 
+@pytest.mark.nightly
 def test_stale_vectors_without_weights_stop_nothing(clip: Pipeline) -> None:
     write(clip, ROWS)
     assert clip.run("some").success
@@ -300,6 +302,7 @@ def test_with_weights_missing_vectors_are_an_error(clip: Pipeline) -> None:
     assert "run `visdiv run some` with CLIP weights" in str(ran.failures["clip_index"])
 
 
+@pytest.mark.nightly
 def test_weights_that_come_later_are_used(pipeline: Pipeline, clip_folder: Path) -> None:
     write(pipeline, ROWS)
     assert pipeline.run("some").success
@@ -375,6 +378,7 @@ def test_vectors_that_are_not_finite_are_found(clip: Pipeline, monkeypatch: pyte
     assert sorted(found) == [False, True]
 
 
+@pytest.mark.nightly
 def test_the_lake_of_a_run_without_clip_differs_in_nothing_else(pipeline: Pipeline, clip_folder: Path) -> None:
     write(pipeline, ROWS)
     write(pipeline, [answered(9, "red")], name="other")

@@ -32,6 +32,7 @@ def run_maps(pipeline: Pipeline) -> Ran:
     return Ran(ran)
 
 
+@pytest.mark.nightly
 def test_a_subset_goes_through_all_stages_and_into_the_warehouse(with_clip: Pipeline) -> None:
     ran = with_clip.run(SUBSET, sscd=other_model("color"))
     assert ran.success, ran.failures

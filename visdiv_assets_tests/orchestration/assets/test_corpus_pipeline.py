@@ -454,6 +454,7 @@ def run(pipeline: Pipeline, name: str, kind: Kind = Kind.SUBSET, only: tuple[str
     return pipeline.run(name, kind=kind, only=only, sscd=other_model("color"))
 
 
+@pytest.mark.nightly
 def test_a_benchmark_without_a_readable_image_stops_no_subset(
     pipeline: Pipeline,
 ) -> None:
@@ -473,6 +474,7 @@ def test_a_benchmark_without_a_readable_image_stops_no_subset(
     assert sorted(rates) == [("ALL", 1), ("good", 1)]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "rows", [[Row(), Row()], [Row([b"x"]), Row([b"", None])], []], ids=["no images", "none readable", "no rows"]
 )
@@ -507,6 +509,7 @@ def test_a_subset_is_checked_where_there_is_no_benchmark(pipeline: Pipeline) -> 
     assert rates == [("ALL", 2, 0, 0.0)]
 
 
+@pytest.mark.nightly
 def test_a_corpus_without_a_copy_loses_nothing(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0, 1, 2]))
     assert pipeline.run("some").success
@@ -533,6 +536,7 @@ def forge_model(lake: Lake, table: str, partition: str, model_id: str) -> str:
     return str(content["model_id"])
 
 
+@pytest.mark.nightly
 def test_subsets_of_two_models_are_one_error_that_names_both(pipeline: Pipeline) -> None:
     for subset in ("one", "two"):
         pipeline.write(subset, one_each([0, 1]))
@@ -567,6 +571,7 @@ def test_a_subset_and_a_benchmark_of_two_models_are_one_error(pipeline: Pipeline
     assert lake_files(pipeline.settings.lake_root, "contamination") == before
 
 
+@pytest.mark.nightly
 def test_contamination_over_the_limit_warns_and_stops_nothing(pipeline: Pipeline) -> None:
     write_benchmark(pipeline, "bench", one_each([0]))
     pipeline.write("some", one_each([0, 1, 2, 3]))
@@ -626,6 +631,7 @@ def test_a_benchmark_that_is_the_subset_itself_is_refused(pipeline: Pipeline) ->
     assert not ran.success
 
 
+@pytest.mark.nightly
 def test_new_and_changed_benchmarks_are_compared(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0, 1, 2]))
     for number, name in enumerate(("first", "second")):
@@ -647,6 +653,7 @@ def test_new_and_changed_benchmarks_are_compared(pipeline: Pipeline) -> None:
     assert [pair for pair in pairs if pair[0] != 1] == [(0, "first", 0, 1), (2, "second", 0, 2)]
 
 
+@pytest.mark.nightly
 def test_settings_of_the_clean_copy_decide_what_goes(pipeline: Pipeline) -> None:
     """Row 0 is contaminated; row 1 is its near copy; rows 2 and 3 share one of two images; row 4 is unreadable."""
     write_benchmark(pipeline, "bench", one_each([0]))

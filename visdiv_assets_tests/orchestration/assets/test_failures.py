@@ -71,6 +71,7 @@ def cut_file(source: Path) -> str:
     return f"{file} is not a readable Parquet file"
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("damage", [remove_source, remove_subset, remove_files, replace_file, cut_file])
 def test_an_unreadable_source_is_named_and_the_lake_stays(pipeline: Pipeline, damage: Callable[[Path], str]) -> None:
     pipeline.write("some", one_each([0, 1]))
@@ -81,6 +82,7 @@ def test_an_unreadable_source_is_named_and_the_lake_stays(pipeline: Pipeline, da
     assert lake_files(pipeline.settings.lake_root) == before
 
 
+@pytest.mark.nightly
 def test_a_damaged_second_file_leaves_the_state_of_the_first_run(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0, 1]))
     assert pipeline.run("some").success
@@ -99,6 +101,7 @@ def test_a_damaged_second_file_leaves_the_state_of_the_first_run(pipeline: Pipel
     assert ran.metadata("subset_images")["units_reused"] == 1
 
 
+@pytest.mark.nightly
 def test_a_source_that_changed_since_it_was_listed_is_a_failure(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0, 1]))
     assert pipeline.run("some").success
@@ -118,6 +121,7 @@ def test_a_stage_whose_input_is_missing_names_it(pipeline: Pipeline, asset: str)
     assert message.endswith("of 'some' is not materialized: run `visdiv run some`")
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("table", "name", "asset"),
     [
@@ -145,6 +149,7 @@ def test_flipped_bytes_that_a_stage_reads_are_one_line(pipeline: Pipeline, table
     assert file.exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("asset", ["near_duplicates", "subset_diversity"])
 def test_embeddings_older_than_the_list_of_images_are_a_failure(pipeline: Pipeline, asset: str) -> None:
     """The UI can materialize one asset without those that it depends on."""
@@ -205,6 +210,7 @@ def test_a_data_folder_that_is_a_file_is_named(pipeline: Pipeline) -> None:
 # Models --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.nightly
 def test_vectors_of_another_model_are_replaced_in_every_stage(pipeline: Pipeline) -> None:
     pipeline.write("some", [*one_each(range(4)), Row([near_copy(0)])])
     sscd = pipeline.run("some").metadata("sscd_embeddings")["model_id"]
@@ -233,6 +239,7 @@ def test_vectors_of_the_first_model_are_reused_after_another(pipeline: Pipeline)
     assert pipeline.lake.require("sscd_embeddings", "some").digest == first
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", [Kind.SUBSET, Kind.BENCHMARK])
 def test_vectors_of_two_models_are_never_compared(pipeline: Pipeline, kind: Kind) -> None:
     """Not with another subset's, and not with a benchmark's: the failure names both sets and both models."""

@@ -169,6 +169,7 @@ def parquet(columns: dict[str, Any]) -> bytes:
     return sink.getvalue()
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("place", ["hub", "folder"])
 def test_any_data_set_with_images_goes_through_every_stage(server: HubServer, tmp_path: Path, place: str) -> None:
     images = [{"bytes": image(seed), "path": f"{seed}.png"} for seed in (1, 2, 3, 1)]

@@ -19,6 +19,9 @@ from visdiv_assets_tests.conftest import Pipeline, Row, clean_environment, near_
 from visdiv_assets_tests.reliability.processes import tables
 from visdiv_assets_tests.testing.s3_server import S3Server
 
+#: Each takes many seconds.
+pytestmark = pytest.mark.nightly
+
 
 @pytest.fixture
 def on_s3(pipeline: Pipeline, s3: S3Server, tmp_path: Path) -> Pipeline:

@@ -11,6 +11,7 @@ from visdiv_assets.sources import Kind, parquet, parquet_files
 from visdiv_assets_tests.conftest import Pipeline, Row, image, near_copy, one_each, other_model
 
 
+@pytest.mark.nightly
 def test_a_file_is_opened_six_times_at_most_in_a_run(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: Counter[str] = Counter()
     open_file = parquet_files.open_file

@@ -133,12 +133,14 @@ def found_pairs(run: SampleRun, kind: str) -> set[frozenset[Position]]:
     return {frozenset({row[:3], row[3:6]}) for row in rows}
 
 
+@pytest.mark.nightly
 def test_all_runs_of_the_sample_succeed(sample_run: SampleRun) -> None:
     assert [outcome.name for outcome in sample_run.outcomes] == [BENCHMARK, *SUBSETS, "all subsets together"]
     assert all(outcome.succeeded for outcome in sample_run.outcomes), sample_run.outcomes
     assert re.fullmatch(r"314 images embedded, \d+\.\d per second", sample_run.outcomes[1].detail)
 
 
+@pytest.mark.nightly
 def test_every_check_of_every_run_passes_and_none_is_left_out(sample_run: SampleRun) -> None:
     instance = sample_run.instance
     definitions = build_definitions(sample_run.settings)
@@ -162,6 +164,7 @@ def test_every_check_of_every_run_passes_and_none_is_left_out(sample_run: Sample
     assert len(evaluated) >= 10
 
 
+@pytest.mark.nightly
 def test_the_warehouse_lists_exactly_the_unreadable_images(
     sample_run: SampleRun, truth: dict[str, list[dict[str, Any]]]
 ) -> None:
@@ -176,6 +179,7 @@ def test_the_warehouse_lists_exactly_the_unreadable_images(
     assert {position for position, readable in special.items() if readable} <= read
 
 
+@pytest.mark.nightly
 def test_the_warehouse_holds_every_position_with_its_image_id(
     sample_run: SampleRun, source_rows: dict[str, list[dict[str, Any]]]
 ) -> None:
@@ -189,6 +193,7 @@ def test_the_warehouse_holds_every_position_with_its_image_id(
     assert found == sorted(expected)
 
 
+@pytest.mark.nightly
 def test_exactly_the_exact_copies_are_found_at_both_positions(
     sample_run: SampleRun, truth: dict[str, list[dict[str, Any]]]
 ) -> None:
@@ -197,6 +202,7 @@ def test_exactly_the_exact_copies_are_found_at_both_positions(
     assert found_pairs(sample_run, "exact") == planted
 
 
+@pytest.mark.nightly
 def test_more_than_half_of_the_near_copies_are_found(
     sample_run: SampleRun, truth: dict[str, list[dict[str, Any]]]
 ) -> None:
@@ -208,6 +214,7 @@ def test_more_than_half_of_the_near_copies_are_found(
     assert by_transform.keys() == set(planted.values())
 
 
+@pytest.mark.nightly
 def test_no_near_pair_joins_unrelated_images(sample_run: SampleRun, truth: dict[str, list[dict[str, Any]]]) -> None:
     """Copies of one source are copies of each other. The special rows share a noise image and are ignored."""
     group: dict[Position, Position] = {}
@@ -228,6 +235,7 @@ def test_no_near_pair_joins_unrelated_images(sample_run: SampleRun, truth: dict[
     assert len(near) - len(unrelated) > 100
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("subset", SUBSETS)
 def test_pairs_and_neighbor_counts_equal_a_brute_force(sample_run: SampleRun, subset: str) -> None:
     ids, vectors = sample_run.vectors(subset)
@@ -255,11 +263,13 @@ def test_pairs_and_neighbor_counts_equal_a_brute_force(sample_run: SampleRun, su
         assert dict(rows) == dict(zip(ids, (similarity >= threshold).sum(axis=1).tolist(), strict=True))
 
 
+@pytest.mark.nightly
 def test_unreadable_images_have_no_count_of_neighbors(sample_run: SampleRun) -> None:
     columns = ", ".join(f"neighbors_{name}" for name in NAMED_THRESHOLDS)
     assert set(sample_run.query(f"SELECT {columns} FROM images WHERE status <> 'ok'")) == {(None,) * 4}
 
 
+@pytest.mark.nightly
 def test_subsets_count_what_the_source_holds(
     sample_run: SampleRun, source_rows: dict[str, list[dict[str, Any]]], truth: dict[str, list[dict[str, Any]]]
 ) -> None:
@@ -282,6 +292,7 @@ def test_subsets_count_what_the_source_holds(
     ]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("scope", ["subset", "subset_unique"])
 @pytest.mark.parametrize("subset", SUBSETS)
 def test_diversity_equals_scores_computed_with_numpy(sample_run: SampleRun, subset: str, scope: str) -> None:
@@ -309,6 +320,7 @@ def effective_rank(matrix: np.ndarray) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("subset", SUBSETS)
 def test_the_histogram_of_ratings_equals_a_count_over_the_files(
     sample_run: SampleRun, source_rows: dict[str, list[dict[str, Any]]], subset: str
@@ -324,6 +336,7 @@ def test_the_histogram_of_ratings_equals_a_count_over_the_files(
     assert len(rows) == len(expected)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("subset", SUBSETS)
 def test_the_contact_sheet_is_a_small_image_inside_the_metadata(sample_run: SampleRun, subset: str) -> None:
     sheet = sample_run.metadata("near_duplicates", subset)["closest_pairs"]
@@ -336,6 +349,7 @@ def test_the_contact_sheet_is_a_small_image_inside_the_metadata(sample_run: Samp
         assert image.width > 300
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("subset", SUBSETS)
 def test_metadata_say_how_much_was_done_and_how_fast(sample_run: SampleRun, subset: str) -> None:
     ids, _ = sample_run.vectors(subset)
@@ -349,6 +363,7 @@ def test_metadata_say_how_much_was_done_and_how_fast(sample_run: SampleRun, subs
     assert sum(sample_run.metadata("subset_images", subset)["statuses"].values()) == images
 
 
+@pytest.mark.nightly
 def test_provenance_has_a_row_for_every_partition_of_the_lake(sample_run: SampleRun) -> None:
     rows = sample_run.query("SELECT table_name, partition, source_revision, run_id FROM provenance")
     lake = sample_run.lake
@@ -369,6 +384,7 @@ def test_provenance_has_a_row_for_every_partition_of_the_lake(sample_run: Sample
     assert {row[3] for row in rows} <= runs
 
 
+@pytest.mark.nightly
 def test_a_second_run_embeds_nothing_and_changes_no_data_file(sample_run: SampleRun, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(sample_run.settings.data, data)
@@ -444,6 +460,7 @@ def test_threads_and_batches_do_not_change_a_byte(pipeline: Pipeline) -> None:
     assert lake_files(other.settings.lake_root) == lake_files(another.settings.lake_root)
 
 
+@pytest.mark.nightly
 def test_of_a_changed_file_only_the_new_images_are_embedded(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each(range(4)), one_each([4, 5]))
     assert pipeline.run("some", only=EMBEDDED).success
@@ -459,6 +476,7 @@ def test_of_a_changed_file_only_the_new_images_are_embedded(pipeline: Pipeline) 
     assert rows == [0, 1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.nightly
 def test_vectors_of_a_changed_subset_are_those_of_a_fresh_run(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each(range(4)), one_each([4, 5]))
     assert pipeline.run("some", only=EMBEDDED).success
@@ -471,6 +489,7 @@ def test_vectors_of_a_changed_subset_are_those_of_a_fresh_run(pipeline: Pipeline
     assert old.units == new.units
 
 
+@pytest.mark.nightly
 def test_another_floor_recomputes_only_the_pairs(pipeline: Pipeline) -> None:
     pipeline.write("some", [*one_each(range(5)), Row([near_copy(0)])])
     assert pipeline.run("some").success
@@ -545,6 +564,7 @@ def test_the_limit_of_unreadable_images_is_a_setting(pipeline: Pipeline) -> None
 # Small subsets: unusual ones -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.nightly
 def test_rows_without_images_are_rows(pipeline: Pipeline) -> None:
     pipeline.write("some", [Row(), *one_each([0]), Row(), Row([image(1), image(2)])], [Row(), Row()])
     ran = pipeline.run("some")
@@ -555,6 +575,7 @@ def test_rows_without_images_are_rows(pipeline: Pipeline) -> None:
     assert pipeline.query("SELECT row, image_index FROM images ORDER BY ALL") == [(1, 0), (3, 0), (3, 1)]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "rows", [[Row(), Row()], [Row([b"x"]), Row([b"", None])], []], ids=["no images", "none readable", "no rows"]
 )
@@ -597,6 +618,7 @@ def test_copies_of_one_image_are_exact_pairs_and_no_near_ones(pipeline: Pipeline
     assert scores == {"subset": 4, "subset_unique": 2}
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ["geoqa+(mathv360k)", "a naïve, other & more"])
 def test_names_as_published_go_through_all_stages(pipeline: Pipeline, name: str) -> None:
     pipeline.write(name, one_each([0, 1]))
@@ -606,6 +628,7 @@ def test_names_as_published_go_through_all_stages(pipeline: Pipeline, name: str)
     assert pipeline.query("SELECT DISTINCT subset FROM images") == [(name,)]
 
 
+@pytest.mark.nightly
 def test_subsets_that_share_images_are_told_apart(pipeline: Pipeline) -> None:
     pipeline.write("one", one_each([0, 1]))
     pipeline.write("two", one_each([1, 2]))

@@ -126,6 +126,7 @@ def write_benchmark(pipeline: Pipeline, seed: int, question: str) -> None:
     pq.write_table(pa.table(columns), folder / "test.parquet")
 
 
+@pytest.mark.nightly
 def test_texts_drop_rows_only_if_asked_and_never_what_is_distinct(pipeline: Pipeline) -> None:
     rows: Rows = [
         ([1], [("Why?", "Because."), ("What is it?", "A house.")]),

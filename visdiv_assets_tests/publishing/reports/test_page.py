@@ -251,6 +251,7 @@ def test_the_same_report_gives_the_same_page() -> None:
     assert render(content) == render(content)
 
 
+@pytest.mark.nightly
 def test_the_largest_page_is_below_six_megabytes() -> None:
     """600 images of noise, and texts of quotes, each of which takes five bytes."""
     pairs = [

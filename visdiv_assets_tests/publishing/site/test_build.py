@@ -492,6 +492,7 @@ def _no_second_rename(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "replace", replace)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("breaks", [_no_third_page, _no_second_rename])
 def test_the_site_of_before_stays_when_writing_fails(
     breaks: Callable[[pytest.MonkeyPatch], None], copied: MadeUp, monkeypatch: pytest.MonkeyPatch

@@ -30,6 +30,7 @@ def test_the_heat_maps_are_small_images(tmp_path: Path) -> None:
         assert Image.open(io.BytesIO(content)).height > 30 * 14
 
 
+@pytest.mark.nightly
 def test_of_many_subsets_those_with_the_largest_shares_are_drawn(tmp_path: Path) -> None:
     many = [f"subset {number:03}" for number in range(3 * NAMES)]
     found = drawn(tmp_path, many, ["a", "b"])

@@ -560,6 +560,7 @@ def corpora(draw: st.DrawFn) -> tuple[dict[str, Contents], dict[tuple[str, str],
     return corpus, named_pairs(draw(NUMBER_PAIRS), anywhere)
 
 
+@pytest.mark.nightly
 @settings(deadline=None, max_examples=20)
 @given(corpora())
 def test_pair_positions_equal_those_of_a_brute_force_search(
@@ -661,6 +662,7 @@ class TestReplacement:
             assert query(path, "SELECT count(*) FROM subsets") == [(2,)]
         assert query(path, "SELECT count(*) FROM subsets") == [(3,)]
 
+    @pytest.mark.nightly
     def test_readers_do_not_wait_for_a_publication(self, lake: Lake, path: Path) -> None:
         publish(lake, path)
         publisher = subprocess.Popen([sys.executable, "-c", PUBLISHER, lake.files.root, path], cwd=REPOSITORY)
@@ -773,6 +775,7 @@ class TestReplacement:
             assert len(str(caught.value).splitlines()) == 1
         assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder", "lake"]
 
+    @pytest.mark.nightly
     def test_a_full_disk_leaves_the_old_file_or_a_complete_new_one(self, path: Path) -> None:
         done = run_python(FULL_DISK, path)
         assert done.returncode == 0, done.stderr
