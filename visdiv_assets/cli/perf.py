@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ Examples:
   visdiv perf --only join
   visdiv perf --json perf.json
   visdiv perf --rehearse 100000 --rehearse 200000
+  visdiv perf --gpu --json gpu.json
 """
 
 
@@ -63,9 +64,23 @@ Examples:
     help="Include the results that an earlier --rehearse wrote with --json (repeatable).",
 )
 @click.option(
+    "--gpu",
+    is_flag=True,
+    help="Check this machine's GPU instead; continues from the results in the --json file, which is required.",
+)
+@click.option("--small", is_flag=True, help="Check with --gpu at small sizes, as is done without a CUDA device.")
+@click.option(
+    "--seconds",
+    type=click.IntRange(min=10),
+    default=450,
+    show_default=True,
+    help="Start and stop the parts of --gpu so that they end after this many seconds.",
+)
+@click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder to create the lakes of rehearsals in and to keep them; default: a temporary folder.",
+    help="Folder to create the lakes of rehearsals, or the input of --gpu, in and to keep them; default: a temporary "
+    "folder.",
 )
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="JSON file to write as well."
@@ -79,6 +94,9 @@ def perf(
     sizes: tuple[int, ...],
     images: int | None,
     files: tuple[Path, ...],
+    gpu: bool,
+    small: bool,
+    seconds: int,
     folder: Path | None,
     json_file: Path | None,
     form: Form,
@@ -97,14 +115,27 @@ def perf(
     them, and runs everything on them: the time of each step, candidates per image by kind of image, copies found, and
     bytes stored. The cost of the work on images at FineVision's size is extrapolated from it.
 
+    --gpu embeds JPEG files with models of the shapes of SSCD and CLIP and random weights, joins 1 and 17.3 million
+    vectors, verifies pairs, and runs one process for each GPU; results are compared with those of the CPU. A part that
+    failed or for which there was no time runs when the command is repeated. 17.3 million vectors need 18 GB of disk.
+
     If the process is killed, remove the folder visdiv-rehearsal-... that it leaves in the directory for temporary
     files.
     """
     rehearses = bool(sizes or images)
     if (rehearses or files) and (only or large):
         raise click.UsageError("rehearsals cannot be combined with --only or --large")
-    if folder and not rehearses:
-        raise click.UsageError("--folder requires --rehearse or --rehearse-images")
+    if folder and not (rehearses or gpu):
+        raise click.UsageError("--folder requires --rehearse, --rehearse-images or --gpu")
+    if gpu and (rehearses or files or only or large or form != "text"):
+        raise click.UsageError("--gpu can be combined with --json, --folder, --small and --seconds only")
+    if small and not gpu:
+        raise click.UsageError("--small requires --gpu")
+    if gpu:
+        if json_file is None:
+            raise click.UsageError("--gpu requires --json FILE, where it keeps its results")
+        _check_gpu(json_file, folder, small, seconds)
+        return
     if (rehearses or files) and form != "text":
         raise click.UsageError("rehearsals have no table: give --json FILE instead of --format")
     from visdiv_assets.perf import machine
@@ -125,6 +156,29 @@ def perf(
 
         echo_tables(form, Rows("figures", list(rows[0]), [list(row.values()) for row in rows]))
     _write(json_file, {"machine": described, "figures": rows})
+
+
+def _check_gpu(json_file: Path, folder: Path | None, small: bool, seconds: int) -> None:
+    from visdiv_assets.perf import machine
+    from visdiv_assets.perf.gpu.check import check
+    from visdiv_assets.perf.gpu.setup import FULL, SMALL, Setup, choose_device
+    from visdiv_assets.perf.gpu.steps import STEPS
+    from visdiv_assets.perf.suite import table
+
+    click.echo(machine.describe(), err=True)
+    device = choose_device()
+    sizes = SMALL if small or device == "cpu" else FULL
+    with tempfile.TemporaryDirectory(prefix="visdiv-gpu-") if folder is None else nullcontext(folder) as chosen:
+        setup = Setup(device, sizes, Path(chosen))
+        try:
+            setup.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"cannot create {folder}: {error.strerror or error}") from None
+        outcome = check(STEPS, setup, json_file, seconds, say=lambda line: click.echo(line, err=True))
+    click.echo(table(outcome.figures))
+    if outcome.problems or outcome.left:
+        left = [f"{name}: no time was left, run the command again" for name in outcome.left]
+        raise IncompleteError(f"parts of the check are missing: {'; '.join([*outcome.problems, *left])}")
 
 
 def _run_rehearsals(

@@ -45,8 +45,15 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="visdiv-perf-") as folder:
         path = Path(folder) / "vectors.npy"
         write_vectors(path, real, count)
-        projected = measure_in_subprocess(_prepare_tiles, path, rule, 0.0, device)
-        run = measure_in_subprocess(_prepare_tiles, path, rule, share, device)
+        return measure_file(path, count, rule=rule, share=share, device=device)
+
+
+def measure_file(
+    path: Path, count: int, *, rule: PartnerRule = CANDIDATES, share: float = SHARE, device: str = "cpu"
+) -> list[Figure]:
+    """Measure the share with a file of vectors, float16 [count, 512], .npy; see `measure`."""
+    projected = measure_in_subprocess(_prepare_tiles, path, rule, 0.0, device)
+    run = measure_in_subprocess(_prepare_tiles, path, rule, share, device)
     result: _Slice = run.result
     # Both runs project the later half of the vectors once.
     seconds = run.seconds - projected.seconds

@@ -17,7 +17,7 @@ LIBRARIES = ("torch", "numpy", "faiss-cpu", "onnxruntime")
 
 def describe() -> str:
     """Return one line: date, cores that this process may use, processor, CUDA device, and library versions."""
-    parts = [date.today().isoformat(), f"{thread_count(0)} cores of {_processor_name()}"]
+    parts = [date.today().isoformat(), f"{thread_count(0)} cores of {processor_name()}"]
     if has_cuda():
         import torch
 
@@ -32,7 +32,8 @@ def _versions() -> Iterator[str]:
             yield f"{library} {version(library)}"
 
 
-def _processor_name() -> str:
+def processor_name() -> str:
+    """Return the name of the processor, and whether it multiplies bfloat16."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

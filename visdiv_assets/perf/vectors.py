@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -64,21 +65,43 @@ def write_vectors(path: Path, real: np.ndarray, count: int, *, seed: int = 0) ->
     as far as a common transformation of an image moves its vector.
     """
     random = np.random.default_rng(seed)
-    mean = real.mean(axis=0)
-    # A small variance in every direction, as more images would have.
-    covariance = np.cov(real.T) + 1e-6 * np.eye(real.shape[1])
-    shape = np.linalg.cholesky(covariance).T.astype(np.float32)
+    distribution = Distribution.of(real)
     out = np.lib.format.open_memmap(path, "w+", np.float16, (count, real.shape[1]))
     for start in range(0, count, ROWS_AT_A_TIME):
         rows = min(ROWS_AT_A_TIME, count - start)
-        x = random.standard_normal((rows, real.shape[1]), dtype=np.float32) @ shape + mean
+        out[start : start + rows] = distribution.draw(random, rows)
+    out.flush()
+
+
+class Distribution(NamedTuple):
+    """The normal distribution of vectors before they are scaled to unit length.
+
+    Attributes:
+        mean: [d].
+        shape: float32 [d, d]; the covariance is its transpose times it.
+    """
+
+    mean: np.ndarray
+    shape: np.ndarray
+
+    @classmethod
+    def of(cls, real: np.ndarray) -> Distribution:
+        """Return the distribution with the mean and covariance of some vectors [n, d]."""
+        # A small variance in every direction, as more images would have.
+        covariance = np.cov(real.T) + 1e-6 * np.eye(real.shape[1])
+        return cls(real.mean(axis=0), np.linalg.cholesky(covariance).T.astype(np.float32))
+
+    def draw(self, random: np.random.Generator, rows: int) -> np.ndarray:
+        """Draw unit vectors [rows, d], with copies among them as `write_vectors` describes."""
+        dimension = len(self.mean)
+        x = random.standard_normal((rows, dimension), dtype=np.float32) @ self.shape + self.mean
         x /= np.linalg.norm(x, axis=1, keepdims=True)
         copies = np.arange(PLANTED - 1, rows, PLANTED)
         if len(copies):
-            moved = random.standard_normal((len(copies), real.shape[1]), dtype=np.float32) @ shape
+            moved = random.standard_normal((len(copies), dimension), dtype=np.float32) @ self.shape
             moved /= np.linalg.norm(moved, axis=1, keepdims=True)
             moved *= random.uniform(*CHANGE, (len(copies), 1)).astype(np.float32)
             x[copies] = x[(random.random(len(copies)) * copies).astype(np.int64)] + moved
             x /= np.linalg.norm(x, axis=1, keepdims=True)
-        out[start : start + rows] = x
-    out.flush()
+        units: np.ndarray = x
+        return units
