@@ -322,16 +322,18 @@ class Settings(BaseSettings):
         description="Minimum share of a text's 13-word n-grams that occur in a benchmark at which its row is dropped "
         "for the reason text_contaminated.",
     )
-    image_profile: Literal["basic", "cleanvision"] = Field(
+    image_profile: Literal["basic", "cleanvision", "datacomp"] = Field(
         default="basic",
-        description="Issues for which an image counts as poor, if VISDIV_DROP has image_quality: basic (dark, blurry) "
-        "or cleanvision (all issues of the view image_issues). A row is dropped if each of its images is poor.",
+        description="Issues for which an image counts as poor, if VISDIV_DROP has image_quality: basic (dark, blurry), "
+        "cleanvision (all issues of the view image_issues) or datacomp (a side under 200 pixels, or an aspect ratio "
+        "above 3, as in DataComp's basic filter). A row is dropped if each of its images is poor.",
     )
-    text_profile: Literal["basic", "gopher"] = Field(
+    text_profile: Literal["basic", "gopher", "datacomp"] = Field(
         default="basic",
         description="Limits at which a turn counts as poor if VISDIV_DROP has text_quality: basic (empty answers, "
-        "refusals, heavy repetition) or gopher (also the limits on repetition of Gopher's filter). A row is dropped if "
-        "each of its turns is poor.",
+        "refusals, heavy repetition), gopher (also the limits on repetition of Gopher's filter) or datacomp (an answer "
+        "of at most 2 words or 5 characters, or a turn that is not English, as in DataComp's basic filter). A row is "
+        "dropped if each of its turns is poor.",
     )
     row_rule: Literal["any", "all", "majority"] = Field(
         default="all",

@@ -11,10 +11,14 @@ from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.image_issues import ISSUE_VALUES, ISSUES, size_bounds
 from visdiv_assets.storage.lake import Lake
 
-#: Issues that make an image poor, by profile.
-IMAGE_PROFILES: dict[str, tuple[str, ...]] = {
-    "basic": ("dark", "blurry"),
-    "cleanvision": tuple(issue.name for issue in ISSUES),
+#: Issues that make an image poor, as SQL by profile. DataComp's are those of its basic filter.
+IMAGE_PROFILES: dict[str, dict[str, str]] = {
+    "basic": {name: ISSUE_VALUES[name] for name in ("dark", "blurry")},
+    "cleanvision": {issue.name: ISSUE_VALUES.get(issue.name, issue.name) for issue in ISSUES},
+    "datacomp": {
+        "shorter_side_below_200": "least(width, height) < 200",
+        "aspect_ratio_above_3": "greatest(width, height) > 3 * least(width, height)",
+    },
 }
 
 #: Limits of the measures of `texts.turn_quality`, by profile: a turn that exceeds one is poor. Those of Gopher are of
@@ -28,6 +32,16 @@ TEXT_PROFILES: dict[str, dict[str, float]] = {
         "top_ngram": 0.18,
         "repeated_ngrams": 0.15,
         "longest_run": 200,
+    },
+}
+
+#: Conditions, as SQL by profile, that are not limits from above: a turn that meets one is poor. Those of DataComp's
+#: basic filter (mlfoundations/datacomp) are of captions, which answers are compared with.
+TEXT_CONDITIONS: dict[str, dict[str, str]] = {
+    "datacomp": {
+        "not_english": "language <> 'en'",
+        "at_most_2_words": "answer_words <= 2",
+        "at_most_5_characters": "answer_characters <= 5",
     },
 }
 
@@ -60,7 +74,7 @@ def rows_with_poor_images(lake: Lake, subset: str, profile: str) -> pa.Table:
     """
     images = lake.require(LakeTable.SUBSET_IMAGES, subset)
     listed = lake.read(images, columns=list(_IMAGE_COLUMNS), where=pc.field("status") == "ok")
-    conditions = {name: ISSUE_VALUES.get(name, name) for name in IMAGE_PROFILES[profile]}
+    conditions = IMAGE_PROFILES[profile]
     bounded = f"things CROSS JOIN ({size_bounds('things')})"
     return _poor_rows(listed, bounded, "image_index", conditions, "every image has an issue")
 
@@ -71,16 +85,18 @@ def rows_with_poor_turns(lake: Lake, subset: str, profile: str) -> pa.Table:
     Args:
         lake: holds `text_quality`.
         subset: its name.
-        profile: one of `TEXT_PROFILES`.
+        profile: one of `TEXT_PROFILES` or `TEXT_CONDITIONS`.
 
     Raises:
         NotMaterializedError: the turns of the subset were never measured.
     """
-    limits = TEXT_PROFILES[profile]
+    limits = TEXT_PROFILES.get(profile, {})
     manifest = lake.require(LakeTable.TEXT_QUALITY, subset)
-    turns = lake.read(manifest, "turns", columns=["row", "turn", *limits])
+    columns = [*limits] or ["language", "answer_words", "answer_characters"]
+    turns = lake.read(manifest, "turns", columns=["row", "turn", *columns])
     # Measures are of single precision, so limits are too: a share of 0.3 does not exceed 0.3.
-    conditions = {name: f"{name}::FLOAT > {limit}::FLOAT" for name, limit in limits.items()}
+    exceeded = {name: f"{name}::FLOAT > {limit}::FLOAT" for name, limit in limits.items()}
+    conditions = exceeded or TEXT_CONDITIONS[profile]
     return _poor_rows(turns, "things", "turn", conditions, "every turn exceeds a limit")
 
 

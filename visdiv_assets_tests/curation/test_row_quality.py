@@ -64,6 +64,31 @@ def test_a_row_with_one_good_image_stays(tmp_path: Path) -> None:
     assert rows_with_poor_images(lake, "some", "cleanvision")["row"].to_pylist() == [1, 2, 4]
 
 
+def test_datacomps_basic_filter_is_a_profile(tmp_path: Path) -> None:
+    sizes = [(200, 600), (199, 400), (200, 601), (2000, 300)]
+    images = [[{"width": width, "height": height}] for width, height in sizes]
+    found = rows_with_poor_images(with_images(tmp_path / "images", images), "some", "datacomp")
+    assert found.to_pylist() == [
+        {"row": 1, "detail": "every image has an issue: shorter side below 200"},
+        {"row": 2, "detail": "every image has an issue: aspect ratio above 3"},
+        {"row": 3, "detail": "every image has an issue: aspect ratio above 3"},
+    ]
+    lake = Lake(tmp_path / "texts")
+    turns = [("en", 3, 6), ("de", 30, 60), (None, 3, 6), ("en", 2, 20), ("en", 3, 5)]
+    records = [
+        {"row": row, "turn": 0, "language": language, "answer_words": words, "answer_characters": characters}
+        for row, (language, words, characters) in enumerate(turns)
+    ]
+    names = {"row": pa.int64(), "turn": pa.int32(), "language": pa.string()}
+    schema = pa.schema(names | dict.fromkeys(("answer_words", "answer_characters"), pa.int32()))
+    write(lake, LakeTable.TEXT_QUALITY, "turns", pa.Table.from_pylist(records, schema))
+    assert rows_with_poor_turns(lake, "some", "datacomp").to_pylist() == [
+        {"row": 1, "detail": "every turn exceeds a limit: not english"},
+        {"row": 3, "detail": "every turn exceeds a limit: at most 2 words"},
+        {"row": 4, "detail": "every turn exceeds a limit: at most 5 characters"},
+    ]
+
+
 def test_a_share_at_the_limit_of_single_precision_is_not_poor(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     turns: list[dict[str, Any]] = [
