@@ -162,7 +162,7 @@ def _check_gpu(json_file: Path, folder: Path | None, small: bool, seconds: int) 
     from visdiv_assets.perf import machine
     from visdiv_assets.perf.gpu.check import check
     from visdiv_assets.perf.gpu.setup import FULL, SMALL, Setup, choose_device
-    from visdiv_assets.perf.gpu.steps import STEPS
+    from visdiv_assets.perf.gpu.steps import steps_on
     from visdiv_assets.perf.suite import table
 
     click.echo(machine.describe(), err=True)
@@ -174,7 +174,7 @@ def _check_gpu(json_file: Path, folder: Path | None, small: bool, seconds: int) 
             setup.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"cannot create {folder}: {error.strerror or error}") from None
-        outcome = check(STEPS, setup, json_file, seconds, say=lambda line: click.echo(line, err=True))
+        outcome = check(steps_on(device), setup, json_file, seconds, say=lambda line: click.echo(line, err=True))
     click.echo(table(outcome.figures))
     if outcome.problems or outcome.left:
         left = [f"{name}: no time was left, run the command again" for name in outcome.left]
