@@ -32,6 +32,7 @@ SECTIONS = {
         "concepts": "Count how often concepts occur in the texts, and how much of each subset is about rare ones.",
         "balance": "Find weights of rows that balance attributes, and make them independent of other columns (M4).",
         "mixture": "Find the weights of the subsets that make the most diverse mixture.",
+        "worklist": "List turns worth rewriting, and write requests for it in OpenAI's batch format.",
         "export": "Write a clean copy of all materialized subsets.",
     },
     "Maintain": {

@@ -54,7 +54,7 @@ def request_body(
     """
     form = {RATING: f"{profile.lowest} to {profile.highest}", **({ADDRESSED: "0 or 1"} if images else {})}
     system = profile.system.replace("{form}", json.dumps(form))
-    marked = [f"--- begin {name} {code} ---\n{text}\n--- end {name} {code} ---" for name, text in texts]
+    marked = delimited(texts, code)
     flag = [profile.flag] if images else []
     parts: list[dict[str, Any]] = [{"type": "text", "text": "\n".join([criterion.prompt, *flag, *marked])}]
     parts += [{"type": "image_url", "image_url": {"url": url}} for url in images]
@@ -66,6 +66,11 @@ def request_body(
         "max_tokens": MAX_REPLY_TOKENS,
         "response_format": {"type": "json_schema", "json_schema": schema},
     }
+
+
+def delimited(texts: Sequence[tuple[str, str]], code: str) -> list[str]:
+    """Return texts between lines that name them, and hold a code that the texts do not contain."""
+    return [f"--- begin {name} {code} ---\n{text}\n--- end {name} {code} ---" for name, text in texts]
 
 
 def reply_schema(profile: Profile, criterion: Criterion) -> dict[str, Any]:
