@@ -42,7 +42,7 @@ TRIGGER_TAG = "visdiv/trigger"
 
 BENCHMARK_ASSETS = dg.AssetSelection.groups("2_benchmarks")
 CALIBRATION_ASSETS = dg.AssetSelection.assets("calibration")
-MAPS_ASSETS = dg.AssetSelection.assets("maps", "warehouse")
+MAPS_ASSETS = dg.AssetSelection.assets("maps")
 OCR_ASSETS = dg.AssetSelection.assets("image_texts")
 JUDGE_ASSETS = dg.AssetSelection.groups("8_judge")
 CORPUS_ASSETS = dg.AssetSelection.groups("6_corpus", "7_warehouse")
@@ -124,8 +124,8 @@ def pipelines(resources: Mapping[str, Any]) -> list[UnresolvedAssetJobDefinition
         dg.define_asset_job(
             MAPS_JOB,
             selection=MAPS_ASSETS,
-            description="Draws maps of a subset's images and texts, with named clusters, as a plot and a page, and "
-            "publishes the DuckDB file. UMAP takes minutes.",
+            description="Draws maps of a subset's images and texts, with named clusters, as a plot and a page. UMAP "
+            "takes minutes. The sensor keep_corpus_fresh then publishes them.",
             config=launch_config(resources, MAPS_RESOURCES),
         ),
         dg.define_asset_job(

@@ -65,7 +65,7 @@ def maps(
     Each is laid out by UMAP, t-SNE or PCA (VISDIV_MAP_LAYOUTS). Dense groups of points are clusters, named by the words
     that distinguish the texts of their rows; template questions do not count. Of a large subset a seeded sample is
     shown (VISDIV_MAP_POINTS). The page in reports/maps shows images on hover and opens from disk. Only the job
-    maps_pipeline includes this asset, since UMAP takes minutes; the job then publishes the DuckDB file.
+    maps_pipeline includes this asset, since UMAP takes minutes; the sensor keep_corpus_fresh then publishes the result.
     """
     subset = context.partition_key
     path = Path(reports.folder) / "maps" / f"{escape(subset)}.html"

@@ -49,7 +49,6 @@ from visdiv_assets.sources.left_out import count_by_kind
         LakeTable.ALIGNMENT,
         LakeTable.CLIP_NEAR_DUPLICATES,
         LakeTable.SELECTION_SCORES,
-        LakeTable.MAPS,
         LakeTable.CROSS_SUBSET_DUPLICATES,
         LakeTable.DUPLICATE_CLUSTERS,
         LakeTable.CURATED_ROWS,
