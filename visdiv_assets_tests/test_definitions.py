@@ -126,6 +126,7 @@ def test_every_asset_is_in_exactly_one_job() -> None:
         (automation.CALIBRATION_JOB, subset_partitions),
         (automation.MAPS_JOB, subset_partitions),
         (automation.OCR_JOB, subset_partitions),
+        (automation.BENCHMARK_OCR_JOB, benchmark_partitions),
         (automation.JUDGE_JOB, subset_partitions),
         (automation.CORPUS_JOB, None),
         (automation.OBSERVE_SUBSETS_JOB, subset_partitions),

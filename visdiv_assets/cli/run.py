@@ -41,7 +41,8 @@ Examples:
 @click.option(
     "--ocr",
     is_flag=True,
-    help="Also read the text in a sample of each subset's images (VISDIV_OCR_SAMPLE). It needs the extra [ocr].",
+    help="Also read the text in a sample of the images of subsets and benchmarks (VISDIV_OCR_SAMPLE). It needs the "
+    "extra [ocr].",
 )
 @click.option("--plan", is_flag=True, help="Only print what would run, and estimate its time, memory and disk space.")
 @format_option
@@ -86,7 +87,7 @@ def run(
     if changed:
         stale = {*changed_subsets(source, lake), *decided}
         chosen = [subset for subset in known if subset in stale]
-    benchmarks = source.benchmarks() if every else stale_benchmarks(source, lake)
+    benchmarks = source.benchmarks() if every or ocr else stale_benchmarks(source, lake)
     if plan:
         from visdiv_assets.cli.run_plan import echo_plan
 

@@ -50,6 +50,7 @@ class LakeTable:
     CALIBRATION: Final = "calibration"
     MAPS: Final = "maps"
     IMAGE_TEXTS: Final = "image_texts"
+    IMAGE_TEXT_LEAKS: Final = "image_text_leaks"
     DUPLICATES_REPORT: Final = "duplicates_report"
     BENCHMARK_IMAGES: Final = "benchmark_images"
     BENCHMARK_STRINGS: Final = "benchmark_strings"
@@ -58,6 +59,7 @@ class LakeTable:
     BENCHMARK_EMBEDDINGS: Final = "benchmark_embeddings"
     BENCHMARK_REGIONS: Final = "benchmark_regions"
     BENCHMARK_TEXTS: Final = "benchmark_texts"
+    BENCHMARK_IMAGE_TEXTS: Final = "benchmark_image_texts"
     LEAK_REPORTS: Final = "leak_reports"
     CROSS_SUBSET_DUPLICATES: Final = "cross_subset_duplicates"
     VERIFIED_CROSS_SUBSET: Final = "verified_cross_subset"
@@ -98,6 +100,7 @@ TABLES: dict[str, PartitionKind] = {
     LakeTable.CALIBRATION: PartitionKind.SUBSET,
     LakeTable.MAPS: PartitionKind.SUBSET,
     LakeTable.IMAGE_TEXTS: PartitionKind.SUBSET,
+    LakeTable.IMAGE_TEXT_LEAKS: PartitionKind.SUBSET,
     LakeTable.DUPLICATES_REPORT: PartitionKind.SUBSET,
     LakeTable.BENCHMARK_IMAGES: PartitionKind.BENCHMARK,
     LakeTable.BENCHMARK_STRINGS: PartitionKind.BENCHMARK,
@@ -106,6 +109,7 @@ TABLES: dict[str, PartitionKind] = {
     LakeTable.BENCHMARK_EMBEDDINGS: PartitionKind.BENCHMARK,
     LakeTable.BENCHMARK_REGIONS: PartitionKind.BENCHMARK,
     LakeTable.BENCHMARK_TEXTS: PartitionKind.BENCHMARK,
+    LakeTable.BENCHMARK_IMAGE_TEXTS: PartitionKind.BENCHMARK,
     LakeTable.LEAK_REPORTS: PartitionKind.BENCHMARK,
     LakeTable.CROSS_SUBSET_DUPLICATES: PartitionKind.CORPUS,
     LakeTable.VERIFIED_CROSS_SUBSET: PartitionKind.CORPUS,
@@ -122,8 +126,11 @@ TABLES: dict[str, PartitionKind] = {
 #: makes judge_ratings after all others of a subset.
 ON_REQUEST = frozenset({LakeTable.CALIBRATION, LakeTable.JUDGE_RATINGS, LakeTable.MAPS})
 
-#: Tables of a subset that only `visdiv run --ocr` makes.
-NEEDS_OCR = frozenset({LakeTable.IMAGE_TEXTS})
+#: Tables whose stages read text in images, which takes seconds per image.
+READS_IMAGES = frozenset({LakeTable.IMAGE_TEXTS, LakeTable.BENCHMARK_IMAGE_TEXTS})
+
+#: Tables that only `visdiv run --ocr` makes.
+NEEDS_OCR = READS_IMAGES | {LakeTable.IMAGE_TEXT_LEAKS}
 
 #: Tables of a subset that `visdiv run` skips where there are no CLIP weights.
 NEEDS_CLIP = frozenset(
@@ -155,11 +162,11 @@ def remedy(table: str, partition: str) -> str:
         return "run `visdiv mixture`"
     if table in ON_REQUEST and table != LakeTable.JUDGE_RATINGS:
         return f"materialize {table} of {partition!r} in `visdiv ui`"
+    asked = "--ocr " if table in NEEDS_OCR else ""
     if TABLES[table] is not PartitionKind.SUBSET:
-        return "run `visdiv run --all`"
+        return f"run `visdiv run {asked}--all`"
     # A name that begins with a dash would be read as an option.
     option_end = "-- " if partition.startswith("-") else ""
-    asked = "--ocr " if table in NEEDS_OCR else ""
     command = f"run `visdiv run {asked}{option_end}{shlex.quote(partition)}`"
     if table == LakeTable.JUDGE_RATINGS:
         return f"{command} with VISDIV_JUDGE_URL"

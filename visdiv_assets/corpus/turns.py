@@ -122,6 +122,25 @@ def stored_strings(lake: Lake, manifest: Manifest) -> Iterator[pa.Array]:
         yield batch["strings"].flatten()
 
 
+def located_strings(lake: Lake, manifest: Manifest) -> Iterator[tuple[np.ndarray, np.ndarray, pa.Array]]:
+    """Yield the strings of a benchmark with their positions, those of some rows at a time.
+
+    Args:
+        lake: where they lie.
+        manifest: of `benchmark_strings`.
+
+    Yields:
+        the row of each string, int64 [n], its index in the row, int32 [n], and the strings [n].
+    """
+    first = 0
+    for batch in _read_batches(lake, manifest, "rows", STRINGS_SCHEMA.names):
+        lengths = batch["strings"].value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+        row = np.repeat(np.arange(len(lengths)), lengths)
+        index = np.arange(len(row)) - (np.cumsum(lengths) - lengths)[row]
+        yield first + row, index.astype(np.int32), batch["strings"].flatten()
+        first += batch.num_rows
+
+
 def row_strings(lake: Lake, benchmark: str, row: int) -> list[str]:
     """Return the strings of a row of a benchmark without empty ones; none if they were never stored.
 

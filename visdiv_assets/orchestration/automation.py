@@ -32,6 +32,7 @@ SUBSET_JOB = "subset_pipeline"
 CALIBRATION_JOB = "calibration_pipeline"
 MAPS_JOB = "maps_pipeline"
 OCR_JOB = "ocr_pipeline"
+BENCHMARK_OCR_JOB = "benchmark_ocr_pipeline"
 JUDGE_JOB = "judge_pipeline"
 CORPUS_JOB = "corpus_pipeline"
 OBSERVE_SUBSETS_JOB = "observe_subsets"
@@ -40,10 +41,11 @@ OBSERVE_BENCHMARKS_JOB = "observe_benchmarks"
 #: Tag of a run that a sensor requested.
 TRIGGER_TAG = "visdiv/trigger"
 
-BENCHMARK_ASSETS = dg.AssetSelection.groups("2_benchmarks")
+BENCHMARK_OCR_ASSETS = dg.AssetSelection.assets("benchmark_image_texts")
+BENCHMARK_ASSETS = dg.AssetSelection.groups("2_benchmarks") - BENCHMARK_OCR_ASSETS
 CALIBRATION_ASSETS = dg.AssetSelection.assets("calibration")
 MAPS_ASSETS = dg.AssetSelection.assets("maps")
-OCR_ASSETS = dg.AssetSelection.assets("image_texts")
+OCR_ASSETS = dg.AssetSelection.assets("image_texts", "image_text_leaks")
 JUDGE_ASSETS = dg.AssetSelection.groups("8_judge")
 CORPUS_ASSETS = dg.AssetSelection.groups("6_corpus", "7_warehouse")
 #: Slow or costly assets that are materialized on request only.
@@ -79,7 +81,7 @@ refresh_if_materialized = (
 def with_conditions(assets: Iterable[object]) -> list[Any]:
     """Return the assets with the automation condition of partitioned assets.
 
-    Calibration, maps, image_texts and judge_ratings have none, since they are materialized on request only; neither
+    Calibration, maps, text in images and judge_ratings have none, since they are materialized on request only; neither
     have the corpus assets, which a sensor requests together.
     """
 
@@ -129,10 +131,17 @@ def pipelines(resources: Mapping[str, Any]) -> list[UnresolvedAssetJobDefinition
             config=launch_config(resources, MAPS_RESOURCES),
         ),
         dg.define_asset_job(
+            BENCHMARK_OCR_JOB,
+            selection=BENCHMARK_OCR_ASSETS,
+            description="Reads the text in a sample of a benchmark's images, as `visdiv run --ocr` does. Launch it "
+            "before ocr_pipeline, which looks for that text in subsets. It needs the extra [ocr].",
+            config=launch_config(resources, OCR_RESOURCES),
+        ),
+        dg.define_asset_job(
             OCR_JOB,
             selection=OCR_ASSETS,
-            description="Reads the text in a sample of a subset's images, as `visdiv run --ocr` does. It needs the "
-            "extra [ocr], and takes 1 to 4 seconds of a core per image.",
+            description="Reads the text in a sample of a subset's images, and finds what of benchmarks stands in it, "
+            "as `visdiv run --ocr` does. It needs the extra [ocr], and takes 1 to 4 seconds of a core per image.",
             config=launch_config(resources, OCR_RESOURCES),
         ),
         dg.define_asset_job(

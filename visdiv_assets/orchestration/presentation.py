@@ -55,7 +55,8 @@ TABLES_OF: dict[str, tuple[str, ...]] = {
     LakeTable.CLIP_NEAR_DUPLICATES: ("clip_pairs", "clip_pair_summary"),
     LakeTable.CALIBRATION: ("calibration",),
     LakeTable.MAPS: ("map_points",),
-    LakeTable.IMAGE_TEXTS: ("image_texts", "image_text_summary"),
+    LakeTable.IMAGE_TEXTS: ("image_texts", "image_text_summary", "image_personal_data"),
+    LakeTable.IMAGE_TEXT_LEAKS: ("image_text_leaks", "image_text_leak_rates", "image_text_leak_summary"),
     LakeTable.SELECTION_SCORES: ("selection_scores",),
     LakeTable.DUPLICATE_CLUSTERS: ("duplicate_clusters", "cluster_summary", "component_sizes"),
     LakeTable.CURATED_ROWS: ("dropped_rows", "rows"),
@@ -85,6 +86,7 @@ _COLUMNS_LIKE: dict[str, tuple[str, ...]] = dict.fromkeys(
     ),
     ("images",),
 )
+_COLUMNS_LIKE[LakeTable.BENCHMARK_IMAGE_TEXTS] = ("image_texts",)
 
 _ROW = "Row of the subset, from 0 across its shards in file-name order."
 
@@ -168,6 +170,9 @@ LINEAGE: dict[str, dict[str, _Origins]] = {
         "pdq_distance": ((LakeTable.SUBSET_IMAGES, "pdq"), (LakeTable.BENCHMARK_IMAGES, "pdq")),
     },
     LakeTable.IMAGE_TEXTS: {name: ((LakeTable.SUBSET_IMAGES, name),) for name in ("row", "image_index", "image_id")},
+    LakeTable.BENCHMARK_IMAGE_TEXTS: {
+        name: ((LakeTable.BENCHMARK_IMAGES, name),) for name in ("row", "image_index", "image_id")
+    },
     LakeTable.ALIGNMENT: {"row": ((LakeTable.SUBSET_IMAGES, "row"),), "images": ((LakeTable.SUBSET_IMAGES, "status"),)},
     LakeTable.SELECTION_SCORES: {
         "row": ((LakeTable.SUBSET_IMAGES, "row"),),
@@ -260,7 +265,7 @@ def _tags(spec: dg.AssetSpec) -> dict[str, str]:
     tags = {"visdiv/of": kind or "corpus"}
     if name.startswith("clip_") or name in (LakeTable.ALIGNMENT, LakeTable.SELECTION_SCORES):
         tags["visdiv/needs"] = "clip"
-    if name == LakeTable.IMAGE_TEXTS:
+    if name in NEEDS_OCR:
         tags["visdiv/needs"] = "ocr"
     if name in ON_REQUEST | NEEDS_OCR:
         tags["visdiv/launch"] = "by_hand"

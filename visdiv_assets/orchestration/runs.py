@@ -24,6 +24,7 @@ from visdiv_assets.orchestration.asset_runs import raise_interrupt
 from visdiv_assets.orchestration.assets.ingest_results import NOT_READ
 from visdiv_assets.orchestration.automation import (
     BENCHMARK_JOB,
+    BENCHMARK_OCR_JOB,
     CORPUS_JOB,
     JUDGE_JOB,
     OCR_JOB,
@@ -163,7 +164,7 @@ class Session:
         Args:
             benchmarks: names of benchmarks.
             subsets: names of subsets.
-            ocr: whether text in images of the subsets is read.
+            ocr: whether text in images of the benchmarks and subsets is read.
 
         Raises:
             KeyboardInterrupt: a signal has stopped a run; `Stopped` if work may still be in progress.
@@ -171,6 +172,7 @@ class Session:
         yield from self._run_each(BENCHMARK_JOB, benchmarks)
         yield from self._run_each(SUBSET_JOB, subsets)
         if ocr:
+            yield from self._run_each(BENCHMARK_OCR_JOB, benchmarks)
             yield from self._run_each(OCR_JOB, subsets)
         if self._settings.judge_url:
             yield from self._rate_each(subsets)
@@ -184,11 +186,13 @@ class Session:
         yield outcome
 
     def _run_each(self, job: str, names: Sequence[str]) -> Iterator[Outcome]:
-        what = {BENCHMARK_JOB: "benchmark", SUBSET_JOB: "subset", OCR_JOB: "text in images of subset"}[job]
+        reads = job in (OCR_JOB, BENCHMARK_OCR_JOB)
+        what = "benchmark" if job in (BENCHMARK_JOB, BENCHMARK_OCR_JOB) else "subset"
+        what = f"text in images of {what}" if reads else what
         for index, name in enumerate(names):
             with heading(f"{what} {index + 1} of {len(names)}"):
                 # A subset has an outcome of its own for each job.
-                outcome = self._run(job, f"text in images of {name}" if job == OCR_JOB else name, partition=name)
+                outcome = self._run(job, f"text in images of {name}" if reads else name, partition=name)
             yield outcome
 
     def _rate_each(self, subsets: Sequence[str]) -> Iterator[Outcome]:
@@ -305,9 +309,10 @@ def _summarize(result: dg.ExecuteInProcessResult) -> str:
         curated = metadata[LakeTable.CURATED_ROWS]
         kept, rows = curated["rows_kept"].value, curated["rows"].value
         return f"the clean copy keeps {kept} of {rows} rows; DuckDB file published"
-    if LakeTable.IMAGE_TEXTS in metadata:
-        read = metadata[LakeTable.IMAGE_TEXTS]
-        return f"{read['images_read'].value} images read, {read['images_with_text'].value} with text"
+    if read := metadata.get(LakeTable.IMAGE_TEXTS) or metadata.get(LakeTable.BENCHMARK_IMAGE_TEXTS):
+        # Where no image could be read, it is not known how many have text.
+        with_text = f", {read['images_with_text'].value} with text" if "images_with_text" in read else ""
+        return f"{read['images_read'].value} images read{with_text}"
     if set(metadata) == {LakeTable.QUALITY_ROWS}:
         return "quality thresholds applied"
     embeddings = metadata.get(LakeTable.SSCD_EMBEDDINGS) or metadata[LakeTable.BENCHMARK_EMBEDDINGS]

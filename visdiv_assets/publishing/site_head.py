@@ -22,6 +22,7 @@ SITE_PAGES = {
     "clean_copy.html": "Clean copy",
     "contamination.html": "Contamination",
     "texts.html": "Texts",
+    "modalities.html": "Leaks across modalities",
     "overlap.html": "Overlap",
     "clusters.html": "Groups of copies",
     "diversity.html": "Diversity",

@@ -68,6 +68,7 @@ def test_the_advice_is_a_command_that_makes_the_table(table: str) -> None:
             LakeTable.LEAK_REPORTS: automation.CORPUS_JOB,
             LakeTable.JUDGE_RATINGS: automation.JUDGE_JOB,
             **dict.fromkeys(NEEDS_OCR, automation.OCR_JOB),
+            LakeTable.BENCHMARK_IMAGE_TEXTS: automation.BENCHMARK_OCR_JOB,
         }
         # Each publication of the DuckDB file is noted.
         made = "warehouse" if table == LakeTable.PUBLICATIONS else table

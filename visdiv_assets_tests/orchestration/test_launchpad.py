@@ -43,7 +43,14 @@ def test_the_launchpad_shows_the_settings_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    "job", [automation.SUBSET_JOB, automation.CALIBRATION_JOB, automation.MAPS_JOB, automation.OCR_JOB]
+    "job",
+    [
+        automation.SUBSET_JOB,
+        automation.CALIBRATION_JOB,
+        automation.MAPS_JOB,
+        automation.OCR_JOB,
+        automation.BENCHMARK_OCR_JOB,
+    ],
 )
 def test_what_the_launchpad_shows_is_accepted(job: str) -> None:
     config = shown(job)

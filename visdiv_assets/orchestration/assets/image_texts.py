@@ -6,10 +6,11 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.access import first_positions
+from visdiv_assets.corpus.access import first_positions, read_pairs
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.corpus.turns import stored_turns
 from visdiv_assets.orchestration.assets.stage import (
+    Stage,
     check_spec,
     column_schema,
     digests_by_table,
@@ -17,7 +18,7 @@ from visdiv_assets.orchestration.assets.stage import (
     stage,
     table_preview,
 )
-from visdiv_assets.orchestration.partitions import subset_partitions
+from visdiv_assets.orchestration.partitions import benchmark_partitions, subset_partitions
 from visdiv_assets.orchestration.resources import (
     DecoderResource,
     EngineResource,
@@ -28,10 +29,20 @@ from visdiv_assets.orchestration.resources import (
 from visdiv_assets.orchestration.work.image_texts import ReadImages, ReadUnit, found_batches
 from visdiv_assets.orchestration.work.make_units import Planned, make_units
 from visdiv_assets.progress import progress
+from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest, digest_of
 from visdiv_assets.storage.partition_write import PartitionWrite, UnitWrite
-from visdiv_assets.texts.ocr.findings import BOXES_SCHEMA, FAILED, IMAGES_SCHEMA, READ_SCHEMA
+from visdiv_assets.texts.ocr.findings import (
+    BOXES_SCHEMA,
+    FAILED,
+    IMAGES_SCHEMA,
+    PERSONAL_SCHEMA,
+    READ_IMAGES_SCHEMA,
+    READ_SCHEMA,
+    personal_data,
+    with_positions,
+)
 from visdiv_assets.texts.ocr.rapid import load_reader, reader_id
 from visdiv_assets.texts.ocr.sample import SEED, choose_images, split_into_units
 
@@ -66,8 +77,9 @@ def image_texts(
 
     A seeded sample of images is read (VISDIV_OCR_SAMPLE; 0: all), each image_id once. The answers of the row where an
     image first occurs are compared with its text, since captions may repeat it (parrot captions). Images that say that
-    an image is missing are flagged as placeholders. Only the job ocr_pipeline and `visdiv run --ocr` include this
-    asset: it needs the extra [ocr], and takes seconds per image. 32 images are one unit of work.
+    an image is missing are flagged as placeholders, and personal data in the text are counted. Only
+    the job ocr_pipeline and `visdiv run --ocr` include this asset: it needs the extra [ocr], and takes seconds per
+    image. 32 images are one unit of work.
     """
     begin = time.monotonic()
     with stage(context, lake, LakeTable.IMAGE_TEXTS, CODE_VERSION) as run:
@@ -75,17 +87,83 @@ def image_texts(
         inputs = digests_by_table(images, turns)
         write = run.write(inputs, model_id=reader_id(), source_revision=images.source_revision)
         positions = _chosen_positions(run.lake, images, ocr.sample)
-        work = ReadImages(lake.in_each_process(), source.in_each_process(), images, load_reader, decoder.limits)
-        planned = [
-            Planned(f"images {number}", {"image_ids": digest_of(list(unit))}, unit)
-            for number, unit in enumerate(split_into_units(positions["image_id"].to_pylist()))
-        ]
-        with progress(f"reading text in images of {run.partition}", positions.num_rows, "image") as advance:
-            make_units(write, engine.open(), work, planned, _store, advance)
+        work = ReadImages(
+            lake.in_each_process(), source.in_each_process(), Kind.SUBSET, images, load_reader, decoder.limits
+        )
+        _read(run, write, engine, work, positions)
         reused = write.reused
         _write_found(run.lake, write, positions, turns, inputs)
         manifest = write.commit(sample=ocr.sample, seed=int(SEED), images_read=positions.num_rows)
         found = run.lake.read(manifest, "images")
+    return _result(manifest, found, reused, time.monotonic() - begin)
+
+
+@dg.asset(
+    partitions_def=benchmark_partitions,
+    deps=[LakeTable.BENCHMARK_IMAGES],
+    group_name="2_benchmarks",
+    kinds={"parquet"},
+    code_version=CODE_VERSION,
+    metadata=column_schema(READ_IMAGES_SCHEMA),
+    check_specs=[
+        check_spec(
+            "images_read",
+            asset=LakeTable.BENCHMARK_IMAGE_TEXTS,
+            partitions_def=benchmark_partitions,
+            description="The reader failed on no image (warns).",
+        )
+    ],
+)
+def benchmark_image_texts(
+    context: dg.AssetExecutionContext,
+    source: SourceResource,
+    lake: LakeResource,
+    decoder: DecoderResource,
+    engine: EngineResource,
+    ocr: OcrResource,
+) -> dg.MaterializeResult:
+    """Text in the images of a benchmark's test set (OCR by PP-OCRv6), for image_text_leaks.
+
+    As for subsets, a seeded sample of images is read (VISDIV_OCR_SAMPLE; 0: all), each image_id once. Only the job
+    benchmark_ocr_pipeline and `visdiv run --ocr` include this asset: it needs the extra [ocr], and takes seconds per
+    image. 32 images are one unit of work.
+    """
+    begin = time.monotonic()
+    with stage(context, lake, LakeTable.BENCHMARK_IMAGE_TEXTS, CODE_VERSION) as run:
+        images = run.require(LakeTable.BENCHMARK_IMAGES)
+        inputs = digests_by_table(images)
+        write = run.write(inputs, model_id=reader_id(), source_revision=images.source_revision)
+        positions = _chosen_positions(run.lake, images, ocr.sample)
+        work = ReadImages(
+            lake.in_each_process(), source.in_each_process(), Kind.BENCHMARK, images, load_reader, decoder.limits
+        )
+        _read(run, write, engine, work, positions)
+        reused = write.reused
+        draft = write.draft()
+        made_from = {**inputs, "read": digest_of([unit.digest for unit in draft.units])}
+        if not write.reuse("found", made_from):
+            with write.add("found", made_from) as unit:
+                unit.table(
+                    "images",
+                    with_positions(positions, read_pairs(run.lake, draft, READ_SCHEMA, "read")),
+                    READ_IMAGES_SCHEMA,
+                )
+        manifest = write.commit(sample=ocr.sample, seed=int(SEED), images_read=positions.num_rows)
+        found = run.lake.read(manifest, "images")
+    return _result(manifest, found, reused, time.monotonic() - begin)
+
+
+def _read(run: Stage, write: PartitionWrite, engine: EngineResource, work: ReadImages, positions: pa.Table) -> None:
+    """Read the images at some positions, unit by unit; those that an earlier run has read are kept."""
+    planned = [
+        Planned(f"images {number}", {"image_ids": digest_of(list(unit))}, unit)
+        for number, unit in enumerate(split_into_units(positions["image_id"].to_pylist()))
+    ]
+    with progress(f"reading text in images of {run.partition}", positions.num_rows, "image") as advance:
+        make_units(write, engine.open(), work, planned, _store, advance)
+
+
+def _result(manifest: Manifest, found: pa.Table, reused: int, seconds: float) -> dg.MaterializeResult:
     counts = {
         "images_with_text": pc.sum(pc.greater(found["boxes"], 0)).as_py(),
         "placeholders": pc.sum(found["placeholder"]).as_py(),
@@ -101,7 +179,7 @@ def image_texts(
             **{name: count for name, count in counts.items() if count is not None},
             "largest": table_preview(found.sort_by([("text_area", "descending")])),
             "units_reused": reused,
-            "seconds": time.monotonic() - begin,
+            "seconds": seconds,
         },
         [
             dg.AssetCheckResult(
@@ -137,3 +215,6 @@ def _write_found(
         with write.add("found", made_from) as unit:
             batches = found_batches(lake, draft, positions, stored_turns(lake, turns))
             unit.table("images", batches, IMAGES_SCHEMA)
+            unit.table(
+                "personal", personal_data(positions, read_pairs(lake, draft, BOXES_SCHEMA, "boxes")), PERSONAL_SCHEMA
+            )

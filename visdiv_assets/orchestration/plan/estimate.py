@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from visdiv_assets.corpus.access import CONTENT
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, NEEDS_CLIP, NEEDS_OCR, TABLES, LakeTable, PartitionKind
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, NEEDS_CLIP, READS_IMAGES, TABLES, LakeTable, PartitionKind
 from visdiv_assets.orchestration.plan.measured import OCR_IMAGES, Measured
 from visdiv_assets.orchestration.plan.recorded import Recorded, peak_bytes
 from visdiv_assets.orchestration.plan.steps import Step
@@ -25,7 +25,7 @@ _GROUPS: dict[str, frozenset[str]] = {
         {LakeTable.VERIFIED_DUPLICATES, LakeTable.VERIFIED_CONTAMINATION, LakeTable.VERIFIED_CROSS_SUBSET}
     ),
     CLIP: NEEDS_CLIP,
-    OCR: NEEDS_OCR,
+    OCR: READS_IMAGES,
 }
 
 #: Pairs of vectors from which the seconds of a join are its product; a smaller join is mostly overhead.
@@ -219,7 +219,7 @@ class _Estimator:
         """Return the amount and the seconds of each recorded partition of a step that has images."""
         images = self._plan.images.get(step.kind, {CORPUS_PARTITION: self._totals[PartitionKind.SUBSET]})
         seconds = self._recorded.seconds.get(step.name, {})
-        if NEEDS_OCR & set(step.versions):
+        if READS_IMAGES & set(step.versions):
             # The sample of an earlier run may have had another size.
             sampled = {name: self._work(step, name, count).images for name, count in images.items()}
             step, images = step._replace(sample=0), {**sampled, **self._images_read}
@@ -233,8 +233,8 @@ class _Estimator:
 
 
 def _images_read(lake: Lake) -> dict[str, int]:
-    """Return the number of images of each subset whose text was read."""
-    manifests = (lake.require(LakeTable.IMAGE_TEXTS, name) for name in lake.partitions(LakeTable.IMAGE_TEXTS))
+    """Return the number of images of each subset and benchmark whose text was read."""
+    manifests = (lake.require(table, name) for table in sorted(READS_IMAGES) for name in lake.partitions(table))
     return {manifest.partition: int(manifest.facts["images_read"]) for manifest in manifests}
 
 

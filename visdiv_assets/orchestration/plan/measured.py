@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.corpus.tables import NEEDS_OCR
+from visdiv_assets.corpus.tables import READS_IMAGES
 from visdiv_assets.devices import resolve_device
 from visdiv_assets.duplicates.candidates import CandidateRule
 from visdiv_assets.duplicates.verify import verify_pair
@@ -79,7 +79,7 @@ def measure(settings: Settings, source: Source, parts: Sequence[Part]) -> Measur
         return Measured(0, 0.0, 0.0, 0.0, join_seconds)
     seconds, size = _measure_pass(settings, images)
     verify_seconds = _measure_verification(settings, images)
-    ocr_seconds = _measure_ocr(settings, images) if any(NEEDS_OCR & part.made for part in parts) else 0.0
+    ocr_seconds = _measure_ocr(settings, images) if any(READS_IMAGES & part.made for part in parts) else 0.0
     return Measured(len(images), seconds, size, verify_seconds, join_seconds, ocr_seconds)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, NEEDS_CLIP
 from visdiv_assets.orchestration.assets.clip_optional import LEFT_OUT_TAG
-from visdiv_assets.orchestration.automation import BENCHMARK_JOB, CORPUS_JOB, OCR_JOB, SUBSET_JOB
+from visdiv_assets.orchestration.automation import BENCHMARK_JOB, BENCHMARK_OCR_JOB, CORPUS_JOB, OCR_JOB, SUBSET_JOB
 from visdiv_assets.orchestration.state import open_instance
 
 #: Tag of a Dagster run with the peak memory of its process, in bytes.
@@ -88,7 +88,7 @@ def _runs(home: Path) -> Iterator[tuple[list[Interval], int]]:
         if instance is None:
             return
         for run in instance.get_runs(limit=MAX_RUNS):
-            if run.job_name in (BENCHMARK_JOB, SUBSET_JOB, OCR_JOB, CORPUS_JOB):
+            if run.job_name in (BENCHMARK_JOB, SUBSET_JOB, BENCHMARK_OCR_JOB, OCR_JOB, CORPUS_JOB):
                 partition = run.tags.get("dagster/partition", CORPUS_PARTITION)
                 steps = instance.get_run_step_stats(run.run_id)
                 # A step that made nothing says nothing about the time it takes.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from visdiv_assets.corpus.tables import NEEDS_CLIP, NEEDS_OCR, ON_REQUEST, PartitionKind
+from visdiv_assets.corpus.tables import NEEDS_CLIP, NEEDS_OCR, ON_REQUEST, READS_IMAGES, PartitionKind
 from visdiv_assets.orchestration import assets
 from visdiv_assets.orchestration.partitions import PARTITIONS
 from visdiv_assets.sources import Kind
@@ -42,7 +42,7 @@ def steps(*, with_clip: bool, with_ocr: bool = False, ocr_sample: int = 0) -> li
     Args:
         with_clip: whether there are CLIP weights; without them, steps that need them are skipped.
         with_ocr: whether text in images is read.
-        ocr_sample: the number of images of a subset whose text is read; 0: all.
+        ocr_sample: the number of images of a subset or benchmark whose text is read; 0: all.
     """
     found = [_step(each) for each in dg.load_assets_from_modules(assets.STAGES) if _is_step(each)]
     left_out = ON_REQUEST | (frozenset() if with_clip else NEEDS_CLIP) | (frozenset() if with_ocr else NEEDS_OCR)
@@ -50,7 +50,7 @@ def steps(*, with_clip: bool, with_ocr: bool = False, ocr_sample: int = 0) -> li
         step._replace(versions={table: code for table, code in step.versions.items() if table not in left_out})
         for step in found
     ]
-    sampled = [step._replace(sample=ocr_sample) if NEEDS_OCR & set(step.versions) else step for step in kept]
+    sampled = [step._replace(sample=ocr_sample) if READS_IMAGES & set(step.versions) else step for step in kept]
     return _in_order([step for step in sampled if step.versions])
 
 

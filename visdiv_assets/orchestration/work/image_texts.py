@@ -29,11 +29,12 @@ ReadUnit = tuple[pa.Table, pa.Table]
 
 @dataclass(frozen=True)
 class ReadImages:
-    """Reads the text of images of a subset; a unit is their image_ids.
+    """Reads the text of images of a subset or benchmark; a unit is their image_ids.
 
     Attributes:
         lake: where the images are listed.
         source: where the images are.
+        kind: whether they are of a subset or of a benchmark.
         images: manifest of the list of images.
         load: loads the reader for a number of threads.
         limits: of images.
@@ -44,6 +45,7 @@ class ReadImages:
 
     lake: PerProcess[Lake]
     source: PerProcess[Source]
+    kind: Kind
     images: Manifest
     load: Callable[[int], TextReader]
     limits: DecodeLimits
@@ -51,7 +53,7 @@ class ReadImages:
     def open(self, worker: Worker) -> Callable[[tuple[str, ...], Progress], ReadUnit]:
         """Load the reader, and the positions of the images."""
         reader = self.load(worker.threads)
-        fetcher = ImageFetcher(self.lake.get(), self.source.get(), [(Kind.SUBSET, self.images)])
+        fetcher = ImageFetcher(self.lake.get(), self.source.get(), [(self.kind, self.images)])
 
         def read(unit: tuple[str, ...], progress: Progress) -> ReadUnit:
             fetch = fetcher.in_order(unit)

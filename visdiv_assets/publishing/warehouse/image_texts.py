@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from visdiv_assets.publishing.warehouse.columns import IMAGE_ID, IMAGE_INDEX, ROW, SUBSET, Column, Table, View, enum
+from visdiv_assets.publishing.warehouse.columns import (
+    IMAGE_ID,
+    IMAGE_INDEX,
+    OF_SUBSET,
+    ROW,
+    SUBSET,
+    Column,
+    Table,
+    View,
+    enum,
+)
+from visdiv_assets.texts.personal_data import KINDS
 
 IMAGE_TEXTS = Table(
     "image_texts",
@@ -90,4 +101,117 @@ IMAGE_TEXT_SUMMARY = View(
         coalesce(answers, 0) AS answers, share_half_in_image, share_in_image, co_text_rate
     FROM failed LEFT JOIN counted USING (subset)
     """,
+)
+
+_LEAK_KIND = Column(
+    "kind",
+    enum("text_in_image", "image_in_text", "image_in_image"),
+    "What of the benchmark stands in what of the subset. text_in_image: a string of the benchmark, such as a question "
+    "or answer, in the text of an image. image_in_text: the text of an image of the benchmark in the questions and "
+    "answers of a row. image_in_image: the text of an image of the benchmark in the text of an image.",
+)
+
+IMAGE_TEXT_LEAKS = Table(
+    "image_text_leaks",
+    "One row per image, or row, of a subset and text of a benchmark that stands in it, where one of the texts, or both,"
+    " was read from an image (OCR). A text counts if 0.7 of its n-grams of 8 letters and digits are there. Nothing is "
+    "dropped for it.",
+    (
+        SUBSET,
+        ROW,
+        Column("image_index", "INTEGER", "Index of the image in its row, from 0; NULL for the texts of the row."),
+        Column("image_id", "VARCHAR", "The image_id of that image; NULL for the texts of the row."),
+        _LEAK_KIND,
+        Column("benchmark", "VARCHAR", "Name of the benchmark."),
+        Column("benchmark_row", "BIGINT", "Index of the row in the benchmark, from 0."),
+        Column("benchmark_image_index", "INTEGER", "Index of the image in the benchmark's row; NULL for a string."),
+        Column("benchmark_image_id", "VARCHAR", "The image_id of the benchmark's image; NULL for a string."),
+        Column("benchmark_string", "INTEGER", "Index of the string in the benchmark's row, from 0; NULL for an image."),
+        Column("ngrams", "INTEGER", "Distinct n-grams of the benchmark's text, without those of its template."),
+        Column("ngrams_matched", "INTEGER", "Those that stand in the image or row.", stored="ngrams_found"),
+        Column("share", "FLOAT", "ngrams_matched / ngrams, 0.7 to 1."),
+        Column("excerpt", "VARCHAR", "The first 300 characters of the benchmark's text."),
+    ),
+)
+
+IMAGE_TEXT_LEAK_RATES = Table(
+    "image_text_leak_rates",
+    "One row per subset whose images were read, benchmark and kind: how much of the subset has text of the benchmark, "
+    "and how much of the benchmark is in the subset. All numbers are NULL if nothing was compared, as for a benchmark "
+    "whose images were not read.",
+    (
+        SUBSET,
+        Column("benchmark", "VARCHAR", "Name of the benchmark."),
+        _LEAK_KIND,
+        Column(
+            "compared",
+            "BIGINT",
+            "Images of the subset that were read, a seeded sample by default; for image_in_text, rows with texts.",
+        ),
+        Column("found", "BIGINT", "Those in which a text of the benchmark stands."),
+        Column("rate", "DOUBLE", "found / compared."),
+        Column("ci_low", "DOUBLE", "Lower end of the Wilson 95 % interval of the rate."),
+        Column("ci_high", "DOUBLE", "Upper end of the Wilson 95 % interval of the rate."),
+        Column(
+            "benchmark_compared",
+            "BIGINT",
+            "Strings of the benchmark, or texts of its images that were read, that are long enough: at least 40 n-grams"
+            " that at most 10 of them share.",
+        ),
+        Column("benchmark_found", "BIGINT", "Those that stand in the subset's texts or images."),
+        Column("benchmark_rate", "DOUBLE", "benchmark_found / benchmark_compared."),
+        Column("benchmark_ci_low", "DOUBLE", "Lower end of the Wilson 95 % interval of benchmark_rate."),
+        Column("benchmark_ci_high", "DOUBLE", "Upper end of the Wilson 95 % interval of benchmark_rate."),
+    ),
+    references=OF_SUBSET,
+)
+
+_KINDS = (
+    ("text_in_image", "Images of subsets in which a question, answer or other string of the benchmark stands"),
+    ("image_in_text", "Rows of subsets in whose questions and answers the text of an image of the benchmark stands"),
+    ("image_in_image", "Images of subsets in which the text of an image of the benchmark stands"),
+)
+
+IMAGE_TEXT_LEAK_SUMMARY = View(
+    "image_text_leak_summary",
+    "A view with one row per subset whose images were read, and benchmark: in how many images and rows text of the "
+    "benchmark stands, by what stands in what, with rates and 95 % intervals.",
+    (
+        SUBSET,
+        Column("benchmark", "VARCHAR", "Name of the benchmark."),
+        *(
+            column
+            for kind, comment in _KINDS
+            for column in (
+                Column(kind, "BIGINT", f"{comment}; NULL if nothing was compared."),
+                Column(f"{kind}_rate", "DOUBLE", "Their share of those that were compared."),
+                Column(f"{kind}_ci_low", "DOUBLE", "Lower end of the Wilson 95 % interval."),
+                Column(f"{kind}_ci_high", "DOUBLE", "Upper end of the Wilson 95 % interval."),
+            )
+        ),
+    ),
+    query=f"""
+    SELECT subset, benchmark, {
+        ", ".join(
+            f"max({column}) FILTER (kind = '{kind}') AS {kind}{ending}"
+            for kind, _ in _KINDS
+            for column, ending in (("found", ""), ("rate", "_rate"), ("ci_low", "_ci_low"), ("ci_high", "_ci_high"))
+        )
+    } FROM image_text_leak_rates GROUP BY subset, benchmark ORDER BY subset, benchmark
+    """,
+)
+
+IMAGE_PERSONAL_DATA = Table(
+    "image_personal_data",
+    "One row per image of a subset and kind of personal data in the text that was read from it (OCR), at the position "
+    "where the image first occurs. The values themselves are not stored. personal_data has those of questions and "
+    "answers.",
+    (
+        SUBSET,
+        ROW,
+        IMAGE_INDEX,
+        IMAGE_ID,
+        Column("kind", enum(*KINDS), "What was found: email, phone, ip_address (public), or key; as in personal_data."),
+        Column("count", "INTEGER", "Number of values of this kind in the image."),
+    ),
 )

@@ -39,7 +39,14 @@ from visdiv_assets.publishing.warehouse.duplicates import (
 )
 from visdiv_assets.publishing.warehouse.history import HISTORY
 from visdiv_assets.publishing.warehouse.image_issues import IMAGE_ISSUES
-from visdiv_assets.publishing.warehouse.image_texts import IMAGE_TEXT_SUMMARY, IMAGE_TEXTS
+from visdiv_assets.publishing.warehouse.image_texts import (
+    IMAGE_PERSONAL_DATA,
+    IMAGE_TEXT_LEAK_RATES,
+    IMAGE_TEXT_LEAK_SUMMARY,
+    IMAGE_TEXT_LEAKS,
+    IMAGE_TEXT_SUMMARY,
+    IMAGE_TEXTS,
+)
 from visdiv_assets.publishing.warehouse.images import DROPPED_ROWS, IMAGES, QUALITY, SUBSETS
 from visdiv_assets.publishing.warehouse.judge import JUDGE_RATINGS, JUDGE_SUMMARY
 from visdiv_assets.publishing.warehouse.review import REVIEW_DECISIONS, REVIEW_PRECISION
@@ -149,6 +156,9 @@ TABLES = (
     TEXT_NEAR_DUPLICATES,
     REPEATED_TURNS,
     IMAGE_TEXTS,
+    IMAGE_PERSONAL_DATA,
+    IMAGE_TEXT_LEAKS,
+    IMAGE_TEXT_LEAK_RATES,
     TEXT_QUALITY,
     PERSONAL_DATA,
     QUALITY_QUANTILES,
@@ -181,6 +191,7 @@ VIEWS = (
     IMAGE_ISSUES,
     TEXT_SUMMARY,
     IMAGE_TEXT_SUMMARY,
+    IMAGE_TEXT_LEAK_SUMMARY,
     BENCHMARK_LEAKS,
     TEXT_QUALITY_SUMMARY,
     PERSONAL_DATA_SUMMARY,

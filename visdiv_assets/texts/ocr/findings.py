@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from visdiv_assets.texts.ngrams import split_words
 from visdiv_assets.texts.ocr.interface import ReadText
 from visdiv_assets.texts.ocr.placeholders import is_placeholder
+from visdiv_assets.texts.personal_data import find_personal_data
 
 #: What was made of an image.
 READ, FAILED = "read", "failed"
@@ -61,6 +62,20 @@ IMAGES_SCHEMA = pa.schema(
         ("answers_in_image", pa.int32()),
         ("answer_words", pa.int64()),
         ("answer_words_in_image", pa.int64()),
+    ]
+)
+
+
+#: Of images whose rows have no answers, as those of benchmarks.
+READ_IMAGES_SCHEMA = pa.schema([("row", pa.int64()), ("image_index", pa.int32()), *READ_SCHEMA])
+#: Personal data in the text of an image, without the values.
+PERSONAL_SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("image_index", pa.int32()),
+        ("image_id", pa.string()),
+        ("kind", pa.string()),
+        ("count", pa.int32()),
     ]
 )
 
@@ -170,3 +185,39 @@ def with_answers(
     columns |= {name: read[name] for name in READ_SCHEMA.names}
     columns |= {"row": positions["row"], "image_index": positions["image_index"]}
     return pa.table([columns[field.name].cast(field.type) for field in IMAGES_SCHEMA], schema=IMAGES_SCHEMA)
+
+
+def with_positions(positions: pa.Table, read: pa.Table) -> pa.Table:
+    """Add the position of each image: rows of `READ_IMAGES_SCHEMA`.
+
+    Args:
+        positions: row and image_index of the images.
+        read: rows of `READ_SCHEMA`, in the same order.
+    """
+    columns = [positions["row"], positions["image_index"], *(read[name] for name in READ_SCHEMA.names)]
+    return pa.table(columns, schema=READ_IMAGES_SCHEMA)
+
+
+def texts_of_images(image_ids: Sequence[str], boxes: pa.Table) -> pa.Array:
+    """Return the text of each image, one line per box; empty without text: strings [n].
+
+    Args:
+        image_ids: the images.
+        boxes: rows of `BOXES_SCHEMA`, of which only image_id and text are used.
+    """
+    lines: dict[str, list[str]] = {}
+    for image_id, text in zip(boxes["image_id"].to_pylist(), boxes["text"].to_pylist(), strict=True):
+        lines.setdefault(image_id, []).append(text or "")
+    return pa.array(["\n".join(lines.get(image_id, ())) for image_id in image_ids], pa.string())
+
+
+def personal_data(positions: pa.Table, boxes: pa.Table) -> pa.Table:
+    """Count personal data in the text of each image: rows of `PERSONAL_SCHEMA`.
+
+    Args:
+        positions: row, image_index and image_id of the images.
+        boxes: the boxes that were read in them.
+    """
+    found = find_personal_data(texts_of_images(positions["image_id"].to_pylist(), boxes))
+    of_image = positions.select(["row", "image_index", "image_id"]).take(found["text"])
+    return pa.table([*of_image.columns, found["kind"], found["count"]], schema=PERSONAL_SCHEMA)

@@ -149,6 +149,6 @@ def test_without_the_extra_one_line_names_it(pipeline: Pipeline, monkeypatch: py
     assert line == "rapidocr is not installed: run `pip install 'visdiv-assets[ocr]'`"
 
 
-def test_the_job_reads_texts_and_nothing_else() -> None:
+def test_the_job_reads_texts_and_finds_leaks() -> None:
     job = build_definitions().resolve_job_def(OCR_JOB)
-    assert set(job.asset_layer.executable_asset_keys) == {dg.AssetKey("image_texts")}
+    assert set(job.asset_layer.executable_asset_keys) == {dg.AssetKey("image_texts"), dg.AssetKey("image_text_leaks")}

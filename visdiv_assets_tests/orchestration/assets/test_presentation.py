@@ -49,7 +49,9 @@ def test_tags_name_kinds_of_partitions_and_manual_assets() -> None:
         "curated_rows": "corpus",
     }
     assert {name for name, spec in SPECS.items() if "visdiv/launch" in spec.tags} == {
+        "benchmark_image_texts",
         "calibration",
+        "image_text_leaks",
         "image_texts",
         "judge_ratings",
         "maps",

@@ -120,6 +120,19 @@ class _Rows:
                     rate = {"rate": matched / rows, "ci_low": low, "ci_high": high}
                     yield {"subset": subset, "benchmark": benchmark, "ngram_size": size, **counted, **rate}
 
+    def image_text_leak_rates(self) -> Iterator[dict[str, Any]]:
+        for number, subset in enumerate(self._names):
+            for benchmark in self._tests:
+                low, high = wilson_interval(number, 200)
+                counted = {"compared": 200, "found": number, "rate": number / 200, "ci_low": low, "ci_high": high}
+                low, high = wilson_interval(number, 500)
+                tested = {"benchmark_rate": number / 500, "benchmark_ci_low": low, "benchmark_ci_high": high}
+                tested |= {"benchmark_compared": 500, "benchmark_found": number}
+                yield {"subset": subset, "benchmark": benchmark, "kind": "text_in_image", **counted, **tested}
+                # The images of the benchmark were not read.
+                for kind in ("image_in_text", "image_in_image"):
+                    yield {"subset": subset, "benchmark": benchmark, "kind": kind}
+
     def text_overlaps(self) -> Iterator[dict[str, Any]]:
         for number, subset in enumerate(self._names):
             for benchmark in self._tests[:1]:

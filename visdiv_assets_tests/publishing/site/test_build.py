@@ -523,3 +523,11 @@ def test_the_site_of_all_of_finevision_stays_small(tmp_path: Path) -> None:
     assert chart["canvas"]
     assert "layer" not in chart["spec"]
     assert max(page.path.stat().st_size for page in pages.values()) < 4_000_000
+
+
+def test_unknown_rates_across_modalities_have_no_value(made: MadeUp, pages: dict[str, ReadPage]) -> None:
+    page = pages["modalities"]
+    (table,) = page.tables
+    found = sql(made, "SELECT rate FROM image_text_leak_rates WHERE kind = 'text_in_image' ORDER BY rate DESC")
+    assert page.values(table, "Rate")[: len(found)] == [row[0] for row in found]
+    assert set(page.values(table, "Compared")[len(found) :]) == {None}
