@@ -19,7 +19,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,6 +34,7 @@ from pydantic_settings import (
 )
 
 from visdiv_assets.curation.judge.budget import parse_limit
+from visdiv_assets.curation.quality import parse_thresholds
 from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.errors import ConfigError, StorageError, did_you_mean
 from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES, MAX_PIXELS, DecodeLimits
@@ -49,6 +50,21 @@ CONFIG_FILE = "visdiv.toml"
 
 #: Days for which `visdiv gc` keeps files that no partition names, so that interrupted runs can resume.
 GRACE_DAYS = 7.0
+
+#: Settings that belong together, by the name of a profile; `visdiv init --profile` writes them.
+PROFILES: dict[str, dict[str, Any]] = {
+    "cpu": {"device": "cpu"},
+    "gpu": {"device": "cuda"},
+    "gpus": {"device": "cuda:all"},
+    "local-cache": {"download_cache_gigabytes": 500.0, "vector_cache_gigabytes": 500.0},
+    "finevision": {
+        "sscd_model": "sscd_disc_mixup",
+        "copies_by": "similarity",
+        "duplicate_threshold": 0.95,
+        "contamination_threshold": 0.95,
+    },
+    "blog-quality": {"quality_thresholds": "blog", "quality_rule": "row"},
+}
 
 #: Settings by their former names.
 RENAMED = {
@@ -335,6 +351,18 @@ class Settings(BaseSettings):
         "of at most 2 words or 5 characters, or a turn that is not English, as in DataComp's basic filter). A row is "
         "dropped if each of its turns is poor.",
     )
+    quality_thresholds: str = Field(
+        default="none",
+        description="Lowest ratings of a turn that passes: none (keep all; FineVision's authors found that filtering "
+        "made training worse), blog (visual_dependency 4, image_correspondence 3, relevance 4, formatting 3), or "
+        "criteria with their lowest rating, such as visual_dependency=4,formatting=3. A missing rating passes.",
+    )
+    quality_rule: Literal["turn", "row"] = Field(
+        default="turn",
+        description="When VISDIV_QUALITY_THRESHOLDS drop a row for the reason quality: turn (none of its turns passes, "
+        "as in FineVision's loader) or row (one of its turns does not, as pass_quality of the blog tests the row's "
+        "lowest ratings).",
+    )
     row_rule: Literal["any", "all", "majority"] = Field(
         default="all",
         description="How many images of a row must be redundant for the row to be dropped as a duplicate: any (at "
@@ -488,6 +516,15 @@ class Settings(BaseSettings):
             raise ValueError(f"{variable('judge_url')} is set: name the model in {variable('judge_model')}, too")
         return self
 
+    @field_validator("quality_thresholds")
+    @classmethod
+    def _check_quality_thresholds(cls, value: str) -> str:
+        try:
+            parse_thresholds(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return value
+
     @field_validator("text_columns")
     @classmethod
     def _check_text_columns(cls, value: str) -> str:
@@ -638,6 +675,14 @@ def load_settings(
         raise ConfigError(f"invalid value for {labels[name]}: {shown}")
     # Validators of several settings name them by their variables.
     raise ConfigError(re.sub(rf"{PREFIX}([A-Z_]+)", lambda found: labels.get(found[1].lower(), found[0]), reason))
+
+
+def with_profiles(settings: Settings, names: Sequence[str]) -> Settings:
+    """Return settings with those of some of the `PROFILES`; of a setting in several, the last one counts."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    for name in names:
+        given |= PROFILES[name]
+    return Settings(**given)
 
 
 def config_file(environment: Mapping[str, str] | None = None) -> Path | None:

@@ -17,6 +17,7 @@ from visdiv_assets.storage.format_versions import FORMAT_VERSION, product_versio
 from visdiv_assets.storage.lake import Lake, lake_at
 
 if TYPE_CHECKING:
+    from visdiv_assets.curation.clean_copy import QualityFilter
     from visdiv_assets.curation.rules import Rules
     from visdiv_assets.curation.selection.options import TextModels
     from visdiv_assets.embedding.interface import Embedder
@@ -119,6 +120,14 @@ def cleaning_rules(settings: Settings) -> Rules:
         settings.drop_reasons,
         Selection(keep_by=settings.keep_by, keep_fraction=settings.keep_fraction, keep_rows=settings.keep_rows),
     )
+
+
+def quality_filter(settings: Settings) -> QualityFilter:
+    """Return the thresholds and the rule by which the settings drop rows for their ratings."""
+    from visdiv_assets.curation.clean_copy import QualityFilter
+    from visdiv_assets.curation.quality import as_row_rule, parse_thresholds
+
+    return QualityFilter(parse_thresholds(settings.quality_thresholds), as_row_rule(settings.quality_rule))
 
 
 def describe_publication(settings: Settings) -> Publication:

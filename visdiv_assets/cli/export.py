@@ -53,12 +53,12 @@ def export(settings: Settings, folder: Path, dry_run: bool, tagged: bool, fiftyo
     from visdiv_assets.curation.export import preview
     from visdiv_assets.progress import progress
     from visdiv_assets.publishing.warehouse.published_facts import read_facts
-    from visdiv_assets.wiring import cleaning_rules, open_lake, open_source
+    from visdiv_assets.wiring import cleaning_rules, open_lake, open_source, quality_filter
 
     if tagged and fiftyone:
         raise click.UsageError("--tagged and --fiftyone exclude each other")
     source, lake = open_source(settings), open_lake(settings)
-    decided = list(load_decisions(lake, source, cleaning_rules(settings)))
+    decided = list(load_decisions(lake, source, cleaning_rules(settings), quality_filter(settings)))
     echo_tables(form, arrow_rows("clean_copy", preview(decided)))
     if dry_run:
         option, rows = ("", "the kept rows")

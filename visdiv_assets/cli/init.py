@@ -9,12 +9,13 @@ import click
 
 from visdiv_assets.cli.options import pass_settings
 from visdiv_assets.errors import ConfigError, without_secrets
-from visdiv_assets.settings import CONFIG_FILE, Settings, config_file
+from visdiv_assets.settings import CONFIG_FILE, PROFILES, Settings, config_file, with_profiles
 
 EXAMPLES = """\
 \b
 Examples:
   visdiv init --source images --data findings
+  visdiv init --profile gpus           with the settings for all GPUs of the machine
   visdiv init --force                  write the file anew, with the settings it has
   visdiv init other.toml               then use it with VISDIV_CONFIG=other.toml
 """
@@ -30,8 +31,17 @@ _HEAD = """\
 @click.command("init", epilog=EXAMPLES)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=CONFIG_FILE)
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@click.option(
+    "--profile",
+    "profiles",
+    type=click.Choice(list(PROFILES)),
+    multiple=True,
+    help="Set what belongs together. cpu, gpu and gpus: the device. local-cache: larger caches of what is read from "
+    "the Hub and from object storage. finevision: the rule by which FineVision's authors find copies. blog-quality: "
+    "the quality filter of the blog. May be given several times.",
+)
 @pass_settings
-def init(settings: Settings, file: Path, force: bool) -> None:
+def init(settings: Settings, file: Path, force: bool, profiles: tuple[str, ...]) -> None:
     """Write all settings with their meaning to visdiv.toml.
 
     FILE has every setting with its meaning, unit, possible values and default. Settings that have another value now, by
@@ -44,7 +54,7 @@ def init(settings: Settings, file: Path, force: bool) -> None:
 
     if file.exists() and not force:
         raise ConfigError(f"{file} exists already: give --force to replace it, or the name of another file")
-    text, written = settings_file(settings)
+    text, written = settings_file(with_profiles(settings, profiles))
     try:
         with replace_local(file) as stream:
             stream.write(text.encode())

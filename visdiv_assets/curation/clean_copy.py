@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 from visdiv_assets.contamination.positions import LEAK_IDS
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
 from visdiv_assets.curation.export import SubsetDecision
+from visdiv_assets.curation.quality import RowRule
 from visdiv_assets.curation.rules import Rules
 from visdiv_assets.duplicates.candidates import SIDES
 from visdiv_assets.duplicates.decided_pairs import DECIDED
@@ -23,13 +25,25 @@ from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.texts.personal_data import KINDS
 
 
-def load_decisions(lake: Lake, source: Source, rules: Rules) -> Iterator[SubsetDecision]:
+class QualityFilter(NamedTuple):
+    """The settings by which quality ratings drop rows.
+
+    Attributes:
+        thresholds: lowest rating that passes, by criterion.
+        rule: which turns of a row must pass; see `quality`.
+    """
+
+    thresholds: Mapping[str, int]
+    rule: RowRule
+
+
+def load_decisions(lake: Lake, source: Source, rules: Rules, quality_filter: QualityFilter) -> Iterator[SubsetDecision]:
     """Yield the rows of each subset that a clean copy keeps, from the table `curated_rows`.
 
     Raises:
         NotMaterializedError: `curated_rows` or a subset is not materialized.
-        StaleError: the rows were decided by other rules, or a subset was materialized again, or its files have changed,
-            since then.
+        StaleError: the rows were decided by other rules or thresholds, or a subset was materialized again, or its files
+            have changed, since then.
         ConfigError: the file of selected rows cannot be read.
     """
     curated = lake.require(LakeTable.CURATED_ROWS, CORPUS_PARTITION)
@@ -43,6 +57,7 @@ def load_decisions(lake: Lake, source: Source, rules: Rules) -> Iterator[SubsetD
                 f"subset {subset!r} has changed since its rows were decided: "
                 f"{remedy(LakeTable.CURATED_ROWS, CORPUS_PARTITION)}"
             )
+        _require_filter(lake, subset, curated, quality_filter)
         dropped = lake.read(curated, "dropped", where=pc.field("subset") == subset)
         kept = np.ones(version.rows, bool)
         kept[dropped["row"].to_numpy()] = False
@@ -106,6 +121,24 @@ def count_personal_data(
             values[record["kind"]] += record["count_sum"]
             rows[record["kind"]] += record["row_count_distinct"]
     return {kind: (values[kind], rows[kind]) for kind in KINDS}
+
+
+def _require_filter(lake: Lake, subset: str, curated: Manifest, now: QualityFilter) -> None:
+    """Raise if the ratings of a subset were judged by other thresholds, or if rows were decided before they were."""
+    rated = lake.manifest(LakeTable.QUALITY_ROWS, subset)
+    if rated is None:
+        return
+    then = QualityFilter(rated.settings.get("thresholds", {}), rated.settings.get("rule", "turn"))
+    if then != now:
+        raise StaleError(
+            f"VISDIV_QUALITY_THRESHOLDS or VISDIV_QUALITY_RULE changed since the ratings of subset {subset!r} were "
+            f"judged: {remedy(LakeTable.QUALITY_ROWS, subset)}, or set it as it was"
+        )
+    if curated.inputs.get(f"{subset} {LakeTable.QUALITY_ROWS}", rated.digest) != rated.digest:
+        raise StaleError(
+            f"the ratings of subset {subset!r} were judged again since its rows were decided: "
+            f"{remedy(LakeTable.CURATED_ROWS, CORPUS_PARTITION)}"
+        )
 
 
 def _require_rules(curated: Manifest, rules: Rules) -> None:

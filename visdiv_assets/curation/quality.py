@@ -1,20 +1,29 @@
 """FineVision's four quality ratings, and the turns and rows that a set of thresholds keeps.
 
 A rating belongs to one turn (a question and its answer). A turn is dropped if one of its ratings is less than the
-threshold of that criterion; a missing rating drops nothing; a row is dropped if none of its turns is kept. FineVision's
-own loader filters in this way (huggingface/nanoVLM, data/datasets.py). Unlike a rule on the row's minimum, it does not
-penalize long rows.
+threshold of that criterion; a missing rating drops nothing. There are two rules for rows:
+
+- `turn`: a row is dropped if none of its turns is kept. FineVision's own loader filters in this way, and leaves the
+  dropped turns out (huggingface/nanoVLM, data/datasets.py).
+- `row`: a row is dropped if one of its turns is, so if the lowest of its ratings of a criterion, FineVision's column
+  `<criterion>_min`, misses the threshold. This is `pass_quality` of the article on FineVision and CLIP, SSCD, FAISS and
+  UMAP. It drops more long rows than short ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 
+from visdiv_assets.errors import ConfigError
 from visdiv_assets.sources.schema import CRITERIA
+
+#: What of a row its turns decide; see the module's docstring.
+RowRule = Literal["turn", "row"]
 
 RATINGS = (1, 2, 3, 4, 5)
 #: Index in the histogram of turns without a rating.
@@ -50,7 +59,7 @@ class RatingCounts:
     Attributes:
         histogram: int64 [4 criteria, 6]: unrated, then ratings 1 to 5.
         turns_dropped: int64 [4], turns under each criterion's threshold.
-        rows_dropped: int64 [4], rows of which each criterion on its own would drop all turns.
+        rows_dropped: int64 [4], rows that each criterion on its own would drop.
     """
 
     histogram: np.ndarray = field(default_factory=lambda: np.zeros((len(CRITERIA), len(RATINGS) + 1), np.int64))
@@ -74,6 +83,42 @@ class RatingCounts:
         return pa.table([pa.array(CRITERIA), self.turns_dropped, self.rows_dropped], schema=RULES_SCHEMA)
 
 
+def parse_thresholds(value: str) -> dict[str, int]:
+    """Return the thresholds by criterion that a setting names.
+
+    Args:
+        value: a name of `PROFILES`, or criteria with their lowest rating: "visual_dependency=4,formatting=3".
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if value in PROFILES:
+        return dict(PROFILES[value])
+    found = {}
+    for part in value.split(","):
+        criterion, _, rating = (text.strip() for text in part.partition("="))
+        if criterion not in CRITERIA or rating not in map(str, RATINGS):
+            raise ConfigError(
+                f"{part.strip()!r} is neither a profile of quality thresholds ({', '.join(PROFILES)}) nor a criterion "
+                f"with its lowest rating, 1 to 5, such as formatting=3; the criteria are {', '.join(CRITERIA)}"
+            )
+        found[criterion] = int(rating)
+    return found
+
+
+def as_row_rule(name: str) -> RowRule:
+    """Return the value of the setting `quality_rule`.
+
+    Raises:
+        ConfigError: it is none of the two.
+    """
+    for rule in get_args(RowRule):
+        if name == rule:
+            found: RowRule = rule
+            return found
+    raise ConfigError(f"{name!r} is not a rule of VISDIV_QUALITY_RULE: use turn or row")
+
+
 def is_rating(ratings: pa.Array) -> np.ndarray:
     """Return which of some integers are ratings, bool [n]: null and others are not."""
     values = ratings.fill_null(UNRATED).to_numpy(zero_copy_only=False)
@@ -91,7 +136,12 @@ def sum_counts(table: pa.Table, by: list[str]) -> pa.Table:
 
 
 def rate_rows(
-    batches: Iterable[pa.RecordBatch], thresholds: Mapping[str, int], *, first_row: int, counts: RatingCounts
+    batches: Iterable[pa.RecordBatch],
+    thresholds: Mapping[str, int],
+    *,
+    first_row: int,
+    counts: RatingCounts,
+    rule: RowRule = "turn",
 ) -> Iterator[pa.RecordBatch]:
     """Apply thresholds to every turn of every row.
 
@@ -100,6 +150,7 @@ def rate_rows(
         thresholds: minimum rating to keep, by criterion; other criteria drop nothing.
         first_row: index of the first row in the subset.
         counts: counts that are increased while the rows are read.
+        rule: which turns of a row must be kept for the row to be kept: "turn" (one of them) or "row" (all).
 
     Yields:
         batches of `QUALITY_SCHEMA`. A row with an unknown (null) number of turns is kept; a row without turns is not.
@@ -121,16 +172,18 @@ def rate_rows(
             failed_any |= failed
             dropped = np.bincount(row_of_turn[failed], minlength=len(turns))
             counts.turns_dropped[index] += len(row_of_turn[failed])
-            counts.rows_dropped[index] += np.count_nonzero((dropped == turns) & (turns > 0))
+            missed = dropped == turns if rule == "turn" else dropped > 0
+            counts.rows_dropped[index] += np.count_nonzero(missed & (turns > 0))
             dropped_by.append(dropped)
         turns_kept = turns - np.bincount(row_of_turn[failed_any], minlength=len(turns))
+        passing = turns_kept > 0 if rule == "turn" else (turns_kept == turns) & (turns > 0)
         unknown = known.is_null().to_numpy(zero_copy_only=False)
         rating = pa.array(rating_sum / np.maximum(rated, 1), mask=rated == 0)
         columns = [
             np.arange(len(turns)) + first_row,
             turns,
             turns_kept,
-            (turns_kept > 0) | unknown,
+            passing | unknown,
             rating,
             *dropped_by,
         ]

@@ -46,6 +46,7 @@ class RowFacts:
         poor: by reason, image_quality or text_quality, the rows that it applies to: table of
             `row_quality.POOR_ROWS_SCHEMA`; only reasons that count.
         files: where the rows are in the source.
+        quality_rule: which turns of a row its ratings have to keep; see `quality`.
     """
 
     subset: str
@@ -60,6 +61,7 @@ class RowFacts:
     text_leaks: pa.Table
     poor: Mapping[str, pa.Table]
     files: RowFiles
+    quality_rule: str = "turn"
 
 
 def load_row_facts(
@@ -124,7 +126,10 @@ def load_row_facts(
         if reason in drop:
             blocked[applies] = 1 + DROP_REASONS.index(reason)
     files = row_files(lake, images)
-    return RowFacts(subset, rows, rating, unreadable, leak, text_leak, blocked, defects, leaks, of_texts, poor, files)
+    rule = quality.settings.get("rule", "turn") if quality else "turn"
+    return RowFacts(
+        subset, rows, rating, unreadable, leak, text_leak, blocked, defects, leaks, of_texts, poor, files, rule
+    )
 
 
 def text_leaks(lake: Lake, subset: str, share: float) -> pa.Table:
@@ -249,7 +254,8 @@ def _rows_dropped_by(facts: RowFacts, reason: str) -> pa.Table:
         detail = pc.binary_join_element_wise(defects["status"], defects["detail"], ": ")
         return _dropped(facts.subset, rows, reason, detail, image_index=defects["image_index"])
     if reason == "quality":
-        return _dropped(facts.subset, rows, reason, "no turn reaches the thresholds")
+        which = "no turn reaches" if facts.quality_rule == "turn" else "a turn does not reach"
+        return _dropped(facts.subset, rows, reason, f"{which} the thresholds")
     if reason in ("image_quality", "text_quality"):
         found = facts.poor.get(reason, POOR_ROWS_SCHEMA.empty_table())
         return _dropped(facts.subset, rows, reason, found.filter(pc.is_in(found["row"], pa.array(rows)))["detail"])

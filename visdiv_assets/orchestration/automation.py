@@ -18,7 +18,6 @@ from visdiv_assets.orchestration.launchpad import (
     CORPUS_RESOURCES,
     MAPS_RESOURCES,
     OCR_RESOURCES,
-    QUALITY,
     SUBSET_RESOURCES,
     launch_config,
 )
@@ -114,7 +113,7 @@ def pipelines(resources: Mapping[str, Any]) -> list[UnresolvedAssetJobDefinition
             description="Materializes one subset, from its images to its scores and contamination, in one process. "
             "Launch it for one partition, or for all as a backfill; corpus_pipeline follows by itself. Without CLIP "
             "weights, assets that need them make nothing, and their metadata says why.",
-            config=launch_config(resources, SUBSET_RESOURCES, QUALITY),
+            config=launch_config(resources, SUBSET_RESOURCES),
         ),
         dg.define_asset_job(
             CALIBRATION_JOB,

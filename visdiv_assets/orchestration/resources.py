@@ -418,6 +418,13 @@ class CleaningResource(LaunchpadResource):
         )
 
 
+class QualityResource(LaunchpadResource):
+    """The thresholds of the quality ratings."""
+
+    thresholds: str = from_setting("quality_thresholds")
+    rule: str = from_setting("quality_rule")
+
+
 class ReviewResource(SettingsResource):
     """People's decisions on pairs of images."""
 
@@ -480,6 +487,7 @@ RESOURCES: dict[str, type[SettingsResource]] = {
     "calibration_settings": CalibrationResource,
     "cleaning": CleaningResource,
     "review": ReviewResource,
+    "quality_filter": QualityResource,
     "judge": JudgeResource,
     "reports": ReportsResource,
     "warehouse_file": WarehouseResource,

@@ -9,7 +9,7 @@ import pytest
 
 from visdiv_assets.cli.init import settings_file
 from visdiv_assets.cli.setting_facts import setting_facts
-from visdiv_assets.settings import Settings, load_settings
+from visdiv_assets.settings import PROFILES, Settings, load_settings
 from visdiv_assets_tests.cli.test_main import refused, visdiv
 
 
@@ -80,3 +80,18 @@ def test_a_source_that_is_no_folder_is_named(folder: Path) -> None:
         written = visdiv("init", "--force", source=source)
         assert written.exit_code == 0, written.output
         assert (f"The source {source} is not a folder" in written.output) is named
+
+
+@pytest.mark.parametrize("name", list(PROFILES))
+def test_a_profile_sets_what_it_says(folder: Path, name: str) -> None:
+    visdiv("init", "--profile", name)
+    loaded = load_settings({})
+    assert {setting: getattr(loaded, setting) for setting in PROFILES[name]} == PROFILES[name]
+
+
+def test_profiles_add_up_and_override_what_is_set(folder: Path) -> None:
+    (folder / "visdiv.toml").write_text('quality_rule = "turn"\nsplit = "test"\n')
+    visdiv("init", "--force", "--profile", "gpus", "--profile", "blog-quality")
+    loaded = load_settings({})
+    found = (loaded.split, loaded.device, loaded.quality_thresholds, loaded.quality_rule)
+    assert found == ("test", "cuda:all", "blog", "row")

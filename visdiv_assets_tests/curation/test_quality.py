@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,10 +22,14 @@ from visdiv_assets.curation.quality import (
     QUALITY_SCHEMA,
     RULES_SCHEMA,
     RatingCounts,
+    RowRule,
+    parse_thresholds,
     rate_rows,
     sum_counts,
 )
+from visdiv_assets.errors import ConfigError
 from visdiv_assets.sources.schema import CRITERIA, SCHEMA
+from visdiv_assets_tests.conftest import SAMPLE
 
 Row = dict[str, Any]
 
@@ -51,10 +58,13 @@ def as_batch(rows: list[Row]) -> pa.RecordBatch:
 
 
 def rate(
-    batches: list[pa.RecordBatch], thresholds: dict[str, int] | None = None, first_row: int = 0
+    batches: list[pa.RecordBatch],
+    thresholds: dict[str, int] | None = None,
+    first_row: int = 0,
+    rule: RowRule = "turn",
 ) -> tuple[list[Row], RatingCounts]:
     counts = RatingCounts()
-    rated = list(rate_rows(batches, thresholds or {}, first_row=first_row, counts=counts))
+    rated = list(rate_rows(batches, thresholds or {}, first_row=first_row, counts=counts, rule=rule))
     assert [batch.num_rows for batch in rated] == [batch.num_rows for batch in batches]
     assert all(batch.schema == QUALITY_SCHEMA for batch in rated)
     return [record for batch in rated for record in batch.to_pylist()], counts
@@ -69,7 +79,9 @@ def rating_of(given_row: Row, criterion: str, turn: int) -> int | None:
     return value
 
 
-def slow_rate(rows: list[Row], thresholds: dict[str, int], first_row: int) -> tuple[list[Row], RatingCounts]:
+def slow_rate(
+    rows: list[Row], thresholds: dict[str, int], first_row: int, rule: RowRule = "turn"
+) -> tuple[list[Row], RatingCounts]:
     """Row by row, turn by turn."""
     rated, counts = [], RatingCounts()
     for number, one in enumerate(rows):
@@ -89,13 +101,14 @@ def slow_rate(rows: list[Row], thresholds: dict[str, int], first_row: int) -> tu
             kept += keep
         for place, criterion in enumerate(CRITERIA):
             counts.turns_dropped[place] += dropped[criterion]
-            counts.rows_dropped[place] += turns > 0 and dropped[criterion] == turns
+            missed = dropped[criterion] == turns if rule == "turn" else dropped[criterion] > 0
+            counts.rows_dropped[place] += turns > 0 and missed
         rated.append(
             {
                 "row": first_row + number,
                 "turns": turns,
                 "turns_kept": kept,
-                "kept": kept > 0 or one["turns"] is None,
+                "kept": (kept > 0 and (rule == "turn" or kept == turns)) or one["turns"] is None,
                 "rating": float(np.float32(sum(ratings) / len(ratings))) if ratings else None,
                 **{f"turns_dropped_by_{criterion}": dropped[criterion] for criterion in CRITERIA},
             }
@@ -104,13 +117,15 @@ def slow_rate(rows: list[Row], thresholds: dict[str, int], first_row: int) -> tu
 
 
 def check(batches: list[pa.RecordBatch], rows: list[Row], thresholds: dict[str, int], first_row: int) -> None:
-    """Compare with the loop."""
-    rated, counts = rate(batches, thresholds, first_row)
-    expected, expected_counts = slow_rate(rows, thresholds, first_row)
-    assert rated == expected
-    np.testing.assert_array_equal(counts.histogram, expected_counts.histogram)
-    np.testing.assert_array_equal(counts.turns_dropped, expected_counts.turns_dropped)
-    np.testing.assert_array_equal(counts.rows_dropped, expected_counts.rows_dropped)
+    """Compare with the loop, by both rules."""
+    rules: tuple[RowRule, ...] = ("turn", "row")
+    for rule in rules:
+        rated, counts = rate(batches, thresholds, first_row, rule)
+        expected, expected_counts = slow_rate(rows, thresholds, first_row, rule)
+        assert rated == expected
+        np.testing.assert_array_equal(counts.histogram, expected_counts.histogram)
+        np.testing.assert_array_equal(counts.turns_dropped, expected_counts.turns_dropped)
+        np.testing.assert_array_equal(counts.rows_dropped, expected_counts.rows_dropped)
 
 
 @settings(deadline=None, max_examples=300)
@@ -303,3 +318,35 @@ def test_rating_is_lazy() -> None:
     rated = rate_rows(batches(), {}, first_row=0, counts=RatingCounts())
     next(rated)
     assert drawn == [0]
+
+
+@pytest.mark.parametrize(("rule", "rows"), [("turn", 506), ("row", 365)])
+def test_the_sample_by_the_rules_of_the_loader_and_the_blog(rule: RowRule, rows: int) -> None:
+    """The blog's own rule, on the sample's columns of lowest ratings, keeps the same rows as ours on the ratings."""
+    columns = [*(f"{name}_ratings" for name in CRITERIA), *(f"{name}_min" for name in CRITERIA), "texts"]
+    thresholds = parse_thresholds("blog")
+    kept = passing = 0
+    for file in sorted((SAMPLE / "subsets").rglob("*.parquet")):
+        table = pq.read_table(file, columns=columns)
+        turns = pc.list_value_length(table["texts"]).cast(pa.int32())
+        batch = pa.Table.from_arrays([turns, *(table[name] for name in COLUMNS[1:])], names=list(COLUMNS))
+        lowest = [np.array(table[f"{name}_min"].to_pylist(), float) >= thresholds[name] for name in CRITERIA]
+        expected = np.logical_and.reduce(lowest)
+        rated, _ = rate(batch.cast(READ).combine_chunks().to_batches(), thresholds, rule=rule)
+        found = np.array([row["kept"] for row in rated])
+        assert not (expected & ~found).any()
+        assert rule == "turn" or (expected == found).all()
+        kept += int(found.sum())
+        passing += int(expected.sum())
+    assert (kept, passing) == (rows, 365)
+
+
+@pytest.mark.parametrize("value", ["best", "formatting", "formatting=6", "relevance=4,"])
+def test_thresholds_that_name_nothing_known_are_refused(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"is neither a profile of quality thresholds \(none, blog\) nor"):
+        parse_thresholds(value)
+
+
+def test_thresholds_may_be_given_by_criterion() -> None:
+    assert parse_thresholds("visual_dependency=4, formatting=3") == {"visual_dependency": 4, "formatting": 3}
+    assert (parse_thresholds("none"), parse_thresholds("blog")) == ({}, PROFILES["blog"])

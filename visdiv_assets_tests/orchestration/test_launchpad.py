@@ -59,9 +59,9 @@ def test_what_the_launchpad_shows_is_accepted(job: str) -> None:
 
 
 def test_the_launchpad_shows_floors_and_ratings_of_subsets() -> None:
-    config = shown(automation.SUBSET_JOB, similarity_floor=0.8)
+    config = shown(automation.SUBSET_JOB, similarity_floor=0.8, quality_rule="row")
     assert config["resources"]["pair_search"]["config"]["similarity_floor"] == 0.8
-    assert config["ops"]["quality_rows"]["config"]["profile"] == "none"
+    assert config["resources"]["quality_filter"]["config"] == {"thresholds": "none", "rule": "row"}
 
 
 @pytest.mark.parametrize(("value", "reason"), [(1.5, "less than or equal to 1"), (0, "greater than 0")])

@@ -2,13 +2,11 @@
 
 import dagster as dg
 import pyarrow.compute as pc
-from pydantic import Field
 
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.corpus.turns import stored_turns
 from visdiv_assets.curation import quality
 from visdiv_assets.curation.judge.ratings import as_ratings_from, judged_units, with_judge
-from visdiv_assets.errors import ConfigError
 from visdiv_assets.orchestration.assets.stage import (
     check_spec,
     column_schema,
@@ -18,31 +16,10 @@ from visdiv_assets.orchestration.assets.stage import (
     table_preview,
 )
 from visdiv_assets.orchestration.partitions import subset_partitions
-from visdiv_assets.orchestration.resources import JudgeResource, LakeResource
+from visdiv_assets.orchestration.resources import JudgeResource, LakeResource, QualityResource
 from visdiv_assets.sources import CRITERIA
 
 CODE_VERSION = "2"
-
-
-class QualityConfig(dg.Config):
-    """Thresholds: the lowest rating (1 to 5) of a turn that is kept; 0 uses the value of the profile."""
-
-    profile: str = Field(
-        "none",
-        description="Named thresholds: none (keep all; in FineVision, filtering made training worse), or blog.",
-    )
-    visual_dependency: int = Field(0, ge=0, le=5, description="Does the question need the image?")
-    image_correspondence: int = Field(0, ge=0, le=5, description="Does the answer fit the image?")
-    relevance: int = Field(0, ge=0, le=5, description="Does the answer fit the question?")
-    formatting: int = Field(0, ge=0, le=5, description="Is the text well formed?")
-
-    def thresholds(self) -> dict[str, int]:
-        """Return the thresholds by criterion: those that are set, and those of the profile for the others."""
-        if self.profile not in quality.PROFILES:
-            known = ", ".join(quality.PROFILES)
-            raise ConfigError(f"{self.profile!r} is not a profile of quality thresholds: use one of {known}")
-        own = {name: value for name in CRITERIA if (value := getattr(self, name))}
-        return {**quality.PROFILES[self.profile], **own}
 
 
 @dg.asset(
@@ -63,17 +40,18 @@ class QualityConfig(dg.Config):
     ],
 )
 def quality_rows(
-    context: dg.AssetExecutionContext, config: QualityConfig, lake: LakeResource, judge: JudgeResource
+    context: dg.AssetExecutionContext, lake: LakeResource, judge: JudgeResource, quality_filter: QualityResource
 ) -> dg.MaterializeResult:
     """Every row of a subset with the number of turns that its quality ratings keep, and a histogram of the ratings.
 
-    A turn is dropped if one of its four ratings is below its threshold; a missing rating never drops a turn. A row is
-    dropped when no turn is left. By default there is no threshold. Ratings are those of the source and, where it has
+    A turn is dropped if one of its four ratings is below its threshold (VISDIV_QUALITY_THRESHOLDS); a missing rating
+    never drops a turn. A row is dropped when no turn is left or, with VISDIV_QUALITY_RULE=row, when one of them is
+    dropped. By default there is no threshold. Ratings are those of the source and, where it has
     none, of judge_ratings if that was materialized (VISDIV_RATINGS_FROM).
     """
     with stage(context, lake, LakeTable.QUALITY_ROWS, CODE_VERSION) as run:
         turns = run.current_turns()
-        thresholds = config.thresholds()
+        thresholds, rule = quality.parse_thresholds(quality_filter.thresholds), quality.as_row_rule(quality_filter.rule)
         which = as_ratings_from(judge.ratings_from)
         judged, judged_shards = judged_units(run.lake, turns) if which != "source" else (None, {})
         if judged is None and which == "judge":
@@ -87,7 +65,7 @@ def quality_rows(
             )
         write = run.write(
             digests_by_table(turns, judged),
-            settings={"thresholds": thresholds, "ratings_from": which},
+            settings={"thresholds": thresholds, "rule": rule, "ratings_from": which},
             source_revision=turns.source_revision,
         )
         for shard in stored_turns(run.lake, turns):
@@ -103,6 +81,7 @@ def quality_rows(
                     thresholds,
                     first_row=shard.first_row,
                     counts=counts,
+                    rule=rule,
                 )
                 unit.table("rows", rated, quality.QUALITY_SCHEMA)
                 unit.table("histogram", counts.table(), quality.HISTOGRAM_SCHEMA)
@@ -126,6 +105,7 @@ def quality_rows(
             "turns": facts["turns"],
             "turns_kept": facts["turns_kept"],
             "thresholds": thresholds,
+            "rule": rule,
             "ratings_from": which,
             "rated_by_judge": judged is not None,
             "dropped_by_each_rule": table_preview(rules),

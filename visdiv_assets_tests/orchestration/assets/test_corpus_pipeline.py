@@ -23,7 +23,7 @@ from visdiv_assets.duplicates.thresholds import PUBLISHED_THRESHOLDS
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets.wiring import cleaning_rules
+from visdiv_assets.wiring import cleaning_rules, quality_filter
 from visdiv_assets_tests.conftest import (
     SAMPLE,
     Pipeline,
@@ -315,7 +315,9 @@ def test_rows_that_go_and_rows_that_stay_are_all_rows_each_once(sample: Sample) 
     assert len(set(dropped)) == len(dropped)
     rows = dict(sample.query('SELECT subset, "rows" FROM subsets'))
     kept = {}
-    for decision in load_decisions(sample.lake, sources.open(str(SAMPLE)), cleaning_rules(sample.settings)):
+    for decision in load_decisions(
+        sample.lake, sources.open(str(SAMPLE)), cleaning_rules(sample.settings), quality_filter(sample.settings)
+    ):
         going = [row for subset, row in dropped if subset == decision.subset]
         assert len(decision.kept) == rows[decision.subset]
         assert np.flatnonzero(~decision.kept).tolist() == sorted(going)

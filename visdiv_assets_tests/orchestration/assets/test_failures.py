@@ -193,14 +193,6 @@ def test_a_model_that_cannot_run_on_the_device_is_named(pipeline: Pipeline) -> N
     assert message.startswith("sscd_disc_mixup_int8 runs on the CPU only, not on cuda:99")
 
 
-def test_an_unknown_quality_profile_is_named_with_the_known_ones(pipeline: Pipeline) -> None:
-    pipeline.write("some", one_each([0]))
-    ran = pipeline.run(
-        "some", only=["subset_images", "subset_turns", "quality_rows"], config={"quality_rows": {"profile": "best"}}
-    )
-    assert ran.failures == {"quality_rows": "'best' is not a profile of quality thresholds: use one of none, blog"}
-
-
 def test_a_data_folder_that_is_a_file_is_named(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0]))
     Path(pipeline.settings.data).write_bytes(b"")

@@ -61,7 +61,8 @@ def rate(pipeline: Pipeline) -> Ran:
 
 def quality(pipeline: Pipeline, **thresholds: int) -> dict[str, Any]:
     """Apply thresholds, and return the metadata of quality_rows."""
-    ran = pipeline.run(SUBSET, only=["quality_rows"], config={"quality_rows": thresholds})
+    given = ",".join(f"{criterion}={rating}" for criterion, rating in thresholds.items()) or "none"
+    ran = pipeline.changed(quality_thresholds=given).run(SUBSET, only=["quality_rows"])
     assert ran.success, ran.failures
     return ran.metadata("quality_rows")
 

@@ -22,12 +22,15 @@ import pytest
 from PIL import Image
 
 from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.curation.clean_copy import load_decisions
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
+from visdiv_assets.errors import StaleError
 from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.orchestration.runs import Outcome, Session
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import CRITERIA
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.wiring import cleaning_rules, open_source, quality_filter
 from visdiv_assets_tests.conftest import (
     SAMPLE,
     Pipeline,
@@ -650,7 +653,8 @@ RATED = [
 
 def test_a_quality_profile_drops_turns_and_rows_and_is_recorded(pipeline: Pipeline) -> None:
     pipeline.write("some", RATED)
-    ran = pipeline.run("some", config={"quality_rows": {"profile": "blog"}})
+    pipeline = pipeline.changed(quality_thresholds="blog")
+    ran = pipeline.run("some")
     assert ran.success
     rows = pipeline.lake.read(pipeline.lake.require("quality_rows", "some"))
     assert rows["kept"].to_pylist() == [True, False, False, True, False]
@@ -677,13 +681,18 @@ def test_no_quality_profile_keeps_every_row_that_has_a_turn(pipeline: Pipeline) 
     assert ran.metadata("quality_rows")["rows_passing_quality"] == 4
 
 
-def test_a_threshold_of_its_own_overrides_the_profile(pipeline: Pipeline) -> None:
+def test_thresholds_are_set_by_criterion_or_profile_and_rule(pipeline: Pipeline) -> None:
     pipeline.write("some", RATED)
-    config = {"quality_rows": {"profile": "blog", "visual_dependency": 3, "formatting": 2}}
-    ran = pipeline.run("some", only=["subset_images", "subset_turns", "quality_rows"], config=config)
-    rows = pipeline.lake.read(pipeline.lake.require("quality_rows", "some"))
-    assert rows.filter(pc.field("kept"))["row"].to_pylist() == [0, 1, 2, 3]
-    assert ran.metadata("quality_rows")["thresholds"]["visual_dependency"] == 3
+    for thresholds, rule, kept in (
+        ("visual_dependency=3,formatting=2", "turn", [0, 1, 2, 3]),
+        ("visual_dependency=3,formatting=2", "row", [1, 3]),
+        ("blog", "row", [3]),
+    ):
+        changed = pipeline.changed(quality_thresholds=thresholds, quality_rule=rule)
+        ran = changed.run("some", only=["subset_images", "subset_turns", "quality_rows"])
+        rows = changed.lake.read(changed.lake.require("quality_rows", "some"))
+        assert rows.filter(pc.field("kept"))["row"].to_pylist() == kept
+        assert ran.metadata("quality_rows")["rule"] == rule
 
 
 def test_another_quality_profile_leaves_images_and_vectors_alone(pipeline: Pipeline) -> None:
@@ -693,7 +702,7 @@ def test_another_quality_profile_leaves_images_and_vectors_alone(pipeline: Pipel
     others = [table for table in pipeline.lake.tables() if table != "quality_rows"]
     assert len(others) >= 5
     before = written_at(root, *others)
-    assert pipeline.run("some", config={"quality_rows": {"profile": "blog"}}).success
+    assert pipeline.changed(quality_thresholds="blog").run("some").success
     assert written_at(root, *others) == before
 
 
@@ -710,3 +719,25 @@ def test_ratings_of_turns_that_have_none_are_counted_as_unrated(pipeline: Pipeli
         ("relevance", None, 4),
         ("visual_dependency", None, 5),
     ]
+
+
+def test_an_export_refuses_rows_decided_by_other_thresholds(pipeline: Pipeline) -> None:
+    pipeline.write("some", RATED)
+    ran = pipeline.run("some")
+    assert ran.success, ran.failures
+    assert pipeline.publish().success
+    source, rules = open_source(pipeline.settings), cleaning_rules(pipeline.settings)
+
+    def kept(settings: Settings) -> list[bool]:
+        (decision,) = load_decisions(pipeline.lake, source, rules, quality_filter(settings))
+        return list(decision.kept.tolist())
+
+    assert kept(pipeline.settings) == [True, True, True, True, False]
+    changed = pipeline.changed(quality_thresholds="blog", quality_rule="row")
+    with pytest.raises(StaleError, match=r"VISDIV_QUALITY_RULE changed since .* 'some' .*`visdiv run some`"):
+        kept(changed.settings)
+    assert changed.run("some", only=["quality_rows"]).success
+    with pytest.raises(StaleError, match="were judged again since its rows were decided"):
+        kept(changed.settings)
+    assert changed.publish().success
+    assert kept(changed.settings) == [False, False, False, True, False]
