@@ -51,6 +51,7 @@ class LakeTable:
     MAPS: Final = "maps"
     IMAGE_TEXTS: Final = "image_texts"
     IMAGE_TEXT_LEAKS: Final = "image_text_leaks"
+    MASKED_ALIGNMENT: Final = "masked_alignment"
     DUPLICATES_REPORT: Final = "duplicates_report"
     BENCHMARK_IMAGES: Final = "benchmark_images"
     BENCHMARK_STRINGS: Final = "benchmark_strings"
@@ -101,6 +102,7 @@ TABLES: dict[str, PartitionKind] = {
     LakeTable.MAPS: PartitionKind.SUBSET,
     LakeTable.IMAGE_TEXTS: PartitionKind.SUBSET,
     LakeTable.IMAGE_TEXT_LEAKS: PartitionKind.SUBSET,
+    LakeTable.MASKED_ALIGNMENT: PartitionKind.SUBSET,
     LakeTable.DUPLICATES_REPORT: PartitionKind.SUBSET,
     LakeTable.BENCHMARK_IMAGES: PartitionKind.BENCHMARK,
     LakeTable.BENCHMARK_STRINGS: PartitionKind.BENCHMARK,
@@ -129,8 +131,11 @@ ON_REQUEST = frozenset({LakeTable.CALIBRATION, LakeTable.JUDGE_RATINGS, LakeTabl
 #: Tables whose stages read text in images, which takes seconds per image.
 READS_IMAGES = frozenset({LakeTable.IMAGE_TEXTS, LakeTable.BENCHMARK_IMAGE_TEXTS})
 
+#: Tables that only `visdiv run --ocr` makes where there are CLIP weights.
+NEEDS_OCR_AND_CLIP = frozenset({LakeTable.MASKED_ALIGNMENT})
+
 #: Tables that only `visdiv run --ocr` makes.
-NEEDS_OCR = READS_IMAGES | {LakeTable.IMAGE_TEXT_LEAKS}
+NEEDS_OCR = READS_IMAGES | NEEDS_OCR_AND_CLIP | {LakeTable.IMAGE_TEXT_LEAKS}
 
 #: Tables of a subset that `visdiv run` skips where there are no CLIP weights.
 NEEDS_CLIP = frozenset(
@@ -170,4 +175,4 @@ def remedy(table: str, partition: str) -> str:
     command = f"run `visdiv run {asked}{option_end}{shlex.quote(partition)}`"
     if table == LakeTable.JUDGE_RATINGS:
         return f"{command} with VISDIV_JUDGE_URL"
-    return f"{command} with CLIP weights in VISDIV_CLIP_MODEL" if table in NEEDS_CLIP else command
+    return f"{command} with CLIP weights in VISDIV_CLIP_MODEL" if table in NEEDS_CLIP | NEEDS_OCR_AND_CLIP else command

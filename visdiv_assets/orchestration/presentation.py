@@ -57,6 +57,7 @@ TABLES_OF: dict[str, tuple[str, ...]] = {
     LakeTable.MAPS: ("map_points",),
     LakeTable.IMAGE_TEXTS: ("image_texts", "image_text_summary", "image_personal_data"),
     LakeTable.IMAGE_TEXT_LEAKS: ("image_text_leaks", "image_text_leak_rates", "image_text_leak_summary"),
+    LakeTable.MASKED_ALIGNMENT: (LakeTable.MASKED_ALIGNMENT, "masked_alignment_summary"),
     LakeTable.SELECTION_SCORES: ("selection_scores",),
     LakeTable.DUPLICATE_CLUSTERS: ("duplicate_clusters", "cluster_summary", "component_sizes"),
     LakeTable.CURATED_ROWS: ("dropped_rows", "rows"),
@@ -173,6 +174,7 @@ LINEAGE: dict[str, dict[str, _Origins]] = {
     LakeTable.BENCHMARK_IMAGE_TEXTS: {
         name: ((LakeTable.BENCHMARK_IMAGES, name),) for name in ("row", "image_index", "image_id")
     },
+    LakeTable.MASKED_ALIGNMENT: {name: ((LakeTable.IMAGE_TEXTS, name),) for name in ("row", "image_index", "image_id")},
     LakeTable.ALIGNMENT: {"row": ((LakeTable.SUBSET_IMAGES, "row"),), "images": ((LakeTable.SUBSET_IMAGES, "status"),)},
     LakeTable.SELECTION_SCORES: {
         "row": ((LakeTable.SUBSET_IMAGES, "row"),),

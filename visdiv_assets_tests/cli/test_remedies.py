@@ -14,6 +14,7 @@ from visdiv_assets.corpus.tables import (
     CORPUS_PARTITION,
     NEEDS_CLIP,
     NEEDS_OCR,
+    NEEDS_OCR_AND_CLIP,
     ON_REQUEST,
     TABLES,
     LakeTable,
@@ -49,7 +50,7 @@ def test_a_missing_partition_of_any_table_has_a_remedy(table: str) -> None:
         assert command == ["run", "--ocr", "geoqa+(x)"]
     else:
         assert command == ["run", "geoqa+(x)" if kind is PartitionKind.SUBSET else "--all"]
-    assert ("VISDIV_CLIP_MODEL" in line) == (table in NEEDS_CLIP)
+    assert ("VISDIV_CLIP_MODEL" in line) == (table in NEEDS_CLIP | NEEDS_OCR_AND_CLIP)
     assert ("VISDIV_JUDGE_URL" in line) == (table == LakeTable.JUDGE_RATINGS)
 
 

@@ -234,6 +234,17 @@ STAGES = {
             "texts.ocr.findings",
         ),
     ),
+    "masked_alignment": StageCode(
+        "masked_alignment",
+        (
+            *CLIP,
+            "corpus.image_fetch",
+            "curation.alignment",
+            "orchestration.work.masked_images",
+            "texts.ocr.findings",
+            "texts.ocr.masking",
+        ),
+    ),
     "selection_scores": StageCode("selection", (*READING, "curation.selection", "vectors.kmeans", "vectors.unit_rows")),
     "duplicate_clusters": StageCode(
         "clusters",

@@ -12,7 +12,7 @@ from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
 from dagster._core.events import StepMaterializationData
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
-from visdiv_assets.corpus.tables import NEEDS_CLIP
+from visdiv_assets.corpus.tables import NEEDS_CLIP, NEEDS_OCR
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.orchestration import automation, sessions
 from visdiv_assets.orchestration.code_location import build_definitions
@@ -379,8 +379,7 @@ def test_costly_assets_run_on_request_only() -> None:
     specs = {spec.key.to_user_string(): spec for spec in build_definitions(Settings()).resolve_all_asset_specs()}
     partitioned = {name for name, spec in specs.items() if spec.partitions_def is not None}
     without = {name for name in partitioned if specs[name].automation_condition is None}
-    of_ocr = {"image_texts", "image_text_leaks", "benchmark_image_texts"}
-    assert without == {"calibration", "judge_ratings", "maps", "subset_files", "benchmark_files"} | of_ocr
+    assert without == {"calibration", *NEEDS_OCR, "judge_ratings", "maps", "subset_files", "benchmark_files"}
     assert all(specs[name].automation_condition is None for name in set(specs) - partitioned)
 
 

@@ -65,7 +65,7 @@ def test_merged_texts_follow_one_another() -> None:
 
 @pytest.mark.parametrize(
     ("line", "matches"),
-    [("seven gray geese infront", True), ("the camera?", True), ("of a new barn are looking", False), ("", False)],
+    [("seven gray geese infrontof", True), ("the camera?", True), ("of a new barn are looking", False), ("", False)],
 )
 def test_lines_match_as_a_whole_or_by_most_ngrams(line: str, matches: bool) -> None:
     assert matching_lines([line], [QUESTION]) == [matches]

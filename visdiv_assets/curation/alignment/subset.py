@@ -54,7 +54,7 @@ def align_subset(
     """
     known = lake.read(texts, "texts", columns=["text_id", "truncated"])
     for batch in align_turns(
-        _turns_with_indices(lake, texts, IdIndex(known["text_id"])),
+        turns_with_indices(lake, texts, IdIndex(known["text_id"])),
         images_of_rows(lake, listed, images),
         lake.array(images, "vectors"),
         lake.array(texts, "vectors"),
@@ -128,8 +128,8 @@ def summary_metrics(summary: pa.Table) -> dict[str, float]:
     return found
 
 
-def _turns_with_indices(lake: Lake, texts: Manifest, indices: IdIndex) -> Iterator[pa.RecordBatch]:
-    """Yield the turns with the indices of their texts' vectors instead of the text_ids."""
+def turns_with_indices(lake: Lake, texts: Manifest, indices: IdIndex) -> Iterator[pa.RecordBatch]:
+    """Yield the turns of a subset with the indices of their texts' vectors (-1 for none) instead of the text_ids."""
     for batch in lake.dataset(texts, "turns").to_batches(columns=["row", "turn", "text_id"]):
         text = pa.array(indices.rows(batch.column("text_id")))
         yield pa.record_batch([batch.column("row"), batch.column("turn"), text], names=["row", "turn", "text"])

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from visdiv_assets.corpus.access import CONTENT
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, NEEDS_CLIP, READS_IMAGES, TABLES, LakeTable, PartitionKind
+from visdiv_assets.corpus.tables import (
+    CORPUS_PARTITION,
+    NEEDS_CLIP,
+    NEEDS_OCR_AND_CLIP,
+    READS_IMAGES,
+    TABLES,
+    LakeTable,
+    PartitionKind,
+)
 from visdiv_assets.orchestration.plan.measured import OCR_IMAGES, Measured
 from visdiv_assets.orchestration.plan.recorded import Recorded, peak_bytes
 from visdiv_assets.orchestration.plan.steps import Step
@@ -17,7 +25,7 @@ from visdiv_assets.storage.lake import Lake
 
 #: Groups of steps, by the tables that they write; all other steps are FINDINGS.
 PASS, JOINS, VERIFICATION, CLIP = "pass over the source", "joins", "verification", "CLIP"
-OCR, FINDINGS = "text in images", "findings"
+OCR, MASKED, FINDINGS = "text in images", "images with text masked", "findings"
 _GROUPS: dict[str, frozenset[str]] = {
     PASS: frozenset(table for kind in Kind for table in (CONTENT[kind].images, CONTENT[kind].embeddings)),
     JOINS: frozenset({LakeTable.NEAR_DUPLICATES, LakeTable.CONTAMINATION, LakeTable.CROSS_SUBSET_DUPLICATES}),
@@ -26,6 +34,7 @@ _GROUPS: dict[str, frozenset[str]] = {
     ),
     CLIP: NEEDS_CLIP,
     OCR: READS_IMAGES,
+    MASKED: NEEDS_OCR_AND_CLIP,
 }
 
 #: Pairs of vectors from which the seconds of a join are its product; a smaller join is mostly overhead.
@@ -219,7 +228,7 @@ class _Estimator:
         """Return the amount and the seconds of each recorded partition of a step that has images."""
         images = self._plan.images.get(step.kind, {CORPUS_PARTITION: self._totals[PartitionKind.SUBSET]})
         seconds = self._recorded.seconds.get(step.name, {})
-        if READS_IMAGES & set(step.versions):
+        if (READS_IMAGES | NEEDS_OCR_AND_CLIP) & set(step.versions):
             # The sample of an earlier run may have had another size.
             sampled = {name: self._work(step, name, count).images for name, count in images.items()}
             step, images = step._replace(sample=0), {**sampled, **self._images_read}

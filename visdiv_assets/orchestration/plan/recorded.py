@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, NEEDS_CLIP
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, NEEDS_CLIP, NEEDS_OCR_AND_CLIP
 from visdiv_assets.orchestration.assets.clip_optional import LEFT_OUT_TAG
 from visdiv_assets.orchestration.automation import BENCHMARK_JOB, BENCHMARK_OCR_JOB, CORPUS_JOB, OCR_JOB, SUBSET_JOB
 from visdiv_assets.orchestration.state import open_instance
@@ -92,7 +92,7 @@ def _runs(home: Path) -> Iterator[tuple[list[Interval], int]]:
                 partition = run.tags.get("dagster/partition", CORPUS_PARTITION)
                 steps = instance.get_run_step_stats(run.run_id)
                 # A step that made nothing says nothing about the time it takes.
-                left_out = NEEDS_CLIP if LEFT_OUT_TAG in run.tags else frozenset()
+                left_out = NEEDS_CLIP | NEEDS_OCR_AND_CLIP if LEFT_OUT_TAG in run.tags else frozenset()
                 yield (
                     [
                         Interval(step.step_key, partition, step.start_time, step.end_time)

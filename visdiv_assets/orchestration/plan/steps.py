@@ -8,7 +8,14 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from visdiv_assets.corpus.tables import NEEDS_CLIP, NEEDS_OCR, ON_REQUEST, READS_IMAGES, PartitionKind
+from visdiv_assets.corpus.tables import (
+    NEEDS_CLIP,
+    NEEDS_OCR,
+    NEEDS_OCR_AND_CLIP,
+    ON_REQUEST,
+    READS_IMAGES,
+    PartitionKind,
+)
 from visdiv_assets.orchestration import assets
 from visdiv_assets.orchestration.partitions import PARTITIONS
 from visdiv_assets.sources import Kind
@@ -45,12 +52,15 @@ def steps(*, with_clip: bool, with_ocr: bool = False, ocr_sample: int = 0) -> li
         ocr_sample: the number of images of a subset or benchmark whose text is read; 0: all.
     """
     found = [_step(each) for each in dg.load_assets_from_modules(assets.STAGES) if _is_step(each)]
-    left_out = ON_REQUEST | (frozenset() if with_clip else NEEDS_CLIP) | (frozenset() if with_ocr else NEEDS_OCR)
+    left_out = ON_REQUEST | (frozenset() if with_ocr else NEEDS_OCR)
+    if not with_clip:
+        left_out |= NEEDS_CLIP | NEEDS_OCR_AND_CLIP
     kept = [
         step._replace(versions={table: code for table, code in step.versions.items() if table not in left_out})
         for step in found
     ]
-    sampled = [step._replace(sample=ocr_sample) if READS_IMAGES & set(step.versions) else step for step in kept]
+    of_sample = READS_IMAGES | NEEDS_OCR_AND_CLIP
+    sampled = [step._replace(sample=ocr_sample) if of_sample & set(step.versions) else step for step in kept]
     return _in_order([step for step in sampled if step.versions])
 
 

@@ -16,7 +16,7 @@ from visdiv_assets.curation.image_issues import ISSUE_VALUES, size_bounds
 from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.duplicates.person_decisions import Decisions
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
-from visdiv_assets.publishing.warehouse import clip, image_texts, schema, text_quality, texts
+from visdiv_assets.publishing.warehouse import clip, image_texts, masked_alignment, schema, text_quality, texts
 from visdiv_assets.publishing.warehouse.history import fill_history
 from visdiv_assets.publishing.warehouse.images import neighbors_column
 from visdiv_assets.publishing.warehouse.loading import Loader
@@ -51,6 +51,7 @@ COPIED_BY_SUBSET = (
     (LakeTable.IMAGE_TEXTS, "personal", image_texts.IMAGE_PERSONAL_DATA),
     (LakeTable.IMAGE_TEXT_LEAKS, "matches", image_texts.IMAGE_TEXT_LEAKS),
     (LakeTable.IMAGE_TEXT_LEAKS, "rates", image_texts.IMAGE_TEXT_LEAK_RATES),
+    (LakeTable.MASKED_ALIGNMENT, "scores", masked_alignment.MASKED_ALIGNMENT),
 )
 COPIED = (
     (LakeTable.DUPLICATE_CLUSTERS, "positions", schema.DUPLICATE_CLUSTERS),

@@ -49,6 +49,7 @@ from visdiv_assets.publishing.warehouse.image_texts import (
 )
 from visdiv_assets.publishing.warehouse.images import DROPPED_ROWS, IMAGES, QUALITY, SUBSETS
 from visdiv_assets.publishing.warehouse.judge import JUDGE_RATINGS, JUDGE_SUMMARY
+from visdiv_assets.publishing.warehouse.masked_alignment import MASKED_ALIGNMENT, MASKED_ALIGNMENT_SUMMARY
 from visdiv_assets.publishing.warehouse.review import REVIEW_DECISIONS, REVIEW_PRECISION
 from visdiv_assets.publishing.warehouse.rows import ROWS
 from visdiv_assets.publishing.warehouse.skipped import SKIPPED_FILES, UNUSED_COLUMNS
@@ -159,6 +160,7 @@ TABLES = (
     IMAGE_PERSONAL_DATA,
     IMAGE_TEXT_LEAKS,
     IMAGE_TEXT_LEAK_RATES,
+    MASKED_ALIGNMENT,
     TEXT_QUALITY,
     PERSONAL_DATA,
     QUALITY_QUANTILES,
@@ -192,6 +194,7 @@ VIEWS = (
     TEXT_SUMMARY,
     IMAGE_TEXT_SUMMARY,
     IMAGE_TEXT_LEAK_SUMMARY,
+    MASKED_ALIGNMENT_SUMMARY,
     BENCHMARK_LEAKS,
     TEXT_QUALITY_SUMMARY,
     PERSONAL_DATA_SUMMARY,

@@ -149,6 +149,7 @@ def test_without_the_extra_one_line_names_it(pipeline: Pipeline, monkeypatch: py
     assert line == "rapidocr is not installed: run `pip install 'visdiv-assets[ocr]'`"
 
 
-def test_the_job_reads_texts_and_finds_leaks() -> None:
+def test_the_job_makes_what_needs_texts_of_a_subset() -> None:
     job = build_definitions().resolve_job_def(OCR_JOB)
-    assert set(job.asset_layer.executable_asset_keys) == {dg.AssetKey("image_texts"), dg.AssetKey("image_text_leaks")}
+    names = ("image_texts", "image_text_leaks", "masked_alignment")
+    assert set(job.asset_layer.executable_asset_keys) == {dg.AssetKey(name) for name in names}

@@ -55,6 +55,7 @@ def test_tags_name_kinds_of_partitions_and_manual_assets() -> None:
         "image_texts",
         "judge_ratings",
         "maps",
+        "masked_alignment",
     }
     assert {name for name, spec in SPECS.items() if spec.tags.get("visdiv/needs") == "clip"} >= {
         "clip_image_embeddings",

@@ -139,7 +139,7 @@ def test_what_cannot_be_read_is_named(made: Made) -> None:
 def test_the_steps_are_those_of_the_jobs() -> None:
     tables = {table for step in steps(with_clip=True) for table in step.versions}
     assert {"subset_images", "sscd_embeddings", "alignment", "curated_rows", "warehouse"} <= tables
-    assert not {"calibration", "image_texts", "judge_ratings", "maps", "subset_files"} & tables
+    assert not {"calibration", "image_texts", "masked_alignment", "judge_ratings", "maps", "subset_files"} & tables
     assert "alignment" not in {table for step in steps(with_clip=False) for table in step.versions}
 
 
@@ -147,6 +147,9 @@ def test_text_in_images_is_a_step_on_request() -> None:
     samples = {step.name: step.sample for step in steps(with_clip=False, with_ocr=True, ocr_sample=200)}
     assert samples.pop("image_texts") == samples.pop("benchmark_image_texts") == 200
     assert set(samples.values()) == {0}
+    assert "masked_alignment" not in samples
+    with_both = {step.name: step.sample for step in steps(with_clip=True, with_ocr=True, ocr_sample=200)}
+    assert with_both["masked_alignment"] == 200
 
 
 def test_each_step_is_behind_those_it_reads() -> None:
