@@ -108,4 +108,4 @@ def test_no_maps_without_vectors(pipeline: Pipeline) -> None:
 
 def test_maps_are_of_one_job_that_takes_subsets() -> None:
     job = build_definitions().resolve_job_def(MAPS_JOB)
-    assert set(job.asset_layer.executable_asset_keys) == {dg.AssetKey("maps"), dg.AssetKey("warehouse")}
+    assert set(job.asset_layer.executable_asset_keys) == {dg.AssetKey("maps")}
