@@ -32,7 +32,7 @@ from visdiv_assets.duplicates.candidates import SIDES
 from visdiv_assets.duplicates.decided_pairs import obey, read_decided
 from visdiv_assets.duplicates.person_decisions import DECISIONS_SCHEMA
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.imaging.identity import image_changed, image_id
+from visdiv_assets.imaging.identity import unchanged
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.error_messages import write_error
@@ -190,10 +190,9 @@ def _write_images(
     chosen = list(missing.values())
     fetched = source.fetch(Kind.SUBSET, subset, [(record["row"], record["image_index"]) for record in chosen])
     for record, data in zip(chosen, fetched, strict=True):
-        if data is None or image_id(data) != record["image_id"]:
-            raise image_changed(record["image_id"])
+        image = unchanged(record["image_id"], data)
         with replace_local(folder / _path(record)) as stream:
-            stream.write(data)
+            stream.write(image)
         written.images.add(record["image_id"])
 
 

@@ -27,3 +27,18 @@ def image_id(data: bytes) -> str:
 def image_changed(image_id: str) -> ModelError:
     """Return the error for an image that differs from the one that was listed."""
     return ModelError(f"image {image_id} has changed since subset_images was made: materialize it again")
+
+
+def unchanged(listed: str, data: bytes | None) -> bytes:
+    """Return the bytes of a listed image.
+
+    Args:
+        listed: its image_id.
+        data: what the source has in its position now.
+
+    Raises:
+        ModelError: the image is not there any more, or is another one.
+    """
+    if data is None or image_id(data) != listed:
+        raise image_changed(listed)
+    return data

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from visdiv_assets.perf.measuring import Figure, measure_in_subprocess
+from visdiv_assets.perf.measuring import Figure, measure_methods
 from visdiv_assets.perf.selection import open_texts, write_texts
 from visdiv_assets.progress import Progress, silent
 
@@ -29,15 +29,10 @@ def measure(rows: int = 1_000_000, progress: Progress = silent) -> list[Figure]:
         rows: number of rows, each with a text of 40 words and some attributes.
         progress: called after every run.
     """
-    figures = []
     with tempfile.TemporaryDirectory(prefix="visdiv-perf-") as folder:
         write_texts(Path(folder), rows)
         write_attributes(Path(folder), rows)
-        for name, prepare in METHODS.items():
-            run = measure_in_subprocess(prepare, Path(folder))
-            figures.append(Figure(f"{name} of {rows:,}", run.seconds, "s", peak_mb=run.peak_mb, remark=run.result))
-            progress(1)
-    return figures
+        return measure_methods(METHODS, Path(folder), rows, progress)
 
 
 def write_attributes(folder: Path, rows: int, seed: int = 0) -> None:

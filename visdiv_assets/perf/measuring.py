@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from visdiv_assets.progress import Progress
 
 #: Seconds between two samples of the memory of the process.
 INTERVAL = 0.005
@@ -71,6 +73,25 @@ def measure_in_subprocess(prepare: Callable[..., Callable[[], Any]], *arguments:
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
         return executor.submit(measure_here, prepare, arguments).result()
+
+
+def measure_methods(
+    methods: Mapping[str, Callable[[Path], Callable[[], Any]]], folder: Path, rows: int, progress: Progress
+) -> list[Figure]:
+    """Run every method once, each in a separate process; the result of its work is the remark.
+
+    Args:
+        methods: what prepares the work of each, by name; called with the folder as by `measure_in_subprocess`.
+        folder: holds the input.
+        rows: number of rows of the input.
+        progress: called after every run.
+    """
+    figures = []
+    for name, prepare in methods.items():
+        run = measure_in_subprocess(prepare, folder)
+        figures.append(Figure(f"{name} of {rows:,}", run.seconds, "s", peak_mb=run.peak_mb, remark=run.result))
+        progress(1)
+    return figures
 
 
 def measure_here(prepare: Callable[..., Callable[[], Any]], arguments: tuple[Any, ...]) -> Run:

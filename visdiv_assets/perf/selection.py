@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.extras import is_installed
-from visdiv_assets.perf.measuring import Figure, measure_in_subprocess
+from visdiv_assets.perf.measuring import Figure, measure_methods
 from visdiv_assets.progress import Progress, silent
 
 DIMENSION = 512
@@ -38,15 +38,10 @@ def measure(rows: int = 200_000, progress: Progress = silent) -> list[Figure]:
             2.3 GB of temporary files.
         progress: called after every run.
     """
-    figures = []
     with tempfile.TemporaryDirectory(prefix="visdiv-perf-") as folder:
         write_vectors(Path(folder), rows)
         write_texts(Path(folder), rows)
-        for name, prepare in METHODS.items():
-            run = measure_in_subprocess(prepare, Path(folder))
-            figures.append(Figure(f"{name} of {rows:,}", run.seconds, "s", peak_mb=run.peak_mb, remark=run.result))
-            progress(1)
-    return figures
+        return measure_methods(METHODS, Path(folder), rows, progress)
 
 
 def write_vectors(folder: Path, rows: int, seed: int = 0) -> None:

@@ -15,7 +15,7 @@ def test_every_method_of_curation_says_what_it_found(monkeypatch: pytest.MonkeyP
     def here(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> Run:
         return measuring.measure_here(prepare, arguments)
 
-    monkeypatch.setattr(curation, "measure_in_subprocess", here)
+    monkeypatch.setattr(measuring, "measure_in_subprocess", here)
     told: list[int] = []
     figures = curation.measure(rows=1200, progress=told.append)
     assert sum(told) == len(figures) == len(curation.METHODS)

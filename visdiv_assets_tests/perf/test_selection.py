@@ -20,7 +20,7 @@ def test_every_method_runs_once_and_says_what_it_found(monkeypatch: pytest.Monke
     def here(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> Run:
         return measuring.measure_here(prepare, arguments)
 
-    monkeypatch.setattr(selection, "measure_in_subprocess", here)
+    monkeypatch.setattr(measuring, "measure_in_subprocess", here)
     monkeypatch.setattr(selection, "BENCHMARK_TEXTS", 40)
     monkeypatch.setattr(selection, "PICKS", 20)
     told: list[int] = []

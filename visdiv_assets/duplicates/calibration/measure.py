@@ -31,8 +31,7 @@ from visdiv_assets.duplicates.pdq_join import Hashes, close_hashes
 from visdiv_assets.duplicates.verify_pairs import ImageAccess, compare_pairs
 from visdiv_assets.embedding.interface import Embedder
 from visdiv_assets.imaging.decode import DecodedImage, decode_image
-from visdiv_assets.imaging.identity import image_changed
-from visdiv_assets.imaging.identity import image_id as identity_of
+from visdiv_assets.imaging.identity import image_changed, unchanged
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.imaging.pdq import fingerprints
 from visdiv_assets.imaging.resize import Reduced
@@ -194,8 +193,8 @@ def _verdicts(
 
 
 def _decode(image_id: str, data: bytes | None, limits: DecodeLimits) -> DecodedImage:
-    decoded = decode_image(data, limits=limits)
-    if data is None or decoded.pixels is None or identity_of(data) != image_id:
+    decoded = decode_image(unchanged(image_id, data), limits=limits)
+    if decoded.pixels is None:
         raise image_changed(image_id)
     return decoded
 

@@ -1,6 +1,7 @@
-"""Text read from the images of a subset (OCR)."""
+"""Text read from the images of subsets and benchmarks (OCR)."""
 
 import time
+from collections.abc import Callable
 
 import dagster as dg
 import pyarrow as pa
@@ -32,7 +33,7 @@ from visdiv_assets.progress import progress
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest, digest_of
-from visdiv_assets.storage.partition_write import PartitionWrite, UnitWrite
+from visdiv_assets.storage.partition_write import UnitWrite
 from visdiv_assets.texts.ocr.findings import (
     BOXES_SCHEMA,
     FAILED,
@@ -49,6 +50,15 @@ from visdiv_assets.texts.ocr.sample import SEED, choose_images, split_into_units
 CODE_VERSION = "2"
 
 
+def _images_read(table: str, partitions: dg.PartitionsDefinition[str]) -> dg.AssetCheckSpec:
+    return check_spec(
+        "images_read",
+        asset=table,
+        partitions_def=partitions,
+        description="The reader failed on no image (warns).",
+    )
+
+
 @dg.asset(
     partitions_def=subset_partitions,
     deps=[LakeTable.SUBSET_IMAGES, LakeTable.SUBSET_TURNS],
@@ -56,14 +66,7 @@ CODE_VERSION = "2"
     kinds={"parquet"},
     code_version=CODE_VERSION,
     metadata=column_schema(IMAGES_SCHEMA),
-    check_specs=[
-        check_spec(
-            "images_read",
-            asset=LakeTable.IMAGE_TEXTS,
-            partitions_def=subset_partitions,
-            description="The reader failed on no image (warns).",
-        )
-    ],
+    check_specs=[_images_read(LakeTable.IMAGE_TEXTS, subset_partitions)],
 )
 def image_texts(
     context: dg.AssetExecutionContext,
@@ -77,25 +80,22 @@ def image_texts(
 
     A seeded sample of images is read (VISDIV_OCR_SAMPLE; 0: all), each image_id once. The answers of the row where an
     image first occurs are compared with its text, since captions may repeat it (parrot captions). Images that say that
-    an image is missing are flagged as placeholders, and personal data in the text are counted. Only
-    the job ocr_pipeline and `visdiv run --ocr` include this asset: it needs the extra [ocr], and takes seconds per
-    image. 32 images are one unit of work.
+    an image is missing are flagged as placeholders, and personal data in the text are counted. Only the job
+    ocr_pipeline and `visdiv run --ocr` include this asset: it needs the extra [ocr], and takes seconds per image. 32
+    images are one unit of work.
     """
-    begin = time.monotonic()
     with stage(context, lake, LakeTable.IMAGE_TEXTS, CODE_VERSION) as run:
         images, turns = run.require(LakeTable.SUBSET_IMAGES), run.current_turns()
-        inputs = digests_by_table(images, turns)
-        write = run.write(inputs, model_id=reader_id(), source_revision=images.source_revision)
-        positions = _chosen_positions(run.lake, images, ocr.sample)
+
+        def describe(unit: UnitWrite, read: Manifest, positions: pa.Table) -> None:
+            unit.table("images", found_batches(run.lake, read, positions, stored_turns(run.lake, turns)), IMAGES_SCHEMA)
+            boxes = read_pairs(run.lake, read, BOXES_SCHEMA, "boxes")
+            unit.table("personal", personal_data(positions, boxes), PERSONAL_SCHEMA)
+
         work = ReadImages(
             lake.in_each_process(), source.in_each_process(), Kind.SUBSET, images, load_reader, decoder.limits
         )
-        _read(run, write, engine, work, positions)
-        reused = write.reused
-        _write_found(run.lake, write, positions, turns, inputs)
-        manifest = write.commit(sample=ocr.sample, seed=int(SEED), images_read=positions.num_rows)
-        found = run.lake.read(manifest, "images")
-    return _result(manifest, found, reused, time.monotonic() - begin)
+        return _read(run, engine, work, digests_by_table(images, turns), ocr.sample, describe)
 
 
 @dg.asset(
@@ -105,14 +105,7 @@ def image_texts(
     kinds={"parquet"},
     code_version=CODE_VERSION,
     metadata=column_schema(READ_IMAGES_SCHEMA),
-    check_specs=[
-        check_spec(
-            "images_read",
-            asset=LakeTable.BENCHMARK_IMAGE_TEXTS,
-            partitions_def=benchmark_partitions,
-            description="The reader failed on no image (warns).",
-        )
-    ],
+    check_specs=[_images_read(LakeTable.BENCHMARK_IMAGE_TEXTS, benchmark_partitions)],
 )
 def benchmark_image_texts(
     context: dg.AssetExecutionContext,
@@ -128,39 +121,53 @@ def benchmark_image_texts(
     benchmark_ocr_pipeline and `visdiv run --ocr` include this asset: it needs the extra [ocr], and takes seconds per
     image. 32 images are one unit of work.
     """
-    begin = time.monotonic()
     with stage(context, lake, LakeTable.BENCHMARK_IMAGE_TEXTS, CODE_VERSION) as run:
         images = run.require(LakeTable.BENCHMARK_IMAGES)
-        inputs = digests_by_table(images)
-        write = run.write(inputs, model_id=reader_id(), source_revision=images.source_revision)
-        positions = _chosen_positions(run.lake, images, ocr.sample)
+
+        def describe(unit: UnitWrite, read: Manifest, positions: pa.Table) -> None:
+            texts = read_pairs(run.lake, read, READ_SCHEMA, "read")
+            unit.table("images", with_positions(positions, texts), READ_IMAGES_SCHEMA)
+
         work = ReadImages(
             lake.in_each_process(), source.in_each_process(), Kind.BENCHMARK, images, load_reader, decoder.limits
         )
-        _read(run, write, engine, work, positions)
-        reused = write.reused
-        draft = write.draft()
-        made_from = {**inputs, "read": digest_of([unit.digest for unit in draft.units])}
-        if not write.reuse("found", made_from):
-            with write.add("found", made_from) as unit:
-                unit.table(
-                    "images",
-                    with_positions(positions, read_pairs(run.lake, draft, READ_SCHEMA, "read")),
-                    READ_IMAGES_SCHEMA,
-                )
-        manifest = write.commit(sample=ocr.sample, seed=int(SEED), images_read=positions.num_rows)
-        found = run.lake.read(manifest, "images")
-    return _result(manifest, found, reused, time.monotonic() - begin)
+        return _read(run, engine, work, digests_by_table(images), ocr.sample, describe)
 
 
-def _read(run: Stage, write: PartitionWrite, engine: EngineResource, work: ReadImages, positions: pa.Table) -> None:
-    """Read the images at some positions, unit by unit; those that an earlier run has read are kept."""
+def _read(
+    run: Stage,
+    engine: EngineResource,
+    work: ReadImages,
+    inputs: dict[str, str],
+    sample: int,
+    describe: Callable[[UnitWrite, Manifest, pa.Table], None],
+) -> dg.MaterializeResult:
+    """Read a sample of images, unit by unit, and write what is found as one more unit.
+
+    Args:
+        run: the stage.
+        engine: runs the units; those that an earlier run has read are kept.
+        work: reads the images of a unit.
+        inputs: digests of what the table is made from.
+        sample: number of images; 0: all.
+        describe: writes what is found, given the manifest of the units and the positions of their images.
+    """
+    begin = time.monotonic()
+    write = run.write(inputs, model_id=reader_id(), source_revision=work.images.source_revision)
+    positions = _chosen_positions(run.lake, work.images, sample)
     planned = [
         Planned(f"images {number}", {"image_ids": digest_of(list(unit))}, unit)
         for number, unit in enumerate(split_into_units(positions["image_id"].to_pylist()))
     ]
     with progress(f"reading text in images of {run.partition}", positions.num_rows, "image") as advance:
         make_units(write, engine.open(), work, planned, _store, advance)
+    reused, read = write.reused, write.draft()
+    made_from = {**inputs, "read": digest_of([unit.digest for unit in read.units])}
+    if not write.reuse("found", made_from):
+        with write.add("found", made_from) as unit:
+            describe(unit, read, positions)
+    manifest = write.commit(sample=sample, seed=int(SEED), images_read=positions.num_rows)
+    return _result(manifest, run.lake.read(manifest, "images"), reused, time.monotonic() - begin)
 
 
 def _result(manifest: Manifest, found: pa.Table, reused: int, seconds: float) -> dg.MaterializeResult:
@@ -203,18 +210,3 @@ def _store(unit: UnitWrite, image_ids: tuple[str, ...], result: ReadUnit) -> Non
     read, boxes = result
     unit.table("read", read, READ_SCHEMA)
     unit.table("boxes", boxes, BOXES_SCHEMA)
-
-
-def _write_found(
-    lake: Lake, write: PartitionWrite, positions: pa.Table, turns: Manifest, inputs: dict[str, str]
-) -> None:
-    """Write what the texts say about the images and answers, as one unit."""
-    draft = write.draft()
-    made_from = {**inputs, "read": digest_of([unit.digest for unit in draft.units])}
-    if not write.reuse("found", made_from):
-        with write.add("found", made_from) as unit:
-            batches = found_batches(lake, draft, positions, stored_turns(lake, turns))
-            unit.table("images", batches, IMAGES_SCHEMA)
-            unit.table(
-                "personal", personal_data(positions, read_pairs(lake, draft, BOXES_SCHEMA, "boxes")), PERSONAL_SCHEMA
-            )

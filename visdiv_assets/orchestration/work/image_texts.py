@@ -13,7 +13,7 @@ from visdiv_assets.corpus.image_fetch import ImageFetcher
 from visdiv_assets.corpus.turns import ShardTurns
 from visdiv_assets.errors import ModelError
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.identity import image_changed, image_id
+from visdiv_assets.imaging.identity import unchanged
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.orchestration.engines import PerProcess, Worker
 from visdiv_assets.progress import Progress
@@ -76,9 +76,7 @@ class ReadImages:
 def _read_image(
     reader: TextReader, listed: str, data: bytes | None, limits: DecodeLimits
 ) -> tuple[dict[str, object], pa.Table]:
-    if data is None or image_id(data) != listed:
-        raise image_changed(listed)
-    decoded = decode_image(data, limits=limits).pixels
+    decoded = decode_image(unchanged(listed, data), limits=limits).pixels
     try:
         # There are no pixels if the limits are smaller than when it was listed.
         text = None if decoded is None else reader.read(np.asarray(decoded))

@@ -15,7 +15,7 @@ from visdiv_assets.embedding import Embedder
 from visdiv_assets.embedding.interface import unit_length
 from visdiv_assets.errors import ModelError
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.identity import image_changed, image_id
+from visdiv_assets.imaging.identity import unchanged
 from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets.orchestration.engines import PerProcess, Worker
 from visdiv_assets.orchestration.work.ingest import Load
@@ -105,9 +105,7 @@ def _boxes_by_image(boxes: pa.Table) -> dict[str, np.ndarray]:
 
 def _mask(listed: str, data: bytes | None, boxes: np.ndarray, limits: DecodeLimits) -> Image | None:
     """Return an image with its text masked; None if the limits are smaller than when it was read."""
-    if data is None or image_id(data) != listed:
-        raise image_changed(listed)
-    decoded = decode_image(data, limits=limits).pixels
+    decoded = decode_image(unchanged(listed, data), limits=limits).pixels
     if decoded is None:
         return None
     from PIL.Image import fromarray
