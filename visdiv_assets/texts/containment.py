@@ -107,12 +107,13 @@ def find_contained(texts: Texts, wanted: WantedTexts, *, min_share: float = MIN_
         times = end - begin
         # Every wanted text that has the n-gram: consecutive entries of the sorted hashes.
         entry = np.repeat(begin - np.cumsum(times) + times, times) + np.arange(times.sum())
-        pairs, shared = np.unique(
-            np.stack([np.repeat(text, times), wanted.wanted[entry]], axis=1), axis=0, return_counts=True
-        )
-        ngrams = wanted.ngrams[pairs[:, 1]]
+        # One number for each pair: unique rows of two columns take ten times as long.
+        count = max(1, len(wanted.ngrams))
+        pairs, shared = np.unique(np.repeat(text, times) * count + wanted.wanted[entry], return_counts=True)
+        of_text, of_wanted = np.divmod(pairs, count)
+        ngrams = wanted.ngrams[of_wanted]
         enough = shared >= min_share * ngrams
-        columns = [pairs[enough, 0], pairs[enough, 1], ngrams[enough], shared[enough], shared[enough] / ngrams[enough]]
+        columns = [of_text[enough], of_wanted[enough], ngrams[enough], shared[enough], shared[enough] / ngrams[enough]]
         tables.append(
             pa.table(
                 [pa.array(c).cast(f.type) for c, f in zip(columns, FOUND_SCHEMA, strict=True)], schema=FOUND_SCHEMA
@@ -122,9 +123,12 @@ def find_contained(texts: Texts, wanted: WantedTexts, *, min_share: float = MIN_
 
 
 def matching_lines(lines: Sequence[str], texts: Iterable[str], *, min_share: float = MIN_SHARE) -> list[bool]:
-    """Return which lines stand in some texts: most of their n-grams do, or a line shorter than these as a whole."""
-    known = ["".join(split_words(text)) for text in texts]
-    grams = {text[start : start + SIZE] for text in known for start in range(len(text) - SIZE + 1)}
+    """Return which lines stand in some texts: most of their n-grams do, or a line shorter than these as a whole.
+
+    The texts are joined, since one of them may be a line of a page whose lines are broken elsewhere.
+    """
+    known = "".join(split_characters("\n".join(texts)))
+    grams = {known[start : start + SIZE] for start in range(len(known) - SIZE + 1)}
     found = []
     for line in lines:
         characters = "".join(split_words(line))
@@ -132,7 +136,7 @@ def matching_lines(lines: Sequence[str], texts: Iterable[str], *, min_share: flo
         if of_line:
             found.append(sum(gram in grams for gram in of_line) >= min_share * len(of_line))
         else:
-            found.append(bool(characters) and any(characters in text for text in known))
+            found.append(bool(characters) and characters in known)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from random import Random
 
 import pyarrow as pa
@@ -69,3 +70,10 @@ def test_merged_texts_follow_one_another() -> None:
 )
 def test_lines_match_as_a_whole_or_by_most_ngrams(line: str, matches: bool) -> None:
     assert matching_lines([line], [QUESTION]) == [matches]
+
+
+@pytest.mark.parametrize("width", [20, 33, 50])
+def test_lines_match_where_the_other_text_is_broken_elsewhere(width: int) -> None:
+    text = page(Random(3))
+    assert all(matching_lines(textwrap.wrap(text, 37), textwrap.wrap(text, width)))
+    assert not any(matching_lines(textwrap.wrap(page(Random(4)), 37), textwrap.wrap(text, width)))
