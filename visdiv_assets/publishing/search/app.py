@@ -7,6 +7,7 @@ import binascii
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +22,7 @@ from visdiv_assets.embedding.queries import TABLES, By, Query
 from visdiv_assets.errors import InputError
 from visdiv_assets.imaging.thumbnails import thumbnails
 from visdiv_assets.publishing import text_cells
-from visdiv_assets.publishing.search.conditions import Conditions, fields, parse_conditions
+from visdiv_assets.publishing.search.conditions import allowed_by, fields
 from visdiv_assets.publishing.search.finding import Finder, Like, Match
 from visdiv_assets.publishing.web.application import json_answer, page_app, read_object
 
@@ -108,17 +109,16 @@ class _Handlers:
         if unknown := set(given) - {"by", "queries", "conditions", "subsets", "count"}:
             raise InputError(f"a search has no {sorted(unknown)[0]}")
         by, count, subsets = given.get("by"), given.get("count"), given.get("subsets", [])
-        if by not in TABLES:
+        if not isinstance(by, str) or by not in TABLES:
             raise InputError(f"by must be one of {', '.join(TABLES)}")
         if type(count) is not int or not 1 <= count <= MAX_COUNT:
             raise InputError(f"count must be a number from 1 to {MAX_COUNT}")
         if not isinstance(subsets, list) or not all(isinstance(name, str) for name in subsets):
             raise InputError("subsets must be a list of names")
         queries, like = _read_queries(given.get("queries"))
-        allowed = None
-        if conditions := given.get("conditions", []):
-            allowed = Conditions(self._search.warehouse, *parse_conditions(conditions)).allowed
-        with self._searching:
+        conditions = given.get("conditions", [])
+        limited = allowed_by(self._search.warehouse, conditions) if conditions else nullcontext()
+        with self._searching, limited as allowed:
             return _shown(self._search.finder.find(queries, cast("By", by), subsets, count, like=like, allowed=allowed))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pyarrow as pa
@@ -88,7 +89,7 @@ def parse_conditions(given: object) -> tuple[str, dict[str, Any]]:
     parts: list[str] = []
     parameters: dict[str, Any] = {}
     for condition in given:
-        if not isinstance(condition, list) or len(condition) != 3 or condition[0] not in known:
+        if not _is_condition(condition) or condition[0] not in known:
             raise InputError("a condition must be a list of a known column, an operator and a value")
         field, value = known[condition[0]], condition[2]
         if condition[1] not in field.operators:
@@ -105,8 +106,13 @@ def parse_conditions(given: object) -> tuple[str, dict[str, Any]]:
     return " AND ".join(parts) or "true", parameters
 
 
+def _is_condition(given: object) -> TypeGuard[list[Any]]:
+    return isinstance(given, list) and len(given) == 3 and isinstance(given[0], str) and isinstance(given[1], str)
+
+
 def _value(field: Field, value: object) -> object:
-    wrong = InputError(f"{field.name} is compared with a {field.kind}, not with {value!r}")
+    kind = "true or false" if field.kind == "yes or no" else f"a {field.kind}"
+    wrong = InputError(f"{field.name} is compared with {kind}, not with {value!r}")
     if field.kind == "number":
         if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
             raise wrong
@@ -118,35 +124,32 @@ def _value(field: Field, value: object) -> object:
     return value
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """Says which images satisfy conditions, by the published DuckDB file.
+@contextmanager
+def allowed_by(warehouse: Path, given: object) -> Iterator[Callable[[str, pa.ChunkedArray], np.ndarray]]:
+    """Open the published DuckDB file, and say which images satisfy conditions.
 
-    Attributes:
+    Args:
         warehouse: the DuckDB file.
-        sql: the conditions, as `parse_conditions` returns them.
-        parameters: their parameters.
+        given: the conditions, as for `parse_conditions`.
+
+    Yields:
+        a function that is called with a subset and image_ids [n], and returns which of them satisfy the conditions at
+        one of their positions in the subset: bool [n].
+
+    Raises:
+        InputError: see `parse_conditions`.
+        StorageError: the file does not exist, or cannot be read.
     """
+    sql, parameters = parse_conditions(given)
+    joined = 'JOIN "rows" r ON r.subset = i.subset AND r."row" = i."row"' if f"{_ALIASES['rows']}." in sql else ""
+    with open_report_data(warehouse) as data:
 
-    warehouse: Path
-    sql: str
-    parameters: Mapping[str, Any]
-
-    def allowed(self, subset: str, ids: pa.ChunkedArray) -> np.ndarray:
-        """Return which images of a subset satisfy the conditions at one of their positions: bool [n].
-
-        Args:
-            subset: the subset.
-            ids: their image_ids [n].
-
-        Raises:
-            StorageError: the file does not exist, or cannot be read.
-        """
-        with open_report_data(self.warehouse) as data:
+        def allowed(subset: str, ids: pa.ChunkedArray) -> np.ndarray:
             found = data.table(
-                f'SELECT DISTINCT i.image_id FROM images i JOIN "rows" r ON r.subset = i.subset AND r."row" = i."row" '
-                f"WHERE i.subset = $subset AND ({self.sql})",
+                f"SELECT DISTINCT i.image_id FROM images i {joined} WHERE i.subset = $subset AND ({sql})",
                 subset=subset,
-                **self.parameters,
+                **parameters,
             )
-        return IdIndex(found["image_id"]).rows(ids) >= 0
+            return IdIndex(found["image_id"]).rows(ids) >= 0
+
+        yield allowed

@@ -94,11 +94,13 @@ class Finder:
         if not queries and not like:
             raise InputError("give a text or an image to search for")
         embeddings = self._embeddings(by, subsets)
+        of_like = {manifest.partition: manifest for manifest in self._of_like(by, like)}
+        model = require_one_model([*embeddings, *of_like.values()])
         parts = [self._lake.array(manifest, "vectors") for manifest in embeddings]
         vectors = []
         if queries:
-            vectors.append(embed_queries(queries, self.models, by, str(require_one_model(embeddings))))
-        vectors += [self._vector(by, each) for each in like]
+            vectors.append(embed_queries(queries, self.models, by, str(model)))
+        vectors += [self._vector(of_like[each.subset], each) for each in like]
         weights = [query.weight for query in queries] + [each.weight for each in like]
         combined = combine_queries(np.concatenate(vectors), weights)
         masks = None
@@ -114,9 +116,11 @@ class Finder:
     def _ids(self, manifest: Manifest) -> pa.ChunkedArray:
         return self._lake.read(manifest, "ids", columns=["image_id"])["image_id"]
 
-    def _vector(self, by: By, like: Like) -> np.ndarray:
+    def _of_like(self, by: By, like: Sequence[Like]) -> list[Manifest]:
+        return self._embeddings(by, [each.subset for each in like]) if like else []
+
+    def _vector(self, manifest: Manifest, like: Like) -> np.ndarray:
         """Return the stored vector of an image: float32 [1, d]."""
-        (manifest,) = self._embeddings(by, [like.subset])
         (row,) = IdIndex(self._ids(manifest)).rows(pa.array([like.image_id], pa.string())).tolist()
         if row < 0:
             raise InputError(f"{like.subset!r} holds no vector of image {like.image_id}")
