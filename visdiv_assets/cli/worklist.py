@@ -92,14 +92,17 @@ def worklist(
 def _write(settings: Settings, task: Task, turns: list[tuple[str, int, int]], out: Path) -> None:
     from visdiv_assets.curation.worklist import WorkItem, worklist_lines
     from visdiv_assets.progress import progress
+    from visdiv_assets.publishing.warehouse.worklist import require_published
     from visdiv_assets.storage.error_messages import write_error
     from visdiv_assets.storage.files import replace_local
     from visdiv_assets.wiring import open_lake, open_source
 
     if not settings.judge_model:
         raise ConfigError("the requests name no model: set VISDIV_JUDGE_MODEL")
+    lake = open_lake(settings)
+    require_published(Path(settings.warehouse_path), lake, {subset for subset, _, _ in turns})
     lines = worklist_lines(
-        open_lake(settings),
+        lake,
         open_source(settings),
         [WorkItem(*turn) for turn in turns],
         task=task,

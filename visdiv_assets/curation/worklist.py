@@ -11,13 +11,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.image_lookup import ImagePosition, fetch_encoded
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.corpus.turns import stored_turns
+from visdiv_assets.corpus.turns import row_turns
 from visdiv_assets.curation.judge.images import MAX_IMAGES, data_url
 from visdiv_assets.curation.judge.protocol import delimited
 from visdiv_assets.imaging.limits import DecodeLimits
@@ -84,11 +83,11 @@ def worklist_lines(
         rows = sorted({item.row for item in of_subset})
         for start in range(0, len(rows), ROWS_AT_A_TIME):
             some = rows[start : start + ROWS_AT_A_TIME]
-            texts = _texts_of(lake, subset, some)
+            turns = row_turns(lake, subset, some)
             images = _images_of(lake, source, subset, some, limits)
             for item in of_subset:
                 if some[0] <= item.row <= some[-1]:
-                    question, answer = texts[item.row, item.turn]
+                    question, answer = (text or "" for text in turns[item.row][item.turn])
                     body = request_body(model, task, question, answer, images[item.row], code=_code(question, answer))
                     yield _line(item, task, body)
 
@@ -127,18 +126,6 @@ def _line(item: WorkItem, task: Task, body: Mapping[str, Any]) -> bytes:
     name = f"{task}/{item.subset}/{item.row}/{item.turn}"
     request = {"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body}
     return json.dumps(request, ensure_ascii=False).encode() + b"\n"
-
-
-def _texts_of(lake: Lake, subset: str, rows: Sequence[int]) -> dict[tuple[int, int], tuple[str, str]]:
-    """Return question and answer of the turns of some rows."""
-    found: dict[tuple[int, int], tuple[str, str]] = {}
-    count: dict[int, int] = dict.fromkeys(rows, 0)
-    for shard in stored_turns(lake, lake.require(LakeTable.SUBSET_TURNS, subset)):
-        inside = [row for row in rows if shard.first_row <= row < shard.first_row + shard.rows]
-        for row, question, answer in shard.turns_of(np.array(inside, np.int64)) if inside else ():
-            found[row, count[row]] = question or "", answer or ""
-            count[row] += 1
-    return found
 
 
 def _images_of(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from click.testing import Result
 from PIL import Image
 
 from visdiv_assets.curation.worklist import PROMPTS
+from visdiv_assets.settings import Settings
 from visdiv_assets_tests.cli.test_main import refused, visdiv
-from visdiv_assets_tests.conftest import image, made_once
+from visdiv_assets_tests.conftest import Pipeline, image, made_once
 from visdiv_assets_tests.testing.told_rows import Told, write_told
 
 LONG = "A red bird sits on a green branch of a tree"
@@ -84,3 +87,15 @@ def test_requests_hold_the_texts_and_images_of_their_turns(made: Path, tmp_path:
 def test_requests_need_the_name_of_a_model(made: Path, tmp_path: Path) -> None:
     line = refused(run(made, "--out", str(tmp_path / "work.jsonl"), model=""))
     assert "set VISDIV_JUDGE_MODEL" in line
+
+
+def test_requests_are_refused_for_rows_that_have_changed(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "made")
+    shutil.rmtree(tmp_path / "made" / "source")
+    write_told(tmp_path / "made" / "source", "some", [ROWS[2][0]])
+    settings = Settings(source=str(tmp_path / "made" / "source"), data=str(tmp_path / "made" / "data"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert Pipeline(settings, instance).run("some", only=["subset_images", "subset_turns"]).success
+    line = refused(run(tmp_path / "made", "--out", str(tmp_path / "work.jsonl")))
+    assert "'some' has changed since" in line
+    assert not (tmp_path / "work.jsonl").exists()

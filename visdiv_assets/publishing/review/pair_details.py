@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pyarrow as pa
-
 from visdiv_assets.corpus.image_lookup import ImagePosition, ImageReader
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.corpus.turns import row_strings, stored_turns
+from visdiv_assets.corpus.turns import row_strings, row_turns
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.reports.badges import VERIFIED, badge, percent, verdict_of
 from visdiv_assets.publishing.review.pair_images import sides
@@ -73,15 +71,11 @@ def _texts(lake: Lake, kind: Kind, position: ImagePosition) -> list[dict[str, st
     """Return the texts of a row: the question and answer of each turn, or the strings of a row of a benchmark."""
     if kind is Kind.BENCHMARK:
         return [{"": _shorten(text)} for text in row_strings(lake, position.name, position.row)[:TEXTS_SHOWN]]
-    manifest = lake.manifest(LakeTable.SUBSET_TURNS, position.name)
-    if manifest is None:
+    if lake.manifest(LakeTable.SUBSET_TURNS, position.name) is None:
         return []
-    for shard in stored_turns(lake, manifest):
-        if shard.first_row <= position.row < shard.first_row + shard.rows:
-            turns = shard.turns_of(pa.array([position.row], pa.int64()))
-            found = [{"question": user, "answer": answer} for _, user, answer in turns]
-            return [{name: _shorten(text) for name, text in turn.items() if text} for turn in found[:TEXTS_SHOWN]]
-    return []
+    turns = row_turns(lake, position.name, [position.row])[position.row][:TEXTS_SHOWN]
+    found = [{"question": user, "answer": answer} for user, answer in turns]
+    return [{name: _shorten(text) for name, text in turn.items() if text} for turn in found]
 
 
 def _shorten(text: str) -> str:

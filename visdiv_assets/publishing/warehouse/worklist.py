@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.errors import StaleError
 from visdiv_assets.publishing.row_formats import Rows
 from visdiv_assets.publishing.warehouse.query import query_rows
+from visdiv_assets.storage.lake import Lake
 
 # Turns with the most reasons come first, then others by a hash, so that a limit takes some of each subset.
 _TURNS = """
@@ -62,3 +65,20 @@ def find_turns(
         ),
         name="turns",
     )
+
+
+def require_published(path: Path, lake: Lake, subsets: Collection[str]) -> None:
+    """Check that the DuckDB file is of the rows that the lake has now.
+
+    Args:
+        path: the DuckDB file.
+        lake: the lake.
+        subsets: names of subsets of the file.
+
+    Raises:
+        StaleError: a subset has changed since the file was published.
+    """
+    published = query_rows(path, "SELECT subset, source_revision FROM subsets", name="subsets").values
+    for subset, revision in published:
+        if subset in subsets and lake.require(LakeTable.SUBSET_IMAGES, str(subset)).source_revision != revision:
+            raise StaleError(f"{subset!r} has changed since {path} was published: run `visdiv run --all`")
