@@ -14,15 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.contamination.texts import MAX_TEXTS_OF_A_RUN
 from visdiv_assets.statistics import wilson_interval
 from visdiv_assets.texts.containment import WantedTexts, find_contained, merge_wanted
 
 #: What of a benchmark stands in what of a subset.
 TEXT_IN_IMAGE, IMAGE_IN_TEXT, IMAGE_IN_IMAGE = "text_in_image", "image_in_text", "image_in_image"
 KINDS = (TEXT_IN_IMAGE, IMAGE_IN_TEXT, IMAGE_IN_IMAGE)
-
-#: Texts of a benchmark that may share an n-gram; see `texts.MAX_TEXTS_OF_A_RUN`.
-MAX_TEXTS = 10
 
 #: Characters of a matched text that are stored.
 EXCERPT = 300
@@ -94,12 +92,12 @@ class Wanted(NamedTuple):
     @classmethod
     def of(cls, benchmark: str, texts: pa.Table, *, of_images: bool) -> Wanted:
         """Hash the texts of a benchmark, a table of `WANTED_SCHEMA`; those too short to be looked for are kept out."""
-        hashed = WantedTexts.of(texts["text"], max_texts=MAX_TEXTS)
+        hashed = WantedTexts.of(texts["text"], max_texts=MAX_TEXTS_OF_A_RUN)
         return cls(benchmark, of_images, texts, hashed)
 
     @property
     def compared(self) -> int:
-        """The number of its texts that are long enough to be looked for."""
+        """Return the number of its texts that are long enough to be looked for."""
         return int((self.hashed.ngrams > 0).sum())
 
 

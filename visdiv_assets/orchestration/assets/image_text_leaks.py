@@ -1,6 +1,7 @@
 """Leaks across modalities: texts of benchmarks in training images, and text of their images in training data."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import dagster as dg
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.contamination import cross_modal
 from visdiv_assets.contamination.cross_modal import MATCHES_SCHEMA, RATES_SCHEMA, TRAINING_SCHEMA, WANTED_SCHEMA, Wanted
-from visdiv_assets.corpus.access import read_pairs, require_made_from
+from visdiv_assets.corpus.access import digests_by_partition, read_pairs, require_made_from
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.corpus.turns import ShardTurns, joined_texts, located_strings, stored_turns
 from visdiv_assets.orchestration.assets.stage import Stage, column_schema, digests_by_table, materialized, stage
@@ -26,6 +27,7 @@ CODE_VERSION = "1"
 @dg.asset(
     partitions_def=subset_partitions,
     deps=[
+        LakeTable.SUBSET_IMAGES,
         LakeTable.IMAGE_TEXTS,
         LakeTable.SUBSET_TURNS,
         *(
@@ -49,50 +51,54 @@ def image_text_leaks(
     asset.
     """
     with stage(context, lake, LakeTable.IMAGE_TEXT_LEAKS, CODE_VERSION, present_in=source) as run:
-        store, turns = run.lake, run.current_turns()
-        read = require_made_from(run.require(LakeTable.IMAGE_TEXTS), run.require(LakeTable.SUBSET_IMAGES))
-        strings, images = (
-            _of_benchmarks(run, LakeTable.BENCHMARK_STRINGS),
-            _of_benchmarks(run, LakeTable.BENCHMARK_IMAGE_TEXTS),
-        )
-        used = {f"{each.table} {each.partition}": each.digest for each in (*strings, *images)}
+        store, listed, turns = run.lake, run.require(LakeTable.SUBSET_IMAGES), run.current_turns()
+        read = require_made_from(run.require(LakeTable.IMAGE_TEXTS), listed)
+        strings = _of_benchmarks(run, LakeTable.BENCHMARK_STRINGS)
+        images = _of_benchmarks(run, LakeTable.BENCHMARK_IMAGE_TEXTS)
+        used = digests_by_partition((*strings, *images))
         write = run.write(
-            digests_by_table(turns, read) | used,
+            digests_by_table(listed, turns, read) | used,
             settings={"size": SIZE, "share": MIN_SHARE, "ngrams": MIN_NGRAMS},
             source_revision=turns.source_revision,
         )
-        wanted = [
-            *(Wanted.of(each.partition, _strings(store, each), of_images=False) for each in strings),
-            *(Wanted.of(each.partition, _image_texts(store, each), of_images=True) for each in images),
-        ]
+
+        # Only read if something is to be compared.
+        @cache
+        def wanted() -> list[Wanted]:
+            return [
+                *(Wanted.of(each.partition, _strings(store, each), of_images=False) for each in strings),
+                *(Wanted.of(each.partition, _image_texts(store, each), of_images=True) for each in images),
+            ]
+
         benchmarks = digest_of(used)
         with progress(f"comparing text in images of {run.partition}", turns.rows("rows"), "row") as advance:
-            training = _image_texts(store, read).drop_columns(["benchmark_string"])
-            training = training.rename_columns(["row", "image_index", "image_id", "text"])
             if not write.reuse("images", inputs := {"texts": read.digest, "benchmarks": benchmarks}):
+                training = _image_texts(store, read).drop_columns(["benchmark_string"])
+                training = training.rename_columns(["row", "image_index", "image_id", "text"])
                 with write.add("images", inputs) as unit:
-                    unit.table("matches", _found([training], wanted, of_images=True), MATCHES_SCHEMA)
+                    unit.table("matches", _found([training], wanted(), of_images=True), MATCHES_SCHEMA)
             for shard in stored_turns(store, turns):
                 inputs = {"turns": shard.digest, "benchmarks": benchmarks}
                 if write.reuse(f"texts {shard.name}", inputs):
                     advance(shard.rows)
                     continue
                 with write.add(f"texts {shard.name}", inputs) as unit:
-                    found = _found(_turns(shard, advance), wanted, of_images=False)
+                    found = _found(_turns(shard, advance), wanted(), of_images=False)
                     unit.table("matches", found, MATCHES_SCHEMA)
         matches = store.read(write.draft(), "matches")
         with_texts = pc.sum(pc.greater(store.read(turns, "rows", columns=["turns"])["turns"], 0)).as_py() or 0
-        names = store.partitions(LakeTable.BENCHMARK_STRINGS)
-        if not write.reuse("rates", used | {"texts": read.digest, "turns": turns.digest}):
-            with write.add("rates", used | {"texts": read.digest, "turns": turns.digest}) as unit:
-                found_rates = cross_modal.rates(matches, names, wanted, images=training.num_rows, rows=with_texts)
+        compared = store.read(read, "images", columns=["status"], where=pc.field("status") == READ).num_rows
+        names = [each.partition for each in strings]
+        if not write.reuse("rates", inputs := used | {"texts": read.digest, "turns": turns.digest}):
+            with write.add("rates", inputs) as unit:
+                found_rates = cross_modal.rates(matches, names, wanted(), images=compared, rows=with_texts)
                 unit.table("rates", found_rates, RATES_SCHEMA)
         manifest = write.commit(benchmarks=names, benchmarks_read=[each.partition for each in images])
     return materialized(
         manifest,
         {
             "dagster/partition_row_count": matches.num_rows,
-            "images_compared": training.num_rows,
+            "images_compared": compared,
             "benchmarks": len(names),
             "benchmarks_read": len(images),
             **{kind: matches.filter(pc.equal(matches["kind"], kind)).num_rows for kind in cross_modal.KINDS},

@@ -72,7 +72,7 @@ def maps(
     with stage(context, lake, LakeTable.MAPS, CODE_VERSION) as run:
         images = run.require(LakeTable.SUBSET_IMAGES)
         used = [run.current_embeddings(images, table) for table in KINDS if _is_used(run.lake, table, subset)]
-        inputs = digests_by_table(run.current_turns(), *used)
+        inputs = digests_by_table(images, run.current_turns(), *used)
         write = run.write(
             inputs,
             settings={

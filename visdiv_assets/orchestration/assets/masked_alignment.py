@@ -92,12 +92,7 @@ def masked_alignment(
         require_same_weights(of_images, of_texts)
         inputs = digests_by_table(images, turns, of_images, of_texts, read)
         model_id = str(of_images.model_id)
-        write = run.write(
-            inputs,
-            model_id=model_id,
-            settings={"text_model_id": of_texts.model_id},
-            source_revision=images.source_revision,
-        )
+        write = run.write(inputs, model_id=model_id, source_revision=images.source_revision)
         work = EmbedMasked(
             lake.in_each_process(), source.in_each_process(), images, clip.images(), model_id, decoder.limits
         )

@@ -65,7 +65,7 @@ def page(corpus: Corpus) -> Page:
         Section("Published filters", grids=[_filters(corpus.warehouse.rows(_FILTERS))]),
         Section("Truncated texts", grids=[_truncated(corpus.warehouse.rows(_TRUNCATED))]),
     ]
-    if close := corpus.warehouse.rows(_CLOSE):
+    if close := corpus.warehouse.rows_of("clip_pair_summary", _CLOSE):
         sections.append(Section("Close images", grids=[_close(close)]))
     return Page("alignment.html", "CLIP", _INTRODUCTION, sections)
 

@@ -44,12 +44,17 @@ QUALIFY row_number() OVER (
 ORDER BY share DESC, ngrams DESC, subset, "row", image_index, benchmark, benchmark_row LIMIT {SHOWN}
 """
 _COUNTED = "SELECT count(*) AS matches FROM image_text_leaks"
+_RATES_COUNTED = """
+SELECT count(*) FILTER (found > 0) AS found, count(compared) AS compared, count(*) AS rates FROM image_text_leak_rates
+"""
 
 _WORDS = {
     "text_in_image": "a text of the benchmark stands in a training image",
     "image_in_text": "the text of a benchmark image stands in a training text",
     "image_in_image": "the text of a benchmark image stands in a training image",
 }
+
+_MARKED = "Boxes are the lines of text that were read; those in red stand in the other text."
 
 _INTRODUCTION = (
     "Texts of a benchmark that stand in training images, and text of its images that stands in training data. The text "
@@ -66,20 +71,18 @@ def page(corpus: Corpus) -> Page:
             "source."
         )
         return Page("modalities.html", "Leaks across modalities", _INTRODUCTION, [Section("Rates", nothing=nothing)])
-    sections = [Section("Rates", grids=[_rates(rates)])]
+    (of_all,) = corpus.warehouse.rows(_RATES_COUNTED)
+    sections = [Section("Rates", grids=[_rates(rates, of_all)])]
     if best := corpus.warehouse.rows_of("image_text_leaks", _BEST):
         (counted,) = corpus.warehouse.rows(_COUNTED)
-        about = f"{several(counted['matches'], 'match', 'matches')}; {len(best)} are shown, the closest first."
+        about = f"{several(counted['matches'], 'match', 'matches')}; {len(best)} shown, the closest first."
         sections.append(Section("Evidence", [about, _MARKED], groups=_groups(corpus, best)))
     else:
         sections.append(Section("Evidence", ["No text of a benchmark was found."]))
     return Page("modalities.html", "Leaks across modalities", _INTRODUCTION, sections)
 
 
-_MARKED = "Boxes are the lines of text that were read; those in red stand in the other text."
-
-
-def _rates(rows: list[dict[str, Any]]) -> Grid:
+def _rates(rows: list[dict[str, Any]], of_all: dict[str, Any]) -> Grid:
     headings = [
         Heading("Subset"),
         Heading("Benchmark"),
@@ -101,8 +104,10 @@ def _rates(rows: list[dict[str, Any]]) -> Grid:
         ]
         for row in rows
     ]
-    found = sum(bool(row["found"]) for row in rows)
-    return Grid(f"Rates: {found:,} of {len(rows):,} are not 0", headings, table, opened=True)
+    title = f"Rates: {of_all['found']:,} of {of_all['compared']:,} are not 0"
+    if missing := of_all["rates"] - of_all["compared"]:
+        title = f"{title}; {missing:,} were not computed"
+    return Grid(title, headings, table, opened=True)
 
 
 def _groups(corpus: Corpus, best: list[dict[str, Any]]) -> list[Group]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from visdiv_assets.contamination import cross_modal
 from visdiv_assets.publishing.warehouse.columns import (
     IMAGE_ID,
     IMAGE_INDEX,
@@ -105,7 +106,7 @@ IMAGE_TEXT_SUMMARY = View(
 
 _LEAK_KIND = Column(
     "kind",
-    enum("text_in_image", "image_in_text", "image_in_image"),
+    enum(*cross_modal.KINDS),
     "What of the benchmark stands in what of the subset. text_in_image: a string of the benchmark, such as a question "
     "or answer, in the text of an image. image_in_text: the text of an image of the benchmark in the questions and "
     "answers of a row. image_in_image: the text of an image of the benchmark in the text of an image.",
@@ -114,8 +115,8 @@ _LEAK_KIND = Column(
 IMAGE_TEXT_LEAKS = Table(
     "image_text_leaks",
     "One row per image, or row, of a subset and text of a benchmark that stands in it, where one of the texts, or both,"
-    " was read from an image (OCR). A text counts if 0.7 of its n-grams of 8 letters and digits are there. Nothing is "
-    "dropped for it.",
+    " was read from an image (OCR). A text counts if 0.7 of its n-grams of 8 letters and digits are there. No rows "
+    "are dropped because of it.",
     (
         SUBSET,
         ROW,

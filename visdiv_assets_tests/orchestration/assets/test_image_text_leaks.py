@@ -75,6 +75,8 @@ def run(pipeline: Pipeline, job: str, name: str) -> Ran:
 def test_each_kind_of_leak_is_found_once_with_rates(made: Pipeline, tmp_path: Path) -> None:
     run(made, BENCHMARK_OCR_JOB, "bench")
     run(made, OCR_JOB, "some")
+    # So that leaks of images that are listed again are not published.
+    assert {"subset_images", "subset_turns"} <= set(made.lake.require("image_text_leaks", "some").inputs)
     ask = publish_and_ask(made, tmp_path)
     assert ask(
         'SELECT kind, "row", image_index, benchmark_row, benchmark_image_index, benchmark_string, share >= 0.7 '
