@@ -126,16 +126,21 @@ class _Work:
         self._done = 0
         self._begin = self._logged = time.monotonic()
         self._marks = deque([(self._begin, 0)])
+        self._lock = threading.Lock()
 
     def __call__(self, done: int, /) -> None:
-        self._done += done
-        now = time.monotonic()
-        if now - self._marks[-1][0] >= 1:
-            self._marks.append((now, self._done))
-        while len(self._marks) > 2 and now - self._marks[1][0] > RATE_SECONDS:
-            self._marks.popleft()
-        if now - self._logged >= SECONDS_BETWEEN_LINES:
-            self._logged = now
+        # Several threads may share one piece of work.
+        with self._lock:
+            self._done += done
+            now = time.monotonic()
+            if now - self._marks[-1][0] >= 1:
+                self._marks.append((now, self._done))
+            while len(self._marks) > 2 and now - self._marks[1][0] > RATE_SECONDS:
+                self._marks.popleft()
+            is_due = now - self._logged >= SECONDS_BETWEEN_LINES
+            if is_due:
+                self._logged = now
+        if is_due:
             logger.info("%s", self._log_line(self.figures()))
 
     def figures(self) -> list[str]:

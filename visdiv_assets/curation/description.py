@@ -60,22 +60,29 @@ def findings(facts: DatasetFacts) -> list[str]:
     ]
     compared = [each for each in facts.benchmarks if each.leaked is not None]
     leaks = [f"| {_cell(each.benchmark)} | {each.images} | {each.leaked} |\n" for each in compared if each.leaked]
-    headings = ":\n\n| benchmark | images | with a copy in the source |\n|---|---|---|\n"
     date = f" on {facts.published}" if facts.published else ""
     return [
         f"\n## Findings on the source\n\nPublished{date}, before rows were dropped. Numbers are of image positions: "
         "an image that occurs twice counts twice.\n\n",
         "| subset | rows | images | unreadable | duplicates | in a benchmark |\n|---|---|---|---|---|---|\n",
         *lines,
-        "\nDuplicates are byte-equal or confirmed copies of an image that a clean copy keeps elsewhere. "
-        f"The images were compared with those of {len(compared)} benchmarks",
-        headings if leaks else "; none has a copy.\n",
-        *leaks,
+        "\nDuplicates are byte-equal or confirmed copies of an image that a clean copy keeps elsewhere. ",
+        *_comparison(len(compared), leaks),
         "\n## Limits\n\n- Copies are confirmed by comparing local features and pixels of candidate pairs. Copies that "
         "are no candidates, or that are left undecided, are not counted.\n"
         "- Contamination is measured against these benchmarks only. Others may be in the data.\n"
         "- Similar images that are no copies, such as other photographs of one scene, remain.\n",
     ]
+
+
+def _comparison(compared: int, leaks: list[str]) -> list[str]:
+    """Return the sentence on the benchmarks compared, and the table of those that leaked, given its rows."""
+    if not compared:
+        return ["The images were not compared with those of a benchmark.\n"]
+    sentence = f"The images were compared with those of {compared} benchmarks"
+    if not leaks:
+        return [f"{sentence}; none has a copy.\n"]
+    return [f"{sentence}:\n\n| benchmark | images | with a copy in the source |\n|---|---|---|\n", *leaks]
 
 
 def _license(name: str | None) -> str:

@@ -86,6 +86,12 @@ def test_without_leaks_the_card_says_so() -> None:
     )
 
 
+def test_without_benchmarks_the_card_does_not_claim_a_comparison() -> None:
+    card = "".join(findings(DatasetFacts([], [BenchmarkFacts("exam", 40, None)], "")))
+    assert "The images were not compared with those of a benchmark.\n" in card
+    assert "none has a copy" not in card
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

@@ -24,6 +24,7 @@ from visdiv_assets.imaging.id_index import IdIndex, IdSet
 from visdiv_assets.sources.conversations import TURN
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets.threads import thread_count
 
 #: Digits of any script, with what joins them to one number (1,250.5, 10:30, 2023-05-04), a sign and a percent sign.
 NUMBER = r"[-+]?\p{Nd}+(?:[.,:/-]\p{Nd}+)*%?"
@@ -85,7 +86,7 @@ def number_masked_scores(
                 which=str(texts.settings["text"]),
                 seen=IdSet(),
                 known=known,
-                threads=1,
+                threads=thread_count(0),
             )
             truncated = masked.texts["truncated"].to_numpy()
             yield from align_turns(_with_indices(masked), row_images, vectors, masked.vectors, truncated)

@@ -218,10 +218,8 @@ def _pick_rows(
         names = _embed_names(read_lines(options.classes, "class"), models)
         labels, cosines = zero_shot_classes(images, texts, names)
         return rows, clip_cov(images, texts, number, labels=labels, names=cosines)
-    if options.clusters or options.seed is not None:
-        clusters = k_means(images, options.clusters, seed=seed).cluster
-        return rows, clip_cov(images, texts, number, labels=clusters)
-    return rows, clip_cov(images, texts, number)
+    clusters = k_means(images, options.clusters, seed=seed).cluster if options.clusters else None
+    return rows, clip_cov(images, texts, number, labels=clusters, seed=seed)
 
 
 def _embed_names(names: Sequence[str], models: TextModels | None) -> np.ndarray:

@@ -135,7 +135,11 @@ def estimate(plan: Plan, recorded: Recorded, measure: Callable[[], Measured], la
 
 class _Estimator:
     def __init__(
-        self, plan: Plan, recorded: Recorded, measure: Callable[[], Measured], images_read: dict[str, int]
+        self,
+        plan: Plan,
+        recorded: Recorded,
+        measure: Callable[[], Measured],
+        images_read: dict[PartitionKind, dict[str, int]],
     ) -> None:
         self._plan, self._recorded, self._measure, self._images_read = plan, recorded, measure, images_read
         self._measured: Measured | None = None
@@ -231,7 +235,7 @@ class _Estimator:
         if (READS_IMAGES | NEEDS_OCR_AND_CLIP) & set(step.versions):
             # The sample of an earlier run may have had another size.
             sampled = {name: self._work(step, name, count).images for name, count in images.items()}
-            step, images = step._replace(sample=0), {**sampled, **self._images_read}
+            step, images = step._replace(sample=0), {**sampled, **self._images_read.get(step.kind, {})}
         known = [(name, taken) for name, taken in seconds.items() if images.get(name)]
         return [(self._work(step, name, images[name]).amount, taken) for name, taken in known]
 
@@ -241,10 +245,12 @@ class _Estimator:
         return self._measured
 
 
-def _images_read(lake: Lake) -> dict[str, int]:
+def _images_read(lake: Lake) -> dict[PartitionKind, dict[str, int]]:
     """Return the number of images of each subset and benchmark whose text was read."""
-    manifests = (lake.require(table, name) for table in sorted(READS_IMAGES) for name in lake.partitions(table))
-    return {manifest.partition: int(manifest.facts["images_read"]) for manifest in manifests}
+    return {
+        TABLES[table]: {name: int(lake.require(table, name).facts["images_read"]) for name in lake.partitions(table)}
+        for table in sorted(READS_IMAGES)
+    }
 
 
 def _count_images(works: list[_Work]) -> int:

@@ -65,7 +65,7 @@ def query_flags(path: Path, sql: str) -> tuple[pa.Table, dict[str, np.ndarray]]:
         found: pa.Table = connection.sql(sql).to_arrow_table()
     flags = [field for field in found.schema if field.name not in ("subset", "row")]
     wrong = next((field for field in flags if not pa.types.is_boolean(field.type)), None)
-    if len(found.schema) - len(flags) != 2:
+    if sorted(name for name in found.schema.names if name in ("subset", "row")) != ["row", "subset"]:
         raise ConfigError("the query must have the columns subset and row: SELECT subset, row, ...")
     if wrong is not None:
         raise ConfigError(f"the column {wrong.name} is not of true or false: compare it, such as {wrong.name} > 0")
