@@ -18,18 +18,22 @@ demo: $(RUNTIME)
 ui: $(RUNTIME)
 	$(DEMO) $(BIN)/visdiv ui
 
+# A process per core, so that linear algebra of several threads would only compete with the other tests. Compiled
+# modules are kept, because many tests start processes.
+PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
+
 test: install
-	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 # Of the rooms whose tests run in one process and do not depend on time.
 ROOMS := contamination corpus curation diversity imaging sources storage texts vectors
 
 coverage: install
-	$(BIN)/python -m pytest -n auto --dist worksteal $(ROOMS:%=--cov=visdiv_assets/%) --cov-report=term:skip-covered \
+	$(PYTEST) $(ROOMS:%=--cov=visdiv_assets/%) --cov-report=term:skip-covered \
 		$(ROOMS:%=visdiv_assets_tests/%)
 
 nightly: install
-	$(BIN)/python -m pytest -n auto --dist worksteal -m nightly $(PYTEST_ARGS)
+	$(PYTEST) -m nightly $(PYTEST_ARGS)
 	$(MAKE) audit
 
 # Known vulnerabilities of the exact versions, from the database of PyPI; the tool is installed apart from them.

@@ -77,6 +77,18 @@ def _room_on_the_disk() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """Check what is synced, but do not wait for the disk; tests of syncing patch this themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", _check_descriptor)
+        yield
+
+
+def _check_descriptor(descriptor: int) -> None:
+    os.fstat(descriptor)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _no_clip_weights() -> Iterator[None]:
     """Skip CLIP unless a test names a folder, whatever this machine has in its cache or can download."""
     with pytest.MonkeyPatch.context() as patch:

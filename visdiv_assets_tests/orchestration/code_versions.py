@@ -15,6 +15,7 @@ import hashlib
 import importlib
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import visdiv_assets
@@ -318,18 +319,27 @@ def hash_of(modules: tuple[str, ...]) -> str:
     """Return the hash of the code of some modules."""
     found = hashlib.sha256()
     for path in sorted({path for module in modules for path in files_of(module)}):
-        found.update(f"{path.relative_to(PACKAGE).as_posix()}\n{normalized(path.read_text())}\n".encode())
+        found.update(f"{path.relative_to(PACKAGE).as_posix()}\n{_normalized_file(path)}\n".encode())
     return found.hexdigest()[:16]
+
+
+@cache
+def _normalized_file(path: Path) -> str:
+    """Return the normalized code of a file, which is behind several stages."""
+    return normalized(path.read_text())
 
 
 def current() -> dict[str, dict[str, str]]:
     """Return the version and the hash of every stage, as they are recorded."""
-    found = {}
-    for name, stage in STAGES.items():
-        asset = f"orchestration.assets.{stage.asset}"
-        version = getattr(importlib.import_module(f"visdiv_assets.{asset}"), stage.version)
-        found[name] = {"code_version": version, "hash": hash_of((asset, *stage.modules))}
-    return found
+    return {name: current_of(name) for name in STAGES}
+
+
+def current_of(name: str) -> dict[str, str]:
+    """Return the version and the hash of one stage, as they are recorded."""
+    stage = STAGES[name]
+    asset = f"orchestration.assets.{stage.asset}"
+    version = getattr(importlib.import_module(f"visdiv_assets.{asset}"), stage.version)
+    return {"code_version": version, "hash": hash_of((asset, *stage.modules))}
 
 
 def recorded() -> dict[str, dict[str, str]]:

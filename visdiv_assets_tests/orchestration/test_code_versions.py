@@ -9,12 +9,10 @@ import pytest
 from visdiv_assets_tests.orchestration import code_versions
 from visdiv_assets_tests.orchestration.code_versions import PACKAGE, STAGES, normalized, problem
 
-CURRENT = code_versions.current()
-
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_code_of_a_stage_is_the_recorded_one(stage: str) -> None:
-    found = problem(stage, CURRENT[stage], code_versions.recorded().get(stage))
+    found = problem(stage, code_versions.current_of(stage), code_versions.recorded().get(stage))
     assert found is None, found
 
 
