@@ -9,6 +9,7 @@ import click
 from visdiv_assets.cli.options import pass_settings
 from visdiv_assets.cli.output import Form, arrow_rows, echo_note, echo_tables, format_option
 from visdiv_assets.settings import Settings
+from visdiv_assets.wording import several
 
 #: Concepts that are printed as text.
 SHOWN = 20
@@ -63,4 +64,8 @@ def concepts(
     )
     counts = found.concepts["texts"].to_numpy()
     occur, tail = int((counts > 0).sum()), int(((counts > 0) & (counts <= found.threshold)).sum())
-    echo_note(form, f"\n{occur} of {len(counts)} concepts occur; {tail} are in the tail, t = {found.threshold} rows.")
+    echo_note(
+        form,
+        f"\n{occur} of {several(len(counts), 'concept')} found; {several(tail, 'is', 'are')} in the tail, t = "
+        f"{several(found.threshold, 'row')}.",
+    )

@@ -12,6 +12,7 @@ from visdiv_assets.cli.command_group import INCOMPLETE
 from visdiv_assets.cli.options import repeat_options, settings_options
 from visdiv_assets.cli.output import Form, echo_note, echo_tables, format_option
 from visdiv_assets.errors import VisdivError
+from visdiv_assets.wording import several
 
 if TYPE_CHECKING:
     from visdiv_assets.orchestration.doctor import Check, Finding
@@ -52,7 +53,7 @@ def doctor(read_settings: Callable[[], Settings], deep: bool, form: Form) -> Non
     problems, warnings = levels.count(Level.PROBLEM), levels.count(Level.WARNING)
     echo_note(
         form,
-        f"{len(found)} checks: {problems} problem{'s' * (problems != 1)}, {warnings} warning{'s' * (warnings != 1)}",
+        f"{several(len(found), 'check')}: {several(problems, 'problem')}, {several(warnings, 'warning')}",
     )
     click.get_current_context().exit(INCOMPLETE if problems else 0)
 

@@ -11,6 +11,7 @@ from visdiv_assets.cli.options import pass_settings
 from visdiv_assets.cli.output import Form, echo_note, echo_tables, format_option
 from visdiv_assets.errors import ConfigError
 from visdiv_assets.settings import Settings
+from visdiv_assets.wording import several
 
 if TYPE_CHECKING:
     from visdiv_assets.curation.worklist import Task
@@ -83,7 +84,7 @@ def worklist(
     shown = found.values[:SHOWN] if form == "text" else found.values
     echo_tables(form, Rows("turns", found.columns, shown, floats=".3f"))
     rest = f"; the first {SHOWN} are shown" if len(shown) < len(found.values) else ""
-    echo_note(form, f"\n{len(found.values)} turns are listed{rest}.")
+    echo_note(form, f"\n{several(len(found.values), 'turn is', 'turns are')} listed{rest}.")
     if out:
         _write(settings, cast("Task", task), [(str(row[0]), int(row[1]), int(row[2])) for row in found.values], out)
         echo_note(form, f"Their requests were written to {out}.")

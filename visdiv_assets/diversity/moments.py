@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from visdiv_assets.diversity.accumulate import Float64Array, RunningSums, as_matrix
 from visdiv_assets.errors import InputError, ModelError
+from visdiv_assets.wording import several
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -263,7 +264,7 @@ class Moments:
 
     def _require_images(self, images: int) -> None:
         if self.n < images:
-            raise InputError(f"at least {images} {'image is' if images == 1 else 'images are'} needed: got {self.n}")
+            raise InputError(f"at least {several(images, 'image is', 'images are')} needed: got {self.n}")
 
     def _require_same_kind(self, other: Moments) -> None:
         if self.model_id != other.model_id:

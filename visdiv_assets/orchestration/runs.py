@@ -42,6 +42,7 @@ from visdiv_assets.sources import Kind
 from visdiv_assets.storage.files import replace_local
 from visdiv_assets.storage.integrity import find_damage
 from visdiv_assets.wiring import open_lake, open_source
+from visdiv_assets.wording import several
 
 logger = logging.getLogger(__name__)
 
@@ -312,7 +313,7 @@ def _summarize(result: dg.ExecuteInProcessResult) -> str:
     if read := metadata.get(LakeTable.IMAGE_TEXTS) or metadata.get(LakeTable.BENCHMARK_IMAGE_TEXTS):
         # Where no image could be read, it is not known how many have text.
         with_text = f", {read['images_with_text'].value} with text" if "images_with_text" in read else ""
-        return f"{read['images_read'].value} images read{with_text}"
+        return f"{several(int(str(read['images_read'].value)), 'image')} read{with_text}"
     if set(metadata) == {LakeTable.QUALITY_ROWS}:
         return "quality thresholds applied"
     embeddings = metadata.get(LakeTable.SSCD_EMBEDDINGS) or metadata[LakeTable.BENCHMARK_EMBEDDINGS]
@@ -320,7 +321,7 @@ def _summarize(result: dg.ExecuteInProcessResult) -> str:
     parts = ["nothing to embed"]
     if embedded:
         rate = float(str(embeddings["images_per_second"].value))
-        parts = [f"{embedded} images embedded, {rate:.1f} per second"]
+        parts = [f"{several(embedded, 'image')} embedded, {rate:.1f} per second"]
     texts = metadata.get(CONTENT[Kind.SUBSET].texts, {}).get(NOT_READ)
     if texts is not None and texts.value:
         parts.append(f"warning: {texts.value} texts or ratings not read; `visdiv doctor` names the columns")
@@ -330,11 +331,14 @@ def _summarize(result: dg.ExecuteInProcessResult) -> str:
 def _summarize_ratings(found: dict[str, Any]) -> str:
     parts = [
         f"{found['turns_rated']} of {found['turns']} turns rated by {found['model']}",
-        f"{found['requests']} requests, {found['tokens_in']} tokens in, {found['tokens_out']} out",
+        f"{several(found['requests'], 'request')}, {found['tokens_in']} tokens in, {found['tokens_out']} out",
     ]
     if found["turns_suspected"]:
-        parts.append(f"warning: {found['turns_suspected']} turns seem to address the judge (judge_ratings)")
+        suspected = several(found["turns_suspected"], "turn seems", "turns seem")
+        parts.append(f"warning: {suspected} to address the judge (judge_ratings)")
     if found["questions_open"] or found["shards_left"]:
-        left = f" and {found['shards_left']} files" if found["shards_left"] else ""
-        parts.append(f"warning: {found['questions_open']} questions{left} are left: the same command asks them")
+        left = f" and {several(found['shards_left'], 'file')}" if found["shards_left"] else ""
+        parts.append(
+            f"warning: {several(found['questions_open'], 'question')}{left} are left: the same command asks them"
+        )
     return ", ".join(parts)

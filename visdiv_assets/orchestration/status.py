@@ -16,6 +16,7 @@ from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.schema import UNREAD
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import DamagedManifestError, Manifest
+from visdiv_assets.wording import several
 
 #: The tables that the runs of benchmarks make, beside reports about subsets.
 _OF_A_BENCHMARK = (*astuple(CONTENT[Kind.BENCHMARK]), LakeTable.BENCHMARK_TEXTS)
@@ -201,7 +202,7 @@ def _state(source: Source, lake: Lake, subset: str, *, held: bool) -> SubsetStat
 def _counted(lake: Lake, images: Manifest) -> SubsetState:
     """Return what the lake holds of a subset."""
     subset, facts = images.partition, images.facts
-    parts = [f"{facts['images']} images", f"{facts['images_unreadable']} unreadable"]
+    parts = [several(facts["images"], "image"), f"{facts['images_unreadable']} unreadable"]
     texts = lake.manifest(CONTENT[Kind.SUBSET].texts, subset)
     unread = texts.facts.get(UNREAD) if texts else None
     if unread:
@@ -213,7 +214,7 @@ def _counted(lake: Lake, images: Manifest) -> SubsetState:
     stored = lake.manifest(LakeTable.NEAR_DUPLICATES, subset)
     pairs = stored.rows("pairs") if stored else None
     if pairs is not None:
-        parts.append(f"{pairs} close pairs")
+        parts.append(several(pairs, "close pair"))
     parts.append(images.materialized_at)
     return SubsetState(
         subset,

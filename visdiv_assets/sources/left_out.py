@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from visdiv_assets.wording import several
+
 #: Files about a dataset, which hold none of its rows.
 _ABOUT = ("readme", "license", "licence", "notice", "citation", "changelog", "dataset_info", "dataset_infos")
 
@@ -95,4 +97,4 @@ def count_by_kind(left_out: Iterable[SkippedFiles]) -> str:
         counts[group.kind] += group.files or 1
     one = len(counts) == 1
     parts = ", ".join(kind if one else f"{count:,} {kind}" for kind, count in counts.most_common())
-    return f"{counts.total():,} file{'s' * (counts.total() != 1)} ({parts})"
+    return f"{several(counts.total(), 'file')} ({parts})"

@@ -44,7 +44,7 @@ def test_concepts_are_counted_by_rows(made: Path, tmp_path: Path) -> None:
     assert listed == [("dog", 6, False), ("cat", 4, True), ("bird", 0, True)]
     (subset,) = [each for each in records if each["table"] == "subsets"]
     assert (subset["texts"], subset["matches"], subset["tail_share"]) == (10, 10, 0.4)
-    assert "2 of 3 concepts occur; 1 are in the tail, t = 4 rows." in ran.stderr
+    assert "2 of 3 concepts found; 1 is in the tail, t = 4 rows." in ran.stderr
     assert "red dog" in run(made, "concepts").stdout
 
 

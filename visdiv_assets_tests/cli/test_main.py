@@ -304,7 +304,7 @@ def test_run_writes_to_the_data_folder_only(ran: Path) -> None:
 
 def test_status_after_a_run_counts_what_there_is(source: Path, data: Path) -> None:
     lines = visdiv("status", source=source, data=data).output.splitlines()
-    assert lines[2].startswith("geoqa+(x)  6 images, 1 unreadable, 4 embedded, 1 close pairs, 20")
+    assert lines[2].startswith("geoqa+(x)  6 images, 1 unreadable, 4 embedded, 1 close pair, 20")
     assert "changed" not in lines[2]
     assert lines[3] == "other      not materialized"
 
@@ -409,7 +409,7 @@ def test_a_second_run_reuses_finished_work(source: Path, data: Path, tmp_path: P
         assert line.startswith(f"done   {name}  ")
         assert line.endswith("  nothing to embed")
     assert lines[2].startswith("done   other  ")
-    assert "1 images embedded" in lines[2]
+    assert "1 image embedded" in lines[2]
     found = visdiv("query", "--format", "csv", "SELECT subset FROM subsets ORDER BY ALL", data=copied).output
     assert found.splitlines() == ["subset", "geoqa+(x)", "other"]
 
@@ -425,7 +425,7 @@ def test_run_changed_runs_changed_subsets_only(source: Path, data: Path, tmp_pat
     write_shard(copied, "geoqa+(x)", one_each([9]), number=1)
     lines = visdiv("run", "--changed", source=copied, data=elsewhere).stdout.splitlines()
     assert lines[0].startswith("done   geoqa+(x)  ")
-    assert "1 images embedded" in lines[0]
+    assert "1 image embedded" in lines[0]
     assert lines[1].startswith("done   all subsets together")
 
 

@@ -23,6 +23,7 @@ from visdiv_assets.storage.integrity import Damage, find_damage
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import path_in_lake
 from visdiv_assets.wiring import open_lake
+from visdiv_assets.wording import several
 
 #: Bytes of unreferenced files above which they are a warning.
 _MAX_GARBAGE = GIGABYTE
@@ -144,7 +145,7 @@ def _describe(lake: Lake, damages: list[Damage]) -> str:
     first = damages[0]
     if first.path is None:
         return first.fault
-    others = f" (and {len(damages) - 1} other files of it)" if len(damages) > 1 else ""
+    others = f" (and {several(len(damages) - 1, 'other file')} of it)" if len(damages) > 1 else ""
     made = path_in_lake(first.table, first.partition) if others else first.path
     return (
         f"{lake.files.display(first.path)} {first.fault}{others}: remove {lake.files.display(made)}, then "
@@ -197,7 +198,7 @@ def check_decisions(settings: Settings) -> Verdict | None:
             "run `visdiv review`, which writes the file"
         )
     pairs = read_decisions(path).table.num_rows
-    return ok(f"{path}: people have decided on {pairs:,} {'pair' if pairs == 1 else 'pairs'}")
+    return ok(f"{path}: people have decided on {several(pairs, 'pair')}")
 
 
 def check_garbage(settings: Settings) -> Verdict:

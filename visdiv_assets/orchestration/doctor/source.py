@@ -12,6 +12,7 @@ from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.interface import ColumnsTaken
 from visdiv_assets.sources.left_out import count_by_kind
 from visdiv_assets.wiring import open_source
+from visdiv_assets.wording import several
 
 #: Names, or groups of files, in one line.
 _SHOWN = 10
@@ -23,7 +24,7 @@ def check_source(settings: Settings) -> Verdict:
     subsets, benchmarks = source.subsets(), source.benchmarks()
     if not subsets:
         return problem(f"{source.uri} has no subset: put Parquet files into subsets/<name>/")
-    counts = f"{_count(len(subsets), 'subset')}, {_count(len(benchmarks), 'benchmark')}"
+    counts = f"{several(len(subsets), 'subset')}, {several(len(benchmarks), 'benchmark')}"
     text = f"{source.uri}: {counts}"
     if not benchmarks:
         return warning(f"{text}, so no contamination is found: put files of benchmarks into benchmarks/<name>/")
@@ -94,7 +95,3 @@ def _describe(taken: ColumnsTaken) -> str:
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{', '.join(names[:_SHOWN])}{more}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

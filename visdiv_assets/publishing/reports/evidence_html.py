@@ -13,6 +13,7 @@ from visdiv_assets.publishing.reports.badges import percent
 from visdiv_assets.publishing.reports.model import AlignedView, PairEntry, Report
 from visdiv_assets.publishing.reports.pair_selection import DRAWN, drawn
 from visdiv_assets.publishing.text_cells import Text
+from visdiv_assets.wording import several
 
 #: Longer side of a drawing on the page, in CSS pixels.
 _SIDE = 320
@@ -77,7 +78,7 @@ def drawn_sentence(shown: Sequence[PairEntry], evidence: Sequence[DrawnPair | No
         if count:
             where = "on this page" if there <= DRAWN else f"of {end} similarity"
             readable = " that can be read" if count < min(there, DRAWN) else ""
-            parts.append(f"the {count} {kind} {'one' if count == 1 else 'ones'} {where}{readable}")
+            parts.append(f"the {several(count, f'{kind} one')} {where}{readable}")
     return f"The evidence is drawn for these pairs: {' and '.join(parts)}." if parts else ""
 
 

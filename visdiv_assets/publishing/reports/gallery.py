@@ -12,6 +12,7 @@ from visdiv_assets.imaging.thumbnails import Thumbnail
 from visdiv_assets.publishing import text_cells
 from visdiv_assets.publishing.html_files import content_policy, read_template, template, write_page
 from visdiv_assets.publishing.text_cells import Text
+from visdiv_assets.wording import several
 
 _TITLE = 300
 _TEXT = 160
@@ -67,7 +68,7 @@ def gallery(title: str, entries: Sequence[GalleryEntry]) -> str:
     ]
     return template("gallery.html").render(
         title=text_cells.clean(title, _TITLE),
-        count=f"{len(entries)} {'image' if len(entries) == 1 else 'images'}, best first.",
+        count=f"{several(len(entries), 'image')}, best first.",
         entries=shown,
         styles=styles,
         policy=content_policy(styles.values()),

@@ -23,6 +23,7 @@ from visdiv_assets.publishing.reports.model import SIMILARITY, PairEntry, Report
 from visdiv_assets.publishing.reports.pair_selection import DRAWN
 from visdiv_assets.publishing.site_head import SiteHead
 from visdiv_assets.publishing.text_cells import Cell, Text
+from visdiv_assets.wording import several
 
 # Maximum characters of a heading of a column, of the title, and of a paragraph.
 _HEADING = 60
@@ -187,7 +188,7 @@ def _cells(pair: PairEntry, names: Sequence[str], full: int) -> list[Cell]:
 def _count_sentence(report: Report, shown: Sequence[PairEntry]) -> str:
     if report.pairs_total == 0:
         return "There are no pairs."
-    total = f"{report.pairs_total:,} {'pair' if report.pairs_total == 1 else 'pairs'} in all"
+    total = f"{several(report.pairs_total, 'pair')} in all"
     ranked = any(pair.similarity is not None for pair in shown)
     if len(shown) == report.pairs_total:
         return f"{total}, closest first." if ranked and len(shown) > 1 else f"{total}."
@@ -197,7 +198,7 @@ def _count_sentence(report: Report, shown: Sequence[PairEntry]) -> str:
     if ranked and (True in kinds or False in kinds):
         counts = [min(DRAWN, kinds.count(verified)) for verified in (True, False)]
         special = [
-            f"the {count} {kind} {'one' if count == 1 else 'ones'} of {end} similarity"
+            f"the {several(count, f'{kind} one')} of {end} similarity"
             for count, kind, end in zip(counts, ("confirmed", "rejected"), ("lowest", "highest"), strict=True)
             if count
         ]

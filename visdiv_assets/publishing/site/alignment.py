@@ -17,10 +17,10 @@ from visdiv_assets.publishing.site.page_model import (
     Section,
     count,
     number,
-    several,
     share,
 )
 from visdiv_assets.publishing.site.report_data import Corpus
+from visdiv_assets.wording import several
 
 _QUANTILES = """
 SELECT a.subset, coalesce(any_value(s.category), $other) AS category, unit::VARCHAR AS unit,

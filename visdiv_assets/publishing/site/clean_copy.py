@@ -18,10 +18,10 @@ from visdiv_assets.publishing.site.page_model import (
     Section,
     count,
     percent,
-    several,
     share,
 )
 from visdiv_assets.publishing.site.report_data import Corpus
+from visdiv_assets.wording import several
 
 #: What each reason for dropping a row means.
 MEANINGS = {

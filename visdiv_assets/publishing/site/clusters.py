@@ -7,9 +7,10 @@ from typing import Any
 
 from visdiv_assets.corpus.image_lookup import ImagePosition
 from visdiv_assets.publishing.site.judged import judged_by_subset
-from visdiv_assets.publishing.site.page_model import Entry, Grid, Group, Heading, Page, Section, count, number, several
+from visdiv_assets.publishing.site.page_model import Entry, Grid, Group, Heading, Page, Section, count, number
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.sources import Kind
+from visdiv_assets.wording import several
 
 #: Groups with images, images per group, and groups in the table.
 GROUPS, IMAGES, LISTED = 24, 8, 500

@@ -18,10 +18,10 @@ from visdiv_assets.publishing.site.page_model import (
     Section,
     count,
     percent,
-    several,
     share,
 )
 from visdiv_assets.publishing.site.report_data import Corpus
+from visdiv_assets.wording import several
 
 _RATES = """
 SELECT subset, benchmark, rule, images, images_contaminated, rows_contaminated, benchmark_images,

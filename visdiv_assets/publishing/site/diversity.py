@@ -9,7 +9,7 @@ import pyarrow as pa
 from visdiv_assets.publishing.site import charts
 from visdiv_assets.publishing.site.by_sample_size import against_size
 from visdiv_assets.publishing.site.overview import OTHER
-from visdiv_assets.publishing.site.page_model import Chart, Entry, Grid, Heading, Page, Section, count, several
+from visdiv_assets.publishing.site.page_model import Chart, Entry, Grid, Heading, Page, Section, count
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.publishing.site.score_cells import (
     MEASURES,
@@ -20,6 +20,7 @@ from visdiv_assets.publishing.site.score_cells import (
     scored,
 )
 from visdiv_assets.publishing.site.spectra import spectra_section
+from visdiv_assets.wording import several
 
 _RAREFIED = """
 SELECT r.*, coalesce(s.category, $other) AS category FROM diversity_rarefied r LEFT JOIN subsets s USING (subset)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from visdiv_assets.publishing.review_words import precision_sentence
-from visdiv_assets.publishing.site.page_model import Entry, Grid, Heading, Section, count, several, share
+from visdiv_assets.publishing.site.page_model import Entry, Grid, Heading, Section, count, share
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.statistics import ALL
+from visdiv_assets.wording import several
 
 _PRECISION = """
 SELECT kind::VARCHAR AS kind, subset, basis, "right", wrong, unsure, "precision", precision_low, precision_high

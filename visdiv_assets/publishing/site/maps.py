@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from visdiv_assets.publishing.site.page_model import ROWS_SHOWN, Entry, Grid, Heading, Page, Section, count, several
+from visdiv_assets.publishing.site.page_model import ROWS_SHOWN, Entry, Grid, Heading, Page, Section, count
 from visdiv_assets.publishing.site.report_data import Corpus
+from visdiv_assets.wording import several
 
 #: Names of the vectors that a map shows.
 VECTORS = {"sscd": "images, by SSCD", "clip_image": "images, by CLIP", "clip_text": "texts, by CLIP"}

@@ -20,12 +20,12 @@ from visdiv_assets.publishing.site.page_model import (
     Page,
     Section,
     count,
-    several,
     share,
 )
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.sources import Kind
 from visdiv_assets.texts.containment import matching_lines
+from visdiv_assets.wording import several
 
 #: Matches that are shown with their images, and listed.
 SHOWN = 40

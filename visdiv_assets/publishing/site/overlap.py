@@ -17,10 +17,10 @@ from visdiv_assets.publishing.site.page_model import (
     Section,
     count,
     percent,
-    several,
     share,
 )
 from visdiv_assets.publishing.site.report_data import Corpus
+from visdiv_assets.wording import several
 
 _OVERLAP = """
 SELECT subset, other_subset, images, images_shared, images_shared_exactly, share FROM subset_overlap

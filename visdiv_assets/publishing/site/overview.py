@@ -18,11 +18,11 @@ from visdiv_assets.publishing.site.page_model import (
     Section,
     count,
     percent,
-    several,
     share,
 )
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.publishing.site.score_cells import TOO_FEW, TOO_FEW_MEANING, compared_size, interval, scored
+from visdiv_assets.wording import several
 
 #: Category of subsets that are not in FineVision.
 OTHER = "other"

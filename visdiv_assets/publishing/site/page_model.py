@@ -139,8 +139,3 @@ def count(number: int | None) -> Entry:
 def number(value: float | None, decimals: int = 1) -> Entry:
     """Make an entry for a measured number."""
     return Entry(value, None if value is None else f"{value:,.{decimals}f}")
-
-
-def several(how_many: int, thing: str, things: str = "") -> str:
-    """Format a count with its noun: "1 subset", "2 subsets"."""
-    return f"{how_many:,} {thing if how_many == 1 else things or thing + 's'}"

@@ -17,10 +17,10 @@ from visdiv_assets.publishing.site.page_model import (
     count,
     number,
     percent,
-    several,
     share,
 )
 from visdiv_assets.publishing.site.report_data import Corpus
+from visdiv_assets.wording import several
 
 _ALL = """
 SELECT criterion, rating, sum(turns)::BIGINT AS turns,

@@ -16,10 +16,10 @@ from visdiv_assets.publishing.site.page_model import (
     count,
     number,
     percent,
-    several,
     share,
 )
 from visdiv_assets.publishing.site.report_data import Warehouse
+from visdiv_assets.wording import several
 
 _IMAGE_ISSUES = """
 SELECT subset, issue::VARCHAR AS issue, images AS found, share FROM image_issues ORDER BY subset, issue

@@ -13,9 +13,10 @@ from visdiv_assets.diversity.scores import too_few
 from visdiv_assets.diversity.spectrum import spectrum
 from visdiv_assets.publishing.site import charts
 from visdiv_assets.publishing.site.overview import OTHER
-from visdiv_assets.publishing.site.page_model import Chart, Entry, Grid, Heading, Section, percent, several
+from visdiv_assets.publishing.site.page_model import Chart, Entry, Grid, Heading, Section, percent
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.publishing.site.score_cells import TOO_FEW_MEANING, scored
+from visdiv_assets.wording import several
 
 #: Number of ranks that are drawn, evenly spaced on a logarithmic axis.
 _POINTS = 40

@@ -17,10 +17,10 @@ from visdiv_assets.publishing.site.page_model import (
     Section,
     count,
     percent,
-    several,
     share,
 )
 from visdiv_assets.publishing.site.report_data import Corpus
+from visdiv_assets.wording import several
 
 _RATES = """
 SELECT subset, benchmark, ngram_size, "rows", rows_matched, rows_half_matched, rate, ci_low, ci_high

@@ -18,6 +18,7 @@ import pytest
 from visdiv_assets.orchestration.assets.stage import user_errors
 from visdiv_assets.settings import Settings
 from visdiv_assets.sources import Kind
+from visdiv_assets.wording import several
 from visdiv_assets_tests.conftest import (
     CHECKOUT,
     Pipeline,
@@ -314,7 +315,7 @@ def test_a_killed_run_resumes_after_its_last_finished_file(pipeline: Pipeline, t
         except subprocess.TimeoutExpired:
             pytest.fail(f"a run after one that was killed does not end; it printed: {log.read_text()!r}")
     assert code == 0, log.read_text()
-    assert f"{(SHARDS - finished) * ROWS} images embedded" in log.read_text()
+    assert f"{several((SHARDS - finished) * ROWS, 'image')} embedded" in log.read_text()
     after = written_at(settings.lake_root, *pipeline.lake.tables())
     kept = {name for name in before if not Path(name).name.startswith(".")}
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
