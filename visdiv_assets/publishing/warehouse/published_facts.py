@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from visdiv_assets.curation.dataset_facts import BenchmarkFacts, DatasetFacts, SubsetFacts
-from visdiv_assets.errors import StorageError
 from visdiv_assets.publishing.site.report_data import open_report_data
 
 _SUBSETS = """
@@ -22,13 +21,20 @@ def read_facts(path: Path) -> DatasetFacts | None:
 
     Args:
         path: the DuckDB file.
+
+    Raises:
+        StorageError: it cannot be read.
     """
-    try:
-        with open_report_data(path) as data:
+    import duckdb
+
+    if not path.is_file():
+        return None
+    with open_report_data(path) as data:
+        try:
             return DatasetFacts(
                 [SubsetFacts(**row) for row in data.rows(_SUBSETS)],
                 [BenchmarkFacts(**row) for row in data.rows(_BENCHMARKS)],
                 next((row["published"] or "" for row in data.rows(_PUBLISHED)), ""),
             )
-    except StorageError:
-        return None
+        except (duckdb.CatalogException, duckdb.BinderException):  # Views or columns of another version.
+            return None

@@ -3,7 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
+import pytest
 
+from visdiv_assets.errors import StorageError
 from visdiv_assets.publishing.warehouse.published_facts import read_facts
 from visdiv_assets_tests.publishing.site.corpora import make
 
@@ -21,6 +23,13 @@ def test_the_facts_are_those_of_the_summaries(tmp_path: Path) -> None:
     assert [(each.subset, each.rows, each.images, each.unreadable) for each in found.subsets] == expected
     assert [(each.benchmark, each.images) for each in found.benchmarks] == [("exam", 40)]
     assert found.published == "2026-05-04"
+
+
+def test_a_damaged_file_is_named_with_what_to_run(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.duckdb"
+    damaged.write_bytes(b"not a database" * 1000)
+    with pytest.raises(StorageError, match=r"damaged.duckdb cannot be read .* run `visdiv run --all` again"):
+        read_facts(damaged)
 
 
 def test_without_a_file_of_this_version_there_are_none(tmp_path: Path) -> None:
