@@ -170,6 +170,12 @@ def test_an_impossible_selection_is_refused(made: Path, arguments: tuple[str, ..
     assert line in refused(select(made, *arguments))
 
 
+def test_a_seed_without_effect_is_refused(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("dog\ncat\n")
+    classes = ("--classes", str(tmp_path / "classes.txt"))
+    assert "leave --seed out" in refused(select(made, "clip_cov", "--k", "1", *classes, "--seed", "1"))
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

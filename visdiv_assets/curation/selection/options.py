@@ -51,7 +51,7 @@ class Options:
         """Raise an error if an option is set that the method does not take.
 
         Raises:
-            InputError: there is one, or two that exclude each other.
+            InputError: there is one, or two that exclude each other or of which one has no effect.
         """
         for field in fields(self):
             takers = METHODS_WITH[field.name]
@@ -60,6 +60,8 @@ class Options:
                 raise InputError(f"{method} has no option {option}: it belongs to {', '.join(takers)}")
         if self.classes and self.clusters:
             raise InputError("--classes and --clusters both say what ClipCov's classes are: give one of them")
+        if self.classes and self.seed is not None:
+            raise InputError("--seed is of k-means, which ClipCov does not need with --classes: leave --seed out")
 
 
 @dataclass(frozen=True)
