@@ -17,6 +17,7 @@ from visdiv_assets.sources.conform import IMAGE, empty, is_list
 from visdiv_assets.sources.image_columns import FEATURES_KEY, IMAGES, candidates
 from visdiv_assets.storage.files import escape
 from visdiv_assets.storage.format_versions import product_version
+from visdiv_assets.wording import several
 
 #: Characters that `datasets` refuses in a config's name or reads as wildcards in a path, and the one for escapes.
 _UNFIT = frozenset('<>:/\\|?*[]%"')
@@ -84,6 +85,7 @@ def render_card(
     rows: Mapping[str, tuple[int, int]],
     *,
     tagged: bool = False,
+    turns_left_out: int = 0,
     decisions: int = 0,
     personal: Mapping[str, tuple[int, int]] | None = None,
     more: Sequence[str] = (),
@@ -94,6 +96,7 @@ def render_card(
         origin: the source.
         rows: by subset, the number of its rows and of its kept rows.
         tagged: whether all rows are in the export, with columns that say which of them are kept.
+        turns_left_out: number of turns of kept rows that are not in the export.
         decisions: number of people's decisions on pairs of images in `decisions.jsonl`.
         personal: by kind of personal data in the texts of the export, the number of values and of rows; None if the
             texts were not searched.
@@ -112,11 +115,19 @@ def render_card(
     return "".join(
         [
             *head,
-            *_summary(shown, all_rows, all_kept, len(rows), tagged=tagged),
+            *_summary(shown, all_rows, all_kept, len(rows), tagged=tagged, unchanged=not turns_left_out),
+            *(
+                [
+                    f"{several(turns_left_out, 'turn')} of these rows, with ratings below the thresholds, and their "
+                    "ratings were left out.\n"
+                ]
+                if turns_left_out
+                else []
+            ),
             "`dropped.parquet` lists the dropped rows by their index in the source, each with the reason and, if there "
             "is one, the image that is the witness.\n",
             *(
-                [f"`decisions.jsonl` has the {decisions} decisions of people on pairs of images that were obeyed.\n"]
+                [f"`decisions.jsonl` has {several(decisions, 'decision')} of people on pairs, all obeyed.\n"]
                 if decisions
                 else []
             ),
@@ -128,23 +139,26 @@ def render_card(
     )
 
 
-def _summary(shown: str, rows: int, kept: int, subsets: int, *, tagged: bool) -> list[str]:
+def _summary(shown: str, rows: int, kept: int, subsets: int, *, tagged: bool, unchanged: bool) -> list[str]:
     """Return the heading of a card, and what is in the export."""
+    order = "unchanged and in their order" if unchanged else "in their order"
     made = f"Made with {_program()} from {shown}: "
     if not tagged:
-        counts = f"{kept} of {rows} rows in {subsets} subsets, unchanged and in their order.\n"
+        counts = f"{kept} of {several(rows, 'row')} in {several(subsets, 'subset')}, {order}.\n"
         return [f"# A clean copy of {shown}\n\n", made + counts]
     return [
         f"# {shown} with the findings of visdiv\n\n",
-        f"{made}{rows} rows in {subsets} subsets, unchanged and in their order.\n",
-        f"The column `visdiv_kept` is true for the {kept} rows that a clean copy keeps; the other columns `visdiv_*` "
-        "say why a row is not kept.\n",
+        f"{made}{several(rows, 'row')} in {several(subsets, 'subset')}, {order}.\n",
+        f"The column `visdiv_kept` is true for the {several(kept, 'row')} that a clean copy keeps; the other columns "
+        "`visdiv_*` say why a row is not kept.\n",
     ]
 
 
 def _personal_data(personal: Mapping[str, tuple[int, int]]) -> str:
     """Return a paragraph on personal data in the texts."""
-    counts = [f"{kind.replace('_', ' ')}: {found} in {rows} rows" for kind, (found, rows) in personal.items()]
+    counts = [
+        f"{kind.replace('_', ' ')}: {found} in {several(rows, 'row')}" for kind, (found, rows) in personal.items()
+    ]
     return (
         f"\n## Personal data\n\nThe texts were searched by patterns, and are unchanged. {'; '.join(counts)}. "
         "Patterns miss some personal data and match some text that is not personal data; images were not searched.\n"

@@ -5,13 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import yaml
-
-from visdiv_assets.storage import uris
-
-#: Bytes of a README.md that are read for the license.
-_README_BYTES = 1 << 20
-
 
 @dataclass(frozen=True)
 class SubsetFacts:
@@ -56,22 +49,3 @@ class DatasetFacts:
     subsets: Sequence[SubsetFacts]
     benchmarks: Sequence[BenchmarkFacts]
     published: str
-
-
-def stated_license(uri: str) -> str | None:
-    """Return the license that the README.md of a local folder states in its metadata; None if none is known.
-
-    Args:
-        uri: the source.
-    """
-    if uris.is_uri(uri):
-        return None
-    try:
-        with (uris.local_folder(uri) / "README.md").open(encoding="utf-8", errors="replace") as stream:
-            text = stream.read(_README_BYTES)
-        data = yaml.safe_load(text.split("\n---", 1)[0].removeprefix("---")) if text.startswith("---\n") else None
-    except (OSError, ValueError, yaml.YAMLError):
-        return None
-    found = data.get("license") if isinstance(data, dict) else None
-    names = found if isinstance(found, list) else [found]
-    return ", ".join(str(name) for name in names if name) or None

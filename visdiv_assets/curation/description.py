@@ -8,8 +8,9 @@ from pathlib import Path
 
 from visdiv_assets.curation.croissant import CROISSANT_FILE, croissant, read_schemas
 from visdiv_assets.curation.dataset_card import code_span, render_card
-from visdiv_assets.curation.dataset_facts import DatasetFacts, stated_license
-from visdiv_assets.storage import uris
+from visdiv_assets.curation.dataset_facts import DatasetFacts
+from visdiv_assets.sources.about import dataset_name
+from visdiv_assets.wording import several
 
 CARD_FILE = "README.md"
 
@@ -20,8 +21,10 @@ def describe(
     rows: Mapping[str, tuple[int, int]],
     *,
     tagged: bool,
+    turns_left_out: int,
     decisions: int,
     personal: Mapping[str, tuple[int, int]] | None,
+    license_name: str | None,
     facts: DatasetFacts | None,
 ) -> dict[str, str]:
     """Return the texts that describe an export, by the names of their files.
@@ -31,18 +34,20 @@ def describe(
         folder: of the export, with the files of all subsets.
         rows: by subset, the number of its rows and of its kept rows.
         tagged: whether all rows are in the export.
+        turns_left_out: number of turns of kept rows that are not in it.
         decisions: number of people's decisions in it.
         personal: personal data in its texts; see `render_card`.
+        license_name: the license that the source states; None if it states none.
         facts: what the published findings say of the source; None if there are none.
     """
-    license_name = stated_license(uri)
     more = [_license(license_name), *([] if facts is None else findings(facts))]
-    card = render_card(uri, rows, tagged=tagged, decisions=decisions, personal=personal, more=more)
+    card = render_card(
+        uri, rows, tagged=tagged, turns_left_out=turns_left_out, decisions=decisions, personal=personal, more=more
+    )
     body = card.split("---\n", 2)[2] if card.startswith("---\n") else card
     schemas = read_schemas(folder, list(rows))
     published = facts.published if facts else ""
-    name = uris.display(uri).rstrip("/").rpartition("/")[2]
-    name = f"{name} with findings" if tagged else f"Clean copy of {name}"
+    name = f"{dataset_name(uri)} with findings" if tagged else f"Clean copy of {dataset_name(uri)}"
     described = croissant(name, body, schemas, license_name=license_name, published=published)
     return {CARD_FILE: card, CROISSANT_FILE: json.dumps(described, ensure_ascii=False, indent=1) + "\n"}
 
@@ -79,7 +84,7 @@ def _comparison(compared: int, leaks: list[str]) -> list[str]:
     """Return the sentence on the benchmarks compared, and the table of those that leaked, given its rows."""
     if not compared:
         return ["The images were not compared with those of a benchmark.\n"]
-    sentence = f"The images were compared with those of {compared} benchmarks"
+    sentence = f"The images were compared with those of {several(compared, 'benchmark')}"
     if not leaks:
         return [f"{sentence}; none has a copy.\n"]
     return [f"{sentence}:\n\n| benchmark | images | with a copy in the source |\n|---|---|---|\n", *leaks]

@@ -2,7 +2,7 @@
 
 The folder has the layout of a dataset's repository on the Hugging Face Hub:
 
-    <subset>/train-00000-of-00002.parquet   the kept rows of one shard, unchanged, in their order
+    <subset>/train-00000-of-00002.parquet   the kept rows of one shard, in their order
     dropped.parquet                         the dropped rows, `DROPPED_SCHEMA`
     decisions.jsonl                         people's decisions on pairs of images that were obeyed, if there are any
     README.md                               a dataset card, one config per subset
@@ -36,6 +36,7 @@ from visdiv_assets.curation.dataset_facts import DatasetFacts
 from visdiv_assets.curation.description import describe
 from visdiv_assets.curation.resume_marker import ResumeMarker
 from visdiv_assets.curation.row_tags import tag_rows, with_tags
+from visdiv_assets.curation.turn_filter import FailingTurns, without_turns
 from visdiv_assets.duplicates.person_decisions import Decision
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.progress import Progress, silent
@@ -88,12 +89,19 @@ class SubsetDecision:
         version: the version of the subset that the decision is about.
         kept: bool [rows].
         dropped: table of `DROPPED_SCHEMA`, at least one entry for each dropped row and none for the others.
+        failing: turns of kept rows to leave out; None to leave out none.
     """
 
     subset: str
     version: Version
     kept: np.ndarray
     dropped: pa.Table
+    failing: FailingTurns | None = None
+
+    @property
+    def turns_left_out(self) -> int:
+        """The number of turns of kept rows that are left out."""
+        return self.failing.total if self.failing is not None else 0
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,7 @@ class ExportResult:
         rows_dropped: number of rows dropped.
         files: number of files with rows, without the list of dropped rows and the card.
         size_bytes: total size of these files.
+        turns_left_out: number of turns of these rows that were left out.
     """
 
     subsets: int
@@ -113,6 +122,7 @@ class ExportResult:
     rows_dropped: int
     files: int
     size_bytes: int
+    turns_left_out: int
 
 
 def preview(decisions: Iterable[SubsetDecision]) -> pa.Table:
@@ -120,7 +130,8 @@ def preview(decisions: Iterable[SubsetDecision]) -> pa.Table:
 
     Returns:
         table with a row per subset: subset: string, rows: int64, rows_kept: int64, and for each reason that occurs, in
-        alphabetical order, an int64 column of that name: the rows dropped for that reason.
+        alphabetical order, an int64 column of that name: the rows dropped for that reason. If turns are to be left out,
+        turns_left_out: int64, those of kept rows.
 
     Raises:
         VisdivError: a mask does not have the length of its subset.
@@ -138,6 +149,8 @@ def preview(decisions: Iterable[SubsetDecision]) -> pa.Table:
     }
     for reason in sorted({reason for _, counts in lines for reason in counts}):
         table[reason] = pa.array([counts.get(reason, 0) for _, counts in lines], pa.int64())
+    if any(decision.failing is not None for decision, _ in lines):
+        table["turns_left_out"] = pa.array([decision.turns_left_out for decision, _ in lines], pa.int64())
     return pa.table(table)
 
 
@@ -154,8 +167,8 @@ def export(
 ) -> ExportResult:
     """Write the kept rows of all subsets, the list of dropped rows, a dataset card and Croissant metadata.
 
-    Kept rows are written as they are stored, with the stored schema and its metadata. If the metadata have no features
-    for `datasets`, they are added (`dataset_card.with_features`).
+    Kept rows are written as they are stored, with the stored schema and its metadata, less the failing turns of the
+    decisions. If the metadata have no features for `datasets`, they are added (`dataset_card.with_features`).
 
     Args:
         source: the source of the rows; nothing is written to it.
@@ -197,8 +210,17 @@ def export(
                 if table.num_rows:
                     writer.write_table(table)
         rows = {decision.subset: (decision.version.rows, int(np.count_nonzero(decision.kept))) for decision in decided}
+        turns_left_out = sum(decision.turns_left_out for decision in decided)
         texts = describe(
-            source.uri, folder, rows, tagged=tagged, decisions=len(by_people), personal=personal, facts=facts
+            source.uri,
+            folder,
+            rows,
+            tagged=tagged,
+            turns_left_out=turns_left_out,
+            decisions=len(by_people),
+            personal=personal,
+            license_name=source.license(),
+            facts=facts,
         )
         if by_people:
             texts[DECISIONS_FILE] = "".join(f"{decision.to_json()}\n" for decision in by_people)
@@ -213,6 +235,7 @@ def export(
         rows_dropped=sum(count for count, _ in rows.values()) - kept,
         files=len(sizes),
         size_bytes=sum(sizes),
+        turns_left_out=turns_left_out,
     )
 
 
@@ -281,6 +304,9 @@ def _write_shard(
     shard = versioned.shard
     kept = decision.kept[versioned.first_row : versioned.first_row + shard.rows]
     inputs = [_CODE_VERSION, pa.__version__, versioned.digest, hashlib.sha256(kept.tobytes()).hexdigest()]
+    failing = decision.failing.of_rows(versioned.first_row, shard.rows) if decision.failing is not None else None
+    if failing is not None and failing.total:
+        inputs.append(failing.digest())
     tags = tag_rows(kept, decision.dropped, versioned.first_row) if tagged else None
     made_from = digest_of(inputs if tags is None else [*inputs, _digest(tags)])
     size = marker.size_of(path, made_from)
@@ -289,6 +315,8 @@ def _write_shard(
         return size
     marker.begin(path)
     stored = source.stored(Kind.SUBSET, decision.subset, shard)
+    if failing is not None and failing.total:
+        stored = without_turns(stored, failing)
     if tags is not None:
         stored, kept = with_tags(stored, tags), np.ones_like(kept)
     schema = with_features(stored.schema)

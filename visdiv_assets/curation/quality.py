@@ -158,7 +158,7 @@ def rate_rows(
     """
     for batch in batches:
         known = batch.column("turns")
-        turns = known.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+        turns = turn_counts(batch)
         row_of_turn = np.repeat(np.arange(len(turns)), turns)
         failed_any = np.zeros(len(row_of_turn), bool)
         rating_sum, rated = np.zeros(len(turns)), np.zeros(len(turns), np.int64)
@@ -168,7 +168,7 @@ def rate_rows(
             counts.histogram[index] += np.bincount(ratings, minlength=len(RATINGS) + 1)[: len(RATINGS) + 1]
             rating_sum += np.bincount(row_of_turn, ratings, minlength=len(turns))
             rated += np.bincount(row_of_turn[ratings != UNRATED], minlength=len(turns))
-            failed = (ratings != UNRATED) & (ratings < thresholds.get(criterion, 1))
+            failed = _miss(ratings, criterion, thresholds)
             failed_any |= failed
             dropped = np.bincount(row_of_turn[failed], minlength=len(turns))
             counts.turns_dropped[index] += len(row_of_turn[failed])
@@ -192,6 +192,32 @@ def rate_rows(
             [pa.array(column).cast(kind.type) for column, kind in zip(columns, QUALITY_SCHEMA, strict=True)],
             schema=QUALITY_SCHEMA,
         )
+
+
+def turn_counts(batch: pa.RecordBatch) -> np.ndarray:
+    """Return the number of turns of each row, int64 [rows]; 0 where it is unknown."""
+    counts: np.ndarray = batch.column("turns").fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return counts
+
+
+def failing_turns(batch: pa.RecordBatch, thresholds: Mapping[str, int]) -> np.ndarray:
+    """Return which turns of some rows are dropped, bool [turns of all rows], row by row.
+
+    Args:
+        batch: the rows, with the columns `COLUMNS`.
+        thresholds: minimum rating to keep, by criterion; other criteria drop nothing.
+    """
+    turns = turn_counts(batch)
+    failed = np.zeros(int(turns.sum()), bool)
+    for criterion in CRITERIA:
+        failed |= _miss(_ratings_of_turns(batch.column(f"{criterion}_ratings"), turns), criterion, thresholds)
+    return failed
+
+
+def _miss(ratings: np.ndarray, criterion: str, thresholds: Mapping[str, int]) -> np.ndarray:
+    """Return which ratings [n] are below the threshold of their criterion, bool [n]; a missing one is not."""
+    missed: np.ndarray = (ratings != UNRATED) & (ratings < thresholds.get(criterion, 1))
+    return missed
 
 
 def _lengths(lists: pa.Array) -> np.ndarray:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from visdiv_assets.publishing.html_files import content_policy, read_template, template, write_page
-from visdiv_assets.storage import uris
+from visdiv_assets.sources.about import dataset_name
 
 #: Folder of the site in the folder of the reports.
 FOLDER = "site"
@@ -63,18 +63,6 @@ def report_head(source: str) -> SiteHead:
         source: location of the data set.
     """
     return SiteHead(dataset_name(source), format_date(datetime.now(UTC)), to_site=f"../{FOLDER}/")
-
-
-def dataset_name(source: str) -> str:
-    """Return the name of a data set: "owner/name" of the Hub, else the last part of its path.
-
-    Args:
-        source: its location; credentials and options in it are left out.
-    """
-    if not uris.is_uri(source):
-        return uris.local_folder(source).name or source
-    shown = uris.display(source)
-    return shown.partition("hf://datasets/")[2] or shown.rpartition("/")[2] or shown
 
 
 def format_date(moment: datetime) -> str:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from visdiv_assets.errors import SourceError
 from visdiv_assets.imaging.formats import HEAD_BYTES, TAIL_BYTES, sniff_image
 from visdiv_assets.sources import files, layout
+from visdiv_assets.sources.about import folder_license
 from visdiv_assets.sources.batching import BATCH_BYTES, check_batch_rows
 from visdiv_assets.sources.image_columns import IMAGES
 from visdiv_assets.sources.interface import ColumnsTaken, Kind, Shard, StoredShard
@@ -64,6 +65,10 @@ class ImageFolderSource:
     def benchmarks(self) -> list[str]:
         """Return the names of the benchmarks, sorted."""
         return sorted(self._folders(Kind.BENCHMARK))
+
+    def license(self) -> str | None:
+        """Return the license in the metadata of the folder's README.md."""
+        return folder_license(self._root)
 
     def left_out(self) -> list[SkippedFiles]:
         """Return the files that are no images or of another split; see `interface.Source.left_out`."""

@@ -80,6 +80,10 @@ class DatasetSource:
         dataset = self._dataset(kind, name)
         return int(dataset.data.nbytes * len(dataset) // max(1, dataset.data.num_rows))
 
+    def license(self) -> str | None:
+        """Return the licenses that the splits state in their information, each once."""
+        return ", ".join(dict.fromkeys(filter(None, (split.info.license for split in self._splits.values())))) or None
+
     def left_out(self) -> list[SkippedFiles]:
         """Return an empty list: all splits are read."""
         return []

@@ -91,6 +91,10 @@ class Source(Protocol):
         """Return the names of the benchmarks, sorted; may be empty."""
         ...
 
+    def license(self) -> str | None:
+        """Return the license that the data set states, several joined with commas; None if it states none."""
+        ...
+
     def left_out(self) -> list[SkippedFiles]:
         """Return what the source holds that is not read, by folder and ending of the files, sorted.
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import fetching, files, layout, parquet, parquet_files
+from visdiv_assets.sources.about import folder_license
 from visdiv_assets.sources.batching import check_batch_rows
 from visdiv_assets.sources.image_columns import looks_like_image
 from visdiv_assets.sources.interface import ColumnsTaken, Kind, Shard, StoredShard
@@ -60,6 +61,10 @@ class ParquetFolderSource:
     def observed_version(self, kind: Kind, name: str) -> str:
         """Return a digest of the files' relative paths, sizes and times of change."""
         return self._reading.mark(files.observed_version(self._find(kind, name)))
+
+    def license(self) -> str | None:
+        """Return the license in the metadata of the folder's README.md."""
+        return folder_license(self._root)
 
     def left_out(self) -> list[SkippedFiles]:
         """Return what the folder holds beside the rows that are read; see `interface.Source.left_out`."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from visdiv_assets.errors import SourceError
 from visdiv_assets.sources import arrow_stream, batching, fetching, files
+from visdiv_assets.sources.about import folder_license
 from visdiv_assets.sources.interface import ColumnsTaken, Kind, Shard, StoredShard
 from visdiv_assets.sources.left_out import SkippedFiles, describe_left_out
 from visdiv_assets.sources.reading import Reading
@@ -64,6 +65,10 @@ class SavedDatasetsSource:
     def observed_version(self, kind: Kind, name: str) -> str:
         """Return a digest of the files' names, sizes and times of change."""
         return self._reading.mark(files.observed_version(self._files(kind, name)))
+
+    def license(self) -> str | None:
+        """Return the license in the metadata of the folder's README.md."""
+        return folder_license(self._root)
 
     def left_out(self) -> list[SkippedFiles]:
         """Return the other Parquet and Arrow files of the folder; see `interface.Source.left_out`."""

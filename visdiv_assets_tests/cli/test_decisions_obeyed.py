@@ -134,7 +134,7 @@ def test_a_refuted_pair_is_no_copy_until_the_decision_is_withdrawn(settings: Set
     assert exported.exit_code == 0, exported.output
     written = read_decisions(tmp_path / "clean" / "decisions.jsonl")
     assert effect_of(written.effective) == effect_of(read_decisions(settings.decisions_path).effective) != ""
-    assert "`decisions.jsonl` has the 1 decisions" in (tmp_path / "clean" / "README.md").read_text()
+    assert "`decisions.jsonl` has 1 decision of people" in (tmp_path / "clean" / "README.md").read_text()
     decide(settings, image(WITHIN), near_copy(WITHIN), "unsure")
     run(settings, "--changed")
     assert dropped(settings) == before

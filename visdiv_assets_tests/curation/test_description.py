@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from visdiv_assets import sources
-from visdiv_assets.curation.dataset_facts import BenchmarkFacts, DatasetFacts, SubsetFacts, stated_license
+from visdiv_assets.curation.dataset_facts import BenchmarkFacts, DatasetFacts, SubsetFacts
 from visdiv_assets.curation.description import findings
 from visdiv_assets.curation.export import export
 from visdiv_assets_tests.conftest import Row, image, write_shard
@@ -81,7 +81,7 @@ def test_the_card_states_the_findings_and_keeps_its_metadata(exported: Path) -> 
 
 
 def test_without_leaks_the_card_says_so() -> None:
-    assert "of 1 benchmarks; none has a copy.\n" in "".join(
+    assert "of 1 benchmark; none has a copy.\n" in "".join(
         findings(DatasetFacts([], [BenchmarkFacts("exam", 40, 0)], ""))
     )
 
@@ -90,22 +90,3 @@ def test_without_benchmarks_the_card_does_not_claim_a_comparison() -> None:
     card = "".join(findings(DatasetFacts([], [BenchmarkFacts("exam", 40, None)], "")))
     assert "The images were not compared with those of a benchmark.\n" in card
     assert "none has a copy" not in card
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("---\nlicense:\n- mit\n- apache-2.0\n---\n", "mit, apache-2.0"),
-        ("# No metadata\n", None),
-        ("---\nlicense: [\n---\n", None),
-        ("---\npretty_name: x\n---\n", None),
-    ],
-)
-def test_a_license_is_known_where_the_source_states_one(tmp_path: Path, text: str, found: str | None) -> None:
-    (tmp_path / "README.md").write_text(text)
-    assert stated_license(str(tmp_path)) == found
-
-
-def test_no_license_is_known_of_other_sources(tmp_path: Path) -> None:
-    assert stated_license(str(tmp_path)) is None
-    assert stated_license("hf://datasets/made/up") is None

@@ -51,7 +51,7 @@ def test_the_copy_of_the_sample_is_what_plain_pyarrow_would_keep(sample_folder: 
             assert given.equals(expected)
             assert given.schema.equals(stored.schema, check_metadata=True)
     kept = sum(int(decision.kept.sum()) for decision in decisions)
-    assert result == ExportResult(3, kept, 939 - kept, 6, sum(file.stat().st_size for file in written))
+    assert result == ExportResult(3, kept, 939 - kept, 6, sum(file.stat().st_size for file in written), 0)
     assert sorted(snapshot(folder)) == sorted(
         ["README.md", "croissant.json", "dropped.parquet", *(file.relative_to(folder).as_posix() for file in written)]
     )

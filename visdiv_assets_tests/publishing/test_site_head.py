@@ -4,30 +4,14 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pytest
-
 from visdiv_assets.publishing.site_head import (
     FOLDER,
     SITE_PAGES,
     SiteHead,
-    dataset_name,
     format_date,
     report_head,
     write_missing_pages,
 )
-
-
-@pytest.mark.parametrize(
-    ("source", "name"),
-    [
-        ("hf://datasets/HuggingFaceM4/FineVision@abc", "HuggingFaceM4/FineVision@abc"),
-        ("s3://bucket/prefix/my_data?region=x", "my_data"),
-        ("data/sample/", "sample"),
-        ("/", "/"),
-    ],
-)
-def test_a_data_set_is_named_by_the_end_of_its_location(source: str, name: str) -> None:
-    assert dataset_name(source) == name
 
 
 def test_a_date_is_in_utc() -> None:

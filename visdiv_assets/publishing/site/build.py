@@ -29,7 +29,8 @@ from visdiv_assets.publishing.site import (
 from visdiv_assets.publishing.site.page_model import Page
 from visdiv_assets.publishing.site.render import SCRIPT, render
 from visdiv_assets.publishing.site.report_data import Corpus
-from visdiv_assets.publishing.site_head import FOLDER, SiteHead, dataset_name
+from visdiv_assets.publishing.site_head import FOLDER, SiteHead
+from visdiv_assets.sources.about import dataset_name
 from visdiv_assets.storage.error_messages import write_error
 from visdiv_assets.storage.files import temporary_beside
 from visdiv_assets.storage.put_in_place import keep_access, put_in_place, real_path

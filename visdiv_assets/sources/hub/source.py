@@ -6,13 +6,14 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 
 from visdiv_assets.errors import SourceError, VisdivError
 from visdiv_assets.sources import fetching, files, parquet, parquet_files
+from visdiv_assets.sources.about import README, readme_license
 from visdiv_assets.sources.batching import check_batch_rows
 from visdiv_assets.sources.catalog import Benchmark
 from visdiv_assets.sources.downloads import Downloads
@@ -101,6 +102,14 @@ class HubSource:
         found = self._files(kind, name).values()
         return self._reading.mark(digest_of(sorted([file.path, file.size_bytes, file.oid] for file in found)))
 
+    def license(self) -> str | None:
+        """Return the license in the metadata of the dataset's README.md, at the commit that is read."""
+        for file in self._list(self._dataset, self._revision):
+            if file.path == README:
+                with self._cached(file) as path:
+                    return readme_license(path)
+        return None
+
     def left_out(self) -> list[SkippedFiles]:
         """Return the Parquet files that are not read; see `interface.Source.left_out`."""
         taken = {file.path for name in self._subsets() for file in self._chosen(name).values()}
@@ -181,12 +190,16 @@ class HubSource:
 
     @contextmanager
     def _on_disk(self, file: HubFile) -> Iterator[Path]:
-        """Yield the path of a file in the cache, after a download if it is missing; it is kept while in use."""
+        """Yield the path of a Parquet file in the cache, after a download if it is missing; it is kept while in use."""
         known = self._cache.holds(file.key)
-        with self._cache.file(file.key, file.size_bytes, lambda part: self._client.download(file, part)) as path:
+        with self._cached(file) as path:
             if not known:
                 self._rows.correct(file, path)
             yield path
+
+    def _cached(self, file: HubFile) -> AbstractContextManager[Path]:
+        """Return a context in which a file of any kind is in the cache."""
+        return self._cache.file(file.key, file.size_bytes, lambda part: self._client.download(file, part))
 
     @contextmanager
     def _open_cached_or_remote(self, file: HubFile) -> Iterator[parquet_files.NamedFile]:

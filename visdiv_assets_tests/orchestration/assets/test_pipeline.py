@@ -22,9 +22,10 @@ import pytest
 from PIL import Image
 
 from visdiv_assets.corpus.tables import LakeTable
-from visdiv_assets.curation.clean_copy import load_decisions
+from visdiv_assets.curation.clean_copy import leave_out_turns, load_decisions
+from visdiv_assets.curation.export import export
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
-from visdiv_assets.errors import StaleError
+from visdiv_assets.errors import ConfigError, StaleError
 from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.orchestration.runs import Outcome, Session
 from visdiv_assets.settings import Settings
@@ -719,6 +720,43 @@ def test_ratings_of_turns_that_have_none_are_counted_as_unrated(pipeline: Pipeli
         ("relevance", None, 4),
         ("visual_dependency", None, 5),
     ]
+
+
+def test_an_export_leaves_out_the_failing_turns_of_kept_rows(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline = pipeline.changed(quality_thresholds="blog")
+    pipeline.write("some", RATED)
+    ran = pipeline.run("some")
+    assert ran.success, ran.failures
+    assert pipeline.publish().success
+    settings = pipeline.settings
+    source, rules, thresholds = open_source(settings), cleaning_rules(settings), quality_filter(settings).thresholds
+    loaded = list(load_decisions(pipeline.lake, source, rules, quality_filter(settings)))
+    decided = list(leave_out_turns(pipeline.lake, source, loaded, rules, thresholds))
+    assert [decision.kept.tolist() for decision in decided] == [[True, False, False, True, False]]
+    assert export(source, decided, tmp_path / "clean").turns_left_out == 1
+    (file,) = (tmp_path / "clean" / "some").iterdir()
+    assert pq.read_table(file)["visual_dependency_ratings"].to_pylist() == [[5], []]
+    with pytest.raises(ConfigError, match="no turn can fail"):
+        list(leave_out_turns(pipeline.lake, source, loaded, rules, {}))
+    other = cleaning_rules(pipeline.changed(drop="duplicate").settings)
+    with pytest.raises(ConfigError, match="VISDIV_DROP lacks quality"):
+        list(leave_out_turns(pipeline.lake, source, loaded, other, thresholds))
+    pipeline.write("some", [*RATED, Row(turns=1)])
+    assert pipeline.run("some", only=["subset_images", "subset_turns"]).success
+    with pytest.raises(StaleError, match="have changed since rows were rated"):
+        list(leave_out_turns(pipeline.lake, source, loaded, rules, thresholds))
+
+
+def test_thresholds_that_drop_no_rows_may_change_before_export(pipeline: Pipeline) -> None:
+    pipeline = pipeline.changed(drop="unreadable")
+    pipeline.write("some", RATED)
+    ran = pipeline.run("some")
+    assert ran.success, ran.failures
+    assert pipeline.publish().success
+    settings = pipeline.changed(quality_thresholds="blog").settings
+    source = open_source(settings)
+    (decision,) = load_decisions(pipeline.lake, source, cleaning_rules(settings), quality_filter(settings))
+    assert decision.kept.all()
 
 
 def test_an_export_refuses_rows_decided_by_other_thresholds(pipeline: Pipeline) -> None:

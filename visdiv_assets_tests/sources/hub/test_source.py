@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from visdiv_assets.curation.export import export
 from visdiv_assets.errors import VisdivError
 from visdiv_assets.sources import (
     COLUMNS,
@@ -27,6 +29,7 @@ from visdiv_assets.sources import (
 )
 from visdiv_assets.sources.catalog import benchmarks_on
 from visdiv_assets.sources.versions import version_of
+from visdiv_assets_tests.curation.exports import decide
 from visdiv_assets_tests.sources.conftest import plain_rows
 from visdiv_assets_tests.testing.hub_server import HubServer, folder_files, serving
 
@@ -373,3 +376,19 @@ def test_a_benchmark_in_no_readable_form_is_one_line(server: HubServer, tmp_path
     source = opened(server, tmp_path, benchmarks=[benchmark("b", config="c")])
     with pytest.raises(VisdivError, match=r"split 'test' of config 'c', nor has its branch refs/convert/parquet"):
         source.shards(Kind.BENCHMARK, "b")
+
+
+def test_the_license_is_that_of_the_commit_that_is_read(hub: HubServer, tmp_path: Path) -> None:
+    assert opened(hub, tmp_path / "without").license() is None
+    before = hub.repositories[DATASET].commit("main")
+    hub.repositories[DATASET].push({"README.md": b"---\nlicense: cc-by-4.0\n---\n# FineVision\n"})
+    source = opened(hub, tmp_path / "with")
+    assert source.license() == "cc-by-4.0"
+    assert opened(hub, tmp_path / "with", f"{URI}@{before}").license() is None
+    hub.repositories[DATASET].push({"README.md": None})
+    assert opened(hub, tmp_path / "with").license() is None
+    assert source.license() == "cc-by-4.0"
+    export(source, [decide(source, SUBSETS[0])], tmp_path / "clean")
+    assert "The source states `cc-by-4.0`." in (tmp_path / "clean" / "README.md").read_text()
+    described = json.loads((tmp_path / "clean" / "croissant.json").read_text())
+    assert (described["license"], described["name"]) == ("cc-by-4.0", f"Clean copy of {DATASET}")
