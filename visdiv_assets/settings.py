@@ -37,7 +37,7 @@ from visdiv_assets.curation.judge.budget import parse_limit
 from visdiv_assets.curation.quality import parse_thresholds
 from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.errors import ConfigError, StorageError, did_you_mean
-from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES, MAX_PIXELS, DecodeLimits
+from visdiv_assets.imaging.limits import MAX_IMAGE_BYTES, MAX_PIXELS, DecodeLimits, Decoding
 from visdiv_assets.sources.catalog import FINEVISION_LIST
 from visdiv_assets.sources.reading import TRAIN, Reading
 from visdiv_assets.storage import uris
@@ -59,6 +59,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "local-cache": {"download_cache_gigabytes": 500.0, "vector_cache_gigabytes": 500.0},
     "finevision": {
         "sscd_model": "sscd_disc_mixup",
+        "decoding": "finevision",
         "copies_by": "similarity",
         "duplicate_threshold": 0.95,
         "contamination_threshold": 0.95,
@@ -252,6 +253,12 @@ class Settings(BaseSettings):
     max_image_bytes: Annotated[int, Field(ge=1), Unit("bytes")] = Field(
         default=MAX_IMAGE_BYTES,
         description="Maximum bytes of an image file. A larger one is recorded as too_large and not decoded.",
+    )
+    decoding: Decoding = Field(
+        default="shown",
+        description="How an image becomes RGB: shown (as viewers show it: transparency on white, deep pixels scaled, "
+        "truncated files unreadable) or finevision (as FineVision's authors decoded it: transparency ignored, deep "
+        "pixels cut off, truncated files padded). Vectors of one are never compared with those of the other.",
     )
     disk_reserve_gigabytes: Annotated[float, Field(ge=0, allow_inf_nan=False), Unit("GB")] = Field(
         default=2.0,
@@ -559,8 +566,8 @@ class Settings(BaseSettings):
 
     @property
     def decode_limits(self) -> DecodeLimits:
-        """Maximum size of an image."""
-        return DecodeLimits(self.max_pixels, self.max_image_bytes)
+        """Maximum size of an image, and how it becomes RGB."""
+        return DecodeLimits(self.max_pixels, self.max_image_bytes, self.decoding)
 
     @property
     def is_remote(self) -> bool:

@@ -70,6 +70,7 @@ def load_sscd(settings: Settings) -> Embedder:
         weights=settings.sscd_weights,
         weights_folder=settings.weights_folder,
         batch_size=settings.batch_size,
+        decoding=settings.decoding,
     )
 
 

@@ -14,7 +14,7 @@ from visdiv_assets.embedding.file_stream import FileStream, Images, Unreadable, 
 from visdiv_assets.embedding.interface import Embedder
 from visdiv_assets.embedding.vector_cache import VectorCache
 from visdiv_assets.imaging.decode import to_rgb
-from visdiv_assets.imaging.limits import DEFAULT_LIMITS, DecodeLimits
+from visdiv_assets.imaging.limits import DEFAULT_LIMITS, DecodeLimits, decoded_model_id
 from visdiv_assets.progress import Progress, progress, showing, silent
 from visdiv_assets.threads import thread_count
 
@@ -78,10 +78,10 @@ class ImageEmbedder:
             threads: threads that decode images, and run a model on the CPU; 0 for one per core.
             cache: folder in which vectors are kept by the content of the images, so that an image is embedded once;
                 None to keep none.
-            limits: larger images are unreadable.
+            limits: larger images are unreadable; they also say how images become RGB.
         """
         self.embedders = [embedder] if isinstance(embedder, Embedder) else list(embedder)
-        self.model_id = self.embedders[0].model_id
+        self.model_id = decoded_model_id(self.embedders[0].model_id, limits.decoding)
         self.dimension = self.embedders[0].dimension
         self._threads = max(1, thread_count(threads) // len(self.embedders))
         self._cache = None if cache is None else Path(cache)

@@ -12,6 +12,7 @@ from visdiv_assets.embedding.clip.texts import ClipTexts
 from visdiv_assets.embedding.interface import Embedder
 from visdiv_assets.errors import ModelError
 from visdiv_assets.extras import check_extra
+from visdiv_assets.imaging.limits import Decoding, decoded_model_id
 
 ONNX, TORCHSCRIPT = "sscd_disc_mixup_int8", "sscd_disc_mixup"
 
@@ -30,6 +31,7 @@ def load(
     weights: str = "",
     weights_folder: str = "data/local/weights",
     batch_size: int = 0,
+    decoding: Decoding = "shown",
 ) -> Embedder:
     """Load an embedder.
 
@@ -40,6 +42,7 @@ def load(
         weights: file with the TorchScript weights; empty to download them once.
         weights_folder: folder for downloaded weights.
         batch_size: images per call; 0 for a default that depends on the device.
+        decoding: how its images are decoded; its model_id says so.
 
     Raises:
         ConfigError: the embedder needs torch, which is not installed.
@@ -55,18 +58,20 @@ def load(
             )
         from visdiv_assets.embedding.sscd.onnx import OnnxSscd
 
-        return OnnxSscd(batch_size)
+        return _of_decoded(OnnxSscd(batch_size), decoding)
     if name == TORCHSCRIPT:
         # Before the weights, which may have to be downloaded.
         check_extra("torch", "gpu")
         from visdiv_assets.embedding.sscd.torchscript import TorchSscd
         from visdiv_assets.embedding.weights import torchscript_weights
 
-        return TorchSscd(torchscript_weights(weights, weights_folder), device, batch_size)
+        return _of_decoded(TorchSscd(torchscript_weights(weights, weights_folder), device, batch_size), decoding)
     raise ModelError(f"{name!r} is not an SSCD model: use auto, sscd_disc_mixup_int8 or sscd_disc_mixup")
 
 
-def load_clip_images(name: str, *, device: str = "auto", crop: str = "crop", batch_size: int = 0) -> Embedder:
+def load_clip_images(
+    name: str, *, device: str = "auto", crop: str = "crop", batch_size: int = 0, decoding: Decoding = "shown"
+) -> Embedder:
     """Load the image embedder of a CLIP model.
 
     Args:
@@ -74,12 +79,15 @@ def load_clip_images(name: str, *, device: str = "auto", crop: str = "crop", bat
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         crop: `crop`, `pad` or `squash`; see `clip.preprocessing`.
         batch_size: images per call; 0 for a default that depends on the device.
+        decoding: how its images are decoded; its model_id says so.
 
     Raises:
         NoClipWeightsError: there are no weights, or torch or transformers is not installed.
         ModelError: the weights have no image tower, or the device cannot be used.
     """
-    return ClipImages(_load_clip(find_checkpoint(name), resolve_device(device)), crop, batch_size)
+    return _of_decoded(
+        ClipImages(_load_clip(find_checkpoint(name), resolve_device(device)), crop, batch_size), decoding
+    )
 
 
 def load_clip_texts(
@@ -100,6 +108,12 @@ def load_clip_texts(
     """
     model = _load_clip(find_checkpoint(name), resolve_device(device))
     return ClipTexts(model, windows=windows, prefix=prefix, batch_size=batch_size)
+
+
+def _of_decoded(embedder: Embedder, decoding: Decoding) -> Embedder:
+    """Name the decoding of its images in the model_id of an embedder."""
+    embedder.model_id = decoded_model_id(embedder.model_id, decoding)
+    return embedder
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ import numpy as np
 from visdiv_assets.embedding.clip.checkpoints import same_weights
 from visdiv_assets.errors import ModelError
 from visdiv_assets.imaging.decode import decode_image
-from visdiv_assets.imaging.limits import DecodeLimits
+from visdiv_assets.imaging.limits import DecodeLimits, decoded_model_id
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -137,7 +137,8 @@ def _embed_images(queries: Sequence[Query], models: QueryModels, stored: str, mo
     from visdiv_assets.embedding.clip.images import ClipImages
 
     images = ClipImages(model, models.clip_crop)
-    _require_model(images.model_id, stored, images.model_id == stored, TABLES["clip"])
+    model_id = decoded_model_id(images.model_id, models.limits.decoding)
+    _require_model(model_id, stored, model_id == stored, TABLES["clip"])
     return images.embed([_read_image(query, models) for query in queries])
 
 

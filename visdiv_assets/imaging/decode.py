@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from visdiv_assets.imaging import deep_pixels, formats
 from visdiv_assets.imaging.color_modes import Background, Rendered, render, render_deep, to_rgb
 from visdiv_assets.imaging.levels import WHOLE_RANGE, Levels
 from visdiv_assets.imaging.limits import DEFAULT_LIMITS, DecodeLimits
+from visdiv_assets.imaging.published import padding_truncated, render_published
 from visdiv_assets.imaging.silence_pillow import silence_pillow
 from visdiv_assets.imaging.truncation import is_truncated
 
@@ -80,12 +82,13 @@ def decode_image(
 ) -> DecodedImage:
     """Decode an image completely to upright RGB; invalid data gives a status, never an exception.
 
-    Of an animation or a file of several pages, the first image is decoded. `to_rgb` describes the conversion of colors.
+    Of an animation or a file of several pages, the first image is decoded. `to_rgb` describes the conversion of colors;
+    with the decoding `finevision` of the limits, it is that of `published.render_published`.
     The function is thread-safe, and Pillow releases the GIL while it decodes.
 
     Args:
         data: the encoded image, or None.
-        limits: an image that exceeds them gets the status `too_large`.
+        limits: an image that exceeds them gets the status `too_large`; they also say how it becomes RGB.
         keep_pixels: False to get only the status and the size. The image is decoded anyway, since only that shows
             whether it is readable.
 
@@ -117,13 +120,18 @@ def decode_image(
 
     size: tuple[int, int] | None = None
     try:
-        with silence_pillow():
+        with silence_pillow(), padding_truncated() if limits.decoding == "finevision" else nullcontext():
             size = formats.declared_size(name, data)
             if size is None or size[0] * size[1] <= limits.max_pixels:
                 image = None if name == "pfm" else formats.openers()[name](io.BytesIO(data))
                 size = image.size if image is not None else size
                 if size is not None and size[0] * size[1] <= limits.max_pixels:
-                    made = _load(name, data, image) if image is not None else render_deep(deep_pixels.read_pfm(data))
+                    if limits.decoding == "finevision":
+                        made = render_published(data, image)
+                    elif image is not None:
+                        made = _load(name, data, image)
+                    else:
+                        made = render_deep(deep_pixels.read_pfm(data))
                     pixels = _rotate_upright(made.pixels, _read_orientation(image) if image is not None else 1)
                     return DecodedImage(
                         ImageStatus.OK,
@@ -168,11 +176,14 @@ def decoded_bytes(data: bytes | None, *, limits: DecodeLimits = DEFAULT_LIMITS) 
 
 def _load(name: str, data: bytes, image: Image) -> Rendered:
     """Load an opened image and convert it to RGB, with all of its bits if the upper 8 do not use their range."""
+    from PIL import ImageFile
     from PIL.PngImagePlugin import PngImageFile
 
     mode = deep_pixels.raw_mode(image)
+    may_pad = ImageFile.LOAD_TRUNCATED_IMAGES
     image.load()
-    _require_complete(name, data)
+    if may_pad or ImageFile.LOAD_TRUNCATED_IMAGES:
+        _require_complete(name, data)
     if not deep_pixels.loses_bits(mode):
         return render(image)
     if deep_pixels.uses_its_range(image):
@@ -183,10 +194,8 @@ def _load(name: str, data: bytes, image: Image) -> Rendered:
 
 
 def _require_complete(name: str, data: bytes) -> None:
-    """Raise if a file is truncated, even if other code in this process made Pillow pad truncated images with gray."""
-    from PIL import ImageFile
-
-    if ImageFile.LOAD_TRUNCATED_IMAGES and is_truncated(name, data):
+    """Raise if a file is truncated, where other code in this process made Pillow pad truncated images with gray."""
+    if is_truncated(name, data):
         raise OSError("image file is truncated")
 
 

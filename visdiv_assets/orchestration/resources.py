@@ -22,7 +22,7 @@ from visdiv_assets.duplicates.person_decisions import Decisions, read_decisions
 from visdiv_assets.embedding.clip.checkpoints import NoClipWeightsError, find_checkpoint
 from visdiv_assets.embedding.regions import RegionEmbedder
 from visdiv_assets.errors import ConfigError
-from visdiv_assets.imaging.limits import DecodeLimits
+from visdiv_assets.imaging.limits import DecodeLimits, Decoding
 from visdiv_assets.orchestration import sessions
 from visdiv_assets.orchestration.engines import Engine, LocalEngine, PerProcess, ProcessEngine, RayEngine, Worker
 from visdiv_assets.orchestration.work.ingest import Load
@@ -205,6 +205,7 @@ class DecoderResource(LaunchpadResource):
     threads: int = from_setting("threads")
     max_pixels: int = from_setting("max_pixels")
     max_image_bytes: int = from_setting("max_image_bytes")
+    decoding: Decoding = from_setting("decoding")
     unreadable_limit: float = from_setting("unreadable_limit")
 
     @property
@@ -214,8 +215,8 @@ class DecoderResource(LaunchpadResource):
 
     @property
     def limits(self) -> DecodeLimits:
-        """Maximum size of an image."""
-        return DecodeLimits(self.max_pixels, self.max_image_bytes)
+        """Maximum size of an image, and how it becomes RGB."""
+        return DecodeLimits(self.max_pixels, self.max_image_bytes, self.decoding)
 
 
 class ProductsResource(SettingsResource):
@@ -234,6 +235,7 @@ class SscdResource(SettingsResource):
     weights: str = from_setting("sscd_weights")
     weights_folder: str = from_property("weights_folder", "Folder of downloaded weights.")
     batch_size: int = from_setting("batch_size")
+    decoding: Decoding = from_setting("decoding")
 
     def load(self) -> embedding.Embedder:
         """Load the model, once per process."""
@@ -241,7 +243,7 @@ class SscdResource(SettingsResource):
 
     def loader(self) -> Load:
         """Return a function that loads the model on a device, in this or another process."""
-        return partial(_load, self.model, self.weights, self.weights_folder, self.batch_size)
+        return partial(_load, self.model, self.weights, self.weights_folder, self.batch_size, self.decoding)
 
     def regions(self) -> Load:
         """Return a function that loads the embedder of regions; a process loads the model once for both."""
@@ -249,8 +251,17 @@ class SscdResource(SettingsResource):
 
 
 @lru_cache(maxsize=1)
-def _load(model: str, weights: str, weights_folder: str, batch_size: int, device: str) -> embedding.Embedder:
-    return embedding.load(model, device=device, weights=weights, weights_folder=weights_folder, batch_size=batch_size)
+def _load(
+    model: str, weights: str, weights_folder: str, batch_size: int, decoding: Decoding, device: str
+) -> embedding.Embedder:
+    return embedding.load(
+        model,
+        device=device,
+        weights=weights,
+        weights_folder=weights_folder,
+        batch_size=batch_size,
+        decoding=decoding,
+    )
 
 
 def _load_regions(load: Load, device: str) -> embedding.Embedder:
@@ -267,10 +278,11 @@ class ClipResource(SettingsResource):
     text_windows: bool = from_setting("clip_text_windows")
     device: str = from_setting("device")
     batch_size: int = from_setting("batch_size")
+    decoding: Decoding = from_setting("decoding")
 
     def images(self) -> Load:
         """Return a function that loads the image embedder; a process loads the model once for both embedders."""
-        return partial(_load_clip, self.model, self.crop, self.batch_size)
+        return partial(_load_clip, self.model, self.crop, self.batch_size, self.decoding)
 
     def missing_weights(self) -> str:
         """Return why there are no weights; empty if there are.
@@ -291,8 +303,8 @@ class ClipResource(SettingsResource):
         )
 
 
-def _load_clip(model: str, crop: str, batch_size: int, device: str) -> embedding.Embedder:
-    return embedding.load_clip_images(model, device=device, crop=crop, batch_size=batch_size)
+def _load_clip(model: str, crop: str, batch_size: int, decoding: Decoding, device: str) -> embedding.Embedder:
+    return embedding.load_clip_images(model, device=device, crop=crop, batch_size=batch_size, decoding=decoding)
 
 
 class PairSearchResource(LaunchpadResource):

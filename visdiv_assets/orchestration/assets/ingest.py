@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,8 @@ import dagster as dg
 from visdiv_assets.corpus.access import CONTENT, listed_version
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.embedding.clip.checkpoints import NoClipWeightsError
+from visdiv_assets.errors import ConfigError
+from visdiv_assets.imaging.limits import decoding_settings
 from visdiv_assets.orchestration.assets import ingest_results as report
 from visdiv_assets.orchestration.assets import ingest_specs as specs
 from visdiv_assets.orchestration.assets.clip_optional import leave_out
@@ -56,6 +58,7 @@ def subset_pass(
     clip: ClipResource,
 ) -> Iterator[dg.MaterializeResult]:
     """Read each file of a subset once, for all of its selected assets that are not up to date."""
+    _require_one_decoding(decoder, sscd)
     loads = {
         LakeTable.SSCD_EMBEDDINGS: sscd.loader(),
         LakeTable.SUBSET_REGIONS: sscd.regions(),
@@ -75,8 +78,18 @@ def benchmark_pass(
     sscd: SscdResource,
 ) -> Iterator[dg.MaterializeResult]:
     """Read each file of a benchmark once, for all of its selected assets that are not up to date."""
+    _require_one_decoding(decoder, sscd)
     loads = {LakeTable.BENCHMARK_EMBEDDINGS: sscd.loader(), LakeTable.BENCHMARK_REGIONS: sscd.regions()}
     yield from _run(context, lake, _Pass(context, Kind.BENCHMARK, source, lake, decoder, engine, products, loads))
+
+
+def _require_one_decoding(decoder: DecoderResource, sscd: SscdResource) -> None:
+    """Raise if the decoding was edited in the launchpad, where models do not get to know of it."""
+    if decoder.decoding != sscd.decoding:
+        raise ConfigError(
+            f"decoding is {decoder.decoding!r} in the launchpad and {sscd.decoding!r} in the settings, by which models "
+            "are named: set VISDIV_DECODING instead"
+        )
 
 
 def _run(context: dg.AssetExecutionContext, lake: LakeResource, made: "_Pass") -> Iterator[dg.MaterializeResult]:
@@ -180,7 +193,7 @@ class _Pass:
         version = version_of(opened, self.kind, run.partition, known=previous.facts["digests"] if previous else None)
         write = run.write(
             {shard.shard.name: shard.digest for shard in version.shards},
-            settings=asdict(self.decoder.limits),
+            settings=self.decoder.limits.settings(),
             source_revision=version.revision,
         )
         return version, write
@@ -195,6 +208,7 @@ class _Pass:
     ) -> list[ImageProduct]:
         """Begin the tables of the selected products of images."""
         tables, products = CONTENT[self.kind], self.products
+        decoding = decoding_settings(self.decoder.decoding)
         blobs: list[tuple[str, str, str, dict[str, Any]]] = [
             (THUMBNAILS, tables.thumbnails, specs.THUMBNAILS_VERSION, {"side": products.thumbnail_side}),
             (FEATURES, tables.features, specs.FEATURES_VERSION, {"stored": products.local_features}),
@@ -202,11 +216,13 @@ class _Pass:
         made: list[ImageProduct] = []
         for name, table, code_version, settings in blobs:
             if table in selected:
+                wanted = any(settings.values())
+                settings |= decoding
                 earlier = run.lake.earlier(table, run.partition)
                 if earlier and (earlier.settings, earlier.code_version) != (settings, code_version):
                     earlier = None
                 write = self._begin(run, table, code_version, version, images, settings=settings)
-                made.append(Blobs(name, run.lake, write, earlier, wanted=any(settings.values())))
+                made.append(Blobs(name, run.lake, write, earlier, wanted=wanted))
         for table, model in models.items():
             earlier = run.lake.earlier(table, run.partition)
             if earlier and (earlier.model_id, earlier.code_version) != (model.model_id, specs.VECTORS_VERSION):
