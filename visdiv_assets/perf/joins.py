@@ -15,7 +15,7 @@ import numpy as np
 
 from visdiv_assets.extras import is_installed
 from visdiv_assets.perf.measuring import Figure, Run, measure_in_subprocess
-from visdiv_assets.perf.vectors import write_vectors
+from visdiv_assets.perf.vectors import Distribution, write_vectors
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.vectors.partner_lists import PartnerLists, PartnerRule, offer_tile
 
@@ -23,6 +23,8 @@ SIZES = (20_000, 50_000, 100_000)
 THRESHOLDS = (0.93, 0.75)
 #: The partners that the corpus keeps: candidates for verification, and close pairs.
 CANDIDATES = PartnerRule(floor=0.45, k_best=16, close_floor=0.75, close_k_best=64)
+#: Effective rank of vectors with a flat spectrum, of which a projection to fewer dimensions leaves more in doubt.
+FLAT_RANK = 220
 #: Number of FineVision's images.
 FINEVISION_IMAGES = 17_300_000
 #: Maximum difference of two float32 products of the same vectors.
@@ -37,7 +39,7 @@ Pairs = tuple[np.ndarray, np.ndarray]
 def measure(
     real: np.ndarray, *, sizes: tuple[int, ...] = SIZES, device: str = "cpu", progress: Progress = silent
 ) -> list[Figure]:
-    """Measure the self-join at every size and threshold, the two-set join at half the largest size, and their growth.
+    """Measure the self-join at every size and threshold, its growth, the two-set join, and vectors of a flat spectrum.
 
     Args:
         real: vectors whose covariance is used, float32 [n, 512].
@@ -52,7 +54,7 @@ def measure(
     where = "" if device == "cpu" else f" on {device}"
     with tempfile.TemporaryDirectory(prefix="visdiv-perf-") as folder:
         path = Path(folder) / "vectors.npy"
-        write_vectors(path, real, max(sizes))
+        write_vectors(path, Distribution.of(real), max(sizes))
         for threshold in THRESHOLDS:
             seconds: dict[str, list[float]] = {}
             for size in sizes:
@@ -71,6 +73,11 @@ def measure(
         name = f"join{where} of {half:,} with {half:,} others at 0.93"
         ours, theirs = (_run(progress, side, path, half, half, 0.93, device) for side in (_ours, _faiss))
         figures.append(_figure(name, ours, FAISS, theirs, 0.93))
+        write_vectors(path, Distribution.with_rank(FLAT_RANK, real.shape[1]), max(sizes))
+        for threshold in THRESHOLDS:
+            name = f"self-join{where} of {max(sizes):,} with a flat spectrum at {threshold}"
+            ours, theirs = (_run(progress, side, path, max(sizes), None, threshold, device) for side in (_ours, _faiss))
+            figures.append(_figure(name, ours, FAISS, theirs, threshold))
     return figures
 
 
@@ -101,7 +108,7 @@ def _run(progress: Progress, side: Callable[..., Callable[[], Any]], *arguments:
 
 def count_runs(sizes: tuple[int, ...] = SIZES) -> int:
     """Return the number of runs that `measure` makes."""
-    return (3 * len(THRESHOLDS) + 2) * len(sizes) + 2
+    return (3 * len(THRESHOLDS) + 2) * len(sizes) + 2 + 2 * len(THRESHOLDS)
 
 
 def _figure(name: str, ours: Run, peer: str, theirs: Run, threshold: float) -> Figure:

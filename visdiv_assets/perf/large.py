@@ -11,7 +11,7 @@ import numpy as np
 
 from visdiv_assets.perf.joins import CANDIDATES, FINEVISION_IMAGES
 from visdiv_assets.perf.measuring import Figure, measure_in_subprocess
-from visdiv_assets.perf.vectors import write_vectors
+from visdiv_assets.perf.vectors import Distribution, write_vectors
 from visdiv_assets.vectors.partner_lists import PartnerLists, PartnerRule, offer_tile
 
 #: Share of the rows to join with all later ones.
@@ -44,7 +44,7 @@ def measure(
     """
     with tempfile.TemporaryDirectory(prefix="visdiv-perf-") as folder:
         path = Path(folder) / "vectors.npy"
-        write_vectors(path, real, count)
+        write_vectors(path, Distribution.of(real), count)
         return measure_file(path, count, rule=rule, share=share, device=device)
 
 

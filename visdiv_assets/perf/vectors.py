@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import brentq
 
 from visdiv_assets.embedding import load
 from visdiv_assets.errors import SourceError
@@ -58,15 +60,14 @@ def _read_images(source: Source, subset: str) -> Iterator[bytes]:
                     yield image
 
 
-def write_vectors(path: Path, real: np.ndarray, count: int, *, seed: int = 0) -> None:
-    """Write normally distributed unit vectors with the mean and covariance of real ones: float16 [count, 512], .npy.
+def write_vectors(path: Path, distribution: Distribution, count: int, *, seed: int = 0) -> None:
+    """Write normally distributed unit vectors: float16 [count, d], .npy.
 
     Every `PLANTED`-th is a copy of one of the 65,536 before it, moved by a random vector of the same covariance, about
     as far as a common transformation of an image moves its vector.
     """
     random = np.random.default_rng(seed)
-    distribution = Distribution.of(real)
-    out = np.lib.format.open_memmap(path, "w+", np.float16, (count, real.shape[1]))
+    out = np.lib.format.open_memmap(path, "w+", np.float16, (count, len(distribution.mean)))
     for start in range(0, count, ROWS_AT_A_TIME):
         rows = min(ROWS_AT_A_TIME, count - start)
         out[start : start + rows] = distribution.draw(random, rows)
@@ -90,6 +91,30 @@ class Distribution(NamedTuple):
         # A small variance in every direction, as more images would have.
         covariance = np.cov(real.T) + 1e-6 * np.eye(real.shape[1])
         return cls(real.mean(axis=0), np.linalg.cholesky(covariance).T.astype(np.float32))
+
+    @classmethod
+    def with_rank(cls, rank: float, dimension: int = 512, *, seed: int = 0) -> Distribution:
+        """Return a distribution around 0 whose variances, along random directions, fall by a power law.
+
+        Args:
+            rank: effective rank of the covariance, see `diversity.scores.effective_rank`; between 1 and `dimension`.
+            dimension: number of dimensions.
+            seed: of the directions.
+        """
+
+        def variances(exponent: float) -> np.ndarray:
+            values = np.arange(1, dimension + 1) ** -exponent
+            shares: np.ndarray = values / values.sum()
+            return shares
+
+        def excess(exponent: float) -> float:
+            shares = variances(exponent)
+            return math.exp(-float(shares @ np.log(shares))) - rank
+
+        chosen = variances(float(brentq(excess, 0.0, 8.0)))
+        rotation = np.linalg.qr(np.random.default_rng(seed).standard_normal((dimension, dimension)))[0]
+        shape = np.sqrt(chosen)[:, np.newaxis] * rotation
+        return cls(np.zeros(dimension), shape.astype(np.float32))
 
     def draw(self, random: np.random.Generator, rows: int) -> np.ndarray:
         """Draw unit vectors [rows, d], with copies among them as `write_vectors` describes."""

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from visdiv_assets.diversity.scores import effective_rank
 from visdiv_assets.perf import joins, measuring, moments
 from visdiv_assets.perf.measuring import Figure, Run
 from visdiv_assets.perf.suite import HEADERS, table
-from visdiv_assets.perf.vectors import PLANTED, write_vectors
+from visdiv_assets.perf.vectors import PLANTED, Distribution, write_vectors
 
 
 def random_units(rows: int) -> np.ndarray:
@@ -42,13 +43,20 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_all_sides_of_a_join_find_the_same_pairs(here: list[str]) -> None:
     told: list[int] = []
     figures = joins.measure(random_units(128), sizes=(300, 600), progress=told.append)
-    assert here == ["_ours", "_faiss", "_numpy"] * 4 + ["_candidates", "_ours"] * 2 + ["_ours", "_faiss"]
+    assert here == [
+        *["_ours", "_faiss", "_numpy"] * 4,
+        *["_candidates", "_ours"] * 2,
+        *["_ours", "_faiss"] * 3,
+    ]
     assert len(told) == joins.count_runs((300, 600)) == len(here)
     candidates = [figure for figure in figures if figure.name.startswith("candidate join")]
     assert [figure.peer for figure in candidates] == ["our join at 0.75"] * 2
     assert all(re.search(r"[1-9]\d* candidates", figure.remark) for figure in candidates)
     compared = [figure for figure in figures if figure.unit == "s" and figure not in candidates]
-    assert len(compared) == 9
+    assert len(compared) == 11
+    assert [figure.name for figure in compared[-2:]] == [
+        f"self-join of 600 with a flat spectrum at {threshold}" for threshold in joins.THRESHOLDS
+    ]
     assert {figure.peer for figure in compared} == {joins.FAISS, joins.NUMPY}
     for figure in compared:
         found = re.fullmatch(r"the same ([\d,]+) pairs", figure.remark)
@@ -95,9 +103,9 @@ def test_moments_are_those_of_float64_with_a_small_error(
 
 
 def test_vectors_have_unit_length_and_one_in_fifty_is_a_copy(tmp_path: Path) -> None:
-    real = random_units(128)
-    write_vectors(tmp_path / "a.npy", real, 400)
-    write_vectors(tmp_path / "b.npy", real, 400)
+    distribution = Distribution.of(random_units(128))
+    write_vectors(tmp_path / "a.npy", distribution, 400)
+    write_vectors(tmp_path / "b.npy", distribution, 400)
     vectors = np.load(tmp_path / "a.npy")
     assert vectors.dtype == np.float16
     np.testing.assert_array_equal(vectors, np.load(tmp_path / "b.npy"))
@@ -106,6 +114,12 @@ def test_vectors_have_unit_length_and_one_in_fifty_is_a_copy(tmp_path: Path) -> 
     product = np.tril(vectors @ vectors.T, -1)
     close = np.flatnonzero(product.max(axis=1) > 0.68)
     assert close.tolist() == list(range(PLANTED - 1, 400, PLANTED))
+
+
+@pytest.mark.parametrize("rank", [30, 220])
+def test_vectors_can_have_an_effective_rank_that_is_asked_for(rank: int) -> None:
+    shape = Distribution.with_rank(rank).shape.astype(np.float64)
+    assert effective_rank(shape.T @ shape) == pytest.approx(rank, rel=1e-4)
 
 
 def test_the_table_has_a_line_for_every_figure() -> None:
