@@ -28,6 +28,7 @@ Examples:
   visdiv perf --json perf.json
   visdiv perf --rehearse 100000 --rehearse 200000
   visdiv perf --gpu --json gpu.json
+  visdiv perf --peers --peer imagededup=/opt/imagededup/bin/python
 """
 
 
@@ -76,6 +77,15 @@ Examples:
     show_default=True,
     help="Start and stop the parts of --gpu so that they end after this many seconds.",
 )
+@click.option("--peers", is_flag=True, help="Compare with other tools that find copies instead; see below.")
+@click.option(
+    "--peer",
+    "pythons",
+    multiple=True,
+    metavar="TOOL=PYTHON",
+    callback=lambda context, parameter, values: _parse_peers(values),
+    help="The Python in which a tool of --peers is installed: immaculate, imagededup or fastdup (repeatable).",
+)
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -97,6 +107,8 @@ def perf(
     gpu: bool,
     small: bool,
     seconds: int,
+    peers: bool,
+    pythons: dict[str, Path],
     folder: Path | None,
     json_file: Path | None,
     form: Form,
@@ -119,9 +131,20 @@ def perf(
     vectors, verifies pairs, and runs one process for each GPU; results are compared with those of the CPU. A part that
     failed or for which there was no time runs when the command is repeated. 17.3 million vectors need 18 GB of disk.
 
+    --peers runs everything on VISDIV_SOURCE, a folder with a list of its planted copies (truth.json, as in
+    data/sample), in a temporary data folder, and then every tool that is given with --peer: recall, precision, time and
+    memory.
+
     If the process is killed, remove the folder visdiv-rehearsal-... that it leaves in the directory for temporary
     files.
     """
+    if (peers or pythons) and (sizes or images or files or only or large or gpu or folder or form != "text"):
+        raise click.UsageError("--peers can be combined with --peer and --json only")
+    if pythons and not peers:
+        raise click.UsageError("--peer requires --peers")
+    if peers:
+        _compare_with_peers(settings, pythons, json_file)
+        return
     rehearses = bool(sizes or images)
     if (rehearses or files) and (only or large):
         raise click.UsageError("rehearsals cannot be combined with --only or --large")
@@ -156,6 +179,30 @@ def perf(
 
         echo_tables(form, Rows("figures", list(rows[0]), [list(row.values()) for row in rows]))
     _write(json_file, {"machine": described, "figures": rows})
+
+
+def _parse_peers(values: tuple[str, ...]) -> dict[str, Path]:
+    from visdiv_assets.perf.peers.in_peer import TOOLS
+
+    pythons = {}
+    for value in values:
+        tool, _, python = value.partition("=")
+        if tool not in TOOLS or not python:
+            raise click.BadParameter(f"{value!r} is not TOOL=PYTHON with one of {', '.join(TOOLS)}")
+        pythons[tool] = Path(python)
+    return pythons
+
+
+def _compare_with_peers(settings: Settings, pythons: dict[str, Path], json_file: Path | None) -> None:
+    from visdiv_assets.perf import machine
+    from visdiv_assets.perf.peers.compare import compare, rows_of, table
+
+    described = machine.describe()
+    click.echo(described, err=True)
+    with tempfile.TemporaryDirectory(prefix="visdiv-peers-") as folder:
+        compared = compare(settings, pythons, Path(folder), say=lambda line: click.echo(line, err=True))
+    click.echo(table(compared))
+    _write(json_file, {"machine": described, "peers": rows_of(compared)})
 
 
 def _check_gpu(json_file: Path, folder: Path | None, small: bool, seconds: int) -> None:

@@ -1,0 +1,1 @@
+"""Comparison with other tools that find copies, on a corpus whose planted copies are known."""
