@@ -76,7 +76,7 @@ RENAMED = {
 }
 
 #: Settings that name a file or folder, or an object store or dataset by URI.
-_PATHS = ("source", "data", "local_data", "sscd_weights", "benchmark_catalog", "keep_rows", "decisions")
+_PATHS = ("source", "data", "local_data", "sscd_weights", "benchmark_catalog", "keep_rows", "decisions", "blocklist")
 
 #: Settings whose wrong values are not repeated in messages, since they may be secrets.
 _NOT_REPEATED = ("judge_url", "judge_key_file")
@@ -339,6 +339,11 @@ class Settings(BaseSettings):
         default=200,
         description="Images of each subset whose text `visdiv run --ocr` reads, chosen by a hash of their image_ids "
         "(0: all). It takes 1 to 4 seconds of a core per image.",
+    )
+    blocklist: str = Field(
+        default="",
+        description="File with one word or phrase per line that is looked for in texts and in the text of images: a "
+        "report, which drops nothing. Empty: the English list of glin-profanity if the extra `words` is installed.",
     )
     text_contamination_share: Annotated[float, Field(gt=0, le=1), Unit("share")] = Field(
         default=0.5,

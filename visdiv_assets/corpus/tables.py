@@ -35,6 +35,7 @@ class LakeTable:
     CLIP_TEXT_EMBEDDINGS: Final = "clip_text_embeddings"
     CLIP_INDEX: Final = "clip_index"
     CLIP_NEAR_DUPLICATES: Final = "clip_near_duplicates"
+    CLIP_IMAGE_TAGS: Final = "clip_image_tags"
     ALIGNMENT: Final = "alignment"
     QUALITY_ROWS: Final = "quality_rows"
     JUDGE_RATINGS: Final = "judge_ratings"
@@ -45,12 +46,15 @@ class LakeTable:
     TEXT_CONTAMINATION: Final = "text_contamination"
     TEXT_SIGNATURES: Final = "text_signatures"
     TEXT_QUALITY: Final = "text_quality"
+    LISTED_WORDS: Final = "listed_words"
+    IMAGE_TYPES: Final = "image_types"
     SUBSET_DIVERSITY: Final = "subset_diversity"
     RAREFIED_DIVERSITY: Final = "rarefied_diversity"
     CALIBRATION: Final = "calibration"
     MAPS: Final = "maps"
     IMAGE_TEXTS: Final = "image_texts"
     IMAGE_TEXT_LEAKS: Final = "image_text_leaks"
+    IMAGE_LISTED_WORDS: Final = "image_listed_words"
     MASKED_ALIGNMENT: Final = "masked_alignment"
     DUPLICATES_REPORT: Final = "duplicates_report"
     BENCHMARK_IMAGES: Final = "benchmark_images"
@@ -86,6 +90,7 @@ TABLES: dict[str, PartitionKind] = {
     LakeTable.CLIP_TEXT_EMBEDDINGS: PartitionKind.SUBSET,
     LakeTable.CLIP_INDEX: PartitionKind.SUBSET,
     LakeTable.CLIP_NEAR_DUPLICATES: PartitionKind.SUBSET,
+    LakeTable.CLIP_IMAGE_TAGS: PartitionKind.SUBSET,
     LakeTable.ALIGNMENT: PartitionKind.SUBSET,
     LakeTable.QUALITY_ROWS: PartitionKind.SUBSET,
     LakeTable.JUDGE_RATINGS: PartitionKind.SUBSET,
@@ -96,12 +101,15 @@ TABLES: dict[str, PartitionKind] = {
     LakeTable.TEXT_CONTAMINATION: PartitionKind.SUBSET,
     LakeTable.TEXT_SIGNATURES: PartitionKind.SUBSET,
     LakeTable.TEXT_QUALITY: PartitionKind.SUBSET,
+    LakeTable.LISTED_WORDS: PartitionKind.SUBSET,
+    LakeTable.IMAGE_TYPES: PartitionKind.SUBSET,
     LakeTable.SUBSET_DIVERSITY: PartitionKind.SUBSET,
     LakeTable.RAREFIED_DIVERSITY: PartitionKind.SUBSET,
     LakeTable.CALIBRATION: PartitionKind.SUBSET,
     LakeTable.MAPS: PartitionKind.SUBSET,
     LakeTable.IMAGE_TEXTS: PartitionKind.SUBSET,
     LakeTable.IMAGE_TEXT_LEAKS: PartitionKind.SUBSET,
+    LakeTable.IMAGE_LISTED_WORDS: PartitionKind.SUBSET,
     LakeTable.MASKED_ALIGNMENT: PartitionKind.SUBSET,
     LakeTable.DUPLICATES_REPORT: PartitionKind.SUBSET,
     LakeTable.BENCHMARK_IMAGES: PartitionKind.BENCHMARK,
@@ -135,7 +143,7 @@ READS_IMAGES = frozenset({LakeTable.IMAGE_TEXTS, LakeTable.BENCHMARK_IMAGE_TEXTS
 NEEDS_OCR_AND_CLIP = frozenset({LakeTable.MASKED_ALIGNMENT})
 
 #: Tables that only `visdiv run --ocr` makes.
-NEEDS_OCR = READS_IMAGES | NEEDS_OCR_AND_CLIP | {LakeTable.IMAGE_TEXT_LEAKS}
+NEEDS_OCR = READS_IMAGES | NEEDS_OCR_AND_CLIP | {LakeTable.IMAGE_TEXT_LEAKS, LakeTable.IMAGE_LISTED_WORDS}
 
 #: Tables of a subset that `visdiv run` skips where there are no CLIP weights.
 NEEDS_CLIP = frozenset(
@@ -144,6 +152,7 @@ NEEDS_CLIP = frozenset(
         LakeTable.CLIP_TEXT_EMBEDDINGS,
         LakeTable.CLIP_INDEX,
         LakeTable.CLIP_NEAR_DUPLICATES,
+        LakeTable.CLIP_IMAGE_TAGS,
         LakeTable.ALIGNMENT,
     }
 )

@@ -44,7 +44,7 @@ BENCHMARK_OCR_ASSETS = dg.AssetSelection.assets("benchmark_image_texts")
 BENCHMARK_ASSETS = dg.AssetSelection.groups("2_benchmarks") - BENCHMARK_OCR_ASSETS
 CALIBRATION_ASSETS = dg.AssetSelection.assets("calibration")
 MAPS_ASSETS = dg.AssetSelection.assets("maps")
-OCR_ASSETS = dg.AssetSelection.assets("image_texts", "image_text_leaks", "masked_alignment")
+OCR_ASSETS = dg.AssetSelection.assets("image_texts", "image_text_leaks", "image_listed_words", "masked_alignment")
 JUDGE_ASSETS = dg.AssetSelection.groups("8_judge")
 CORPUS_ASSETS = dg.AssetSelection.groups("6_corpus", "7_warehouse")
 #: Slow or costly assets that are materialized on request only.
@@ -139,8 +139,9 @@ def pipelines(resources: Mapping[str, Any]) -> list[UnresolvedAssetJobDefinition
         dg.define_asset_job(
             OCR_JOB,
             selection=OCR_ASSETS,
-            description="Reads the text in a sample of a subset's images, finds what of benchmarks stands in it, and "
-            "with CLIP weights compares the images with their texts again while the text in them is masked, as "
+            description="Reads the text in a sample of a subset's images, finds what of benchmarks and which listed "
+            "words stand in it, and with CLIP weights "
+            "compares the images with their texts again while the text in them is masked, as "
             "`visdiv run --ocr` does. It needs the extra [ocr], and takes 1 to 4 seconds of a core per image.",
             config=launch_config(resources, OCR_RESOURCES),
         ),

@@ -51,12 +51,22 @@ TABLES_OF: dict[str, tuple[str, ...]] = {
     LakeTable.SUBSET_DIVERSITY: ("diversity",),
     LakeTable.RAREFIED_DIVERSITY: ("diversity_rarefied",),
     LakeTable.CORPUS_DIVERSITY: ("diversity",),
+    LakeTable.LISTED_WORDS: ("listed_words", "listed_word_summary"),
+    LakeTable.IMAGE_TYPES: ("image_types", "image_type_summary", "image_type_agreement"),
+    LakeTable.CLIP_IMAGE_TAGS: (
+        "inappropriate_images",
+        "image_types",
+        "inappropriate_image_summary",
+        "image_type_summary",
+        "image_type_agreement",
+    ),
     LakeTable.ALIGNMENT: (LakeTable.ALIGNMENT, "alignment_summary"),
     LakeTable.CLIP_NEAR_DUPLICATES: ("clip_pairs", "clip_pair_summary"),
     LakeTable.CALIBRATION: ("calibration",),
     LakeTable.MAPS: ("map_points",),
     LakeTable.IMAGE_TEXTS: ("image_texts", "image_text_summary", "image_personal_data"),
     LakeTable.IMAGE_TEXT_LEAKS: ("image_text_leaks", "image_text_leak_rates", "image_text_leak_summary"),
+    LakeTable.IMAGE_LISTED_WORDS: ("listed_words", "listed_word_summary"),
     LakeTable.MASKED_ALIGNMENT: (LakeTable.MASKED_ALIGNMENT, "masked_alignment_summary"),
     LakeTable.SELECTION_SCORES: ("selection_scores",),
     LakeTable.DUPLICATE_CLUSTERS: ("duplicate_clusters", "cluster_summary", "component_sizes"),
@@ -174,6 +184,12 @@ LINEAGE: dict[str, dict[str, _Origins]] = {
     LakeTable.BENCHMARK_IMAGE_TEXTS: {
         name: ((LakeTable.BENCHMARK_IMAGES, name),) for name in ("row", "image_index", "image_id")
     },
+    LakeTable.IMAGE_TYPES: {name: ((LakeTable.SUBSET_IMAGES, name),) for name in ("row", "image_index", "image_id")},
+    LakeTable.CLIP_IMAGE_TAGS: {
+        name: ((LakeTable.SUBSET_IMAGES, name),) for name in ("row", "image_index", "image_id")
+    },
+    LakeTable.LISTED_WORDS: {name: ((LakeTable.SUBSET_TURNS, name),) for name in ("row", "turn")},
+    LakeTable.IMAGE_LISTED_WORDS: {name: ((LakeTable.IMAGE_TEXTS, name),) for name in ("row", "image_index")},
     LakeTable.MASKED_ALIGNMENT: {name: ((LakeTable.IMAGE_TEXTS, name),) for name in ("row", "image_index", "image_id")},
     LakeTable.ALIGNMENT: {"row": ((LakeTable.SUBSET_IMAGES, "row"),), "images": ((LakeTable.SUBSET_IMAGES, "status"),)},
     LakeTable.SELECTION_SCORES: {

@@ -296,6 +296,10 @@ class ClipResource(SettingsResource):
             return str(reason)
         return ""
 
+    def prompts(self) -> embedding.ClipTexts:
+        """Load the embedder of prompts, without the prefix and the windows of the texts of turns."""
+        return embedding.load_clip_texts(self.model, device=self.device)
+
     def texts(self) -> embedding.ClipTexts:
         """Load the embedder of the texts of turns."""
         return embedding.load_clip_texts(
@@ -362,6 +366,12 @@ class OcrResource(LaunchpadResource):
     """How many images have their text read."""
 
     sample: int = from_setting("ocr_sample")
+
+
+class WordsResource(SettingsResource):
+    """The list of words that are looked for in texts."""
+
+    blocklist: str = from_setting("blocklist")
 
 
 class CalibrationResource(LaunchpadResource):
@@ -496,6 +506,7 @@ RESOURCES: dict[str, type[SettingsResource]] = {
     "verification": VerificationResource,
     "text_rules": TextRulesResource,
     "ocr": OcrResource,
+    "word_list": WordsResource,
     "calibration_settings": CalibrationResource,
     "cleaning": CleaningResource,
     "review": ReviewResource,

@@ -28,6 +28,8 @@ SITE_PAGES = {
     "diversity.html": "Diversity",
     "thresholds.html": "Thresholds",
     "quality.html": "Quality",
+    "image_types.html": "Image types",
+    "inappropriate.html": "Inappropriate content",
     "alignment.html": "CLIP",
     "maps.html": "Maps",
     "selection.html": "Selection",

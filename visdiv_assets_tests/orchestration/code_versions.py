@@ -162,6 +162,38 @@ STAGES = {
             "texts.turn_quality",
         ),
     ),
+    "listed_words": StageCode(
+        "listed_words",
+        (
+            *TURNS,
+            *READING,
+            "curation.listed_words",
+            "curation.selection.metaclip",
+            "texts.columns",
+            "texts.ocr.findings",
+        ),
+    ),
+    "image_types": StageCode(
+        "image_types",
+        (
+            *READING,
+            "curation.image_types.by_features",
+            "curation.image_types.subset",
+            "imaging.id_index",
+            "imaging.type_features",
+        ),
+    ),
+    "clip_image_tags": StageCode(
+        "image_types",
+        (
+            *READING,
+            "curation.image_types.subset",
+            "curation.image_types.zero_shot",
+            "embedding.clip",
+            "imaging.id_index",
+        ),
+        "TAGS_VERSION",
+    ),
     "text_signatures": StageCode(
         "text_duplicates",
         (*TURNS, "texts.ngrams", "texts.columns", "texts.signatures", "texts.simplify"),

@@ -36,6 +36,8 @@ OF_A_SUBSET = NEEDS_CLIP | {
     "text_contamination",
     "text_signatures",
     "text_quality",
+    "listed_words",
+    "image_types",
     "verified_duplicates",
     "verified_contamination",
     "duplicates_report",

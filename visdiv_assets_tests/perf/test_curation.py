@@ -22,5 +22,7 @@ def test_every_method_of_curation_says_what_it_found(monkeypatch: pytest.MonkeyP
     said = {figure.name.removesuffix(" of 1,200"): figure.remark for figure in figures}
     assert set(said) == set(curation.METHODS)
     assert said["masking of numbers"] == "1,200 texts with a number"
+    assert said["types by features"].startswith("12 thumbnails measured")
+    assert said["types and content by CLIP"] == "1,200 images scored"
     before, after = (float(part.split()[0]) for part in said["M4 balancing"].removeprefix("largest bias ").split(", "))
     assert after < 1e-4 < before

@@ -86,11 +86,12 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Images that belong together."""
+    """Images that belong together; those of a blurred group are shown when a person points at them."""
 
     heading: str
     about: str
     images: Sequence[ImageRef]
+    blurred: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,15 @@ from visdiv_assets.curation.image_issues import ISSUE_VALUES, size_bounds
 from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.duplicates.person_decisions import Decisions
 from visdiv_assets.duplicates.thresholds import NAMED_THRESHOLDS
-from visdiv_assets.publishing.warehouse import clip, image_texts, masked_alignment, schema, text_quality, texts
+from visdiv_assets.publishing.warehouse import (
+    clip,
+    image_texts,
+    image_types,
+    masked_alignment,
+    schema,
+    text_quality,
+    texts,
+)
 from visdiv_assets.publishing.warehouse.history import fill_history
 from visdiv_assets.publishing.warehouse.images import neighbors_column
 from visdiv_assets.publishing.warehouse.loading import Loader
@@ -40,6 +48,11 @@ COPIED_BY_SUBSET = (
     (LakeTable.TEXT_CONTAMINATION, "rates", texts.TEXT_CONTAMINATION_RATES),
     (LakeTable.TEXT_QUALITY, "turns", text_quality.TEXT_QUALITY),
     (LakeTable.TEXT_QUALITY, "personal", text_quality.PERSONAL_DATA),
+    (LakeTable.IMAGE_TYPES, "positions", image_types.IMAGE_TYPES),
+    (LakeTable.CLIP_IMAGE_TAGS, "types", image_types.IMAGE_TYPES),
+    (LakeTable.CLIP_IMAGE_TAGS, "inappropriate", image_types.INAPPROPRIATE_IMAGES),
+    (LakeTable.LISTED_WORDS, "words", image_types.LISTED_WORDS),
+    (LakeTable.IMAGE_LISTED_WORDS, "words", image_types.LISTED_WORDS),
     (LakeTable.JUDGE_RATINGS, "rows", schema.JUDGE_RATINGS),
     (LakeTable.CALIBRATION, "rates", schema.CALIBRATION),
     (LakeTable.ALIGNMENT, "rows", clip.ALIGNMENT),

@@ -47,6 +47,15 @@ from visdiv_assets.publishing.warehouse.image_texts import (
     IMAGE_TEXT_SUMMARY,
     IMAGE_TEXTS,
 )
+from visdiv_assets.publishing.warehouse.image_types import (
+    IMAGE_TYPE_AGREEMENT,
+    IMAGE_TYPE_SUMMARY,
+    IMAGE_TYPES,
+    INAPPROPRIATE_IMAGE_SUMMARY,
+    INAPPROPRIATE_IMAGES,
+    LISTED_WORD_SUMMARY,
+    LISTED_WORDS,
+)
 from visdiv_assets.publishing.warehouse.images import DROPPED_ROWS, IMAGES, QUALITY, SUBSETS
 from visdiv_assets.publishing.warehouse.judge import JUDGE_RATINGS, JUDGE_SUMMARY
 from visdiv_assets.publishing.warehouse.masked_alignment import MASKED_ALIGNMENT, MASKED_ALIGNMENT_SUMMARY
@@ -161,6 +170,9 @@ TABLES = (
     IMAGE_TEXT_LEAKS,
     IMAGE_TEXT_LEAK_RATES,
     MASKED_ALIGNMENT,
+    IMAGE_TYPES,
+    INAPPROPRIATE_IMAGES,
+    LISTED_WORDS,
     TEXT_QUALITY,
     PERSONAL_DATA,
     QUALITY_QUANTILES,
@@ -195,6 +207,10 @@ VIEWS = (
     IMAGE_TEXT_SUMMARY,
     IMAGE_TEXT_LEAK_SUMMARY,
     MASKED_ALIGNMENT_SUMMARY,
+    IMAGE_TYPE_SUMMARY,
+    IMAGE_TYPE_AGREEMENT,
+    INAPPROPRIATE_IMAGE_SUMMARY,
+    LISTED_WORD_SUMMARY,
     BENCHMARK_LEAKS,
     TEXT_QUALITY_SUMMARY,
     PERSONAL_DATA_SUMMARY,

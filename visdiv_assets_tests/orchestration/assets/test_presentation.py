@@ -51,6 +51,7 @@ def test_tags_name_kinds_of_partitions_and_manual_assets() -> None:
     assert {name for name, spec in SPECS.items() if "visdiv/launch" in spec.tags} == {
         "benchmark_image_texts",
         "calibration",
+        "image_listed_words",
         "image_text_leaks",
         "image_texts",
         "judge_ratings",

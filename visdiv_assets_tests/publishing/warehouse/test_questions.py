@@ -64,6 +64,15 @@ CORPUS: dict[str, list[dict[str, Any]]] = {
         {"subset": "photos", "row": 0, "image_id": E, "format": "jpeg", "width": 300, "height": 200},
         {"subset": "photos", "row": 1, "format": "gif", "width": 9, "height": 9, "status": "truncated"},
     ],
+    "image_types": [
+        *(
+            {"subset": "charts", "row": row, "image_id": name, "type": "chart"}
+            for row, name in ((0, A), (1, B), (2, C))
+        ),
+        {"subset": "charts", "row": 3, "image_id": D},
+        {"subset": "photos", "row": 0, "image_id": E, "type": "photo"},
+        {"subset": "photos", "row": 0, "image_id": E, "type": "map", "method": "clip"},
+    ],
     "contamination_pairs": [
         {"subset": "charts", "row": 2, "image_id": C, "benchmark_row": 1, "benchmark_image_id": A},
         {"subset": "charts", "row": 3, "image_id": D, "benchmark_row": 1, "benchmark_image_id": A},
@@ -100,6 +109,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "verdict": "confirmed",
     },
     "duplicate_clusters": {"image_index": 0, "keep": False},
+    "image_types": {"image_index": 0, "method": "features", "score": 0.9},
 }
 
 
@@ -176,6 +186,16 @@ ANSWERS: dict[str, list[dict[str, Any]]] = {
     "most_leaked_images": [
         {"benchmark": "exam", "benchmark_row": 1, "benchmark_image_index": 0, "copies": 3, "subsets": 2},
         {"benchmark": "exam", "benchmark_row": 2, "benchmark_image_index": 0, "copies": 1, "subsets": 1},
+    ],
+    "copies_by_type": [
+        {"type": "chart", "images": 3, "copies": 1, "leaked": 1},
+        {"type": "photo", "images": 1, "copies": 0, "leaked": 1},
+        {"type": "unknown", "images": 1, "copies": 0, "leaked": 1},
+    ],
+    "image_types": [
+        {"subset": "charts", "type": "chart", "images": 3, "percent": 75.0},
+        {"subset": "charts", "type": "unknown", "images": 1, "percent": 25.0},
+        {"subset": "photos", "type": "photo", "images": 1, "percent": 100.0},
     ],
     "dropped_rows": [
         {

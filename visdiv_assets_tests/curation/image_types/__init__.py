@@ -1,0 +1,1 @@
+"""Tests of `curation.image_types`."""
