@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dagster._core.storage.event_log import InMemoryEventLogStorage
 from PIL import Image, ImageDraw
 
 from visdiv_assets.corpus.tables import LakeTable
@@ -81,6 +82,20 @@ def _no_wait_for_the_disk() -> Iterator[None]:
     """Check what is synced, but do not wait for the disk; tests of syncing patch this themselves."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", _check_descriptor)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_statements_in_memory() -> Iterator[None]:
+    """Leave out the two pragmas with which Dagster begins each statement on events in memory."""
+
+    @contextmanager
+    def connect(storage: Any) -> Iterator[Any]:
+        with storage._db_lock, storage._engine.begin() as connection:
+            yield connection
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(InMemoryEventLogStorage, "_connect", connect)
         yield
 
 

@@ -32,6 +32,7 @@ from visdiv_assets.orchestration.automation import (
     failure_cause,
 )
 from visdiv_assets.orchestration.code_location import build_definitions
+from visdiv_assets.orchestration.event_log import open_event_log
 from visdiv_assets.orchestration.interrupts import StoppableThread
 from visdiv_assets.orchestration.partitions import add_missing_keys
 from visdiv_assets.orchestration.plan.recorded import PEAK_TAG, peak_bytes
@@ -223,20 +224,21 @@ class Session:
     def _run(self, job: str, name: str, *, partition: str | None, only: str = "") -> Outcome:
         begin = time.monotonic()
         run_id = str(uuid.uuid4())
-        result = self._thread.run(
-            lambda: self._definitions.resolve_job_def(job).execute_in_process(
-                instance=self.instance,
-                partition_key=partition,
-                tags={sessions.TAG: self._session.name, **TAGS},
-                raise_on_error=False,
-                asset_selection=[dg.AssetKey(only)] if only else None,
-                # The terminal shows progress and outcomes; the log is in the UI.
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                run_id=run_id,
-            ),
-            watch=lambda: self._name_holders(run_id),
-            stopped=lambda: self._cancel(run_id),
-        )
+        with open_event_log(self.instance):
+            result = self._thread.run(
+                lambda: self._definitions.resolve_job_def(job).execute_in_process(
+                    instance=self.instance,
+                    partition_key=partition,
+                    tags={sessions.TAG: self._session.name, **TAGS},
+                    raise_on_error=False,
+                    asset_selection=[dg.AssetKey(only)] if only else None,
+                    # The terminal shows progress and outcomes; the log is in the UI.
+                    run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                    run_id=run_id,
+                ),
+                watch=lambda: self._name_holders(run_id),
+                stopped=lambda: self._cancel(run_id),
+            )
         seconds = time.monotonic() - begin
         # `visdiv run --plan` estimates the memory of later runs from it.
         self.instance.add_run_tags(result.run_id, {PEAK_TAG: str(peak_bytes())})
