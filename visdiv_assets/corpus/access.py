@@ -143,15 +143,31 @@ def require_made_from(made: Manifest, source: Manifest) -> Manifest:
 def is_current(lake: Lake, manifest: Manifest) -> bool:
     """Return whether a table of a subset was made from the images and turns that the subset has now.
 
+    Turns count only if they are those of its present images.
+
     Args:
         lake: where they lie.
         manifest: manifest of the table; its rows and turns are those of the tables that it was made from.
     """
     for table in (LakeTable.SUBSET_IMAGES, LakeTable.SUBSET_TURNS):
         made_from, now = manifest.inputs.get(table), lake.manifest(table, manifest.partition)
-        if made_from is not None and now is not None and made_from != now.digest:
+        if made_from is not None and now is not None and (made_from != now.digest or not is_current(lake, now)):
             return False
     return True
+
+
+def require_current(lake: Lake, manifest: Manifest) -> Manifest:
+    """Return a table of a subset, which must be of the images and turns that the subset has now; see `is_current`.
+
+    Raises:
+        StaleError: it was made from others.
+    """
+    if not is_current(lake, manifest):
+        raise StaleError(
+            f"{manifest.table} of {manifest.partition!r} is older than its images or turns: "
+            f"{remedy(manifest.table, manifest.partition)}"
+        )
+    return manifest
 
 
 def current_regions(lake: Lake, embeddings: Manifest, kind: Kind = Kind.SUBSET) -> Manifest:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.contamination.positions import DECIDED_LEAKS_SCHEMA, LEAK_IDS
 from visdiv_assets.contamination.texts import TEXT_OVERLAPS_SCHEMA
-from visdiv_assets.corpus.access import current_turns, require_made_from
+from visdiv_assets.corpus.access import current_turns, require_current, require_made_from
 from visdiv_assets.corpus.row_files import RowFiles, row_files
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.export import DROPPED_SCHEMA
@@ -91,7 +91,8 @@ def load_row_facts(
         not_selected: bool [rows], rows that the selection drops; None: there is no selection.
 
     Raises:
-        StaleError: the turns were stored again after their texts were compared with benchmarks, or measured.
+        StaleError: the turns were stored again after their ratings were judged, or their texts were compared with
+            benchmarks or measured.
     """
     images = lake.require(LakeTable.SUBSET_IMAGES, subset)
     rows = int(images.facts["rows"])
@@ -99,7 +100,7 @@ def load_row_facts(
     defects = listed.filter(pc.not_equal(listed["status"], "ok")).drop_columns(["image_id"])
     rating, quality_kept = np.full(rows, np.nan, np.float32), np.ones(rows, bool)
     quality = lake.manifest(LakeTable.QUALITY_ROWS, subset)
-    if quality and rows:
+    if quality and require_current(lake, quality) and rows:
         rated = lake.read(quality, columns=["kept", "rating"])
         rating = rated["rating"].to_numpy().astype(np.float32)
         quality_kept = rated["kept"].to_numpy()

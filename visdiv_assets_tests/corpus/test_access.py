@@ -15,10 +15,12 @@ from visdiv_assets.corpus.access import (
     current_embeddings,
     current_regions,
     digests_by_partition,
+    is_current,
     load_embeddings,
     present_partitions,
     read_pairs,
     readable_positions,
+    require_current,
 )
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.errors import ModelError, NotMaterializedError, StaleError
@@ -27,7 +29,7 @@ from visdiv_assets.sources.opening import open_source
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets_tests.conftest import one_each, write_shard
-from visdiv_assets_tests.curation.lakes import Listed, add_embeddings, add_images, image_id
+from visdiv_assets_tests.curation.lakes import Listed, add_embeddings, add_images, add_turns, image_id
 
 
 @pytest.fixture
@@ -86,6 +88,18 @@ def test_regions_of_other_images_or_models_are_refused(lake: Lake, kind: Kind) -
             current_regions(lake, embeddings, kind)
     made = commit(lake, tables.regions, "some", {tables.images: "1"}, "m/regions_3x3")
     assert current_regions(lake, embeddings, kind) == made
+
+
+def test_findings_about_turns_of_older_images_are_not_current(lake: Lake) -> None:
+    images = add_images(lake, "some", 1, [Listed(0, "a")])
+    turns = add_turns(lake, images, "What?")
+    found = commit(lake, LakeTable.QUALITY_ROWS, "some", {turns.table: turns.digest})
+    assert is_current(lake, found)
+    assert require_current(lake, found) == found
+    add_images(lake, "some", 2, [Listed(0, "a"), Listed(1, "b")])
+    assert not is_current(lake, found)
+    with pytest.raises(StaleError, match="quality_rows of 'some' is older"):
+        require_current(lake, found)
 
 
 def test_benchmarks_of_one_model_are_compared(lake: Lake) -> None:

@@ -59,10 +59,22 @@ def add_images(lake: Lake, subset: str, rows: int, *shards: Sequence[Listed], re
     return write.commit(rows=rows, files=[("train.parquet", rows)])
 
 
-def add_quality(lake: Lake, subset: str, rows: Sequence[tuple[bool, float | None]]) -> Manifest:
-    """`quality_rows`: whether each row is kept, and its mean rating."""
+def add_turns(lake: Lake, images: Manifest, *texts: str) -> Manifest:
+    """`subset_turns` of a list of images: a turn in each row, of which only the question is stored."""
+    write = lake.write("subset_turns", images.partition, code_version="1", inputs={images.table: images.digest})
+    with write.add("shard") as unit:
+        turns = pa.table({"row": pa.array(range(len(texts)), pa.int64()), "user": list(texts)})
+        unit.table("turns", turns, turns.schema)
+    return write.commit()
+
+
+def add_quality(
+    lake: Lake, subset: str, rows: Sequence[tuple[bool, float | None]], turns: Manifest | None = None
+) -> Manifest:
+    """`quality_rows`: whether each row is kept, and its mean rating; of the given turns."""
     records = [{"row": row, "kept": kept, "rating": rating} for row, (kept, rating) in enumerate(rows)]
-    write = lake.write("quality_rows", subset, code_version="1")
+    inputs = {turns.table: turns.digest} if turns else {}
+    write = lake.write("quality_rows", subset, code_version="1", inputs=inputs)
     with write.add("shard") as unit:
         unit.table("rows", pa.Table.from_pylist(records, QUALITY_SCHEMA), QUALITY_SCHEMA)
     return write.commit()

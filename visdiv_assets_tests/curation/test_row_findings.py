@@ -13,9 +13,9 @@ import pytest
 from visdiv_assets.curation.export import DROPPED_SCHEMA
 from visdiv_assets.curation.reasons import DROP_REASONS
 from visdiv_assets.curation.row_findings import RowFacts, dropped_rows, load_row_facts
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import StaleError, VisdivError
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets_tests.curation.lakes import Listed, add_images, add_leaks, add_quality, image_id
+from visdiv_assets_tests.curation.lakes import Listed, add_images, add_leaks, add_quality, add_turns, image_id
 
 DUPLICATES = pa.schema(
     [
@@ -77,6 +77,15 @@ def facts_of(lake: Lake, *, threshold: float = 0.95, drop: Sequence[str] = TESTE
         text_profile="basic",
         drop=drop,
     )
+
+
+def test_ratings_of_older_turns_are_refused(example: Lake) -> None:
+    images = example.require("subset_images", "some")
+    add_quality(example, "some", RATINGS, add_turns(example, images, "What?"))
+    assert facts_of(example).rating[3] == 3.0
+    add_turns(example, images, "How?")
+    with pytest.raises(StaleError, match="quality_rows of 'some' is older than its images or turns: run `visdiv run"):
+        facts_of(example)
 
 
 def reasons(facts: RowFacts) -> list[str | None]:

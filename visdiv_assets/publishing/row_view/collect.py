@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import is_current
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.corpus.turns import row_strings
 from visdiv_assets.errors import InputError, did_you_mean
@@ -188,9 +189,9 @@ def _turns(lake: Lake, name: str, row: int) -> list[Record]:
 
 
 def _rating(lake: Lake, name: str, row: int) -> float | None:
-    """Return the mean of the ratings of a row; None without ratings."""
+    """Return the mean of the ratings of a row; None without ratings, or if they are those of older turns."""
     manifest = lake.manifest(LakeTable.QUALITY_ROWS, name)
-    if manifest is None:
+    if manifest is None or not is_current(lake, manifest):
         return None
     found = lake.read(manifest, columns=["rating"], where=pc.field("row") == row)["rating"].to_pylist()
     return found[0] if found else None

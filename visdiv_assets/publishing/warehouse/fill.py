@@ -173,6 +173,8 @@ class Filler:
     def _fill_subset(self, subset: str) -> None:
         images = self._lake.require(LakeTable.SUBSET_IMAGES, subset)
         quality = self._lake.manifest(LakeTable.QUALITY_ROWS, subset)
+        if quality and not is_current(self._lake, quality):
+            quality = None
         embeddings = self._lake.manifest(LakeTable.SSCD_EMBEDDINGS, subset)
         facts = images.facts
         self._loader.insert(

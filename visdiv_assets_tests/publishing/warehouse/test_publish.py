@@ -37,6 +37,7 @@ from visdiv_assets.publishing.warehouse.publish import Published, publish
 from visdiv_assets.publishing.warehouse.schema import SCHEMA_VERSION
 from visdiv_assets.storage.integrity import DamagedFileError
 from visdiv_assets.storage.lake import Lake, PartitionWrite
+from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets_tests.storage.helpers import ODD_NAMES, REPOSITORY, files_below, flip, run_python
 
 #: Columns that the tests of the content read; `test_schema.py` covers all of them.
@@ -459,6 +460,26 @@ class TestTables:
             "provenance": len(stages),
         }
         assert {table: published.rows[table] for table in expected} == expected
+
+    @pytest.mark.parametrize(("turns_now", "ratings", "kept"), [(1, 2, 4), (2, 0, None)])
+    def test_ratings_of_older_turns_are_not_published(
+        self, tmp_path: Path, path: Path, turns_now: int, ratings: int, kept: int | None
+    ) -> None:
+        lake = Lake(tmp_path / "lake")
+        Contents(SOME.places, stages=STAGES[:1]).write(lake, "some")
+
+        def store_turns(count: int) -> Manifest:
+            write = lake.write("subset_turns", "some", code_version="1")
+            with write.add("one.parquet") as unit:
+                unit.table("rows", rows := pa.table({"turns": [1] * count}), rows.schema)
+            return write.commit()
+
+        write = lake.write("quality_rows", "some", code_version="1", inputs={"subset_turns": store_turns(1).digest})
+        write.commit(**SOME._quality_rows(write))
+        store_turns(turns_now)
+        published = publish(lake, path)
+        assert (published.differences, published.rows["quality"]) == ([], ratings)
+        assert query(path, "SELECT rows_passing_quality FROM subsets") == [(kept,)]
 
     def test_subsets_may_have_odd_names(self, tmp_path: Path, path: Path) -> None:
         lake = Lake(tmp_path / "lake")
