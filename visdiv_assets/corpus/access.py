@@ -24,7 +24,7 @@ from visdiv_assets.vectors.matrix import Matrix
 
 @dataclass(frozen=True)
 class ContentTables:
-    """Tables of the lake that one pass over the source makes of subsets, or of benchmarks."""
+    """Tables of the lake about the content of subsets, or of benchmarks: those of the pass, and of text in images."""
 
     images: str
     texts: str
@@ -32,6 +32,7 @@ class ContentTables:
     features: str
     embeddings: str
     regions: str
+    image_texts: str
 
 
 #: Subsets and benchmarks pass through the same stages, into tables of their own.
@@ -43,6 +44,7 @@ CONTENT = {
         LakeTable.SUBSET_FEATURES,
         LakeTable.SSCD_EMBEDDINGS,
         LakeTable.SUBSET_REGIONS,
+        LakeTable.IMAGE_TEXTS,
     ),
     Kind.BENCHMARK: ContentTables(
         LakeTable.BENCHMARK_IMAGES,
@@ -51,6 +53,7 @@ CONTENT = {
         LakeTable.BENCHMARK_FEATURES,
         LakeTable.BENCHMARK_EMBEDDINGS,
         LakeTable.BENCHMARK_REGIONS,
+        LakeTable.BENCHMARK_IMAGE_TEXTS,
     ),
 }
 

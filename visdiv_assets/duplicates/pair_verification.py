@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.duplicates.candidates import PAIR_SCHEMA, SIDES
+from visdiv_assets.duplicates.verify import TEXTS_DIFFER
 from visdiv_assets.duplicates.verify_pairs import (
     VERDICT_FIELDS,
     VERDICT_SCHEMA,
@@ -119,6 +120,8 @@ def read_pairs(store: Lake, manifest: Manifest, columns: list[str], where: pc.Ex
 def known_verdicts(store: Lake, earlier: Manifest | None, ids: tuple[str, str] = SIDES) -> Callable[[str], pa.Table]:
     """Return a function that reads the verdicts of an earlier run, which depend only on the two images and the code.
 
+    Those that text in the images has changed are left out: what the pixels said is not stored with them.
+
     Args:
         store: the lake.
         earlier: manifest of a table with verdicts of the same code version, in the role `pairs`; None if there is none.
@@ -128,12 +131,13 @@ def known_verdicts(store: Lake, earlier: Manifest | None, ids: tuple[str, str] =
         a function from the first digits of the first image_id to the verdicts of these pairs, each once: image_id_a,
         image_id_b and the columns of `VERDICT_SCHEMA`.
     """
+    by_pixels = pc.field("reason") != TEXTS_DIFFER
 
     def read_known(prefix: str) -> pa.Table:
         columns = [*ids, *VERDICT_SCHEMA.names]
         if earlier is None or not earlier.files("pairs"):
             return VERIFIED_SCHEMA.empty_table().select([*SIDES, *VERDICT_SCHEMA.names])
-        found = store.read(earlier, "pairs", columns=columns, where=has_prefix(ids[0], prefix))
+        found = store.read(earlier, "pairs", columns=columns, where=by_pixels & has_prefix(ids[0], prefix))
         return found.rename_columns([*SIDES, *VERDICT_SCHEMA.names])
 
     return read_known

@@ -65,13 +65,13 @@ observe_benchmarks = dg.define_asset_job(
 )
 
 #: Requests a materialized partition again when its source or another upstream asset changed. A benchmark that was never
-#: materialized does not block a subset.
+#: materialized does not block a subset, nor does text in images that was never read.
 refresh_if_materialized = (
     dg.AutomationCondition.any_deps_match(
         dg.AutomationCondition.data_version_changed() | dg.AutomationCondition.will_be_requested()
     ).since_last_handled()
     & ~dg.AutomationCondition.missing()
-    & ~dg.AutomationCondition.any_deps_missing().ignore(BENCHMARK_ASSETS)
+    & ~dg.AutomationCondition.any_deps_missing().ignore(BENCHMARK_ASSETS | BENCHMARK_OCR_ASSETS | OCR_ASSETS)
     & ~dg.AutomationCondition.any_deps_in_progress()
     & ~dg.AutomationCondition.in_progress()
 ).with_label("refresh_if_materialized")

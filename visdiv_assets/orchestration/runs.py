@@ -86,6 +86,10 @@ SELECT subset, reason, count(*) AS "rows" FROM dropped_rows GROUP BY ALL ORDER B
 )
 
 
+#: Tables of a subset that follow the text in images: verdicts, and the page that shows them.
+HEED_TEXTS = (LakeTable.VERIFIED_DUPLICATES, LakeTable.VERIFIED_CONTAMINATION, LakeTable.DUPLICATES_REPORT)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Result of a run."""
@@ -176,6 +180,7 @@ class Session:
         if ocr:
             yield from self._run_each(BENCHMARK_OCR_JOB, benchmarks)
             yield from self._run_each(OCR_JOB, subsets)
+            yield from self._verify_again(subsets)
         if self._settings.judge_url:
             yield from self._rate_each(subsets)
         outcome = self._run_corpus()
@@ -197,12 +202,20 @@ class Session:
                 outcome = self._run(job, f"text in images of {name}" if reads else name, partition=name)
             yield outcome
 
+    def _verify_again(self, subsets: Sequence[str]) -> Iterator[Outcome]:
+        """Let the text that was read correct the verdicts of each subset. Yield an outcome only where that fails."""
+        for index, subset in enumerate(subsets):
+            with heading(f"verdicts with text of subset {index + 1} of {len(subsets)}"):
+                outcome = self._run(SUBSET_JOB, f"verdicts of {subset}", partition=subset, only=HEED_TEXTS)
+            if not outcome.succeeded:
+                yield outcome
+
     def _rate_each(self, subsets: Sequence[str]) -> Iterator[Outcome]:
         """Ask the judge about each subset, and apply the quality thresholds to its ratings."""
         for index, subset in enumerate(subsets):
             with heading(f"ratings of subset {index + 1} of {len(subsets)}"):
                 outcome = self._run(JUDGE_JOB, f"ratings of {subset}", partition=subset)
-                applied = self._run(SUBSET_JOB, f"quality of {subset}", partition=subset, only=LakeTable.QUALITY_ROWS)
+                applied = self._run(SUBSET_JOB, f"quality of {subset}", partition=subset, only=[LakeTable.QUALITY_ROWS])
             yield outcome
             if not applied.succeeded:
                 yield applied
@@ -221,7 +234,7 @@ class Session:
         return (benchmarks, subsets) if partitions else None
 
     @_state_errors()
-    def _run(self, job: str, name: str, *, partition: str | None, only: str = "") -> Outcome:
+    def _run(self, job: str, name: str, *, partition: str | None, only: Sequence[str] = ()) -> Outcome:
         begin = time.monotonic()
         run_id = str(uuid.uuid4())
         with open_event_log(self.instance):
@@ -231,7 +244,7 @@ class Session:
                     partition_key=partition,
                     tags={sessions.TAG: self._session.name, **TAGS},
                     raise_on_error=False,
-                    asset_selection=[dg.AssetKey(only)] if only else None,
+                    asset_selection=[dg.AssetKey(table) for table in only] or None,
                     # The terminal shows progress and outcomes; the log is in the UI.
                     run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                     run_id=run_id,
@@ -318,6 +331,8 @@ def _summarize(result: dg.ExecuteInProcessResult) -> str:
         return f"{several(int(str(read['images_read'].value)), 'image')} read{with_text}"
     if set(metadata) == {LakeTable.QUALITY_ROWS}:
         return "quality thresholds applied"
+    if set(metadata) == set(HEED_TEXTS):
+        return "pairs whose texts differ are rejected"
     embeddings = metadata.get(LakeTable.SSCD_EMBEDDINGS) or metadata[LakeTable.BENCHMARK_EMBEDDINGS]
     embedded = int(str(embeddings["images_embedded"].value))
     parts = ["nothing to embed"]

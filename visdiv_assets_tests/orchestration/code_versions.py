@@ -95,6 +95,8 @@ VERIFICATION = (
     *READING,
     "corpus.image_fetch",
     "duplicates.pair_verification",
+    "duplicates.text_differences",
+    "duplicates.text_verdicts",
     "duplicates.verify",
     "duplicates.verify_pairs",
     "orchestration.work.verify",

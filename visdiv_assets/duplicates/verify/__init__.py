@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from visdiv_assets.duplicates.verify.evidence import KINDS, MIN_CONFIDENCE, REASONS, UNDECIDED, Evidence
+from visdiv_assets.duplicates.verify.evidence import KINDS, MIN_CONFIDENCE, REASONS, TEXTS_DIFFER, UNDECIDED, Evidence
 from visdiv_assets.duplicates.verify.explanation import Explanation, explain
 from visdiv_assets.duplicates.verify.params import DEFAULT_PARAMS, VERIFY_VERSION, VerifyParams
 from visdiv_assets.duplicates.verify.prepared import PreparedImage, prepare_pixels
@@ -20,6 +20,7 @@ __all__ = [
     "KINDS",
     "MIN_CONFIDENCE",
     "REASONS",
+    "TEXTS_DIFFER",
     "UNDECIDED",
     "VERIFY_VERSION",
     "Background",

@@ -23,6 +23,7 @@ TOO_LITTLE_TEXTURE = "too little texture"
 NO_ALIGNMENT = "no alignment"
 CONTENTS_DIFFER = "contents differ"
 COLORS_DIFFER = "colors differ"
+TEXTS_DIFFER = "texts differ"  # The pixels agree, but text that was read at one place does not: see `text_differences`.
 NOTHING_RARE = "nothing rare"  # They agree in what other images show too, and not exactly.
 LOW_CONFIDENCE = "low confidence"  # They agree, but look-alikes do so too often.
 COLORS_LOST = "colors lost"  # They agree except that one lacks the colors that tell such images apart.
@@ -33,7 +34,7 @@ MIN_CONFIDENCE = 0.5
 #: Reasons why a pair is undecided: it may be copies.
 UNDECIDED = (UNREADABLE, TOO_SMALL, TOO_LITTLE_TEXTURE, NOTHING_RARE, COLORS_LOST, LOW_CONFIDENCE)
 #: Reasons why a pair is unconfirmed: undecided or rejected.
-REASONS = (*UNDECIDED, NO_ALIGNMENT, CONTENTS_DIFFER, COLORS_DIFFER)
+REASONS = (*UNDECIDED, NO_ALIGNMENT, CONTENTS_DIFFER, COLORS_DIFFER, TEXTS_DIFFER)
 
 
 @dataclass(frozen=True, slots=True)

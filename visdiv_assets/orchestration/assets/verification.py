@@ -31,6 +31,7 @@ from visdiv_assets.orchestration.assets.verification_shared import (
     decision_inputs,
     keep_decided,
     make_comparison,
+    read_texts,
     verification_check_specs,
     verification_result,
 )
@@ -51,7 +52,7 @@ LEAK_COLUMNS = ["image_id", "benchmark", "benchmark_image_id", "verified"]
 
 @dg.asset(
     partitions_def=subset_partitions,
-    deps=[LakeTable.SUBSET_IMAGES, LakeTable.NEAR_DUPLICATES],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.NEAR_DUPLICATES, LakeTable.IMAGE_TEXTS],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -72,7 +73,8 @@ def verified_duplicates(
     Candidates are those of near_duplicates: the 16 best pairs of each image with a similarity of at least 0.45, and as
     many pairs with close PDQ hashes in one of 8 orientations. The two images are aligned; every textured region and
     every color of one must occur in the other, except for a caption, a border or a logo. Pairs with a verdict are not
-    compared again. People's decisions on pairs (VISDIV_DECISIONS) are stored beside the verdicts and override them.
+    compared again. Where text was read in both images (image_texts), a confirmed pair whose text differs at the same
+    place is rejected. People's decisions on pairs (VISDIV_DECISIONS) are stored beside the verdicts and override them.
     """
     with stage(context, lake, LakeTable.VERIFIED_DUPLICATES, CODE_VERSION) as run:
         images = run.require(LakeTable.SUBSET_IMAGES)
@@ -80,14 +82,16 @@ def verified_duplicates(
         embeddings = run.current_embeddings(images)
         decided = decided_pairs(run.lake, [embeddings], review.decisions())
         said = decision_inputs(decided)
+        sets = [(Kind.SUBSET, images)]
+        texts = read_texts(run.lake, sets)
         write = run.write(
-            {**digests_by_table(images, nearest), **said},
+            {**digests_by_table(images, nearest), **digests_by_partition(texts), **said},
             model_id=nearest.model_id,
             settings=candidate_settings_of(nearest),
             source_revision=images.source_revision,
         )
-        work = make_comparison(source, lake, decoder, write, nearest, [(Kind.SUBSET, images)])
-        compared = compare_candidates(run.lake, write, engine.open(), work, context.partition_key)
+        work = make_comparison(source, lake, decoder, write, nearest, sets)
+        compared = compare_candidates(run.lake, write, engine.open(), work, context.partition_key, texts)
         keep_decided(write, decided, {**digests_by_table(embeddings), **said})
         manifest = write.commit()
         metadata, checks = verification_result(
@@ -103,7 +107,7 @@ def verified_duplicates(
 
 
 @dg.asset(
-    deps=[LakeTable.SUBSET_IMAGES, LakeTable.CROSS_SUBSET_DUPLICATES],
+    deps=[LakeTable.SUBSET_IMAGES, LakeTable.CROSS_SUBSET_DUPLICATES, LakeTable.IMAGE_TEXTS],
     group_name="6_corpus",
     kinds={"parquet", "numpy"},
     code_version=CODE_VERSION,
@@ -132,11 +136,15 @@ def verified_cross_subset(
         embeddings = [store.require(LakeTable.SSCD_EMBEDDINGS, subset) for subset in subsets]
         decided = decided_pairs(store, embeddings, review.decisions(), across=True)
         said = decision_inputs(decided)
+        sets = [(Kind.SUBSET, listed) for listed in images]
+        texts = read_texts(store, sets)
         write = run.write(
-            {**digests_by_table(across), **said}, model_id=across.model_id, settings=candidate_settings_of(across)
+            {**digests_by_table(across), **digests_by_partition(texts), **said},
+            model_id=across.model_id,
+            settings=candidate_settings_of(across),
         )
-        work = make_comparison(source, lake, decoder, write, across, [(Kind.SUBSET, listed) for listed in images])
-        compared = compare_candidates(store, write, engine.open(), work, "different subsets")
+        work = make_comparison(source, lake, decoder, write, across, sets)
+        compared = compare_candidates(store, write, engine.open(), work, "different subsets", texts)
         keep_decided(write, decided, {**digests_by_partition(embeddings), **said})
         manifest = write.commit(subsets=subsets)
         metadata, checks = verification_result(
@@ -156,7 +164,11 @@ def verified_cross_subset(
     deps=[
         LakeTable.SUBSET_IMAGES,
         LakeTable.CONTAMINATION,
-        dg.AssetDep(LakeTable.BENCHMARK_IMAGES, partition_mapping=dg.AllPartitionMapping()),
+        LakeTable.IMAGE_TEXTS,
+        *(
+            dg.AssetDep(table, partition_mapping=dg.AllPartitionMapping())
+            for table in (LakeTable.BENCHMARK_IMAGES, LakeTable.BENCHMARK_IMAGE_TEXTS)
+        ),
     ],
     group_name="5_findings",
     kinds={"parquet", "numpy"},
@@ -187,16 +199,17 @@ def verified_contamination(
         tested = {name: store.require(LakeTable.BENCHMARK_EMBEDDINGS, name) for name in benchmarks}
         decided = decided_leaks(store, embeddings, tested, review.decisions())
         said = decision_inputs(decided, LEAK_IDS)
-        inputs = {**digests_by_table(images, leaks), **said}
+        sets = [(Kind.SUBSET, images), *((Kind.BENCHMARK, listed) for listed in benchmarks.values())]
+        texts = read_texts(store, sets)
+        inputs = {**digests_by_table(images, leaks), **digests_by_partition(texts), **said}
         write = run.write(
             inputs,
             model_id=leaks.model_id,
             settings=candidate_settings_of(leaks),
             source_revision=images.source_revision,
         )
-        sets = [(Kind.SUBSET, images), *((Kind.BENCHMARK, listed) for listed in benchmarks.values())]
         work = make_comparison(source, lake, decoder, write, leaks, sets, ("image_id", "benchmark_image_id"))
-        compared = compare_candidates(store, write, engine.open(), work, f"{subset} and benchmarks")
+        compared = compare_candidates(store, write, engine.open(), work, f"{subset} and benchmarks", texts)
         if decided.num_rows:
             listed_benchmarks = {name: readable_positions(store, listed) for name, listed in benchmarks.items()}
             locate = make_locator(store, images, run.require(LakeTable.NEAR_DUPLICATES), listed_benchmarks)

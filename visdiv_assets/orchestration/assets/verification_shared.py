@@ -8,12 +8,14 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import CONTENT, digests_by_partition
 from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.duplicates.candidates import SIDES
 from visdiv_assets.duplicates.decided_pairs import DECIDED, DECISIONS_INPUT, effect_of
 from visdiv_assets.duplicates.pair_verification import split_into_units
 from visdiv_assets.duplicates.person_decisions import RIGHT, WRONG
 from visdiv_assets.duplicates.review_sample import review_sample
+from visdiv_assets.duplicates.text_verdicts import heed_texts
 from visdiv_assets.duplicates.verdicts import COUNTED_COLUMNS, count_verdicts
 from visdiv_assets.duplicates.verify import MIN_CONFIDENCE, VERIFY_VERSION
 from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS
@@ -68,11 +70,26 @@ def make_comparison(
     return ComparePairs(lake.in_each_process(), source.in_each_process(), joined, sets, earlier, decoder.limits, ids)
 
 
-def compare_candidates(store: Lake, write: PartitionWrite, engine: Engine, work: ComparePairs, what: str) -> int:
+def read_texts(store: Lake, sets: Sequence[tuple[Kind, Manifest]]) -> list[Manifest]:
+    """Return what was read of the text in images of some subsets and benchmarks; empty if none was.
+
+    A text belongs to the bytes of its image, so that it is never out of date.
+
+    Args:
+        store: the lake.
+        sets: kind and manifest of the images of each.
+    """
+    found = (store.manifest(CONTENT[kind].image_texts, images.partition) for kind, images in sets)
+    return [manifest for manifest in found if manifest is not None]
+
+
+def compare_candidates(
+    store: Lake, write: PartitionWrite, engine: Engine, work: ComparePairs, what: str, texts: Sequence[Manifest]
+) -> int:
     """Write the candidate pairs of a join with their verdicts, as one unit.
 
     They are compared in intermediate units by the first digits of the first image_id, so that an interrupted run
-    resumes after the last of them.
+    resumes after the last of them. These hold the verdicts of pixels; text comes last.
 
     Args:
         store: the lake.
@@ -80,11 +97,12 @@ def compare_candidates(store: Lake, write: PartitionWrite, engine: Engine, work:
         engine: compares the pairs.
         work: made by `make_comparison`.
         what: what is compared, for the progress line.
+        texts: manifests of the text that was read in the images, as `read_texts` returns them.
 
     Returns:
         the number of pairs that were compared in this run; the others had verdicts.
     """
-    joined, inputs = work.joined, digests_by_table(work.joined)
+    joined, inputs = work.joined, digests_by_table(work.joined) | digests_by_partition(texts)
     if write.reuse("pairs", inputs):
         return 0
     candidates = store.dataset(joined, "candidates")
@@ -105,7 +123,7 @@ def compare_candidates(store: Lake, write: PartitionWrite, engine: Engine, work:
     with progress(f"comparing pixels of {what}", joined.rows("candidates"), "pair") as advance:
         make_units(scratch, engine, work, planned, keep, advance)
     with write.add("pairs", inputs) as unit:
-        unit.table("pairs", _read_units(store, scratch), schema)
+        unit.table("pairs", heed_texts(_read_units(store, scratch), store, texts, work.ids), schema)
     scratch.remove()
     return compared
 

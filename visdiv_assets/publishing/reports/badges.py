@@ -45,6 +45,7 @@ REASONS = {
     "low confidence": "The images agree, but different images do so too often; they may still be copies.",
     "no alignment": "No transform was found that maps one image onto the other.",
     "contents differ": "After registration, the images differ in a region by more than noise.",
+    "texts differ": "The pixels agree, but where both images have legible text, it reads differently.",
     PERSON_SAID: "A person decided that the images are not copies.",
     "colors differ": "After registration, the images differ in color in a region, not as a whole.",
 }

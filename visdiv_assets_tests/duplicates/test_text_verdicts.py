@@ -1,0 +1,88 @@
+"""Verdicts of pixels that text in the images corrects, read from a lake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from visdiv_assets.duplicates import text_verdicts as module
+from visdiv_assets.duplicates.pair_verification import known_verdicts
+from visdiv_assets.duplicates.text_verdicts import heed_texts
+from visdiv_assets.duplicates.verify import TEXTS_DIFFER, Evidence
+from visdiv_assets.duplicates.verify_pairs import verdict_table
+from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets.texts.ocr.findings import BOXES_SCHEMA, box_rows
+from visdiv_assets.texts.ocr.interface import ReadText
+from visdiv_assets_tests.duplicates.test_text_differences import PAGE, SAME, page, with_line
+
+A, OTHER, COPY, UNREAD = (letter * 32 for letter in "abcd")
+OTHER_PAGE = with_line(4, "Total 971.00")
+CONFIRMED = Evidence(True, "aligned", "", transform=SAME, overlap=1.0, agreement=0.99, confidence=0.97)
+REJECTED = Evidence(False, "unconfirmed", "contents differ", transform=SAME, confidence=0.1)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path)
+
+
+def store(lake: Lake, name: str, texts: Mapping[str, ReadText], table: str = "image_texts") -> Manifest:
+    write = lake.write(table, name, code_version="1")
+    with write.add("unit") as unit:
+        unit.table("boxes", pa.concat_tables([box_rows(*each) for each in texts.items()]), BOXES_SCHEMA)
+    return write.commit()
+
+
+def pairs(*found: tuple[str, str, Evidence]) -> pa.Table:
+    verdicts = verdict_table([evidence for _, _, evidence in found])
+    names = pa.table({"image_id_a": [a for a, _, _ in found], "image_id_b": [b for _, b, _ in found]})
+    return pa.table([*names.columns, *verdicts.columns], schema=pa.schema([*names.schema, *verdicts.schema]))
+
+
+def heeded(table: pa.Table, lake: Lake, *read: Manifest) -> pa.Table:
+    return pa.Table.from_batches(heed_texts(table.to_batches(max_chunksize=2), lake, read), table.schema)
+
+
+ALL = pairs(
+    (A, OTHER, CONFIRMED), (A, COPY, CONFIRMED), (A, UNREAD, CONFIRMED), (OTHER, COPY, REJECTED), (A, A, CONFIRMED)
+)
+
+
+@pytest.mark.parametrize("at_a_time", [1, 1000])
+def test_a_confirmed_pair_whose_texts_differ_is_rejected(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, at_a_time: int
+) -> None:
+    monkeypatch.setattr(module, "PAIRS_AT_A_TIME", at_a_time)
+    # The copy lies in another set, with an image of the first.
+    read = store(lake, "one", {A: page(*PAGE), OTHER: OTHER_PAGE})
+    benchmark = store(lake, "two", {COPY: page(*PAGE), A: page(*PAGE)}, "benchmark_image_texts")
+    found = heeded(ALL, lake, read, benchmark)
+    assert found.schema == ALL.schema
+    first = found.slice(0, 1).to_pylist()[0]
+    assert (first["verified"], first["evidence"], first["reason"]) == (False, "unconfirmed", TEXTS_DIFFER)
+    assert first["confidence"] is None
+    assert tuple(first["transform"]) == SAME
+    assert found.slice(1).equals(ALL.slice(1))
+
+
+def test_equal_texts_confirm_nothing(lake: Lake) -> None:
+    read = store(lake, "one", {OTHER: page(*PAGE), COPY: page(*PAGE), A: page(*PAGE)})
+    assert heeded(ALL, lake, read).equals(ALL)
+
+
+def test_without_texts_the_same_batches_come_back(lake: Lake) -> None:
+    batches = ALL.to_batches(max_chunksize=2)
+    assert all(one is other for one, other in zip(heed_texts(batches, lake, []), batches, strict=True))
+
+
+def test_what_pixels_said_of_a_corrected_pair_is_not_known(lake: Lake) -> None:
+    found = heeded(ALL, lake, store(lake, "one", {A: page(*PAGE), OTHER: OTHER_PAGE}))
+    write = lake.write("verified_duplicates", "some", code_version="1")
+    with write.add("pairs") as unit:
+        unit.table("pairs", found, found.schema)
+    known = known_verdicts(lake, write.commit())("")
+    assert known["image_id_b"].to_pylist() == [COPY, UNREAD, COPY, A]

@@ -1,0 +1,115 @@
+"""Text that was read in images corrects the verdicts of all three verified tables; without it nothing changes."""
+
+from __future__ import annotations
+
+import io
+
+import dagster as dg
+import numpy as np
+import pytest
+from PIL import Image
+
+from visdiv_assets.duplicates.verify import TEXTS_DIFFER
+from visdiv_assets.orchestration.assets import image_texts as module
+from visdiv_assets.orchestration.assets import verification
+from visdiv_assets.orchestration.automation import BENCHMARK_OCR_JOB, OCR_JOB
+from visdiv_assets.orchestration.code_location import build_definitions
+from visdiv_assets.sources import Kind
+from visdiv_assets.texts.ocr.interface import ReadText, no_text
+from visdiv_assets_tests.conftest import QUIET, Pipeline, Ran, Row, other_model, png
+from visdiv_assets_tests.duplicates.test_text_differences import PAGE, page, with_line
+from visdiv_assets_tests.testing.corpora import draw
+
+DRAWN = draw("invoice", 3, 0)
+TABLES = ("verified_duplicates", "verified_contamination")
+IMAGES = ("subset_images", "subset_turns", "sscd_embeddings", "near_duplicates", "contamination")
+OF_BENCHMARK = ("benchmark_images", "benchmark_strings", "benchmark_embeddings")
+
+
+def jpeg(quality: int) -> bytes:
+    stream = io.BytesIO()
+    DRAWN.save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
+#: Four files of one drawing; what they say is up to the reader.
+FIRST, SECOND, ELSEWHERE, TESTED = png(DRAWN), jpeg(95), jpeg(90), jpeg(85)
+
+
+class Reader:
+    """Finds the given texts in the given files, and no text in others."""
+
+    def __init__(self, texts: dict[bytes, ReadText]) -> None:
+        self.texts = [(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")), text) for data, text in texts.items()]
+
+    def read(self, pixels: np.ndarray) -> ReadText:
+        return next((text for known, text in self.texts if np.array_equal(known, pixels)), no_text())
+
+
+@pytest.fixture
+def made(pipeline: Pipeline) -> Pipeline:
+    pipeline.write("some", [Row([FIRST]), Row([SECOND])])
+    pipeline.write("other", [Row([ELSEWHERE])])
+    pipeline.write("bench", [Row([TESTED])], kind=Kind.BENCHMARK)
+    model = other_model("color")
+    ran = pipeline.run("bench", kind=Kind.BENCHMARK, only=OF_BENCHMARK, sscd=model)
+    assert ran.success, ran.failures
+    for name in ("some", "other"):
+        ran = pipeline.run(name, only=(*IMAGES, *TABLES), sscd=model)
+        assert ran.success, ran.failures
+    return pipeline
+
+
+def read(pipeline: Pipeline, job: str, name: str) -> None:
+    definition = build_definitions(pipeline.settings).resolve_job_def(job)
+    result = definition.execute_in_process(
+        instance=pipeline.instance,
+        partition_key=name,
+        asset_selection=[dg.AssetKey("image_texts" if job == OCR_JOB else "benchmark_image_texts")],
+        raise_on_error=False,
+        run_config=QUIET,
+    )
+    assert Ran(result).success, Ran(result).failures
+
+
+def verify(pipeline: Pipeline, name: str = "some") -> list[tuple[bool, str]]:
+    """Verify again, and return the verdicts within a subset and with the benchmark."""
+    ran = pipeline.run(name, only=TABLES)
+    assert ran.success, ran.failures
+    pairs = [pipeline.lake.read(pipeline.lake.require(table, name), "pairs").to_pylist() for table in TABLES]
+    return [(pair["verified"], pair["reason"]) for pair in (*pairs[0], *pairs[1])]
+
+
+def digests(pipeline: Pipeline) -> list[str]:
+    return [pipeline.lake.require(table, "some").digest for table in TABLES]
+
+
+def test_pages_that_read_differently_are_rejected_everywhere(made: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert verify(made) == [(True, "")] * 3
+    before = digests(made)
+    reader = Reader({FIRST: page(*PAGE), SECOND: page(*PAGE), TESTED: with_line(4, "Total 971.00")})
+    reader.texts += Reader({ELSEWHERE: with_line(2, "Lantern copper 3 120.40")}).texts
+    monkeypatch.setattr(module, "load_reader", lambda threads: reader)
+    monkeypatch.setattr(module, "reader_id", lambda: "known@1")
+    read(made, OCR_JOB, "some")
+    read(made, BENCHMARK_OCR_JOB, "bench")
+    assert verify(made) == [(True, ""), (False, TEXTS_DIFFER), (False, TEXTS_DIFFER)]
+    rates = made.lake.read(made.lake.require("verified_contamination", "some"), "rates").to_pylist()
+    assert {rate["images_contaminated"] for rate in rates} == {0}
+    read(made, OCR_JOB, "other")
+    ran = made.publish(only=["cross_subset_duplicates", "verified_cross_subset"])
+    assert ran.success, ran.failures
+    across = made.lake.read(made.lake.require("verified_cross_subset", "all"), "pairs").to_pylist()
+    assert {(pair["verified"], pair["reason"]) for pair in across} == {(False, TEXTS_DIFFER)}
+    # Without the reader's findings, the verdicts are those of pixels again.
+    monkeypatch.setattr(verification, "read_texts", lambda store, sets: [])
+    assert verify(made) == [(True, "")] * 3
+    assert digests(made) == before
+
+
+def test_nothing_changes_without_text(made: Pipeline) -> None:
+    before = digests(made)
+    assert verify(made) == [(True, "")] * 3
+    assert digests(made) == before
+    inputs = [name for table in TABLES for name in made.lake.require(table, "some").inputs]
+    assert not any("texts" in name for name in inputs)
