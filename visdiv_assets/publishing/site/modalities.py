@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-
-import pyarrow.compute as pc
 
 from visdiv_assets.corpus.image_lookup import ImagePosition, ImageRef
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.corpus.turns import row_strings, row_texts
+from visdiv_assets.duplicates.text_verdicts import read_texts_of
 from visdiv_assets.imaging.marked_boxes import mark_boxes
 from visdiv_assets.publishing.site.page_model import (
     ROWS_SHOWN,
@@ -25,6 +25,7 @@ from visdiv_assets.publishing.site.page_model import (
 from visdiv_assets.publishing.site.report_data import Corpus
 from visdiv_assets.sources import Kind
 from visdiv_assets.texts.containment import matching_lines
+from visdiv_assets.texts.ocr.interface import ReadText, no_text
 from visdiv_assets.wording import several
 
 #: Matches that are shown with their images, and listed.
@@ -111,13 +112,33 @@ def _rates(rows: list[dict[str, Any]], of_all: dict[str, Any]) -> Grid:
 
 
 def _groups(corpus: Corpus, best: list[dict[str, Any]]) -> list[Group]:
-    return [_group(corpus, match) for match in best]
+    texts = _read_texts(corpus, best)
+    return [_group(corpus, match, texts) for match in best]
 
 
-def _group(corpus: Corpus, match: dict[str, Any]) -> Group:
-    trained = _Side.of(corpus, Kind.SUBSET, match["subset"], match["row"], match["image_index"], match["image_id"])
+def _read_texts(corpus: Corpus, best: list[dict[str, Any]]) -> dict[str, ReadText]:
+    """Return the text of the images of all matches by image_id; what was read of a subset or benchmark is read once."""
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for match in best:
+        for table, name, image_id in (
+            (LakeTable.IMAGE_TEXTS, match["subset"], match["image_id"]),
+            (LakeTable.BENCHMARK_IMAGE_TEXTS, match["benchmark"], match["benchmark_image_id"]),
+        ):
+            if image_id is not None:
+                wanted.setdefault((table, name), []).append(image_id)
+    texts: dict[str, ReadText] = {}
+    for (table, name), image_ids in wanted.items():
+        texts |= read_texts_of(corpus.lake, [corpus.lake.require(table, name)], image_ids)
+    return texts
+
+
+def _group(corpus: Corpus, match: dict[str, Any], texts: Mapping[str, ReadText]) -> Group:
+    trained = _Side.of(
+        corpus, texts, Kind.SUBSET, match["subset"], match["row"], match["image_index"], match["image_id"]
+    )
     tested = _Side.of(
         corpus,
+        texts,
         Kind.BENCHMARK,
         match["benchmark"],
         match["benchmark_row"],
@@ -148,18 +169,22 @@ class _Side:
 
     @classmethod
     def of(
-        cls, corpus: Corpus, kind: Kind, name: str, row: int, image_index: int | None, image_id: str | None
+        cls,
+        corpus: Corpus,
+        texts: Mapping[str, ReadText],
+        kind: Kind,
+        name: str,
+        row: int,
+        image_index: int | None,
+        image_id: str | None,
     ) -> _Side:
-        """Read the boxes of an image; without an image_id, the texts of a row of a subset."""
+        """Return an image with its boxes; without an image_id, the texts of a row of a subset."""
         if image_index is None or image_id is None:
             lines = [row_texts(corpus.lake, name, [row])[row]] if kind is Kind.SUBSET else []
             return cls(kind, None, [], lines)
-        table = LakeTable.IMAGE_TEXTS if kind is Kind.SUBSET else LakeTable.BENCHMARK_IMAGE_TEXTS
-        read = corpus.lake.require(table, name)
-        boxes = corpus.lake.read(read, "boxes", where=pc.field("image_id") == image_id)
-        columns = [boxes[f"{axis}{corner}"].to_pylist() for corner in range(4) for axis in "xy"]
-        corners = [list(each) for each in zip(*columns, strict=True)]
-        return cls(kind, ImagePosition(name, row, image_index, image_id), corners, boxes["text"].to_pylist())
+        text = texts.get(image_id, no_text())
+        corners = text.boxes.reshape(-1, 8).tolist()
+        return cls(kind, ImagePosition(name, row, image_index, image_id), corners, text.texts)
 
     def shown(self, corpus: Corpus, others: list[str]) -> ImageRef | None:
         """Return the image with its boxes marked; None for a text, or without images."""
