@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from visdiv_assets.cli.options import pass_settings, server_options
+from visdiv_assets.cli.page_server import serve_page
 from visdiv_assets.errors import ConfigError
 from visdiv_assets.settings import Settings
+from visdiv_assets.wording import several
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 EXAMPLES = """\
 \b
@@ -42,10 +47,6 @@ def review(settings: Settings, port: int, host: str, names: tuple[str, ...], by:
     from visdiv_assets.publishing.review.marks import Marks
     from visdiv_assets.publishing.review.pair_images import PairImages
     from visdiv_assets.publishing.review.pair_index import PairIndex
-    from visdiv_assets.publishing.web.address import listen
-    from visdiv_assets.publishing.web.application import new_token
-    from visdiv_assets.publishing.web.guard import is_loopback
-    from visdiv_assets.publishing.web.serving import address_of, serve
     from visdiv_assets.storage import uris
     from visdiv_assets.wiring import open_lake, open_source
 
@@ -53,24 +54,16 @@ def review(settings: Settings, port: int, host: str, names: tuple[str, ...], by:
         raise ConfigError(f"the name given to --by has {len(by):,} characters: give one of at most {MAX_NAME:,}")
     source = open_source(settings)
     lake = present_partitions(open_lake(settings), source)
-    with PairIndex(lake) as index, listen(host, port) as listening:
-        marks = Marks(Path(settings.decisions_path), index, by or _login())
-        images = PairImages(source, settings.decode_limits)
-        reader = ImageReader(lake, lambda: source, settings.decode_limits)
-        token = new_token()
-        allowed = tuple(name.lower() for name in (*names, host))
-        app = build_app(Review(index, marks, images, reader, uris.display(source.uri)), token, allowed)
-        if not is_loopback(host):
-            click.echo(f"visdiv: the token is sent without encryption to everyone between you and {host}", err=True)
-        click.echo(f"{index.pairs:,} pairs; decisions are saved in {marks.path}; Ctrl-C stops the server", err=True)
-        address = address_of(listening, host, token)
+    with PairIndex(lake) as index:
 
-        def ready() -> None:
-            click.echo(address)
-            if not no_open:
-                webbrowser.open(address)
+        def build(token: str, allowed: tuple[str, ...]) -> Starlette:
+            marks = Marks(Path(settings.decisions_path), index, by or _login())
+            images = PairImages(source, settings.decode_limits)
+            reader = ImageReader(lake, lambda: source, settings.decode_limits)
+            click.echo(f"{several(index.pairs, 'pair')}; decisions are saved in {marks.path}", err=True)
+            return build_app(Review(index, marks, images, reader, uris.display(source.uri)), token, allowed)
 
-        serve(app, listening, ready)
+        serve_page(build, port, host, names, opens=not no_open)
 
 
 def _login() -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import webbrowser
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -14,6 +13,7 @@ import click
 
 from visdiv_assets.cli.options import pass_settings, server_options
 from visdiv_assets.cli.output import Form, echo_note, echo_tables, format_option
+from visdiv_assets.cli.page_server import serve_page
 from visdiv_assets.errors import ConfigError
 from visdiv_assets.settings import Settings
 
@@ -150,10 +150,6 @@ def open_finder(settings: Settings) -> Finder:
 def _serve(settings: Settings, port: int, host: str, names: tuple[str, ...], *, opens: bool) -> None:
     """Answer searches on a page until Ctrl-C."""
     from visdiv_assets.publishing.search.app import Search, build_app
-    from visdiv_assets.publishing.web.address import listen
-    from visdiv_assets.publishing.web.application import new_token
-    from visdiv_assets.publishing.web.guard import is_loopback
-    from visdiv_assets.publishing.web.serving import address_of, serve
     from visdiv_assets.storage import uris
 
     finder = open_finder(settings)
@@ -161,21 +157,8 @@ def _serve(settings: Settings, port: int, host: str, names: tuple[str, ...], *, 
     models = replace(finder.models, load_sscd=cache(finder.models.load_sscd), load_clip=cache(finder.models.load_clip))
     finder = replace(finder, models=models)
     title = uris.display(finder.source.uri)
-    with listen(host, port) as listening:
-        token = new_token()
-        search = Search(finder, Path(settings.warehouse_path), title, lambda: why_no_words(settings, finder))
-        app = build_app(search, token, tuple(name.lower() for name in (*names, host)))
-        if not is_loopback(host):
-            click.echo(f"visdiv: the token is sent without encryption to everyone between you and {host}", err=True)
-        click.echo("Ctrl-C stops the server", err=True)
-        address = address_of(listening, host, token)
-
-        def ready() -> None:
-            click.echo(address)
-            if opens:
-                webbrowser.open(address)
-
-        serve(app, listening, ready)
+    search = Search(finder, Path(settings.warehouse_path), title, lambda: why_no_words(settings, finder))
+    serve_page(partial(build_app, search), port, host, names, opens=opens)
 
 
 def why_no_words(settings: Settings, finder: Finder) -> str:

@@ -31,6 +31,7 @@ _FILES = {
     "/": ("review.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/review.css": ("review.css", "text/css"),
+    "/server.js": ("server.js", "text/javascript"),
     "/marks.js": ("marks.js", "text/javascript"),
     "/viewer.js": ("viewer.js", "text/javascript"),
     "/review.js": ("review.js", "text/javascript"),

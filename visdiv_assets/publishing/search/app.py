@@ -40,6 +40,7 @@ _FILES = {
     "/": ("search.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/search.css": ("search.css", "text/css"),
+    "/server.js": ("server.js", "text/javascript"),
     "/search.js": ("search.js", "text/javascript"),
 }
 

@@ -6,30 +6,8 @@
   const KINDS = { duplicates: "Duplicates", contamination: "Leaks" };
   const MARKS = { none: "Unmarked", right: "Right", wrong: "Wrong", unsure: "Unsure" };
   const MODES = { side: ["Side by side", "s"], flicker: ["Flicker", "f"], difference: ["Difference", "d"], marked: ["Marked regions", "m"] };
-  const byId = (id) => document.getElementById(id);
-
-  // The token stays in this tab: the part of an address after # is not sent, and not kept in the history.
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) {
-    sessionStorage.setItem("token", given);
-    history.replaceState(null, "", location.pathname);
-  }
-  const token = sessionStorage.getItem("token") || "";
-
-  const fail = (error) => {
-    byId("error").textContent = error.message;
-    byId("error").hidden = false;
-  };
-  const ask = async (path, options = {}) => {
-    let answer;
-    try {
-      answer = await fetch(path, { ...options, headers: { ...options.headers, "X-Visdiv-Token": token } });
-    } catch {
-      throw new Error("The server does not answer: start `visdiv review` again and open the address that it prints.");
-    }
-    if (!answer.ok) throw new Error((await answer.text()).trim() || answer.statusText);
-    return answer;
-  };
+  const { byId, asJson, fail } = visdivServer;
+  const ask = visdivServer.asker("visdiv review");
   const askJson = async (path, options) => (await ask(path, options)).json();
 
   const images = new Map();
@@ -268,9 +246,8 @@
   };
 
   const send = async (summary, decision, sample) => {
-    const body = JSON.stringify({ decision: decision || "withdrawn", sample });
     const path = `/api/pairs/${summary.number}/mark?${parameters()}`;
-    const saved = await askJson(path, { method: "POST", body, headers: { "Content-Type": "application/json" } });
+    const saved = await askJson(path, asJson({ decision: decision || "withdrawn", sample }));
     byId("error").hidden = true;
     summary.mark = decision;
     showProgress(saved.progress);

@@ -1,31 +1,9 @@
 "use strict";
 (() => {
   const STEP = 60;
-  const byId = (id) => document.getElementById(id);
+  const { byId, asJson, fail } = visdivServer;
+  const ask = visdivServer.asker("visdiv search --serve");
 
-  // The token stays in this tab: the part of an address after # is not sent, and not kept in the history.
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) {
-    sessionStorage.setItem("token", given);
-    history.replaceState(null, "", location.pathname);
-  }
-  const token = sessionStorage.getItem("token") || "";
-
-  const ask = async (path, body) => {
-    const headers = { "X-Visdiv-Token": token, ...(body ? { "Content-Type": "application/json" } : {}) };
-    let answer;
-    try {
-      answer = await fetch(path, body ? { method: "POST", body: JSON.stringify(body), headers } : { headers });
-    } catch {
-      throw new Error("The server does not answer: start `visdiv search --serve` again and open the address that it prints.");
-    }
-    if (!answer.ok) throw new Error((await answer.text()).trim() || answer.statusText);
-    return answer.json();
-  };
-  const fail = (error) => {
-    byId("error").textContent = error.message;
-    byId("error").hidden = false;
-  };
   const make = (tag, attributes = {}, ...inside) => {
     const made = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {
@@ -98,8 +76,8 @@
       make("p", { className: "aside" }, match.position));
     if (match.text) item.append(make("p", { className: "text", title: match.text }, make("bdi", {}, match.text)));
     item.append(make("div", { className: "choose" },
-      button("More like this", () => choose(match, 1), { className: "more", "aria-pressed": "false", "aria-label": `More like image ${rank + 1}` }),
-      button("Not this", () => choose(match, -0.5), { className: "less", "aria-pressed": "false", "aria-label": `Not like image ${rank + 1}` })));
+      button("More like this", () => choose(match, 1), { className: "more", "aria-pressed": "false", "aria-label": `More like this: image ${rank + 1}` }),
+      button("Not this", () => choose(match, -0.5), { className: "less", "aria-pressed": "false", "aria-label": `Not this: image ${rank + 1}` })));
     item.dataset.key = key(match);
     return item;
   };
@@ -117,12 +95,13 @@
     byId("status").textContent = "Searching …";
     const by = chosenModel();
     try {
-      const { matches } = await ask("/api/search", {
+      const answer = await ask("/api/search", asJson({
         by, count, conditions,
         subsets: byId("subset").value ? [byId("subset").value] : [],
         queries: queries.map(({ weight, text, image, subset, image_id }) => (
           text ? { weight, text } : image ? { weight, image } : { weight, subset, image_id })),
-      });
+      }));
+      const { matches } = await answer.json();
       if (mine !== request) return;
       byId("results").replaceChildren(...matches.map(card));
       byId("status").textContent = `${matches.length} ${matches.length === 1 ? "image" : "images"}, best first, by ${by === "clip" ? "CLIP" : "SSCD"}`;
@@ -191,7 +170,7 @@
     again();
   });
 
-  ask("/api/start").then((found) => {
+  ask("/api/start").then((answer) => answer.json()).then((found) => {
     start = found;
     document.title = `Search in ${found.title}`;
     byId("title").textContent = found.title;

@@ -174,5 +174,5 @@ def test_the_page_holds_no_data_and_loads_nothing_else(client: TestClient) -> No
     assert "birds" not in page.text
     assert "http" not in page.text
     assert "unsafe" not in page.headers["content-security-policy"]
-    for path in ("/page.css", "/search.css", "/search.js"):
+    for path in ("/page.css", "/search.css", "/server.js", "/search.js"):
         assert client.get(path, headers={"X-Visdiv-Token": ""}).status_code == 200
