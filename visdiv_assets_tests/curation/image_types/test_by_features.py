@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import csv
 import math
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image, ImageDraw
 
-from visdiv_assets.curation.image_types.by_features import INTERCEPT, MEASURES, THRESHOLD, WEIGHTS, feature_weights
+from visdiv_assets.curation.image_types.by_features import (
+    INTERCEPT,
+    MEASURES,
+    THRESHOLD,
+    WEIGHTS,
+    feature_weights,
+    read_weights,
+)
 from visdiv_assets.imaging.thumbnails import encode_thumbnail
 from visdiv_assets.imaging.type_features import FEATURES, type_features
 from visdiv_assets_tests.conftest import png
@@ -110,16 +118,12 @@ def test_features_are_what_they_are_called() -> None:
     assert found["elongation"] == pytest.approx(1)
 
 
-def test_weights_can_be_fitted_and_measured_again(tmp_path: pytest.TempPathFactory) -> None:
-    from pathlib import Path
-
-    from visdiv_assets.curation.image_types.by_features import read_weights
-
+def test_weights_can_be_fitted_and_measured_again(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     names = np.repeat(["chart", "document", "drawing", "math", "photo", "screenshot"], 20)
     count = len(FEATURES) + len(MEASURES)
     features = random.standard_normal((len(names), count)) + 6 * np.repeat(np.eye(6, count), 20, axis=0)
-    path = Path(str(tmp_path)) / "weights.csv"
+    path = tmp_path / "weights.csv"
     fit(features, names, path)
     found = read_weights(path).classify(features)[0].to_pylist()
     told = confusion(names, found)
