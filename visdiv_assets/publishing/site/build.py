@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from visdiv_assets.extras import require_extra
 from visdiv_assets.progress import Progress, silent
@@ -132,7 +134,12 @@ def bundle() -> str:
     Raises:
         ConfigError: vl_convert is not installed.
     """
-    vl_convert = require_extra("vl_convert", "reports")
+    return _bundle_of(require_extra("vl_convert", "reports"))
+
+
+@cache
+def _bundle_of(vl_convert: ModuleType) -> str:
+    """Make the script once in a process, since that takes a second."""
     script: str = vl_convert.javascript_bundle(_SNIPPET)
     return script
 
