@@ -5,7 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from visdiv_assets.settings import Settings
+from visdiv_assets_tests.cli.conftest import copied
 from visdiv_assets_tests.cli.conftest import run_visdiv as run
 from visdiv_assets_tests.cli.test_main import visdiv
 from visdiv_assets_tests.conftest import lake_files
@@ -22,6 +25,12 @@ def findings(output: str) -> dict[str, tuple[str, str]]:
     return {name: (level, said) for level, name, said in lines}
 
 
+@pytest.fixture
+def settings(ran_once: Path, tmp_path: Path) -> Settings:
+    """Return settings of a copy that a test may change."""
+    return copied(ran_once, tmp_path)
+
+
 def test_a_healthy_setup_is_ok_and_is_not_changed(settings: Settings) -> None:
     before = lake_files(settings.data, "lake", "reports")
     result = run(settings, "doctor")
@@ -33,8 +42,8 @@ def test_a_healthy_setup_is_ok_and_is_not_changed(settings: Settings) -> None:
     assert lake_files(settings.data, "lake", "reports") == before
 
 
-def test_a_setup_before_the_first_run_is_ok(ran_twice: Path, tmp_path: Path) -> None:
-    result = visdiv("doctor", source=ran_twice / "source", data=tmp_path / "data")
+def test_a_setup_before_the_first_run_is_ok(ran_once: Path, tmp_path: Path) -> None:
+    result = visdiv("doctor", source=ran_once / "source", data=tmp_path / "data")
     assert result.exit_code == 0, result.output
     assert {level for level, _ in findings(result.output).values()} == {"ok"}
     assert list(tmp_path.iterdir()) == []

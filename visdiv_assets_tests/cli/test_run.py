@@ -116,20 +116,20 @@ def _files(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_plan_after_a_run_has_nothing_to_make(ran_twice: Path) -> None:
-    before = _files(ran_twice)
-    result = visdiv("run", "--all", "--plan", source=ran_twice / "source", data=ran_twice / "data")
+def test_a_plan_after_a_run_has_nothing_to_make(ran_once: Path) -> None:
+    before = _files(ran_once)
+    result = visdiv("run", "--all", "--plan", source=ran_once / "source", data=ran_once / "data")
     assert result.exit_code == 0, result.output
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert lines[2].startswith("benchmarks 1 unchanged 1 ")
     assert lines[3].startswith("subsets 2 unchanged 3 ")
     assert lines[-1] == "Nothing to make: everything is up to date."
-    assert _files(ran_twice) == before
+    assert _files(ran_once) == before
 
 
-def test_a_plan_of_changed_subsets_uses_recorded_rates(ran_twice: Path, tmp_path: Path) -> None:
+def test_a_plan_of_changed_subsets_uses_recorded_rates(ran_once: Path, tmp_path: Path) -> None:
     for name in ("source", "data"):
-        shutil.copytree(ran_twice / name, tmp_path / name)
+        shutil.copytree(ran_once / name, tmp_path / name)
     write_shard(tmp_path / "source", "some", one_each([1, 5, 6]))
     lake = tmp_path / "data" / "lake"
     before = _files(lake)

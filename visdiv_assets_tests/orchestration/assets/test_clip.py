@@ -251,7 +251,8 @@ def test_an_image_that_changed_since_it_was_listed_is_an_error(clip: Pipeline) -
 # Without weights -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["", "openai/clip-vit-base-patch32"])
+# Without a name of a model: see also test_clip_findings.
+@pytest.mark.parametrize("model", [pytest.param("", marks=pytest.mark.nightly), "openai/clip-vit-base-patch32"])
 def test_without_weights_clip_assets_make_nothing_and_say_why(
     pipeline: Pipeline, model: str, caplog: pytest.LogCaptureFixture
 ) -> None:
