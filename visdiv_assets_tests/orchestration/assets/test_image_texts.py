@@ -151,5 +151,5 @@ def test_without_the_extra_one_line_names_it(pipeline: Pipeline, monkeypatch: py
 
 def test_the_job_makes_what_needs_texts_of_a_subset() -> None:
     job = build_definitions().resolve_job_def(OCR_JOB)
-    names = ("image_texts", "image_text_leaks", "masked_alignment")
+    names = ("image_texts", "image_text_leaks", "image_listed_words", "masked_alignment")
     assert set(job.asset_layer.executable_asset_keys) == {dg.AssetKey(name) for name in names}
