@@ -38,6 +38,9 @@ from visdiv_assets.progress import progress
 CODE_VERSION = "1"
 TAGS_VERSION = "1"
 
+#: Why no image has a type by its features.
+NO_THUMBNAILS = "no thumbnails are stored: set VISDIV_THUMBNAIL_SIDE, and run the subset again"
+
 #: What is stored of inappropriate content at each position.
 CONTENT_SCHEMA = pa.schema([*POSITION_FIELDS, *list(SCORES_SCHEMA)[2:]])
 
@@ -94,9 +97,11 @@ def image_types(
             of_images = store.read(write.draft(), "images")
             with write.add("positions", inputs) as unit:
                 values = with_method("features", of_images["type"], of_images["score"])
-                known = at_positions(store, images, of_images["image_id"], values)
+                # Without thumbnails no image is measured, and no position has a type.
+                known = at_positions(store, images, of_images["image_id"], values) if of_images.num_rows else ()
                 unit.table("positions", known, POSITIONS_SCHEMA)
         manifest = write.commit()
+        off = not thumbnails.settings["side"]
         positions = store.read(manifest, "positions", columns=["type", "score"])
     counts = {name: int(pc.sum(pc.equal(positions["type"], name)).as_py() or 0) for name in TYPES}
     return materialized(
@@ -105,6 +110,7 @@ def image_types(
             "dagster/partition_row_count": positions.num_rows,
             **{name: count for name, count in counts.items() if count},
             "no_type": positions["type"].null_count,
+            **({"made_nothing": NO_THUMBNAILS} if off else {}),
         },
         [check_defects("every_image_measured", {"positions_without_score": positions["score"].null_count})],
     )

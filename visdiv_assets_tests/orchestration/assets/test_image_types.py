@@ -129,3 +129,12 @@ def test_words_in_images_are_found_in_what_was_read(
     found = ask("SELECT \"row\", turn, image_index, word FROM listed_words WHERE side = 'image'")
     assert found == [(0, None, 0, "answer")]
     assert ("image", 1) in ask('SELECT side::VARCHAR, "rows" FROM listed_word_summary')
+
+
+def test_without_thumbnails_no_image_has_a_type(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.write(SUBSET, [Row([image(1)])])
+    without = pipeline.changed(thumbnail_side=0)
+    ran = without.run(SUBSET, only=[*BEFORE, "image_types"], sscd=other_model("color"))
+    assert ran.success, ran.failures
+    assert ran.checks["every_image_measured"].passed
+    assert publish_and_ask(without, tmp_path)("SELECT count(*) FROM image_types") == [(0,)]
