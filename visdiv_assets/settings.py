@@ -199,7 +199,8 @@ class Settings(BaseSettings):
     )
     thumbnail_side: Annotated[int, Field(ge=0, le=1024), Unit("pixels")] = Field(
         default=256,
-        description="Longest side in pixels of the thumbnails that reports and maps show. 0 stores none.",
+        description="Longest side in pixels of the thumbnails, which reports and maps show, and by which types of "
+        "images are told. 0 stores none.",
     )
     local_features: bool = Field(
         default=True,

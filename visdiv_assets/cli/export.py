@@ -115,6 +115,8 @@ def export(
         listed = f"{several(written.turns_left_out, 'turn')} left out; {listed}"
     if tagged:
         total = written.rows_kept + written.rows_dropped
-        echo_note(form, f"{several(total, 'row')} in {size}, of which a clean copy keeps {written.rows_kept}; {listed}")
+        echo_note(
+            form, f"{several(total, 'row')} in {size}, of which a clean copy keeps {written.rows_kept:,}; {listed}"
+        )
     else:
         echo_note(form, f"{several(written.rows_kept, 'row')} in {size}; {listed}")

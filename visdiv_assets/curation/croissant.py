@@ -1,4 +1,4 @@
-"""Describe an export in Croissant, the metadata format of MLCommons for data sets (version 1.0)."""
+"""Describe an export in Croissant, the metadata format of MLCommons for datasets (version 1.0)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def croissant(
     """Return the metadata of an export as JSON-LD.
 
     Args:
-        name: of the data set.
+        name: of the dataset.
         description: what it is and what is known of it, in Markdown.
         schemas: by subset, the schema of its files; a subset without files is left out.
         license_name: license of the source; None if it is not known.

@@ -144,7 +144,7 @@ def _summary(shown: str, rows: int, kept: int, subsets: int, *, tagged: bool, un
     order = "unchanged and in their order" if unchanged else "in their order"
     made = f"Made with {_program()} from {shown}: "
     if not tagged:
-        counts = f"{kept} of {several(rows, 'row')} in {several(subsets, 'subset')}, {order}.\n"
+        counts = f"{kept:,} of {several(rows, 'row')} in {several(subsets, 'subset')}, {order}.\n"
         return [f"# A clean copy of {shown}\n\n", made + counts]
     return [
         f"# {shown} with the findings of visdiv\n\n",
@@ -157,11 +157,12 @@ def _summary(shown: str, rows: int, kept: int, subsets: int, *, tagged: bool, un
 def _personal_data(personal: Mapping[str, tuple[int, int]]) -> str:
     """Return a paragraph on personal data in the texts."""
     counts = [
-        f"{kind.replace('_', ' ')}: {found} in {several(rows, 'row')}" for kind, (found, rows) in personal.items()
+        f"{kind.replace('_', ' ')}: {found:,} in {several(rows, 'row')}" for kind, (found, rows) in personal.items()
     ]
     return (
-        f"\n## Personal data\n\nThe texts were searched by patterns, and are unchanged. {'; '.join(counts)}. "
-        "Patterns miss some personal data and match some text that is not personal data; images were not searched.\n"
+        "\n## Personal data\n\nThe texts were searched by patterns, and what was found is still in them: "
+        f"{'; '.join(counts)}. Patterns miss some personal data and match some text that is not personal data; images "
+        "were not searched.\n"
     )
 
 

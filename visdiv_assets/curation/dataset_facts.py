@@ -1,4 +1,4 @@
-"""What the findings say of a data set as a whole, for the dataset card and the Croissant metadata of an export."""
+"""What the findings say of a dataset as a whole, for the dataset card and the Croissant metadata of an export."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class BenchmarkFacts:
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What the findings say of a data set.
+    """What the findings say of a dataset.
 
     Attributes:
         subsets: of each subset.

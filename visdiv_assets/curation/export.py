@@ -197,6 +197,8 @@ def export(
         raise ValueError("a subset has two decisions")
     dropped = [_checked_dropped(decision) for decision in decided]
     versions = [_current_version(source, decision) for decision in decided]
+    # It may have to be fetched: better before all rows are written than after.
+    license_name = source.license()
     with ResumeMarker(folder) as marker:
         sizes: list[int] = []
         for decision, version in zip(decided, versions, strict=True):
@@ -219,7 +221,7 @@ def export(
             turns_left_out=turns_left_out,
             decisions=len(by_people),
             personal=personal,
-            license_name=source.license(),
+            license_name=license_name,
             facts=facts,
         )
         if by_people:

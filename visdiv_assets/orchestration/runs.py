@@ -324,7 +324,7 @@ def _summarize(result: dg.ExecuteInProcessResult) -> str:
     if "warehouse" in metadata:
         curated = metadata[LakeTable.CURATED_ROWS]
         kept, rows = curated["rows_kept"].value, curated["rows"].value
-        return f"the clean copy keeps {kept} of {rows} rows; DuckDB file published"
+        return f"the clean copy keeps {kept:,} of {rows:,} rows; DuckDB file published"
     if read := metadata.get(LakeTable.IMAGE_TEXTS) or metadata.get(LakeTable.BENCHMARK_IMAGE_TEXTS):
         # Where no image could be read, it is not known how many have text.
         with_text = f", {read['images_with_text'].value} with text" if "images_with_text" in read else ""

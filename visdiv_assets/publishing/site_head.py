@@ -1,4 +1,4 @@
-"""The head that the pages of the site and the reports share: the data set, the date, and links to all pages.
+"""The head that the pages of the site and the reports share: the dataset, the date, and links to all pages.
 
 Reports are written by runs, the site by `visdiv report`. Until the site is written, short pages stand in for it, so
 that no link of a report leads nowhere.
@@ -41,7 +41,7 @@ class SiteHead:
     """What the head of a page says.
 
     Attributes:
-        dataset: name of the data set.
+        dataset: name of the dataset.
         date: the state of the findings: a date and a time in UTC.
         current: file of the page in the site; empty for a page outside of it.
         to_site: address of the site's folder, relative to the page's folder, with a slash at its end unless empty.
@@ -62,7 +62,7 @@ def report_head(source: str) -> SiteHead:
     """Return the head of a report that is written now, in a folder beside the site.
 
     Args:
-        source: location of the data set.
+        source: location of the dataset.
     """
     return SiteHead(dataset_name(source), format_date(datetime.now(UTC)), to_site=f"../{FOLDER}/")
 
@@ -77,7 +77,7 @@ def write_missing_pages(reports: Path, head: SiteHead) -> None:
 
     Args:
         reports: folder of the reports.
-        head: what the pages say of the data set.
+        head: what the pages say of the dataset.
 
     Raises:
         StorageError: a page cannot be written.

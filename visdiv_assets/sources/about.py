@@ -1,4 +1,4 @@
-"""What a data set says of itself: its name, and the license in the metadata of its README.md."""
+"""What a dataset says of itself: its name, and the license in the metadata of its README.md."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OTHER = "other"
 
 
 def dataset_name(source: str) -> str:
-    """Return the name of a data set: "owner/name" of the Hub, else the last part of its path.
+    """Return the name of a dataset: "owner/name" of the Hub, else the last part of its path.
 
     Args:
         source: its location; credentials and options in it are left out.
@@ -40,7 +40,7 @@ def readme_license(path: Path) -> str | None:
     Several are joined with commas. Of a license that the Hub has no identifier for, this is its name.
     """
     try:
-        with path.open(encoding="utf-8", errors="replace") as stream:
+        with path.open(encoding="utf-8-sig", errors="replace") as stream:
             text = stream.read(_README_BYTES).replace("\r\n", "\n")
         data = yaml.safe_load(text.split("\n---", 1)[0].removeprefix("---")) if text.startswith("---\n") else None
     except (OSError, ValueError, yaml.YAMLError):
@@ -51,4 +51,4 @@ def readme_license(path: Path) -> str | None:
     if found == _OTHER:
         found = data.get("license_name") or found
     names = found if isinstance(found, list) else [found]
-    return ", ".join(str(name) for name in names if name) or None
+    return ", ".join(name for name in names if isinstance(name, str)) or None

@@ -137,7 +137,7 @@ FINEVISION = "hf://datasets/HuggingFaceM4/FineVision"
 def is_finevision(source: str) -> bool:
     """Return whether a source is FineVision or a copy of it: the last part of its location has that name in it.
 
-    Other data sets have subsets of the same names, such as "art", with other images.
+    Other datasets have subsets of the same names, such as "art", with other images.
 
     Args:
         source: location of the source: a folder, or a URI with or without a revision.

@@ -92,7 +92,7 @@ class Source(Protocol):
         ...
 
     def license(self) -> str | None:
-        """Return the license that the data set states, several joined with commas; None if it states none."""
+        """Return the license that the dataset states, several joined with commas; None if it states none."""
         ...
 
     def left_out(self) -> list[SkippedFiles]:

@@ -1,4 +1,4 @@
-"""Template questions: those that a data set asks of many images, with answers that differ."""
+"""Template questions: those that a dataset asks of many images, with answers that differ."""
 
 from __future__ import annotations
 

@@ -28,6 +28,8 @@ def test_a_data_set_is_named_by_the_end_of_its_location(source: str, name: str) 
     [
         ("---\nlicense: cc-by-4.0\n---\n# Made up\n", "cc-by-4.0"),
         ("---\r\nlicense: mit\r\n---\r\n", "mit"),
+        ("\ufeff---\nlicense: mit\n---\n", "mit"),
+        ("---\nlicense: {name: mit}\n---\n", None),
         ("---\nlicense:\n- mit\n- apache-2.0\n---\n", "mit, apache-2.0"),
         ("---\nlicense: other\nlicense_name: made-up-1.0\n---\n", "made-up-1.0"),
         ("---\nlicense: other\n---\n", "other"),

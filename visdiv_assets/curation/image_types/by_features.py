@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from visdiv_assets.imaging.type_features import FEATURES
 
@@ -77,7 +78,7 @@ class FeatureWeights:
         types = pa.array(self.types, pa.string()).take(pa.array(np.where(given, best, 0)))
         absent = pa.scalar(None, pa.string())
         return (
-            pa.compute.if_else(pa.array(given), types, absent),
+            pc.if_else(pa.array(given), types, absent),
             pa.array(np.where(known, score, np.nan).astype(np.float32), from_pandas=True),
         )
 

@@ -74,10 +74,11 @@ def image_types(
         store, images = run.lake, run.require(LakeTable.SUBSET_IMAGES)
         thumbnails = run.current_embeddings(images, LakeTable.SUBSET_THUMBNAILS)
         write = run.write(digests_by_table(images, thumbnails), source_revision=images.source_revision)
-        measures = None
+        measures, listed = None, {unit.name: unit.digest for unit in images.units}
         with progress(f"finding types of images of {run.partition}", thumbnails.rows("ids"), "image") as advance:
             for shard in thumbnails.units:
-                inputs = {"thumbnails": shard.digest, "images": images.digest}
+                # A file's thumbnails are of the images that are first listed with it: their measures are there.
+                inputs = {"thumbnails": shard.digest, "images": listed[shard.name]}
                 of_shard = replace(thumbnails, units=(shard,))
                 if write.reuse(shard.name, inputs):
                     advance(of_shard.rows("ids"))

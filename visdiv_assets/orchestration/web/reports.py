@@ -32,7 +32,7 @@ _FOLDERS = {
     "maps": "Maps of a subset",
 }
 
-#: A report shows texts of data sets. In a sandbox its scripts cannot send requests to Dagster, whose server has no
+#: A report shows texts of datasets. In a sandbox its scripts cannot send requests to Dagster, whose server has no
 #: login, or read its pages.
 SAFE_HEADERS = {
     "Content-Security-Policy": "sandbox allow-scripts allow-popups allow-downloads; frame-ancestors 'none'",

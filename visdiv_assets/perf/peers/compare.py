@@ -26,6 +26,8 @@ METHODS: Mapping[str, Sequence[str]] = {
 THRESHOLDS = (0.95, 0.90, 0.75)
 #: The most seconds that a method may take.
 LIMIT = 3600.0
+#: File of the pairs that a method claims.
+PAIRS = "pairs.json"
 HEADERS = ("tool", "recall", "found", "precision", "pairs", "seconds", "peak MB", "remark")
 
 
@@ -94,6 +96,8 @@ def compare(
     found = []
     for method in [_ours(settings, folder), *_by_similarity(folder, positions), *_peers(pythons, folder, positions)]:
         say(f"{method.tool} ...")
+        # Not those of the method before, if this one writes none.
+        (folder / PAIRS).unlink(missing_ok=True)
         found.append(_measure(method, truth))
     left = [Compared(tool, remark=f"not run: give --peer {tool}=PYTHON") for tool in METHODS if tool not in pythons]
     return [*found, *left]
@@ -103,7 +107,10 @@ def _measure(method: Method, truth: Truth) -> Compared:
     ended: Ended = run(method.command, LIMIT)
     if ended.problem is not None:
         return Compared(method.tool, seconds=ended.seconds, peak_mb=ended.peak_mb, remark=f"failed: {ended.problem}")
-    result: Score = score(method.read(), truth)
+    try:
+        result: Score = score(method.read(), truth)
+    except FileNotFoundError:
+        return Compared(method.tool, seconds=ended.seconds, peak_mb=ended.peak_mb, remark="failed: it wrote no pairs")
     return Compared(
         method.tool,
         result.planted,
@@ -159,7 +166,7 @@ def _peers(pythons: Mapping[str, Path], folder: Path, positions: Mapping[str, Po
 
 
 def _writes_files(tool: str, command: list[str], folder: Path, positions: Mapping[str, Position]) -> Method:
-    out = folder / "pairs.json"
+    out = folder / PAIRS
     return Method(tool, [*command, str(folder / "images"), str(out)], lambda: read_pairs(out, positions))
 
 

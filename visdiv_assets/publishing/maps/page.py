@@ -40,7 +40,7 @@ def map_page(
         points: table of `maps.points.POINTS_SCHEMA`, not empty.
         images: Base64-encoded WebP images by image_id; a point without one shows only its texts.
         texts: texts by row.
-        head: what the head says of the data set, with links to the site; None for a page on its own.
+        head: what the head says of the dataset, with links to the site; None for a page on its own.
 
     Returns:
         The page: about 40 bytes per point, plus the images. It can be encoded as UTF-8. Its content policy allows no

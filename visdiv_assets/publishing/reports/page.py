@@ -59,7 +59,7 @@ def render(report: Report, head: SiteHead | None = None) -> str:
 
     Args:
         report: the report. An unreadable image is shown as a gray box with the reason.
-        head: what the head says of the data set, with links to the site; None for a page on its own.
+        head: what the head says of the dataset, with links to the site; None for a page on its own.
 
     Returns:
         the page; it can be encoded as UTF-8.

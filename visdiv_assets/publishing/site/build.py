@@ -120,12 +120,12 @@ def _write(corpus: Corpus, pages: Sequence[Page], script: str, folder: Path) -> 
 
 
 def _head(corpus: Corpus) -> SiteHead:
-    """Return the head of all pages: the data set, and the time of the latest result."""
+    """Return the head of all pages: the dataset, and the time of the latest result."""
     (found,) = corpus.warehouse.rows("SELECT strftime(max(materialized_at), '%Y-%m-%d %H:%M') AS last FROM provenance")
     published = corpus.warehouse.rows_of("meta", "SELECT source FROM meta")
     source = next((row["source"] for row in published), None)
     date = f"{found['last']} UTC" if found["last"] else "no results yet"
-    return SiteHead(dataset_name(source) if source else "data set", date)
+    return SiteHead(dataset_name(source) if source else "dataset", date)
 
 
 def bundle() -> str:

@@ -48,7 +48,7 @@ def render(page: Page, head: SiteHead) -> str:
 
     Args:
         page: the page.
-        head: what the head says of the data set, with links to all pages.
+        head: what the head says of the dataset, with links to all pages.
 
     Returns:
         the page. It requests only the script next to it, and all texts in it are escaped.

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.access import is_current
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, NEEDS_OCR, ON_REQUEST, LakeTable
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, NEEDS_CLIP, NEEDS_OCR, ON_REQUEST, LakeTable
 from visdiv_assets.curation.image_issues import ISSUE_VALUES, size_bounds
 from visdiv_assets.diversity.published import published_scores
 from visdiv_assets.duplicates.person_decisions import Decisions
@@ -197,8 +197,7 @@ class Filler:
             self._fill_quality(quality)
         for table_name, role, table in COPIED_BY_SUBSET:
             manifest = self._lake.manifest(table_name, subset)
-            # Others are made again whenever the subset is. Rows of these would be those of other images by now.
-            if manifest and (table_name not in ON_REQUEST | NEEDS_OCR or is_current(self._lake, manifest)):
+            if manifest and self._is_published(manifest):
                 self._loader.copy(manifest, role, table)
         text_quality.fill_quantiles(self._loader, subset, "images")
         if self._lake.manifest(LakeTable.TEXT_QUALITY, subset):
@@ -206,6 +205,19 @@ class Filler:
         contamination = self._lake.manifest(LakeTable.CONTAMINATION, subset)
         if contamination and contamination.files("pairs"):
             fill_contamination_pairs(self._loader, images, contamination)
+
+    def _is_published(self, manifest: Manifest) -> bool:
+        """Return whether the rows of a table are those of the subset's images, found by the present settings.
+
+        Only tables that runs may leave out can be older: the others are made again whenever the subset is.
+        """
+        if manifest.table in ON_REQUEST | NEEDS_OCR | NEEDS_CLIP and not is_current(self._lake, manifest):
+            return False
+        if manifest.table != LakeTable.IMAGE_LISTED_WORDS:
+            return True
+        # The words of texts may have been found with another list since then: one summary has both.
+        of_texts = self._lake.manifest(LakeTable.LISTED_WORDS, manifest.partition)
+        return of_texts is not None and of_texts.settings["words"] == manifest.settings["words"]
 
     def _fill_benchmark(self, benchmark: str) -> None:
         images = self._lake.require(LakeTable.BENCHMARK_IMAGES, benchmark)

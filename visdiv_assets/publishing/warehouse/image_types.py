@@ -94,13 +94,16 @@ INAPPROPRIATE_IMAGE_SUMMARY = View(
         Column("share_closer", "DOUBLE", "images_closer / images."),
     ),
     query=f"""
-    SELECT subset, topic::{enum(*TOPICS)} AS topic, count(*) AS images, quantile_cont(score, 0.5)::DOUBLE AS p50,
-        quantile_cont(score, 0.9)::DOUBLE AS p90, quantile_cont(score, 0.99)::DOUBLE AS p99,
-        max(score)::DOUBLE AS highest, count(*) FILTER (score > 0.5) AS images_closer,
-        count(*) FILTER (score > 0.5) / count(*) AS share_closer
-    FROM (UNPIVOT (SELECT subset, {", ".join(TOPICS)} FROM inappropriate_images) ON {", ".join(TOPICS)}
-        INTO NAME topic VALUE score)
-    GROUP BY subset, topic
+    SELECT subset, topic, images, q[1]::DOUBLE AS p50, q[2]::DOUBLE AS p90, q[3]::DOUBLE AS p99, highest, images_closer,
+        images_closer / images AS share_closer
+    FROM (
+        SELECT subset, topic::{enum(*TOPICS)} AS topic, count(*) AS images,
+            quantile_cont(score, [0.5, 0.9, 0.99]) AS q, max(score)::DOUBLE AS highest,
+            count(*) FILTER (score > 0.5) AS images_closer
+        FROM (UNPIVOT (SELECT subset, {", ".join(TOPICS)} FROM inappropriate_images) ON {", ".join(TOPICS)}
+            INTO NAME topic VALUE score)
+        GROUP BY subset, topic
+    )
     """,
 )
 
@@ -135,10 +138,12 @@ LISTED_WORD_SUMMARY = View(
     ),
     query=f"""
     WITH searched AS (
-        SELECT partition AS subset, unnest(CASE table_name WHEN 'listed_words' THEN ['user', 'assistant']
+        SELECT n.subset, unnest(CASE p.table_name WHEN 'listed_words' THEN ['user', 'assistant']
             ELSE ['image'] END)::{_SIDE.type} AS side
-        FROM provenance
-        WHERE table_name IN ('listed_words', 'image_listed_words') AND settings ->> 'list' <> 'none'
+        FROM provenance p JOIN subsets n ON n.subset = p.partition AND n.source_revision = p.source_revision
+        JOIN provenance t ON t.table_name = 'listed_words' AND t.partition = p.partition
+            AND t.settings ->> 'words' = p.settings ->> 'words'
+        WHERE p.table_name IN ('listed_words', 'image_listed_words') AND p.settings ->> 'words' <> 'none'
     ), found AS (
         SELECT subset, side, count(DISTINCT "row") AS "rows", count(DISTINCT word) AS words, count(*) AS matches
         FROM listed_words GROUP BY subset, side

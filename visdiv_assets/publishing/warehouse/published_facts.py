@@ -1,4 +1,4 @@
-"""Read what the published DuckDB file says of the data set as a whole."""
+"""Read what the published DuckDB file says of the dataset as a whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PUBLISHED = "SELECT strftime(published_at, '%Y-%m-%d') AS published FROM meta"
 
 
 def read_facts(path: Path) -> DatasetFacts | None:
-    """Return what the findings say of the data set; None if they were not published by this version.
+    """Return what the findings say of the dataset; None if they were not published by this version.
 
     Args:
         path: the DuckDB file.

@@ -130,6 +130,23 @@ def test_words_in_images_are_found_in_what_was_read(
     assert found == [(0, None, 0, "answer")]
     assert ("image", 1) in ask('SELECT side::VARCHAR, "rows" FROM listed_word_summary')
 
+    # Texts are searched by the new list with every run, images only when they are read.
+    (tmp_path / "words.txt").write_text("question\n", encoding="utf-8")
+    make(without)
+    ask = publish_and_ask(without, tmp_path)
+    assert ask("SELECT DISTINCT side::VARCHAR, word FROM listed_words") == [("user", "question")]
+    assert ask("SELECT side::VARCHAR FROM listed_word_summary ORDER BY side") == [("user",), ("assistant",)]
+
+
+def test_tags_of_earlier_images_are_not_published(with_clip: Pipeline, tmp_path: Path) -> None:
+    make(with_clip)
+    with_clip.write(SUBSET, [Row([image(3)])])
+    without = with_clip.changed(clip_model="")
+    make(without)
+    ask = publish_and_ask(without, tmp_path)
+    assert ask("SELECT DISTINCT method::VARCHAR FROM image_types") == [("features",)]
+    assert ask("SELECT count(*) FROM inappropriate_images") == [(0,)]
+
 
 def test_without_thumbnails_no_image_has_a_type(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.write(SUBSET, [Row([image(1)])])

@@ -32,6 +32,8 @@ IMMACULATE = """
     def find_duplicates(folder, method):
         if method == "sscd":
             raise ValueError("no such model")
+        if method == "sscd_distilled":
+            raise SystemExit(0)
         files = defaultdict(list)
         for path in sorted(Path(folder).iterdir()):
             files[path.read_bytes()].append(str(path))
@@ -100,6 +102,7 @@ def test_a_tool_runs_in_its_own_python(corpus: Path, tmp_path: Path, monkeypatch
     assert (best.found, best.planted, best.recall, best.pairs, best.precision) == (2, 2, 1.0, 3, 1.0)
     assert best.seconds is not None
     assert found["immaculate (sscd)"].remark == "failed: ValueError: no such model"
+    assert found["immaculate (sscd_distilled)"].remark == "failed: it wrote no pairs"
     assert found["fastdup"].remark == "not run: give --peer fastdup=PYTHON"
     assert (found["ours"].recall, found["ours"].precision) == (0.0, None)
     assert said[0] == "ours ..."

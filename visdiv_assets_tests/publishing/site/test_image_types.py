@@ -19,7 +19,9 @@ INSERT INTO image_types SELECT 'one', i, 0, 'id' || i, 'clip', CASE WHEN i < 4 T
     FROM range(8) t(i);
 INSERT INTO inappropriate_images SELECT 'one', i, 0, 'id' || i, 'hate', i / 10, 0, 0, i / 10, 0, 0 FROM range(8) t(i);
 INSERT INTO listed_words VALUES ('one', 3, 0, NULL, 'user', 'gosh'), ('one', 3, 0, NULL, 'user', 'darn');
-INSERT INTO provenance (table_name, partition, settings) VALUES ('listed_words', 'one', '{"list": "words.txt"}');
+UPDATE subsets SET source_revision = 'a1';
+INSERT INTO provenance (table_name, partition, source_revision, settings)
+    SELECT 'listed_words', subset, source_revision, '{"list": "words.txt", "words": "0f"}' FROM subsets;
 """
 
 
