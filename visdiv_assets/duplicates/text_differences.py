@@ -1,9 +1,10 @@
-"""Find where two aligned images have legible text at the same place that reads differently.
+"""Find lines that overlap in two aligned images, are legible in both, and read differently.
 
 Readers of text miss lines, lose spaces and confuse characters; copies are cropped, covered and captioned. So only a
-contradiction counts: two lines at the same place, upright in both images and both read with confidence, of which one
-has another word or number than the other. A line that only one image has says nothing, nor does one that goes on where
-the other ends. Lines that read alike show that the reader can be trusted with these two images.
+contradiction counts: two overlapping lines, upright in both images and both read with confidence, of which one has
+another word or number than the other. A line that only one image has says nothing, nor does one that goes on where the
+other ends. Lines that read alike show that the reader can be trusted with these two images; lines without words, such
+as bullets and rules, show nothing.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from visdiv_assets.texts.ocr.interface import ReadText
 
 #: Minimum confidence of a line.
 MIN_CONFIDENCE = 0.9
-#: Minimum intersection over union of two boxes at the same place.
+#: Minimum intersection over union of the boxes of overlapping lines.
 MIN_OVERLAP = 0.6
 
 #: Another word differs from the first in at least this many characters, and in this share of the longer one: where the
 #: reader can be trusted, and where it confuses characters throughout.
 LEGIBLE, POOR = (3, 0.5), (4, 0.6)
-#: Lines that must read alike, and their share of the lines at the same place, for the reader to be trusted.
+#: Lines that must read alike, and their share of the overlapping lines, for the reader to be trusted.
 ALIKE_LINES, ALIKE_SHARE = 3, 0.6
 #: Share of the characters of a line that differ in one that reads nearly alike.
 NEAR_SHARE = 0.25
@@ -38,7 +39,7 @@ _TURNED = str.maketrans("69", "96")
 
 
 class Compared(NamedTuple):
-    """Lines of two images that are at the same place.
+    """Lines with words that overlap in two images.
 
     Attributes:
         lines: number of such lines.
@@ -69,7 +70,7 @@ def texts_differ(a: ReadText, b: ReadText, transform: Sequence[float]) -> bool:
 
 
 def compare_texts(a: ReadText, b: ReadText, transform: Sequence[float]) -> Compared:
-    """Compare the lines of two images that are at the same place.
+    """Compare the lines with words that overlap in two images.
 
     Args:
         a: the text of the first image.
@@ -78,8 +79,10 @@ def compare_texts(a: ReadText, b: ReadText, transform: Sequence[float]) -> Compa
     """
     lines, alike, nearly = 0, 0, 0
     other, plainly = [], []
-    for texts in _same_places(_legible(a), _legible(b), transform):
+    for texts in _overlapping(_legible(a), _legible(b), transform):
         words = split_words(texts[0]), split_words(texts[1])
+        if not all(words):
+            continue
         one, two = map("".join, words)
         lines += 1
         alike += one == two
@@ -117,7 +120,7 @@ def _is_other_word(a: str, b: str, least: tuple[int, float]) -> bool:
 
     Args:
         a: the word.
-        b: the word in its place.
+        b: the word that stands in for it.
         least: characters that must differ, and their share of the longer word.
     """
     one, two = a.translate(_CONFUSED), b.translate(_CONFUSED)
@@ -142,7 +145,7 @@ def _legible(text: ReadText) -> ReadText:
     return ReadText(text.boxes[kept], [text.texts[index] for index in kept], text.confidences[kept])
 
 
-def _same_places(a: ReadText, b: ReadText, transform: Sequence[float]) -> Iterator[tuple[str, str]]:
+def _overlapping(a: ReadText, b: ReadText, transform: Sequence[float]) -> Iterator[tuple[str, str]]:
     """Yield the texts of lines whose boxes cover one another, upright in both images."""
     import shapely
 

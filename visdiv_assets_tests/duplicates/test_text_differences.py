@@ -43,7 +43,7 @@ def with_line(index: int, text: str) -> ReadText:
         (4, "Total 971.00"),
     ],
 )
-def test_another_word_or_number_at_one_place_differs(index: int, text: str) -> None:
+def test_another_word_or_number_in_a_line_differs(index: int, text: str) -> None:
     assert texts_differ(page(*PAGE), with_line(index, text), SAME)
     assert texts_differ(with_line(index, text), page(*PAGE), SAME)
 
@@ -77,7 +77,7 @@ def test_text_that_is_not_upright_in_both_is_not_compared(transform: tuple[float
     assert compare_texts(wide, wide, transform).lines == 0
 
 
-def test_a_caption_over_a_line_is_at_no_same_place() -> None:
+def test_a_caption_over_a_line_is_not_compared_with_it() -> None:
     covering = page("", "", "WHEN THE KETTLE", height=0.25)
     rest = with_line(2, "")
     covered = ReadText(
@@ -105,6 +105,14 @@ def test_of_images_that_are_misread_only_plain_differences_count() -> None:
 
 def test_a_few_lines_say_too_little() -> None:
     assert not texts_differ(page(*PAGE[:3]), page(*PAGE[:2], "Lantern copper 3 120.40"), SAME)
+
+
+def test_lines_without_words_do_not_count() -> None:
+    marks, others = ("!!!", "...", "--"), ("???", ",,,", "==")
+    found = compare_texts(page("", *marks, "abc"), page("", *others, "xyzq"), SAME)
+    assert found == (1, 0, 0, [("abc", "xyzq")], [("abc", "xyzq")])
+    assert not found.differ
+    assert compare_texts(page(*PAGE[:4], "!!!"), page(*PAGE[:4], "abc"), SAME).lines == 4
 
 
 def test_images_without_text_are_not_told_apart() -> None:

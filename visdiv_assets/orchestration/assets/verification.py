@@ -73,8 +73,9 @@ def verified_duplicates(
     Candidates are those of near_duplicates: the 16 best pairs of each image with a similarity of at least 0.45, and as
     many pairs with close PDQ hashes in one of 8 orientations. The two images are aligned; every textured region and
     every color of one must occur in the other, except for a caption, a border or a logo. Pairs with a verdict are not
-    compared again. Where text was read in both images (image_texts), a confirmed pair whose text differs at the same
-    place is rejected. People's decisions on pairs (VISDIV_DECISIONS) are stored beside the verdicts and override them.
+    compared again. Where text was read in both images (image_texts), a confirmed pair whose text differs where it
+    overlaps is rejected. People's decisions on pairs (VISDIV_DECISIONS) are stored beside the verdicts and override
+    them.
     """
     with stage(context, lake, LakeTable.VERIFIED_DUPLICATES, CODE_VERSION) as run:
         images = run.require(LakeTable.SUBSET_IMAGES)
