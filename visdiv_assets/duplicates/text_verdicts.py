@@ -5,7 +5,7 @@ Text only takes confirmations back. It never confirms a pair, and where it was n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,34 +14,45 @@ import pyarrow.compute as pc
 from visdiv_assets.duplicates.candidates import SIDES
 from visdiv_assets.duplicates.text_differences import texts_differ
 from visdiv_assets.duplicates.verify import TEXTS_DIFFER
+from visdiv_assets.imaging.id_index import IdSet
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.texts.ocr.findings import BOXES_SCHEMA
 from visdiv_assets.texts.ocr.interface import ReadText
 
-#: Confirmed pairs whose text is in memory at a time, about 3 kB each for pages. Each time all text is read again.
+#: Pairs whose text is in memory at a time, about 3 kB each for pages. Each time all text is read again.
 PAIRS_AT_A_TIME = 200_000
 
 _CORNERS = [name for name in BOXES_SCHEMA.names if name[0] in "xy"]
 
 
 def heed_texts(
-    pairs: Iterable[pa.RecordBatch], lake: Lake, read: Sequence[Manifest], ids: Sequence[str] = SIDES
+    pairs: Callable[[], Iterable[pa.RecordBatch]], lake: Lake, read: Sequence[Manifest], ids: Sequence[str] = SIDES
 ) -> Iterator[pa.RecordBatch]:
     """Yield compared pairs, in which those that are confirmed although their texts differ are rejected.
 
+    The pairs are read twice: first to compare the texts of the few that have any, then to yield all, so that no more
+    than a batch is in memory.
+
     Args:
-        pairs: the columns `ids` and those of `VERDICT_SCHEMA`, as pixels decide.
+        pairs: returns the pairs anew, in the same order: the columns `ids` and those of `VERDICT_SCHEMA`, as pixels
+            decide.
         lake: where the text is.
         read: manifests of the text that was read, with its boxes; without any, the pairs stay as they are.
         ids: the columns with the two image_ids of a pair.
     """
     if not read:
-        yield from pairs
+        yield from pairs()
         return
-    for table in _blocks(pairs):
-        differ = _differing(table, lake, read, ids)
-        yield from (reject(table, differ) if len(differ) else table).to_batches()
+    differ = _differing(pairs(), lake, read, ids)
+    start = 0
+    for batch in pairs():
+        first, last = np.searchsorted(differ, [start, start + batch.num_rows])
+        if first == last:
+            yield batch
+        else:
+            yield from reject(pa.Table.from_batches([batch]), differ[first:last] - start).to_batches()
+        start += batch.num_rows
 
 
 def reject(pairs: pa.Table, differ: np.ndarray) -> pa.Table:
@@ -63,34 +74,57 @@ def reject(pairs: pa.Table, differ: np.ndarray) -> pa.Table:
     return pairs
 
 
-def _blocks(pairs: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yield pairs, as many at a time as have `PAIRS_AT_A_TIME` confirmed ones."""
-    waiting: list[pa.RecordBatch] = []
-    confirmed = 0
+def _differing(pairs: Iterable[pa.RecordBatch], lake: Lake, read: Sequence[Manifest], ids: Sequence[str]) -> np.ndarray:
+    """Return the rows of confirmed pairs whose texts differ, int64 ascending.
+
+    Text is looked up for `PAIRS_AT_A_TIME` pairs at a time, of those that have it in both images.
+    """
+    with_text = _images_with_text(lake, read)
+    differ = [np.empty(0, np.int64)]
+    waiting: list[pa.Table] = []
+    start = 0
     for batch in pairs:
-        waiting.append(batch)
-        confirmed += pc.sum(batch["verified"]).as_py() or 0
-        if confirmed >= PAIRS_AT_A_TIME:
-            yield pa.Table.from_batches(waiting)
-            waiting, confirmed = [], 0
+        rows = _rows_with_text(batch, with_text, ids)
+        if len(rows):
+            chosen = pa.Table.from_batches([batch]).select([*ids, "transform"]).take(pa.array(rows))
+            waiting.append(chosen.append_column("pair", pa.array(rows + start)))
+        start += batch.num_rows
+        if sum(table.num_rows for table in waiting) >= PAIRS_AT_A_TIME:
+            differ.append(_compare(pa.concat_tables(waiting), lake, read, ids))
+            waiting = []
     if waiting:
-        yield pa.Table.from_batches(waiting)
+        differ.append(_compare(pa.concat_tables(waiting), lake, read, ids))
+    return np.concatenate(differ)
 
 
-def _differing(pairs: pa.Table, lake: Lake, read: Sequence[Manifest], ids: Sequence[str]) -> np.ndarray:
-    """Return the rows of confirmed pairs whose texts differ; the same pixels say the same, however they were read."""
-    confirmed = np.flatnonzero(
-        pc.and_(pc.fill_null(pairs["verified"], False), pc.not_equal(pairs["evidence"], "identical_pixels"))
-    )
-    chosen = pairs.select([*ids, "transform"]).take(pa.array(confirmed))
-    names = [chosen[name].to_pylist() for name in ids]
-    texts = read_texts_of(lake, read, [*names[0], *names[1]])
+def _images_with_text(lake: Lake, read: Sequence[Manifest]) -> IdSet:
+    """Return the images in which text was found."""
     found = [
-        row
-        for row, a, b, transform in zip(confirmed, *names, chosen["transform"].to_pylist(), strict=True)
-        if a != b and a in texts and b in texts and texts_differ(texts[a], texts[b], transform)
+        lake.read(manifest, "read", columns=["image_id"], where=pc.field("boxes") > 0)["image_id"]
+        for manifest in read
+        if manifest.files("read")
     ]
-    return np.array(found, np.int64)
+    images = IdSet()
+    images.add(pa.chunked_array([chunk for ids in found for chunk in ids.chunks], pa.string()))
+    return images
+
+
+def _rows_with_text(pairs: pa.RecordBatch, with_text: IdSet, ids: Sequence[str]) -> np.ndarray:
+    """Return the rows of confirmed pairs with text in both images; the same pixels say the same, however read."""
+    confirmed = pc.and_(pairs["verified"], pc.not_equal(pairs["evidence"], "identical_pixels"))
+    different = pc.and_(confirmed, pc.not_equal(*(pairs[name] for name in ids)))
+    rows = np.flatnonzero(pc.fill_null(different, False))
+    for name in ids:
+        rows = rows[with_text.holds(pairs[name].take(pa.array(rows)))]
+    return rows
+
+
+def _compare(pairs: pa.Table, lake: Lake, read: Sequence[Manifest], ids: Sequence[str]) -> np.ndarray:
+    """Return those of the column `pair` whose texts differ."""
+    names = [pairs[name].to_pylist() for name in ids]
+    texts = read_texts_of(lake, read, [*names[0], *names[1]])
+    compared = zip(pairs["pair"].to_pylist(), *names, pairs["transform"].to_pylist(), strict=True)
+    return np.array([row for row, a, b, transform in compared if texts_differ(texts[a], texts[b], transform)], np.int64)
 
 
 def read_texts_of(lake: Lake, read: Sequence[Manifest], image_ids: Sequence[str]) -> dict[str, ReadText]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from visdiv_assets.duplicates.verify import TEXTS_DIFFER, Evidence
 from visdiv_assets.duplicates.verify_pairs import verdict_table
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
-from visdiv_assets.texts.ocr.findings import BOXES_SCHEMA, box_rows
+from visdiv_assets.texts.ocr.findings import BOXES_SCHEMA, READ_SCHEMA, box_rows, describe_text
 from visdiv_assets.texts.ocr.interface import ReadText
 from visdiv_assets_tests.duplicates.test_text_differences import PAGE, SAME, page, with_line
 
@@ -33,6 +34,9 @@ def lake(tmp_path: Path) -> Lake:
 def store(lake: Lake, name: str, texts: Mapping[str, ReadText], table: str = "image_texts") -> Manifest:
     write = lake.write(table, name, code_version="1")
     with write.add("unit") as unit:
+        unit.table(
+            "read", pa.Table.from_pylist([describe_text(*each) for each in texts.items()], READ_SCHEMA), READ_SCHEMA
+        )
         unit.table("boxes", pa.concat_tables([box_rows(*each) for each in texts.items()]), BOXES_SCHEMA)
     return write.commit()
 
@@ -44,7 +48,7 @@ def pairs(*found: tuple[str, str, Evidence]) -> pa.Table:
 
 
 def heeded(table: pa.Table, lake: Lake, *read: Manifest) -> pa.Table:
-    return pa.Table.from_batches(heed_texts(table.to_batches(max_chunksize=2), lake, read), table.schema)
+    return pa.Table.from_batches(heed_texts(partial(table.to_batches, max_chunksize=2), lake, read), table.schema)
 
 
 ALL = pairs(
@@ -76,7 +80,38 @@ def test_equal_texts_confirm_nothing(lake: Lake) -> None:
 
 def test_without_texts_the_same_batches_come_back(lake: Lake) -> None:
     batches = ALL.to_batches(max_chunksize=2)
-    assert all(one is other for one, other in zip(heed_texts(batches, lake, []), batches, strict=True))
+    assert all(one is other for one, other in zip(heed_texts(lambda: batches, lake, []), batches, strict=True))
+
+
+@pytest.mark.parametrize("read_in_both", [False, True])
+def test_only_pairs_with_text_in_both_images_are_held(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, read_in_both: bool
+) -> None:
+    many = pairs(*[(A, UNREAD, CONFIRMED), (OTHER, COPY, REJECTED)] * 1000, (A, OTHER, CONFIRMED))
+    read = store(lake, "one", {A: page(*PAGE), COPY: page(*PAGE), **({OTHER: OTHER_PAGE} if read_in_both else {})})
+    asked: list[int] = []
+    taken: list[int] = []
+    look_up = module.read_texts_of
+
+    def counting(lake: Lake, read: list[Manifest], image_ids: list[str]) -> dict[str, ReadText]:
+        asked.append(len(image_ids))
+        return look_up(lake, read, image_ids)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in many.to_batches(max_chunksize=100):
+            taken.append(batch.num_rows)
+            yield batch
+
+    monkeypatch.setattr(module, "read_texts_of", counting)
+    found = []
+    for batch in heed_texts(batches, lake, [read]):
+        found.append(batch)
+        # The first reading is over; of the second, each batch is passed on before the next is taken.
+        assert len(taken) == len(many.to_batches(max_chunksize=100)) + len(found)
+    assert asked == [2] * read_in_both
+    table = pa.Table.from_batches(found)
+    assert table.slice(0, 2000).equals(many.slice(0, 2000))
+    assert table["reason"][2000].as_py() == (TEXTS_DIFFER if read_in_both else "")
 
 
 def test_what_pixels_said_of_a_corrected_pair_is_not_known(lake: Lake) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import dagster as dg
 import pyarrow as pa
@@ -123,7 +124,7 @@ def compare_candidates(
     with progress(f"comparing pixels of {what}", joined.rows("candidates"), "pair") as advance:
         make_units(scratch, engine, work, planned, keep, advance)
     with write.add("pairs", inputs) as unit:
-        unit.table("pairs", heed_texts(_read_units(store, scratch), store, texts, work.ids), schema)
+        unit.table("pairs", heed_texts(partial(_read_units, store, scratch), store, texts, work.ids), schema)
     scratch.remove()
     return compared
 
