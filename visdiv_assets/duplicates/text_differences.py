@@ -19,6 +19,10 @@ from visdiv_assets.duplicates.verify.geometry import map_points, matrix_of
 from visdiv_assets.texts.ngrams import split_words
 from visdiv_assets.texts.ocr.interface import ReadText
 
+#: The version of the rule. Raise it with every change that can alter what differs: text is compared again then, while
+#: the verdicts of pixels stay known.
+TEXTS_VERSION = "1"
+
 #: Minimum confidence of a line.
 MIN_CONFIDENCE = 0.9
 #: Minimum intersection over union of the boxes of overlapping lines.

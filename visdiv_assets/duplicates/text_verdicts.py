@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.corpus.access import digests_by_partition
 from visdiv_assets.duplicates.candidates import SIDES
-from visdiv_assets.duplicates.text_differences import texts_differ
+from visdiv_assets.duplicates.text_differences import TEXTS_VERSION, texts_differ
 from visdiv_assets.duplicates.verify import TEXTS_DIFFER
 from visdiv_assets.imaging.id_index import IdSet
 from visdiv_assets.storage.lake import Lake
@@ -23,7 +24,16 @@ from visdiv_assets.texts.ocr.interface import ReadText
 #: Pairs whose text is in memory at a time, about 3 kB each for pages. Each time all text is read again.
 PAIRS_AT_A_TIME = 200_000
 
+#: Name of the version of the rule among the inputs of a table of verified pairs; absent without text.
+RULE_INPUT = "texts_version"
+
 _CORNERS = [name for name in BOXES_SCHEMA.names if name[0] in "xy"]
+
+
+def inputs_of_texts(read: Iterable[Manifest]) -> dict[str, str]:
+    """Return what verdicts depend on because of text that was read: its digests, and the rule; empty without any."""
+    digests = digests_by_partition(read)
+    return {**digests, RULE_INPUT: TEXTS_VERSION} if digests else {}
 
 
 def heed_texts(

@@ -17,6 +17,7 @@ from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.duplicates.decided_pairs import decided_pairs, read_confirmed
 from visdiv_assets.duplicates.pair_verification import VERIFIED_SCHEMA
+from visdiv_assets.duplicates.text_verdicts import inputs_of_texts
 from visdiv_assets.orchestration.assets.stage import (
     column_schema,
     digests_by_table,
@@ -86,7 +87,7 @@ def verified_duplicates(
         sets = [(Kind.SUBSET, images)]
         texts = read_texts(run.lake, sets)
         write = run.write(
-            {**digests_by_table(images, nearest), **digests_by_partition(texts), **said},
+            {**digests_by_table(images, nearest), **inputs_of_texts(texts), **said},
             model_id=nearest.model_id,
             settings=candidate_settings_of(nearest),
             source_revision=images.source_revision,
@@ -140,7 +141,7 @@ def verified_cross_subset(
         sets = [(Kind.SUBSET, listed) for listed in images]
         texts = read_texts(store, sets)
         write = run.write(
-            {**digests_by_table(across), **digests_by_partition(texts), **said},
+            {**digests_by_table(across), **inputs_of_texts(texts), **said},
             model_id=across.model_id,
             settings=candidate_settings_of(across),
         )
@@ -202,7 +203,7 @@ def verified_contamination(
         said = decision_inputs(decided, LEAK_IDS)
         sets = [(Kind.SUBSET, images), *((Kind.BENCHMARK, listed) for listed in benchmarks.values())]
         texts = read_texts(store, sets)
-        inputs = {**digests_by_table(images, leaks), **digests_by_partition(texts), **said}
+        inputs = {**digests_by_table(images, leaks), **inputs_of_texts(texts), **said}
         write = run.write(
             inputs,
             model_id=leaks.model_id,

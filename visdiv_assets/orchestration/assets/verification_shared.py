@@ -9,14 +9,14 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.access import CONTENT, digests_by_partition
+from visdiv_assets.corpus.access import CONTENT
 from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.duplicates.candidates import SIDES
 from visdiv_assets.duplicates.decided_pairs import DECIDED, DECISIONS_INPUT, effect_of
 from visdiv_assets.duplicates.pair_verification import split_into_units
 from visdiv_assets.duplicates.person_decisions import RIGHT, WRONG
 from visdiv_assets.duplicates.review_sample import review_sample
-from visdiv_assets.duplicates.text_verdicts import heed_texts
+from visdiv_assets.duplicates.text_verdicts import heed_texts, inputs_of_texts
 from visdiv_assets.duplicates.verdicts import COUNTED_COLUMNS, count_verdicts
 from visdiv_assets.duplicates.verify import MIN_CONFIDENCE, VERIFY_VERSION
 from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS
@@ -103,7 +103,7 @@ def compare_candidates(
     Returns:
         the number of pairs that were compared in this run; the others had verdicts.
     """
-    joined, inputs = work.joined, digests_by_table(work.joined) | digests_by_partition(texts)
+    joined, inputs = work.joined, digests_by_table(work.joined) | inputs_of_texts(texts)
     if write.reuse("pairs", inputs):
         return 0
     candidates = store.dataset(joined, "candidates")

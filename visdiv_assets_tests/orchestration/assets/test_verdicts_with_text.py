@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from visdiv_assets.duplicates import text_verdicts
 from visdiv_assets.duplicates.verify import TEXTS_DIFFER
 from visdiv_assets.orchestration.assets import image_texts as module
 from visdiv_assets.orchestration.assets import verification
@@ -84,27 +85,47 @@ def digests(pipeline: Pipeline) -> list[str]:
     return [pipeline.lake.require(table, "some").digest for table in TABLES]
 
 
-def test_pages_that_read_differently_are_rejected_everywhere(made: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert verify(made) == [(True, "")] * 3
-    before = digests(made)
+@pytest.fixture
+def told(made: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    """Return what was made, and read the text of a subset and the benchmark."""
     reader = Reader({FIRST: page(*PAGE), SECOND: page(*PAGE), TESTED: with_line(4, "Total 971.00")})
     reader.texts += Reader({ELSEWHERE: with_line(2, "Lantern copper 3 120.40")}).texts
     monkeypatch.setattr(module, "load_reader", lambda threads: reader)
     monkeypatch.setattr(module, "reader_id", lambda: "known@1")
     read(made, OCR_JOB, "some")
     read(made, BENCHMARK_OCR_JOB, "bench")
-    assert verify(made) == [(True, ""), (False, TEXTS_DIFFER), (False, TEXTS_DIFFER)]
-    rates = made.lake.read(made.lake.require("verified_contamination", "some"), "rates").to_pylist()
+    return made
+
+
+#: The two images of the subset say the same, and the benchmark's says something else.
+REJECTED = [(True, ""), (False, TEXTS_DIFFER), (False, TEXTS_DIFFER)]
+
+
+def test_pages_that_read_differently_are_rejected_everywhere(told: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digests(told)
+    assert verify(told) == REJECTED
+    rates = told.lake.read(told.lake.require("verified_contamination", "some"), "rates").to_pylist()
     assert {rate["images_contaminated"] for rate in rates} == {0}
-    read(made, OCR_JOB, "other")
-    ran = made.publish(only=["cross_subset_duplicates", "verified_cross_subset"])
+    read(told, OCR_JOB, "other")
+    ran = told.publish(only=["cross_subset_duplicates", "verified_cross_subset"])
     assert ran.success, ran.failures
-    across = made.lake.read(made.lake.require("verified_cross_subset", "all"), "pairs").to_pylist()
+    across = told.lake.read(told.lake.require("verified_cross_subset", "all"), "pairs").to_pylist()
     assert {(pair["verified"], pair["reason"]) for pair in across} == {(False, TEXTS_DIFFER)}
     # Without the reader's findings, the verdicts are those of pixels again.
     monkeypatch.setattr(verification, "read_texts", lambda store, sets: [])
-    assert verify(made) == [(True, "")] * 3
-    assert digests(made) == before
+    assert verify(told) == [(True, "")] * 3
+    assert digests(told) == before
+
+
+def test_another_rule_is_applied_to_known_verdicts(told: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert verify(told) == REJECTED
+    monkeypatch.setattr(text_verdicts, "texts_differ", lambda a, b, transform: True)
+    assert verify(told) == REJECTED
+    monkeypatch.setattr(text_verdicts, "TEXTS_VERSION", "another")
+    ran = told.run("some", only=["verified_duplicates"])
+    assert ran.success, ran.failures
+    assert ran.metadata("verified_duplicates")["pairs_compared"] == 0
+    assert verify(told) == [(False, TEXTS_DIFFER)] * 3
 
 
 def test_nothing_changes_without_text(made: Pipeline) -> None:
