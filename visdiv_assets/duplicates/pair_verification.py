@@ -118,13 +118,16 @@ def read_pairs(store: Lake, manifest: Manifest, columns: list[str], where: pc.Ex
 
 
 def known_verdicts(store: Lake, earlier: Manifest | None, ids: tuple[str, str] = SIDES) -> Callable[[str], pa.Table]:
-    """Return a function that reads the verdicts of an earlier run, which depend only on the two images and the code.
+    """Return a function that reads the verdicts of an earlier run.
+
+    They depend only on the bytes of the two images, on how these are decoded, and on the code.
 
     Those that text in the images has changed are left out: what the pixels said is not stored with them.
 
     Args:
         store: the lake.
-        earlier: manifest of a table with verdicts of the same code version, in the role `pairs`; None if there is none.
+        earlier: manifest of a table with verdicts of the same code version and decoding, in the role `pairs`; None if
+            there is none.
         ids: the columns with the two image_ids of a pair.
 
     Returns:

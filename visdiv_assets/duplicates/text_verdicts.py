@@ -11,11 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.access import digests_by_partition
+from visdiv_assets.corpus.access import CONTENT, digests_by_partition
 from visdiv_assets.duplicates.candidates import SIDES
 from visdiv_assets.duplicates.text_differences import TEXTS_VERSION, texts_differ
 from visdiv_assets.duplicates.verify import TEXTS_DIFFER
 from visdiv_assets.imaging.id_index import IdSet
+from visdiv_assets.imaging.limits import Decoding, has_decoding
+from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.texts.ocr.findings import BOXES_SCHEMA
@@ -28,6 +30,21 @@ PAIRS_AT_A_TIME = 200_000
 RULE_INPUT = "texts_version"
 
 _CORNERS = [name for name in BOXES_SCHEMA.names if name[0] in "xy"]
+
+
+def read_texts(lake: Lake, sets: Iterable[tuple[Kind, Manifest]], decoding: Decoding) -> list[Manifest]:
+    """Return what was read of the text in images of some subsets and benchmarks; empty if none was.
+
+    A text belongs to an image_id and a decoding: it may be older than the list of images, but what was read in images
+    that were decoded in another way is left out.
+
+    Args:
+        lake: the lake.
+        sets: kind and manifest of the images of each.
+        decoding: how images are decoded now.
+    """
+    found = (lake.manifest(CONTENT[kind].image_texts, images.partition) for kind, images in sets)
+    return [manifest for manifest in found if manifest is not None and has_decoding(manifest.settings, decoding)]
 
 
 def inputs_of_texts(read: Iterable[Manifest]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,6 +38,11 @@ class DecodeLimits:
 def decoding_settings(decoding: Decoding) -> dict[str, Any]:
     """Return what is added to the settings of everything that is made from pixels; nothing by default."""
     return {} if decoding == "shown" else {"decoding": decoding}
+
+
+def has_decoding(settings: Mapping[str, Any], decoding: Decoding) -> bool:
+    """Return whether a partition with some settings, `decoding_settings` among them, was made in a way of decoding."""
+    return bool(settings.get("decoding", "shown") == decoding)
 
 
 def decoded_model_id(model_id: str, decoding: Decoding) -> str:

@@ -11,9 +11,11 @@ import pytest
 
 from visdiv_assets.duplicates import text_verdicts as module
 from visdiv_assets.duplicates.pair_verification import known_verdicts
-from visdiv_assets.duplicates.text_verdicts import heed_texts
+from visdiv_assets.duplicates.text_verdicts import heed_texts, read_texts
 from visdiv_assets.duplicates.verify import TEXTS_DIFFER, Evidence
 from visdiv_assets.duplicates.verify_pairs import verdict_table
+from visdiv_assets.imaging.limits import Decoding, decoding_settings
+from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 from visdiv_assets.texts.ocr.findings import BOXES_SCHEMA, READ_SCHEMA, box_rows, describe_text
@@ -31,8 +33,10 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path)
 
 
-def store(lake: Lake, name: str, texts: Mapping[str, ReadText], table: str = "image_texts") -> Manifest:
-    write = lake.write(table, name, code_version="1")
+def store(
+    lake: Lake, name: str, texts: Mapping[str, ReadText], table: str = "image_texts", decoding: Decoding = "shown"
+) -> Manifest:
+    write = lake.write(table, name, code_version="1", settings=decoding_settings(decoding))
     with write.add("unit") as unit:
         unit.table(
             "read", pa.Table.from_pylist([describe_text(*each) for each in texts.items()], READ_SCHEMA), READ_SCHEMA
@@ -71,6 +75,15 @@ def test_a_confirmed_pair_whose_texts_differ_is_rejected(
     assert first["confidence"] is None
     assert tuple(first["transform"]) == SAME
     assert found.slice(1).equals(ALL.slice(1))
+
+
+def test_texts_of_another_decoding_are_left_out(lake: Lake) -> None:
+    images = [(kind, lake.write(f"{kind.value}_images", "some", code_version="1").commit()) for kind in Kind]
+    assert read_texts(lake, images, "shown") == []
+    shown = store(lake, "some", {A: page(*PAGE)})
+    published = store(lake, "some", {A: page(*PAGE)}, "benchmark_image_texts", "finevision")
+    assert read_texts(lake, images, "shown") == [shown]
+    assert read_texts(lake, images, "finevision") == [published]
 
 
 def test_equal_texts_confirm_nothing(lake: Lake) -> None:

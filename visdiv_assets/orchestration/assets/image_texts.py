@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from visdiv_assets.corpus.access import first_positions, read_pairs
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.corpus.turns import stored_turns
+from visdiv_assets.imaging.limits import decoding_settings
 from visdiv_assets.orchestration.assets.stage import (
     Stage,
     check_spec,
@@ -146,14 +147,19 @@ def _read(
 
     Args:
         run: the stage.
-        engine: runs the units; those that an earlier run has read are kept.
+        engine: runs the units; those that an earlier run has read, decoded in the same way, are kept.
         work: reads the images of a unit.
         inputs: digests of what the table is made from.
         sample: number of images; 0: all.
         describe: writes what is found, given the manifest of the units and the positions of their images.
     """
     begin = time.monotonic()
-    write = run.write(inputs, model_id=reader_id(), source_revision=work.images.source_revision)
+    write = run.write(
+        inputs,
+        model_id=reader_id(),
+        settings=decoding_settings(work.limits.decoding),
+        source_revision=work.images.source_revision,
+    )
     positions = _chosen_positions(run.lake, work.images, sample)
     planned = [
         Planned(f"images {number}", {"image_ids": digest_of(list(unit))}, unit)

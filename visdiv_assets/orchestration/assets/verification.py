@@ -17,7 +17,7 @@ from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable
 from visdiv_assets.duplicates.decided_pairs import decided_pairs, read_confirmed
 from visdiv_assets.duplicates.pair_verification import VERIFIED_SCHEMA
-from visdiv_assets.duplicates.text_verdicts import inputs_of_texts
+from visdiv_assets.duplicates.text_verdicts import inputs_of_texts, read_texts
 from visdiv_assets.orchestration.assets.stage import (
     column_schema,
     digests_by_table,
@@ -27,12 +27,11 @@ from visdiv_assets.orchestration.assets.stage import (
 )
 from visdiv_assets.orchestration.assets.verification_shared import (
     CODE_VERSION,
-    candidate_settings_of,
     compare_candidates,
+    comparison_settings,
     decision_inputs,
     keep_decided,
     make_comparison,
-    read_texts,
     verification_check_specs,
     verification_result,
 )
@@ -85,11 +84,11 @@ def verified_duplicates(
         decided = decided_pairs(run.lake, [embeddings], review.decisions())
         said = decision_inputs(decided)
         sets = [(Kind.SUBSET, images)]
-        texts = read_texts(run.lake, sets)
+        texts = read_texts(run.lake, sets, decoder.decoding)
         write = run.write(
             {**digests_by_table(images, nearest), **inputs_of_texts(texts), **said},
             model_id=nearest.model_id,
-            settings=candidate_settings_of(nearest),
+            settings=comparison_settings(nearest, decoder),
             source_revision=images.source_revision,
         )
         work = make_comparison(source, lake, decoder, write, nearest, sets)
@@ -139,11 +138,11 @@ def verified_cross_subset(
         decided = decided_pairs(store, embeddings, review.decisions(), across=True)
         said = decision_inputs(decided)
         sets = [(Kind.SUBSET, listed) for listed in images]
-        texts = read_texts(store, sets)
+        texts = read_texts(store, sets, decoder.decoding)
         write = run.write(
             {**digests_by_table(across), **inputs_of_texts(texts), **said},
             model_id=across.model_id,
-            settings=candidate_settings_of(across),
+            settings=comparison_settings(across, decoder),
         )
         work = make_comparison(source, lake, decoder, write, across, sets)
         compared = compare_candidates(store, write, engine.open(), work, "different subsets", texts)
@@ -202,12 +201,12 @@ def verified_contamination(
         decided = decided_leaks(store, embeddings, tested, review.decisions())
         said = decision_inputs(decided, LEAK_IDS)
         sets = [(Kind.SUBSET, images), *((Kind.BENCHMARK, listed) for listed in benchmarks.values())]
-        texts = read_texts(store, sets)
+        texts = read_texts(store, sets, decoder.decoding)
         inputs = {**digests_by_table(images, leaks), **inputs_of_texts(texts), **said}
         write = run.write(
             inputs,
             model_id=leaks.model_id,
-            settings=candidate_settings_of(leaks),
+            settings=comparison_settings(leaks, decoder),
             source_revision=images.source_revision,
         )
         work = make_comparison(source, lake, decoder, write, leaks, sets, ("image_id", "benchmark_image_id"))

@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.access import CONTENT
 from visdiv_assets.corpus.image_lookup import ImageReader
 from visdiv_assets.duplicates.candidates import SIDES
 from visdiv_assets.duplicates.decided_pairs import DECIDED, DECISIONS_INPUT, effect_of
@@ -20,6 +20,7 @@ from visdiv_assets.duplicates.text_verdicts import heed_texts, inputs_of_texts
 from visdiv_assets.duplicates.verdicts import COUNTED_COLUMNS, count_verdicts
 from visdiv_assets.duplicates.verify import MIN_CONFIDENCE, VERIFY_VERSION
 from visdiv_assets.duplicates.verify_pairs import VERDICT_FIELDS
+from visdiv_assets.imaging.limits import decoding_settings, has_decoding
 from visdiv_assets.orchestration.assets.stage import check_spec, digests_by_table, sheet_markdown, table_preview
 from visdiv_assets.orchestration.engines import Engine
 from visdiv_assets.orchestration.resources import DecoderResource, LakeResource, SourceResource
@@ -41,9 +42,10 @@ CONFIDENCE_FLOOR, UNDECIDED_SHARE = "confidence_floor", "undecided_share"
 PAIRS_SHOWN = 12
 
 
-def candidate_settings_of(joined: Manifest) -> dict[str, float]:
-    """Return the settings that selected the candidate pairs of a join."""
-    return {name: joined.settings[name] for name in ("candidate_floor", "candidates_kept", "pdq_distance")}
+def comparison_settings(joined: Manifest, decoder: DecoderResource) -> dict[str, Any]:
+    """Return the settings that selected the candidate pairs of a join, and the decoding of the pixels to compare."""
+    chosen = {name: joined.settings[name] for name in ("candidate_floor", "candidates_kept", "pdq_distance")}
+    return chosen | decoding_settings(decoder.decoding)
 
 
 def make_comparison(
@@ -55,33 +57,23 @@ def make_comparison(
     sets: Sequence[tuple[Kind, Manifest]],
     ids: tuple[str, str] = SIDES,
 ) -> ComparePairs:
-    """Return the work that compares the candidate pairs of a join, with the verdicts of an earlier run of this code.
+    """Return the work that compares the candidate pairs of a join.
+
+    It knows the verdicts of an earlier run of this code, if that decoded images in the same way.
 
     Args:
         source: where the images are.
         lake: where they are listed.
-        decoder: has the limits of images.
+        decoder: has the limits of images, and how they are decoded.
         write: the partition that will hold the verdicts.
         joined: manifest of the table with the candidate pairs.
         sets: kind and manifest of the images of all subsets and benchmarks that hold an image of a pair.
         ids: columns of the pairs with the image_ids of the two images.
     """
     manifest = lake.open().earlier(write.plan.table, write.plan.partition)
-    earlier = manifest if manifest and manifest.code_version == CODE_VERSION else None
+    is_known = manifest and manifest.code_version == CODE_VERSION and has_decoding(manifest.settings, decoder.decoding)
+    earlier = manifest if is_known else None
     return ComparePairs(lake.in_each_process(), source.in_each_process(), joined, sets, earlier, decoder.limits, ids)
-
-
-def read_texts(store: Lake, sets: Sequence[tuple[Kind, Manifest]]) -> list[Manifest]:
-    """Return what was read of the text in images of some subsets and benchmarks; empty if none was.
-
-    A text belongs to the bytes of its image, so that it is never out of date.
-
-    Args:
-        store: the lake.
-        sets: kind and manifest of the images of each.
-    """
-    found = (store.manifest(CONTENT[kind].image_texts, images.partition) for kind, images in sets)
-    return [manifest for manifest in found if manifest is not None]
 
 
 def compare_candidates(

@@ -13,7 +13,7 @@ from visdiv_assets import embedding
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.errors import ConfigError
 from visdiv_assets.imaging.identity import image_id
-from visdiv_assets_tests.conftest import Pipeline, Row, image, png, shapes
+from visdiv_assets_tests.conftest import Pipeline, Row, image, near_copy, png, shapes
 
 PASS = [LakeTable.SUBSET_IMAGES, LakeTable.SUBSET_FEATURES, LakeTable.SUBSET_THUMBNAILS, LakeTable.SSCD_EMBEDDINGS]
 
@@ -67,6 +67,26 @@ def test_vectors_of_two_decodings_are_not_joined(pipeline: Pipeline) -> None:
     assert published.run("other", only=PASS).success
     by_subset = {name: pipeline.lake.require(LakeTable.SSCD_EMBEDDINGS, name).model_id for name in ("some", "other")}
     assert by_subset["other"] == f"{by_subset['some']}_finevision"
+
+
+def verified(pipeline: Pipeline) -> tuple[int, int, Any]:
+    """Verify, and return the numbers of pairs and of those compared now, and the decoding that is recorded."""
+    ran = pipeline.run("some", only=[*PASS, LakeTable.NEAR_DUPLICATES, LakeTable.VERIFIED_DUPLICATES])
+    assert ran.success, ran.failures
+    found = ran.metadata(LakeTable.VERIFIED_DUPLICATES)
+    settings = pipeline.lake.require(LakeTable.VERIFIED_DUPLICATES, "some").settings
+    return found["dagster/partition_row_count"], found["pairs_compared"], settings.get("decoding")
+
+
+def test_verdicts_of_another_decoding_are_not_known(pipeline: Pipeline) -> None:
+    pipeline.write("some", [Row([image(3)]), Row([near_copy(3)])])
+    assert verified(pipeline) == (1, 1, None)
+    published = pipeline.changed(decoding="finevision")
+    assert verified(published) == (1, 1, "finevision")
+    pipeline.write("some", [Row([image(3)]), Row([near_copy(3)]), Row([image(4)])])
+    # With another image the table is written again, and its verdicts are known.
+    assert verified(published) == (1, 0, "finevision")
+    assert verified(pipeline) == (1, 1, None)
 
 
 def test_a_decoding_edited_for_one_run_only_is_refused(pipeline: Pipeline) -> None:

@@ -103,6 +103,18 @@ def test_each_image_is_read_once_and_published(pipeline: Pipeline, reader: Telli
     assert ask("SELECT model_id FROM provenance WHERE table_name = 'image_texts'") == [("telling@1",)]
 
 
+def test_images_of_another_decoding_are_read_again(pipeline: Pipeline, reader: Telling) -> None:
+    pipeline.write(SUBSET, one_each([1, 2]))
+    assert pipeline.run(SUBSET, only=BEFORE, sscd=other_model("color")).success
+    published = pipeline.changed(decoding="finevision")
+    for number, (each, decoding) in enumerate([(pipeline, None), (published, "finevision")], 1):
+        for _ in range(2):
+            ran = run_ocr(each)
+            assert ran.success, ran.failures
+            assert reader.read_images == 2 * number
+            assert each.lake.require("image_texts", SUBSET).settings.get("decoding") == decoding
+
+
 def test_texts_of_images_that_changed_since_are_not_published(
     pipeline: Pipeline, reader: Telling, tmp_path: Path
 ) -> None:

@@ -112,7 +112,7 @@ def test_pages_that_read_differently_are_rejected_everywhere(told: Pipeline, mon
     across = told.lake.read(told.lake.require("verified_cross_subset", "all"), "pairs").to_pylist()
     assert {(pair["verified"], pair["reason"]) for pair in across} == {(False, TEXTS_DIFFER)}
     # Without the reader's findings, the verdicts are those of pixels again.
-    monkeypatch.setattr(verification, "read_texts", lambda store, sets: [])
+    monkeypatch.setattr(verification, "read_texts", lambda store, sets, decoding: [])
     assert verify(told) == [(True, "")] * 3
     assert digests(told) == before
 
