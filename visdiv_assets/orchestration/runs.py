@@ -6,7 +6,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ from visdiv_assets.orchestration.interrupts import StoppableThread
 from visdiv_assets.orchestration.partitions import add_missing_keys
 from visdiv_assets.orchestration.plan.recorded import PEAK_TAG, peak_bytes
 from visdiv_assets.orchestration.run_origin import TAGS, give_origin
+from visdiv_assets.orchestration.status import changed_subsets, newly_read_subsets
 from visdiv_assets.progress import heading
 from visdiv_assets.settings import Settings, dagster_home
 from visdiv_assets.sources import Kind
@@ -176,11 +177,11 @@ class Session:
             KeyboardInterrupt: a signal has stopped a run; `Stopped` if work may still be in progress.
         """
         yield from self._run_each(BENCHMARK_JOB, benchmarks)
-        yield from self._run_each(SUBSET_JOB, subsets)
+        made = yield from self._run_each(SUBSET_JOB, subsets)
         if ocr:
             yield from self._run_each(BENCHMARK_OCR_JOB, benchmarks)
             yield from self._run_each(OCR_JOB, subsets)
-            yield from self._verify_again(subsets)
+            yield from self._verify_again([*made, *self._newly_read(subsets)])
         if self._settings.judge_url:
             yield from self._rate_each(subsets)
         outcome = self._run_corpus()
@@ -192,7 +193,9 @@ class Session:
             outcome = self._run_corpus()
         yield outcome
 
-    def _run_each(self, job: str, names: Sequence[str]) -> Iterator[Outcome]:
+    def _run_each(self, job: str, names: Sequence[str]) -> Generator[Outcome, None, list[str]]:
+        """Run a job for each subset or benchmark, yield the outcomes, and return the names of those that succeeded."""
+        succeeded = []
         reads = job in (OCR_JOB, BENCHMARK_OCR_JOB)
         what = "benchmark" if job in (BENCHMARK_JOB, BENCHMARK_OCR_JOB) else "subset"
         what = f"text in images of {what}" if reads else what
@@ -200,7 +203,18 @@ class Session:
             with heading(f"{what} {index + 1} of {len(names)}"):
                 # A subset has an outcome of its own for each job.
                 outcome = self._run(job, f"text in images of {name}" if reads else name, partition=name)
+            if outcome.succeeded:
+                succeeded.append(name)
             yield outcome
+        return succeeded
+
+    def _newly_read(self, besides: Sequence[str]) -> list[str]:
+        """Return other subsets whose verdicts change with text that was read, as that of benchmarks."""
+        lake, source = open_lake(self._settings), open_source(self._settings)
+        read = [name for name in newly_read_subsets(lake, self._settings.decoding) if name not in besides]
+        # The images of a subset whose files have changed cannot be read as they were.
+        unchanged = {*source.subsets()} - {*changed_subsets(source, lake)} if read else set()
+        return [name for name in read if name in unchanged]
 
     def _verify_again(self, subsets: Sequence[str]) -> Iterator[Outcome]:
         """Let the text that was read correct the verdicts of each subset. Yield an outcome only where that fails."""

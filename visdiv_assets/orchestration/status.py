@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Literal
 
@@ -11,7 +11,10 @@ from visdiv_assets.corpus.access import CONTENT
 from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
 from visdiv_assets.duplicates.decided_pairs import DECISIONS_INPUT, decided_pairs, effect_of
 from visdiv_assets.duplicates.person_decisions import Decisions
+from visdiv_assets.duplicates.text_verdicts import inputs_of_texts, read_texts
+from visdiv_assets.duplicates.verify import VERIFY_VERSION
 from visdiv_assets.errors import SourceError, StorageError, VisdivError
+from visdiv_assets.imaging.limits import Decoding, has_decoding
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.sources.schema import UNREAD
 from visdiv_assets.storage.lake import Lake
@@ -117,6 +120,52 @@ def _is_newly_decided(
         return _obeys(leaks) != effect_of(decided_leaks(lake, embeddings, compared, decisions), LEAK_IDS)
     except StorageError:
         # A run of the subset makes the damaged file again, or says why not.
+        return True
+
+
+def newly_read_subsets(lake: Lake, decoding: Decoding) -> list[str]:
+    """Return the subsets whose verdicts do not follow the text that was read since, sorted by name.
+
+    Their own text was read, and that of benchmarks may be new. A subset of which anything else has changed is left out:
+    it needs a whole run.
+
+    Args:
+        lake: the lake.
+        decoding: how images are decoded now.
+    """
+    of_subset = (LakeTable.SUBSET_IMAGES, LakeTable.IMAGE_TEXTS, LakeTable.CONTAMINATION)
+    lake = lake.snapshot(
+        *of_subset,
+        LakeTable.VERIFIED_CONTAMINATION,
+        LakeTable.BENCHMARK_IMAGES,
+        LakeTable.BENCHMARK_EMBEDDINGS,
+        LakeTable.BENCHMARK_IMAGE_TEXTS,
+    )
+    listed = _manifests(lake, LakeTable.BENCHMARK_IMAGES)
+    digests = {name: manifest.digest for name, manifest in _manifests(lake, LakeTable.BENCHMARK_EMBEDDINGS).items()}
+    found = []
+    for name, leaks in _manifests(lake, LakeTable.VERIFIED_CONTAMINATION).items():
+        images, texts, joined = (lake.earlier(table, name) for table in of_subset)
+        if images is None or texts is None or joined is None:
+            continue
+        made_from = {images.table: images.digest, joined.table: joined.digest}
+        compared = [(Kind.BENCHMARK, listed[other]) for other in joined.inputs if other in listed]
+        if (
+            leaks.code_version == VERIFY_VERSION
+            and has_decoding(leaks.settings, decoding)
+            and made_from.items() <= leaks.inputs.items()
+            and joined.inputs.items() <= digests.items()
+            and not _follows_texts(lake, leaks, [(Kind.SUBSET, images), *compared], decoding)
+        ):
+            found.append(name)
+    return found
+
+
+def _follows_texts(lake: Lake, leaks: Manifest, sets: Sequence[tuple[Kind, Manifest]], decoding: Decoding) -> bool:
+    """Return whether verdicts follow the text in images of a subset and benchmarks; damaged text cannot be followed."""
+    try:
+        return inputs_of_texts(read_texts(lake, sets, decoding)).items() <= leaks.inputs.items()
+    except DamagedManifestError:
         return True
 
 

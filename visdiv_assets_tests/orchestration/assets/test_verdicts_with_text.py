@@ -15,6 +15,7 @@ from visdiv_assets.orchestration.assets import image_texts as module
 from visdiv_assets.orchestration.assets import verification
 from visdiv_assets.orchestration.automation import BENCHMARK_OCR_JOB, OCR_JOB
 from visdiv_assets.orchestration.code_location import build_definitions
+from visdiv_assets.orchestration.status import newly_read_subsets
 from visdiv_assets.sources import Kind
 from visdiv_assets.texts.ocr.interface import ReadText, no_text
 from visdiv_assets_tests.conftest import QUIET, Pipeline, Ran, Row, other_model, png
@@ -126,6 +127,23 @@ def test_another_rule_is_applied_to_known_verdicts(told: Pipeline, monkeypatch: 
     assert ran.success, ran.failures
     assert ran.metadata("verified_duplicates")["pairs_compared"] == 0
     assert verify(told) == [(False, TEXTS_DIFFER)] * 3
+
+
+def test_subsets_with_newly_read_text_are_found(told: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No text of "other" was read.
+    assert newly_read_subsets(told.lake, "shown") == ["some"]
+    verify(told)
+    assert newly_read_subsets(told.lake, "shown") == []
+    reader = Reader({TESTED: page(*PAGE)})
+    monkeypatch.setattr(module, "load_reader", lambda threads: reader)
+    monkeypatch.setattr(module, "reader_id", lambda: "known@2")
+    read(told, BENCHMARK_OCR_JOB, "bench")
+    assert newly_read_subsets(told.lake, "shown") == ["some"]
+    assert newly_read_subsets(told.lake, "finevision") == []
+    # Contamination by another image of the benchmark is not known.
+    told.write("bench", [Row([TESTED]), Row([png(draw("invoice", 4, 0))])], kind=Kind.BENCHMARK)
+    assert told.run("bench", kind=Kind.BENCHMARK, only=OF_BENCHMARK, sscd=other_model("color")).success
+    assert newly_read_subsets(told.lake, "shown") == []
 
 
 def test_nothing_changes_without_text(made: Pipeline) -> None:
