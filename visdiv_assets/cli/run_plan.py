@@ -155,7 +155,14 @@ def _ratings(settings: Settings, lake: Lake, subsets: Sequence[str]) -> Iterator
     profile = load_profile(settings.judge_profile)
     total, unknown = Cost(), 0
     for subset in subsets:
-        cost = estimate_cost(lake, subset, profile, settings.judge_model, source_first=settings.ratings_from != "judge")
+        cost = estimate_cost(
+            lake,
+            subset,
+            profile,
+            settings.judge_model,
+            source_first=settings.ratings_from != "judge",
+            decoding=settings.decoding,
+        )
         unknown += cost is None
         total = total.plus(cost or Cost())
     yield (

@@ -13,6 +13,7 @@ from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.curation.judge.images import MAX_IMAGES, MAX_SIDE
 from visdiv_assets.curation.judge.profiles import ANSWER, CAPTION, IMAGE, QUESTION, Profile
 from visdiv_assets.curation.quality import is_rating
+from visdiv_assets.imaging.limits import Decoding, has_decoding
 from visdiv_assets.ingest.turns import RATING_COLUMNS
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
@@ -45,7 +46,9 @@ class Cost(NamedTuple):
         return Cost(*(mine + others for mine, others in zip(self, other, strict=True)))
 
 
-def estimate_cost(lake: Lake, subset: str, profile: Profile, model: str, *, source_first: bool) -> Cost | None:
+def estimate_cost(
+    lake: Lake, subset: str, profile: Profile, model: str, *, source_first: bool, decoding: Decoding
+) -> Cost | None:
     """Estimate what rating a subset would ask; None if its turns are not stored yet.
 
     Nothing is asked if the stored ratings are complete and current.
@@ -56,12 +59,13 @@ def estimate_cost(lake: Lake, subset: str, profile: Profile, model: str, *, sour
         profile: the criteria.
         model: the judge's name.
         source_first: whether to ask only for ratings that the source lacks.
+        decoding: how images are decoded before the judge sees them.
     """
     turns, images = (lake.manifest(table, subset) for table in (LakeTable.SUBSET_TURNS, LakeTable.SUBSET_IMAGES))
     if turns is None or images is None:
         return None
     asked = {"profile": profile.name, "prompts": profile.version, "model": model, "source_first": source_first}
-    if _is_done(lake, turns, asked):
+    if _is_done(lake, turns, asked, decoding):
         return Cost()
     if not turns.files("turns"):
         return Cost()
@@ -90,10 +94,12 @@ def estimate_cost(lake: Lake, subset: str, profile: Profile, model: str, *, sour
     return Cost(open_turns, round(requests), round(tokens), round(requests * REPLY_TOKENS))
 
 
-def _is_done(lake: Lake, turns: Manifest, asked: dict[str, object]) -> bool:
+def _is_done(lake: Lake, turns: Manifest, asked: dict[str, object], decoding: Decoding) -> bool:
     """Return whether the present turns have all ratings that are asked for."""
     judged = lake.manifest(LakeTable.JUDGE_RATINGS, turns.partition)
     if judged is None or judged.inputs.get(turns.table) != turns.digest or not asked.items() <= judged.settings.items():
+        return False
+    if not has_decoding(judged.settings, decoding):
         return False
     return not judged.facts["questions_open"] and not judged.facts["shards_left"]
 

@@ -16,6 +16,7 @@ from visdiv_assets.curation.judge.images import MAX_IMAGES
 from visdiv_assets.curation.judge.injection import suspicious_phrase
 from visdiv_assets.curation.judge.profiles import ANSWER, CAPTION, IMAGE, QUESTION, Criterion, Profile
 from visdiv_assets.curation.quality import is_rating
+from visdiv_assets.imaging.limits import Decoding, decoding_settings
 from visdiv_assets.ingest.turns import RATING_COLUMNS
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
@@ -33,7 +34,7 @@ class Task(NamedTuple):
     Attributes:
         turn: index of the turn in its batch.
         criterion: what is rated.
-        key: SHA-256 of the prompts, the model, the texts and the images, 32 bytes.
+        key: SHA-256 of the prompts, the model, the texts, and the images and their decoding, 32 bytes.
         texts: names and texts that the judge is shown.
         images: image_ids of the images that it is shown.
     """
@@ -67,16 +68,22 @@ class TurnBatch:
 
 
 class RowImages:
-    """The images of the rows of a shard."""
+    """The images of the rows of a shard.
 
-    def __init__(self, lake: Lake, images: Manifest, shard: ShardTurns) -> None:
+    Attributes:
+        decoding: how they are decoded.
+    """
+
+    def __init__(self, lake: Lake, images: Manifest, shard: ShardTurns, decoding: Decoding) -> None:
         """Read the list.
 
         Args:
             lake: where it lies.
             images: manifest of `subset_images`.
             shard: whose rows count.
+            decoding: how images are decoded before the judge sees them.
         """
+        self.decoding: Decoding = decoding
         row = pc.field("row")
         of_shard = (row >= shard.first_row) & (row < shard.first_row + shard.rows)
         listed = lake.read(images, columns=["row", "image_index", "image_id", "status"], where=of_shard)
@@ -151,6 +158,8 @@ def _add_tasks(
         shown = tuple((name, str(named[name])) for name in criterion.sees if name != IMAGE)
         of_images = ids if IMAGE in criterion.sees else ()
         content = [*asked, criterion.name, shown, of_images]
+        if of_images:
+            content += decoding_settings(images.decoding).values()
         key = hashlib.sha256(json.dumps(content).encode("ascii")).digest()
         batch.tasks.append(Task(turn, criterion, key, shown, of_images))
 

@@ -17,6 +17,7 @@ from visdiv_assets.curation.judge.profiles import load_profile
 from visdiv_assets.curation.judge.ratings import JUDGE_SCHEMA, count_ratings, rate_batches
 from visdiv_assets.curation.judge.tasks import RowImages, turn_batches
 from visdiv_assets.errors import ConfigError
+from visdiv_assets.imaging.limits import decoding_settings
 from visdiv_assets.orchestration.assets.stage import (
     check_spec,
     column_schema,
@@ -68,9 +69,9 @@ def judge_ratings(
     """Ratings of a subset's turns by a judge: a model behind an OpenAI-compatible endpoint (VISDIV_JUDGE_URL).
 
     With the profile finevision, the judge is asked only for ratings that the source lacks. A turn without an answer has
-    NULL and a reason. Answers are kept by the hash of prompts, model, texts and images, and never asked for twice. A
-    run ends when VISDIV_JUDGE_BUDGET is reached, and the next one continues. Only the job judge_pipeline, and
-    `visdiv run` if VISDIV_JUDGE_URL is set, include this asset.
+    NULL and a reason. Answers are kept by the hash of prompts, model, texts, images and their decoding, and never asked
+    for twice. A run ends when VISDIV_JUDGE_BUDGET is reached, and the next one continues. Only the job judge_pipeline,
+    and `visdiv run` if VISDIV_JUDGE_URL is set, include this asset.
     """
     begin = time.monotonic()
     with stage(context, lake, LakeTable.JUDGE_RATINGS, CODE_VERSION) as run:
@@ -88,6 +89,7 @@ def judge_ratings(
                 "source_first": source_first,
                 "image_side": MAX_SIDE,
                 "image_quality": QUALITY,
+                **decoding_settings(decoder.decoding),
             },
             source_revision=turns.source_revision,
         )
@@ -121,7 +123,11 @@ def judge_ratings(
                 rated = list(
                     rate_batches(
                         turn_batches(
-                            shard, RowImages(run.lake, images, shard), profile, judge.model, source_first=source_first
+                            shard,
+                            RowImages(run.lake, images, shard, decoder.decoding),
+                            profile,
+                            judge.model,
+                            source_first=source_first,
                         ),
                         asking,
                         fetcher,

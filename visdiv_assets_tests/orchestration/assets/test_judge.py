@@ -127,6 +127,21 @@ def test_turns_without_ratings_are_rated_and_used(pipeline: Pipeline, server: Ju
     assert rate(judged.changed(ratings_from="judge")).metadata("judge_ratings")["units_reused"] == 1
 
 
+def test_of_another_decoding_only_images_are_asked_about_again(pipeline: Pipeline, server: JudgeServer) -> None:
+    pipeline.write(SUBSET, [Row([image(1)])])
+    assert pipeline.run(SUBSET, only=BEFORE).success
+    judged = judged_by(pipeline, server)
+    assert rate(judged).success
+    server.requests.clear()
+    published = judged.changed(decoding="finevision")
+    for each, requests in ((judged, 0), (published, 4)):
+        assert next(iter(_ratings(each.settings, each.lake, [SUBSET]))).startswith(f"judge   about {requests} requests")
+    assert rate(published).success
+    assert [has_images(request) for request in server.requests] == [True]
+    assert published.lake.require("judge_ratings", SUBSET).settings["decoding"] == "finevision"
+    assert rate(published).metadata("judge_ratings")["units_reused"] == 1
+
+
 def test_findings_are_published(pipeline: Pipeline, server: JudgeServer) -> None:
     pipeline.write(SUBSET, [Row([image(1)], ratings={"relevance": [2]}), Row([])])
     judged = judged_by(pipeline, server, clip_model="")
