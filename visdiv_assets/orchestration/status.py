@@ -8,7 +8,7 @@ from typing import Literal
 
 from visdiv_assets.contamination.positions import LEAK_IDS, decided_leaks
 from visdiv_assets.corpus.access import CONTENT
-from visdiv_assets.corpus.tables import CORPUS_PARTITION, LakeTable, remedy
+from visdiv_assets.corpus.tables import CORPUS_PARTITION, NEEDS_OCR, LakeTable, remedy
 from visdiv_assets.duplicates.decided_pairs import DECISIONS_INPUT, decided_pairs, effect_of
 from visdiv_assets.duplicates.person_decisions import Decisions
 from visdiv_assets.duplicates.text_verdicts import inputs_of_texts, read_texts
@@ -21,8 +21,10 @@ from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import DamagedManifestError, Manifest
 from visdiv_assets.wording import several
 
-#: The tables that the runs of benchmarks make, beside reports about subsets.
-_OF_A_BENCHMARK = (*astuple(CONTENT[Kind.BENCHMARK]), LakeTable.BENCHMARK_TEXTS)
+#: The tables that every run of a benchmark makes, beside reports about subsets; text in images is read on request.
+_OF_A_BENCHMARK = tuple(
+    table for table in (*astuple(CONTENT[Kind.BENCHMARK]), LakeTable.BENCHMARK_TEXTS) if table not in NEEDS_OCR
+)
 
 _NEW_DECISIONS = "people have decided on pairs since: `visdiv run --changed` obeys them"
 

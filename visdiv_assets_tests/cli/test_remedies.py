@@ -47,7 +47,7 @@ def test_a_missing_partition_of_any_table_has_a_remedy(table: str) -> None:
     elif table in ON_REQUEST and table != LakeTable.JUDGE_RATINGS:
         assert command == ["ui"]
     elif table in NEEDS_OCR:
-        assert command == ["run", "--ocr", "geoqa+(x)"]
+        assert command == ["run", "--ocr", "geoqa+(x)" if kind is PartitionKind.SUBSET else "--all"]
     else:
         assert command == ["run", "geoqa+(x)" if kind is PartitionKind.SUBSET else "--all"]
     assert ("VISDIV_CLIP_MODEL" in line) == (table in NEEDS_CLIP | NEEDS_OCR_AND_CLIP)
@@ -118,7 +118,7 @@ def test_a_damaged_manifest_does_not_block_other_subsets(settings: Settings) -> 
     for path in damaged:
         path.write_bytes(b"{")
     good, bad = run_visdiv(settings, "status").stdout.splitlines()[-2:]
-    assert good.startswith("geoqa+(x)  1 images, ")
+    assert good.startswith("geoqa+(x)  1 image, ")
     assert bad.startswith(f"some       {damaged[0]} is not a manifest of this program")
     result = run_visdiv(settings, "run", "geoqa+(x)")
     assert result.exit_code == 0, result.output

@@ -1,4 +1,4 @@
-"""Which jobs a session runs, and for which subsets."""
+"""Which jobs a session runs, for which subsets and benchmarks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import pytest
 from visdiv_assets.orchestration import runs
 from visdiv_assets.orchestration.automation import SUBSET_JOB
 from visdiv_assets.orchestration.runs import HEED_TEXTS, Outcome, Session
+from visdiv_assets.orchestration.status import stale_benchmarks
 from visdiv_assets.settings import Settings
-from visdiv_assets_tests.conftest import Row, image, write_shard
+from visdiv_assets.sources import Kind
+from visdiv_assets.wiring import open_source
+from visdiv_assets_tests.conftest import Pipeline, Row, image, one_each, write_shard
 
 #: Subsets whose verdicts do not follow the text that was read.
 NEWLY_READ = ["broken", "edited", "other", "some", "vanished"]
@@ -48,3 +51,13 @@ def test_a_subset_whose_run_failed_is_not_verified_again(settings: Settings, mon
 def test_verdicts_have_an_outcome_only_if_they_fail(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     failing = "verdicts of other"
     assert run_with_text(settings, monkeypatch, failing) == (["some", "broken", "other"], [failing])
+
+
+def test_a_benchmark_is_stale_until_it_has_run(pipeline: Pipeline) -> None:
+    pipeline.write("bench", one_each([1]), kind=Kind.BENCHMARK)
+    source = open_source(pipeline.settings)
+    assert stale_benchmarks(source, pipeline.lake) == ["bench"]
+    assert pipeline.run("bench", kind=Kind.BENCHMARK).success
+    assert stale_benchmarks(source, pipeline.lake) == []
+    pipeline.write("bench", one_each([1, 2]), kind=Kind.BENCHMARK)
+    assert stale_benchmarks(open_source(pipeline.settings), pipeline.lake) == ["bench"]

@@ -39,6 +39,7 @@ def test_a_subset_goes_through_all_stages_and_into_the_warehouse(with_clip: Pipe
     assert ran.materialized >= FINDINGS
     drawn = run_maps(with_clip)
     assert drawn.success, drawn.failures
+    assert with_clip.publish().success
     assert with_clip.query('SELECT "row", turns_scored FROM alignment ORDER BY "row"') == [(0, 2), (1, 1), (2, 0)]
     assert with_clip.query("SELECT count(*) > 10 FROM alignment_summary") == [(True,)]
     assert with_clip.query("SELECT vectors, count(*) FROM map_points GROUP BY vectors ORDER BY vectors::VARCHAR") == [
