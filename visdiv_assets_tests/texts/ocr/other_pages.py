@@ -1,6 +1,6 @@
 """Count false alarms of the search for leaks on pages that are read by OCR and hold no text of the benchmark.
 
-Run as a program, it reads 500 pages by default, which takes a quarter of an hour on one core:
+Run as a program, it reads 500 pages by default, which takes more than half an hour on one core:
 
     python -m visdiv_assets_tests.texts.ocr.other_pages --pages 500
 """
