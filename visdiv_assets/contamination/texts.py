@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.corpus.turns import stored_strings
 from visdiv_assets.progress import Progress, silent
+from visdiv_assets.sources.conform import positions_of_entries
 from visdiv_assets.statistics import ALL, wilson_interval
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
@@ -82,9 +83,7 @@ def find_contaminated_texts(
         first = first_row
         for batch in batches:
             column = batch.column("texts")
-            lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-            row = np.repeat(np.arange(len(lengths)), lengths)
-            turn = np.arange(len(row)) - (np.cumsum(lengths) - lengths)[row]
+            row, turn = positions_of_entries(column.value_lengths())
             flat = column.flatten()
             for index, side in enumerate(SIDES):
                 rows.append(row + first)

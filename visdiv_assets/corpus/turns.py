@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.ingest.turns import RATING_COLUMNS, STRINGS_SCHEMA, TURNS_SCHEMA
+from visdiv_assets.sources.conform import positions_of_entries
 from visdiv_assets.sources.conversations import TURN
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest, digest_of
@@ -134,9 +135,7 @@ def located_strings(lake: Lake, manifest: Manifest) -> Iterator[tuple[np.ndarray
     """
     first = 0
     for batch in _read_batches(lake, manifest, "rows", STRINGS_SCHEMA.names):
-        lengths = batch["strings"].value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-        row = np.repeat(np.arange(len(lengths)), lengths)
-        index = np.arange(len(row)) - (np.cumsum(lengths) - lengths)[row]
+        row, index = positions_of_entries(batch["strings"].value_lengths())
         yield first + row, index.astype(np.int32), batch["strings"].flatten()
         first += batch.num_rows
 

@@ -21,6 +21,7 @@ from visdiv_assets.curation.selection.options import read_lines
 from visdiv_assets.errors import InputError
 from visdiv_assets.extras import is_installed
 from visdiv_assets.progress import Progress, silent
+from visdiv_assets.sources.conform import positions_of_entries
 from visdiv_assets.texts.columns import each_text
 
 #: Why there is no list, and what to do, in one clause.
@@ -139,9 +140,7 @@ class WordFinder:
         """
         listed = batch.column("texts")
         texts = listed.flatten()
-        lengths = pc.fill_null(listed.value_lengths(), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-        row = np.repeat(np.arange(len(lengths)), lengths)
-        turn = np.arange(len(row)) - (np.cumsum(lengths) - lengths)[row]
+        row, turn = positions_of_entries(listed.value_lengths())
         tables = []
         for side in ("user", "assistant"):
             index, words = self.find(texts.field(side))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.sources.conform import is_list, lists_of, rows_of_entries
+from visdiv_assets.sources.conform import is_list, lists_of, positions_of_entries, rows_of_entries
 from visdiv_assets.sources.interface import StoredShard
 from visdiv_assets.sources.schema import CRITERIA
 
@@ -106,9 +106,8 @@ def _without_turns(batch: pa.RecordBatch, turns: FailingTurns, texts: str) -> pa
 
 def _filtered(lists: pa.Array, turns: FailingTurns) -> pa.Array:
     """Return lists [rows] without the entries of failing turns; a list may have fewer or more than turns."""
-    row = rows_of_entries(lists)
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    index = np.arange(len(row)) - (np.cumsum(lengths) - lengths)[row]
+    row, index = positions_of_entries(pc.list_value_length(lists))
+    lengths = np.bincount(row, minlength=len(lists))
     is_turn = index < turns.counts[row]
     left_out = np.zeros(len(row), bool)
     left_out[is_turn] = turns.at(row[is_turn], index[is_turn])

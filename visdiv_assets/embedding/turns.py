@@ -17,6 +17,7 @@ from visdiv_assets.embedding.clip.texts import ClipTexts, Tokens
 from visdiv_assets.embedding.shards import KnownVectors
 from visdiv_assets.imaging.id_index import IdSet
 from visdiv_assets.progress import Progress, silent
+from visdiv_assets.sources.conform import positions_of_entries
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -47,9 +48,7 @@ def turn_texts(batch: pa.RecordBatch, which: str) -> tuple[np.ndarray, np.ndarra
         without one. Rows without turns are not listed.
     """
     column = batch.column("texts")
-    lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    rows = np.repeat(np.arange(len(lengths)), lengths)
-    turns = np.arange(len(rows)) - (np.cumsum(lengths) - lengths)[rows]
+    rows, turns = positions_of_entries(column.value_lengths())
     flat = column.flatten()
     fields = [pc.fill_null(flat.field(name), "").to_pylist() for name in FIELDS[which]]
     texts = ["\n".join(filter(None, parts)) for parts in zip(*fields, strict=True)]

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from visdiv_assets.sources.conform import positions_of_entries
 from visdiv_assets.sources.schema import CRITERIA, UNREAD, schema_of
 
 #: The columns of a source that turns are made from.
@@ -46,7 +47,7 @@ def turn_rows(batch: pa.RecordBatch, first_row: int) -> tuple[pa.RecordBatch, pa
     """
     texts = batch.column("texts")
     counts = texts.value_lengths()
-    rows, turns = _positions(counts)
+    rows, turns = positions_of_entries(counts)
     flat = texts.flatten()
     ratings = [_ratings_of_turns(batch.column(column), rows, turns) for column in RATING_COLUMNS]
     arrays = [pa.array(rows + first_row), pa.array(turns, pa.int32()), flat.field("user"), flat.field("assistant")]
@@ -54,13 +55,6 @@ def turn_rows(batch: pa.RecordBatch, first_row: int) -> tuple[pa.RecordBatch, pa
         pa.record_batch([*arrays, *ratings], schema=TURNS_SCHEMA),
         pa.record_batch([counts.cast(pa.int32()), batch.column(UNREAD)], schema=TURN_COUNTS_SCHEMA),
     )
-
-
-def _positions(counts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Return the row of each entry and its index in the row's list, int64 [m]."""
-    lengths = pc.fill_null(counts, 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    rows = np.repeat(np.arange(len(lengths)), lengths)
-    return rows, np.arange(len(rows)) - (np.cumsum(lengths) - lengths)[rows]
 
 
 def _ratings_of_turns(ratings: pa.Array, rows: np.ndarray, turns: np.ndarray) -> pa.Array:

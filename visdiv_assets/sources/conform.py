@@ -109,6 +109,17 @@ def rows_of_entries(lists: pa.Array) -> np.ndarray:
     return np.repeat(np.arange(len(lists)), lengths)
 
 
+def positions_of_entries(lengths: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Return which list each entry is of, int64 [entries], and its index in that list, int64 [entries].
+
+    Args:
+        lengths: number of entries of each list [n]; null: 0.
+    """
+    counts = pc.fill_null(lengths, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    return rows, np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows]
+
+
 def empty(kind: pa.DataType) -> pa.Array:
     """Return an array without values, of any type."""
     return pa.schema([("column", kind)]).empty_table().column(0).combine_chunks()

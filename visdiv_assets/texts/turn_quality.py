@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.progress import Progress, silent
+from visdiv_assets.sources.conform import positions_of_entries
 from visdiv_assets.texts.language import detect_languages
 from visdiv_assets.texts.personal_data import FOUND_SCHEMA, find_personal_data
 from visdiv_assets.texts.quality import MEASURES, are_empty, are_refusals, count_words, measure_texts
@@ -63,9 +64,8 @@ def measure_turns(
     turns, personal = [TURN_QUALITY_SCHEMA.empty_table()], [PERSONAL_DATA_SCHEMA.empty_table()]
     for batch in batches:
         lists = batch.column("texts")
-        lengths = pc.fill_null(lists.value_lengths(), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-        row = np.repeat(np.arange(len(lengths)) + first_row, lengths)
-        turn = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        row, turn = positions_of_entries(lists.value_lengths())
+        row += first_row
         flat = lists.flatten()
         sides = {side: flat.field(side) for side in ("user", "assistant")}
         turns.append(_measure(row, turn, sides["user"], sides["assistant"], languages))

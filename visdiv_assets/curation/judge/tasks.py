@@ -18,6 +18,7 @@ from visdiv_assets.curation.judge.profiles import ANSWER, CAPTION, IMAGE, QUESTI
 from visdiv_assets.curation.quality import is_rating
 from visdiv_assets.imaging.limits import Decoding, decoding_settings
 from visdiv_assets.ingest.turns import RATING_COLUMNS
+from visdiv_assets.sources.conform import positions_of_entries
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
 
@@ -118,9 +119,8 @@ def turn_batches(
     columns = [name for name in RATING_COLUMNS if name.removesuffix("_ratings") in {c.name for c in profile.criteria}]
     first = shard.first_row
     for batch in shard.batches(["turns", "texts", *columns]):
-        counts = pc.fill_null(batch["turns"], 0).to_numpy(zero_copy_only=False).astype(np.int64)
-        rows = np.repeat(np.arange(len(counts)) + first, counts)
-        turns = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        rows, turns = positions_of_entries(batch["turns"])
+        rows += first
         found = TurnBatch(batch.num_rows, rows, turns.astype(np.int32))
         given = {name.removesuffix("_ratings"): is_rating(batch[name].flatten()) for name in columns}
         texts = batch["texts"].flatten()
