@@ -20,7 +20,7 @@ from visdiv_assets.imaging.limits import Decoding, has_decoding
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
-from visdiv_assets.texts.ocr.findings import BOXES_SCHEMA
+from visdiv_assets.texts.ocr.findings import texts_by_image
 from visdiv_assets.texts.ocr.interface import ReadText
 
 #: Pairs whose text is in memory at a time, about 3 kB each for pages. Each time all text is read again.
@@ -28,8 +28,6 @@ PAIRS_AT_A_TIME = 200_000
 
 #: Name of the version of the rule among the inputs of a table of verified pairs; absent without text.
 RULE_INPUT = "texts_version"
-
-_CORNERS = [name for name in BOXES_SCHEMA.names if name[0] in "xy"]
 
 
 def read_texts(lake: Lake, sets: Iterable[tuple[Kind, Manifest]], decoding: Decoding) -> list[Manifest]:
@@ -170,15 +168,7 @@ def read_texts_of(lake: Lake, read: Sequence[Manifest], image_ids: Sequence[str]
     for manifest in read:
         if not wanted or not manifest.files("boxes"):
             continue
-        boxes = lake.read(manifest, "boxes", where=pc.field("image_id").isin(pa.array(sorted(wanted), pa.string())))
-        if not boxes.num_rows:
-            continue
-        # The boxes of an image follow one another.
-        names = boxes["image_id"].to_numpy(zero_copy_only=False)
-        starts = np.flatnonzero(np.concatenate([np.ones(1, bool), names[1:] != names[:-1]]))
-        corners = np.column_stack([boxes[name].to_numpy() for name in _CORNERS]).reshape(-1, 4, 2)
-        said, confidences = boxes["text"].to_pylist(), boxes["confidence"].to_numpy()
-        for start, stop in zip(starts, [*starts[1:], len(names)], strict=True):
-            texts[names[start]] = ReadText(corners[start:stop], said[start:stop], confidences[start:stop])
+        chosen = pc.field("image_id").isin(pa.array(sorted(wanted), pa.string()))
+        texts |= texts_by_image(lake.read(manifest, "boxes", where=chosen))
         wanted -= texts.keys()
     return texts

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from visdiv_assets.corpus.access import readable_positions
-from visdiv_assets.corpus.tables import remedy
+from visdiv_assets.corpus.tables import LakeTable, remedy
 from visdiv_assets.curation.alignment.summary import summarize_rows, summarize_subset, totals_of
 from visdiv_assets.curation.alignment.turns import RowImages, align_turns
 from visdiv_assets.embedding.clip.checkpoints import same_weights
@@ -35,6 +35,20 @@ def require_same_weights(images: Manifest, texts: Manifest) -> None:
             f"the images of {images.partition!r} were embedded with {images.model_id} and its texts with "
             f"{texts.model_id}: {remedy(texts.table, texts.partition)}"
         )
+
+
+def other_model(subset: str, stored: str, model_id: str) -> ModelError:
+    """Return the error for a model that is not the one that embedded the images of a subset.
+
+    Args:
+        subset: its name.
+        stored: the model of its `clip_image_embeddings`.
+        model_id: the model of the settings.
+    """
+    return ModelError(
+        f"the images of {subset!r} were embedded with {stored}, not with {model_id}: "
+        f"{remedy(LakeTable.CLIP_IMAGE_EMBEDDINGS, subset)}"
+    )
 
 
 def align_subset(

@@ -6,7 +6,8 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from visdiv_assets.corpus.tables import LakeTable, remedy
+from visdiv_assets.corpus.tables import LakeTable
+from visdiv_assets.curation.alignment.subset import other_model
 from visdiv_assets.curation.image_types.by_features import TYPES, feature_weights
 from visdiv_assets.curation.image_types.subset import (
     IMAGES_SCHEMA,
@@ -19,7 +20,6 @@ from visdiv_assets.curation.image_types.subset import (
 )
 from visdiv_assets.curation.image_types.zero_shot import SCORES_SCHEMA, TOPICS, PromptVectors, zero_shot_scores
 from visdiv_assets.embedding.clip.checkpoints import same_weights
-from visdiv_assets.errors import ModelError
 from visdiv_assets.orchestration.assets.clip_optional import leave_out
 from visdiv_assets.orchestration.assets.stage import (
     check_defects,
@@ -157,10 +157,7 @@ def clip_image_tags(context: dg.AssetExecutionContext, lake: LakeResource, clip:
             ):
                 embedder = clip.prompts()
                 if not same_weights(embedder.model_id, str(of_images.model_id)):
-                    raise ModelError(
-                        f"the images of {run.partition!r} were embedded with {of_images.model_id}, not with "
-                        f"{embedder.model_id}: {remedy(LakeTable.CLIP_IMAGE_EMBEDDINGS, run.partition)}"
-                    )
+                    raise other_model(run.partition, str(of_images.model_id), embedder.model_id)
                 prompts = PromptVectors.embed(lambda texts: embedder.embed(texts).vectors)
                 batches = []
                 for batch in zero_shot_scores(store.array(of_images, "vectors").blocks(), prompts):

@@ -10,10 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from visdiv_assets.corpus.image_fetch import ImageFetcher
-from visdiv_assets.corpus.tables import LakeTable, remedy
+from visdiv_assets.curation.alignment.subset import other_model
 from visdiv_assets.embedding import Embedder
 from visdiv_assets.embedding.interface import unit_length
-from visdiv_assets.errors import ModelError
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import unchanged
 from visdiv_assets.imaging.limits import DecodeLimits
@@ -23,7 +22,7 @@ from visdiv_assets.progress import Progress
 from visdiv_assets.sources import Kind, Source
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
-from visdiv_assets.texts.ocr.findings import BOXES_SCHEMA
+from visdiv_assets.texts.ocr.findings import texts_by_image
 from visdiv_assets.texts.ocr.masking import mask_boxes
 
 if TYPE_CHECKING:
@@ -67,20 +66,16 @@ class EmbedMasked:
         lake = self.lake.get()
         embedder = self.load(worker.device)
         if embedder.model_id != self.model_id:
-            subset = self.images.partition
-            raise ModelError(
-                f"the images of {subset!r} were embedded with {self.model_id}, not with {embedder.model_id}: "
-                f"{remedy(LakeTable.CLIP_IMAGE_EMBEDDINGS, subset)}"
-            )
+            raise other_model(self.images.partition, self.model_id, embedder.model_id)
         fetcher = ImageFetcher(lake, self.source.get(), [(Kind.SUBSET, self.images)])
 
         def embed(unit: Manifest, progress: Progress) -> MaskedUnit:
-            boxes = _boxes_by_image(lake.read(unit, "boxes"))
-            fetch = fetcher.in_order(list(boxes))
+            texts = texts_by_image(lake.read(unit, "boxes"))
+            fetch = fetcher.in_order(list(texts))
             ids, prepared = [], []
-            for each, of_image in boxes.items():
+            for each, text in texts.items():
                 (data,) = fetch([each])
-                masked = _mask(each, data, of_image, self.limits)
+                masked = _mask(each, data, text.boxes, self.limits)
                 if masked is not None:
                     ids.append(each)
                     prepared.append(embedder.preprocess(masked))
@@ -92,15 +87,6 @@ class EmbedMasked:
     def size(self, unit: Manifest) -> int:
         """Return the number of images that were read."""
         return unit.rows("read")
-
-
-def _boxes_by_image(boxes: pa.Table) -> dict[str, np.ndarray]:
-    """Return the corners, float32 [n, 4, 2], of the boxes of each image, in the order of the images."""
-    names = [name for name in BOXES_SCHEMA.names if name[0] in "xy"]
-    corners = np.stack([boxes[name].to_numpy() for name in names], axis=1).reshape(-1, 4, 2)
-    ids = boxes["image_id"].to_numpy()
-    starts = np.flatnonzero(np.r_[len(ids) > 0, ids[1:] != ids[:-1]])
-    return {ids[start]: part for start, part in zip(starts, np.split(corners, starts[1:]), strict=False)}
 
 
 def _mask(listed: str, data: bytes | None, boxes: np.ndarray, limits: DecodeLimits) -> Image | None:

@@ -211,6 +211,23 @@ def texts_of_images(image_ids: Sequence[str], boxes: pa.Table) -> pa.Array:
     return pa.array(["\n".join(lines.get(image_id, ())) for image_id in image_ids], pa.string())
 
 
+def texts_by_image(boxes: pa.Table) -> dict[str, ReadText]:
+    """Return what was read in each image that has boxes, in the order of the images.
+
+    Args:
+        boxes: rows of `BOXES_SCHEMA`; those of an image follow one another.
+    """
+    names = [name for name in BOXES_SCHEMA.names if name[0] in "xy"]
+    corners = np.column_stack([boxes[name].to_numpy() for name in names]).reshape(-1, 4, 2)
+    texts, confidences = boxes["text"].to_pylist(), boxes["confidence"].to_numpy()
+    ids = boxes["image_id"].to_numpy()
+    starts = np.flatnonzero(np.r_[len(ids) > 0, ids[1:] != ids[:-1]]).tolist()
+    return {
+        ids[start]: ReadText(corners[start:stop], texts[start:stop], confidences[start:stop])
+        for start, stop in zip(starts, [*starts[1:], len(ids)], strict=False)
+    }
+
+
 def personal_data(positions: pa.Table, boxes: pa.Table) -> pa.Table:
     """Count personal data in the text of each image: rows of `PERSONAL_SCHEMA`.
 

@@ -16,6 +16,7 @@ from visdiv_assets.texts.ocr.findings import (
     describe_failure,
     describe_text,
     repeated_answers,
+    texts_by_image,
     with_answers,
 )
 from visdiv_assets.texts.ocr.interface import ReadText, no_text
@@ -43,6 +44,16 @@ def test_overlapping_boxes_are_counted_once() -> None:
     boxes = np.array([box(0, 0, 0.5, 0.5), box(0.25, 0, 0.75, 0.5)], np.float32)
     assert covered_area(boxes) == pytest.approx(0.375)
     assert covered_area(boxes[:0]) == 0.0
+
+
+def test_the_boxes_of_each_image_are_its_text_again() -> None:
+    written = {A: text("one", "two"), B: no_text(), "c" * 32: text("three")}
+    read = texts_by_image(pa.concat_tables([box_rows(*each) for each in written.items()]))
+    assert {image: found.texts for image, found in read.items()} == {A: ["one", "two"], "c" * 32: ["three"]}
+    for image, found in read.items():
+        np.testing.assert_array_equal(found.boxes, written[image].boxes)
+        np.testing.assert_array_equal(found.confidences, written[image].confidences)
+    assert texts_by_image(BOXES_SCHEMA.empty_table()) == {}
 
 
 def test_a_box_whose_corners_cross_has_an_area() -> None:
