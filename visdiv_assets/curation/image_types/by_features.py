@@ -56,9 +56,10 @@ class FeatureWeights:
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """Return the probability of each class, float64 [n, k], of images with features [n, features]."""
-        logits = (features - self.mean) / self.deviation @ self.weights + self.intercept
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        found: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
+        # Loaded late: all commands import this module for the names of types.
+        from scipy.special import softmax
+
+        found: np.ndarray = softmax((features - self.mean) / self.deviation @ self.weights + self.intercept, axis=1)
         return found
 
     def classify(self, features: np.ndarray) -> tuple[pa.Array, pa.Array]:

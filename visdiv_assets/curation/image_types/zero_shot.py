@@ -101,14 +101,14 @@ def zero_shot_scores(blocks: Iterable[np.ndarray], prompts: PromptVectors) -> It
     Raises:
         InputError: a vector is not finite.
     """
+    from scipy.special import expit, softmax
+
     for block in blocks:
         vectors = check_matrix(as_float32(block), 0)
-        logits = SCALE * (vectors @ prompts.types.T)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities = powers / powers.sum(axis=1, keepdims=True)
+        probabilities = softmax(SCALE * (vectors @ prompts.types.T), axis=1)
         best = probabilities.argmax(axis=1)
         certain = np.take_along_axis(probabilities, best[:, None], axis=1)[:, 0]
-        scores = 1 / (1 + np.exp(-SCALE * (vectors @ (prompts.unsafe - prompts.safe).T)))
+        scores = expit(SCALE * (vectors @ (prompts.unsafe - prompts.safe).T))
         worst = scores.argmax(axis=1)
         columns = [
             pa.array(TYPES).take(pa.array(best, mask=certain < MIN_PROBABILITY)),

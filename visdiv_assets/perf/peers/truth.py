@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from visdiv_assets.duplicates.clusters import Pairs, components
 from visdiv_assets.errors import ConfigError
 from visdiv_assets.perf.peers.images import Position
 
@@ -100,9 +99,8 @@ def _groups(copies: list[Pair]) -> dict[Position, int]:
     numbers: dict[Position, int] = {}
     for position in (position for pair in copies for position in pair):
         numbers.setdefault(position, len(numbers))
-    ends = np.array([[numbers[one], numbers[other]] for one, other in copies])
-    links = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(len(numbers), len(numbers)))
-    _, labels = connected_components(links, directed=False)
+    left, right = np.array([[numbers[one], numbers[other]] for one, other in copies]).T
+    labels = components(len(numbers), Pairs(left, right, np.ones(len(copies), np.float32)))
     return {position: int(labels[number]) for position, number in numbers.items()}
 
 
