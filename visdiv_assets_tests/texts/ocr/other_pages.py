@@ -8,10 +8,11 @@ Run as a program, it reads 500 pages by default, which takes more than half an h
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from random import Random
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ from visdiv_assets.texts.ocr.interface import TextReader
 from visdiv_assets.texts.ocr.rapid import RapidReader
 from visdiv_assets_tests.testing.corpora import draw
 from visdiv_assets_tests.testing.corpora.shared import GROUP, INK, SHORT_WORDS, WORDS, font, page
+
+logger = logging.getLogger(__name__)
 
 QUESTIONS = (
     "How many of the seven gray geese in front of the old mill are looking at the camera?",
@@ -94,10 +97,18 @@ def other_pages(count: int) -> Iterator[np.ndarray]:
             yield draw_text(random_words(random), FACES[number % len(FACES)], 18, 50)
 
 
+def logged(pages: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield pages, and log a line after every 50: reading takes seconds per page."""
+    for number, each in enumerate(pages, 1):
+        yield each
+        if number % 50 == 0:
+            logger.info("%s pages read", number)
+
+
 def count_alarms(reader: TextReader, pages: int) -> Alarms:
     """Read the benchmark and some other pages, and look for the former in the latter."""
     looked_for = WantedTexts.of(pa.array(benchmark_texts(reader)), max_texts=10)
-    texts = pa.array([read_text(reader, each) for each in other_pages(pages)])
+    texts = pa.array([read_text(reader, each) for each in logged(other_pages(pages))])
     found = find_contained(texts, looked_for, min_share=0.0)
     shares = found["share"].to_numpy()
     pages_from = {
@@ -113,6 +124,7 @@ def main() -> None:
     """Print the number of false alarms."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pages", type=int, default=500, help="number of other pages")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     begin = time.monotonic()
     found = count_alarms(RapidReader(1), parser.parse_args().pages)
     sys.stdout.write(
