@@ -93,12 +93,17 @@ class SparseBestPartners:
     def __init__(self, k: int) -> None:
         """Set the number of partners kept of each key, an integer of at least 0."""
         self.k = k
-        self._kept: Entries = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+        self._kept = _concatenate([])
+        #: The K-th best entry of each key that has K, by key.
+        self._last = _concatenate([])
         self._waiting: list[Entries] = []
         self._waiting_count = 0
 
     def offer(self, keys: np.ndarray, partners: np.ndarray, similarity: np.ndarray) -> None:
         """Offer one partner to each of the keys: three arrays [m], in any order."""
+        if len(self._last[0]):
+            chosen = self._better_than_last(keys, partners, similarity)
+            keys, partners, similarity = keys[chosen], partners[chosen], similarity[chosen]
         if len(keys):
             self._waiting.append((keys, partners, similarity))
             self._waiting_count += len(keys)
@@ -111,9 +116,19 @@ class SparseBestPartners:
             keys, partners, similarity = _concatenate([self._kept, *self._waiting])
             self._waiting, self._waiting_count = [], 0
             different, local = np.unique(keys, return_inverse=True)
-            local, partners, similarity, _ = select_best((local, partners, similarity), self.k)
-            self._kept = different[local], partners, similarity
+            local, partners, similarity, rank = select_best((local, partners, similarity), self.k)
+            self._kept = keys, partners, similarity = different[local], partners, similarity
+            last = np.flatnonzero(rank == self.k - 1)
+            self._last = keys[last], partners[last], similarity[last]
         return self._kept
+
+    def _better_than_last(self, keys: np.ndarray, partners: np.ndarray, similarity: np.ndarray) -> np.ndarray:
+        """Return which entries are not worse than the K kept ones of their key: in a clique few are. int64 [chosen]."""
+        full, last_partner, last_similarity = self._last
+        at = np.minimum(np.searchsorted(full, keys), len(full) - 1)
+        last = last_similarity[at]
+        better = (similarity > last) | (similarity == last) & (partners < last_partner[at])
+        return np.flatnonzero(better | (full[at] != keys))
 
 
 def select_best(entries: Entries, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
