@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -55,12 +56,13 @@ class Automation:
 
     def tick(self) -> dict[str, set[str | None]]:
         """Return the requested partitions by asset; {None} for an asset without partitions."""
-        result = dg.evaluate_automation_conditions(
-            defs=self._definitions,
-            instance=self._pipeline.instance,
-            asset_selection=self._target,
-            cursor=self._cursor,
-        )
+        instance = self._pipeline.instance
+        with pytest.MonkeyPatch.context() as patch:
+            # Conditions ask for the same names thousands of times, and none are added while they are evaluated.
+            patch.setattr(instance, "get_dynamic_partitions", cache(instance.get_dynamic_partitions))
+            result = dg.evaluate_automation_conditions(
+                defs=self._definitions, instance=instance, asset_selection=self._target, cursor=self._cursor
+            )
         self._cursor = result.cursor
         asked: dict[str, set[str | None]] = {}
         for spec in self._definitions.resolve_all_asset_specs():
