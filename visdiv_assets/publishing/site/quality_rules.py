@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from visdiv_assets.publishing.site.page_model import (
     share,
 )
 from visdiv_assets.publishing.site.report_data import Warehouse
+from visdiv_assets.texts.personal_data import KINDS
 from visdiv_assets.wording import several
 
 _IMAGE_ISSUES = """
@@ -35,6 +37,13 @@ _PERSONAL = """
 SELECT subset, kind::VARCHAR AS kind, "rows", share FROM personal_data_summary ORDER BY subset, kind
 """
 
+_PERSONAL_IN_IMAGES = """
+SELECT s.subset, k.kind, count(p.kind) AS images, count(p.kind) / nullif(s.images_read, 0) AS share
+FROM image_text_summary s CROSS JOIN (SELECT unnest($kinds) AS kind) k
+    LEFT JOIN image_personal_data p ON p.subset = s.subset AND p.kind::VARCHAR = k.kind
+GROUP BY s.subset, k.kind, s.images_read ORDER BY s.subset, list_position($kinds, k.kind)
+"""
+
 _QUANTILES = """
 SELECT subset, measure, p05, p25, p50, p75, p95 FROM quality_quantiles WHERE p50 IS NOT NULL
 ORDER BY subset, table_name, measure
@@ -46,10 +55,11 @@ def sections(warehouse: Warehouse) -> list[Section]:
     nothing = "No texts were measured. If rows have texts that are not empty, run `visdiv run --all`."
     # Only to be read if the table is there.
     measured = warehouse.has_rows("text_quality")
+    personal = list(_of_personal_data(warehouse))
     made = [
         Section("Images", charts=_of_images(warehouse) if warehouse.has_rows("images") else ()),
         _of_texts(warehouse) if measured else Section("Texts", nothing=nothing),
-        _of_personal_data(warehouse) if measured else Section("Personal data", nothing=nothing),
+        Section("Personal data", charts=personal) if personal else Section("Personal data", nothing=nothing),
     ]
     if warehouse.has_rows("quality_quantiles"):
         made.append(Section("Quantiles", grids=[_quantiles(warehouse)]))
@@ -59,7 +69,7 @@ def sections(warehouse: Warehouse) -> list[Section]:
 def _of_images(warehouse: Warehouse) -> list[Chart]:
     rows = warehouse.rows(_IMAGE_ISSUES)
     cells = [(row["subset"], _words(row["issue"]), row["found"], row["share"]) for row in rows]
-    note = "The rules are those of CleanVision; `image_quality` in VISDIV_DROP drops rows by them."
+    note = "The rules are those of CleanVision; image_quality in VISDIV_DROP drops rows by them."
     return [_chart("image-issues", "Share of the images with an issue", note, "images", cells)]
 
 
@@ -92,14 +102,20 @@ def _of_texts(warehouse: Warehouse) -> Section:
     return Section("Texts", charts=[chart], grids=[Grid("Length and language by subset", headings, table, opened=True)])
 
 
-def _of_personal_data(warehouse: Warehouse) -> Section:
-    rows = warehouse.rows(_PERSONAL)
-    cells = [(row["subset"], _words(row["kind"]), row["rows"], row["share"] or 0.0) for row in rows]
-    note = (
-        "Found by patterns: some matches are wrong, and some data are missed. The table personal_data says where, not "
-        "what."
-    )
-    return Section("Personal data", charts=[_chart("personal", "Share of the rows with it", note, "rows", cells)])
+def _of_personal_data(warehouse: Warehouse) -> Iterator[Chart]:
+    if warehouse.has_rows("text_quality"):
+        cells = [
+            (row["subset"], _words(row["kind"]), row["rows"], row["share"] or 0.0) for row in warehouse.rows(_PERSONAL)
+        ]
+        note = (
+            "Found by patterns: some matches are wrong, and some data are missed. The table personal_data says where, "
+            "not what."
+        )
+        yield _chart("personal", "Share of the rows with it", note, "rows", cells)
+    if read := warehouse.rows_of("image_texts", _PERSONAL_IN_IMAGES, kinds=list(KINDS)):
+        cells = [(row["subset"], _words(row["kind"]), row["images"], row["share"]) for row in read]
+        note = "Of the images whose text was read, a sample by default. The table image_personal_data says where."
+        yield _chart("personal-in-images", "Share of the images with it in their text", note, "images", cells)
 
 
 def _quantiles(warehouse: Warehouse) -> Grid:
