@@ -15,7 +15,7 @@ import numpy as np
 
 from visdiv_assets.extras import is_installed
 from visdiv_assets.perf.measuring import Figure, Run, measure_in_subprocess
-from visdiv_assets.perf.vectors import Distribution, write_vectors
+from visdiv_assets.perf.vectors import FLAT_RANK, Distribution, write_vectors
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.vectors.partner_lists import PartnerLists, PartnerRule, offer_tile
 
@@ -23,8 +23,6 @@ SIZES = (20_000, 50_000, 100_000)
 THRESHOLDS = (0.93, 0.75)
 #: The partners that the corpus keeps: candidates for verification, and close pairs.
 CANDIDATES = PartnerRule(floor=0.45, k_best=16, close_floor=0.75, close_k_best=64)
-#: Effective rank of vectors with a flat spectrum, of which a projection to fewer dimensions leaves more in doubt.
-FLAT_RANK = 220
 #: Number of FineVision's images.
 FINEVISION_IMAGES = 17_300_000
 #: Maximum difference of two float32 products of the same vectors.

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from visdiv_assets.perf.measuring import Figure, Run, measure_in_subprocess
+from visdiv_assets.perf.vectors import FLAT_RANK, Distribution, write_vectors
 from visdiv_assets.progress import Progress, silent
 
 DIMENSION = 512
@@ -39,7 +40,7 @@ def measure(vectors: int = 1_000_000, rounds: int = 2, progress: Progress = sile
     for dtype in DTYPES:
         with tempfile.TemporaryDirectory(prefix="visdiv-perf-") as folder:
             path = Path(folder) / "vectors.npy"
-            write_vectors(path, vectors, dtype)
+            write_vectors(path, Distribution.with_rank(FLAT_RANK, DIMENSION), vectors, dtype=dtype)
             sides: list[list[Run]] = [[], []]
             for _ in range(rounds):
                 for side, prepare in zip(sides, (_ours, _peer), strict=True):
@@ -63,18 +64,6 @@ def measure(vectors: int = 1_000_000, rounds: int = 2, progress: Progress = sile
             )
         )
     return figures
-
-
-def write_vectors(path: Path, vectors: int, dtype: str, seed: int = 0) -> None:
-    """Write unit vectors [vectors, 512] as .npy; their variances decay by a power law along random directions."""
-    rng = np.random.default_rng(seed)
-    rotation = np.linalg.qr(rng.standard_normal((DIMENSION, DIMENSION)))[0]
-    shape = (rotation * np.arange(1, DIMENSION + 1)[:, np.newaxis] ** -0.4).astype(np.float32)
-    out = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), (vectors, DIMENSION))
-    for start in range(0, vectors, ROWS_AT_A_TIME):
-        x = rng.standard_normal((min(ROWS_AT_A_TIME, vectors - start), DIMENSION), dtype=np.float32) @ shape
-        out[start : start + len(x)] = x / np.linalg.norm(x, axis=1, keepdims=True)
-    out.flush()
 
 
 def _ours(path: Path) -> Callable[[], Ranks]:

@@ -30,6 +30,8 @@ ROWS_AT_A_TIME = 65_536
 PLANTED = 50
 #: Range of the length of the vector that is added to a copy; it gives cosines from about 0.998 down to 0.7.
 CHANGE = (0.05, 1.0)
+#: Effective rank of vectors with a flat spectrum, of which a projection to fewer dimensions leaves more in doubt.
+FLAT_RANK = 220
 
 
 def real_vectors(source: Source) -> np.ndarray:
@@ -60,14 +62,14 @@ def _read_images(source: Source, subset: str) -> Iterator[bytes]:
                     yield image
 
 
-def write_vectors(path: Path, distribution: Distribution, count: int, *, seed: int = 0) -> None:
-    """Write normally distributed unit vectors: float16 [count, d], .npy.
+def write_vectors(path: Path, distribution: Distribution, count: int, *, dtype: str = "float16", seed: int = 0) -> None:
+    """Write normally distributed unit vectors: float16, or another type, [count, d], .npy.
 
     Every `PLANTED`-th is a copy of one of the 65,536 before it, moved by a random vector of the same covariance, about
     as far as a common transformation of an image moves its vector.
     """
     random = np.random.default_rng(seed)
-    out = np.lib.format.open_memmap(path, "w+", np.float16, (count, len(distribution.mean)))
+    out = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), (count, len(distribution.mean)))
     for start in range(0, count, ROWS_AT_A_TIME):
         rows = min(ROWS_AT_A_TIME, count - start)
         out[start : start + rows] = distribution.draw(random, rows)

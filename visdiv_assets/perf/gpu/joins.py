@@ -16,7 +16,7 @@ from visdiv_assets.perf import large
 from visdiv_assets.perf.gpu.setup import Setup
 from visdiv_assets.perf.joins import CANDIDATES
 from visdiv_assets.perf.measuring import Figure
-from visdiv_assets.perf.vectors import ROWS_AT_A_TIME, Distribution
+from visdiv_assets.perf.vectors import FLAT_RANK, ROWS_AT_A_TIME, Distribution
 from visdiv_assets.storage.disk_space import GIGABYTE, space_of
 from visdiv_assets.threads import ordered_map, thread_count
 from visdiv_assets.vectors.join_blocks import (
@@ -30,8 +30,6 @@ from visdiv_assets.vectors.join_blocks import (
 )
 
 DIMENSION = 512
-#: Vectors that the covariance is estimated from, and the power law of their standard deviations.
-DRAWN, POWER = 4096, -0.4
 #: Places in the set at which blocks are compared, as shares of its rows.
 COMPARED_AT = (0.0, 0.5, 0.95)
 
@@ -120,7 +118,7 @@ def _rows(table: pa.Table) -> set[tuple[int, int, float]]:
 
 
 def vector_file(setup: Setup, count: int) -> Path:
-    """Return a file of unit vectors with a spectrum like SSCD's and copies among them, float16 [count, 512]; made once.
+    """Return a file of unit vectors with a flat spectrum and copies among them, float16 [count, 512]; made once.
 
     Raises:
         StorageError: the disk has too little free space.
@@ -134,7 +132,7 @@ def vector_file(setup: Setup, count: int) -> Path:
             f"{count:,} vectors need {needed / GIGABYTE:.1f} GB in {setup.folder}, but only {free / GIGABYTE:.1f} GB "
             "are free: choose another folder with --folder"
         )
-    distribution = Distribution.of(_draw_power_law())
+    distribution = Distribution.with_rank(FLAT_RANK, DIMENSION)
     unfinished = path.with_suffix(".part")
     out = np.lib.format.open_memmap(unfinished, "w+", np.float16, (count, DIMENSION))
 
@@ -148,13 +146,3 @@ def vector_file(setup: Setup, count: int) -> Path:
     # Written to disk when the system likes: another run may make the file again.
     unfinished.rename(path)
     return path
-
-
-def _draw_power_law() -> np.ndarray:
-    """Draw unit vectors whose variances decay along random directions; their effective rank is 228."""
-    random = np.random.default_rng(0)
-    rotation = np.linalg.qr(random.standard_normal((DIMENSION, DIMENSION)))[0]
-    scales = np.arange(1, DIMENSION + 1)[:, np.newaxis] ** POWER
-    x = random.standard_normal((DRAWN, DIMENSION)) @ (rotation * scales)
-    units: np.ndarray = x / np.linalg.norm(x, axis=1, keepdims=True)
-    return units
