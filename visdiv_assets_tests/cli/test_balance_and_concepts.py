@@ -12,6 +12,7 @@ from click.testing import Result
 
 from visdiv_assets_tests.cli.test_main import refused, visdiv
 from visdiv_assets_tests.conftest import image, made_once
+from visdiv_assets_tests.testing.small_lakes import run_stages
 from visdiv_assets_tests.testing.told_rows import Told, write_told
 
 DOG: Told = ([image(1)], [("What?", "a red dog")])
@@ -21,8 +22,7 @@ ROWS = [DOG] * 6 + [CAT] * 4
 
 def make(folder: Path) -> None:
     write_told(folder / "source", "some", ROWS)
-    ran = visdiv("run", "--all", source=folder / "source", data=folder / "data", VISDIV_CLIP_MODEL="")
-    assert ran.exit_code == 0, ran.output
+    run_stages(folder, subset=["subset_images", "subset_turns"], corpus=["warehouse"])
 
 
 @pytest.fixture(scope="module")

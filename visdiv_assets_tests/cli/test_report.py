@@ -1,4 +1,4 @@
-"""`visdiv report` on findings that a run made, images and scores of equal numbers among them."""
+"""`visdiv report` on findings of a few stages, images and scores of equal numbers among them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from visdiv_assets.cli.main import main
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.conftest import Row, clean_environment, image, made_once, write_shard
 from visdiv_assets_tests.publishing.site.pages import ReadPage
+from visdiv_assets_tests.testing.small_lakes import COPIES, DECISIONS, run_stages
+
+MEASURES = ("subset_diversity", "rarefied_diversity")
 
 #: Positions of the subset `many`, which show six images in turn: two of each that stand for others.
 MANY = 258
@@ -29,9 +32,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def make(at: Path) -> None:
         write_shard(at / "source", "many", [Row([image(number % 6)]) for number in range(MANY)])
         write_shard(at / "source", "few", [Row([image(0)]), Row([image(70)])])
-        for command in (["run", "--all"], ["report"]):
-            result = visdiv(*command, folder=at)
-            assert result.exit_code == 0, result.output
+        run_stages(at, subset=(*COPIES, *MEASURES, "duplicates_report"), corpus=DECISIONS)
+        result = visdiv("report", folder=at)
+        assert result.exit_code == 0, result.output
 
     with clean_environment():
         return made_once(tmp_path_factory, "reporting", make)

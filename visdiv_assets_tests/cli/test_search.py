@@ -18,12 +18,12 @@ from visdiv_assets.embedding.queries import parse_weighted
 from visdiv_assets.imaging.decode import decode_image
 from visdiv_assets.imaging.identity import image_id
 from visdiv_assets.imaging.limits import DecodeLimits
-from visdiv_assets.settings import Settings
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.cli.test_main import refused, visdiv
 from visdiv_assets_tests.conftest import Row, image, made_once, near_copy, write_shard
 from visdiv_assets_tests.testing.clip_lakes import add_clip_images
 from visdiv_assets_tests.testing.clip_models import small_clip
+from visdiv_assets_tests.testing.small_lakes import COPIES, DECISIONS, run_stages
 
 #: Seeds of the images by subset; an image is a row of its own.
 SUBSETS = {"birds": (1, 2, 3, 4), "geoqa+(x)": (5, 6, 7)}
@@ -36,13 +36,13 @@ def pixels(data: bytes) -> Image.Image:
 
 
 def make(folder: Path) -> None:
-    """A source, a CLIP, and a lake with what the stages would have written of them."""
+    """A source, a CLIP, and a lake with what the stages of images and CLIP write."""
     for subset, seeds in SUBSETS.items():
         write_shard(folder / "source", subset, [Row([image(seed)]) for seed in seeds])
-    ran = visdiv("run", *SUBSETS, source=folder / "source", data=folder / "data", VISDIV_CLIP_MODEL="")
-    assert ran.exit_code == 0, ran.output
+    # Queries are embedded by SSCD too.
+    settings = run_stages(folder, subset=COPIES, corpus=DECISIONS, model="")
     images = ClipImages(ClipModel(find_checkpoint(str(small_clip(folder / "clip"))), "cpu"), "crop")
-    lake = Lake(Settings(data=str(folder / "data")).lake_root)
+    lake = Lake(settings.lake_root)
     for subset, seeds in SUBSETS.items():
         data = [image(seed) for seed in seeds]
         vectors = images.embed([pixels(each) for each in data])

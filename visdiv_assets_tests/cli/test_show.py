@@ -11,6 +11,7 @@ from click.testing import Result
 
 from visdiv_assets_tests.cli.test_main import visdiv
 from visdiv_assets_tests.conftest import Row, image, made_once, near_copy, write_shard
+from visdiv_assets_tests.testing.small_lakes import COPIES, DECISIONS, LEAKS, OF_BENCHMARK, run_stages
 
 
 def make(folder: Path) -> None:
@@ -20,8 +21,7 @@ def make(folder: Path) -> None:
     benchmark.parent.mkdir(parents=True)
     write_shard(folder / "other", "exam", [Row([image(9)]), Row([image(2)])])
     (folder / "other" / "subsets" / "exam").rename(benchmark)
-    result = visdiv("run", "--all", source=folder / "source", data=folder / "data", VISDIV_CLIP_MODEL="")
-    assert result.exit_code == 0, result.output
+    run_stages(folder, subset=(*COPIES, *LEAKS), corpus=DECISIONS, benchmark=OF_BENCHMARK)
 
 
 @pytest.fixture(scope="module")

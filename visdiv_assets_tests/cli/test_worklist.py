@@ -17,6 +17,7 @@ from visdiv_assets.curation.worklist import PROMPTS
 from visdiv_assets.settings import Settings
 from visdiv_assets_tests.cli.test_main import refused, visdiv
 from visdiv_assets_tests.conftest import Pipeline, image, made_once
+from visdiv_assets_tests.testing.small_lakes import run_stages
 from visdiv_assets_tests.testing.told_rows import Told, write_told
 
 LONG = "A red bird sits on a green branch of a tree"
@@ -32,8 +33,8 @@ LISTED = {(row, turn): why for row, (_, each) in enumerate(ROWS) for turn, why i
 
 def make(folder: Path) -> None:
     write_told(folder / "source", "some", [told for told, _ in ROWS])
-    ran = visdiv("run", "--all", source=folder / "source", data=folder / "data", VISDIV_CLIP_MODEL="")
-    assert ran.exit_code == 0, ran.output
+    stages = ("subset_images", "subset_turns", "text_quality", "text_signatures")
+    run_stages(folder, subset=stages, corpus=["text_duplicates", "warehouse"])
 
 
 @pytest.fixture(scope="module")

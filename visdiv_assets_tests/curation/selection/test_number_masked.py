@@ -22,6 +22,7 @@ from visdiv_assets.imaging.limits import DecodeLimits
 from visdiv_assets_tests.cli.test_main import refused, visdiv
 from visdiv_assets_tests.conftest import image, made_once
 from visdiv_assets_tests.testing.clip_models import small_clip
+from visdiv_assets_tests.testing.small_lakes import run_stages
 from visdiv_assets_tests.testing.told_rows import Told, write_told
 from visdiv_assets_tests.testing.vectors import random_units
 
@@ -34,12 +35,17 @@ ROWS: list[Told] = [
     ([], [("What?", "a cat")]),
 ]
 
+#: What the methods of selection are computed from.
+STAGES = (
+    *("subset_images", "subset_turns", "text_contamination"),
+    *("clip_image_embeddings", "clip_text_embeddings", "alignment"),
+)
+
 
 def make(folder: Path) -> None:
     write_told(folder / "source", "some", ROWS)
     clip = small_clip(folder / "clip")
-    ran = visdiv("run", "--all", source=folder / "source", data=folder / "data", VISDIV_CLIP_MODEL=str(clip))
-    assert ran.exit_code == 0, ran.output
+    run_stages(folder, subset=STAGES, corpus=["selection_scores"], clip_model=str(clip))
 
 
 @pytest.fixture(scope="module")
