@@ -12,7 +12,7 @@ from visdiv_assets.orchestration.assets import image_texts
 from visdiv_assets.orchestration.assets.clip_optional import LEFT_OUT_TAG
 from visdiv_assets.texts.ocr import sample
 from visdiv_assets.texts.ocr.masking import mask_boxes
-from visdiv_assets_tests.conftest import Pipeline, Row, image, other_model, shapes, written_at
+from visdiv_assets_tests.conftest import Pipeline, Row, image, made_once, shapes, write_shard, written_at
 from visdiv_assets_tests.orchestration.assets.test_image_texts import (
     SUBSET,
     Telling,
@@ -21,6 +21,7 @@ from visdiv_assets_tests.orchestration.assets.test_image_texts import (
     said,
 )
 from visdiv_assets_tests.testing.clip_models import small_clip
+from visdiv_assets_tests.testing.small_lakes import copy_lake, run_stages
 
 BEFORE = ("subset_images", "subset_turns", "sscd_embeddings", "clip_image_embeddings", "clip_text_embeddings")
 
@@ -35,14 +36,18 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Telling:
     return telling
 
 
-@pytest.fixture
-def with_clip(pipeline: Pipeline, reader: Telling, tmp_path: Path) -> Pipeline:
+def make(folder: Path) -> None:
     # Of the first row two images have text, of the second none.
-    pipeline.write(SUBSET, [Row([image(1), image(3)], turns=2), Row([image(2)]), Row([])])
-    made = pipeline.changed(clip_model=str(small_clip(tmp_path / "clip")))
-    ran = made.run(SUBSET, only=BEFORE, sscd=other_model("color"))
-    assert ran.success, ran.failures
-    return made
+    write_shard(folder / "source", SUBSET, [Row([image(1), image(3)], turns=2), Row([image(2)]), Row([])])
+    run_stages(folder, subset=BEFORE, clip_model=str(small_clip(folder / "clip")))
+
+
+@pytest.fixture
+def with_clip(pipeline: Pipeline, reader: Telling, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """Return the jobs on a copy of a subset with CLIP vectors, of which no text was read."""
+    made = made_once(tmp_path_factory, "unmasked", make)
+    copy_lake(made, pipeline)
+    return pipeline.changed(clip_model=str(made / "clip"))
 
 
 def test_scores_are_those_of_the_image_and_of_the_masked_image(with_clip: Pipeline, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
@@ -18,14 +19,13 @@ from visdiv_assets.orchestration.code_location import build_definitions
 from visdiv_assets.orchestration.status import newly_read_subsets
 from visdiv_assets.sources import Kind
 from visdiv_assets.texts.ocr.interface import ReadText, no_text
-from visdiv_assets_tests.conftest import QUIET, Pipeline, Ran, Row, other_model, png
+from visdiv_assets_tests.conftest import QUIET, Pipeline, Ran, Row, made_once, other_model, png, write_shard
 from visdiv_assets_tests.duplicates.test_text_differences import PAGE, page, with_line
 from visdiv_assets_tests.testing.corpora import draw
+from visdiv_assets_tests.testing.small_lakes import COPIES, LEAKS, OF_BENCHMARK, copy_lake, run_stages
 
 DRAWN = draw("invoice", 3, 0)
 TABLES = ("verified_duplicates", "verified_contamination")
-IMAGES = ("subset_images", "subset_turns", "sscd_embeddings", "near_duplicates", "contamination")
-OF_BENCHMARK = ("benchmark_images", "benchmark_strings", "benchmark_embeddings")
 
 
 def jpeg(quality: int) -> bytes:
@@ -48,17 +48,17 @@ class Reader:
         return next((text for known, text in self.texts if np.array_equal(known, pixels)), no_text())
 
 
+def make(folder: Path) -> None:
+    write_shard(folder / "source", "some", [Row([FIRST]), Row([SECOND])])
+    write_shard(folder / "source", "other", [Row([ELSEWHERE])])
+    write_shard(folder / "source", "bench", [Row([TESTED])], kind=Kind.BENCHMARK)
+    run_stages(folder, subset=(*COPIES, *LEAKS), benchmark=OF_BENCHMARK)
+
+
 @pytest.fixture
-def made(pipeline: Pipeline) -> Pipeline:
-    pipeline.write("some", [Row([FIRST]), Row([SECOND])])
-    pipeline.write("other", [Row([ELSEWHERE])])
-    pipeline.write("bench", [Row([TESTED])], kind=Kind.BENCHMARK)
-    model = other_model("color")
-    ran = pipeline.run("bench", kind=Kind.BENCHMARK, only=OF_BENCHMARK, sscd=model)
-    assert ran.success, ran.failures
-    for name in ("some", "other"):
-        ran = pipeline.run(name, only=(*IMAGES, *TABLES), sscd=model)
-        assert ran.success, ran.failures
+def made(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """Return the jobs on a copy of two subsets and a benchmark with verified pairs, of which no text was read."""
+    copy_lake(made_once(tmp_path_factory, "untold", make), pipeline)
     return pipeline
 
 
