@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,36 +13,16 @@ import pytest
 from visdiv_assets.duplicates.decided_pairs import effect_of
 from visdiv_assets.duplicates.person_decisions import append_decision, parse_decision, read_decisions
 from visdiv_assets.settings import Settings
-from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.partition_write import PartitionWrite
-from visdiv_assets_tests.cli.conftest import run_visdiv
-from visdiv_assets_tests.conftest import Row, image, made_once, near_copy, one_each, query, write_shard
-
-#: A copy within a subset, a copy across two, and one in a benchmark.
-WITHIN, ACROSS, LEAK = 1, 2, 3
-
-
-def make_and_run(folder: Path) -> None:
-    """Make a small corpus with three copies, and run it."""
-    write_shard(folder / "source", "one", [*one_each([WITHIN, ACROSS, LEAK, 4, 5]), Row([near_copy(WITHIN)])])
-    write_shard(folder / "source", "two", [*one_each([6, 7]), Row([near_copy(ACROSS)])])
-    write_shard(folder / "source", "bench", [Row([near_copy(LEAK)])], kind=Kind.BENCHMARK)
-    run(Settings(source=str(folder / "source"), data=str(folder / "data")), "--all")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with `source` and `data`, to be left unchanged."""
-    return made_once(tmp_path_factory, "decided", make_and_run)
+from visdiv_assets_tests.cli.conftest import ACROSS, LEAK, WITHIN, copied, run_visdiv
+from visdiv_assets_tests.conftest import image, near_copy, query
 
 
 @pytest.fixture
-def settings(made: Path, tmp_path: Path) -> Settings:
+def settings(ran_all: Path, tmp_path: Path) -> Settings:
     """Return settings of a copy that a test may change."""
-    for name in ("source", "data"):
-        shutil.copytree(made / name, tmp_path / name)
-    return Settings(source=str(tmp_path / "source"), data=str(tmp_path / "data"))
+    return copied(ran_all, tmp_path)
 
 
 def run(settings: Settings, *arguments: str) -> str:
@@ -62,8 +41,8 @@ def decide(settings: Settings, a: bytes, b: bytes, decision: str, **values: Any)
 
 
 def dropped(settings: Settings) -> set[tuple[Any, ...]]:
-    """Return subset, reason and evidence of the dropped rows."""
-    return set(query(settings, "SELECT subset, reason, evidence FROM dropped_rows"))
+    """Return subset, reason and evidence of the dropped rows of `one` and `two`."""
+    return set(query(settings, "SELECT subset, reason, evidence FROM dropped_rows WHERE subset IN ('one', 'two')"))
 
 
 def precision(settings: Settings) -> list[tuple[Any, ...]]:
@@ -109,6 +88,7 @@ def test_a_refuted_pair_is_no_copy_until_the_decision_is_withdrawn(settings: Set
         printed = run(settings, "--changed")
     assert "done   one " in printed
     assert "done   two " not in printed
+    assert "done   geoqa" not in printed
     assert {table for table, _ in compared} <= {
         "verified_duplicates",
         "duplicates_report",
@@ -144,9 +124,9 @@ def test_a_refuted_pair_is_no_copy_until_the_decision_is_withdrawn(settings: Set
 def test_decisions_count_across_subsets_and_for_benchmarks(settings: Settings) -> None:
     decide(settings, image(ACROSS), near_copy(ACROSS), "wrong")
     decide(settings, image(LEAK), near_copy(LEAK), "wrong", kind="contamination")
-    decide(settings, image(4), image(5), "right")
-    decide(settings, image(5), image(6), "right")
-    decide(settings, image(7), near_copy(LEAK), "right", kind="contamination")
+    decide(settings, image(14), image(15), "right")
+    decide(settings, image(15), image(16), "right")
+    decide(settings, image(17), near_copy(LEAK), "right", kind="contamination")
     run(settings, "--changed")
     found = dropped(settings)
     assert {(subset, reason) for subset, reason, evidence in found if evidence == "person"} >= {
@@ -157,7 +137,7 @@ def test_decisions_count_across_subsets_and_for_benchmarks(settings: Settings) -
     rates = (
         "SELECT subset, images_contaminated, benchmark_images_leaked FROM contamination_rates WHERE rule='confirmed'"
     )
-    assert set(query(settings, rates)) == {("one", 0, 0), ("two", 1, 1)}
+    assert set(query(settings, rates)) == {("geoqa+(x)", 1, 1), ("one", 0, 0), ("two", 1, 1)}
     verdicts = (
         "SELECT subset, verdict, decision, evidence FROM contamination_pairs WHERE decision IS NOT NULL ORDER BY ALL"
     )

@@ -26,9 +26,9 @@ def findings(output: str) -> dict[str, tuple[str, str]]:
 
 
 @pytest.fixture
-def settings(ran_once: Path, tmp_path: Path) -> Settings:
+def settings(ran_all: Path, tmp_path: Path) -> Settings:
     """Return settings of a copy that a test may change."""
-    return copied(ran_once, tmp_path)
+    return copied(ran_all, tmp_path)
 
 
 def test_a_healthy_setup_is_ok_and_is_not_changed(settings: Settings) -> None:
@@ -42,8 +42,8 @@ def test_a_healthy_setup_is_ok_and_is_not_changed(settings: Settings) -> None:
     assert lake_files(settings.data, "lake", "reports") == before
 
 
-def test_a_setup_before_the_first_run_is_ok(ran_once: Path, tmp_path: Path) -> None:
-    result = visdiv("doctor", source=ran_once / "source", data=tmp_path / "data")
+def test_a_setup_before_the_first_run_is_ok(ran_all: Path, tmp_path: Path) -> None:
+    result = visdiv("doctor", source=ran_all / "source", data=tmp_path / "data")
     assert result.exit_code == 0, result.output
     assert {level for level, _ in findings(result.output).values()} == {"ok"}
     assert list(tmp_path.iterdir()) == []

@@ -116,27 +116,27 @@ def _files(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_plan_after_a_run_has_nothing_to_make(ran_once: Path) -> None:
-    before = _files(ran_once)
-    result = visdiv("run", "--all", "--plan", source=ran_once / "source", data=ran_once / "data")
+def test_a_plan_after_a_run_has_nothing_to_make(ran_all: Path) -> None:
+    before = _files(ran_all)
+    result = visdiv("run", "--all", "--plan", source=ran_all / "source", data=ran_all / "data")
     assert result.exit_code == 0, result.output
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
-    assert lines[2].startswith("benchmarks 1 unchanged 1 ")
-    assert lines[3].startswith("subsets 2 unchanged 3 ")
+    assert lines[2].startswith("benchmarks 1 unchanged 3 ")
+    assert lines[3].startswith("subsets 3 unchanged 15 ")
     assert lines[-1] == "Nothing to make: everything is up to date."
-    assert _files(ran_once) == before
+    assert _files(ran_all) == before
 
 
-def test_a_plan_of_changed_subsets_uses_recorded_rates(ran_once: Path, tmp_path: Path) -> None:
+def test_a_plan_of_changed_subsets_uses_recorded_rates(ran_all: Path, tmp_path: Path) -> None:
     for name in ("source", "data"):
-        shutil.copytree(ran_once / name, tmp_path / name)
-    write_shard(tmp_path / "source", "some", one_each([1, 5, 6]))
+        shutil.copytree(ran_all / name, tmp_path / name)
+    write_shard(tmp_path / "source", "two", one_each([16, 55, 56, 57]))
     lake = tmp_path / "data" / "lake"
     before = _files(lake)
-    result = visdiv("run", "some", "--plan", source=tmp_path / "source", data=tmp_path / "data")
+    result = visdiv("run", "two", "--plan", source=tmp_path / "source", data=tmp_path / "data")
     assert result.exit_code == 0, result.output
     words = " ".join(result.stdout.split())
-    assert "subsets 1 changed 2 " in words
+    assert "subsets 1 changed 3 " in words
     assert "measured now on" not in words
     assert "nothing recorded yet" not in words
     assert "at the peak (measured in this lake)" in words
