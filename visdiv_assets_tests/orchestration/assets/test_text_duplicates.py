@@ -11,12 +11,14 @@ import pytest
 
 from visdiv_assets.publishing.warehouse.publish import publish
 from visdiv_assets.sources import Kind
-from visdiv_assets_tests.conftest import SAMPLE, Pipeline, Ran, image, query, written_at
+from visdiv_assets_tests.conftest import SAMPLE, Pipeline, Ran, image, made_once, other_model, query, written_at
+from visdiv_assets_tests.testing.small_lakes import copy_lake, run_stages
 
 LONG = "The old mill stands at the end of a long lane, and behind it a river runs to the sea past green meadows."
 NEARLY = LONG.replace("meadows", "hills").upper() + "!"
 OTHER_NUMBER = "The {} old mills stand at the end of a long lane, and behind them a river runs to the sea."
 
+STAGES = ("subset_images", "subset_turns", "text_signatures")
 #: What the clusters need of images.
 PAIRS = ("subset_thumbnails", "subset_features", "near_duplicates", "verified_duplicates", "contamination")
 
@@ -24,8 +26,8 @@ PAIRS = ("subset_thumbnails", "subset_features", "near_duplicates", "verified_du
 Rows = list[tuple[list[int], list[tuple[str | None, str | None]]]]
 
 
-def write_subset(pipeline: Pipeline, name: str, rows: Rows, number: int = 0) -> None:
-    folder = Path(pipeline.settings.source) / "subsets" / name
+def write_subset(source: str | Path, name: str, rows: Rows, number: int = 0) -> None:
+    folder = Path(source) / "subsets" / name
     folder.mkdir(parents=True, exist_ok=True)
     columns: dict[str, Any] = {
         "images": [[{"bytes": image(seed), "path": None} for seed in seeds] for seeds, _ in rows],
@@ -36,7 +38,7 @@ def write_subset(pipeline: Pipeline, name: str, rows: Rows, number: int = 0) -> 
 
 def run(pipeline: Pipeline, *subsets: str) -> Ran:
     for name in subsets:
-        ran = pipeline.run(name, only=["subset_images", "subset_turns", "text_signatures"])
+        ran = pipeline.run(name, only=STAGES)
         assert ran.success, ran.failures
     ran = pipeline.publish(only=["text_duplicates"])
     assert ran.success, ran.failures
@@ -51,24 +53,40 @@ def counts(pipeline: Pipeline, subset: str, kind: str, match: str = "exact") -> 
     return found
 
 
+ONE: Rows = [
+    ([1], [("Why?", "Because."), ("What is it?", LONG)]),
+    ([1], [("Why?", "Because.")]),
+    ([2], [("What is it?", OTHER_NUMBER.format(3))]),
+    ([], [(None, None)]),
+]
+TWO: Rows = [([3], [("What is it?", NEARLY)]), ([4], [("Who?", OTHER_NUMBER.format(4))])]
+
+
+def write_both(source: str | Path) -> None:
+    write_subset(source, "one", ONE)
+    write_subset(source, "two", TWO)
+
+
+def make(folder: Path) -> None:
+    write_both(folder / "source")
+    run_stages(folder, subset=STAGES, corpus=["text_duplicates"])
+
+
 @pytest.fixture
-def made(pipeline: Pipeline) -> Pipeline:
-    write_subset(
-        pipeline,
-        "one",
-        [
-            ([1], [("Why?", "Because."), ("What is it?", LONG)]),
-            ([1], [("Why?", "Because.")]),
-            ([2], [("What is it?", OTHER_NUMBER.format(3))]),
-            ([], [(None, None)]),
-        ],
-    )
-    write_subset(pipeline, "two", [([3], [("What is it?", NEARLY)]), ([4], [("Who?", OTHER_NUMBER.format(4))])])
+def made(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """Return the jobs on a copy of two subsets of which repeats were found."""
+    copy_lake(made_once(tmp_path_factory, "text_duplicates", make), pipeline)
+    return pipeline
+
+
+@pytest.fixture
+def written(pipeline: Pipeline) -> Pipeline:
+    """Return the jobs on the same two subsets, which nothing was made of."""
+    write_both(pipeline.settings.source)
     return pipeline
 
 
 def test_repeats_are_counted_within_and_across_subsets(made: Pipeline) -> None:
-    run(made, "one", "two")
     pairs, questions = counts(made, "ALL", "pair"), counts(made, "one", "question")
     assert (pairs["turns"], pairs["texts"], pairs["repeated"], pairs["redundant"]) == (6, 5, 2, 1)
     assert (questions["repeated"], questions["repeated_within"], questions["repeated_across"]) == (4, 4, 2)
@@ -77,7 +95,6 @@ def test_repeats_are_counted_within_and_across_subsets(made: Pipeline) -> None:
 
 
 def test_near_duplicates_need_the_same_numbers(made: Pipeline) -> None:
-    run(made, "one", "two")
     store = made.lake
     near = store.read(store.require("text_duplicates", "all"), "near").to_pylist()
     assert sorted(each["same_numbers"] for each in near) == [False, True]
@@ -88,7 +105,7 @@ def test_near_duplicates_need_the_same_numbers(made: Pipeline) -> None:
 
 def test_a_question_about_many_images_is_a_template(made: Pipeline) -> None:
     few = made.changed(template_images=3)
-    run(few, "one", "two")
+    run(few)
     questions = counts(few, "ALL", "question")
     assert (questions["templates"], questions["of_templates"], questions["repeated"]) == (1, 3, 2)
     publish(few.lake, few.settings.warehouse_path)
@@ -102,18 +119,16 @@ def test_a_question_about_many_images_is_a_template(made: Pipeline) -> None:
 
 
 def test_rows_with_all_turns_repeated_are_listed(made: Pipeline) -> None:
-    run(made, "one", "two")
     store = made.lake
     rows = store.read(store.require("text_duplicates", "all"), "rows").to_pylist()
     assert rows == [{"subset": "one", "row": 1}]
 
 
 def test_only_changed_files_are_signed_and_compared_again(made: Pipeline) -> None:
-    run(made, "one", "two")
     signed, found = (written_at(made.settings.lake_root, name) for name in ("text_signatures", "text_duplicates"))
     assert run(made, "one", "two").metadata("text_duplicates")["units_reused"] > 0
     assert written_at(made.settings.lake_root, "text_duplicates") == found
-    write_subset(made, "two", [([3], [("Why?", "Because.")])])
+    write_subset(made.settings.source, "two", [([3], [("Why?", "Because.")])])
     run(made, "two")
     again = written_at(made.settings.lake_root, "text_signatures")
     assert {name: time for name, time in again.items() if "/one/" in name and name.endswith(".npy")} == {
@@ -140,7 +155,7 @@ def test_texts_drop_rows_only_if_asked_and_never_what_is_distinct(pipeline: Pipe
         ([4], [("Look!", LONG)]),
         ([3], [("Who?", "I.")]),
     ]
-    write_subset(pipeline, "one", rows)
+    write_subset(pipeline.settings.source, "one", rows)
     write_benchmark(pipeline, 3, LONG)
     assert pipeline.run("bench", kind=Kind.BENCHMARK).success
     both = pipeline.changed(drop="unreadable,text_contaminated,text_duplicate", copies_by="pixels")
@@ -167,7 +182,7 @@ def test_texts_drop_rows_only_if_asked_and_never_what_is_distinct(pipeline: Pipe
 
 
 def test_without_texts_nothing_repeats(pipeline: Pipeline) -> None:
-    write_subset(pipeline, "none", [([1], []), ([1], [])])
+    write_subset(pipeline.settings.source, "none", [([1], []), ([1], [])])
     run(pipeline, "none")
     assert counts(pipeline, "ALL", "pair")["turns"] == 0
     assert counts(pipeline, "ALL", "pair")["share"] is None
@@ -191,29 +206,31 @@ def test_of_the_sample_716_of_1221_turns_repeat_a_pair(pipeline: Pipeline) -> No
         ),
     ],
 )
-def test_texts_found_in_older_rows_drop_nothing(made: Pipeline, alone: tuple[str, ...], line: str) -> None:
-    dropping = made.changed(drop="text_duplicate")
+def test_texts_found_in_older_rows_drop_nothing(written: Pipeline, alone: tuple[str, ...], line: str) -> None:
+    dropping = written.changed(drop="text_duplicate")
     rest = ["subset_images", "subset_turns", "text_contamination", "text_quality", "quality_rows", "sscd_embeddings"]
+    color = other_model("color")
     for name in ("one", "two"):
-        assert dropping.run(name, only=[*rest, *PAIRS, "text_signatures"]).success
+        assert dropping.run(name, only=[*rest, *PAIRS, "text_signatures"], sscd=color).success
     assert dropping.publish(only=["text_duplicates"]).success
-    write_subset(made, "one", [([5], [("New?", "New.")])], number=1)
-    assert dropping.run("one", only=[*rest, *alone]).success
+    write_subset(written.settings.source, "one", [([5], [("New?", "New.")])], number=1)
+    assert dropping.run("one", only=[*rest, *alone], sscd=color).success
     assert dropping.publish(only=["duplicate_clusters"]).failures["duplicate_clusters"] == line
 
 
-def test_contaminated_texts_of_older_rows_are_refused(made: Pipeline) -> None:
+def test_contaminated_texts_of_older_rows_are_refused(written: Pipeline) -> None:
     stages = ["subset_images", "subset_turns", "quality_rows", "sscd_embeddings"]
-    assert made.run("one", only=[*stages, *PAIRS, "text_contamination"]).success
-    write_subset(made, "one", [([5], [("New?", "New.")])], number=1)
-    assert made.run("one", only=stages).success
+    color = other_model("color")
+    assert written.run("one", only=[*stages, *PAIRS, "text_contamination"], sscd=color).success
+    write_subset(written.settings.source, "one", [([5], [("New?", "New.")])], number=1)
+    assert written.run("one", only=stages, sscd=color).success
     line = "text_contamination of 'one' is older than its subset_turns: run `visdiv run one`"
-    assert made.publish(only=["duplicate_clusters"]).failures["duplicate_clusters"] == line
+    assert written.publish(only=["duplicate_clusters"]).failures["duplicate_clusters"] == line
 
 
-def test_what_was_not_compared_is_null_in_benchmark_leaks(made: Pipeline) -> None:
-    write_benchmark(made, 3, LONG)
-    assert made.run("bench", kind=Kind.BENCHMARK).success
-    assert made.run("one", only=["subset_images", "subset_turns", "text_contamination"]).success
-    assert made.publish(only=["warehouse"]).success
-    assert made.query("FROM benchmark_leaks") == [("bench", None, 1, None, None)]
+def test_what_was_not_compared_is_null_in_benchmark_leaks(written: Pipeline) -> None:
+    write_benchmark(written, 3, LONG)
+    assert written.run("bench", kind=Kind.BENCHMARK, sscd=other_model("color")).success
+    assert written.run("one", only=["subset_images", "subset_turns", "text_contamination"]).success
+    assert written.publish(only=["warehouse"]).success
+    assert written.query("FROM benchmark_leaks") == [("bench", None, 1, None, None)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,17 @@ from visdiv_assets.orchestration.resources import EngineResource
 from visdiv_assets.progress import Progress, silent
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.vectors import join_blocks
-from visdiv_assets_tests.conftest import Pipeline, Row, lake_files, near_copy, one_each, other_model
+from visdiv_assets_tests.conftest import (
+    Pipeline,
+    Row,
+    lake_files,
+    made_once,
+    near_copy,
+    one_each,
+    other_model,
+    write_shard,
+)
+from visdiv_assets_tests.testing.small_lakes import run_stages
 
 BEFORE = ("subset_images", "sscd_embeddings")
 #: All assets of the pass that need no CLIP.
@@ -57,34 +68,50 @@ def backwards(limit: int | None = None, *, forwards: bool = False) -> BackwardsR
     )
 
 
+def make(folder: Path) -> None:
+    """Write a subset of five files, with copies within and between them, and run it undisturbed."""
+    for number in range(4):
+        write_shard(folder / "source", "a", one_each(range(4 * number, 4 * number + 4)), number)
+    write_shard(folder / "source", "a", [Row([near_copy(seed)]) for seed in range(16)], 4)
+    run_stages(folder, subset=PASS, copies_by="similarity")
+
+
 @pytest.fixture
-def subset(pipeline: Pipeline) -> Pipeline:
-    """A subset of five files, with copies within and between them."""
-    files = [one_each(range(4 * number, 4 * number + 4)) for number in range(4)]
-    pipeline.write("a", *files, [Row([near_copy(seed)]) for seed in range(16)])
-    return pipeline
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with `source` and `data` of a run in one process, to be left unchanged."""
+    return made_once(tmp_path_factory, "undisturbed_units", make)
 
 
-def test_units_lie_in_their_order_however_they_were_finished(subset: Pipeline) -> None:
-    other = subset.elsewhere()
-    assert subset.run("a", only=PASS, sscd=other_model("color")).failures == {}
-    assert other.run("a", only=PASS, sscd=other_model("color"), engine=backwards()).failures == {}
-    assert lake_files(other.settings.lake_root) == lake_files(subset.settings.lake_root)
+@pytest.fixture
+def expected(undisturbed: Path) -> dict[str, str]:
+    """Return the files of the lake of the undisturbed run."""
+    files = lake_files(undisturbed / "data" / "lake")
+    assert {name.partition("/")[0] for name in files} >= set(PASS)
+    return files
+
+
+@pytest.fixture
+def subset(pipeline: Pipeline, undisturbed: Path) -> Pipeline:
+    """Return the jobs on the same source and an empty data folder."""
+    return pipeline.changed(source=str(undisturbed / "source"), clip_model="")
+
+
+def test_units_lie_in_their_order_however_they_were_finished(subset: Pipeline, expected: dict[str, str]) -> None:
+    assert subset.run("a", only=PASS, sscd=other_model("color"), engine=backwards()).failures == {}
+    assert lake_files(subset.settings.lake_root) == expected
 
 
 @pytest.mark.parametrize("forwards", [True, False])
-def test_reused_and_new_units_keep_their_order(subset: Pipeline, forwards: bool) -> None:
-    other = subset.elsewhere()
-    assert subset.run("a", only=PASS, sscd=other_model("color")).failures == {}
+def test_reused_and_new_units_keep_their_order(subset: Pipeline, expected: dict[str, str], forwards: bool) -> None:
     # Two files.
     interrupted = backwards(limit=2, forwards=forwards)
-    assert not other.run("a", only=PASS, sscd=other_model("color"), engine=interrupted).success
-    ran = other.run("a", only=PASS, sscd=other_model("color"))
+    assert not subset.run("a", only=PASS, sscd=other_model("color"), engine=interrupted).success
+    ran = subset.run("a", only=PASS, sscd=other_model("color"))
     assert ran.success
     assert ran.metadata("subset_images")["units_reused"] == 2
     # Vectors are stored in the order of the files, since an image belongs to the first that has it.
     assert ran.metadata("sscd_embeddings")["units_reused"] == (2 if forwards else 0)
-    assert lake_files(other.settings.lake_root) == lake_files(subset.settings.lake_root)
+    assert lake_files(subset.settings.lake_root) == expected
 
 
 class TwoDevicesResource(EngineResource):
@@ -99,17 +126,15 @@ def _two_devices() -> ProcessEngine:
     return ProcessEngine([Worker("cpu", 1), Worker("cpu", 1)], Worker("cpu", 1))
 
 
-def test_one_process_per_device_writes_the_same_files(subset: Pipeline) -> None:
-    other = subset.elsewhere()
-    assert subset.run("a", only=PASS, sscd=other_model("color")).failures == {}
+def test_one_process_per_device_writes_the_same_files(subset: Pipeline, expected: dict[str, str]) -> None:
     engine = TwoDevicesResource(engine="local", device="cpu", threads=1, ray_workers=0, ray_gpus=0)
     try:
-        ran = other.run("a", only=PASS, sscd=other_model("color"), engine=engine)
+        ran = subset.run("a", only=PASS, sscd=other_model("color"), engine=engine)
     finally:
         _two_devices().close()
     assert ran.failures == {}
     assert ran.metadata("sscd_embeddings")["images_embedded"] == 32
-    assert lake_files(other.settings.lake_root) == lake_files(subset.settings.lake_root)
+    assert lake_files(subset.settings.lake_root) == expected
 
 
 def pairs_counts_and_candidates(lake: Lake) -> list[Any]:
