@@ -46,6 +46,7 @@ from visdiv_assets_tests.conftest import (
     query,
     written_at,
 )
+from visdiv_assets_tests.testing.small_lakes import COPIES, DECISIONS
 
 SUBSETS = ("clipart_nature", "clipart_people", "clipart_things")
 BENCHMARK = "clipart_bench"
@@ -406,6 +407,8 @@ def test_a_second_run_embeds_nothing_and_changes_no_data_file(sample_run: Sample
 
 #: Enough for questions about images and their vectors.
 EMBEDDED = ("subset_images", "sscd_embeddings")
+#: Loads faster than SSCD, for questions that do not depend on how images are embedded.
+COLOR = other_model("color")
 
 
 # Small subsets: running again ----------------------------------------------------------------------------------------
@@ -413,9 +416,9 @@ EMBEDDED = ("subset_images", "sscd_embeddings")
 
 def test_a_second_run_finds_every_unit_again(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each(range(3)), one_each([3, 4]))
-    first = pipeline.run("some", only=EMBEDDED).metadata("sscd_embeddings")
+    first = pipeline.run("some", only=EMBEDDED, sscd=COLOR).metadata("sscd_embeddings")
     assert (first["images_embedded"], first["units_reused"]) == (5, 0)
-    ran = pipeline.run("some", only=EMBEDDED)
+    ran = pipeline.run("some", only=EMBEDDED, sscd=COLOR)
     assert ran.success
     assert ran.metadata("subset_images")["units_reused"] == 2
     again = ran.metadata("sscd_embeddings")
@@ -425,9 +428,9 @@ def test_a_second_run_finds_every_unit_again(pipeline: Pipeline) -> None:
 
 def test_a_file_that_was_only_touched_is_not_read_as_new(pipeline: Pipeline) -> None:
     (file,) = pipeline.write("some", one_each(range(3)))
-    assert pipeline.run("some", only=EMBEDDED).success
+    assert pipeline.run("some", only=EMBEDDED, sscd=COLOR).success
     file.write_bytes(file.read_bytes())
-    ran = pipeline.run("some", only=EMBEDDED)
+    ran = pipeline.run("some", only=EMBEDDED, sscd=COLOR)
     assert ran.metadata("subset_images")["units_reused"] == 1
     assert ran.metadata("sscd_embeddings")["images_embedded"] == 0
 
@@ -517,9 +520,9 @@ def test_another_floor_recomputes_only_the_pairs(pipeline: Pipeline) -> None:
 
 def test_a_lower_limit_of_pixels_lists_the_images_again(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each(range(3)))
-    assert pipeline.run("some", only=EMBEDDED).success
+    assert pipeline.run("some", only=EMBEDDED, sscd=COLOR).success
     smaller = pipeline.changed(max_pixels=64 * 64 - 1)
-    ran = smaller.run("some", only=EMBEDDED)
+    ran = smaller.run("some", only=EMBEDDED, sscd=COLOR)
     assert ran.success
     assert ran.metadata("subset_images")["statuses"] == {"too_large": 3}
     assert ran.metadata("sscd_embeddings")["dagster/partition_row_count"] == 0
@@ -527,7 +530,7 @@ def test_a_lower_limit_of_pixels_lists_the_images_again(pipeline: Pipeline) -> N
 
 def test_the_same_image_in_several_files_is_embedded_once(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0, 1]), one_each([1, 2]), one_each([0, 2]))
-    ran = pipeline.run("some", only=EMBEDDED)
+    ran = pipeline.run("some", only=EMBEDDED, sscd=COLOR)
     assert ran.metadata("sscd_embeddings")["images_embedded"] == 3
     assert ran.checks["one_vector_per_image"].passed
     manifest = pipeline.lake.require("sscd_embeddings", "some")
@@ -550,7 +553,7 @@ def test_a_failed_blocking_check_stops_later_stages(pipeline: Pipeline) -> None:
 
 def test_too_many_unreadable_images_warn_and_stop_nothing(pipeline: Pipeline) -> None:
     pipeline.write("some", [Row([image(0), b"no image"]), *one_each([1, 2])])
-    ran = pipeline.run("some")
+    ran = pipeline.run("some", only=(*EMBEDDED, "near_duplicates", "subset_diversity"), sscd=COLOR)
     assert ran.success
     check = ran.checks["unreadable_share"]
     assert not check.passed
@@ -599,7 +602,7 @@ def test_a_subset_without_readable_images_passes_all_stages(pipeline: Pipeline, 
 
 def test_one_image_has_no_diversity_and_no_pairs(pipeline: Pipeline) -> None:
     pipeline.write("some", one_each([0]))
-    ran = pipeline.run("some")
+    ran = pipeline.run("some", sscd=COLOR)
     assert ran.success
     assert pipeline.publish().success
     assert set(pipeline.query("SELECT images, effective_rank, score FROM diversity WHERE images > 0")) == {
@@ -611,8 +614,8 @@ def test_one_image_has_no_diversity_and_no_pairs(pipeline: Pipeline) -> None:
 
 def test_copies_of_one_image_are_exact_pairs_and_no_near_ones(pipeline: Pipeline) -> None:
     pipeline.write("some", [Row([image(0), image(0)]), *one_each([0, 1])])
-    assert pipeline.run("some").success
-    assert pipeline.publish().success
+    assert pipeline.run("some", only=(*COPIES, "subset_diversity"), sscd=COLOR).success
+    assert pipeline.publish(only=["warehouse"]).success
     columns = "row_a, image_index_a, row_b, image_index_b, exact"
     rows = pipeline.query(f"SELECT {columns} FROM close_pair_positions ORDER BY ALL")
     assert rows == [(0, 0, 0, 1, True), (0, 0, 1, 0, True), (0, 1, 1, 0, True)]
@@ -698,19 +701,19 @@ def test_thresholds_are_set_by_criterion_or_profile_and_rule(pipeline: Pipeline)
 
 def test_another_quality_profile_leaves_images_and_vectors_alone(pipeline: Pipeline) -> None:
     pipeline.write("some", RATED)
-    assert pipeline.run("some").success
+    assert pipeline.run("some", sscd=COLOR).success
     root = pipeline.settings.lake_root
     others = [table for table in pipeline.lake.tables() if table != "quality_rows"]
     assert len(others) >= 5
     before = written_at(root, *others)
-    assert pipeline.changed(quality_thresholds="blog").run("some").success
+    assert pipeline.changed(quality_thresholds="blog").run("some", sscd=COLOR).success
     assert written_at(root, *others) == before
 
 
 def test_ratings_of_turns_that_have_none_are_counted_as_unrated(pipeline: Pipeline) -> None:
     pipeline.write("some", [replace(RATED[0], ratings={"relevance": [4, None], "formatting": [1]}), Row(turns=3)])
     assert pipeline.run("some", only=["subset_images", "subset_turns", "quality_rows"]).success
-    assert pipeline.publish().success
+    assert pipeline.publish(only=["warehouse"]).success
     found = pipeline.query("SELECT criterion::VARCHAR, rating, turns FROM quality ORDER BY ALL NULLS LAST")
     assert found == [
         ("formatting", 1, 1),
@@ -725,9 +728,9 @@ def test_ratings_of_turns_that_have_none_are_counted_as_unrated(pipeline: Pipeli
 def test_an_export_leaves_out_the_failing_turns_of_kept_rows(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline = pipeline.changed(quality_thresholds="blog")
     pipeline.write("some", RATED)
-    ran = pipeline.run("some")
+    ran = pipeline.run("some", only=(*COPIES, "quality_rows"), sscd=COLOR)
     assert ran.success, ran.failures
-    assert pipeline.publish().success
+    assert pipeline.publish(only=DECISIONS).success
     settings = pipeline.settings
     source, rules, thresholds = open_source(settings), cleaning_rules(settings), quality_filter(settings).thresholds
     loaded = list(load_decisions(pipeline.lake, source, rules, quality_filter(settings)))
@@ -750,9 +753,9 @@ def test_an_export_leaves_out_the_failing_turns_of_kept_rows(pipeline: Pipeline,
 def test_thresholds_that_drop_no_rows_may_change_before_export(pipeline: Pipeline) -> None:
     pipeline = pipeline.changed(drop="unreadable")
     pipeline.write("some", RATED)
-    ran = pipeline.run("some")
+    ran = pipeline.run("some", only=(*COPIES, "quality_rows"), sscd=COLOR)
     assert ran.success, ran.failures
-    assert pipeline.publish().success
+    assert pipeline.publish(only=DECISIONS).success
     settings = pipeline.changed(quality_thresholds="blog").settings
     source = open_source(settings)
     (decision,) = load_decisions(pipeline.lake, source, cleaning_rules(settings), quality_filter(settings))
@@ -761,9 +764,9 @@ def test_thresholds_that_drop_no_rows_may_change_before_export(pipeline: Pipelin
 
 def test_an_export_refuses_rows_decided_by_other_thresholds(pipeline: Pipeline) -> None:
     pipeline.write("some", RATED)
-    ran = pipeline.run("some")
+    ran = pipeline.run("some", only=(*COPIES, "quality_rows"), sscd=COLOR)
     assert ran.success, ran.failures
-    assert pipeline.publish().success
+    assert pipeline.publish(only=DECISIONS).success
     source, rules = open_source(pipeline.settings), cleaning_rules(pipeline.settings)
 
     def kept(settings: Settings) -> list[bool]:
@@ -777,5 +780,5 @@ def test_an_export_refuses_rows_decided_by_other_thresholds(pipeline: Pipeline) 
     assert changed.run("some", only=["quality_rows"]).success
     with pytest.raises(StaleError, match="were judged again since its rows were decided"):
         kept(changed.settings)
-    assert changed.publish().success
+    assert changed.publish(only=DECISIONS).success
     assert kept(changed.settings) == [False, False, False, True, False]
