@@ -23,7 +23,7 @@ from visdiv_assets.settings import Settings
 from visdiv_assets.sources import SCHEMA
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.vectors.faiss_index import nearest, read_index
-from visdiv_assets_tests.conftest import CHECKOUT, Pipeline, image, made_once, shapes, written_at
+from visdiv_assets_tests.conftest import CHECKOUT, Pipeline, image, made_once, other_model, shapes, written_at
 from visdiv_assets_tests.testing.clip_models import small_clip
 
 CLIP = ("clip_image_embeddings", "clip_text_embeddings", "clip_index")
@@ -258,7 +258,7 @@ def test_without_weights_clip_assets_make_nothing_and_say_why(
 ) -> None:
     without = pipeline.changed(clip_model=model)
     write(without, ROWS, [([seed], []) for seed in (5, 6)])
-    ran = without.run("some")
+    ran = without.run("some", sscd=other_model("color"))
     assert ran.success, ran.failures
     assert {"subset_images", "near_duplicates", "verified_duplicates", *NEEDS_CLIP} <= ran.materialized
     assert not NEEDS_CLIP & set(without.lake.tables())

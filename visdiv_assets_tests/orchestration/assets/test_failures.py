@@ -171,7 +171,8 @@ def test_near_duplicates_and_their_contact_sheet_need_no_source(pipeline: Pipeli
     """Pairs come from vectors, and their contact sheet from thumbnails: both are in the lake."""
     pipeline.write("some", [*one_each(range(3)), Row([near_copy(0)])])
     pipeline.write("other", one_each([0]))
-    assert pipeline.run("some").success
+    stages = ("subset_images", "subset_thumbnails", "sscd_embeddings", "near_duplicates")
+    assert pipeline.run("some", only=stages, sscd=other_model("color")).success
     remove_subset(Path(pipeline.settings.source))
     ran = pipeline.changed(similarity_floor=0.9).run("some", only=["near_duplicates"])
     assert ran.success, ran.failures

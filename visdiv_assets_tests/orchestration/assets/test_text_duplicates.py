@@ -20,7 +20,7 @@ OTHER_NUMBER = "The {} old mills stand at the end of a long lane, and behind the
 
 STAGES = ("subset_images", "subset_turns", "text_signatures")
 #: What the clusters need of images.
-PAIRS = ("subset_thumbnails", "subset_features", "near_duplicates", "verified_duplicates", "contamination")
+PAIRS = ("near_duplicates", "verified_duplicates", "contamination")
 
 #: A row: seeds of its images, and its turns.
 Rows = list[tuple[list[int], list[tuple[str | None, str | None]]]]
