@@ -61,7 +61,7 @@ def tables(data: Path) -> dict[str, list[tuple[Any, ...]]]:
         columns: dict[str, list[str]] = {}
         listed = "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND table_name <> 'history'"
         for table, column in connection.execute(listed).fetchall():
-            if column not in ("run_id", "materialized_at"):
+            if column not in ("run_id", "materialized_at", "published_at"):
                 columns.setdefault(table, []).append(f'"{column}"')
         return {
             table: connection.execute(f'SELECT {", ".join(chosen)} FROM "{table}" ORDER BY ALL').fetchall()
