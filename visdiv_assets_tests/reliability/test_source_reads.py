@@ -13,14 +13,10 @@ pytestmark = pytest.mark.nightly
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_a_shard_is_opened_at_most_six_times(tmp_path: Path) -> None:
+def test_a_shard_is_opened_at_most_five_times(tmp_path: Path) -> None:
     opens = count_opens(tmp_path)
     assert len(opens) == 7
-    # For its digest, its rows, and the pixels of pairs within a subset, with benchmarks and across subsets; the first
-    # file of a subset once more, for the names of the columns that are not read.
-    first = {name: count for name, count in opens.items() if "train-00000" in name}
-    assert max(first.values()) <= 6
-    assert max(count for name, count in opens.items() if name not in first) <= 5
+    assert max(opens.values()) <= 5
 
 
 def test_a_hub_serves_little_more_than_the_dataset(tmp_path: Path) -> None:
