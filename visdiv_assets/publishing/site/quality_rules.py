@@ -55,7 +55,7 @@ def sections(warehouse: Warehouse) -> list[Section]:
     nothing = "No texts were measured. If rows have texts that are not empty, run `visdiv run --all`."
     # Only to be read if the table is there.
     measured = warehouse.has_rows("text_quality")
-    personal = list(_of_personal_data(warehouse))
+    personal = list(_of_personal_data(warehouse, measured))
     made = [
         Section("Images", charts=_of_images(warehouse) if warehouse.has_rows("images") else ()),
         _of_texts(warehouse) if measured else Section("Texts", nothing=nothing),
@@ -102,8 +102,9 @@ def _of_texts(warehouse: Warehouse) -> Section:
     return Section("Texts", charts=[chart], grids=[Grid("Length and language by subset", headings, table, opened=True)])
 
 
-def _of_personal_data(warehouse: Warehouse) -> Iterator[Chart]:
-    if warehouse.has_rows("text_quality"):
+def _of_personal_data(warehouse: Warehouse, measured: bool) -> Iterator[Chart]:
+    """Yield a chart of the texts of rows, if they were measured, and one of the texts that were read in images."""
+    if measured:
         cells = [
             (row["subset"], _words(row["kind"]), row["rows"], row["share"] or 0.0) for row in warehouse.rows(_PERSONAL)
         ]
