@@ -47,8 +47,8 @@ class BestPartners:
     def offer(self, rows: np.ndarray, partners: np.ndarray, similarity: np.ndarray) -> None:
         """Offer one partner to each of the rows: three arrays [m], in any order."""
         # The K-th best only rises, so what is under it can be dropped now: in a clique nearly all are.
-        last = self._similarity[rows, -1]
-        chosen = np.flatnonzero((similarity > last) | (similarity == last) & (partners < self._partner[rows, -1]))
+        last = self._partner[rows, -1], self._similarity[rows, -1]
+        chosen = np.flatnonzero(_are_better((partners, similarity), last))
         if len(chosen):
             self._waiting.append((rows[chosen], partners[chosen], similarity[chosen]))
             self._waiting_count += len(chosen)
@@ -126,9 +126,14 @@ class SparseBestPartners:
         """Return which entries are not worse than the K kept ones of their key: in a clique few are. int64 [chosen]."""
         full, last_partner, last_similarity = self._last
         at = np.minimum(np.searchsorted(full, keys), len(full) - 1)
-        last = last_similarity[at]
-        better = (similarity > last) | (similarity == last) & (partners < last_partner[at])
+        better = _are_better((partners, similarity), (last_partner[at], last_similarity[at]))
         return np.flatnonzero(better | (full[at] != keys))
+
+
+def _are_better(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Return which of one side's partners and similarities [m] come before those of the other, bool [m]."""
+    better: np.ndarray = (one[1] > other[1]) | (one[1] == other[1]) & (one[0] < other[0])
+    return better
 
 
 def select_best(entries: Entries, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
