@@ -26,12 +26,30 @@ from visdiv_assets.sources.schema import columns_taken as taken_by
 CODECS = ("zstd", "snappy", "gzip", "brotli", "lz4")
 
 
-def columns_taken(path: Readable, kind: Kind, reading: Reading, referenced: ReferencedFiles | None) -> ColumnsTaken:
-    """Return which columns of a file are read; see `interface.Source.columns_taken`."""
-    with name_errors(path):
-        parquet = open_file(path)
-    with parquet:
-        return taken_by(plan_of(path, parquet, kind, COLUMNS, reading, referenced))
+def columns_taken(
+    path: Readable, kind: Kind, reading: Reading, referenced: ReferencedFiles | None, schema: pa.Schema | None = None
+) -> ColumnsTaken:
+    """Return which columns of a file are read; see `interface.Source.columns_taken`.
+
+    Args:
+        path: the file; with `schema` it is opened only if the schema does not tell where the images are.
+        kind: subset or benchmark.
+        reading: the columns that the user has set.
+        referenced: the files that rows may name; None if there are none.
+        schema: the file's Arrow schema, if it is known.
+    """
+    if schema is None:
+        with name_errors(path), open_file(path) as parquet:
+            schema = parquet.schema_arrow
+
+    def first_rows(names: Sequence[str]) -> pa.RecordBatch | None:
+        with name_errors(path):
+            parquet = open_file(path)
+        with parquet:
+            return _first_rows(path, parquet, names)
+
+    peek = Peek(first_rows, is_file(_beside(referenced, path)))
+    return taken_by(plan_columns(kind, schema, COLUMNS, str(path), reading=reading, peek=peek))
 
 
 def read(
@@ -159,13 +177,13 @@ def plan_of(
     referenced: ReferencedFiles | None,
 ) -> ColumnPlan:
     """Plan how to read normalized columns from an open file; see `schema.plan_columns`."""
-
-    def first_rows(names: Sequence[str]) -> pa.RecordBatch | None:
-        groups = [group for group, rows in enumerate(rows_of_groups(parquet)) if rows]
-        return next(_batches(path, parquet, list(names), PEEKED_ROWS, groups[:1]), None)
-
-    peek = Peek(first_rows, is_file(_beside(referenced, path)))
+    peek = Peek(lambda names: _first_rows(path, parquet, names), is_file(_beside(referenced, path)))
     return plan_columns(kind, parquet.schema_arrow, columns, str(path), reading=reading, peek=peek)
+
+
+def _first_rows(path: Readable, parquet: pq.ParquetFile, names: Sequence[str]) -> pa.RecordBatch | None:
+    groups = [group for group, rows in enumerate(rows_of_groups(parquet)) if rows]
+    return next(_batches(path, parquet, list(names), PEEKED_ROWS, groups[:1]), None)
 
 
 def _beside(referenced: ReferencedFiles | None, path: Readable) -> ReferencedFiles | None:

@@ -9,6 +9,7 @@ from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from visdiv_assets.sources import files
@@ -20,13 +21,14 @@ BUFFER_BYTES = 1 << 20
 #: What to do about a damaged file.
 REMEDY = "it may be damaged or cut off, so download or write it again"
 
-#: Files whose numbers of rows are remembered.
+#: Files whose footers are remembered.
 MAX_KNOWN_FILES = 8192
 
 
 class _Footer(NamedTuple):
     rows: tuple[int, ...]
     may_name_files: bool
+    schema: pa.Schema
 
 
 #: What footers say, by path, size and time of change of the file.
@@ -60,6 +62,11 @@ def group_rows(file: FoundFile) -> tuple[int, ...]:
         SourceError: the file is not a readable Parquet file.
     """
     return _footer(file).rows
+
+
+def schema_of_file(file: FoundFile) -> pa.Schema:
+    """Return the Arrow schema, from the footer. Remembered and raises as `group_rows`."""
+    return _footer(file).schema
 
 
 def content_digest(file: FoundFile) -> str:
@@ -97,7 +104,10 @@ def _footer(file: FoundFile) -> _Footer:
 
 
 def _remember(file: FoundFile, parquet: pq.ParquetFile) -> _Footer:
-    footer = _Footer(rows_of_groups(parquet), _names_files(parquet))
+    schema, previous = parquet.schema_arrow, next(reversed(_known_footers.values()), None)
+    if previous is not None and previous.schema.equals(schema, check_metadata=True):
+        schema = previous.schema  # one schema for all files of a subset: it may hold kilobytes of metadata
+    footer = _Footer(rows_of_groups(parquet), _names_files(parquet), schema)
     if len(_known_footers) >= MAX_KNOWN_FILES:
         _known_footers.popitem()
     _known_footers[_state(file)] = footer

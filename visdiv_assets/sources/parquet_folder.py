@@ -78,7 +78,9 @@ class ParquetFolderSource:
 
     def columns_taken(self, kind: Kind, name: str) -> ColumnsTaken:
         """Return which columns of the first file are read; see `interface.Source.columns_taken`."""
-        return parquet.columns_taken(self._find(kind, name)[0].path, kind, self._reading, self._referenced(kind, name))
+        file, referenced = self._find(kind, name)[0], self._referenced(kind, name)
+        schema = parquet_files.schema_of_file(file)
+        return parquet.columns_taken(file.path, kind, self._reading, referenced, schema)
 
     def shards(self, kind: Kind, name: str) -> list[Shard]:
         """Return one shard per file, in the order of the relative posix paths.

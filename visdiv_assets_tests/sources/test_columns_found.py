@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from visdiv_assets.errors import VisdivError
@@ -68,6 +69,14 @@ def test_all_columns_with_images_are_read_side_by_side(corpus: Corpus) -> None:
     corpus.write(pa.table({"before": struct(PNG, None), "note": ["a", "b"], "after": struct(GIF, GIF)}))
     assert taken(corpus).images == ("before", "after")
     assert images(corpus) == [[PNG, GIF], [GIF]]
+
+
+def test_a_file_whose_version_is_known_is_not_opened_again(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus.write(pa.table({"image": struct(PNG), "note": ["a"]}))
+    source = opened(corpus)
+    source.digests(Kind.SUBSET, "some", {})
+    monkeypatch.setattr(pq, "ParquetFile", pytest.fail)
+    assert source.columns_taken(Kind.SUBSET, "some").unused == ("note",)
 
 
 def test_a_struct_of_other_bytes_holds_no_images(corpus: Corpus) -> None:
