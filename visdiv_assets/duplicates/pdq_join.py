@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -125,40 +126,70 @@ def _between(left: Hashes, right: Hashes, distance: int) -> Iterator[Found]:
     """Yield pairs of a hash of `left` as it is and one of `right` in any orientation, some several times."""
     if not len(left.rows) or not len(right.rows):
         return
-    upright = np.ascontiguousarray(left.words[:, 0])
+    upright, distinct = np.ascontiguousarray(left.words[:, 0]), _distinct_orientations(right.words)
     if len(left.rows) * len(right.rows) <= EXHAUSTIVE_PAIRS:
         block = max(EXHAUSTIVE_PAIRS // len(left.rows) // ORIENTATIONS, 1)
         for start in range(0, len(right.rows), block):
-            turned = right.words[start : start + block].reshape(-1, WORDS)
-            a, b = (grid.ravel() for grid in np.indices((len(upright), len(turned)), np.int32))
-            yield _compare(upright, turned, a, b, distance, start)
+            turned = _turned(right.words, distinct, start, block)
+            a, b = (grid.ravel() for grid in np.indices((len(upright), len(turned.words)), np.int32))
+            yield _compare(upright, turned, a, b, distance)
         return
     # The smaller side is sorted into buckets, the other one is looked up.
     if len(right.rows) * ORIENTATIONS < len(left.rows):
-        turned = right.words.reshape(-1, WORDS)
+        turned = _turned(right.words, distinct, 0, len(right.words))
         for band in range(BANDS):
-            buckets = Buckets(turned, band)
+            buckets = Buckets(turned.words, band)
             for start in range(0, len(upright), BLOCK * ORIENTATIONS):
                 b, a = buckets.partners(upright[start : start + BLOCK * ORIENTATIONS])
-                yield _compare(upright, turned, a + start, b, distance, 0)
+                yield _compare(upright, turned, a + start, b, distance)
         return
     for band in range(BANDS):
         buckets = Buckets(upright, band)
         for start in range(0, len(right.rows), BLOCK):
-            turned = right.words[start : start + BLOCK].reshape(-1, WORDS)
-            yield _compare(upright, turned, *buckets.partners(turned), distance, start)
+            turned = _turned(right.words, distinct, start, BLOCK)
+            yield _compare(upright, turned, *buckets.partners(turned.words), distance)
 
 
-def _compare(upright: np.ndarray, turned: np.ndarray, a: np.ndarray, b: np.ndarray, distance: int, first: int) -> Found:
-    """Return the close ones of pairs (a, b) of hashes, uint64 [n, 4] and [m, 4], second's image from `first`."""
+class _Turned(NamedTuple):
+    """Hashes of images in all orientations: words uint64 [t, 4] and the index of each one's image, int64 [t]."""
+
+    words: np.ndarray
+    images: np.ndarray
+
+
+def _distinct_orientations(words: np.ndarray) -> np.ndarray:
+    """Return which hashes of images, uint64 [n, 8, 4], equal no earlier one of the same image: bool [n, 8].
+
+    All orientations of a flat or symmetric image have one hash, and many images may share it.
+    """
+    distinct = np.ones(words.shape[:2], bool)
+    for start in range(0, len(words), BLOCK):
+        block, other = words[start : start + BLOCK], distinct[start : start + BLOCK]
+        for later in range(1, ORIENTATIONS):
+            for earlier in range(later):
+                equal = block[:, later, 0] == block[:, earlier, 0]
+                if equal.any():
+                    other[equal, later] &= (block[equal, later] != block[equal, earlier]).any(axis=1)
+    return distinct
+
+
+def _turned(words: np.ndarray, distinct: np.ndarray, first: int, count: int) -> _Turned:
+    """Return the distinct hashes of `count` images from index `first` on."""
+    chosen = slice(first, first + count)
+    index = np.flatnonzero(distinct[chosen])
+    return _Turned(words[chosen].reshape(-1, WORDS)[index], index // ORIENTATIONS + first)
+
+
+def _compare(upright: np.ndarray, turned: _Turned, a: np.ndarray, b: np.ndarray, distance: int) -> Found:
+    """Return the close ones of pairs (a, b) of an upright hash, uint64 [n, 4], and a turned one."""
     bits = np.zeros(len(a), np.int16)
     for word in range(WORDS):
-        bits += np.bitwise_count(upright[a, word] ^ turned[b, word])
+        bits += np.bitwise_count(upright[a, word] ^ turned.words[b, word])
         if word % 2:  # one word of unrelated hashes tells little
             seen = BITS // WORDS * (word + 1)
             near = np.flatnonzero(np.minimum(bits, seen - bits) <= distance)
             a, b, bits = a[near], b[near], bits[near]
-    return a, b // ORIENTATIONS + first, np.minimum(bits, BITS - bits).astype(np.int64)
+    return a, turned.images[b], np.minimum(bits, BITS - bits).astype(np.int64)
 
 
 def _bytes_of(values: pa.Array) -> np.ndarray:

@@ -27,11 +27,13 @@ def encoded(images: list[Bits]) -> Hashes:
 
 
 def drawn(random: np.random.Generator, count: int, empty: float = 0.2) -> list[Bits]:
-    """Images with unrelated hashes, some without."""
-    return [
-        None if random.random() < empty else random.integers(0, 2, (ORIENTATIONS, BITS)).astype(bool)
-        for _ in range(count)
-    ]
+    """Images with unrelated hashes, some without, and some symmetric ones whose orientations share hashes."""
+    images: list[Bits] = []
+    for _ in range(count):
+        bits = random.integers(0, 2, (ORIENTATIONS, BITS)).astype(bool)
+        shared = bits[random.integers(0, random.integers(1, ORIENTATIONS), ORIENTATIONS)]
+        images.append(None if random.random() < empty else shared if random.random() < 0.2 else bits)
+    return images
 
 
 def near(random: np.random.Generator, bits: np.ndarray, orientation: int, flipped: int) -> np.ndarray:
@@ -288,3 +290,14 @@ def test_the_two_sides_may_keep_different_numbers_of_pairs() -> None:
     assert listed(table).keys() == {(0, index) for index in range(10)}
     table = close_hashes(encoded(family), encoded([bits]), distance=31, k_best=1, right_k_best=1)
     assert len(listed(table)) == 10
+
+
+def test_equal_orientations_of_an_image_are_looked_up_once() -> None:
+    random = np.random.default_rng(3)
+    images = encoded(drawn(random, pdq_join.BLOCK + 100, empty=0))
+    distinct = pdq_join._distinct_orientations(images.words)
+    expected = np.zeros_like(distinct)
+    for image, words in enumerate(images.words):
+        expected[image, np.unique(words, axis=0, return_index=True)[1]] = True
+    assert 0 < np.count_nonzero(~distinct) < distinct.size / 2
+    np.testing.assert_array_equal(distinct, expected)
