@@ -11,15 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import duckdb
 import pytest
 
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.sources import Kind
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets_tests.conftest import CHECKOUT, Row, near_copy, one_each, write_shard
+from visdiv_assets_tests.reliability.processes import tables
 from visdiv_assets_tests.testing.postgres_server import needs_postgres, postgres_server
 
 SUBSETS = tuple(f"subset {number}" for number in range(6))
@@ -55,20 +54,6 @@ def succeeds(process: subprocess.Popen[str]) -> str:
     return output
 
 
-def tables(data: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every published table, without times and names of runs."""
-    with duckdb.connect(str(data / "visdiv.duckdb"), read_only=True) as connection:
-        columns: dict[str, list[str]] = {}
-        listed = "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND table_name <> 'history'"
-        for table, column in connection.execute(listed).fetchall():
-            if column not in ("run_id", "materialized_at", "published_at"):
-                columns.setdefault(table, []).append(f'"{column}"')
-        return {
-            table: connection.execute(f'SELECT {", ".join(chosen)} FROM "{table}" ORDER BY ALL').fetchall()
-            for table, chosen in columns.items()
-        }
-
-
 def digests(data: Path) -> dict[tuple[str, str], str]:
     """Return the digest of every partition of the lake, without the history of publications."""
     lake = Lake(data / "lake")
@@ -99,10 +84,10 @@ def test_six_parallel_runs_on_postgresql_equal_serial_runs(database: dict[str, s
     assert "nothing to embed" in output
 
     assert digests(tmp_path / "six") == digests(tmp_path / "one")
-    expected = tables(tmp_path / "one")
+    expected = tables(tmp_path / "one" / "visdiv.duckdb")
     assert expected["close_pairs"]
     assert expected["contamination_pairs"]
-    assert tables(tmp_path / "six") == expected
+    assert tables(tmp_path / "six" / "visdiv.duckdb") == expected
     assert not (home / "history").exists()
     said = succeeds(visdiv("doctor", source=source, data=tmp_path / "six", **on_postgres))
     assert "Postgres, " in said
