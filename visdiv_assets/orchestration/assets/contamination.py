@@ -55,7 +55,7 @@ from visdiv_assets.publishing.site.chart_png import leaks_image
 from visdiv_assets.statistics import ALL
 from visdiv_assets.vectors.join_blocks import split_into_blocks
 
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 
 
 @dg.asset(

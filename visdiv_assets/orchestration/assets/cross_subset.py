@@ -38,7 +38,7 @@ from visdiv_assets.orchestration.work.corpus_join import (
     write_partners,
 )
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 
 
 @dg.asset(

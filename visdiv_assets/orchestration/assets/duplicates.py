@@ -43,7 +43,7 @@ from visdiv_assets.publishing.contact_sheets import pairs_contact_sheet
 from visdiv_assets.publishing.warehouse.images import neighbors_column
 from visdiv_assets.vectors.join_blocks import split_into_blocks
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 #: Pairs that the metadata shows.
 PAIRS_SHOWN = 12
 
