@@ -6,6 +6,7 @@ Nothing here touches data/local: all files are written to pytest's temporary fol
 from __future__ import annotations
 
 import fcntl
+import gc
 import hashlib
 import io
 import json
@@ -87,12 +88,18 @@ def _no_wait_for_the_disk() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _few_statements_in_memory() -> Iterator[None]:
-    """Leave out the two pragmas with which Dagster begins each statement on events in memory."""
+    """Leave out the two pragmas and the new connection with which Dagster begins each statement on events in memory."""
+    owner = threading.get_ident()
 
     @contextmanager
     def connect(storage: Any) -> Iterator[Any]:
-        with storage._db_lock, storage._engine.begin() as connection:
-            yield connection
+        with storage._db_lock:
+            if threading.get_ident() == owner:  # SQLite refuses a connection that another thread has opened
+                with storage._held_conn.begin():
+                    yield storage._held_conn
+            else:
+                with storage._engine.begin() as connection:
+                    yield connection
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(InMemoryEventLogStorage, "_connect", connect)
@@ -440,3 +447,15 @@ def written_at(root: str | Path, *tables: str) -> dict[str, int]:
         for path in sorted((Path(root) / table).rglob("*"))
         if path.is_file() and path.name != "manifest.json"
     }
+
+
+def pytest_collection_finish() -> None:
+    """Keep the tests and modules that stay until the end out of every search for garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
+
+
+def pytest_unconfigure() -> None:
+    """Let everything be freed at the end."""
+    gc.unfreeze()
