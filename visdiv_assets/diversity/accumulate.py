@@ -18,22 +18,28 @@ the scores within 1e-6 of those computed in float64 throughout:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import ThreadpoolController
 
 from visdiv_assets.errors import InputError
-from visdiv_assets.threads import ordered_map, thread_count
+from visdiv_assets.threads import map_in, thread_count
 from visdiv_assets.vectors.matrix import as_rows
 
 Float64Array = NDArray[np.float64]
 
-#: Bytes of one block of vectors after the cast to float64; one such array and one of half its size exist at a time.
-BLOCK_BYTES = 16 * 2**20
+#: Bytes of one block of vectors after the cast to float64; for each thread, three of them exist at a time.
+BLOCK_BYTES = 8 * 2**20
 
-#: Bytes of the rows that one thread casts, checks or centers at a time, so that they stay in its cache.
+#: Bytes of the rows that are cast, checked or centered at a time, so that they stay in the cache.
 CHUNK_BYTES = 2**19
 
 #: Minimum rows of a block, and minimum dimension, for products in float32.
@@ -53,9 +59,24 @@ TOLERANCE = 1e-6
 #: Scatter, as a share of n, up to which it is too close to the rounding of float64 to have a reliable spectrum.
 CONCENTRATED = 1e-9
 
+#: Held while the number of threads of linear algebra, which is that of the whole process, is changed.
+_limit = threading.Lock()
+
+
+class _Block(NamedTuple):
+    """Checked rows of a block, float64 [m, D] in a buffer that is used again, with their weights and weighted sum."""
+
+    rows: Float64Array
+    counts: NDArray[np.int64] | None
+    n: int
+    total: Float64Array
+
 
 class RunningSums:
     """Sums over a stream of vectors, updated in place, since a new [D, D] for each small batch would dominate the cost.
+
+    Each thread works on blocks of its own, with linear algebra of one thread: the sums are the same for every number of
+    threads, since blocks are added in their order.
 
     Attributes:
         n: sum of the weights of the rows so far.
@@ -72,9 +93,11 @@ class RunningSums:
         self.normalize = normalize
         self.rows_seen = 0
         self._threads = thread_count(0)
-        # Reused for every block: allocating new pages would take as long as the arithmetic on them.
-        self._wide = np.empty((0, dimension))
-        self._narrow = np.empty((0, dimension), dtype=np.float32)
+        # Reused for other blocks: allocating new pages would take as long as the arithmetic on them.
+        self._wide: list[Float64Array] = []
+        self._narrow: list[NDArray[np.float32]] = []
+        # Sums of products of blocks that are being computed, with what to add for the mean.
+        self._products: deque[tuple[Future[NDArray[Any]], Float64Array | None]] = deque()
         self._checked_scatter = 0.0
         self._spread_out = False
 
@@ -85,55 +108,70 @@ class RunningSums:
             raise InputError(f"embeddings of {self.sum_x.size} and {dimension} dimensions cannot be combined")
         counts = None if weights is None else _as_counts(weights, rows)
         step = max(1, BLOCK_BYTES // (8 * dimension) if block is None else block)
-        for start in range(0, rows, step):
-            x = self._load(vectors[start : start + step])
-            self._add_block(x, None if counts is None else counts[start : start + step])
-            self.rows_seen += len(x)
 
-    def _load(self, vectors: NDArray[Any]) -> Float64Array:
-        """Return the rows as float64, checked and normalized, in a buffer that the next call overwrites."""
-        if len(self._wide) < len(vectors):
-            self._wide = np.empty(vectors.shape)
-        x = self._wide[: len(vectors)]
+        def load(start: int) -> _Block:
+            chosen = slice(start, start + step)
+            return self._load(vectors[chosen], None if counts is None else counts[chosen], self.rows_seen + start)
 
-        def load(rows: slice) -> None:
-            np.copyto(x[rows], vectors[rows], casting="same_kind")
-            _check_and_normalize(x[rows], self.rows_seen + rows.start, self.normalize)
+        starts = range(0, rows, step)
+        threads = min(self._threads, max(1, len(starts)))
+        with _one_thread_each(), ThreadPoolExecutor(threads) as executor:
+            for loaded in map_in(executor, load, starts, most=threads):
+                self._add_block(executor, loaded)
+                self._settle(most=threads)
+            self._settle()
+        self.rows_seen += rows
 
-        self._by_chunks(load, len(x))
-        return x
+    def _load(self, vectors: NDArray[Any], counts: NDArray[np.int64] | None, first: int) -> _Block:
+        """Return rows as float64, checked and normalized; `first` is the index of the first one, for messages."""
+        x = _buffer(self._wide, vectors.shape, np.float64)
+        total = np.zeros(self.sum_x.size)
+        for chunk in _chunks(x):
+            np.copyto(x[chunk], vectors[chunk], casting="same_kind")
+            _check_and_normalize(x[chunk], first + chunk.start, self.normalize)
+            total += x[chunk].sum(axis=0) if counts is None else counts[chunk] @ x[chunk]
+        return _Block(x, counts, len(x) if counts is None else int(counts.sum()), total)
 
-    def _add_block(self, x: Float64Array, counts: NDArray[np.int64] | None) -> None:
-        """Add checked rows; they are overwritten."""
-        n = len(x) if counts is None else int(counts.sum())
-        total: Float64Array = x.sum(axis=0) if counts is None else counts @ x
+    def _add_block(self, executor: Executor, block: _Block) -> None:
+        """Add a block; its product is added when it is there."""
+        mean = block.total / block.n if self._may_use_float32(len(block.rows), block.n, block.total) else None
+        of_mean = None if mean is None else np.outer(block.total, mean)
+        self._products.append((executor.submit(self._multiply, block, mean), of_mean))
+        self.n += block.n
+        self.sum_x += block.total
+
+    def _settle(self, most: int = 0) -> None:
+        """Add products in order, until at most `most` are missing."""
+        while len(self._products) > most:
+            product, of_mean = self._products.popleft()
+            self.second += product.result()
+            if of_mean is not None:
+                self.second += of_mean
+
+    def _multiply(self, block: _Block, mean: Float64Array | None) -> NDArray[Any]:
+        """Return the sum of the products of rows, in float32 around their mean if it is given: [D, D]."""
+        x, counts = block.rows, block.counts
         # Both factors are scaled by the root, to keep the form A^T A, which is symmetric and half the work.
         roots = None if counts is None else np.sqrt(counts)[:, np.newaxis]
-        if self._may_use_float32(len(x), n, total):
-            mean = total / n
+        if mean is not None:
             y = self._center(x, mean, roots)
-            self.second += y.T @ y
-            self.second += np.outer(total, mean)
+            product: NDArray[Any] = y.T @ y
+            _keep(self._narrow, y)
         else:
             if roots is not None:
                 x *= roots
-            self.second += x.T @ x
-        self.n += n
-        self.sum_x += total
+            product = x.T @ x
+        _keep(self._wide, x)
+        return product
 
     def _center(self, x: Float64Array, mean: Float64Array, roots: Float64Array | None) -> NDArray[np.float32]:
         """Subtract the mean, multiply by the roots of the counts, and round to float32 last."""
-        if len(self._narrow) < len(x):
-            self._narrow = np.empty(x.shape, dtype=np.float32)
-        y = self._narrow[: len(x)]
-
-        def center(rows: slice) -> None:
-            x[rows] -= mean
+        y = _buffer(self._narrow, x.shape, np.float32)
+        for chunk in _chunks(x):
+            x[chunk] -= mean
             if roots is not None:
-                x[rows] *= roots[rows]
-            y[rows] = x[rows]
-
-        self._by_chunks(center, len(x))
+                x[chunk] *= roots[chunk]
+            y[chunk] = x[chunk]
         return y
 
     def _may_use_float32(self, rows: int, n: int, total: Float64Array) -> bool:
@@ -145,25 +183,44 @@ class RunningSums:
             now = _scatter_trace(self.n, self.sum_x)
             if now <= CONCENTRATED * self.n or after > GROWTH * now:
                 return False
+            self._settle()
             self._checked_scatter = now
             self._spread_out = _is_spread_out(self.second - np.outer(self.sum_x, self.sum_x) / self.n)
         return self._spread_out
 
-    def _by_chunks(self, function: Callable[[slice], None], rows: int) -> None:
-        """Call the function with slices that cover the rows; each thread gets one contiguous part of them."""
-        step = max(1, CHUNK_BYTES // (8 * self.sum_x.size))
-        share = max(4 * step, -(-rows // self._threads))
 
-        def work(first: int) -> None:
-            last = min(first + share, rows)
-            for start in range(first, last, step):
-                function(slice(start, min(start + step, last)))
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Give each product of NumPy one thread; threads that call this at the same time wait for each other."""
+    with _limit, _linear_algebra().limit(limits=1, user_api="blas"):
+        yield
 
-        if share >= rows:
-            work(0)
-        else:
-            for _ in ordered_map(work, range(0, rows, share), threads=self._threads):
-                pass
+
+@cache
+def _linear_algebra() -> ThreadpoolController:
+    """Return the control of the threads of NumPy's linear algebra; finding its library takes a millisecond."""
+    return ThreadpoolController()
+
+
+def _buffer(kept: list[Any], shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
+    """Return the first rows of a buffer that is not in use, or a new one."""
+    try:
+        buffer = kept.pop()
+    except IndexError:
+        buffer = np.empty(shape, dtype)
+    return buffer[: shape[0]] if len(buffer) >= shape[0] else np.empty(shape, dtype)
+
+
+def _keep(kept: list[Any], rows: NDArray[Any]) -> None:
+    """Keep the buffer of some rows for another block."""
+    kept.append(rows if rows.base is None else rows.base)
+
+
+def _chunks(x: NDArray[Any]) -> Iterator[slice]:
+    """Yield the slices of rows that stay in the cache of a thread."""
+    step = max(1, CHUNK_BYTES // (8 * x.shape[1]))
+    for start in range(0, len(x), step):
+        yield slice(start, min(start + step, len(x)))
 
 
 def _scatter_trace(n: int, sum_x: Float64Array) -> float:

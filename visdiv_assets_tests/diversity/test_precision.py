@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 from visdiv_assets.diversity import Moments, accumulate, scores
-from visdiv_assets.errors import VisdivError
+from visdiv_assets.errors import InputError, VisdivError
 from visdiv_assets_tests.diversity.references import assert_same, plain_scores, unit_rows
 
 #: Maximum relative error of the scores.
@@ -159,3 +160,25 @@ def test_a_bad_row_in_another_thread_is_named() -> None:
     x[8000], x[2001] = x[0], 0
     with pytest.raises(VisdivError, match="row 2001 is all zero"):
         Moments.from_batches([x[:1000], x[1000:]])
+
+
+@pytest.mark.parametrize("counts", [None, np.arange(9000) % 3])
+def test_sums_are_the_same_for_every_number_of_threads(counts: np.ndarray | None) -> None:
+    x = vectors(7, 9000, 256, dtype=np.float16)
+    found = []
+    for threads in (1, 2, 5):
+        with mock.patch.object(accumulate, "thread_count", return_value=threads), float32_blocks() as rounded:
+            found.append(Moments.from_vectors(x, counts, block=1024))
+        assert rounded.call_count == 7  # neither the first block nor the last one, which is short
+    for other in found[1:]:
+        np.testing.assert_array_equal(other.second_moment, found[0].second_moment)
+        np.testing.assert_array_equal(other.sum_x, found[0].sum_x)
+
+
+def test_a_bad_row_is_named_and_the_threads_are_given_back() -> None:
+    x = vectors(8, 5000, 256)
+    x[4321, 7] = np.nan
+    before = threadpool_info()
+    with pytest.raises(InputError, match="embedding row 4321 holds NaN"):
+        Moments.from_vectors(x, block=1024)
+    assert threadpool_info() == before

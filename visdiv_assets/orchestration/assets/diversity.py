@@ -23,8 +23,8 @@ from visdiv_assets.orchestration.resources import LakeResource
 from visdiv_assets.publishing.plots.diversity import plot_rarefied, plot_spectrum
 from visdiv_assets.publishing.plots.figures import can_plot
 
-CODE_VERSION = "2"
-RAREFIED_VERSION = "1"
+CODE_VERSION = "3"
+RAREFIED_VERSION = "2"
 
 
 @dg.asset(

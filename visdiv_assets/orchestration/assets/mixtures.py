@@ -19,7 +19,7 @@ from visdiv_assets.orchestration.resources import LakeResource, SourceResource
 from visdiv_assets.progress import progress
 from visdiv_assets.storage.manifest import digest_of
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dg.asset(
