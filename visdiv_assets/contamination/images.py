@@ -151,8 +151,11 @@ def locate_pairs(
         table of `LOCATED_SCHEMA`, in the order of the pairs. For a benchmark image that occurs several times, it has
         the first position and the number of positions. low_information is true if either image is flagged.
     """
+    # Of all benchmarks, few images are in pairs.
+    wanted = pc.unique(pairs["benchmark_image_id"])
+    chosen = {name: table.filter(pc.is_in(table["image_id"], wanted)) for name, table in benchmark_positions.items()}
     listed = pa.concat_tables(
-        table.append_column("benchmark", pa.repeat(name, table.num_rows)) for name, table in benchmark_positions.items()
+        table.append_column("benchmark", pa.repeat(name, table.num_rows)) for name, table in chosen.items()
     )
     indexed = listed.append_column("position", pa.array(np.arange(listed.num_rows)))
     found = indexed.group_by(["benchmark", "image_id"], use_threads=False).aggregate(

@@ -62,8 +62,8 @@ def count_unresolved(found: pa.Table, image_ids: pa.Array, benchmarks: Mapping[s
     """
     known = pc.is_in(found["image_id"], image_ids)
     unresolved: int = found.num_rows - int(pc.sum(known).as_py() or 0)
-    for name, listed in benchmarks.items():
-        pairs = found.filter(pc.equal(found["benchmark"], name))
+    for name in pc.unique(found["benchmark"]).to_pylist():
+        pairs, listed = found.filter(pc.equal(found["benchmark"], name)), benchmarks[name]
         keys = {"benchmark_row": "row", "benchmark_image": "image_index", "benchmark_image_id": "image_id"}
         held = pairs.select(list(keys)).join(listed, list(keys), list(keys.values()), join_type="left semi")
         unresolved += pairs.num_rows - held.num_rows
