@@ -107,7 +107,7 @@ class Moments:
                 counted.
             model_id: model that made the vectors.
             normalize: scale each row to length 1 in float64 first. Lengths of stored fp16 vectors are up to 5e-4 off.
-            block: number of rows cast to float64 at a time (None: 16 MiB of them).
+            block: number of rows of a block, which a thread casts to float64 (None: 8 MiB of them).
 
         Raises:
             InputError: a row holds NaN or infinity; a row is all zero although `normalize` is set; or shapes or
