@@ -40,6 +40,7 @@ from visdiv_assets.settings import Settings
 from visdiv_assets.sources import CRITERIA, SCHEMA, Kind
 from visdiv_assets.storage import disk_space
 from visdiv_assets.storage.lake import Lake
+from visdiv_assets.threads import thread_count
 from visdiv_assets_tests.testing.s3_server import CREDENTIALS, S3Server, s3_server
 
 CHECKOUT = Path(__file__).parents[1]
@@ -447,6 +448,12 @@ def written_at(root: str | Path, *tables: str) -> dict[str, int]:
         for path in sorted((Path(root) / table).rglob("*"))
         if path.is_file() and path.name != "manifest.json"
     }
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Start one worker more than there are cores, since some tests wait for time limits and other processes."""
+    return thread_count(0) + 1
 
 
 def pytest_collection_finish() -> None:
