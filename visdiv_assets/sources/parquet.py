@@ -26,21 +26,21 @@ from visdiv_assets.sources.schema import columns_taken as taken_by
 CODECS = ("zstd", "snappy", "gzip", "brotli", "lz4")
 
 
-def columns_taken(
-    path: Readable, kind: Kind, reading: Reading, referenced: ReferencedFiles | None, schema: pa.Schema | None = None
-) -> ColumnsTaken:
-    """Return which columns of a file are read; see `interface.Source.columns_taken`.
+def columns_taken(path: Readable, kind: Kind, reading: Reading, referenced: ReferencedFiles | None) -> ColumnsTaken:
+    """Return which columns of a file are read; see `interface.Source.columns_taken`."""
+    with name_errors(path):
+        parquet = open_file(path)
+    with parquet:
+        return taken_by(plan_of(path, parquet, kind, COLUMNS, reading, referenced))
 
-    Args:
-        path: the file; with `schema` it is opened only if the schema does not tell where the images are.
-        kind: subset or benchmark.
-        reading: the columns that the user has set.
-        referenced: the files that rows may name; None if there are none.
-        schema: the file's Arrow schema, if it is known.
+
+def columns_of_schema(
+    path: Path, schema: pa.Schema, kind: Kind, reading: Reading, referenced: ReferencedFiles | None
+) -> ColumnsTaken:
+    """Return which columns of a file are read, as `columns_taken`, for a file whose schema is known.
+
+    It is opened only if the schema does not tell where the images are.
     """
-    if schema is None:
-        with name_errors(path), open_file(path) as parquet:
-            schema = parquet.schema_arrow
 
     def first_rows(names: Sequence[str]) -> pa.RecordBatch | None:
         with name_errors(path):

@@ -23,6 +23,8 @@ REMEDY = "it may be damaged or cut off, so download or write it again"
 
 #: Files whose footers are remembered.
 MAX_KNOWN_FILES = 8192
+#: Different schemas that they share.
+MAX_KNOWN_SCHEMAS = 256
 
 
 class _Footer(NamedTuple):
@@ -30,6 +32,9 @@ class _Footer(NamedTuple):
     may_name_files: bool
     schema: pa.Schema
 
+
+#: Schemas of files, each by itself: one serves all files of a subset, and may hold kilobytes of metadata.
+_known_schemas: dict[pa.Schema, pa.Schema] = {}
 
 #: What footers say, by path, size and time of change of the file.
 _known_footers: dict[tuple[Path, int, int], _Footer] = {}
@@ -104,9 +109,9 @@ def _footer(file: FoundFile) -> _Footer:
 
 
 def _remember(file: FoundFile, parquet: pq.ParquetFile) -> _Footer:
-    schema, previous = parquet.schema_arrow, next(reversed(_known_footers.values()), None)
-    if previous is not None and previous.schema.equals(schema, check_metadata=True):
-        schema = previous.schema  # one schema for all files of a subset: it may hold kilobytes of metadata
+    if len(_known_schemas) >= MAX_KNOWN_SCHEMAS:
+        _known_schemas.clear()
+    schema = _known_schemas.setdefault(parquet.schema_arrow, parquet.schema_arrow)
     footer = _Footer(rows_of_groups(parquet), _names_files(parquet), schema)
     if len(_known_footers) >= MAX_KNOWN_FILES:
         _known_footers.popitem()

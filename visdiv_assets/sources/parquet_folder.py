@@ -80,7 +80,7 @@ class ParquetFolderSource:
         """Return which columns of the first file are read; see `interface.Source.columns_taken`."""
         file, referenced = self._find(kind, name)[0], self._referenced(kind, name)
         schema = parquet_files.schema_of_file(file)
-        return parquet.columns_taken(file.path, kind, self._reading, referenced, schema)
+        return parquet.columns_of_schema(file.path, schema, kind, self._reading, referenced)
 
     def shards(self, kind: Kind, name: str) -> list[Shard]:
         """Return one shard per file, in the order of the relative posix paths.
