@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from visdiv_assets.sources import files
 from visdiv_assets.sources.files import FoundFile
 from visdiv_assets.sources.image_columns import candidates, holds_strings
+from visdiv_assets.sources.parquet_footer import has_encrypted_columns
 
 BUFFER_BYTES = 1 << 20
 
@@ -151,7 +152,10 @@ def row_count(path: Readable) -> int:
 
 def open_file(path: Readable) -> pq.ParquetFile:
     """Open a file; it may raise what `name_errors` turns into errors that name the file."""
-    file = path.file if isinstance(path, NamedFile) else path
+    given = path.file if isinstance(path, NamedFile) else path
+    file = pa.OSFile(str(given)) if isinstance(given, Path) else given
+    if has_encrypted_columns(file):
+        raise ValueError("some of its columns are encrypted, which is not supported")
     parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
     rows = rows_of_groups(parquet)
     if min(rows, default=0) < 0 or sum(rows) != parquet.metadata.num_rows:
