@@ -20,11 +20,11 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,8 +35,9 @@ from visdiv_assets.threads import map_in, thread_count
 from visdiv_assets.vectors.matrix import as_rows
 
 Float64Array = NDArray[np.float64]
+Result = TypeVar("Result")
 
-#: Bytes of one block of vectors after the cast to float64; for each thread, three of them exist at a time.
+#: Bytes of one block of vectors after the cast to float64; for each thread, about three of them exist at a time.
 BLOCK_BYTES = 8 * 2**20
 
 #: Bytes of the rows that are cast, checked or centered at a time, so that they stay in the cache.
@@ -96,29 +97,37 @@ class RunningSums:
         # Reused for other blocks: allocating new pages would take as long as the arithmetic on them.
         self._wide: list[Float64Array] = []
         self._narrow: list[NDArray[np.float32]] = []
-        # Sums of products of blocks that are being computed, with what to add for the mean.
-        self._products: deque[tuple[Future[NDArray[Any]], Float64Array | None]] = deque()
+        # Products of blocks that are being computed, with the sum of the block, and its mean if they are centered.
+        self._products: deque[tuple[Future[NDArray[Any]], Float64Array, Float64Array | None]] = deque()
         self._checked_scatter = 0.0
         self._spread_out = False
 
     def add(self, vectors: NDArray[Any], weights: ArrayLike | None, block: int | None) -> None:
-        """Add the rows of an array; arguments and errors are those of `Moments.from_vectors`."""
+        """Add the rows of an array; arguments and errors are those of `Moments.from_vectors`.
+
+        After an error, the sums must not be used any more.
+        """
         rows, dimension = vectors.shape
         if dimension != self.sum_x.size:
             raise InputError(f"embeddings of {self.sum_x.size} and {dimension} dimensions cannot be combined")
         counts = None if weights is None else _as_counts(weights, rows)
-        step = max(1, BLOCK_BYTES // (8 * dimension) if block is None else block)
+        step = max(FLOAT32_ROWS, BLOCK_BYTES // (8 * dimension)) if block is None else max(1, block)
 
         def load(start: int) -> _Block:
             chosen = slice(start, start + step)
             return self._load(vectors[chosen], None if counts is None else counts[chosen], self.rows_seen + start)
 
         starts = range(0, rows, step)
-        threads = min(self._threads, max(1, len(starts)))
-        with _one_thread_each(), ThreadPoolExecutor(threads) as executor:
-            for loaded in map_in(executor, load, starts, most=threads):
-                self._add_block(executor, loaded)
-                self._settle(most=threads)
+        with _one_thread_each():
+            if len(starts) < 2:  # starting threads would take longer than a small batch
+                for start in starts:
+                    self._add_block(load(start), _call)
+            else:
+                threads = min(self._threads, len(starts))
+                with ThreadPoolExecutor(threads) as executor:
+                    for loaded in map_in(executor, load, starts, most=threads):
+                        self._add_block(loaded, executor.submit)
+                        self._settle(most=threads)
             self._settle()
         self.rows_seen += rows
 
@@ -132,21 +141,20 @@ class RunningSums:
             total += x[chunk].sum(axis=0) if counts is None else counts[chunk] @ x[chunk]
         return _Block(x, counts, len(x) if counts is None else int(counts.sum()), total)
 
-    def _add_block(self, executor: Executor, block: _Block) -> None:
-        """Add a block; its product is added when it is there."""
+    def _add_block(self, block: _Block, submit: Callable[..., Future[NDArray[Any]]]) -> None:
+        """Add a block; its product, which `submit` calls for, is added when it is there."""
         mean = block.total / block.n if self._may_use_float32(len(block.rows), block.n, block.total) else None
-        of_mean = None if mean is None else np.outer(block.total, mean)
-        self._products.append((executor.submit(self._multiply, block, mean), of_mean))
+        self._products.append((submit(self._multiply, block, mean), block.total, mean))
         self.n += block.n
         self.sum_x += block.total
 
     def _settle(self, most: int = 0) -> None:
         """Add products in order, until at most `most` are missing."""
         while len(self._products) > most:
-            product, of_mean = self._products.popleft()
+            product, total, mean = self._products.popleft()
             self.second += product.result()
-            if of_mean is not None:
-                self.second += of_mean
+            if mean is not None:
+                self.second += np.outer(total, mean)
 
     def _multiply(self, block: _Block, mean: Float64Array | None) -> NDArray[Any]:
         """Return the sum of the products of rows, in float32 around their mean if it is given: [D, D]."""
@@ -200,6 +208,13 @@ def _one_thread_each() -> Iterator[None]:
 def _linear_algebra() -> ThreadpoolController:
     """Return the control of the threads of NumPy's linear algebra; finding its library takes a millisecond."""
     return ThreadpoolController()
+
+
+def _call(function: Callable[..., Result], *arguments: Any) -> Future[Result]:
+    """Call a function in this thread, as an executor would in another one."""
+    done: Future[Result] = Future()
+    done.set_result(function(*arguments))
+    return done
 
 
 def _buffer(kept: list[Any], shape: tuple[int, ...], dtype: type) -> NDArray[Any]:

@@ -101,6 +101,9 @@ class Moments:
     ) -> Moments:
         """Sum over the rows of an array, block by block; it may be memory-mapped and larger than memory.
 
+        All cores are used, by threads with blocks of their own: meanwhile, NumPy's linear algebra has one thread in the
+        whole process, and calls in other threads wait.
+
         Args:
             vectors: [n, D] of any float dtype and any strides, one embedding per row.
             weights: integer [n], how often each row counts (None: once). A row of weight 0 is checked but not

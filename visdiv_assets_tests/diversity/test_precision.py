@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from visdiv_assets.diversity import Moments, accumulate, scores
 from visdiv_assets.errors import InputError, VisdivError
@@ -162,12 +162,17 @@ def test_a_bad_row_in_another_thread_is_named() -> None:
         Moments.from_batches([x[:1000], x[1000:]])
 
 
+def blas_threads() -> set[int]:
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
 @pytest.mark.parametrize("counts", [None, np.arange(9000) % 3])
 def test_sums_are_the_same_for_every_number_of_threads(counts: np.ndarray | None) -> None:
     x = vectors(7, 9000, 256, dtype=np.float16)
     found = []
     for threads in (1, 2, 5):
-        with mock.patch.object(accumulate, "thread_count", return_value=threads), float32_blocks() as rounded:
+        chosen = mock.patch.object(accumulate, "thread_count", return_value=threads)
+        with chosen, float32_blocks() as rounded, threadpool_limits(threads, user_api="blas"):
             found.append(Moments.from_vectors(x, counts, block=1024))
         assert rounded.call_count == 7  # neither the first block nor the last one, which is short
     for other in found[1:]:
@@ -175,10 +180,29 @@ def test_sums_are_the_same_for_every_number_of_threads(counts: np.ndarray | None
         np.testing.assert_array_equal(other.sum_x, found[0].sum_x)
 
 
-def test_a_bad_row_is_named_and_the_threads_are_given_back() -> None:
-    x = vectors(8, 5000, 256)
-    x[4321, 7] = np.nan
-    before = threadpool_info()
-    with pytest.raises(InputError, match="embedding row 4321 holds NaN"):
-        Moments.from_vectors(x, block=1024)
-    assert threadpool_info() == before
+@pytest.mark.parametrize("rows", [900, 5000])
+def test_linear_algebra_has_its_threads_again_after_a_bad_row(rows: int) -> None:
+    x = vectors(8, rows, 256)
+    x[-1, 7] = np.nan
+    during = []
+
+    def load(sums: accumulate.RunningSums, *arguments: Any) -> Any:
+        during.append(blas_threads())
+        return loaded(sums, *arguments)
+
+    loaded = accumulate.RunningSums._load
+    with threadpool_limits(2, user_api="blas"), mock.patch.object(accumulate.RunningSums, "_load", load):
+        with pytest.raises(InputError, match=f"embedding row {rows - 1} holds NaN"):
+            Moments.from_vectors(x, block=1024)
+        assert blas_threads() == {2}
+    assert all(threads == {1} for threads in during)
+    assert during
+
+
+def test_long_vectors_use_float32_too() -> None:
+    # The spectrum is full at the second check, which is before the fifth block.
+    x = vectors(9, 6 * 1024, 1152, decay=0.0)
+    with float32_blocks() as rounded:
+        moments = Moments.from_vectors(x)
+    assert rounded.call_count == 2
+    assert_exact(moments, x)
