@@ -18,8 +18,8 @@ demo: $(RUNTIME)
 ui: $(RUNTIME)
 	$(DEMO) $(BIN)/visdiv ui
 
-# A process per core, so that linear algebra of several threads would only compete with the other tests. Compiled
-# modules are kept, because many tests start processes.
+# All cores have a process that runs tests, so that linear algebra of several threads would only compete with the other
+# tests. Compiled modules are kept, because many tests start processes.
 PYTEST := env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
 
 test: install

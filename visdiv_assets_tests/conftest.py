@@ -451,9 +451,9 @@ def written_at(root: str | Path, *tables: str) -> dict[str, int]:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
+def pytest_xdist_auto_num_workers() -> int | None:
     """Start one worker more than there are cores, since some tests wait for time limits and other processes."""
-    return thread_count(0) + 1
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else thread_count(0) + 1
 
 
 def pytest_collection_finish() -> None:
