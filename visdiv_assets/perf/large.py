@@ -55,12 +55,12 @@ def measure_file(
     projected = measure_in_subprocess(_prepare_tiles, path, rule, 0.0, device)
     run = measure_in_subprocess(_prepare_tiles, path, rule, share, device)
     result: _Slice = run.result
-    # Both runs project the later half of the vectors once.
-    seconds = run.seconds - projected.seconds
+    # Both runs project the later half of the vectors once. Of few vectors, that may be all that can be measured.
+    seconds = max(run.seconds - projected.seconds, 0.0)
     tiles = seconds * (count * (count - 1) / 2) / max(result.pairs, 1)
     hours = (projected.seconds * 2 * result.projections + tiles) / 3600
-    operations = 2 * result.width * result.pairs / max(seconds, 1e-9) / 1e9
-    remark = f"{result.width} dimensions, {operations:,.0f} GFLOP/s, {result.found:,} pairs"
+    speed = f"{2 * result.width * result.pairs / seconds / 1e9:,.0f} GFLOP/s" if seconds else "too short to measure"
+    remark = f"{result.width} dimensions, {speed}, {result.found:,} pairs"
     name = f"of the join of {count:,} from {rule.floor} on"
     return [
         Figure(f"projection of half {name}", projected.seconds, "s", peak_mb=projected.peak_mb),
