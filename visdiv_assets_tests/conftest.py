@@ -460,7 +460,6 @@ def pytest_collection_finish() -> None:
     """Keep the tests and modules that stay until the end out of every search for garbage."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000)
 
 
 def pytest_unconfigure() -> None:

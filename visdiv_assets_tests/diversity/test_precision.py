@@ -200,9 +200,9 @@ def test_linear_algebra_has_its_threads_again_after_a_bad_row(rows: int) -> None
 
 
 def test_long_vectors_use_float32_too() -> None:
-    # The spectrum is full at the second check, which is before the fifth block.
+    # The spectrum is full at the second check, which is before the fourth block.
     x = vectors(9, 6 * 1024, 1152, decay=0.0)
     with float32_blocks() as rounded:
         moments = Moments.from_vectors(x)
-    assert rounded.call_count == 2
+    assert rounded.call_count == 3
     assert_exact(moments, x)
