@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,9 @@ class _Slice(NamedTuple):
     pairs: int
     found: int
     width: int
+    is_kept: bool
     projections: float
+    seconds: float
 
 
 def measure(
@@ -55,12 +58,12 @@ def measure_file(
     projected = measure_in_subprocess(_prepare_tiles, path, rule, 0.0, device)
     run = measure_in_subprocess(_prepare_tiles, path, rule, share, device)
     result: _Slice = run.result
-    # Both runs project the later half of the vectors once. Of few vectors, that may be all that can be measured.
-    seconds = max(run.seconds - projected.seconds, 0.0)
+    # Projections that are not kept are made again with the tiles: those of the later half, once.
+    seconds = result.seconds - (0 if result.is_kept else projected.seconds)
     tiles = seconds * (count * (count - 1) / 2) / max(result.pairs, 1)
     hours = (projected.seconds * 2 * result.projections + tiles) / 3600
-    speed = f"{2 * result.width * result.pairs / seconds / 1e9:,.0f} GFLOP/s" if seconds else "too short to measure"
-    remark = f"{result.width} dimensions, {speed}, {result.found:,} pairs"
+    operations = 2 * result.width * result.pairs / seconds / 1e9
+    remark = f"{result.width} dimensions, {operations:,.0f} GFLOP/s, {result.found:,} pairs"
     name = f"of the join of {count:,} from {rule.floor} on"
     return [
         Figure(f"projection of half {name}", projected.seconds, "s", peak_mb=projected.peak_mb),
@@ -85,15 +88,18 @@ def _prepare_tiles(path: Path, rule: PartnerRule, share: float, device: str) -> 
         projected = project(vectors, vectors, rule.floor, device)
         lists = PartnerLists(rows, rule)
         found = 0
-        if stop == start:
+        if projected.is_kept or stop == start:
             for index in range(start // CHUNK, -(-rows // CHUNK)):
                 projected.chunk(index)
+        begin = time.perf_counter()
         bounds = lists.bounds, lists.bounds
         tiles = projected_tiles(vectors, None, bounds, (projected, projected), device=device)
         for tile in tiles.between(start, stop):
             offer_tile(tile, lists, lists)
             found += len(tile.left)
         pairs = (stop - start) * (rows - stop) + (stop - start) * (stop - start - 1) // 2
-        return _Slice(pairs, found, projected.width, 1 if projected.is_kept else rows / (BLOCK_CHUNKS * CHUNK) / 2)
+        kept = projected.is_kept
+        times = 1 if kept else rows / (BLOCK_CHUNKS * CHUNK) / 2
+        return _Slice(pairs, found, projected.width, kept, times, time.perf_counter() - begin)
 
     return work

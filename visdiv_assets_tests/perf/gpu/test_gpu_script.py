@@ -45,7 +45,7 @@ def test_the_script_runs_to_its_end(tmp_path: Path) -> None:
         "clip_texts",
     ]
     figures = [figure for step in steps.values() for figure in step["figures"]]
-    assert all(figure["ours"] > 0 or "too short to measure" in figure["remark"] for figure in figures)
+    assert all(figure["ours"] > 0 for figure in figures)
     assert all(figure["name"] in ended.stdout for figure in figures)
     compared = [figure["remark"] for figure in figures if figure["name"].startswith("blocks of ")]
     assert len(compared) == 2
