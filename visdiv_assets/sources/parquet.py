@@ -11,12 +11,11 @@ from itertools import accumulate, groupby
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from visdiv_assets.errors import SourceError
 from visdiv_assets.sources.batching import IMAGE_ROWS, limit_rows, stored_batch_rows, without_columns
 from visdiv_assets.sources.interface import ColumnsTaken, Kind, StoredShard
-from visdiv_assets.sources.parquet_files import REMEDY, Readable, name_errors, open_file, rows_of_groups
+from visdiv_assets.sources.parquet_files import REMEDY, OpenFile, Readable, name_errors, open_file, rows_of_groups
 from visdiv_assets.sources.reading import Reading
 from visdiv_assets.sources.referenced import ReferencedFiles, is_file, with_bytes
 from visdiv_assets.sources.schema import COLUMNS, PEEKED_ROWS, ColumnPlan, Peek, plan_columns
@@ -101,8 +100,7 @@ def stored(path: Readable, rows: int) -> StoredShard:
         metadata, schema = parquet.metadata, parquet.schema_arrow
         groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
         size_bytes = sum(group.total_byte_size for group in groups)
-        columns = [group.column(index) for group in groups[:1] for index in range(group.num_columns)]
-    used = {column.compression.lower() for column in columns}
+        used = {chunk.codec for group in parquet.chunks[:1] for chunk in group}
     compression = next((codec for codec in CODECS if codec in used), "none")
     batch_rows = stored_batch_rows(rows, size_bytes)
     return StoredShard(schema, compression, _stored(path, schema, batch_rows, rows))
@@ -170,7 +168,7 @@ def images(
 
 def plan_of(
     path: Readable,
-    parquet: pq.ParquetFile,
+    parquet: OpenFile,
     kind: Kind,
     columns: Sequence[str],
     reading: Reading,
@@ -181,7 +179,7 @@ def plan_of(
     return plan_columns(kind, parquet.schema_arrow, columns, str(path), reading=reading, peek=peek)
 
 
-def _first_rows(path: Readable, parquet: pq.ParquetFile, names: Sequence[str]) -> pa.RecordBatch | None:
+def _first_rows(path: Readable, parquet: OpenFile, names: Sequence[str]) -> pa.RecordBatch | None:
     groups = [group for group, rows in enumerate(rows_of_groups(parquet)) if rows]
     return next(_batches(path, parquet, list(names), PEEKED_ROWS, groups[:1]), None)
 
@@ -191,7 +189,7 @@ def _beside(referenced: ReferencedFiles | None, path: Readable) -> ReferencedFil
 
 
 def _raw_batches(
-    path: Readable, parquet: pq.ParquetFile, plan: ColumnPlan, batch_rows: int, groups: Sequence[int]
+    path: Readable, parquet: OpenFile, plan: ColumnPlan, batch_rows: int, groups: Sequence[int]
 ) -> Iterator[pa.RecordBatch]:
     """Yield batches of the stored columns of a plan, of few bytes as far as the metadata tell."""
     if not plan.file_columns:
@@ -204,26 +202,25 @@ def _raw_batches(
 
     def limit(group: int) -> int:
         with name_errors(path):
-            average = _average_bytes(parquet.metadata.row_group(group), plan.file_columns)
+            average = _average_bytes(parquet, group, plan.file_columns)
         return limit_rows(batch_rows, average, images="images" in plan.found)
 
     for rows, same in groupby(groups, limit):
         yield from _batches(path, parquet, plan.file_columns, rows, list(same))
 
 
-def _average_bytes(group: pq.RowGroupMetaData, columns: Collection[str]) -> float:
+def _average_bytes(parquet: OpenFile, group: int, columns: Collection[str]) -> float:
     """Return the average size of a row of some stored columns, decoded."""
     size = 0
-    for index in range(group.num_columns):
-        leaf = group.column(index)
+    for chunk in parquet.chunks[group]:
         # The leaves of a nested column are named "images.list.element.bytes".
-        if any(f"{leaf.path_in_schema}.".startswith(f"{column}.") for column in columns):
-            size += int(leaf.total_uncompressed_size)
-    return size / max(1, int(group.num_rows))
+        if any(f"{chunk.column}.".startswith(f"{column}.") for column in columns):
+            size += chunk.uncompressed_bytes
+    return size / max(1, int(parquet.metadata.row_group(group).num_rows))
 
 
 def _batches(
-    path: Readable, parquet: pq.ParquetFile, columns: list[str] | None, batch_rows: int, groups: Sequence[int]
+    path: Readable, parquet: OpenFile, columns: list[str] | None, batch_rows: int, groups: Sequence[int]
 ) -> Iterator[pa.RecordBatch]:
     """Yield batches of stored columns, of all columns if `columns` is None."""
     with name_errors(path):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from io import BufferedReader, RawIOBase
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +17,7 @@ import pyarrow.parquet as pq
 from visdiv_assets.sources import files
 from visdiv_assets.sources.files import FoundFile
 from visdiv_assets.sources.image_columns import candidates, holds_strings
-from visdiv_assets.sources.parquet_footer import has_encrypted_columns
+from visdiv_assets.sources.parquet_footer import Chunk, SeekableFile, read_chunks
 
 BUFFER_BYTES = 1 << 20
 
@@ -109,7 +111,7 @@ def _footer(file: FoundFile) -> _Footer:
         return _remember(file, parquet)
 
 
-def _remember(file: FoundFile, parquet: pq.ParquetFile) -> _Footer:
+def _remember(file: FoundFile, parquet: OpenFile) -> _Footer:
     if len(_known_schemas) >= MAX_KNOWN_SCHEMAS:
         _known_schemas.clear()
     schema = _known_schemas.setdefault(parquet.schema_arrow, parquet.schema_arrow)
@@ -120,28 +122,23 @@ def _remember(file: FoundFile, parquet: pq.ParquetFile) -> _Footer:
     return footer
 
 
-def _names_files(parquet: pq.ParquetFile) -> bool:
+def _names_files(parquet: OpenFile) -> bool:
     schema, options = parquet.schema_arrow, candidates(parquet.schema_arrow)
     # Without a known column of images, the first rows tell.
     return not options or any(holds_strings(schema, name) for name in options[0]) or bool(leaves_with_paths(parquet))
 
 
-def leaves_with_paths(parquet: pq.ParquetFile) -> list[str]:
+def leaves_with_paths(parquet: OpenFile) -> list[str]:
     """Return the leaves that hold paths of images of which some have no bytes, as far as the statistics tell.
 
     An empty list counts as a null of bytes and of a path alike, so more bytes than paths must be null.
     """
-    metadata = parquet.metadata
-    leaves = {metadata.schema.column(index).path: index for index in range(metadata.num_columns)}
-    paths = {leaf: leaves.get(f"{leaf.removesuffix('path')}bytes") for leaf in leaves if leaf.split(".")[-1] == "path"}
-    return [
-        leaf for leaf, data in paths.items() if data is None or _nulls(metadata, data) > _nulls(metadata, leaves[leaf])
-    ]
-
-
-def _nulls(metadata: pq.FileMetaData, index: int) -> int:
-    chunks = (metadata.row_group(group).column(index) for group in range(metadata.num_row_groups))
-    return sum(int(chunk.statistics.null_count or 0) for chunk in chunks if chunk.statistics is not None)
+    nulls = {leaf.path: 0 for leaf in map(parquet.metadata.schema.column, range(parquet.metadata.num_columns))}
+    for chunk in chain.from_iterable(parquet.chunks):
+        if chunk.column in nulls:
+            nulls[chunk.column] += chunk.nulls
+    paths = {leaf: nulls.get(f"{leaf.removesuffix('path')}bytes") for leaf in nulls if leaf.split(".")[-1] == "path"}
+    return [leaf for leaf, of_bytes in paths.items() if of_bytes is None or of_bytes > nulls[leaf]]
 
 
 def row_count(path: Readable) -> int:
@@ -150,13 +147,26 @@ def row_count(path: Readable) -> int:
         return sum(rows_of_groups(parquet))
 
 
-def open_file(path: Readable) -> pq.ParquetFile:
+class OpenFile(pq.ParquetFile):  # type: ignore[misc]
+    """An open Parquet file. What its footer says about column chunks is read without pyarrow; see `parquet_footer`."""
+
+    def __init__(self, file: SeekableFile) -> None:
+        super().__init__(file, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
+        self._file = file
+
+    @cached_property
+    def chunks(self) -> list[list[Chunk]]:
+        """The column chunks of each row group. Raises what `name_errors` turns into errors that name the file."""
+        chunks = read_chunks(self._file)
+        if len(chunks) != self.num_row_groups:
+            raise ValueError("the numbers of row groups in its footer do not agree")
+        return chunks
+
+
+def open_file(path: Readable) -> OpenFile:
     """Open a file; it may raise what `name_errors` turns into errors that name the file."""
-    given = path.file if isinstance(path, NamedFile) else path
-    file = pa.OSFile(str(given)) if isinstance(given, Path) else given
-    if has_encrypted_columns(file):
-        raise ValueError("some of its columns are encrypted, which is not supported")
-    parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
+    file = path.file if isinstance(path, NamedFile) else path
+    parquet = OpenFile(pa.OSFile(str(file)) if isinstance(file, Path) else file)
     rows = rows_of_groups(parquet)
     if min(rows, default=0) < 0 or sum(rows) != parquet.metadata.num_rows:
         raise ValueError("the numbers of rows in its footer do not agree")

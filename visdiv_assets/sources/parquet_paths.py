@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from visdiv_assets.sources.conform import is_list, plain
 from visdiv_assets.sources.image_columns import MAX_PATH_LENGTH, holds_strings
 from visdiv_assets.sources.interface import Kind
 from visdiv_assets.sources.parquet import plan_of
-from visdiv_assets.sources.parquet_files import leaves_with_paths, name_errors, open_file
+from visdiv_assets.sources.parquet_files import OpenFile, leaves_with_paths, name_errors, open_file
 from visdiv_assets.sources.reading import Reading
 from visdiv_assets.sources.referenced import ReferencedFiles
 
@@ -33,9 +32,10 @@ def digest_of_files(path: Path, kind: Kind, reading: Reading, referenced: Refere
         parquet = open_file(path)
     with parquet:
         columns = plan_of(path, parquet, kind, ["images"], reading, referenced).found["images"]
-        held = [leaf for leaf in leaves_with_paths(parquet) if leaf.partition(".")[0] in columns]
         strings = [name for name in columns if holds_strings(parquet.schema_arrow, name)]
-        leaves = [*held, *(name for name in strings if _is_short(parquet.metadata, name))]
+        with name_errors(path):
+            held = [leaf for leaf in leaves_with_paths(parquet) if leaf.partition(".")[0] in columns]
+            leaves = [*held, *(name for name in strings if _is_short(parquet, name))]
         if not leaves:
             return None
         digest, beside = hashlib.sha256(), referenced.beside(path)
@@ -53,16 +53,11 @@ def _state(named: str, file: Path | None) -> bytes:
     return f"{named}\0{status.st_size}\0{status.st_mtime_ns}\0".encode()
 
 
-def _is_short(metadata: pq.FileMetaData, column: str) -> bool:
+def _is_short(parquet: OpenFile, column: str) -> bool:
     """Return whether the strings of a column are short enough for paths; images in base64 are longer."""
-    chunks = [
-        metadata.row_group(group).column(index)
-        for group in range(metadata.num_row_groups)
-        for index in range(metadata.num_columns)
-        if metadata.schema.column(index).path.partition(".")[0] == column
-    ]
-    size = sum(chunk.total_uncompressed_size for chunk in chunks)
-    return bool(size <= MAX_PATH_LENGTH * max(1, sum(chunk.num_values for chunk in chunks)))
+    chunks = [chunk for group in parquet.chunks for chunk in group if chunk.column.partition(".")[0] == column]
+    size = sum(chunk.uncompressed_bytes for chunk in chunks)
+    return size <= MAX_PATH_LENGTH * max(1, sum(chunk.values for chunk in chunks))
 
 
 def _texts(array: pa.Array) -> Iterator[str]:

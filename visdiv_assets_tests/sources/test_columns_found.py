@@ -7,11 +7,10 @@ import json
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from visdiv_assets.errors import VisdivError
-from visdiv_assets.sources import Kind, Source
+from visdiv_assets.sources import Kind, Source, parquet, parquet_files
 from visdiv_assets.sources import open as open_source
 from visdiv_assets.sources.conform import IMAGE
 from visdiv_assets.sources.interface import ColumnsTaken
@@ -75,7 +74,8 @@ def test_a_file_whose_version_is_known_is_not_opened_again(corpus: Corpus, monke
     corpus.write(pa.table({"image": struct(PNG), "note": ["a"]}))
     source = opened(corpus)
     source.digests(Kind.SUBSET, "some", {})
-    monkeypatch.setattr(pq, "ParquetFile", pytest.fail)
+    for module in (parquet, parquet_files):
+        monkeypatch.setattr(module, "open_file", pytest.fail)
     assert source.columns_taken(Kind.SUBSET, "some").unused == ("note",)
 
 
