@@ -10,7 +10,8 @@ from visdiv_assets.errors import VisdivError
 from visdiv_assets.publishing.warehouse.publication import Publication
 from visdiv_assets.publishing.warehouse.publish import publish
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets_tests.publishing.warehouse.test_publish import A, B, Contents, query
+from visdiv_assets_tests.publishing.warehouse.lakes import A, B, Contents
+from visdiv_assets_tests.publishing.warehouse.published_files import query
 
 STAGES = ("subset_images",)
 LISTED = "SELECT subset, images FROM history ORDER BY published_at, subset"

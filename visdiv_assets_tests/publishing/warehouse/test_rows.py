@@ -16,7 +16,8 @@ from visdiv_assets.publishing.warehouse.publish import publish
 from visdiv_assets.publishing.warehouse.rows import EXCERPT
 from visdiv_assets.sources.schema import UNREAD
 from visdiv_assets.storage.lake import Lake
-from visdiv_assets_tests.publishing.warehouse.test_publish import A, B, query
+from visdiv_assets_tests.publishing.warehouse.lakes import A, B
+from visdiv_assets_tests.publishing.warehouse.published_files import query
 
 FILES = [("one.parquet", 2), ("empty.parquet", 0), ("two.parquet", 3)]
 #: row, turn, question, answer, ratings by relevance and formatting
