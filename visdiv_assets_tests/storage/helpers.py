@@ -6,10 +6,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
-from visdiv_assets.storage.lake import Lake
+from visdiv_assets.storage.lake import Lake, PartitionWrite
 from visdiv_assets.storage.locks import LOCKS
 from visdiv_assets.storage.manifest import Manifest
 
@@ -58,6 +59,17 @@ def write_numbers(
         with write.add(name) as unit:
             unit.table("rows", numbers(*values), NUMBERS)
     return write.commit()
+
+
+def begin(lake: Lake, **plan: Any) -> PartitionWrite:
+    """Begin to write `some` of `table`."""
+    return lake.write("table", "some", **{"code_version": "1", **plan})
+
+
+def add(write: PartitionWrite, name: str, *values: int, inputs: dict[str, str] | None = None) -> None:
+    """Write a unit that holds numbers."""
+    with write.add(name, inputs) as unit:
+        unit.table("rows", numbers(*values), NUMBERS)
 
 
 def read_numbers(lake: Lake, partition: str, table: str = "table") -> list[int]:
