@@ -9,7 +9,7 @@ import pytest
 
 from visdiv_assets.settings import Settings, variable
 from visdiv_assets_tests.conftest import clean_environment, made_once
-from visdiv_assets_tests.orchestration.assets.test_pipeline import run_sample, sample_settings
+from visdiv_assets_tests.orchestration.assets.sample_runs import run_sample, sample_settings
 from visdiv_assets_tests.publishing.warehouse.sql_answers import answers, recorded_answers
 
 README = Path(__file__).parents[3] / "README.md"
