@@ -16,6 +16,7 @@ from visdiv_assets.storage.lake import Lake
 from visdiv_assets.vectors import join_blocks
 from visdiv_assets_tests.conftest import (
     Pipeline,
+    Ran,
     Row,
     lake_files,
     made_once,
@@ -101,12 +102,23 @@ def test_units_lie_in_their_order_however_they_were_finished(subset: Pipeline, e
     assert lake_files(subset.settings.lake_root) == expected
 
 
+def errors(ran: Ran) -> dict[str, str]:
+    """Return the original error of each step that failed."""
+    raised = {}
+    for event in ran.result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error and error.cause:
+                error = error.cause
+            raised[str(event.step_key)] = error.message.strip() if error else ""
+    return raised
+
+
 @pytest.mark.parametrize("forwards", [True, False])
 def test_reused_and_new_units_keep_their_order(subset: Pipeline, expected: dict[str, str], forwards: bool) -> None:
-    # Two files.
-    interrupted = backwards(limit=2, forwards=forwards)
-    # An error of another kind would have a description.
-    assert subset.run("a", only=PASS, sscd=other_model("color"), engine=interrupted).failures == {"subset_pass": None}
+    interrupted = backwards(limit=2, forwards=forwards)  # two files
+    failed = subset.run("a", only=PASS, sscd=other_model("color"), engine=interrupted)
+    assert errors(failed) == {"subset_pass": "RuntimeError: killed"}
     ran = subset.run("a", only=PASS, sscd=other_model("color"))
     assert ran.success
     assert ran.metadata("subset_images")["units_reused"] == 2
