@@ -12,11 +12,12 @@ import io
 import json
 import os
 import shutil
+import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ import pyarrow.parquet as pq
 import pytest
 from dagster._core.storage.event_log import InMemoryEventLogStorage
 from PIL import Image, ImageDraw
+from sqlalchemy import Engine, event
 
 from visdiv_assets.corpus.tables import LakeTable
 from visdiv_assets.embedding.clip import checkpoints
@@ -82,9 +84,11 @@ def _room_on_the_disk() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _no_wait_for_the_disk() -> Iterator[None]:
     """Check what is synced, but do not wait for the disk; tests of syncing patch this themselves."""
+    event.listen(Engine, "connect", _leave_to_the_system)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", _check_descriptor)
         yield
+    event.remove(Engine, "connect", _leave_to_the_system)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -109,6 +113,12 @@ def _few_statements_in_memory() -> Iterator[None]:
 
 def _check_descriptor(descriptor: int) -> None:
     os.fstat(descriptor)
+
+
+def _leave_to_the_system(connection: object, record: object) -> None:
+    """Let the operating system decide when Dagster's events in SQLite are written to the disk."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -349,6 +359,12 @@ class Ran:
         }
 
 
+@lru_cache(maxsize=8)
+def _job(name: str, settings: Settings, **resources: dg.ConfigurableResource) -> dg.JobDefinition:
+    """Return a job, the same one for equal arguments: what a test patches must not be read while it is built."""
+    return build_definitions(settings, **resources).resolve_job_def(name)
+
+
 class Pipeline:
     """The jobs, run in this process as by `visdiv run` and the UI."""
 
@@ -384,9 +400,7 @@ class Pipeline:
     ) -> Ran:
         """Run all stages of one subset or benchmark, or `only` some assets."""
         self.instance.add_dynamic_partitions(str(PARTITIONS[kind].name), [name])
-        job = build_definitions(self.settings, **resources).resolve_job_def(
-            SUBSET_JOB if kind is Kind.SUBSET else BENCHMARK_JOB
-        )
+        job = _job(SUBSET_JOB if kind is Kind.SUBSET else BENCHMARK_JOB, self.settings, **resources)
         return Ran(
             job.execute_in_process(
                 instance=self.instance,
@@ -399,7 +413,7 @@ class Pipeline:
 
     def publish(self, *, only: Sequence[str] = ()) -> Ran:
         """Run the assets of the whole corpus and build the DuckDB file, or run `only` some of these assets."""
-        job = build_definitions(self.settings).resolve_job_def(CORPUS_JOB)
+        job = _job(CORPUS_JOB, self.settings)
         return Ran(
             job.execute_in_process(
                 instance=self.instance,
@@ -456,10 +470,15 @@ def pytest_xdist_auto_num_workers() -> int | None:
     return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else thread_count(0) + 1
 
 
-def pytest_collection_finish() -> None:
-    """Keep the tests and modules that stay until the end out of every search for garbage."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the tests and modules, which stay until the end, and the garbage of their import out of every search."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_unconfigure() -> None:
