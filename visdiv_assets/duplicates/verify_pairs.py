@@ -45,7 +45,7 @@ VERDICT_SCHEMA = pa.schema(VERDICT_FIELDS)
 
 #: Number of pairs whose images are read together.
 PAIRS_AT_A_TIME = 256
-#: Number of images that are kept for further pairs: features and thumbnails, about 400 kB each, and of those whose
+#: Number of images that are kept for further pairs: features and thumbnails, about 500 kB each, and of those whose
 #: pixels were compared as many, about 1 MB each at most.
 IMAGES_KEPT = 256
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +20,9 @@ STRIDE = 3
 _ACROSS = 3
 #: Windows in the area of a window.
 _PER_AREA = _ACROSS**2
+#: Shifts of the second image, down and to the right, within its border of one pixel; (1, 1) leaves it in place. There
+#: is one for each pixel of a square of `STRIDE`, in the same order.
+_SHIFTS = tuple(product(range(STRIDE), repeat=2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def compare_contents(
     if np.count_nonzero(core) < _PER_AREA:
         return _nothing(core.shape)
     left, right = _equalize_sharpness(left, right, inside, params)
-    unlike, variance, noise = _correlate(left, right, core, params)
+    unlike, variance, noise = correlate_windows(left, right, core, params)
     around = cv2.dilate(variance, np.ones((5, 5), np.uint8))
     textured = core & (variance > max(params.min_deviation**2, params.over_noise * noise))
     textured &= variance > params.ringing * around
@@ -144,15 +148,26 @@ def _areas(mask: NDArray[np.bool_]) -> tuple[float, float]:
 
 
 def _reduce(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the means of the squares of `STRIDE` x `STRIDE` pixels; those at the far edges repeat the last pixel."""
+    """Return the means of the squares of `STRIDE` x `STRIDE` pixels, [ceil(h / STRIDE), ceil(w / STRIDE)]."""
     import cv2
 
+    image = _whole_squares(image)
+    size = (image.shape[1] // STRIDE, image.shape[0] // STRIDE)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _whole_squares(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the pixels of all squares; if they do not fit, the last one of a row or column overlaps that before it."""
     height, width = image.shape
-    rows, columns = -(-height // STRIDE), -(-width // STRIDE)
-    below, beside = rows * STRIDE - height, columns * STRIDE - width
-    if below or beside:
-        image = np.asarray(cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_REPLICATE), np.float32)
-    return np.asarray(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
+    if min(height, width) < STRIDE:
+        # Repeat what is less than a square.
+        image = np.pad(image, [(0, max(0, STRIDE - side)) for side in image.shape], "edge")
+        height, width = image.shape
+    if height % STRIDE:
+        image = np.concatenate([image[: height - height % STRIDE], image[-STRIDE:]])
+    if width % STRIDE:
+        image = np.concatenate([image[:, : width - width % STRIDE], image[:, -STRIDE:]], axis=1)
+    return image
 
 
 def _window_means(image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -191,32 +206,61 @@ def _detail(image: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
     import cv2
 
     fine = image - cv2.GaussianBlur(image, (3, 3), 0)
-    return float(np.sqrt(np.mean(np.square(fine[inside])) + 0.05))
+    squares = cv2.norm(fine, cv2.NORM_L2SQR, inside.view(np.uint8))
+    return float(np.sqrt(squares / np.count_nonzero(inside) + 0.05))
 
 
-def _correlate(
+def correlate_windows(
     one: NDArray[np.float32], two: NDArray[np.float32], core: NDArray[np.bool_], params: ContentParams
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
-    """Return 1 minus the best correlation of each window, the larger of its two variances, and that of the noise."""
+    """Correlate the windows of two aligned images, the second one moved by up to a pixel.
+
+    Args:
+        one: float32 [h, w], luminance.
+        two: float32 [h, w], the other image in the frame of the first.
+        core: bool [ceil(h / STRIDE), ceil(w / STRIDE)], windows from which noise is estimated.
+        params: parameters.
+
+    Returns:
+        1 minus the best correlation of each window and the larger of its two variances, float32 of the shape of `core`,
+        and the variance of the noise. If squares do not fit into a side, the last one overlaps that before it.
+    """
     import cv2
 
     mean1 = _window_means(one)
     var1 = np.maximum(_window_means(one * one) - mean1 * mean1, 0)
-    noise1 = _noise(var1[core], params)
-    padded = cv2.copyMakeBorder(two, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    around = np.asarray(cv2.copyMakeBorder(two, 1, 1, 1, 1, cv2.BORDER_REPLICATE), np.float32)
+    mean2 = _shifted_means(around)
+    var2 = np.maximum(_shifted_means(around * around) - mean2 * mean2, 0)
     height, width = one.shape
-    largest, noise2 = var1, 0.0
-    best = np.full(mean1.shape, -np.inf, np.float32)
-    # No shift comes first, because the noise is that of the image as it is.
-    for dx, dy in ((1, 1), (0, 0), (1, 0), (2, 0), (0, 1), (2, 1), (0, 2), (1, 2), (2, 2)):
-        moved = np.asarray(padded[dy : dy + height, dx : dx + width], np.float32)
-        mean2 = _window_means(moved)
-        var2 = np.maximum(_window_means(moved * moved) - mean2 * mean2, 0)
-        if (dx, dy) == (1, 1):
-            noise2, largest = _noise(var2[core], params), np.maximum(var1, var2)
-        shared = _window_means(one * moved) - mean1 * mean2
-        np.maximum(best, shared / np.sqrt((var1 + np.float32(noise1)) * (var2 + np.float32(noise2))), out=best)
-    return np.asarray(1 - best, np.float32), np.asarray(largest, np.float32), max(noise1, noise2)
+    products = [_reduce(one * around[dy : dy + height, dx : dx + width]) for dy, dx in _SHIFTS]
+    shared = _planes(cv2.blur(cv2.merge(products), (_ACROSS, _ACROSS))) - mean1 * mean2
+    # The noise is that of the images as they are.
+    unmoved = var2[_SHIFTS.index((1, 1))]
+    noise1, noise2 = _noise(var1[core], params), _noise(unmoved[core], params)
+    largest = np.maximum(var1, unmoved)
+    spread = (var1 + np.float32(noise1)) * (var2 + np.float32(noise2))
+    shared /= np.sqrt(spread, out=spread)
+    return np.asarray(1 - shared.max(0), np.float32), np.asarray(largest, np.float32), max(noise1, noise2)
+
+
+def _shifted_means(around: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean of each window of an image with a border of one pixel, moved by each of `_SHIFTS`."""
+    import cv2
+
+    means = np.asarray(cv2.blur(around, (STRIDE, STRIDE)), np.float32)
+    squares = _whole_squares(means[1:-1, 1:-1])
+    rows, columns = (side // STRIDE for side in squares.shape)
+    # The squares around the pixels of a square are those that the shifts move there.
+    moved = squares.reshape(rows, STRIDE, columns, STRIDE).transpose(0, 2, 1, 3).reshape(rows, columns, len(_SHIFTS))
+    return _planes(cv2.blur(moved, (_ACROSS, _ACROSS)))
+
+
+def _planes(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the channels of an image one after the other: [h, w, n] -> [n, h, w]."""
+    import cv2
+
+    return np.stack(cv2.split(image))
 
 
 def _noise(variance: NDArray[np.float32], params: ContentParams) -> float:

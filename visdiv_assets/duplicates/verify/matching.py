@@ -49,12 +49,12 @@ class Alignment:
     Attributes:
         matrix: map [3, 3] from b to a in units of width and height.
         inliers: number of mutually nearest features that agree.
-        shown: int64 [m], features of a that b shows where the alignment puts them.
+        working: the same map in working pixels; that from the mirrored b if it was mirrored.
     """
 
     matrix: NDArray[np.float64]
     inliers: int
-    shown: NDArray[np.int64]
+    working: NDArray[np.float64]
 
 
 def feature_set(features: LocalFeatures) -> FeatureSet:
@@ -113,18 +113,26 @@ def align(a: FeatureSet, b: FeatureSet, mirrored: bool, params: MatchParams) -> 
     to_a = np.diag([1 / a.size[0], 1 / a.size[1], 1.0])
     from_b = np.diag([float(b.size[0]), float(b.size[1]), 1.0])
     unit = to_a @ matrix @ from_b
-    shown = _shown(a, b, matrix, apart, params)
     if mirrored:
         unit = unit @ orientation_map(0, True)
-    return Alignment(unit / unit[2, 2], int(inliers.sum()), shown)
+    return Alignment(unit / unit[2, 2], int(inliers.sum()), matrix)
 
 
-def _shown(
-    a: FeatureSet, b: FeatureSet, matrix: NDArray[np.float64], apart: NDArray[np.float32], params: MatchParams
-) -> NDArray[np.int64]:
-    """Return the features of a that have one like them in b where the alignment puts it, nearest or not."""
-    near = np.hypot(*(a.points[:, None] - _mapped(matrix, b.points)[None]).transpose(2, 0, 1)) < params.shown_tolerance
-    return np.flatnonzero((near & (apart <= params.shown_distance)).any(1))
+def find_shown(a: FeatureSet, b: FeatureSet, alignment: Alignment, params: MatchParams) -> NDArray[np.int64]:
+    """Return the indices of features of a with one like them in b where an alignment puts it, nearest or not.
+
+    Args:
+        a: features of one image.
+        b: those of the other that were aligned with it.
+        alignment: the result of `align`.
+        params: parameters.
+
+    Returns:
+        int64 [m].
+    """
+    near = np.hypot(*(a.points[:, None] - _mapped(alignment.working, b.points)[None]).transpose(2, 0, 1))
+    alike = distances(a.signs, b.signs) <= params.shown_distance
+    return np.flatnonzero(((near < params.shown_tolerance) & alike).any(1))
 
 
 def _fit_inliers(

@@ -15,7 +15,7 @@ from visdiv_assets.duplicates.verify.decision_params import BandParams, Decision
 
 #: The version of the verdicts. Raise it with every change that can alter a verdict: verdicts of other versions are
 #: not reused.
-VERIFY_VERSION = "4"
+VERIFY_VERSION = "5"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from visdiv_assets.duplicates.verify.geometry import ORIENTATIONS
 from visdiv_assets.duplicates.verify.params import DEFAULT_PARAMS, PreparationParams, VerifyParams
 
 if TYPE_CHECKING:
@@ -129,6 +130,16 @@ class PreparedImage:
             boxes.append(inner)
         side = self._params.preparation.frame_side
         return tuple(Frame(box, _make_thumbnail(self.small, box, side)) for box in boxes)
+
+    @cached_property
+    def turned_frames(self) -> NDArray[np.float32]:
+        """The thumbnail of each frame in each of `ORIENTATIONS`, float32 [frames * 8, side * side]."""
+        turned = [
+            np.rot90(np.fliplr(frame.thumb) if mirrored else frame.thumb, turns).ravel()
+            for frame in self.frames
+            for turns, mirrored in ORIENTATIONS
+        ]
+        return np.stack(turned)
 
 
 def prepare_pixels(image: Image | None, params: VerifyParams = DEFAULT_PARAMS) -> PreparedImage:

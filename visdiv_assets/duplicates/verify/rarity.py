@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from visdiv_assets.duplicates.verify.matching import BITS, Alignment, FeatureSet
+from visdiv_assets.duplicates.verify.matching import BITS, FeatureSet
 from visdiv_assets.imaging.local_features import MAX_FEATURES
 
 if TYPE_CHECKING:
@@ -68,20 +68,24 @@ def weigh(signs: NDArray[np.float32], background: Background, without: Sequence[
 
 
 def gather_evidence(
-    alignment: Alignment, a: FeatureSet, backgrounds: Sequence[Background], without: tuple[str, str], assumed: float
+    shown: NDArray[np.int64],
+    a: FeatureSet,
+    backgrounds: Sequence[Background],
+    without: tuple[str, str],
+    assumed: float,
 ) -> float:
     """Return the evidence of an alignment in bits: the rarest match of each cell of image a, summed up.
 
     Args:
-        alignment: the alignment.
+        shown: int64 [m], indices of features of the first image that the second one shows; see `find_shown`.
         a: the features of the first image.
         backgrounds: images of the kinds of the two; a feature is as rare as in the one that shows it most.
         without: image_ids that do not count as background.
         assumed: how rare features are if no background tells, bits.
     """
-    cells = _cells(a.points[alignment.shown] / np.array(a.size))
+    cells = _cells(a.points[shown] / np.array(a.size))
     chosen = _first_of_each(cells, PER_CELL)
-    signs = a.signs[alignment.shown[chosen]]
+    signs = a.signs[shown[chosen]]
     known = [background for background in backgrounds if background.tells(without)]
     if known:
         weights = np.min([weigh(signs, background, without) for background in known], axis=0)

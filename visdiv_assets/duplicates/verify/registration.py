@@ -54,17 +54,14 @@ def guess_transforms(a: PreparedImage, b: PreparedImage, params: RegistrationPar
         Maps [3, 3] in units, at most `max_guesses`; those whose thumbnails correlate best come first.
     """
     found: list[tuple[float, int, NDArray[np.float64]]] = []
-    for one in a.frames:
-        for two in b.frames:
-            for index, (turns, mirrored) in enumerate(ORIENTATIONS):
-                thumb = np.rot90(np.fliplr(two.thumb) if mirrored else two.thumb, turns)
-                score = float(np.vdot(one.thumb, thumb))
-                if score < params.min_correlation:
-                    continue
-                matrix = box_map(one.box) @ orientation_map(turns, mirrored) @ inverse(box_map(two.box))
-                if is_plausible(in_pixels(matrix, size_of(a.gray), size_of(b.gray)), size_of(b.gray)):
-                    # On equal scores, the upright and untrimmed come first.
-                    found.append((-score, index, matrix))
+    scores = np.stack([frame.thumb.ravel() for frame in a.frames]) @ b.turned_frames.T
+    for first, second in np.argwhere(scores >= params.min_correlation).tolist():
+        second_frame, index = divmod(second, len(ORIENTATIONS))
+        boxes = box_map(a.frames[first].box), inverse(box_map(b.frames[second_frame].box))
+        matrix = boxes[0] @ orientation_map(*ORIENTATIONS[index]) @ boxes[1]
+        if is_plausible(in_pixels(matrix, size_of(a.gray), size_of(b.gray)), size_of(b.gray)):
+            # On equal scores, the upright and untrimmed come first.
+            found.append((-float(scores[first, second]), index, matrix))
     found.sort(key=lambda item: (round(item[0], 3), item[1]))
     return [matrix for _, _, matrix in found[: params.max_guesses]]
 

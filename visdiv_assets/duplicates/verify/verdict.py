@@ -27,7 +27,7 @@ from visdiv_assets.duplicates.verify.evidence import (
     unconfirmed,
 )
 from visdiv_assets.duplicates.verify.geometry import in_pixels, is_plausible, overlap_of
-from visdiv_assets.duplicates.verify.matching import Alignment, align
+from visdiv_assets.duplicates.verify.matching import Alignment, FeatureSet, align, find_shown
 from visdiv_assets.duplicates.verify.measure import Measured, lay_colors, measure, measure_colors, without_marks
 from visdiv_assets.duplicates.verify.params import DEFAULT_PARAMS, VerifyParams
 from visdiv_assets.duplicates.verify.prepared import PreparedImage
@@ -110,7 +110,7 @@ def screen(
     # A fixed order, so that the decision does not depend on the order of the arguments.
     swapped = _rank(a) < _rank(b)
     one, two = (b, a) if swapped else (a, b)
-    found, negative = _align(one, two, params)
+    found, aligned, negative = _align(one, two, params)
     screened = Screened(
         swapped=swapped,
         negative=negative,
@@ -125,7 +125,8 @@ def screen(
     if isinstance(seen, Evidence):
         return seen
     if found is not None:
-        bits = gather_evidence(found, one.plain, backgrounds, names, params.photo.assumed_bits)
+        shown = find_shown(one.plain, aligned, found, params.match)
+        bits = gather_evidence(shown, one.plain, backgrounds, names, params.photo.assumed_bits)
         screened = replace(screened, features=replace(screened.features, bits=bits))
     if isinstance(seen, Screened):
         return screened
@@ -183,17 +184,18 @@ def _is_narrow(thumbnail: PreparedImage, params: VerifyParams) -> bool:
     return min(thumbnail.size) < limits.narrow_side and max(thumbnail.size) >= limits.thumbnail_side
 
 
-def _align(one: Subject, two: Subject, params: VerifyParams) -> tuple[Alignment | None, bool]:
-    """Return the alignment that most features agree on, and whether it is with the negative."""
+def _align(one: Subject, two: Subject, params: VerifyParams) -> tuple[Alignment | None, FeatureSet, bool]:
+    """Return the alignment that most features agree on, the features of `two` in it, and whether two is a negative."""
     best: Alignment | None = None
-    negative = False
+    aligned, negative = two.plain, False
     for way in ("plain", "mirrored", "inverted"):
-        found = align(one.plain, getattr(two, way), way == "mirrored", params.match)
+        features: FeatureSet = getattr(two, way)
+        found = align(one.plain, features, way == "mirrored", params.match)
         if found is not None and (best is None or found.inliers > best.inliers):
-            best, negative = found, way == "inverted"
+            best, aligned, negative = found, features, way == "inverted"
         if best is not None and best.inliers >= params.match.certain:
             break
-    return best, negative
+    return best, aligned, negative
 
 
 def _describe_features(one: PreparedImage, two: PreparedImage, found: Alignment | None) -> Features:

@@ -43,7 +43,7 @@ from visdiv_assets.orchestration.resources import (
 from visdiv_assets.publishing.plots.calibration import plot
 from visdiv_assets.publishing.plots.figures import can_plot
 
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 
 
 @dg.asset(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from visdiv_assets.duplicates.verify.contents import STRIDE, Contents, compare_contents
+from visdiv_assets.duplicates.verify.contents import STRIDE, Contents, compare_contents, correlate_windows
 from visdiv_assets.duplicates.verify.params import ContentParams
 from visdiv_assets_tests.duplicates.verify.images import as_jpeg, scene, table
 
@@ -72,3 +74,49 @@ def test_too_small_an_overlap_says_nothing(inside: int) -> None:
 def test_blank_images_have_no_windows() -> None:
     blank = np.full((90, 120), 200, np.uint8)
     assert compare_contents(blank, blank, np.ones(blank.shape, bool), ContentParams()).windows == 0
+
+
+def plain_windows(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of each window: of a square and its neighbors, those at the border reflected."""
+    starts = [[min(start, side - STRIDE) for start in range(0, side, STRIDE)] for side in image.shape]
+    squares = np.array([[image[y : y + STRIDE, x : x + STRIDE].mean() for x in starts[1]] for y in starts[0]])
+    around = np.pad(squares, 1, "reflect")
+    return np.array([[around[y : y + 3, x : x + 3].mean() for x in range(len(starts[1]))] for y in range(len(squares))])
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(4, 16), st.integers(4, 16), st.integers(-1, 1), st.integers(-1, 1))
+def test_windows_are_correlated_as_by_a_reference(seed: int, height: int, width: int, down: int, right: int) -> None:
+    random = np.random.default_rng(seed)
+    one = random.integers(0, 256, (height, width)).astype(np.float64)
+    two = np.roll(one, (down, right), (0, 1)) + random.normal(0, 20, one.shape)
+    noise = 4.0
+    mean1 = plain_windows(one)
+    variance1 = np.maximum(plain_windows(one**2) - mean1**2, 0)
+    best = np.full(mean1.shape, -np.inf)
+    border = np.pad(two, 1, "edge")
+    for dy in range(3):
+        for dx in range(3):
+            moved = border[dy : dy + height, dx : dx + width]
+            mean2 = plain_windows(moved)
+            variance2 = np.maximum(plain_windows(moved**2) - mean2**2, 0)
+            shared = plain_windows(one * moved) - mean1 * mean2
+            best = np.maximum(best, shared / np.sqrt((variance1 + noise) * (variance2 + noise)))
+            if (dy, dx) == (1, 1):
+                largest = np.maximum(variance1, variance2)
+    params = ContentParams(min_noise=noise, max_noise=noise)
+    unlike, variance, found = correlate_windows(
+        one.astype(np.float32), two.astype(np.float32), np.ones(mean1.shape, bool), params
+    )
+    assert found == noise
+    assert unlike == pytest.approx(1 - best, abs=2e-3)
+    assert variance == pytest.approx(largest, rel=1e-3, abs=0.1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (2, 40), (40, 2)])
+def test_images_narrower_than_a_square_have_windows_too(shape: tuple[int, int]) -> None:
+    one = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
+    rows, columns = (-(-side // STRIDE) for side in shape)
+    unlike, variance, _ = correlate_windows(one, one, np.ones((rows, columns), bool), ContentParams())
+    assert unlike.shape == variance.shape == (rows, columns)
+    assert np.isfinite(unlike).all()

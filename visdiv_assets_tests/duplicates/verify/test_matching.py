@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from visdiv_assets.duplicates.verify.geometry import map_points
-from visdiv_assets.duplicates.verify.matching import FeatureSet, align, distances
+from visdiv_assets.duplicates.verify.matching import FeatureSet, align, distances, find_shown
 from visdiv_assets.duplicates.verify.params import MatchParams
 
 SIZE = (400, 300)
@@ -34,10 +34,11 @@ def test_a_similarity_is_found_among_wrong_matches(seed: int, turn: float, scale
     other = (one - np.array(SIZE) / 2) @ spin.T + np.array(SIZE) / 2
     other[30:] = random.uniform(0, 1, (30, 2)) * SIZE
     signs = random_signs(random, 60)
-    found = align(features(other, scale, turn, signs), features(one, 1.0, 0.0, signs), False, PARAMS)
+    left, right = features(other, scale, turn, signs), features(one, 1.0, 0.0, signs)
+    found = align(left, right, False, PARAMS)
     assert found is not None
     assert found.inliers >= 30
-    assert set(range(30)) <= set(found.shown.tolist())
+    assert set(range(30)) <= set(find_shown(left, right, found, PARAMS).tolist())
     moved = map_points(found.matrix, one[:30] / SIZE) * SIZE
     assert np.abs(moved - other[:30]).max() < 3
 
@@ -48,10 +49,12 @@ def test_a_homography_is_found_where_it_explains_more() -> None:
     matrix = np.array([[1.0, 0.05, 0.0], [0.02, 0.9, 0.05], [0.35, 0.1, 1.0]])
     other = map_points(matrix, one)
     signs = random_signs(random, 120)
-    found = align(features(other * SIZE, 1, 0, signs), features(one * SIZE, 1, 0, signs), False, PARAMS)
+    left, right = features(other * SIZE, 1, 0, signs), features(one * SIZE, 1, 0, signs)
+    found = align(left, right, False, PARAMS)
     assert found is not None
     assert found.inliers > 100
-    assert np.abs(map_points(found.matrix, one) - other)[found.shown].max() < 0.02
+    shown = find_shown(left, right, found, PARAMS)
+    assert np.abs(map_points(found.matrix, one) - other)[shown].max() < 0.02
 
 
 def test_the_map_of_a_mirrored_image_starts_from_the_image_itself() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visdiv_assets.duplicates.verify.matching import Alignment, FeatureSet
+from visdiv_assets.duplicates.verify.matching import FeatureSet
 from visdiv_assets.duplicates.verify.rarity import MAX_DISTANCE, PER_CELL, gather_evidence, make_background, weigh
 
 
@@ -41,7 +41,7 @@ def test_evidence_counts_the_rarest_match_of_each_cell(seed: int, count: int) ->
     image = some_features(random, count)
     background = make_background(["0", "1"], [some_features(random, 5), some_features(random, 9)])
     shown = np.flatnonzero(random.random(count) < 0.8)
-    found = gather_evidence(Alignment(np.eye(3), len(shown), shown), image, [background], ("", ""), 3.0)
+    found = gather_evidence(shown, image, [background], ("", ""), 3.0)
     cells: dict[tuple[int, int], list[float]] = {}
     for index in shown.tolist():
         x, y = (min(7, int(value / 100 * 8)) for value in image.points[index])
@@ -55,5 +55,4 @@ def test_without_other_images_features_are_assumed_to_be_rare(names: list[str]) 
     random = np.random.default_rng(0)
     image = some_features(random, 1)
     known = [make_background(names, [image for _ in names])] if names else []
-    alignment = Alignment(np.eye(3), 1, np.zeros(1, np.int64))
-    assert gather_evidence(alignment, image, known, ("0", "1"), 3.0) == 2.0
+    assert gather_evidence(np.zeros(1, np.int64), image, known, ("0", "1"), 3.0) == 2.0
