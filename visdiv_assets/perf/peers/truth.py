@@ -65,7 +65,9 @@ class Score(NamedTuple):
 
 
 def read_truth(file: Path, benchmarks: Iterable[str]) -> Truth:
-    """Read a JSON file with `copies`: `src`, `src_row`, `dst`, `dst_row`, `transform` and `image` (0) of each.
+    """Read a JSON file with `copies`: `src`, `src_row`, `dst`, `dst_row`, `transform` and `image` of each.
+
+    The original is the first image of its row; `image` is the index of the copy among those of its row, 0 if missing.
 
     Its `special_rows`, a list of objects with `subset` and `row`, are left out.
 
@@ -75,7 +77,7 @@ def read_truth(file: Path, benchmarks: Iterable[str]) -> Truth:
     try:
         content = json.loads(file.read_bytes())
         listed: list[dict[str, Any]] = content["copies"]
-        copies = [(_position(copy, "src"), _position(copy, "dst")) for copy in listed]
+        copies = [(_position(copy, "src", 0), _position(copy, "dst", copy.get("image", 0))) for copy in listed]
         composed = {
             pair[1] for pair, copy in zip(copies, listed, strict=True) if copy["transform"] in SHARE_BACKGROUNDS
         }
@@ -91,8 +93,8 @@ def read_truth(file: Path, benchmarks: Iterable[str]) -> Truth:
     return Truth(copies, _groups(copies), frozenset(composed), frozenset(left_out), frozenset(benchmarks))
 
 
-def _position(copy: dict[str, Any], side: str) -> Position:
-    return Position(str(copy[side]), int(copy[f"{side}_row"]), int(copy.get("image", 0)))
+def _position(copy: dict[str, Any], side: str, image: int) -> Position:
+    return Position(str(copy[side]), int(copy[f"{side}_row"]), int(image))
 
 
 def _groups(copies: list[Pair]) -> dict[Position, int]:

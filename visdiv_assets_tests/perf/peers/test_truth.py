@@ -58,7 +58,7 @@ def test_pairs_of_benchmarks_and_special_rows_do_not_count(tmp_path: Path) -> No
 def test_images_of_one_row_are_told_apart(tmp_path: Path) -> None:
     truth = truth_of(tmp_path, [copy(("a", 0), ("a", 1)) | {"image": 2}])
     assert score([(at("a", 0), at("a", 1))], truth).found == 0
-    assert score([(at("a", 0, 2), at("a", 1, 2))], truth).found == 1
+    assert score([(at("a", 0), at("a", 1, 2))], truth).found == 1
 
 
 @pytest.mark.parametrize(
