@@ -49,9 +49,19 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @contextmanager
+def listening() -> Iterator[None]:
+    """Start processes that SIGINT stops, also if the tests run in the background, where a shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def running(settings: Settings, code: str) -> Iterator[subprocess.Popen[str]]:
     given = {"VISDIV_SOURCE": settings.source, "VISDIV_DATA": settings.data, "VISDIV_DEVICE": "cpu"}
-    with clean_environment(**given, VISDIV_CLIP_MODEL=""):
+    with clean_environment(**given, VISDIV_CLIP_MODEL=""), listening():
         process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", code, "run", "--all"],
             stdout=subprocess.PIPE,
