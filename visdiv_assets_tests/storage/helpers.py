@@ -98,6 +98,14 @@ def run_python(code: str, *arguments: str | Path) -> subprocess.CompletedProcess
     )
 
 
+def damage(path: Path, harm: str) -> None:
+    """Take a file's last byte if it is to be "cut off", or remove it."""
+    content = path.read_bytes()
+    path.unlink()
+    if harm == "cut off":
+        path.write_bytes(content[:-1])
+
+
 def flip(path: Path) -> None:
     """Change one byte in the middle of a file."""
     data = bytearray(path.read_bytes())

@@ -109,13 +109,18 @@ def stacks(draw: st.DrawFn) -> list[np.ndarray]:
 BOUNDS = st.none() | st.integers(-25, 25)
 
 
+def lists_of_rows(count: int) -> st.SearchStrategy[np.ndarray]:
+    """Some rows of so many, in any order, some more than once: int64."""
+    lists = st.lists(st.integers(0, count - 1), max_size=12) if count else st.just([])
+    return lists.map(lambda rows: np.array(rows, np.int64))
+
+
 class TestRowsOfArrays:
     @settings(deadline=None)
     @given(stacks(), st.data())
     def test_chosen_rows_are_read_as_if_they_were_copied(self, parts: list[np.ndarray], data: st.DataObject) -> None:
         whole = np.concatenate(parts)
-        lists = st.lists(st.integers(0, len(whole) - 1), max_size=12) if len(whole) else st.just([])
-        rows = np.array(data.draw(lists), dtype=np.int64)
+        rows = data.draw(lists_of_rows(len(whole)))
         chosen, copied = RowsOf(StackedArray(parts), rows), whole[rows]
         assert chosen.shape == copied.shape
         start, stop = data.draw(BOUNDS), data.draw(BOUNDS)
@@ -139,8 +144,7 @@ class TestStackedArrays:
     @given(stacks(), st.data())
     def test_row_lists_equal_those_of_the_concatenation(self, parts: list[np.ndarray], data: st.DataObject) -> None:
         whole = np.concatenate(parts)
-        lists = st.lists(st.integers(0, len(whole) - 1), max_size=12) if len(whole) else st.just([])
-        rows = np.array(data.draw(lists), dtype=np.int64)
+        rows = data.draw(lists_of_rows(len(whole)))
         np.testing.assert_array_equal(StackedArray(parts)[rows], whole[rows], strict=True)
 
     @settings(deadline=None)

@@ -13,6 +13,7 @@ from visdiv_assets.errors import StorageError
 from visdiv_assets.storage import blobs, uris
 from visdiv_assets.storage.lake import Lake
 from visdiv_assets.storage.manifest import Manifest
+from visdiv_assets_tests.storage.helpers import damage
 from visdiv_assets_tests.testing.s3_server import S3Server
 
 
@@ -92,10 +93,7 @@ def test_damaged_blobs_are_one_line_and_are_made_again(tmp_path: Path, file: str
     lake = Lake(tmp_path)
     manifest = write(lake, [b"one", b"two"])
     (path,) = tmp_path.rglob(f"*.{file}")
-    content = path.read_bytes()
-    path.unlink()
-    if harm == "cut off":
-        path.write_bytes(content[:-1])
+    damage(path, harm)
     with pytest.raises(StorageError, match="materialize table of 'some' again") as caught:
         lake.blobs(manifest, "small")
     assert str(path) in str(caught.value)

@@ -21,6 +21,7 @@ from visdiv_assets_tests.storage.helpers import (
     REPOSITORY,
     add,
     begin,
+    damage,
     files_below,
     numbers,
     read_numbers,
@@ -149,10 +150,7 @@ class TestStates:
             unit.file("raw", "bin", lambda stream: stream.write(b"12"))
         manifest = write.commit()
         (path,) = tmp_path.rglob(f"*.{role}.*")
-        content = path.read_bytes()
-        path.unlink()
-        if harm == "cut off":
-            path.write_bytes(content[:-1])
+        damage(path, harm)
         with pytest.raises(VisdivError, match="materialize table of 'some' again") as caught:
             {"rows": lake.read, "vectors": lake.array, "raw": lake.open_file}[role](manifest, role)
         assert str(path) in str(caught.value)

@@ -26,6 +26,12 @@ Position = tuple[str, int, int]
 FLOOR = 0.75
 
 
+def read_vectors(lake: Lake, table: str, name: str) -> tuple[list[str], np.ndarray]:
+    """Return the image_ids of a partition of vectors, and the vectors as float64."""
+    manifest = lake.require(table, name)
+    return lake.read(manifest, "ids")["image_id"].to_pylist(), lake.array(manifest, "vectors")[:].astype(np.float64)
+
+
 @dataclass(frozen=True)
 class SampleRun:
     """All benchmarks and subsets of the sample, run once in the way of `visdiv run --all`."""
@@ -49,9 +55,7 @@ class SampleRun:
 
     def vectors(self, subset: str) -> tuple[list[str], np.ndarray]:
         """Return image_ids and stored vectors as float64."""
-        manifest = self.lake.require("sscd_embeddings", subset)
-        vectors = self.lake.array(manifest, "vectors")[:].astype(np.float64)
-        return self.lake.read(manifest, "ids")["image_id"].to_pylist(), vectors
+        return read_vectors(self.lake, "sscd_embeddings", subset)
 
 
 def sample_settings(data: Path) -> Settings:
@@ -102,9 +106,7 @@ class Sample:
         }
 
     def _vectors(self, table: str, name: str) -> dict[str, np.ndarray]:
-        manifest = self.lake.require(table, name)
-        vectors = self.lake.array(manifest, "vectors")[:].astype(np.float64)
-        return dict(zip(self.lake.read(manifest, "ids")["image_id"].to_pylist(), vectors, strict=True))
+        return dict(zip(*read_vectors(self.lake, table, name), strict=True))
 
     def _positions(self, table: str, name: str) -> dict[Position, str]:
         listed = self.lake.read(self.lake.require(table, name), where=pc.field("status") == "ok")

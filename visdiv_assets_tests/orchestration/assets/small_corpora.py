@@ -27,4 +27,4 @@ def write_benchmark(pipeline: Pipeline, name: str, rows: list[Row]) -> None:
 
 def run(pipeline: Pipeline, name: str, kind: Kind = Kind.SUBSET, only: tuple[str, ...] = ()) -> Ran:
     """The jobs with a small embedder, which is faster and good enough here."""
-    return pipeline.run(name, kind=kind, only=only, sscd=other_model("color"))
+    return pipeline.run(name, kind=kind, only=only, sscd=COLOR)
